@@ -1,0 +1,10 @@
+export default {
+  testMatch: ['**/*.test.ts', '**/*.e2e.ts'],
+  testPathIgnorePatterns: ['/node_modules/', '/\\.hallpass/'],
+  modulePathIgnorePatterns: ['/\\.hallpass/'],
+  extensionsToTreatAsEsm: ['.ts'],
+  injectGlobals: false,
+  transform: { '\\.ts$': '<rootDir>/scripts/jest-transform.js' },
+  // A system test starts twenty processes on two cores; a unit test that needs this long has failed.
+  testTimeout: 20_000,
+}

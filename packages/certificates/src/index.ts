@@ -1,0 +1,2 @@
+/** The development certificate authority. */
+export type Pem = string

@@ -1,0 +1,112 @@
+import type { IncomingMessage } from 'node:http'
+import type { Request, RequestHandler } from 'express'
+import { HttpError } from './errors.ts'
+
+/**
+ * A token that a verifier refused. `packages/tokens` throws such errors, and so does the client of a
+ * remote verifier; the kit knows them by their `reason`.
+ */
+export interface TokenRefusal extends Error {
+  /** Stable and machine-readable, e.g. `expired`. */
+  readonly reason: string
+  /** What a caller may see: name, message and, when expired, `expiredAt`. */
+  toJSON(): Readonly<Record<string, unknown>>
+}
+
+export const isTokenRefusal = (error: unknown): error is TokenRefusal =>
+  error instanceof Error && typeof (error as Partial<TokenRefusal>).reason === 'string'
+
+export interface VerifiedClaims {
+  readonly claims: Readonly<Record<string, unknown>>
+}
+
+export interface RequireBearerOptions {
+  readonly realm: string
+  /** Resolves with the claims, or throws a {@link TokenRefusal}. */
+  readonly verify: (token: string) => Promise<VerifiedClaims> | VerifiedClaims
+  /** All must be among the token's `scope`; else 403 `insufficient_scope`. */
+  readonly scopes?: readonly string[]
+  /** The body of a refusal; the header is the same whatever it says. */
+  readonly refusalBody?: (refusal: TokenRefusal) => unknown
+}
+
+const defaultRefusalBody = (refusal: TokenRefusal) => ({
+  message: 'invalid token',
+  valid: false,
+  error: refusal.toJSON(),
+  claims: {},
+})
+
+/** A request that carried a good token. */
+export type AuthorizedRequest = Request & { readonly token: VerifiedClaims; tokenId?: string }
+
+/** Lets a request pass with a good bearer token alone; 401 and 403 as in RFC 6750 §3. */
+export function requireBearer(options: RequireBearerOptions): RequestHandler {
+  const { realm, verify, scopes = [], refusalBody = defaultRefusalBody } = options
+  return async (request, _response, next) => {
+    const token = bearerToken(request, realm)
+    let verified: VerifiedClaims
+    try {
+      verified = await verify(token)
+    } catch (error) {
+      if (!isTokenRefusal(error)) throw error
+      throw new HttpError(401, 'invalid_token', error.message, {
+        cause: error,
+        headers: {
+          'www-authenticate': challenge(realm, { error: 'invalid_token', error_description: error.message }),
+        },
+        body: refusalBody(error),
+      })
+    }
+    const granted = scopesOf(verified.claims)
+    if (scopes.some((scope) => !granted.includes(scope)))
+      throw new HttpError(403, 'insufficient_scope', `The token needs the scope ${scopes.join(' ')}.`, {
+        headers: {
+          'www-authenticate': challenge(realm, { error: 'insufficient_scope', scope: scopes.join(' ') }),
+        },
+      })
+    const { jti } = verified.claims
+    Object.assign(request, { token: verified }, typeof jti === 'string' ? { tokenId: jti } : {})
+    next()
+  }
+}
+
+/**
+ * The token of the `Authorization` header (RFC 6750 §2.1).
+ * @throws {HttpError} 401 without credentials (no error code, §3.1), 400 when they come twice or in the query.
+ */
+export function bearerToken(request: IncomingMessage, realm: string): string {
+  let fields = 0
+  for (let index = 0; index < request.rawHeaders.length; index += 2)
+    if (request.rawHeaders[index]?.toLowerCase() === 'authorization') fields += 1
+  if (fields > 1) throw invalidRequest(realm, 'There is more than one Authorization header.')
+  if (/[?&]access_token=/.test(request.url ?? ''))
+    throw invalidRequest(realm, 'A token in the URL ends up in logs; send it in the Authorization header.')
+  const match = /^bearer +([A-Za-z0-9._~+/-]+=*)$/i.exec(request.headers.authorization ?? '')
+  if (!match)
+    throw new HttpError(401, 'no_token', 'no token provided', {
+      headers: { 'www-authenticate': challenge(realm) },
+      body: { message: 'no token provided' },
+    })
+  return match[1] as string
+}
+
+const invalidRequest = (realm: string, message: string) =>
+  new HttpError(400, 'invalid_request', message, {
+    headers: {
+      'www-authenticate': challenge(realm, { error: 'invalid_request', error_description: message }),
+    },
+  })
+
+/** The `scope` claim as a list, whether it is a space-separated text (RFC 8693 §4.2) or an array. */
+export function scopesOf(claims: Readonly<Record<string, unknown>>): string[] {
+  const { scope } = claims
+  if (Array.isArray(scope)) return scope.filter((item): item is string => typeof item === 'string')
+  return typeof scope === 'string' ? scope.split(/\s+/).filter(Boolean) : []
+}
+
+/** A `WWW-Authenticate` value; texts are cut to the characters that RFC 6750 §3 allows. */
+export function challenge(realm: string, parameters: Readonly<Record<string, string>> = {}): string {
+  const all = Object.entries({ realm, ...parameters })
+  return `Bearer ${all.map(([name, value]) => `${name}="${value.replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, "'")}"`).join(', ')}`
+}

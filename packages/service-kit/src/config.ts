@@ -1,0 +1,135 @@
+/** What a service may be told from outside; `process.env` in `main.ts`, a literal in a test. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** Thrown once per start with every variable that is missing or wrong, so that one run shows them all. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super(`The configuration is not usable:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`)
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}
+
+/** Reads variables, each with its parser; `readConfig` collects what goes wrong. */
+export class VariableReader {
+  readonly problems: string[] = []
+  readonly #env: Environment
+
+  constructor(env: Environment) {
+    this.#env = env
+  }
+
+  /** A non-empty text; required when no default is given. */
+  text(name: string, fallback?: string): string {
+    return this.#read(name, fallback, (value) => value)
+  }
+
+  /** A text, or `undefined` when the variable is absent or empty. */
+  optionalText(name: string): string | undefined {
+    return this.#env[name] || undefined
+  }
+
+  /** A whole number between `min` and `max`. */
+  integer(name: string, fallback: number, { min = 0, max = Number.MAX_SAFE_INTEGER } = {}): number {
+    return this.#read(name, fallback, (value) => {
+      const number = /^-?\d+$/.test(value) ? Number(value) : Number.NaN
+      if (!(number >= min && number <= max)) throw new Error(`must be a whole number from ${min} to ${max}`)
+      return number
+    })
+  }
+
+  /** A TCP port; 0 asks the system for a free one. */
+  port(name: string, fallback: number): number {
+    return this.integer(name, fallback, { min: 0, max: 65_535 })
+  }
+
+  /** `true`, `1`, `yes`, `on` or `false`, `0`, `no`, `off`; anything else is an error, never a silent `true`. */
+  flag(name: string, fallback: boolean): boolean {
+    return this.#read(name, fallback, (value) => {
+      const lower = value.toLowerCase()
+      if (['true', '1', 'yes', 'on'].includes(lower)) return true
+      if (['false', '0', 'no', 'off'].includes(lower)) return false
+      throw new Error('must be true or false')
+    })
+  }
+
+  /** An absolute http or https URL, without its trailing slash. */
+  url(name: string, fallback?: string): string {
+    return this.#read(name, fallback, (value) => {
+      if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol))
+        throw new Error('must be an http or https URL')
+      return value.replace(/\/+$/, '')
+    })
+  }
+
+  /** A URL, or `undefined` when the variable is absent or empty. */
+  optionalUrl(name: string): string | undefined {
+    return this.#env[name] ? this.url(name) : undefined
+  }
+
+  oneOf<const T extends string>(name: string, allowed: readonly T[], fallback?: T): T {
+    return this.#read(name, fallback, (value) => {
+      if (!(allowed as readonly string[]).includes(value))
+        throw new Error(`must be one of ${allowed.join(', ')}`)
+      return value as T
+    })
+  }
+
+  /** A comma-separated list; empty items are dropped. */
+  list(name: string, fallback: readonly string[]): string[] {
+    const value = this.#env[name]
+    return (value === undefined ? [...fallback] : value.split(',')).map((item) => item.trim()).filter(Boolean)
+  }
+
+  /** A rule between several variables, e.g. "open callers only on loopback". */
+  require(condition: boolean, problem: string): void {
+    if (!condition) this.problems.push(problem)
+  }
+
+  #read<T>(name: string, fallback: T | undefined, parse: (value: string) => T): T {
+    const value = this.#env[name]
+    if (value === undefined || value === '') {
+      if (fallback === undefined) this.problems.push(`${name} is required`)
+      return fallback as T
+    }
+    try {
+      return parse(value)
+    } catch (error) {
+      this.problems.push(`${name} ${(error as Error).message}, but is ${JSON.stringify(value)}`)
+      return fallback as T
+    }
+  }
+}
+
+/**
+ * Builds a service's configuration.
+ * @throws {ConfigError} naming every variable that is missing or wrong.
+ */
+export function readConfig<T>(env: Environment, read: (variables: VariableReader) => T): T {
+  const variables = new VariableReader(env)
+  const config = read(variables)
+  if (variables.problems.length > 0) throw new ConfigError(variables.problems)
+  return config
+}
+
+/** The variables that every service has, with their defaults for a development start. */
+export function commonConfig(variables: VariableReader) {
+  const production = variables.optionalText('NODE_ENV') === 'production'
+  return {
+    production,
+    /** The address to bind; loopback on a development start, every address elsewhere. */
+    host: variables.text('HOST', production ? '0.0.0.0' : '127.0.0.1'),
+    logLevel: variables.oneOf('LOG_LEVEL', ['fatal', 'error', 'warn', 'info', 'debug', 'silent'], 'info'),
+    /** Keys, certificates and databases live here, for their owner's eyes only. */
+    stateFolder: variables.text('STATE_FOLDER', '.hallpass'),
+  }
+}
+
+export type CommonConfig = ReturnType<typeof commonConfig>
+
+/** True for addresses that only this machine can reach. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
+}

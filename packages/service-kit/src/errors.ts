@@ -1,0 +1,65 @@
+export interface HttpErrorOptions {
+  /** Kept for the log, never sent. */
+  cause?: unknown
+  headers?: Readonly<Record<string, string>>
+  /** Replaces the default body `{ error: { code, message } }`. */
+  body?: unknown
+}
+
+/** An answer other than success: thrown anywhere below a route, rendered once, by the error middleware. */
+export class HttpError extends Error {
+  readonly status: number
+  readonly code: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: unknown
+
+  constructor(status: number, code: string, message: string, options: HttpErrorOptions = {}) {
+    super(message, { cause: options.cause })
+    this.name = 'HttpError'
+    this.status = status
+    this.code = code
+    this.headers = options.headers ?? {}
+    this.body = options.body ?? { error: { code, message } }
+  }
+}
+
+/** A call to a peer that failed; 502 when the peer is not there or answers nonsense, 504 when it is too slow. */
+export class PeerError extends HttpError {
+  readonly peer: string
+
+  constructor(peer: string, status: 502 | 504, code: string, message: string, cause?: unknown) {
+    super(status, code, message, { cause })
+    this.name = 'PeerError'
+    this.peer = peer
+  }
+}
+
+export const badRequest = (code: string, message: string, cause?: unknown) =>
+  new HttpError(400, code, message, { cause })
+
+export const notFound = (code: string, message: string) => new HttpError(404, code, message)
+
+/** What the framework's own errors mean to a caller; their messages may quote the input, so they are not sent. */
+const FRAMEWORK_ERRORS: Readonly<Record<string, readonly [status: number, code: string, message: string]>> = {
+  'entity.parse.failed': [400, 'malformed_json', 'The body is not valid JSON.'],
+  'entity.too.large': [413, 'body_too_large', 'The body is too large.'],
+  'encoding.unsupported': [415, 'unsupported_encoding', 'The content encoding is not supported.'],
+  'charset.unsupported': [415, 'unsupported_charset', 'The charset is not supported.'],
+  'request.aborted': [400, 'request_aborted', 'The request ended before its body did.'],
+  'request.size.invalid': [400, 'size_mismatch', 'The body does not have the length that it claims.'],
+}
+
+/** The single place that turns whatever was thrown into an answer. */
+export function toHttpError(thrown: unknown): HttpError {
+  if (thrown instanceof HttpError) return thrown
+  const { type, status } = thrown as { type?: string; status?: number }
+  const known = type === undefined ? undefined : FRAMEWORK_ERRORS[type]
+  if (known) return new HttpError(...known, { cause: thrown })
+  if (thrown instanceof URIError)
+    return new HttpError(400, 'malformed_path', 'The path is not valid.', { cause: thrown })
+  if (status !== undefined && status >= 400 && status < 500)
+    return new HttpError(status, 'bad_request', 'The request is not valid.', { cause: thrown })
+  return new HttpError(500, 'internal_error', 'Something went wrong here; the log has the reason.', {
+    cause: thrown,
+  })
+}

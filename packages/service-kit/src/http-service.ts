@@ -1,0 +1,246 @@
+import { randomUUID } from 'node:crypto'
+import http, { type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import https from 'node:https'
+import type { AddressInfo } from 'node:net'
+import type { SecureContextOptions } from 'node:tls'
+import express, { type ErrorRequestHandler, type Express } from 'express'
+import helmet from 'helmet'
+import { notFound, toHttpError } from './errors.ts'
+import type { Logger } from './log.ts'
+import { Metrics } from './metrics.ts'
+import type { Service } from './service.ts'
+import { currentTrace, runInTrace, traceFrom } from './trace.ts'
+
+export interface Listener {
+  /** The name under which `start` reports the URL; `http` or `https` where there is one of a kind. */
+  readonly name: string
+  readonly host: string
+  readonly port: number
+  /** Makes the listener speak TLS; read once, when it starts. */
+  readonly tls?: () => SecureContextOptions | Promise<SecureContextOptions>
+}
+
+export interface HttpServiceOptions {
+  readonly name: string
+  readonly log: Logger
+  readonly listeners: readonly [Listener, ...Listener[]]
+  /** The route table. */
+  readonly routes: (app: Express) => void
+  /** Each must pass for `/readyz` to answer 200; a thrown error's message is shown. */
+  readonly checks?: Readonly<Record<string, () => void | Promise<void>>>
+  /** Runs before the listeners open, e.g. to load keys. */
+  readonly onStart?: () => void | Promise<void>
+  /** Runs after the last request has ended. */
+  readonly onStop?: () => void | Promise<void>
+  readonly metrics?: Metrics
+  /** The pages of the web UI need their own; an API forbids everything. */
+  readonly contentSecurityPolicy?: false
+  /** How long `/readyz` answers 503 before the listeners close, so that a load balancer sees it first. */
+  readonly drainDelayMs?: number
+  /** Connections that are still busy after this time are cut. */
+  readonly drainDeadlineMs?: number
+}
+
+export interface HttpService extends Service {
+  /** For supertest: the whole service without a port. */
+  readonly app: RequestListener
+  readonly metrics: Metrics
+}
+
+/** Node's own default is 16 KiB; a token is at most 8 KiB, so 16 KiB of headers leaves room for the rest. */
+const MAX_HEADER_BYTES = 16 * 1024
+/** A client has 10 s for its headers and 30 s for the whole request: enough for a phone, too little for slowloris. */
+const HEADERS_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 30_000
+/** Longer than the keep-alive of the callers' pools (4 s), so that the caller always closes first. */
+const KEEP_ALIVE_MS = 10_000
+/** Every caller in the suite pools at most 64 connections; the rest is room for curls, browsers and probes. */
+const MAX_CONNECTIONS = 10_000
+const DRAIN_DEADLINE_MS = 3_000
+
+const REQUEST_ID = /^[\w.-]{1,64}$/
+
+/** An Express service with everything that each service needs around its route table. */
+export function httpService(options: HttpServiceOptions): HttpService {
+  const { name, log } = options
+  const metrics = options.metrics ?? new Metrics(name)
+  const checks = Object.entries(options.checks ?? {})
+  let ready = false
+  let stopping: Promise<void> | undefined
+  const servers: Server[] = []
+
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.enable('case sensitive routing')
+  app.set('query parser', 'simple')
+  app.use(
+    helmet(
+      options.contentSecurityPolicy === false
+        ? { contentSecurityPolicy: false, crossOriginEmbedderPolicy: false }
+        : {
+            contentSecurityPolicy: {
+              useDefaults: false,
+              directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] },
+            },
+            // Rules for pages, which an API does not serve.
+            crossOriginOpenerPolicy: false,
+            dnsPrefetchControl: false,
+            ieNoOpen: false,
+            originAgentCluster: false,
+            permittedCrossDomainPolicies: false,
+            xssFilter: false,
+          },
+    ),
+  )
+  options.routes(app)
+  app.use((request) => {
+    throw notFound('no_such_endpoint', `There is no ${request.method} ${request.path} here.`)
+  })
+  app.use(renderError(log))
+
+  const listener: RequestListener = (request, response) => {
+    const path = request.url ?? '/'
+    if (path === '/healthz') return sendJson(response, 200, { status: 'ok' })
+    if (path === '/readyz') return void answerReadiness(response)
+    if (path === '/metrics') return void answerMetrics(response)
+    observe(request, response)
+  }
+
+  function observe(request: IncomingMessage, response: ServerResponse) {
+    const started = performance.now()
+    const given = request.headers['x-request-id']
+    const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
+    const trace = traceFrom(request.headers.traceparent as string | undefined)
+    response.setHeader('x-request-id', requestId)
+    response.once('close', () => {
+      const ms = performance.now() - started
+      const routed = request as IncomingMessage & { route?: { path?: unknown }; tokenId?: string }
+      const route = typeof routed.route?.path === 'string' ? routed.route.path : 'unmatched'
+      metrics.observeRequest(request.method ?? '', route, response.statusCode, ms / 1000)
+      log.info(
+        {
+          method: request.method,
+          // The query may carry a credential; the path never does.
+          path: request.url?.split('?', 1)[0]?.slice(0, 256),
+          status: response.statusCode,
+          ms: Math.round(ms * 10) / 10,
+          requestId,
+          traceId: trace.traceId,
+          ...(routed.tokenId === undefined ? {} : { jti: routed.tokenId }),
+          ...(response.writableFinished ? {} : { aborted: true }),
+        },
+        'request',
+      )
+    })
+    runInTrace(trace, () => app(request, response))
+  }
+
+  async function answerReadiness(response: ServerResponse) {
+    const failed: Record<string, string> = ready ? {} : { service: stopping === undefined ? 'starting' : 'stopping' }
+    for (const [check, run] of checks) {
+      try {
+        await run()
+      } catch (error) {
+        failed[check] = (error as Error).message
+      }
+    }
+    const ok = Object.keys(failed).length === 0
+    sendJson(response, ok ? 200 : 503, ok ? { status: 'ready' } : { status: 'not ready', failed })
+  }
+
+  async function answerMetrics(response: ServerResponse) {
+    const text = await metrics.registry.metrics()
+    response.writeHead(200, { 'content-type': metrics.registry.contentType }).end(text)
+  }
+
+  async function listen({ host, port, tls, name: listenerName }: Listener): Promise<[string, string]> {
+    const limits = {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    }
+    const server = tls
+      ? https.createServer({ ...limits, minVersion: 'TLSv1.2', ...(await tls()) }, listener)
+      : http.createServer(limits, listener)
+    server.maxConnections = MAX_CONNECTIONS
+    servers.push(server)
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject).listen(port, host, resolve)
+    })
+    const bound = (server.address() as AddressInfo).port
+    return [listenerName, `${tls ? 'https' : 'http'}://${urlHost(host)}:${bound}`]
+  }
+
+  async function drain() {
+    ready = false
+    if (options.drainDelayMs) await new Promise((resolve) => setTimeout(resolve, options.drainDelayMs))
+    const closed = Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+    for (const server of servers) server.closeIdleConnections()
+    const deadline = setTimeout(() => {
+      for (const server of servers) server.closeAllConnections()
+    }, options.drainDeadlineMs ?? DRAIN_DEADLINE_MS)
+    await closed
+    clearTimeout(deadline)
+    await options.onStop?.()
+  }
+
+  return {
+    name,
+    metrics,
+    app: listener,
+    async start() {
+      await options.onStart?.()
+      try {
+        const urls = Object.fromEntries(await Promise.all(options.listeners.map(listen)))
+        ready = true
+        return urls
+      } catch (error) {
+        await this.stop()
+        throw error
+      }
+    },
+    stop() {
+      stopping ??= drain()
+      return stopping
+    },
+  }
+}
+
+/** What to write into a URL for an address that may mean "every address". */
+function urlHost(host: string): string {
+  if (['127.0.0.1', '0.0.0.0', '::', '::1'].includes(host)) return 'localhost'
+  return host.includes(':') ? `[${host}]` : host
+}
+
+export function sendJson(response: ServerResponse, status: number, body: unknown) {
+  const text = JSON.stringify(body)
+  response
+    .writeHead(status, {
+      'content-type': 'application/json; charset=utf-8',
+      'content-length': Buffer.byteLength(text),
+    })
+    .end(text)
+}
+
+/** The error middleware: the one place where a thrown error becomes an answer. */
+function renderError(log: Logger): ErrorRequestHandler {
+  return (thrown: unknown, request, response, _next) => {
+    const error = toHttpError(thrown)
+    if (error.status >= 500)
+      log.error(
+        { err: error.cause ?? error, code: error.code, traceId: currentTrace()?.traceId },
+        error.message,
+      )
+    if (response.headersSent) {
+      response.destroy()
+      return
+    }
+    // A body that was not read to its end would be taken for the next request on this connection.
+    if (!request.complete) response.setHeader('connection', 'close')
+    for (const [header, value] of Object.entries(error.headers)) response.setHeader(header, value)
+    response.setHeader('cache-control', 'no-store')
+    sendJson(response, error.status, error.body)
+  }
+}

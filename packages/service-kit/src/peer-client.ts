@@ -1,0 +1,119 @@
+import { createSecureContext, type PeerCertificate } from 'node:tls'
+import axios, { AxiosHeaders, type AxiosInstance, type InternalAxiosRequestConfig } from 'axios'
+import { Pool } from 'undici'
+import { PeerError } from './errors.ts'
+import { traceparent } from './trace.ts'
+
+export type { AxiosInstance } from 'axios'
+
+export interface PeerClientOptions {
+  /** The name that errors and pictures use, e.g. `jwt-factory`. */
+  readonly peer: string
+  readonly baseUrl: string
+  /** From the call to the last byte of the answer. */
+  readonly timeoutMs?: number
+  readonly tls?: {
+    /** The only authorities that are trusted, as PEM. */
+    readonly ca: string
+    readonly cert?: string
+    readonly key?: string
+    readonly servername?: string
+    readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined
+  }
+  /** Called for each request; the result goes into the `Authorization` header. */
+  readonly authorization?: () => string | Promise<string>
+}
+
+/** Five seconds: far beyond any answer of the suite (p99 < 50 ms), short enough for a person to wait. */
+const TIMEOUT_MS = 5_000
+/** A loopback call takes a millisecond, so 64 carry tens of thousands of calls a second. */
+const MAX_CONNECTIONS = 64
+/** Answers of the suite are a few KiB; a key set of a foreign issuer is at most 64 KiB. */
+const MAX_ANSWER_BYTES = 1024 * 1024
+
+/**
+ * How a service calls another: one axios instance per peer over one pool of kept-alive connections.
+ * Every status is an answer, for the caller to judge; no answer is a {@link PeerError} that names the peer.
+ * TLS is verified, always; the secure context is made once.
+ */
+export function createPeerClient(options: PeerClientOptions): AxiosInstance {
+  const { peer, timeoutMs = TIMEOUT_MS, tls, authorization } = options
+  const base = new URL(options.baseUrl)
+  const prefix = base.pathname.replace(/\/$/, '')
+  const { ca, cert, key, ...connect } = tls ?? {}
+  const pool = new Pool(base.origin, {
+    connections: MAX_CONNECTIONS,
+    maxResponseSize: MAX_ANSWER_BYTES,
+    headersTimeout: timeoutMs,
+    bodyTimeout: timeoutMs,
+    connect: {
+      timeout: timeoutMs,
+      ...connect,
+      ...(tls ? { secureContext: createSecureContext({ ca, cert, key, minVersion: 'TLSv1.2' }) } : {}),
+    },
+  })
+
+  const send = async (config: InternalAxiosRequestConfig) => {
+    const headers = config.headers.toJSON() as Record<string, string>
+    headers.traceparent = traceparent()
+    if (authorization && headers.Authorization === undefined) headers.authorization = await authorization()
+    // Redirects are not followed: a token must reach the peer it was made for, and no other.
+    const answer = await pool.request({
+      path: prefix + axios.getUri({ url: config.url ?? '/', params: config.params }),
+      method: (config.method ?? 'get').toUpperCase() as 'GET',
+      headers,
+      body: config.data ?? null,
+      ...(config.signal ? { signal: config.signal as AbortSignal } : {}),
+    })
+    return {
+      data: await answer.body.text(),
+      status: answer.statusCode,
+      statusText: '',
+      headers: new AxiosHeaders(answer.headers as Record<string, string>),
+      config,
+    }
+  }
+
+  return axios.create({
+    adapter: async (config) => {
+      try {
+        return await send(config)
+      } catch (error) {
+        throw toPeerError(peer, base.origin, timeoutMs, error)
+      }
+    },
+    validateStatus: null,
+  })
+}
+
+function toPeerError(peer: string, origin: string, timeoutMs: number, error: unknown): PeerError {
+  const { code = '', message } = error as { code?: string; message: string }
+  if (/TIMEOUT|ETIMEDOUT/.test(code))
+    return new PeerError(
+      peer,
+      504,
+      'peer_timeout',
+      `${peer} at ${origin} did not answer within ${timeoutMs} ms.`,
+      error,
+    )
+  if (/CERT|TLS|SSL|ALTNAME|SIGNED/.test(code))
+    return new PeerError(
+      peer,
+      502,
+      'peer_not_trusted',
+      `${peer} at ${origin} is not trusted (${code}).`,
+      error,
+    )
+  return new PeerError(
+    peer,
+    502,
+    'peer_unreachable',
+    `${peer} at ${origin} is not reachable (${code || message}).`,
+    error,
+  )
+}
+
+/** An answer that a client did not expect, as an error that names the peer. */
+export function unexpectedAnswer(peer: string, status: number, detail: string): PeerError {
+  return new PeerError(peer, 502, 'peer_unexpected_answer', `${peer} answered ${status}: ${detail}`)
+}

@@ -1,0 +1,69 @@
+import { type CommonConfig, ConfigError, type Environment } from './config.ts'
+import { createLog, type Logger } from './log.ts'
+import type { Service } from './service.ts'
+
+/** A service must have stopped by then, so that the whole suite stops within five seconds. */
+const STOP_DEADLINE_MS = 4_000
+
+/**
+ * The life of a process: configuration, start, ready, and on SIGTERM, SIGINT or the end of its parent a clean stop.
+ * Exit code 0 after a clean stop, 1 after a failure, 78 when the configuration is not usable (sysexits' EX_CONFIG).
+ */
+export function run<C extends CommonConfig>(
+  name: string,
+  env: Environment,
+  loadConfig: (env: Environment) => C,
+  createApp: (config: C, log: Logger) => Service,
+): void {
+  live(name, env, loadConfig, createApp).catch((error: unknown) => {
+    process.stderr.write(`${name}: ${explain(error)}\n`)
+    process.exit(error instanceof ConfigError ? 78 : 1)
+  })
+}
+
+async function live<C extends CommonConfig>(
+  name: string,
+  env: Environment,
+  loadConfig: (env: Environment) => C,
+  createApp: (config: C, log: Logger) => Service,
+) {
+  const config = loadConfig(env)
+  const log = createLog(name, config.logLevel)
+  const service = createApp(config, log)
+  let stopping = false
+
+  const stop = (why: string, exitCode: number) => {
+    if (stopping) return
+    stopping = true
+    log.info({ why }, 'stopping')
+    setTimeout(() => process.exit(1), STOP_DEADLINE_MS).unref()
+    service.stop().then(
+      () => process.exit(exitCode),
+      (error: unknown) => {
+        log.error({ err: error }, 'stop failed')
+        process.exit(1)
+      },
+    )
+  }
+  process.on('SIGTERM', () => stop('SIGTERM', 0))
+  process.on('SIGINT', () => stop('SIGINT', 0))
+  // The launcher keeps a channel open; when it is killed, its services must not stay behind.
+  process.on('disconnect', () => stop('the launcher is gone', 0))
+  // A forgotten promise is a bug to read about in the log, not a reason to drop everybody's requests.
+  process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'))
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'uncaught exception')
+    stop('uncaught exception', 1)
+  })
+
+  const urls = await service.start()
+  log.info({ urls }, 'ready')
+  process.send?.({ ready: urls })
+}
+
+function explain(error: unknown): string {
+  const { code, port, message } = error as NodeJS.ErrnoException & { port?: number }
+  if (code === 'EADDRINUSE') return `port ${port} is in use by another process`
+  if (code === 'EACCES' && port !== undefined) return `port ${port} needs more rights than this process has`
+  return message ?? String(error)
+}

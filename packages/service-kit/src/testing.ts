@@ -1,0 +1,56 @@
+import { spawnSync } from 'node:child_process'
+import { afterAll, beforeAll, describe } from '@jest/globals'
+import type { Clock } from './clock.ts'
+import type { Service } from './service.ts'
+
+/** A clock that stands still until the test moves it. */
+export class ManualClock {
+  #now: number
+
+  constructor(start: number | string = '2026-01-01T00:00:00Z') {
+    this.#now = new Date(start).getTime()
+  }
+
+  readonly now: Clock = () => this.#now
+
+  advance(milliseconds: number): void {
+    this.#now += milliseconds
+  }
+}
+
+/** Starts a service for the tests of a `describe`, on ports of its own, and stops it after them. */
+export function useService<S extends Service>(create: () => S | Promise<S>) {
+  const running: { service?: S; urls: Readonly<Record<string, string>> } = { urls: {} }
+  beforeAll(async () => {
+    running.service = await create()
+    running.urls = await running.service.start()
+  })
+  afterAll(async () => {
+    await running.service?.stop()
+  })
+  return {
+    get service() {
+      if (!running.service) throw new Error('The service is used before it has started.')
+      return running.service
+    },
+    /** The URL of a listener, e.g. `url('http')`. */
+    url(listener = 'http'): string {
+      const url = running.urls[listener]
+      if (url === undefined) throw new Error(`There is no listener named ${listener}.`)
+      return url
+    },
+  }
+}
+
+/**
+ * A `describe` for tests that need a program which a user may lack. Where it is absent they are skipped, with
+ * the reason printed; under `CI=true` they must run, so its absence fails them.
+ */
+export function describeWith(program: string, install: string): typeof describe | typeof describe.skip {
+  const found = spawnSync('sh', ['-c', `command -v "$0"`, program]).status === 0
+  if (found) return describe
+  const reason = `${program} is not installed (${install})`
+  if (process.env.CI === 'true') throw new Error(`CI must run these tests: ${reason}.`)
+  console.warn(`skipped: ${reason}`)
+  return describe.skip
+}
