@@ -137,7 +137,9 @@ export function httpService(options: HttpServiceOptions): HttpService {
   }
 
   async function answerReadiness(response: ServerResponse) {
-    const failed: Record<string, string> = ready ? {} : { service: stopping === undefined ? 'starting' : 'stopping' }
+    const failed: Record<string, string> = ready
+      ? {}
+      : { service: stopping === undefined ? 'starting' : 'stopping' }
     for (const [check, run] of checks) {
       try {
         await run()
