@@ -1,2 +1,2 @@
-/** The development certificate authority. */
-export type Pem = string
+export type { CertifiedKey, LeafRequest } from './authority.ts'
+export * from './development.ts'
