@@ -19,6 +19,8 @@ export const loadConfig = (env: Environment) =>
               /** Exactly as in the `iss` claim, with the trailing slash where the provider has one. */
               issuer: variables.text('ISSUER'),
               audience: variables.text('AUDIENCE'),
+              /** Auth0 adds its userinfo endpoint to `aud`; where that is not so, a token for two is refused. */
+              audienceList: variables.oneOf('AUDIENCE_LIST', ['single', 'contains'], 'single'),
               /** Where the issuer's keys are; without it, its discovery document is asked. */
               jwksUrl: variables.optionalUrl('JWKS_URL'),
               scopes: variables.list('REQUIRED_SCOPES', []),
