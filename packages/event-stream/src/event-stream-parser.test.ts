@@ -1,0 +1,171 @@
+import { describe, expect, it } from '@jest/globals'
+import { EventStreamParser, EventTooLargeError, type StreamEvent } from './event-stream-parser.ts'
+import { readEvents } from './read-events.ts'
+
+const BOM = '\ufeff'
+
+function parse(chunks: readonly (string | Uint8Array)[], options: { maxEventBytes?: number } = {}) {
+  const events: StreamEvent[] = []
+  const comments: string[] = []
+  const retries: number[] = []
+  const parser = new EventStreamParser({
+    onEvent: (event) => events.push(event),
+    onComment: (text) => comments.push(text),
+    onRetry: (milliseconds) => retries.push(milliseconds),
+    ...options,
+  })
+  for (const chunk of chunks) parser.push(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
+  return { events, data: events.map(({ data }) => data), comments, retries, parser }
+}
+
+/** The vectors of the web platform tests (eventsource/format-*), each with the data that a browser reports. */
+const VECTORS: readonly [name: string, wire: string, data: readonly string[]][] = [
+  ['bom', `${BOM}data:1\n\n${BOM}data:2\n\ndata:3\n\n`, ['1', '3']],
+  ['bom-2', `${BOM}${BOM}data:1\n\ndata:2\n\ndata:3\n\n`, ['2', '3']],
+  [
+    'comments',
+    `data:1\r:\0\n:\r\ndata:2\n:${'x'.repeat(2048)}\rdata:3\n:data:fail\r:${'x'.repeat(2048)}\ndata:4\n\n`,
+    ['1\n2\n3\n4'],
+  ],
+  ['data-before-final-empty-line', 'retry:1000\ndata:test1\n\nid:test\ndata:test2', ['test1']],
+  ['field-data', 'data:\n\ndata\ndata\n\ndata:test\n\n', ['', '\n', 'test']],
+  ['field-event-empty', 'event: \ndata:data\n\n', ['data']],
+  [
+    'field-parsing',
+    'data:\0\ndata:  2\rData:1\ndata\0:2\ndata:1\r\0data:4\nda-ta:3\rdata_5\ndata:3\rdata:\r\n data:32\ndata:4\n\n',
+    ['\0\n 2\n1\n3\n\n4'],
+  ],
+  [
+    'field-unknown',
+    'data:test\n data\ndata\nfoobar:xxx\njustsometext\n:thisisacommentyay\ndata:test\n\n',
+    ['test\n\ntest'],
+  ],
+  ['leading-space', 'data:\ttest\rdata: \ndata:test\n\n', ['\ttest\n\ntest']],
+  ['newlines', 'data:test\r\ndata\ndata:test\r\n\r\n', ['test\n\ntest']],
+  ['null-character', 'data:\0\n\n\n\n', ['\0']],
+  ['utf-8', 'data:ok…\n\n', ['ok…']],
+]
+
+describe('EventStreamParser', () => {
+  it.each(VECTORS)(
+    'reads the vector %s, whole, byte by byte and cut in two anywhere',
+    (_name, wire, data) => {
+      const bytes = Buffer.from(wire)
+      expect(parse([bytes]).data).toEqual(data)
+      expect(parse([...bytes].map((byte) => Uint8Array.of(byte))).data).toEqual(data)
+      const step = Math.max(1, Math.floor(bytes.length / 100))
+      for (let cut = 1; cut < bytes.length; cut += step)
+        expect(parse([bytes.subarray(0, cut), bytes.subarray(cut)]).data).toEqual(data)
+    },
+  )
+
+  it('reports the type, and none when the field is empty', () => {
+    const { events } = parse(['event:test\ndata:x\n\nevent:\ndata:y\n\nevent:a\nevent:b\ndata:z\n\n'])
+    expect(events.map(({ event }) => event)).toEqual(['test', undefined, 'b'])
+  })
+
+  it('keeps the last id in force, and reports whether the event itself had one', () => {
+    const { events } = parse(['id:1\ndata:a\n\ndata:b\n\nid\ndata:c\n\n'])
+    expect(events).toEqual([
+      { data: 'a', id: '1', lastEventId: '1' },
+      { data: 'b', lastEventId: '1' },
+      { data: 'c', id: '', lastEventId: '' },
+    ])
+  })
+
+  it('takes the id of a block without data, and not that of a block without its blank line', () => {
+    const { events, parser } = parse(['id:7\n\nid:8\ndata:lost'])
+    expect(events).toEqual([])
+    expect(parser.lastEventId).toBe('7')
+  })
+
+  it('ignores an id with NUL', () => {
+    const { events } = parse(['id:1\ndata:a\n\nid: x\0y\ndata:b\n\n'])
+    expect(events[1]).toEqual({ data: 'b', lastEventId: '1' })
+  })
+
+  it.each([
+    ['retry:1500', [1500]],
+    ['retry:03000', [3000]],
+    ['retry:3000\nretry:1000x', [3000]],
+    ['retry:', []],
+    ['retry', []],
+    ['retry:-1', []],
+    ['retry:1e3', []],
+    ['retry:١', []],
+  ])('reads %j as the reconnection times %j', (wire, retries) => {
+    expect(parse([`${wire}\n\n`]).retries).toEqual(retries)
+  })
+
+  it('surfaces comments', () => {
+    expect(parse([':\n\n: hello\n:: \r\n']).comments).toEqual(['', ' hello', ': '])
+  })
+
+  it('drops a byte order mark that arrives in three chunks, and keeps half of one', () => {
+    const mark = Buffer.from(BOM)
+    expect(parse([mark.subarray(0, 1), mark.subarray(1, 2), mark.subarray(2), 'data:1\n\n']).data).toEqual([
+      '1',
+    ])
+    expect(parse([mark.subarray(0, 2), 'data:1\n\ndata:2\n\n']).data).toEqual(['2'])
+  })
+
+  it('replaces bytes that are not UTF-8, and joins a character that is split over chunks', () => {
+    const [euro, rest] = [Buffer.from('€').subarray(0, 2), Buffer.from('€').subarray(2)]
+    expect(parse(['data:', euro, rest, '\n\n']).data).toEqual(['€'])
+    expect(parse(['data:', euro, '\ndata:', Uint8Array.of(0xff), '\n\n']).data).toEqual(['\ufffd\n\ufffd'])
+  })
+
+  it('takes an event of exactly the limit, byte by byte, in linear time', () => {
+    const size = 1024 * 1024
+    const one = Buffer.from('x')
+    const { events, parser } = parse(['data:'])
+    const started = performance.now()
+    for (let index = 0; index < size; index += 1) parser.push(one)
+    parser.push(Buffer.from('\n\n'))
+    expect(events).toEqual([{ data: 'x'.repeat(size), lastEventId: '' }])
+    // Some 50 ms; copying the line for every byte would take minutes.
+    expect(performance.now() - started).toBeLessThan(5_000)
+  })
+
+  it.each([
+    ['in one line without an end', ['data:', 'x'.repeat(200)]],
+    ['in one complete line', [`data:${'x'.repeat(101)}\n`]],
+    ['in many lines', [`data:${'x'.repeat(50)}\ndata:${'x'.repeat(50)}\n`]],
+    ['in a comment', [`:${'x'.repeat(200)}`]],
+    ['in a field that is not known', [`${'x'.repeat(200)}\n`]],
+  ])('refuses an event over the limit %s, and everything after it', (_where, chunks) => {
+    const { parser } = parse([], { maxEventBytes: 100 })
+    expect(() =>
+      chunks.forEach((chunk) => {
+        parser.push(Buffer.from(chunk))
+      }),
+    ).toThrow('The stream has an event of more than 100 bytes.')
+    expect(() => parser.push(Buffer.from('\n\n'))).toThrow(EventTooLargeError)
+  })
+
+  it('counts the bytes of a value and not its characters', () => {
+    expect(parse([`data:${'€'.repeat(33)}\n\n`], { maxEventBytes: 99 }).data).toHaveLength(1)
+    expect(() => parse([`data:${'€'.repeat(33)}\n\n`], { maxEventBytes: 98 })).toThrow(EventTooLargeError)
+  })
+
+  it('does not add up heartbeats', () => {
+    const { parser } = parse([], { maxEventBytes: 100 })
+    for (let index = 0; index < 1000; index += 1) parser.push(Buffer.from(':ok\n'))
+    expect(parser.lastEventId).toBe('')
+  })
+})
+
+describe('readEvents', () => {
+  it('yields the events of a body and passes its failure on', async () => {
+    async function* body() {
+      yield Buffer.from('data:1\n\ndata:')
+      yield Buffer.from('2\n\n')
+      throw new Error('connection reset')
+    }
+    const data: string[] = []
+    await expect(async () => {
+      for await (const event of readEvents(body())) data.push(event.data)
+    }).rejects.toThrow('connection reset')
+    expect(data).toEqual(['1', '2'])
+  })
+})

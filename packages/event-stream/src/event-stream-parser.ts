@@ -1,0 +1,188 @@
+/** One event of a stream, as its sender wrote it: a field that was not sent is absent, so that it can be sent on unchanged. */
+export interface StreamEvent {
+  /** The values of the `data` fields, joined by line feeds. */
+  readonly data: string
+  /** The `event` field; absent means the type `message`. */
+  readonly event?: string
+  /** The `id` field of this very event. */
+  readonly id?: string
+  /** The `retry` field of this very event, in milliseconds. */
+  readonly retry?: number
+  /** What a client sends as `Last-Event-ID` after this event; an id stays in force until the next one. */
+  readonly lastEventId: string
+}
+
+export interface EventStreamParserOptions {
+  /** Called for each event, in order, from within `push`. */
+  readonly onEvent: (event: StreamEvent) => void
+  /** Called with the text behind the colon of a comment line. */
+  readonly onComment?: (text: string) => void
+  /** Called for each valid `retry` field, with milliseconds, also when no event follows it. */
+  readonly onRetry?: (milliseconds: number) => void
+  /** An event whose data has more bytes than this ends the stream with an {@link EventTooLargeError}. */
+  readonly maxEventBytes?: number
+}
+
+/** 1 MiB: far above any event of the suite, low enough for thousands of parsers in one process. */
+export const MAX_EVENT_BYTES = 1024 * 1024
+/** Room for the name of a field and its colon beside a value of the full size. */
+const MAX_FIELD_NAME_BYTES = 64
+const FIRST_LINE_BYTES = 1024
+
+const LF = 10
+const CR = 13
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf]
+
+/** A sender that does not end its events would otherwise fill the memory of whoever reads it. */
+export class EventTooLargeError extends Error {
+  readonly code = 'event_too_large'
+
+  constructor(maxEventBytes: number) {
+    super(`The stream has an event of more than ${maxEventBytes} bytes.`)
+    this.name = 'EventTooLargeError'
+  }
+}
+
+/**
+ * Reads `text/event-stream` as it arrives, in chunks of any size, as the HTML standard says (§9.2.6):
+ * lines end in CR, LF or CRLF, a byte order mark is dropped once, bytes that are not UTF-8 become U+FFFD,
+ * an event that its blank line does not end is never reported.
+ */
+export class EventStreamParser {
+  readonly #options: EventStreamParserOptions
+  readonly #maxEventBytes: number
+  // Whole lines are decoded at once: CR and LF are never part of a longer UTF-8 sequence.
+  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+
+  /** The start of a line whose end has not arrived; it grows by doubling, so that single bytes cost linear time. */
+  #line = new Uint8Array(FIRST_LINE_BYTES)
+  #lineLength = 0
+  #afterCarriageReturn = false
+  #markLength = 0
+  #failure: EventTooLargeError | undefined
+
+  #data: string | undefined
+  #dataBytes = 0
+  #event = ''
+  #id: string | undefined
+  #retry: number | undefined
+  #lastEventId = ''
+
+  constructor(options: EventStreamParserOptions) {
+    this.#options = options
+    this.#maxEventBytes = options.maxEventBytes ?? MAX_EVENT_BYTES
+  }
+
+  /** The id to resume from; also moved by an `id` field without data. */
+  get lastEventId(): string {
+    return this.#lastEventId
+  }
+
+  /**
+   * Takes the next bytes.
+   * @throws {EventTooLargeError} now and at every later call: what follows an event that was cut cannot be read.
+   */
+  push(chunk: Uint8Array): void {
+    if (this.#failure) throw this.#failure
+    let start = this.#skipByteOrderMark(chunk)
+    for (let index = start; index < chunk.length; index += 1) {
+      const byte = chunk[index]
+      if (byte === LF && this.#afterCarriageReturn && index === start) {
+        // The second half of a CRLF, perhaps in another chunk than its first.
+        this.#afterCarriageReturn = false
+        start = index + 1
+      } else if (byte === LF || byte === CR) {
+        this.#endLine(chunk, start, index)
+        this.#afterCarriageReturn = byte === CR
+        start = index + 1
+      } else if (index === start) this.#afterCarriageReturn = false
+    }
+    if (start < chunk.length) this.#keep(chunk, start, chunk.length)
+  }
+
+  #skipByteOrderMark(chunk: Uint8Array): number {
+    let index = 0
+    while (this.#markLength < BYTE_ORDER_MARK.length && index < chunk.length) {
+      if (chunk[index] !== BYTE_ORDER_MARK[this.#markLength]) {
+        // Not a mark after all: what looked like its start belongs to the first line.
+        const seen = new Uint8Array(BYTE_ORDER_MARK.slice(0, this.#markLength))
+        this.#markLength = BYTE_ORDER_MARK.length
+        this.#keep(seen, 0, seen.length)
+        return index
+      }
+      this.#markLength += 1
+      index += 1
+    }
+    return index
+  }
+
+  #keep(chunk: Uint8Array, start: number, end: number) {
+    const length = this.#lineLength + end - start
+    if (length + this.#dataBytes > this.#maxEventBytes + MAX_FIELD_NAME_BYTES) this.#fail()
+    if (length > this.#line.length) {
+      const longer = new Uint8Array(Math.max(length, this.#line.length * 2))
+      longer.set(this.#line.subarray(0, this.#lineLength))
+      this.#line = longer
+    }
+    this.#line.set(chunk.subarray(start, end), this.#lineLength)
+    this.#lineLength = length
+  }
+
+  #endLine(chunk: Uint8Array, start: number, end: number) {
+    if (this.#lineLength === 0) return this.#readLine(chunk.subarray(start, end))
+    this.#keep(chunk, start, end)
+    const line = this.#line.subarray(0, this.#lineLength)
+    this.#lineLength = 0
+    this.#readLine(line)
+    if (this.#line.length > FIRST_LINE_BYTES) this.#line = new Uint8Array(FIRST_LINE_BYTES)
+  }
+
+  #readLine(bytes: Uint8Array) {
+    if (bytes.length === 0) return this.#dispatch()
+    if (bytes.length + this.#dataBytes > this.#maxEventBytes + MAX_FIELD_NAME_BYTES) this.#fail()
+    const line = this.#decoder.decode(bytes)
+    const colon = line.indexOf(':')
+    if (colon === 0) return this.#options.onComment?.(line.slice(1))
+    const name = colon === -1 ? line : line.slice(0, colon)
+    const value = colon === -1 ? '' : line.slice(line[colon + 1] === ' ' ? colon + 2 : colon + 1)
+    this.#readField(name, value, bytes.length - (line.length - value.length))
+  }
+
+  #readField(name: string, value: string, valueBytes: number) {
+    if (name === 'data') {
+      this.#dataBytes += valueBytes + (this.#data === undefined ? 0 : 1)
+      if (this.#dataBytes > this.#maxEventBytes) this.#fail()
+      this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`
+    } else if (name === 'event') this.#event = value
+    else if (name === 'id') {
+      if (!value.includes('\0')) this.#id = value
+    } else if (name === 'retry' && /^\d+$/.test(value)) {
+      this.#retry = Number(value)
+      this.#options.onRetry?.(this.#retry)
+    }
+  }
+
+  /** A blank line: the id counts even when there is no data, and only data makes an event. */
+  #dispatch() {
+    const [data, event, id, retry] = [this.#data, this.#event, this.#id, this.#retry]
+    this.#data = this.#id = this.#retry = undefined
+    this.#dataBytes = 0
+    this.#event = ''
+    if (id !== undefined) this.#lastEventId = id
+    if (data === undefined) return
+    this.#options.onEvent({
+      data,
+      ...(event === '' ? {} : { event }),
+      ...(id === undefined ? {} : { id }),
+      ...(retry === undefined ? {} : { retry }),
+      lastEventId: this.#lastEventId,
+    })
+  }
+
+  #fail(): never {
+    this.#failure = new EventTooLargeError(this.#maxEventBytes)
+    this.#line = new Uint8Array(0)
+    this.#data = undefined
+    throw this.#failure
+  }
+}
