@@ -1,5 +1,5 @@
-import { afterEach, describe, expect, it } from '@jest/globals'
 import { ManualClock } from '@hallpass/service-kit/testing'
+import { afterEach, describe, expect, it } from '@jest/globals'
 import { Deadline, TimerWheel } from './timer-wheel.ts'
 
 const clock = new ManualClock()
