@@ -22,7 +22,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 }
 
-const escape = (text: string) => text.replace(/[&<>"']/g, (character) => ENTITIES[character] as string)
+const escapeText = (text: string) => text.replace(/[&<>"']/g, (character) => ENTITIES[character] as string)
 
 /**
  * A template for HTML: what stands in it as text is kept, what is put into it is escaped, for an element's content
@@ -41,5 +41,5 @@ function render(content: Content): string {
   if (content === undefined || content === null || content === false) return ''
   if (content instanceof Markup) return content.toString()
   if (Array.isArray(content)) return content.map(render).join('')
-  return escape(String(content))
+  return escapeText(String(content))
 }

@@ -46,7 +46,11 @@ export function parseCompact(token: string): ParsedToken {
   const payload = decodeObject(token.slice(firstDot + 1, secondDot))
   if (typeof payload === 'string') throw refusal('claims_malformed', 'invalid token', payload)
   const signature = decodeBase64url(token.slice(secondDot + 1))
-  if (!signature) throw refusal('signature_malformed', 'invalid token', 'not base64url')
+  if (!signature) {
+    // A signature that was cut off differs in its last bits alone; jsonwebtoken calls that a wrong signature.
+    const message = /[^A-Za-z0-9_-]/.test(token.slice(secondDot + 1)) ? 'invalid token' : 'invalid signature'
+    throw refusal('signature_malformed', message, 'not base64url')
+  }
   return { token, header, payload, signingInput: token.slice(0, secondDot), signature }
 }
 
