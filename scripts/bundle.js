@@ -1,0 +1,58 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { build } from 'esbuild'
+
+/** Packages that cannot be put into a bundle: they carry native code, or load files beside themselves. */
+const EXTERNAL = [
+  'lmdb',
+  'koffi',
+  'oidc-provider',
+  // Loaded only when a configuration names them (packages/tokens), so nobody else should have to read past them.
+  'jose',
+  'jsonwebtoken',
+  'node-jose',
+]
+
+/** Where the bundles of a checkout live. */
+export const bundleFolder = (root) => join(root, '.hallpass/bundles')
+
+/** Every folder of the workspaces that is a service, i.e. has a `src/main.ts`; `spiffe/agent` → `spiffe-agent`. */
+export function findServices(root) {
+  const { workspaces } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  return workspaces
+    .flatMap((pattern) =>
+      pattern.endsWith('/*')
+        ? readdirSync(join(root, pattern.slice(0, -2))).map((name) => pattern.replace('*', name))
+        : [pattern],
+    )
+    .filter((folder) => existsSync(join(root, folder, 'src/main.ts')))
+}
+
+export const bundleName = (folder) => folder.replaceAll('/', '-')
+
+/**
+ * One file per service, plus the launcher: plain `node` starts it four to ten times faster than a TypeScript
+ * loader does, in half the memory (docs/decisions/002-bundles-at-start.md). All of it takes about 0.2 s.
+ */
+export async function bundle(root, extraEntries = {}) {
+  const services = Object.fromEntries(
+    findServices(root).map((folder) => [bundleName(folder), join(root, folder, 'src/main.ts')]),
+  )
+  await build({
+    entryPoints: { ...services, ...extraEntries },
+    outdir: bundleFolder(root),
+    outExtension: { '.js': '.cjs' },
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node20',
+    // Stack traces must point into the sources; a separate file costs nothing until an error is printed.
+    sourcemap: 'linked',
+    sourcesContent: false,
+    external: EXTERNAL,
+    logLevel: 'error',
+    define: { 'import.meta.dirname': '__dirname', 'import.meta.filename': '__filename' },
+    // The build for browsers lacks Node's HTTP adapter, which peer-client.ts replaces: 4 MB less for every process.
+    alias: { axios: join(root, 'node_modules/axios/dist/browser/axios.cjs') },
+  })
+}

@@ -1,0 +1,186 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import http, { type IncomingMessage } from 'node:http'
+import https from 'node:https'
+import { join } from 'node:path'
+import type { SuiteProcess } from './suite.ts'
+
+/** A service on a busy laptop needs a second; after this one is stuck. */
+const READY_DEADLINE_MS = 30_000
+const READY_POLL_MS = 15
+/** Each service gives up draining after 4 s; what is left then is killed, so that all is over within 5 s. */
+const STOP_DEADLINE_MS = 4_500
+
+export interface LauncherOptions {
+  readonly root: string
+  readonly stateFolder: string
+  readonly env?: Readonly<Record<string, string>>
+  readonly onLine?: (service: string, line: string) => void
+  readonly onReady?: (service: SuiteProcess, milliseconds: number) => void
+  /** Called at most once, when a process ends that nobody has asked to end. */
+  readonly onDeath?: (error: Error) => void
+}
+
+/** A process that ended by itself, with what it said last. */
+export class ServiceDied extends Error {
+  constructor(name: string, how: string, lastWords: string) {
+    super(`${name} ${how}${lastWords ? `: ${lastWords}` : ''}`)
+    this.name = 'ServiceDied'
+  }
+}
+
+/** Starts the processes of a suite from their bundles, each its own, and stops them together. */
+export class Launcher {
+  readonly #options: LauncherOptions
+  readonly #children = new Map<string, ChildProcess>()
+  readonly #dead: Promise<never>
+  #die: (error: Error) => void = () => {}
+  #stopping: Promise<void> | undefined
+
+  constructor(options: LauncherOptions) {
+    this.#options = options
+    this.#dead = new Promise((_, reject) => {
+      this.#die = reject
+    })
+    this.#dead.catch((error: Error) => options.onDeath?.(error))
+  }
+
+  /** Starts them in the order given and resolves when each has answered its `/readyz`. */
+  async start(processes: readonly SuiteProcess[]): Promise<void> {
+    const ready = processes.map((service) => {
+      const started = performance.now()
+      this.#spawn(service)
+      return this.#untilReady(service).then(() =>
+        this.#options.onReady?.(service, performance.now() - started),
+      )
+    })
+    await Promise.race([Promise.all(ready), this.#dead])
+  }
+
+  /** The process id of a running service, for tests that kill one. */
+  pid(name: string): number | undefined {
+    return this.#children.get(name)?.pid
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stopAll()
+    return this.#stopping
+  }
+
+  #spawn(service: SuiteProcess) {
+    const { root, env } = this.#options
+    const bundle = join(root, '.hallpass/bundles', `${service.folder.replaceAll('/', '-')}.cjs`)
+    const child = spawn(process.execPath, [bundle], {
+      cwd: root,
+      // The channel tells a service when the launcher is gone; it then stops by itself.
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      env: { ...inheritedEnvironment(), ...env, ...service.env },
+    })
+    this.#children.set(service.name, child)
+    let lastWords = ''
+    for (const stream of [child.stdout, child.stderr]) {
+      if (stream)
+        forEachLine(stream, (line) => {
+          if (stream === child.stderr) lastWords = line.replace(`${service.name}: `, '')
+          this.#options.onLine?.(service.name, line)
+        })
+    }
+    child.on('error', (error) =>
+      this.#die(new ServiceDied(service.name, 'could not be started', error.message)),
+    )
+    child.on('close', (code, signal) => {
+      this.#children.delete(service.name)
+      if (!this.#stopping)
+        this.#die(
+          new ServiceDied(
+            service.name,
+            signal ? `was ended by ${signal}` : `stopped with exit code ${code}`,
+            lastWords,
+          ),
+        )
+    })
+  }
+
+  async #untilReady(service: SuiteProcess): Promise<void> {
+    const ca = service.readyz.startsWith('https:')
+      ? readFileSync(join(this.#options.stateFolder, 'certificates/ca.pem'), 'utf8')
+      : undefined
+    const deadline = Date.now() + READY_DEADLINE_MS
+    let last = 'no answer'
+    while (!this.#stopping) {
+      last = await probe(service.readyz, ca)
+      if (last === 'ready') return
+      if (Date.now() > deadline)
+        throw new Error(`${service.name} is not ready after ${READY_DEADLINE_MS / 1000} s: ${last}`)
+      await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS))
+    }
+  }
+
+  async #stopAll() {
+    const children = [...this.#children.values()]
+    const closed = children.map(
+      (child) =>
+        new Promise<void>((resolve) => {
+          child.once('close', () => resolve())
+          if (child.exitCode !== null || child.signalCode !== null) resolve()
+        }),
+    )
+    for (const child of children) child.kill('SIGTERM')
+    const deadline = setTimeout(() => {
+      for (const child of children) child.kill('SIGKILL')
+    }, STOP_DEADLINE_MS)
+    await Promise.all(closed)
+    clearTimeout(deadline)
+  }
+}
+
+/** What a service may see of the launcher's own environment: nothing that changes whom it trusts. */
+function inheritedEnvironment(): Record<string, string> {
+  const passed = [
+    'PATH',
+    'HOME',
+    'LANG',
+    'TZ',
+    'TMPDIR',
+    'NODE_ENV',
+    'LOG_LEVEL',
+    'REDIS_URL',
+    'NO_COLOR',
+    'FORCE_COLOR',
+  ]
+  const names = [
+    ...passed,
+    ...Object.keys(process.env).filter((name) => /^(OTEL_|SPIFFE_|HALLPASS_)/.test(name)),
+  ]
+  return Object.fromEntries(
+    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  )
+}
+
+async function probe(url: string, ca: string | undefined): Promise<string> {
+  try {
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      const options = { agent: false as const, timeout: 2_000 }
+      const request = ca ? https.get(url, { ...options, ca }, resolve) : http.get(url, options, resolve)
+      request.on('error', reject).on('timeout', () => request.destroy(new Error('no answer within 2 s')))
+    })
+    let body = ''
+    for await (const chunk of response.setEncoding('utf8')) body += chunk
+    return response.statusCode === 200 ? 'ready' : `${response.statusCode} ${body}`
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+function forEachLine(stream: NodeJS.ReadableStream, receive: (line: string) => void) {
+  let rest = ''
+  stream.setEncoding('utf8')
+  stream.on('data', (chunk: string) => {
+    const lines = (rest + chunk).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) if (line.trim()) receive(line)
+  })
+  stream.on('end', () => {
+    if (rest.trim()) receive(rest)
+  })
+}

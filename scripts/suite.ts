@@ -1,0 +1,89 @@
+/**
+ * The whole system on one page: every process, the ports it listens on, and whom it talks to.
+ * `npm start`, the system tests and the manifest tests all read it from here.
+ */
+
+/** `https:8443` is a port that speaks TLS; the variable it stands under tells the service to listen there. */
+type Ports = Readonly<Record<string, `http:${number}` | `https:${number}` | `tcp:${number}`>>
+
+export interface SuiteProcess {
+  readonly name: string
+  /** The workspace folder, e.g. `token-cache/proxy`. */
+  readonly folder: string
+  /** What a reader of the start table learns from it. */
+  readonly shows: string
+  readonly env: Readonly<Record<string, string>>
+  /** URL of each listener by the variable that sets its port. */
+  readonly urls: Readonly<Record<string, string>>
+  /** Where `/readyz` answers. */
+  readonly readyz: string
+}
+
+export interface Wiring {
+  /** The port to use for a documented one: itself for `npm start`, a free one in a test. */
+  readonly port: (documented: number) => number
+  /** Absolute path. */
+  readonly stateFolder: string
+}
+
+export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
+  const processes: SuiteProcess[] = []
+
+  /** Declares a process; it may only refer to those declared above it, and starts after them. */
+  function add(
+    name: string,
+    shows: string,
+    ports: Ports,
+    env: Readonly<Record<string, string>> = {},
+    folder = name,
+  ): Readonly<Record<string, string>> {
+    const listeners = Object.entries(ports).map(([variable, listener]) => {
+      const [scheme, documented] = listener.split(':') as [string, string]
+      const actual = port(Number(documented))
+      return { variable, actual, url: `${scheme}://localhost:${actual}` }
+    })
+    const urls = Object.fromEntries(listeners.map(({ variable, url }) => [variable, url]))
+    const readyz = `${Object.values(urls).find((url) => url.startsWith('http:')) ?? Object.values(urls).find((url) => url.startsWith('https:'))}/readyz`
+    processes.push({
+      name,
+      folder,
+      shows,
+      urls,
+      readyz,
+      env: {
+        STATE_FOLDER: stateFolder,
+        ...Object.fromEntries(listeners.map(({ variable, actual }) => [variable, String(actual)])),
+        ...env,
+      },
+    })
+    return urls
+  }
+
+  const jwtFactory = add('jwt-factory', 'issues, verifies and rotates', { PORT: 'http:5555' })
+  const serviceB = add(
+    'service-b',
+    'is called in scenarios 1–4',
+    { PORT: 'http:3001', HTTPS_PORT: 'https:8443' },
+    { JWT_FACTORY_URL: jwtFactory.PORT as string },
+  )
+  const serviceC = add(
+    'service-c',
+    'is called in scenarios 2 and 4',
+    { PORT: 'http:3002', HTTPS_PORT: 'https:9443' },
+    { JWT_FACTORY_URL: jwtFactory.PORT as string },
+  )
+  add(
+    'service-a',
+    'calls in scenarios 1–4',
+    { PORT: 'http:3000' },
+    {
+      JWT_FACTORY_URL: jwtFactory.PORT as string,
+      SERVICE_B_URL: serviceB.PORT as string,
+      SERVICE_B_TLS_URL: serviceB.HTTPS_PORT as string,
+      SERVICE_C_URL: serviceC.PORT as string,
+      SERVICE_C_TLS_URL: serviceC.HTTPS_PORT as string,
+    },
+  )
+
+  return processes
+}

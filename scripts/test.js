@@ -1,0 +1,102 @@
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { installWhatIsMissing, requireNode, showProgress } from './install.js'
+
+const HELP = `npm test: lint, types, dead code, and every test
+
+  npm test                          everything
+  npm test -- --only lint,types     some steps: lint, types, dead-code, tests
+  npm test -- sse-gateway           the tests whose path contains a word
+  npm run test:peers                against foreign programs: Go, SPIRE, Envoy, nginx, …
+  npm run test:containers           the compose file, on a Docker engine`
+
+const STEPS = {
+  lint: ['node_modules/@biomejs/biome/bin/biome', 'check', '.'],
+  types: ['node_modules/typescript/bin/tsc'],
+  'dead-code': ['node_modules/knip/bin/knip.js', '--no-progress'],
+}
+
+requireNode()
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+await installWhatIsMissing(root)
+
+const args = process.argv.slice(2)
+if (args.includes('--help')) {
+  console.log(HELP)
+  process.exit(0)
+}
+const peers = take('--peers')
+const only = take('--only', true)?.split(',')
+const unknown = only?.filter((step) => step !== 'tests' && !(step in STEPS))
+if (unknown?.length) {
+  console.error(`There is no step ${unknown.join(', ')}.\n\n${HELP}`)
+  process.exit(2)
+}
+const wants = (step) => (only ? only.includes(step) : args.length === 0 && !peers)
+
+const totals = { passed: 0, failed: 0, skipped: 0 }
+for (const [step, command] of Object.entries(STEPS)) {
+  if (!wants(step)) continue
+  const done = showProgress(step)
+  const { code, output } = await run(command)
+  done(code === 0 ? `${step}: ok` : `${step}: FAILED`)
+  totals[code === 0 ? 'passed' : 'failed'] += 1
+  if (code !== 0) console.error(output)
+}
+if (wants('tests') || args.length > 0 || peers) await runTests()
+
+const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : ''
+console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`)
+process.exit(totals.failed > 0 ? 1 : 0)
+
+/** Jest prints its own progress; its totals join those of the steps. */
+async function runTests() {
+  // The system tests start the bundles, as `npm start` does.
+  const { bundle } = await import('./bundle.js')
+  await bundle(root)
+  const folder = mkdtempSync(join(tmpdir(), 'hallpass-test-'))
+  const report = join(folder, 'report.json')
+  const selection = peers ? ['--testMatch', '**/*.peer.ts', '--runInBand'] : []
+  const { code } = await run(
+    [
+      '--experimental-vm-modules',
+      '--no-warnings',
+      'node_modules/jest/bin/jest.js',
+      '--json',
+      `--outputFile=${report}`,
+      ...selection,
+      ...args,
+    ],
+    // Jest sends its JSON to standard output as well as to the file; what a person reads is on the other stream.
+    ['ignore', 'ignore', 'inherit'],
+  )
+  try {
+    const results = JSON.parse(readFileSync(report, 'utf8'))
+    totals.passed += results.numPassedTests
+    totals.failed += results.numFailedTests + results.numRuntimeErrorTestSuites
+    totals.skipped += results.numPendingTests
+    if (code !== 0 && totals.failed === 0) totals.failed += 1
+  } catch {
+    totals.failed += 1
+  }
+  rmSync(folder, { recursive: true })
+}
+
+async function run(command, stdio = ['ignore', 'pipe', 'pipe']) {
+  const child = spawn(process.execPath, command, { cwd: root, stdio })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (output += chunk))
+  const code = await new Promise((resolve) => child.on('close', resolve))
+  return { code, output }
+}
+
+/** Takes a flag, with its value if it has one, out of the arguments. */
+function take(flag, hasValue = false) {
+  const index = args.indexOf(flag)
+  if (index === -1) return undefined
+  const [, value] = args.splice(index, hasValue ? 2 : 1)
+  return hasValue ? value : true
+}
