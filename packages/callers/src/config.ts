@@ -11,11 +11,7 @@ export type CallersConfig =
  */
 export function callersConfig(variables: VariableReader, { host, production }: CommonConfig): CallersConfig {
   const mayBeOpen = isLoopback(host) && !production
-  const mode = variables.oneOf(
-    'CALLERS',
-    ['open', 'authenticated'],
-    mayBeOpen ? 'open' : 'authenticated',
-  )
+  const mode = variables.oneOf('CALLERS', ['open', 'authenticated'], mayBeOpen ? 'open' : 'authenticated')
   if (mode === 'open') {
     variables.require(
       mayBeOpen,

@@ -21,10 +21,10 @@ export function privateKeyJwt(options: {
   readonly clock?: Clock
 }): Authorization {
   const { clientId, audience, clock = systemClock } = options
-  let key: SigningKey | Promise<SigningKey> | undefined
+  let key: SigningKey | undefined
   return async () => {
-    key ??= typeof options.key === 'function' ? options.key() : options.key
-    const assertion = await signToken({ iss: clientId, sub: clientId, aud: audience }, await key, {
+    key ??= typeof options.key === 'function' ? await options.key() : options.key
+    const assertion = await signToken({ iss: clientId, sub: clientId, aud: audience }, key, {
       lifetimeSeconds: ASSERTION_LIFETIME_SECONDS,
       typ: 'client-authentication+jwt',
       clock,

@@ -10,7 +10,11 @@ export const refuseForeignPages: RequestHandler = (request, _response, next) => 
   if (host !== undefined && !isLocalUrl(`http://${host}`))
     throw new HttpError(403, 'foreign_host', 'This development service answers to localhost alone.')
   if ((origin !== undefined && !isLocalUrl(origin)) || site === 'cross-site')
-    throw new HttpError(403, 'foreign_origin', 'This development service does not answer to pages of other sites.')
+    throw new HttpError(
+      403,
+      'foreign_origin',
+      'This development service does not answer to pages of other sites.',
+    )
   next()
 }
 

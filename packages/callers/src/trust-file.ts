@@ -6,7 +6,10 @@ import { z } from 'zod'
 
 const rights = {
   /** The key that the caller may have its tokens signed with. */
-  keyId: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/).optional(),
+  keyId: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/)
+    .optional(),
   /** May create, rotate, list and save keys. */
   admin: z.boolean().default(false),
   /** The claims, besides `aud` and `scope`, that it may ask for. */
@@ -26,9 +29,13 @@ const keySource = {
 const subjects = z.record(z.string(), z.strictObject(rights))
 
 const entry = z.discriminatedUnion('method', [
-  z.strictObject({ method: z.literal('private_key_jwt'), clientId: z.string().min(1), ...keySource, ...rights }),
+  z.strictObject({
+    method: z.literal('private_key_jwt'),
+    clientId: z.string().min(1),
+    ...keySource,
+    ...rights,
+  }),
   z.strictObject({ method: z.literal('kubernetes'), issuer: z.string().min(1), ...keySource, subjects }),
-  z.strictObject({ method: z.literal('spiffe'), trustDomain: z.string().min(1), ...keySource, subjects }),
 ])
 
 const trustFile = z.strictObject({
@@ -58,7 +65,9 @@ export async function readTrustFile(path: string): Promise<TrustEntry[]> {
   const result = trustFile.safeParse(content)
   if (!result.success)
     throw new ConfigError(
-      result.error.issues.map((issue) => `TRUSTED_CALLERS_FILE ${path}: ${issue.path.join('.')} ${issue.message}`),
+      result.error.issues.map(
+        (issue) => `TRUSTED_CALLERS_FILE ${path}: ${issue.path.join('.')} ${issue.message}`,
+      ),
     )
   const from = (file: string) => resolve(dirname(path), file)
   return result.data.callers.map((caller) => ({

@@ -1,6 +1,20 @@
 import { readFile } from 'node:fs/promises'
-import { type Clock, createPeerClient, HttpError, isTokenRefusal, systemClock, unexpectedAnswer } from '@hallpass/service-kit'
-import { anySubject, type KeyFinder, parseCompact, remoteKeys, type VerificationRules, verifyToken } from '@hallpass/tokens'
+import {
+  type Clock,
+  createPeerClient,
+  HttpError,
+  isTokenRefusal,
+  systemClock,
+  unexpectedAnswer,
+} from '@hallpass/service-kit'
+import {
+  anySubject,
+  type KeyFinder,
+  parseCompact,
+  remoteKeys,
+  type VerificationRules,
+  verifyToken,
+} from '@hallpass/tokens'
 import { type Rights, readTrustFile, type TrustEntry } from './trust-file.ts'
 import { UsedAssertions } from './used-assertions.ts'
 
@@ -38,7 +52,9 @@ export class TrustedCallers {
 
   /** @param audience this service's own name, which the proof must be made for and for nobody else. */
   constructor(entries: readonly TrustEntry[], audience: string, clock: Clock = systemClock) {
-    this.#issuers = new Map(entries.map((entry) => trustedIssuer(entry, clock)).map((trusted) => [trusted.issuer, trusted]))
+    this.#issuers = new Map(
+      entries.map((entry) => trustedIssuer(entry, clock)).map((trusted) => [trusted.issuer, trusted]),
+    )
     this.#audience = audience
     this.#clock = clock
     this.#used = new UsedAssertions(clock)
@@ -57,7 +73,8 @@ export class TrustedCallers {
     const trusted = this.#issuers.get(issuerNamedBy(token))
     if (!trusted) throw invalidClient('nobody trusts the issuer of this assertion')
     const { claims } = await this.#verify(token, trusted)
-    if (trusted.once && !this.#isFirstUse(trusted.issuer, claims)) throw invalidClient('the assertion was used before')
+    if (trusted.once && !this.#isFirstUse(trusted.issuer, claims))
+      throw invalidClient('the assertion was used before')
     const subject = claims.sub as string
     const rights = trusted.subjects.get(subject)
     if (!rights) throw new HttpError(403, 'caller_not_listed', `${subject} is not among the trusted callers.`)
@@ -83,7 +100,8 @@ export class TrustedCallers {
   }
 
   #isFirstUse(issuer: string, { jti, exp, sub }: Readonly<Record<string, unknown>>): boolean {
-    if (typeof jti !== 'string' || jti === '' || jti.length > 128) throw invalidClient('the assertion needs a jti')
+    if (typeof jti !== 'string' || jti === '' || jti.length > 128)
+      throw invalidClient('the assertion needs a jti')
     if (sub !== issuer) throw invalidClient('iss and sub of the assertion must both be the client id')
     return this.#used.use(issuer, jti, (exp as number) * 1000 + LEEWAY_SECONDS * 1000)
   }

@@ -27,7 +27,11 @@ export class UsedAssertions {
     if (known !== undefined && known > this.#clock()) return false
     if (this.#expiry.size >= this.#max) this.#forgetExpired()
     if (this.#expiry.size >= this.#max)
-      throw new HttpError(503, 'too_many_assertions', 'Too many client assertions are alive; try again in a minute.')
+      throw new HttpError(
+        503,
+        'too_many_assertions',
+        'Too many client assertions are alive; try again in a minute.',
+      )
     this.#expiry.set(id, expiresAtMs)
     return true
   }
