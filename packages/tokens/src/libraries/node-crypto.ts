@@ -76,8 +76,8 @@ export const nodeCrypto: TokenLibrary = {
     })
   },
 
-  verify(parsed, key) {
-    const bytes = Buffer.from(parsed.signingInput, 'latin1')
-    return verify(digestOf(key.alg), bytes, verificationInput(key), parsed.signature)
+  verify(parts, key) {
+    const bytes = Buffer.from(parts.signingInput, 'latin1')
+    return verify(digestOf(key.alg), bytes, verificationInput(key), parts.signature)
   },
 }
