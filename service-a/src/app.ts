@@ -1,9 +1,17 @@
 import { authorizationFor, callerGuard } from '@hallpass/callers'
+import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { createJwtFactoryClient } from '@hallpass/jwt-factory/client'
-import { type Clock, type HttpService, httpService, type Logger, sendText, systemClock } from '@hallpass/service-kit'
+import {
+  type Clock,
+  type HttpService,
+  httpService,
+  type Logger,
+  sendText,
+  systemClock,
+} from '@hallpass/service-kit'
 import { Callee } from './callee.ts'
-import { SERVICE_A } from './client.ts'
 import type { Config } from './config.ts'
+import { SERVICE_A } from './identity.ts'
 import { genKeys } from './routes/gen-keys.ts'
 import { scenario1 } from './routes/scenario1.ts'
 import { scenario2 } from './routes/scenario2.ts'
@@ -17,13 +25,16 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const factory = createJwtFactoryClient({
     baseUrl: config.jwtFactoryUrl,
     timeoutMs,
-    authorization: authorizationFor(config.credential, { clientId: SERVICE_A, audience: config.jwtFactoryIssuer }),
+    authorization: authorizationFor(config.credential, {
+      clientId: SERVICE_A,
+      audience: config.jwtFactoryIssuer,
+    }),
   })
-  const serviceB = new Callee({ peer: 'serviceb', baseUrl: config.serviceBUrl, timeoutMs })
-  const serviceC = new Callee({ peer: 'servicec', baseUrl: config.serviceCUrl, timeoutMs })
-  const tls = { caFile: config.tls.caFile }
-  const serviceBOverTls = new Callee({ peer: 'serviceb', baseUrl: config.serviceBTlsUrl, timeoutMs, tls })
-  const serviceCOverTls = new Callee({ peer: 'servicec', baseUrl: config.serviceCTlsUrl, timeoutMs, tls })
+  const { caFile } = config.tls
+  const serviceB = new Callee({ name: 'serviceb', baseUrl: config.serviceBUrl, timeoutMs })
+  const serviceC = new Callee({ name: 'servicec', baseUrl: config.serviceCUrl, timeoutMs })
+  const serviceBOverTls = new Callee({ name: 'serviceb', baseUrl: config.serviceBTlsUrl, timeoutMs, caFile })
+  const serviceCOverTls = new Callee({ name: 'servicec', baseUrl: config.serviceCTlsUrl, timeoutMs, caFile })
   const keys = new SigningKeys({ ...config, clock })
   const callers = callerGuard(config.callers, SERVICE_A, clock)
 
@@ -40,6 +51,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       app.post('/gen-keys', callers.admin, genKeys(keys))
     },
     onStart: async () => {
+      if (config.tls.selfMade) await ensureDevelopmentCertificates(config.stateFolder)
       await callers.load()
       await keys.load()
     },

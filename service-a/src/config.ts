@@ -1,6 +1,6 @@
 import { callersConfig, credentialConfig } from '@hallpass/callers'
 import { commonConfig, type Environment, readConfig, tlsConfig } from '@hallpass/service-kit'
-import { MAX_TOKEN_LIFETIME_SECONDS } from './client.ts'
+import { MAX_TOKEN_LIFETIME_SECONDS } from './identity.ts'
 
 /**
  * How long a token of service A lives. A call takes a few milliseconds, 50 at worst, and 30 s leave room for a stalled

@@ -12,7 +12,7 @@ import {
   signToken,
   type VerificationKey,
 } from '@hallpass/tokens'
-import { keysFolderOf, keysMissing, SERVICE_A, SERVICE_A_ISSUER } from './client.ts'
+import { keysFolderOf, keysMissing, SERVICE_A, SERVICE_A_ISSUER } from './identity.ts'
 
 /** After the last token of an old key has expired, its key stays this long for verifiers whose clock is late. */
 const MARGIN_MS = 10_000
@@ -54,7 +54,8 @@ export class SigningKeys {
     this.#current = current
     const set = await readIfThere(join(this.folder, 'jwks.json'))
     // Nobody knows when they were replaced, so they stay as long as if it had been now.
-    const others = set === undefined ? [] : parseJwks(JSON.parse(set)).filter(({ kid }) => kid !== current.kid)
+    const others =
+      set === undefined ? [] : parseJwks(JSON.parse(set)).filter(({ kid }) => kid !== current.kid)
     this.#retire(others)
     await this.#publish()
   }

@@ -48,7 +48,8 @@ const trustFile = z.strictObject({
     .min(1),
 })
 
-export type TrustEntry = z.infer<typeof entry>
+/** A trusted caller, or an issuer of trusted callers' tokens. */
+export type TrustEntry = z.infer<typeof entry> & { readonly ca?: string }
 export type Rights = Pick<Extract<TrustEntry, { method: 'private_key_jwt' }>, keyof typeof rights>
 
 /**
@@ -70,9 +71,19 @@ export async function readTrustFile(path: string): Promise<TrustEntry[]> {
       ),
     )
   const from = (file: string) => resolve(dirname(path), file)
-  return result.data.callers.map((caller) => ({
-    ...caller,
-    ...(caller.jwksFile === undefined ? {} : { jwksFile: from(caller.jwksFile) }),
-    ...(caller.caFile === undefined ? {} : { caFile: from(caller.caFile) }),
-  }))
+  return Promise.all(
+    result.data.callers.map(async (caller) => ({
+      ...caller,
+      ...(caller.jwksFile === undefined ? {} : { jwksFile: from(caller.jwksFile) }),
+      ...(caller.caFile === undefined ? {} : { ca: await readText(path, from(caller.caFile)) }),
+    })),
+  )
+}
+
+async function readText(trustFilePath: string, file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    throw new ConfigError([`TRUSTED_CALLERS_FILE ${trustFilePath}: ${(error as Error).message}`])
+  }
 }

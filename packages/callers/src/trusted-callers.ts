@@ -1,12 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import {
-  type Clock,
-  createPeerClient,
-  HttpError,
-  isTokenRefusal,
-  systemClock,
-  unexpectedAnswer,
-} from '@hallpass/service-kit'
+import { type Clock, HttpError, issuerKeys, isTokenRefusal, systemClock } from '@hallpass/service-kit'
 import {
   anySubject,
   type KeyFinder,
@@ -32,8 +25,6 @@ const WORKLOAD_TOKEN_LIFETIME_SECONDS = 3_660
 const LEEWAY_SECONDS = 5
 /** A new key of a caller counts within this time; more often nobody can make us look. */
 const KEY_COOLDOWN_MS = 5_000
-/** A key set is a few keys of 500 bytes; what is larger is not one. */
-const MAX_KEY_SET_BYTES = 64 * 1024
 
 interface TrustedIssuer {
   readonly issuer: string
@@ -147,30 +138,12 @@ function trustedIssuer(entry: TrustEntry, clock: Clock): TrustedIssuer {
 
 const rightsOf = ({ keyId, admin, claims, scopes }: Rights): Rights => ({ keyId, admin, claims, scopes })
 
-function keysOf(issuer: string, { jwksFile, jwksUrl, caFile }: TrustEntry, clock: Clock): KeyFinder {
+function keysOf(issuer: string, { jwksFile, jwksUrl, ca }: TrustEntry, clock: Clock): KeyFinder {
   const load =
     jwksFile === undefined
-      ? fetchKeySet(issuer, jwksUrl as string, caFile)
+      ? issuerKeys({ issuer, jwksUrl, ca })
       : async () => JSON.parse(await readFile(jwksFile, 'utf8')) as unknown
   return remoteKeys({ issuer, load, cooldownMs: KEY_COOLDOWN_MS, clock })
-}
-
-function fetchKeySet(peer: string, jwksUrl: string, caFile: string | undefined): () => Promise<unknown> {
-  const { origin, pathname, search } = new URL(jwksUrl)
-  const connect = async () =>
-    createPeerClient({
-      peer,
-      baseUrl: origin,
-      maxAnswerBytes: MAX_KEY_SET_BYTES,
-      ...(caFile === undefined ? {} : { tls: { ca: await readFile(caFile, 'utf8') } }),
-    })
-  let client: ReturnType<typeof connect> | undefined
-  return async () => {
-    client ??= connect()
-    const { status, data } = await (await client).get(pathname + search)
-    if (status !== 200) throw unexpectedAnswer(peer, status, 'no key set')
-    return typeof data === 'string' ? (JSON.parse(data) as unknown) : data
-  }
 }
 
 const invalidClient = (why: string, cause?: unknown) =>

@@ -2,13 +2,17 @@ import type { JwtFactoryClient } from '@hallpass/jwt-factory/client'
 import { sendJson } from '@hallpass/service-kit'
 import type { RequestHandler } from 'express'
 import type { Callee, Outcome } from '../callee.ts'
-import { SERVICE_A } from '../client.ts'
+import { SERVICE_A } from '../identity.ts'
 import { wantsExpired } from '../wants-expired.ts'
 
 /** `GET /scenario1`: the factory signs a token for service B, service A calls B with it, B asks the factory about it. */
 export function scenario1(factory: JwtFactoryClient, serviceB: Callee): RequestHandler {
   return async (request, response) => {
-    sendJson(response, 200, await callWithFactoryToken(factory, serviceB, '/scenario1-server', wantsExpired(request)))
+    sendJson(
+      response,
+      200,
+      await callWithFactoryToken(factory, serviceB, '/scenario1-server', wantsExpired(request)),
+    )
   }
 }
 

@@ -7,7 +7,11 @@ import { wantsExpired } from '../wants-expired.ts'
 /** `GET /scenario3`: service A signs for itself and calls B over TLS; B verifies with A's public key and asks nobody. */
 export function scenario3(keys: SigningKeys, serviceB: Callee): RequestHandler {
   return async (request, response) => {
-    sendJson(response, 200, await callWithOwnToken(keys, serviceB, '/scenario3-server', wantsExpired(request)))
+    sendJson(
+      response,
+      200,
+      await callWithOwnToken(keys, serviceB, '/scenario3-server', wantsExpired(request)),
+    )
   }
 }
 
