@@ -1,0 +1,64 @@
+import { afterEach, describe, expect, it } from '@jest/globals'
+import { publishHopsTo } from './hops.ts'
+import { currentTrace, nextHop, runInTrace, traceFrom } from './trace.ts'
+
+const PARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+
+describe('traceFrom', () => {
+  it('continues the trace of the caller with a span of its own', () => {
+    const trace = traceFrom(PARENT)
+    expect(trace).toMatchObject({ traceId: '0af7651916cd43dd8448eb211c80319c', parentId: 'b7ad6b7169203331' })
+    expect(trace.spanId).toMatch(/^[0-9a-f]{16}$/)
+    expect(trace.spanId).not.toBe(trace.parentId)
+  })
+
+  it.each([
+    ['absent', undefined],
+    ['of zeros', `00-${'0'.repeat(32)}-b7ad6b7169203331-01`],
+    ['in capitals', PARENT.toUpperCase()],
+    ['with more behind it', `${PARENT}-x`],
+    ['with a line break', `${PARENT}\nx`],
+  ])('starts a trace when the header is %s', (_, header) => {
+    const trace = traceFrom(header)
+    expect(trace.traceId).not.toBe('0af7651916cd43dd8448eb211c80319c')
+    expect(trace.parentId).toBeUndefined()
+  })
+})
+
+describe('nextHop', () => {
+  it('gives each call a span of its own under the current one', async () => {
+    const trace = traceFrom(PARENT, 'service-a')
+    await runInTrace(trace, async () => {
+      await new Promise((resolve) => setImmediate(resolve))
+      const [first, second] = [nextHop(), nextHop()]
+      expect(first.trace).toMatchObject({
+        traceId: trace.traceId,
+        parentId: trace.spanId,
+        service: 'service-a',
+      })
+      expect(first.trace.spanId).not.toBe(second.trace.spanId)
+      expect(first.traceparent).toBe(`00-${trace.traceId}-${first.trace.spanId}-01`)
+    })
+    expect(currentTrace()).toBeUndefined()
+  })
+
+  it('keeps the decision of the caller not to be watched', () => {
+    const trace = traceFrom(PARENT.replace(/01$/, '00'))
+    expect(runInTrace(trace, nextHop).traceparent).toMatch(/-00$/)
+  })
+})
+
+describe('sampling', () => {
+  afterEach(() => publishHopsTo(undefined))
+
+  it('watches no trace that begins here while nobody listens', () => {
+    expect(traceFrom(undefined).sampled).toBe(false)
+  })
+
+  it('watches the first traces that begin here, and a few a second of a load test', () => {
+    publishHopsTo(() => {})
+    const sampled = Array.from({ length: 1000 }, () => traceFrom(undefined)).filter((trace) => trace.sampled)
+    expect(sampled.length).toBeGreaterThanOrEqual(20)
+    expect(sampled.length).toBeLessThan(40)
+  })
+})
