@@ -42,7 +42,7 @@ export class LmdbZone implements Zone {
   #lookedAt = Number.NEGATIVE_INFINITY
   #newestChange = 0
 
-  constructor(openDatabase: (part: string, versions: boolean) => Database, clock: () => number = Date.now) {
+  constructor(openDatabase: OpenDatabase, clock: () => number = Date.now) {
     this.#open = openDatabase
     this.#clock = clock
   }
