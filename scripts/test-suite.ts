@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
+import { assignFreePorts } from './free-ports.ts'
 import { Launcher } from './launcher.ts'
 import { provision } from './provision.ts'
 import { type SuiteProcess, wireSuite } from './suite.ts'
@@ -33,11 +33,7 @@ export async function startTestSuite(
   { only, env = {} }: TestSuiteOptions = {},
 ): Promise<TestSuite> {
   const stateFolder = await mkdtemp(join(tmpdir(), 'hallpass-'))
-  const documented = new Set<number>()
-  wireSuite({ stateFolder, port: (port) => documented.add(port).size })
-  const free = await freePorts(documented.size)
-  const ports = new Map([...documented].map((port, index) => [port, free[index] as number]))
-  const all = wireSuite({ stateFolder, port: (port) => ports.get(port) as number })
+  const all = wireSuite({ stateFolder, port: await assignFreePorts() })
   const processes = only ? all.filter(({ name }) => only.includes(name)) : all
 
   await ensureDevelopmentCertificates(stateFolder)
@@ -71,21 +67,4 @@ export async function startTestSuite(
     },
     stop,
   }
-}
-
-/** All are held at once, so that no two are the same. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-          const server = createServer()
-          server.once('error', reject).listen(0, '127.0.0.1', () => resolve(server))
-        }),
-    ),
-  )
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
 }

@@ -29,7 +29,8 @@ export function createApp(
   standardInput: () => Readable = () => process.stdin,
 ): Service {
   const metrics = new Metrics('sse-server')
-  const events = config.redis ? new RedisEventLog({ ...config.redis, log }) : new MemoryEventLog(clock)
+  const { redis, limits } = config
+  const events = redis ? new RedisEventLog({ ...redis, limits, log }) : new MemoryEventLog(clock, limits)
   const hub = new StreamHub(events, { ...config, keepView: config.controlNames }, log, metrics)
   const publisher = new Publisher(events, hub, config)
   const guard = config.guard && publisherGuard(config.guard, clock)

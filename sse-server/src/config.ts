@@ -1,4 +1,5 @@
 import { commonConfig, type Environment, isLoopback, readConfig } from '@hallpass/service-kit'
+import { RING_LIMITS } from './event-ring.ts'
 
 /** A publisher's token is made for the next minutes; who holds a longer one has got it wrong. */
 const MAX_TOKEN_LIFETIME_S = 3_600
@@ -39,6 +40,11 @@ export const loadConfig = (env: Environment) =>
       retryMs: variables.integer('RETRY_MS', 2_000),
       /** One event of the greatest size may wait, and what comes while it is sent. */
       maxUnsentBytes: variables.integer('MAX_UNSENT_BYTES', 1024 * 1024, { min: 1 }),
+      /** What is held for replay; see RING_LIMITS for the reasons. */
+      limits: {
+        events: variables.integer('RING_EVENTS', RING_LIMITS.events, { min: 1 }),
+        bytes: variables.integer('RING_BYTES', RING_LIMITS.bytes, { min: 1 }),
+      },
       /** One log for several servers; without it each has its own, in memory. */
       redis: redisUrl === undefined ? undefined : { url: redisUrl, stream },
       /** Whose tokens publish; nothing here has a default. */

@@ -94,7 +94,7 @@ describe('the event log in memory', () => {
 
   it('has ids that grow when the clock stands still or is set back', async () => {
     const clock = new ManualClock()
-    const log = new MemoryEventLog(clock.now)
+    const log = new MemoryEventLog(clock.now, limits)
     const start = clock.now()
     const ids = [await log.append({ data: '1' }), await log.append({ data: '2' })]
     clock.advance(-5000)

@@ -1,7 +1,7 @@
 import type { Logger } from '@hallpass/service-kit'
 import { Redis } from 'ioredis'
 import { type EventLog, LogUnavailableError } from './event-log.ts'
-import { EventRing, type EventRingLimits, type LoggedEvent, RING_LIMITS } from './event-ring.ts'
+import { EventRing, type EventRingLimits, type LoggedEvent } from './event-ring.ts'
 import type { Publication } from './publication.ts'
 
 export interface RedisEventLogOptions {
@@ -10,7 +10,7 @@ export interface RedisEventLogOptions {
   /** The key of the stream; servers with the same key share one log. */
   readonly stream: string
   readonly log: Logger
-  readonly limits?: EventRingLimits
+  readonly limits: EventRingLimits
 }
 
 /** A publisher that has waited this long gets a 503 and may try again. */
@@ -44,7 +44,7 @@ export class RedisEventLog implements EventLog {
   #stopped = false
   #following: Promise<void> | undefined
 
-  constructor({ url, stream, log, limits = RING_LIMITS }: RedisEventLogOptions) {
+  constructor({ url, stream, log, limits }: RedisEventLogOptions) {
     this.#stream = stream
     this.#limits = limits
     this.#log = log

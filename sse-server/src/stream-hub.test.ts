@@ -59,9 +59,9 @@ describe('StreamHub', () => {
     const reader = await listen(http)
     for (let index = 0; index < 20; index += 1) await deafClient(http)
     await until(async () => (await figure('sse_clients')) === 21)
-    await publish(big(200, 100_000))
-    await reader.until(({ events }) => events.length === 200)
-    expect(reader.events.map(({ id }) => id)).toEqual(Array.from({ length: 200 }, (_, index) => `${index}`))
+    await publish(big(100, 100_000))
+    await reader.until(({ events }) => events.length === 100)
+    expect(reader.events.map(({ id }) => id)).toEqual(Array.from({ length: 100 }, (_, index) => `${index}`))
     await until(async () => (await figure('sse_clients')) === 1)
     expect(await figure('sse_dropped_clients_total')).toBe(20)
   })
@@ -80,7 +80,7 @@ describe('StreamHub', () => {
     const { http, publish, figure } = await start({ HEARTBEAT_MS: '20', MAX_UNSENT_BYTES: '1000000000' })
     await deafClient(http)
     await until(async () => (await figure('sse_clients')) === 1)
-    await publish(big(200, 100_000))
+    await publish(big(100, 100_000))
     await until(async () => (await figure('sse_clients')) === 0)
     expect(await (await fetch(`${http}/metrics`)).text()).toContain(
       'sse_dropped_clients_total{reason="stalled",service="sse-server"} 1',
@@ -96,24 +96,24 @@ describe('StreamHub', () => {
 
   it('replays more than a connection takes at once, at the pace of the client, and then goes on live', async () => {
     const { http, publish } = await start({ MAX_UNSENT_BYTES: '65536' })
-    await publish(big(300, 100_000))
+    await publish(big(150, 100_000))
     const reader = await listen(http, { 'last-event-id': '0' })
     await publish([{ id: 'live', data: 'live' }])
     await reader.until(({ events }) => events.at(-1)?.id === 'live')
     expect(reader.events.map(({ id }) => id)).toEqual([
-      ...Array.from({ length: 299 }, (_, index) => `${index + 1}`),
+      ...Array.from({ length: 149 }, (_, index) => `${index + 1}`),
       'live',
     ])
   })
 
   it('tells a replaying client of a gap when newer events have overtaken it', async () => {
-    const { http, publish, figure } = await start({ MAX_UNSENT_BYTES: '65536' })
-    await publish([{ id: 'first', data: 'x' }, ...big(300, 100_000)])
+    const { http, publish, figure } = await start({ MAX_UNSENT_BYTES: '65536', RING_BYTES: '15000000' })
+    await publish([{ id: 'first', data: 'x' }, ...big(140, 100_000)])
     const reader = await listen(http, { 'last-event-id': 'first' })
     reader.response.pause()
-    // The ring holds 64 MiB, so these push out the first ones.
-    await publish(big(600, 100_000))
-    await until(async () => (await figure('sse_events_total')) === 901)
+    // The ring takes 150 of them, so these push out the first ones.
+    await publish(big(150, 100_000))
+    await until(async () => (await figure('sse_events_total')) === 291)
     await publish([{ id: 'live', data: 'live' }])
     reader.response.resume()
     await reader.until(({ events }) => events.at(-1)?.id === 'live')

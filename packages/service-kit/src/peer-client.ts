@@ -13,6 +13,8 @@ export interface PeerClientOptions {
   readonly baseUrl: string
   /** From the call to the last byte of the answer. */
   readonly timeoutMs?: number
+  /** A longer answer is a failure of the peer. */
+  readonly maxAnswerBytes?: number
   readonly tls?: {
     /** The only authorities that are trusted, as PEM. */
     readonly ca: string
@@ -38,13 +40,13 @@ const MAX_ANSWER_BYTES = 1024 * 1024
  * TLS is verified, always; the secure context is made once.
  */
 export function createPeerClient(options: PeerClientOptions): AxiosInstance {
-  const { peer, timeoutMs = TIMEOUT_MS, tls, authorization } = options
+  const { peer, timeoutMs = TIMEOUT_MS, maxAnswerBytes = MAX_ANSWER_BYTES, tls, authorization } = options
   const base = new URL(options.baseUrl)
   const prefix = base.pathname.replace(/\/$/, '')
   const { ca, cert, key, ...connect } = tls ?? {}
   const pool = new Pool(base.origin, {
     connections: MAX_CONNECTIONS,
-    maxResponseSize: MAX_ANSWER_BYTES,
+    maxResponseSize: maxAnswerBytes,
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     connect: {
