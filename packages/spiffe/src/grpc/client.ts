@@ -1,0 +1,237 @@
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  constants,
+  type IncomingHttpHeaders,
+} from 'node:http2'
+import { connect as connectSocket } from 'node:net'
+import { DEFAULT_MAX_MESSAGE_BYTES, Deframer, frame } from './framing.ts'
+import type { Method } from './method.ts'
+import { decodeStatusMessage, GrpcError, parseStatus, status, statusOfHttp, statusOfReset } from './status.ts'
+import { formatTimeout, startTimer } from './timeout.ts'
+
+/** A unix socket or a TCP address. */
+export type GrpcTarget = { readonly path: string } | { readonly host: string; readonly port: number }
+
+export interface GrpcClientOptions {
+  maxMessageBytes?: number
+  connectTimeoutMs?: number
+  /** How often a connection with open calls is pinged; 0 for never. */
+  keepAliveMs?: number
+  /** How long a ping may go unanswered before the connection counts as dead. */
+  keepAliveTimeoutMs?: number
+}
+
+export interface CallOptions {
+  metadata?: Readonly<Record<string, string | readonly string[]>>
+  /** Past this the call ends with DeadlineExceeded, here and at the server. */
+  timeoutMs?: number
+  /** Cancels the call. */
+  signal?: AbortSignal
+}
+
+const DEFAULT_CONNECT_TIMEOUT_MS = 5000
+
+/** Servers built on grpc-go hang up on clients that ping more often than every five minutes. */
+const DEFAULT_KEEP_ALIVE_MS = 310_000
+const DEFAULT_KEEP_ALIVE_TIMEOUT_MS = 20_000
+
+/**
+ * A gRPC client over one connection, opened when the first call needs it and again after it was lost. Calls are
+ * not retried here: whoever calls knows what may be repeated.
+ */
+export class GrpcClient {
+  readonly #target: GrpcTarget
+  readonly #options: GrpcClientOptions
+  #session: ClientHttp2Session | undefined
+  #closed = false
+
+  constructor(target: GrpcTarget, options: GrpcClientOptions = {}) {
+    this.#target = target
+    this.#options = options
+  }
+
+  /** @throws GrpcError */
+  async unary<Q, A>(method: Method<'unary', Q, A>, request: Q, options: CallOptions = {}): Promise<A> {
+    let answer: { message: A } | undefined
+    for await (const message of this.#call(method, request, options)) {
+      if (answer) throw new GrpcError(status.internal, 'one response message is expected, more came')
+      answer = { message }
+    }
+    if (!answer) throw new GrpcError(status.internal, 'one response message is expected, none came')
+    return answer.message
+  }
+
+  /** The messages of a stream; leaving the loop cancels the call. Ends when the server says OK, else throws a GrpcError. */
+  stream<Q, A>(
+    method: Method<'stream', Q, A>,
+    request: Q,
+    options: CallOptions = {},
+  ): AsyncGenerator<A, void> {
+    return this.#call(method, request, options)
+  }
+
+  /** Cancels what is under way and lets the connection go. */
+  close(): void {
+    this.#closed = true
+    this.#session?.destroy()
+    this.#session = undefined
+  }
+
+  async *#call<Q, A>(
+    method: Method<'unary' | 'stream', Q, A>,
+    request: Q,
+    options: CallOptions,
+  ): AsyncGenerator<A, void> {
+    if (this.#closed) throw new GrpcError(status.cancelled, 'the client is closed')
+    options.signal?.throwIfAborted()
+    const session = this.#connected()
+    const stream = session.request({
+      ...options.metadata,
+      ':method': 'POST',
+      ':path': method.path,
+      te: 'trailers',
+      'content-type': 'application/grpc',
+      'user-agent': 'hallpass-spiffe',
+      ...(options.timeoutMs !== undefined && { 'grpc-timeout': formatTimeout(options.timeoutMs) }),
+    })
+    const outcome = watchOutcome(stream)
+    let ownEnd: GrpcError | undefined
+    const endHere = (error: GrpcError) => {
+      ownEnd ??= error
+      stream.close(constants.NGHTTP2_CANCEL)
+      stream.destroy()
+    }
+    const stopTimer =
+      options.timeoutMs === undefined
+        ? () => {}
+        : startTimer(options.timeoutMs, () =>
+            endHere(new GrpcError(status.deadlineExceeded, 'context deadline exceeded')),
+          )
+    const onAbort = () =>
+      endHere(new GrpcError(status.cancelled, 'context canceled', { cause: options.signal?.reason }))
+    options.signal?.addEventListener('abort', onAbort, { once: true })
+    const deframer = new Deframer(this.#options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES)
+    stream.end(frame(method.request.encode(request)))
+    try {
+      for await (const chunk of stream)
+        for (const message of deframer.push(chunk as Buffer, outcome.encoding()))
+          yield decodeResponse(method, message)
+      if (ownEnd) throw ownEnd
+      outcome.throwUnlessOk()
+      if (deframer.pending) throw new GrpcError(status.internal, 'the last message is cut short')
+    } catch (error) {
+      if (ownEnd) throw ownEnd
+      if (error instanceof GrpcError) throw error
+      throw outcome.error() ?? this.#lost(session, stream, error)
+    } finally {
+      stopTimer()
+      options.signal?.removeEventListener('abort', onAbort)
+      if (!stream.closed) stream.close(constants.NGHTTP2_CANCEL)
+    }
+  }
+
+  #connected(): ClientHttp2Session {
+    if (this.#session && !this.#session.closed && !this.#session.destroyed) return this.#session
+    const socket = connectSocket(this.#target)
+    // An `:authority` of `localhost`, because some servers refuse the path of a unix socket there.
+    const session = connect('http://localhost', { createConnection: () => socket })
+    const stopTimer = startTimer(this.#options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS, () =>
+      socket.destroy(Object.assign(new Error(`connect ETIMEDOUT ${this.#name()}`), { code: 'ETIMEDOUT' })),
+    )
+    session.once('remoteSettings', stopTimer)
+    session.once('close', stopTimer)
+    session.on('error', () => {}) // Its calls learn of it by their own errors.
+    // An idle connection keeps no process alive; an open call does, until it ends.
+    keepAlive(
+      session,
+      this.#options.keepAliveMs ?? DEFAULT_KEEP_ALIVE_MS,
+      this.#options.keepAliveTimeoutMs ?? DEFAULT_KEEP_ALIVE_TIMEOUT_MS,
+    )
+    this.#session = session
+    return session
+  }
+
+  #name(): string {
+    return 'path' in this.#target ? this.#target.path : `${this.#target.host}:${this.#target.port}`
+  }
+
+  /** A call that broke before any status came: the connection is lost, or the server reset the stream. */
+  #lost(session: ClientHttp2Session, stream: ClientHttp2Stream, thrown: unknown): GrpcError {
+    const cause = (thrown as Error | undefined)?.cause ?? thrown
+    const { code, message } = (cause ?? {}) as { code?: string; message?: string }
+    if (this.#closed) return new GrpcError(status.cancelled, 'the client is closed', { cause })
+    if (code === 'ERR_HTTP2_STREAM_ERROR' && !session.destroyed)
+      return new GrpcError(statusOfReset(stream.rstCode), `the server reset the stream: ${message}`, {
+        cause,
+      })
+    if (code !== undefined && !code.startsWith('ERR_'))
+      return new GrpcError(status.unavailable, `cannot reach ${this.#name()}: ${message}`, { cause })
+    return new GrpcError(status.unavailable, `the connection to ${this.#name()} was lost: ${message}`, {
+      cause,
+    })
+  }
+}
+
+function decodeResponse<A>(method: Method<'unary' | 'stream', unknown, A>, message: Buffer): A {
+  try {
+    return method.response.decode(message)
+  } catch (error) {
+    throw new GrpcError(status.internal, `the response cannot be decoded: ${(error as Error).message}`)
+  }
+}
+
+/** Keeps what the headers and the trailers of a response say about its end. */
+function watchOutcome(stream: ClientHttp2Stream) {
+  let headers: IncomingHttpHeaders | undefined
+  let trailers: IncomingHttpHeaders | undefined
+  stream.once('response', (received) => {
+    headers = received
+  })
+  stream.once('trailers', (received) => {
+    trailers = received
+  })
+
+  function error(): GrpcError | undefined {
+    const said = trailers?.['grpc-status'] === undefined ? headers : trailers
+    const code = said?.['grpc-status']
+    if (code !== undefined) {
+      const parsed = parseStatus(String(code))
+      const text = decodeStatusMessage(String(said?.['grpc-message'] ?? ''))
+      return parsed === status.ok ? undefined : new GrpcError(parsed, text)
+    }
+    const httpStatus = Number(headers?.[':status'] ?? 200)
+    if (httpStatus !== 200)
+      return new GrpcError(
+        statusOfHttp(httpStatus),
+        `unexpected HTTP status code received from server: ${httpStatus}`,
+      )
+    return undefined
+  }
+
+  return {
+    encoding: () => headers?.['grpc-encoding'] as string | undefined,
+    error,
+    throwUnlessOk() {
+      const failed = error()
+      if (failed) throw failed
+      if ((trailers ?? headers)?.['grpc-status'] === undefined)
+        throw new GrpcError(status.internal, 'the server closed the stream without a status')
+    },
+  }
+}
+
+/** Notices a server that hangs with its socket open: destroys the session when a ping goes unanswered. */
+function keepAlive(session: ClientHttp2Session, everyMs: number, timeoutMs: number): void {
+  if (everyMs <= 0) return
+  const timer = setInterval(() => {
+    if (session.destroyed) return
+    const stopTimer = startTimer(timeoutMs, () =>
+      session.destroy(new Error('keepalive ping was not answered')),
+    )
+    session.ping(stopTimer)
+  }, everyMs)
+  timer.unref()
+  session.once('close', () => clearInterval(timer))
+}

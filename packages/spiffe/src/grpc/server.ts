@@ -1,0 +1,316 @@
+import { EventEmitter, once } from 'node:events'
+import {
+  constants,
+  createServer as createHttp2Server,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2'
+import {
+  type AddressInfo,
+  createServer as createNetServer,
+  type ListenOptions,
+  type Server,
+  type Socket,
+} from 'node:net'
+import { DEFAULT_MAX_MESSAGE_BYTES, Deframer, frame } from './framing.ts'
+import { Metadata } from './metadata.ts'
+import type { Method } from './method.ts'
+import { encodeStatusMessage, GrpcError, status } from './status.ts'
+import { parseTimeout, startTimer } from './timeout.ts'
+
+/** A peer that has connected and says nothing of HTTP/2 for this long is let go. */
+const HANDSHAKE_TIMEOUT_MS = 10_000
+
+/** Calls at a time on one connection; more of them wait at the client, as HTTP/2 has it. */
+const MAX_CONCURRENT_CALLS = 1024
+
+/** How long the last trailers may take to leave when the server closes. */
+const FAREWELL_MS = 200
+
+/** What a handler knows of a call besides its request. */
+export interface ServerCall {
+  readonly metadata: Metadata
+  /** The accepted socket itself: who is on its other end is what attestation asks. */
+  readonly socket: Socket
+  /** Aborted when the caller hangs up, its deadline passes or the server closes. */
+  readonly signal: AbortSignal
+}
+
+export type UnaryHandler<Request, Response> = (
+  request: Request,
+  call: ServerCall,
+) => Promise<Response> | Response
+export type StreamHandler<Request, Response> = (request: Request, call: ServerCall) => AsyncIterable<Response>
+
+export interface GrpcServerOptions {
+  maxMessageBytes?: number
+  /** Called with each socket as it is accepted, before any byte is read; throws to refuse it. */
+  onConnection?: (socket: Socket) => void
+  /** Runs before the handler of a known method; throws a GrpcError to refuse the call. */
+  authorize?: (call: ServerCall, path: string) => Promise<void> | void
+  /** Hears what handlers throw besides GrpcErrors; the caller learns only that there was an error. */
+  onError?: (error: unknown, path: string) => void
+}
+
+interface Route {
+  readonly kind: 'unary' | 'stream'
+  answer(request: Buffer, call: ServerCall): AsyncIterable<Buffer>
+}
+
+const RAW_SOCKET = Symbol('raw socket')
+
+/**
+ * A gRPC server on a unix socket or on TCP: unary and server-streaming methods, no compression, no TLS. It is
+ * what the Workload API needs; the reason for it is docs/decisions/005-grpc-subset.md.
+ *
+ * Emits `call` (path, status code) when a call has ended.
+ */
+export class GrpcServer extends EventEmitter<{ call: [path: string, code: number] }> {
+  readonly #options: GrpcServerOptions
+  readonly #routes = new Map<string, Route>()
+  readonly #http2: Http2Server
+  readonly #listeners = new Set<Server>()
+  readonly #sessions = new Set<ServerHttp2Session>()
+  readonly #sockets = new Set<Socket>()
+  readonly #calls = new Set<{
+    kind: 'unary' | 'stream'
+    end: (error: GrpcError) => void
+    done: Promise<void>
+  }>()
+  #closing = false
+
+  constructor(options: GrpcServerOptions = {}) {
+    super()
+    this.#options = options
+    this.#http2 = createHttp2Server({ settings: { maxConcurrentStreams: MAX_CONCURRENT_CALLS } })
+    this.#http2.on('session', (session) => this.#keepSession(session))
+    this.#http2.on('stream', (...event: unknown[]) => {
+      // The types know three arguments; the fourth has the headers as they came, repeated ones apart.
+      const [stream, headers, , rawHeaders] = event as [
+        ServerHttp2Stream,
+        IncomingHttpHeaders,
+        number,
+        string[],
+      ]
+      void this.#serve(stream, headers, Metadata.ofRawHeaders(rawHeaders))
+    })
+    this.#http2.on('sessionError', () => {}) // The session is destroyed; its calls end by their own events.
+  }
+
+  unary<Q, A>(method: Method<'unary', Q, A>, handler: UnaryHandler<Q, NoInfer<A>>): this {
+    this.#routes.set(method.path, {
+      kind: 'unary',
+      async *answer(request, call) {
+        yield method.response.encode(await handler(decodeRequest(method, request), call))
+      },
+    })
+    return this
+  }
+
+  stream<Q, A>(method: Method<'stream', Q, A>, handler: StreamHandler<Q, NoInfer<A>>): this {
+    this.#routes.set(method.path, {
+      kind: 'stream',
+      async *answer(request, call) {
+        for await (const message of handler(decodeRequest(method, request), call))
+          yield method.response.encode(message)
+      },
+    })
+    return this
+  }
+
+  /** Listens on `{ path }` or `{ host, port }`; may be called for several addresses. The port is returned. */
+  async listen(address: ListenOptions): Promise<{ port: number | undefined }> {
+    const listener = createNetServer((socket) => this.accept(socket))
+    listener.listen(address)
+    await once(listener, 'listening')
+    this.#listeners.add(listener)
+    const bound = listener.address() as AddressInfo | string | null
+    return { port: bound !== null && typeof bound === 'object' ? bound.port : undefined }
+  }
+
+  /** Serves a socket that was accepted elsewhere. */
+  accept(socket: Socket): void {
+    if (this.#closing) {
+      socket.destroy()
+      return
+    }
+    socket.on('error', () => socket.destroy())
+    try {
+      this.#options.onConnection?.(socket)
+    } catch {
+      socket.destroy()
+      return
+    }
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
+    Object.defineProperty(socket, RAW_SOCKET, { value: socket })
+    this.#http2.emit('connection', socket)
+  }
+
+  /**
+   * Stops: no new connection, streams end with Unavailable, unary calls may finish within `graceMs`.
+   */
+  async close(graceMs = 1000): Promise<void> {
+    this.#closing = true
+    for (const listener of this.#listeners) listener.close()
+    const goodbye = new GrpcError(status.unavailable, 'the server is shutting down')
+    for (const call of this.#calls) if (call.kind === 'stream') call.end(goodbye)
+    for (const session of this.#sessions) session.close()
+    const calls = [...this.#calls].map((call) => call.done)
+    await Promise.race([Promise.all(calls), pause(graceMs)])
+    for (const call of this.#calls) call.end(goodbye)
+    const farewells = [...this.#sessions].map((session) => once(session, 'close'))
+    await Promise.race([Promise.all(farewells), pause(FAREWELL_MS)])
+    for (const session of this.#sessions) session.destroy()
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  #keepSession(session: ServerHttp2Session): void {
+    this.#sessions.add(session)
+    const stopTimer = startTimer(HANDSHAKE_TIMEOUT_MS, () => session.destroy())
+    session.once('remoteSettings', stopTimer)
+    session.once('close', () => {
+      stopTimer()
+      this.#sessions.delete(session)
+    })
+    session.on('error', () => session.destroy())
+  }
+
+  async #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, metadata: Metadata): Promise<void> {
+    const path = String(headers[':path'])
+    const route = this.#routes.get(path)
+    const abort = new AbortController()
+    let ended = false
+    let markDone = () => {}
+    const done = new Promise<void>((resolve) => {
+      markDone = resolve
+    })
+
+    const end = (error?: GrpcError) => {
+      if (ended) return
+      ended = true
+      sendStatus(stream, error)
+      abort.abort(error)
+      this.emit('call', path, error?.code ?? status.ok)
+    }
+    stream.on('error', () => {}) // A reset is an end like any other; 'close' follows.
+    stream.once('close', () => {
+      if (!ended) {
+        ended = true
+        abort.abort(new GrpcError(status.cancelled, 'the caller has gone'))
+        this.emit('call', path, status.cancelled)
+      }
+    })
+
+    if (!isGrpc(stream, headers)) return
+    const call = { kind: route?.kind ?? 'unary', end, done }
+    this.#calls.add(call)
+    let stopTimer = () => {}
+    try {
+      if (!route) throw new GrpcError(status.unimplemented, `unknown method ${path}`)
+      if (this.#closing) throw new GrpcError(status.unavailable, 'the server is shutting down')
+      const timeout = metadata.get('grpc-timeout')
+      if (timeout !== undefined)
+        stopTimer = startTimer(parseTimeout(timeout), () =>
+          end(new GrpcError(status.deadlineExceeded, 'deadline exceeded')),
+        )
+      const serverCall: ServerCall = { metadata, socket: rawSocket(stream), signal: abort.signal }
+      await this.#options.authorize?.(serverCall, path)
+      const request = await this.#readRequest(stream, metadata)
+      for await (const message of route.answer(request, serverCall)) {
+        if (ended) break
+        await send(stream, message, abort.signal)
+      }
+      end()
+    } catch (error) {
+      if (!(error instanceof GrpcError) && !ended) this.#options.onError?.(error, path)
+      end(error instanceof GrpcError ? error : new GrpcError(status.internal, 'internal error'))
+    } finally {
+      stopTimer()
+      this.#calls.delete(call)
+      markDone()
+    }
+  }
+
+  async #readRequest(stream: ServerHttp2Stream, metadata: Metadata): Promise<Buffer> {
+    const deframer = new Deframer(this.#options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES)
+    const messages: Buffer[] = []
+    // Not `for await`: it would destroy the stream at the end, and the answer with it.
+    await new Promise<void>((resolve, reject) => {
+      stream.on('data', (chunk: Buffer) => {
+        try {
+          messages.push(...deframer.push(chunk, metadata.get('grpc-encoding')))
+        } catch (error) {
+          stream.removeAllListeners('data')
+          stream.resume()
+          reject(error)
+        }
+      })
+      stream.once('end', resolve)
+      stream.once('close', () => reject(new GrpcError(status.cancelled, 'the caller has gone')))
+    })
+    const [request] = messages
+    if (messages.length !== 1 || request === undefined || deframer.pending)
+      throw new GrpcError(status.internal, `one request message is expected, ${messages.length} came`)
+    return request
+  }
+}
+
+/** The session shows its socket through a proxy that forbids much; the one beneath it was kept by `accept`. */
+function rawSocket(stream: ServerHttp2Stream): Socket {
+  const proxy = stream.session?.socket as unknown as Record<symbol, Socket> | undefined
+  const socket = proxy?.[RAW_SOCKET]
+  if (!socket) throw new GrpcError(status.cancelled, 'the caller has gone')
+  return socket
+}
+
+const pause = (milliseconds: number) =>
+  new Promise<void>((resolve) => setTimeout(resolve, milliseconds).unref())
+
+function decodeRequest<Q>(method: Method<'unary' | 'stream', Q, unknown>, request: Buffer): Q {
+  try {
+    return method.request.decode(request)
+  } catch (error) {
+    throw new GrpcError(status.internal, `the request cannot be decoded: ${(error as Error).message}`)
+  }
+}
+
+/** Whether this is a gRPC request at all; if not, it has been answered in the words of HTTP. */
+function isGrpc(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
+  const refuse = (httpStatus: number) => {
+    stream.respond({ ':status': httpStatus }, { endStream: true })
+    stream.close(constants.NGHTTP2_NO_ERROR)
+    return false
+  }
+  if (headers[':method'] !== 'POST') return refuse(405)
+  if (!/^application\/grpc($|[+;])/.test(headers['content-type'] ?? '')) return refuse(415)
+  return true
+}
+
+const GRPC_HEADERS = { ':status': 200, 'content-type': 'application/grpc' }
+
+/** Ends a call: with trailers if messages were sent, and with headers alone ("Trailers-Only") if none were. */
+function sendStatus(stream: ServerHttp2Stream, error: GrpcError | undefined): void {
+  if (stream.destroyed || stream.closed) return
+  const trailers = {
+    'grpc-status': String(error?.code ?? status.ok),
+    ...(error && { 'grpc-message': encodeStatusMessage(error.details) }),
+  }
+  if (stream.headersSent) {
+    stream.once('wantTrailers', () => stream.sendTrailers(trailers))
+    stream.end()
+    return
+  }
+  stream.respond({ ...GRPC_HEADERS, ...trailers }, { endStream: true })
+  // The rest of a request that nobody wants to read is told so, or the connection would wait for it.
+  if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR)
+}
+
+async function send(stream: ServerHttp2Stream, message: Buffer, signal: AbortSignal): Promise<void> {
+  if (stream.destroyed) return
+  if (!stream.headersSent) stream.respond(GRPC_HEADERS, { waitForTrailers: true })
+  // A reader that is slow holds back its own stream and nobody else's.
+  if (!stream.write(frame(message))) await once(stream, 'drain', { signal }).catch(() => {})
+}

@@ -1,0 +1,54 @@
+import type { KeyObject } from 'node:crypto'
+import type { Algorithm } from './algorithms.ts'
+
+export type KeyErrorReason = 'invalid_key' | 'private_key' | 'weak_key' | 'alg_mismatch'
+
+/** A key that cannot be used. */
+export class KeyError extends Error {
+  override readonly name = 'KeyError'
+  readonly reason: KeyErrorReason
+
+  constructor(reason: KeyErrorReason, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.reason = reason
+  }
+}
+
+/** RFC 7518 §3.3. */
+const MIN_RSA_BITS = 2048
+/** A 16384-bit key makes one verification take milliseconds; whoever chooses the key must not choose that. */
+const MAX_RSA_BITS = 8192
+
+/**
+ * Holds a key against the one algorithm that it is meant for (RFC 7518 §3.3–3.5, RFC 8037 §3.1).
+ * @throws {KeyError} `alg_mismatch` when the algorithm needs another type or curve, `weak_key` when it is too short.
+ */
+export function assertKeyFits(key: KeyObject, alg: Algorithm): void {
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details = {} } = key
+  switch (alg) {
+    case 'RS256':
+    case 'PS256':
+      if (type !== 'rsa') throw mismatch(alg, 'an RSA key')
+      assertStrongRsa(details.modulusLength ?? 0, details.publicExponent ?? 0n)
+      return
+    case 'ES256':
+      if (type !== 'ec' || details.namedCurve !== 'prime256v1') throw mismatch(alg, 'a key on P-256')
+      return
+    case 'EdDSA':
+      if (type !== 'ed25519') throw mismatch(alg, 'an Ed25519 key')
+      return
+    default:
+      throw new KeyError('alg_mismatch', `There is no algorithm ${String(alg)}.`)
+  }
+}
+
+function assertStrongRsa(bits: number, exponent: bigint): void {
+  if (bits < MIN_RSA_BITS)
+    throw new KeyError('weak_key', `An RSA key needs ${MIN_RSA_BITS} bits; this has ${bits}.`)
+  if (bits > MAX_RSA_BITS)
+    throw new KeyError('weak_key', `An RSA key may have ${MAX_RSA_BITS} bits; this has ${bits}.`)
+  if (exponent < 3n || exponent % 2n === 0n)
+    throw new KeyError('weak_key', `The RSA public exponent ${exponent} protects nothing.`)
+}
+
+const mismatch = (alg: Algorithm, wanted: string) => new KeyError('alg_mismatch', `${alg} needs ${wanted}.`)

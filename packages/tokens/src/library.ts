@@ -1,0 +1,18 @@
+import type { Algorithm } from './algorithms.ts'
+import type { Claims, ParsedToken } from './compact.ts'
+import type { SigningKey, VerificationKey } from './keys.ts'
+
+export type LibraryName = 'node-crypto' | 'jsonwebtoken' | 'jose' | 'node-jose'
+
+/**
+ * What a JWT library does for us: the signature, both ways. Everything that decides whether a token is good stays in
+ * {@link verifyToken}, and is the same whichever library is used.
+ */
+export interface TokenLibrary {
+  readonly name: LibraryName
+  readonly algorithms: readonly Algorithm[]
+  /** The compact JWS over the claims as they are, with the header `{ alg, typ, kid }`. Never blocks the event loop for RSA. */
+  sign(claims: Claims, key: SigningKey, typ: string): Promise<string>
+  /** Whether the key made the token's signature. The caller has made sure that header and key name one algorithm. */
+  verify(parsed: ParsedToken, key: VerificationKey): boolean | Promise<boolean>
+}
