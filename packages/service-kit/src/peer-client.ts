@@ -65,8 +65,11 @@ export function createPeerClient(options: PeerClientOptions): AxiosInstance {
       body: config.data ?? null,
       ...(config.signal ? { signal: config.signal as AbortSignal } : {}),
     })
+    // The pool's own body timer starts anew with each chunk; a peer that drips must not hold the caller for ever.
+    const deadline = setTimeout(() => answer.body.destroy(new DripTimeout()), timeoutMs)
+    const data = await answer.body.text().finally(() => clearTimeout(deadline))
     return {
-      data: await answer.body.text(),
+      data,
       status: answer.statusCode,
       statusText: '',
       headers: new AxiosHeaders(answer.headers as Record<string, string>),
@@ -86,6 +89,10 @@ export function createPeerClient(options: PeerClientOptions): AxiosInstance {
   })
 }
 
+class DripTimeout extends Error {
+  readonly code = 'BODY_TIMEOUT'
+}
+
 function toPeerError(peer: string, origin: string, timeoutMs: number, error: unknown): PeerError {
   const { code = '', message } = error as { code?: string; message: string }
   if (/TIMEOUT|ETIMEDOUT/.test(code))
@@ -96,7 +103,7 @@ function toPeerError(peer: string, origin: string, timeoutMs: number, error: unk
       `${peer} at ${origin} did not answer within ${timeoutMs} ms.`,
       error,
     )
-  if (/CERT|TLS|SSL|ALTNAME|SIGNED/.test(code))
+  if (/CERT|TLS|SSL|ALTNAME|SIGNATURE/.test(code))
     return new PeerError(
       peer,
       502,

@@ -1,0 +1,98 @@
+import { describe, expect, it } from '@jest/globals'
+import supertest from 'supertest'
+import { requireBearer, type TokenRefusal } from './bearer.ts'
+import { httpService } from './http-service.ts'
+import { silentLog } from './log.ts'
+
+class Expired extends Error implements TokenRefusal {
+  override readonly name = 'TokenExpiredError'
+  readonly reason = 'expired'
+  toJSON() {
+    return { name: this.name, message: this.message, expiredAt: '2026-01-01T00:00:00.000Z' }
+  }
+}
+
+const { app } = httpService({
+  name: 'guarded',
+  log: silentLog,
+  listeners: [{ name: 'http', host: '127.0.0.1', port: 0 }],
+  routes: (routes) => {
+    const verify = (token: string) => {
+      if (token === 'expired') throw new Expired('jwt "expired"\n')
+      if (token === 'broken') throw new Error('the verifier is down')
+      return { claims: { sub: 'servicea', jti: 'id-1', scope: token === 'reader' ? 'read' : 'read write' } }
+    }
+    routes.get(
+      '/',
+      requireBearer({ realm: 'test', verify }),
+      (_request, response) => void response.json({ ok: true }),
+    )
+    routes.get('/write', requireBearer({ realm: 'test', verify, scopes: ['write'] }), (request, response) => {
+      response.json((request as unknown as { token: { claims: unknown } }).token.claims)
+    })
+  },
+})
+const get = (path: string, authorization?: string) => {
+  const request = supertest(app).get(path)
+  return authorization === undefined ? request : request.set('authorization', authorization)
+}
+
+describe('requireBearer', () => {
+  it.each(['Bearer good', 'bearer good', 'Bearer  good'])('lets %s pass', async (authorization) => {
+    await get('/', authorization).expect(200, { ok: true })
+  })
+
+  it.each([
+    undefined,
+    '',
+    'Bearer',
+    'Bearer ',
+    'Basic good',
+    'good',
+    'Bearer good trailing',
+    'Bearer good,good',
+    'Bearer\tgood',
+  ])('answers 401 with a bare challenge to %j', async (authorization) => {
+    const response = await get('/', authorization)
+    expect(response.status).toBe(401)
+    expect(response.headers['www-authenticate']).toBe('Bearer realm="test"')
+    expect(response.body).toEqual({ message: 'no token provided' })
+  })
+
+  it('answers 401 invalid_token to a refused token, and quotes nothing unsafe', async () => {
+    const response = await get('/', 'Bearer expired')
+    expect(response.status).toBe(401)
+    expect(response.headers['www-authenticate']).toBe(
+      `Bearer realm="test", error="invalid_token", error_description="jwt 'expired''"`,
+    )
+    expect(response.headers['cache-control']).toBe('no-store')
+    expect(response.body).toEqual({
+      message: 'invalid token',
+      valid: false,
+      error: { name: 'TokenExpiredError', message: 'jwt "expired"\n', expiredAt: '2026-01-01T00:00:00.000Z' },
+      claims: {},
+    })
+  })
+
+  it('answers 403 insufficient_scope to a good token without the right', async () => {
+    const response = await get('/write', 'Bearer reader')
+    expect(response.status).toBe(403)
+    expect(response.headers['www-authenticate']).toBe(
+      'Bearer realm="test", error="insufficient_scope", scope="write"',
+    )
+    expect(response.body.error.code).toBe('insufficient_scope')
+    await get('/write', 'Bearer writer').expect(200)
+  })
+
+  it('fails closed when the verifier itself fails', async () => {
+    const response = await get('/', 'Bearer broken')
+    expect(response.status).toBe(500)
+    expect(JSON.stringify(response.body)).not.toContain('verifier is down')
+  })
+
+  it('answers 400 to a token in the URL', async () => {
+    const response = await get('/?access_token=good')
+    expect(response.status).toBe(400)
+    expect(response.headers['www-authenticate']).toContain('error="invalid_request"')
+  })
+})

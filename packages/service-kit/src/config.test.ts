@@ -1,0 +1,69 @@
+import { describe, expect, it } from '@jest/globals'
+import { ConfigError, commonConfig, isLoopback, readConfig } from './config.ts'
+
+const problemsOf = (read: () => unknown): readonly string[] => {
+  try {
+    read()
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+  return []
+}
+
+describe('readConfig', () => {
+  it('names every bad variable at once', () => {
+    const problems = problemsOf(() =>
+      readConfig({ PORT: '70000', PEER: 'ftp://x', OPEN: 'perhaps', MODE: 'wild' }, (v) => ({
+        port: v.port('PORT', 3000),
+        peer: v.url('PEER'),
+        open: v.flag('OPEN', false),
+        mode: v.oneOf('MODE', ['a', 'b'], 'a'),
+        audience: v.text('AUDIENCE'),
+      })),
+    )
+    expect(problems).toEqual([
+      'PORT must be a whole number from 0 to 65535, but is "70000"',
+      'PEER must be an http or https URL, but is "ftp://x"',
+      'OPEN must be true or false, but is "perhaps"',
+      'MODE must be one of a, b, but is "wild"',
+      'AUDIENCE is required',
+    ])
+  })
+
+  it('takes defaults for what is absent or empty', () => {
+    const config = readConfig({ PORT: '' }, (v) => ({
+      port: v.port('PORT', 3000),
+      list: v.list('LIST', ['x']),
+    }))
+    expect(config).toEqual({ port: 3000, list: ['x'] })
+  })
+
+  it('reads "false" as false', () => {
+    expect(readConfig({ FLAG: 'false' }, (v) => v.flag('FLAG', true))).toBe(false)
+  })
+
+  it('drops the trailing slash of a URL, so that paths can be appended', () => {
+    expect(readConfig({ PEER: 'http://localhost:5555/' }, (v) => v.url('PEER'))).toBe('http://localhost:5555')
+  })
+})
+
+describe('commonConfig', () => {
+  it('binds to loopback on a development start, and to every address in production', () => {
+    expect(readConfig({}, commonConfig).host).toBe('127.0.0.1')
+    expect(readConfig({ NODE_ENV: 'production' }, commonConfig).host).toBe('0.0.0.0')
+  })
+})
+
+describe('isLoopback', () => {
+  it.each([
+    ['127.0.0.1', true],
+    ['127.8.9.1', true],
+    ['::1', true],
+    ['localhost', true],
+    ['0.0.0.0', false],
+    ['::', false],
+    ['10.0.0.1', false],
+    ['localhost.example.com', false],
+  ])('%s: %s', (host, expected) => expect(isLoopback(host)).toBe(expected))
+})

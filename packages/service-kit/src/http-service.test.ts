@@ -1,0 +1,270 @@
+import { connect } from 'node:net'
+import { afterEach, describe, expect, it } from '@jest/globals'
+import supertest from 'supertest'
+import { HttpError } from './errors.ts'
+import { type HttpService, type HttpServiceOptions, httpService } from './http-service.ts'
+import { jsonBody } from './json-body.ts'
+import { createLog, silentLog } from './log.ts'
+
+const started: HttpService[] = []
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((service) => service.stop()))
+})
+
+function serviceWith(options: Partial<HttpServiceOptions> = {}) {
+  const service = httpService({
+    name: 'test',
+    log: silentLog,
+    listeners: [{ name: 'http', host: '127.0.0.1', port: 0 }],
+    routes: (app) => {
+      app.get('/hello', (_request, response) => void response.send('hello'))
+      app.post('/echo', jsonBody({ maxBytes: 1000 }), (request, response) => void response.json(request.body))
+      app.get('/teapot', () => {
+        throw new HttpError(418, 'teapot', 'I am a teapot.', { cause: new Error('a secret cause') })
+      })
+      app.get('/crash', async () => {
+        throw new TypeError('a secret detail')
+      })
+    },
+    ...options,
+  })
+  started.push(service)
+  return service
+}
+
+/** Sends bytes as they are and answers all that comes back until the server closes. */
+function raw(url: string, bytes: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let answer = ''
+    const socket = connect(Number(new URL(url).port), '127.0.0.1', () => socket.write(bytes))
+    socket.on('data', (chunk) => {
+      answer += chunk.toString('latin1')
+    })
+    socket.on('close', () => resolve(answer)).on('error', reject)
+  })
+}
+
+describe('httpService', () => {
+  it('answers health, readiness and metrics beside its routes', async () => {
+    const service = serviceWith()
+    const { http } = await service.start()
+    const request = supertest(http as string)
+    await request.get('/healthz').expect(200, { status: 'ok' })
+    await request.get('/readyz').expect(200, { status: 'ready' })
+    await request.get('/hello').expect(200)
+    const metrics = await request.get('/metrics').expect(200)
+    expect(metrics.text).toMatch(
+      /http_request_duration_seconds_count\{service="test",method="GET",route="\/hello",status="200"\} 1/,
+    )
+  })
+
+  it('is not ready before it has started, nor while a check fails, and says which', async () => {
+    const service = serviceWith({
+      checks: {
+        keys: () => {
+          throw new Error('no key is loaded')
+        },
+      },
+    })
+    await supertest(service.app)
+      .get('/readyz')
+      .expect(503, {
+        status: 'not ready',
+        failed: { service: 'starting', keys: 'no key is loaded' },
+      })
+    const { http } = await service.start()
+    await supertest(http as string)
+      .get('/readyz')
+      .expect(503, { status: 'not ready', failed: { keys: 'no key is loaded' } })
+  })
+
+  it('renders an HttpError with its code, and keeps the cause for the log', async () => {
+    const response = await supertest(serviceWith().app).get('/teapot')
+    expect(response.status).toBe(418)
+    expect(response.body).toEqual({ error: { code: 'teapot', message: 'I am a teapot.' } })
+  })
+
+  it('answers 500 without details to a bug, logs it, and lives', async () => {
+    const lines: string[] = []
+    const service = serviceWith({
+      log: createLog('test', 'error', { write: (line) => void lines.push(line) }),
+    })
+    const response = await supertest(service.app).get('/crash')
+    expect(response.status).toBe(500)
+    expect(response.text).not.toContain('secret')
+    expect(lines.join()).toContain('a secret detail')
+    await supertest(service.app).get('/hello').expect(200)
+  })
+
+  it('answers 404 with a code, and tells neither framework nor version', async () => {
+    const response = await supertest(serviceWith().app).get('/nowhere')
+    expect(response.status).toBe(404)
+    expect(response.body.error.code).toBe('no_such_endpoint')
+    expect(response.headers['x-powered-by']).toBeUndefined()
+    expect(response.headers['x-content-type-options']).toBe('nosniff')
+    expect(response.headers['content-security-policy']).toContain("default-src 'none'")
+  })
+
+  it('answers 400 to a path that cannot be decoded', async () => {
+    const { http } = await serviceWith({
+      routes: (app) => void app.get('/keys/:id', (_request, response) => void response.send('x')),
+    }).start()
+    const answer = await raw(http as string, 'GET /keys/%zz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')
+    expect(answer).toContain('400 Bad Request')
+    expect(answer).not.toContain('node_modules')
+  })
+
+  it('takes over a sane request id and replaces any other', async () => {
+    const { app } = serviceWith()
+    const given = await supertest(app).get('/hello').set('x-request-id', 'abc-123')
+    expect(given.headers['x-request-id']).toBe('abc-123')
+    const replaced = await supertest(app).get('/hello').set('x-request-id', 'x'.repeat(65))
+    expect(replaced.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/)
+  })
+
+  it('logs the path of a request and never its query', async () => {
+    const lines: string[] = []
+    const service = serviceWith({
+      log: createLog('test', 'info', { write: (line) => void lines.push(line) }),
+    })
+    await supertest(service.app).get('/hello?access_token=hunter2')
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(lines.join()).toContain('"path":"/hello"')
+    expect(lines.join()).not.toContain('hunter2')
+  })
+
+  it('answers 431 to 64 KiB of headers and lives', async () => {
+    const { http } = await serviceWith().start()
+    const answer = await raw(
+      http as string,
+      `GET /hello HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(65_536)}\r\n\r\n`,
+    )
+    expect(answer).toContain('431')
+    await supertest(http as string)
+      .get('/hello')
+      .expect(200)
+  })
+
+  it('names the port in the error when it is taken', async () => {
+    const { http } = await serviceWith().start()
+    const port = Number(new URL(http as string).port)
+    const second = serviceWith({ listeners: [{ name: 'http', host: '127.0.0.1', port }] })
+    await expect(second.start()).rejects.toMatchObject({ code: 'EADDRINUSE', port })
+  })
+})
+
+function deferred<T>() {
+  let resolve: (value: T) => void = () => {}
+  const promise = new Promise<T>((settle) => {
+    resolve = settle
+  })
+  return { promise, resolve }
+}
+
+describe('stop', () => {
+  it('lets a request in flight end, and takes no new ones', async () => {
+    const { promise: arrived, resolve: arrive } = deferred<() => void>()
+    const service = serviceWith({
+      routes: (app) => void app.get('/slow', (_request, response) => arrive(() => response.send('done'))),
+    })
+    const { http } = await service.start()
+    const slow = fetch(`${http}/slow`).then((response) => response.text())
+    const answer = await arrived
+    const stopped = service.stop()
+    await expect(fetch(`${http}/slow`)).rejects.toThrow('fetch failed')
+    answer()
+    expect(await slow).toBe('done')
+    await stopped
+  })
+
+  it('cuts what is still busy at the deadline', async () => {
+    const service = serviceWith({
+      drainDeadlineMs: 20,
+      routes: (app) => void app.get('/never', () => {}),
+    })
+    const { http } = await service.start()
+    const never = fetch(`${http}/never`).catch((error: Error) => error.message)
+    await new Promise((resolve) => setTimeout(resolve, 30))
+    await service.stop()
+    expect(await never).toBe('fetch failed')
+  })
+
+  it('can be called twice, and before a start', async () => {
+    const service = serviceWith()
+    await service.stop()
+    await service.stop()
+  })
+})
+
+describe('jsonBody', () => {
+  const post = (body: string, type = 'application/json') =>
+    supertest(serviceWith().app).post('/echo').set('content-type', type).send(body)
+
+  it('reads an object', async () => {
+    await post('{"a":{"b":[1]}}').expect(200, { a: { b: [1] } })
+    await post('{"a":1}', 'application/json; charset=utf-8').expect(200, { a: 1 })
+    await supertest(serviceWith().app).post('/echo').expect(200, {})
+  })
+
+  it.each([
+    ['malformed JSON', '{"a":', 400, 'malformed_json'],
+    ['an array', '[1]', 400, 'not_an_object'],
+    ['null', 'null', 400, 'not_an_object'],
+    ['a text', '"x"', 400, 'not_an_object'],
+    ['__proto__', '{"__proto__":{"admin":true}}', 400, 'forbidden_member'],
+    ['__proto__ in disguise', '{"a":{"\\u005f_proto__":1}}', 400, 'forbidden_member'],
+    ['constructor', '{"constructor":1}', 400, 'forbidden_member'],
+    ['nine levels', `${'{"a":'.repeat(9)}1${'}'.repeat(9)}`, 400, 'json_too_deep'],
+    ['too much', `{"a":"${'x'.repeat(1000)}"}`, 413, 'body_too_large'],
+  ])('refuses %s', async (_, body, status, code) => {
+    const response = await post(body)
+    expect(response.status).toBe(status)
+    expect(response.body.error.code).toBe(code)
+    expect(({} as { admin?: boolean }).admin).toBeUndefined()
+  })
+
+  it('refuses 100,000 levels without running out of stack', async () => {
+    const { app } = serviceWith({
+      routes: (routes) =>
+        void routes.post('/', jsonBody({ maxBytes: 1e6 }), (_, response) => void response.send()),
+    })
+    const response = await supertest(app)
+      .post('/')
+      .set('content-type', 'application/json')
+      .send(`{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`)
+    expect(response.status).toBe(400)
+    expect(['json_too_deep', 'malformed_json']).toContain(response.body.error.code)
+  })
+
+  it('refuses another content type, a compressed body and invalid UTF-8', async () => {
+    expect((await post('{}', 'text/plain')).body.error.code).toBe('wrong_content_type')
+    const compressed = await supertest(serviceWith().app)
+      .post('/echo')
+      .set('content-type', 'application/json')
+      .set('content-encoding', 'gzip')
+      .send('{}')
+    expect(compressed.body.error.code).toBe('unsupported_encoding')
+    const { http } = await serviceWith().start()
+    const answer = await fetch(`${http}/echo`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]),
+    })
+    expect(answer.status).toBe(400)
+    expect(await answer.json()).toMatchObject({ error: { code: 'malformed_json' } })
+  })
+
+  it('stops reading a body without a length at the limit', async () => {
+    const { http } = await serviceWith().start()
+    const chunk = `3e8\r\n${'x'.repeat(1000)}\r\n`
+    const answer = await raw(
+      http as string,
+      `POST /echo HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n${chunk.repeat(3)}`,
+    )
+    expect(answer).toContain('413 Payload Too Large')
+    expect(answer).toContain('body_too_large')
+    await supertest(http as string)
+      .get('/hello')
+      .expect(200)
+  })
+})
