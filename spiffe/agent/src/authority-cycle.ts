@@ -2,7 +2,7 @@ import type { Clock } from '@hallpass/service-kit'
 
 /** A key that signs SVIDs, for a time: an X.509 or a JWT authority. */
 export interface Authority {
-  /** The key identifier that a verifier may meet, in hexadecimal or base64url. */
+  /** Tells authorities apart in the state file and on the command line. */
   readonly id: string
   /** Milliseconds since the epoch. */
   readonly notBefore: number
@@ -119,7 +119,9 @@ export class AuthorityCycle<A extends Authority> {
     const retireAt = now + this.#options.longestSvidMs()
     this.#stages = this.#stages.map(({ authority, state, ...times }) => {
       if (state === 'prepared') return { authority, state: 'active' as const }
-      return state === 'active' ? { authority, state: 'old' as const, retireAt } : { authority, state, ...times }
+      return state === 'active'
+        ? { authority, state: 'old' as const, retireAt }
+        : { authority, state, ...times }
     })
   }
 

@@ -1,7 +1,12 @@
-import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { createPrivateKey, createPublicKey, type KeyObject, randomBytes, X509Certificate } from 'node:crypto'
 import { generateSigningKey } from '@hallpass/tokens'
-import type { Authority, Stage } from './authority-cycle.ts'
-import { authorityName, type Issuer, writeAuthorityCertificate, writeWorkloadCertificate } from './certificate.ts'
+import type { Authority } from './authority-cycle.ts'
+import {
+  authorityName,
+  type Issuer,
+  writeAuthorityCertificate,
+  writeWorkloadCertificate,
+} from './certificate.ts'
 
 /** A self-signed root that signs X.509-SVIDs. */
 export interface CertificateAuthority extends Authority {
@@ -37,7 +42,8 @@ export async function makeCertificateAuthority(
   lifetimeMs: number,
   now: number,
 ): Promise<CertificateAuthority> {
-  const { kid: id, publicKey, privateKey } = await generateSigningKey('ES256')
+  const id = randomBytes(16).toString('hex')
+  const { publicKey, privateKey } = await generateSigningKey('ES256')
   const validity = { notBefore: now - BACKDATE_MS, notAfter: now + lifetimeMs }
   const issuer = { name: authorityName(id), publicKey, privateKey }
   const certificate = writeAuthorityCertificate(trustDomain, issuer, validity)
@@ -54,7 +60,10 @@ export async function issueX509Svid(
   const notAfter = Math.min(now + lifetimeMs, authority.notAfter)
   return {
     spiffeId,
-    certificate: writeWorkloadCertificate({ spiffeId, dnsNames, publicKey, notBefore, notAfter }, authority.issuer),
+    certificate: writeWorkloadCertificate(
+      { spiffeId, dnsNames, publicKey, notBefore, notAfter },
+      authority.issuer,
+    ),
     privateKey: privateKey.export({ type: 'pkcs8', format: 'der' }),
     notBefore,
     notAfter,
@@ -69,17 +78,26 @@ export interface StoredCertificateAuthority {
   readonly privateKey: string
 }
 
-export const storeCertificateAuthority = ({ id, certificate, issuer }: CertificateAuthority): StoredCertificateAuthority => ({
+export const storeCertificateAuthority = ({
+  id,
+  certificate,
+  issuer,
+}: CertificateAuthority): StoredCertificateAuthority => ({
   id,
   certificate: new X509Certificate(certificate).toString(),
   privateKey: issuer.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
 })
 
 /** @throws when the texts are not a certificate and its key. */
-export function restoreCertificateAuthority({ id, certificate, privateKey }: StoredCertificateAuthority): CertificateAuthority {
+export function restoreCertificateAuthority({
+  id,
+  certificate,
+  privateKey,
+}: StoredCertificateAuthority): CertificateAuthority {
   const parsed = new X509Certificate(certificate)
   const key: KeyObject = createPrivateKey(privateKey)
-  if (!parsed.checkPrivateKey(key)) throw new Error(`the key of the X.509 authority ${id} is not its certificate's`)
+  if (!parsed.checkPrivateKey(key))
+    throw new Error(`the key of the X.509 authority ${id} is not its certificate's`)
   return {
     id,
     certificate: parsed.raw,
@@ -88,9 +106,3 @@ export function restoreCertificateAuthority({ id, certificate, privateKey }: Sto
     notAfter: Date.parse(parsed.validTo),
   }
 }
-
-/** Stages with their authorities replaced, for writing them down and reading them again. */
-export const mapStages = <A, B>(
-  stages: readonly (Omit<Stage<Authority>, 'authority'> & { authority: A })[],
-  map: (authority: A) => B,
-) => stages.map(({ authority, ...stage }) => ({ ...stage, authority: map(authority) }))

@@ -1,6 +1,11 @@
 import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { describe, expect, it } from '@jest/globals'
-import { authorityName, type Issuer, writeAuthorityCertificate, writeWorkloadCertificate } from './certificate.ts'
+import {
+  authorityName,
+  type Issuer,
+  writeAuthorityCertificate,
+  writeWorkloadCertificate,
+} from './certificate.ts'
 
 const NOW = Date.parse('2026-01-01T00:00:00Z')
 const HOUR = 3_600_000

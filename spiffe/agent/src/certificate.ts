@@ -23,7 +23,13 @@ const OID = {
 } as const
 
 /** Bits of KeyUsage, counted from the left (RFC 5280 §4.2.1.3). */
-const KEY_USAGE = { digitalSignature: 0, keyEncipherment: 2, keyAgreement: 4, keyCertSign: 5, cRLSign: 6 } as const
+const KEY_USAGE = {
+  digitalSignature: 0,
+  keyEncipherment: 2,
+  keyAgreement: 4,
+  keyCertSign: 5,
+  cRLSign: 6,
+} as const
 
 /** A distinguished name as DER; an issuer's must equal its certificate's subject octet by octet. */
 export type Name = Buffer
@@ -47,7 +53,11 @@ export const authorityName = (serial: string): Name =>
 
 /** The subject of a workload's certificate: its SPIFFE ID stands in the URI SAN, so that this says nothing of it. */
 export const workloadName = (firstDnsName?: string): Name =>
-  name([OID.country, 'US'], [OID.organization, 'SPIRE'], ...(firstDnsName ? [[OID.commonName, firstDnsName] as const] : []))
+  name(
+    [OID.country, 'US'],
+    [OID.organization, 'SPIRE'],
+    ...(firstDnsName ? [[OID.commonName, firstDnsName] as const] : []),
+  )
 
 /** A self-signed signing certificate (X.509-SVID §3.1, §4): a CA whose SPIFFE ID is its trust domain. */
 export function writeAuthorityCertificate(trustDomain: string, issuer: Issuer, validity: Validity): Buffer {
@@ -112,7 +122,9 @@ function name(...attributes: readonly (readonly [oid: string, value: string])[])
         der.sequence(
           der.oid(type),
           // RFC 5280 appendix A.1: these two must be PrintableString.
-          type === OID.country || type === OID.serialNumber ? der.printableString(value) : der.utf8String(value),
+          type === OID.country || type === OID.serialNumber
+            ? der.printableString(value)
+            : der.utf8String(value),
         ),
       ),
     ),
