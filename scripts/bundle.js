@@ -3,7 +3,15 @@ import { join } from 'node:path'
 import { build } from 'esbuild'
 
 /** Packages that cannot be put into a bundle: they carry native code, or load files beside themselves. */
-const EXTERNAL = ['lmdb', 'koffi', 'oidc-provider']
+const EXTERNAL = [
+  'lmdb',
+  'koffi',
+  'oidc-provider',
+  // Loaded only when a configuration names them (packages/tokens), so nobody else should have to read past them.
+  'jose',
+  'jsonwebtoken',
+  'node-jose',
+]
 
 /** Where the bundles of a checkout live. */
 export const bundleFolder = (root) => join(root, '.hallpass/bundles')

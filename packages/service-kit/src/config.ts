@@ -124,6 +124,8 @@ export function commonConfig(variables: VariableReader) {
     logLevel: variables.oneOf('LOG_LEVEL', ['fatal', 'error', 'warn', 'info', 'debug', 'silent'], 'info'),
     /** Keys, certificates and databases live here, for their owner's eyes only. */
     stateFolder: variables.text('STATE_FOLDER', '.hallpass'),
+    /** Where to tell of hops, e.g. `tcp://localhost:7001`; absent, nothing is told. */
+    hopsUrl: variables.optionalText('HOPS_URL'),
   }
 }
 

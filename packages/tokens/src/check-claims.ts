@@ -10,11 +10,11 @@ const isNumericDate = (value: unknown): value is number =>
   typeof value === 'number' && value >= 0 && value <= LAST_SECOND
 
 /**
- * Holds the claims of a token whose signature is good against the rules, at the moment `now`.
- * @param now seconds since the epoch.
+ * Holds the claims of a token whose signature is good against the rules, as of now.
  * @throws {TokenError}
  */
-export function checkClaims(claims: Claims, rules: VerificationRules, now: number, verdict: Verdict): void {
+export function checkClaims(claims: Claims, rules: VerificationRules, verdict: Verdict): void {
+  const now = (rules.clock ?? Date.now)() / 1000
   const leeway = rules.leewaySeconds ?? 0
   checkNotBefore(claims.nbf, now + leeway, verdict)
   checkExpiry(claims.exp, rules, now - leeway, verdict)

@@ -1,16 +1,32 @@
 import type { Algorithm } from './algorithms.ts'
+import { jose } from './libraries/jose.ts'
+import { jsonwebtoken } from './libraries/jsonwebtoken.ts'
 import { nodeCrypto } from './libraries/node-crypto.ts'
+import { nodeJose } from './libraries/node-jose.ts'
 import type { LibraryName, TokenLibrary } from './library.ts'
 
-/** Every adapter by name. One that is not used is not loaded. */
-export const libraries = { 'node-crypto': nodeCrypto } as unknown as Readonly<
-  Record<LibraryName, TokenLibrary>
->
+/** Every adapter by name, the default first. A library is loaded when its adapter is first used. */
+export const libraries: Readonly<Record<LibraryName, TokenLibrary>> = {
+  'node-crypto': nodeCrypto,
+  jsonwebtoken,
+  jose,
+  'node-jose': nodeJose,
+}
 
 /**
- * Names the libraries that could be meant, when one cannot do what is asked of it.
- * @throws {TypeError} when the library lacks the algorithm.
+ * The library that a configuration names, if it speaks all algorithms that it will be asked for: so that a service
+ * refuses to start, rather than to sign.
+ * @throws {TypeError} naming those that could be meant.
  */
+export function libraryNamed(name: string, algorithms: readonly Algorithm[] = []): TokenLibrary {
+  if (!Object.hasOwn(libraries, name))
+    throw new TypeError(`There is no token library ${name}; there are ${Object.keys(libraries).join(', ')}.`)
+  const library = libraries[name as LibraryName]
+  for (const alg of algorithms) assertSpeaks(library, alg)
+  return library
+}
+
+/** @throws {TypeError} when the library lacks the algorithm. */
 export function assertSpeaks(library: TokenLibrary, alg: Algorithm): void {
   if (library.algorithms.includes(alg)) return
   const able = Object.values(libraries).filter(({ algorithms }) => algorithms.includes(alg))

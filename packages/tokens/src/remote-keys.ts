@@ -39,7 +39,7 @@ export function remoteKeys(options: RemoteKeysOptions): KeyFinder {
     const current = set.usable()
     const key = current && keyNamed(current, kid, alg)
     if (key || (current && !set.mayReload())) return key
-    return set.renewed().then((keys) => keyNamed(keys, kid, alg))
+    return set.renewed(current !== undefined).then((keys) => keyNamed(keys, kid, alg))
   }
 }
 
@@ -81,11 +81,14 @@ class RemoteKeySet {
     return this.#loading !== undefined || this.#clock() >= this.#pausedUntil
   }
 
-  /** The set after a load that somebody needed at once, or the old set when that failed. */
-  async renewed(): Promise<KeyMap> {
+  /**
+   * The set after a load that somebody needed at once, or the old set when that failed.
+   * @param forUnknownKid such loads anybody can cause, so the next one must wait.
+   */
+  async renewed(forUnknownKid: boolean): Promise<KeyMap> {
     if (this.mayReload()) {
       const loading = this.#reload()
-      this.#pause()
+      if (forUnknownKid) this.#pause()
       await loading
     }
     if (this.#keys && this.#clock() - this.#loadedAt < this.#maxStaleMs) return this.#keys

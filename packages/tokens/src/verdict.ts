@@ -27,7 +27,12 @@ const PASSED = new Map<string, Check>(
 
 /** Collects what was checked, and ends with the first check that fails. */
 export class Verdict {
-  readonly checks: Check[] = []
+  readonly checks: Check[]
+
+  /** @param earlier what has been checked already. */
+  constructor(earlier: readonly Check[] = []) {
+    this.checks = [...earlier]
+  }
 
   pass(name: CheckName): void {
     this.checks.push(PASSED.get(name) as Check)

@@ -1,0 +1,36 @@
+import { ALGORITHMS } from '../algorithms.ts'
+import type { TokenLibrary } from '../library.ts'
+
+type Jose = typeof import('jose')
+
+let loaded: Jose | undefined
+
+async function load(): Promise<Jose> {
+  loaded ??= await import('jose')
+  return loaded
+}
+
+/** The library that runs everywhere, on WebCrypto; it uses the thread pool both ways. */
+export const jose: TokenLibrary = {
+  name: 'jose',
+  algorithms: ALGORITHMS,
+
+  async sign(claims, key, typ) {
+    const { SignJWT } = loaded ?? (await load())
+    return new SignJWT({ ...claims })
+      .setProtectedHeader({ alg: key.alg, typ, kid: key.kid })
+      .sign(key.privateKey)
+  },
+
+  async verify({ token, header }, key) {
+    const { compactVerify, errors } = loaded ?? (await load())
+    try {
+      // The header may say Ed25519 where the key says EdDSA (RFC 9864); they have been found to mean the same.
+      await compactVerify(token, key.publicKey, { algorithms: [String(header.alg)] })
+      return true
+    } catch (error) {
+      if (error instanceof errors.JWSSignatureVerificationFailed) return false
+      throw error
+    }
+  },
+}

@@ -1,0 +1,140 @@
+import type { KeyObject } from 'node:crypto'
+import { Worker } from 'node:worker_threads'
+import type { Claims } from '../compact.ts'
+import type { SigningKey } from '../keys.ts'
+
+/** The libraries that sign on the thread that calls them. */
+type SynchronousLibrary = 'jsonwebtoken' | 'node-jose'
+
+interface Request {
+  readonly id: number
+  readonly library: SynchronousLibrary
+  readonly keyId: number
+  readonly privateKey: KeyObject
+  readonly claims: Claims
+  readonly header: { readonly alg: string; readonly typ: string; readonly kid: string }
+}
+
+type Answer =
+  | { readonly id: number; readonly token: string }
+  | { readonly id: number; readonly failure: string }
+
+/**
+ * What the thread runs. It is a text, not a file, so that it is the same under a TypeScript loader, in Jest and in a
+ * bundle, none of which can start a thread from a file of ours; the libraries it requires are found from this file.
+ */
+const THREAD = `
+const { parentPort, workerData } = require('node:worker_threads')
+const requireFrom = require('node:module').createRequire(workerData)
+
+const MAX_CACHED_KEYS = 64
+const keys = new Map()
+async function joseKey({ keyId, privateKey, header }) {
+  let key = keys.get(keyId)
+  if (!key) {
+    const jwk = { ...privateKey.export({ format: 'jwk' }), kid: header.kid }
+    key = await requireFrom('node-jose').JWK.asKey(jwk)
+    if (keys.size >= MAX_CACHED_KEYS) keys.delete(keys.keys().next().value)
+    keys.set(keyId, key)
+  }
+  return key
+}
+
+const signers = {
+  jsonwebtoken: ({ privateKey, claims, header }) =>
+    requireFrom('jsonwebtoken').sign(claims, privateKey, {
+      algorithm: header.alg,
+      header,
+      // It would take the claims' own iat away, too.
+      noTimestamp: claims.iat === undefined,
+    }),
+  'node-jose': async (request) => {
+    const options = { format: 'compact', fields: request.header }
+    const signer = { key: await joseKey(request), reference: false }
+    // As bytes: given a text, node-jose would sign its characters cut to eight bits.
+    const payload = Buffer.from(JSON.stringify(request.claims))
+    return requireFrom('node-jose').JWS.createSign(options, signer).update(payload).final()
+  },
+}
+
+parentPort.on('message', async (request) => {
+  const { id, library } = request
+  try {
+    parentPort.postMessage({ id, token: await signers[library](request) })
+  } catch (error) {
+    parentPort.postMessage({ id, failure: String(error && error.message) })
+  }
+})
+`
+
+interface Waiting {
+  readonly resolve: (token: string) => void
+  readonly reject: (error: Error) => void
+}
+
+const waiting = new Map<number, Waiting>()
+const keyIds = new WeakMap<SigningKey, number>()
+let thread: Worker | undefined
+let lastId = 0
+
+/**
+ * Signs with a library that would block the event loop for the 260 µs of an RSA signature: in one thread that all keys
+ * share, started on first use, which does not keep the process alive.
+ */
+export function signInThread(
+  library: SynchronousLibrary,
+  claims: Claims,
+  key: SigningKey,
+  typ: string,
+): Promise<string> {
+  const { alg, kid, privateKey } = key
+  lastId += 1
+  const request: Request = {
+    id: lastId,
+    library,
+    keyId: keyIdOf(key),
+    privateKey,
+    claims,
+    header: { alg, typ, kid },
+  }
+  return new Promise((resolve, reject) => {
+    waiting.set(request.id, { resolve, reject })
+    thread ??= startThread()
+    // Whoever waits for a signature is kept alive, and nobody else.
+    thread.ref()
+    thread.postMessage(request)
+  })
+}
+
+function keyIdOf(key: SigningKey): number {
+  let id = keyIds.get(key)
+  if (id === undefined) {
+    lastId += 1
+    id = lastId
+    keyIds.set(key, id)
+  }
+  return id
+}
+
+function startThread(): Worker {
+  const worker = new Worker(THREAD, { eval: true, workerData: import.meta.filename })
+  worker.on('message', (answer: Answer) => {
+    const request = waiting.get(answer.id)
+    waiting.delete(answer.id)
+    if (waiting.size === 0) worker.unref()
+    if ('token' in answer) request?.resolve(answer.token)
+    else request?.reject(new Error(answer.failure))
+  })
+  // A thread that dies takes its requests with it, and the next request starts another.
+  worker.on('error', (error) => abandon(worker, error instanceof Error ? error : new Error(String(error))))
+  worker.on('exit', (code) => abandon(worker, new Error(`The signing thread ended with code ${code}.`)))
+  return worker
+}
+
+function abandon(worker: Worker, error: Error): void {
+  if (thread !== worker) return
+  thread = undefined
+  const requests = [...waiting.values()]
+  waiting.clear()
+  for (const { reject } of requests) reject(error)
+}

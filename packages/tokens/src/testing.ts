@@ -1,0 +1,2 @@
+export * from './testing/forge-token.ts'
+export * from './testing/wrong-tokens.ts'

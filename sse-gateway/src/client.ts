@@ -1,0 +1,1 @@
+export { type ExampleKeys, ensureExampleKeys } from './example-keys.ts'

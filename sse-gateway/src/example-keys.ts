@@ -1,0 +1,56 @@
+import { join } from 'node:path'
+import { readIfThere, withFolderLock, writePrivateFile, writePublicFile } from '@hallpass/private-files'
+import {
+  exportPrivatePem,
+  generateSigningKey,
+  importSigningKey,
+  publicJwks,
+  type SigningKey,
+} from '@hallpass/tokens'
+
+export interface ExampleKeys {
+  /** kid `example`, in `private.pem`, the name that the documented `jwt` command gives it. */
+  readonly rs256: SigningKey
+  /** kid `example_ec`, in `private-ec.pem`. */
+  readonly es256: SigningKey
+  /** The public halves of both, for whoever verifies. */
+  readonly jwksFile: string
+}
+
+/**
+ * The two keys of the documented commands, made on first use and the same ever after. Private files are their owner's
+ * alone (0600). Safe when several processes ask at once: one makes the keys, all read them.
+ */
+export async function ensureExampleKeys(folder: string): Promise<ExampleKeys> {
+  const existing = await readKeys(folder)
+  if (existing) return existing
+  return withFolderLock(folder, async () => {
+    const madeMeanwhile = await readKeys(folder)
+    if (madeMeanwhile) return madeMeanwhile
+    const rs256 = await generateSigningKey('RS256', 'example')
+    const es256 = await generateSigningKey('ES256', 'example_ec')
+    const files = filesIn(folder)
+    await writePrivateFile(files.rs256, exportPrivatePem(rs256))
+    await writePrivateFile(files.es256, exportPrivatePem(es256))
+    // Last, because a reader takes the three files for complete when this one is there.
+    await writePublicFile(files.jwks, `${JSON.stringify(publicJwks([rs256, es256]), null, 2)}\n`)
+    return { rs256, es256, jwksFile: files.jwks }
+  })
+}
+
+const filesIn = (folder: string) => ({
+  rs256: join(folder, 'private.pem'),
+  es256: join(folder, 'private-ec.pem'),
+  jwks: join(folder, 'jwks.json'),
+})
+
+async function readKeys(folder: string): Promise<ExampleKeys | undefined> {
+  const files = filesIn(folder)
+  const [rs256, es256, jwks] = await Promise.all([files.rs256, files.es256, files.jwks].map(readIfThere))
+  if (!rs256 || !es256 || !jwks) return undefined
+  return {
+    rs256: importSigningKey(rs256, { alg: 'RS256', kid: 'example' }),
+    es256: importSigningKey(es256, { alg: 'ES256', kid: 'example_ec' }),
+    jwksFile: files.jwks,
+  }
+}
