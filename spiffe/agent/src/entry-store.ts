@@ -5,9 +5,13 @@ import { type Document, parseDocument, type YAMLMap, type YAMLSeq } from 'yaml'
 import { DEFAULT_ENTRIES } from './default-entries.ts'
 import { EntriesError, type Entry, type Federation, parseEntries, type Registrations } from './entries.ts'
 
-/** A verb that names an entry which is not there, or is already. */
+/** A verb that names an entry which is not there. */
 export class NoSuchEntry extends Error {
   override readonly name = 'NoSuchEntry'
+}
+
+export class EntryExists extends Error {
+  override readonly name = 'EntryExists'
 }
 
 /** The entries file: the one truth about who gets what, edited by hand or by the verbs, comments kept. */
@@ -62,10 +66,10 @@ export class EntryStore {
     return true
   }
 
-  /** @throws {EntriesError} when the entry is not valid, {@link NoSuchEntry} when its id is taken. */
+  /** @throws {EntriesError} when the entry is not valid, {@link EntryExists}. */
   async add(entry: Readonly<Record<string, unknown>>): Promise<void> {
     if (this.entries.some(({ id }) => id === entry.id))
-      throw new NoSuchEntry(`There already is an entry ${entry.id}.`)
+      throw new EntryExists(`There already is an entry ${entry.id}.`)
     await this.#edit((document) => {
       if (!document.has('entries')) document.set('entries', document.createNode([]))
       const list = document.get('entries') as YAMLSeq
