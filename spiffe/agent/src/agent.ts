@@ -6,7 +6,7 @@ import { Bundles } from './bundles.ts'
 import { Changes } from './changes.ts'
 import type { Config } from './config.ts'
 import { EntryStore } from './entry-store.ts'
-import { Federation } from './federation.ts'
+import { FederatedBundles } from './federated-bundles.ts'
 import { SvidIssuer } from './svid-issuer.ts'
 import { WorkloadApi } from './workload-api.ts'
 import { WorkloadSockets } from './workload-sockets.ts'
@@ -24,13 +24,19 @@ export class Agent {
   readonly changes = new Changes()
   readonly workloadApi: WorkloadApi
   readonly sockets: WorkloadSockets
-  readonly federation: Federation
+  readonly federation: FederatedBundles
   readonly #config: Config
   readonly #log: Logger
   #timer: NodeJS.Timeout | undefined
   #ticking: Promise<void> | undefined
 
-  private constructor(config: Config, log: Logger, clock: Clock, entries: EntryStore, authorities: Authorities) {
+  private constructor(
+    config: Config,
+    log: Logger,
+    clock: Clock,
+    entries: EntryStore,
+    authorities: Authorities,
+  ) {
     const { x509TtlSeconds, jwtTtlSeconds, jwtIssuer } = config
     this.#config = config
     this.#log = log
@@ -47,14 +53,17 @@ export class Agent {
       clock,
       onError: (err, path) => log.error({ err, path }, 'the Workload API failed'),
     })
-    this.sockets = new WorkloadSockets({ folder: resolve(config.socketFolder), serve: this.workloadApi.serve, log })
-    this.federation = new Federation({
+    this.sockets = new WorkloadSockets({
+      folder: resolve(config.socketFolder),
+      serve: this.workloadApi.serve,
+      log,
+    })
+    this.federation = new FederatedBundles({
       bundles: this.bundles,
-      wanted: () => entries.federation,
+      folder: config.folder,
       entriesFile: entries.file,
       caFile: config.caFile,
       changed: () => this.changes.announce(),
-      clock,
       log,
     })
   }
@@ -79,11 +88,14 @@ export class Agent {
 
   async start(): Promise<void> {
     const { attestation, sharedSocket, insecureAnyIds } = this.#config
-    await this.federation.loadFirstBundles()
+    await this.federation.follow(this.entries.federation)
     await this.sockets.follow(this.entries.entries)
     if (attestation === 'peercred') await this.sockets.openAttested(resolve(sharedSocket))
     if (attestation === 'insecure-any') {
-      this.#log.warn({ socket: sharedSocket, ids: insecureAnyIds }, 'whoever opens this socket gets these identities')
+      this.#log.warn(
+        { socket: sharedSocket, ids: insecureAnyIds },
+        'whoever opens this socket gets these identities',
+      )
       await this.sockets.openInsecure(resolve(sharedSocket), insecureAnyIds)
     }
     this.#timer = setInterval(() => void this.tick(), TICK_MS)
@@ -118,7 +130,6 @@ export class Agent {
     } catch (error) {
       this.#log.error({ err: error }, 'authorities cannot be renewed')
     }
-    this.federation.poll()
   }
 
   async rotate(kind: AuthorityKind): Promise<string> {
@@ -155,12 +166,17 @@ export class Agent {
     this.#log.info({ entries: entries.length }, 'entries have changed')
     this.issuer.keepOnly(entries)
     await this.sockets.follow(entries)
-    this.federation.poll()
+    await this.federation.follow(this.entries.federation)
     this.changes.announce()
   }
 
   #signers() {
     const { x509, jwt, sequence } = this.authorities
-    return { sequence, x509: x509.active.id, jwt: jwt.active.id, published: [x509.published.length, jwt.published.length] }
+    return {
+      sequence,
+      x509: x509.active.id,
+      jwt: jwt.active.id,
+      published: [x509.published.length, jwt.published.length],
+    }
   }
 }

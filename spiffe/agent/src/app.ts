@@ -1,10 +1,4 @@
-import {
-  type Clock,
-  httpService,
-  type Logger,
-  type Service,
-  systemClock,
-} from '@hallpass/service-kit'
+import { type Clock, httpService, type Logger, type Service, systemClock } from '@hallpass/service-kit'
 import { adminApi } from './admin-api.ts'
 import { Agent } from './agent.ts'
 import { bundleEndpoint } from './bundle-endpoint.ts'
@@ -27,7 +21,10 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
           '/.well-known/openid-configuration',
           openidConfiguration(config.jwtIssuer, () => jwt.published.map(({ key }) => key.alg)),
         )
-        app.get('/keys', keys(() => jwt.published, config.jwkUse))
+        app.get(
+          '/keys',
+          keys(() => jwt.published, config.jwkUse),
+        )
       },
     })
 
@@ -35,7 +32,11 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     name: 'spiffe-agent',
     async start() {
       const agent = await Agent.open(config, log, clock)
-      const services = [adminApi(agent, config, log), ...bundleEndpoint(agent, config, log), openidService(agent)]
+      const services = [
+        adminApi(agent, config, log),
+        ...bundleEndpoint(agent, config, log),
+        openidService(agent),
+      ]
       running = { agent, services }
       try {
         await agent.start()

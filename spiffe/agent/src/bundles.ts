@@ -1,4 +1,11 @@
-import { JwtBundle, SpiffeBundle, type TrustDomain, X509Bundle } from '@hallpass/spiffe'
+import {
+  JwtBundle,
+  type ListedBundleSource,
+  SpiffeBundle,
+  type TrustDomain,
+  X509Bundle,
+  X509BundleSet,
+} from '@hallpass/spiffe'
 import type { Authorities } from './authorities.ts'
 import type { Entry } from './entries.ts'
 import { workloadApiJwk } from './jwt-authority.ts'
@@ -57,6 +64,11 @@ export class Bundles {
   federatedFor(entries: readonly Entry[]): SpiffeBundle[] {
     const names = new Set(entries.flatMap(({ federatesWith }) => federatesWith))
     return [...names].flatMap((name) => this.#federated.get(name) ?? [])
+  }
+
+  /** All bundles, to verify the endpoints of foreign ones with. */
+  asSource(): ListedBundleSource {
+    return new X509BundleSet([this.own, ...this.#federated.values()].map(({ x509 }) => x509))
   }
 
   /** For validation: our own or a federated bundle, by the trust domain of the token and by nothing else. */

@@ -48,7 +48,11 @@ export interface SpiffeAgentClient {
  * The verbs of a running agent, through its admin socket.
  * Every method throws a {@link PeerError} when there is no agent or it refuses; the message says why.
  */
-export function createSpiffeAgentClient({ adminSocket }: { readonly adminSocket: string }): SpiffeAgentClient {
+export function createSpiffeAgentClient({
+  adminSocket,
+}: {
+  readonly adminSocket: string
+}): SpiffeAgentClient {
   const peer = 'spiffe-agent'
   const http = createPeerClient({ peer, baseUrl: 'http://localhost', socketPath: adminSocket })
 

@@ -29,6 +29,8 @@ export async function readPeerCredentials(socket: Socket): Promise<PeerCredentia
     timeout: HELPER_TIMEOUT_MS,
     env: { PATH: '/usr/bin:/bin' },
   })
+  // Sharing it has stopped the socket's reading in this process; whoever serves it needs that again.
+  socket.read(0)
   const answer = await new Promise<string>((resolve, reject) => {
     let output = ''
     helper.stdout?.on('data', (chunk) => (output += chunk))

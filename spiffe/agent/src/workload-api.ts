@@ -6,7 +6,14 @@ import {
   parseSpiffeId,
   type SpiffeBundle,
 } from '@hallpass/spiffe'
-import { GrpcError, GrpcServer, type Method, type ServerCall, type StatusCode, status } from '@hallpass/spiffe/grpc'
+import {
+  GrpcError,
+  GrpcServer,
+  type Method,
+  type ServerCall,
+  type StatusCode,
+  status,
+} from '@hallpass/spiffe/grpc'
 import * as api from '@hallpass/spiffe/workload-api'
 import { type Bundles, jwksBytes, x509Bytes } from './bundles.ts'
 import type { Changes } from './changes.ts'
@@ -44,8 +51,12 @@ export class WorkloadApi {
     const { onError } = options
     this.server = new GrpcServer({ maxMessageBytes: MAX_REQUEST_BYTES, authorize: requireHeader, onError })
       .stream(api.fetchX509Svid, (_request, call) => this.#states(api.fetchX509Svid, call, this.#x509Svids))
-      .stream(api.fetchX509Bundles, (_request, call) => this.#states(api.fetchX509Bundles, call, this.#x509Bundles))
-      .stream(api.fetchJwtBundles, (_request, call) => this.#states(api.fetchJwtBundles, call, this.#jwtBundles))
+      .stream(api.fetchX509Bundles, (_request, call) =>
+        this.#states(api.fetchX509Bundles, call, this.#x509Bundles),
+      )
+      .stream(api.fetchJwtBundles, (_request, call) =>
+        this.#states(api.fetchJwtBundles, call, this.#jwtBundles),
+      )
       .unary(api.fetchJwtSvid, (request, call) => this.#jwtSvids(request, call))
       .unary(api.validateJwtSvid, (request) => this.#validate(request))
       .stream(api.fetchWitSvid, unimplemented)
@@ -138,7 +149,11 @@ export class WorkloadApi {
     if (svid === '') throw refused(status.invalidArgument, 'svid must be specified')
     const { bundles, clock } = this.#options
     try {
-      const { id, claims, audience: aud } = await parseAndValidateJwtSvid(svid, bundles, [audience], { clock })
+      const {
+        id,
+        claims,
+        audience: aud,
+      } = await parseAndValidateJwtSvid(svid, bundles, [audience], { clock })
       const foreign = !id.memberOf(bundles.trustDomain)
       // What another trust domain says beyond the standard's claims is not ours to vouch for.
       const shown = foreign ? { sub: claims.sub, exp: claims.exp } : claims

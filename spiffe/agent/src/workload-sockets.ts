@@ -23,7 +23,8 @@ export interface WorkloadSocketsOptions {
 export class WorkloadSockets {
   readonly #options: WorkloadSocketsOptions
   readonly #own = new Map<string, { server: Server; owner: string | undefined }>()
-  #shared: { server: Server; path: string } | undefined
+  #shared: Server | undefined
+  #following: Promise<void> = Promise.resolve()
 
   constructor(options: WorkloadSocketsOptions) {
     this.#options = options
@@ -35,7 +36,13 @@ export class WorkloadSockets {
   }
 
   /** Opens a socket for each `socket:` selector and closes those that nobody names any more. */
-  async follow(entries: readonly Entry[]): Promise<void> {
+  follow(entries: readonly Entry[]): Promise<void> {
+    // One after the other: two at once would open the same socket twice.
+    this.#following = this.#following.then(() => this.#follow(entries))
+    return this.#following
+  }
+
+  async #follow(entries: readonly Entry[]) {
     const wanted = new Map<string, string | undefined>()
     for (const { selectors, socketOwner } of entries)
       for (const selector of selectors)
@@ -92,14 +99,14 @@ export class WorkloadSockets {
       attested.catch((error) => log.warn({ err: error }, 'workload attestation failed'))
       serve(socket, attested)
     })
-    this.#shared = { server, path }
+    this.#shared = server
     await chmod(path, 0o777)
   }
 
   async close(): Promise<void> {
     for (const { server } of this.#own.values()) server.close()
     this.#own.clear()
-    this.#shared?.server.close()
+    this.#shared?.close()
   }
 }
 

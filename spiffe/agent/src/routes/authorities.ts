@@ -35,6 +35,10 @@ export const retire =
 
 function kindOf(text: unknown): AuthorityKind {
   const kind = AUTHORITY_KINDS.find((known) => known === text)
-  if (!kind) throw notFound('no_such_authority', `There are authorities of the kinds ${AUTHORITY_KINDS.join(' and ')}.`)
+  if (!kind)
+    throw notFound(
+      'no_such_authority',
+      `There are authorities of the kinds ${AUTHORITY_KINDS.join(' and ')}.`,
+    )
   return kind
 }
