@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Request, RequestHandler } from 'express'
 import { HttpError } from './errors.ts'
+import { sendJson } from './http-service.ts'
 import {
   isTokenRefusal,
   observeVerification,
@@ -57,6 +58,20 @@ export function requireBearer(options: RequireBearerOptions): RequestHandler {
     Object.assign(request, { token: verified }, typeof jti === 'string' ? { tokenId: jti } : {})
     next()
   }
+}
+
+/** Answers with the claims of the token that {@link requireBearer} let pass: the other half of its refusal body. */
+export const sendClaims: RequestHandler = (request, response) => {
+  sendJson(response, 200, { valid: true, claims: (request as AuthorizedRequest).token.claims })
+}
+
+/**
+ * Refuses requests that came in the clear: who could read the token on its way could use it, so it is spoiled already
+ * (RFC 6750 §5.3).
+ */
+export const requireTls: RequestHandler = (request, _response, next) => {
+  if (!request.secure) throw new HttpError(403, 'tls_required', 'This endpoint takes tokens over TLS alone.')
+  next()
 }
 
 /**

@@ -259,6 +259,15 @@ export function sendJson(response: ServerResponse, status: number, body: unknown
     .end(text)
 }
 
+export function sendText(response: ServerResponse, status: number, text: string) {
+  response
+    .writeHead(status, {
+      'content-type': 'text/plain; charset=utf-8',
+      'content-length': Buffer.byteLength(text),
+    })
+    .end(text)
+}
+
 /** The error middleware: the one place where a thrown error becomes an answer. */
 function renderError(log: Logger): ErrorRequestHandler {
   return (thrown: unknown, request, response, _next) => {

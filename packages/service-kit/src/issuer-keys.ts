@@ -5,6 +5,8 @@ export interface IssuerKeysOptions {
   readonly issuer: string
   /** Where the key set is; without it, the issuer's discovery document says so. */
   readonly jwksUrl?: string | undefined
+  /** The only authority whose certificates the issuer may show, as PEM; by default those that Node trusts. */
+  readonly ca?: string | undefined
 }
 
 /**
@@ -13,13 +15,13 @@ export interface IssuerKeysOptions {
  * It rejects with a PeerError when the issuer cannot be asked, or calls itself by another name than it was
  * configured with: its keys would then vouch for somebody else (OpenID Connect Discovery 1.0 §4.3, RFC 8414 §3.3).
  */
-export function issuerKeys({ issuer, jwksUrl }: IssuerKeysOptions): () => Promise<unknown> {
+export function issuerKeys({ issuer, jwksUrl, ca }: IssuerKeysOptions): () => Promise<unknown> {
   if (jwksUrl !== undefined) {
-    const loadFrom = jsonLoader(issuer)
+    const loadFrom = jsonLoader(issuer, ca)
     return () => loadFrom(jwksUrl)
   }
   const discovery = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
-  const load = jsonLoader(issuer)
+  const load = jsonLoader(issuer, ca)
   return async () => {
     const metadata = (await load(discovery)) as { issuer?: unknown; jwks_uri?: unknown }
     if (metadata.issuer !== issuer)
@@ -35,7 +37,7 @@ export function issuerKeys({ issuer, jwksUrl }: IssuerKeysOptions): () => Promis
 }
 
 /** One client per origin; the key set may live on another host than the discovery document. */
-function jsonLoader(issuer: string): (url: string) => Promise<unknown> {
+function jsonLoader(issuer: string, ca?: string): (url: string) => Promise<unknown> {
   const clients = new Map<string, ReturnType<typeof createPeerClient>>()
   // A token's issuer that is safe on the way must not hand out its keys in the clear.
   const secure = issuer.startsWith('https:')
@@ -45,7 +47,11 @@ function jsonLoader(issuer: string): (url: string) => Promise<unknown> {
       throw unexpectedAnswer('issuer', 200, `${url} is not an https URL`)
     let client = clients.get(origin)
     if (!client) {
-      client = createPeerClient({ peer: 'issuer', baseUrl: origin })
+      client = createPeerClient({
+        peer: 'issuer',
+        baseUrl: origin,
+        ...(ca === undefined ? {} : { tls: { ca } }),
+      })
       clients.set(origin, client)
     }
     const answer = await client.get<unknown>(pathname + search, { headers: { accept: 'application/json' } })

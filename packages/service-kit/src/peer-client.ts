@@ -15,6 +15,8 @@ export interface PeerClientOptions {
   readonly socketPath?: string
   /** From the call to the last byte of the answer. */
   readonly timeoutMs?: number
+  /** A longer answer is a failure of the peer. */
+  readonly maxAnswerBytes?: number
   readonly tls?: {
     /** The only authorities that are trusted, as PEM. */
     readonly ca: string
@@ -40,13 +42,20 @@ const MAX_ANSWER_BYTES = 1024 * 1024
  * TLS is verified, always; the secure context is made once.
  */
 export function createPeerClient(options: PeerClientOptions): AxiosInstance {
-  const { peer, timeoutMs = TIMEOUT_MS, tls, authorization, socketPath } = options
+  const {
+    peer,
+    timeoutMs = TIMEOUT_MS,
+    maxAnswerBytes = MAX_ANSWER_BYTES,
+    tls,
+    authorization,
+    socketPath,
+  } = options
   const base = new URL(options.baseUrl)
   const prefix = base.pathname.replace(/\/$/, '')
   const { ca, cert, key, ...connect } = tls ?? {}
   const pool = new Pool(base.origin, {
     connections: MAX_CONNECTIONS,
-    maxResponseSize: MAX_ANSWER_BYTES,
+    maxResponseSize: maxAnswerBytes,
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     connect: {

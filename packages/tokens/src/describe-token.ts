@@ -19,7 +19,7 @@ export function describeToken(token: string): TokenDescription {
   return {
     ...shown('header', readLeniently(header)),
     ...shown('claims', readLeniently(claims)),
-    ...shown('signature', signature && `${signature.slice(0, SIGNATURE_CHARACTERS)}…`),
+    ...shown('signature', signature ? `${signature.slice(0, SIGNATURE_CHARACTERS)}…` : undefined),
     ...shown('problem', problemOf(token)),
   }
 }

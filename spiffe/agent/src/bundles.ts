@@ -1,11 +1,4 @@
-import {
-  JwtBundle,
-  type ListedBundleSource,
-  SpiffeBundle,
-  type TrustDomain,
-  X509Bundle,
-  X509BundleSet,
-} from '@hallpass/spiffe'
+import { JwtBundle, SpiffeBundle, type TrustDomain, X509Bundle, X509BundleSet } from '@hallpass/spiffe'
 import type { Authorities } from './authorities.ts'
 import type { Entry } from './entries.ts'
 import { workloadApiJwk } from './jwt-authority.ts'
@@ -67,7 +60,7 @@ export class Bundles {
   }
 
   /** All bundles, to verify the endpoints of foreign ones with. */
-  asSource(): ListedBundleSource {
+  asSource(): X509BundleSet {
     return new X509BundleSet([this.own, ...this.#federated.values()].map(({ x509 }) => x509))
   }
 

@@ -43,14 +43,15 @@ describeWith('perl', 'apt-get install perl-base')('readPeerCredentials', () => {
 
   it('leaves the socket as it was: what is sent meanwhile arrives, and the socket does not block', async () => {
     let flags = ''
-    const path = await serve(async (socket) => {
+    const answer = async (socket: Socket) => {
       const found = readPeerCredentials(socket)
       socket.pipe(socket)
       await found
       const { fd } = (socket as unknown as { _handle: { fd: number } })._handle
       flags = /flags:\s+(\d+)/.exec(await readFile(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1] ?? ''
       socket.write('.')
-    })
+    }
+    const path = await serve((socket) => void answer(socket))
     const echoed = await new Promise<string>((resolve) => {
       const client = connect(path)
       client.write('hello')

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import {
   type JwtBundleSource,
   JwtSvidError,
-  parseAndValidateJwtSvid,
+  parseAndValidate,
   parseSpiffeId,
   type SpiffeBundle,
 } from '@hallpass/spiffe'
@@ -144,23 +144,19 @@ export class WorkloadApi {
   }
 
   /** Needs no identity: it tells nothing that the holder of the token could not find out. */
-  async #validate({ audience, svid }: api.ValidateJwtSvidRequest): Promise<api.ValidateJwtSvidResponse> {
+  #validate({ audience, svid }: api.ValidateJwtSvidRequest): api.ValidateJwtSvidResponse {
     if (audience === '') throw refused(status.invalidArgument, 'audience must be specified')
     if (svid === '') throw refused(status.invalidArgument, 'svid must be specified')
     const { bundles, clock } = this.#options
     try {
-      const {
-        id,
-        claims,
-        audience: aud,
-      } = await parseAndValidateJwtSvid(svid, bundles, [audience], { clock })
+      const { id, claims, audience: aud } = parseAndValidate(svid, bundles, [audience], { clock })
       const foreign = !id.memberOf(bundles.trustDomain)
       // What another trust domain says beyond the standard's claims is not ours to vouch for.
       const shown = foreign ? { sub: claims.sub, exp: claims.exp } : claims
       return { spiffeId: id.toString(), claims: { ...(shown as api.JsonObject), aud: [...aud] } }
     } catch (error) {
       if (!(error instanceof JwtSvidError)) throw error
-      throw refused(status.invalidArgument, error.message.replace(/^jwtsvid: /, ''))
+      throw refused(status.invalidArgument, inWordsOfSpire(error))
     }
   }
 
@@ -196,6 +192,14 @@ function assertSpiffeId(spiffeId: string) {
 // biome-ignore lint/correctness/useYield: it has nothing to yield, which is what it says.
 async function* unimplemented(): AsyncGenerator<never> {
   throw refused(status.unimplemented, 'fetching WIT-SVIDs is not implemented')
+}
+
+/** SPIRE says the same as the library that its clients use, without the prefix and with two exceptions. */
+function inWordsOfSpire({ message }: JwtSvidError): string {
+  return message
+    .replace(/^jwtsvid: /, '')
+    .replace(/^no bundle found for/, 'no keys found for')
+    .replace(/^no JWT authority (".*") found for/, 'public key $1 not found in')
 }
 
 /** The keys of bundle maps are the SPIFFE IDs of the trust domains. */
