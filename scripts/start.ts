@@ -1,7 +1,8 @@
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { ensurePrivateFolder } from '@hallpass/private-files'
+import { assignFreePorts } from './free-ports.ts'
 import { Launcher } from './launcher.ts'
 import { LogView } from './log-view.ts'
 import { provision } from './provision.ts'
@@ -12,24 +13,30 @@ const HELP = `npm start: runs the whole suite on this machine
   npm start                 start everything, show one log
   npm start -- --quiet      the table, warnings and errors only
   npm start -- --json       the services' own JSON log lines
+  npm start -- --free-ports where the documented ports are taken: any that are free
   npm start -- --help       this text
 
-State (keys, certificates, databases) lives in .hallpass/; delete the folder to begin anew.
+State (keys, certificates, databases) lives in .hallpass/, or in STATE_FOLDER; delete it to begin anew.
 Ctrl-C stops everything.`
 
 /** Starts the suite, prints what runs where, and stays until it is told to stop. */
 export async function start(root: string, args: readonly string[]): Promise<void> {
-  const { values, failure } = parseOptions(args)
-  if (failure || values.help) {
-    console.error(failure ? `${failure}\n\n${HELP}` : HELP)
-    process.exit(failure ? 2 : 0)
+  const values = parseOptions(args)
+  if ('failure' in values) {
+    console.error(`${values.failure}\n\n${HELP}`)
+    process.exit(2)
+  }
+  if (values.help) {
+    console.log(HELP)
+    process.exit(0)
   }
   const began = performance.now()
-  const stateFolder = join(root, '.hallpass')
+  const stateFolder = resolve(process.env.STATE_FOLDER ?? join(root, '.hallpass'))
   await ensurePrivateFolder(stateFolder)
   await ensureDevelopmentCertificates(stateFolder)
 
-  const processes = wireSuite({ port: (documented) => documented, stateFolder })
+  const port = values['free-ports'] ? await assignFreePorts() : (documented: number) => documented
+  const processes = wireSuite({ port, stateFolder })
   const view = new LogView(
     processes.map(({ name }) => name),
     process.stdout.isTTY === true || process.env.FORCE_COLOR === '1',
@@ -67,19 +74,18 @@ export async function start(root: string, args: readonly string[]): Promise<void
   }
 }
 
+const OPTIONS = {
+  quiet: { type: 'boolean' },
+  json: { type: 'boolean' },
+  'free-ports': { type: 'boolean' },
+  help: { type: 'boolean' },
+} as const
+
 function parseOptions(args: readonly string[]) {
-  const options = {
-    quiet: { type: 'boolean' },
-    json: { type: 'boolean' },
-    help: { type: 'boolean' },
-  } as const
   try {
-    return { ...parseArgs({ args: [...args], options }), failure: undefined }
+    return parseArgs({ args: [...args], options: OPTIONS }).values
   } catch (error) {
-    return {
-      values: {} as { quiet?: boolean; json?: boolean; help?: boolean },
-      failure: (error as Error).message,
-    }
+    return { failure: (error as Error).message }
   }
 }
 

@@ -1,2 +1,3 @@
 export type { CertifiedKey, LeafRequest } from './authority.ts'
 export * from './development.ts'
+export * from './tls-files.ts'

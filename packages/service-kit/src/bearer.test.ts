@@ -1,8 +1,9 @@
 import { describe, expect, it } from '@jest/globals'
 import supertest from 'supertest'
-import { requireBearer, type TokenRefusal } from './bearer.ts'
+import { requireBearer } from './bearer.ts'
 import { httpService } from './http-service.ts'
 import { silentLog } from './log.ts'
+import type { TokenRefusal } from './verification.ts'
 
 class Expired extends Error implements TokenRefusal {
   override readonly name = 'TokenExpiredError'

@@ -1,24 +1,13 @@
 import type { IncomingMessage } from 'node:http'
 import type { Request, RequestHandler } from 'express'
 import { HttpError } from './errors.ts'
-
-/**
- * A token that a verifier refused. `packages/tokens` throws such errors, and so does the client of a
- * remote verifier; the kit knows them by their `reason`.
- */
-export interface TokenRefusal extends Error {
-  /** Stable and machine-readable, e.g. `expired`. */
-  readonly reason: string
-  /** What a caller may see: name, message and, when expired, `expiredAt`. */
-  toJSON(): Readonly<Record<string, unknown>>
-}
-
-export const isTokenRefusal = (error: unknown): error is TokenRefusal =>
-  error instanceof Error && typeof (error as Partial<TokenRefusal>).reason === 'string'
-
-export interface VerifiedClaims {
-  readonly claims: Readonly<Record<string, unknown>>
-}
+import { sendJson } from './http-service.ts'
+import {
+  isTokenRefusal,
+  observeVerification,
+  type TokenRefusal,
+  type VerifiedClaims,
+} from './verification.ts'
 
 export interface RequireBearerOptions {
   readonly realm: string
@@ -47,7 +36,7 @@ export function requireBearer(options: RequireBearerOptions): RequestHandler {
     const token = bearerToken(request, realm)
     let verified: VerifiedClaims
     try {
-      verified = await verify(token)
+      verified = await observeVerification(token, verify)
     } catch (error) {
       if (!isTokenRefusal(error)) throw error
       throw new HttpError(401, 'invalid_token', error.message, {
@@ -69,6 +58,20 @@ export function requireBearer(options: RequireBearerOptions): RequestHandler {
     Object.assign(request, { token: verified }, typeof jti === 'string' ? { tokenId: jti } : {})
     next()
   }
+}
+
+/** Answers with the claims of the token that {@link requireBearer} let pass: the other half of its refusal body. */
+export const sendClaims: RequestHandler = (request, response) => {
+  sendJson(response, 200, { valid: true, claims: (request as AuthorizedRequest).token.claims })
+}
+
+/**
+ * Refuses requests that came in the clear: who could read the token on its way could use it, so it is spoiled already
+ * (RFC 6750 §5.3).
+ */
+export const requireTls: RequestHandler = (request, _response, next) => {
+  if (!request.secure) throw new HttpError(403, 'tls_required', 'This endpoint takes tokens over TLS alone.')
+  next()
 }
 
 /**

@@ -1,3 +1,5 @@
+import { join } from 'node:path'
+
 /** What a service may be told from outside; `process.env` in `main.ts`, a literal in a test. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -124,10 +126,25 @@ export function commonConfig(variables: VariableReader) {
     logLevel: variables.oneOf('LOG_LEVEL', ['fatal', 'error', 'warn', 'info', 'debug', 'silent'], 'info'),
     /** Keys, certificates and databases live here, for their owner's eyes only. */
     stateFolder: variables.text('STATE_FOLDER', '.hallpass'),
+    /** Where to tell of hops, e.g. `tcp://localhost:7001`; absent, nothing is told. */
+    hopsUrl: variables.optionalText('HOPS_URL'),
   }
 }
 
 export type CommonConfig = ReturnType<typeof commonConfig>
+
+/** Where the TLS files are. By default those that `@hallpass/certificates` makes on a development start. */
+export function tlsConfig(variables: VariableReader, { stateFolder, production }: CommonConfig) {
+  const names = ['CA_FILE', 'CERT_FILE', 'KEY_FILE'] as const
+  const fallback = (file: string) => join(stateFolder, 'certificates', file)
+  return {
+    caFile: variables.text('CA_FILE', fallback('ca.pem')),
+    certFile: variables.text('CERT_FILE', fallback('localhost.pem')),
+    keyFile: variables.text('KEY_FILE', fallback('localhost-key.pem')),
+    /** Whether a service may make the files itself when they are missing. */
+    selfMade: !production && names.every((name) => variables.optionalText(name) === undefined),
+  }
+}
 
 /** True for addresses that only this machine can reach. */
 export function isLoopback(host: string): boolean {

@@ -6,6 +6,7 @@ import type { SecureContextOptions } from 'node:tls'
 import express, { type ErrorRequestHandler, type Express } from 'express'
 import helmet from 'helmet'
 import { notFound, toHttpError } from './errors.ts'
+import { publishHop } from './hops.ts'
 import type { Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import type { Service } from './service.ts'
@@ -111,18 +112,33 @@ export function httpService(options: HttpServiceOptions): HttpService {
     const started = performance.now()
     const given = request.headers['x-request-id']
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
-    const trace = traceFrom(request.headers.traceparent as string | undefined)
+    const startedAt = Date.now()
+    const trace = traceFrom(request.headers.traceparent as string | undefined, name)
     response.setHeader('x-request-id', requestId)
     response.once('close', () => {
       const ms = performance.now() - started
       const routed = request as IncomingMessage & { route?: { path?: unknown }; tokenId?: string }
       const route = typeof routed.route?.path === 'string' ? routed.route.path : 'unmatched'
       metrics.observeRequest(request.method ?? '', route, response.statusCode, ms / 1000)
+      // The query may carry a credential; the path never does.
+      const path = request.url?.split('?', 1)[0]?.slice(0, 256)
+      if (trace.sampled)
+        publishHop({
+          kind: 'request',
+          traceId: trace.traceId,
+          spanId: trace.spanId,
+          parentId: trace.parentId,
+          service: name,
+          method: request.method ?? '',
+          path: path ?? '',
+          status: response.statusCode,
+          startedAt,
+          durationMs: ms,
+        })
       log.info(
         {
           method: request.method,
-          // The query may carry a credential; the path never does.
-          path: request.url?.split('?', 1)[0]?.slice(0, 256),
+          path,
           status: response.statusCode,
           ms: Math.round(ms * 10) / 10,
           requestId,
@@ -221,6 +237,15 @@ export function sendJson(response: ServerResponse, status: number, body: unknown
   response
     .writeHead(status, {
       'content-type': 'application/json; charset=utf-8',
+      'content-length': Buffer.byteLength(text),
+    })
+    .end(text)
+}
+
+export function sendText(response: ServerResponse, status: number, text: string) {
+  response
+    .writeHead(status, {
+      'content-type': 'text/plain; charset=utf-8',
       'content-length': Buffer.byteLength(text),
     })
     .end(text)

@@ -5,6 +5,10 @@ export type { Logger } from 'pino'
 /** Anything that looks like a JWT: no log line may carry one, whichever way it got there. */
 const TOKEN = /eyJ[\w-]{5,}(\.[\w-]*)*/g
 
+/** The text with `[token]` in place of each token. */
+export const cutTokens = (text: string): string =>
+  text.includes('eyJ') ? text.replace(TOKEN, '[token]') : text
+
 /**
  * JSON lines on standard output. Tokens appear by their `jti` alone: what still looks like one is cut
  * here, as the last line of defence behind every caller's own care.
@@ -15,7 +19,7 @@ export function createLog(
   stream: DestinationStream = destination({ fd: 1, sync: true }),
 ): Logger {
   const guarded: DestinationStream = {
-    write: (line) => stream.write(line.includes('eyJ') ? line.replace(TOKEN, '[token]') : line),
+    write: (line) => stream.write(cutTokens(line)),
   }
   return pino({ name, level, base: { service: name }, timestamp: pino.stdTimeFunctions.isoTime }, guarded)
 }

@@ -2,7 +2,8 @@ import { createSecureContext, type PeerCertificate } from 'node:tls'
 import axios, { AxiosHeaders, type AxiosInstance, type InternalAxiosRequestConfig } from 'axios'
 import { Pool } from 'undici'
 import { PeerError } from './errors.ts'
-import { traceparent } from './trace.ts'
+import { publishHop, shownBody, shownToken } from './hops.ts'
+import { nextHop, type TraceContext } from './trace.ts'
 
 export type { AxiosInstance } from 'axios'
 
@@ -12,6 +13,8 @@ export interface PeerClientOptions {
   readonly baseUrl: string
   /** From the call to the last byte of the answer. */
   readonly timeoutMs?: number
+  /** A longer answer is a failure of the peer. */
+  readonly maxAnswerBytes?: number
   readonly tls?: {
     /** The only authorities that are trusted, as PEM. */
     readonly ca: string
@@ -37,13 +40,13 @@ const MAX_ANSWER_BYTES = 1024 * 1024
  * TLS is verified, always; the secure context is made once.
  */
 export function createPeerClient(options: PeerClientOptions): AxiosInstance {
-  const { peer, timeoutMs = TIMEOUT_MS, tls, authorization } = options
+  const { peer, timeoutMs = TIMEOUT_MS, maxAnswerBytes = MAX_ANSWER_BYTES, tls, authorization } = options
   const base = new URL(options.baseUrl)
   const prefix = base.pathname.replace(/\/$/, '')
   const { ca, cert, key, ...connect } = tls ?? {}
   const pool = new Pool(base.origin, {
     connections: MAX_CONNECTIONS,
-    maxResponseSize: MAX_ANSWER_BYTES,
+    maxResponseSize: maxAnswerBytes,
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     connect: {
@@ -53,10 +56,10 @@ export function createPeerClient(options: PeerClientOptions): AxiosInstance {
     },
   })
 
-  const send = async (config: InternalAxiosRequestConfig) => {
+  const send = async (config: InternalAxiosRequestConfig, traceparent: string) => {
     const headers = config.headers.toJSON() as Record<string, string>
-    headers.traceparent = traceparent()
-    if (authorization && headers.Authorization === undefined) headers.authorization = await authorization()
+    headers.traceparent = traceparent
+    if (authorization && headers.Authorization === undefined) headers.Authorization = await authorization()
     // Redirects are not followed: a token must reach the peer it was made for, and no other.
     const answer = await pool.request({
       path: prefix + axios.getUri({ url: config.url ?? '/', params: config.params }),
@@ -79,14 +82,47 @@ export function createPeerClient(options: PeerClientOptions): AxiosInstance {
 
   return axios.create({
     adapter: async (config) => {
+      const { trace, traceparent } = nextHop()
+      const tell = trace.sampled ? observeCall(trace, peer, config) : undefined
       try {
-        return await send(config)
-      } catch (error) {
-        throw toPeerError(peer, base.origin, timeoutMs, error)
+        const answer = await send(config, traceparent)
+        tell?.({ status: answer.status }, answer.data)
+        return answer
+      } catch (cause) {
+        const error = toPeerError(peer, base.origin, timeoutMs, cause)
+        tell?.({ reason: error.code, message: error.message })
+        throw error
       }
     },
     validateStatus: null,
   })
+}
+
+/** Starts the clock of a call that somebody watches; the result tells how it ended. */
+function observeCall(trace: TraceContext, peer: string, config: InternalAxiosRequestConfig) {
+  const startedAt = Date.now()
+  const started = performance.now()
+  return (outcome: { status?: number; reason?: string; message?: string }, answer?: unknown) => {
+    const token = shownToken(config.headers.get('authorization') as string | undefined)
+    const requestBody = shownBody(config.data)
+    const answerBody = shownBody(answer)
+    publishHop({
+      kind: 'call',
+      traceId: trace.traceId,
+      spanId: trace.spanId,
+      parentId: trace.parentId,
+      service: trace.service,
+      peer,
+      method: (config.method ?? 'get').toUpperCase(),
+      path: axios.getUri({ url: config.url ?? '/', params: config.params }),
+      startedAt,
+      durationMs: performance.now() - started,
+      ...outcome,
+      ...(token ? { token } : {}),
+      ...(requestBody === undefined ? {} : { requestBody }),
+      ...(answerBody === undefined ? {} : { answerBody }),
+    })
+  }
 }
 
 class DripTimeout extends Error {

@@ -1,4 +1,6 @@
 import { type CommonConfig, ConfigError, type Environment } from './config.ts'
+import { streamHops } from './hop-stream.ts'
+import { publishHopsTo } from './hops.ts'
 import { createLog, type Logger } from './log.ts'
 import type { Service } from './service.ts'
 
@@ -29,6 +31,7 @@ async function live<C extends CommonConfig>(
 ) {
   const config = loadConfig(env)
   const log = createLog(name, config.logLevel)
+  if (config.hopsUrl) publishHopsTo(streamHops(config.hopsUrl).publish)
   const service = createApp(config, log)
   let stopping = false
 

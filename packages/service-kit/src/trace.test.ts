@@ -1,5 +1,6 @@
-import { describe, expect, it } from '@jest/globals'
-import { currentTrace, runInTrace, traceFrom, traceparent } from './trace.ts'
+import { afterEach, describe, expect, it } from '@jest/globals'
+import { publishHopsTo } from './hops.ts'
+import { currentTrace, nextHop, runInTrace, traceFrom } from './trace.ts'
 
 const PARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 
@@ -24,13 +25,40 @@ describe('traceFrom', () => {
   })
 })
 
-describe('traceparent', () => {
-  it('names the current hop as the parent of the next', async () => {
-    const trace = traceFrom(PARENT)
+describe('nextHop', () => {
+  it('gives each call a span of its own under the current one', async () => {
+    const trace = traceFrom(PARENT, 'service-a')
     await runInTrace(trace, async () => {
       await new Promise((resolve) => setImmediate(resolve))
-      expect(traceparent()).toBe(`00-${trace.traceId}-${trace.spanId}-01`)
+      const [first, second] = [nextHop(), nextHop()]
+      expect(first.trace).toMatchObject({
+        traceId: trace.traceId,
+        parentId: trace.spanId,
+        service: 'service-a',
+      })
+      expect(first.trace.spanId).not.toBe(second.trace.spanId)
+      expect(first.traceparent).toBe(`00-${trace.traceId}-${first.trace.spanId}-01`)
     })
     expect(currentTrace()).toBeUndefined()
+  })
+
+  it('keeps the decision of the caller not to be watched', () => {
+    const trace = traceFrom(PARENT.replace(/01$/, '00'))
+    expect(runInTrace(trace, nextHop).traceparent).toMatch(/-00$/)
+  })
+})
+
+describe('sampling', () => {
+  afterEach(() => publishHopsTo(undefined))
+
+  it('watches no trace that begins here while nobody listens', () => {
+    expect(traceFrom(undefined).sampled).toBe(false)
+  })
+
+  it('watches the first traces that begin here, and a few a second of a load test', () => {
+    publishHopsTo(() => {})
+    const sampled = Array.from({ length: 1000 }, () => traceFrom(undefined)).filter((trace) => trace.sampled)
+    expect(sampled.length).toBeGreaterThanOrEqual(20)
+    expect(sampled.length).toBeLessThan(40)
   })
 })

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { randomBytes } from 'node:crypto'
+import { hopsAreWanted } from './hops.ts'
 
 /** Where a request stands in its trace (W3C Trace Context, level 1). */
 export interface TraceContext {
@@ -9,28 +10,55 @@ export interface TraceContext {
   readonly spanId: string
   /** The hop that called, when there was one. */
   readonly parentId: string | undefined
+  /** Whether somebody wants to see this trace; decided where it begins, and kept on every hop (§3.3). */
+  readonly sampled: boolean
+  /** The service that the request is in. */
+  readonly service: string
 }
 
-const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}$/
+const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]([0-9a-f])$/
 
 const storage = new AsyncLocalStorage<TraceContext>()
 
 /** Continues the caller's trace, or starts one when the header is absent or malformed (W3C §4.3). */
-export function traceFrom(traceparent: string | undefined): TraceContext {
+export function traceFrom(traceparent: string | undefined, service = 'unknown'): TraceContext {
   const match = traceparent === undefined ? null : TRACEPARENT.exec(traceparent)
-  return {
-    traceId: match?.[1] ?? randomBytes(16).toString('hex'),
-    spanId: randomBytes(8).toString('hex'),
-    parentId: match?.[2],
-  }
+  if (!match)
+    return { traceId: newTraceId(), spanId: newSpanId(), parentId: undefined, sampled: sampleRoot(), service }
+  const [, traceId, parentId, flags] = match as unknown as [string, string, string, string]
+  return { traceId, spanId: newSpanId(), parentId, sampled: (Number.parseInt(flags, 16) & 1) === 1, service }
 }
 
 export const runInTrace = <T>(trace: TraceContext, run: () => T): T => storage.run(trace, run)
 
 export const currentTrace = (): TraceContext | undefined => storage.getStore()
 
-/** The header that a call made now must carry, so that the callee continues this trace. */
-export function traceparent(): string {
-  const trace = currentTrace() ?? traceFrom(undefined)
-  return `00-${trace.traceId}-${trace.spanId}-01`
+/** A call that is about to be made: a hop of its own, whose caller is the current one. */
+export function nextHop(): { readonly trace: TraceContext; readonly traceparent: string } {
+  const current = currentTrace()
+  const trace: TraceContext = current
+    ? { ...current, spanId: newSpanId(), parentId: current.spanId }
+    : { traceId: newTraceId(), spanId: newSpanId(), parentId: undefined, sampled: false, service: 'unknown' }
+  return { trace, traceparent: `00-${trace.traceId}-${trace.spanId}-0${trace.sampled ? 1 : 0}` }
+}
+
+const newTraceId = () => randomBytes(16).toString('hex')
+const newSpanId = () => randomBytes(8).toString('hex')
+
+/**
+ * A person's curl is always worth showing; of a load test a few requests a second tell as much as all, and cost nothing.
+ */
+const ROOTS_PER_SECOND = 10
+const ROOT_BURST = 20
+let allowance = ROOT_BURST
+let refilled = 0
+
+function sampleRoot(): boolean {
+  if (!hopsAreWanted()) return false
+  const now = performance.now()
+  allowance = Math.min(ROOT_BURST, allowance + ((now - refilled) / 1000) * ROOTS_PER_SECOND)
+  refilled = now
+  if (allowance < 1) return false
+  allowance -= 1
+  return true
 }

@@ -10,18 +10,23 @@ const isNumericDate = (value: unknown): value is number =>
   typeof value === 'number' && value >= 0 && value <= LAST_SECOND
 
 /**
- * Holds the claims of a token whose signature is good against the rules, at the moment `now`.
- * @param now seconds since the epoch.
+ * Holds the claims of a token whose signature is good against the rules, as of now.
  * @throws {TokenError}
  */
-export function checkClaims(claims: Claims, rules: VerificationRules, now: number, verdict: Verdict): void {
+export function checkClaims(claims: Claims, rules: VerificationRules, verdict: Verdict): void {
+  const now = (rules.clock ?? Date.now)() / 1000
   const leeway = rules.leewaySeconds ?? 0
   checkNotBefore(claims.nbf, now + leeway, verdict)
   checkExpiry(claims.exp, rules, now - leeway, verdict)
   checkAudience(claims.aud, rules, verdict)
   checkSubject(claims.sub, rules, verdict)
   checkIssuedAt(claims.iat, now + leeway, verdict)
-  checkLifetime(claims.exp as number | undefined, claims.iat as number | undefined, rules, now, verdict)
+  checkLifetime(
+    claims.exp as number | undefined,
+    (claims.iat as number | undefined) ?? now + leeway,
+    rules,
+    verdict,
+  )
 }
 
 function checkNotBefore(nbf: unknown, latest: number, verdict: Verdict): void {
@@ -54,7 +59,8 @@ function checkAudience(aud: unknown, rules: VerificationRules, verdict: Verdict)
   const message = `jwt audience invalid. expected: ${audience}`
   if (Array.isArray(aud)) {
     if (audienceList === 'single') throw verdict.fail('audience', 'audience_not_single', message, 'a list')
-    if (!aud.includes(audience)) throw verdict.fail('audience', 'audience_mismatch', message)
+    if (!aud.every(isText) || !aud.includes(audience))
+      throw verdict.fail('audience', 'audience_mismatch', message)
   } else if (aud !== audience) {
     throw verdict.fail('audience', 'audience_mismatch', message)
   }
@@ -82,13 +88,12 @@ function checkIssuedAt(iat: unknown, latest: number, verdict: Verdict): void {
 
 function checkLifetime(
   exp: number | undefined,
-  iat: number | undefined,
+  start: number,
   { maxLifetimeSeconds: max }: VerificationRules,
-  now: number,
   verdict: Verdict,
 ): void {
   if (exp === undefined || max === undefined) return
-  const lifetime = exp - (iat ?? now)
+  const lifetime = exp - start
   if (lifetime > max)
     throw verdict.fail(
       'lifetime',
@@ -98,5 +103,7 @@ function checkLifetime(
     )
   verdict.pass('lifetime')
 }
+
+const isText = (value: unknown) => typeof value === 'string'
 
 const inSeconds = (seconds: number) => `${Math.round(seconds * 1000) / 1000} s`

@@ -1,5 +1,5 @@
 import { type Algorithm, algorithmNamed } from './algorithms.ts'
-import type { ParsedToken, TokenHeader } from './compact.ts'
+import type { CompactParts, TokenHeader } from './compact.ts'
 import { MAX_KID_LENGTH } from './jwks.ts'
 import type { VerificationRules } from './rules.ts'
 import type { Verdict } from './verdict.ts'
@@ -16,8 +16,8 @@ const EMBEDDED_KEYS = ['jku', 'jwk', 'x5u', 'x5c'] as const
  * @throws {TokenError}
  */
 export function checkHeader(
-  { header, signature }: ParsedToken,
-  rules: VerificationRules,
+  { header, signature }: CompactParts,
+  rules: Pick<VerificationRules, 'embeddedKeys' | 'typ'>,
   verdict: Verdict,
 ): Algorithm {
   const alg = checkAlgorithm(header, signature.length === 0, verdict)

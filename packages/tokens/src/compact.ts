@@ -13,50 +13,69 @@ export type TokenHeader = JsonObject
 /** The claims of a JWT (RFC 7519 §4). */
 export type Claims = JsonObject
 
-/** The three parts of a compact JWS, read but not yet verified. */
-export interface ParsedToken {
+/** The three parts of a compact JWS (RFC 7515 §7.1), decoded; the payload may be anything. */
+export interface CompactParts {
   readonly token: string
   readonly header: TokenHeader
-  readonly payload: Claims
+  readonly payloadBytes: Buffer
   /** What is signed: the first two parts with the dot between them (RFC 7515 §5.1). */
   readonly signingInput: string
   readonly signature: Buffer
 }
 
+/** A compact JWS whose payload is a set of claims (RFC 7519 §7.2), read but not yet verified. */
+export interface ParsedToken extends CompactParts {
+  readonly payload: Claims
+}
+
 /**
- * Splits and decodes a compact JWS (RFC 7515 §7.1) whose payload is a JSON object (RFC 7519 §7.2), strictly. Nothing is
- * verified.
+ * Reads a token strictly: exactly three parts, base64url, UTF-8, JSON objects without duplicate members, within the
+ * limits. Nothing is verified.
  * @throws {TokenError} when the token does not have exactly this form.
  */
 export function parseCompact(token: string): ParsedToken {
-  if (typeof token !== 'string') throw refusal('not_a_string', 'jwt must be a string')
-  if (token === '') throw refusal('token_missing', 'jwt must be provided')
-  if (token.length > MAX_TOKEN_LENGTH) throw refusal('token_too_large', 'jwt too large')
-  const firstDot = token.indexOf('.')
-  const secondDot = token.indexOf('.', firstDot + 1)
-  if (firstDot === -1 || secondDot === -1) throw refusal('not_compact', 'jwt malformed')
-  if (token.includes('.', secondDot + 1)) {
-    // Five parts are a JWE (RFC 7516 §9), which is nobody's mistake but the sender's.
-    const parts = token.split('.').length
-    throw refusal(parts === 5 ? 'encrypted_token' : 'not_compact', 'jwt malformed')
-  }
-  if (firstDot > MAX_HEADER_LENGTH) throw refusal('header_too_large', 'invalid token')
-  const header = decodeObject(token.slice(0, firstDot))
-  if (typeof header === 'string') throw refusal('header_malformed', 'invalid token', header)
-  const payload = decodeObject(token.slice(firstDot + 1, secondDot))
+  const parts = splitCompact(token)
+  const payload = parseJsonObject(parts.payloadBytes)
   if (typeof payload === 'string') throw refusal('claims_malformed', 'invalid token', payload)
+  return { ...parts, payload }
+}
+
+/**
+ * The parts of a compact JWS, whatever its payload is.
+ * @throws {TokenError}
+ */
+export function splitCompact(token: string): CompactParts {
+  const [firstDot, secondDot] = findDots(token)
+  if (firstDot > MAX_HEADER_LENGTH) throw refusal('header_too_large', 'invalid token')
+  const headerBytes = decodeBase64url(token.slice(0, firstDot))
+  const header = headerBytes ? parseJsonObject(headerBytes) : NOT_BASE64URL
+  if (typeof header === 'string') throw refusal('header_malformed', 'invalid token', header)
+  const payloadBytes = decodeBase64url(token.slice(firstDot + 1, secondDot))
+  if (!payloadBytes) throw refusal('claims_malformed', 'invalid token', NOT_BASE64URL)
   const signature = decodeBase64url(token.slice(secondDot + 1))
   if (!signature) {
     // A signature that was cut off differs in its last bits alone; jsonwebtoken calls that a wrong signature.
     const message = /[^A-Za-z0-9_-]/.test(token.slice(secondDot + 1)) ? 'invalid token' : 'invalid signature'
-    throw refusal('signature_malformed', message, 'not base64url')
+    throw refusal('signature_malformed', message, NOT_BASE64URL)
   }
-  return { token, header, payload, signingInput: token.slice(0, secondDot), signature }
+  return { token, header, payloadBytes, signingInput: token.slice(0, secondDot), signature }
 }
 
-function decodeObject(part: string): JsonObject | string {
-  const bytes = decodeBase64url(part)
-  return bytes ? parseJsonObject(bytes) : 'not base64url'
+const NOT_BASE64URL = 'not base64url'
+
+function findDots(token: string): [first: number, second: number] {
+  if (typeof token !== 'string') throw refusal('not_a_string', 'jwt must be a string')
+  if (token === '') throw refusal('token_missing', 'jwt must be provided')
+  if (token.length > MAX_TOKEN_LENGTH) throw refusal('token_too_large', 'jwt too large')
+  const first = token.indexOf('.')
+  const second = token.indexOf('.', first + 1)
+  if (first === -1 || second === -1) throw refusal('not_compact', 'jwt malformed')
+  if (token.includes('.', second + 1)) {
+    // Five parts are a JWE (RFC 7516 §9): a sender who encrypts has another verifier in mind.
+    const parts = token.split('.').length
+    throw refusal(parts === 5 ? 'encrypted_token' : 'not_compact', 'jwt malformed')
+  }
+  return [first, second]
 }
 
 const refusal = (reason: TokenErrorReason, message: string, detail?: string) =>

@@ -1,5 +1,14 @@
 export * from './algorithms.ts'
-export { type Claims, type ParsedToken, parseCompact, type TokenHeader } from './compact.ts'
+export * from './cached-verifier.ts'
+export { verifySignature } from './check-origin.ts'
+export {
+  type Claims,
+  type CompactParts,
+  type ParsedToken,
+  parseCompact,
+  type TokenHeader,
+} from './compact.ts'
+export * from './describe-token.ts'
 export * from './jwks.ts'
 export { type KeyFinder, staticKeys } from './key-finder.ts'
 export { KeyError, type KeyErrorReason } from './key-strength.ts'

@@ -86,3 +86,5 @@ export type TokenErrorReason =
   | 'issued_at_malformed'
   | 'issued_in_future'
   | 'lifetime_too_long'
+  /** Given by an issuer that knows it, not by {@link verifyToken}. */
+  | 'revoked'

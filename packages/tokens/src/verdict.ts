@@ -15,7 +15,7 @@ const CHECKS = {
   audience: 'RFC 7519 §4.1.3',
   subject: 'RFC 7519 §4.1.2',
   'issued at': 'RFC 7519 §4.1.6',
-  lifetime: 'RFC 8725 §3.10',
+  lifetime: 'RFC 9068 §2.2',
 } as const
 
 export type CheckName = keyof typeof CHECKS
@@ -27,7 +27,12 @@ const PASSED = new Map<string, Check>(
 
 /** Collects what was checked, and ends with the first check that fails. */
 export class Verdict {
-  readonly checks: Check[] = []
+  readonly checks: Check[]
+
+  /** @param earlier what has been checked already. */
+  constructor(earlier: readonly Check[] = []) {
+    this.checks = [...earlier]
+  }
 
   pass(name: CheckName): void {
     this.checks.push(PASSED.get(name) as Check)

@@ -7,14 +7,15 @@ import type { TokenLibrary } from '../library.ts'
 const { RSA_PKCS1_PADDING, RSA_PKCS1_PSS_PADDING, RSA_PSS_SALTLEN_DIGEST } = constants
 
 /** RFC 7518 §3.3–3.5, RFC 8037 §3.1. PS256's salt is as long as its hash, no other length verifies. */
-const PARAMETERS: Readonly<Record<Algorithm, Omit<SignKeyObjectInput, 'key'>>> = {
+export const PARAMETERS: Readonly<Record<Algorithm, Omit<SignKeyObjectInput, 'key'>>> = {
   RS256: { padding: RSA_PKCS1_PADDING },
   PS256: { padding: RSA_PKCS1_PSS_PADDING, saltLength: RSA_PSS_SALTLEN_DIGEST },
   ES256: { dsaEncoding: 'ieee-p1363' },
   EdDSA: {},
 }
 
-const digestOf = (alg: Algorithm) => (alg === 'EdDSA' ? null : 'sha256')
+/** Ed25519 hashes by itself (RFC 8032 §5.1). */
+export const digestOf = (alg: Algorithm) => (alg === 'EdDSA' ? null : 'sha256')
 
 const signingInputs = new WeakMap<SigningKey, SignKeyObjectInput>()
 const verificationInputs = new WeakMap<VerificationKey, SignKeyObjectInput>()
@@ -76,8 +77,8 @@ export const nodeCrypto: TokenLibrary = {
     })
   },
 
-  verify(parsed, key) {
-    const bytes = Buffer.from(parsed.signingInput, 'latin1')
-    return verify(digestOf(key.alg), bytes, verificationInput(key), parsed.signature)
+  verify(parts, key) {
+    const bytes = Buffer.from(parts.signingInput, 'latin1')
+    return verify(digestOf(key.alg), bytes, verificationInput(key), parts.signature)
   },
 }

@@ -1,0 +1,19 @@
+import { type Clock, httpService, type Logger, systemClock } from '@hallpass/service-kit'
+import type { Config } from './config.ts'
+import { requireAccessToken } from './require-access-token.ts'
+import { sendData } from './routes/send-data.ts'
+
+export { loadConfig } from './config.ts'
+
+export function createApp(config: Config, log: Logger, clock: Clock = systemClock) {
+  const { endpoint, guard } = config
+  const guards = guard ? [requireAccessToken(guard, clock)] : []
+  return httpService({
+    name: 'backend-api',
+    log,
+    listeners: [{ name: 'http', host: config.host, port: config.port }],
+    routes: (routes) => {
+      routes.get(endpoint, guards, sendData(endpoint))
+    },
+  })
+}

@@ -1,0 +1,145 @@
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { silentLog } from '@hallpass/service-kit'
+import { ManualClock } from '@hallpass/service-kit/testing'
+import { generateSigningKey, publicJwks, type SigningKey, signToken } from '@hallpass/tokens'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import express from 'express'
+import request from 'supertest'
+import { createApp } from '../app.ts'
+import { loadConfig } from '../config.ts'
+
+const clock = new ManualClock('2026-11-22T12:00:00Z')
+const AUDIENCE = 'https://webui'
+const CLIENT_ID = 'web-ui'
+
+let key: SigningKey
+let issuer: string
+let provider: Server
+
+beforeAll(async () => {
+  key = await generateSigningKey('ES256')
+  const app = express()
+  app.get('/.well-known/openid-configuration', (_request, response) => {
+    response.json({ issuer, jwks_uri: `${issuer}/jwks` })
+  })
+  app.get('/jwks', (_request, response) => {
+    response.json(publicJwks([key]))
+  })
+  provider = await new Promise<Server>((resolve) => {
+    const server = app.listen(0, '127.0.0.1', () => resolve(server))
+  })
+  issuer = `http://localhost:${(provider.address() as AddressInfo).port}`
+})
+
+afterAll(() => new Promise((resolve) => provider.close(resolve)))
+
+const backend = (env: Record<string, string> = {}) =>
+  createApp(loadConfig({ PORT: '0', ISSUER: issuer, AUDIENCE, ...env }), silentLog, clock.now).app
+
+const accessToken = (claims: Record<string, unknown> = {}, typ = 'at+jwt') =>
+  signToken({ iss: issuer, sub: 'ada', aud: AUDIENCE, client_id: CLIENT_ID, ...claims }, key, {
+    lifetimeSeconds: 120,
+    typ,
+    clock: clock.now,
+  })
+
+const get = async (token: string | undefined, env: Record<string, string> = {}, path = '/data') => {
+  const call = request(backend(env)).get(path)
+  return token === undefined ? call : call.set('authorization', `Bearer ${token}`)
+}
+
+describe('GET /data', () => {
+  it('answers what is documented to the holder of an access token', async () => {
+    const answer = await get(await accessToken())
+    expect(answer.status).toBe(200)
+    expect(answer.body).toEqual({ this: 'is', some: 'response', data: 'for you', from: 'the first backend' })
+    expect(answer.headers['cache-control']).toBe('no-store')
+  })
+
+  it('answers the second text as the second backend, and nothing else', async () => {
+    const env = { ENDPOINT: '/data2' }
+    expect((await get(await accessToken(), env, '/data2')).body).toEqual({ dataFrom: 'second service' })
+    expect((await get(await accessToken(), env, '/data')).status).toBe(404)
+  })
+
+  it('answers everybody when a mesh guards it', async () => {
+    const open = createApp(loadConfig({ PORT: '0', ACCESS: 'open' }), silentLog).app
+    expect((await request(open).get('/data')).status).toBe(200)
+  })
+
+  it('is 401 with a bare challenge without a token', async () => {
+    const answer = await get(undefined)
+    expect(answer.status).toBe(401)
+    expect(answer.headers['www-authenticate']).toBe('Bearer realm="backend-api"')
+    expect(answer.body).toEqual({ message: 'no token provided' })
+  })
+
+  it('accepts an access token of type JWT, as Auth0 issues them', async () => {
+    const token = await accessToken({ aud: [AUDIENCE, `${issuer}/userinfo`] }, 'JWT')
+    expect((await get(token, { AUDIENCE_LIST: 'contains' })).status).toBe(200)
+    expect((await get(token)).body).toMatchObject({
+      error: { message: `jwt audience invalid. expected: ${AUDIENCE}` },
+    })
+  })
+
+  it.each([
+    ['an ID token', { aud: CLIENT_ID, nonce: 'n', at_hash: 'h' }, 'JWT', /jwt audience invalid/],
+    ['an ID token of a client with the name of the API', { nonce: 'n' }, 'JWT', /not an access token/],
+    ['an ID token without a nonce', { at_hash: 'h' }, 'JWT', /not an access token/],
+    ['a logout token', { events: {} }, 'JWT', /not an access token/],
+    ['a logout token by its type', {}, 'logout+jwt', /typ/],
+    ['a token for another API', { aud: 'https://elsewhere' }, 'at+jwt', /jwt audience invalid/],
+    ['a token of another issuer', { iss: 'https://mallory.example' }, 'at+jwt', /jwt issuer invalid/],
+    ['a token for nobody', { sub: undefined }, 'at+jwt', /jwt sub required/],
+  ])('refuses %s', async (_what, claims, typ, message) => {
+    const answer = await get(await accessToken(claims, typ))
+    expect(answer.status).toBe(401)
+    expect(answer.headers['www-authenticate']).toMatch(/^Bearer realm="backend-api", error="invalid_token"/)
+    expect(answer.body.error.message).toMatch(message)
+  })
+
+  it('refuses a token signed by a key that the issuer does not publish', async () => {
+    const token = await signToken(
+      { iss: issuer, sub: 'ada', aud: AUDIENCE },
+      await generateSigningKey('ES256'),
+      {
+        lifetimeSeconds: 120,
+        typ: 'at+jwt',
+        clock: clock.now,
+      },
+    )
+    expect((await get(token)).body).toMatchObject({ error: { message: 'invalid signature' } })
+  })
+
+  it('refuses an expired token', async () => {
+    const token = await accessToken()
+    clock.advance(120_000)
+    const answer = await get(token)
+    expect(answer.status).toBe(401)
+    expect(answer.body).toMatchObject({ error: { name: 'TokenExpiredError', message: 'jwt expired' } })
+  })
+
+  it('is 403 when the token lacks the scope', async () => {
+    const env = { REQUIRED_SCOPES: 'read:data' }
+    expect((await get(await accessToken({ scope: 'openid read:data' }), env)).status).toBe(200)
+    const answer = await get(await accessToken({ scope: 'openid' }), env)
+    expect(answer.status).toBe(403)
+    expect(answer.headers['www-authenticate']).toBe(
+      'Bearer realm="backend-api", error="insufficient_scope", scope="read:data"',
+    )
+  })
+
+  it('is 502 when the issuer cannot be asked for its keys', async () => {
+    const down = { ISSUER: 'http://localhost:1' }
+    const token = await accessToken({ iss: 'http://localhost:1' })
+    expect((await get(token, down)).status).toBe(502)
+  })
+})
+
+describe('the configuration', () => {
+  it('must say whom to let in', () => {
+    expect(() => loadConfig({})).toThrow(/ISSUER is required[\s\S]*AUDIENCE is required/)
+    expect(() => loadConfig({ ACCESS: 'false' })).toThrow(/ACCESS must be one of guarded, open/)
+  })
+})

@@ -1,0 +1,72 @@
+import { join } from 'node:path'
+import { callerGuard } from '@hallpass/callers'
+import {
+  type Clock,
+  formBody,
+  type HttpService,
+  httpService,
+  jsonBody,
+  type Logger,
+  systemClock,
+} from '@hallpass/service-kit'
+import type { Config } from './config.ts'
+import { IssuedTokens } from './issued-tokens.ts'
+import { KeyFiles } from './key-files.ts'
+import { KeyStore } from './key-store.ts'
+import { RevokedTokens } from './revoked-tokens.ts'
+import { createOrRotateKey, getOrCreateKey } from './routes/create-key.ts'
+import { dumpKeys } from './routes/dump-keys.ts'
+import { introspect } from './routes/introspect.ts'
+import { issueToken } from './routes/issue-token.ts'
+import { jwks } from './routes/jwks.ts'
+import { listKeys } from './routes/list-keys.ts'
+import { metadata } from './routes/metadata.ts'
+import { publicKey } from './routes/public-key.ts'
+import { revoke } from './routes/revoke.ts'
+import { verifyIssuedToken } from './routes/verify-token.ts'
+
+/** The central holder of keys: signs for services that it knows, and tells others whose a token is. */
+export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
+  const { algorithm, issuer, tokenLifetimeSeconds } = config
+  const callers = callerGuard(config.callers, issuer, clock)
+  const keys = new KeyStore({
+    algorithm,
+    clock,
+    onFailure: (err) => log.error({ err }, 'the next key could not be made; the next rotation tries again'),
+  })
+  const folder = join(config.stateFolder, 'keys')
+  const files = new KeyFiles({ folder, algorithm, tokenLifetimeSeconds, clock, log })
+  const revoked = new RevokedTokens(clock)
+  const tokens = new IssuedTokens({ keys, revoked, issuer, maxLifetimeSeconds: tokenLifetimeSeconds, clock })
+
+  return httpService({
+    name: 'jwt-factory',
+    log,
+    listeners: [{ name: 'http', host: config.host, port: config.port }],
+    routes: (app) => {
+      app.post('/issueToken/:keyId', callers.known, jsonBody(), issueToken(keys, config))
+      app.post('/verify/:keyId', callers.known, jsonBody(), verifyIssuedToken(keys, revoked, config, clock))
+      app.post('/introspect', callers.known, formBody(), introspect(tokens))
+      app.post('/revoke', callers.known, formBody(), revoke(tokens))
+
+      app.get('/.well-known/jwks.json', jwks(keys))
+      app.get('/.well-known/oauth-authorization-server', metadata(config))
+      app.get('/utils/publicKey/:keyId', publicKey(keys))
+
+      app.get('/keys/:keyId', callers.admin, getOrCreateKey(keys))
+      app.post('/keys/:keyId', callers.admin, createOrRotateKey(keys, files))
+      app.get('/utils/keys', callers.admin, listKeys(keys))
+      app.post(['/utils/dump', '/dump'], callers.admin, dumpKeys(keys, files))
+    },
+    onStart: async () => {
+      await callers.load()
+      await files.load(keys)
+      log.info({ keyIds: keys.keyIds, folder: files.folder }, 'keys loaded')
+      if (config.callers.mode === 'open')
+        log.warn(
+          { host: config.host },
+          'OPEN: whoever reaches this address gets tokens in any name. For development on one machine; CALLERS=authenticated elsewhere',
+        )
+    },
+  })
+}

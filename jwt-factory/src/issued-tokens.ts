@@ -1,0 +1,44 @@
+import type { Clock } from '@hallpass/service-kit'
+import { anySubject, type Claims, parseCompact, verifyToken } from '@hallpass/tokens'
+import type { KeyStore } from './key-store.ts'
+import type { RevokedTokens } from './revoked-tokens.ts'
+
+export interface IssuedTokensOptions {
+  readonly keys: KeyStore
+  readonly revoked: RevokedTokens
+  readonly issuer: string
+  readonly maxLifetimeSeconds: number
+  readonly clock: Clock
+}
+
+/** Tokens of this factory, whichever service's key signed them. */
+export class IssuedTokens {
+  readonly #options: IssuedTokensOptions
+
+  constructor(options: IssuedTokensOptions) {
+    this.#options = options
+  }
+
+  /**
+   * The claims of a token that is good for the audience that it names; whether that is the asker is for the asker to see.
+   * @throws {TokenError}
+   */
+  async verify(token: string): Promise<Claims> {
+    const { keys, revoked, issuer, maxLifetimeSeconds, clock } = this.#options
+    const { aud } = parseCompact(token).payload
+    const { claims } = await verifyToken(token, {
+      issuer,
+      audience: typeof aud === 'string' && aud !== '' ? aud : 'nobody',
+      subject: anySubject,
+      keys: (_issuer, kid) => (kid === undefined ? undefined : keys.find(kid)?.key),
+      maxLifetimeSeconds,
+      clock,
+    })
+    revoked.refuse(claims)
+    return claims
+  }
+
+  revoke(claims: Claims): boolean {
+    return this.#options.revoked.revoke(claims)
+  }
+}

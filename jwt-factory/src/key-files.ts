@@ -1,0 +1,168 @@
+import { createPublicKey, type KeyObject } from 'node:crypto'
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ensurePrivateFolder, readIfThere, writePrivateFile } from '@hallpass/private-files'
+import type { Clock, Logger } from '@hallpass/service-kit'
+import {
+  type Algorithm,
+  exportPrivatePem,
+  exportPublicPem,
+  importSigningKey,
+  type SigningKey,
+} from '@hallpass/tokens'
+import { KeyRing, type RetiredKey } from './key-ring.ts'
+import { type KeyStore, named } from './key-store.ts'
+
+/**
+ * The files of the `keys/` folder: a pair per key, `servicea-private.pem` and `servicea-public.pem` for the one that
+ * signs, `servicea.next-…` for the one that will, `servicea.retired-<expiry in seconds>-<thumbprint>-…` for those that
+ * verify on. A key id has no dot, so no id can be mistaken for another's state.
+ */
+const FILE =
+  /^(?<keyId>[A-Za-z0-9_-]{1,64}?)(?<state>\.next|\.retired-(?<until>\d{10})-[\w-]{22})?-(?<half>private|public)\.pem$/
+
+type State = { readonly is: 'signing' | 'next' } | { readonly is: 'retired'; readonly untilMs: number }
+
+interface SavedKey {
+  readonly keyId: string
+  readonly state: State
+  readonly key: SigningKey
+}
+
+export interface KeyFilesOptions {
+  readonly folder: string
+  readonly algorithm: Algorithm
+  /** A key that was loaded may have signed a moment before it was saved, and since. */
+  readonly tokenLifetimeSeconds: number
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+/** Saves the keys of a store, and loads them again when the process starts. */
+export class KeyFiles {
+  readonly folder: string
+  readonly #options: KeyFilesOptions
+  #saving: Promise<void> = Promise.resolve()
+  #hasSaved = false
+
+  constructor(options: KeyFilesOptions) {
+    this.folder = options.folder
+    this.#options = options
+  }
+
+  /** True once keys are on disk: from then on a rotation must be saved, or a restart would bring the old key back. */
+  get hasSaved(): boolean {
+    return this.#hasSaved
+  }
+
+  /** Writes every key, each file in one step with mode 0600, and removes those of keys that are gone. */
+  save(store: KeyStore): Promise<void> {
+    const saved = this.#saving.catch(() => {}).then(() => this.#write(store))
+    this.#saving = saved
+    return saved
+  }
+
+  async #write(store: KeyStore) {
+    const pairs = [...store.rings].flatMap((ring) => [...filesOf(ring)])
+    await ensurePrivateFolder(this.folder)
+    for (const [name, key] of pairs) {
+      await writePrivateFile(join(this.folder, `${name}-private.pem`), exportPrivatePem(key))
+      await writePrivateFile(join(this.folder, `${name}-public.pem`), exportPublicPem(key))
+    }
+    const current = new Set(pairs.map(([name]) => name))
+    const ours = new Set(store.keyIds)
+    for (const file of await readdir(this.folder)) {
+      const name = file.replace(/-(private|public)\.pem$/, '')
+      if (FILE.exec(file)?.groups?.state && ours.has(name.split('.')[0] as string) && !current.has(name))
+        await rm(join(this.folder, file), { force: true })
+    }
+    this.#hasSaved = true
+  }
+
+  /** Puts the saved keys into a store. What is no key of ours is named in the log, and left alone. */
+  async load(store: KeyStore): Promise<void> {
+    const byKeyId = new Map<string, SavedKey[]>()
+    for (const saved of await this.#readAll()) {
+      const { keyId } = saved
+      byKeyId.set(keyId, [...(byKeyId.get(keyId) ?? []), saved])
+    }
+    for (const [keyId, keys] of byKeyId) {
+      const ring = this.#ringOf(keyId, keys)
+      if (ring) store.add(ring)
+      else
+        this.#options.log.warn(
+          { keyId },
+          'no key that signs is saved under this key id; the others are ignored',
+        )
+    }
+    this.#hasSaved = byKeyId.size > 0
+  }
+
+  #ringOf(keyId: string, keys: readonly SavedKey[]): KeyRing | undefined {
+    const { clock, tokenLifetimeSeconds } = this.#options
+    const signing = keys.find(({ state }) => state.is === 'signing')?.key
+    if (!signing) return undefined
+    return new KeyRing(keyId, clock, {
+      signing,
+      // After a dump that was cut short a key may stand in two states; the one that signs counts.
+      next: keys.find(({ state, key }) => state.is === 'next' && key.kid !== signing.kid)?.key,
+      retired: keys.flatMap(({ state, key }): RetiredKey[] =>
+        state.is === 'retired' && key.kid !== signing.kid ? [{ key, untilMs: state.untilMs }] : [],
+      ),
+      signingUntilMs: clock() + tokenLifetimeSeconds * 1000,
+    })
+  }
+
+  async #readAll(): Promise<SavedKey[]> {
+    const { log } = this.#options
+    await ensurePrivateFolder(this.folder)
+    const entries = await readdir(this.folder, { withFileTypes: true })
+    const names = new Set(entries.filter((entry) => entry.isFile()).map(({ name }) => name))
+    const keys: SavedKey[] = []
+    for (const { name } of entries) {
+      const groups = FILE.exec(name)?.groups
+      const other = name.replace(
+        /-(private|public)\.pem$/,
+        groups?.half === 'private' ? '-public.pem' : '-private.pem',
+      )
+      if (!names.has(name) || !groups) log.warn({ file: name }, 'not a key file; ignored')
+      else if (!names.has(other)) log.warn({ file: name }, 'the other half of this key is missing; ignored')
+      else if (groups.half === 'private') {
+        const key = await this.#readPair(groups.keyId as string, name, other)
+        if (key) keys.push({ keyId: groups.keyId as string, state: stateOf(groups), key })
+      }
+    }
+    return keys
+  }
+
+  async #readPair(keyId: string, privateFile: string, publicFile: string): Promise<SigningKey | undefined> {
+    const { algorithm, log } = this.#options
+    try {
+      const privatePem = (await readIfThere(join(this.folder, privateFile))) ?? ''
+      const key = importSigningKey(privatePem, { alg: algorithm })
+      const publicKey = createPublicKey((await readIfThere(join(this.folder, publicFile))) ?? '')
+      if (!isSameKey(publicKey, key.publicKey))
+        log.warn({ file: publicFile }, 'does not fit its private key, which counts')
+      return named(keyId, key)
+    } catch (error) {
+      // The message names the reason; OpenSSL's own could quote the file.
+      log.warn({ file: privateFile, reason: (error as Error).message }, 'not a usable key; ignored')
+      return undefined
+    }
+  }
+}
+
+const isSameKey = (a: KeyObject, b: KeyObject) => a.equals(b)
+
+/** In the order in which they must be written: a rotation moves keys between files, and none may be lost on the way. */
+function* filesOf(ring: KeyRing): Iterable<[name: string, key: SigningKey]> {
+  for (const { key, untilMs } of ring.retired)
+    yield [`${ring.keyId}.retired-${Math.ceil(untilMs / 1000)}-${key.kid.slice(-22)}`, key]
+  yield [ring.keyId, ring.signing]
+  if (ring.next) yield [`${ring.keyId}.next`, ring.next]
+}
+
+function stateOf({ state, until }: Record<string, string | undefined>): State {
+  if (until !== undefined) return { is: 'retired', untilMs: Number(until) * 1000 }
+  return { is: state === undefined ? 'signing' : 'next' }
+}

@@ -1,0 +1,91 @@
+import type { Clock } from '@hallpass/service-kit'
+import { type SigningKey, signToken } from '@hallpass/tokens'
+
+/** A key that signs no more, and the moment when the last token that it signed expires. */
+export interface RetiredKey {
+  readonly key: SigningKey
+  readonly untilMs: number
+}
+
+/**
+ * The keys of one key id, and their lives:
+ *
+ * created → published (verifiers already see it; it signs next) → signing → retired (verifies on) → removed
+ *
+ * A rotation moves every key one step at once. Because the next key has been published since the rotation before,
+ * verifiers that cache the key set know it when its first token arrives; because the last one stays until its last
+ * token has expired, no good token is refused.
+ */
+export class KeyRing {
+  readonly keyId: string
+  readonly #clock: Clock
+  #signing: SigningKey
+  #next: SigningKey | undefined
+  #retired: readonly RetiredKey[]
+  /** When the last token that the signing key has made expires. */
+  #signingUntilMs: number
+
+  constructor(
+    keyId: string,
+    clock: Clock,
+    keys: {
+      readonly signing: SigningKey
+      readonly next?: SigningKey | undefined
+      readonly retired?: readonly RetiredKey[]
+      /** For a key that has signed before: when the last of its tokens may expire. */
+      readonly signingUntilMs?: number
+    },
+  ) {
+    this.keyId = keyId
+    this.#clock = clock
+    this.#signing = keys.signing
+    this.#next = keys.next
+    this.#retired = keys.retired ?? []
+    this.#signingUntilMs = keys.signingUntilMs ?? 0
+  }
+
+  get signing(): SigningKey {
+    return this.#signing
+  }
+
+  get next(): SigningKey | undefined {
+    return this.#next
+  }
+
+  get retired(): readonly RetiredKey[] {
+    const now = this.#clock()
+    if (this.#retired.some(({ untilMs }) => untilMs <= now))
+      this.#retired = this.#retired.filter(({ untilMs }) => untilMs > now)
+    return this.#retired
+  }
+
+  /** Every key that a verifier may meet, now or after the next rotation. */
+  get published(): SigningKey[] {
+    return [this.#signing, ...(this.#next ? [this.#next] : []), ...this.retired.map(({ key }) => key)]
+  }
+
+  find(kid: string | undefined): SigningKey | undefined {
+    if (this.#signing.kid === kid) return this.#signing
+    return this.published.find((key) => key.kid === kid)
+  }
+
+  async sign(claims: Readonly<Record<string, unknown>>, lifetimeSeconds: number): Promise<string> {
+    // Before the signature, which takes its time: a rotation meanwhile must know of this token.
+    this.#signingUntilMs = Math.max(this.#signingUntilMs, this.#clock() + lifetimeSeconds * 1000)
+    return signToken(claims, this.#signing, { lifetimeSeconds, clock: this.#clock })
+  }
+
+  publish(next: SigningKey): void {
+    this.#next = next
+  }
+
+  /** The published key begins to sign; the one before verifies on while any of its tokens lives. */
+  rotate(): void {
+    if (!this.#next) throw new Error(`${this.keyId} has no published key to rotate to.`)
+    if (this.#signingUntilMs > this.#clock())
+      this.#retired = [...this.retired, { key: this.#signing, untilMs: this.#signingUntilMs }]
+    this.#signing = this.#next
+    this.#next = undefined
+    this.#signingUntilMs = 0
+  }
+}

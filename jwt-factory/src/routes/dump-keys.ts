@@ -1,0 +1,12 @@
+import { sendText } from '@hallpass/service-kit'
+import type { RequestHandler } from 'express'
+import type { KeyFiles } from '../key-files.ts'
+import type { KeyStore } from '../key-store.ts'
+
+/** `POST /utils/dump` and `POST /dump`: saves all keys, so that the next start finds them. */
+export function dumpKeys(keys: KeyStore, files: KeyFiles): RequestHandler {
+  return async (_request, response) => {
+    await files.save(keys)
+    sendText(response, 200, 'OK')
+  }
+}

@@ -1,0 +1,33 @@
+import { callerOf } from '@hallpass/callers'
+import { badRequest, sendJson } from '@hallpass/service-kit'
+import { TokenError } from '@hallpass/tokens'
+import type { RequestHandler } from 'express'
+import type { IssuedTokens } from '../issued-tokens.ts'
+
+/**
+ * `POST /introspect` (RFC 7662): whether a token is good at this moment, for its audience. Of one that is not, nothing
+ * is told but that (§2.2); a caller learns of tokens for itself alone, an administrator of all.
+ */
+export function introspect(tokens: IssuedTokens): RequestHandler {
+  return async (request, response) => {
+    const { token } = request.body as { token?: unknown }
+    if (typeof token !== 'string' || token === '')
+      throw badRequest('invalid_request', 'The form needs a token (RFC 7662 §2.1).')
+    const caller = callerOf(request)
+    response.setHeader('cache-control', 'no-store')
+    try {
+      const claims = await tokens.verify(token)
+      const mayKnow = !caller || caller.admin || caller.keyId === claims.aud
+      sendJson(
+        response,
+        200,
+        mayKnow
+          ? { active: true, ...claims, client_id: claims.sub, token_type: 'Bearer' }
+          : { active: false },
+      )
+    } catch (error) {
+      if (!(error instanceof TokenError)) throw error
+      sendJson(response, 200, { active: false })
+    }
+  }
+}

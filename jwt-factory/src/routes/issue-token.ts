@@ -1,0 +1,66 @@
+import { type Caller, callerOf } from '@hallpass/callers'
+import { badRequest, HttpError, type JsonObject, scopesOf, sendText } from '@hallpass/service-kit'
+import { SigningError } from '@hallpass/tokens'
+import type { Request, RequestHandler } from 'express'
+import type { Config } from '../config.ts'
+import { keyIdOf } from '../key-id.ts'
+import type { KeyStore } from '../key-store.ts'
+import { existingRing } from './public-key.ts'
+
+/**
+ * `POST /issueToken/:keyId`: signs the claims of the body for the service whose key it is. `exp`, `iat`, `nbf` and
+ * `jti` are the issuer's alone. With `?expired=1` the token has expired an hour ago, to see how that is refused.
+ */
+export function issueToken(keys: KeyStore, { issuer, tokenLifetimeSeconds }: Config): RequestHandler {
+  return async (request, response) => {
+    const keyId = keyIdOf(request)
+    const caller = callerOf(request)
+    if (caller && caller.keyId !== keyId)
+      throw new HttpError(403, 'not_your_key', `${caller.subject} may not have tokens signed as ${keyId}.`)
+    const ring = existingRing(keys, keyId)
+    const { exp: _, iat: __, nbf: ___, jti: ____, ...asked } = request.body as JsonObject
+    const claims = caller
+      ? { iss: issuer, sub: keyId, ...grantedClaims(asked, caller) }
+      : { iss: issuer, sub: keyId, ...documentedClaims(asked) }
+    const token = await ring
+      .sign(claims, wantsExpired(request) ? -tokenLifetimeSeconds : tokenLifetimeSeconds)
+      .catch(refuseTooLarge)
+    sendText(response, 200, token)
+  }
+}
+
+/** On an open development start the body may say anything, as documented; the verifier is who must be careful. */
+function documentedClaims(asked: JsonObject): JsonObject {
+  for (const name of ['iss', 'sub'])
+    if (asked[name] !== undefined && (typeof asked[name] !== 'string' || asked[name] === ''))
+      throw badRequest('invalid_claim', `The claim ${name} must be a text (RFC 7519 §4.1).`)
+  return asked
+}
+
+/**
+ * What an authenticated caller gets: a token for one audience (RFC 8707 §2, RFC 9700 §2.3), in its own name whatever
+ * the body says, and of all other claims those that the trust file allows.
+ */
+function grantedClaims({ iss: _, sub: __, ...asked }: JsonObject, caller: Caller): JsonObject {
+  if (typeof asked.aud !== 'string' || asked.aud === '')
+    throw badRequest('invalid_target', 'A token is for exactly one audience: aud must be a text.')
+  for (const name of Object.keys(asked))
+    if (name !== 'aud' && name !== 'scope' && !caller.claims.includes(name))
+      throw badRequest('claim_not_allowed', `${caller.subject} may not ask for the claim ${name}.`)
+  if (scopesOf(asked).some((scope) => !caller.scopes.includes(scope)) || !isScope(asked.scope))
+    throw badRequest('invalid_scope', `${caller.subject} may not ask for this scope.`)
+  return asked
+}
+
+const isScope = (scope: unknown) => scope === undefined || typeof scope === 'string'
+
+/** `?expired=123` as in the documented example: any value that does not say no. */
+function wantsExpired({ query }: Request): boolean {
+  const { expired } = query
+  return expired !== undefined && !['', '0', 'false'].includes(String(expired))
+}
+
+function refuseTooLarge(error: unknown): never {
+  if (error instanceof SigningError) throw badRequest('claims_too_large', error.message, error)
+  throw error
+}

@@ -1,0 +1,23 @@
+import { sendJson } from '@hallpass/service-kit'
+import type { RequestHandler } from 'express'
+import type { Config } from '../config.ts'
+
+/** `GET /.well-known/oauth-authorization-server` (RFC 8414 §2): where the keys and the endpoints of this issuer are. */
+export function metadata({ issuer, publicUrl, callers }: Config): RequestHandler {
+  const methods = callers.mode === 'open' ? ['none'] : ['private_key_jwt']
+  return (request, response) => {
+    // Never the Host header, which is the caller's to choose.
+    const base = publicUrl ?? `http://localhost:${request.socket.localPort}`
+    sendJson(response, 200, {
+      issuer,
+      jwks_uri: `${base}/.well-known/jwks.json`,
+      introspection_endpoint: `${base}/introspect`,
+      introspection_endpoint_auth_methods_supported: methods,
+      revocation_endpoint: `${base}/revoke`,
+      revocation_endpoint_auth_methods_supported: methods,
+      // Tokens come from /issueToken; no OAuth flow ends here.
+      response_types_supported: [],
+      grant_types_supported: [],
+    })
+  }
+}

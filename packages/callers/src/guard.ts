@@ -1,0 +1,59 @@
+import { bearerToken, type Clock, HttpError } from '@hallpass/service-kit'
+import type { Request, RequestHandler } from 'express'
+import type { CallersConfig } from './config.ts'
+import { refuseForeignPages } from './foreign-pages.ts'
+import { type Caller, TrustedCallers } from './trusted-callers.ts'
+
+/** What stands before the routes of a service that not everybody may use. */
+export interface CallerGuard {
+  /** Reads the trust file. To be awaited before the service listens. */
+  load(): Promise<void>
+  /** Lets trusted callers pass; {@link callerOf} then tells which one it is. */
+  readonly known: RequestHandler
+  /** Lets callers pass that may administer the service. */
+  readonly admin: RequestHandler
+}
+
+const callers = new WeakMap<Request, Caller>()
+
+/** The caller of a guarded request, or `undefined` where the service is open to everybody. */
+export const callerOf = (request: Request): Caller | undefined => callers.get(request)
+
+/** @param audience this service's own name, which a caller's proof must be made for. */
+export function callerGuard(config: CallersConfig, audience: string, clock?: Clock): CallerGuard {
+  if (config.mode === 'open')
+    return { load: () => Promise.resolve(), known: refuseForeignPages, admin: refuseForeignPages }
+  let trusted: TrustedCallers | undefined
+  const identify = async (request: Request): Promise<Caller> => {
+    if (!trusted) throw new Error('The guard is used before it has loaded its trust file.')
+    const caller = await trusted.identify(proofOf(request, audience))
+    callers.set(request, caller)
+    return caller
+  }
+  return {
+    load: async () => {
+      trusted = await TrustedCallers.load(config.trustFile, audience, clock)
+    },
+    known: async (request, _response, next) => {
+      await identify(request)
+      next()
+    },
+    admin: async (request, _response, next) => {
+      const caller = await identify(request)
+      if (!caller.admin)
+        throw new HttpError(403, 'not_an_administrator', `${caller.subject} may not administer this service.`)
+      next()
+    },
+  }
+}
+
+function proofOf(request: Request, realm: string): string {
+  try {
+    return bearerToken(request, realm)
+  } catch (error) {
+    if (!(error instanceof HttpError) || error.status !== 401) throw error
+    throw new HttpError(401, 'invalid_client', 'The caller must prove who it is with a signed assertion.', {
+      headers: error.headers,
+    })
+  }
+}

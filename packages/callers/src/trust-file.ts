@@ -1,0 +1,89 @@
+import { readFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { ConfigError } from '@hallpass/service-kit'
+import { parse } from 'yaml'
+import { z } from 'zod'
+
+const rights = {
+  /** The key that the caller may have its tokens signed with. */
+  keyId: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/)
+    .optional(),
+  /** May create, rotate, list and save keys. */
+  admin: z.boolean().default(false),
+  /** The claims, besides `aud` and `scope`, that it may ask for. */
+  claims: z.array(z.string()).default([]),
+  /** The scopes that it may ask for. */
+  scopes: z.array(z.string()).default([]),
+}
+
+const keySource = {
+  /** A JWKS beside the trust file; read again when a token names a key that is not in it. */
+  jwksFile: z.string().optional(),
+  jwksUrl: z.url().optional(),
+  /** The authority of `jwksUrl`'s certificate, e.g. the one that Kubernetes mounts. */
+  caFile: z.string().optional(),
+}
+
+const subjects = z.record(z.string(), z.strictObject(rights))
+
+const entry = z.discriminatedUnion('method', [
+  z.strictObject({
+    method: z.literal('private_key_jwt'),
+    clientId: z.string().min(1),
+    ...keySource,
+    ...rights,
+  }),
+  z.strictObject({ method: z.literal('kubernetes'), issuer: z.string().min(1), ...keySource, subjects }),
+])
+
+const trustFile = z.strictObject({
+  callers: z
+    .array(
+      entry.refine(({ jwksFile, jwksUrl }) => (jwksFile === undefined) !== (jwksUrl === undefined), {
+        message: 'needs exactly one of jwksFile and jwksUrl',
+      }),
+    )
+    .min(1),
+})
+
+/** A trusted caller, or an issuer of trusted callers' tokens. */
+export type TrustEntry = z.infer<typeof entry> & { readonly ca?: string }
+export type Rights = Pick<Extract<TrustEntry, { method: 'private_key_jwt' }>, keyof typeof rights>
+
+/**
+ * Reads the list of trusted callers, YAML or JSON; file names in it are relative to the list itself.
+ * @throws {ConfigError} naming each member that is wrong.
+ */
+export async function readTrustFile(path: string): Promise<TrustEntry[]> {
+  let content: unknown
+  try {
+    content = parse(await readFile(path, 'utf8'))
+  } catch (error) {
+    throw new ConfigError([`TRUSTED_CALLERS_FILE ${path}: ${(error as Error).message}`])
+  }
+  const result = trustFile.safeParse(content)
+  if (!result.success)
+    throw new ConfigError(
+      result.error.issues.map(
+        (issue) => `TRUSTED_CALLERS_FILE ${path}: ${issue.path.join('.')} ${issue.message}`,
+      ),
+    )
+  const from = (file: string) => resolve(dirname(path), file)
+  return Promise.all(
+    result.data.callers.map(async (caller) => ({
+      ...caller,
+      ...(caller.jwksFile === undefined ? {} : { jwksFile: from(caller.jwksFile) }),
+      ...(caller.caFile === undefined ? {} : { ca: await readText(path, from(caller.caFile)) }),
+    })),
+  )
+}
+
+async function readText(trustFilePath: string, file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    throw new ConfigError([`TRUSTED_CALLERS_FILE ${trustFilePath}: ${(error as Error).message}`])
+  }
+}

@@ -1,0 +1,167 @@
+import { createServer, type Server, type Socket } from 'node:net'
+import { afterEach, describe, expect, it } from '@jest/globals'
+import supertest from 'supertest'
+import { requireBearer } from './bearer.ts'
+import { streamHops } from './hop-stream.ts'
+import { type HopEvent, publishHopsTo, shownBody } from './hops.ts'
+import { httpService } from './http-service.ts'
+import { silentLog } from './log.ts'
+import { createPeerClient } from './peer-client.ts'
+
+const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+const TOKEN = `${part({ alg: 'RS256', kid: 'k1' })}.${part({ sub: 'servicea', aud: 'serviceb' })}.c2lnbmF0dXJl`
+const CHECKS = [{ name: 'audience', passed: false, rule: 'RFC 7519 §4.1.3' }]
+
+const cleanUps: (() => unknown)[] = []
+afterEach(async () => {
+  publishHopsTo(undefined)
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
+})
+
+class WrongAudience extends Error {
+  readonly reason = 'audience_mismatch'
+  readonly checks = CHECKS
+  toJSON() {
+    return { name: this.name, message: this.message }
+  }
+}
+
+/** Two services: a front that calls a guarded back. */
+async function startPair() {
+  const listeners = [{ name: 'http', host: '127.0.0.1', port: 0 }] as const
+  const back = httpService({
+    name: 'back',
+    log: silentLog,
+    listeners,
+    routes: (app) => {
+      const verify = () => {
+        throw new WrongAudience('jwt audience invalid')
+      }
+      app.get('/guarded', requireBearer({ realm: 'back', verify }), (_, response) => void response.send())
+    },
+  })
+  const { http } = await back.start()
+  const peer = createPeerClient({ peer: 'back', baseUrl: http as string })
+  const front = httpService({
+    name: 'front',
+    log: silentLog,
+    listeners,
+    routes: (app) =>
+      void app.get('/', async (_, response) => {
+        const answer = await peer.get('/guarded', { headers: { authorization: `Bearer ${TOKEN}` } })
+        response.status(answer.status).json({})
+      }),
+  })
+  cleanUps.push(() => back.stop())
+  return front
+}
+
+describe('hop events', () => {
+  it('tell of each request, call and verification of a watched trace, linked by their spans', async () => {
+    const events: HopEvent[] = []
+    publishHopsTo((event) => events.push(event))
+    const { app } = await startPair()
+    await supertest(app)
+      .get('/')
+      .set('traceparent', `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`)
+      .expect(401)
+    await new Promise((resolve) => setImmediate(resolve))
+    const told = (kind: string, service: string) =>
+      events.find((event) => event.kind === kind && event.service === service) as HopEvent
+    expect(events).toHaveLength(4)
+    expect(new Set(events.map(({ traceId }) => traceId))).toEqual(new Set(['a'.repeat(32)]))
+    const call = told('call', 'front')
+    expect(call).toMatchObject({ peer: 'back', method: 'GET', path: '/guarded', status: 401 })
+    expect(call.parentId).toBe(told('request', 'front').spanId)
+    expect(told('request', 'back')).toMatchObject({ parentId: call.spanId, status: 401, path: '/guarded' })
+    expect(told('verification', 'back')).toMatchObject({
+      verdict: 'refused',
+      reason: 'audience_mismatch',
+      checks: CHECKS,
+      token: { header: { kid: 'k1' }, claims: { sub: 'servicea' } },
+    })
+    expect(JSON.stringify(events)).not.toContain('c2lnbmF0dXJl')
+  })
+
+  it('tell nothing of a trace that nobody watches', async () => {
+    const events: HopEvent[] = []
+    publishHopsTo((event) => events.push(event))
+    const { app } = await startPair()
+    await supertest(app)
+      .get('/')
+      .set('traceparent', `00-${'a'.repeat(32)}-${'b'.repeat(16)}-00`)
+      .expect(401)
+    expect(events).toEqual([])
+  })
+
+  it('show bodies short and without tokens', () => {
+    expect(shownBody({ token: TOKEN, aud: 'serviceb' })).toBe('{"token":"[token]","aud":"serviceb"}')
+    expect(shownBody('x'.repeat(10_000))).toHaveLength(2048)
+    expect(shownBody('')).toBeUndefined()
+  })
+})
+
+describe('streamHops', () => {
+  const event = {
+    kind: 'request',
+    traceId: 't',
+    spanId: 's',
+    parentId: undefined,
+    service: 'a',
+    startedAt: 0,
+    durationMs: 1,
+  } as const
+
+  async function listen(received: string[], sockets: Socket[], port = 0): Promise<Server> {
+    const server = createServer((socket) => {
+      sockets.push(socket)
+      socket
+        .setEncoding('utf8')
+        .on('data', (text) => received.push(String(text)))
+        .on('error', () => {})
+    })
+    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+    cleanUps.push(() => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    })
+    return server
+  }
+  const until = async (condition: () => boolean) => {
+    const deadline = Date.now() + 5_000
+    while (!condition() && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(condition()).toBe(true)
+  }
+
+  it('sends one JSON object a line, and goes on after the server was away', async () => {
+    const received: string[] = []
+    const sockets: Socket[] = []
+    const server = await listen(received, sockets)
+    const { port } = server.address() as { port: number }
+    const hops = streamHops(`tcp://127.0.0.1:${port}`)
+    cleanUps.push(() => hops.stop())
+    await until(() => sockets.length === 1)
+    await until(() => {
+      hops.publish(event)
+      return received.length > 0
+    })
+    expect(JSON.parse((received[0] as string).split('\n')[0] as string)).toEqual({
+      event: 'hop',
+      topic: 'hops',
+      data: JSON.parse(JSON.stringify(event)),
+    })
+    sockets[0]?.destroy()
+    await until(() => sockets.length === 2)
+    received.length = 0
+    await until(() => {
+      hops.publish(event)
+      return received.length > 0
+    })
+  })
+
+  it('drops events without an error while nobody is there', () => {
+    const hops = streamHops('tcp://127.0.0.1:1')
+    cleanUps.push(() => hops.stop())
+    for (let count = 0; count < 10_000; count += 1) hops.publish(event)
+  })
+})

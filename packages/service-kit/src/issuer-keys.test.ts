@@ -1,0 +1,56 @@
+import { describe, expect, it } from '@jest/globals'
+import { httpService } from './http-service.ts'
+import { issuerKeys } from './issuer-keys.ts'
+import { silentLog } from './log.ts'
+import { useService } from './testing.ts'
+
+describe('issuerKeys', () => {
+  const answers = { issuer: '', jwks_uri: '' }
+  const provider = useService(() =>
+    httpService({
+      name: 'issuer',
+      log: silentLog,
+      listeners: [{ name: 'http', host: '127.0.0.1', port: 0 }],
+      routes: (routes) => {
+        routes.get('/.well-known/openid-configuration', (_request, response) => void response.json(answers))
+        routes.get('/keys', (_request, response) => void response.json({ keys: [] }))
+        routes.get('/moved', (_request, response) => response.redirect('/keys'))
+      },
+    }),
+  )
+
+  it('follows the discovery document to the keys', async () => {
+    Object.assign(answers, { issuer: provider.url(), jwks_uri: `${provider.url()}/keys` })
+    await expect(issuerKeys({ issuer: provider.url() })()).resolves.toEqual({ keys: [] })
+  })
+
+  it('asks a key set of its own at once', async () => {
+    const load = issuerKeys({ issuer: 'https://elsewhere.example/', jwksUrl: `${provider.url()}/keys` })
+    await expect(load()).rejects.toMatchObject({ message: expect.stringContaining('is not an https URL') })
+    await expect(
+      issuerKeys({ issuer: 'http://elsewhere.example', jwksUrl: `${provider.url()}/keys` })(),
+    ).resolves.toEqual({ keys: [] })
+  })
+
+  it('refuses the keys of an issuer that calls itself by another name', async () => {
+    Object.assign(answers, { issuer: 'http://mallory.example', jwks_uri: `${provider.url()}/keys` })
+    await expect(issuerKeys({ issuer: provider.url() })()).rejects.toMatchObject({
+      code: 'peer_unexpected_answer',
+      message: expect.stringContaining('it calls itself "http://mallory.example"'),
+    })
+  })
+
+  it('does not follow redirects', async () => {
+    Object.assign(answers, { issuer: provider.url(), jwks_uri: `${provider.url()}/moved` })
+    await expect(issuerKeys({ issuer: provider.url() })()).rejects.toMatchObject({
+      message: expect.stringContaining('issuer answered 302'),
+    })
+  })
+
+  it('names the issuer that is down', async () => {
+    await expect(issuerKeys({ issuer: 'http://localhost:1' })()).rejects.toMatchObject({
+      status: 502,
+      code: 'peer_unreachable',
+    })
+  })
+})

@@ -1,0 +1,63 @@
+import { createPeerClient, unexpectedAnswer } from './peer-client.ts'
+
+export interface IssuerKeysOptions {
+  /** Exactly as in the `iss` claim of the issuer's tokens. */
+  readonly issuer: string
+  /** Where the key set is; without it, the issuer's discovery document says so. */
+  readonly jwksUrl?: string | undefined
+  /** The only authority whose certificates the issuer may show, as PEM; by default those that Node trusts. */
+  readonly ca?: string | undefined
+}
+
+/**
+ * How to load the key set (JWKS) of an OpenID provider or any other issuer of JWTs. The function that comes back
+ * asks once per call; whoever verifies caches what it answers.
+ * It rejects with a PeerError when the issuer cannot be asked, or calls itself by another name than it was
+ * configured with: its keys would then vouch for somebody else (OpenID Connect Discovery 1.0 §4.3, RFC 8414 §3.3).
+ */
+export function issuerKeys({ issuer, jwksUrl, ca }: IssuerKeysOptions): () => Promise<unknown> {
+  if (jwksUrl !== undefined) {
+    const loadFrom = jsonLoader(issuer, ca)
+    return () => loadFrom(jwksUrl)
+  }
+  const discovery = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
+  const load = jsonLoader(issuer, ca)
+  return async () => {
+    const metadata = (await load(discovery)) as { issuer?: unknown; jwks_uri?: unknown }
+    if (metadata.issuer !== issuer)
+      throw unexpectedAnswer(
+        'issuer',
+        200,
+        `it calls itself ${JSON.stringify(metadata.issuer)}, not ${issuer}`,
+      )
+    if (typeof metadata.jwks_uri !== 'string' || !URL.canParse(metadata.jwks_uri))
+      throw unexpectedAnswer('issuer', 200, 'its discovery document names no jwks_uri')
+    return load(metadata.jwks_uri)
+  }
+}
+
+/** One client per origin; the key set may live on another host than the discovery document. */
+function jsonLoader(issuer: string, ca?: string): (url: string) => Promise<unknown> {
+  const clients = new Map<string, ReturnType<typeof createPeerClient>>()
+  // A token's issuer that is safe on the way must not hand out its keys in the clear.
+  const secure = issuer.startsWith('https:')
+  return async (url) => {
+    const { origin, pathname, search, protocol } = new URL(url)
+    if (protocol !== 'https:' && (secure || protocol !== 'http:'))
+      throw unexpectedAnswer('issuer', 200, `${url} is not an https URL`)
+    let client = clients.get(origin)
+    if (!client) {
+      client = createPeerClient({
+        peer: 'issuer',
+        baseUrl: origin,
+        ...(ca === undefined ? {} : { tls: { ca } }),
+      })
+      clients.set(origin, client)
+    }
+    const answer = await client.get<unknown>(pathname + search, { headers: { accept: 'application/json' } })
+    if (answer.status !== 200) throw unexpectedAnswer('issuer', answer.status, `GET ${url}`)
+    if (typeof answer.data !== 'object' || answer.data === null)
+      throw unexpectedAnswer('issuer', 200, `GET ${url} is not JSON`)
+    return answer.data
+  }
+}

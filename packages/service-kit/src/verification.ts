@@ -1,0 +1,64 @@
+import { type HopCheck, publishHop, shownToken } from './hops.ts'
+import { currentTrace } from './trace.ts'
+
+/**
+ * A token that a verifier refused. `packages/tokens` throws such errors, and so does the client of a
+ * remote verifier; the kit knows them by their `reason`.
+ */
+export interface TokenRefusal extends Error {
+  /** Stable and machine-readable, e.g. `expired`. */
+  readonly reason: string
+  /** What a caller may see: name, message and, when expired, `expiredAt`. */
+  toJSON(): Readonly<Record<string, unknown>>
+}
+
+export const isTokenRefusal = (error: unknown): error is TokenRefusal =>
+  error instanceof Error && typeof (error as Partial<TokenRefusal>).reason === 'string'
+
+export interface VerifiedClaims {
+  readonly claims: Readonly<Record<string, unknown>>
+}
+
+/**
+ * Runs a verifier and tells of its verdict, check by check, when the current trace is being watched.
+ * The verdict itself is the verifier's alone.
+ */
+export async function observeVerification<T extends VerifiedClaims>(
+  token: string,
+  verify: (token: string) => T | Promise<T>,
+): Promise<T> {
+  const trace = currentTrace()
+  if (!trace?.sampled) return verify(token)
+  const startedAt = Date.now()
+  const started = performance.now()
+  const tell = (verdict: 'accepted' | 'refused', outcome: unknown) => {
+    const { checks, reason, message } = outcome as {
+      checks?: readonly HopCheck[]
+      reason?: string
+      message?: string
+    }
+    const shown = shownToken(token)
+    publishHop({
+      kind: 'verification',
+      traceId: trace.traceId,
+      spanId: trace.spanId,
+      parentId: trace.parentId,
+      service: trace.service,
+      startedAt,
+      durationMs: performance.now() - started,
+      verdict,
+      ...(shown ? { token: shown } : {}),
+      ...(checks ? { checks } : {}),
+      ...(reason === undefined ? {} : { reason }),
+      ...(message === undefined ? {} : { message }),
+    })
+  }
+  try {
+    const verified = await verify(token)
+    tell('accepted', verified)
+    return verified
+  } catch (error) {
+    if (isTokenRefusal(error)) tell('refused', error)
+    throw error
+  }
+}

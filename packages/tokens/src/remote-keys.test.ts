@@ -1,0 +1,198 @@
+import { beforeAll, describe, expect, it } from '@jest/globals'
+import { generateSigningKey, KeySetError, publicJwks, remoteKeys, type SigningKey } from './index.ts'
+
+const ISSUER = 'https://issuer'
+const SECOND = 1000
+const MINUTE = 60 * SECOND
+
+let first: SigningKey
+let second: SigningKey
+beforeAll(async () => {
+  first = await generateSigningKey('ES256', 'first')
+  second = await generateSigningKey('ES256', 'second')
+})
+
+/** An issuer whose answer, and the time, the test sets. */
+function issuer(published: () => unknown) {
+  const state = { now: 0, loads: 0, published, hold: undefined as Promise<void> | undefined }
+  const find = remoteKeys({
+    issuer: ISSUER,
+    clock: () => state.now,
+    async load() {
+      state.loads += 1
+      await state.hold
+      return state.published()
+    },
+  })
+  const kidOf = async (kid: string | undefined, of = ISSUER) => (await find(of, kid, 'ES256'))?.kid
+  return Object.assign(state, { find, kidOf })
+}
+
+const publishing =
+  (...keys: SigningKey[]) =>
+  () =>
+    publicJwks(keys)
+const down = () => {
+  throw new Error('the issuer is down')
+}
+
+describe('the published keys of an issuer', () => {
+  it('are loaded when the first token comes, and once for many', async () => {
+    const state = issuer(publishing(first))
+    expect(state.loads).toBe(0)
+    const found = await Promise.all(Array.from({ length: 100 }, () => state.kidOf('first')))
+    expect(new Set(found)).toEqual(new Set(['first']))
+    expect(state.loads).toBe(1)
+  })
+
+  it('are found without waiting once they are there', async () => {
+    const state = issuer(publishing(first))
+    await state.kidOf('first')
+    expect(state.find(ISSUER, 'first', 'ES256')).toMatchObject({ kid: 'first' })
+  })
+
+  it('are never those of another issuer', async () => {
+    const state = issuer(publishing(first))
+    expect(await state.kidOf('first', 'https://another')).toBeUndefined()
+    expect(state.loads).toBe(0)
+  })
+
+  it('are found without a kid when there is one of the algorithm', async () => {
+    const state = issuer(publishing(first))
+    expect(await state.kidOf(undefined)).toBe('first')
+    const two = issuer(publishing(first, second))
+    expect(await two.kidOf(undefined)).toBeUndefined()
+  })
+
+  it('are loaded again for a name that is not among them, so that a rotation needs no restart', async () => {
+    const state = issuer(publishing(first))
+    await state.kidOf('first')
+    state.published = publishing(first, second)
+    expect(await state.kidOf('second')).toBe('second')
+    expect(state.loads).toBe(2)
+  })
+
+  it('cost an issuer one load per cooldown, whatever names are invented', async () => {
+    const state = issuer(publishing(first))
+    await state.kidOf('first')
+    for (let n = 0; n < 1000; n += 1) expect(await state.kidOf(`invented-${n}`)).toBeUndefined()
+    expect(state.loads).toBe(2)
+    expect(await state.kidOf('first')).toBe('first')
+    state.now += 30 * SECOND
+    for (let n = 0; n < 1000; n += 1) await state.kidOf(`invented-${n}`)
+    expect(state.loads).toBe(3)
+  })
+
+  it('cost one load when a thousand invented names come at once', async () => {
+    const state = issuer(publishing(first))
+    await state.kidOf('first')
+    await Promise.all(Array.from({ length: 1000 }, (_, n) => state.kidOf(`invented-${n}`)))
+    expect(state.loads).toBe(2)
+  })
+
+  it('are renewed before they are old, and nobody waits for it', async () => {
+    const state = issuer(publishing(first))
+    await state.kidOf('first')
+    state.now += 4 * MINUTE
+    state.published = publishing(second)
+    expect(state.find(ISSUER, 'first', 'ES256')).toMatchObject({ kid: 'first' })
+    await new Promise(setImmediate)
+    expect(state.loads).toBe(2)
+    expect(state.find(ISSUER, 'second', 'ES256')).toMatchObject({ kid: 'second' })
+  })
+
+  it('lose a key that is no longer published when they have become old', async () => {
+    const state = issuer(publishing(first, second))
+    await state.kidOf('first')
+    state.now += 5 * MINUTE
+    state.published = publishing(second)
+    expect(await state.kidOf('first')).toBeUndefined()
+    expect(state.loads).toBe(2)
+  })
+
+  it('stay the same objects while they are published', async () => {
+    const state = issuer(publishing(first))
+    const before = await state.find(ISSUER, 'first', 'ES256')
+    state.now += 5 * MINUTE
+    expect(await state.find(ISSUER, 'first', 'ES256')).toBe(before)
+    expect(state.loads).toBe(2)
+  })
+
+  it('become others when the key behind a name changes', async () => {
+    const state = issuer(publishing(first))
+    const before = await state.find(ISSUER, 'first', 'ES256')
+    state.published = publishing({ ...second, kid: 'first' })
+    state.now += 5 * MINUTE
+    const after = await state.find(ISSUER, 'first', 'ES256')
+    expect(after).not.toBe(before)
+    expect(after?.publicKey.equals(second.publicKey)).toBe(true)
+  })
+})
+
+describe('an issuer that is down', () => {
+  it('fails verification with its own error while there are no keys', async () => {
+    const state = issuer(down)
+    await expect(state.kidOf('first')).rejects.toThrow('the issuer is down')
+  })
+
+  it('is asked once a second until there are keys', async () => {
+    const state = issuer(down)
+    for (let n = 0; n < 10; n += 1) await expect(state.kidOf('first')).rejects.toThrow('the issuer is down')
+    expect(state.loads).toBe(1)
+    state.now += SECOND
+    state.published = publishing(first)
+    expect(await state.kidOf('first')).toBe('first')
+    expect(state.loads).toBe(2)
+  })
+
+  it('leaves the last good keys in use, and is asked once per cooldown', async () => {
+    const state = issuer(publishing(first))
+    await state.kidOf('first')
+    state.published = down
+    state.now += 5 * MINUTE
+    for (let n = 0; n < 10; n += 1) expect(await state.kidOf('first')).toBe('first')
+    expect(state.loads).toBe(2)
+    state.now += 30 * SECOND
+    expect(await state.kidOf('first')).toBe('first')
+    expect(state.loads).toBe(3)
+    state.published = publishing(second)
+    state.now += 30 * SECOND
+    expect(await state.kidOf('second')).toBe('second')
+  })
+
+  it('for a day takes its keys with it', async () => {
+    const state = issuer(publishing(first))
+    await state.kidOf('first')
+    state.published = down
+    state.now += 24 * 60 * MINUTE
+    await expect(state.kidOf('first')).rejects.toThrow('the issuer is down')
+  })
+
+  it('and hangs holds up nobody who has the key', async () => {
+    const state = issuer(publishing(first))
+    await state.kidOf('first')
+    let release = () => {}
+    state.hold = new Promise((resolve) => {
+      release = resolve
+    })
+    state.now += 4 * MINUTE
+    expect(state.find(ISSUER, 'first', 'ES256')).toMatchObject({ kid: 'first' })
+    expect(state.loads).toBe(2)
+    release()
+  })
+})
+
+describe('a set that is refused', () => {
+  it('leaves the last good one in use', async () => {
+    const state = issuer(publishing(first))
+    await state.kidOf('first')
+    state.published = () => ({ keys: [{ kty: 'oct', k: 'AAAA' }] })
+    expect(await state.kidOf('second')).toBeUndefined()
+    expect(await state.kidOf('first')).toBe('first')
+  })
+
+  it('fails verification when there was none before', async () => {
+    const state = issuer(() => ({ keys: 'none' }))
+    await expect(state.kidOf('first')).rejects.toThrow(KeySetError)
+  })
+})

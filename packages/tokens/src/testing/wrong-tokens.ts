@@ -1,0 +1,32 @@
+import { Forge, type Row, type WrongToken, type WrongTokensOptions } from './forge.ts'
+import { ofAnotherAlgorithm, signedWithThePublicKey, unsigned } from './wrong-algorithms.ts'
+import { tooMuch, writtenSloppily } from './wrong-forms.ts'
+import { bringingTheirKeys, ofAnotherKind, withCriticalHeaders } from './wrong-headers.ts'
+import { forSomebodyElse, ofSomebodyElse } from './wrong-names.ts'
+import { withABadSignature } from './wrong-signatures.ts'
+import { atTheWrongTime, livingTooLong } from './wrong-times.ts'
+
+/**
+ * Every way that we know to make a token that must not pass, made for one verifier. All but the ones about signatures
+ * are correctly signed with its own key.
+ */
+export function wrongTokens(options: WrongTokensOptions): WrongToken[] {
+  const forge = new Forge(options)
+  return [
+    ...rows('AL-10', unsigned(forge)),
+    ...rows('AL-11', signedWithThePublicKey(forge)),
+    ...rows('AL-12', ofAnotherAlgorithm(forge)),
+    ...rows('AL-13', livingTooLong(forge)),
+    ...rows('AL-14', atTheWrongTime(forge)),
+    ...rows('AL-15', withCriticalHeaders(forge)),
+    ...rows('AL-16', ofAnotherKind(forge)),
+    ...rows('AL-17', forSomebodyElse(forge)),
+    ...rows('AL-18', ofSomebodyElse(forge)),
+    ...rows('AL-19', bringingTheirKeys(forge)),
+    ...rows('AL-22', writtenSloppily(forge)),
+    ...rows('AL-22', withABadSignature(forge)),
+    ...rows('AL-23', tooMuch(forge)),
+  ]
+}
+
+const rows = (attack: string, of: readonly Row[]): WrongToken[] => of.map((row) => ({ attack, ...row }))

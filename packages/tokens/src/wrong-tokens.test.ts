@@ -1,0 +1,72 @@
+import { beforeAll, describe, expect, it } from '@jest/globals'
+import {
+  ALGORITHMS,
+  generateSigningKey,
+  libraries,
+  type SigningKey,
+  staticKeys,
+  TokenError,
+  verifyToken,
+} from './index.ts'
+import { forgeToken, type WrongToken, wrongTokens } from './testing.ts'
+
+const NOW = 1_800_000_000
+const claims = { iss: 'https://issuer/', aud: 'serviceb', sub: 'servicea' }
+
+const rules = (key: SigningKey) => ({
+  issuer: claims.iss,
+  audience: claims.aud,
+  subject: claims.sub,
+  keys: staticKeys(claims.iss, [key]),
+  maxLifetimeSeconds: 300,
+  clock: () => NOW * 1000,
+})
+
+let refused = 0
+
+describe.each(ALGORITHMS)('a wrong token of a key for %s', (alg) => {
+  let key: SigningKey
+  let all: WrongToken[]
+  beforeAll(async () => {
+    key = await generateSigningKey(alg, 'Key-1')
+    all = wrongTokens({ key, claims, now: NOW, maxLifetimeSeconds: 300 })
+  })
+
+  it('would be good if nothing were wrong with it', async () => {
+    const header = { alg, typ: 'JWT', kid: key.kid }
+    const token = forgeToken({ header, claims: { ...claims, exp: NOW + 1 }, key, alg })
+    await expect(verifyToken(token, rules(key))).resolves.toMatchObject({ claims })
+  })
+
+  it('is refused, for its reason, by every library that speaks the algorithm', async () => {
+    const mistakes: unknown[] = []
+    for (const library of Object.values(libraries).filter(({ algorithms }) => algorithms.includes(alg)))
+      for (const { attack, name, token, reason, message } of all) {
+        const outcome = await verifyToken(token, { ...rules(key), library }).then(
+          () => 'accepted',
+          (error: unknown) => error,
+        )
+        const right =
+          outcome instanceof TokenError &&
+          outcome.reason === reason &&
+          outcome.message === message &&
+          outcome.checks.length > 0 &&
+          outcome.checks.every(({ passed }, index) => passed === index < outcome.checks.length - 1)
+        if (right) refused += 1
+        else mistakes.push({ library: library.name, attack, name, reason, message, outcome })
+      }
+    expect(mistakes).toEqual([])
+    // One line for the reader of the log, not a check.
+    process.stdout.write(`${alg}: ${all.length} wrong tokens, refused ${refused} times so far\n`)
+    expect(all.length).toBeGreaterThan(120)
+  })
+
+  it('never shows up in the refusal', async () => {
+    for (const { token } of all) {
+      const error = await verifyToken(token, rules(key)).catch((thrown: TokenError) => thrown)
+      const said = JSON.stringify([error, (error as TokenError).checks])
+      const signature = token.split('.')[2]
+      if (signature && signature.length > 20) expect(said).not.toContain(signature)
+    }
+  })
+})

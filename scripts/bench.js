@@ -1,0 +1,36 @@
+import { readdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { installWhatIsMissing, requireNode } from './install.js'
+
+requireNode()
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+await installWhatIsMissing(root)
+const { bundle, bundleFolder } = await import('./bundle.js')
+
+/** Every benchmark that can run is a file with a `run(root)`; what they share has none. */
+const SHARED = ['load', 'table']
+const names = readdirSync(join(root, 'benchmarks'))
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => file.replace('.ts', ''))
+  .filter((name) => !SHARED.includes(name))
+
+const wanted = process.argv.slice(2)
+const unknown = wanted.filter((name) => !names.includes(name))
+if (wanted.includes('--help') || unknown.length > 0) {
+  console.log(
+    `npm run bench                    every benchmark\nnpm run bench -- NAME [NAME …]   some: ${names.join(', ')}`,
+  )
+  process.exit(unknown.some((name) => name !== '--help') ? 2 : 0)
+}
+const chosen = wanted.length > 0 ? wanted : names
+await bundle(
+  root,
+  Object.fromEntries(chosen.map((name) => [`bench-${name}`, join(root, 'benchmarks', `${name}.ts`)])),
+)
+const require = createRequire(import.meta.url)
+for (const name of chosen) {
+  console.log(`\n## ${name}\n`)
+  await require(join(bundleFolder(root), `bench-${name}.cjs`)).run(root)
+}

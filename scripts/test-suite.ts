@@ -1,0 +1,70 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ensureDevelopmentCertificates } from '@hallpass/certificates'
+import { assignFreePorts } from './free-ports.ts'
+import { Launcher } from './launcher.ts'
+import { provision } from './provision.ts'
+import { type SuiteProcess, wireSuite } from './suite.ts'
+
+export interface TestSuite {
+  readonly processes: readonly SuiteProcess[]
+  readonly stateFolder: string
+  readonly launcher: Launcher
+  /** Every line that the services have written so far. */
+  readonly lines: readonly string[]
+  /** The URL of a listener of a service, e.g. `url('service-b', 'HTTPS_PORT')`. */
+  url(service: string, listener?: string): string
+  stop(): Promise<void>
+}
+
+export interface TestSuiteOptions {
+  /** The services to start; all of them by default. */
+  readonly only?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/**
+ * The suite as `npm start` runs it (the same wiring, bundles and processes), on free ports and in a state folder of its
+ * own that goes away with it.
+ */
+export async function startTestSuite(
+  root: string,
+  { only, env = {} }: TestSuiteOptions = {},
+): Promise<TestSuite> {
+  const stateFolder = await mkdtemp(join(tmpdir(), 'hallpass-'))
+  const all = wireSuite({ stateFolder, port: await assignFreePorts() })
+  const processes = only ? all.filter(({ name }) => only.includes(name)) : all
+
+  await ensureDevelopmentCertificates(stateFolder)
+  const lines: string[] = []
+  const launcher = new Launcher({
+    root,
+    stateFolder,
+    env,
+    onLine: (service, line) => lines.push(`${service} ${line}`),
+  })
+  const stop = async () => {
+    await launcher.stop()
+    await rm(stateFolder, { recursive: true, force: true })
+  }
+  try {
+    await launcher.start(processes)
+    await provision(processes)
+  } catch (error) {
+    await stop()
+    throw new Error(`${(error as Error).message}\n${lines.slice(-20).join('\n')}`, { cause: error })
+  }
+  return {
+    processes,
+    stateFolder,
+    launcher,
+    lines,
+    url(service, listener = 'PORT') {
+      const url = processes.find(({ name }) => name === service)?.urls[listener]
+      if (url === undefined) throw new Error(`${service} has no listener ${listener}`)
+      return url
+    },
+    stop,
+  }
+}

@@ -1,0 +1,60 @@
+import { authorizationFor, callerGuard } from '@hallpass/callers'
+import { ensureDevelopmentCertificates } from '@hallpass/certificates'
+import { createJwtFactoryClient } from '@hallpass/jwt-factory/client'
+import {
+  type Clock,
+  type HttpService,
+  httpService,
+  type Logger,
+  sendText,
+  systemClock,
+} from '@hallpass/service-kit'
+import { Callee } from './callee.ts'
+import type { Config } from './config.ts'
+import { SERVICE_A } from './identity.ts'
+import { genKeys } from './routes/gen-keys.ts'
+import { scenario1 } from './routes/scenario1.ts'
+import { scenario2 } from './routes/scenario2.ts'
+import { scenario3 } from './routes/scenario3.ts'
+import { scenario4 } from './routes/scenario4.ts'
+import { SigningKeys } from './signing-keys.ts'
+
+/** The caller of all four scenarios. */
+export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
+  const { peerTimeoutMs: timeoutMs } = config
+  const factory = createJwtFactoryClient({
+    baseUrl: config.jwtFactoryUrl,
+    timeoutMs,
+    authorization: authorizationFor(config.credential, {
+      clientId: SERVICE_A,
+      audience: config.jwtFactoryIssuer,
+    }),
+  })
+  const { caFile } = config.tls
+  const serviceB = new Callee({ name: 'serviceb', baseUrl: config.serviceBUrl, timeoutMs })
+  const serviceC = new Callee({ name: 'servicec', baseUrl: config.serviceCUrl, timeoutMs })
+  const serviceBOverTls = new Callee({ name: 'serviceb', baseUrl: config.serviceBTlsUrl, timeoutMs, caFile })
+  const serviceCOverTls = new Callee({ name: 'servicec', baseUrl: config.serviceCTlsUrl, timeoutMs, caFile })
+  const keys = new SigningKeys({ ...config, clock })
+  const callers = callerGuard(config.callers, SERVICE_A, clock)
+
+  return httpService({
+    name: 'service-a',
+    log,
+    listeners: [{ name: 'http', host: config.host, port: config.port }],
+    routes: (app) => {
+      app.get('/hello', (_request, response) => sendText(response, 200, 'hello'))
+      app.get('/scenario1', scenario1(factory, serviceB))
+      app.get('/scenario2', scenario2(factory, serviceB, serviceC))
+      app.get('/scenario3', scenario3(keys, serviceBOverTls))
+      app.get('/scenario4', scenario4(keys, serviceBOverTls, serviceCOverTls))
+      app.post('/gen-keys', callers.admin, genKeys(keys))
+    },
+    onStart: async () => {
+      if (config.tls.selfMade) await ensureDevelopmentCertificates(config.stateFolder)
+      await callers.load()
+      await keys.load()
+    },
+    onStop: () => keys.stop(),
+  })
+}

@@ -1,0 +1,42 @@
+import { readFile, stat } from 'node:fs/promises'
+import type { Clock } from '@hallpass/service-kit'
+import { type KeyFinder, parseJwks, type VerificationKey } from '@hallpass/tokens'
+import { keysMissing } from './identity.ts'
+
+/** How often a callee looks whether a key was withdrawn; a new one it sees when a token names it. */
+const RECHECK_MS = 1_000
+
+/**
+ * The keys of a key set file, read again when the file has changed and a token names a key that is not known yet. To
+ * look costs a `stat`, so a flood of invented names costs little, and a rotation counts with its first token.
+ */
+export function publishedKeys(file: string, clock: Clock): KeyFinder {
+  let keys: ReadonlyMap<string, VerificationKey> = new Map()
+  let version = ''
+  let checkedAt = Number.NEGATIVE_INFINITY
+  let checking: Promise<void> | undefined
+
+  async function check() {
+    checkedAt = clock()
+    const found = await stat(file).catch(() => undefined)
+    if (!found) throw keysMissing()
+    const seen = `${found.ino} ${found.mtimeMs} ${found.size}`
+    if (seen === version) return
+    const set = parseJwks(JSON.parse(await readFile(file, 'utf8')))
+    keys = new Map(set.map((key) => [key.kid, key]))
+    version = seen
+  }
+
+  async function find(kid: string): Promise<VerificationKey | undefined> {
+    checking ??= check().finally(() => {
+      checking = undefined
+    })
+    await checking
+    return keys.get(kid)
+  }
+
+  return (_issuer, kid) => {
+    if (kid === undefined) return undefined
+    return keys.has(kid) && clock() - checkedAt < RECHECK_MS ? keys.get(kid) : find(kid)
+  }
+}

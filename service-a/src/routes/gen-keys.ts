@@ -1,0 +1,14 @@
+import { sendJson } from '@hallpass/service-kit'
+import type { RequestHandler } from 'express'
+import type { SigningKeys } from '../signing-keys.ts'
+
+/**
+ * `POST /gen-keys`: gives this service a new key to sign with. With `?missing=1` only if it has none, which is what
+ * `npm start` asks for.
+ */
+export function genKeys(keys: SigningKeys): RequestHandler {
+  return async (request, response) => {
+    if (!(request.query.missing && keys.exist)) await keys.rotate()
+    sendJson(response, 200, { folder: keys.folder })
+  }
+}

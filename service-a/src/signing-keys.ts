@@ -1,0 +1,125 @@
+import { join } from 'node:path'
+import { readIfThere, writePrivateFile, writePublicFile } from '@hallpass/private-files'
+import type { Clock } from '@hallpass/service-kit'
+import {
+  exportPrivatePem,
+  exportPublicPem,
+  generateSigningKey,
+  importSigningKey,
+  parseJwks,
+  publicJwks,
+  type SigningKey,
+  signToken,
+  type VerificationKey,
+} from '@hallpass/tokens'
+import { keysFolderOf, keysMissing, SERVICE_A, SERVICE_A_ISSUER } from './identity.ts'
+
+/** After the last token of an old key has expired, its key stays this long for verifiers whose clock is late. */
+const MARGIN_MS = 10_000
+
+interface OldKey {
+  readonly key: VerificationKey
+  readonly untilMs: number
+}
+
+export interface SigningKeysOptions {
+  readonly stateFolder: string
+  readonly tokenLifetimeSeconds: number
+  readonly clock: Clock
+}
+
+/**
+ * The key with which service A signs for itself, and the folder in which callees find its public half:
+ * `jwt-private.pem` for A alone, `jwt-public.pem` for people, `jwks.json` for B and C. After a rotation the key set
+ * holds the old public key, too, until the last token that it verifies has expired.
+ */
+export class SigningKeys {
+  readonly folder: string
+  readonly #options: SigningKeysOptions
+  #current: SigningKey | undefined
+  #old: readonly OldKey[] = []
+  #writing: Promise<unknown> = Promise.resolve()
+  #cleanUp: NodeJS.Timeout | undefined
+
+  constructor(options: SigningKeysOptions) {
+    this.folder = keysFolderOf(options.stateFolder)
+    this.#options = options
+  }
+
+  /** Finds the keys of an earlier start. */
+  async load(): Promise<void> {
+    const pem = await readIfThere(join(this.folder, 'jwt-private.pem'))
+    if (pem === undefined) return
+    const current = importSigningKey(pem, { alg: 'RS256' })
+    this.#current = current
+    const set = await readIfThere(join(this.folder, 'jwks.json'))
+    // Nobody knows when they were replaced, so they stay as long as if it had been now.
+    const others =
+      set === undefined ? [] : parseJwks(JSON.parse(set)).filter(({ kid }) => kid !== current.kid)
+    this.#retire(others)
+    await this.#publish()
+  }
+
+  get exist(): boolean {
+    return this.#current !== undefined
+  }
+
+  /**
+   * A token for `audience`, or one that has expired already.
+   * @throws {HttpError} 503 `keys_missing`, with the step that makes them.
+   */
+  async sign(audience: string, { expired }: { readonly expired: boolean }): Promise<string> {
+    if (!this.#current) throw keysMissing()
+    const { tokenLifetimeSeconds, clock } = this.#options
+    return signToken({ iss: SERVICE_A_ISSUER, sub: SERVICE_A, aud: audience }, this.#current, {
+      lifetimeSeconds: expired ? -tokenLifetimeSeconds : tokenLifetimeSeconds,
+      clock,
+    })
+  }
+
+  /** Makes a new key; it signs as soon as callees can find it. Rotations come one after the other. */
+  rotate(): Promise<void> {
+    const done = this.#writing.catch(() => {}).then(() => this.#rotate())
+    this.#writing = done
+    return done
+  }
+
+  stop(): void {
+    clearTimeout(this.#cleanUp)
+  }
+
+  async #rotate() {
+    const next = await generateSigningKey('RS256')
+    const before = this.#old
+    if (this.#current) this.#retire([this.#current])
+    try {
+      await this.#publish(next)
+      await writePrivateFile(join(this.folder, 'jwt-private.pem'), exportPrivatePem(next))
+    } catch (error) {
+      this.#old = before
+      throw error
+    }
+    this.#current = next
+  }
+
+  #retire(keys: readonly VerificationKey[]) {
+    const untilMs = this.#options.clock() + this.#options.tokenLifetimeSeconds * 1000 + MARGIN_MS
+    this.#old = [...this.#old, ...keys.map((key) => ({ key, untilMs }))]
+    clearTimeout(this.#cleanUp)
+    this.#cleanUp = setTimeout(
+      () => {
+        this.#writing = this.#writing.catch(() => {}).then(() => this.#publish())
+      },
+      this.#options.tokenLifetimeSeconds * 1000 + MARGIN_MS,
+    ).unref()
+  }
+
+  async #publish(current = this.#current) {
+    if (!current) return
+    const now = this.#options.clock()
+    this.#old = this.#old.filter(({ untilMs }) => untilMs > now)
+    const keys = [current, ...this.#old.map(({ key }) => key)]
+    await writePublicFile(join(this.folder, 'jwks.json'), `${JSON.stringify(publicJwks(keys), null, 2)}\n`)
+    await writePublicFile(join(this.folder, 'jwt-public.pem'), exportPublicPem(current))
+  }
+}

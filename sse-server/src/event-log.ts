@@ -1,0 +1,37 @@
+import { HttpError } from '@hallpass/service-kit'
+import type { EventRing, LoggedEvent } from './event-ring.ts'
+import type { Publication } from './publication.ts'
+
+/**
+ * Everything that was published, in one order for all readers. There are two: in this process's memory, and in a Redis
+ * stream that several servers share; `event-log.test.ts` is the contract of both.
+ */
+export interface EventLog {
+  /** The latest events, always in memory, so that replay works while the store does not answer. */
+  readonly ring: EventRing
+  /** False until the ring holds what the store does; before that no client can be told what it missed. */
+  readonly loaded: boolean
+  start(): Promise<void>
+  stop(): Promise<void>
+  /**
+   * Keeps an event and resolves with its id, whichever the publisher or the log chose.
+   * @throws {LogUnavailableError} when it is not certain that the event was kept.
+   */
+  append(publication: Publication): Promise<string>
+  /** Forgets all events, for every server of this log. */
+  clear(): Promise<void>
+  /** Each new event once and in order, also those that other servers appended. */
+  onEvent(listener: (event: LoggedEvent) => void): void
+  /** @throws {LogUnavailableError} while the store does not answer. */
+  check(): void
+}
+
+/** A publisher may try again; the event may then come twice, if the first attempt was kept after all. */
+export class LogUnavailableError extends HttpError {
+  constructor(cause?: unknown) {
+    super(503, 'log_unavailable', 'The event log does not answer; try again in a moment.', {
+      cause,
+      headers: { 'retry-after': '1' },
+    })
+  }
+}

@@ -1,0 +1,247 @@
+/** A piece of the input that is not a JSON object; the parser has skipped it and goes on. */
+export class JsonObjectError extends Error {
+  readonly code: 'malformed_json' | 'not_an_object' | 'object_too_large' | 'object_too_deep' | 'object_cut'
+
+  constructor(code: JsonObjectError['code'], message: string) {
+    super(message)
+    this.name = 'JsonObjectError'
+    this.code = code
+  }
+}
+
+export interface JsonObjectParserOptions {
+  readonly onObject: (object: Readonly<Record<string, unknown>>) => void
+  readonly onError: (error: JsonObjectError) => void
+  /** An object of more bytes is skipped and reported. */
+  readonly maxBytes?: number
+}
+
+/** 1 MiB, the greatest event that the readers of the stream take (MAX_EVENT_BYTES of the event-stream package). */
+export const MAX_OBJECT_BYTES = 1024 * 1024
+/** Deeper than any message that a person wrote; JSON.stringify recurses, so there must be a limit. */
+const MAX_DEPTH = 64
+
+const [TAB, LF, CR, SPACE, QUOTE, BACKSLASH] = [0x09, 0x0a, 0x0d, 0x20, 0x22, 0x5c]
+const [COMMA, COLON, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [
+  0x2c, 0x3a, 0x5b, 0x5d, 0x7b, 0x7d,
+]
+/** Stands before each text of a JSON text sequence (RFC 7464). */
+const RECORD_SEPARATOR = 0x1e
+
+type Expected = 'key or }' | 'key' | ':' | 'value' | 'value or ]' | ', or end'
+
+/**
+ * Finds the JSON objects in a stream of bytes: one a line, pretty-printed, or one right behind the other, split
+ * over chunks anywhere. It follows the grammar (RFC 8259 §2) character by character, so each is looked at once,
+ * and a bad object is known where it goes wrong: it is reported, and reading goes on behind its closing
+ * brace or at the next line that starts with a brace, whichever comes first.
+ */
+export class JsonObjectParser {
+  readonly #options: JsonObjectParserOptions
+  readonly #maxBytes: number
+  readonly #decoder = new TextDecoder()
+
+  #mode: 'between' | 'object' | 'skipping' = 'between'
+  /** What stands before the object that is being read has been reported. */
+  #reported = false
+  #text = ''
+  #bytes = 0
+  #previous = LF
+
+  #open: ('object' | 'array')[] = []
+  #expected: Expected = 'key or }'
+  #inString = false
+  #escaped = false
+  #inScalar = false
+  #skipDepth = 0
+
+  constructor(options: JsonObjectParserOptions) {
+    this.#options = options
+    this.#maxBytes = options.maxBytes ?? MAX_OBJECT_BYTES
+  }
+
+  /** Takes the next bytes and calls `onObject` and `onError` for what they complete, in order. */
+  push(chunk: Uint8Array): void {
+    const text = this.#decoder.decode(chunk, { stream: true })
+    let start = 0
+    for (let index = 0; index < text.length; index += 1) {
+      if (this.#mode === 'object' && this.#inString && !this.#escaped) {
+        // Most of an object is text: only what may end it is worth a step.
+        index = nextInString(text, index)
+        if (index === text.length) break
+      }
+      const code = text.charCodeAt(index)
+      const outcome = this.#mode === 'object' ? this.#read(code) : 'outside'
+      if (outcome === 'end') this.#finish(text.slice(start, index + 1))
+      else if (outcome !== 'more') {
+        if (outcome !== 'outside') this.#refuse(outcome)
+        const mayStart = this.#mode === 'between' || this.#skip(code)
+        if (mayStart && this.#startsAt(code)) start = index
+      }
+      this.#previous = code
+    }
+    if (this.#mode === 'object') this.#keep(text.slice(start))
+  }
+
+  /** The input is over: what has begun and is not complete is reported. */
+  end(): void {
+    if (this.#mode === 'object') this.#report('object_cut')
+    this.#mode = 'between'
+    this.#text = ''
+  }
+
+  #startsAt(code: number): boolean {
+    if (code === OPEN_OBJECT) {
+      this.#mode = 'object'
+      this.#text = ''
+      this.#bytes = 0
+      this.#open = ['object']
+      this.#expected = 'key or }'
+      this.#inString = this.#escaped = this.#inScalar = this.#reported = false
+      return true
+    }
+    if (!isSpace(code) && code !== RECORD_SEPARATOR && !this.#reported) {
+      this.#reported = true
+      this.#report('not_an_object')
+    }
+    if (code === LF) this.#reported = false
+    return false
+  }
+
+  /** One step of the grammar. */
+  #read(code: number): 'more' | 'end' | JsonObjectError['code'] {
+    if (this.#inString) return this.#readString(code)
+    if (this.#inScalar) {
+      if (isScalar(code)) return 'more'
+      this.#inScalar = false
+    }
+    if (isSpace(code)) return 'more'
+    const wantsValue = this.#expected === 'value' || this.#expected === 'value or ]'
+    switch (code) {
+      case QUOTE:
+        if (wantsValue) this.#expected = ', or end'
+        else if (this.#expected === 'key' || this.#expected === 'key or }') this.#expected = ':'
+        else return 'malformed_json'
+        this.#inString = true
+        return 'more'
+      case OPEN_OBJECT:
+      case OPEN_ARRAY:
+        if (!wantsValue) return 'malformed_json'
+        if (this.#open.length === MAX_DEPTH) return 'object_too_deep'
+        this.#open.push(code === OPEN_OBJECT ? 'object' : 'array')
+        this.#expected = code === OPEN_OBJECT ? 'key or }' : 'value or ]'
+        return 'more'
+      case CLOSE_OBJECT:
+        return this.#close('object', 'key or }')
+      case CLOSE_ARRAY:
+        return this.#close('array', 'value or ]')
+      case COLON:
+        if (this.#expected !== ':') return 'malformed_json'
+        this.#expected = 'value'
+        return 'more'
+      case COMMA:
+        if (this.#expected !== ', or end') return 'malformed_json'
+        this.#expected = this.#open.at(-1) === 'object' ? 'key' : 'value'
+        return 'more'
+      default:
+        if (!wantsValue || !isScalar(code)) return 'malformed_json'
+        this.#inScalar = true
+        this.#expected = ', or end'
+        return 'more'
+    }
+  }
+
+  #readString(code: number): 'more' | 'malformed_json' {
+    if (this.#escaped) this.#escaped = false
+    else if (code === BACKSLASH) this.#escaped = true
+    else if (code === QUOTE) this.#inString = false
+    // A line end inside of a string: its closing quote is missing.
+    if (code < SPACE) return 'malformed_json'
+    return 'more'
+  }
+
+  #close(kind: 'object' | 'array', whenEmpty: Expected): 'more' | 'end' | 'malformed_json' {
+    if (this.#open.at(-1) !== kind) return 'malformed_json'
+    if (this.#expected !== whenEmpty && this.#expected !== ', or end') return 'malformed_json'
+    this.#open.pop()
+    this.#expected = ', or end'
+    return this.#open.length === 0 ? 'end' : 'more'
+  }
+
+  #keep(piece: string) {
+    this.#bytes += Buffer.byteLength(piece)
+    if (this.#bytes > this.#maxBytes) this.#refuse('object_too_large')
+    else this.#text += piece
+  }
+
+  #finish(piece: string) {
+    this.#keep(piece)
+    const complete = this.#mode === 'object'
+    const text = this.#text
+    this.#mode = 'between'
+    this.#text = ''
+    if (!complete) return
+    let object: Readonly<Record<string, unknown>>
+    try {
+      object = JSON.parse(text)
+    } catch {
+      return this.#report('malformed_json')
+    }
+    this.#options.onObject(object)
+  }
+
+  #refuse(code: JsonObjectError['code']) {
+    this.#report(code)
+    this.#mode = 'skipping'
+    this.#text = ''
+    this.#skipDepth = this.#open.filter((kind) => kind === 'object').length
+  }
+
+  #report(code: JsonObjectError['code']) {
+    const messages = {
+      malformed_json: 'The object is not valid JSON.',
+      not_an_object: 'What is published must be a JSON object: {"data": "Hello"}.',
+      object_too_large: `The object is larger than ${this.#maxBytes} bytes.`,
+      object_too_deep: `The object nests deeper than ${MAX_DEPTH} levels.`,
+      object_cut: 'The input ended inside of an object.',
+    }
+    this.#options.onError(new JsonObjectError(code, messages[code]))
+  }
+
+  /** Passes over a bad object; true when this character starts what comes behind it. */
+  #skip(code: number): boolean {
+    if (code === OPEN_OBJECT && this.#previous === LF) {
+      this.#mode = 'between'
+      return true
+    }
+    if (code === LF) this.#inString = this.#escaped = false
+    else if (this.#escaped) this.#escaped = false
+    else if (this.#inString && code === BACKSLASH) this.#escaped = true
+    else if (code === QUOTE) this.#inString = !this.#inString
+    else if (!this.#inString && code === OPEN_OBJECT) this.#skipDepth += 1
+    else if (!this.#inString && code === CLOSE_OBJECT) {
+      this.#skipDepth -= 1
+      if (this.#skipDepth === 0) this.#mode = 'between'
+    }
+    return false
+  }
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: a string has none of them (RFC 8259 §7)
+const NOTABLE_IN_STRING = /["\\\x00-\x1f]/g
+
+function nextInString(text: string, from: number): number {
+  NOTABLE_IN_STRING.lastIndex = from
+  return NOTABLE_IN_STRING.exec(text)?.index ?? text.length
+}
+
+const isSpace = (code: number) => code === SPACE || code === LF || code === CR || code === TAB
+
+/** What numbers, true, false and null are made of; JSON.parse judges them once the object is complete. */
+const isScalar = (code: number) =>
+  (code >= 0x30 && code <= 0x39) || // 0-9
+  (code >= 0x61 && code <= 0x7a) || // a-z
+  code === 0x2d || // -
+  code === 0x2b || // +
+  code === 0x2e || // .
+  code === 0x45 // E

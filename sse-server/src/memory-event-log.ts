@@ -1,0 +1,48 @@
+import type { Clock } from '@hallpass/service-kit'
+import type { EventLog } from './event-log.ts'
+import { EventRing, type EventRingLimits, type LoggedEvent } from './event-ring.ts'
+import type { Publication } from './publication.ts'
+
+/** The log of one server: it lasts as long as the process, and says so to clients that come from before it. */
+export class MemoryEventLog implements EventLog {
+  readonly ring: EventRing
+  readonly loaded = true
+  readonly #clock: Clock
+  readonly #listeners: ((event: LoggedEvent) => void)[] = []
+  #time: number
+  #count = 0
+
+  constructor(clock: Clock, limits: EventRingLimits) {
+    this.#clock = clock
+    this.#time = clock()
+    this.ring = new EventRing(limits, `${this.#time}-0`)
+  }
+
+  async start(): Promise<void> {}
+
+  async stop(): Promise<void> {}
+
+  async append(publication: Publication): Promise<string> {
+    const event = this.ring.add(this.#nextPosition(), publication)
+    for (const listener of this.#listeners) listener(event)
+    return publication.id ?? event.position
+  }
+
+  async clear(): Promise<void> {
+    this.ring.clear()
+  }
+
+  onEvent(listener: (event: LoggedEvent) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  check(): void {}
+
+  /** Grows also when the system's clock is set back. */
+  #nextPosition(): string {
+    const now = this.#clock()
+    this.#count = now > this.#time ? 0 : this.#count + 1
+    this.#time = Math.max(now, this.#time)
+    return `${this.#time}-${this.#count}`
+  }
+}

@@ -1,0 +1,51 @@
+import { badRequest, HttpError } from '@hallpass/service-kit'
+import type { RequestHandler } from 'express'
+import { JsonObjectParser, MAX_OBJECT_BYTES } from '../json-object-parser.ts'
+import { PublicationError } from '../publication.ts'
+import type { Publisher } from '../publisher.ts'
+
+/** POST /publish: the same object as over TCP; 202 with the event's id once the log has it. */
+export function publish(publisher: Publisher): RequestHandler {
+  return async (request, response) => {
+    // A page of another origin cannot send this type without asking first, and it is not answered.
+    if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? ''))
+      throw badRequest('wrong_content_type', 'The body must be application/json.')
+    const objects: Readonly<Record<string, unknown>>[] = []
+    const parser = new JsonObjectParser({
+      onObject: (object) => objects.push(object),
+      onError: ({ code, message }) => {
+        throw new HttpError(code === 'object_too_large' ? 413 : 400, code, message)
+      },
+    })
+    let size = 0
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      size += chunk.length
+      // White space before and behind the object counts as well.
+      if (size > 2 * MAX_OBJECT_BYTES)
+        throw new HttpError(413, 'object_too_large', `The object is larger than ${MAX_OBJECT_BYTES} bytes.`)
+      parser.push(chunk)
+    }
+    parser.end()
+    const [object, second] = objects
+    if (!object || second) throw badRequest('not_one_object', 'The body must be one JSON object.')
+    try {
+      response.status(202).json({ id: await publisher.publish(object) })
+    } catch (error) {
+      throw error instanceof PublicationError ? badRequest(error.code, error.message, error) : error
+    }
+  }
+}
+
+/**
+ * Guards open publishing on a development machine: a page whose name was made to resolve to this machine (DNS rebinding)
+ * is of the same origin in its browser's eyes, and its own name in the Host header gives it away.
+ */
+export const requireLoopbackHost: RequestHandler = (request, _response, next) => {
+  if (!/^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/i.test(request.headers.host ?? ''))
+    throw new HttpError(
+      403,
+      'foreign_host',
+      'Publishing without a token works under the name localhost alone.',
+    )
+  next()
+}
