@@ -66,7 +66,7 @@ export function loadConfig(env: Environment) {
       /** On a development start the example keys are made, and stand here. */
       ownKeys: !production,
       exampleKeysFolder: join(stateFolder, 'sse'),
-      assetsFolder: variables.text('ASSETS_FOLDER', join(import.meta.dirname ?? '', '../public')),
+      assetsFolder: variables.text('ASSETS_FOLDER', 'sse-gateway/public'),
       developmentTokens,
       developmentTokenSeconds: variables.integer('DEVELOPMENT_TOKEN_SECONDS', 30, {
         min: 1,

@@ -1,7 +1,7 @@
 import http, { type ClientRequest, type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { EventStreamParser, type StreamEvent } from '@hallpass/event-stream'
-import { HttpError, traceparent } from '@hallpass/service-kit'
+import { HttpError, nextHop } from '@hallpass/service-kit'
 import { asHeader, canBeSent } from './last-event-id.ts'
 
 /** Where the events of a path come from. */
@@ -102,7 +102,7 @@ function ask(
       headers: {
         accept: 'text/event-stream',
         'cache-control': 'no-cache',
-        traceparent: traceparent(),
+        traceparent: nextHop().traceparent,
         ...(lastEventId && canBeSent(lastEventId) ? { 'last-event-id': asHeader(lastEventId) } : {}),
       },
     })
