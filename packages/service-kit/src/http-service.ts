@@ -90,6 +90,8 @@ export function httpService(options: HttpServiceOptions): HttpService {
   let ready = false
   let stopping: Promise<void> | undefined
   const servers: Server[] = []
+  /** Node's server forgets a connection once it is another protocol's. */
+  const upgraded = new Set<Duplex>()
 
   const app = express()
   app.disable('x-powered-by')
@@ -213,12 +215,16 @@ export function httpService(options: HttpServiceOptions): HttpService {
     const server = tls
       ? https.createServer(
           { ...limits, minVersion: 'TLSv1.2', ...(await tls()) },
-          listenerNamed(listenerName),
+          listenerNamed(address.name),
         )
-      : http.createServer(limits, listenerNamed(listenerName))
+      : http.createServer(limits, listenerNamed(address.name))
     const { onUpgrade } = options
     if (onUpgrade)
-      server.on('upgrade', (request, socket, head) => onUpgrade(request, socket, head, listenerName))
+      server.on('upgrade', (request, socket, head) => {
+        upgraded.add(socket)
+        socket.once('close', () => upgraded.delete(socket))
+        onUpgrade(request, socket, head, address.name)
+      })
     server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS
     servers.push(server)
     await new Promise<void>((resolve, reject) => {
@@ -241,6 +247,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
     for (const server of servers) server.closeIdleConnections()
     const deadline = setTimeout(() => {
       for (const server of servers) server.closeAllConnections()
+      for (const socket of upgraded) socket.destroy()
     }, options.drainDeadlineMs ?? DRAIN_DEADLINE_MS)
     await closed
     clearTimeout(deadline)

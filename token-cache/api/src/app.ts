@@ -8,7 +8,7 @@ import {
   requireBearer,
   systemClock,
 } from '@hallpass/service-kit'
-import { anySubject, remoteKeys, type VerificationRules, verifyToken } from '@hallpass/tokens'
+import { anySubject, cachedVerifier, remoteKeys, type VerificationRules } from '@hallpass/tokens'
 import type { Config } from './config.ts'
 import { greet } from './routes/greet.ts'
 
@@ -23,7 +23,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     maxLifetimeSeconds: config.maxLifetimeSeconds,
     clock,
   }
-  const guard = requireBearer({ realm: 'token-cache-api', verify: (token) => verifyToken(token, rules) })
+  const guard = requireBearer({ realm: 'token-cache-api', verify: cachedVerifier(rules) })
 
   return httpService({
     name: 'token-cache-api',

@@ -118,7 +118,10 @@ export class TokenCache {
    */
   async obtain(identity: Identity, requestId: string): Promise<Found> {
     const flying = this.#flights.get(identity.key)
-    if (flying) return this.#count({ ...(await flying), status: 'HIT' })
+    if (flying !== undefined) {
+      const { entry, status } = await flying
+      return this.#count({ entry, status: status === 'STALE' ? status : 'HIT' })
+    }
     const flight = this.#fetch(identity, requestId)
     this.#flights.set(identity.key, flight)
     try {
