@@ -85,7 +85,16 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
     },
   )
 
-  add('sse-server', 'streams what is published', { TCP_PORT: 'tcp:7001', HTTP_PORT: 'http:8001' })
+  const sseServer = add('sse-server', 'streams what is published', {
+    TCP_PORT: 'tcp:7001',
+    HTTP_PORT: 'http:8001',
+  })
+  add(
+    'sse-gateway',
+    'ends a stream with its token',
+    { PORT: 'https:7143', SECOND_PORT: 'https:9090' },
+    { UPSTREAM_URL: `${sseServer.HTTP_PORT}/events` },
+  )
 
   return processes
 }
