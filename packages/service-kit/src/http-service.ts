@@ -20,6 +20,10 @@ export interface NetworkListener {
   readonly port: number
   /** Makes the listener speak TLS; read once, when it starts. */
   readonly tls?: () => SecureContextOptions | Promise<SecureContextOptions>
+  /** Has its hands on the TLS server before it listens, e.g. to give it certificates that rotate. */
+  readonly prepare?: (server: https.Server) => void
+  /** Answers whatever comes here instead of the route table; health and metrics are on the other listeners. */
+  readonly handle?: RequestListener
 }
 
 /** A unix socket that only its owner can open; the folder that it lies in must be private too. */
@@ -115,10 +119,10 @@ export function httpService(options: HttpServiceOptions): HttpService {
     if (path === '/healthz') return sendJson(response, 200, { status: 'ok' })
     if (path === '/readyz') return void answerReadiness(response)
     if (path === '/metrics') return void answerMetrics(response)
-    observe(request, response)
+    observe(request, response, app)
   }
 
-  function observe(request: IncomingMessage, response: ServerResponse) {
+  function observe(request: IncomingMessage, response: ServerResponse, answer: RequestListener) {
     const started = performance.now()
     const given = request.headers['x-request-id']
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
@@ -159,7 +163,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
         'request',
       )
     })
-    runInTrace(trace, () => app(request, response))
+    runInTrace(trace, () => answer(request, response))
   }
 
   async function answerReadiness(response: ServerResponse) {
@@ -183,16 +187,17 @@ export function httpService(options: HttpServiceOptions): HttpService {
   }
 
   async function listen(address: Listener): Promise<[string, string]> {
-    const tls = 'path' in address ? undefined : address.tls
+    const { tls, prepare, handle } = 'path' in address ? {} : address
     const limits = {
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
     }
-    const server = tls
-      ? https.createServer({ ...limits, minVersion: 'TLSv1.2', ...(await tls()) }, listener)
-      : http.createServer(limits, listener)
+    const serve: RequestListener = handle ? (...exchange) => observe(...exchange, handle) : listener
+    const secure = tls && https.createServer({ ...limits, minVersion: 'TLSv1.2', ...(await tls()) }, serve)
+    if (secure) prepare?.(secure)
+    const server = secure ?? http.createServer(limits, serve)
     server.maxConnections = MAX_CONNECTIONS
     servers.push(server)
     await new Promise<void>((resolve, reject) => {
