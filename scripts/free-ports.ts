@@ -11,7 +11,7 @@ export async function assignFreePorts(): Promise<(documented: number) => number>
 }
 
 /** All are held at once, so that no two are the same. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from(
       { length: count },

@@ -85,5 +85,7 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
     },
   )
 
+  add('sse-server', 'streams what is published', { TCP_PORT: 'tcp:7001', HTTP_PORT: 'http:8001' })
+
   return processes
 }

@@ -3,6 +3,8 @@ import type { Config } from './config.ts'
 import { requireAccessToken } from './require-access-token.ts'
 import { sendData } from './routes/send-data.ts'
 
+export { loadConfig } from './config.ts'
+
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock) {
   const { endpoint, guard } = config
   const guards = guard ? [requireAccessToken(guard, clock)] : []

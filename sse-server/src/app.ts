@@ -1,16 +1,22 @@
+import { readFile } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
 import {
   type Clock,
-  type HttpService,
   httpService,
   type Logger,
   Metrics,
+  requireBearer,
   type Service,
   systemClock,
 } from '@hallpass/service-kit'
 import type { Config } from './config.ts'
 import { MemoryEventLog } from './memory-event-log.ts'
 import { PublishListener } from './publish-listener.ts'
+import { publishObjects } from './publish-objects.ts'
+import { PublishSession } from './publish-session.ts'
 import { Publisher } from './publisher.ts'
+import { PUBLISH_SCOPE, publisherGuard } from './publisher-guard.ts'
+import { RedisEventLog } from './redis-event-log.ts'
 import { publish, requireLoopbackHost } from './routes/publish.ts'
 import { preflight, stream } from './routes/stream.ts'
 import { StreamHub } from './stream-hub.ts'
@@ -20,35 +26,63 @@ export function createApp(
   config: Config,
   log: Logger,
   clock: Clock = systemClock,
-): Service & { http: HttpService } {
+  standardInput: () => Readable = () => process.stdin,
+): Service {
   const metrics = new Metrics('sse-server')
-  const events = new MemoryEventLog(clock)
+  const { redis, limits } = config
+  const events = redis ? new RedisEventLog({ ...redis, limits, log }) : new MemoryEventLog(clock, limits)
   const hub = new StreamHub(events, { ...config, keepView: config.controlNames }, log, metrics)
   const publisher = new Publisher(events, hub, config)
-  const tcp = new PublishListener({ host: config.host, port: config.tcpPort, publisher, log })
+  const guard = config.guard && publisherGuard(config.guard, clock)
+  const { certFile, keyFile } = config
+  const tls =
+    certFile && keyFile
+      ? async () => ({ cert: await readFile(certFile), key: await readFile(keyFile) })
+      : undefined
 
+  const tcp = new PublishListener({
+    host: config.host,
+    port: config.tcpPort,
+    openSession: () => new PublishSession(publisher, guard, clock),
+    log,
+    tls,
+  })
   const http = httpService({
     name: 'sse-server',
     log,
     metrics,
-    listeners: [{ name: 'http', host: config.host, port: config.httpPort }],
+    listeners: [{ name: 'http', host: config.host, port: config.httpPort, ...(tls ? { tls } : {}) }],
     checks: { 'event log': () => events.check() },
     routes(app) {
-      app.post('/publish', requireLoopbackHost, publish(publisher))
+      const mayPublish = guard
+        ? requireBearer({ realm: 'sse-server', verify: guard, scopes: [PUBLISH_SCOPE] })
+        : requireLoopbackHost
+      app.post('/publish', mayPublish, publish(publisher))
       app.get('/topics/:topic', stream(hub, events))
       app.get('/{*path}', stream(hub, events))
       app.options('/{*path}', preflight)
     },
   })
 
+  /** The input that takes no token: whoever starts the process owns it. */
+  function readStandardInput() {
+    publishObjects(standardInput(), {
+      take: (object) => publisher.publish(object),
+      refused: ({ code, message }) => {
+        log.warn({ code }, message)
+        return true
+      },
+    }).catch((error: unknown) => log.error({ err: error }, 'standard input cannot be read'))
+  }
+
   return {
     name: 'sse-server',
-    http,
     async start() {
       await events.start()
       hub.start()
-      const urls = { tcp: await tcp.start() }
       try {
+        const urls = config.input === 'tcp' ? { tcp: await tcp.start() } : {}
+        if (config.input === 'stdin') readStandardInput()
         return { ...urls, ...(await http.start()) }
       } catch (error) {
         await this.stop()
@@ -56,7 +90,7 @@ export function createApp(
       }
     },
     async stop() {
-      // Readiness falls and no connection comes any more; then what is open is ended, publishers first.
+      // No connection comes any more, and readiness falls; then what is open is ended, publishers first.
       const drained = http.stop()
       await tcp.stop()
       hub.stop()

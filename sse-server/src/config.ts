@@ -1,12 +1,36 @@
 import { commonConfig, type Environment, isLoopback, readConfig } from '@hallpass/service-kit'
+import { RING_LIMITS } from './event-ring.ts'
+
+/** A publisher's token is made for the next minutes; who holds a longer one has got it wrong. */
+const MAX_TOKEN_LIFETIME_S = 3_600
 
 export const loadConfig = (env: Environment) =>
   readConfig(env, (variables) => {
     const common = commonConfig(variables)
-    const config = {
+    const publishers = variables.oneOf('PUBLISHERS', ['open', 'token'], common.production ? 'token' : 'open')
+    variables.require(
+      publishers === 'token' || isLoopback(common.host),
+      `PUBLISHERS=open lets anybody publish, so HOST must be a loopback address, but is "${common.host}"`,
+    )
+    const certFile = variables.optionalText('CERT_FILE')
+    const keyFile = variables.optionalText('KEY_FILE')
+    variables.require(
+      (certFile === undefined) === (keyFile === undefined),
+      'CERT_FILE and KEY_FILE go together',
+    )
+    const redisUrl = variables.optionalText('REDIS_URL')
+    variables.require(
+      redisUrl === undefined || (URL.canParse(redisUrl) && /^rediss?:$/.test(new URL(redisUrl).protocol)),
+      'REDIS_URL must be a redis or rediss URL',
+    )
+    const stream = variables.text('REDIS_STREAM', 'hallpass:events')
+    return {
       ...common,
       tcpPort: variables.port('TCP_PORT', 7001),
       httpPort: variables.port('HTTP_PORT', 8001),
+      /** Both ports speak TLS when these are given; without, they are for one machine or for a mesh that adds it. */
+      certFile,
+      keyFile,
       /** `stdin` reads the objects from standard input and opens no TCP port, as the original does behind a pipe. */
       input: variables.oneOf('INPUT', ['tcp', 'stdin'], 'tcp'),
       /** The original's events named `clear` and `view` mean something. */
@@ -16,13 +40,25 @@ export const loadConfig = (env: Environment) =>
       retryMs: variables.integer('RETRY_MS', 2_000),
       /** One event of the greatest size may wait, and what comes while it is sent. */
       maxUnsentBytes: variables.integer('MAX_UNSENT_BYTES', 1024 * 1024, { min: 1 }),
-      publishers: variables.oneOf('PUBLISHERS', ['open', 'token'], common.production ? 'token' : 'open'),
+      /** What is held for replay; see RING_LIMITS for the reasons. */
+      limits: {
+        events: variables.integer('RING_EVENTS', RING_LIMITS.events, { min: 1 }),
+        bytes: variables.integer('RING_BYTES', RING_LIMITS.bytes, { min: 1 }),
+      },
+      /** One log for several servers; without it each has its own, in memory. */
+      redis: redisUrl === undefined ? undefined : { url: redisUrl, stream },
+      /** Whose tokens publish; nothing here has a default. */
+      guard:
+        publishers === 'open'
+          ? undefined
+          : {
+              issuer: variables.text('ISSUER'),
+              audience: variables.text('AUDIENCE'),
+              jwksFile: variables.optionalText('JWKS_FILE'),
+              jwksUrl: variables.optionalUrl('JWKS_URL'),
+              maxLifetimeSeconds: variables.integer('MAX_TOKEN_LIFETIME_S', MAX_TOKEN_LIFETIME_S, { min: 1 }),
+            },
     }
-    variables.require(
-      config.publishers === 'token' || isLoopback(config.host),
-      `PUBLISHERS=open lets anybody publish, so HOST must be a loopback address, but is "${config.host}"`,
-    )
-    return config
   })
 
 export type Config = ReturnType<typeof loadConfig>

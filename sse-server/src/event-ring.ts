@@ -96,6 +96,12 @@ export class EventRing {
     while (this.size > 0) this.#drop()
   }
 
+  /** Events before this position existed and are not here; the one at it may be. */
+  forgetBefore(position: string): void {
+    const { time, count } = parsePosition(position)
+    this.#goneThrough = count > 0 ? `${time}-${count - 1}` : `${time - 1}-${Number.MAX_SAFE_INTEGER}`
+  }
+
   /**
    * Where a client continues that has seen everything up to an id. An id that nobody knows here gets everything that
    * is held, because only that loses nothing.
@@ -134,9 +140,14 @@ export class EventRing {
   }
 }
 
-/** Below zero when `a` is before `b`. Both are positions; a missing counter means 0. */
+/** Below zero when `a` is before `b`. */
 export function comparePositions(a: string, b: string): number {
-  const [, aTime, aCount = '0'] = POSITION.exec(a) ?? []
-  const [, bTime, bCount = '0'] = POSITION.exec(b) ?? []
-  return Number(aTime) - Number(bTime) || Number(aCount) - Number(bCount)
+  const [first, second] = [parsePosition(a), parsePosition(b)]
+  return first.time - second.time || first.count - second.count
+}
+
+/** A missing counter means 0. */
+function parsePosition(position: string): { time: number; count: number } {
+  const [, time, count = 0] = POSITION.exec(position) ?? []
+  return { time: Number(time), count: Number(count) }
 }

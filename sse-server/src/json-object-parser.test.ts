@@ -127,13 +127,13 @@ describe('JsonObjectParser', () => {
     ])
   })
 
-  it('takes linear time for an object of 1 MiB that comes byte by byte and is full of braces', () => {
-    const text = JSON.stringify({ data: '}'.repeat(1024 * 1024 - 11) })
+  it('takes linear time for an object of 256 KiB that comes byte by byte and is full of braces', () => {
+    const text = JSON.stringify({ data: '}'.repeat(256 * 1024) })
     const bytes = Buffer.from(text)
     const started = performance.now()
     const seen = parse(Array.from(bytes, (byte) => Uint8Array.of(byte)))
     expect(seen).toEqual([JSON.parse(text)])
-    // About a second, nearly all of it in the decoder; trying each brace as the last one would take days.
+    // Less than a second, nearly all of it in the decoder; trying each brace as the last one would take days.
     expect(performance.now() - started).toBeLessThan(10_000)
   })
 })

@@ -65,6 +65,11 @@ export class JsonObjectParser {
     const text = this.#decoder.decode(chunk, { stream: true })
     let start = 0
     for (let index = 0; index < text.length; index += 1) {
+      if (this.#mode === 'object' && this.#inString && !this.#escaped) {
+        // Most of an object is text: only what may end it is worth a step.
+        index = nextInString(text, index)
+        if (index === text.length) break
+      }
       const code = text.charCodeAt(index)
       const outcome = this.#mode === 'object' ? this.#read(code) : 'outside'
       if (outcome === 'end') this.#finish(text.slice(start, index + 1))
@@ -220,6 +225,14 @@ export class JsonObjectParser {
     }
     return false
   }
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: a string has none of them (RFC 8259 §7)
+const NOTABLE_IN_STRING = /["\\\x00-\x1f]/g
+
+function nextInString(text: string, from: number): number {
+  NOTABLE_IN_STRING.lastIndex = from
+  return NOTABLE_IN_STRING.exec(text)?.index ?? text.length
 }
 
 const isSpace = (code: number) => code === SPACE || code === LF || code === CR || code === TAB

@@ -1,6 +1,6 @@
 import type { Clock } from '@hallpass/service-kit'
 import type { EventLog } from './event-log.ts'
-import { EventRing, type EventRingLimits, type LoggedEvent, RING_LIMITS } from './event-ring.ts'
+import { EventRing, type EventRingLimits, type LoggedEvent } from './event-ring.ts'
 import type { Publication } from './publication.ts'
 
 /** The log of one server: it lasts as long as the process, and says so to clients that come from before it. */
@@ -12,7 +12,7 @@ export class MemoryEventLog implements EventLog {
   #time: number
   #count = 0
 
-  constructor(clock: Clock, limits: EventRingLimits = RING_LIMITS) {
+  constructor(clock: Clock, limits: EventRingLimits) {
     this.#clock = clock
     this.#time = clock()
     this.ring = new EventRing(limits, `${this.#time}-0`)

@@ -42,6 +42,8 @@ export function sendPage(response: Response, page: Markup, options: PageOptions 
     .status(options.status ?? 200)
     .set('content-security-policy', contentSecurityPolicy(options.policy))
     .set('cache-control', 'no-store')
+    // Without any referrer browsers hide the origin of a form too, and then it looks like a stranger's.
+    .set('referrer-policy', 'same-origin')
     .set('permissions-policy', 'camera=(), geolocation=(), microphone=()')
     .type('html')
     .send(`<!doctype html>\n${page}`)

@@ -21,7 +21,12 @@ export function checkClaims(claims: Claims, rules: VerificationRules, verdict: V
   checkAudience(claims.aud, rules, verdict)
   checkSubject(claims.sub, rules, verdict)
   checkIssuedAt(claims.iat, now + leeway, verdict)
-  checkLifetime(claims.exp as number | undefined, claims.iat as number | undefined, rules, now, verdict)
+  checkLifetime(
+    claims.exp as number | undefined,
+    (claims.iat as number | undefined) ?? now + leeway,
+    rules,
+    verdict,
+  )
 }
 
 function checkNotBefore(nbf: unknown, latest: number, verdict: Verdict): void {
@@ -54,7 +59,8 @@ function checkAudience(aud: unknown, rules: VerificationRules, verdict: Verdict)
   const message = `jwt audience invalid. expected: ${audience}`
   if (Array.isArray(aud)) {
     if (audienceList === 'single') throw verdict.fail('audience', 'audience_not_single', message, 'a list')
-    if (!aud.includes(audience)) throw verdict.fail('audience', 'audience_mismatch', message)
+    if (!aud.every(isText) || !aud.includes(audience))
+      throw verdict.fail('audience', 'audience_mismatch', message)
   } else if (aud !== audience) {
     throw verdict.fail('audience', 'audience_mismatch', message)
   }
@@ -82,13 +88,12 @@ function checkIssuedAt(iat: unknown, latest: number, verdict: Verdict): void {
 
 function checkLifetime(
   exp: number | undefined,
-  iat: number | undefined,
+  start: number,
   { maxLifetimeSeconds: max }: VerificationRules,
-  now: number,
   verdict: Verdict,
 ): void {
   if (exp === undefined || max === undefined) return
-  const lifetime = exp - (iat ?? now)
+  const lifetime = exp - start
   if (lifetime > max)
     throw verdict.fail(
       'lifetime',
@@ -98,5 +103,7 @@ function checkLifetime(
     )
   verdict.pass('lifetime')
 }
+
+const isText = (value: unknown) => typeof value === 'string'
 
 const inSeconds = (seconds: number) => `${Math.round(seconds * 1000) / 1000} s`

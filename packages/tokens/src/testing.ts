@@ -1,2 +1,3 @@
+export type { WrongToken, WrongTokensOptions } from './testing/forge.ts'
 export * from './testing/forge-token.ts'
 export * from './testing/wrong-tokens.ts'

@@ -15,7 +15,7 @@ const CHECKS = {
   audience: 'RFC 7519 §4.1.3',
   subject: 'RFC 7519 §4.1.2',
   'issued at': 'RFC 7519 §4.1.6',
-  lifetime: 'RFC 8725 §3.10',
+  lifetime: 'RFC 9068 §2.2',
 } as const
 
 export type CheckName = keyof typeof CHECKS

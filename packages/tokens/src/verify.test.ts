@@ -1,39 +1,278 @@
 import { beforeAll, describe, expect, it } from '@jest/globals'
 import {
+  anySubject,
+  type Claims,
   generateSigningKey,
+  optionalSubject,
   type SigningKey,
   signToken,
   staticKeys,
   TokenError,
+  type VerificationRules,
   verifyToken,
 } from './index.ts'
+import { forgeToken } from './testing.ts'
 
-describe('a token that was signed here', () => {
-  let key: SigningKey
-  beforeAll(async () => {
-    key = await generateSigningKey('RS256')
-  })
-  const rules = () => ({
-    issuer: 'https://issuer',
+const ISSUER = 'https://issuer/'
+const NOW = 1_800_000_000
+const claims = { iss: ISSUER, aud: 'serviceb', sub: 'servicea' }
+
+const keys: Record<string, SigningKey> = {}
+beforeAll(async () => {
+  for (const alg of ['RS256', 'ES256', 'EdDSA'] as const)
+    keys[alg] = await generateSigningKey(alg, `key-${alg}`)
+})
+const keyOf = (alg: string) => keys[alg] as SigningKey
+
+const rules = (change: object = {}): VerificationRules =>
+  ({
+    issuer: ISSUER,
     audience: 'serviceb',
     subject: 'servicea',
-    keys: staticKeys('https://issuer', [key]),
-    maxLifetimeSeconds: 3600,
+    keys: staticKeys(ISSUER, Object.values(keys)),
+    maxLifetimeSeconds: 300,
+    clock: () => NOW * 1000,
+    ...change,
+  }) as VerificationRules
+
+/** A token of the EdDSA key with these members changed; `undefined` leaves one out. */
+function token(members: Claims = {}, header: object = {}): string {
+  const key = keyOf('EdDSA')
+  return forgeToken({
+    header: { alg: 'EdDSA', typ: 'JWT', kid: key.kid, ...header },
+    claims: { ...claims, exp: NOW + 60, iat: NOW, ...members },
+    key,
+    alg: 'EdDSA',
+  })
+}
+
+const reasonOf = async (text: string, change: object = {}) =>
+  verifyToken(text, rules(change)).then(
+    () => 'accepted',
+    (error: TokenError) => error.reason,
+  )
+
+describe('a good token', () => {
+  it('comes with its header, its claims, and every check that it passed', async () => {
+    const { header, claims: verified, checks } = await verifyToken(token({ nbf: NOW }), rules())
+    expect(header).toEqual({ alg: 'EdDSA', typ: 'JWT', kid: 'key-EdDSA' })
+    expect(verified).toEqual({ ...claims, exp: NOW + 60, iat: NOW, nbf: NOW })
+    expect(checks).toEqual(
+      [
+        ['form', 'RFC 7515 §7.1'],
+        ['algorithm', 'RFC 8725 §3.1'],
+        ['critical', 'RFC 7515 §4.1.11'],
+        ['embedded key', 'RFC 8725 §3.10'],
+        ['type', 'RFC 8725 §3.11'],
+        ['issuer', 'RFC 7519 §4.1.1'],
+        ['key', 'RFC 8725 §3.8'],
+        ['signature', 'RFC 7515 §5.2'],
+        ['not before', 'RFC 7519 §4.1.5'],
+        ['expiry', 'RFC 7519 §4.1.4'],
+        ['audience', 'RFC 7519 §4.1.3'],
+        ['subject', 'RFC 7519 §4.1.2'],
+        ['issued at', 'RFC 7519 §4.1.6'],
+        ['lifetime', 'RFC 9068 §2.2'],
+      ].map(([name, rule]) => ({ name, rule, passed: true })),
+    )
   })
 
-  it('is good for its audience', async () => {
-    const claims = { iss: 'https://issuer', aud: 'serviceb', sub: 'servicea' }
-    const token = await signToken(claims, key, { lifetimeSeconds: 60 })
-    const verified = await verifyToken(token, rules())
-    expect(verified.claims).toMatchObject(claims)
-    expect(verified.checks.every(({ passed }) => passed)).toBe(true)
+  it.each<[string, Claims, object]>([
+    ['without iat', { iat: undefined }, {}],
+    ['with fractions of seconds', { exp: NOW + 0.25, iat: NOW - 0.5, nbf: NOW - 0.125 }, {}],
+    ['until the last moment', { exp: NOW + 0.001 }, {}],
+    ['of the longest lifetime', { exp: NOW + 300 }, {}],
+    ['of type at+jwt', {}, { typ: 'at+jwt' }],
+    ['whose type is written differently', {}, { typ: 'application/AT+JWT' }],
+    ['without a type', {}, { typ: undefined }],
+    ['that calls its algorithm Ed25519', {}, { alg: 'Ed25519' }],
+    ['without a kid, when one key is meant', {}, { kid: undefined }],
+    ['with members that nobody knows', { x: { y: [1, null, 'z'] } }, { x5t: 'AAAA', x: 1, b64: true }],
+  ])('%s is good', async (_, members, header) => {
+    expect(await reasonOf(token(members, header))).toBe('accepted')
   })
+})
 
-  it('is refused when it has expired', async () => {
-    const claims = { iss: 'https://issuer', aud: 'serviceb', sub: 'servicea' }
-    const token = await signToken(claims, key, { lifetimeSeconds: -3600 })
-    const error = await verifyToken(token, rules()).catch((thrown: unknown) => thrown)
+describe('a refusal', () => {
+  const refused = async (text: string, change: object = {}) => {
+    const error = await verifyToken(text, rules(change)).catch((thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(TokenError)
-    expect(error).toMatchObject({ name: 'TokenExpiredError', message: 'jwt expired', reason: 'expired' })
+    return error as TokenError
+  }
+
+  it('of an expired token says when it expired, as the documented answer does', async () => {
+    const error = await refused(token({ exp: NOW - 4 }))
+    expect(JSON.parse(JSON.stringify(error))).toEqual({
+      name: 'TokenExpiredError',
+      message: 'jwt expired',
+      expiredAt: '2027-01-15T07:59:56.000Z',
+    })
+    expect(error.checks.at(-1)).toEqual({
+      name: 'expiry',
+      passed: false,
+      rule: 'RFC 7519 §4.1.4',
+      detail: '4 s ago',
+    })
+  })
+
+  it('of a token for later says from when', async () => {
+    expect(JSON.parse(JSON.stringify(await refused(token({ nbf: NOW + 4 }))))).toEqual({
+      name: 'NotBeforeError',
+      message: 'jwt not active',
+      date: '2027-01-15T08:00:04.000Z',
+    })
+  })
+
+  it('of any other token has a name and a message, and nothing else', async () => {
+    const error = await refused(token({ aud: 'servicec' }))
+    expect(JSON.parse(JSON.stringify(error))).toEqual({
+      name: 'JsonWebTokenError',
+      message: 'jwt audience invalid. expected: serviceb',
+    })
+    expect(error.reason).toBe('audience_mismatch')
+  })
+
+  it('lists the checks up to the one that failed', async () => {
+    const { checks } = await refused(token({ aud: ['serviceb'] }))
+    expect(checks.map(({ name, passed }) => `${name} ${passed}`).slice(-4)).toEqual([
+      'key true',
+      'signature true',
+      'expiry true',
+      'audience false',
+    ])
+    expect(checks.at(-1)?.detail).toBe('a list')
+  })
+})
+
+describe('the rules', () => {
+  it('may name several issuers, each with its own keys', async () => {
+    const ours = staticKeys(ISSUER, [keyOf('EdDSA')])
+    const theirs = staticKeys('https://theirs/', [keyOf('ES256')])
+    const both = {
+      issuer: [ISSUER, 'https://theirs/'],
+      keys: ((iss, kid, alg) => ours(iss, kid, alg) ?? theirs(iss, kid, alg)) as VerificationRules['keys'],
+    }
+    expect(await reasonOf(token(), both)).toBe('accepted')
+    // AL-18: our key says that it is them.
+    expect(await reasonOf(token({ iss: 'https://theirs/' }), both)).toBe('key_unknown')
+    expect(await reasonOf(token({ iss: 'https://nobody/' }), both)).toBe('issuer_mismatch')
+    const good = await signToken({ ...claims, iss: 'https://theirs/' }, keyOf('ES256'), {
+      lifetimeSeconds: 60,
+      clock: () => NOW * 1000,
+    })
+    expect(await reasonOf(good, both)).toBe('accepted')
+  })
+
+  it('may take a list of audiences', async () => {
+    const contains = { audienceList: 'contains' }
+    expect(await reasonOf(token({ aud: ['servicec', 'serviceb'] }), contains)).toBe('accepted')
+    expect(await reasonOf(token({ aud: ['serviceb'] }), contains)).toBe('accepted')
+    expect(await reasonOf(token({ aud: 'serviceb' }), contains)).toBe('accepted')
+    expect(await reasonOf(token({ aud: ['servicec'] }), contains)).toBe('audience_mismatch')
+    expect(await reasonOf(token({ aud: [] }), contains)).toBe('audience_mismatch')
+    expect(await reasonOf(token({ aud: [['serviceb']] }), contains)).toBe('audience_mismatch')
+    expect(await reasonOf(token({ aud: ['serviceb', 5] }), contains)).toBe('audience_mismatch')
+  })
+
+  it('may take any subject, or none', async () => {
+    expect(await reasonOf(token({ sub: 'anybody' }), { subject: anySubject })).toBe('accepted')
+    expect(await reasonOf(token({ sub: undefined }), { subject: anySubject })).toBe('subject_missing')
+    expect(await reasonOf(token({ sub: '' }), { subject: anySubject })).toBe('subject_missing')
+    expect(await reasonOf(token({ sub: 5 }), { subject: anySubject })).toBe('subject_missing')
+    expect(await reasonOf(token({ sub: undefined }), { subject: optionalSubject })).toBe('accepted')
+    expect(await reasonOf(token({ sub: 'anybody' }), { subject: optionalSubject })).toBe('accepted')
+    expect(await reasonOf(token({ sub: 5 }), { subject: optionalSubject })).toBe('subject_missing')
+  })
+
+  it('may let a token live for ever', async () => {
+    const optional = { expiry: 'optional', maxLifetimeSeconds: undefined }
+    expect(await reasonOf(token({ exp: undefined }), optional)).toBe('accepted')
+    expect(await reasonOf(token({ exp: NOW + 1e9 }), optional)).toBe('accepted')
+    expect(await reasonOf(token({ exp: NOW }), optional)).toBe('expired')
+    expect(await reasonOf(token({ exp: 'never' }), optional)).toBe('expiry_malformed')
+    expect(await reasonOf(token({ exp: NOW + 301 }), { expiry: 'optional' })).toBe('lifetime_too_long')
+  })
+
+  it('may forgive a clock that differs, by as much as they say', async () => {
+    const leeway = { leewaySeconds: 5 }
+    expect(await reasonOf(token({ exp: NOW - 4.9 }), leeway)).toBe('accepted')
+    expect(await reasonOf(token({ exp: NOW - 5 }), leeway)).toBe('expired')
+    expect(await reasonOf(token({ nbf: NOW + 5 }), leeway)).toBe('accepted')
+    expect(await reasonOf(token({ nbf: NOW + 5.1 }), leeway)).toBe('not_active_yet')
+    expect(await reasonOf(token({ iat: NOW + 5 }), leeway)).toBe('accepted')
+    expect(await reasonOf(token({ iat: NOW + 5.1 }), leeway)).toBe('issued_in_future')
+    expect(await reasonOf(token({ iat: undefined, exp: NOW + 304 }), leeway)).toBe('accepted')
+    expect(await reasonOf(token({ iat: undefined, exp: NOW + 306 }), leeway)).toBe('lifetime_too_long')
+  })
+
+  it('may ask for one type alone', async () => {
+    const access = { typ: ['at+jwt'] }
+    expect(await reasonOf(token({}, { typ: 'at+jwt' }), access)).toBe('accepted')
+    expect(await reasonOf(token({}, { typ: 'JWT' }), access)).toBe('typ_not_allowed')
+    expect(await reasonOf(token({}, { typ: undefined }), access)).toBe('typ_not_allowed')
+  })
+
+  it('may overlook keys that a foreign issuer puts into its headers, which are not used all the same', async () => {
+    const overlooked = { embeddedKeys: 'ignored' }
+    expect(await reasonOf(token({}, { jku: 'https://issuer/jwks' }))).toBe('embedded_key')
+    expect(await reasonOf(token({}, { jku: 'https://issuer/jwks' }), overlooked)).toBe('accepted')
+    const jwk = keyOf('ES256').publicKey.export({ format: 'jwk' })
+    const forged = forgeToken({
+      header: { alg: 'ES256', typ: 'JWT', kid: 'key-of-the-attacker', jwk },
+      claims: { ...claims, exp: NOW + 60 },
+      key: keyOf('ES256'),
+      alg: 'ES256',
+    })
+    expect(await reasonOf(forged, overlooked)).toBe('key_unknown')
+  })
+
+  it('let the source of keys fail as it does, for that is not the fault of the token', async () => {
+    const down = new Error('the issuer is down')
+    const keys = () => Promise.reject(down)
+    await expect(verifyToken(token(), rules({ keys }))).rejects.toBe(down)
+  })
+
+  it('must keep the key to its algorithm, whatever the source of keys answers', async () => {
+    const keys = () => ({ ...keyOf('RS256'), kid: 'key-EdDSA' })
+    expect(await reasonOf(token(), { keys })).toBe('alg_not_of_key')
+  })
+
+  it.each<[string, object, string]>([
+    ['an issuer', { issuer: undefined }, 'The rules need an issuer.'],
+    ['an issuer with a name', { issuer: '' }, 'The rules need an issuer.'],
+    ['one issuer at least', { issuer: [] }, 'The rules need an issuer.'],
+    ['issuers with names', { issuer: ['a', ''] }, 'The rules need an issuer.'],
+    ['an audience', { audience: undefined }, 'The rules need an audience.'],
+    ['an audience with a name', { audience: '' }, 'The rules need an audience.'],
+    ['one audience', { audience: ['a', 'b'] }, 'The rules need an audience.'],
+    ['a subject', { subject: undefined }, 'The rules need a subject, or anySubject.'],
+    ['a subject with a name', { subject: '' }, 'The rules need a subject, or anySubject.'],
+    ['keys', { keys: undefined }, 'The rules need keys.'],
+    [
+      'a longest lifetime',
+      { maxLifetimeSeconds: undefined },
+      'The rules need maxLifetimeSeconds, more than 0.',
+    ],
+    [
+      'a longest lifetime that is one',
+      { maxLifetimeSeconds: 0 },
+      'The rules need maxLifetimeSeconds, more than 0.',
+    ],
+    [
+      'a longest lifetime that is a number',
+      { maxLifetimeSeconds: Number.NaN },
+      'The rules need maxLifetimeSeconds, more than 0.',
+    ],
+    ['a reasonable leeway', { leewaySeconds: 61 }, 'leewaySeconds is between 0 and 60.'],
+    ['a leeway that is one', { leewaySeconds: -1 }, 'leewaySeconds is between 0 and 60.'],
+    ['a leeway that is a number', { leewaySeconds: Number.NaN }, 'leewaySeconds is between 0 and 60.'],
+  ])('need %s', async (_, change, message) => {
+    await expect(verifyToken(token(), rules(change))).rejects.toThrow(new TypeError(message))
+  })
+
+  it('need keys whose names differ', () => {
+    expect(() => staticKeys(ISSUER, [keyOf('EdDSA'), { ...keyOf('ES256'), kid: 'key-EdDSA' }])).toThrow(
+      `Two keys of ${ISSUER} have the same kid.`,
+    )
   })
 })

@@ -1,0 +1,64 @@
+import { randomBytes } from 'node:crypto'
+import { Assets } from '@hallpass/pages'
+import { readOrCreatePrivateFile } from '@hallpass/private-files'
+import { httpService, type Logger } from '@hallpass/service-kit'
+import express from 'express'
+import type Provider from 'oidc-provider'
+import type { Config } from './config.ts'
+import { providerPages } from './pages/provider-pages.ts'
+import { createProvider } from './provider.ts'
+import { renderProblem } from './routes/render-problem.ts'
+import { sendPicture } from './routes/send-picture.ts'
+import { cancelSignIn, showSignIn, signIn } from './routes/sign-in.ts'
+import { loadSigningKeys } from './signing-keys.ts'
+import { Users } from './users.ts'
+
+export { loadConfig } from './config.ts'
+
+/** The form of the login page has one short field. */
+const MAX_FORM_BYTES = 1024
+
+const newSecret = () => randomBytes(32).toString('base64url')
+
+export function createApp(config: Config, log: Logger) {
+  const users = config.usersFile === undefined ? new Users() : Users.fromFile(config.usersFile)
+  const assets = new Assets(config.assetsFolder)
+  const form = express.urlencoded({ extended: false, limit: MAX_FORM_BYTES })
+  let started: Provider | undefined
+  const provider = () => {
+    if (!started) throw new Error('The provider has not started.')
+    return started
+  }
+
+  return httpService({
+    name: 'identity-provider',
+    log,
+    listeners: [{ name: 'http', host: config.host, port: config.port }],
+    contentSecurityPolicy: false,
+    async onStart() {
+      const [keys, clientSecret, cookieSecret] = await Promise.all([
+        loadSigningKeys(config.keysFile),
+        readOrCreatePrivateFile(config.clientSecretFile, newSecret),
+        readOrCreatePrivateFile(config.cookieSecretFile, newSecret),
+      ])
+      const pages = providerPages(assets, config.webUiUrl)
+      started = createProvider({ config, users, keys, clientSecret, cookieSecret, pages })
+      started.on('server_error', (_ctx, error) => log.error({ err: error }, 'server error'))
+      started.on('grant.error', (ctx, error) =>
+        log.warn({ error: error.error, client: ctx.oidc.client?.clientId }, error.message),
+      )
+    },
+    routes: (routes) => {
+      routes.use(assets.mountedAt, assets.routes)
+      routes.get('/pictures/:user.svg', sendPicture(users))
+      routes.get('/interaction/:uid', showSignIn(provider, users, assets, config.webUiUrl))
+      routes.post('/interaction/:uid/sign-in', form, signIn(provider, users))
+      routes.post('/interaction/:uid/cancel', cancelSignIn(provider))
+      // Everything else of OpenID Connect: /.well-known/…, /auth, /token, /jwks, /session/end, …
+      routes.use((request, response, next) => {
+        provider().callback()(request, response).catch(next)
+      })
+      routes.use(renderProblem(assets))
+    },
+  })
+}

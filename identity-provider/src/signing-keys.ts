@@ -1,0 +1,24 @@
+import { createPrivateKey, type JsonWebKey } from 'node:crypto'
+import { readOrCreatePrivateFile } from '@hallpass/private-files'
+import { exportPrivatePem, generateSigningKey, publicJwk } from '@hallpass/tokens'
+
+/** A private key as JWK; what oidc-provider signs with. */
+export type PrivateJwk = JsonWebKey & { readonly kid: string; readonly alg: string; readonly use: 'sig' }
+
+/**
+ * The keys of the provider: RS256 for ID tokens, which every client library accepts without being told, and ES256
+ * for access tokens. Made on first start; the same tokens verify after a restart.
+ */
+export async function loadSigningKeys(file: string): Promise<readonly PrivateJwk[]> {
+  const text = await readOrCreatePrivateFile(file, async () => {
+    const keys = await Promise.all([generatePrivateJwk('RS256'), generatePrivateJwk('ES256')])
+    return JSON.stringify({ keys }, null, 2)
+  })
+  return (JSON.parse(text) as { keys: PrivateJwk[] }).keys
+}
+
+async function generatePrivateJwk(alg: 'RS256' | 'ES256'): Promise<PrivateJwk> {
+  const key = await generateSigningKey(alg)
+  const jwk = createPrivateKey(exportPrivatePem(key)).export({ format: 'jwk' })
+  return { ...jwk, kid: publicJwk(key).kid, alg, use: 'sig' }
+}

@@ -1,0 +1,111 @@
+import { request } from 'node:https'
+import { systemClock } from '../clock.ts'
+import { SpiffeBundle } from '../spiffe-bundle/bundle.ts'
+import { parseTrustDomain, type SpiffeIdLike, type TrustDomainLike } from '../spiffe-id/parse.ts'
+import { authorizeId } from '../tls/authorizer.ts'
+import { tlsClient } from '../tls/client.ts'
+import type { X509BundleSource } from '../x509-bundle/source.ts'
+import { FederationError } from './errors.ts'
+
+/** A bundle has a handful of keys; a document of a megabyte is none. */
+const MAX_DOCUMENT_BYTES = 1024 * 1024
+
+const DEFAULT_TIMEOUT_MS = 10_000
+
+/** `https_web`: the endpoint has a certificate of the web, for its host name (Federation §5.2.1). */
+export interface WebProfile {
+  readonly profile: 'https_web'
+  /** Authorities in place of those of the web, as PEM. */
+  readonly ca?: string
+}
+
+/** `https_spiffe`: the endpoint has an SVID, which an earlier copy of the bundle verifies (Federation §5.2.2). */
+export interface SpiffeProfile {
+  readonly profile: 'https_spiffe'
+  readonly endpointId: SpiffeIdLike
+  readonly bundles: X509BundleSource
+}
+
+export interface FetchBundleOptions {
+  readonly signal?: AbortSignal
+  readonly timeoutMs?: number
+}
+
+/**
+ * Fetches the bundle of a trust domain from its endpoint. Redirects are not followed: they would lead to another
+ * identity than the one that was checked (Federation §5.2).
+ *
+ * @throws FederationError
+ */
+export async function fetchBundle(
+  trustDomain: TrustDomainLike,
+  url: string,
+  profile: WebProfile | SpiffeProfile,
+  options: FetchBundleOptions = {},
+): Promise<SpiffeBundle> {
+  const domain = parseTrustDomain(trustDomain)
+  const endpoint = new URL(url)
+  if (endpoint.protocol !== 'https:' || endpoint.username !== '' || endpoint.password !== '')
+    throw new FederationError(
+      'malformed_url',
+      `a bundle endpoint has a plain https URL, and not ${endpoint.protocol}`,
+    )
+  let document: string
+  try {
+    document = await get(endpoint, profile, options)
+  } catch (cause) {
+    if (cause instanceof FederationError) throw cause
+    throw new FederationError('unreachable', `could not GET bundle: ${(cause as Error).message}`, { cause })
+  }
+  try {
+    return SpiffeBundle.ofJson(domain, document)
+  } catch (cause) {
+    throw new FederationError('malformed_bundle', `could not parse bundle: ${(cause as Error).message}`, {
+      cause,
+    })
+  }
+}
+
+function get(
+  endpoint: URL,
+  profile: WebProfile | SpiffeProfile,
+  options: FetchBundleOptions,
+): Promise<string> {
+  const timeout = AbortSignal.timeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS)
+  const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout
+  return new Promise((resolve, reject) => {
+    const call = request(endpoint, {
+      ...connection(profile),
+      agent: false,
+      headers: { accept: 'application/json' },
+      signal,
+    })
+    call.once('error', reject)
+    call.once('response', (response) => {
+      if (response.statusCode !== 200) {
+        response.resume()
+        reject(new FederationError('unexpected_status', `unexpected status: ${response.statusCode}`))
+        return
+      }
+      let size = 0
+      const chunks: Buffer[] = []
+      response.on('data', (chunk: Buffer) => {
+        size += chunk.length
+        chunks.push(chunk)
+        if (size > MAX_DOCUMENT_BYTES)
+          response.destroy(
+            new FederationError('too_large', `the bundle has more than ${MAX_DOCUMENT_BYTES} bytes`),
+          )
+      })
+      response.once('error', reject)
+      response.once('end', () => resolve(Buffer.concat(chunks).toString('utf8')))
+    })
+    call.end()
+  })
+}
+
+function connection(profile: WebProfile | SpiffeProfile) {
+  if (profile.profile === 'https_web') return profile.ca === undefined ? {} : { ca: profile.ca }
+  const security = tlsClient(profile.bundles, authorizeId(profile.endpointId), { clock: systemClock })
+  return { createConnection: security.connect as never }
+}

@@ -1,0 +1,67 @@
+import { parseTrustDomain, type TrustDomainLike } from '../spiffe-id/parse.ts'
+import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
+import { JwtBundleError } from './errors.ts'
+import { type JwtAuthority, keysOf, readAuthority, toJwk } from './jwk.ts'
+import type { JwtBundleSource } from './source.ts'
+
+/** Uses that a JWT authority may bear in the Workload API; issuers there leave it out, or write one of these. */
+const USES: ReadonlySet<unknown> = new Set([undefined, 'jwt-svid', 'sig'])
+
+/** The keys that sign JWT-SVIDs of one trust domain. Immutable. */
+export class JwtBundle implements JwtBundleSource {
+  readonly trustDomain: TrustDomain
+  readonly authorities: readonly JwtAuthority[]
+
+  constructor(trustDomain: TrustDomainLike, authorities: readonly JwtAuthority[]) {
+    this.trustDomain = parseTrustDomain(trustDomain)
+    this.authorities = authorities
+  }
+
+  /**
+   * From a JWK set, as JSON or parsed. Keys for another use, of an unknown kind or without a `kid` are left out;
+   * a set without keys is a bundle that trusts nobody.
+   *
+   * @throws JwtBundleError
+   */
+  static ofJwks(trustDomain: TrustDomainLike, jwks: unknown): JwtBundle {
+    const keys = keysOf(typeof jwks === 'string' ? parseJson(jwks) : jwks)
+    if (!keys) throw new JwtBundleError('malformed_bundle', 'unable to parse JWKS: it has no keys member')
+    const authorities = keys
+      .filter(({ use }) => USES.has(use))
+      .map(readAuthority)
+      .filter((authority) => authority !== undefined)
+    return new JwtBundle(trustDomain, authorities)
+  }
+
+  toJwks(): { keys: Readonly<Record<string, unknown>>[] } {
+    return { keys: this.authorities.map(toJwk) }
+  }
+
+  getJwtBundle(trustDomain: TrustDomain): JwtBundle {
+    if (this.trustDomain.equals(trustDomain)) return this
+    throw new JwtBundleError('bundle_not_found', `no JWT bundle found for trust domain "${trustDomain.name}"`)
+  }
+
+  equals(other: JwtBundle): boolean {
+    return (
+      this.trustDomain.equals(other.trustDomain) &&
+      this.authorities.length === other.authorities.length &&
+      this.authorities.every((authority, index) => {
+        const twin = other.authorities[index]
+        return (
+          twin?.kid === authority.kid &&
+          twin.alg === authority.alg &&
+          twin.publicKey.equals(authority.publicKey)
+        )
+      })
+    )
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new JwtBundleError('malformed_bundle', 'unable to parse JWKS: it is not JSON', { cause })
+  }
+}

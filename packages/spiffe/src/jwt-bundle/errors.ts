@@ -1,0 +1,12 @@
+export type JwtBundleErrorCode = 'bundle_not_found' | 'malformed_bundle' | 'no_authorities'
+
+/** A JWT bundle that is not there or cannot be read; `code` is stable. */
+export class JwtBundleError extends Error {
+  readonly code: JwtBundleErrorCode
+
+  constructor(code: JwtBundleErrorCode, message: string, options?: ErrorOptions) {
+    super(`jwtbundle: ${message}`, options)
+    this.name = 'JwtBundleError'
+    this.code = code
+  }
+}

@@ -1,0 +1,61 @@
+import { inspect } from 'node:util'
+import type { SpiffeId } from '../spiffe-id/id.ts'
+
+export type Claims = Readonly<Record<string, unknown>>
+
+interface JwtSvidFields {
+  readonly id: SpiffeId
+  readonly audience: readonly string[]
+  readonly expiresAt: number
+  readonly issuedAt: number | undefined
+  readonly claims: Claims
+  readonly hint: string
+  readonly token: string
+}
+
+/** A JWT-SVID that has been read. Whether it has been validated is told by who made it. Immutable. */
+export class JwtSvid {
+  readonly id: SpiffeId
+  readonly audience: readonly string[]
+  /** Milliseconds since the epoch. */
+  readonly expiresAt: number
+  readonly issuedAt: number | undefined
+  readonly claims: Claims
+  /** What the issuer calls this identity, to tell several apart; empty if it is not told. */
+  readonly hint: string
+  readonly #token: string
+
+  constructor(fields: JwtSvidFields) {
+    this.id = fields.id
+    this.audience = fields.audience
+    this.expiresAt = fields.expiresAt
+    this.issuedAt = fields.issuedAt
+    this.claims = fields.claims
+    this.hint = fields.hint
+    this.#token = fields.token
+  }
+
+  /** The token itself, for the Authorization header and for nothing else: whoever reads it can use it. */
+  marshal(): string {
+    return this.#token
+  }
+
+  withHint(hint: string): JwtSvid {
+    return new JwtSvid({ ...this, hint, token: this.#token })
+  }
+
+  /** What a log may see: never the token. */
+  toJSON() {
+    const { jti } = this.claims
+    return {
+      id: this.id.toString(),
+      audience: this.audience,
+      expiresAt: new Date(this.expiresAt).toISOString(),
+      ...(typeof jti === 'string' && { jti }),
+    }
+  }
+
+  [inspect.custom](): string {
+    return `JwtSvid ${inspect(this.toJSON())}`
+  }
+}

@@ -1,0 +1,117 @@
+import { JwtBundle } from '../jwt-bundle/bundle.ts'
+import { type Jwk, keysOf, readAuthority, toJwk } from '../jwt-bundle/jwk.ts'
+import type { JwtBundleSource } from '../jwt-bundle/source.ts'
+import { parseTrustDomain, type TrustDomainLike } from '../spiffe-id/parse.ts'
+import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
+import { type Certificate, parseCertificate } from '../x509/certificate.ts'
+import { X509Bundle } from '../x509-bundle/bundle.ts'
+import type { X509BundleSource } from '../x509-bundle/source.ts'
+import { SpiffeBundleError } from './errors.ts'
+
+interface SpiffeBundleFields {
+  readonly x509: X509Bundle
+  readonly jwt: JwtBundle
+  /** Grows with every change; undefined if the publisher does not count. */
+  readonly sequence: number | undefined
+  /** How many seconds after a fetch the next one is due; undefined if the publisher does not say. */
+  readonly refreshHintSeconds: number | undefined
+}
+
+/** Everything that a trust domain publishes about itself: X.509 and JWT authorities in one document (Bundle §4). Immutable. */
+export class SpiffeBundle implements X509BundleSource, JwtBundleSource {
+  readonly trustDomain: TrustDomain
+  readonly x509: X509Bundle
+  readonly jwt: JwtBundle
+  readonly sequence: number | undefined
+  readonly refreshHintSeconds: number | undefined
+
+  constructor({ x509, jwt, sequence, refreshHintSeconds }: SpiffeBundleFields) {
+    if (!x509.trustDomain.equals(jwt.trustDomain))
+      throw new TypeError('The X.509 and the JWT bundle are of different trust domains.')
+    this.trustDomain = x509.trustDomain
+    this.x509 = x509
+    this.jwt = jwt
+    this.sequence = sequence
+    this.refreshHintSeconds = refreshHintSeconds
+  }
+
+  /**
+   * From the document of a bundle endpoint. Keys without a known `use` and keys that cannot be read are left out
+   * (Bundle §4.2.2); a document without `keys` is an error, one with an empty list trusts nobody.
+   *
+   * @throws SpiffeBundleError
+   */
+  static ofJson(trustDomain: TrustDomainLike, json: string): SpiffeBundle {
+    const domain = parseTrustDomain(trustDomain)
+    let document: unknown
+    try {
+      document = JSON.parse(json)
+    } catch (cause) {
+      throw new SpiffeBundleError('malformed_bundle', 'unable to parse JWKS: it is not JSON', { cause })
+    }
+    const keys = keysOf(document)
+    if (!keys) throw new SpiffeBundleError('no_authorities', 'no authorities found')
+    const { spiffe_sequence, spiffe_refresh_hint } = document as Readonly<Record<string, unknown>>
+    return new SpiffeBundle({
+      x509: new X509Bundle(domain, present(keys.filter(({ use }) => use === 'x509-svid').map(readCa))),
+      jwt: new JwtBundle(domain, present(keys.filter(({ use }) => use === 'jwt-svid').map(readAuthority))),
+      sequence: wholeNumber('spiffe_sequence', spiffe_sequence),
+      refreshHintSeconds: wholeNumber('spiffe_refresh_hint', spiffe_refresh_hint),
+    })
+  }
+
+  toJson(): string {
+    const cas = this.x509.authorities.map((ca) => ({
+      ...ca.publicKey.export({ format: 'jwk' }),
+      use: 'x509-svid',
+      x5c: [ca.raw.toString('base64')],
+    }))
+    const jwts = this.jwt.authorities.map((authority) => ({ ...toJwk(authority), use: 'jwt-svid' }))
+    return JSON.stringify({
+      keys: [...cas, ...jwts],
+      spiffe_sequence: this.sequence,
+      spiffe_refresh_hint: this.refreshHintSeconds,
+    })
+  }
+
+  get x509Bundles(): readonly X509Bundle[] {
+    return [this.x509]
+  }
+
+  getX509Bundle(trustDomain: TrustDomain): X509Bundle {
+    return this.x509.getX509Bundle(trustDomain)
+  }
+
+  getJwtBundle(trustDomain: TrustDomain): JwtBundle {
+    return this.jwt.getJwtBundle(trustDomain)
+  }
+
+  equals(other: SpiffeBundle): boolean {
+    return (
+      this.x509.equals(other.x509) &&
+      this.jwt.equals(other.jwt) &&
+      this.sequence === other.sequence &&
+      this.refreshHintSeconds === other.refreshHintSeconds
+    )
+  }
+}
+
+/** Of several certificates the first one is the CA; the others only help to build a path to it (Bundle §4.2.2). */
+function readCa({ x5c }: Jwk): Certificate | undefined {
+  const first = Array.isArray(x5c) ? x5c[0] : undefined
+  if (typeof first !== 'string') return undefined
+  try {
+    return parseCertificate(Buffer.from(first, 'base64'))
+  } catch {
+    return undefined
+  }
+}
+
+const present = <T>(values: readonly (T | undefined)[]): T[] => values.filter((value) => value !== undefined)
+
+function wholeNumber(name: string, value: unknown): number | undefined {
+  if (value === undefined) return undefined
+  if (!Number.isSafeInteger(value) || (value as number) < 0)
+    throw new SpiffeBundleError('malformed_bundle', `${name} is not a whole number`)
+  return value as number
+}

@@ -1,0 +1,37 @@
+import type { JwtBundle } from '../jwt-bundle/bundle.ts'
+import { JwtBundleError } from '../jwt-bundle/errors.ts'
+import type { JwtBundleSource } from '../jwt-bundle/source.ts'
+import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
+import type { X509Bundle } from '../x509-bundle/bundle.ts'
+import { X509BundleError } from '../x509-bundle/errors.ts'
+import type { X509BundleSource } from '../x509-bundle/source.ts'
+import type { SpiffeBundle } from './bundle.ts'
+
+/** SPIFFE bundles by trust domain. */
+export class SpiffeBundleSet implements X509BundleSource, JwtBundleSource {
+  readonly #bundles: ReadonlyMap<string, SpiffeBundle>
+
+  constructor(bundles: Iterable<SpiffeBundle>) {
+    this.#bundles = new Map([...bundles].map((bundle) => [bundle.trustDomain.name, bundle]))
+  }
+
+  get bundles(): readonly SpiffeBundle[] {
+    return [...this.#bundles.values()]
+  }
+
+  get x509Bundles(): readonly X509Bundle[] {
+    return this.bundles.map(({ x509 }) => x509)
+  }
+
+  getX509Bundle({ name }: TrustDomain): X509Bundle {
+    const bundle = this.#bundles.get(name)
+    if (!bundle) throw new X509BundleError('bundle_not_found', `no X.509 bundle for trust domain "${name}"`)
+    return bundle.x509
+  }
+
+  getJwtBundle({ name }: TrustDomain): JwtBundle {
+    const bundle = this.#bundles.get(name)
+    if (!bundle) throw new JwtBundleError('bundle_not_found', `no JWT bundle for trust domain "${name}"`)
+    return bundle.jwt
+  }
+}

@@ -1,0 +1,31 @@
+import type { TLSSocket } from 'node:tls'
+import type { Clock } from '../clock.ts'
+import { SpiffeTlsError } from './errors.ts'
+
+/** Node's timers wrap around past this. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+
+/** Calls back at a time of the clock; keeps no process alive. The returned function calls it off. */
+export function callAt(time: number, clock: Clock, callBack: () => void): () => void {
+  let timer: NodeJS.Timeout
+  const arm = () => {
+    const left = time - clock()
+    if (left <= 0) callBack()
+    else timer = setTimeout(arm, Math.min(left, MAX_TIMER_MS)).unref()
+  }
+  timer = setTimeout(arm, Math.min(Math.max(0, time - clock()), MAX_TIMER_MS)).unref()
+  return () => clearTimeout(timer)
+}
+
+/** Ends a connection when the first of the certificates that it rests on ends. */
+export function endAtExpiry(socket: TLSSocket, expiresAt: number, clock: Clock): void {
+  const cancel = callAt(expiresAt, clock, () =>
+    socket.destroy(
+      new SpiffeTlsError(
+        'svid_expired',
+        `the SVID of this connection expired at ${new Date(expiresAt).toISOString()}`,
+      ),
+    ),
+  )
+  socket.once('close', cancel)
+}

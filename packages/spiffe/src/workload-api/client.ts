@@ -1,0 +1,159 @@
+import { type Clock, systemClock } from '../clock.ts'
+import { type CallOptions, GrpcClient, type GrpcClientOptions } from '../grpc/client.ts'
+import type { Method } from '../grpc/method.ts'
+import { GrpcError, status } from '../grpc/status.ts'
+import type { JwtBundleSet } from '../jwt-bundle/set.ts'
+import type { JwtSvidParams } from '../jwt-svid/source.ts'
+import type { JwtSvid } from '../jwt-svid/svid.ts'
+import { SpiffeId } from '../spiffe-id/id.ts'
+import type { X509BundleSet } from '../x509-bundle/set.ts'
+import type { X509Svid } from '../x509-svid/svid.ts'
+import { resolveAddress } from './address.ts'
+import { MalformedResponseError } from './errors.ts'
+import {
+  fetchJwtBundles,
+  fetchJwtSvid,
+  fetchX509Bundles,
+  fetchX509Svid,
+  SECURITY_HEADER,
+  SECURITY_HEADER_VALUE,
+  validateJwtSvid,
+} from './methods.ts'
+import {
+  readJwtBundles,
+  readJwtSvids,
+  readX509Bundles,
+  readX509Context,
+  type X509Context,
+} from './responses.ts'
+import type { JsonObject } from './struct.ts'
+import { type Watcher, watch } from './watch.ts'
+
+/** How long a call for one answer may take; attestation by a busy agent takes a second or two. */
+const DEFAULT_TIMEOUT_MS = 10_000
+
+export interface WorkloadApiClientOptions extends GrpcClientOptions {
+  /** `unix:///path` or `tcp://ip:port`; by default what SPIFFE_ENDPOINT_SOCKET says. */
+  readonly address?: string
+  readonly timeoutMs?: number
+  readonly clock?: Clock
+}
+
+export interface FetchOptions {
+  readonly signal?: AbortSignal
+  readonly timeoutMs?: number
+}
+
+/** What the server itself thinks of a token. */
+export interface ValidatedJwtSvid {
+  readonly id: SpiffeId
+  readonly claims: JsonObject
+}
+
+/**
+ * A client of the SPIFFE Workload API: each method asks once and does not retry, each watch goes on until it is
+ * told to stop. Failures are GrpcErrors; answers that break the rules are MalformedResponseErrors.
+ */
+export class WorkloadApiClient {
+  readonly #grpc: GrpcClient
+  readonly #timeoutMs: number
+  readonly #clock: Clock
+
+  /** @throws AddressError */
+  constructor(options: WorkloadApiClientOptions = {}) {
+    this.#grpc = new GrpcClient(resolveAddress(options.address), options)
+    this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
+    this.#clock = options.clock ?? systemClock
+  }
+
+  /** One's default X.509-SVID. */
+  async fetchX509Svid(options?: FetchOptions): Promise<X509Svid> {
+    const [first] = await this.fetchX509Svids(options)
+    return first as X509Svid
+  }
+
+  async fetchX509Svids(options?: FetchOptions): Promise<readonly X509Svid[]> {
+    return (await this.fetchX509Context(options)).svids
+  }
+
+  async fetchX509Context(options?: FetchOptions): Promise<X509Context> {
+    return readX509Context(await this.#first(fetchX509Svid, {}, options), this.#clock)
+  }
+
+  async fetchX509Bundles(options?: FetchOptions): Promise<X509BundleSet> {
+    return readX509Bundles(await this.#first(fetchX509Bundles, {}, options))
+  }
+
+  async fetchJwtBundles(options?: FetchOptions): Promise<JwtBundleSet> {
+    return readJwtBundles(await this.#first(fetchJwtBundles, {}, options))
+  }
+
+  /** A JWT-SVID for this audience, of the default identity or of `subject`. */
+  async fetchJwtSvid(params: JwtSvidParams, options?: FetchOptions): Promise<JwtSvid> {
+    const [first] = await this.fetchJwtSvids(params, options)
+    return first as JwtSvid
+  }
+
+  /** One JWT-SVID for each of one's identities. */
+  async fetchJwtSvids(params: JwtSvidParams, options?: FetchOptions): Promise<readonly JwtSvid[]> {
+    const audience = typeof params.audience === 'string' ? [params.audience] : params.audience
+    const request = { audience, spiffeId: params.subject ?? '' }
+    const response = await this.#grpc.unary(fetchJwtSvid, request, this.#callOptions(options))
+    return readJwtSvids(response, audience, this.#clock)
+  }
+
+  /** Lets the server validate a token. A JwtSource does the same here, without a round trip. */
+  async validateJwtSvid(token: string, audience: string, options?: FetchOptions): Promise<ValidatedJwtSvid> {
+    const request = { audience, svid: token }
+    const response = await this.#grpc.unary(validateJwtSvid, request, this.#callOptions(options))
+    try {
+      return { id: SpiffeId.parse(response.spiffeId), claims: response.claims ?? {} }
+    } catch (cause) {
+      throw new MalformedResponseError(`ValidateJWTSVIDResponse is not usable: ${(cause as Error).message}`, {
+        cause,
+      })
+    }
+  }
+
+  watchX509Context(watcher: Watcher<X509Context>, signal: AbortSignal): Promise<void> {
+    return this.#watch(fetchX509Svid, (response) => readX509Context(response, this.#clock), watcher, signal)
+  }
+
+  watchX509Bundles(watcher: Watcher<X509BundleSet>, signal: AbortSignal): Promise<void> {
+    return this.#watch(fetchX509Bundles, readX509Bundles, watcher, signal)
+  }
+
+  watchJwtBundles(watcher: Watcher<JwtBundleSet>, signal: AbortSignal): Promise<void> {
+    return this.#watch(fetchJwtBundles, readJwtBundles, watcher, signal)
+  }
+
+  /** Ends every call and watch. */
+  close(): void {
+    this.#grpc.close()
+  }
+
+  #watch<M, T>(
+    method: Method<'stream', object, M>,
+    read: (message: M) => T,
+    watcher: Watcher<T>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const open = (stop: AbortSignal) => this.#grpc.stream(method, {}, { metadata: HEADERS, signal: stop })
+    return watch(open, read, watcher, signal)
+  }
+
+  async #first<M>(method: Method<'stream', object, M>, request: object, options?: FetchOptions): Promise<M> {
+    for await (const message of this.#grpc.stream(method, request, this.#callOptions(options))) return message
+    throw new GrpcError(status.unavailable, 'the server ended the stream without an answer')
+  }
+
+  #callOptions(options: FetchOptions = {}): CallOptions {
+    return {
+      metadata: HEADERS,
+      timeoutMs: options.timeoutMs ?? this.#timeoutMs,
+      ...(options.signal && { signal: options.signal }),
+    }
+  }
+}
+
+const HEADERS = { [SECURITY_HEADER]: SECURITY_HEADER_VALUE }

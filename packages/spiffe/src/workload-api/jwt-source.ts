@@ -1,0 +1,117 @@
+import { EventEmitter } from 'node:events'
+import { type Clock, systemClock } from '../clock.ts'
+import type { JwtBundle } from '../jwt-bundle/bundle.ts'
+import type { JwtBundleSet } from '../jwt-bundle/set.ts'
+import type { JwtBundleSource } from '../jwt-bundle/source.ts'
+import type { JwtSvidParams, JwtSvidSource } from '../jwt-svid/source.ts'
+import type { JwtSvid } from '../jwt-svid/svid.ts'
+import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
+import { WorkloadApiClient, type WorkloadApiClientOptions } from './client.ts'
+import { JwtCache } from './jwt-cache.ts'
+import { type ReadyOptions, SourceError, type SourceHealth, Subscription } from './subscription.ts'
+
+export interface JwtSourceOptions extends WorkloadApiClientOptions {
+  /**
+   * How long bundles are trusted when the agent is not heard. By default as long as the source lives: unlike an
+   * SVID, a bundle has no end of its own, and tokens have.
+   */
+  readonly maxStaleMs?: number
+}
+
+export interface FetchJwtSvidParams extends JwtSvidParams {
+  /** Asks the agent even if a good token is in the cache. */
+  readonly fresh?: boolean
+}
+
+interface JwtSourceEvents {
+  update: [JwtBundleSet]
+  withdraw: [Error]
+  failure: [Error]
+}
+
+/** JWT-SVIDs to show, from a cache that renews them, and the bundles to validate those of others with. */
+export class JwtSource extends EventEmitter<JwtSourceEvents> implements JwtSvidSource, JwtBundleSource {
+  readonly #client: WorkloadApiClient
+  readonly #subscription: Subscription<JwtBundleSet>
+  readonly #cache: JwtCache
+  readonly #clock: Clock
+  readonly #maxStaleMs: number
+  #closed = false
+
+  /** Starts to watch; {@link ready} tells when there are bundles. @throws AddressError */
+  constructor(options: JwtSourceOptions = {}) {
+    super()
+    this.#client = new WorkloadApiClient(options)
+    this.#clock = options.clock ?? systemClock
+    this.#maxStaleMs = options.maxStaleMs ?? Number.POSITIVE_INFINITY
+    this.#cache = new JwtCache((params) => this.#client.fetchJwtSvid(params), this.#clock)
+    this.#subscription = new Subscription<JwtBundleSet>({
+      name: 'jwtsource',
+      clock: this.#clock,
+      watch: (watcher, signal) => this.#client.watchJwtBundles(watcher, signal),
+      equals: (a, b) => a.equals(b),
+    })
+    this.#subscription.on('update', (bundles) => this.emit('update', bundles))
+    this.#subscription.on('withdraw', (error) => {
+      this.#cache.clear()
+      this.emit('withdraw', error)
+    })
+    this.#subscription.on('failure', (error) => this.emit('failure', error))
+  }
+
+  /** A source that has its bundles. @throws SourceError, and then nothing is left open */
+  static async open(options: JwtSourceOptions & ReadyOptions = {}): Promise<JwtSource> {
+    const source = new JwtSource(options)
+    try {
+      await source.ready(options)
+      return source
+    } catch (error) {
+      source.close()
+      throw error
+    }
+  }
+
+  /** Waits for the first bundles. @throws SourceError with attempts, cause and hint */
+  ready(options?: ReadyOptions): Promise<void> {
+    return this.#subscription.ready(options)
+  }
+
+  /** @throws GrpcError PermissionDenied when there is no such identity; SourceError when closed */
+  async fetchJwtSvid({ fresh = false, ...params }: FetchJwtSvidParams): Promise<JwtSvid> {
+    this.#assertOpen()
+    return fresh ? this.#client.fetchJwtSvid(params) : this.#cache.get(params)
+  }
+
+  /** A token for each of one's identities, always from the agent. */
+  async fetchJwtSvids(params: JwtSvidParams): Promise<readonly JwtSvid[]> {
+    this.#assertOpen()
+    return this.#client.fetchJwtSvids(params)
+  }
+
+  /** @throws SourceError, JwtBundleError */
+  getJwtBundle(trustDomain: TrustDomain): JwtBundle {
+    const bundles = this.#subscription.get()
+    const { state, updatedAt = 0, attempts, lastError } = this.#subscription.health()
+    if (state === 'stale' && this.#clock() - updatedAt > this.#maxStaleMs)
+      throw new SourceError('stale', 'jwtsource: the agent has not been heard for too long', {
+        attempts,
+        cause: lastError,
+      })
+    return bundles.getJwtBundle(trustDomain)
+  }
+
+  health(): SourceHealth {
+    return this.#subscription.health()
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#cache.clear()
+    this.#subscription.close()
+    this.#client.close()
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new SourceError('closed', 'jwtsource: source is closed')
+  }
+}

@@ -1,0 +1,205 @@
+import { EventEmitter } from 'node:events'
+import type { Clock } from '../clock.ts'
+import { GrpcError, status } from '../grpc/status.ts'
+import { explain } from './explain.ts'
+import type { Watcher } from './watch.ts'
+
+/**
+ * The states of a subscription:
+ * - `waiting`: nothing has come yet; the first update leads to `current`.
+ * - `current`: there is something to serve, and as far as is known it is what the server would say.
+ * - `stale`: there is something to serve, but the server cannot be reached; the next update leads to `current`.
+ * - `withdrawn`: the server has said that there is no identity for this workload; an update leads to `current`.
+ * - `failed`: the server has said something after which it must not be asked again. Final.
+ * - `closed`: by its owner. Final.
+ */
+export type SubscriptionState = 'waiting' | 'current' | 'stale' | 'withdrawn' | 'failed' | 'closed'
+
+export type SourceErrorCode = 'not_ready' | 'withdrawn' | 'failed' | 'closed' | 'svid_expired' | 'stale'
+
+/** A source that has nothing to give; `code` is stable, `cause` is the last thing that went wrong. */
+export class SourceError extends Error {
+  readonly code: SourceErrorCode
+  /** How many attempts have failed since the last answer. */
+  readonly attempts: number
+  /** What to look at first. */
+  readonly hint: string | undefined
+
+  constructor(code: SourceErrorCode, message: string, details: Partial<SourceErrorDetails> = {}) {
+    super(message, { cause: details.cause })
+    this.name = 'SourceError'
+    this.code = code
+    this.attempts = details.attempts ?? 0
+    this.hint = details.hint
+  }
+}
+
+interface SourceErrorDetails {
+  readonly attempts: number
+  readonly hint: string | undefined
+  readonly cause: unknown
+}
+
+export interface SourceHealth {
+  readonly state: SubscriptionState
+  /** When the server was last heard, in milliseconds since the epoch. */
+  readonly updatedAt: number | undefined
+  /** Failed attempts since then. */
+  readonly attempts: number
+  readonly lastError: Error | undefined
+}
+
+export interface SubscriptionOptions<T> {
+  /** Prefix of the errors: `x509source`. */
+  readonly name: string
+  readonly clock: Clock
+  readonly watch: (watcher: Watcher<T>, signal: AbortSignal) => Promise<void>
+  readonly equals: (a: T, b: T) => boolean
+}
+
+export interface ReadyOptions {
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal
+}
+
+const DEFAULT_READY_TIMEOUT_MS = 30_000
+
+interface SubscriptionEvents<T> {
+  /** Something has changed; the same answer again is no update. */
+  update: [T]
+  withdraw: [Error]
+  failure: [Error]
+  /** Failed or closed: nothing will come any more. */
+  end: []
+}
+
+/** The newest state of something that is watched, and how it stands with it. */
+export class Subscription<T> extends EventEmitter<SubscriptionEvents<T>> {
+  readonly #options: SubscriptionOptions<T>
+  readonly #stop = new AbortController()
+  #state: SubscriptionState = 'waiting'
+  #value: T | undefined
+  #updatedAt: number | undefined
+  #attempts = 0
+  #lastError: Error | undefined
+
+  constructor(options: SubscriptionOptions<T>) {
+    super()
+    this.setMaxListeners(0) // Any number of callers may wait for it to be ready.
+    this.#options = options
+    const watcher: Watcher<T> = {
+      onUpdate: (update) => this.#onUpdate(update),
+      onError: (error) => this.#onError(error),
+    }
+    options.watch(watcher, this.#stop.signal).catch((error: Error) => this.#onEnd(error))
+  }
+
+  /** @throws SourceError when there is nothing to give */
+  get(): T {
+    if ((this.#state === 'current' || this.#state === 'stale') && this.#value !== undefined)
+      return this.#value
+    throw this.#nothing()
+  }
+
+  health(): SourceHealth {
+    return {
+      state: this.#state,
+      updatedAt: this.#updatedAt,
+      attempts: this.#attempts,
+      lastError: this.#lastError,
+    }
+  }
+
+  /**
+   * Waits for something to give.
+   *
+   * @throws SourceError `not_ready` after the time-out, with the last cause; `failed` or `closed` at once
+   */
+  async ready({ timeoutMs = DEFAULT_READY_TIMEOUT_MS, signal }: ReadyOptions = {}): Promise<void> {
+    signal?.throwIfAborted()
+    if (this.#state === 'current' || this.#state === 'stale') return
+    if (this.#state === 'failed' || this.#state === 'closed') throw this.#nothing()
+    await new Promise<void>((resolve, reject) => {
+      const settle = (finish: () => void) => {
+        clearTimeout(timer)
+        this.off('update', onUpdate)
+        this.off('end', onEnd)
+        signal?.removeEventListener('abort', onAbort)
+        finish()
+      }
+      const onUpdate = () => settle(resolve)
+      const onEnd = () => settle(() => reject(this.#nothing()))
+      const onAbort = () => settle(() => reject(signal?.reason))
+      const timer = setTimeout(() => settle(() => reject(this.#timedOut())), timeoutMs)
+      this.on('update', onUpdate)
+      this.on('end', onEnd)
+      signal?.addEventListener('abort', onAbort, { once: true })
+    })
+  }
+
+  close(): void {
+    this.#state = 'closed'
+    this.#value = undefined
+    this.#stop.abort()
+    this.emit('end')
+  }
+
+  #onUpdate(update: T): void {
+    if (this.#state === 'closed') return
+    const changed = this.#value === undefined || !this.#options.equals(this.#value, update)
+    this.#state = 'current'
+    this.#updatedAt = this.#options.clock()
+    this.#attempts = 0
+    this.#lastError = undefined
+    this.#value = update
+    if (changed) this.emit('update', update)
+  }
+
+  #onError(error: Error): void {
+    if (this.#state === 'closed') return
+    this.#attempts += 1
+    this.#lastError = error
+    // Workload API §5.2.1: whoever is refused stops using what it was given before.
+    if (error instanceof GrpcError && error.code === status.permissionDenied) {
+      const had = this.#value !== undefined
+      this.#value = undefined
+      if (this.#state !== 'waiting') this.#state = 'withdrawn'
+      if (had) this.emit('withdraw', error)
+    } else if (this.#state === 'current' && error instanceof GrpcError) this.#state = 'stale'
+    this.emit('failure', error)
+  }
+
+  #onEnd(error: Error): void {
+    if (this.#state === 'closed') return
+    this.#attempts += 1
+    this.#lastError = error
+    this.#state = 'failed'
+    this.#value = undefined
+    this.emit('failure', error)
+    this.emit('end')
+  }
+
+  #nothing(): SourceError {
+    const { name } = this.#options
+    const said = this.#lastError?.message ?? 'nothing has come yet'
+    const details = { attempts: this.#attempts, hint: explain(this.#lastError), cause: this.#lastError }
+    if (this.#state === 'closed') return new SourceError('closed', `${name}: source is closed`)
+    if (this.#state === 'failed') return new SourceError('failed', said, details)
+    if (this.#state === 'withdrawn')
+      return new SourceError('withdrawn', `${name}: the identity was withdrawn: ${said}`, details)
+    return new SourceError('not_ready', `${name}: not ready: ${said}`, details)
+  }
+
+  /** Other libraries say the first three words alone, and leave their users to guess. */
+  #timedOut(): SourceError {
+    const hint = explain(this.#lastError)
+    const last = this.#lastError
+      ? `${this.#attempts} attempts, the last one: ${this.#lastError.message}`
+      : 'the server has not answered'
+    return new SourceError('not_ready', `context deadline exceeded: ${last} (${hint})`, {
+      attempts: this.#attempts,
+      hint,
+      cause: this.#lastError,
+    })
+  }
+}

@@ -1,0 +1,121 @@
+import { EventEmitter } from 'node:events'
+import { type Clock, systemClock } from '../clock.ts'
+import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
+import type { X509Bundle } from '../x509-bundle/bundle.ts'
+import type { X509BundleSource } from '../x509-bundle/source.ts'
+import type { X509SvidSource } from '../x509-svid/source.ts'
+import type { X509Svid } from '../x509-svid/svid.ts'
+import { WorkloadApiClient, type WorkloadApiClientOptions } from './client.ts'
+import type { X509Context } from './responses.ts'
+import { type ReadyOptions, SourceError, type SourceHealth, Subscription } from './subscription.ts'
+
+export interface X509SourceOptions extends WorkloadApiClientOptions {
+  /** Which of several identities to use; by default the first one. */
+  readonly pickSvid?: (svids: readonly X509Svid[]) => X509Svid
+}
+
+export interface X509SourceHealth extends SourceHealth {
+  /** When the SVID ends, in milliseconds since the epoch. */
+  readonly expiresAt: number | undefined
+  readonly expired: boolean
+}
+
+interface X509SourceEvents {
+  /** The SVID or a bundle has changed. */
+  update: [X509Svid]
+  /** The agent says that there is no identity any more. */
+  withdraw: [Error]
+  /** An attempt to hear from the agent failed; the source goes on. */
+  failure: [Error]
+}
+
+/**
+ * One's own X.509-SVID and the bundles to verify others with, kept fresh by the Workload API. They rotate without
+ * a restart, are withdrawn when the agent says so, and end at notAfter even if no agent says anything.
+ */
+export class X509Source extends EventEmitter<X509SourceEvents> implements X509SvidSource, X509BundleSource {
+  readonly #client: WorkloadApiClient
+  readonly #subscription: Subscription<X509Context>
+  readonly #clock: Clock
+  readonly #pick: (svids: readonly X509Svid[]) => X509Svid
+
+  /** Starts to watch; {@link ready} tells when there is an SVID. @throws AddressError */
+  constructor(options: X509SourceOptions = {}) {
+    super()
+    this.#client = new WorkloadApiClient(options)
+    this.#clock = options.clock ?? systemClock
+    this.#pick = options.pickSvid ?? ((svids) => svids[0] as X509Svid)
+    this.#subscription = new Subscription<X509Context>({
+      name: 'x509source',
+      clock: this.#clock,
+      watch: (watcher, signal) => this.#client.watchX509Context(watcher, signal),
+      equals: equalContexts,
+    })
+    this.#subscription.on('update', ({ svids }) => this.emit('update', this.#pick(svids)))
+    this.#subscription.on('withdraw', (error) => this.emit('withdraw', error))
+    this.#subscription.on('failure', (error) => this.emit('failure', error))
+  }
+
+  /** A source that has its SVID. @throws SourceError, and then nothing is left open */
+  static async open(options: X509SourceOptions & ReadyOptions = {}): Promise<X509Source> {
+    const source = new X509Source(options)
+    try {
+      await source.ready(options)
+      return source
+    } catch (error) {
+      source.close()
+      throw error
+    }
+  }
+
+  /** Waits for the first SVID. @throws SourceError with attempts, cause and hint */
+  ready(options?: ReadyOptions): Promise<void> {
+    return this.#subscription.ready(options)
+  }
+
+  /** @throws SourceError `svid_expired` and the rest: there is nothing to present, and nothing may be presented */
+  getX509Svid(): X509Svid {
+    const svid = this.#pick(this.#subscription.get().svids)
+    if (this.#clock() >= svid.expiresAt) throw this.#expired(svid)
+    return svid
+  }
+
+  getX509Bundle(trustDomain: TrustDomain): X509Bundle {
+    return this.#subscription.get().bundles.getX509Bundle(trustDomain)
+  }
+
+  /** The bundles of all trust domains, to be told apart and not to be pooled. */
+  get x509Bundles(): readonly X509Bundle[] {
+    return this.#subscription.get().bundles.x509Bundles
+  }
+
+  health(): X509SourceHealth {
+    const health = this.#subscription.health()
+    const serving = health.state === 'current' || health.state === 'stale'
+    const expiresAt = serving ? this.#pick(this.#subscription.get().svids).expiresAt : undefined
+    return { ...health, expiresAt, expired: expiresAt !== undefined && this.#clock() >= expiresAt }
+  }
+
+  close(): void {
+    this.#subscription.close()
+    this.#client.close()
+  }
+
+  #expired(svid: X509Svid): SourceError {
+    const { attempts, lastError } = this.#subscription.health()
+    const since = lastError ? `; the agent has not renewed it: ${lastError.message}` : ''
+    return new SourceError(
+      'svid_expired',
+      `x509source: the SVID of ${svid.id} expired at ${new Date(svid.expiresAt).toISOString()}${since}`,
+      { attempts, cause: lastError },
+    )
+  }
+}
+
+function equalContexts(a: X509Context, b: X509Context): boolean {
+  return (
+    a.svids.length === b.svids.length &&
+    a.svids.every((svid, index) => b.svids[index]?.equals(svid) ?? false) &&
+    a.bundles.equals(b.bundles)
+  )
+}

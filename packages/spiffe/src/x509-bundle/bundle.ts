@@ -1,0 +1,64 @@
+import { parseTrustDomain, type TrustDomainLike } from '../spiffe-id/parse.ts'
+import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
+import { type Certificate, parseCertificates, parsePemCertificates, toPem } from '../x509/certificate.ts'
+import { X509BundleError } from './errors.ts'
+import type { X509BundleSource } from './source.ts'
+
+/** The authorities of one trust domain: whoever chains to one of them is of it. Immutable. */
+export class X509Bundle implements X509BundleSource {
+  readonly trustDomain: TrustDomain
+  readonly authorities: readonly Certificate[]
+
+  constructor(trustDomain: TrustDomainLike, authorities: readonly Certificate[]) {
+    this.trustDomain = parseTrustDomain(trustDomain)
+    this.authorities = authorities
+  }
+
+  /** From DER certificates that stand one after the other; none of them is a bundle that trusts nobody. */
+  static ofDer(trustDomain: TrustDomainLike, der: Uint8Array): X509Bundle {
+    try {
+      return new X509Bundle(trustDomain, parseCertificates(der))
+    } catch (cause) {
+      throw new X509BundleError('malformed_bundle', `cannot parse certificate: ${(cause as Error).message}`, {
+        cause,
+      })
+    }
+  }
+
+  static ofPem(trustDomain: TrustDomainLike, pem: string): X509Bundle {
+    let authorities: Certificate[]
+    try {
+      authorities = parsePemCertificates(pem)
+    } catch (cause) {
+      throw new X509BundleError('malformed_bundle', `cannot parse certificate: ${(cause as Error).message}`, {
+        cause,
+      })
+    }
+    if (authorities.length === 0) throw new X509BundleError('no_certificates', 'no certificates found')
+    return new X509Bundle(trustDomain, authorities)
+  }
+
+  toDer(): Buffer {
+    return Buffer.concat(this.authorities.map(({ raw }) => raw))
+  }
+
+  toPem(): string {
+    return this.authorities.map(toPem).join('')
+  }
+
+  get x509Bundles(): readonly X509Bundle[] {
+    return [this]
+  }
+
+  getX509Bundle(trustDomain: TrustDomain): X509Bundle {
+    if (this.trustDomain.equals(trustDomain)) return this
+    throw new X509BundleError(
+      'bundle_not_found',
+      `no X.509 bundle found for trust domain: "${trustDomain.name}"`,
+    )
+  }
+
+  equals(other: X509Bundle): boolean {
+    return this.trustDomain.equals(other.trustDomain) && this.toDer().equals(other.toDer())
+  }
+}

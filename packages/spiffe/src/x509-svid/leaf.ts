@@ -1,0 +1,76 @@
+import { SpiffeIdError } from '../spiffe-id/errors.ts'
+import { SpiffeId } from '../spiffe-id/id.ts'
+import { type Certificate, uriNames } from '../x509/certificate.ts'
+import { X509SvidError, type X509SvidErrorCode } from './errors.ts'
+
+const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
+const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
+const ANY_EXTENDED_KEY_USAGE = '2.5.29.37.0'
+
+/** A rule that a leaf breaks: its code, and what is said of it. */
+export type Violation = readonly [code: X509SvidErrorCode, message: string]
+
+/**
+ * The SPIFFE ID of a leaf: its only URI name (X509-SVID §2).
+ *
+ * @throws X509SvidError, prefixed by `context`
+ */
+export function readLeafId(leaf: Certificate, context: string): SpiffeId {
+  const uris = uriNames(leaf)
+  if (uris.length === 0) throw new X509SvidError('no_uri_name', `${context}: certificate contains no URI SAN`)
+  if (uris.length > 1)
+    throw new X509SvidError('several_uri_names', `${context}: certificate contains more than one URI SAN`)
+  try {
+    return SpiffeId.parse(uris[0] as string)
+  } catch (error) {
+    if (!(error instanceof SpiffeIdError)) throw error
+    throw new X509SvidError(error.code, `${context}: ${error.message}`, { cause: error })
+  }
+}
+
+/** The first of the leaf's rules that it breaks (X509-SVID §4, §5.2), in the words of other libraries. */
+export function leafViolation(leaf: Certificate, id: SpiffeId, words: 'peer' | 'own'): Violation | undefined {
+  const said = (peer: string, own: string) => (words === 'peer' ? peer : own)
+  if (words === 'own' && id.path === '')
+    return ['root_path', 'leaf certificate SPIFFE ID must have a non-root path']
+  if (leaf.isCa)
+    return [
+      'leaf_is_ca',
+      said('leaf certificate with CA flag set to true', 'leaf certificate must not have CA flag set to true'),
+    ]
+  const usages = leaf.keyUsages
+  if (words === 'own' && !usages?.has('digitalSignature'))
+    return ['leaf_does_not_sign', "leaf certificate must have 'digitalSignature' set as key usage"]
+  if (usages?.has('keyCertSign'))
+    return [
+      'leaf_signs_certificates',
+      said(
+        'leaf certificate with KeyCertSign key usage',
+        "leaf certificate must not have 'keyCertSign' set as key usage",
+      ),
+    ]
+  if (usages?.has('cRLSign'))
+    return [
+      'leaf_signs_crls',
+      said(
+        'leaf certificate with KeyCrlSign key usage',
+        "leaf certificate must not have 'cRLSign' set as key usage",
+      ),
+    ]
+  // From here on, what the standard demands and other libraries do not check.
+  if (id.path === '') return ['root_path', 'leaf certificate SPIFFE ID must have a non-root path']
+  if (!usages || !leaf.keyUsageIsCritical)
+    return ['key_usage_missing', 'leaf certificate without a critical key usage']
+  if (!usages.has('digitalSignature'))
+    return ['leaf_does_not_sign', 'leaf certificate without digitalSignature key usage']
+  if (leaf.subjectIsEmpty && !leaf.namesAreCritical)
+    return ['name_not_critical', 'leaf certificate with an empty subject and a URI SAN that is not critical']
+  const extended = leaf.extendedKeyUsages
+  if (extended && !extended.includes(ANY_EXTENDED_KEY_USAGE))
+    if (!extended.includes(SERVER_AUTH) || !extended.includes(CLIENT_AUTH))
+      return [
+        'extended_key_usage',
+        'leaf certificate without both serverAuth and clientAuth extended key usage',
+      ]
+  return undefined
+}

@@ -1,0 +1,238 @@
+import { type KeyObject, X509Certificate } from 'node:crypto'
+import {
+  DerError,
+  DerReader,
+  type Element,
+  inside,
+  readBits,
+  readBoolean,
+  readObjectIdentifier,
+  readSmallInteger,
+  readTime,
+  splitSequences,
+  TAG,
+} from './der.ts'
+import { type GeneralName, type NameConstraints, readGeneralNames, readNameConstraints } from './names.ts'
+
+const OID = {
+  subjectKeyIdentifier: '2.5.29.14',
+  keyUsage: '2.5.29.15',
+  subjectAltName: '2.5.29.17',
+  basicConstraints: '2.5.29.19',
+  nameConstraints: '2.5.29.30',
+  certificatePolicies: '2.5.29.32',
+  authorityKeyIdentifier: '2.5.29.35',
+  extendedKeyUsage: '2.5.29.37',
+} as const
+
+/** The bits of keyUsage (RFC 5280 §4.2.1.3). */
+const KEY_USAGES = [
+  'digitalSignature',
+  'nonRepudiation',
+  'keyEncipherment',
+  'dataEncipherment',
+  'keyAgreement',
+  'keyCertSign',
+  'cRLSign',
+  'encipherOnly',
+  'decipherOnly',
+] as const
+export type KeyUsage = (typeof KEY_USAGES)[number]
+
+/**
+ * A certificate with what X.509-SVID §4 and RFC 5280 §6 ask about it, read from its DER. Node's X509Certificate
+ * tells it wrongly or ambiguously: `ca` is false for cA=true without keyCertSign, `keyUsage` is the extended one,
+ * and `subjectAltName` is a text that a name with a comma can forge.
+ */
+export interface Certificate {
+  readonly raw: Buffer
+  /** Verifies signatures; not to be asked about extensions. */
+  readonly x509: X509Certificate
+  readonly publicKey: KeyObject
+  /** Names as DER, for comparison. */
+  readonly subject: Buffer
+  readonly issuer: Buffer
+  readonly subjectIsEmpty: boolean
+  /** Milliseconds since the epoch, both inclusive. */
+  readonly notBefore: number
+  readonly notAfter: number
+  readonly signatureAlgorithm: string
+  readonly names: readonly GeneralName[]
+  readonly namesAreCritical: boolean
+  readonly isCa: boolean
+  readonly maxPathLength: number | undefined
+  /** Undefined when the extension is absent. */
+  readonly keyUsages: ReadonlySet<KeyUsage> | undefined
+  readonly keyUsageIsCritical: boolean
+  readonly extendedKeyUsages: readonly string[] | undefined
+  readonly nameConstraints: NameConstraints | undefined
+  /** Critical extensions that nothing here understands: such a certificate is never accepted. */
+  readonly unknownCritical: readonly string[]
+}
+
+/** @throws DerError */
+export function parseCertificate(der: Uint8Array): Certificate {
+  const bytes = Buffer.from(der)
+  const outer = new DerReader(bytes)
+  const certificate = inside(outer.expect(TAG.sequence))
+  outer.end()
+  const tbs = inside(certificate.expect(TAG.sequence))
+  const algorithm = certificate.expect(TAG.sequence)
+  certificate.expect(TAG.bitString)
+  certificate.end()
+
+  tbs.optional(0xa0)
+  tbs.expect(TAG.integer)
+  // RFC 5280 §4.1.1.2: the algorithm inside what is signed is the one outside.
+  if (!tbs.expect(TAG.sequence).raw.equals(algorithm.raw))
+    throw new DerError('the inner and the outer signature algorithm differ')
+  const issuer = tbs.expect(TAG.sequence)
+  const validity = inside(tbs.expect(TAG.sequence))
+  const notBefore = readTime(validity.next())
+  const notAfter = readTime(validity.next())
+  validity.end()
+  const subject = tbs.expect(TAG.sequence)
+  tbs.expect(TAG.sequence)
+  tbs.optional(0x81)
+  tbs.optional(0x82)
+  const extensions = readExtensions(tbs.optional(0xa3))
+  tbs.end()
+
+  const x509 = readByNode(bytes)
+  const names = extensions.take(OID.subjectAltName)
+  const usages = extensions.take(OID.keyUsage)
+  const constraints = readBasicConstraints(extensions.take(OID.basicConstraints)?.value)
+  const extendedUsages = extensions.take(OID.extendedKeyUsage)
+  const nameConstraints = extensions.take(OID.nameConstraints)
+  for (const harmless of [OID.subjectKeyIdentifier, OID.authorityKeyIdentifier, OID.certificatePolicies])
+    extensions.take(harmless)
+
+  return {
+    raw: bytes,
+    x509,
+    publicKey: x509.publicKey,
+    subject: subject.raw,
+    issuer: issuer.raw,
+    subjectIsEmpty: subject.content.length === 0,
+    notBefore,
+    notAfter,
+    signatureAlgorithm: readSignatureAlgorithm(algorithm),
+    names: names ? readGeneralNames(names.value) : [],
+    namesAreCritical: names?.critical ?? false,
+    ...constraints,
+    keyUsages: usages && readKeyUsages(usages.value),
+    keyUsageIsCritical: usages?.critical ?? false,
+    extendedKeyUsages: extendedUsages && readExtendedKeyUsages(extendedUsages.value),
+    nameConstraints: nameConstraints && readNameConstraints(nameConstraints.value),
+    unknownCritical: extensions.criticalLeft(),
+  }
+}
+
+/** Certificates that stand one after the other, as the Workload API has them. @throws DerError */
+export function parseCertificates(der: Uint8Array): Certificate[] {
+  return splitSequences(Buffer.from(der)).map(parseCertificate)
+}
+
+const PEM_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]*?-----END \1-----/g
+
+/** The CERTIFICATE blocks of a PEM text; others are passed over. @throws DerError */
+export function parsePemCertificates(pem: string): Certificate[] {
+  return [...pem.matchAll(PEM_BLOCK)]
+    .filter(([, label]) => label === 'CERTIFICATE')
+    .map(([block]) => {
+      const body = block.replace(/-----[^-]+-----/g, '').replace(/\s+/g, '')
+      return parseCertificate(Buffer.from(body, 'base64'))
+    })
+}
+
+export const toPem = (certificate: Certificate): string =>
+  `-----BEGIN CERTIFICATE-----\n${certificate.raw.toString('base64').replace(/.{1,64}/g, '$&\n')}-----END CERTIFICATE-----\n`
+
+/** The URIs among its names, as they stand in it. */
+export const uriNames = (certificate: Certificate): string[] =>
+  certificate.names.filter(({ kind }) => kind === 'uri').map(({ value }) => value.toString('latin1'))
+
+function readByNode(bytes: Buffer): X509Certificate {
+  try {
+    const x509 = new X509Certificate(bytes)
+    // Reading the key here makes an unknown key type an unreadable certificate, not a crash in a handshake.
+    void x509.publicKey
+    return x509
+  } catch (cause) {
+    throw new DerError(`the certificate cannot be read: ${(cause as Error).message}`)
+  }
+}
+
+interface Extension {
+  readonly critical: boolean
+  readonly value: Buffer
+}
+
+function readExtensions(element: Element | undefined) {
+  const extensions = new Map<string, Extension>()
+  if (element) {
+    const wrapper = inside(element)
+    const list = inside(wrapper.expect(TAG.sequence))
+    wrapper.end()
+    while (!list.done) {
+      const extension = inside(list.expect(TAG.sequence))
+      const oid = readObjectIdentifier(extension.expect(TAG.objectIdentifier))
+      const flag = extension.optional(TAG.boolean)
+      const value = extension.expect(TAG.octetString).content
+      extension.end()
+      // RFC 5280 §4.2: no extension twice, or two readers might each believe another one.
+      if (extensions.has(oid)) throw new DerError(`the extension ${oid} occurs twice`)
+      extensions.set(oid, { critical: flag ? readBoolean(flag) : false, value })
+    }
+  }
+  return {
+    take(oid: string): Extension | undefined {
+      const extension = extensions.get(oid)
+      extensions.delete(oid)
+      return extension
+    },
+    criticalLeft: () => [...extensions].filter(([, { critical }]) => critical).map(([oid]) => oid),
+  }
+}
+
+function readBasicConstraints(value: Buffer | undefined) {
+  if (!value) return { isCa: false, maxPathLength: undefined }
+  const outer = new DerReader(value)
+  const constraints = inside(outer.expect(TAG.sequence))
+  outer.end()
+  const ca = constraints.optional(TAG.boolean)
+  const length = constraints.optional(TAG.integer)
+  constraints.end()
+  return {
+    isCa: ca ? readBoolean(ca) : false,
+    maxPathLength: length ? readSmallInteger(length) : undefined,
+  }
+}
+
+function readKeyUsages(value: Buffer): ReadonlySet<KeyUsage> {
+  const reader = new DerReader(value)
+  const bits = readBits(reader.expect(TAG.bitString))
+  reader.end()
+  return new Set(KEY_USAGES.filter((_, bit) => bits.has(bit)))
+}
+
+function readExtendedKeyUsages(value: Buffer): string[] {
+  const outer = new DerReader(value)
+  const list = inside(outer.expect(TAG.sequence))
+  outer.end()
+  const usages: string[] = []
+  while (!list.done) usages.push(readObjectIdentifier(list.expect(TAG.objectIdentifier)))
+  return usages
+}
+
+/** The OID of the algorithm; for RSASSA-PSS with that of its hash, which is SHA-1 unless said otherwise (RFC 4055 §3.1). */
+function readSignatureAlgorithm(element: Element): string {
+  const algorithm = inside(element)
+  const oid = readObjectIdentifier(algorithm.expect(TAG.objectIdentifier))
+  if (oid !== '1.2.840.113549.1.1.10') return oid
+  const parameters = algorithm.optional(TAG.sequence)
+  const hash = parameters && inside(parameters).optional(0xa0)
+  if (!hash) return `${oid} 1.3.14.3.2.26`
+  const hashAlgorithm = inside(inside(hash).expect(TAG.sequence))
+  return `${oid} ${readObjectIdentifier(hashAlgorithm.expect(TAG.objectIdentifier))}`
+}

@@ -1,0 +1,102 @@
+import { DerError, DerReader, inside, TAG } from './der.ts'
+
+/** The kinds of GeneralName that are told apart (RFC 5280 §4.2.1.6); the rest are `other`. */
+export type NameKind = 'email' | 'dns' | 'directory' | 'uri' | 'ip' | 'other'
+
+export interface GeneralName {
+  readonly kind: NameKind
+  readonly value: Buffer
+}
+
+const KINDS: Readonly<Record<number, NameKind>> = {
+  129: 'email',
+  130: 'dns',
+  164: 'directory',
+  134: 'uri',
+  135: 'ip',
+}
+
+/** @throws DerError */
+export function readGeneralNames(der: Buffer): GeneralName[] {
+  const outer = new DerReader(der)
+  const list = inside(outer.expect(TAG.sequence))
+  outer.end()
+  const names: GeneralName[] = []
+  while (!list.done) names.push(readName(list))
+  if (names.length === 0) throw new DerError('the subject alternative name is empty')
+  return names
+}
+
+function readName(reader: DerReader): GeneralName {
+  const { tag, content } = reader.next()
+  const kind = KINDS[tag] ?? 'other'
+  // RFC 5280 §4.2.1.6: these are IA5Strings, and a byte beyond ASCII is read differently by different readers.
+  if ((kind === 'uri' || kind === 'dns' || kind === 'email') && content.some((byte) => byte >= 0x80))
+    throw new DerError(`a name of kind ${kind} has a byte that is not ASCII`)
+  return { kind, value: content }
+}
+
+/** Which names a CA may vouch for (RFC 5280 §4.2.1.10). */
+export interface NameConstraints {
+  readonly permitted: readonly GeneralName[]
+  readonly excluded: readonly GeneralName[]
+}
+
+/** @throws DerError */
+export function readNameConstraints(der: Buffer): NameConstraints {
+  const outer = new DerReader(der)
+  const constraints = inside(outer.expect(TAG.sequence))
+  outer.end()
+  const read = (tag: number): GeneralName[] => {
+    const trees = constraints.optional(tag)
+    if (!trees) return []
+    const list = inside(trees)
+    const names: GeneralName[] = []
+    while (!list.done) {
+      const tree = inside(list.expect(TAG.sequence))
+      names.push(readName(tree))
+      tree.end() // `minimum` and `maximum` are not used with certificates.
+    }
+    return names
+  }
+  const permitted = read(0xa0)
+  const excluded = read(0xa1)
+  constraints.end()
+  return { permitted, excluded }
+}
+
+/**
+ * Why these names break the constraints, if they do. Constraints on URIs and DNS names are applied; a name of
+ * another kind that is constrained counts as broken, because nothing here could tell (RFC 5280 §4.2.1.10).
+ */
+export function brokenConstraint(
+  names: readonly GeneralName[],
+  { permitted, excluded }: NameConstraints,
+): string | undefined {
+  for (const name of names) {
+    const host = hostOf(name)
+    const within = ({ kind, value }: GeneralName) =>
+      kind === name.kind && (host === undefined || matchesHost(host, value.toString('latin1'), kind))
+    if (excluded.some(within)) return `a name of kind ${name.kind} is excluded by a constraint`
+    const ofKind = permitted.filter(({ kind }) => kind === name.kind)
+    if (ofKind.length > 0 && (host === undefined || !ofKind.some(within)))
+      return `a name of kind ${name.kind} is not permitted by any constraint`
+  }
+  return undefined
+}
+
+/** The host that a constraint is about; undefined for kinds whose constraints are not understood here. */
+function hostOf({ kind, value }: GeneralName): string | undefined {
+  const text = value.toString('latin1').toLowerCase()
+  if (kind === 'dns') return text
+  if (kind === 'uri') return /^[a-z][a-z0-9+.-]*:\/\/(?:[^/?#@]*@)?([^/?#:]*)/.exec(text)?.[1]
+  return undefined
+}
+
+/** With a leading dot only subdomains match; without one a URI's host must be equal, a DNS name may be below it too. */
+function matchesHost(host: string, constraint: string, kind: NameKind): boolean {
+  const limit = constraint.toLowerCase()
+  if (limit === '') return true
+  if (limit.startsWith('.')) return host.endsWith(limit)
+  return host === limit || (kind === 'dns' && host.endsWith(`.${limit}`))
+}

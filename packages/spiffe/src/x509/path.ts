@@ -1,0 +1,118 @@
+import type { Certificate } from './certificate.ts'
+import { brokenConstraint } from './names.ts'
+
+/** Longer paths do not occur; an attacker who sends many certificates should not buy many signature checks. */
+const MAX_PATH_LENGTH = 8
+const MAX_SIGNATURE_CHECKS = 100
+
+/** What certificates may be signed with: nothing with SHA-1 or MD5, whose signatures can be forged. */
+const SIGNATURE_ALGORITHMS: ReadonlySet<string> = new Set([
+  '1.2.840.113549.1.1.11', // RSA with SHA-256, -384, -512
+  '1.2.840.113549.1.1.12',
+  '1.2.840.113549.1.1.13',
+  '1.2.840.113549.1.1.10 2.16.840.1.101.3.4.2.1', // RSASSA-PSS with the same
+  '1.2.840.113549.1.1.10 2.16.840.1.101.3.4.2.2',
+  '1.2.840.113549.1.1.10 2.16.840.1.101.3.4.2.3',
+  '1.2.840.10045.4.3.2', // ECDSA with SHA-256, -384, -512
+  '1.2.840.10045.4.3.3',
+  '1.2.840.10045.4.3.4',
+  '1.3.101.112', // Ed25519
+])
+
+export type PathErrorCode = 'expired' | 'not_yet_valid' | 'unknown_authority' | 'unknown_critical_extension'
+
+/** A certificate that leads to no authority; `code` is stable. */
+export class PathError extends Error {
+  readonly code: PathErrorCode
+
+  constructor(code: PathErrorCode, message: string, options?: ErrorOptions) {
+    super(`x509: ${message}`, options)
+    this.name = 'PathError'
+    this.code = code
+  }
+}
+
+/** RFC 3339 in seconds, as other libraries print the times of certificates. */
+const print = (time: number) => new Date(time).toISOString().replace('.000', '')
+
+function checkValidity(certificate: Certificate, now: number): void {
+  const prefix = 'certificate has expired or is not yet valid: current time'
+  if (now < certificate.notBefore)
+    throw new PathError('not_yet_valid', `${prefix} ${print(now)} is before ${print(certificate.notBefore)}`)
+  // notAfter names the last second that is valid, all of it (RFC 5280 §4.1.2.5).
+  if (now >= certificate.notAfter + 1000)
+    throw new PathError('expired', `${prefix} ${print(now)} is after ${print(certificate.notAfter)}`)
+}
+
+/**
+ * Finds the path from a leaf to one of the anchors (RFC 5280 §6.1): every certificate in its time, every issuer
+ * a CA that may sign, path lengths and name constraints kept, every signature checked, nothing critical unknown.
+ * An anchor need not be self-signed.
+ *
+ * @returns the path, leaf first, anchor last
+ * @throws PathError
+ */
+export function findPath(
+  leaf: Certificate,
+  intermediates: readonly Certificate[],
+  anchors: readonly Certificate[],
+  now: number,
+): readonly Certificate[] {
+  checkUsable(leaf, now)
+  let checksLeft = MAX_SIGNATURE_CHECKS
+  let why: unknown
+
+  function extend(path: readonly Certificate[]): readonly Certificate[] | undefined {
+    const last = path.at(-1) as Certificate
+    const candidates = [
+      ...anchors.map((issuer) => ({ issuer, isAnchor: true })),
+      ...intermediates.map((issuer) => ({ issuer, isAnchor: false })),
+    ]
+    for (const { issuer, isAnchor } of candidates) {
+      if (!issuer.subject.equals(last.issuer) || path.some(({ raw }) => raw.equals(issuer.raw))) continue
+      try {
+        checkIssuer(issuer, path, now)
+      } catch (error) {
+        why = error
+        continue
+      }
+      if (checksLeft-- <= 0) return undefined
+      if (!SIGNATURE_ALGORITHMS.has(last.signatureAlgorithm) || !last.x509.verify(issuer.publicKey)) continue
+      if (isAnchor) return [...path, issuer]
+      const found = path.length < MAX_PATH_LENGTH ? extend([...path, issuer]) : undefined
+      if (found) return found
+    }
+    return undefined
+  }
+
+  const path = extend([leaf])
+  if (!path)
+    throw new PathError('unknown_authority', 'certificate signed by unknown authority', { cause: why })
+  return path
+}
+
+function checkUsable(certificate: Certificate, now: number): void {
+  checkValidity(certificate, now)
+  if (certificate.unknownCritical.length > 0)
+    throw new PathError(
+      'unknown_critical_extension',
+      `unhandled critical extension ${certificate.unknownCritical.join(', ')}`,
+    )
+}
+
+/** Whether a certificate may vouch for the end of this path; throws why not. */
+function checkIssuer(issuer: Certificate, path: readonly Certificate[], now: number): void {
+  checkUsable(issuer, now)
+  if (!issuer.isCa) throw new Error('the issuer is not a CA')
+  if (issuer.keyUsages && !issuer.keyUsages.has('keyCertSign'))
+    throw new Error('the issuer may not sign certificates')
+  // Self-issued intermediates do not count (RFC 5280 §4.2.1.9).
+  const below = path.slice(1).filter(({ subject, issuer: by }) => !subject.equals(by)).length
+  if (issuer.maxPathLength !== undefined && below > issuer.maxPathLength)
+    throw new Error('the path is longer than the issuer allows')
+  if (!issuer.nameConstraints) return
+  for (const { names } of path) {
+    const broken = brokenConstraint(names, issuer.nameConstraints)
+    if (broken) throw new Error(broken)
+  }
+}

@@ -1,0 +1,40 @@
+import { describe, expect, it } from '@jest/globals'
+import { loadConfig } from './config.ts'
+
+describe('loadConfig', () => {
+  it('has the documented ports, loopback and open publishing on a development start', () => {
+    expect(loadConfig({})).toMatchObject({
+      host: '127.0.0.1',
+      tcpPort: 7001,
+      httpPort: 8001,
+      guard: undefined,
+      redis: undefined,
+    })
+  })
+
+  it('needs an issuer and an audience of tokens in production, and no open publishing beyond this machine', () => {
+    expect(() => loadConfig({ NODE_ENV: 'production' })).toThrow(/ISSUER is required\n.*AUDIENCE is required/)
+    expect(() => loadConfig({ HOST: '0.0.0.0' })).toThrow(
+      'PUBLISHERS=open lets anybody publish, so HOST must be a loopback address, but is "0.0.0.0"',
+    )
+    expect(loadConfig({ NODE_ENV: 'production', ISSUER: 'https://i', AUDIENCE: 'a' }).guard).toMatchObject({
+      issuer: 'https://i',
+      audience: 'a',
+    })
+  })
+
+  it('names every variable that is wrong', () => {
+    expect(() =>
+      loadConfig({ REDIS_URL: 'http://x', CERT_FILE: 'c', TCP_PORT: '70000', INPUT: 'udp' }),
+    ).toThrow(
+      expect.objectContaining({
+        problems: expect.arrayContaining([
+          'REDIS_URL must be a redis or rediss URL',
+          'CERT_FILE and KEY_FILE go together',
+          'TCP_PORT must be a whole number from 0 to 65535, but is "70000"',
+          'INPUT must be one of tcp, stdin, but is "udp"',
+        ]),
+      }),
+    )
+  })
+})

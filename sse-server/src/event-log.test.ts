@@ -1,0 +1,208 @@
+import { silentLog } from '@hallpass/service-kit'
+import { describeWith, ManualClock } from '@hallpass/service-kit/testing'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
+import type { EventLog } from './event-log.ts'
+import { MemoryEventLog } from './memory-event-log.ts'
+import { RedisEventLog } from './redis-event-log.ts'
+import { RedisServer } from './testing/redis-server.ts'
+
+const limits = { events: 100, bytes: 1_000_000 }
+
+/** Waits for what another process does; five seconds are a failure. */
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = performance.now() + 5_000
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`It did not happen: ${condition}`)
+    await new Promise((resolve) => setTimeout(resolve, 2))
+  }
+}
+
+/** What a log has told its listeners: the data fields. */
+function follow(log: EventLog): string[] {
+  const seen: string[] = []
+  log.onEvent(({ wire }) => seen.push(/^data:(.*)$/m.exec(`${wire}`)?.[1] ?? ''))
+  return seen
+}
+
+const held = (log: EventLog) => {
+  const wires: string[] = []
+  for (let index = log.ring.first; index < log.ring.next; index += 1)
+    wires.push(`${log.ring.at(index)?.wire}`)
+  return wires
+}
+
+function contract(create: () => EventLog) {
+  let log: EventLog
+  const started = async () => {
+    log = create()
+    await log.start()
+    return log
+  }
+  afterEach(() => log.stop())
+
+  it('tells each event once, in order, under the id that the publisher got', async () => {
+    const seen = follow(await started())
+    const ids = await Promise.all(Array.from({ length: 50 }, (_, index) => log.append({ data: `${index}` })))
+    await until(() => seen.length === 50)
+    expect(seen).toEqual(Array.from({ length: 50 }, (_, index) => `${index}`))
+    expect(held(log)).toEqual(ids.map((id, index) => `id:${id}\ndata:${index}\n\n`))
+    expect(new Set(ids).size).toBe(50)
+    expect(log.loaded).toBe(true)
+    expect(() => log.check()).not.toThrow()
+  })
+
+  it('keeps every field', async () => {
+    const seen = follow(await started())
+    const id = await log.append({ data: 'a\nb', event: 'e', id: 'é 7', retry: 0, topic: 't' })
+    await until(() => seen.length === 1)
+    expect([id, held(log)]).toEqual(['é 7', ['retry:0\nid:é 7\nevent:e\ndata:a\ndata:b\n\n']])
+    expect(log.ring.at(log.ring.first)?.topic).toBe('t')
+  })
+
+  it('has ids that grow, and replays from each', async () => {
+    const seen = follow(await started())
+    const first = await log.append({ data: '1' })
+    await log.append({ data: '2' })
+    await until(() => seen.length === 2)
+    const { index, gap } = log.ring.after(first)
+    expect([log.ring.next - index, gap]).toEqual([1, false])
+  })
+
+  it('holds no more than its limit, and then tells of a gap', async () => {
+    const seen = follow(await started())
+    const first = await log.append({ data: 'first' })
+    await Promise.all(Array.from({ length: 150 }, () => log.append({ data: 'x' })))
+    await until(() => seen.length === 151)
+    expect([log.ring.size, log.ring.after(first).gap]).toEqual([100, true])
+  })
+
+  it('forgets everything when it is cleared, and goes on', async () => {
+    const seen = follow(await started())
+    const before = await log.append({ data: 'old' })
+    await until(() => seen.length === 1)
+    await log.append({ data: 'older than the clearing' })
+    await log.clear()
+    await log.append({ data: 'new' })
+    await until(() => seen.at(-1) === 'new')
+    expect(held(log)).toEqual([expect.stringContaining('data:new')])
+    expect(log.ring.after(before).gap).toBe(true)
+  })
+}
+
+describe('the event log in memory', () => {
+  contract(() => new MemoryEventLog(Date.now, limits))
+
+  it('has ids that grow when the clock stands still or is set back', async () => {
+    const clock = new ManualClock()
+    const log = new MemoryEventLog(clock.now, limits)
+    const start = clock.now()
+    const ids = [await log.append({ data: '1' }), await log.append({ data: '2' })]
+    clock.advance(-5000)
+    ids.push(await log.append({ data: '3' }))
+    clock.advance(6000)
+    ids.push(await log.append({ data: '4' }))
+    expect(ids).toEqual([`${start}-1`, `${start}-2`, `${start}-3`, `${start + 1000}-0`])
+  })
+})
+
+describeWith('redis-server', 'apt-get install redis-server')('the event log in Redis', () => {
+  let redis: RedisServer
+  let streams = 0
+  beforeAll(async () => {
+    redis = await RedisServer.start()
+  })
+  afterAll(() => redis.remove())
+  const create = (stream = `events-${streams++}`) =>
+    new RedisEventLog({ url: redis.url, stream, log: silentLog, limits })
+
+  contract(() => create())
+
+  it('is one log for several servers, and a server that starts later or again loses nothing', async () => {
+    const [one, two] = [create('shared'), create('shared')]
+    await Promise.all([one.start(), two.start()])
+    const [seenByOne, seenByTwo] = [follow(one), follow(two)]
+    const id = await one.append({ data: 'from one' })
+    await two.append({ data: 'from two' })
+    await until(() => seenByOne.length === 2 && seenByTwo.length === 2)
+    expect(seenByOne).toEqual(seenByTwo)
+    await one.stop()
+    await two.append({ data: 'meanwhile' })
+    const again = create('shared')
+    const seenAgain = follow(again)
+    await again.start()
+    // What was there before is for replay; nobody is told of it as if it were new.
+    expect([again.ring.after(id), seenAgain]).toEqual([{ index: 1, gap: false }, []])
+    expect(held(again)).toHaveLength(3)
+    await Promise.all([two.stop(), again.stop()])
+  })
+
+  it('tells of a gap after a start when events were trimmed before it, and not when none were', async () => {
+    const writer = create('trimmed')
+    await writer.start()
+    const early = await writer.append({ data: 'early' })
+    await until(() => writer.ring.size === 1)
+    const fresh = create('trimmed')
+    await fresh.start()
+    expect(fresh.ring.after('1-0').gap).toBe(false)
+    await Promise.all(Array.from({ length: 500 }, () => writer.append({ data: 'x' })))
+    const late = create('trimmed')
+    await late.start()
+    expect([late.ring.after(early).gap, late.ring.size]).toEqual([true, 100])
+    await Promise.all([writer.stop(), fresh.stop(), late.stop()])
+  })
+
+  it('refuses publications while Redis is away, keeps what it holds, and recovers by itself', async () => {
+    const log = create('killed')
+    await log.start()
+    const seen = follow(log)
+    const before = await log.append({ data: 'before' })
+    await until(() => seen.length === 1)
+    await redis.kill()
+    await expect(log.append({ data: 'lost' })).rejects.toMatchObject({
+      status: 503,
+      code: 'log_unavailable',
+      message: 'The event log does not answer; try again in a moment.',
+    })
+    await until(() => {
+      try {
+        log.check()
+        return false
+      } catch {
+        return true
+      }
+    })
+    expect(log.ring.after('1-0')).toEqual({ index: 0, gap: false })
+    await redis.start()
+    await until(() => {
+      try {
+        log.check()
+        return true
+      } catch {
+        return false
+      }
+    })
+    await log.append({ data: 'after' })
+    await until(() => seen.length === 2)
+    expect(seen).toEqual(['before', 'after'])
+    expect(log.ring.after(before)).toEqual({ index: 1, gap: false })
+    await log.stop()
+  })
+
+  it('starts without Redis, is not ready, and loads when Redis comes', async () => {
+    const stream = 'late'
+    const writer = create(stream)
+    await writer.start()
+    await writer.append({ data: 'kept' })
+    await writer.stop()
+    await redis.kill()
+    const log = create(stream)
+    const seen = follow(log)
+    await log.start()
+    expect(log.loaded).toBe(false)
+    expect(() => log.check()).toThrow('The event log does not answer')
+    await redis.start()
+    await until(() => log.loaded)
+    expect([held(log).length, seen]).toEqual([1, []])
+    await log.stop()
+  })
+})

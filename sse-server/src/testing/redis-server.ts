@@ -1,0 +1,66 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import net, { type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** A Redis of a test's own, on a free port, which can be killed and started again with what it had written. */
+export class RedisServer {
+  readonly port: number
+  readonly #folder: string
+  #process: ChildProcess | undefined
+
+  static async start(): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), await mkdtemp(join(tmpdir(), 'hallpass-redis-')))
+    await server.start()
+    return server
+  }
+
+  private constructor(port: number, folder: string) {
+    this.port = port
+    this.#folder = folder
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`
+  }
+
+  async start(): Promise<void> {
+    const options = ['--port', `${this.port}`, '--bind', '127.0.0.1', '--dir', this.#folder]
+    this.#process = spawn(
+      'redis-server',
+      [...options, '--save', '', '--appendonly', 'yes', '--appendfsync', 'always'],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    )
+    let output = ''
+    for await (const chunk of this.#process.stdout as AsyncIterable<Buffer>) {
+      output += chunk
+      if (output.includes('Ready to accept connections')) break
+    }
+    if (!output.includes('Ready to accept')) throw new Error(`redis-server did not start:\n${output}`)
+  }
+
+  async kill(): Promise<void> {
+    if (this.#process?.exitCode !== null || this.#process.signalCode !== null) return
+    const exited = once(this.#process, 'exit')
+    this.#process.kill('SIGKILL')
+    await exited
+  }
+
+  async remove(): Promise<void> {
+    await this.kill()
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}

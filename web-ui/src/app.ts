@@ -1,0 +1,90 @@
+import { Assets } from '@hallpass/pages'
+import { type Clock, httpService, type Logger, notFound, systemClock } from '@hallpass/service-kit'
+import express from 'express'
+import { Backends } from './backends.ts'
+import type { Config } from './config.ts'
+import { Cookies } from './cookies.ts'
+import { GatewayVisitors } from './gateway-visitors.ts'
+import { isolate } from './isolate.ts'
+import { LoginAttempts } from './login-attempt.ts'
+import { OpenidClient } from './openid-client.ts'
+import { pagePolicy } from './page-policy.ts'
+import { finishLogin } from './routes/finish-login.ts'
+import { logIn } from './routes/log-in.ts'
+import { askToLogOut, logOut } from './routes/log-out.ts'
+import { renderProblem } from './routes/render-problem.ts'
+import { showHome } from './routes/show-home.ts'
+import { showProfile } from './routes/show-profile.ts'
+import { Secrets } from './secrets.ts'
+import { SessionStore } from './session-store.ts'
+import { SessionVisitors } from './session-visitors.ts'
+
+export { loadConfig } from './config.ts'
+
+/** The forms of this service have one field. */
+const MAX_FORM_BYTES = 1024
+
+export function createApp(config: Config, log: Logger, clock: Clock = systemClock) {
+  const { baseUrl, login, gateway } = config
+  const backends = new Backends(config)
+  const site = {
+    assets: new Assets(config.assetsFolder),
+    loginUrl: login && `${baseUrl}/login`,
+    gatewayLogoutPath: gateway.verify && gateway.logoutPath,
+  }
+  const form = express.urlencoded({ extended: false, limit: MAX_FORM_BYTES })
+  const listeners = [{ name: 'http', host: config.host, port: config.port }] as const
+  const common = { name: 'web-ui', log, listeners, contentSecurityPolicy: false } as const
+
+  if (!login) {
+    const { verify } = gateway
+    const provider = verify && new OpenidClient({ ...verify, clientSecret: () => '', redirectUri: baseUrl })
+    const visitors = new GatewayVisitors({ provider, clientId: verify?.clientId, log, clock })
+    const policyFor = pagePolicy(undefined)
+    return httpService({
+      ...common,
+      routes: (routes) => {
+        routes.use(site.assets.mountedAt, site.assets.routes)
+        routes.use(isolate(baseUrl))
+        routes.get('/', showHome(site, visitors, backends, policyFor))
+        routes.get('/profile', showProfile(site, visitors, policyFor, clock))
+        routes.use(noSuchPage)
+        routes.use(renderProblem(site, log))
+      },
+    })
+  }
+
+  const secrets = new Secrets(login)
+  const provider = new OpenidClient({
+    ...login,
+    clientSecret: secrets.client,
+    redirectUri: `${baseUrl}/callback`,
+    postLogoutRedirectUri: `${baseUrl}/`,
+  })
+  const attempts = new LoginAttempts(secrets.random, clock)
+  const cookies = new Cookies({ insecure: config.insecureCookies })
+  const sessions = new SessionStore({ maxMs: login.sessionMaxMs, idleMs: login.sessionIdleMs, clock })
+  const visitors = new SessionVisitors(sessions, cookies)
+  const policyFor = pagePolicy(provider)
+  const parts = { provider, attempts, sessions, cookies, sessionMaxMs: login.sessionMaxMs, log, clock }
+  return httpService({
+    ...common,
+    onStart: () => secrets.load(),
+    routes: (routes) => {
+      routes.use(site.assets.mountedAt, site.assets.routes)
+      routes.use(isolate(baseUrl))
+      routes.get('/', showHome(site, visitors, backends, policyFor))
+      routes.get('/profile', showProfile(site, visitors, policyFor, clock))
+      routes.get('/login', logIn(provider, attempts, cookies, baseUrl))
+      routes.get('/callback', finishLogin(parts))
+      routes.get('/logout', askToLogOut(site, visitors, policyFor))
+      routes.post('/logout', form, logOut(parts))
+      routes.use(noSuchPage)
+      routes.use(renderProblem(site, log))
+    },
+  })
+}
+
+function noSuchPage(request: express.Request): never {
+  throw notFound('no_such_endpoint', `There is no ${request.method} ${request.path} here.`)
+}

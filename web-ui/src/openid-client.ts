@@ -1,0 +1,216 @@
+import { isLoopback, nextHop, PeerError } from '@hallpass/service-kit'
+import * as oidc from 'openid-client'
+import type { LoginAttempt } from './login-attempt.ts'
+
+export interface OpenidClientOptions {
+  readonly issuerUrl: string
+  readonly clientId: string
+  readonly clientSecret: () => string
+  /** `https://…/callback`, as registered at the provider. */
+  readonly redirectUri: string
+  /** Where the provider sends the browser after it has ended its session; registered there too. */
+  readonly postLogoutRedirectUri?: string
+  readonly audience?: string | undefined
+  readonly scope?: string
+}
+
+/** What the provider's token endpoint gave; for this service alone. */
+export interface Tokens {
+  readonly accessToken: string
+  readonly refreshToken: string | undefined
+  readonly expiresInSeconds: number | undefined
+  readonly scope: string | undefined
+  /** The claims of the ID token; a refresh may come without one. */
+  readonly claims: Readonly<Record<string, unknown>> | undefined
+}
+
+/** The provider said no, or what it said cannot be trusted. Never carries a code, a state or a token. */
+export class LoginRefused extends Error {
+  /** The name that OAuth has for it, or the library's. */
+  readonly code: string
+  /** True when the user or the provider declined, false when the answer itself is not sound. */
+  readonly declined: boolean
+
+  constructor(code: string, message: string, declined: boolean) {
+    super(message)
+    this.name = 'LoginRefused'
+    this.code = code
+    this.declined = declined
+  }
+}
+
+const TIMEOUT_S = 5
+
+/**
+ * This service as a client of an OpenID provider: code flow with PKCE (S256), `state`, `nonce`, the issuer of the
+ * response (RFC 9207), the signature of the ID token. All of it is checked whatever the provider supports.
+ */
+export class OpenidClient {
+  readonly #options: OpenidClientOptions
+  #discovered: Promise<oidc.Configuration> | undefined
+
+  constructor(options: OpenidClientOptions) {
+    this.#options = options
+  }
+
+  /** @returns where to send the browser, and what to remember until it comes back. */
+  async begin(returnTo: string): Promise<{ url: URL; attempt: LoginAttempt }> {
+    const config = await this.#configuration()
+    const attempt = {
+      state: oidc.randomState(),
+      nonce: oidc.randomNonce(),
+      codeVerifier: oidc.randomPKCECodeVerifier(),
+      returnTo,
+    }
+    const url = oidc.buildAuthorizationUrl(config, {
+      response_type: 'code',
+      redirect_uri: this.#options.redirectUri,
+      scope: this.#options.scope ?? 'openid',
+      state: attempt.state,
+      nonce: attempt.nonce,
+      code_challenge: await oidc.calculatePKCECodeChallenge(attempt.codeVerifier),
+      code_challenge_method: 'S256',
+      ...this.#resource({ auth0: true }),
+    })
+    return { url, attempt }
+  }
+
+  /**
+   * Redeems the code that the browser brought back.
+   * @param query the query of the callback, as it came.
+   * @throws {LoginRefused} @throws {PeerError}
+   */
+  async finish(query: string, attempt: LoginAttempt): Promise<Tokens> {
+    const config = await this.#configuration()
+    const url = new URL(this.#options.redirectUri)
+    url.search = query
+    return this.#exchange(() =>
+      oidc.authorizationCodeGrant(
+        config,
+        url,
+        {
+          expectedState: attempt.state,
+          expectedNonce: attempt.nonce,
+          pkceCodeVerifier: attempt.codeVerifier,
+          idTokenExpected: true,
+        },
+        this.#resource(),
+      ),
+    )
+  }
+
+  /** @throws {LoginRefused} when the session at the provider is over. @throws {PeerError} */
+  async refresh(refreshToken: string): Promise<Tokens> {
+    const config = await this.#configuration()
+    return this.#exchange(() => oidc.refreshTokenGrant(config, refreshToken, this.#resource()))
+  }
+
+  /** Tells the provider that a refresh token is of no use any more (RFC 7009); it is no loss when that fails. */
+  async revoke(refreshToken: string): Promise<void> {
+    const config = await this.#configuration()
+    if (config.serverMetadata().revocation_endpoint === undefined) return
+    await oidc
+      .tokenRevocation(config, refreshToken, { token_type_hint: 'refresh_token' })
+      .catch((error: unknown) => {
+        throw this.#refusal(error)
+      })
+  }
+
+  /**
+   * Where the browser goes to end its session at the provider, if there is such a place. The client names itself;
+   * an `id_token_hint` would put a token with the user's name into histories and logs.
+   */
+  async endSessionUrl(): Promise<URL | undefined> {
+    const config = await this.#configuration()
+    if (config.serverMetadata().end_session_endpoint === undefined) return undefined
+    const { postLogoutRedirectUri } = this.#options
+    return oidc.buildEndSessionUrl(
+      config,
+      postLogoutRedirectUri === undefined ? {} : { post_logout_redirect_uri: postLogoutRedirectUri },
+    )
+  }
+
+  /** The exact name of the issuer, and where its keys are. */
+  async issuer(): Promise<{ issuer: string; jwksUrl: string | undefined }> {
+    const { issuer, jwks_uri } = (await this.#configuration()).serverMetadata()
+    return { issuer, jwksUrl: jwks_uri }
+  }
+
+  /** The API that the access token is for: `resource` (RFC 8707), and `audience`, which is Auth0's name for it. */
+  #resource({ auth0 = false } = {}): Record<string, string> {
+    const { audience } = this.#options
+    if (audience === undefined) return {}
+    return { ...(URL.canParse(audience) ? { resource: audience } : {}), ...(auth0 ? { audience } : {}) }
+  }
+
+  async #exchange(
+    ask: () => Promise<oidc.TokenEndpointResponse & oidc.TokenEndpointResponseHelpers>,
+  ): Promise<Tokens> {
+    const answer = await ask().catch((error: unknown) => {
+      throw this.#refusal(error)
+    })
+    return {
+      accessToken: answer.access_token,
+      refreshToken: answer.refresh_token,
+      expiresInSeconds: answer.expiresIn(),
+      scope: answer.scope,
+      claims: answer.claims(),
+    }
+  }
+
+  /** Asked once; until it has answered, every login asks again. */
+  #configuration(): Promise<oidc.Configuration> {
+    this.#discovered ??= this.#discover().catch((error: unknown) => {
+      this.#discovered = undefined
+      throw this.#refusal(error)
+    })
+    return this.#discovered
+  }
+
+  #discover(): Promise<oidc.Configuration> {
+    const { issuerUrl, clientId, clientSecret } = this.#options
+    const url = new URL(issuerUrl)
+    return oidc.discovery(url, clientId, {}, oidc.ClientSecretBasic(clientSecret()), {
+      timeout: TIMEOUT_S,
+      [oidc.customFetch]: (address, options) =>
+        fetch(address, {
+          ...options,
+          headers: { ...options.headers, traceparent: nextHop().traceparent },
+        } as RequestInit),
+      execute: [
+        // The signature of the ID token is checked although TLS has brought it (OpenID Connect Core §3.1.3.7, 6).
+        oidc.enableNonRepudiationChecks,
+        ...(url.protocol === 'http:' && isLoopback(url.hostname) ? [oidc.allowInsecureRequests] : []),
+      ],
+    })
+  }
+
+  /** The library's errors carry whole answers, tokens included, as their cause; none of that leaves this file. */
+  #refusal(error: unknown): Error {
+    const { code = '', message, cause } = error as { code?: string; message: string; cause?: unknown }
+    if (error instanceof oidc.AuthorizationResponseError || error instanceof oidc.ResponseBodyError)
+      return new LoginRefused(error.error, error.error_description ?? error.error, true)
+    if (code === 'OAUTH_TIMEOUT')
+      return this.#peerError(504, 'peer_timeout', `does not answer within ${TIMEOUT_S} s`)
+    if (code === 'OAUTH_RESPONSE_IS_NOT_CONFORM' || code === 'OAUTH_RESPONSE_IS_NOT_JSON')
+      return this.#peerError(502, 'peer_unexpected_answer', `answers nonsense (${message})`)
+    // fetch() says no more than TypeError; the reason is its cause.
+    if (error instanceof TypeError && code === '')
+      return this.#peerError(
+        502,
+        'peer_unreachable',
+        `is not reachable (${(cause as { code?: string } | undefined)?.code ?? 'no reason given'})`,
+      )
+    // The library's outer message is general; the inner one says which parameter is wrong, and never its value.
+    return new LoginRefused(
+      code || 'invalid_response',
+      cause instanceof Error ? cause.message : message,
+      false,
+    )
+  }
+
+  #peerError(status: 502 | 504, code: string, what: string) {
+    const { issuerUrl } = this.#options
+    return new PeerError('identity-provider', status, code, `The identity provider at ${issuerUrl} ${what}.`)
+  }
+}

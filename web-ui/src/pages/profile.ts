@@ -1,0 +1,83 @@
+import { type Content, html, type Markup } from '@hallpass/pages'
+import type { AccessSummary, User, Visitor } from '../visitor.ts'
+import { portrait, type Site, shell } from './shell.ts'
+
+/** What the registered claims of an ID token mean (OpenID Connect Core §2, §5.1). */
+const MEANINGS: Readonly<Record<string, string>> = {
+  iss: 'who says so',
+  sub: 'your name there, for ever',
+  aud: 'whom it is told',
+  exp: 'until when it holds',
+  iat: 'when it was said',
+  auth_time: 'when you logged in',
+  nonce: 'ties it to this login',
+  at_hash: 'ties it to the access token',
+  sid: 'your session there',
+  azp: 'who asked',
+}
+
+const TIMES = new Set(['exp', 'iat', 'auth_time', 'nbf', 'updated_at'])
+
+export function profilePage(site: Site, visitor: Visitor & { user: User }, now: number): Markup {
+  const { user, access } = visitor
+  return shell(site, {
+    title: user.name,
+    current: '/profile',
+    visitor,
+    content: html`
+      <section class="pass" aria-label="Your pass">
+        <div class="pass-who">
+          ${portrait(user.name, user.picture, 88)}
+          <div>
+            <h1>${user.name}</h1>
+            ${user.nickname !== undefined && html`<p>${user.nickname}</p>`}
+            ${typeof user.claims.email === 'string' && html`<p>${user.claims.email}</p>`}
+          </div>
+        </div>
+        <p class="pass-stub"><span>issued by<b>${host(user.claims.iss)}</b></span><span>subject ${user.sub}</span></p>
+      </section>
+      ${access && accessSection(access, now)}
+      <section class="section" aria-labelledby="claims">
+        <h2 id="claims">What the identity provider says of you</h2>
+        <p>The claims of your ID token. Its signature was checked, and the token itself was then thrown away.</p>
+        <dl class="facts">
+          ${Object.entries(user.claims).map(
+            ([claim, value]) =>
+              html`<dt><code>${claim}</code>${MEANINGS[claim] !== undefined && html`<small>${MEANINGS[claim]}</small>`}</dt>
+              <dd>${shown(claim, value)}</dd>`,
+          )}
+        </dl>
+      </section>`,
+  })
+}
+
+function accessSection({ expiresAt, scope, canRefresh, refreshes }: AccessSummary, now: number): Markup {
+  return html`<section class="section" aria-labelledby="access">
+    <h2 id="access">Your access token</h2>
+    <p>It opens the backends, and it stays on the server.</p>
+    <dl class="facts">
+      <dt>Good for</dt>
+      <dd>${expiresAt === undefined ? 'an unknown time' : `another ${seconds(expiresAt - now)}`}</dd>
+      <dt>Renewed</dt>
+      <dd>${refreshes === 1 ? 'once' : `${refreshes} times`} in this session${canRefresh ? '' : '; it cannot be, so you will log in again'}</dd>
+      <dt>Allows</dt>
+      <dd><code>${scope ?? 'what you asked for'}</code></dd>
+    </dl>
+  </section>`
+}
+
+const seconds = (milliseconds: number) => {
+  const total = Math.max(0, Math.round(milliseconds / 1000))
+  return total < 120 ? `${total} s` : `${Math.round(total / 60)} min`
+}
+
+const host = (issuer: unknown) =>
+  typeof issuer === 'string' && URL.canParse(issuer) ? new URL(issuer).host : String(issuer)
+
+function shown(claim: string, value: unknown): Content {
+  if (TIMES.has(claim) && typeof value === 'number') {
+    const iso = new Date(value * 1000).toISOString()
+    return html`<time datetime="${iso}">${iso.replace('T', ' ').replace('.000Z', ' UTC')}</time>`
+  }
+  return typeof value === 'string' ? value : html`<code>${JSON.stringify(value)}</code>`
+}

@@ -1,0 +1,35 @@
+import { sendPage } from '@hallpass/pages'
+import type { Clock } from '@hallpass/service-kit'
+import type { RequestHandler } from 'express'
+import type { PolicyFor } from '../page-policy.ts'
+import { problemPage } from '../pages/problem.ts'
+import { profilePage } from '../pages/profile.ts'
+import type { Site } from '../pages/shell.ts'
+import type { VisitorSource } from '../visitor.ts'
+
+/** `GET /profile`: who you are. Without a session you are asked; behind a gateway, it should have asked. */
+export function showProfile(
+  site: Site,
+  visitors: VisitorSource,
+  policyFor: PolicyFor,
+  clock: Clock,
+): RequestHandler {
+  return async (request, response) => {
+    const visitor = await visitors.identify(request)
+    const { user } = visitor
+    if (user)
+      return sendPage(response, profilePage(site, { ...visitor, user }, clock()), {
+        policy: await policyFor(visitor),
+      })
+    if (site.loginUrl) return response.redirect(303, `${site.loginUrl}?returnTo=/profile`)
+    const page = problemPage(site, {
+      status: 401,
+      code: 'no_identity',
+      title: 'The gateway has not said who you are.',
+      message:
+        'This service leaves the login to a gateway in front, which passes your identity on in headers. This request ' +
+        'carried none: it came past the gateway, or the gateway has no login configured for this route.',
+    })
+    sendPage(response, page, { status: 401 })
+  }
+}

@@ -1,0 +1,33 @@
+import { readOrCreatePrivateFile } from '@hallpass/private-files'
+import type { LoginConfig } from './config.ts'
+import { newSecret } from './session-store.ts'
+
+/** The secrets of a login: from the environment, or from files that the first start makes. */
+export class Secrets {
+  readonly #login: LoginConfig
+  #loaded: { client: string; random: string } | undefined
+
+  constructor(login: LoginConfig) {
+    this.#login = login
+  }
+
+  async load(): Promise<void> {
+    const { clientSecret, clientSecretFile, randomSecret, randomSecretFile } = this.#login
+    const [client, random] = await Promise.all([
+      clientSecret ?? readOrCreatePrivateFile(clientSecretFile, newSecret),
+      randomSecret ?? readOrCreatePrivateFile(randomSecretFile, newSecret),
+    ])
+    this.#loaded = { client: client.trim(), random: random.trim() }
+  }
+
+  /** What this service proves itself to the provider with. */
+  readonly client = (): string => this.#get().client
+
+  /** What the cookies of logins that are under way are sealed with. */
+  readonly random = (): string => this.#get().random
+
+  #get() {
+    if (!this.#loaded) throw new Error('The secrets are used before they are loaded.')
+    return this.#loaded
+  }
+}

@@ -1,0 +1,37 @@
+import type { IncomingMessage } from 'node:http'
+import type { Cookies } from './cookies.ts'
+import { LoginRefused } from './openid-client.ts'
+import type { SessionStore } from './session-store.ts'
+import { stranger, type Visitor, type VisitorSource } from './visitor.ts'
+
+/** Visitors who logged in here. */
+export class SessionVisitors implements VisitorSource {
+  readonly #sessions: SessionStore
+  readonly #cookies: Cookies
+
+  constructor(sessions: SessionStore, cookies: Cookies) {
+    this.#sessions = sessions
+    this.#cookies = cookies
+  }
+
+  async identify(request: IncomingMessage): Promise<Visitor> {
+    const id = this.#cookies.read(request, 'session')
+    const session = this.#sessions.find(id)
+    if (!session) return stranger
+    const { user, formToken, tokens } = session
+    const accessToken = async () => {
+      try {
+        return await tokens.access()
+      } catch (error) {
+        if (!(error instanceof LoginRefused)) throw error
+        // The provider has ended it: nobody is logged in here any more either.
+        this.#sessions.end(id)
+        return undefined
+      }
+    }
+    // Asked before the page is made, so that it shows a session that is over as over.
+    await accessToken()
+    if (!this.#sessions.find(id)) return stranger
+    return { user, formToken, accessToken, access: tokens.summary }
+  }
+}
