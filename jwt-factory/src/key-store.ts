@@ -7,7 +7,7 @@ import { KeyRing } from './key-ring.ts'
  * publishes two, the one that signs and the next, and each that is retired until its tokens have expired.
  */
 const MAX_PUBLISHED_KEYS = 100
-const KEYS_OF_A_NEW_ID = 2
+const KEYS_OF_A_KEY_ID = 2
 
 export interface KeyStoreOptions {
   readonly algorithm: Algorithm
@@ -82,7 +82,7 @@ export class KeyStore {
   }
 
   async #create(keyId: string): Promise<KeyRing> {
-    this.#assertRoom(KEYS_OF_A_NEW_ID * (this.#creating.size + 1))
+    this.#assertRoom(KEYS_OF_A_KEY_ID * (this.#creating.size + 1))
     const signing = await this.#generate(keyId)
     const ring = new KeyRing(keyId, this.#options.clock, { signing })
     this.add(ring)
@@ -98,7 +98,8 @@ export class KeyStore {
   }
 
   #assertRoom(more: number) {
-    if (this.published.length + more > MAX_PUBLISHED_KEYS)
+    const taken = [...this.#rings.values()].map(({ retired }) => KEYS_OF_A_KEY_ID + retired.length)
+    if (taken.reduce((sum, keys) => sum + keys, more) > MAX_PUBLISHED_KEYS)
       throw new HttpError(
         429,
         'too_many_keys',

@@ -19,6 +19,8 @@ import { scenario3 } from './routes/scenario3.ts'
 import { scenario4 } from './routes/scenario4.ts'
 import { SigningKeys } from './signing-keys.ts'
 
+export { loadConfig } from './config.ts'
+
 /** The caller of all four scenarios. */
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
   const { peerTimeoutMs: timeoutMs } = config
@@ -54,6 +56,8 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       if (config.tls.selfMade) await ensureDevelopmentCertificates(config.stateFolder)
       await callers.load()
       await keys.load()
+      // On an open start the documented curl makes it; elsewhere perhaps nobody may.
+      if (!keys.exist && config.callers.mode !== 'open') await keys.rotate()
     },
     onStop: () => keys.stop(),
   })

@@ -31,7 +31,7 @@ export const loadConfig = (env: Environment) =>
       }),
       peerTimeoutMs: variables.integer('PEER_TIMEOUT_MS', 5_000, { min: 10, max: 60_000 }),
       /** Who may rotate the key of this service. */
-      callers: callersConfig(variables, common),
+      callers: callersConfig(variables, common, { whenUnnamed: 'closed' }),
       /** How this service proves to the factory who it is. */
       credential: credentialConfig(variables),
     }

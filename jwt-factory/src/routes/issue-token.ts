@@ -25,6 +25,8 @@ export function issueToken(keys: KeyStore, { issuer, tokenLifetimeSeconds }: Con
     const token = await ring
       .sign(claims, wantsExpired(request) ? -tokenLifetimeSeconds : tokenLifetimeSeconds)
       .catch(refuseTooLarge)
+    // RFC 6749 §5.1
+    response.setHeader('cache-control', 'no-store')
     sendText(response, 200, token)
   }
 }

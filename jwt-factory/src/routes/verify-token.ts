@@ -1,4 +1,4 @@
-import { HttpError, type JsonObject, sendJson } from '@hallpass/service-kit'
+import { HttpError, type JsonObject, observeVerification, sendJson } from '@hallpass/service-kit'
 import { TokenError, verifyToken } from '@hallpass/tokens'
 import type { RequestHandler } from 'express'
 import type { Config } from '../config.ts'
@@ -21,14 +21,16 @@ export function verifyIssuedToken(
     if (!ring) throw refusal(404, 'key_not_found', 'key not found')
     const { token, aud, sub } = expected(request.body as JsonObject)
     try {
-      const { claims } = await verifyToken(token, {
-        issuer,
-        audience: aud,
-        subject: sub,
-        keys: (_issuer, kid) => ring.find(kid),
-        maxLifetimeSeconds: tokenLifetimeSeconds,
-        clock,
-      })
+      const { claims } = await observeVerification(token, () =>
+        verifyToken(token, {
+          issuer,
+          audience: aud,
+          subject: sub,
+          keys: (_issuer, kid) => ring.find(kid),
+          maxLifetimeSeconds: tokenLifetimeSeconds,
+          clock,
+        }),
+      )
       revoked.refuse(claims)
       sendJson(response, 200, { valid: true, claims })
     } catch (error) {

@@ -23,6 +23,7 @@ export const callerOf = (request: Request): Caller | undefined => callers.get(re
 export function callerGuard(config: CallersConfig, audience: string, clock?: Clock): CallerGuard {
   if (config.mode === 'open')
     return { load: () => Promise.resolve(), known: refuseForeignPages, admin: refuseForeignPages }
+  if (config.mode === 'closed') return { load: () => Promise.resolve(), known: refuseAll, admin: refuseAll }
   let trusted: TrustedCallers | undefined
   const identify = async (request: Request): Promise<Caller> => {
     if (!trusted) throw new Error('The guard is used before it has loaded its trust file.')
@@ -45,6 +46,10 @@ export function callerGuard(config: CallersConfig, audience: string, clock?: Clo
       next()
     },
   }
+}
+
+const refuseAll: RequestHandler = () => {
+  throw new HttpError(403, 'closed', 'Nobody may do this here; TRUSTED_CALLERS_FILE names who may.')
 }
 
 function proofOf(request: Request, realm: string): string {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { chmod } from 'node:fs/promises'
 import http, { type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import https from 'node:https'
 import type { AddressInfo } from 'node:net'
@@ -12,7 +13,7 @@ import { Metrics } from './metrics.ts'
 import type { Service } from './service.ts'
 import { currentTrace, runInTrace, traceFrom } from './trace.ts'
 
-export interface Listener {
+export interface NetworkListener {
   /** The name under which `start` reports the URL; `http` or `https` where there is one of a kind. */
   readonly name: string
   readonly host: string
@@ -20,6 +21,15 @@ export interface Listener {
   /** Makes the listener speak TLS; read once, when it starts. */
   readonly tls?: () => SecureContextOptions | Promise<SecureContextOptions>
 }
+
+/** A unix socket that only its owner can open; the folder that it lies in must be private too. */
+export interface SocketListener {
+  readonly name: string
+  /** Where the socket shall be; nothing may be there yet. */
+  readonly path: string
+}
+
+export type Listener = NetworkListener | SocketListener
 
 export interface HttpServiceOptions {
   readonly name: string
@@ -172,7 +182,8 @@ export function httpService(options: HttpServiceOptions): HttpService {
     response.writeHead(200, { 'content-type': metrics.registry.contentType }).end(text)
   }
 
-  async function listen({ host, port, tls, name: listenerName }: Listener): Promise<[string, string]> {
+  async function listen(address: Listener): Promise<[string, string]> {
+    const tls = 'path' in address ? undefined : address.tls
     const limits = {
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
@@ -185,10 +196,16 @@ export function httpService(options: HttpServiceOptions): HttpService {
     server.maxConnections = MAX_CONNECTIONS
     servers.push(server)
     await new Promise<void>((resolve, reject) => {
-      server.once('error', reject).listen(port, host, resolve)
+      server.once('error', reject)
+      if ('path' in address) server.listen(address.path, resolve)
+      else server.listen(address.port, address.host, resolve)
     })
+    if ('path' in address) {
+      await chmod(address.path, 0o600)
+      return [address.name, `unix:${address.path}`]
+    }
     const bound = (server.address() as AddressInfo).port
-    return [listenerName, `${tls ? 'https' : 'http'}://${urlHost(host)}:${bound}`]
+    return [address.name, `${tls ? 'https' : 'http'}://${urlHost(address.host)}:${bound}`]
   }
 
   async function drain() {

@@ -11,6 +11,8 @@ export interface PeerClientOptions {
   /** The name that errors and pictures use, e.g. `jwt-factory`. */
   readonly peer: string
   readonly baseUrl: string
+  /** A unix socket to connect to instead of the host of `baseUrl`. */
+  readonly socketPath?: string
   /** From the call to the last byte of the answer. */
   readonly timeoutMs?: number
   /** A longer answer is a failure of the peer. */
@@ -40,7 +42,14 @@ const MAX_ANSWER_BYTES = 1024 * 1024
  * TLS is verified, always; the secure context is made once.
  */
 export function createPeerClient(options: PeerClientOptions): AxiosInstance {
-  const { peer, timeoutMs = TIMEOUT_MS, maxAnswerBytes = MAX_ANSWER_BYTES, tls, authorization } = options
+  const {
+    peer,
+    timeoutMs = TIMEOUT_MS,
+    maxAnswerBytes = MAX_ANSWER_BYTES,
+    tls,
+    authorization,
+    socketPath,
+  } = options
   const base = new URL(options.baseUrl)
   const prefix = base.pathname.replace(/\/$/, '')
   const { ca, cert, key, ...connect } = tls ?? {}
@@ -51,6 +60,7 @@ export function createPeerClient(options: PeerClientOptions): AxiosInstance {
     bodyTimeout: timeoutMs,
     connect: {
       timeout: timeoutMs,
+      ...(socketPath === undefined ? {} : { socketPath }),
       ...connect,
       ...(tls ? { secureContext: createSecureContext({ ca, cert, key, minVersion: 'TLSv1.2' }) } : {}),
     },
@@ -89,7 +99,7 @@ export function createPeerClient(options: PeerClientOptions): AxiosInstance {
         tell?.({ status: answer.status }, answer.data)
         return answer
       } catch (cause) {
-        const error = toPeerError(peer, base.origin, timeoutMs, cause)
+        const error = toPeerError(peer, socketPath ?? base.origin, timeoutMs, cause)
         tell?.({ reason: error.code, message: error.message })
         throw error
       }

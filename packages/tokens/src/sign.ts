@@ -41,8 +41,7 @@ export async function signToken(
   assertSpeaks(library, key.alg)
   const iat = Math.floor(clock() / 1000)
   const exp = iat + Math.floor(lifetimeSeconds)
-  const { exp: _exp, iat: _iat, jti: _jti, ...given } = claims
-  const token = await library.sign({ ...given, exp, iat, jti: randomUUID() }, key, typ)
+  const token = await library.sign({ ...claims, exp, iat, jti: randomUUID() }, key, typ)
   if (token.length > MAX_TOKEN_LENGTH)
     throw new SigningError(
       'token_too_large',

@@ -78,7 +78,7 @@ function createSecurity(
     socket.prependOnceListener('secureConnect', () => {
       try {
         if (trust) verifyPeer(socket, trust)
-        if (ends && Number.isFinite(expiresAt(socket))) endAtExpiry(socket, expiresAt(socket), clock)
+        if (ends && Number.isFinite(expiresAt(socket))) endAtExpiry(socket, expiresAt(socket), clock, true)
       } catch (error) {
         socket.destroy(error as Error)
       }

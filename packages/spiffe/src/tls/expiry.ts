@@ -17,15 +17,20 @@ export function callAt(time: number, clock: Clock, callBack: () => void): () => 
   return () => clearTimeout(timer)
 }
 
-/** Ends a connection when the first of the certificates that it rests on ends. */
-export function endAtExpiry(socket: TLSSocket, expiresAt: number, clock: Clock): void {
-  const cancel = callAt(expiresAt, clock, () =>
+/**
+ * Ends a connection when the first of the certificates that it rests on ends.
+ *
+ * @param withError for a client, whose requests must hear the reason; a server's socket ends without one, since
+ * whoever wrote it may not expect that a client's certificate can fail it
+ */
+export function endAtExpiry(socket: TLSSocket, expiresAt: number, clock: Clock, withError: boolean): void {
+  const cancel = callAt(expiresAt, clock, () => {
+    const time = new Date(expiresAt).toISOString()
     socket.destroy(
-      new SpiffeTlsError(
-        'svid_expired',
-        `the SVID of this connection expired at ${new Date(expiresAt).toISOString()}`,
-      ),
-    ),
-  )
+      withError
+        ? new SpiffeTlsError('svid_expired', `the SVID of this connection expired at ${time}`)
+        : undefined,
+    )
+  })
   socket.once('close', cancel)
 }

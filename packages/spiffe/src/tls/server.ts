@@ -74,6 +74,18 @@ const BASE: SecureContextOptions & TlsOptions = {
   secureOptions: constants.SSL_OP_NO_TICKET,
 }
 
+/**
+ * `setSecureContext` forgets the option of this name (Node 20.20, 22.21). It is put back on the context itself;
+ * where that is not possible, clients whose bundle has an intermediate as its anchor are refused, and no other.
+ */
+function allowPartialTrustChain(server: Server): void {
+  interface NativeContext {
+    setAllowPartialTrustChain?(): void
+  }
+  const { _sharedCreds } = server as unknown as { _sharedCreds?: { context: NativeContext } }
+  _sharedCreds?.context.setAllowPartialTrustChain?.()
+}
+
 function createSecurity(
   certificate: CertificateSource,
   trust: Trust | undefined,
@@ -89,6 +101,7 @@ function createSecurity(
       const wanted = JSON.stringify([cert, authorities.ca])
       if (wanted === applied) return
       server.setSecureContext({ ...BASE, cert, key, ...authorities })
+      if (trust) allowPartialTrustChain(server)
       applied = wanted
     }
 
@@ -107,7 +120,7 @@ function createSecurity(
       server.prependListener('secureConnection', (socket: TLSSocket) => {
         try {
           const { path } = verifyPeer(socket, trust)
-          if (ends) endAtExpiry(socket, (path[0]?.notAfter ?? 0) + 1000, clock)
+          if (ends) endAtExpiry(socket, (path[0]?.notAfter ?? 0) + 1000, clock, false)
         } catch (error) {
           onRefused(error as Error)
           socket.destroy()

@@ -1,0 +1,62 @@
+import { parseCompact, parseJwks } from '@hallpass/tokens'
+import { beforeAll, describe, expect, it } from '@jest/globals'
+import { createJwtFactoryClient, type JwtFactoryClient } from './client.ts'
+import { useFactory } from './testing.ts'
+
+describe('the client of jwt-factory', () => {
+  const factory = useFactory()
+  let client: JwtFactoryClient
+  beforeAll(async () => {
+    client = createJwtFactoryClient({ baseUrl: factory.url() })
+    await factory.get('/keys/servicea')
+  })
+
+  it('has a token issued, and verified', async () => {
+    const token = await client.issueToken('servicea', { aud: 'serviceb' })
+    expect(parseCompact(token).payload).toMatchObject({ sub: 'servicea', aud: 'serviceb' })
+    const { claims } = await client.verify('servicea', { token, aud: 'serviceb', sub: 'servicea' })
+    expect(claims).toEqual(parseCompact(token).payload)
+  })
+
+  it('throws the factory’s own refusal', async () => {
+    const token = await client.issueToken('servicea', { aud: 'serviceb' }, { expired: true })
+    const refusal = await client
+      .verify('servicea', { token, aud: 'serviceb', sub: 'servicea' })
+      .catch((error) => error)
+    expect(refusal).toMatchObject({ name: 'TokenExpiredError', message: 'jwt expired', reason: 'expired' })
+    expect(JSON.stringify(refusal)).toMatch(
+      /^{"name":"TokenExpiredError","message":"jwt expired","expiredAt":"2/,
+    )
+  })
+
+  it('says which key to make when there is none', async () => {
+    const missing = {
+      status: 503,
+      code: 'key_missing',
+      body: {
+        error: {
+          code: 'key_missing',
+          message: 'jwt-factory has no key named nobody yet.',
+          step: `curl ${factory.url()}/keys/nobody`,
+        },
+      },
+    }
+    await expect(client.issueToken('nobody', { aud: 'serviceb' })).rejects.toMatchObject(missing)
+    await expect(client.verify('nobody', { token: 'x', aud: 'a', sub: 'b' })).rejects.toMatchObject(missing)
+    await expect(client.publicKey('nobody')).rejects.toMatchObject(missing)
+  })
+
+  it('reads public keys', async () => {
+    expect(await client.publicKey('servicea')).toMatch(/^-----BEGIN PUBLIC KEY-----/)
+    expect(parseJwks(await client.jwks()).length).toBeGreaterThanOrEqual(1)
+  })
+
+  it('names the factory when it is not there', async () => {
+    const nowhere = createJwtFactoryClient({ baseUrl: 'http://127.0.0.1:9' })
+    await expect(nowhere.issueToken('servicea', { aud: 'serviceb' })).rejects.toMatchObject({
+      status: 502,
+      peer: 'jwt-factory',
+      message: expect.stringContaining('jwt-factory at http://127.0.0.1:9 is not reachable'),
+    })
+  })
+})

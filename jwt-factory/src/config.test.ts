@@ -1,0 +1,24 @@
+import { describe, expect, it } from '@jest/globals'
+import { loadConfig } from './config.ts'
+
+describe('the configuration of jwt-factory', () => {
+  it('is open on a development start, on loopback', () => {
+    expect(loadConfig({})).toMatchObject({
+      host: '127.0.0.1',
+      port: 5555,
+      issuer: 'https://jwt-factory/',
+      callers: { mode: 'open' },
+    })
+  })
+
+  it('refuses to be open where others could reach it', () => {
+    for (const env of [{ HOST: '0.0.0.0' }, { NODE_ENV: 'production' }])
+      expect(() => loadConfig({ ...env, CALLERS: 'open' })).toThrow('CALLERS=open serves whoever asks')
+  })
+
+  it('names every variable that is wrong at once', () => {
+    expect(() => loadConfig({ PORT: 'x', ALGORITHM: 'HS256', TOKEN_LIFETIME_SECONDS: '86400' })).toThrow(
+      /PORT must be.*\n.*ALGORITHM must be one of RS256, PS256, ES256, EdDSA.*\n.*TOKEN_LIFETIME_SECONDS must be/,
+    )
+  })
+})

@@ -1,0 +1,19 @@
+import { ManualClock } from '@hallpass/service-kit/testing'
+import { describe, expect, it } from '@jest/globals'
+import { RevokedTokens } from './revoked-tokens.ts'
+
+describe('RevokedTokens', () => {
+  it('refuses what was revoked, until there would be nothing to refuse', () => {
+    const clock = new ManualClock()
+    const revoked = new RevokedTokens(clock.now, 1)
+    const exp = clock.now() / 1000 + 60
+    expect(revoked.revoke({ jti: 'a', exp })).toBe(true)
+    expect(() => revoked.refuse({ jti: 'a' })).toThrow(
+      expect.objectContaining({ name: 'JsonWebTokenError', reason: 'revoked', message: 'jwt revoked' }),
+    )
+    revoked.refuse({ jti: 'b' })
+    expect(revoked.revoke({ jti: 'b', exp })).toBe(false)
+    clock.advance(60_000)
+    expect(revoked.revoke({ jti: 'b', exp: exp + 60 })).toBe(true)
+  })
+})

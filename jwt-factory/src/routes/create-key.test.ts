@@ -1,0 +1,108 @@
+import { createPublicKey } from 'node:crypto'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from '@jest/globals'
+import { useFactory } from '../testing.ts'
+
+const pemOf = ({ publicKey }: { publicKey: string }) => Buffer.from(publicKey, 'base64').toString()
+
+describe('GET /keys/:keyId', () => {
+  const factory = useFactory({ env: { ALGORITHM: 'RS256' } })
+
+  it('makes an RSA key of 2048 bits on the first call and answers with the same one after', async () => {
+    const { body } = await factory.get('/keys/servicea').expect(200)
+    expect(Object.keys(body)).toEqual(['publicKey'])
+    expect(pemOf(body)).toMatch(/^-----BEGIN PUBLIC KEY-----\n/)
+    expect(createPublicKey(pemOf(body)).asymmetricKeyDetails).toMatchObject({ modulusLength: 2048 })
+    expect((await factory.get('/keys/servicea')).body).toEqual(body)
+  })
+
+  it('makes one key when two ask at the same time', async () => {
+    const [first, second] = await Promise.all([factory.get('/keys/twice'), factory.get('/keys/twice')])
+    expect(first.body).toEqual(second.body)
+  })
+})
+
+describe('key ids', () => {
+  const factory = useFactory()
+
+  it.each([
+    ['a path', '..%2f..%2fx'],
+    ['a longer path', 'aaa%2fbbb'],
+    ['a NUL', 'a%00b'],
+    ['a line of its own in the log', 'x%0Ainfo:%20forged'],
+    ['a space', 'a%20b'],
+    ['a dot', 'servicea-public.z'],
+    ['a letter beyond ASCII', 'caf%C3%A9'],
+    ['65 characters', 'x'.repeat(65)],
+    ['300 characters', 'x'.repeat(300)],
+    ['a prototype', '__proto__'],
+    ['a constructor', 'constructor'],
+    ['a method of every object', 'hasOwnProperty'],
+  ])('are refused when they are %s', async (_what, keyId) => {
+    for (const method of ['get', 'post'] as const) {
+      const { status, body } = await factory[method](`/keys/${keyId}`)
+      expect([status, body.error.code]).toEqual([400, 'invalid_key_id'])
+    }
+    expect((await factory.get('/utils/keys')).body).not.toContain(decodeURIComponent(keyId))
+  })
+
+  it('are refused when their escapes are broken', async () => {
+    const { status, body } = await factory.get('/keys/%zz')
+    expect([status, body.error.code]).toEqual([400, 'malformed_path'])
+  })
+
+  it('may have up to 64 letters, digits, hyphens and underscores', async () => {
+    for (const keyId of ['service-a', 'A_1', 'x'.repeat(64)]) await factory.get(`/keys/${keyId}`).expect(200)
+  })
+
+  it('leave nothing on the disk when they are refused', async () => {
+    await factory.post('/utils/dump').expect(200, 'OK')
+    expect((await readdir(factory.folder.path)).sort()).toEqual(['keys'])
+    for (const file of await readdir(join(factory.folder.path, 'keys')))
+      expect(file).toMatch(/^(service-a|A_1|x{64})/)
+  })
+})
+
+describe('POST /keys/:keyId', () => {
+  const factory = useFactory()
+
+  it('makes the key, and rotates it when it is there: the new one signs, the old one still verifies', async () => {
+    const first = (await factory.post('/keys/servicea').expect(200)).body
+    const token = await factory.issue('servicea')
+    const second = (await factory.post('/keys/servicea').expect(200)).body
+    expect(second).not.toEqual(first)
+    expect((await factory.get('/keys/servicea')).body).toEqual(second)
+    const wanted = { aud: 'serviceb', sub: 'servicea' }
+    for (const good of [token, await factory.issue('servicea')])
+      await factory.post('/verify/servicea', { token: good, ...wanted }).expect(200)
+  })
+
+  it('refuses no good token while keys rotate under load', async () => {
+    let rotating = true
+    const rotations = (async () => {
+      for (let round = 0; round < 10; round += 1) await factory.post('/keys/servicea').expect(200)
+      rotating = false
+    })()
+    const wanted = { aud: 'serviceb', sub: 'servicea' }
+    let calls = 0
+    while (rotating) {
+      const token = await factory.issue('servicea')
+      await factory.post('/verify/servicea', { token, ...wanted }).expect(200)
+      calls += 1
+    }
+    await rotations
+    expect(calls).toBeGreaterThan(0)
+  })
+
+  it('saves a rotation by itself once keys have been saved, so that a restart does not bring the old key back', async () => {
+    await factory.post('/dump').expect(200)
+    const before = await readdir(join(factory.folder.path, 'keys'))
+    await factory.issue('servicea')
+    await factory.post('/keys/servicea').expect(200)
+    const after = await readdir(join(factory.folder.path, 'keys'))
+    expect(after.filter((file) => file.includes('retired')).length).toBeGreaterThan(
+      before.filter((file) => file.includes('retired')).length,
+    )
+  })
+})

@@ -1,0 +1,47 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { silentLog } from '@hallpass/service-kit'
+import { describe, expect, it } from '@jest/globals'
+import request from 'supertest'
+import { createApp } from '../app.ts'
+import { loadConfig } from '../config.ts'
+
+async function start(stateFolder: string) {
+  const service = createApp(
+    loadConfig({ PORT: '0', ALGORITHM: 'ES256', STATE_FOLDER: stateFolder }),
+    silentLog,
+  )
+  const { http } = await service.start()
+  return { api: request(http as string), stop: () => service.stop() }
+}
+
+describe('POST /utils/dump', () => {
+  it.each(['/utils/dump', '/dump'])(
+    '(%s) brings the keys back after a restart, and their tokens stay good',
+    async (path) => {
+      const folder = await mkdtemp(join(tmpdir(), 'dump-keys-'))
+      try {
+        const before = await start(folder)
+        const { body } = await before.api.get('/keys/service-a')
+        const token = (await before.api.post('/issueToken/service-a').send({ aud: 'serviceb' })).text
+        await before.api.post('/keys/service-a').expect(200)
+        await before.api.get('/keys/serviceb').expect(200)
+        await before.api.post(path).expect(200, 'OK')
+        await before.api.get('/keys/forgotten').expect(200)
+        await before.stop()
+
+        const after = await start(folder)
+        await after.api.get('/utils/keys').expect(200, ['service-a', 'serviceb'])
+        expect((await after.api.get('/utils/publicKey/service-a')).body).not.toEqual(body)
+        await after.api
+          .post('/verify/service-a')
+          .send({ token, aud: 'serviceb', sub: 'service-a' })
+          .expect(200)
+        await after.stop()
+      } finally {
+        await rm(folder, { recursive: true })
+      }
+    },
+  )
+})

@@ -1,0 +1,95 @@
+import { ManualClock } from '@hallpass/service-kit/testing'
+import { parseCompact } from '@hallpass/tokens'
+import { beforeAll, describe, expect, it } from '@jest/globals'
+import { useFactory } from '../testing.ts'
+
+const NOW = 1_767_225_600
+
+describe('POST /issueToken/:keyId', () => {
+  const factory = useFactory({
+    clock: new ManualClock('2026-01-01T00:00:00Z').now,
+    env: { ALGORITHM: 'RS256' },
+  })
+  beforeAll(() => factory.get('/keys/servicea').expect(200))
+
+  const issue = async (body?: object, query = '') => {
+    const response = await factory.post(`/issueToken/servicea${query}`, body).expect(200)
+    return { response, ...parseCompact(response.text) }
+  }
+
+  it('answers with a token as plain text: issuer, key id and claims, one hour from now', async () => {
+    const { response, header, payload } = await issue({ aud: 'serviceb' })
+    expect(response.headers['content-type']).toBe('text/plain; charset=utf-8')
+    expect(response.headers['cache-control']).toBe('no-store')
+    expect(header).toEqual({ alg: 'RS256', typ: 'JWT', kid: expect.stringMatching(/^servicea-[\w-]{22}$/) })
+    expect(Object.keys(payload).slice(0, 5)).toEqual(['iss', 'sub', 'aud', 'exp', 'iat'])
+    expect(payload).toEqual({
+      iss: 'https://jwt-factory/',
+      sub: 'servicea',
+      aud: 'serviceb',
+      exp: NOW + 3600,
+      iat: NOW,
+      jti: expect.stringMatching(/^[0-9a-f-]{36}$/),
+    })
+  })
+
+  it('needs no body', async () => {
+    expect((await issue()).payload).toMatchObject({ iss: 'https://jwt-factory/', sub: 'servicea' })
+  })
+
+  it('keeps exp, iat, nbf and jti to itself, whatever the body says', async () => {
+    const { payload } = await issue({ aud: 'serviceb', exp: 9_999_999_999, iat: 'abc', nbf: 1, jti: 'mine' })
+    expect(payload).toMatchObject({ exp: NOW + 3600, iat: NOW })
+    expect(payload.nbf).toBeUndefined()
+    expect(payload.jti).not.toBe('mine')
+  })
+
+  it('lets the body replace iss and sub on an open start, as documented', async () => {
+    expect((await issue({ iss: 'https://me/', sub: 'someone', roles: ['x'] })).payload).toMatchObject({
+      iss: 'https://me/',
+      sub: 'someone',
+      roles: ['x'],
+    })
+  })
+
+  it.each(['1', '123', 'true', 'yes'])('issues a token that has expired with ?expired=%s', async (value) => {
+    expect((await issue({ aud: 'serviceb' }, `?expired=${value}`)).payload).toMatchObject({ exp: NOW - 3600 })
+  })
+
+  it.each(['?expired=', '?expired=0', '?expired=false', '?expired', '?expires=1'])(
+    'issues a good token with %s',
+    async (query) => {
+      expect((await issue({ aud: 'serviceb' }, query)).payload).toMatchObject({ exp: NOW + 3600 })
+    },
+  )
+
+  it.each([
+    ['an unknown key', '/issueToken/nobody', {}, 404, 'key_not_found'],
+    ['a key id that JavaScript knows', '/issueToken/__proto__', {}, 404, 'key_not_found'],
+    ['a key id that is a path', '/issueToken/..%2fx', {}, 400, 'invalid_key_id'],
+    ['a subject that is no text', '/issueToken/servicea', { sub: 5 }, 400, 'invalid_claim'],
+    ['an issuer that is no text', '/issueToken/servicea', { iss: null }, 400, 'invalid_claim'],
+    ['a body that is a list', '/issueToken/servicea', ['x'], 400, 'not_an_object'],
+    ['claims named like a constructor', '/issueToken/servicea', { constructor: 1 }, 400, 'forbidden_member'],
+    [
+      'more claims than a verifier would take',
+      '/issueToken/servicea',
+      { x: 'y'.repeat(9000) },
+      400,
+      'claims_too_large',
+    ],
+  ])('refuses %s', async (_what, path, body, status, code) => {
+    const response = await factory.post(path, body)
+    expect([response.status, response.body.error?.code]).toEqual([status, code])
+  })
+
+  it.each([
+    ['malformed JSON', 'application/json', '{"aud":', 400, 'malformed_json'],
+    ['another content type', 'text/plain', '{}', 400, 'wrong_content_type'],
+    ['more than 64 KiB', 'application/json', `{"x":"${'y'.repeat(70_000)}"}`, 413, 'body_too_large'],
+    ['deep JSON', 'application/json', `${'{"a":'.repeat(1000)}1${'}'.repeat(1000)}`, 400, 'json_too_deep'],
+  ])('refuses %s', async (_what, type, text, status, code) => {
+    const response = await factory.post('/issueToken/servicea').type(type).send(text)
+    expect([response.status, response.body.error?.code]).toEqual([status, code])
+  })
+})

@@ -1,0 +1,149 @@
+import { ManualClock } from '@hallpass/service-kit/testing'
+import { generateSigningKey, type SigningKey, signToken } from '@hallpass/tokens'
+import { beforeAll, describe, expect, it } from '@jest/globals'
+import { useFactory } from '../testing.ts'
+
+describe('POST /verify/:keyId', () => {
+  const clock = new ManualClock('2026-01-01T00:00:00Z')
+  const factory = useFactory({ clock: clock.now, env: { ALGORITHM: 'RS256' } })
+  let stranger: SigningKey
+  let token: string
+  beforeAll(async () => {
+    await factory.get('/keys/servicea')
+    await factory.get('/keys/serviceb')
+    stranger = await generateSigningKey('RS256')
+    token = await factory.issue('servicea')
+  })
+
+  const wanted = { aud: 'serviceb', sub: 'servicea' }
+  const verify = (body: object, keyId = 'servicea') => factory.post(`/verify/${keyId}`, body)
+
+  it('answers with the claims of a good token', async () => {
+    const { body } = await verify({ token, ...wanted }).expect(200)
+    expect(body).toEqual({
+      valid: true,
+      claims: {
+        iss: 'https://jwt-factory/',
+        sub: 'servicea',
+        aud: 'serviceb',
+        exp: 1767229200,
+        iat: 1767225600,
+        jti: expect.any(String),
+      },
+    })
+  })
+
+  it('answers in the documented form when the token has expired', async () => {
+    const expired = (await factory.post('/issueToken/servicea?expired=1', { aud: 'serviceb' })).text
+    const { text } = await verify({ token: expired, ...wanted }).expect(403)
+    expect(text).toBe(
+      '{"valid":false,"error":{"name":"TokenExpiredError","message":"jwt expired","expiredAt":"2025-12-31T23:00:00.000Z"},"claims":{}}',
+    )
+  })
+
+  const refusals: [string, () => Promise<object> | object, string][] = [
+    [
+      'another audience',
+      () => ({ token, ...wanted, aud: 'servicec' }),
+      'jwt audience invalid. expected: servicec',
+    ],
+    [
+      'another subject',
+      () => ({ token, ...wanted, sub: 'serviceb' }),
+      'jwt subject invalid. expected: serviceb',
+    ],
+    [
+      'another issuer',
+      async () => ({
+        token: await factory.issue('servicea', { iss: 'https://me/', aud: 'serviceb' }),
+        ...wanted,
+      }),
+      'jwt issuer invalid. expected: https://jwt-factory/',
+    ],
+    [
+      'a key of another key id',
+      async () => ({
+        token: await factory.issue('serviceb', { sub: 'servicea', aud: 'serviceb' }),
+        ...wanted,
+      }),
+      'invalid signature',
+    ],
+    [
+      'a key of nobody here',
+      async () => ({
+        token: await signToken({ iss: 'https://jwt-factory/', ...wanted }, stranger, {
+          lifetimeSeconds: 60,
+          clock: clock.now,
+        }),
+        ...wanted,
+      }),
+      'invalid signature',
+    ],
+    [
+      'a token that was changed',
+      () => ({ token: token.replace(/.\.([^.]*)$/, 'x.$1'), ...wanted }),
+      'invalid token',
+    ],
+    ['no signature', () => ({ token: token.replace(/[^.]*$/, ''), ...wanted }), 'jwt signature is required'],
+    ['no token at all', () => ({ token: 'abc', ...wanted }), 'jwt malformed'],
+    ['a token that is a number', () => ({ token: 5, ...wanted }), 'jwt must be a string'],
+    ['a token that is a list', () => ({ token: [token], ...wanted }), 'jwt must be a string'],
+    ['a scheme before it', () => ({ token: `Bearer ${token}`, ...wanted }), 'invalid token'],
+  ]
+  it.each(refusals)('refuses %s', async (_what, body, message) => {
+    const response = await verify(await body())
+    expect([response.status, response.body]).toEqual([
+      403,
+      { valid: false, error: { name: 'JsonWebTokenError', message }, claims: {} },
+    ])
+  })
+
+  it.each([
+    ['an unknown key, before anything else', {}, 'nobody', 404, 'key not found', 'key_not_found'],
+    ['no token', { ...wanted }, 'servicea', 400, 'no token specified', 'token_missing'],
+    ['an empty token', { token: '', ...wanted }, 'servicea', 400, 'no token specified', 'token_missing'],
+    [
+      'no audience',
+      { token: 'x', sub: 'servicea' },
+      'servicea',
+      400,
+      'no audience specified',
+      'audience_missing',
+    ],
+    [
+      'no subject',
+      { token: 'x', aud: 'serviceb' },
+      'servicea',
+      400,
+      'no subject specified',
+      'subject_missing',
+    ],
+    [
+      'a list of audiences',
+      { token: 'x', ...wanted, aud: ['serviceb'] },
+      'servicea',
+      400,
+      'the audience must be a text',
+      'audience_invalid',
+    ],
+    [
+      'a list of subjects',
+      { token: 'x', ...wanted, sub: ['servicea'] },
+      'servicea',
+      400,
+      'the subject must be a text',
+      'subject_invalid',
+    ],
+  ])('refuses %s', async (_what, body, keyId, status, error, code) => {
+    const response = await verify(body, keyId)
+    expect([response.status, response.body]).toEqual([status, { valid: false, error, code }])
+  })
+
+  it('takes no form', async () => {
+    const response = await factory
+      .post('/verify/servicea')
+      .type('form')
+      .send({ token, ...wanted })
+    expect([response.status, response.body.error.code]).toEqual([400, 'wrong_content_type'])
+  })
+})

@@ -1,0 +1,120 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { httpService, sendJson, silentLog } from '@hallpass/service-kit'
+import { useService } from '@hallpass/service-kit/testing'
+import { generateSigningKey, publicJwks, type SigningKey } from '@hallpass/tokens'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import request from 'supertest'
+import type { CallersConfig } from './config.ts'
+import { privateKeyJwt } from './credentials.ts'
+import { callerGuard, callerOf } from './guard.ts'
+
+const AUDIENCE = 'https://guarded/'
+
+function guarded(config: CallersConfig) {
+  const callers = callerGuard(config, AUDIENCE)
+  return httpService({
+    name: 'guarded',
+    log: silentLog,
+    listeners: [{ name: 'http', host: '127.0.0.1', port: 0 }],
+    routes: (app) => {
+      app.get('/known', callers.known, (req, res) =>
+        sendJson(res, 200, { caller: callerOf(req)?.subject ?? null }),
+      )
+      app.get('/admin', callers.admin, (req, res) =>
+        sendJson(res, 200, { caller: callerOf(req)?.subject ?? null }),
+      )
+    },
+    onStart: callers.load,
+  })
+}
+
+describe('a guard that is open', () => {
+  const service = useService(() => guarded({ mode: 'open' }))
+
+  it('lets everybody on this machine pass', async () => {
+    for (const path of ['/known', '/admin'])
+      await request(service.url()).get(path).expect(200, { caller: null })
+  })
+
+  it('stops web pages of other sites in the developer’s browser', async () => {
+    const get = () => request(service.url()).get('/admin')
+    for (const origin of ['https://evil.example', 'http://localhost.evil.example', 'null']) {
+      const { status, body } = await get().set('origin', origin)
+      expect([status, body.error.code]).toEqual([403, 'foreign_origin'])
+    }
+    expect((await get().set('sec-fetch-site', 'cross-site')).body.error.code).toBe('foreign_origin')
+    await get().set('origin', 'http://localhost:4000').set('sec-fetch-site', 'same-site').expect(200)
+  })
+
+  it('stops pages whose own name points to this machine (DNS rebinding)', async () => {
+    const { status, body } = await request(service.url()).get('/admin').set('host', 'evil.example:5555')
+    expect([status, body.error.code]).toEqual([403, 'foreign_host'])
+    await request(service.url()).get('/admin').set('host', '[::1]:5555').expect(200)
+  })
+})
+
+describe('a guard that knows its callers', () => {
+  let folder: string
+  let keys: Record<'servicea' | 'operator', SigningKey>
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'guard-'))
+    keys = { servicea: await generateSigningKey('ES256'), operator: await generateSigningKey('ES256') }
+    for (const [name, key] of Object.entries(keys))
+      await writeFile(join(folder, `${name}.json`), JSON.stringify(publicJwks([key])))
+    const callers = [
+      { method: 'private_key_jwt', clientId: 'servicea', jwksFile: 'servicea.json', keyId: 'servicea' },
+      { method: 'private_key_jwt', clientId: 'operator', jwksFile: 'operator.json', admin: true },
+    ]
+    await writeFile(join(folder, 'callers.json'), JSON.stringify({ callers }))
+  })
+  afterAll(() => rm(folder, { recursive: true }))
+  const service = useService(() =>
+    guarded({ mode: 'authenticated', trustFile: join(folder, 'callers.json') }),
+  )
+
+  const as = (clientId: 'servicea' | 'operator') =>
+    privateKeyJwt({ clientId, audience: AUDIENCE, key: keys[clientId] })()
+
+  it('asks who calls', async () => {
+    const { status, headers, body } = await request(service.url()).get('/known')
+    expect([status, body.error.code]).toEqual([401, 'invalid_client'])
+    expect(headers['www-authenticate']).toBe(`Bearer realm="${AUDIENCE}"`)
+  })
+
+  it('lets known callers pass, and administrators where it says so', async () => {
+    await request(service.url())
+      .get('/known')
+      .set('authorization', await as('servicea'))
+      .expect(200, { caller: 'servicea' })
+    await request(service.url())
+      .get('/admin')
+      .set('authorization', await as('operator'))
+      .expect(200, { caller: 'operator' })
+    const { status, body } = await request(service.url())
+      .get('/admin')
+      .set('authorization', await as('servicea'))
+    expect([status, body.error.code]).toEqual([403, 'not_an_administrator'])
+  })
+
+  it('does not take an assertion in the URL, or two of them', async () => {
+    const assertion = (await as('servicea')).replace('Bearer ', '')
+    const inUrl = await request(service.url()).get(`/known?access_token=${assertion}`)
+    expect([inUrl.status, inUrl.body.error.code]).toEqual([400, 'invalid_request'])
+  })
+})
+
+describe('a guard that is closed', () => {
+  const service = useService(() => guarded({ mode: 'closed' }))
+
+  it('lets nobody pass, and says who could change that', async () => {
+    for (const path of ['/known', '/admin']) {
+      const { status, body } = await request(service.url()).get(path)
+      expect([status, body.error]).toEqual([
+        403,
+        { code: 'closed', message: 'Nobody may do this here; TRUSTED_CALLERS_FILE names who may.' },
+      ])
+    }
+  })
+})

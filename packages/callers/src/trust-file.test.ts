@@ -1,0 +1,73 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { readTrustFile } from './trust-file.ts'
+
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'trust-file-'))
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+async function read(text: string) {
+  const path = join(folder, 'callers.yaml')
+  await writeFile(path, text)
+  return readTrustFile(path)
+}
+
+const KUBERNETES = `callers:
+  - method: kubernetes
+    issuer: https://kubernetes.default.svc.cluster.local
+    jwksUrl: https://kubernetes.default.svc/openid/v1/jwks
+    subjects:
+      system:serviceaccount:default:service-a: { keyId: servicea }
+`
+
+describe('readTrustFile', () => {
+  it('reads YAML and JSON, and looks for files beside the list', async () => {
+    const entry = { method: 'private_key_jwt', clientId: 'servicea', jwksFile: 'a.json', keyId: 'servicea' }
+    const expected = [{ ...entry, jwksFile: join(folder, 'a.json'), admin: false, claims: [], scopes: [] }]
+    expect(await read(JSON.stringify({ callers: [entry] }))).toEqual(expected)
+    const yaml =
+      'callers:\n  - method: private_key_jwt\n    clientId: servicea\n    jwksFile: a.json\n    keyId: servicea\n'
+    expect(await read(yaml)).toEqual(expected)
+    expect(await read(KUBERNETES)).toMatchObject([
+      { subjects: { 'system:serviceaccount:default:service-a': { admin: false } } },
+    ])
+  })
+
+  it.each([
+    ['a misspelled right', KUBERNETES.replace('keyId', 'keyid'), 'keyid'],
+    ['a key id that is a path', KUBERNETES.replace('servicea }', '"../x" }'), 'keyId'],
+    [
+      'no keys to verify with',
+      KUBERNETES.replace(/ *jwksUrl.*\n/, ''),
+      'needs exactly one of jwksFile and jwksUrl',
+    ],
+    ['an unknown method', KUBERNETES.replace('method: kubernetes', 'method: password'), 'method'],
+    ['no callers', 'callers: []', 'callers'],
+    [
+      'a member that comes twice, of which most readers would see the last',
+      `${KUBERNETES}callers: []\n`,
+      'unique',
+    ],
+    [
+      'an authority that is not there',
+      KUBERNETES.replace('subjects', 'caFile: none.pem\n    subjects'),
+      'ENOENT',
+    ],
+  ])('refuses %s, and names it', async (_what, text, named) => {
+    await expect(read(text)).rejects.toMatchObject({
+      name: 'ConfigError',
+      message: expect.stringContaining(named),
+    })
+  })
+
+  it('names a list that is not there', async () => {
+    await expect(readTrustFile('/no/such/callers.yaml')).rejects.toMatchObject({
+      name: 'ConfigError',
+      message: expect.stringContaining('/no/such/callers.yaml'),
+    })
+  })
+})

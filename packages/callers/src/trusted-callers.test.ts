@@ -1,0 +1,179 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ManualClock } from '@hallpass/service-kit/testing'
+import { generateSigningKey, publicJwks, type SigningKey, signToken } from '@hallpass/tokens'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { privateKeyJwt } from './credentials.ts'
+import { TrustedCallers } from './trusted-callers.ts'
+
+const AUDIENCE = 'https://jwt-factory/'
+const CLUSTER = 'https://kubernetes.default.svc.cluster.local'
+const POD = 'system:serviceaccount:default:service-a'
+
+let folder: string
+let keyOfA: SigningKey
+let keyOfB: SigningKey
+let clusterKey: SigningKey
+const clock = new ManualClock()
+let callers: TrustedCallers
+
+const publish = (file: string, keys: SigningKey[]) =>
+  writeFile(join(folder, file), JSON.stringify(publicJwks(keys)))
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'trusted-callers-'))
+  ;[keyOfA, keyOfB, clusterKey] = (await Promise.all(
+    ['a', 'b', 'cluster'].map((kid) => generateSigningKey('ES256', kid)),
+  )) as [SigningKey, SigningKey, SigningKey]
+  await publish('a.json', [keyOfA])
+  await publish('b.json', [keyOfB])
+  await publish('cluster.json', [clusterKey])
+  const file = {
+    callers: [
+      { method: 'private_key_jwt', clientId: 'servicea', jwksFile: 'a.json', keyId: 'servicea' },
+      { method: 'private_key_jwt', clientId: 'serviceb', jwksFile: 'b.json', keyId: 'serviceb' },
+      {
+        method: 'kubernetes',
+        issuer: CLUSTER,
+        jwksFile: 'cluster.json',
+        subjects: { [POD]: { keyId: 'servicea' }, 'system:serviceaccount:ops:admin': { admin: true } },
+      },
+    ],
+  }
+  await writeFile(join(folder, 'callers.json'), JSON.stringify(file))
+})
+afterAll(() => rm(folder, { recursive: true }))
+beforeEach(async () => {
+  callers = await TrustedCallers.load(join(folder, 'callers.json'), AUDIENCE, clock.now)
+})
+
+const assertion = (
+  claims: object = {},
+  key = keyOfA,
+  options: { typ?: string; lifetimeSeconds?: number } = {},
+) =>
+  signToken({ iss: 'servicea', sub: 'servicea', aud: AUDIENCE, ...claims }, key, {
+    lifetimeSeconds: 30,
+    clock: clock.now,
+    ...options,
+  })
+
+/** As the API server makes them: the audience in a list. */
+const podToken = (claims: object = {}) =>
+  signToken({ iss: CLUSTER, sub: POD, aud: [AUDIENCE], ...claims }, clusterKey, {
+    lifetimeSeconds: 3600,
+    clock: clock.now,
+  })
+
+const refused = (message: string) => ({
+  status: 401,
+  code: 'invalid_client',
+  message: `The caller did not prove who it is: ${message}.`,
+  headers: { 'www-authenticate': 'Bearer error="invalid_client"' },
+})
+
+describe('a client assertion (private_key_jwt)', () => {
+  it('names the caller and its rights', async () => {
+    const authorization = privateKeyJwt({
+      clientId: 'servicea',
+      audience: AUDIENCE,
+      key: keyOfA,
+      clock: clock.now,
+    })
+    const token = (await authorization()).replace('Bearer ', '')
+    expect(await callers.identify(token)).toEqual({
+      subject: 'servicea',
+      keyId: 'servicea',
+      admin: false,
+      claims: [],
+      scopes: [],
+    })
+  })
+
+  it('serves once', async () => {
+    const token = await assertion()
+    await callers.identify(token)
+    await expect(callers.identify(token)).rejects.toMatchObject(refused('the assertion was used before'))
+  })
+
+  it('is refused when it is for another server, or for several (rfc7523bis)', async () => {
+    const wrong = `jwt audience invalid. expected: ${AUDIENCE}`
+    await expect(callers.identify(await assertion({ aud: 'https://other/' }))).rejects.toMatchObject(
+      refused(wrong),
+    )
+    await expect(callers.identify(await assertion({ aud: [AUDIENCE] }))).rejects.toMatchObject(refused(wrong))
+    await expect(
+      callers.identify(await assertion({ aud: [AUDIENCE, 'https://other/'] })),
+    ).rejects.toMatchObject(refused(wrong))
+  })
+
+  it('is refused when another client signed it', async () => {
+    await expect(callers.identify(await assertion({}, keyOfB))).rejects.toMatchObject(
+      refused('invalid signature'),
+    )
+  })
+
+  it('is refused when it speaks for another than its maker', async () => {
+    await expect(callers.identify(await assertion({ sub: 'serviceb' }))).rejects.toMatchObject(
+      refused('iss and sub of the assertion must both be the client id'),
+    )
+  })
+
+  it('is refused when it has expired, or lives longer than a minute', async () => {
+    await expect(
+      callers.identify(await assertion({}, keyOfA, { lifetimeSeconds: -30 })),
+    ).rejects.toMatchObject(refused('jwt expired'))
+    await expect(
+      callers.identify(await assertion({}, keyOfA, { lifetimeSeconds: 61 })),
+    ).rejects.toMatchObject(refused('jwt lifetime too long'))
+  })
+
+  it('is refused when it is a token of another kind', async () => {
+    await expect(callers.identify(await assertion({}, keyOfA, { typ: 'at+jwt' }))).rejects.toMatchObject(
+      refused('jwt type invalid. expected: JWT or client-authentication+jwt'),
+    )
+  })
+
+  it('is refused from an issuer that nobody listed, and when it is no token at all', async () => {
+    await expect(callers.identify(await assertion({ iss: 'mallory', sub: 'mallory' }))).rejects.toMatchObject(
+      refused('nobody trusts the issuer of this assertion'),
+    )
+    await expect(callers.identify('abc')).rejects.toMatchObject(refused('jwt malformed'))
+  })
+
+  it('is accepted with a new key as soon as that is published, without a restart', async () => {
+    await callers.identify(await assertion())
+    const next = await generateSigningKey('ES256', `a-${randomUUID()}`)
+    await publish('a.json', [keyOfA, next])
+    expect((await callers.identify(await assertion({}, next))).subject).toBe('servicea')
+  })
+})
+
+describe('a projected Kubernetes token', () => {
+  it('names the service account, as often as it is shown', async () => {
+    const token = await podToken()
+    expect(await callers.identify(token)).toMatchObject({ subject: POD, keyId: 'servicea', admin: false })
+    expect(await callers.identify(token)).toMatchObject({ subject: POD })
+    expect(await callers.identify(await podToken({ sub: 'system:serviceaccount:ops:admin' }))).toMatchObject({
+      admin: true,
+    })
+  })
+
+  it('is refused when it is good for anybody else, too', async () => {
+    await expect(callers.identify(await podToken({ aud: [AUDIENCE, CLUSTER] }))).rejects.toMatchObject(
+      refused('the assertion is for more than one audience'),
+    )
+    await expect(callers.identify(await podToken({ aud: [CLUSTER] }))).rejects.toMatchObject({ status: 401 })
+  })
+
+  it('is 403 for an account that the list does not name', async () => {
+    await expect(
+      callers.identify(await podToken({ sub: 'system:serviceaccount:default:other' })),
+    ).rejects.toMatchObject({
+      status: 403,
+      code: 'caller_not_listed',
+    })
+  })
+})

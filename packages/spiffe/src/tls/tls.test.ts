@@ -1,0 +1,544 @@
+import { once } from 'node:events'
+import http2 from 'node:http2'
+import https from 'node:https'
+import type { AddressInfo } from 'node:net'
+import tls, { type ConnectionOptions, type Server, type TLSSocket } from 'node:tls'
+import { afterEach, beforeAll, describe, expect, it } from '@jest/globals'
+import { keyUsageBits, TestAuthority, TestTrustDomain } from '../testing/index.ts'
+import { parseCertificate } from '../x509/certificate.ts'
+import { X509Bundle } from '../x509-bundle/bundle.ts'
+import { X509BundleSet } from '../x509-bundle/set.ts'
+import type { X509BundleSource } from '../x509-bundle/source.ts'
+import { X509SvidError } from '../x509-svid/errors.ts'
+import type { X509SvidSource } from '../x509-svid/source.ts'
+import type { X509Svid } from '../x509-svid/svid.ts'
+import { type Authorizer, authorizeAny, authorizeId, authorizeMemberOf } from './authorizer.ts'
+import { type ClientSecurity, mtlsClient, mtlsWebClient, tlsClient } from './client.ts'
+import { SpiffeAgent } from './https-agent.ts'
+import { peerOf } from './peer.ts'
+import { mtlsServer, mtlsWebServer, type ServerSecurity, tlsServer } from './server.ts'
+import { undiciConnector } from './undici-connector.ts'
+
+/** A source whose SVID and bundles a test sets. */
+class SettableSource implements X509SvidSource, X509BundleSource {
+  svid: X509Svid | Error
+  bundles: readonly X509Bundle[]
+
+  constructor(svid: X509Svid, bundles: readonly X509Bundle[]) {
+    this.svid = svid
+    this.bundles = bundles
+  }
+
+  getX509Svid(): X509Svid {
+    if (this.svid instanceof Error) throw this.svid
+    return this.svid
+  }
+
+  get x509Bundles() {
+    return this.bundles
+  }
+
+  getX509Bundle(trustDomain: Parameters<X509BundleSource['getX509Bundle']>[0]) {
+    return new X509BundleSet(this.bundles).getX509Bundle(trustDomain)
+  }
+}
+
+let here: TestTrustDomain
+let there: TestTrustDomain
+beforeAll(async () => {
+  here = await TestTrustDomain.create('example.org')
+  there = await TestTrustDomain.create('there.test')
+})
+
+const servers: Server[] = []
+const sockets: TLSSocket[] = []
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy()
+  for (const server of servers.splice(0)) {
+    server.close()
+    await once(server, 'close')
+  }
+})
+
+async function source(path: string, shape = {}): Promise<SettableSource> {
+  return new SettableSource(await here.x509Svid(path, shape), [here.x509Bundle])
+}
+
+async function listen(server: Server, host = '127.0.0.1'): Promise<number> {
+  server.on('connection', (socket) => server.once('close', () => socket.destroy()))
+  servers.push(server)
+  server.listen(0, host)
+  await once(server, 'listening')
+  return (server.address() as AddressInfo).port
+}
+
+/** A server that answers every connection it accepts with the ID of its peer: what comes is proof of acceptance. */
+async function serve(security: ServerSecurity, options: tls.TlsOptions = {}): Promise<number> {
+  const server = security.guard(
+    tls.createServer({ ...security.options, ...options }, (socket) => {
+      socket.on('error', () => {})
+      if (!socket.destroyed) socket.end(`${peerOf(socket)?.id ?? '-'}\n`)
+    }),
+  )
+  return listen(server)
+}
+
+async function dial(
+  security: ClientSecurity,
+  port: number,
+  options: ConnectionOptions = {},
+): Promise<string> {
+  const socket = security.connect({ host: '127.0.0.1', port, ...options })
+  sockets.push(socket)
+  return readAll(socket)
+}
+
+async function readAll(socket: TLSSocket): Promise<string> {
+  let text = ''
+  for await (const chunk of socket) text += chunk
+  if (text === '') throw new Error('the connection ended without an answer')
+  return text.trim()
+}
+
+/** What a plain OpenSSL client gets to hear: no answer, or a line. */
+async function dialPlainly(port: number, options: ConnectionOptions): Promise<string> {
+  const socket = tls.connect({ host: '127.0.0.1', port, checkServerIdentity: () => undefined, ...options })
+  sockets.push(socket)
+  return readAll(socket)
+}
+
+/** A clock that runs, and stands this many milliseconds before a time when it begins. */
+function shortlyBefore(time: number, milliseconds = 200): () => number {
+  const offset = time - milliseconds - Date.now()
+  return () => Date.now() + offset
+}
+
+const trustHere = { ca: '', checkServerIdentity: () => undefined }
+beforeAll(() => {
+  trustHere.ca = here.x509Bundle.toPem()
+})
+
+describe.each(['TLSv1.2', 'TLSv1.3'] as const)('over %s', (version) => {
+  const only = { minVersion: version, maxVersion: version }
+
+  it('a client accepts the server that it expects, by name and by address, and learns who it is', async () => {
+    const port = await serve(tlsServer(await source('/server')), only)
+    const security = tlsClient(here.x509Bundle, authorizeId('spiffe://example.org/server'))
+    expect(await dial(security, port)).toBe('-')
+    const socket = security.connect({ host: 'localhost', port })
+    sockets.push(socket)
+    await once(socket, 'secureConnect')
+    expect(peerOf(socket)?.id.toString()).toBe('spiffe://example.org/server')
+  })
+
+  it('a client refuses a server of another ID before it sends anything', async () => {
+    const port = await serve(tlsServer(await source('/impostor')), only)
+    const security = tlsClient(here.x509Bundle, authorizeId('spiffe://example.org/server'))
+    await expect(dial(security, port)).rejects.toMatchObject({
+      code: 'unexpected_id',
+      message: 'unexpected ID "spiffe://example.org/impostor"',
+    })
+  })
+
+  it('a server lets in a client that it expects and no other', async () => {
+    const port = await serve(mtlsServer(await source('/server'), authorizeId(here.id('/client'))), only)
+    const client = mtlsClient(await source('/client'), authorizeAny())
+    const stranger = mtlsClient(await source('/stranger'), authorizeAny())
+    expect(await dial(client, port)).toBe('spiffe://example.org/client')
+    await expect(dial(stranger, port)).rejects.toThrow('ended without an answer')
+  })
+
+  it('a server refuses a client without a certificate', async () => {
+    const port = await serve(mtlsServer(await source('/server'), authorizeAny()), only)
+    await expect(dialPlainly(port, { ...trustHere, ...only })).rejects.toThrow()
+  })
+
+  it('no session is resumed, so none carries an identity past a check', async () => {
+    const port = await serve(mtlsServer(await source('/server'), authorizeAny()), only)
+    const { svid } = await source('/client')
+    const own = svid as X509Svid
+    let session: Buffer | undefined
+    const first = tls.connect({
+      host: '127.0.0.1',
+      port,
+      ...trustHere,
+      cert: own.toPem(),
+      key: own.privateKeyPem(),
+    })
+    sockets.push(first)
+    first.on('session', (given) => {
+      session = given
+    })
+    await readAll(first)
+    const again = tls.connect({
+      host: '127.0.0.1',
+      port,
+      ...trustHere,
+      cert: own.toPem(),
+      key: own.privateKeyPem(),
+      ...(session && { session }),
+    })
+    sockets.push(again)
+    await once(again, 'secureConnect')
+    expect(again.isSessionReused()).toBe(false)
+  })
+
+  it('a client offers no session, even if one is handed to it', async () => {
+    // A server of another make, which would resume.
+    const svid = (await source('/server')).getX509Svid()
+    const server = tls.createServer({ cert: svid.toPem(), key: svid.privateKeyPem(), ...only }, (socket) =>
+      socket.end('-\n'),
+    )
+    const port = await listen(server)
+    let session: Buffer | undefined
+    const first = tls.connect({ host: '127.0.0.1', port, ...trustHere })
+    sockets.push(first)
+    first.on('session', (given) => {
+      session = given
+    })
+    await readAll(first)
+    expect(session).toBeDefined()
+    const security = tlsClient(here.x509Bundle, authorizeId(here.id('/server')))
+    const socket = security.connect({ host: '127.0.0.1', port, ...(session && { session }) })
+    sockets.push(socket)
+    await once(socket, 'secureConnect')
+    expect(socket.isSessionReused()).toBe(false)
+    expect(peerOf(socket)?.id.path).toBe('/server')
+  })
+})
+
+describe('certificates that OpenSSL accepts and SPIFFE does not', () => {
+  const shapes = {
+    'a leaf that is a CA': { shape: { isCa: true }, code: 'leaf_is_ca' },
+    'a leaf that may sign certificates': {
+      shape: { keyUsages: keyUsageBits.digitalSignature | keyUsageBits.keyCertSign },
+      code: 'leaf_signs_certificates',
+    },
+    'a leaf that may sign revocation lists': {
+      shape: { keyUsages: keyUsageBits.digitalSignature | keyUsageBits.cRLSign },
+      code: 'leaf_signs_crls',
+    },
+    'two URI names': {
+      shape: { uris: ['spiffe://example.org/client', 'spiffe://example.org/admin'] },
+      code: 'several_uri_names',
+    },
+    'no URI name': { shape: { uris: [], dnsNames: ['client.example.org'] }, code: 'no_uri_name' },
+    'the ID of a trust domain': { shape: { uris: ['spiffe://example.org'] }, code: 'root_path' },
+    'a name with a comma that reads like two in a text': {
+      shape: { uris: ['spiffe://example.org/client, URI:spiffe://example.org/admin'] },
+      code: 'bad_path_character',
+    },
+  }
+
+  for (const [name, { shape, code }] of Object.entries(shapes)) {
+    it(`${name}: refused as a client`, async () => {
+      const refused: (string | undefined)[] = []
+      const security = mtlsServer(await source('/server'), authorizeAny(), {
+        onRefused: (error) => refused.push((error as { code?: string }).code),
+      })
+      const port = await serve(security)
+      const issued = await here.authority.issue('spiffe://example.org/client', shape)
+      await expect(
+        dialPlainly(port, { ...trustHere, cert: issued.pem, key: issued.privateKeyPem }),
+      ).rejects.toThrow()
+      expect(refused[0]).toBe(code)
+    })
+
+    it(`${name}: refused as a server`, async () => {
+      const issued = await here.authority.issue('spiffe://example.org/client', shape)
+      const server = tls.createServer({ cert: issued.pem, key: issued.privateKeyPem }, (socket) => {
+        socket.on('error', () => {})
+        socket.end('-\n')
+      })
+      server.on('tlsClientError', () => {})
+      const port = await listen(server)
+      await expect(dial(tlsClient(here.x509Bundle, authorizeAny()), port)).rejects.toMatchObject({ code })
+    })
+  }
+})
+
+describe('trust domains', () => {
+  it('an ID of one trust domain that the authority of another has signed is refused on both sides', async () => {
+    const forged = await there.authority.issue('spiffe://example.org/admin')
+    const both = new X509BundleSet([here.x509Bundle, there.x509Bundle])
+    const server = tls.createServer({ cert: forged.pem, key: forged.privateKeyPem }, (socket) => {
+      socket.on('error', () => {})
+      socket.end('-\n')
+    })
+    server.on('tlsClientError', () => {})
+    const port = await listen(server)
+    const refusal = {
+      code: 'unknown_authority',
+      message: 'x509svid: could not verify leaf certificate: x509: certificate signed by unknown authority',
+    }
+    await expect(dial(tlsClient(both, authorizeAny()), port)).rejects.toMatchObject(refusal)
+
+    const own = await source('/server')
+    own.bundles = both.x509Bundles
+    const refused: unknown[] = []
+    const guarded = await serve(
+      mtlsServer(own, authorizeAny(), { onRefused: (error) => refused.push(error) }),
+    )
+    await expect(
+      dialPlainly(guarded, { ...trustHere, cert: forged.pem, key: forged.privateKeyPem }),
+    ).rejects.toThrow()
+    expect(refused[0]).toMatchObject(refusal)
+  })
+
+  it('a federated client is let in by its own bundle, and an authorizer can keep it out', async () => {
+    const own = await source('/server')
+    own.bundles = [here.x509Bundle, there.x509Bundle]
+    const visitor = new SettableSource(await there.x509Svid('/visitor'), [here.x509Bundle])
+    const client = mtlsClient(visitor, authorizeMemberOf('example.org'))
+    expect(await dial(client, await serve(mtlsServer(own, authorizeAny())))).toBe(
+      'spiffe://there.test/visitor',
+    )
+    const closed = await serve(mtlsServer(own, authorizeMemberOf('example.org')))
+    await expect(dial(client, closed)).rejects.toThrow()
+  })
+
+  it('no bundle means nobody, and not the authorities of the web', async () => {
+    const port = await serve(tlsServer(await source('/server')))
+    await expect(dial(tlsClient(new X509BundleSet([]), authorizeAny()), port)).rejects.toMatchObject({
+      code: 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+    })
+  })
+
+  it('an intermediate may be the anchor of a bundle, on both sides', async () => {
+    const root = await TestAuthority.root('example.org')
+    const intermediate = await root.intermediate('example.org')
+    const anchor = new X509Bundle('example.org', [parseCertificate(intermediate.der)])
+    const make = async (path: string) => {
+      const { chain, privateKey } = await intermediate.issue(`spiffe://example.org${path}`)
+      const { X509Svid } = await import('../x509-svid/svid.ts')
+      return new SettableSource(X509Svid.ofDer(chain[0] as Buffer, privateKey), [anchor])
+    }
+    const port = await serve(mtlsServer(await make('/server'), authorizeAny()))
+    expect(await dial(mtlsClient(await make('/client'), authorizeAny()), port)).toBe(
+      'spiffe://example.org/client',
+    )
+  })
+})
+
+describe('rotation', () => {
+  it('a server presents the SVID of the moment and believes the bundles of the moment', async () => {
+    const own = await source('/server')
+    const port = await serve(mtlsServer(own, authorizeAny()))
+    const visitor = new SettableSource(await there.x509Svid('/visitor'), [here.x509Bundle])
+    const client = mtlsClient(visitor, authorizeAny())
+    await expect(dial(client, port)).rejects.toThrow()
+    own.bundles = [here.x509Bundle, there.x509Bundle]
+    expect(await dial(client, port)).toBe('spiffe://there.test/visitor')
+    own.bundles = [here.x509Bundle]
+    await expect(dial(client, port)).rejects.toThrow()
+
+    const serialOf = async () => {
+      const socket = tls.connect({ host: '127.0.0.1', port, ...trustHere })
+      sockets.push(socket)
+      socket.on('error', () => {})
+      await once(socket, 'secureConnect')
+      return socket.getPeerX509Certificate()?.serialNumber
+    }
+    const before = await serialOf()
+    own.svid = await here.x509Svid('/server')
+    expect(await serialOf()).toBe(own.svid.leaf.x509.serialNumber)
+    expect(await serialOf()).not.toBe(before)
+  })
+
+  it('a server without an SVID makes no handshake, and says why', async () => {
+    const own = await source('/server')
+    const refused: Error[] = []
+    const port = await serve(tlsServer(own, { onRefused: (error) => refused.push(error) }))
+    const client = tlsClient(here.x509Bundle, authorizeAny())
+    expect(await dial(client, port)).toBe('-')
+    own.svid = new X509SvidError('expired', 'it is over')
+    await expect(dial(client, port)).rejects.toThrow()
+    expect(refused.map(({ message }) => message)).toEqual(['x509svid: it is over'])
+  })
+
+  it('a server that was not guarded can talk to nobody', async () => {
+    const { options } = mtlsServer(await source('/server'), authorizeAny())
+    const server = tls.createServer(options, (socket) => socket.end('-\n'))
+    server.on('tlsClientError', () => {})
+    const port = await listen(server)
+    await expect(dial(tlsClient(here.x509Bundle, authorizeAny()), port)).rejects.toThrow()
+  })
+
+  it('connections end with the SVID that they rest on, on both sides', async () => {
+    const own = await source('/client')
+    const clock = shortlyBefore((own.svid as X509Svid).expiresAt)
+    const security = mtlsServer(
+      await source('/server', { notAfter: Date.now() + 86_400_000 }),
+      authorizeAny(),
+      { clock },
+    )
+    const ended: Promise<unknown>[] = []
+    const server = security.guard(
+      tls.createServer(security.options, (socket) => {
+        socket.on('error', () => {})
+        ended.push(once(socket, 'close'))
+      }),
+    )
+    const port = await listen(server)
+    const socket = mtlsClient(own, authorizeAny(), { clock }).connect({
+      host: '127.0.0.1',
+      port,
+    })
+    sockets.push(socket)
+    const [error] = await once(socket, 'error')
+    expect(error).toMatchObject({
+      code: 'svid_expired',
+      message: expect.stringMatching(/^the SVID of this connection expired at /),
+    })
+    await Promise.all(ended)
+  })
+})
+
+describe('certificates of the web', () => {
+  let web: { cert: string; key: string }
+  let ca: string
+  beforeAll(async () => {
+    const authority = await TestAuthority.root('web')
+    const issued = await authority.issue('', { uris: [], dnsNames: ['localhost'] })
+    web = { cert: issued.pem, key: issued.privateKeyPem }
+    ca = parseCertificate(authority.der).x509.toString()
+  })
+
+  it('a web server asks for an SVID, and a client with one checks the web certificate as the web does', async () => {
+    const port = await serve(mtlsWebServer(() => web, here.x509Bundle, authorizeAny()))
+    const client = mtlsWebClient(await source('/client'))
+    expect(await dial(client, port, { host: 'localhost', ca })).toBe('spiffe://example.org/client')
+    await expect(dial(client, port, { host: '127.0.0.1', ca })).rejects.toMatchObject({
+      code: 'ERR_TLS_CERT_ALTNAME_INVALID',
+    })
+    await expect(dial(client, port, { host: 'localhost' })).rejects.toMatchObject({
+      code: expect.stringMatching(/UNABLE_TO|SELF_SIGNED/),
+    })
+  })
+})
+
+describe('HTTP', () => {
+  async function serveHttps(security: ServerSecurity): Promise<number> {
+    const server = security.guard(
+      https.createServer(security.options, (request, response) => {
+        response.end(`${peerOf(request.socket)?.id ?? '-'}`)
+      }),
+    )
+    return listen(server)
+  }
+
+  const get = (port: number, agent: SpiffeAgent) =>
+    new Promise<string>((resolve, reject) => {
+      https
+        .get({ host: 'localhost', port, agent }, async (response) => {
+          let text = ''
+          for await (const chunk of response) text += chunk
+          resolve(text)
+        })
+        .on('error', reject)
+    })
+
+  it('an agent makes requests with an SVID, and keeps its connection', async () => {
+    const port = await serveHttps(mtlsServer(await source('/server'), authorizeId(here.id('/client'))))
+    const agent = new SpiffeAgent(mtlsClient(await source('/client'), authorizeId(here.id('/server'))))
+    expect(await get(port, agent)).toBe('spiffe://example.org/client')
+    expect(Object.values(agent.freeSockets).flat()).toHaveLength(1)
+    expect(await get(port, agent)).toBe('spiffe://example.org/client')
+    agent.destroy()
+  })
+
+  it('a server never lets the parser of HTTP see a client that it refuses', async () => {
+    const port = await serveHttps(mtlsServer(await source('/server'), authorizeId(here.id('/client'))))
+    const agent = new SpiffeAgent(mtlsClient(await source('/stranger'), authorizeAny()))
+    await expect(get(port, agent)).rejects.toThrow()
+    agent.destroy()
+  })
+
+  it('a request without an SVID to present fails as requests do', async () => {
+    const own = await source('/client')
+    own.svid = new X509SvidError('expired', 'it is over')
+    const agent = new SpiffeAgent(mtlsClient(own, authorizeAny()))
+    await expect(get(1, agent)).rejects.toThrow('x509svid: it is over')
+    agent.destroy()
+  })
+
+  it('an agent gives a connection no new request when its SVID is about to end', async () => {
+    const own = await source('/server')
+    const port = await serveHttps(tlsServer(own))
+    const clock = shortlyBefore((own.svid as X509Svid).expiresAt, 1000)
+    const agent = new SpiffeAgent(tlsClient(here.x509Bundle, authorizeAny(), { clock }), { clock })
+    await get(port, agent)
+    const [idle] = Object.values(agent.freeSockets).flat() as TLSSocket[]
+    const failed: unknown[] = []
+    idle?.on('error', (error) => failed.push(error))
+    await once(idle as TLSSocket, 'close')
+    expect(failed).toEqual([])
+    expect(clock()).toBeLessThan((own.svid as X509Svid).expiresAt)
+    expect(Object.values(agent.freeSockets).flat()).toEqual([])
+    agent.destroy()
+  })
+
+  it('undici connects with an SVID and refuses the wrong server', async () => {
+    const { Agent, fetch } = await import('undici')
+    const port = await serveHttps(mtlsServer(await source('/server'), authorizeAny()))
+    const own = await source('/client')
+    const dispatcher = new Agent({
+      connect: undiciConnector(mtlsClient(own, authorizeId(here.id('/server')))) as never,
+    })
+    expect(await (await fetch(`https://localhost:${port}/`, { dispatcher })).text()).toBe(
+      'spiffe://example.org/client',
+    )
+    await expect(fetch('http://localhost:1/', { dispatcher })).rejects.toThrow('fetch failed')
+    const picky = new Agent({
+      connect: undiciConnector(mtlsClient(own, authorizeId(here.id('/other')))) as never,
+    })
+    await expect(fetch(`https://localhost:${port}/`, { dispatcher: picky })).rejects.toMatchObject({
+      cause: { message: 'unexpected ID "spiffe://example.org/server"' },
+    })
+    await Promise.all([dispatcher.destroy(), picky.destroy()])
+  })
+
+  it('HTTP/2 knows its peer on both sides', async () => {
+    const security = mtlsServer(await source('/server'), authorizeAny())
+    const server = security.guard(http2.createSecureServer(security.options as http2.SecureServerOptions))
+    server.on('stream', (stream) => {
+      stream.respond({ ':status': 200 })
+      stream.end(`${peerOf(stream.session?.socket as object)?.id}`)
+    })
+    const port = await listen(server)
+    const client = mtlsClient(await source('/client'), authorizeId(here.id('/server')))
+    const session = http2.connect(`https://localhost:${port}`, {
+      createConnection: () => client.connect({ host: 'localhost', port, ALPNProtocols: ['h2'] }),
+    })
+    const stream = session.request({ ':path': '/' })
+    let text = ''
+    for await (const chunk of stream) text += chunk
+    expect(text).toBe('spiffe://example.org/client')
+    expect(peerOf(session.socket)?.id.path).toBe('/server')
+    session.destroy()
+  })
+})
+
+describe('authorizers', () => {
+  const peer = async (path: string) => ({ id: (await here.x509Svid(path)).id, path: [] })
+
+  it('that throw are the last word, whatever they throw', async () => {
+    const port = await serve(tlsServer(await source('/server')))
+    const moody: Authorizer = () => {
+      throw new Error('not today')
+    }
+    await expect(dial(tlsClient(here.x509Bundle, moody), port)).rejects.toThrow('not today')
+  })
+
+  it('know their trust domain, so that TLS trusts no other', async () => {
+    expect(authorizeId('spiffe://example.org/a').trustDomain?.name).toBe('example.org')
+    expect(authorizeMemberOf('example.org').trustDomain?.name).toBe('example.org')
+    expect(authorizeAny().trustDomain).toBeUndefined()
+    expect(() => authorizeMemberOf('there.test')(peerOfId)).toThrow('unexpected trust domain "example.org"')
+  })
+
+  let peerOfId: Awaited<ReturnType<typeof peer>>
+  beforeAll(async () => {
+    peerOfId = await peer('/a')
+  })
+})

@@ -1,0 +1,177 @@
+import { readFile } from 'node:fs/promises'
+import { ensureDevelopmentCertificates } from '@hallpass/certificates'
+import { type Clock, type Logger, Metrics, type Service, systemClock } from '@hallpass/service-kit'
+import { type AuthorizationRules, Authorizer } from './authorizer.ts'
+import type { Config, PathRule } from './config.ts'
+import { answerJson, dispatcher, type RouteTable } from './dispatch.ts'
+import { ensureExampleKeys } from './example-keys.ts'
+import type { Exchange } from './exchange.ts'
+import { issuerKeys } from './issuer-keys.ts'
+import { Listener } from './listener.ts'
+import { Revocations } from './revocations.ts'
+import { reauthorize } from './routes/reauthorize.ts'
+import { revoke } from './routes/revoke.ts'
+import { streamEvents } from './routes/stream-events.ts'
+import { StaticFiles } from './static-files.ts'
+import { StreamMetrics } from './stream-metrics.ts'
+import { StreamRegistry } from './stream-registry.ts'
+import { TimerWheel } from './timer-wheel.ts'
+import { issueDevelopmentToken } from './token-endpoint.ts'
+import { Upstream } from './upstream.ts'
+
+export { loadConfig } from './config.ts'
+
+/** Clients that read take their last event at once; after this what is left is cut. */
+const DRAIN_DEADLINE_MS = 2_000
+
+/** The gateway: streams that live exactly as long as their token. */
+export function createApp(config: Config, log: Logger, clock: Clock = systemClock): Service {
+  const { allowedOrigins: origins } = config
+  const metrics = new Metrics('sse-gateway')
+  const wheel = new TimerWheel(clock)
+  const streams = new StreamRegistry()
+  const revocations = new Revocations({ clock, keepMs: config.maxTokenLifetimeSeconds * 1_000 })
+  const upstreams = new Map<string, Upstream>()
+  const streamMetrics = new StreamMetrics(metrics, streams, upstreams)
+  const sources = { realm: config.realm, queryTokens: config.queryTokens, cookie: config.tokenCookie }
+  const listeners: Listener[] = []
+  let stopping: Promise<void> | undefined
+  let ready = false
+
+  revocations.onRevoked((revocation) => streams.endRevoked(revocation))
+
+  async function routes(): Promise<RouteTable> {
+    const upstreamCa = config.upstreamCaFile && (await readFile(config.upstreamCaFile, 'utf8'))
+    const files = await StaticFiles.load(config.assetsFolder)
+    const file = (exchange: Exchange) => files.answer(exchange)
+    const paths = Object.entries(config.paths)
+    const [, anyRule] = paths[0] as [string, PathRule]
+
+    return {
+      '/healthz': { GET: (exchange) => answerJson(exchange, 200, { status: 'ok' }) },
+      '/readyz': { GET: answerReadiness },
+      '/metrics': { GET: answerMetrics },
+      '/revocations': {
+        POST: revoke({
+          authorizer: authorizerOf({ ...anyRule, scopes: [], expiry: 'required' }),
+          adminScope: config.adminScope,
+          sources,
+          origins,
+          clock,
+          revoke: async (revocation) => revocations.add(revocation),
+        }),
+      },
+      ...(config.developmentTokens ? { '/token': { POST: await developmentTokens(anyRule) } } : {}),
+      ...Object.fromEntries(files.paths.map((path) => [path, { GET: file, HEAD: file }])),
+      ...Object.fromEntries(paths.map(([path, rule]) => [path, streamRoutes(path, rule, upstreamCa)])),
+    }
+  }
+
+  function streamRoutes(path: string, rule: PathRule, ca: string | undefined) {
+    const authorizer = authorizerOf(rule)
+    const upstream = new Upstream({
+      path,
+      target: {
+        url: rule.upstream,
+        ca,
+        timeoutMs: config.upstreamTimeoutMs,
+        maxEventBytes: config.maxEventBytes,
+      },
+      log,
+      ring: config.ring,
+      graceMs: config.upstreamGraceMs,
+      heartbeatMs: config.heartbeatMs,
+      quietMs: config.quietMs,
+    })
+    upstreams.set(path, upstream)
+    const common = { path, sources, origins, authorizer, streams, metrics: streamMetrics }
+    return {
+      GET: streamEvents({
+        ...common,
+        upstream,
+        wheel,
+        clock,
+        log,
+        limits: config,
+        maxStreams: config.maxStreams,
+        maxStreamsPerSubject: config.maxStreamsPerSubject,
+      }),
+      POST: reauthorize(common),
+    }
+  }
+
+  function authorizerOf(rule: Omit<PathRule, 'upstream'>): Authorizer {
+    const rules: AuthorizationRules = {
+      ...rule,
+      issuers: rule.issuers.map((issuer) => ({ ...issuer, keys: issuerKeys(issuer, clock) })),
+      maxLifetimeSeconds: config.maxTokenLifetimeSeconds,
+    }
+    return new Authorizer(rules, config.realm, revocations, clock)
+  }
+
+  async function developmentTokens(rule: PathRule) {
+    const { es256 } = await ensureExampleKeys(config.exampleKeysFolder)
+    const { issuer, audience } = rule.issuers[0] as PathRule['issuers'][0]
+    return issueDevelopmentToken({
+      key: es256,
+      claims: { iss: issuer, aud: audience, sub: 'example', scope: rule.scopes.join(' ') },
+      lifetimeSeconds: config.developmentTokenSeconds,
+      clock,
+    })
+  }
+
+  function answerReadiness(exchange: Exchange) {
+    if (ready) answerJson(exchange, 200, { status: 'ready' })
+    else answerJson(exchange, 503, { status: 'not ready', failed: { service: 'stopping' } })
+  }
+
+  async function answerMetrics(exchange: Exchange) {
+    const text = await metrics.registry.metrics()
+    exchange.answer(200, { 'content-type': metrics.registry.contentType, 'cache-control': 'no-store' }, text)
+  }
+
+  const readTls = async () => ({
+    cert: await readFile(config.certFile, 'utf8'),
+    key: await readFile(config.keyFile, 'utf8'),
+  })
+
+  async function start() {
+    if (config.ownKeys) await ensureExampleKeys(config.exampleKeysFolder)
+    if (config.ownCertificates) await ensureDevelopmentCertificates(config.stateFolder)
+    const handle = dispatcher({ routes: await routes(), origins, log, metrics })
+    const tls = await readTls()
+    const urls: Record<string, string> = {}
+    for (const [name, port] of Object.entries({ https: config.port, second: config.secondPort })) {
+      const listener = new Listener(tls, handle)
+      listeners.push(listener)
+      urls[name] = `https://localhost:${await listener.start(port, config.host)}`
+    }
+    ready = true
+    return urls
+  }
+
+  async function drain() {
+    ready = false
+    const closed = Promise.all(listeners.map((listener) => listener.stop(DRAIN_DEADLINE_MS)))
+    streams.endAll('shutting_down')
+    await closed
+    for (const upstream of upstreams.values()) upstream.stop()
+    wheel.stop()
+  }
+
+  return {
+    name: 'sse-gateway',
+    async start() {
+      try {
+        return await start()
+      } catch (error) {
+        await this.stop()
+        throw error
+      }
+    },
+    stop() {
+      stopping ??= drain()
+      return stopping
+    },
+  }
+}

@@ -1,0 +1,139 @@
+import type { StreamEvent } from '@hallpass/event-stream'
+import { EventBlock } from './event-block.ts'
+import { EventRing, type RingLimits } from './event-ring.ts'
+import type { Subscriber } from './subscriber.ts'
+import { UpstreamConnection, type UpstreamTarget } from './upstream-connection.ts'
+
+export interface CatchUpOptions {
+  readonly target: UpstreamTarget
+  readonly lastEventId: string
+  readonly ring: EventRing
+  /** What came privately is kept up to here, for the next client that needs it. */
+  readonly limits: RingLimits
+  /**
+   * When neither the private nor the shared stream has brought anything for so long, both have brought everything:
+   * they come from one process, which writes to both in one turn.
+   */
+  readonly quietMs: number
+  readonly encode: (event: StreamEvent) => Buffer | undefined
+  /** The private stream broke before it met the ring: the client has to come back. */
+  readonly onFailed: (subscriber: Subscriber) => void
+  /** It has met the ring, or was given up. */
+  readonly onDone: (subscriber: Subscriber | undefined) => void
+}
+
+/**
+ * Brings one client the events between the id that it came back with and the ring, by a private upstream stream that
+ * the upstream's own replay begins. It ends where both hold the same event: what is before came privately, what is
+ * behind comes from the ring, so nothing is lost and nothing comes twice.
+ */
+export class CatchUp {
+  readonly #options: CatchUpOptions
+  #connection: UpstreamConnection | undefined
+  #subscriber: Subscriber | undefined
+  /** What arrived before the client could be written to. */
+  #waiting: StreamEvent[] = []
+  readonly #brought: EventRing
+  #lastId: string
+  #quietTimer: NodeJS.Timeout | undefined
+  #done = false
+  #over: 'ended' | 'failed' | undefined
+
+  constructor(options: CatchUpOptions) {
+    this.#options = options
+    this.#lastId = options.lastEventId
+    this.#brought = new EventRing(options.limits)
+  }
+
+  /** @throws {HttpError} when the upstream does not give the stream. */
+  async open(): Promise<void> {
+    const { target, lastEventId } = this.#options
+    const connection = await UpstreamConnection.open(target, lastEventId, {
+      onEvent: (event) => this.#take(event),
+      onOver: (how) => {
+        this.#over = how
+        if (this.#subscriber) this.#fail()
+      },
+    })
+    if (this.#done) connection.close()
+    else this.#connection = connection
+  }
+
+  start(subscriber: Subscriber): void {
+    this.#subscriber = subscriber
+    subscriber.writer.onDrain = () => this.#connection?.resume()
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const event of waiting) this.#take(event)
+    this.#connection?.resume()
+    if (this.#over) this.#fail()
+    if (!this.#done) this.#awaitQuiet()
+  }
+
+  /** The ring has got new events: perhaps one of them is the last that came privately. */
+  ringGrew(): void {
+    if (this.#done || !this.#subscriber) return
+    const position = this.#options.ring.positionAfter(this.#lastId)
+    if (position === undefined) this.#awaitQuiet()
+    else this.#join(position, undefined)
+  }
+
+  cancel(): void {
+    if (this.#done) return
+    this.#done = true
+    clearTimeout(this.#quietTimer)
+    this.#connection?.close()
+    this.#options.onDone(this.#subscriber)
+  }
+
+  #take(event: StreamEvent) {
+    if (this.#done) return
+    if (!this.#subscriber) {
+      this.#waiting.push(event)
+      this.#connection?.pause()
+      return
+    }
+    const bytes = this.#options.encode(event)
+    if (!bytes) return
+    this.#subscriber.send(new EventBlock(bytes), 1)
+    if (event.id !== undefined) this.#lastId = event.id
+    const { ring } = this.#options
+    const position = event.id ? ring.positionAfter(event.id) : undefined
+    if (position !== undefined && ring.holds(event.id as string)) return this.#join(position, position - 1)
+    this.#brought.append({ id: event.id, bytes })
+    if (position !== undefined) return this.#join(position, position)
+    if (this.#subscriber.isFull) this.#connection?.pause()
+    this.#awaitQuiet()
+  }
+
+  /**
+   * Goes on from a position of the ring.
+   * @param end where in the ring that ends which came privately; when that is where the ring begins, the ring takes it,
+   * so that the next client with such an id finds it there.
+   */
+  #join(position: number, end: number | undefined) {
+    const { ring, lastEventId } = this.#options
+    const brought = this.#brought
+    if (end !== undefined && brought.head === 0) ring.note(lastEventId, end)
+    else if (end === ring.tail) {
+      const complete = ring.prepend(brought.events) && brought.tail === 0
+      if (complete) ring.note(lastEventId, ring.tail)
+    }
+    this.cancel()
+    this.#subscriber?.readFrom(position)
+  }
+
+  #awaitQuiet() {
+    clearTimeout(this.#quietTimer)
+    this.#quietTimer = setTimeout(() => {
+      if (this.#subscriber?.isFull) return this.#awaitQuiet()
+      this.#join(this.#options.ring.head, this.#options.ring.head)
+    }, this.#options.quietMs).unref()
+  }
+
+  #fail() {
+    if (this.#done) return
+    this.cancel()
+    if (this.#subscriber) this.#options.onFailed(this.#subscriber)
+  }
+}

@@ -1,0 +1,175 @@
+import { readFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import {
+  commonConfig,
+  type Environment,
+  isLoopback,
+  readConfig,
+  type VariableReader,
+} from '@hallpass/service-kit'
+import { parse } from 'yaml'
+import * as z from 'zod'
+
+const pathText = z.string().regex(/^\/[\w./~-]*$/, 'must be a path such as /events')
+const httpUrl = z.url({ protocol: /^https?$/ })
+
+const issuerFile = z
+  .strictObject({
+    issuer: z.string().min(1),
+    audience: z.string().min(1),
+    /** A key set on disk, relative to the file of this configuration; read again when it changes. */
+    jwksFile: z.string().min(1).optional(),
+    jwksUrl: httpUrl.optional(),
+  })
+  .refine((rule) => (rule.jwksFile === undefined) !== (rule.jwksUrl === undefined), {
+    error: 'needs either jwksFile or jwksUrl',
+  })
+
+const pathFile = z.strictObject({
+  upstream: httpUrl,
+  issuers: z.array(issuerFile).min(1),
+  scopes: z.array(z.string().min(1)).min(1),
+  rolesClaim: z.string().min(1).default('scope'),
+  expiry: z.enum(['required', 'optional']).default('required'),
+  subject: z.enum(['required', 'optional']).default('optional'),
+})
+
+const configFile = z.strictObject({ paths: z.record(pathText, pathFile) })
+
+export type IssuerRule = z.infer<typeof issuerFile>
+export type PathRule = z.infer<typeof pathFile>
+
+/** The documented token of the original's own test lives a day. */
+const DAY_SECONDS = 86_400
+
+export function loadConfig(env: Environment) {
+  return readConfig(env, (variables) => {
+    const common = commonConfig(variables)
+    const { production, host, stateFolder } = common
+    const certificates = join(stateFolder, 'certificates')
+    const developmentTokens = variables.flag('DEVELOPMENT_TOKENS', !production && isLoopback(host))
+    variables.require(
+      !developmentTokens || (!production && isLoopback(host)),
+      'DEVELOPMENT_TOKENS gives tokens to anybody: only on a loopback address, and not in production',
+    )
+    const file = variables.optionalText('GATEWAY_CONFIG')
+    const paths =
+      file === undefined ? { ...onePath(variables, stateFolder, production) } : pathsOf(variables, file)
+    return {
+      ...common,
+      port: variables.port('PORT', 7143),
+      secondPort: variables.port('SECOND_PORT', 9090),
+      certFile: variables.text('CERT_FILE', join(certificates, 'localhost.pem')),
+      keyFile: variables.text('KEY_FILE', join(certificates, 'localhost-key.pem')),
+      /** Whether the certificates are those that a development start makes for itself. */
+      ownCertificates: env.CERT_FILE === undefined && env.KEY_FILE === undefined && !production,
+      /** On a development start the example keys are made, and stand here. */
+      ownKeys: !production,
+      exampleKeysFolder: join(stateFolder, 'sse'),
+      assetsFolder: variables.text('ASSETS_FOLDER', 'sse-gateway/public'),
+      developmentTokens,
+      developmentTokenSeconds: variables.integer('DEVELOPMENT_TOKEN_SECONDS', 30, {
+        min: 1,
+        max: DAY_SECONDS,
+      }),
+      paths,
+      realm: variables.text('REALM', 'sse-gateway'),
+      queryTokens: variables.flag('QUERY_TOKENS', true),
+      tokenCookie: variables.text('TOKEN_COOKIE', 'access_token'),
+      allowedOrigins: originsOf(variables.list('ALLOWED_ORIGINS', ['*'])),
+      adminScope: variables.text('ADMIN_SCOPE', 'stream:revoke'),
+      redisUrl: variables.optionalText('REDIS_URL'),
+      challengeWindowMs: 1_000 * variables.integer('CHALLENGE_WINDOW_SECONDS', 10, { max: DAY_SECONDS }),
+      maxStreamAgeMs: 1_000 * variables.integer('MAX_STREAM_AGE_SECONDS', DAY_SECONDS, { min: 1 }),
+      maxTokenLifetimeSeconds: variables.integer('MAX_TOKEN_LIFETIME_SECONDS', DAY_SECONDS, { min: 1 }),
+      endOfStream: variables.oneOf('END_OF_STREAM', ['end', 'reset'], 'end'),
+      maxStreams: variables.integer('MAX_STREAMS', 20_000, { min: 1 }),
+      maxStreamsPerSubject: variables.integer('MAX_STREAMS_PER_SUBJECT', 100, { min: 1 }),
+      upstreamCaFile: variables.optionalText('UPSTREAM_CA_FILE'),
+      upstreamTimeoutMs: variables.integer('UPSTREAM_TIMEOUT_MS', 5_000, { min: 1 }),
+      upstreamGraceMs: 1_000 * variables.integer('UPSTREAM_GRACE_SECONDS', 30),
+      maxEventBytes: variables.integer('MAX_EVENT_BYTES', 1024 * 1024, { min: 1 }),
+      ring: {
+        maxEvents: variables.integer('RING_EVENTS', 1_000, { min: 8 }),
+        maxBytes: variables.integer('RING_BYTES', 4 * 1024 * 1024, { min: 1 }),
+      },
+      heartbeatMs: 1_000 * variables.integer('HEARTBEAT_SECONDS', 15, { min: 1 }),
+      /** See `CatchUpOptions.quietMs`: two seconds are three lost packets in a row. */
+      quietMs: 2_000,
+    }
+  })
+}
+
+export type Config = ReturnType<typeof loadConfig>
+
+/** The documented path, without a file. */
+function onePath(
+  variables: VariableReader,
+  stateFolder: string,
+  production: boolean,
+): Record<string, PathRule> {
+  const path = variables.text('EVENTS_PATH', '/events')
+  variables.require(pathText.safeParse(path).success, 'EVENTS_PATH must be a path such as /events')
+  const jwksUrl = variables.optionalUrl('JWKS_URL')
+  const jwksFile = variables.optionalText('JWKS_FILE')
+  variables.require(
+    jwksUrl === undefined || jwksFile === undefined,
+    'JWKS_URL and JWKS_FILE exclude each other',
+  )
+  variables.require(
+    !production || jwksUrl !== undefined || jwksFile !== undefined,
+    'JWKS_URL or JWKS_FILE is required in production: the example keys are for a development start',
+  )
+  return {
+    [path]: {
+      upstream: variables.url('UPSTREAM_URL', `http://localhost:8001${path}`),
+      issuers: [
+        {
+          issuer: variables.text('ISSUER', 'https://auth.example.com'),
+          audience: variables.text('AUDIENCE', 'https://api.example.com'),
+          ...(jwksUrl === undefined
+            ? { jwksFile: jwksFile ?? join(stateFolder, 'sse/jwks.json') }
+            : { jwksUrl }),
+        },
+      ],
+      scopes: variables.list('SCOPES', ['proxy:stream']),
+      rolesClaim: variables.text('ROLES_CLAIM', 'scope'),
+      expiry: variables.oneOf('EXPIRY', ['required', 'optional'], 'required'),
+      subject: variables.oneOf('SUBJECT', ['required', 'optional'], 'optional'),
+    },
+  }
+}
+
+/** The paths of a file; whatever is wrong with it stands in one list with what is wrong in the environment. */
+function pathsOf(variables: VariableReader, file: string): Record<string, PathRule> {
+  let content: unknown
+  try {
+    content = parse(readFileSync(file, 'utf8'))
+  } catch (error) {
+    variables.problems.push(`GATEWAY_CONFIG ${file}: ${(error as Error).message}`)
+    return {}
+  }
+  const result = configFile.safeParse(content)
+  if (!result.success) {
+    for (const { path, message } of result.error.issues)
+      variables.problems.push(`GATEWAY_CONFIG ${path.join('.') || file}: ${message}`)
+    return {}
+  }
+  const { paths } = result.data
+  variables.require(Object.keys(paths).length > 0, 'GATEWAY_CONFIG has no paths')
+  const atFile = (name: string) => resolve(dirname(file), name)
+  return Object.fromEntries(
+    Object.entries(paths).map(([path, rule]) => [
+      path,
+      {
+        ...rule,
+        issuers: rule.issuers.map((issuer) =>
+          issuer.jwksFile === undefined ? issuer : { ...issuer, jwksFile: atFile(issuer.jwksFile) },
+        ),
+      },
+    ]),
+  )
+}
+
+const originsOf = (origins: readonly string[]): '*' | readonly string[] =>
+  origins.includes('*') ? '*' : origins

@@ -1,0 +1,72 @@
+import { describe, expect, it } from '@jest/globals'
+import { EventRing } from './event-ring.ts'
+
+const event = (id: string | undefined, text = `${id};`) => ({ id, bytes: Buffer.from(text) })
+
+function ringOf(count: number, limits = { maxEvents: 8, maxBytes: 10_000 }) {
+  const ring = new EventRing(limits)
+  for (let id = 1; id <= count; id += 1) ring.append(event(`${id}`))
+  return ring
+}
+
+const textFrom = (ring: EventRing, position: number) => ring.read(position, 1_000_000).bytes.toString()
+
+describe('the event ring', () => {
+  it('knows the position behind each event that it holds', () => {
+    const ring = ringOf(5)
+    expect(textFrom(ring, ring.positionAfter('2') as number)).toBe('3;4;5;')
+    expect(ring.positionAfter('5')).toBe(ring.head)
+    expect(ring.positionAfter('6')).toBeUndefined()
+  })
+
+  it('forgets the oldest events, and that they had a position', () => {
+    const ring = ringOf(20)
+    expect(ring.head - ring.tail).toBeLessThanOrEqual(8)
+    expect(ring.head).toBe(20)
+    expect(ring.positionAfter('11')).toBeUndefined()
+    expect(textFrom(ring, ring.positionAfter('18') as number)).toBe('19;20;')
+  })
+
+  it('stays within its bytes, yet holds the newest event whatever its size', () => {
+    const ring = new EventRing({ maxEvents: 100, maxBytes: 100 })
+    for (let id = 0; id < 50; id += 1) ring.append(event(`${id}`, 'x'.repeat(30)))
+    expect(textFrom(ring, ring.tail).length).toBeLessThanOrEqual(100)
+    ring.append(event('big', 'y'.repeat(1_000)))
+    expect(textFrom(ring, ring.tail)).toBe('y'.repeat(1_000))
+  })
+
+  it('takes the last of several events with one id', () => {
+    const ring = new EventRing({ maxEvents: 8, maxBytes: 1_000 })
+    for (const text of ['a', 'b', 'c']) ring.append(event(text === 'b' ? 'other' : 'same', text))
+    expect(ring.positionAfter('same')).toBe(3)
+  })
+
+  it('reads in pieces of whole events', () => {
+    const ring = ringOf(5)
+    const first = ring.read(ring.tail, 5)
+    expect(first.bytes.toString()).toBe('1;2;')
+    expect(ring.read(first.next, 1).bytes.toString()).toBe('3;')
+    expect(ring.read(ring.head, 10)).toEqual({ bytes: Buffer.alloc(0), next: ring.head })
+  })
+
+  it('takes older events before its own, as far as there is room', () => {
+    const ring = new EventRing({ maxEvents: 4, maxBytes: 1_000 })
+    ring.append(event('5'))
+    ring.append(event('6'))
+    ring.prepend(['1', '2', '3', '4'].map((id) => event(id)))
+    expect(textFrom(ring, ring.tail)).toBe('3;4;5;6;')
+    expect(textFrom(ring, ring.positionAfter('4') as number)).toBe('5;6;')
+    expect(ring.positionAfter('2')).toBeUndefined()
+    ring.append(event('7'))
+    expect(textFrom(ring, ring.positionAfter('5') as number)).toBe('6;7;')
+  })
+
+  it('notes the position of an id that it never had, until that is forgotten', () => {
+    const ring = ringOf(2)
+    ring.note('elsewhere', ring.head)
+    ring.append(event('3'))
+    expect(textFrom(ring, ring.positionAfter('elsewhere') as number)).toBe('3;')
+    for (let id = 4; id < 40; id += 1) ring.append(event(`${id}`))
+    expect(ring.positionAfter('elsewhere')).toBeUndefined()
+  })
+})

@@ -1,0 +1,38 @@
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
+import type { ClientWriter } from './client-writer.ts'
+
+/** One request and the ways to answer it, the same over HTTP/2 and HTTP/1.1. */
+export interface Exchange {
+  readonly protocol: 'h2' | 'http/1.1'
+  readonly method: string
+  /** As it was sent, without the query: nothing is decoded or normalised, so nothing can be smuggled past a route. */
+  readonly path: string
+  readonly query: URLSearchParams
+  readonly headers: IncomingHttpHeaders
+  /** Names and values in turn, each field as it came, also those that `headers` joins or drops. */
+  readonly rawHeaders: readonly string[]
+  readonly host: string
+  readonly hasBody: boolean
+  /** The same object for all requests of one connection. */
+  readonly connection: object
+  readonly remoteAddress: string
+  /** For the log, once known. */
+  tokenId?: string
+  /** What was answered, once it was. */
+  readonly status?: number
+  /** @throws {HttpError} 413, 400 */
+  readBody(maxBytes: number): Promise<Buffer>
+  answer(status: number, headers: OutgoingHttpHeaders, body?: Buffer | string): void
+  openStream(headers: OutgoingHttpHeaders): ClientWriter
+  /** Whether the client is gone, or the answer is complete. */
+  readonly closed: boolean
+  onClose(listener: () => void): void
+}
+
+/** Splits `/events?access_token=…` at the first question mark. */
+export function splitTarget(target: string): { path: string; query: URLSearchParams } {
+  const mark = target.indexOf('?')
+  return mark === -1
+    ? { path: target, query: new URLSearchParams() }
+    : { path: target.slice(0, mark), query: new URLSearchParams(target.slice(mark + 1)) }
+}

@@ -1,0 +1,69 @@
+import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { type ClientWriter, Http1Writer } from './client-writer.ts'
+import { type Exchange, splitTarget } from './exchange.ts'
+import { readBounded } from './read-bounded.ts'
+
+/** A request that came over HTTP/1.1 (or 1.0). */
+export class Http1Exchange implements Exchange {
+  readonly protocol = 'http/1.1'
+  readonly method: string
+  readonly path: string
+  readonly query: URLSearchParams
+  readonly headers: IncomingHttpHeaders
+  readonly rawHeaders: readonly string[]
+  readonly hasBody: boolean
+  readonly connection: Socket
+  readonly remoteAddress: string
+  tokenId?: string
+  status?: number
+  readonly #request: IncomingMessage
+  readonly #response: ServerResponse
+
+  constructor(request: IncomingMessage, response: ServerResponse) {
+    this.#request = request
+    this.#response = response
+    this.method = request.method ?? ''
+    const { path, query } = splitTarget(request.url ?? '')
+    this.path = path
+    this.query = query
+    this.headers = request.headers
+    this.rawHeaders = request.rawHeaders
+    const { 'content-length': length, 'transfer-encoding': coding } = request.headers
+    this.hasBody = coding !== undefined || (length !== undefined && length !== '0')
+    this.connection = request.socket
+    this.remoteAddress = request.socket.remoteAddress ?? ''
+    response.on('error', () => {})
+  }
+
+  get host(): string {
+    return this.headers.host ?? ''
+  }
+
+  readBody(maxBytes: number): Promise<Buffer> {
+    return readBounded(this.#request, maxBytes)
+  }
+
+  answer(status: number, headers: OutgoingHttpHeaders, body?: Buffer | string): void {
+    const response = this.#response
+    if (response.headersSent) return
+    this.status = status
+    // A body that was not read would be taken for the next request on this connection.
+    const rest = this.hasBody && !this.#request.readableEnded ? { connection: 'close' } : {}
+    response.writeHead(status, { ...headers, ...rest }).end(body)
+  }
+
+  openStream(headers: OutgoingHttpHeaders): ClientWriter {
+    this.status = 200
+    this.#response.writeHead(200, headers)
+    return new Http1Writer(this.#response)
+  }
+
+  get closed(): boolean {
+    return this.#response.closed || this.#response.destroyed || this.#request.socket.destroyed
+  }
+
+  onClose(listener: () => void): void {
+    this.#response.once('close', listener)
+  }
+}

@@ -1,0 +1,76 @@
+import type { OutgoingHttpHeaders } from 'node:http'
+import {
+  constants,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2'
+import { type ClientWriter, Http2Writer } from './client-writer.ts'
+import { type Exchange, splitTarget } from './exchange.ts'
+import { readBounded } from './read-bounded.ts'
+
+/** A request that came over HTTP/2. */
+export class Http2Exchange implements Exchange {
+  readonly protocol = 'h2'
+  readonly method: string
+  readonly path: string
+  readonly query: URLSearchParams
+  readonly headers: IncomingHttpHeaders
+  readonly rawHeaders: readonly string[]
+  readonly hasBody: boolean
+  readonly connection: ServerHttp2Session
+  readonly remoteAddress: string
+  tokenId?: string
+  status?: number
+  readonly #stream: ServerHttp2Stream
+
+  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: readonly string[]) {
+    this.#stream = stream
+    this.method = headers[':method'] ?? ''
+    const { path, query } = splitTarget(headers[':path'] ?? '')
+    this.path = path
+    this.query = query
+    this.headers = headers
+    this.rawHeaders = rawHeaders
+    this.hasBody = !stream.endAfterHeaders && headers['content-length'] !== '0'
+    this.connection = stream.session as ServerHttp2Session
+    this.remoteAddress = stream.session?.socket.remoteAddress ?? ''
+    // A reset stream is the client's choice, not an error of ours; the close event says all there is to know.
+    stream.on('error', () => {})
+  }
+
+  get host(): string {
+    return this.headers[':authority'] ?? this.headers.host ?? ''
+  }
+
+  readBody(maxBytes: number): Promise<Buffer> {
+    return readBounded(this.#stream, maxBytes)
+  }
+
+  answer(status: number, headers: OutgoingHttpHeaders, body?: Buffer | string): void {
+    const stream = this.#stream
+    if (stream.destroyed || stream.headersSent) return
+    this.status = status
+    stream.respond({ ':status': status, ...headers }, { endStream: body === undefined })
+    if (body !== undefined) stream.end(body)
+    // The rest of an upload that nobody asked for: "stop sending" (RFC 9113 §8.1).
+    if (this.hasBody && !stream.readableEnded)
+      stream.writableFinished
+        ? stream.close(constants.NGHTTP2_NO_ERROR)
+        : stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR))
+  }
+
+  openStream(headers: OutgoingHttpHeaders): ClientWriter {
+    this.status = 200
+    this.#stream.respond({ ':status': 200, ...headers })
+    return new Http2Writer(this.#stream)
+  }
+
+  get closed(): boolean {
+    return this.#stream.destroyed || this.#stream.closed
+  }
+
+  onClose(listener: () => void): void {
+    this.#stream.once('close', listener)
+  }
+}

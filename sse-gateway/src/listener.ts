@@ -1,0 +1,128 @@
+import type { ServerOptions } from 'node:http'
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type IncomingHttpHeaders,
+  type SecureServerOptions,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2'
+import type { AddressInfo, Socket } from 'node:net'
+import type { SecureContextOptions } from 'node:tls'
+import type { Exchange } from './exchange.ts'
+import { Http1Exchange } from './http1-exchange.ts'
+import { Http2Exchange } from './http2-exchange.ts'
+
+/** A browser opens a stream or two per page; a balancer that joins many clients in one connection gets this far. */
+const MAX_STREAMS_PER_CONNECTION = 1_000
+/** In MiB. Events are shared buffers; 1,000 streams with a full 64 KiB pending are 64 MiB. */
+const MAX_CONNECTION_MEMORY = 64
+/** A token is at most 8 KiB; twice that leaves room for the rest. */
+const MAX_HEADER_BYTES = 16 * 1024
+/** A client has ten seconds for its handshake and as long for its headers: enough for a phone. */
+const HANDSHAKE_TIMEOUT_MS = 10_000
+const HEADERS_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 30_000
+const KEEP_ALIVE_MS = 10_000
+/** An HTTP/2 connection on which nothing has been open or said for so long is closed. */
+const IDLE_MS = 60_000
+/** More than the streams that one gateway is asked to hold, each on a connection of its own. */
+const MAX_CONNECTIONS = 25_000
+
+/** One TLS port that speaks HTTP/2 and HTTP/1.1, as the client prefers (ALPN, RFC 7301). */
+export class Listener {
+  readonly #server: Http2SecureServer
+  /** Every connection, with how many exchanges are open on it. */
+  readonly #connections = new Map<ServerHttp2Session | Socket, number>()
+  #stopping = false
+
+  constructor(tls: SecureContextOptions, handle: (exchange: Exchange) => void) {
+    const options: SecureServerOptions & ServerOptions = {
+      ...tls,
+      minVersion: 'TLSv1.2',
+      allowHTTP1: true,
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      maxSessionMemory: MAX_CONNECTION_MEMORY,
+      settings: { maxConcurrentStreams: MAX_STREAMS_PER_CONNECTION, maxHeaderListSize: MAX_HEADER_BYTES },
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    }
+    const server = createSecureServer(options)
+    server.maxConnections = MAX_CONNECTIONS
+    server.on('request', (request, response) => {
+      this.#take(new Http1Exchange(request as never, response as never), request.socket, handle)
+    })
+    // A 'request' listener makes Node wrap every HTTP/2 stream for it as well; here those come as streams, and once.
+    server.removeAllListeners('stream')
+    server.on('stream', (...[stream, headers, , rawHeaders]: StreamArguments) => {
+      this.#take(new Http2Exchange(stream, headers, rawHeaders), stream.session as ServerHttp2Session, handle)
+    })
+    server.on('secureConnection', (socket) => {
+      // Node sends each event at once; waiting for more to send would only make it late.
+      socket.setNoDelay(true)
+      if (socket.alpnProtocol !== 'h2') this.#track(socket)
+    })
+    server.on('session', (session) => {
+      this.#track(session)
+      session.setTimeout(IDLE_MS, () => {
+        if (this.#connections.get(session) === 0) session.close()
+      })
+    })
+    this.#server = server
+  }
+
+  /** @returns the port that it listens on. */
+  async start(port: number, host: string): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject).listen(port, host, resolve)
+    })
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  /** For new connections; those that are open keep theirs. */
+  useCertificate(tls: SecureContextOptions): void {
+    this.#server.setSecureContext({ ...tls, minVersion: 'TLSv1.2' })
+  }
+
+  /** Takes no more connections, lets the open exchanges end, and cuts what is left at the deadline. */
+  async stop(deadlineMs: number): Promise<void> {
+    this.#stopping = true
+    const closed = new Promise((resolve) => this.#server.close(resolve))
+    for (const [connection, open] of this.#connections) if (open === 0) close(connection)
+    const deadline = setTimeout(() => {
+      for (const connection of this.#connections.keys()) connection.destroy()
+    }, deadlineMs)
+    await closed
+    clearTimeout(deadline)
+  }
+
+  #take(exchange: Exchange, connection: ServerHttp2Session | Socket, handle: (exchange: Exchange) => void) {
+    this.#connections.set(connection, (this.#connections.get(connection) ?? 0) + 1)
+    exchange.onClose(() => {
+      const open = (this.#connections.get(connection) ?? 1) - 1
+      if (this.#connections.has(connection)) this.#connections.set(connection, open)
+      if (this.#stopping && open === 0) close(connection)
+    })
+    handle(exchange)
+  }
+
+  #track(connection: ServerHttp2Session | Socket) {
+    this.#connections.set(connection, 0)
+    connection.once('close', () => this.#connections.delete(connection))
+    if (this.#stopping) close(connection)
+  }
+}
+
+type StreamArguments = [
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  flags: number,
+  rawHeaders: readonly string[],
+]
+
+function close(connection: ServerHttp2Session | Socket) {
+  if ('goaway' in connection) connection.close()
+  else connection.end()
+}

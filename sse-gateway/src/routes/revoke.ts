@@ -1,0 +1,70 @@
+import { badRequest, type Clock, HttpError } from '@hallpass/service-kit'
+import * as z from 'zod'
+import type { Authorizer } from '../authorizer.ts'
+import { type AllowedOrigins, corsHeaders, refuseForeignOrigin } from '../cors.ts'
+import { type CredentialSources, credentialsOf } from '../credentials.ts'
+import { answer, type Handler } from '../dispatch.ts'
+import type { Revocation } from '../revocations.ts'
+
+export interface RevokeOptions {
+  /** Knows any good token; what it may revoke is decided here. */
+  readonly authorizer: Authorizer
+  readonly adminScope: string
+  readonly sources: CredentialSources
+  readonly origins: AllowedOrigins
+  readonly clock: Clock
+  /** Resolves when all gateways have been told. */
+  readonly revoke: (revocation: Revocation) => Promise<void>
+}
+
+/** A claim's value and some room; a subject is an e-mail address at the longest. */
+const MAX_BODY_BYTES = 2 * 1024
+const text = z.string().min(1).max(512)
+const body = z.union([
+  z.strictObject({ jti: text, issuer: text.optional() }),
+  z.strictObject({ sub: text, issuer: text.optional() }),
+  z.strictObject({ session: text, issuer: text.optional() }),
+])
+
+/**
+ * `POST /revocations` with `{"jti": …}`, `{"sub": …}` or `{"session": …}`: no such token opens a stream any more, and
+ * the open ones end within a second, on every gateway. Needs the scope `stream:revoke`; a token may always be revoked
+ * by itself (compare RFC 7009: whoever has it can).
+ */
+export function revoke(options: RevokeOptions): Handler {
+  const { authorizer, adminScope, clock, origins, sources } = options
+  return async (exchange) => {
+    const { token, from } = credentialsOf(exchange, sources)
+    refuseForeignOrigin(exchange, origins, from === 'cookie')
+    const grant = await authorizer.authorize(token)
+    exchange.tokenId = grant.tokenId
+    const revocation = { ...parse(await exchange.readBody(MAX_BODY_BYTES)), revokedAt: clock() }
+    const itself = revocation.kind === 'jti' && revocation.value === grant.jti
+    if (!grant.roles.includes(adminScope) && !itself)
+      throw new HttpError(403, 'insufficient_scope', `To revoke needs the scope ${adminScope}.`, {
+        headers: {
+          'www-authenticate': `Bearer realm="${sources.realm}", error="insufficient_scope", scope="${adminScope}"`,
+        },
+      })
+    await options.revoke(itself ? { ...revocation, issuer: grant.issuer } : revocation)
+    answer(exchange, 204, corsHeaders(exchange, origins))
+  }
+}
+
+function parse(bytes: Buffer): Omit<Revocation, 'revokedAt'> {
+  let json: unknown
+  try {
+    json = JSON.parse(bytes.toString())
+  } catch (cause) {
+    throw badRequest('malformed_json', 'The body is not valid JSON.', cause)
+  }
+  const result = body.safeParse(json)
+  if (!result.success)
+    throw badRequest(
+      'invalid_revocation',
+      'The body must be {"jti": …}, {"sub": …} or {"session": …}, each a text.',
+    )
+  const { issuer, ...named } = result.data
+  const [kind, value] = Object.entries(named)[0] as [Revocation['kind'], string]
+  return { kind, value, issuer }
+}

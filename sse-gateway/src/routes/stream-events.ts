@@ -1,0 +1,126 @@
+import { encodeEvent } from '@hallpass/event-stream'
+import { type Clock, HttpError, type Logger } from '@hallpass/service-kit'
+import type { Authorizer } from '../authorizer.ts'
+import { type AllowedOrigins, corsHeaders, refuseForeignOrigin } from '../cors.ts'
+import { type CredentialSources, credentialsOf } from '../credentials.ts'
+import type { Handler } from '../dispatch.ts'
+import { EventBlock } from '../event-block.ts'
+import type { Exchange } from '../exchange.ts'
+import { lastEventIdOf } from '../last-event-id.ts'
+import type { StreamMetrics } from '../stream-metrics.ts'
+import type { StreamRegistry } from '../stream-registry.ts'
+import { type StreamLimits, StreamSession } from '../stream-session.ts'
+import type { TimerWheel } from '../timer-wheel.ts'
+import type { Upstream } from '../upstream.ts'
+import { unavailable } from '../upstream-connection.ts'
+
+export interface StreamEventsOptions {
+  readonly path: string
+  readonly sources: CredentialSources
+  readonly origins: AllowedOrigins
+  readonly authorizer: Authorizer
+  readonly upstream: Upstream
+  readonly streams: StreamRegistry
+  readonly metrics: StreamMetrics
+  readonly wheel: TimerWheel
+  readonly clock: Clock
+  readonly log: Logger
+  readonly limits: StreamLimits
+  readonly maxStreams: number
+  readonly maxStreamsPerSubject: number
+}
+
+/** A client that has all the streams it may have will have one less in about a minute. */
+const TOO_MANY_RETRY_SECONDS = 30
+
+/** The answer is an event stream; nothing between here and the client may keep, join or change it. */
+const STREAM_HEADERS = {
+  'content-type': 'text/event-stream',
+  'cache-control': 'no-cache, no-store, private, no-transform',
+  'x-accel-buffering': 'no',
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+}
+
+/** `GET` of a path of events: a stream that lives exactly as long as its token. */
+export function streamEvents(options: StreamEventsOptions): Handler {
+  const { authorizer, upstream, streams, origins, sources } = options
+  return async (exchange) => {
+    const { token, from } = credentialsOf(exchange, sources)
+    refuseForeignOrigin(exchange, origins, from === 'cookie')
+    const grant = await authorizer.authorize(token)
+    exchange.tokenId = grant.tokenId
+    if (streams.size >= options.maxStreams)
+      throw unavailable(503, 'too_many_streams', 'This gateway has all the streams that it can hold.')
+    if (streams.countOf(grant) >= options.maxStreamsPerSubject)
+      throw new HttpError(429, 'too_many_streams', 'This subject has all the streams that it may have.', {
+        headers: { 'retry-after': `${TOO_MANY_RETRY_SECONDS}` },
+      })
+    const release = streams.claim(grant)
+    try {
+      const place = await upstream.reserve(lastEventIdOf(exchange))
+      if (exchange.closed) {
+        place.release()
+        return release()
+      }
+      open(exchange, grant, place, release)
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
+
+  function open(
+    exchange: Exchange,
+    grant: Awaited<ReturnType<Authorizer['authorize']>>,
+    place: Awaited<ReturnType<Upstream['reserve']>>,
+    release: () => void,
+  ) {
+    const { path, wheel, clock, limits, metrics, log } = options
+    const handle = streams.newHandle()
+    const writer = exchange.openStream({
+      ...STREAM_HEADERS,
+      ...corsHeaders(exchange, origins),
+      'stream-handle': handle,
+    })
+    let subscriber: ReturnType<typeof place.start> | undefined
+    const session: StreamSession = new StreamSession({
+      path,
+      grant,
+      handle,
+      connection: exchange.connection,
+      protocol: exchange.protocol,
+      writer,
+      limits,
+      wheel,
+      clock,
+      onChallenged: () => metrics.challenged(path),
+      onEnded: (ended, reason) => {
+        place.release()
+        if (subscriber) upstream.leave(subscriber)
+        streams.remove(ended)
+        release()
+        metrics.ended(path, reason)
+        log.info(
+          {
+            path,
+            reason,
+            seconds: Math.round((clock() - ended.openedAt) / 1000),
+            events: subscriber?.sentEvents ?? 0,
+            bytes: subscriber?.sentBytes ?? 0,
+            jti: ended.grant.tokenId,
+          },
+          'stream ended',
+        )
+      },
+    })
+    streams.add(session)
+    metrics.opened(path)
+    exchange.onClose(() => session.end('client_gone'))
+    // An EventSource cannot read headers, so a page that wants the handle asks for it as an event.
+    if (exchange.query.get('handle') === '1')
+      writer.write(new EventBlock(encodeEvent({ event: 'stream', data: JSON.stringify({ handle }) })))
+    session.start()
+    if (session.state !== 'ended') subscriber = place.start(writer, (how) => session.end(how))
+  }
+}

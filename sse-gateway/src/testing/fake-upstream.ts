@@ -1,0 +1,80 @@
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+
+/** A real server that sends what the test tells it to, byte for byte. */
+export class FakeUpstream {
+  /** Every request that came, also those whose stream has ended. */
+  readonly requests: IncomingMessage[] = []
+  /** The streams that are open now, oldest first. */
+  readonly streams: ServerResponse[] = []
+  /** What a request gets; by default an event stream that stays open. */
+  answer: (request: IncomingMessage, response: ServerResponse) => void = (request, response) =>
+    this.stream(request, response)
+  #server: http.Server | undefined
+  readonly #sockets = new Set<Socket>()
+  #port = 0
+  #changed: () => void = () => {}
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}/events`
+  }
+
+  async start(): Promise<this> {
+    const server = http.createServer((request, response) => {
+      this.requests.push(request)
+      this.answer(request, response)
+      this.#changed()
+    })
+    server.on('connection', (socket) => {
+      this.#sockets.add(socket)
+      socket.once('close', () => this.#sockets.delete(socket))
+    })
+    await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve))
+    this.#port = (server.address() as AddressInfo).port
+    this.#server = server
+    return this
+  }
+
+  /** Cuts everything; `start` listens on the same port again. */
+  async kill(): Promise<void> {
+    const server = this.#server
+    if (!server) return
+    this.#server = undefined
+    const closed = new Promise((resolve) => server.close(resolve))
+    for (const socket of this.#sockets) socket.destroy()
+    await closed
+  }
+
+  /** As before the first request. */
+  forget(): void {
+    this.requests.length = 0
+    this.answer = (request, response) => this.stream(request, response)
+  }
+
+  stream(_request: IncomingMessage, response: ServerResponse): void {
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    response.flushHeaders()
+    this.streams.push(response)
+    response.once('close', () => {
+      this.streams.splice(this.streams.indexOf(response), 1)
+      this.#changed()
+    })
+  }
+
+  /** To all open streams. */
+  send(bytes: string | Uint8Array): void {
+    for (const stream of this.streams) stream.write(bytes)
+  }
+
+  async until(condition: (upstream: this) => boolean, timeoutMs = 5_000): Promise<void> {
+    const deadline = AbortSignal.timeout(timeoutMs)
+    while (!condition(this)) {
+      if (deadline.aborted)
+        throw new Error(`The upstream has ${this.requests.length} requests, ${this.streams.length} open.`)
+      await new Promise<void>((resolve) => {
+        this.#changed = resolve
+        deadline.addEventListener('abort', () => resolve(), { once: true })
+      })
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ensureDevelopmentCertificates } from '@hallpass/certificates'
+import { createLog, type Service } from '@hallpass/service-kit'
+import { ManualClock } from '@hallpass/service-kit/testing'
+import { type SigningKey, signToken } from '@hallpass/tokens'
+import { afterAll, afterEach, beforeAll } from '@jest/globals'
+import { createApp, loadConfig } from '../app.ts'
+import { type ExampleKeys, ensureExampleKeys } from '../example-keys.ts'
+import { FakeUpstream } from './fake-upstream.ts'
+import {
+  type Answer,
+  type ClientRequest,
+  type Connection,
+  connectHttp1,
+  connectHttp2,
+} from './stream-client.ts'
+
+const ISSUER = 'https://auth.example.com'
+const AUDIENCE = 'https://api.example.com'
+const PUBLIC = join(import.meta.dirname, '../../public')
+
+export type Protocol = 'h2' | 'http/1.1'
+
+/** The gateway of a test file, with its upstream, its keys and a clock that the tests move. */
+export class GatewayUnderTest {
+  clock = new ManualClock()
+  readonly upstream = new FakeUpstream()
+  keys!: ExampleKeys
+  ca = ''
+  caFile = ''
+  url = ''
+  secondUrl = ''
+  stateFolder = ''
+  /** Everything that was logged. */
+  log = ''
+  #services: Service[] = []
+  readonly #connections: Connection[] = []
+
+  async prepare(): Promise<void> {
+    this.stateFolder = await mkdtemp(join(tmpdir(), 'sse-gateway-'))
+    const { caFile } = await ensureDevelopmentCertificates(this.stateFolder)
+    this.caFile = caFile
+    this.ca = await readFile(caFile, 'utf8')
+    this.keys = await ensureExampleKeys(join(this.stateFolder, 'sse'))
+    await this.upstream.start()
+  }
+
+  /** Starts a gateway; several may run at once, `url` is the last one's. */
+  async start(env: Readonly<Record<string, string>> = {}): Promise<string> {
+    const config = loadConfig({
+      PORT: '0',
+      SECOND_PORT: '0',
+      STATE_FOLDER: this.stateFolder,
+      ASSETS_FOLDER: PUBLIC,
+      UPSTREAM_URL: this.upstream.url,
+      UPSTREAM_GRACE_SECONDS: '5',
+      ...env,
+    })
+    const log = createLog('sse-gateway', 'debug', { write: (line) => (this.log += line) })
+    const service = createApp({ ...config, quietMs: 150 }, log, this.clock.now)
+    this.#services.push(service)
+    const { https = '', second = '' } = await service.start()
+    this.url = https
+    this.secondUrl = second
+    return https
+  }
+
+  async stop(): Promise<void> {
+    this.upstream.forget()
+    for (const connection of this.#connections.splice(0)) connection.close()
+    await Promise.all(this.#services.splice(0).map((service) => service.stop()))
+  }
+
+  async remove(): Promise<void> {
+    await this.stop()
+    await this.upstream.kill()
+    await rm(this.stateFolder, { recursive: true, force: true })
+  }
+
+  /** A token as the documented command makes it; 30 seconds for the subject `example` unless said otherwise. */
+  token(
+    claims: Readonly<Record<string, unknown>> = {},
+    { lifetimeSeconds = 30, key = this.keys.rs256 as SigningKey } = {},
+  ): Promise<string> {
+    const all = { iss: ISSUER, aud: AUDIENCE, sub: 'example', scope: 'proxy:stream', ...claims }
+    return signToken(all, key, { lifetimeSeconds, clock: this.clock.now })
+  }
+
+  async connect(protocol: Protocol = 'h2', url = this.url): Promise<Connection> {
+    const connection = protocol === 'h2' ? await connectHttp2(url, this.ca) : connectHttp1(url, this.ca)
+    this.#connections.push(connection)
+    return connection
+  }
+
+  /** One request on a connection of its own. */
+  async request(path: string, request: ClientRequest = {}, protocol: Protocol = 'h2'): Promise<Answer> {
+    const connection = await this.connect(protocol)
+    return connection.request(path, request)
+  }
+
+  async until(condition: () => boolean | Promise<boolean>, timeoutMs = 5_000): Promise<void> {
+    const deadline = Date.now() + timeoutMs
+    while (!(await condition())) {
+      if (Date.now() > deadline) throw new Error('What was waited for has not come.')
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  }
+
+  /** An open stream with a token of its own, on a connection of its own. */
+  async open(
+    token: string,
+    protocol: Protocol = 'h2',
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<Answer> {
+    const answer = await this.request(
+      '/events',
+      { headers: { authorization: `Bearer ${token}`, ...headers } },
+      protocol,
+    )
+    if (answer.status !== 200) throw new Error(`The stream was refused: ${answer.status} ${answer.text}`)
+    return answer
+  }
+}
+
+/** A gateway for the tests of a file; started with `env` before each of them, unless `env` is `manual`. */
+export function useGateway(): GatewayUnderTest {
+  const gateway = new GatewayUnderTest()
+  beforeAll(() => gateway.prepare())
+  afterEach(() => gateway.stop())
+  afterAll(() => gateway.remove())
+  return gateway
+}

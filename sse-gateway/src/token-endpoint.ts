@@ -1,0 +1,50 @@
+import { type Clock, HttpError, isLoopback } from '@hallpass/service-kit'
+import { type SigningKey, signToken } from '@hallpass/tokens'
+import { answerJson, type Handler } from './dispatch.ts'
+import type { Exchange } from './exchange.ts'
+
+export interface TokenEndpointOptions {
+  readonly key: SigningKey
+  readonly claims: {
+    readonly iss: string
+    readonly aud: string
+    readonly sub: string
+    readonly scope: string
+  }
+  readonly lifetimeSeconds: number
+  readonly clock: Clock
+}
+
+/**
+ * `POST /token`: on a development start, where a login would be, the page gets short tokens here, so that no private
+ * key is ever in a browser. Only this machine is answered, and no page of another origin: it sends no CORS header,
+ * and asks for a content type that such a page may not send without being asked first.
+ */
+export function issueDevelopmentToken({
+  key,
+  claims,
+  lifetimeSeconds,
+  clock,
+}: TokenEndpointOptions): Handler {
+  return async (exchange) => {
+    refuseStrangers(exchange)
+    const token = await signToken(claims, key, { lifetimeSeconds, clock })
+    const expiresAt = (Math.floor(clock() / 1000) + lifetimeSeconds) * 1000
+    answerJson(exchange, 200, {
+      access_token: token,
+      token_type: 'Bearer',
+      expires_in: lifetimeSeconds,
+      expiresAt,
+    })
+  }
+}
+
+function refuseStrangers({ remoteAddress, headers, host }: Exchange) {
+  if (!isLoopback(remoteAddress.replace(/^::ffff:/, '')))
+    throw new HttpError(403, 'not_local', 'Development tokens are for this machine alone.')
+  const { origin, 'content-type': type = '' } = headers
+  if (origin !== undefined && origin !== `https://${host}`)
+    throw new HttpError(403, 'origin_not_allowed', 'Development tokens are for the gateway’s own page.')
+  if (!/^application\/json\s*(;|$)/i.test(type))
+    throw new HttpError(415, 'wrong_content_type', 'The request must be application/json.')
+}
