@@ -96,5 +96,47 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
     { UPSTREAM_URL: `${sseServer.HTTP_PORT}/events` },
   )
 
+  const audience = 'https://webui'
+  const identityProvider = add(
+    'identity-provider',
+    'logs people in',
+    { PORT: 'http:9000' },
+    // The one reference forward: the provider must know where its only client lives.
+    {
+      WEB_UI_URL: `http://localhost:${port(4000)}`,
+      ISSUER: `http://localhost:${port(9000)}`,
+      AUDIENCE: audience,
+    },
+  )
+  const guard = { ISSUER: identityProvider.PORT as string, AUDIENCE: audience }
+  const backend = add(
+    'backend-api',
+    'lets in who may read:data',
+    { PORT: 'http:3003' },
+    { ...guard, ENDPOINT: '/data', REQUIRED_SCOPES: 'read:data' },
+  )
+  const secondBackend = add(
+    'second-backend-api',
+    'lets in who may read:data2',
+    { PORT: 'http:3004' },
+    { ...guard, ENDPOINT: '/data2', REQUIRED_SCOPES: 'read:data2' },
+    'backend-api',
+  )
+  add(
+    'web-ui',
+    'pages, for a person',
+    { PORT: 'http:4000' },
+    {
+      SHOULD_AUTHENTICATE: 'true',
+      ISSUER_BASE_URL: identityProvider.PORT as string,
+      AUTH0_CLIENT_ID: 'web-ui',
+      AUDIENCE: audience,
+      SCOPE: 'openid profile email offline_access read:data read:data2',
+      BASE_URL: `http://localhost:${port(4000)}`,
+      BACKEND_SERVICE_URL: backend.PORT as string,
+      SECOND_BACKEND_SERVICE_URL: secondBackend.PORT as string,
+    },
+  )
+
   return processes
 }
