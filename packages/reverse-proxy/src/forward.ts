@@ -62,6 +62,8 @@ class Forwarding implements Dispatcher.DispatchHandler {
   #upstreamStatus: number | undefined
   #bytes = 0
   #bodyTouched = false
+  /** The client broke off in the middle of its body: nobody else is to blame. */
+  #clientGone = false
   #sent = false
   #ended = false
   #abort: ((reason: Error) => void) | undefined
@@ -98,7 +100,12 @@ class Forwarding implements Dispatcher.DispatchHandler {
   // upstream.
   async *#body() {
     this.#bodyTouched = true
-    yield* this.#request
+    try {
+      yield* this.#request
+    } catch (error) {
+      this.#clientGone = true
+      throw error
+    }
   }
 
   onConnect(abort: (reason?: Error) => void): void {
@@ -147,6 +154,11 @@ class Forwarding implements Dispatcher.DispatchHandler {
 
   onError(cause: Error): void {
     if (this.#ended) return
+    if (this.#clientGone) {
+      this.#end()
+      this.#response.destroy()
+      return
+    }
     const error = cause instanceof HttpError ? cause : peerErrorOf(this.#upstream, cause)
     if (this.#response.headersSent) {
       // The client must see that the answer is not whole.

@@ -66,7 +66,10 @@ export class Hop {
     for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value)
     if (body)
       response
-        .writeHead(error.status, { 'content-type': body.type, 'content-length': Buffer.byteLength(body.text) })
+        .writeHead(error.status, {
+          'content-type': body.type,
+          'content-length': Buffer.byteLength(body.text),
+        })
         .end(body.text)
     else sendJson(response, error.status, error.body)
   }

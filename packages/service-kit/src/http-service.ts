@@ -21,6 +21,10 @@ export interface NetworkListener {
   readonly port: number
   /** Makes the listener speak TLS; read once, when it starts. */
   readonly tls?: () => SecureContextOptions | Promise<SecureContextOptions>
+  /** Has its hands on the TLS server before it listens, e.g. to give it certificates that rotate. */
+  readonly prepare?: (server: https.Server) => void
+  /** Answers whatever comes here instead of the route table; health and metrics are on the other listeners. */
+  readonly handle?: RequestListener
 }
 
 /** A unix socket that only its owner can open; the folder that it lies in must be private too. */
@@ -130,12 +134,12 @@ export function httpService(options: HttpServiceOptions): HttpService {
       if (path === '/healthz') return sendJson(response, 200, { status: 'ok' })
       if (path === '/readyz') return void answerReadiness(response)
       if (path === '/metrics') return void answerMetrics(response)
-      if (!options.intercept?.(request, response, listenerName)) observe(request, response)
+      if (!options.intercept?.(request, response, listenerName)) observe(request, response, app)
     }
 
   const listener = listenerNamed(options.listeners[0].name)
 
-  function observe(request: IncomingMessage, response: ServerResponse) {
+  function observe(request: IncomingMessage, response: ServerResponse, answer: RequestListener) {
     const started = performance.now()
     const given = request.headers['x-request-id']
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
@@ -181,7 +185,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
         'request',
       )
     })
-    runInTrace(trace, () => app(request, response))
+    runInTrace(trace, () => answer(request, response))
   }
 
   async function answerReadiness(response: ServerResponse) {
@@ -205,19 +209,19 @@ export function httpService(options: HttpServiceOptions): HttpService {
   }
 
   async function listen(address: Listener): Promise<[string, string]> {
-    const tls = 'path' in address ? undefined : address.tls
+    const { tls, prepare, handle } = 'path' in address ? {} : address
     const limits = {
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
     }
-    const server = tls
-      ? https.createServer(
-          { ...limits, minVersion: 'TLSv1.2', ...(await tls()) },
-          listenerNamed(address.name),
-        )
-      : http.createServer(limits, listenerNamed(address.name))
+    const serve: RequestListener = handle
+      ? (...exchange) => observe(...exchange, handle)
+      : listenerNamed(address.name)
+    const secure = tls && https.createServer({ ...limits, minVersion: 'TLSv1.2', ...(await tls()) }, serve)
+    if (secure) prepare?.(secure)
+    const server = secure ?? http.createServer(limits, serve)
     const { onUpgrade } = options
     if (onUpgrade)
       server.on('upgrade', (request, socket, head) => {
