@@ -98,10 +98,12 @@ export class Hop {
       })
     this.#service.log.info(
       {
+        client: request.socket.remoteAddress,
         method,
         path,
         status,
         ms: rounded(ms),
+        agent: request.headers['user-agent']?.slice(0, 128),
         ...(outcome
           ? {
               ua: outcome.upstreams,

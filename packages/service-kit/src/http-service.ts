@@ -145,6 +145,8 @@ export function httpService(options: HttpServiceOptions): HttpService {
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
     const startedAt = Date.now()
     const trace = traceFrom(request.headers.traceparent as string | undefined, name)
+    // The query may carry a credential; the path never does. Express changes the URL on the way to a sub-router.
+    const path = request.url?.split('?', 1)[0]?.slice(0, 256)
     response.setHeader('x-request-id', requestId)
     response.once('close', () => {
       const ms = performance.now() - started
@@ -155,8 +157,6 @@ export function httpService(options: HttpServiceOptions): HttpService {
       }
       const route = typeof routed.route?.path === 'string' ? routed.route.path : 'unmatched'
       metrics.observeRequest(request.method ?? '', route, response.statusCode, ms / 1000)
-      // The query may carry a credential; the path never does.
-      const path = request.url?.split('?', 1)[0]?.slice(0, 256)
       if (trace.sampled)
         publishHop({
           kind: 'request',
