@@ -10,7 +10,7 @@ import {
 import { parse } from 'yaml'
 import * as z from 'zod'
 
-const pathText = z.string().regex(/^\/[\w./~-]*$/, 'must be a path such as /events')
+const isPath = (text: string) => /^\/[\w./~-]*$/.test(text)
 const httpUrl = z.url({ protocol: /^https?$/ })
 
 const issuerFile = z
@@ -34,7 +34,13 @@ const pathFile = z.strictObject({
   subject: z.enum(['required', 'optional']).default('optional'),
 })
 
-const configFile = z.strictObject({ paths: z.record(pathText, pathFile) })
+const configFile = z.strictObject({
+  paths: z.record(z.string(), pathFile).check(({ value, issues }) => {
+    for (const path of Object.keys(value))
+      if (!isPath(path))
+        issues.push({ code: 'custom', input: value, path: [path], message: 'must be a path such as /events' })
+  }),
+})
 
 export type IssuerRule = z.infer<typeof issuerFile>
 export type PathRule = z.infer<typeof pathFile>
@@ -115,7 +121,7 @@ function onePath(
   production: boolean,
 ): Record<string, PathRule> {
   const path = variables.text('EVENTS_PATH', '/events')
-  variables.require(pathText.safeParse(path).success, 'EVENTS_PATH must be a path such as /events')
+  variables.require(isPath(path), 'EVENTS_PATH must be a path such as /events')
   const jwksUrl = variables.optionalUrl('JWKS_URL')
   const jwksFile = variables.optionalText('JWKS_FILE')
   variables.require(
