@@ -1,4 +1,4 @@
 export * from './config.ts'
 export * from './credentials.ts'
 export * from './guard.ts'
-export * from './trusted-callers.ts'
+export type { Caller } from './trusted-callers.ts'
