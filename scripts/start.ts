@@ -66,7 +66,7 @@ export async function start(root: string, args: readonly string[]): Promise<void
 
   try {
     await launcher.start(processes)
-    await provision(processes)
+    await provision(processes, stateFolder)
     progress.clear()
     if (!ending) console.log(describe(processes, view, performance.now() - began))
   } catch (error) {

@@ -161,6 +161,25 @@ describe('httpService', () => {
     await rm(folder, { recursive: true })
   })
 
+  it('lets a listener answer everything itself', async () => {
+    const service = serviceWith({
+      listeners: [
+        { name: 'http', host: '127.0.0.1', port: 0 },
+        {
+          name: 'own',
+          host: '127.0.0.1',
+          port: 0,
+          handle: (request, response) => response.end(`own ${request.url}`),
+        },
+      ],
+    })
+    const { http, own } = await service.start()
+    expect((await supertest(own as string).get('/healthz')).text).toBe('own /healthz')
+    await supertest(http as string)
+      .get('/healthz')
+      .expect(200, { status: 'ok' })
+  })
+
   it('names the port in the error when it is taken', async () => {
     const { http } = await serviceWith().start()
     const port = Number(new URL(http as string).port)

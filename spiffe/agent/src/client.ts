@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { createPeerClient, type PeerError, unexpectedAnswer } from '@hallpass/service-kit'
 
 export interface AgentEntry {
@@ -79,3 +80,7 @@ export function createSpiffeAgentClient({
     bundle: () => ask('GET', '/bundle'),
   }
 }
+
+/** Where the workload of this name finds the agent of a development start: the default of SPIFFE_ENDPOINT_SOCKET. */
+export const workloadAddress = (stateFolder: string, name: string): string =>
+  `unix://${resolve(stateFolder, 'spiffe/sockets', name, 'agent.sock')}`
