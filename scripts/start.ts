@@ -66,7 +66,7 @@ export async function start(root: string, args: readonly string[]): Promise<void
 
   try {
     await launcher.start(processes)
-    await provision(processes)
+    await provision(processes, stateFolder)
     progress.clear()
     if (!ending) console.log(describe(processes, view, performance.now() - began))
   } catch (error) {
@@ -154,6 +154,7 @@ ${table.join('\n')}
     curl ${base}/scenario2
     curl ${base}/scenario3
     curl ${base}/scenario4
+    curl ${base}/scenario5
 
   Ctrl-C stops it.
 `

@@ -73,8 +73,29 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
     { JWT_FACTORY_URL: jwtFactory.PORT as string },
   )
   add(
+    'spiffe-agent',
+    'says who a workload is',
+    { PORT: 'http:8446', BUNDLE_ENDPOINT_PORT: 'https:8447' },
+    {},
+    'spiffe/agent',
+  )
+  const spiffeServer = add(
+    'spiffe-server',
+    'is called in scenario 5',
+    { PORT: 'https:8445', HEALTH_PORT: 'http:8449' },
+    {},
+    'spiffe/server',
+  )
+  const spiffeProxy = add(
+    'spiffe-proxy',
+    'ends TLS on the way to it',
+    { PORT: 'https:8444', HEALTH_PORT: 'http:8448' },
+    { SERVER_URL: spiffeServer.PORT as string },
+    'spiffe/proxy',
+  )
+  add(
     'service-a',
-    'calls in scenarios 1–4',
+    'calls in scenarios 1–5',
     { PORT: 'http:3000' },
     {
       JWT_FACTORY_URL: jwtFactory.PORT as string,
@@ -82,6 +103,7 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
       SERVICE_B_TLS_URL: serviceB.HTTPS_PORT as string,
       SERVICE_C_URL: serviceC.PORT as string,
       SERVICE_C_TLS_URL: serviceC.HTTPS_PORT as string,
+      SPIFFE_PROXY_URL: spiffeProxy.PORT as string,
     },
   )
 
@@ -94,6 +116,85 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
     'ends a stream with its token',
     { PORT: 'https:7143', SECOND_PORT: 'https:9090' },
     { UPSTREAM_URL: `${sseServer.HTTP_PORT}/events` },
+  )
+
+  const audience = 'https://webui'
+  const identityProvider = add(
+    'identity-provider',
+    'logs people in',
+    { PORT: 'http:9000' },
+    // The one reference forward: the provider must know where its only client lives.
+    {
+      WEB_UI_URL: `http://localhost:${port(4000)}`,
+      ISSUER: `http://localhost:${port(9000)}`,
+      AUDIENCE: audience,
+    },
+  )
+  const guard = { ISSUER: identityProvider.PORT as string, AUDIENCE: audience }
+  const backend = add(
+    'backend-api',
+    'lets in who may read:data',
+    { PORT: 'http:3003' },
+    { ...guard, ENDPOINT: '/data', REQUIRED_SCOPES: 'read:data' },
+  )
+  const secondBackend = add(
+    'second-backend-api',
+    'lets in who may read:data2',
+    { PORT: 'http:3004' },
+    { ...guard, ENDPOINT: '/data2', REQUIRED_SCOPES: 'read:data2' },
+    'backend-api',
+  )
+  add(
+    'web-ui',
+    'pages, for a person',
+    { PORT: 'http:4000' },
+    {
+      SHOULD_AUTHENTICATE: 'true',
+      ISSUER_BASE_URL: identityProvider.PORT as string,
+      AUTH0_CLIENT_ID: 'web-ui',
+      AUDIENCE: audience,
+      SCOPE: 'openid profile email offline_access read:data read:data2',
+      BASE_URL: `http://localhost:${port(4000)}`,
+      BACKEND_SERVICE_URL: backend.PORT as string,
+      SECOND_BACKEND_SERVICE_URL: secondBackend.PORT as string,
+    },
+  )
+
+  const tokenCacheApi = add(
+    'token-cache-api',
+    'answers to a good token',
+    { PORT: 'http:8084' },
+    { JWT_FACTORY_URL: jwtFactory.PORT as string },
+    'token-cache/api',
+  )
+  const tokenCacheAuth = add(
+    'token-cache-auth',
+    'makes the token of a user, once',
+    { PORT: 'http:8083' },
+    { JWT_FACTORY_URL: jwtFactory.PORT as string },
+    'token-cache/auth',
+  )
+  const tokenCacheProxies = ([8080, 8081] as const).map((documented, index) =>
+    add(
+      `token-cache-proxy${index + 1}`,
+      'adds the cached token of the caller',
+      { PORT: `http:${documented}` },
+      {
+        PROXY_NAME: `proxy${index + 1}`,
+        AUTH_URL: tokenCacheAuth.PORT as string,
+        API_URL: tokenCacheApi.PORT as string,
+        JWT_FACTORY_URL: jwtFactory.PORT as string,
+        ASSETS_FOLDER: 'token-cache/proxy/public',
+      },
+      'token-cache/proxy',
+    ),
+  )
+  add(
+    'token-cache-load-balancer',
+    'spreads requests over the proxies',
+    { PORT: 'http:8000' },
+    { PROXY_URLS: tokenCacheProxies.map(({ PORT }) => PORT).join(',') },
+    'token-cache/load-balancer',
   )
 
   return processes

@@ -50,7 +50,7 @@ export async function startTestSuite(
   }
   try {
     await launcher.start(processes)
-    await provision(processes)
+    await provision(processes, stateFolder)
   } catch (error) {
     await stop()
     throw new Error(`${(error as Error).message}\n${lines.slice(-20).join('\n')}`, { cause: error })

@@ -25,6 +25,8 @@ import { publicKey } from './routes/public-key.ts'
 import { revoke } from './routes/revoke.ts'
 import { verifyIssuedToken } from './routes/verify-token.ts'
 
+export { loadConfig } from './config.ts'
+
 /** The central holder of keys: signs for services that it knows, and tells others whose a token is. */
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
   const { algorithm, issuer, tokenLifetimeSeconds } = config

@@ -1,5 +1,5 @@
 import { readFile, stat } from 'node:fs/promises'
-import type { Clock } from '@hallpass/service-kit'
+import { type Clock, HttpError } from '@hallpass/service-kit'
 import { type KeyFinder, parseJwks, type VerificationKey } from '@hallpass/tokens'
 import { keysMissing } from './identity.ts'
 
@@ -22,9 +22,14 @@ export function publishedKeys(file: string, clock: Clock): KeyFinder {
     if (!found) throw keysMissing()
     const seen = `${found.ino} ${found.mtimeMs} ${found.size}`
     if (seen === version) return
-    const set = parseJwks(JSON.parse(await readFile(file, 'utf8')))
-    keys = new Map(set.map((key) => [key.kid, key]))
-    version = seen
+    try {
+      const set = parseJwks(JSON.parse(await readFile(file, 'utf8')))
+      keys = new Map(set.map((key) => [key.kid, key]))
+      version = seen
+    } catch (cause) {
+      // The last good set stays, whatever somebody has put in its place.
+      if (keys.size === 0) throw new HttpError(503, 'keys_unusable', `${file} is no key set.`, { cause })
+    }
   }
 
   async function find(kid: string): Promise<VerificationKey | undefined> {

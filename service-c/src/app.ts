@@ -11,6 +11,8 @@ import {
 } from '@hallpass/service-kit'
 import type { Config } from './config.ts'
 
+export { loadConfig } from './config.ts'
+
 /** The callee of the scenarios: a table of guarded routes. */
 export function createApp(config: Config, log: Logger, clock?: Clock): HttpService {
   const { byFactory, byItsOwnKey } = serviceAGuards(config, 'servicec', clock)

@@ -140,13 +140,15 @@ export class StreamSession {
   }
 
   #arm() {
-    const next = this.#state === 'open' ? Math.min(this.#challengeAt, this.endsAt) : this.endsAt
-    if (Number.isFinite(next)) this.#options.wheel.arm(this.#deadline, next)
+    const { endsAt } = this
+    // When the age ends the stream before its token does, a new token would not help, and none is asked for.
+    const challengeFirst = this.#state === 'open' && endsAt === this.#grant.expiresAt
+    this.#options.wheel.arm(this.#deadline, challengeFirst ? this.#challengeAt : endsAt)
   }
 
   #wake(now: number) {
     if (now >= this.endsAt) return this.end(now >= this.#grant.expiresAt ? 'token_expired' : 'stream_too_old')
-    if (this.#state === 'open' && now >= this.#challengeAt) {
+    if (this.#state === 'open' && now >= this.#challengeAt && this.endsAt === this.#grant.expiresAt) {
       this.#state = 'challenged'
       this.writer.write(CHALLENGE)
       this.#options.onChallenged()

@@ -9,6 +9,7 @@ import { isolate } from './isolate.ts'
 import { LoginAttempts } from './login-attempt.ts'
 import { OpenidClient } from './openid-client.ts'
 import { pagePolicy } from './page-policy.ts'
+import { endByProvider } from './routes/end-by-provider.ts'
 import { finishLogin } from './routes/finish-login.ts'
 import { logIn } from './routes/log-in.ts'
 import { askToLogOut, logOut } from './routes/log-out.ts'
@@ -18,11 +19,12 @@ import { showProfile } from './routes/show-profile.ts'
 import { Secrets } from './secrets.ts'
 import { SessionStore } from './session-store.ts'
 import { SessionVisitors } from './session-visitors.ts'
+import { TrustedIssuer } from './trusted-issuer.ts'
 
 export { loadConfig } from './config.ts'
 
-/** The forms of this service have one field. */
-const MAX_FORM_BYTES = 1024
+/** The forms of this service have one field; the biggest is a token. */
+const MAX_FORM_BYTES = 16 * 1024
 
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock) {
   const { baseUrl, login, gateway } = config
@@ -38,8 +40,9 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
 
   if (!login) {
     const { verify } = gateway
-    const provider = verify && new OpenidClient({ ...verify, clientSecret: () => '', redirectUri: baseUrl })
-    const visitors = new GatewayVisitors({ provider, clientId: verify?.clientId, log, clock })
+    const provider = verify && new OpenidClient({ ...verify, redirectUri: baseUrl })
+    const trust = provider && { issuer: new TrustedIssuer(provider, clock), clientId: verify.clientId }
+    const visitors = new GatewayVisitors({ trust, log, clock })
     const policyFor = pagePolicy(undefined)
     return httpService({
       ...common,
@@ -65,6 +68,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const cookies = new Cookies({ insecure: config.insecureCookies })
   const sessions = new SessionStore({ maxMs: login.sessionMaxMs, idleMs: login.sessionIdleMs, clock })
   const visitors = new SessionVisitors(sessions, cookies)
+  const issuer = new TrustedIssuer(provider, clock)
   const policyFor = pagePolicy(provider)
   const parts = { provider, attempts, sessions, cookies, sessionMaxMs: login.sessionMaxMs, log, clock }
   return httpService({
@@ -79,6 +83,11 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       routes.get('/callback', finishLogin(parts))
       routes.get('/logout', askToLogOut(site, visitors, policyFor))
       routes.post('/logout', form, logOut(parts))
+      routes.post(
+        '/backchannel-logout',
+        form,
+        endByProvider({ issuer, clientId: login.clientId, sessions, log, clock }),
+      )
       routes.use(noSuchPage)
       routes.use(renderProblem(site, log))
     },

@@ -2,13 +2,12 @@ import type { IncomingMessage } from 'node:http'
 import {
   type Clock,
   HttpError,
-  issuerKeys,
   isTokenRefusal,
   type Logger,
   observeVerification,
 } from '@hallpass/service-kit'
-import { anySubject, type KeyFinder, remoteKeys, TokenError, verifyToken } from '@hallpass/tokens'
-import type { OpenidClient } from './openid-client.ts'
+import { anySubject, TokenError, verifyToken } from '@hallpass/tokens'
+import type { TrustedIssuer } from './trusted-issuer.ts'
 import { stranger, type User, userFrom, type Visitor, type VisitorSource } from './visitor.ts'
 
 /** What the gateway puts into each header: the ID token, its claims, and the access token. */
@@ -25,9 +24,8 @@ const LEEWAY_S = 10
 const CLAIMS_OF_OTHER_TOKENS = ['events', 'scope', 'client_id'] as const
 
 export interface GatewayVisitorsOptions {
-  /** Where the issuer's exact name and keys are; absent, no token can be verified and none is believed. */
-  readonly provider: OpenidClient | undefined
-  readonly clientId: string | undefined
+  /** Whose ID tokens are good, and for which client; absent, no token can be verified and none is believed. */
+  readonly trust: { readonly issuer: TrustedIssuer; readonly clientId: string } | undefined
   readonly log: Logger
   readonly clock: Clock
 }
@@ -39,7 +37,6 @@ export interface GatewayVisitorsOptions {
  */
 export class GatewayVisitors implements VisitorSource {
   readonly #options: GatewayVisitorsOptions
-  #issuer: Promise<{ issuer: string; keys: KeyFinder }> | undefined
 
   constructor(options: GatewayVisitorsOptions) {
     this.#options = options
@@ -71,15 +68,15 @@ export class GatewayVisitors implements VisitorSource {
   }
 
   async #verify(token: string): Promise<User> {
-    const { clientId, clock } = this.#options
-    if (clientId === undefined) throw this.#forged('no issuer is configured that could have signed the token')
-    const { issuer, keys } = await this.#findIssuer()
+    const { trust, clock } = this.#options
+    if (!trust) throw this.#forged('no issuer is configured that could have signed the token')
+    const { issuer, keys } = await trust.issuer.find()
     try {
       const { claims } = await observeVerification(token, async () => {
         const verified = await verifyToken(token, {
           issuer,
           keys,
-          audience: clientId,
+          audience: trust.clientId,
           subject: anySubject,
           typ: ['JWT'],
           maxLifetimeSeconds: MAX_LIFETIME_S,
@@ -103,21 +100,6 @@ export class GatewayVisitors implements VisitorSource {
       if (isTokenRefusal(error)) throw this.#forged(error.message, error.reason)
       throw error
     }
-  }
-
-  #findIssuer() {
-    this.#issuer ??= this.#askForIssuer().catch((error: unknown) => {
-      this.#issuer = undefined
-      throw error
-    })
-    return this.#issuer
-  }
-
-  async #askForIssuer() {
-    const { provider, clock } = this.#options
-    if (provider === undefined) throw this.#forged('no issuer is configured')
-    const { issuer, jwksUrl } = await provider.issuer()
-    return { issuer, keys: remoteKeys({ issuer, load: issuerKeys({ issuer, jwksUrl }), clock }) }
   }
 
   #forged(message: string, reason = 'identity_mismatch'): HttpError {

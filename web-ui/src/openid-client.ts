@@ -5,7 +5,8 @@ import type { LoginAttempt } from './login-attempt.ts'
 export interface OpenidClientOptions {
   readonly issuerUrl: string
   readonly clientId: string
-  readonly clientSecret: () => string
+  /** Absent where only the provider's name and keys are asked for. */
+  readonly clientSecret?: () => string
   /** `https://…/callback`, as registered at the provider. */
   readonly redirectUri: string
   /** Where the provider sends the browser after it has ended its session; registered there too. */
@@ -170,19 +171,25 @@ export class OpenidClient {
   #discover(): Promise<oidc.Configuration> {
     const { issuerUrl, clientId, clientSecret } = this.#options
     const url = new URL(issuerUrl)
-    return oidc.discovery(url, clientId, {}, oidc.ClientSecretBasic(clientSecret()), {
-      timeout: TIMEOUT_S,
-      [oidc.customFetch]: (address, options) =>
-        fetch(address, {
-          ...options,
-          headers: { ...options.headers, traceparent: nextHop().traceparent },
-        } as RequestInit),
-      execute: [
-        // The signature of the ID token is checked although TLS has brought it (OpenID Connect Core §3.1.3.7, 6).
-        oidc.enableNonRepudiationChecks,
-        ...(url.protocol === 'http:' && isLoopback(url.hostname) ? [oidc.allowInsecureRequests] : []),
-      ],
-    })
+    return oidc.discovery(
+      url,
+      clientId,
+      {},
+      clientSecret ? oidc.ClientSecretBasic(clientSecret()) : oidc.None(),
+      {
+        timeout: TIMEOUT_S,
+        [oidc.customFetch]: (address, options) =>
+          fetch(address, {
+            ...options,
+            headers: { ...options.headers, traceparent: nextHop().traceparent },
+          } as RequestInit),
+        execute: [
+          // The signature of the ID token is checked although TLS has brought it (OpenID Connect Core §3.1.3.7, 6).
+          oidc.enableNonRepudiationChecks,
+          ...(url.protocol === 'http:' && isLoopback(url.hostname) ? [oidc.allowInsecureRequests] : []),
+        ],
+      },
+    )
   }
 
   /** The library's errors carry whole answers, tokens included, as their cause; none of that leaves this file. */
@@ -194,13 +201,16 @@ export class OpenidClient {
       return this.#peerError(504, 'peer_timeout', `does not answer within ${TIMEOUT_S} s`)
     if (code === 'OAUTH_RESPONSE_IS_NOT_CONFORM' || code === 'OAUTH_RESPONSE_IS_NOT_JSON')
       return this.#peerError(502, 'peer_unexpected_answer', `answers nonsense (${message})`)
-    // fetch() says no more than TypeError; the reason is its cause.
-    if (error instanceof TypeError && code === '')
+    // fetch() says no more than TypeError, which the library may wrap; the reason is its cause.
+    const failed = [error, cause].find((one) => (one as Error | undefined)?.name === 'TypeError')
+    if (failed !== undefined && code === '') {
+      const reason = (failed as { cause?: { code?: string; message?: string } }).cause
       return this.#peerError(
         502,
         'peer_unreachable',
-        `is not reachable (${(cause as { code?: string } | undefined)?.code ?? 'no reason given'})`,
+        `is not reachable (${reason?.code ?? reason?.message ?? 'no reason given'})`,
       )
+    }
     // The library's outer message is general; the inner one says which parameter is wrong, and never its value.
     return new LoginRefused(
       code || 'invalid_response',

@@ -42,4 +42,13 @@ describe('callersConfig', () => {
       trustFile: '/etc/callers.yaml',
     })
   })
+
+  it('is closed without a list where that is allowed', () => {
+    const closed = (env: Environment) =>
+      readConfig(env, (variables) =>
+        callersConfig(variables, commonConfig(variables), { whenUnnamed: 'closed' }),
+      )
+    expect(closed({ HOST: '0.0.0.0' })).toEqual({ mode: 'closed' })
+    expect(closed({})).toEqual({ mode: 'open' })
+  })
 })

@@ -104,3 +104,17 @@ describe('a guard that knows its callers', () => {
     expect([inUrl.status, inUrl.body.error.code]).toEqual([400, 'invalid_request'])
   })
 })
+
+describe('a guard that is closed', () => {
+  const service = useService(() => guarded({ mode: 'closed' }))
+
+  it('lets nobody pass, and says who could change that', async () => {
+    for (const path of ['/known', '/admin']) {
+      const { status, body } = await request(service.url()).get(path)
+      expect([status, body.error]).toEqual([
+        403,
+        { code: 'closed', message: 'Nobody may do this here; TRUSTED_CALLERS_FILE names who may.' },
+      ])
+    }
+  })
+})

@@ -1,10 +1,14 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from '@jest/globals'
 import supertest from 'supertest'
 import { HttpError } from './errors.ts'
 import { type HttpService, type HttpServiceOptions, httpService } from './http-service.ts'
 import { jsonBody } from './json-body.ts'
 import { createLog, silentLog } from './log.ts'
+import { createPeerClient } from './peer-client.ts'
 
 const started: HttpService[] = []
 afterEach(async () => {
@@ -143,6 +147,37 @@ describe('httpService', () => {
     await supertest(http as string)
       .get('/hello')
       .expect(200)
+  })
+
+  it('listens on a unix socket that only its owner can open', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'http-service-'))
+    const path = join(folder, 'service.sock')
+    const service = serviceWith({ listeners: [{ name: 'admin', path }] })
+    expect(await service.start()).toEqual({ admin: `unix:${path}` })
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+    const client = createPeerClient({ peer: 'test', baseUrl: 'http://localhost', socketPath: path })
+    expect((await client.get('/hello')).data).toBe('hello')
+    await service.stop()
+    await rm(folder, { recursive: true })
+  })
+
+  it('lets a listener answer everything itself', async () => {
+    const service = serviceWith({
+      listeners: [
+        { name: 'http', host: '127.0.0.1', port: 0 },
+        {
+          name: 'own',
+          host: '127.0.0.1',
+          port: 0,
+          handle: (request, response) => response.end(`own ${request.url}`),
+        },
+      ],
+    })
+    const { http, own } = await service.start()
+    expect((await supertest(own as string).get('/healthz')).text).toBe('own /healthz')
+    await supertest(http as string)
+      .get('/healthz')
+      .expect(200, { status: 'ok' })
   })
 
   it('names the port in the error when it is taken', async () => {

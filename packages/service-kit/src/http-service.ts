@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
+import { chmod } from 'node:fs/promises'
 import http, { type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import https from 'node:https'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { SecureContextOptions } from 'node:tls'
 import express, { type ErrorRequestHandler, type Express } from 'express'
 import helmet from 'helmet'
@@ -12,14 +14,27 @@ import { Metrics } from './metrics.ts'
 import type { Service } from './service.ts'
 import { currentTrace, runInTrace, traceFrom } from './trace.ts'
 
-export interface Listener {
+export interface NetworkListener {
   /** The name under which `start` reports the URL; `http` or `https` where there is one of a kind. */
   readonly name: string
   readonly host: string
   readonly port: number
   /** Makes the listener speak TLS; read once, when it starts. */
   readonly tls?: () => SecureContextOptions | Promise<SecureContextOptions>
+  /** Has its hands on the TLS server before it listens, e.g. to give it certificates that rotate. */
+  readonly prepare?: (server: https.Server) => void
+  /** Answers whatever comes here instead of the route table; health and metrics are on the other listeners. */
+  readonly handle?: RequestListener
 }
+
+/** A unix socket that only its owner can open; the folder that it lies in must be private too. */
+export interface SocketListener {
+  readonly name: string
+  /** Where the socket shall be; nothing may be there yet. */
+  readonly path: string
+}
+
+export type Listener = NetworkListener | SocketListener
 
 export interface HttpServiceOptions {
   readonly name: string
@@ -34,6 +49,16 @@ export interface HttpServiceOptions {
   /** Runs after the last request has ended. */
   readonly onStop?: () => void | Promise<void>
   readonly metrics?: Metrics
+  /**
+   * Is offered every request before the routes are, and answers whether it takes it: then all else is its own
+   * business, the log line too. For requests that are forwarded, where Express would cost more than the hop.
+   */
+  readonly intercept?: (request: IncomingMessage, response: ServerResponse, listener: string) => boolean
+  /** Takes the handshakes of WebSockets and the like; without it their connections are closed. */
+  readonly onUpgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer, listener: string) => void
+  /** From the first byte of a request to the last of its body; 0 where bodies are streams without an end. */
+  readonly requestTimeoutMs?: number
+  readonly maxConnections?: number
   /** The pages of the web UI need their own; an API forbids everything. */
   readonly contentSecurityPolicy?: false
   /** How long `/readyz` answers 503 before the listeners close, so that a load balancer sees it first. */
@@ -69,6 +94,8 @@ export function httpService(options: HttpServiceOptions): HttpService {
   let ready = false
   let stopping: Promise<void> | undefined
   const servers: Server[] = []
+  /** Node's server forgets a connection once it is another protocol's. */
+  const upgraded = new Set<Duplex>()
 
   const app = express()
   app.disable('x-powered-by')
@@ -100,28 +127,36 @@ export function httpService(options: HttpServiceOptions): HttpService {
   })
   app.use(renderError(log))
 
-  const listener: RequestListener = (request, response) => {
-    const path = request.url ?? '/'
-    if (path === '/healthz') return sendJson(response, 200, { status: 'ok' })
-    if (path === '/readyz') return void answerReadiness(response)
-    if (path === '/metrics') return void answerMetrics(response)
-    observe(request, response)
-  }
+  const listenerNamed =
+    (listenerName: string): RequestListener =>
+    (request, response) => {
+      const path = request.url ?? '/'
+      if (path === '/healthz') return sendJson(response, 200, { status: 'ok' })
+      if (path === '/readyz') return void answerReadiness(response)
+      if (path === '/metrics') return void answerMetrics(response)
+      if (!options.intercept?.(request, response, listenerName)) observe(request, response, app)
+    }
 
-  function observe(request: IncomingMessage, response: ServerResponse) {
+  const listener = listenerNamed(options.listeners[0].name)
+
+  function observe(request: IncomingMessage, response: ServerResponse, answer: RequestListener) {
     const started = performance.now()
     const given = request.headers['x-request-id']
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
     const startedAt = Date.now()
     const trace = traceFrom(request.headers.traceparent as string | undefined, name)
+    // The query may carry a credential; the path never does. Express changes the URL on the way to a sub-router.
+    const path = request.url?.split('?', 1)[0]?.slice(0, 256)
     response.setHeader('x-request-id', requestId)
     response.once('close', () => {
       const ms = performance.now() - started
-      const routed = request as IncomingMessage & { route?: { path?: unknown }; tokenId?: string }
+      const routed = request as IncomingMessage & {
+        route?: { path?: unknown }
+        tokenId?: string
+        logged?: object
+      }
       const route = typeof routed.route?.path === 'string' ? routed.route.path : 'unmatched'
       metrics.observeRequest(request.method ?? '', route, response.statusCode, ms / 1000)
-      // The query may carry a credential; the path never does.
-      const path = request.url?.split('?', 1)[0]?.slice(0, 256)
       if (trace.sampled)
         publishHop({
           kind: 'request',
@@ -144,12 +179,13 @@ export function httpService(options: HttpServiceOptions): HttpService {
           requestId,
           traceId: trace.traceId,
           ...(routed.tokenId === undefined ? {} : { jti: routed.tokenId }),
+          ...routed.logged,
           ...(response.writableFinished ? {} : { aborted: true }),
         },
         'request',
       )
     })
-    runInTrace(trace, () => app(request, response))
+    runInTrace(trace, () => answer(request, response))
   }
 
   async function answerReadiness(response: ServerResponse) {
@@ -172,23 +208,40 @@ export function httpService(options: HttpServiceOptions): HttpService {
     response.writeHead(200, { 'content-type': metrics.registry.contentType }).end(text)
   }
 
-  async function listen({ host, port, tls, name: listenerName }: Listener): Promise<[string, string]> {
+  async function listen(address: Listener): Promise<[string, string]> {
+    const { tls, prepare, handle } = 'path' in address ? {} : address
     const limits = {
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
+      requestTimeout: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
     }
-    const server = tls
-      ? https.createServer({ ...limits, minVersion: 'TLSv1.2', ...(await tls()) }, listener)
-      : http.createServer(limits, listener)
-    server.maxConnections = MAX_CONNECTIONS
+    const serve: RequestListener = handle
+      ? (...exchange) => observe(...exchange, handle)
+      : listenerNamed(address.name)
+    const secure = tls && https.createServer({ ...limits, minVersion: 'TLSv1.2', ...(await tls()) }, serve)
+    if (secure) prepare?.(secure)
+    const server = secure ?? http.createServer(limits, serve)
+    const { onUpgrade } = options
+    if (onUpgrade)
+      server.on('upgrade', (request, socket, head) => {
+        upgraded.add(socket)
+        socket.once('close', () => upgraded.delete(socket))
+        onUpgrade(request, socket, head, address.name)
+      })
+    server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS
     servers.push(server)
     await new Promise<void>((resolve, reject) => {
-      server.once('error', reject).listen(port, host, resolve)
+      server.once('error', reject)
+      if ('path' in address) server.listen(address.path, resolve)
+      else server.listen(address.port, address.host, resolve)
     })
+    if ('path' in address) {
+      await chmod(address.path, 0o600)
+      return [address.name, `unix:${address.path}`]
+    }
     const bound = (server.address() as AddressInfo).port
-    return [listenerName, `${tls ? 'https' : 'http'}://${urlHost(host)}:${bound}`]
+    return [address.name, `${tls ? 'https' : 'http'}://${urlHost(address.host)}:${bound}`]
   }
 
   async function drain() {
@@ -198,6 +251,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
     for (const server of servers) server.closeIdleConnections()
     const deadline = setTimeout(() => {
       for (const server of servers) server.closeAllConnections()
+      for (const socket of upgraded) socket.destroy()
     }, options.drainDeadlineMs ?? DRAIN_DEADLINE_MS)
     await closed
     clearTimeout(deadline)
@@ -224,6 +278,12 @@ export function httpService(options: HttpServiceOptions): HttpService {
       return stopping
     },
   }
+}
+
+/** Adds to the line that the log will have about this request; nothing secret. */
+export function logAlso(request: IncomingMessage, fields: Readonly<Record<string, unknown>>): void {
+  const routed = request as IncomingMessage & { logged?: object }
+  routed.logged = { ...routed.logged, ...fields }
 }
 
 /** What to write into a URL for an address that may mean "every address". */

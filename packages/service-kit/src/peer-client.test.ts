@@ -46,6 +46,21 @@ describe('createPeerClient', () => {
     expect(new Set(seen.map(({ port }) => port)).size).toBeLessThanOrEqual(2)
   })
 
+  it('reaches a peer on a unix socket, and names the socket when nobody is there', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'peer-client-'))
+    const socketPath = join(folder, 'peer.sock')
+    const peer = createPeerClient({ peer: 'owner', baseUrl: 'http://localhost', socketPath })
+    await expect(peer.get('/')).rejects.toMatchObject({
+      code: 'peer_unreachable',
+      message: `owner at ${socketPath} is not reachable (ENOENT).`,
+    })
+    const server = http.createServer((request, response) => response.end(request.url))
+    servers.push(server)
+    await new Promise<void>((resolve) => server.listen(socketPath, resolve))
+    expect((await peer.get('/path')).data).toBe('/path')
+    await rm(folder, { recursive: true })
+  })
+
   it('adds the authorization that it was given, for each call', async () => {
     let calls = 0
     const port = await serve((request, response) => response.end(request.headers.authorization))

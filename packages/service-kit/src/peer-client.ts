@@ -1,6 +1,6 @@
 import { createSecureContext, type PeerCertificate } from 'node:tls'
 import axios, { AxiosHeaders, type AxiosInstance, type InternalAxiosRequestConfig } from 'axios'
-import { Pool } from 'undici'
+import { type buildConnector, Pool } from 'undici'
 import { PeerError } from './errors.ts'
 import { publishHop, shownBody, shownToken } from './hops.ts'
 import { nextHop, type TraceContext } from './trace.ts'
@@ -11,6 +11,8 @@ export interface PeerClientOptions {
   /** The name that errors and pictures use, e.g. `jwt-factory`. */
   readonly peer: string
   readonly baseUrl: string
+  /** A unix socket to connect to instead of the host of `baseUrl`. */
+  readonly socketPath?: string
   /** From the call to the last byte of the answer. */
   readonly timeoutMs?: number
   /** A longer answer is a failure of the peer. */
@@ -23,6 +25,8 @@ export interface PeerClientOptions {
     readonly servername?: string
     readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined
   }
+  /** Makes the connections in place of `tls`, e.g. with certificates that rotate; it verifies the peer. */
+  readonly connect?: buildConnector.connector
   /** Called for each request; the result goes into the `Authorization` header. */
   readonly authorization?: () => string | Promise<string>
 }
@@ -40,7 +44,15 @@ const MAX_ANSWER_BYTES = 1024 * 1024
  * TLS is verified, always; the secure context is made once.
  */
 export function createPeerClient(options: PeerClientOptions): AxiosInstance {
-  const { peer, timeoutMs = TIMEOUT_MS, maxAnswerBytes = MAX_ANSWER_BYTES, tls, authorization } = options
+  const {
+    peer,
+    timeoutMs = TIMEOUT_MS,
+    maxAnswerBytes = MAX_ANSWER_BYTES,
+    tls,
+    authorization,
+    socketPath,
+    connect: connector,
+  } = options
   const base = new URL(options.baseUrl)
   const prefix = base.pathname.replace(/\/$/, '')
   const { ca, cert, key, ...connect } = tls ?? {}
@@ -49,8 +61,9 @@ export function createPeerClient(options: PeerClientOptions): AxiosInstance {
     maxResponseSize: maxAnswerBytes,
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
-    connect: {
+    connect: connector ?? {
       timeout: timeoutMs,
+      ...(socketPath === undefined ? {} : { socketPath }),
       ...connect,
       ...(tls ? { secureContext: createSecureContext({ ca, cert, key, minVersion: 'TLSv1.2' }) } : {}),
     },
@@ -89,7 +102,7 @@ export function createPeerClient(options: PeerClientOptions): AxiosInstance {
         tell?.({ status: answer.status }, answer.data)
         return answer
       } catch (cause) {
-        const error = toPeerError(peer, base.origin, timeoutMs, cause)
+        const error = toPeerError(peer, socketPath ?? base.origin, timeoutMs, cause)
         tell?.({ reason: error.code, message: error.message })
         throw error
       }
@@ -130,7 +143,7 @@ class DripTimeout extends Error {
 }
 
 function toPeerError(peer: string, origin: string, timeoutMs: number, error: unknown): PeerError {
-  const { code = '', message } = error as { code?: string; message: string }
+  const { code = '', name, message } = error as { code?: string; name: string; message: string }
   if (/TIMEOUT|ETIMEDOUT/.test(code))
     return new PeerError(
       peer,
@@ -139,12 +152,12 @@ function toPeerError(peer: string, origin: string, timeoutMs: number, error: unk
       `${peer} at ${origin} did not answer within ${timeoutMs} ms.`,
       error,
     )
-  if (/CERT|TLS|SSL|ALTNAME|SIGNATURE/.test(code))
+  if (/CERT|TLS|SSL|ALTNAME|SIGNATURE/.test(code) || /^(X509|Spiffe)/.test(name))
     return new PeerError(
       peer,
       502,
       'peer_not_trusted',
-      `${peer} at ${origin} is not trusted (${code}).`,
+      `${peer} at ${origin} is not trusted (${/^[A-Z_]+$/.test(code) ? code : message}).`,
       error,
     )
   return new PeerError(

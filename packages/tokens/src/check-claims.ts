@@ -6,7 +6,7 @@ import type { Verdict } from './verdict.ts'
 const LAST_SECOND = 253_402_300_799
 
 /** RFC 7519 §2 NumericDate: seconds since the epoch, with or without a fraction. */
-const isNumericDate = (value: unknown): value is number =>
+export const isNumericDate = (value: unknown): value is number =>
   typeof value === 'number' && value >= 0 && value <= LAST_SECOND
 
 /**

@@ -59,4 +59,12 @@ describe('a signed token', () => {
       })
     },
   )
+
+  it.each(['tomorrow', '1800000000', -1, 1e20, Number.NaN, null])('is not made with nbf %p', async (nbf) => {
+    await expect(signToken({ nbf }, key, { lifetimeSeconds: 60 })).rejects.toMatchObject({
+      name: 'SigningError',
+      reason: 'invalid_not_before',
+      message: 'nbf is a number of seconds since 1970.',
+    })
+  })
 })

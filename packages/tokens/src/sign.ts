@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { isNumericDate } from './check-claims.ts'
 import { MAX_TOKEN_LENGTH } from './compact.ts'
 import type { SigningKey } from './keys.ts'
 import { nodeCrypto } from './libraries/node-crypto.ts'
@@ -18,7 +19,7 @@ export interface SignOptions {
 /** Claims that cannot become a token. */
 export class SigningError extends Error {
   override readonly name = 'SigningError'
-  readonly reason: 'token_too_large' | 'invalid_lifetime'
+  readonly reason: 'token_too_large' | 'invalid_lifetime' | 'invalid_not_before'
 
   constructor(reason: SigningError['reason'], message: string) {
     super(message)
@@ -38,11 +39,13 @@ export async function signToken(
 ): Promise<string> {
   if (!Number.isFinite(lifetimeSeconds))
     throw new SigningError('invalid_lifetime', 'A lifetime is a finite number of seconds.')
+  const { nbf } = claims
+  if (nbf !== undefined && !isNumericDate(nbf))
+    throw new SigningError('invalid_not_before', 'nbf is a number of seconds since 1970.')
   assertSpeaks(library, key.alg)
   const iat = Math.floor(clock() / 1000)
   const exp = iat + Math.floor(lifetimeSeconds)
-  const { exp: _exp, iat: _iat, jti: _jti, ...given } = claims
-  const token = await library.sign({ ...given, exp, iat, jti: randomUUID() }, key, typ)
+  const token = await library.sign({ ...claims, exp, iat, jti: randomUUID() }, key, typ)
   if (token.length > MAX_TOKEN_LENGTH)
     throw new SigningError(
       'token_too_large',

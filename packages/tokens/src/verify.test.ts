@@ -93,6 +93,20 @@ describe('a good token', () => {
   })
 })
 
+describe('the signature of a token', () => {
+  it('has a twin on P-256 that is as good, so tokens are told apart by jti', async () => {
+    const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
+    const good = await signToken(claims, keyOf('ES256'), { lifetimeSeconds: 60, clock: () => NOW * 1000 })
+    const [header, payload, signature = ''] = good.split('.')
+    const bytes = Buffer.from(signature, 'base64url')
+    const s = order - BigInt(`0x${bytes.toString('hex', 32)}`)
+    bytes.write(s.toString(16).padStart(64, '0'), 32, 'hex')
+    const twin = `${header}.${payload}.${bytes.toString('base64url')}`
+    expect(twin).not.toBe(good)
+    expect(await reasonOf(twin)).toBe('accepted')
+  })
+})
+
 describe('a refusal', () => {
   const refused = async (text: string, change: object = {}) => {
     const error = await verifyToken(text, rules(change)).catch((thrown: unknown) => thrown)

@@ -61,6 +61,17 @@ describe.each(ALGORITHMS)('a wrong token of a key for %s', (alg) => {
     expect(all.length).toBeGreaterThan(120)
   })
 
+  it('is what comes of changing any one character', async () => {
+    const header = { alg, typ: 'JWT', kid: key.kid }
+    const good = forgeToken({ header, claims: { ...claims, exp: NOW + 1 }, key, alg })
+    for (let index = 0; index < good.length; index += 1)
+      for (const other of [good[index] === 'A' ? 'B' : 'A', '.']) {
+        const changed = `${good.slice(0, index)}${other}${good.slice(index + 1)}`
+        if (changed !== good)
+          await expect(verifyToken(changed, rules(key))).rejects.toBeInstanceOf(TokenError)
+      }
+  })
+
   it('never shows up in the refusal', async () => {
     for (const { token } of all) {
       const error = await verifyToken(token, rules(key)).catch((thrown: TokenError) => thrown)

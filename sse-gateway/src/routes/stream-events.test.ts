@@ -1,27 +1,441 @@
+import { createHmac, sign } from 'node:crypto'
+import { describeWith } from '@hallpass/service-kit/testing'
+import { exportPublicPem, generateSigningKey } from '@hallpass/tokens'
 import { beforeEach, describe, expect, it } from '@jest/globals'
 import { useGateway } from '../testing/gateway.ts'
+import { nghttp } from '../testing/nghttp.ts'
 
 const gateway = useGateway()
 beforeEach(() => gateway.start())
 
+const CHALLENGE =
+  'event:challenge\ndata:{"method":"POST","headers":{"content-type":"application/x-challenge-response"}}\n\n'
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
 describe.each(['h2', 'http/1.1'] as const)('GET /events over %s', (protocol) => {
+  const get = (path: string, headers: Record<string, string> = {}) =>
+    gateway.request(path, { headers }, protocol)
+
   it('T01: sends what is published, challenges ten seconds before the expiry, and ends at the expiry', async () => {
-    const token = await gateway.token()
-    const stream = await gateway.request(`/events?access_token=${token}`, {}, protocol)
+    const stream = await get(`/events?access_token=${await gateway.token()}`)
     expect(stream.status).toBe(200)
     gateway.upstream.send('data:Hello, world Wed Aug 29 9:05:52 PDT 2022\n\n')
     await stream.until(({ text }) => text === 'data:Hello, world Wed Aug 29 9:05:52 PDT 2022\n\n')
     gateway.clock.advance(19_999)
-    await new Promise((resolve) => setTimeout(resolve, 60))
+    await pause(60)
     expect(stream.events).toHaveLength(1)
     gateway.clock.advance(1)
     await stream.event('challenge')
-    expect(stream.text.split('\n\n', 2)[1] + '\n\n').toBe(
-      'event:challenge\ndata:{"method":"POST","headers":{"content-type":"application/x-challenge-response"}}\n\n',
-    )
-    gateway.clock.advance(10_000)
+    expect(`${stream.text.split('\n\n', 2)[1]}\n\n`).toBe(CHALLENGE)
+    gateway.clock.advance(9_999)
+    await pause(60)
+    expect(stream.ended).toBe('no')
+    gateway.clock.advance(1)
     await stream.end()
     expect(stream.ended).toBe('cleanly')
     expect(stream.seen.at(-1)).toBe('end:{"reason":"token_expired"}')
   })
+
+  it('T02: takes the token from the header, the query or a cookie', async () => {
+    const token = await gateway.token()
+    expect((await get('/events', bearer(token))).status).toBe(200)
+    expect((await get(`/events?access_token=${token}`)).status).toBe(200)
+    expect((await get('/events', { cookie: `a=b; access_token=${token}; c=d` })).status).toBe(200)
+  })
+
+  it('T03: prefers a good header to a bad query', async () => {
+    expect((await get('/events?access_token=bad', bearer(await gateway.token()))).status).toBe(200)
+  })
+
+  it('T04: falls through a header of another scheme to a good query', async () => {
+    const token = await gateway.token()
+    expect((await get(`/events?access_token=${token}`, { authorization: 'Basic eDp5' })).status).toBe(200)
+    // A name that only ends like the cookie's is another cookie.
+    expect((await get('/events', { cookie: `my_access_token=${token}` })).status).toBe(401)
+  })
+
+  it('T05: knows the scheme in any case', async () => {
+    expect((await get('/events', { authorization: `bearer ${await gateway.token()}` })).status).toBe(200)
+  })
+
+  it('T06: decodes a token of the query', async () => {
+    const token = (await gateway.token()).replaceAll('.', '%2E')
+    expect((await get(`/events?access_token=${token}`)).status).toBe(200)
+  })
+
+  it('T07: answers 401 without an error code when there is no token', async () => {
+    const answer = await get('/events')
+    expect(answer.status).toBe(401)
+    expect(answer.headers['www-authenticate']).toBe('Bearer realm="sse-gateway"')
+    expect(answer.json).toEqual({ error: { code: 'no_token', message: 'no token provided' } })
+    expect((await get('/events?access_token=')).status).toBe(401)
+  })
+
+  it('T09: answers 403 for a good token without the scope', async () => {
+    const answer = await get('/events', bearer(await gateway.token({ scope: 'other' })))
+    expect(answer.status).toBe(403)
+    expect(answer.headers['www-authenticate']).toBe(
+      'Bearer realm="sse-gateway", error="insufficient_scope", scope="proxy:stream"',
+    )
+    expect(answer.json).toEqual({
+      error: { code: 'insufficient_scope', message: 'The token needs the scope proxy:stream.' },
+    })
+  })
+
+  it('T10: takes scopes as an array and as words between any white space', async () => {
+    for (const scope of [['x', 'proxy:stream'], 'a proxy:stream  b'])
+      expect((await get('/events', bearer(await gateway.token({ scope })))).status).toBe(200)
+  })
+
+  it('T11: takes an audience list that has its own name', async () => {
+    const aud = ['https://other.example.com', 'https://api.example.com']
+    expect((await get('/events', bearer(await gateway.token({ aud })))).status).toBe(200)
+  })
+
+  it('T13: challenges the stream of a token without a subject', async () => {
+    const stream = await gateway.open(await gateway.token({ sub: undefined }), protocol)
+    gateway.clock.advance(20_000)
+    await stream.event('challenge')
+  })
+
+  it('T14: answers 405 and what is allowed, with and without a token', async () => {
+    for (const method of ['HEAD', 'POST', 'PUT', 'DELETE']) {
+      const headers = method === 'PUT' ? {} : bearer(await gateway.token())
+      const answer = await gateway.request('/events', { method, headers }, protocol)
+      // A POST is taken when it answers a challenge, which this does not.
+      const allow = method === 'POST' ? 'GET, OPTIONS' : 'GET, POST, OPTIONS'
+      expect([method, answer.status, answer.headers.allow]).toEqual([method, 405, allow])
+    }
+    const options = await gateway.request('/events', { method: 'OPTIONS' }, protocol)
+    expect([options.status, options.headers.allow]).toEqual([204, 'GET, POST, OPTIONS'])
+  })
+
+  it('T15: answers 404 for a path that is only like its own', async () => {
+    for (const path of ['/events/', '/eventsx', '/nope', '/Events', '//events', '/events%3f']) {
+      const answer = await get(path, bearer(await gateway.token()))
+      expect([path, answer.status]).toEqual([path, 404])
+      expect(answer.json).toEqual({
+        error: { code: 'no_such_path', message: 'There is nothing at this path.' },
+      })
+    }
+  })
+
+  it('T16: takes a last event id of 254 bytes and refuses one of 255, in the header and in the query', async () => {
+    const authorization = bearer(await gateway.token())
+    // Two bytes each.
+    const [fits, exceeds] = ['é'.repeat(127), `${'é'.repeat(127)}x`]
+    const latin1 = (id: string) => Buffer.from(id).toString('latin1')
+    expect((await get('/events', { ...authorization, 'last-event-id': latin1(fits) })).status).toBe(200)
+    expect((await get(`/events?lastEventId=${encodeURIComponent(fits)}`, authorization)).status).toBe(200)
+    for (const [path, headers] of [
+      ['/events', { 'last-event-id': latin1(exceeds) }],
+      [`/events?lastEventId=${encodeURIComponent(exceeds)}`, {}],
+    ] as const) {
+      const answer = await get(path, { ...authorization, ...headers })
+      expect(answer.status).toBe(400)
+      expect(answer.json).toEqual({
+        error: { code: 'invalid_last_event_id', message: 'The last event id is longer than 254 bytes.' },
+      })
+    }
+    expect(gateway.upstream.requests.map(({ headers }) => headers['last-event-id'])).toEqual([
+      undefined,
+      latin1(fits),
+      latin1(fits),
+    ])
+  })
+
+  it('T17: prefers the last event id of the header, and decodes that of the query', async () => {
+    const authorization = bearer(await gateway.token())
+    await get('/events?lastEventId=7', { ...authorization, 'last-event-id': '5' })
+    await get('/events?lastEventId=%31%30%30', authorization)
+    const ids = gateway.upstream.requests.map(({ headers }) => headers['last-event-id'])
+    expect(ids.filter((id) => id !== undefined)).toEqual(['5', '100'])
+  })
+
+  it('T18: answers a preflight for the headers that a stream and a challenge response need', async () => {
+    const answer = await gateway.request(
+      '/events',
+      {
+        method: 'OPTIONS',
+        headers: {
+          origin: 'https://app.example.com',
+          'access-control-request-method': 'POST',
+          'access-control-request-headers': 'authorization,content-type',
+        },
+      },
+      protocol,
+    )
+    expect(answer.status).toBe(204)
+    expect(answer.headers).toMatchObject({
+      'access-control-allow-origin': '*',
+      'access-control-allow-methods': 'GET, HEAD, POST, OPTIONS',
+      'access-control-allow-headers':
+        'authorization, content-type, last-event-id, stream-handle, cache-control',
+      'access-control-max-age': '600',
+    })
+  })
+
+  it('T19: lets any page read, also when the request names no origin', async () => {
+    const stream = await gateway.open(await gateway.token(), protocol)
+    expect(stream.headers['access-control-allow-origin']).toBe('*')
+    expect(stream.headers['access-control-expose-headers']).toContain('stream-handle')
+  })
+
+  it('T20: takes a request from its own origin', async () => {
+    const stream = await gateway.open(await gateway.token(), protocol, { origin: gateway.url })
+    expect(stream.headers['access-control-allow-origin']).toBe('*')
+  })
+
+  it('T21: lets a page read refusals and answers to challenges', async () => {
+    const connection = await gateway.connect(protocol)
+    const good = bearer(await gateway.token())
+    const type = { 'content-type': 'application/x-challenge-response' }
+    const stream = await connection.request('/events', { headers: good })
+    const handle = { 'stream-handle': stream.headers['stream-handle'] as string }
+    const answers = await Promise.all([
+      connection.request('/events'),
+      connection.request('/events', { headers: bearer(await gateway.token({ scope: 'other' })) }),
+      connection.request('/nope', { headers: good }),
+      connection.request('/events', { method: 'POST', headers: { ...good, ...type, ...handle } }),
+    ])
+    expect(answers.map(({ status }) => status)).toEqual([401, 403, 404, 204])
+    for (const { headers } of answers) {
+      expect(headers['access-control-allow-origin']).toBe('*')
+      expect(headers['cache-control']).toBe('no-store')
+    }
+  })
+
+  it('answers with headers that let nobody keep or change the stream', async () => {
+    const stream = await gateway.open(await gateway.token(), protocol)
+    expect(stream.headers).toMatchObject({
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-cache, no-store, private, no-transform',
+      'x-accel-buffering': 'no',
+      'referrer-policy': 'no-referrer',
+    })
+  })
+
+  it('says nothing before the first event, and its handle first when asked', async () => {
+    const silent = await gateway.open(await gateway.token(), protocol)
+    const asked = await get('/events?handle=1', bearer(await gateway.token()))
+    await asked.event('stream')
+    expect(asked.seen).toEqual([`stream:${JSON.stringify({ handle: asked.headers['stream-handle'] })}`])
+    expect(silent.text).toBe('')
+  })
+})
+
+describe('T08: a token that is not good', () => {
+  const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
+  const claims = () => ({
+    iss: 'https://auth.example.com',
+    aud: 'https://api.example.com',
+    scope: 'proxy:stream',
+    exp: gateway.clock.now() / 1000 + 30,
+  })
+  const input = (header: object) => `${encode(header)}.${encode(claims())}`
+  const cases: [string, () => Promise<string> | string, string][] = [
+    ['garbage', () => 'garbage', 'jwt malformed'],
+    [
+      'a changed signature',
+      async () => `${(await gateway.token()).slice(0, -8)}AAAAAAAA`,
+      'invalid signature',
+    ],
+    ['alg none', () => `${input({ alg: 'none', typ: 'JWT' })}.`, 'jwt signature is required'],
+    [
+      'HS256 with the public key as the secret',
+      () => {
+        const text = input({ alg: 'HS256', typ: 'JWT', kid: 'example' })
+        const secret = exportPublicPem(gateway.keys.rs256)
+        return `${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`
+      },
+      'invalid algorithm',
+    ],
+    [
+      'an algorithm that is not its key’s',
+      () => {
+        const text = input({ alg: 'PS256', typ: 'JWT', kid: 'example' })
+        const key = { key: gateway.keys.rs256.privateKey, padding: 6, saltLength: 32 }
+        return `${text}.${sign('sha256', Buffer.from(text), key).toString('base64url')}`
+      },
+      'invalid algorithm',
+    ],
+    [
+      'a key that nobody published',
+      async () => gateway.token({}, { key: await generateSigningKey('ES256', 'unknown') }),
+      'invalid signature',
+    ],
+    [
+      'another issuer',
+      () => gateway.token({ iss: 'https://evil.example.com' }),
+      'jwt issuer invalid. expected: https://auth.example.com',
+    ],
+    [
+      'another audience',
+      () => gateway.token({ aud: 'https://other.example.com' }),
+      'jwt audience invalid. expected: https://api.example.com',
+    ],
+    ['an expiry in the past', () => gateway.token({}, { lifetimeSeconds: -1 }), 'jwt expired'],
+    ['a start in the future', () => gateway.token({ nbf: gateway.clock.now() / 1000 + 5 }), 'jwt not active'],
+    ['a life of two days', () => gateway.token({}, { lifetimeSeconds: 172_800 }), 'jwt lifetime too long'],
+  ]
+
+  it.each(cases)('is refused with 401: %s', async (_name, make, message) => {
+    const answer = await gateway.request('/events', { headers: bearer(await make()) })
+    expect(answer.status).toBe(401)
+    expect(answer.headers['www-authenticate']).toBe(
+      `Bearer realm="sse-gateway", error="invalid_token", error_description="${message}"`,
+    )
+    expect(answer.json).toEqual({ error: { code: 'invalid_token', message } })
+    expect(gateway.upstream.requests).toHaveLength(0)
+  })
+})
+
+it('T12: refuses a token without expiry; by configuration it opens a stream that only its age ends', async () => {
+  const input = [
+    { alg: 'RS256', kid: 'example', typ: 'JWT' },
+    {
+      iss: 'https://auth.example.com',
+      aud: 'https://api.example.com',
+      sub: 'example',
+      scope: 'proxy:stream',
+    },
+  ]
+    .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+    .join('.')
+  const token = `${input}.${sign('sha256', Buffer.from(input), gateway.keys.rs256.privateKey).toString('base64url')}`
+  const refused = await gateway.request('/events', { headers: bearer(token) })
+  expect([refused.status, refused.json]).toEqual([
+    401,
+    { error: { code: 'invalid_token', message: 'jwt exp required' } },
+  ])
+
+  await gateway.start({ EXPIRY: 'optional', MAX_STREAM_AGE_SECONDS: '7200' })
+  const stream = await gateway.open(token)
+  gateway.clock.advance(7_199_000)
+  gateway.upstream.send('data:late\n\n')
+  await stream.until(({ seen }) => seen.includes('late'))
+  expect(stream.seen).toEqual(['late'])
+  gateway.clock.advance(1_000)
+  await stream.end()
+  expect(stream.seen).toEqual(['late', 'end:{"reason":"stream_too_old"}'])
+})
+
+describe('a request that says too much', () => {
+  it('is refused with 400 when a source has two tokens', async () => {
+    const token = await gateway.token()
+    const twice = await gateway.request(`/events?access_token=${token}&access_token=${token}`)
+    expect([twice.status, twice.json]).toEqual([
+      400,
+      { error: { code: 'invalid_request', message: 'There is more than one access_token parameter.' } },
+    ])
+    expect(twice.headers['www-authenticate']).toContain('error="invalid_request"')
+    const cookies = await gateway.request('/events', {
+      headers: { cookie: `access_token=${token}; access_token=x` },
+    })
+    expect(cookies.status).toBe(400)
+  })
+
+  it('AL-53: cannot put NUL or a line end into a last event id', async () => {
+    for (const id of ['%00', 'a%0Adata:forged', 'a%0d'])
+      expect(
+        (await gateway.request(`/events?lastEventId=${id}`, { headers: bearer(await gateway.token()) }))
+          .status,
+      ).toBe(400)
+    const huge = await gateway.request(`/events?lastEventId=${'x'.repeat(8_000)}`, {
+      headers: bearer(await gateway.token()),
+    })
+    expect(huge.status).toBe(400)
+  })
+})
+
+describeWith('nghttp', 'apt-get install nghttp2-client')('two Authorization headers', () => {
+  it('are refused with 400, though Node shows only the first', async () => {
+    const token = await gateway.token()
+    const frames = await nghttp(gateway, '/events', [
+      `authorization: Bearer ${token}`,
+      'authorization: Basic eDp5',
+    ])
+    expect(frames).toContain(':status: 400')
+  })
+})
+
+describe('AL-55: pages of other sites', () => {
+  it('may not use the cookie that a browser sends for them', async () => {
+    const headers = { cookie: `access_token=${await gateway.token()}` }
+    const foreign = await gateway.request('/events', {
+      headers: { ...headers, origin: 'https://evil.example' },
+    })
+    expect([foreign.status, foreign.json]).toEqual([
+      403,
+      { error: { code: 'origin_not_allowed', message: 'Pages of this origin may not use the stream.' } },
+    ])
+    const own = await gateway.request('/events', { headers: { ...headers, origin: gateway.url } })
+    expect(own.status).toBe(200)
+  })
+
+  it('are named exactly when only some may use it, and then with cookies', async () => {
+    await gateway.start({ ALLOWED_ORIGINS: 'https://app.example.com' })
+    const headers = { cookie: `access_token=${await gateway.token()}` }
+    const app = await gateway.request('/events', {
+      headers: { ...headers, origin: 'https://app.example.com' },
+    })
+    expect([app.status, app.headers]).toMatchObject([
+      200,
+      {
+        'access-control-allow-origin': 'https://app.example.com',
+        'access-control-allow-credentials': 'true',
+        vary: 'origin',
+      },
+    ])
+    const evil = await gateway.request('/events', {
+      headers: { ...headers, origin: 'https://app.example.com.evil.example' },
+    })
+    expect([evil.status, evil.headers['access-control-allow-origin'], evil.headers.vary]).toEqual([
+      403,
+      undefined,
+      'origin',
+    ])
+  })
+})
+
+describe('limits', () => {
+  it('AL-54: gives a subject so many streams and no more, until one of them ends', async () => {
+    await gateway.start({ MAX_STREAMS_PER_SUBJECT: '2' })
+    const open = async (sub: string) =>
+      gateway.request('/events', { headers: bearer(await gateway.token({ sub })) })
+    const [first, second, third] = [await open('alice'), await open('alice'), await open('alice')]
+    expect([first.status, second.status, third.status]).toEqual([200, 200, 429])
+    expect(third.json).toEqual({
+      error: { code: 'too_many_streams', message: 'This subject has all the streams that it may have.' },
+    })
+    expect(third.headers['retry-after']).toBe('30')
+    expect((await open('bob')).status).toBe(200)
+    first.close()
+    await gateway.until(async () => (await open('alice')).status === 200)
+  })
+
+  it('holds so many streams in all', async () => {
+    await gateway.start({ MAX_STREAMS: '1' })
+    await gateway.open(await gateway.token())
+    const refused = await gateway.request('/events', { headers: bearer(await gateway.token()) })
+    expect([refused.status, refused.json]).toMatchObject([503, { error: { code: 'too_many_streams' } }])
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
+  })
+})
+
+it('finds roles under a nested claim, or one with a dot in its name', async () => {
+  await gateway.start({ ROLES_CLAIM: 'realm_access.roles', SCOPES: 'viewer' })
+  const statuses = await Promise.all(
+    [{ realm_access: { roles: ['viewer'] } }, { 'realm_access.roles': 'viewer' }, { scope: 'viewer' }].map(
+      async (claims) =>
+        (await gateway.request('/events', { headers: bearer(await gateway.token(claims)) })).status,
+    ),
+  )
+  expect(statuses).toEqual([200, 200, 403])
+})
+
+it('does not look at the query when that is switched off', async () => {
+  await gateway.start({ QUERY_TOKENS: 'off', TOKEN_COOKIE: '' })
+  expect((await gateway.request(`/events?access_token=${await gateway.token()}`)).status).toBe(401)
 })

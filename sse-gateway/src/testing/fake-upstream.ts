@@ -45,6 +45,12 @@ export class FakeUpstream {
     await closed
   }
 
+  /** As before the first request. */
+  forget(): void {
+    this.requests.length = 0
+    this.answer = (request, response) => this.stream(request, response)
+  }
+
   stream(_request: IncomingMessage, response: ServerResponse): void {
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     response.flushHeaders()

@@ -68,7 +68,14 @@ export class GatewayUnderTest {
   }
 
   async stop(): Promise<void> {
+    this.upstream.forget()
     for (const connection of this.#connections.splice(0)) connection.close()
+    await this.stopServices()
+    this.log = ''
+  }
+
+  /** Stops the gateways and leaves the connections to them. */
+  async stopServices(): Promise<void> {
     await Promise.all(this.#services.splice(0).map((service) => service.stop()))
   }
 
@@ -96,8 +103,15 @@ export class GatewayUnderTest {
   /** One request on a connection of its own. */
   async request(path: string, request: ClientRequest = {}, protocol: Protocol = 'h2'): Promise<Answer> {
     const connection = await this.connect(protocol)
-    const answer = await connection.request(path, request)
-    return answer.headers['content-type'] === 'text/event-stream' ? answer : answer.end()
+    return connection.request(path, request)
+  }
+
+  async until(condition: () => boolean | Promise<boolean>, timeoutMs = 5_000): Promise<void> {
+    const deadline = Date.now() + timeoutMs
+    while (!(await condition())) {
+      if (Date.now() > deadline) throw new Error('What was waited for has not come.')
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
   }
 
   /** An open stream with a token of its own, on a connection of its own. */

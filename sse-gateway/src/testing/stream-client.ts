@@ -120,7 +120,7 @@ export async function connectHttp2(url: string, ca: string): Promise<Connection>
             ended = true
           })
           resolve(
-            new Answer(
+            whole(
               status,
               rest as Answer['headers'],
               stream,
@@ -145,7 +145,7 @@ export function connectHttp1(url: string, ca: string): Connection {
         const request = https.request(url + path, { ca, method, headers, agent: false }, (response) => {
           open.add(() => request.destroy())
           resolve(
-            new Answer(
+            whole(
               response.statusCode ?? 0,
               response.headers,
               response,
@@ -158,4 +158,10 @@ export function connectHttp1(url: string, ca: string): Connection {
         request.end(body)
       }),
   }
+}
+
+/** A stream as soon as it begins; any other answer when it has come to its end. */
+function whole(...parts: ConstructorParameters<typeof Answer>): Promise<Answer> {
+  const answer = new Answer(...parts)
+  return answer.headers['content-type'] === 'text/event-stream' ? Promise.resolve(answer) : answer.end()
 }

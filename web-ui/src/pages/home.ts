@@ -3,7 +3,12 @@ import type { BackendResult } from '../backends.ts'
 import type { Visitor } from '../visitor.ts'
 import { type Site, shell } from './shell.ts'
 
-export function homePage(site: Site, visitor: Visitor, results: readonly BackendResult[]): Markup {
+export function homePage(
+  site: Site,
+  visitor: Visitor,
+  results: readonly BackendResult[],
+  traceId?: string,
+): Markup {
   return shell(site, {
     title: 'Home',
     current: '/',
@@ -19,6 +24,7 @@ export function homePage(site: Site, visitor: Visitor, results: readonly Backend
       <section class="section" aria-labelledby="calls">
         <h2 id="calls">The calls made for this page</h2>
         <div class="cards">${results.map(callCard)}</div>
+        ${traceId !== undefined && html`<p class="meta">Both calls, and this page, are trace <code>${traceId}</code> in every log.</p>`}
       </section>
       <section class="section" aria-labelledby="story">
         <h2 id="story">What happens between your click and an answer</h2>

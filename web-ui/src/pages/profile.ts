@@ -25,7 +25,7 @@ export function profilePage(site: Site, visitor: Visitor & { user: User }, now: 
     current: '/profile',
     visitor,
     content: html`
-      <section class="pass" aria-label="Your pass">
+      <div class="beside"><section class="pass" aria-label="Your pass">
         <div class="pass-who">
           ${portrait(user.name, user.picture, 88)}
           <div>
@@ -36,11 +36,11 @@ export function profilePage(site: Site, visitor: Visitor & { user: User }, now: 
         </div>
         <p class="pass-stub"><span>issued by<b>${host(user.claims.iss)}</b></span><span>subject ${user.sub}</span></p>
       </section>
-      ${access && accessSection(access, now)}
+      ${access && accessSection(access, now)}</div>
       <section class="section" aria-labelledby="claims">
         <h2 id="claims">What the identity provider says of you</h2>
-        <p>The claims of your ID token. Its signature was checked, and the token itself was then thrown away.</p>
-        <dl class="facts">
+        <p>The claims of your ID token. Its signature was checked, and no page holds the token itself.</p>
+        <dl class="facts card">
           ${Object.entries(user.claims).map(
             ([claim, value]) =>
               html`<dt><code>${claim}</code>${MEANINGS[claim] !== undefined && html`<small>${MEANINGS[claim]}</small>`}</dt>
@@ -52,9 +52,9 @@ export function profilePage(site: Site, visitor: Visitor & { user: User }, now: 
 }
 
 function accessSection({ expiresAt, scope, canRefresh, refreshes }: AccessSummary, now: number): Markup {
-  return html`<section class="section" aria-labelledby="access">
+  return html`<section class="card" aria-labelledby="access">
     <h2 id="access">Your access token</h2>
-    <p>It opens the backends, and it stays on the server.</p>
+    <p class="meta">It opens the backends, and it stays on the server.</p>
     <dl class="facts">
       <dt>Good for</dt>
       <dd>${expiresAt === undefined ? 'an unknown time' : `another ${seconds(expiresAt - now)}`}</dd>

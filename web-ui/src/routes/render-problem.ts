@@ -8,7 +8,7 @@ import type { Site } from '../pages/shell.ts'
 /** Every failure as a page for a person; programs get JSON, from the service kit. */
 export function renderProblem(site: Site, log: Logger): ErrorRequestHandler {
   return (thrown: unknown, request, response, next) => {
-    if (response.headersSent || !request.accepts('html')) return next(thrown)
+    if (response.headersSent || request.accepts(['json', 'html']) !== 'html') return next(thrown)
     const problem = describe(thrown)
     if (problem.status >= 500)
       log.error(

@@ -1,4 +1,5 @@
 import { sendPage } from '@hallpass/pages'
+import { currentTrace } from '@hallpass/service-kit'
 import type { RequestHandler } from 'express'
 import type { Backends } from '../backends.ts'
 import type { PolicyFor } from '../page-policy.ts'
@@ -17,6 +18,8 @@ export function showHome(
   return async (request, response) => {
     const visitor = await visitors.identify(request)
     const results = await backends.callAll(await visitor.accessToken(), traceHeaders(request))
-    sendPage(response, homePage(site, visitor, results), { policy: await policyFor(visitor) })
+    sendPage(response, homePage(site, visitor, results, currentTrace()?.traceId), {
+      policy: await policyFor(visitor),
+    })
   }
 }

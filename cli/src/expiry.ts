@@ -1,0 +1,57 @@
+const SECONDS: Readonly<Record<string, number>> = {
+  s: 1,
+  sec: 1,
+  second: 1,
+  seconds: 1,
+  m: 60,
+  min: 60,
+  minute: 60,
+  minutes: 60,
+  h: 3_600,
+  hr: 3_600,
+  hour: 3_600,
+  hours: 3_600,
+  d: 86_400,
+  day: 86_400,
+  days: 86_400,
+  w: 604_800,
+  week: 604_800,
+  weeks: 604_800,
+}
+const DURATION = /^([+-]?)((?:\s*\d+(?:\.\d+)?\s*[a-z]+)+)$/i
+const PART = /(\d+(?:\.\d+)?)\s*([a-z]+)/gi
+
+/**
+ * A point in time as `jwt` takes it, in seconds since the epoch: `30s`, `+30s`, `1h30m` from now, `-30s` ago, or a
+ * number that is the time itself.
+ * @throws {Error} when it is none of these.
+ */
+export function parseTime(text: string, now: number): number {
+  if (/^-?\d+$/.test(text)) return Number(text)
+  const [, sign, parts] = DURATION.exec(text.trim()) ?? []
+  if (parts === undefined)
+    throw new Error(`${JSON.stringify(text)} is no time: 30s, +5m, 1h30m, -30s or 1795316400.`)
+  let seconds = 0
+  for (const [, amount, unit] of parts.matchAll(PART)) {
+    const length = SECONDS[(unit as string).toLowerCase()]
+    if (length === undefined) throw new Error(`${JSON.stringify(unit)} is no unit of time: s, m, h, d or w.`)
+    seconds += Number(amount) * length
+  }
+  return Math.floor(now / 1000 + (sign === '-' ? -seconds : seconds))
+}
+
+/** `in 25 s`, `now`, `3 minutes ago`: for people. */
+export function fromNow(time: number, now: number): string {
+  const difference = time - Math.floor(now / 1000)
+  if (difference === 0) return 'now'
+  const seconds = Math.abs(difference)
+  const [amount, unit] =
+    seconds < 120
+      ? [seconds, 's']
+      : seconds < 7_200
+        ? [Math.round(seconds / 60), 'minutes']
+        : seconds < 172_800
+          ? [Math.round(seconds / 3_600), 'hours']
+          : [Math.round(seconds / 86_400), 'days']
+  return difference >= 0 ? `in ${amount} ${unit}` : `${amount} ${unit} ago`
+}

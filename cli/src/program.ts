@@ -1,0 +1,24 @@
+import { Command } from 'commander'
+import { addPublish } from './commands/publish.ts'
+import { addToken } from './commands/token.ts'
+import { addTokenDecode } from './commands/token-decode.ts'
+import type { Terminal } from './terminal.ts'
+
+/** The whole command line; each command is in a file of its name. */
+export function createProgram(terminal: Terminal): Command {
+  const program = new Command('hallpass')
+    .description('JWTs between services: make and read tokens, publish, listen, run the scenarios.')
+    .version('0.1.0')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.print(text.trimEnd()),
+      writeErr: (text) => terminal.note(text.trimEnd()),
+      outputError: (text, write) => write(text.replace(/^error: /, 'hallpass: ')),
+    })
+    .showHelpAfterError('Try --help.')
+    .helpCommand(false)
+  const token = addToken(program, terminal)
+  addTokenDecode(token, terminal)
+  addPublish(program, terminal)
+  return program
+}

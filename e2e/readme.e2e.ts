@@ -1,0 +1,70 @@
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { wireSuite } from '../scripts/suite.ts'
+import { startTestSuite, type TestSuite } from '../scripts/test-suite.ts'
+
+const root = dirname(import.meta.dirname)
+const readme = readFileSync(join(root, 'README.md'), 'utf8')
+
+/** The commands of the README's `console` blocks, each with the output that the README promises. */
+const transcript = [...readme.matchAll(/```console\n([\s\S]*?)```/g)].flatMap(([, block]) =>
+  (block as string)
+    .split(/^\$ /m)
+    .slice(1)
+    .map((entry) => {
+      // A command goes on while its line ends in a backslash.
+      const [, command, output] = /^((?:.*\\\n)*.*)\n?([\s\S]*)$/.exec(entry) as unknown as [
+        string,
+        string,
+        string,
+      ]
+      return { command, output: output.trim() }
+    }),
+)
+
+/** What differs from run to run, replaced by what kind of thing it is. */
+const normalise = (text: string) =>
+  text
+    .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
+    .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'ID')
+    .replace(/"jti":"[^"]*"/g, '"jti":"ID"')
+    .replace(/"publicKey":"[^"]*"/g, '"publicKey":"KEY"')
+    .replace(/"folder":"[^"]*"/g, '"folder":"FOLDER"')
+    .replace(/\b\d{10}\b/g, 'SECONDS')
+
+describe('the README', () => {
+  let suite: TestSuite
+  beforeAll(async () => {
+    suite = await startTestSuite(root)
+  }, 40_000)
+  afterAll(() => suite?.stop())
+
+  it('has a transcript', () => expect(transcript.length).toBeGreaterThan(5))
+
+  it.each(transcript.map(({ command, output }) => [command, output]))('%s', async (command, output) => {
+    const { stdout } = await promisify(execFile)('bash', ['-c', onFreePorts(command)], {
+      cwd: root,
+      timeout: 15_000,
+      env: { ...process.env, STATE_FOLDER: suite.stateFolder },
+    })
+    expect(normalise(stdout.trim())).toBe(normalise(output))
+  })
+
+  /** The documented ports, replaced by those of this run. */
+  function onFreePorts(command: string): string {
+    const documented = wireSuite({ stateFolder: '', port: (port) => port })
+    let text = command.replaceAll('.hallpass/', `${suite.stateFolder}/`)
+    for (const { name, urls } of documented)
+      for (const [listener, url] of Object.entries(urls)) {
+        const { port } = new URL(url)
+        text = text.replace(
+          new RegExp(`localhost([: ])${port}\\b`, 'g'),
+          `localhost$1${new URL(suite.url(name, listener)).port}`,
+        )
+      }
+    return text
+  }
+})

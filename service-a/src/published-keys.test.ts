@@ -1,0 +1,80 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ManualClock } from '@hallpass/service-kit/testing'
+import { generateSigningKey, publicJwks } from '@hallpass/tokens'
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { publishedKeys } from './published-keys.ts'
+
+let folder: string
+let file: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'published-keys-'))
+  file = join(folder, 'jwks.json')
+})
+afterEach(() => rm(folder, { recursive: true }))
+
+const publish = async (...kids: string[]) => {
+  const keys = await Promise.all(kids.map((kid) => generateSigningKey('EdDSA', kid)))
+  await writeFile(file, JSON.stringify(publicJwks(keys)))
+}
+
+describe('publishedKeys', () => {
+  it('sees a new key with the first token that names it', async () => {
+    const find = publishedKeys(file, new ManualClock().now)
+    await publish('first')
+    expect((await find('', 'first', 'EdDSA'))?.kid).toBe('first')
+    await publish('second', 'first')
+    expect((await find('', 'second', 'EdDSA'))?.kid).toBe('second')
+  })
+
+  it('sees within a second that a key was withdrawn', async () => {
+    const clock = new ManualClock()
+    const find = publishedKeys(file, clock.now)
+    await publish('first', 'second')
+    expect(await find('', 'first', 'EdDSA')).toBeDefined()
+    await publish('second')
+    expect(await find('', 'first', 'EdDSA')).toBeDefined()
+    clock.advance(1_000)
+    expect(await find('', 'first', 'EdDSA')).toBeUndefined()
+  })
+
+  it('knows no key by an invented name, or by none', async () => {
+    const find = publishedKeys(file, new ManualClock().now)
+    await publish('first')
+    for (const kid of ['__proto__', '../first', 'x', undefined])
+      expect(await find('', kid, 'EdDSA')).toBeUndefined()
+  })
+
+  it('says which step makes the keys while there are none, and finds them later', async () => {
+    const find = publishedKeys(file, new ManualClock().now)
+    await expect(find('', 'first', 'EdDSA')).rejects.toMatchObject({ status: 503, code: 'keys_missing' })
+    await publish('first')
+    expect(await find('', 'first', 'EdDSA')).toBeDefined()
+  })
+
+  const oct = '{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}'
+
+  it('refuses a set that is none, and believes the next good one', async () => {
+    const find = publishedKeys(file, new ManualClock().now)
+    await writeFile(file, oct)
+    await expect(find('', 'first', 'EdDSA')).rejects.toMatchObject({
+      status: 503,
+      code: 'keys_unusable',
+      cause: { name: 'KeySetError', reason: 'symmetric_key' },
+    })
+    await publish('first')
+    expect(await find('', 'first', 'EdDSA')).toBeDefined()
+  })
+
+  it('keeps the last good set when what follows is none', async () => {
+    const clock = new ManualClock()
+    const find = publishedKeys(file, clock.now)
+    await publish('first')
+    expect(await find('', 'first', 'EdDSA')).toBeDefined()
+    await writeFile(file, oct)
+    clock.advance(1_000)
+    expect(await find('', 'first', 'EdDSA')).toBeDefined()
+    expect(await find('', 'second', 'EdDSA')).toBeUndefined()
+  })
+})

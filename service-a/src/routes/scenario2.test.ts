@@ -1,0 +1,36 @@
+import { describe, expect, it } from '@jest/globals'
+import { useScenarioServices } from '../testing.ts'
+
+describe('GET /scenario2', () => {
+  const services = useScenarioServices()
+
+  it('shows that B and C have each accepted a token of their own', async () => {
+    const { body } = await services.get('service-a', '/scenario2').expect(200)
+    expect(Object.keys(body)).toEqual(['serviceb', 'servicec'])
+    for (const aud of ['serviceb', 'servicec'])
+      expect(body[aud]).toMatchObject({
+        valid: true,
+        claims: { iss: 'https://jwt-factory/', sub: 'servicea', aud },
+      })
+    expect(body.serviceb.claims.jti).not.toBe(body.servicec.claims.jti)
+  })
+
+  it('expires the token for C alone', async () => {
+    const { body } = await services.get('service-a', '/scenario2?expired=1').expect(200)
+    expect(body.serviceb.valid).toBe(true)
+    expect(body.servicec).toEqual({
+      message: 'invalid token',
+      valid: false,
+      error: { name: 'TokenExpiredError', message: 'jwt expired', expiredAt: expect.any(String) },
+      claims: {},
+    })
+  })
+
+  it('is 502 and names service C while that is down', async () => {
+    await services.stopOne('service-c')
+    const { status, body } = await services.get('service-a', '/scenario2')
+    expect([status, body.error.message]).toEqual([502, expect.stringContaining('servicec')])
+    await services.startOne('service-c')
+    await services.get('service-a', '/scenario2').expect(200)
+  })
+})

@@ -1,0 +1,98 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ManualClock } from '@hallpass/service-kit/testing'
+import { parseCompact, parseJwks } from '@hallpass/tokens'
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { SigningKeys } from './signing-keys.ts'
+
+let stateFolder: string
+let clock: ManualClock
+const made: SigningKeys[] = []
+beforeEach(async () => {
+  stateFolder = await mkdtemp(join(tmpdir(), 'signing-keys-'))
+  clock = new ManualClock()
+})
+afterEach(async () => {
+  for (const keys of made.splice(0)) keys.stop()
+  await rm(stateFolder, { recursive: true })
+})
+
+function newKeys() {
+  const keys = new SigningKeys({ stateFolder, tokenLifetimeSeconds: 30, clock: clock.now })
+  made.push(keys)
+  return keys
+}
+const published = async () =>
+  parseJwks(JSON.parse(await readFile(join(stateFolder, 'scenario-3-keys/jwks.json'), 'utf8'))).map(
+    ({ kid }) => kid,
+  )
+const kidOf = async (keys: SigningKeys) =>
+  parseCompact(await keys.sign('serviceb', { expired: false })).header.kid
+
+describe('SigningKeys', () => {
+  it('asks for keys while there are none', async () => {
+    const keys = newKeys()
+    await keys.load()
+    await expect(keys.sign('serviceb', { expired: false })).rejects.toMatchObject({
+      status: 503,
+      code: 'keys_missing',
+    })
+  })
+
+  it('signs with the key of an earlier start', async () => {
+    const before = newKeys()
+    await before.rotate()
+    const after = newKeys()
+    await after.load()
+    expect(await kidOf(after)).toBe(await kidOf(before))
+  })
+
+  it('drops an old key when its last token has expired on the slowest clock', async () => {
+    const keys = newKeys()
+    await keys.rotate()
+    const first = await kidOf(keys)
+    await keys.rotate()
+    clock.advance(39_000)
+    await keys.rotate()
+    expect(await published()).toHaveLength(3)
+    clock.advance(1_000)
+    await keys.rotate()
+    expect(await published()).toHaveLength(3)
+    expect(await published()).not.toContain(first)
+  })
+
+  it('keeps the old keys that it finds after a restart for as long as their tokens may live', async () => {
+    const before = newKeys()
+    await before.rotate()
+    const first = await kidOf(before)
+    await before.rotate()
+    const after = newKeys()
+    await after.load()
+    expect(await published()).toContain(first)
+    clock.advance(40_000)
+    await after.rotate()
+    expect(await published()).not.toContain(first)
+  })
+
+  it('gives each of several rotations at the same time its turn', async () => {
+    const keys = newKeys()
+    await Promise.all([keys.rotate(), keys.rotate(), keys.rotate()])
+    expect(await published()).toHaveLength(3)
+    expect(await published()).toContain(await kidOf(keys))
+  })
+
+  it('goes on with the old key when the new one cannot be saved', async () => {
+    const keys = newKeys()
+    await keys.rotate()
+    const kid = await kidOf(keys)
+    await rm(join(stateFolder, 'scenario-3-keys'), { recursive: true })
+    await writeFile(join(stateFolder, 'scenario-3-keys'), 'in the way')
+    await expect(keys.rotate()).rejects.toThrow()
+    expect(await kidOf(keys)).toBe(kid)
+    await rm(join(stateFolder, 'scenario-3-keys'))
+    await mkdir(join(stateFolder, 'scenario-3-keys'))
+    await keys.rotate()
+    expect(await kidOf(keys)).not.toBe(kid)
+  })
+})

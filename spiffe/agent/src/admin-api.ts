@@ -1,0 +1,34 @@
+import { dirname } from 'node:path'
+import { ensurePrivateFolder } from '@hallpass/private-files'
+import { type HttpService, httpService, jsonBody, type Logger } from '@hallpass/service-kit'
+import type { Agent } from './agent.ts'
+import type { Config } from './config.ts'
+import { listAuthorities, retire, rotate } from './routes/authorities.ts'
+import { showBundle } from './routes/bundle.ts'
+import { addEntry, listEntries, removeEntry, setRevoked } from './routes/entries.ts'
+import { removeStale } from './workload-sockets.ts'
+
+/** The verbs of whoever owns the agent: HTTP on a unix socket that only its owner can open. */
+export function adminApi(agent: Agent, config: Config, log: Logger): HttpService {
+  return httpService({
+    name: 'spiffe-agent-admin',
+    log,
+    onStart: async () => {
+      await ensurePrivateFolder(dirname(config.adminSocket))
+      await removeStale(config.adminSocket)
+    },
+    listeners: [{ name: 'admin', path: config.adminSocket }],
+    routes: (app) => {
+      app.use(jsonBody())
+      app.get('/entries', listEntries(agent))
+      app.post('/entries', addEntry(agent))
+      app.delete('/entries/:id', removeEntry(agent))
+      app.post('/entries/:id/revoke', setRevoked(agent, true))
+      app.post('/entries/:id/restore', setRevoked(agent, false))
+      app.get('/authorities', listAuthorities(agent))
+      app.post('/authorities/:kind/rotate', rotate(agent, config.rotationOverlapSeconds))
+      app.post('/authorities/:kind/retire', retire(agent))
+      app.get('/bundle', showBundle(agent.bundles))
+    },
+  })
+}

@@ -1,0 +1,63 @@
+import { join } from 'node:path'
+import { commonConfig, type Environment, isLoopback, readConfig } from '@hallpass/service-kit'
+import { JWT_ALGORITHMS } from './jwt-authority.ts'
+
+const HOUR = 3600
+const TRUST_DOMAIN = /^[a-z0-9._-]{1,255}$/
+
+export const loadConfig = (env: Environment) =>
+  readConfig(env, (variables) => {
+    const common = commonConfig(variables)
+    const folder = join(common.stateFolder, 'spiffe')
+    const certificates = join(common.stateFolder, 'certificates')
+    const trustDomain = variables.text('TRUST_DOMAIN', 'example.org')
+    variables.require(TRUST_DOMAIN.test(trustDomain), 'TRUST_DOMAIN must be a name like example.org')
+    const port = variables.port('PORT', 8446)
+    const attestation = variables.oneOf('ATTESTATION', ['socket', 'peercred', 'insecure-any'], 'socket')
+    const insecureAnyIds = variables.list('INSECURE_ANY_IDS', [])
+    if (attestation === 'insecure-any') {
+      variables.require(
+        !common.production && isLoopback(common.host),
+        'ATTESTATION=insecure-any gives identities to anybody, so it is for a development start on loopback alone',
+      )
+      variables.require(insecureAnyIds.length > 0, 'INSECURE_ANY_IDS must say which SPIFFE IDs anybody gets')
+    }
+    return {
+      ...common,
+      /** Keys, entries and sockets. */
+      folder,
+      trustDomain,
+      attestation,
+      insecureAnyIds,
+      entriesFile: variables.text('ENTRIES_FILE', join(folder, 'entries.yaml')),
+      /** Holds a folder with a socket for each workload that is known by its socket. */
+      socketFolder: variables.text('SOCKET_FOLDER', join(folder, 'sockets')),
+      /** For `peercred` and `insecure-any`; the original's programs have this path built in. */
+      sharedSocket: variables.text('SHARED_SOCKET', '/tmp/agent.sock'),
+      adminSocket: variables.text('ADMIN_SOCKET', join(folder, 'admin.sock')),
+      /** OpenID discovery, health and metrics. */
+      port,
+      /** `iss` of JWT-SVIDs, and where OpenID verifiers look for the keys. */
+      jwtIssuer: variables.url('JWT_ISSUER', `http://localhost:${port}`),
+      jwtAlgorithm: variables.oneOf('JWT_ALGORITHM', JWT_ALGORITHMS, 'ES256'),
+      /** `use` of the keys on `/keys`; some verifiers want none. */
+      jwkUse: variables.oneOf('JWK_USE', ['sig', 'none'], 'sig'),
+      bundleEndpointProfile: variables.oneOf(
+        'BUNDLE_ENDPOINT_PROFILE',
+        ['https_spiffe', 'https_web', 'off'],
+        'https_spiffe',
+      ),
+      bundleEndpointPort: variables.port('BUNDLE_ENDPOINT_PORT', 8447),
+      /** `https_web`: the certificate of the bundle endpoint, and the authorities that foreign ones are checked against. */
+      certFile: variables.text('CERT_FILE', join(certificates, 'localhost.pem')),
+      keyFile: variables.text('KEY_FILE', join(certificates, 'localhost-key.pem')),
+      caFile: variables.text('CA_FILE', join(certificates, 'ca.pem')),
+      x509TtlSeconds: variables.integer('X509_TTL_SECONDS', HOUR, { min: 2, max: 7 * 24 * HOUR }),
+      jwtTtlSeconds: variables.integer('JWT_TTL_SECONDS', 300, { min: 2, max: 24 * HOUR }),
+      caTtlSeconds: variables.integer('CA_TTL_SECONDS', 24 * HOUR, { min: 10 }),
+      /** How long a new authority is published before it signs, when somebody asks for a rotation. */
+      rotationOverlapSeconds: variables.integer('ROTATION_OVERLAP_SECONDS', 5, { min: 1, max: HOUR }),
+    }
+  })
+
+export type Config = ReturnType<typeof loadConfig>

@@ -1,0 +1,123 @@
+import { stat } from 'node:fs/promises'
+import { readIfThere, readOrCreatePrivateFile, writePrivateFile } from '@hallpass/private-files'
+import type { TrustDomain } from '@hallpass/spiffe'
+import { type Document, parseDocument, type YAMLMap, type YAMLSeq } from 'yaml'
+import { DEFAULT_ENTRIES } from './default-entries.ts'
+import { EntriesError, type Entry, type Federation, parseEntries, type Registrations } from './entries.ts'
+
+/** A verb that names an entry which is not there. */
+export class NoSuchEntry extends Error {
+  override readonly name = 'NoSuchEntry'
+}
+
+export class EntryExists extends Error {
+  override readonly name = 'EntryExists'
+}
+
+/** The entries file: the one truth about who gets what, edited by hand or by the verbs, comments kept. */
+export class EntryStore {
+  readonly file: string
+  readonly #trustDomain: TrustDomain
+  #text: string
+  #registrations: Registrations
+  #stamp = ''
+
+  private constructor(file: string, trustDomain: TrustDomain, text: string) {
+    this.file = file
+    this.#trustDomain = trustDomain
+    this.#text = text
+    this.#registrations = parseEntries(text, trustDomain)
+  }
+
+  /**
+   * Opens the file; where there is none, writes the suite's own.
+   * @throws {EntriesError} when the file has mistakes.
+   */
+  static async open(file: string, trustDomain: TrustDomain): Promise<EntryStore> {
+    const text = await readOrCreatePrivateFile(file, () =>
+      DEFAULT_ENTRIES.replaceAll('spiffe://example.org', trustDomain.id),
+    )
+    const store = new EntryStore(file, trustDomain, text)
+    store.#stamp = await stampOf(file)
+    return store
+  }
+
+  get entries(): readonly Entry[] {
+    return this.#registrations.entries
+  }
+
+  get federation(): readonly Federation[] {
+    return this.#registrations.federation
+  }
+
+  /**
+   * Reads the file again when somebody has changed it; true when its meaning may be another.
+   * @throws {EntriesError} once per change for the worse; the last good entries stay in force.
+   */
+  async refresh(): Promise<boolean> {
+    const stamp = await stampOf(this.file)
+    if (stamp === this.#stamp) return false
+    this.#stamp = stamp
+    const text = await readIfThere(this.file)
+    if (text === undefined) throw new EntriesError([`${this.file} is gone`])
+    if (text === this.#text) return false
+    this.#registrations = parseEntries(text, this.#trustDomain)
+    this.#text = text
+    return true
+  }
+
+  /** @throws {EntriesError} when the entry is not valid, {@link EntryExists}. */
+  async add(entry: Readonly<Record<string, unknown>>): Promise<void> {
+    if (this.entries.some(({ id }) => id === entry.id))
+      throw new EntryExists(`There already is an entry ${entry.id}.`)
+    await this.#edit((document) => {
+      if (!document.has('entries')) document.set('entries', document.createNode([]))
+      const list = document.get('entries') as YAMLSeq
+      list.flow = false
+      const node = document.createNode(entry) as YAMLMap
+      list.add(node)
+    })
+  }
+
+  /** @throws {NoSuchEntry} */
+  async remove(id: string): Promise<void> {
+    await this.#edit((document) => document.deleteIn(['entries', this.#indexOf(id)]))
+  }
+
+  /** A revoked entry stays in the file and gives nothing. @throws {NoSuchEntry} */
+  async setRevoked(id: string, revoked: boolean): Promise<void> {
+    await this.#edit((document) => {
+      const path = ['entries', this.#indexOf(id), 'revoked']
+      if (revoked) document.setIn(path, true)
+      else document.deleteIn(path)
+    })
+  }
+
+  #indexOf(id: string): number {
+    const index = this.entries.findIndex((entry) => entry.id === id)
+    if (index === -1) throw new NoSuchEntry(`There is no entry ${id}.`)
+    return index
+  }
+
+  async #edit(change: (document: Document) => void) {
+    await this.refresh()
+    const document = parseDocument(this.#text)
+    change(document)
+    const text = document.toString({ lineWidth: 0, flowCollectionPadding: false })
+    const registrations = parseEntries(text, this.#trustDomain)
+    await writePrivateFile(this.file, text)
+    this.#registrations = registrations
+    this.#text = text
+    this.#stamp = await stampOf(this.file)
+  }
+}
+
+/** Changes with every edit, also when an editor puts a new file in the old one's place. */
+async function stampOf(file: string): Promise<string> {
+  try {
+    const { ino, mtimeMs, size } = await stat(file)
+    return `${ino} ${mtimeMs} ${size}`
+  } catch {
+    return 'gone'
+  }
+}

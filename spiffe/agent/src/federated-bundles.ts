@@ -1,0 +1,104 @@
+import { readFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { readIfThere, writePublicFile } from '@hallpass/private-files'
+import type { Logger } from '@hallpass/service-kit'
+import { SpiffeBundle, type SpiffeProfile, type WebProfile, watchBundle } from '@hallpass/spiffe'
+import type { Bundles } from './bundles.ts'
+import type { Federation } from './entries.ts'
+
+export interface FederatedBundlesOptions {
+  readonly bundles: Bundles
+  /** Where the newest bundle of each trust domain is kept, so that a restart need not begin with the first one. */
+  readonly folder: string
+  /** `bundleFile` is relative to the entries file. */
+  readonly entriesFile: string
+  /** `https_web`: who signs the certificates of bundle endpoints. */
+  readonly caFile: string
+  readonly changed: () => void
+  readonly log: Logger
+}
+
+/** Keeps the bundles of foreign trust domains fresh: each is polled as often as its publisher asks for. */
+export class FederatedBundles {
+  readonly #options: FederatedBundlesOptions
+  readonly #watched = new Map<string, { readonly federation: string; readonly stop: AbortController }>()
+
+  constructor(options: FederatedBundlesOptions) {
+    this.#options = options
+  }
+
+  /** Watches these trust domains, from now on, and no others; resolves when what is on disk is in force. */
+  async follow(federation: readonly Federation[]): Promise<void> {
+    const { bundles, changed } = this.#options
+    const wanted = new Map(federation.map((foreign) => [foreign.trustDomain, foreign]))
+    for (const [name, { federation: known, stop }] of this.#watched) {
+      const foreign = wanted.get(name)
+      if (foreign && JSON.stringify(foreign) === known) wanted.delete(name)
+      else {
+        stop.abort()
+        this.#watched.delete(name)
+      }
+    }
+    if (bundles.keepFederated(federation.map(({ trustDomain }) => trustDomain))) changed()
+    await Promise.all([...wanted.values()].map((foreign) => this.#begin(foreign)))
+  }
+
+  stop(): void {
+    for (const { stop } of this.#watched.values()) stop.abort()
+    this.#watched.clear()
+  }
+
+  async #begin(foreign: Federation) {
+    const { bundles, caFile, changed, log } = this.#options
+    const { trustDomain, endpointUrl } = foreign
+    const stop = new AbortController()
+    this.#watched.set(trustDomain, { federation: JSON.stringify(foreign), stop })
+    const initial = await this.#newestOnDisk(foreign)
+    if (initial && bundles.setFederated(initial)) changed()
+    const ca = foreign.profile === 'https_web' ? await readIfThere(caFile) : undefined
+    const profile = (): WebProfile | SpiffeProfile =>
+      foreign.profile === 'https_web'
+        ? { profile: 'https_web', ...(ca === undefined ? {} : { ca }) }
+        : {
+            profile: 'https_spiffe',
+            endpointId: foreign.endpointSpiffeId as string,
+            bundles: bundles.asSource(),
+          }
+    const watcher = {
+      onUpdate: (bundle: SpiffeBundle) => {
+        if (!bundles.setFederated(bundle)) return
+        log.info({ trustDomain, sequence: bundle.sequence }, 'a federated bundle has changed')
+        changed()
+        writePublicFile(this.#file(trustDomain), bundle.toJson()).catch((error) =>
+          log.error({ err: error, trustDomain }, 'cannot keep a federated bundle'),
+        )
+      },
+      onError: (error: Error) => log.warn({ err: error, trustDomain }, 'cannot fetch a federated bundle'),
+    }
+    watchBundle(trustDomain, endpointUrl, profile, watcher, stop.signal, initial ? { initial } : {}).catch(
+      (error) => log.error({ err: error, trustDomain }, 'stopped to watch a federated bundle'),
+    )
+  }
+
+  /** What was fetched last, or what was carried over by hand, whichever is newer. */
+  async #newestOnDisk({ trustDomain, bundleFile }: Federation): Promise<SpiffeBundle | undefined> {
+    const { entriesFile, log } = this.#options
+    const texts = [
+      await readIfThere(this.#file(trustDomain)),
+      bundleFile
+        ? await readFile(resolve(dirname(entriesFile), bundleFile), 'utf8').catch(() => undefined)
+        : undefined,
+    ]
+    const found: SpiffeBundle[] = []
+    for (const text of texts) {
+      try {
+        if (text !== undefined) found.push(SpiffeBundle.ofJson(trustDomain, text))
+      } catch (error) {
+        log.error({ err: error, trustDomain }, 'a bundle on disk cannot be used')
+      }
+    }
+    return found.sort((a, b) => (b.sequence ?? 0) - (a.sequence ?? 0))[0]
+  }
+
+  #file = (trustDomain: string) => join(this.#options.folder, 'federated', `${trustDomain}.json`)
+}

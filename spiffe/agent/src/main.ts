@@ -1,0 +1,21 @@
+import { run } from '@hallpass/service-kit'
+import { createApp } from './app.ts'
+import { readCommandLine, runVerb } from './command-line.ts'
+import { loadConfig } from './config.ts'
+
+const fail = (error: unknown) => {
+  process.stderr.write(`spiffe-agent: ${(error as Error).message}\n`)
+  process.exitCode = 1
+}
+
+try {
+  const command = readCommandLine(process.argv.slice(2))
+  if ('verb' in command)
+    runVerb(command.verb, loadConfig(process.env).adminSocket).then(
+      (text) => process.stdout.write(text),
+      fail,
+    )
+  else run('spiffe-agent', { ...process.env, ...command.env }, loadConfig, createApp)
+} catch (error) {
+  fail(error)
+}

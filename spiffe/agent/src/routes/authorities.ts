@@ -1,0 +1,44 @@
+import { notFound } from '@hallpass/service-kit'
+import type { RequestHandler } from 'express'
+import type { Agent } from '../agent.ts'
+import { AUTHORITY_KINDS, type AuthorityKind } from '../authorities.ts'
+
+/** `GET /authorities`: each with the stage of its life. */
+export const listAuthorities =
+  (agent: Agent): RequestHandler =>
+  (_request, response) => {
+    const shown = (kind: AuthorityKind) =>
+      agent.authorities[kind].stages.map(({ authority, state, activateAt, retireAt }) => ({
+        id: authority.id,
+        state,
+        expiresAt: new Date(authority.notAfter),
+        ...(activateAt === undefined ? {} : { activatesAt: new Date(activateAt) }),
+        ...(retireAt === undefined ? {} : { retiresAt: new Date(retireAt) }),
+      }))
+    response.json({ sequence: agent.authorities.sequence, x509: shown('x509'), jwt: shown('jwt') })
+  }
+
+/** `POST /authorities/:kind/rotate`: publishes a new authority, which signs after the overlap. */
+export const rotate =
+  (agent: Agent, overlapSeconds: number): RequestHandler =>
+  async (request, response) => {
+    const id = await agent.rotate(kindOf(request.params.kind))
+    response.json({ id, activeAfterSeconds: overlapSeconds })
+  }
+
+/** `POST /authorities/:kind/retire`: from now on nothing that the old authorities signed is trusted. */
+export const retire =
+  (agent: Agent): RequestHandler =>
+  async (request, response) => {
+    response.json({ ids: await agent.retire(kindOf(request.params.kind)) })
+  }
+
+function kindOf(text: unknown): AuthorityKind {
+  const kind = AUTHORITY_KINDS.find((known) => known === text)
+  if (!kind)
+    throw notFound(
+      'no_such_authority',
+      `There are authorities of the kinds ${AUTHORITY_KINDS.join(' and ')}.`,
+    )
+  return kind
+}

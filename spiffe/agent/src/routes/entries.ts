@@ -1,0 +1,47 @@
+import { badRequest, HttpError, notFound } from '@hallpass/service-kit'
+import type { RequestHandler } from 'express'
+import type { Agent } from '../agent.ts'
+import { EntriesError } from '../entries.ts'
+import { EntryExists, NoSuchEntry } from '../entry-store.ts'
+
+/** `GET /entries`: who gets what. */
+export const listEntries =
+  (agent: Agent): RequestHandler =>
+  (_request, response) => {
+    response.json({ entries: agent.entries.entries })
+  }
+
+/** `POST /entries`: one more; it is written into the entries file. */
+export const addEntry =
+  (agent: Agent): RequestHandler =>
+  async (request, response) => {
+    await edit(() => agent.addEntry(request.body))
+    response.status(201).json({ id: request.body.id })
+  }
+
+/** `DELETE /entries/:id`: who had only this entry is refused from now on, in open streams too. */
+export const removeEntry =
+  (agent: Agent): RequestHandler =>
+  async (request, response) => {
+    await edit(() => agent.removeEntry(String(request.params.id)))
+    response.status(204).end()
+  }
+
+/** `POST /entries/:id/revoke` and `/restore`: the same, but the entry stays in the file. */
+export const setRevoked =
+  (agent: Agent, revoked: boolean): RequestHandler =>
+  async (request, response) => {
+    await edit(() => agent.setRevoked(String(request.params.id), revoked))
+    response.status(204).end()
+  }
+
+async function edit(change: () => Promise<void>) {
+  try {
+    await change()
+  } catch (error) {
+    if (error instanceof NoSuchEntry) throw notFound('no_such_entry', error.message)
+    if (error instanceof EntryExists) throw new HttpError(409, 'entry_exists', error.message)
+    if (error instanceof EntriesError) throw badRequest('invalid_entry', error.problems.join('; '))
+    throw error
+  }
+}

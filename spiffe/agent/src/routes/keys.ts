@@ -1,0 +1,14 @@
+import { publicJwk } from '@hallpass/tokens'
+import type { RequestHandler } from 'express'
+import type { JwtAuthority } from '../jwt-authority.ts'
+
+/** `GET /keys`: the JWT authorities as an ordinary key set (RFC 7517 §5). Not to be cached past a rotation. */
+export function keys(authorities: () => readonly JwtAuthority[], use: 'sig' | 'none'): RequestHandler {
+  return (_request, response) => {
+    const jwks = authorities().map(({ key }) => {
+      const { use: sig, ...jwk } = publicJwk(key)
+      return use === 'none' ? jwk : { ...jwk, use: sig }
+    })
+    response.set('cache-control', 'no-cache').json({ keys: jwks })
+  }
+}

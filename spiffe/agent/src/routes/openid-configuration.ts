@@ -1,0 +1,16 @@
+import type { RequestHandler } from 'express'
+
+/** `GET /.well-known/openid-configuration`: where ordinary JWT verifiers find the keys (OpenID Connect Discovery §4). */
+export function openidConfiguration(issuer: string, algorithms: () => readonly string[]): RequestHandler {
+  return (_request, response) => {
+    response.set('cache-control', 'no-cache').json({
+      issuer,
+      jwks_uri: `${issuer}/keys`,
+      // Nobody logs in here; the standard wants the members all the same.
+      authorization_endpoint: '',
+      response_types_supported: ['id_token'],
+      subject_types_supported: ['public'],
+      id_token_signing_alg_values_supported: [...new Set(algorithms())],
+    })
+  }
+}

@@ -1,0 +1,76 @@
+import type { Clock } from '@hallpass/service-kit'
+import type { Authorities } from './authorities.ts'
+import { type IssuedX509Svid, issueX509Svid } from './certificate-authority.ts'
+import type { Entry } from './entries.ts'
+import { issueJwtSvid } from './jwt-authority.ts'
+
+export interface SvidIssuerOptions {
+  readonly authorities: Authorities
+  readonly x509TtlSeconds: number
+  readonly jwtTtlSeconds: number
+  readonly jwtIssuer: string
+  readonly clock: Clock
+}
+
+interface Held {
+  /** What the SVID was made from; another entry or another authority needs another SVID. */
+  readonly from: string
+  readonly svid: Promise<IssuedX509Svid>
+  renewAt: number
+}
+
+/** Makes SVIDs. An entry has one X.509-SVID at a time, however many ask, renewed after half of its life. */
+export class SvidIssuer {
+  readonly #options: SvidIssuerOptions
+  readonly #held = new Map<string, Held>()
+  #issued = 0
+
+  constructor(options: SvidIssuerOptions) {
+    this.#options = options
+  }
+
+  /** How many X.509-SVIDs have been made, for the metrics. */
+  get issued(): number {
+    return this.#issued
+  }
+
+  x509Svid(entry: Entry): Promise<IssuedX509Svid> {
+    const { authorities, x509TtlSeconds, clock } = this.#options
+    const lifetimeMs = (entry.x509TtlSeconds ?? x509TtlSeconds) * 1000
+    const authority = authorities.x509.active
+    const from = JSON.stringify([authority.id, entry.spiffeId, entry.dnsNames, lifetimeMs])
+    const held = this.#held.get(entry.id)
+    const now = clock()
+    if (held && held.from === from && now < held.renewAt) return held.svid
+    const { spiffeId, dnsNames } = entry
+    const svid = issueX509Svid(authority, { spiffeId, dnsNames, lifetimeMs, now })
+    const fresh: Held = { from, svid, renewAt: now + Math.min(lifetimeMs, authority.notAfter - now) / 2 }
+    this.#held.set(entry.id, fresh)
+    this.#issued += 1
+    svid.catch(() => this.#held.delete(entry.id))
+    return svid
+  }
+
+  jwtSvid(entry: Entry, audience: readonly string[]): Promise<string> {
+    const { authorities, jwtTtlSeconds, jwtIssuer, clock } = this.#options
+    return issueJwtSvid(authorities.jwt.active, {
+      spiffeId: entry.spiffeId,
+      audience,
+      issuer: jwtIssuer,
+      lifetimeMs: (entry.jwtTtlSeconds ?? jwtTtlSeconds) * 1000,
+      now: clock(),
+    })
+  }
+
+  /** True when an SVID is due for renewal, and with it the streams that carry it. */
+  isRenewalDue(): boolean {
+    const now = this.#options.clock()
+    return [...this.#held.values()].some(({ renewAt }) => now >= renewAt)
+  }
+
+  /** Forgets the SVIDs of entries that are no more. */
+  keepOnly(entries: readonly Entry[]): void {
+    const ids = new Set(entries.map(({ id }) => id))
+    for (const id of this.#held.keys()) if (!ids.has(id)) this.#held.delete(id)
+  }
+}

@@ -1,0 +1,44 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Clock, type Environment, silentLog } from '@hallpass/service-kit'
+import { createApp } from './app.ts'
+import { createSpiffeAgentClient, type SpiffeAgentClient } from './client.ts'
+import { loadConfig } from './config.ts'
+
+export interface RunningAgent {
+  readonly folder: string
+  readonly urls: Readonly<Record<string, string>>
+  readonly admin: SpiffeAgentClient
+  /** The address of a workload's own socket. */
+  address(name: string): string
+  stop(): Promise<void>
+}
+
+/** A whole agent on free ports, with its state in a folder of its own unless one is given. */
+export async function startAgent(
+  env: Environment = {},
+  { clock = Date.now as Clock, folder = undefined as string | undefined } = {},
+): Promise<RunningAgent> {
+  const stateFolder = folder ?? (await mkdtemp(join(tmpdir(), 'agent-')))
+  const config = loadConfig({
+    STATE_FOLDER: stateFolder,
+    PORT: '0',
+    BUNDLE_ENDPOINT_PORT: '0',
+    SHARED_SOCKET: join(stateFolder, 'shared.sock'),
+    ROTATION_OVERLAP_SECONDS: '1',
+    ...env,
+  })
+  const service = createApp(config, silentLog, clock)
+  const urls = await service.start()
+  return {
+    folder: stateFolder,
+    urls,
+    admin: createSpiffeAgentClient({ adminSocket: config.adminSocket }),
+    address: (name) => `unix://${join(config.socketFolder, name, 'agent.sock')}`,
+    async stop() {
+      await service.stop()
+      if (folder === undefined) await rm(stateFolder, { recursive: true, force: true })
+    },
+  }
+}

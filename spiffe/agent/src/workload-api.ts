@@ -1,0 +1,207 @@
+import type { Socket } from 'node:net'
+import {
+  type JwtBundleSource,
+  JwtSvidError,
+  parseAndValidate,
+  parseSpiffeId,
+  type SpiffeBundle,
+} from '@hallpass/spiffe'
+import {
+  GrpcError,
+  GrpcServer,
+  type Method,
+  type ServerCall,
+  type StatusCode,
+  status,
+} from '@hallpass/spiffe/grpc'
+import * as api from '@hallpass/spiffe/workload-api'
+import { type Bundles, jwksBytes, x509Bytes } from './bundles.ts'
+import type { Changes } from './changes.ts'
+import type { Entry } from './entries.ts'
+import type { SvidIssuer } from './svid-issuer.ts'
+import { entriesOf, type Workload } from './workload.ts'
+
+export interface WorkloadApiOptions {
+  /** The registered entries, as they are now. */
+  readonly entries: () => readonly Entry[]
+  readonly issuer: SvidIssuer
+  readonly bundles: Bundles & JwtBundleSource
+  readonly changes: Changes
+  readonly clock: () => number
+  readonly onError: (error: unknown, path: string) => void
+}
+
+/** The largest request is a token of 8 KiB with an audience; nothing that a workload asks is near this. */
+const MAX_REQUEST_BYTES = 64 * 1024
+
+const refused = (code: StatusCode, text: string) => new GrpcError(code, text)
+
+/**
+ * The SPIFFE Workload API, with the statuses and texts of SPIRE. Connections come in through `serve`, together with
+ * what attestation will say of their other end.
+ * https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE_Workload_API.md
+ */
+export class WorkloadApi {
+  readonly server: GrpcServer
+  readonly #options: WorkloadApiOptions
+  readonly #attested = new WeakMap<Socket, Promise<Workload>>()
+
+  constructor(options: WorkloadApiOptions) {
+    this.#options = options
+    const { onError } = options
+    this.server = new GrpcServer({ maxMessageBytes: MAX_REQUEST_BYTES, authorize: requireHeader, onError })
+      .stream(api.fetchX509Svid, (_request, call) => this.#states(api.fetchX509Svid, call, this.#x509Svids))
+      .stream(api.fetchX509Bundles, (_request, call) =>
+        this.#states(api.fetchX509Bundles, call, this.#x509Bundles),
+      )
+      .stream(api.fetchJwtBundles, (_request, call) =>
+        this.#states(api.fetchJwtBundles, call, this.#jwtBundles),
+      )
+      .unary(api.fetchJwtSvid, (request, call) => this.#jwtSvids(request, call))
+      .unary(api.validateJwtSvid, (request) => this.#validate(request))
+      .stream(api.fetchWitSvid, unimplemented)
+      .stream(api.fetchWitBundles, unimplemented)
+  }
+
+  readonly serve = (socket: Socket, attested: Promise<Workload>): void => {
+    attested.catch(() => {}) // Each call asks again and answers for itself.
+    this.#attested.set(socket, attested)
+    this.server.accept(socket)
+  }
+
+  /**
+   * A stream of full states: the first at once, then one whenever it differs from the last. What is computed
+   * throws when the caller may have nothing (any more), and that ends the stream.
+   */
+  async *#states<T>(
+    { response }: Method<'stream', unknown, T>,
+    call: ServerCall,
+    compute: (call: ServerCall) => Promise<T>,
+  ): AsyncGenerator<T> {
+    let last: Buffer | undefined
+    while (!call.signal.aborted) {
+      // Asked for before the state is computed, so that no change in between is missed.
+      const changed = this.#options.changes.next(call.signal)
+      const state = await compute.call(this, call)
+      const bytes = response.encode(state)
+      if (!last?.equals(bytes)) yield state
+      last = bytes
+      await changed
+    }
+  }
+
+  async #x509Svids(call: ServerCall): Promise<api.X509SvidResponse> {
+    const { issuer, bundles } = this.#options
+    const entries = await this.#entriesOf(call)
+    const svids = await Promise.all(
+      entries.map(async (entry) => {
+        const svid = await issuer.x509Svid(entry)
+        return {
+          spiffeId: svid.spiffeId,
+          x509Svid: svid.certificate,
+          x509SvidKey: svid.privateKey,
+          bundle: x509Bytes(bundles.own),
+          hint: entry.hint,
+        }
+      }),
+    )
+    return { svids, crl: [], federatedBundles: byId(bundles.federatedFor(entries), x509Bytes) }
+  }
+
+  async #x509Bundles(call: ServerCall): Promise<api.X509BundlesResponse> {
+    return { crl: [], bundles: byId(await this.#bundlesFor(call), x509Bytes) }
+  }
+
+  async #jwtBundles(call: ServerCall): Promise<api.JwtBundlesResponse> {
+    return { bundles: byId(await this.#bundlesFor(call), jwksBytes) }
+  }
+
+  async #bundlesFor(call: ServerCall): Promise<SpiffeBundle[]> {
+    const { bundles } = this.#options
+    const entries = await this.#entriesOf(call)
+    return [bundles.own, ...bundles.federatedFor(entries)]
+  }
+
+  async #jwtSvids(
+    { audience, spiffeId }: api.JwtSvidRequest,
+    call: ServerCall,
+  ): Promise<api.JwtSvidResponse> {
+    if (audience.length === 0) throw refused(status.invalidArgument, 'audience must be specified')
+    if (spiffeId !== '') assertSpiffeId(spiffeId)
+    const entries = await this.#entriesOf(call)
+    const wanted = entries.filter((entry) => spiffeId === '' || entry.spiffeId === spiffeId)
+    if (wanted.length === 0) throw refused(status.permissionDenied, 'no identity issued')
+    try {
+      const svids = wanted.map(async (entry) => ({
+        spiffeId: entry.spiffeId,
+        svid: await this.#options.issuer.jwtSvid(entry, audience),
+        hint: entry.hint,
+      }))
+      return { svids: await Promise.all(svids) }
+    } catch (error) {
+      throw refused(status.unavailable, `could not fetch JWT-SVID: ${(error as Error).message}`)
+    }
+  }
+
+  /** Needs no identity: it tells nothing that the holder of the token could not find out. */
+  #validate({ audience, svid }: api.ValidateJwtSvidRequest): api.ValidateJwtSvidResponse {
+    if (audience === '') throw refused(status.invalidArgument, 'audience must be specified')
+    if (svid === '') throw refused(status.invalidArgument, 'svid must be specified')
+    const { bundles, clock } = this.#options
+    try {
+      const { id, claims, audience: aud } = parseAndValidate(svid, bundles, [audience], { clock })
+      const foreign = !id.memberOf(bundles.trustDomain)
+      // What another trust domain says beyond the standard's claims is not ours to vouch for.
+      const shown = foreign ? { sub: claims.sub, exp: claims.exp } : claims
+      return { spiffeId: id.toString(), claims: { ...(shown as api.JsonObject), aud: [...aud] } }
+    } catch (error) {
+      if (!(error instanceof JwtSvidError)) throw error
+      throw refused(status.invalidArgument, inWordsOfSpire(error))
+    }
+  }
+
+  async #entriesOf(call: ServerCall): Promise<Entry[]> {
+    let workload: Workload | undefined
+    try {
+      workload = await this.#attested.get(call.socket)
+    } catch {
+      // The reason stands in the agent's log; the caller may be a stranger.
+    }
+    if (!workload) throw refused(status.unavailable, 'workload attestation failed')
+    const entries = entriesOf(workload, this.#options.entries())
+    if (entries.length === 0) throw refused(status.permissionDenied, 'no identity issued')
+    return entries
+  }
+}
+
+/** Exactly one value, exactly `true` (Workload API §3.1): no browser and no URL of a victim's server can send it. */
+function requireHeader({ metadata }: ServerCall) {
+  const values = metadata.getAll(api.SECURITY_HEADER)
+  if (values.length !== 1 || values[0] !== api.SECURITY_HEADER_VALUE)
+    throw refused(status.invalidArgument, 'security header missing from request')
+}
+
+function assertSpiffeId(spiffeId: string) {
+  try {
+    parseSpiffeId(spiffeId)
+  } catch (error) {
+    throw refused(status.invalidArgument, `invalid requested SPIFFE ID: ${(error as Error).message}`)
+  }
+}
+
+// biome-ignore lint/correctness/useYield: it has nothing to yield, which is what it says.
+async function* unimplemented(): AsyncGenerator<never> {
+  throw refused(status.unimplemented, 'fetching WIT-SVIDs is not implemented')
+}
+
+/** SPIRE says the same as the library that its clients use, without the prefix and with two exceptions. */
+function inWordsOfSpire({ message }: JwtSvidError): string {
+  return message
+    .replace(/^jwtsvid: /, '')
+    .replace(/^no bundle found for/, 'no keys found for')
+    .replace(/^no JWT authority (".*") found for/, 'public key $1 not found in')
+}
+
+/** The keys of bundle maps are the SPIFFE IDs of the trust domains. */
+const byId = (bundles: readonly SpiffeBundle[], bytes: (bundle: SpiffeBundle) => Buffer) =>
+  new Map(bundles.map((bundle) => [bundle.trustDomain.id, new Uint8Array(bytes(bundle))]))

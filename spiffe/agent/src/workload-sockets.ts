@@ -1,0 +1,136 @@
+import { chmod, chown, mkdir, rm, stat } from 'node:fs/promises'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { dirname, join } from 'node:path'
+import { ensurePrivateFolder } from '@hallpass/private-files'
+import type { Logger } from '@hallpass/service-kit'
+import type { Entry } from './entries.ts'
+import { readPeerCredentials } from './peer-credentials.ts'
+import { uidOf, unixSelectors } from './unix-selectors.ts'
+import type { Workload } from './workload.ts'
+
+/** `sun_path` of unix(7) has 108 bytes, the last of them zero. */
+const MAX_SOCKET_PATH = 107
+
+export interface WorkloadSocketsOptions {
+  /** Holds a folder with a socket for each `socket:` selector. */
+  readonly folder: string
+  /** Serves a connection; `attest` resolves with what is known of its other end, or rejects. */
+  readonly serve: (socket: Socket, attest: Promise<Workload>) => void
+  readonly log: Logger
+}
+
+/** The doors of the agent. Who comes through which says who it is. */
+export class WorkloadSockets {
+  readonly #options: WorkloadSocketsOptions
+  readonly #own = new Map<string, { server: Server; owner: string | undefined }>()
+  #shared: Server | undefined
+  #following: Promise<void> = Promise.resolve()
+
+  constructor(options: WorkloadSocketsOptions) {
+    this.#options = options
+  }
+
+  /** The path of a workload's own socket. */
+  path(name: string): string {
+    return join(this.#options.folder, name, 'agent.sock')
+  }
+
+  /** Opens a socket for each `socket:` selector and closes those that nobody names any more. */
+  follow(entries: readonly Entry[]): Promise<void> {
+    // One after the other: two at once would open the same socket twice.
+    this.#following = this.#following.then(() => this.#follow(entries))
+    return this.#following
+  }
+
+  async #follow(entries: readonly Entry[]) {
+    const wanted = new Map<string, string | undefined>()
+    for (const { selectors, socketOwner } of entries)
+      for (const selector of selectors)
+        if (selector.startsWith('socket:')) wanted.set(selector.slice('socket:'.length), socketOwner)
+    for (const [name, { server, owner }] of this.#own) {
+      if (wanted.has(name) && wanted.get(name) === owner) continue
+      this.#own.delete(name)
+      server.close()
+      await rm(join(this.#options.folder, name), { recursive: true, force: true })
+    }
+    for (const [name, owner] of wanted) if (!this.#own.has(name)) await this.#openOwn(name, owner)
+  }
+
+  /** The kernel lets nobody but its owner into the folder: whoever comes through is that workload. */
+  async #openOwn(name: string, owner: string | undefined) {
+    const path = this.path(name)
+    await ensurePrivateFolder(this.#options.folder)
+    const workload: Workload = { selectors: [`socket:${name}`] }
+    try {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+      const server = await listen(path, (socket) => this.#options.serve(socket, Promise.resolve(workload)))
+      this.#own.set(name, { server, owner })
+      await chmod(path, 0o600)
+      if (owner !== undefined) await this.#giveAway(path, await uidOf(owner))
+    } catch (error) {
+      // One workload's bad socket must not take the others' identity away.
+      this.#options.log.error({ err: error, socket: path }, 'cannot open the socket of a workload')
+    }
+  }
+
+  /** Lets another user in: it needs to own the socket and its folder, and to pass through the folders above. */
+  async #giveAway(path: string, uid: number) {
+    await chown(path, uid, -1)
+    await chown(dirname(path), uid, -1)
+    await chmod(this.#options.folder, 0o711)
+  }
+
+  /** One socket for everybody; the kernel tells who has connected. */
+  async openAttested(path: string): Promise<void> {
+    await this.#openShared(path, async (socket) => ({
+      selectors: await unixSelectors(await readPeerCredentials(socket)),
+    }))
+  }
+
+  /** One socket that gives the same identities to whoever can open it. */
+  async openInsecure(path: string, spiffeIds: readonly string[]): Promise<void> {
+    await this.#openShared(path, async () => ({ selectors: [], given: spiffeIds }))
+  }
+
+  async #openShared(path: string, attest: (socket: Socket) => Promise<Workload>) {
+    const { serve, log } = this.#options
+    const server = await listen(path, (socket) => {
+      const attested = attest(socket)
+      attested.catch((error) => log.warn({ err: error }, 'workload attestation failed'))
+      serve(socket, attested)
+    })
+    this.#shared = server
+    await chmod(path, 0o777)
+  }
+
+  async close(): Promise<void> {
+    for (const { server } of this.#own.values()) server.close()
+    this.#own.clear()
+    this.#shared?.close()
+  }
+}
+
+async function listen(path: string, accept: (socket: Socket) => void): Promise<Server> {
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH)
+    throw new Error(`the path of a unix socket has at most ${MAX_SOCKET_PATH} bytes, which ${path} exceeds`)
+  await removeStale(path)
+  const server = createServer(accept)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject).listen(path, resolve)
+  })
+  return server
+}
+
+/** A killed agent leaves its socket behind; one that still answers belongs to somebody. */
+export async function removeStale(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined)
+  if (!found) return
+  if (!found.isSocket()) throw new Error(`${path} is there and is not a socket`)
+  const answers = await new Promise<boolean>((resolve) => {
+    const probe = connect(path)
+    probe.once('connect', () => resolve(true)).once('error', () => resolve(false))
+    probe.once('connect', () => probe.destroy())
+  })
+  if (answers) throw new Error(`another agent is listening on ${path}`)
+  await rm(path, { force: true })
+}

@@ -1,0 +1,23 @@
+import type { Entry } from './entries.ts'
+
+/** What attestation has found out about the process at the other end of a connection. */
+export interface Workload {
+  readonly selectors: readonly string[]
+  /** `--insecure-any`: identities that the socket gives to whoever opens it. */
+  readonly given?: readonly string[]
+}
+
+/** The entries that hold for a workload, in the order of the file: the first is its default identity. */
+export function entriesOf(workload: Workload, entries: readonly Entry[]): Entry[] {
+  const holds = new Set(workload.selectors)
+  const found = new Map<string, Entry>()
+  for (const entry of entries) {
+    const entitled = workload.given
+      ? workload.given.includes(entry.spiffeId)
+      : entry.selectors.length > 0 && entry.selectors.every((selector) => holds.has(selector))
+    // Two ways to the same identity are one identity; hints must not repeat in an answer (Workload API §5.1).
+    const key = entry.hint ? `hint ${entry.hint}` : entry.spiffeId
+    if (entitled && !entry.revoked && !found.has(key)) found.set(key, entry)
+  }
+  return [...found.values()]
+}

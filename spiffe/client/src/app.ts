@@ -1,0 +1,23 @@
+import { PeerError } from '@hallpass/service-kit'
+import { openSpiffeProxyClient } from '@hallpass/spiffe-proxy/client'
+import type { Config } from './config.ts'
+
+/**
+ * One call through the proxy, as the client of the example: answers the body of a 200.
+ * @throws with the words of the original for everything else.
+ */
+export async function callServer(config: Config, audience = config.serverId): Promise<string> {
+  const { endpoint, proxyUrl, serverId: proxyId, timeoutMs } = config
+  const proxy = await openSpiffeProxyClient({ endpoint, proxyUrl, proxyId, timeoutMs })
+  try {
+    const { status, body } = await proxy.get(audience)
+    if (status !== 200) throw new Error(`unexpected status: ${status}`)
+    return body
+  } catch (error) {
+    if (!(error instanceof PeerError)) throw error
+    const cause = (error.cause as Error | undefined)?.message ?? error.message
+    throw new Error(`unable to connect to "${proxyUrl}": Get "${proxyUrl}": ${cause}`, { cause: error })
+  } finally {
+    proxy.close()
+  }
+}

@@ -1,0 +1,12 @@
+import { callServer } from './app.ts'
+import { loadConfig } from './config.ts'
+
+/** The first argument is the audience of the token; the server's SPIFFE ID without one. */
+async function main([audience]: readonly string[]): Promise<void> {
+  console.log(await callServer(loadConfig(process.env), audience))
+}
+
+main(process.argv.slice(2)).catch((error: Error) => {
+  console.error(error.message)
+  process.exitCode = 1
+})

@@ -1,0 +1,53 @@
+import { type Clock, type HttpService, httpService, type Logger, systemClock } from '@hallpass/service-kit'
+import { authorizeId, SpiffeAgent, tlsClient, tlsServer, X509Source } from '@hallpass/spiffe'
+import type { Config } from './config.ts'
+import { reverseProxy } from './routes/reverse-proxy.ts'
+
+export { loadConfig } from './config.ts'
+
+/** As many as a client pools; more requests than this wait for a connection, not for memory. */
+const MAX_SERVER_CONNECTIONS = 64
+
+/**
+ * The proxy of the example: TLS ends here and begins anew, so that the server cannot see the client's certificate. Who
+ * the client is travels in its token, which the proxy carries and does not judge.
+ */
+export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
+  const { host, port, healthPort, endpoint: address, serverUrl, serverId } = config
+  const x509Source = new X509Source({ address, clock })
+  const security = tlsServer(x509Source, {
+    clock,
+    onRefused: (err) => log.warn({ err }, 'TLS handshake failed'),
+  })
+  const agent = new SpiffeAgent(tlsClient(x509Source, authorizeId(serverId), { clock }), {
+    clock,
+    maxSockets: MAX_SERVER_CONNECTIONS,
+  })
+
+  return httpService({
+    name: 'spiffe-proxy',
+    log,
+    listeners: [
+      {
+        name: 'https',
+        host,
+        port,
+        tls: () => security.options,
+        prepare: security.guard,
+        handle: reverseProxy({ target: new URL(serverUrl), agent, log }),
+      },
+      { name: 'http', host, port: healthPort },
+    ],
+    // Every path of the TLS listener is the server's; the other one has health and metrics alone.
+    routes: () => {},
+    checks: { 'X.509-SVID': () => void x509Source.getX509Svid() },
+    onStart: () =>
+      x509Source.ready().catch((cause: Error) => {
+        throw new Error(`unable to create X509Source: ${cause.message}`, { cause })
+      }),
+    onStop: () => {
+      agent.destroy()
+      x509Source.close()
+    },
+  })
+}

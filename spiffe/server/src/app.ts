@@ -1,0 +1,50 @@
+import { type Clock, type HttpService, httpService, type Logger, systemClock } from '@hallpass/service-kit'
+import { JwtSource, matchAny, matchOneOf, tlsServer, X509Source } from '@hallpass/spiffe'
+import type { Config } from './config.ts'
+import { authenticateClient } from './routes/authenticate-client.ts'
+import { index } from './routes/index.ts'
+
+export { loadConfig } from './config.ts'
+
+/** The server of the example: TLS with an X.509-SVID that rotates, callers by their JWT-SVID. */
+export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
+  const { host, port, healthPort, endpoint: address, audiences, allowedIds } = config
+  const x509Source = new X509Source({ address, clock })
+  const jwtSource = new JwtSource({ address, clock })
+  const security = tlsServer(x509Source, {
+    clock,
+    onRefused: (err) => log.warn({ err }, 'TLS handshake failed'),
+  })
+  const authorize = allowedIds.includes('*') ? matchAny() : matchOneOf(...allowedIds)
+
+  return httpService({
+    name: 'spiffe-server',
+    log,
+    listeners: [
+      {
+        name: 'https',
+        host,
+        port,
+        tls: () => security.options,
+        prepare: security.guard,
+        handle: authenticateClient({ jwtSource, audiences, authorize, log, clock }, index(log)),
+      },
+      { name: 'http', host, port: healthPort },
+    ],
+    // Every path of the TLS listener is the same to it; the other one has health and metrics alone.
+    routes: () => {},
+    checks: { 'X.509-SVID': () => void x509Source.getX509Svid() },
+    onStart: async () => {
+      await x509Source.ready().catch(failed('unable to create X509Source'))
+      await jwtSource.ready().catch(failed('unable to create JWTSource'))
+    },
+    onStop: () => {
+      x509Source.close()
+      jwtSource.close()
+    },
+  })
+}
+
+const failed = (what: string) => (cause: Error) => {
+  throw new Error(`${what}: ${cause.message}`, { cause })
+}

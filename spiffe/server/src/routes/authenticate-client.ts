@@ -1,0 +1,75 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { type Clock, type Logger, observeVerification } from '@hallpass/service-kit'
+import {
+  type JwtBundleSource,
+  type JwtSvid,
+  JwtSvidError,
+  type Matcher,
+  parseAndValidate,
+} from '@hallpass/spiffe'
+
+export interface ClientAuthentication {
+  readonly jwtSource: JwtBundleSource
+  readonly audiences: readonly string[]
+  /** Of those whose token is good, who may stay: throws for the others. */
+  readonly authorize: Matcher
+  readonly log: Logger
+  readonly clock: Clock
+}
+
+/**
+ * Lets a request pass with a JWT-SVID for this server, of a workload on its list. Statuses, bodies and log lines are
+ * those of the original; the list is what it lacked: it threw the verified identity away.
+ */
+export function authenticateClient(options: ClientAuthentication, next: RequestListener): RequestListener {
+  const { jwtSource, audiences, authorize, log, clock } = options
+
+  async function authenticate(request: IncomingMessage, response: ServerResponse) {
+    const token = bearerOf(request)
+    if (token === undefined) {
+      log.warn('Malformed header')
+      return refuse(response, 401, 'Invalid or unsupported authorization header')
+    }
+    let svid: JwtSvid
+    try {
+      svid = await observeVerification(token, () => parseAndValidate(token, jwtSource, audiences, { clock }))
+    } catch (error) {
+      log.warn(`Invalid token: ${(error as Error).message}`)
+      if (error instanceof JwtSvidError) return refuse(response, 401, 'Unauthorized')
+      return refuse(response, 503, 'Service Unavailable')
+    }
+    Object.assign(request, { tokenId: svid.claims.jti })
+    try {
+      authorize(svid.id)
+    } catch (error) {
+      log.warn({ id: svid.id }, `Not authorized: ${(error as Error).message}`)
+      return refuse(response, 403, 'Forbidden')
+    }
+    next(request, response)
+  }
+
+  return (request, response) => {
+    authenticate(request, response).catch((err: unknown) => {
+      log.error({ err }, 'authentication failed')
+      response.destroy()
+    })
+  }
+}
+
+/** Two words, the first exactly `Bearer`, in one header: anything else is not understood. */
+function bearerOf(request: IncomingMessage): string | undefined {
+  const headers = request.headersDistinct.authorization ?? []
+  const fields = (headers[0] ?? '').split(/\s+/).filter(Boolean)
+  return headers.length === 1 && fields.length === 2 && fields[0] === 'Bearer' ? fields[1] : undefined
+}
+
+/** An error as Go's `http.Error` writes it, which is what clients of the original know. */
+function refuse(response: ServerResponse, status: number, text: string): void {
+  response
+    .writeHead(status, {
+      'content-type': 'text/plain; charset=utf-8',
+      'x-content-type-options': 'nosniff',
+      'content-length': text.length + 1,
+    })
+    .end(`${text}\n`)
+}

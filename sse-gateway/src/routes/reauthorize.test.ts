@@ -1,0 +1,267 @@
+import { beforeEach, describe, expect, it } from '@jest/globals'
+import { useGateway } from '../testing/gateway.ts'
+import type { Answer, ClientRequest, Connection } from '../testing/stream-client.ts'
+
+const gateway = useGateway()
+beforeEach(() => gateway.start())
+
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** The answer to a challenge. */
+const response = (token: string | undefined, headers: Record<string, string> = {}): ClientRequest => ({
+  method: 'POST',
+  headers: {
+    'content-type': 'application/x-challenge-response',
+    ...(token === undefined ? {} : bearer(token)),
+    ...headers,
+  },
+})
+
+async function open(
+  connection: Connection,
+  claims: Record<string, unknown> = {},
+  lifetimeSeconds = 30,
+): Promise<Answer> {
+  return connection.request('/events', {
+    headers: bearer(await gateway.token(claims, { lifetimeSeconds })),
+  })
+}
+
+const handleOf = (stream: Answer) => ({ 'stream-handle': stream.headers['stream-handle'] as string })
+const challenges = (stream: Answer) => stream.events.filter(({ event }) => event === 'challenge').length
+
+/** Moves the time, and lets the timers that it makes due do their work. */
+async function pass(ms: number) {
+  gateway.clock.advance(ms)
+  await pause(60)
+}
+
+describe('POST /events as the answer to a challenge', () => {
+  it('T22: is 204, and the stream on the same connection lives until ten seconds before the new expiry, and on', async () => {
+    const connection = await gateway.connect()
+    const stream = await open(connection)
+    await pass(20_000)
+    await stream.event('challenge')
+    const answer = await connection.request('/events', response(await gateway.token()))
+    expect([answer.status, answer.text]).toEqual([204, ''])
+    await pass(10_000)
+    gateway.upstream.send('data:past the old expiry\n\n')
+    await stream.until(({ seen }) => seen.includes('past the old expiry'))
+    expect(challenges(stream)).toBe(1)
+    await pass(9_999)
+    expect(challenges(stream)).toBe(1)
+    await pass(1)
+    expect(challenges(stream)).toBe(2)
+    await pass(10_000)
+    await stream.end()
+    expect(stream.seen.at(-1)).toBe('end:{"reason":"token_expired"}')
+  })
+
+  it('T22: keeps a stream of 30 second tokens for ten minutes, each event once', async () => {
+    const connection = await gateway.connect()
+    const stream = await open(connection)
+    for (let round = 1; round <= 30; round += 1) {
+      await pass(20_000)
+      await stream.until(() => challenges(stream) === round)
+      gateway.upstream.send(`id:${round}\ndata:${round}\n\n`)
+      expect((await connection.request('/events', response(await gateway.token()))).status).toBe(204)
+    }
+    const numbers = () => stream.seen.filter((seen) => /^\d+$/.test(seen))
+    await stream.until(() => numbers().length === 30)
+    expect(numbers()).toEqual(Array.from({ length: 30 }, (_, index) => `${index + 1}`))
+    expect(stream.ended).toBe('no')
+  })
+
+  it('T22: takes the documented request, which still has the old token in its URL: the header counts', async () => {
+    const connection = await gateway.connect()
+    const old = await gateway.token()
+    const stream = await connection.request(`/events?access_token=${old}`)
+    await pass(20_000)
+    const answer = await connection.request(`/events?access_token=${old}`, response(await gateway.token()))
+    expect(answer.status).toBe(204)
+    await pass(15_000)
+    expect(stream.ended).toBe('no')
+  })
+
+  it('T23: is 401 without a good token, and the stream ends when it would have', async () => {
+    const connection = await gateway.connect()
+    const stream = await open(connection)
+    await pass(20_000)
+    const expired = await gateway.token({}, { lifetimeSeconds: -5 })
+    const answers = [
+      await connection.request('/events', response('garbage')),
+      await connection.request('/events', response(expired)),
+      await connection.request('/events', response(undefined)),
+    ]
+    expect(answers.map(({ status, json }) => [status, json])).toEqual([
+      [401, { error: { code: 'invalid_token', message: 'jwt malformed' } }],
+      [401, { error: { code: 'invalid_token', message: 'jwt expired' } }],
+      [401, { error: { code: 'no_token', message: 'no token provided' } }],
+    ])
+    await pass(10_000)
+    await stream.end()
+    expect(stream.seen.at(-1)).toBe('end:{"reason":"token_expired"}')
+  })
+
+  it('T24, AL-51: is 403 with the token of another subject, and the stream is unchanged', async () => {
+    const connection = await gateway.connect()
+    const stream = await open(connection)
+    await pass(20_000)
+    const mallory = await gateway.token({ sub: 'mallory' })
+    for (const headers of [{}, handleOf(stream)]) {
+      const answer = await connection.request('/events', response(mallory, headers))
+      expect([answer.status, answer.json]).toEqual([
+        403,
+        {
+          error: {
+            code: 'no_such_stream',
+            message: 'The token has no open stream here that it could extend.',
+          },
+        },
+      ])
+    }
+    await pass(10_000)
+    await stream.end()
+  })
+
+  it('T24: tells nobody whether a handle is another’s or nobody’s', async () => {
+    const stream = await gateway.open(await gateway.token())
+    const mallory = await gateway.token({ sub: 'mallory' })
+    const others = await gateway.request('/events', response(mallory, handleOf(stream)))
+    const nobodys = await gateway.request('/events', response(mallory, { 'stream-handle': 'x' }))
+    expect([others.status, others.text]).toEqual([nobodys.status, nobodys.text])
+  })
+
+  it('T25: does not extend with a narrower scope, and does with a broader one', async () => {
+    const connection = await gateway.connect()
+    const stream = await open(connection)
+    await pass(20_000)
+    const narrower = await connection.request('/events', response(await gateway.token({ scope: 'profile' })))
+    expect([narrower.status, narrower.json]).toMatchObject([403, { error: { code: 'insufficient_scope' } }])
+    const broader = await gateway.token({ scope: 'proxy:stream profile' })
+    expect((await connection.request('/events', response(broader))).status).toBe(204)
+    await pass(15_000)
+    expect(stream.ended).toBe('no')
+  })
+
+  it('T26: never shortens', async () => {
+    const connection = await gateway.connect()
+    const stream = await open(connection)
+    const shorter = await gateway.token({}, { lifetimeSeconds: 12 })
+    expect((await connection.request('/events', response(shorter))).status).toBe(204)
+    await pass(19_999)
+    expect([stream.ended, challenges(stream)]).toEqual(['no', 0])
+    await pass(1)
+    expect(challenges(stream)).toBe(1)
+  })
+
+  it('T27: is 403 with a token that has no scope, and the stream is not extended', async () => {
+    const connection = await gateway.connect()
+    const stream = await open(connection)
+    await pass(20_000)
+    const scopeless = await gateway.token({ scope: undefined })
+    expect((await connection.request('/events', response(scopeless))).status).toBe(403)
+    await pass(10_000)
+    await stream.end()
+  })
+
+  it.each(['h2', 'http/1.1'] as const)(
+    'T28: extends from another connection over %s by the stream’s handle, and not without it',
+    async (protocol) => {
+      const stream = await gateway.open(await gateway.token(), protocol)
+      await pass(20_000)
+      const fresh = await gateway.token()
+      expect((await gateway.request('/events', response(fresh), protocol)).status).toBe(403)
+      expect((await gateway.request('/events', response(fresh, handleOf(stream)), protocol)).status).toBe(204)
+      await pass(15_000)
+      expect(stream.ended).toBe('no')
+      const byQuery = `/events?stream-handle=${stream.headers['stream-handle']}`
+      expect((await gateway.request(byQuery, response(await gateway.token()), protocol)).status).toBe(204)
+    },
+  )
+
+  it('T29: challenges every stream of a subject on a connection, and one answer extends them all', async () => {
+    const connection = await gateway.connect()
+    const streams = [await open(connection), await open(connection), await open(connection)]
+    await pass(20_000)
+    for (const stream of streams) await stream.event('challenge')
+    expect((await connection.request('/events', response(await gateway.token()))).status).toBe(204)
+    await pass(15_000)
+    expect(streams.map(({ ended }) => ended)).toEqual(['no', 'no', 'no'])
+  })
+
+  it('T29: extends no stream of another subject on the same connection', async () => {
+    const connection = await gateway.connect()
+    const [alices, bobs] = [await open(connection, { sub: 'alice' }), await open(connection, { sub: 'bob' })]
+    await pass(20_000)
+    expect(
+      (await connection.request('/events', response(await gateway.token({ sub: 'alice' })))).status,
+    ).toBe(204)
+    await pass(10_000)
+    await bobs.end()
+    expect(alices.ended).toBe('no')
+  })
+
+  it.each(['h2', 'http/1.1'] as const)(
+    'T30: challenges first of all over %s when the token lives for less than the window',
+    async (protocol) => {
+      const stream = await gateway.open(await gateway.token({}, { lifetimeSeconds: 5 }), protocol)
+      const started = Date.now()
+      await stream.event('challenge')
+      expect(Date.now() - started).toBeLessThan(500)
+      gateway.upstream.send('data:x\n\n')
+      await stream.until(({ events }) => events.length === 2)
+      expect(stream.seen[1]).toBe('x')
+    },
+  )
+
+  it('T30: does not challenge without end when every token lives for less than the window', async () => {
+    const connection = await gateway.connect()
+    const stream = await open(connection, {}, 6)
+    await stream.event('challenge')
+    gateway.clock.advance(1_000)
+    const answer = response(await gateway.token({}, { lifetimeSeconds: 6 }))
+    expect((await connection.request('/events', answer)).status).toBe(204)
+    await pause(60)
+    expect(challenges(stream)).toBe(1)
+    await pass(3_000)
+    expect(challenges(stream)).toBe(2)
+  })
+
+  it('T31: is an ordinary POST, which is 405, with a body or with another content type', async () => {
+    const connection = await gateway.connect()
+    const stream = await open(connection)
+    const fresh = await gateway.token({}, { lifetimeSeconds: 60 })
+    const withBody = await connection.request('/events', { ...response(fresh), body: '{}' })
+    const otherType = await connection.request('/events', response(fresh, { 'content-type': 'text/plain' }))
+    expect([withBody.status, otherType.status]).toEqual([405, 405])
+    await pass(30_000)
+    await stream.end()
+  })
+
+  it('AL-50: no request but this extends a stream, whatever token it has', async () => {
+    const connection = await gateway.connect()
+    const stream = await open(connection)
+    await connection.request('/index.html', {
+      headers: bearer(await gateway.token({}, { lifetimeSeconds: 90 })),
+    })
+    const second = await open(connection, {}, 90)
+    await pass(30_000)
+    await stream.end()
+    expect(second.ended).toBe('no')
+  })
+
+  it('AL-52: extends no stream beyond the greatest age, and asks for no token that could not help', async () => {
+    await gateway.start({ MAX_STREAM_AGE_SECONDS: '45' })
+    const connection = await gateway.connect()
+    const stream = await open(connection)
+    await pass(20_000)
+    expect((await connection.request('/events', response(await gateway.token()))).status).toBe(204)
+    await pass(24_999)
+    expect([stream.ended, challenges(stream)]).toEqual(['no', 1])
+    await pass(1)
+    await stream.end()
+    expect(stream.seen.at(-1)).toBe('end:{"reason":"stream_too_old"}')
+  })
+})

@@ -1,0 +1,48 @@
+import { describe, expect, it } from '@jest/globals'
+import { loadConfig } from './config.ts'
+
+const LOGIN = {
+  SHOULD_AUTHENTICATE: 'true',
+  ISSUER_BASE_URL: 'https://dev-1.eu.auth0.com/',
+  AUTH0_CLIENT_ID: 'client',
+  AUTH0_SECRET: 'secret',
+  RANDOM_SECRET: 'x'.repeat(44),
+  AUDIENCE: 'https://webui',
+  BASE_URL: 'https://webuitest.com',
+  BACKEND_SERVICE_URL: 'http://backend-api',
+  SECOND_BACKEND_SERVICE_URL: 'http://second-backend-api',
+}
+
+describe('the configuration', () => {
+  it('takes the documented variables', () => {
+    expect(loadConfig({ ...LOGIN, NODE_ENV: 'production' })).toMatchObject({
+      baseUrl: 'https://webuitest.com',
+      backendUrl: 'http://backend-api',
+      secondBackendUrl: 'http://second-backend-api',
+      login: { clientId: 'client', clientSecret: 'secret', audience: 'https://webui' },
+    })
+  })
+
+  it('SHOULD_AUTHENTICATE=false means false', () => {
+    expect(loadConfig({ SHOULD_AUTHENTICATE: 'false' }).login).toBeUndefined()
+    expect(loadConfig({}).login).toBeUndefined()
+    expect(() => loadConfig({ SHOULD_AUTHENTICATE: 'nope' })).toThrow(/must be true or false/)
+  })
+
+  it('names everything that a login lacks at once', () => {
+    expect(() => loadConfig({ SHOULD_AUTHENTICATE: 'true', NODE_ENV: 'production' })).toThrow(
+      /RANDOM_SECRET is required in production[\s\S]*AUTH0_SECRET or AUTH0_SECRET_FILE[\s\S]*ISSUER_BASE_URL is required[\s\S]*AUTH0_CLIENT_ID is required/,
+    )
+  })
+
+  it('AL-39: refuses to be reached in the clear, except on this machine or when told', () => {
+    const env = { ...LOGIN, BASE_URL: 'http://webuitest.com' }
+    expect(() => loadConfig(env)).toThrow(/BASE_URL must be https/)
+    expect(loadConfig({ ...env, INSECURE_COOKIES: 'true' }).insecureCookies).toBe(true)
+    expect(loadConfig({ ...LOGIN, BASE_URL: 'http://localhost:4000' }).insecureCookies).toBe(false)
+  })
+
+  it('refuses a secret that could be guessed', () => {
+    expect(() => loadConfig({ ...LOGIN, RANDOM_SECRET: 'secret' })).toThrow(/at least 32 characters/)
+  })
+})

@@ -1,0 +1,160 @@
+import { createLog, silentLog } from '@hallpass/service-kit'
+import { generateSigningKey } from '@hallpass/tokens'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import request from 'supertest'
+import { createApp, loadConfig } from './app.ts'
+import { type FakeProvider, fakeProvider } from './testing/fake-provider.ts'
+import { freePort } from './testing/web-ui-system.ts'
+
+describe('login at the gateway', () => {
+  let provider: FakeProvider
+  const lines: string[] = []
+  const webUi = (env: Record<string, string> = {}) =>
+    createApp(
+      loadConfig({
+        ASSETS_FOLDER: 'web-ui/public',
+        ISSUER_BASE_URL: provider.state.issuer,
+        AUTH0_CLIENT_ID: 'web-ui',
+        BACKEND_SERVICE_URL: 'http://localhost:1',
+        SECOND_BACKEND_SERVICE_URL: 'http://localhost:1',
+        ...env,
+      }),
+      createLog('web-ui', 'debug', { write: (line) => void lines.push(line) }),
+    ).app
+  const get = (path: string, headers: Record<string, string>, env?: Record<string, string>) =>
+    request(webUi(env)).get(path).set('accept', 'text/html').set(headers)
+  const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
+
+  beforeAll(async () => {
+    provider = fakeProvider({ port: await freePort() })
+    await provider.start()
+  })
+  afterAll(() => provider.stop())
+
+  it('shows who the gateway says it is, once the token is verified', async () => {
+    const picture = 'https://pictures.example/ada.png'
+    const answer = await get('/profile', {
+      jwt: await provider.state.idToken({ picture }),
+      'x-name': 'Ada Okafor',
+      'x-nickname': 'ada',
+      'x-picture': picture,
+    })
+    expect(answer.status).toBe(200)
+    expect(answer.text).toContain('Ada Okafor')
+    expect(answer.text).toContain(`src="${picture}"`)
+    expect(answer.headers['content-security-policy']).toContain("img-src 'self' https://pictures.example;")
+    expect(answer.text).toContain('href="/logout"')
+  })
+
+  it('knows a name that is not ASCII, as gateways write it', async () => {
+    const name = 'Zoë Šimić'
+    const headers = {
+      jwt: await provider.state.idToken({ name }),
+      'x-name': Buffer.from(name).toString('latin1'),
+    }
+    const answer = await get('/profile', headers)
+    expect([answer.status, answer.text]).toEqual([200, expect.stringContaining(name)])
+  })
+
+  it('says so on a clear page when no identity came, and goes on living', async () => {
+    const app = webUi()
+    const answer = await request(app).get('/profile').set('accept', 'text/html')
+    expect([answer.status, answer.text]).toEqual([401, expect.stringContaining('has not said who you are')])
+    expect((await request(app).get('/')).status).toBe(200)
+  })
+
+  it('has no login of its own', async () => {
+    expect((await get('/login', {})).status).toBe(404)
+    expect((await get('/', {})).text).not.toContain('Log in')
+  })
+
+  it('is 502 when the issuer cannot be asked for its keys', async () => {
+    const jwt = await provider.state.idToken()
+    expect((await get('/profile', { jwt }, { ISSUER_BASE_URL: 'http://localhost:1' })).status).toBe(502)
+  })
+
+  describe('AL-26: forged identity headers', () => {
+    const forgeries: [what: string, headers: () => Promise<Record<string, string>>, reason: RegExp][] = [
+      [
+        'a token that nobody signed',
+        async () => ({
+          jwt: `${encode({ alg: 'none' })}.${encode({ sub: 'mallory', name: 'Mallory the CEO' })}.`,
+          'x-name': 'Mallory the CEO',
+        }),
+        /jwt signature is required/,
+      ],
+      [
+        'a name without a token',
+        async () => ({ 'x-name': 'Mallory the CEO' }),
+        /x-name came without a token/,
+      ],
+      [
+        'another name than the token says',
+        async () => ({ jwt: await provider.state.idToken(), 'x-name': 'Mallory the CEO' }),
+        /x-name is not what the token says/,
+      ],
+      [
+        'a picture that the token does not have',
+        async () => ({ jwt: await provider.state.idToken(), 'x-picture': 'https://evil.example/p.png' }),
+        /x-picture is not what the token says/,
+      ],
+      [
+        'a token for another client',
+        async () => ({ jwt: await provider.state.idToken({ aud: 'somebody-else' }) }),
+        /jwt audience invalid/,
+      ],
+      [
+        'a token of another issuer',
+        async () => ({ jwt: await provider.state.idToken({ iss: 'https://mallory.example' }) }),
+        /jwt issuer invalid/,
+      ],
+      ['an access token', async () => ({ jwt: await provider.state.idToken({}, { typ: 'at+jwt' }) }), /typ/],
+      [
+        'an access token that is typed as any other',
+        async () => ({ jwt: await provider.state.idToken({ scope: 'read:data' }) }),
+        /not an ID token/,
+      ],
+      [
+        'an expired token',
+        async () => ({ jwt: await provider.state.idToken({}, { lifetimeSeconds: -60 }) }),
+        /jwt expired/,
+      ],
+      [
+        'two tokens',
+        async () => ({ jwt: `${await provider.state.idToken()}, ${await provider.state.idToken()}` }),
+        /./,
+      ],
+      ['what is no token', async () => ({ jwt: 'Mallory' }), /jwt malformed/],
+    ]
+
+    it.each(forgeries)('refuses %s', async (_what, headers, reason) => {
+      for (const path of ['/', '/profile']) {
+        const answer = await get(path, await headers())
+        expect([answer.status, answer.text]).toEqual([401, expect.stringMatching(reason)])
+        expect(answer.text).not.toContain('Mallory the CEO')
+      }
+    })
+
+    it('refuses a token signed by another key', async () => {
+      provider.state.tricks = { idTokenKey: await generateSigningKey('RS256', provider.state.key?.kid) }
+      const answer = await get('/profile', { jwt: await provider.state.idToken() })
+      provider.state.tricks = {}
+      expect([answer.status, answer.text]).toEqual([401, expect.stringContaining('invalid signature')])
+    })
+
+    it('believes nobody while no issuer is configured', async () => {
+      const app = createApp(loadConfig({ ASSETS_FOLDER: 'web-ui/public' }), silentLog).app
+      const answer = await request(app)
+        .get('/profile')
+        .set('jwt', await provider.state.idToken())
+      expect([answer.status, answer.body.error.code]).toEqual([401, 'identity_not_verified'])
+    })
+
+    it('leaves an event in the log, without the token', () => {
+      const log = lines.join('')
+      expect(log).toContain('identity header refused: x-name is not what the token says')
+      expect(log).toContain('"reason":"signature_invalid"')
+      expect(log).not.toContain('eyJ')
+    })
+  })
+})

@@ -1,0 +1,65 @@
+import { generateSigningKey } from '@hallpass/tokens'
+import { describe, expect, it } from '@jest/globals'
+import { UserAgent } from '../testing/user-agent.ts'
+import { useWebUi } from '../testing/web-ui-system.ts'
+
+const EVENTS = { 'http://schemas.openid.net/event/backchannel-logout': {} }
+
+describe('POST /backchannel-logout', () => {
+  const webUi = useWebUi()
+
+  const send = (token: string | undefined) =>
+    new UserAgent().step(
+      'POST',
+      `${webUi.url}/backchannel-logout`,
+      { 'content-type': 'application/x-www-form-urlencoded' },
+      new URLSearchParams(token === undefined ? {} : { logout_token: token }).toString(),
+    )
+  const logoutToken = (claims: Record<string, unknown> = {}) =>
+    webUi.provider.idToken({ events: EVENTS, sid: 'session-1', ...claims }, { typ: 'logout+jwt' })
+
+  it('ends the session that the provider has ended', async () => {
+    const { agent } = await webUi.logIn()
+    expect((await send(await logoutToken())).status).toBe(200)
+    expect(await webUi.isLoggedIn(agent)).toBe(false)
+  })
+
+  it('ends every session of a user, when the token names no session', async () => {
+    const [one, two] = [await webUi.logIn(), await webUi.logIn()]
+    expect((await send(await logoutToken({ sid: undefined }))).status).toBe(200)
+    expect([await webUi.isLoggedIn(one.agent), await webUi.isLoggedIn(two.agent)]).toEqual([false, false])
+  })
+
+  it('leaves the sessions of others alone', async () => {
+    const { agent } = await webUi.logIn()
+    await send(await logoutToken({ sid: 'another-session' }))
+    await send(await logoutToken({ sid: undefined, sub: 'ben' }))
+    expect(await webUi.isLoggedIn(agent)).toBe(true)
+  })
+
+  it.each([
+    ['an ID token', { events: undefined, nonce: 'n' }, /not a logout token/],
+    ['a token with a nonce', { nonce: 'n' }, /not a logout token/],
+    ['a token of another event', { events: { 'http://example.com/other': {} } }, /not a logout token/],
+    ['a token that names nobody', { sid: undefined, sub: undefined }, /not a logout token/],
+    ['a token for another client', { aud: 'somebody-else' }, /jwt audience invalid/],
+    ['a token of another issuer', { iss: 'https://mallory.example' }, /jwt issuer invalid/],
+  ])('refuses %s', async (_what, claims, message) => {
+    const { agent } = await webUi.logIn()
+    const answer = await send(await logoutToken(claims))
+    expect([answer.status, answer.body]).toEqual([400, expect.stringMatching(message)])
+    expect(await webUi.isLoggedIn(agent)).toBe(true)
+  })
+
+  it('refuses a token that the provider has not signed', async () => {
+    const { agent } = await webUi.logIn()
+    webUi.provider.tricks = { idTokenKey: await generateSigningKey('RS256', webUi.provider.key?.kid) }
+    const answer = await send(await logoutToken())
+    expect([answer.status, answer.body]).toEqual([400, expect.stringContaining('invalid signature')])
+    expect(await webUi.isLoggedIn(agent)).toBe(true)
+  })
+
+  it('refuses a request without a token', async () => {
+    expect((await send(undefined)).body).toContain('There is no logout_token.')
+  })
+})

@@ -1,0 +1,77 @@
+import {
+  badRequest,
+  type Clock,
+  isTokenRefusal,
+  type Logger,
+  observeVerification,
+} from '@hallpass/service-kit'
+import { optionalSubject, TokenError, verifyToken } from '@hallpass/tokens'
+import type { RequestHandler } from 'express'
+import type { SessionStore } from '../session-store.ts'
+import type { TrustedIssuer } from '../trusted-issuer.ts'
+
+/** What a logout token must speak of (OpenID Connect Back-Channel Logout 1.0 §2.4). */
+const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout'
+/** Two minutes are what the standard recommends; providers differ. */
+const MAX_LIFETIME_S = 600
+const LEEWAY_S = 10
+
+export interface EndByProviderParts {
+  readonly issuer: TrustedIssuer
+  readonly clientId: string
+  readonly sessions: SessionStore
+  readonly log: Logger
+  readonly clock: Clock
+}
+
+/**
+ * `POST /backchannel-logout`: the provider says that a session is over, so it is over here. It comes from the
+ * provider itself, not from a browser, and only its signature tells so.
+ */
+export function endByProvider({
+  issuer,
+  clientId,
+  sessions,
+  log,
+  clock,
+}: EndByProviderParts): RequestHandler {
+  return async (request, response) => {
+    const token = (request.body as { logout_token?: unknown } | undefined)?.logout_token
+    if (typeof token !== 'string') throw badRequest('invalid_request', 'There is no logout_token.')
+    const trusted = await issuer.find()
+    const claims = await observeVerification(token, async () => {
+      const verified = await verifyToken(token, {
+        ...trusted,
+        audience: clientId,
+        subject: optionalSubject,
+        typ: ['logout+jwt', 'JWT'],
+        maxLifetimeSeconds: MAX_LIFETIME_S,
+        leewaySeconds: LEEWAY_S,
+        clock,
+      })
+      const { events, nonce, sid, sub } = verified.claims
+      const speaksOfLogout = typeof events === 'object' && events !== null && LOGOUT_EVENT in events
+      // An ID token of the same provider for the same client must not end sessions (§2.6).
+      if (!speaksOfLogout || nonce !== undefined || (sid === undefined && sub === undefined))
+        throw new TokenError('typ_not_allowed', 'this is not a logout token', {
+          checks: [
+            ...verified.checks,
+            { name: 'kind', passed: false, rule: 'OpenID Connect Back-Channel Logout §2.6' },
+          ],
+        })
+      return verified
+    }).then(
+      (verified) => verified.claims,
+      (error: unknown) => {
+        throw isTokenRefusal(error) ? badRequest('invalid_request', error.message, error) : error
+      },
+    )
+    const { sid, sub } = claims
+    const ended = sessions.endAll({
+      ...(typeof sid === 'string' ? { providerSession: sid } : {}),
+      ...(typeof sub === 'string' ? { sub } : {}),
+    })
+    log.info({ sub, ended: ended.length }, 'sessions ended by the identity provider')
+    response.set('cache-control', 'no-store').status(200).end()
+  }
+}

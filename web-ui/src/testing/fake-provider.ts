@@ -1,0 +1,161 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { HttpError, httpService, silentLog } from '@hallpass/service-kit'
+import { generateSigningKey, publicJwks, type SigningKey, signToken } from '@hallpass/tokens'
+import express from 'express'
+
+type Claims = Record<string, unknown>
+
+/** What the provider does differently from an honest one; each test sets what it is about. */
+export interface Tricks {
+  /** Changes the parameters with which the browser is sent back. */
+  redirect?: (parameters: URLSearchParams) => void
+  /** Changes the claims of ID tokens; `undefined` leaves a claim out. */
+  idToken?: (claims: Claims) => Claims
+  /** Signs ID tokens instead of the published key. */
+  idTokenKey?: SigningKey
+  /** The ID token itself. */
+  rawIdToken?: string
+  /** Answers the token endpoint instead. */
+  tokenEndpoint?: () => { status: number; body: unknown } | undefined
+  /** Runs before a refresh is answered. */
+  beforeRefresh?: () => Promise<void>
+}
+
+interface Grant {
+  readonly nonce: string | undefined
+  readonly challenge: string
+}
+
+/**
+ * An OpenID provider with one user and no pages: whoever comes is logged in at once. It is honest by default (PKCE,
+ * one use of each code and refresh token), and each of its answers can be bent.
+ */
+export function fakeProvider({ port, clientId = 'web-ui' }: { port: number; clientId?: string }) {
+  const issuer = `http://localhost:${port}`
+  const codes = new Map<string, Grant>()
+  const refreshTokens = new Set<string>()
+  const state = {
+    issuer,
+    tricks: {} as Tricks,
+    user: { sub: 'ada', name: 'Ada Okafor', nickname: 'ada' } as Claims,
+    accessTokenSeconds: 120,
+    /** Every code, state, token and secret that went out or came in, none of which may be seen in a log. */
+    secrets: [] as string[],
+    authorizations: [] as URLSearchParams[],
+    tokenRequests: [] as Record<string, string>[],
+    revoked: [] as string[],
+    key: undefined as SigningKey | undefined,
+    idToken: (claims: Claims = {}, options: { lifetimeSeconds?: number; typ?: string } = {}) =>
+      signToken(
+        {
+          iss: issuer,
+          aud: clientId,
+          ...state.user,
+          ...claims,
+        },
+        state.tricks.idTokenKey ?? (state.key as SigningKey),
+        { lifetimeSeconds: 600, ...options },
+      ),
+  }
+  const secret = (text: string) => {
+    state.secrets.push(text)
+    return text
+  }
+
+  async function tokensFor(nonce: string | undefined) {
+    const accessToken = await signToken(
+      { iss: issuer, aud: 'https://webui', ...state.user },
+      state.key as SigningKey,
+      { lifetimeSeconds: state.accessTokenSeconds, typ: 'at+jwt' },
+    )
+    const refreshToken = randomBytes(16).toString('hex')
+    refreshTokens.add(refreshToken)
+    const honest: Claims = { sid: 'session-1', ...(nonce === undefined ? {} : { nonce }) }
+    const claims = state.tricks.idToken?.({ ...honest }) ?? honest
+    return {
+      access_token: secret(accessToken),
+      token_type: 'Bearer',
+      expires_in: state.accessTokenSeconds,
+      refresh_token: secret(refreshToken),
+      id_token: secret(state.tricks.rawIdToken ?? (await state.idToken(claims))),
+      scope: 'read:data',
+    }
+  }
+
+  async function redeem(form: Record<string, string>) {
+    if (form.grant_type === 'refresh_token') {
+      await state.tricks.beforeRefresh?.()
+      if (!refreshTokens.delete(form.refresh_token ?? '')) return undefined
+      return tokensFor(undefined)
+    }
+    const grant = codes.get(form.code ?? '')
+    codes.delete(form.code ?? '')
+    const challenge = createHash('sha256')
+      .update(form.code_verifier ?? '')
+      .digest('base64url')
+    if (!grant || grant.challenge !== challenge) return undefined
+    return tokensFor(grant.nonce)
+  }
+
+  const service = httpService({
+    name: 'fake-provider',
+    log: silentLog,
+    listeners: [{ name: 'http', host: '127.0.0.1', port }],
+    onStart: async () => {
+      state.key = await generateSigningKey('RS256')
+    },
+    routes: (routes) => {
+      routes.get('/.well-known/openid-configuration', (_request, response) => {
+        response.json({
+          issuer,
+          authorization_endpoint: `${issuer}/auth`,
+          token_endpoint: `${issuer}/token`,
+          jwks_uri: `${issuer}/jwks`,
+          end_session_endpoint: `${issuer}/session/end`,
+          revocation_endpoint: `${issuer}/revoke`,
+          response_types_supported: ['code'],
+          id_token_signing_alg_values_supported: ['RS256'],
+          authorization_response_iss_parameter_supported: true,
+        })
+      })
+      routes.get('/jwks', (_request, response) => {
+        response.json(publicJwks([state.key as SigningKey]))
+      })
+      routes.get('/auth', (request, response) => {
+        const asked = new URL(request.originalUrl, issuer).searchParams
+        state.authorizations.push(asked)
+        if (asked.get('code_challenge_method') !== 'S256')
+          throw new HttpError(400, 'no_pkce', 'PKCE is missing.')
+        const code = secret(randomBytes(16).toString('hex'))
+        secret(asked.get('state') ?? '')
+        codes.set(code, {
+          nonce: asked.get('nonce') ?? undefined,
+          challenge: asked.get('code_challenge') ?? '',
+        })
+        const parameters = new URLSearchParams({ code, state: asked.get('state') ?? '', iss: issuer })
+        state.tricks.redirect?.(parameters)
+        response.redirect(303, `${asked.get('redirect_uri')}?${parameters}`)
+      })
+      const form = express.urlencoded({ extended: false })
+      routes.post('/token', form, async (request, response) => {
+        const fields = request.body as Record<string, string>
+        state.tokenRequests.push(fields)
+        secret(fields.code_verifier ?? fields.refresh_token ?? '')
+        const bent = state.tricks.tokenEndpoint?.()
+        if (bent) return void response.status(bent.status).json(bent.body)
+        const tokens = await redeem(fields)
+        response.status(tokens ? 200 : 400).json(tokens ?? { error: 'invalid_grant' })
+      })
+      routes.post('/revoke', form, (request, response) => {
+        state.revoked.push((request.body as { token: string }).token)
+        response.status(200).end()
+      })
+      routes.get('/session/end', (_request, response) => {
+        response.send('ended')
+      })
+    },
+  })
+  return { ...service, name: service.name, state }
+}
+
+export type FakeProvider = ReturnType<typeof fakeProvider>

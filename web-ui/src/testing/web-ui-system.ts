@@ -1,0 +1,97 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createApp as createBackend, loadConfig as loadBackend } from '@hallpass/backend-api/app'
+import { createLog, type Service, silentLog } from '@hallpass/service-kit'
+import { ManualClock } from '@hallpass/service-kit/testing'
+import { afterAll, afterEach, beforeAll } from '@jest/globals'
+import { createApp, loadConfig } from '../app.ts'
+import { type FakeProvider, fakeProvider } from './fake-provider.ts'
+import { hiddenField, UserAgent } from './user-agent.ts'
+
+const ASSETS_FOLDER = join(import.meta.dirname, '../../public')
+
+/** The web UI with a provider that can be bent, and two open backends; stopped after the tests of a `describe`. */
+export function useWebUi(env: Record<string, string> = {}) {
+  // Moves only when a test moves it, and starts now, because the provider's tokens are of now.
+  const clock = new ManualClock(Date.now())
+  const lines: string[] = []
+  const running: Service[] = []
+  const system = { url: '', provider: undefined as unknown as FakeProvider }
+  let stateFolder = ''
+
+  beforeAll(async () => {
+    stateFolder = await mkdtemp(join(tmpdir(), 'hallpass-web-ui-'))
+    const [port, providerPort] = [await freePort(), await freePort()]
+    system.url = `http://localhost:${port}`
+    system.provider = fakeProvider({ port: providerPort })
+    const backends = ['/data', '/data2'].map((endpoint) =>
+      createBackend(loadBackend({ PORT: '0', ACCESS: 'open', ENDPOINT: endpoint }), silentLog),
+    )
+    const [first, second] = (await Promise.all(backends.map((backend) => backend.start()))) as [
+      { http: string },
+      { http: string },
+    ]
+    const log = createLog('web-ui', 'debug', { write: (line) => void lines.push(line) })
+    const webUi = createApp(
+      loadConfig({
+        STATE_FOLDER: stateFolder,
+        ASSETS_FOLDER,
+        PORT: String(port),
+        BASE_URL: system.url,
+        SHOULD_AUTHENTICATE: 'true',
+        ISSUER_BASE_URL: system.provider.state.issuer,
+        AUTH0_CLIENT_ID: 'web-ui',
+        AUDIENCE: 'https://webui',
+        BACKEND_SERVICE_URL: first.http,
+        SECOND_BACKEND_SERVICE_URL: second.http,
+        ...env,
+      }),
+      log,
+      clock.now,
+    )
+    running.push(system.provider, ...backends, webUi)
+    await Promise.all([system.provider.start(), webUi.start()])
+  })
+
+  afterEach(() => {
+    system.provider.state.tricks = {}
+  })
+
+  afterAll(async () => {
+    await Promise.all(running.map((service) => service.stop()))
+    await rm(stateFolder, { recursive: true, force: true })
+  })
+
+  return {
+    clock,
+    get url() {
+      return system.url
+    },
+    get provider() {
+      return system.provider.state
+    },
+    logged: () => lines.join(''),
+    /** A browser that has logged in. */
+    async logIn(path = '/login'): Promise<{ agent: UserAgent; formToken: string }> {
+      const agent = new UserAgent()
+      await agent.visit(system.url + path)
+      const { body } = await agent.visit(`${system.url}/profile`)
+      return { agent, formToken: hiddenField(body, 'form_token') }
+    },
+    /** Whether the browser's session is one. */
+    async isLoggedIn(agent: UserAgent): Promise<boolean> {
+      const { body } = await agent.visit(system.url)
+      return body.includes('action="/logout"')
+    },
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
