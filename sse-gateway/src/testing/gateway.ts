@@ -70,6 +70,12 @@ export class GatewayUnderTest {
   async stop(): Promise<void> {
     this.upstream.forget()
     for (const connection of this.#connections.splice(0)) connection.close()
+    await this.stopServices()
+    this.log = ''
+  }
+
+  /** Stops the gateways and leaves the connections to them. */
+  async stopServices(): Promise<void> {
     await Promise.all(this.#services.splice(0).map((service) => service.stop()))
   }
 
