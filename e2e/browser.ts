@@ -59,7 +59,11 @@ export type Look = (typeof LOOKS)[number][0]
 export const everyLook: readonly Look[] = LOOKS.map(([look]) => look)
 
 /** Takes the page as it stands, on a desk and on a phone, by day and by night. */
-export async function takeScreenshots(page: Page, name: string, looks: readonly Look[]): Promise<void> {
+export async function takeScreenshots(
+  page: Page,
+  name: string,
+  looks: readonly Look[] = everyLook,
+): Promise<void> {
   mkdirSync(SCREENSHOTS, { recursive: true })
   const before = page.viewportSize()
   for (const [look, size, colorScheme] of LOOKS) {

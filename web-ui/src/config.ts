@@ -87,6 +87,3 @@ function readGateway(variables: VariableReader) {
     logoutPath: variables.text('GATEWAY_LOGOUT_PATH', '/logout'),
   }
 }
-
-export type GatewayConfig = ReturnType<typeof readGateway>
-export type Config = ReturnType<typeof loadConfig>
