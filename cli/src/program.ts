@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { addListen } from './commands/listen.ts'
 import { addPublish } from './commands/publish.ts'
 import { addToken } from './commands/token.ts'
 import { addTokenDecode } from './commands/token-decode.ts'
@@ -20,5 +21,6 @@ export function createProgram(terminal: Terminal): Command {
   const token = addToken(program, terminal)
   addTokenDecode(token, terminal)
   addPublish(program, terminal)
+  addListen(program, terminal)
   return program
 }
