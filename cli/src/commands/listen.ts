@@ -75,7 +75,6 @@ class Listening {
     const close = () => connection.close()
     interrupted.addEventListener('abort', close, { once: true })
     try {
-      this.#greet(connection, token)
       for await (const event of readEvents(connection.body)) await this.#show(event, connection)
     } catch (error) {
       if (interrupted.aborted) return
@@ -109,15 +108,20 @@ class Listening {
     } catch (error) {
       throw notConnected(this.#url.origin, error)
     }
-    if (connection.status === 200) return connection
+    if (connection.status === 200) {
+      this.#greet(connection, token)
+      return connection
+    }
     const text = await readText(connection)
     throw new CommandFailure(refusal(connection, text))
   }
 
-  #greet({ protocol, headers }: StreamConnection, token: string | undefined) {
+  #greet({ protocol, headers, close }: StreamConnection, token: string | undefined) {
     const type = headers['content-type'] ?? 'nothing'
-    if (!type.startsWith('text/event-stream'))
+    if (!type.startsWith('text/event-stream')) {
+      close()
       throw new CommandFailure(`${this.#url.href} answers with ${type}, not with an event stream.`)
+    }
     this.#say('green', 'connected', `${protocol}${token === undefined ? '' : `, ${expiryOf(token)}`}`)
   }
 
