@@ -4,7 +4,7 @@ import type { SuiteProcess } from './suite.ts'
 
 /**
  * Does what the documented curl commands do before the first scenario, where it has not been done: the keys of
- * services A and B at the factory, saved for the next start, and the key with which service A signs for itself.
+ * services A and B and of the token cache at the factory, saved for the next start, and the key with which service A signs for itself.
  */
 export async function provision(processes: readonly SuiteProcess[], stateFolder: string): Promise<void> {
   const url = (name: string) => processes.find((service) => service.name === name)?.urls.PORT
@@ -19,7 +19,7 @@ export async function provision(processes: readonly SuiteProcess[], stateFolder:
 
 async function provisionFactory(factory: string) {
   const present = (await (await call(`${factory}/utils/keys`)).json()) as string[]
-  const missing = ['servicea', 'serviceb'].filter((keyId) => !present.includes(keyId))
+  const missing = ['servicea', 'serviceb', 'token-cache-auth'].filter((keyId) => !present.includes(keyId))
   if (missing.length === 0) return
   await Promise.all(missing.map((keyId) => call(`${factory}/keys/${keyId}`)))
   await call(`${factory}/utils/dump`, 'POST')

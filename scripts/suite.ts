@@ -138,5 +138,42 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
     },
   )
 
+  const tokenCacheApi = add(
+    'token-cache-api',
+    'answers to a good token',
+    { PORT: 'http:8084' },
+    { JWT_FACTORY_URL: jwtFactory.PORT as string },
+    'token-cache/api',
+  )
+  const tokenCacheAuth = add(
+    'token-cache-auth',
+    'makes the token of a user, once',
+    { PORT: 'http:8083' },
+    { JWT_FACTORY_URL: jwtFactory.PORT as string },
+    'token-cache/auth',
+  )
+  const tokenCacheProxies = ([8080, 8081] as const).map((documented, index) =>
+    add(
+      `token-cache-proxy${index + 1}`,
+      'adds the cached token of the caller',
+      { PORT: `http:${documented}` },
+      {
+        PROXY_NAME: `proxy${index + 1}`,
+        AUTH_URL: tokenCacheAuth.PORT as string,
+        API_URL: tokenCacheApi.PORT as string,
+        JWT_FACTORY_URL: jwtFactory.PORT as string,
+        ASSETS_FOLDER: 'token-cache/proxy/public',
+      },
+      'token-cache/proxy',
+    ),
+  )
+  add(
+    'token-cache-load-balancer',
+    'spreads requests over the proxies',
+    { PORT: 'http:8000' },
+    { PROXY_URLS: tokenCacheProxies.map(({ PORT }) => PORT).join(',') },
+    'token-cache/load-balancer',
+  )
+
   return processes
 }

@@ -46,6 +46,8 @@ function documentedClaims(asked: JsonObject): JsonObject {
 function grantedClaims({ iss: _, sub: __, ...asked }: JsonObject, caller: Caller): JsonObject {
   if (typeof asked.aud !== 'string' || asked.aud === '')
     throw badRequest('invalid_target', 'A token is for exactly one audience: aud must be a text.')
+  if (caller.audiences && !caller.audiences.includes(asked.aud))
+    throw badRequest('invalid_target', `${caller.subject} may not have tokens for ${asked.aud}.`)
   for (const name of Object.keys(asked))
     if (name !== 'aud' && name !== 'scope' && !caller.claims.includes(name))
       throw badRequest('claim_not_allowed', `${caller.subject} may not ask for the claim ${name}.`)

@@ -2,7 +2,7 @@ import { bearerToken, type Clock, HttpError } from '@hallpass/service-kit'
 import type { Request, RequestHandler } from 'express'
 import type { CallersConfig } from './config.ts'
 import { refuseForeignPages } from './foreign-pages.ts'
-import { type Caller, TrustedCallers } from './trusted-callers.ts'
+import type { Caller, TrustedCallers } from './trusted-callers.ts'
 
 /** What stands before the routes of a service that not everybody may use. */
 export interface CallerGuard {
@@ -33,6 +33,8 @@ export function callerGuard(config: CallersConfig, audience: string, clock?: Clo
   }
   return {
     load: async () => {
+      // With its YAML reader, schema and SPIFFE it takes 50 ms and 8 MB, which an open service should not pay.
+      const { TrustedCallers } = await import('./trusted-callers.ts')
       trusted = await TrustedCallers.load(config.trustFile, audience, clock)
     },
     known: async (request, _response, next) => {

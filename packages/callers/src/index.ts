@@ -1,4 +1,5 @@
 export * from './config.ts'
 export * from './credentials.ts'
+export { refuseForeignPages } from './foreign-pages.ts'
 export * from './guard.ts'
-export * from './trusted-callers.ts'
+export type { Caller } from './trusted-callers.ts'

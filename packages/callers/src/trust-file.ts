@@ -12,6 +12,8 @@ const rights = {
     .optional(),
   /** May create, rotate, list and save keys. */
   admin: z.boolean().default(false),
+  /** For whom it may have tokens; anybody, when it is left out. */
+  audiences: z.array(z.string()).optional(),
   /** The claims, besides `aud` and `scope`, that it may ask for. */
   claims: z.array(z.string()).default([]),
   /** The scopes that it may ask for. */
@@ -36,6 +38,7 @@ const entry = z.discriminatedUnion('method', [
     ...rights,
   }),
   z.strictObject({ method: z.literal('kubernetes'), issuer: z.string().min(1), ...keySource, subjects }),
+  z.strictObject({ method: z.literal('spiffe'), trustDomain: z.string().min(1), ...keySource, subjects }),
 ])
 
 const trustFile = z.strictObject({

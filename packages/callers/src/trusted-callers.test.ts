@@ -10,6 +10,7 @@ import { TrustedCallers } from './trusted-callers.ts'
 
 const AUDIENCE = 'https://jwt-factory/'
 const CLUSTER = 'https://kubernetes.default.svc.cluster.local'
+const WORKLOAD = 'spiffe://example.org/service-a'
 const POD = 'system:serviceaccount:default:service-a'
 
 let folder: string
@@ -30,6 +31,7 @@ beforeAll(async () => {
   await publish('a.json', [keyOfA])
   await publish('b.json', [keyOfB])
   await publish('cluster.json', [clusterKey])
+  await publish('bundle.json', [clusterKey])
   const file = {
     callers: [
       { method: 'private_key_jwt', clientId: 'servicea', jwksFile: 'a.json', keyId: 'servicea' },
@@ -39,6 +41,12 @@ beforeAll(async () => {
         issuer: CLUSTER,
         jwksFile: 'cluster.json',
         subjects: { [POD]: { keyId: 'servicea' }, 'system:serviceaccount:ops:admin': { admin: true } },
+      },
+      {
+        method: 'spiffe',
+        trustDomain: 'example.org',
+        jwksFile: 'bundle.json',
+        subjects: { [WORKLOAD]: { keyId: 'servicea' } },
       },
     ],
   }
@@ -66,6 +74,10 @@ const podToken = (claims: object = {}) =>
     lifetimeSeconds: 3600,
     clock: clock.now,
   })
+
+/** SPIRE leaves iss out unless it is told one. */
+const svid = (claims: object = {}, lifetimeSeconds = 300, key = clusterKey) =>
+  signToken({ sub: WORKLOAD, aud: [AUDIENCE], ...claims }, key, { lifetimeSeconds, clock: clock.now })
 
 const refused = (message: string) => ({
   status: 401,
@@ -175,5 +187,60 @@ describe('a projected Kubernetes token', () => {
       status: 403,
       code: 'caller_not_listed',
     })
+  })
+})
+
+describe('a JWT-SVID', () => {
+  it('names the workload, without an iss, by the bundle of its trust domain', async () => {
+    expect(await callers.identify(await svid())).toMatchObject({ subject: WORKLOAD, keyId: 'servicea' })
+    expect(await callers.identify(await svid({ iss: 'https://spire.example' }))).toMatchObject({
+      subject: WORKLOAD,
+    })
+  })
+
+  it('is refused for another audience, for several, of another trust domain, and when it has expired', async () => {
+    await expect(callers.identify(await svid({ aud: ['https://other/'] }))).rejects.toMatchObject({
+      status: 401,
+      code: 'invalid_client',
+      message: expect.stringContaining('expected audience'),
+    })
+    await expect(callers.identify(await svid({ aud: [AUDIENCE, 'https://other/'] }))).rejects.toMatchObject(
+      refused('the assertion is for more than one audience'),
+    )
+    await expect(callers.identify(await svid({ sub: 'spiffe://other.org/service-a' }))).rejects.toMatchObject(
+      refused('nobody trusts the issuer of this assertion'),
+    )
+    await expect(callers.identify(await svid({}, -60))).rejects.toMatchObject(
+      refused('jwtsvid: token has expired'),
+    )
+  })
+
+  it('is 403 for a workload that the list does not name', async () => {
+    await expect(callers.identify(await svid({ sub: 'spiffe://example.org/other' }))).rejects.toMatchObject({
+      status: 403,
+      code: 'caller_not_listed',
+    })
+  })
+
+  it('is accepted from a new authority some seconds after that is in the bundle', async () => {
+    await callers.identify(await svid())
+    const next = await generateSigningKey('ES256', 'next')
+    await publish('bundle.json', [clusterKey, next])
+    clock.advance(5_001)
+    expect((await callers.identify(await svid({}, 300, next))).subject).toBe(WORKLOAD)
+  })
+})
+
+describe('keys that cannot be read', () => {
+  it('are 503, and the last good ones stay', async () => {
+    await callers.identify(await assertion())
+    await callers.identify(await svid())
+    for (const file of ['a.json', 'bundle.json']) await writeFile(join(folder, file), 'no JSON')
+    clock.advance(24 * 3_600_000 - 1)
+    expect((await callers.identify(await assertion())).subject).toBe('servicea')
+    expect((await callers.identify(await svid())).subject).toBe(WORKLOAD)
+    const fresh = await TrustedCallers.load(join(folder, 'callers.json'), AUDIENCE, clock.now)
+    for (const token of [await assertion(), await svid()])
+      await expect(fresh.identify(token)).rejects.toMatchObject({ status: 503, code: 'keys_unusable' })
   })
 })

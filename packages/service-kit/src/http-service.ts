@@ -3,6 +3,7 @@ import { chmod } from 'node:fs/promises'
 import http, { type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import https from 'node:https'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { SecureContextOptions } from 'node:tls'
 import express, { type ErrorRequestHandler, type Express } from 'express'
 import helmet from 'helmet'
@@ -48,6 +49,16 @@ export interface HttpServiceOptions {
   /** Runs after the last request has ended. */
   readonly onStop?: () => void | Promise<void>
   readonly metrics?: Metrics
+  /**
+   * Is offered every request before the routes are, and answers whether it takes it: then all else is its own
+   * business, the log line too. For requests that are forwarded, where Express would cost more than the hop.
+   */
+  readonly intercept?: (request: IncomingMessage, response: ServerResponse, listener: string) => boolean
+  /** Takes the handshakes of WebSockets and the like; without it their connections are closed. */
+  readonly onUpgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer, listener: string) => void
+  /** From the first byte of a request to the last of its body; 0 where bodies are streams without an end. */
+  readonly requestTimeoutMs?: number
+  readonly maxConnections?: number
   /** The pages of the web UI need their own; an API forbids everything. */
   readonly contentSecurityPolicy?: false
   /** How long `/readyz` answers 503 before the listeners close, so that a load balancer sees it first. */
@@ -83,6 +94,8 @@ export function httpService(options: HttpServiceOptions): HttpService {
   let ready = false
   let stopping: Promise<void> | undefined
   const servers: Server[] = []
+  /** Node's server forgets a connection once it is another protocol's. */
+  const upgraded = new Set<Duplex>()
 
   const app = express()
   app.disable('x-powered-by')
@@ -114,13 +127,17 @@ export function httpService(options: HttpServiceOptions): HttpService {
   })
   app.use(renderError(log))
 
-  const listener: RequestListener = (request, response) => {
-    const path = request.url ?? '/'
-    if (path === '/healthz') return sendJson(response, 200, { status: 'ok' })
-    if (path === '/readyz') return void answerReadiness(response)
-    if (path === '/metrics') return void answerMetrics(response)
-    observe(request, response, app)
-  }
+  const listenerNamed =
+    (listenerName: string): RequestListener =>
+    (request, response) => {
+      const path = request.url ?? '/'
+      if (path === '/healthz') return sendJson(response, 200, { status: 'ok' })
+      if (path === '/readyz') return void answerReadiness(response)
+      if (path === '/metrics') return void answerMetrics(response)
+      if (!options.intercept?.(request, response, listenerName)) observe(request, response, app)
+    }
+
+  const listener = listenerNamed(options.listeners[0].name)
 
   function observe(request: IncomingMessage, response: ServerResponse, answer: RequestListener) {
     const started = performance.now()
@@ -128,14 +145,18 @@ export function httpService(options: HttpServiceOptions): HttpService {
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
     const startedAt = Date.now()
     const trace = traceFrom(request.headers.traceparent as string | undefined, name)
+    // The query may carry a credential; the path never does. Express changes the URL on the way to a sub-router.
+    const path = request.url?.split('?', 1)[0]?.slice(0, 256)
     response.setHeader('x-request-id', requestId)
     response.once('close', () => {
       const ms = performance.now() - started
-      const routed = request as IncomingMessage & { route?: { path?: unknown }; tokenId?: string }
+      const routed = request as IncomingMessage & {
+        route?: { path?: unknown }
+        tokenId?: string
+        logged?: object
+      }
       const route = typeof routed.route?.path === 'string' ? routed.route.path : 'unmatched'
       metrics.observeRequest(request.method ?? '', route, response.statusCode, ms / 1000)
-      // The query may carry a credential; the path never does.
-      const path = request.url?.split('?', 1)[0]?.slice(0, 256)
       if (trace.sampled)
         publishHop({
           kind: 'request',
@@ -158,6 +179,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
           requestId,
           traceId: trace.traceId,
           ...(routed.tokenId === undefined ? {} : { jti: routed.tokenId }),
+          ...routed.logged,
           ...(response.writableFinished ? {} : { aborted: true }),
         },
         'request',
@@ -191,14 +213,23 @@ export function httpService(options: HttpServiceOptions): HttpService {
     const limits = {
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
+      requestTimeout: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
     }
-    const serve: RequestListener = handle ? (...exchange) => observe(...exchange, handle) : listener
+    const serve: RequestListener = handle
+      ? (...exchange) => observe(...exchange, handle)
+      : listenerNamed(address.name)
     const secure = tls && https.createServer({ ...limits, minVersion: 'TLSv1.2', ...(await tls()) }, serve)
     if (secure) prepare?.(secure)
     const server = secure ?? http.createServer(limits, serve)
-    server.maxConnections = MAX_CONNECTIONS
+    const { onUpgrade } = options
+    if (onUpgrade)
+      server.on('upgrade', (request, socket, head) => {
+        upgraded.add(socket)
+        socket.once('close', () => upgraded.delete(socket))
+        onUpgrade(request, socket, head, address.name)
+      })
+    server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS
     servers.push(server)
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
@@ -220,6 +251,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
     for (const server of servers) server.closeIdleConnections()
     const deadline = setTimeout(() => {
       for (const server of servers) server.closeAllConnections()
+      for (const socket of upgraded) socket.destroy()
     }, options.drainDeadlineMs ?? DRAIN_DEADLINE_MS)
     await closed
     clearTimeout(deadline)
@@ -246,6 +278,12 @@ export function httpService(options: HttpServiceOptions): HttpService {
       return stopping
     },
   }
+}
+
+/** Adds to the line that the log will have about this request; nothing secret. */
+export function logAlso(request: IncomingMessage, fields: Readonly<Record<string, unknown>>): void {
+  const routed = request as IncomingMessage & { logged?: object }
+  routed.logged = { ...routed.logged, ...fields }
 }
 
 /** What to write into a URL for an address that may mean "every address". */

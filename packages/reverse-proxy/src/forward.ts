@@ -1,0 +1,225 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { HttpError, PeerError } from '@hallpass/service-kit'
+import type { Dispatcher } from 'undici'
+import { answerHeaders, hasBody } from './headers.ts'
+import type { Upstream } from './upstream.ts'
+
+/** How a forwarded request ended. */
+export interface Outcome {
+  /** The upstreams that were tried, as an access log shows them. */
+  readonly upstreams: string
+  /** The upstream's status; absent when it did not answer. */
+  readonly upstreamStatus?: number
+  /** From the first attempt to the last byte of the answer. */
+  readonly upstreamMs: number
+  readonly bytes: number
+  /** Why there was no complete answer; absent when the client went away. */
+  readonly failure?: HttpError
+}
+
+export interface ForwardFailure {
+  readonly upstream: Upstream
+  readonly error: HttpError
+  /** Nothing of the request has left this process. */
+  readonly unsent: boolean
+}
+
+export interface ForwardOptions {
+  readonly upstream: Upstream
+  /** As name, value, name, value …; `content-length` among them when there is one. */
+  readonly headers: string[]
+  /** Asked when a connection is ready to take the request; an error is the reason not to send it any more. */
+  readonly refuseLate?: () => HttpError | undefined
+  /** Another upstream for a request that may be sent again (RFC 9110 §9.2.2), or none. */
+  readonly retry?: (failure: ForwardFailure) => Upstream | undefined
+  /** The answer has begun; what it sets goes into the answer's head. */
+  readonly answerFields?: readonly string[]
+  /** Writes the answer when there is none from upstream. */
+  readonly onFailure: (error: HttpError) => void
+  readonly onEnd: (outcome: Outcome) => void
+}
+
+/** Methods that do the same when they are done twice (RFC 9110 §9.2.2); TRACE never gets this far. */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
+
+/**
+ * Sends a request on and its answer back, each as a stream: nothing is held, and a slow reader slows the writer.
+ * The request's framing is made anew from what Node's strict parser understood, so two readers never disagree on
+ * where it ends.
+ */
+export function forward(request: IncomingMessage, response: ServerResponse, options: ForwardOptions): void {
+  new Forwarding(request, response, options).attempt(options.upstream)
+}
+
+class Forwarding implements Dispatcher.DispatchHandler {
+  readonly #request: IncomingMessage
+  readonly #response: ServerResponse
+  readonly #options: ForwardOptions
+  readonly #started = performance.now()
+  readonly #hasBody: boolean
+  #upstream!: Upstream
+  #upstreams = ''
+  #upstreamStatus: number | undefined
+  #bytes = 0
+  #bodyTouched = false
+  /** The client broke off in the middle of its body: nobody else is to blame. */
+  #clientGone = false
+  #sent = false
+  #ended = false
+  #abort: ((reason: Error) => void) | undefined
+  #resume: (() => void) | undefined
+
+  constructor(request: IncomingMessage, response: ServerResponse, options: ForwardOptions) {
+    this.#request = request
+    this.#response = response
+    this.#options = options
+    this.#hasBody = hasBody(request)
+    response.on('close', this.#closed)
+  }
+
+  attempt(upstream: Upstream): void {
+    this.#upstream = upstream
+    this.#upstreams = this.#upstreams ? `${this.#upstreams}, ${upstream.address}` : upstream.address
+    this.#sent = false
+    try {
+      upstream.pool.dispatch(
+        {
+          path: this.#request.url as string,
+          method: this.#request.method as Dispatcher.HttpMethod,
+          headers: this.#options.headers,
+          body: (this.#hasBody ? this.#body() : null) as null,
+        },
+        this,
+      )
+    } catch (error) {
+      this.onError(error as Error)
+    }
+  }
+
+  // A generator that was not started can be thrown away: unlike a stream, it leaves the request unread for the next
+  // upstream.
+  async *#body() {
+    this.#bodyTouched = true
+    try {
+      yield* this.#request
+    } catch (error) {
+      this.#clientGone = true
+      throw error
+    }
+  }
+
+  onConnect(abort: (reason?: Error) => void): void {
+    this.#abort = abort
+    const refusal = this.#ended ? new Error('the client is gone') : this.#options.refuseLate?.()
+    if (refusal) abort(refusal)
+    else this.#sent = true
+  }
+
+  onHeaders(status: number, raw: Buffer[], resume: () => void, statusText: string): boolean {
+    if (status < 200) return true
+    this.#upstreamStatus = status
+    this.#resume = resume
+    const { fields, hasLength } = answerHeaders(raw)
+    if (this.#options.answerFields) fields.push(...this.#options.answerFields)
+    try {
+      this.#response.writeHead(status, statusText, fields)
+    } catch (cause) {
+      this.#abort?.(
+        new PeerError(
+          this.#upstream.name,
+          502,
+          'peer_unexpected_answer',
+          `${this.#upstream.name} answered with a head that cannot be passed on.`,
+          cause,
+        ),
+      )
+      return false
+    }
+    // A body of known length follows at once, and goes out together with its head; a stream may stay silent long.
+    if (!hasLength) this.#response.flushHeaders()
+    return true
+  }
+
+  onData(chunk: Buffer): boolean {
+    this.#bytes += chunk.length
+    if (this.#response.write(chunk)) return true
+    this.#response.once('drain', this.#resume as () => void)
+    return false
+  }
+
+  onComplete(): void {
+    this.#response.end()
+    this.#end()
+  }
+
+  onError(cause: Error): void {
+    if (this.#ended) return
+    if (this.#clientGone) {
+      this.#end()
+      this.#response.destroy()
+      return
+    }
+    const error = cause instanceof HttpError ? cause : peerErrorOf(this.#upstream, cause)
+    if (this.#response.headersSent) {
+      // The client must see that the answer is not whole.
+      this.#end(error)
+      this.#response.destroy()
+      return
+    }
+    const next = this.#mayRetry(error)
+      ? this.#options.retry?.({ upstream: this.#upstream, error, unsent: !this.#sent })
+      : undefined
+    if (next) {
+      this.attempt(next)
+    } else {
+      this.#options.onFailure(error)
+      this.#end(error)
+    }
+  }
+
+  #mayRetry(error: HttpError): boolean {
+    if (!(error instanceof PeerError) || error.status !== 502) return false
+    if (this.#bodyTouched) return false
+    return !this.#sent || (!this.#hasBody && IDEMPOTENT.has(this.#request.method as string))
+  }
+
+  readonly #closed = () => {
+    if (this.#ended) return
+    this.#end()
+    this.#abort?.(new Error('the client is gone'))
+  }
+
+  #end(failure?: HttpError): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#options.onEnd({
+      upstreams: this.#upstreams,
+      ...(this.#upstreamStatus === undefined ? {} : { upstreamStatus: this.#upstreamStatus }),
+      upstreamMs: performance.now() - this.#started,
+      bytes: this.#bytes,
+      ...(failure ? { failure } : {}),
+    })
+  }
+}
+
+/** What a failed attempt means to the client; the cause is for the log. */
+export function peerErrorOf({ name, address }: Upstream, cause: Error): PeerError {
+  const code = (cause as NodeJS.ErrnoException).code ?? ''
+  if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT')
+    return new PeerError(name, 504, 'peer_timeout', `${name} at ${address} did not answer in time.`, cause)
+  if (/CERT|TLS|SSL|ALTNAME|SIGNATURE/.test(code))
+    return new PeerError(
+      name,
+      502,
+      'peer_not_trusted',
+      `${name} at ${address} is not trusted (${code}).`,
+      cause,
+    )
+  return new PeerError(
+    name,
+    502,
+    'peer_unreachable',
+    `${name} at ${address} is not reachable (${code || cause.message}).`,
+    cause,
+  )
+}

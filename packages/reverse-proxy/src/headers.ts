@@ -1,0 +1,86 @@
+import type { IncomingMessage } from 'node:http'
+
+/**
+ * Fields that belong to one connection (RFC 9110 §7.6.1), and those that each hop writes anew: the framing of the
+ * body, the host, and `expect`, which this hop has already answered.
+ */
+const OF_THIS_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'expect',
+  'host',
+])
+
+/** Of an answer, the hop's own fields and nothing else: its framing is Node's to write. */
+const OF_ANSWER_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'upgrade',
+])
+
+/**
+ * The fields of a request as name, value, name, value …: without those of this hop, without those that the sender
+ * calls its own in `Connection`, and without `stripped` (lower case).
+ */
+export function requestHeaders(request: IncomingMessage, stripped: ReadonlySet<string>): string[] {
+  const { rawHeaders } = request
+  const connection = request.headers.connection
+  const named = connection === undefined || connection === 'keep-alive' ? undefined : tokensOf(connection)
+  const kept: string[] = []
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const field = rawHeaders[index] as string
+    const name = field.toLowerCase()
+    if (OF_THIS_HOP.has(name) || stripped.has(name) || named?.has(name)) continue
+    kept.push(field, rawHeaders[index + 1] as string)
+  }
+  return kept
+}
+
+/** The fields of an answer that the next one may see, as Node's `writeHead` takes them. */
+export function answerHeaders(raw: readonly Buffer[]): { fields: string[]; hasLength: boolean } {
+  const fields: string[] = []
+  let named: Set<string> | undefined
+  let hasLength = false
+  for (let index = 0; index < raw.length; index += 2) {
+    const field = latin1(raw[index])
+    const name = field.toLowerCase()
+    if (OF_ANSWER_HOP.has(name)) {
+      if (name === 'connection') {
+        const value = latin1(raw[index + 1])
+        if (value !== 'keep-alive' && value !== 'close') named = tokensOf(value)
+      }
+      continue
+    }
+    if (name === 'content-length') hasLength = true
+    fields.push(field, latin1(raw[index + 1]))
+  }
+  return { fields: named ? without(fields, named) : fields, hasLength }
+}
+
+function without(fields: readonly string[], named: ReadonlySet<string>): string[] {
+  const kept: string[] = []
+  for (let index = 0; index < fields.length; index += 2)
+    if (!named.has((fields[index] as string).toLowerCase()))
+      kept.push(fields[index] as string, fields[index + 1] as string)
+  return kept
+}
+
+const tokensOf = (value: string) => new Set(value.toLowerCase().split(/[\s,]+/))
+
+/** Field values are bytes (RFC 9110 §5.5); Node reads and writes them as latin1. */
+const latin1 = (bytes: Buffer | undefined) => bytes?.toString('latin1') ?? ''
+
+/** Whether a request has a body, as its framing says (RFC 9112 §6). */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  const length = headers['content-length']
+  return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0')
+}

@@ -1,0 +1,133 @@
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import {
+  HttpError,
+  type Logger,
+  type Metrics,
+  nextHop,
+  publishHop,
+  runInTrace,
+  sendJson,
+  type TraceContext,
+  traceFrom,
+} from '@hallpass/service-kit'
+import type { Outcome } from './forward.ts'
+
+const REQUEST_ID = /^[\w.-]{1,64}$/
+
+export interface HopService {
+  readonly name: string
+  readonly log: Logger
+  readonly metrics: Metrics
+}
+
+/**
+ * One request on its way through a proxy: its id and trace, and the line that the access log has about it in the end,
+ * with what an operator of nginx expects: `ua`, `us`, `ut`, `ul` (upstream address, status, time, length), `cs` (cache status).
+ */
+export class Hop {
+  readonly requestId: string
+  readonly trace: TraceContext
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly #service: HopService
+  readonly #started = performance.now()
+  readonly #startedAt = Date.now()
+
+  constructor(service: HopService, request: IncomingMessage, response: ServerResponse) {
+    this.#service = service
+    this.request = request
+    this.response = response
+    const given = request.headers['x-request-id']
+    this.requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
+    this.trace = traceFrom(request.headers.traceparent as string | undefined, service.name)
+  }
+
+  /** The id and trace for the next hop: name, value, name, value. */
+  fields(): string[] {
+    const { traceparent } = runInTrace(this.trace, nextHop)
+    return ['x-request-id', this.requestId, 'traceparent', traceparent]
+  }
+
+  /** Answers with an error of this hop's own. */
+  fail(error: HttpError, body?: { readonly type: string; readonly text: string }): void {
+    const { response } = this
+    if (response.headersSent || response.destroyed) return void response.destroy()
+    if (error.status >= 500)
+      this.#service.log.error(
+        { err: error.cause ?? error, code: error.code, requestId: this.requestId },
+        error.message,
+      )
+    response.setHeader('x-request-id', this.requestId)
+    response.setHeader('cache-control', 'no-store')
+    response.setHeader('x-content-type-options', 'nosniff')
+    // A body that was not read to its end would be taken for the next request on this connection.
+    if (!this.request.complete) response.setHeader('connection', 'close')
+    for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value)
+    if (body)
+      response
+        .writeHead(error.status, {
+          'content-type': body.type,
+          'content-length': Buffer.byteLength(body.text),
+        })
+        .end(body.text)
+    else sendJson(response, error.status, error.body)
+  }
+
+  /** Writes the line. */
+  end(outcome?: Outcome, also: Readonly<Record<string, unknown>> = {}): void {
+    const { request, response, trace } = this
+    const ms = performance.now() - this.#started
+    const status = response.statusCode
+    // The query may carry a credential; the path never does.
+    const path = request.url?.split('?', 1)[0]?.slice(0, 256) ?? ''
+    const method = request.method ?? ''
+    this.#service.metrics.observeRequest(method, 'forwarded', status, ms / 1000)
+    if (trace.sampled)
+      publishHop({
+        kind: 'request',
+        traceId: trace.traceId,
+        spanId: trace.spanId,
+        parentId: trace.parentId,
+        service: this.#service.name,
+        method,
+        path,
+        status,
+        startedAt: this.#startedAt,
+        durationMs: ms,
+      })
+    this.#service.log.info(
+      {
+        client: request.socket.remoteAddress,
+        method,
+        path,
+        status,
+        ms: rounded(ms),
+        agent: request.headers['user-agent']?.slice(0, 128),
+        ...(outcome
+          ? {
+              ua: outcome.upstreams,
+              us: outcome.upstreamStatus,
+              ut: rounded(outcome.upstreamMs),
+              ul: outcome.bytes,
+            }
+          : {}),
+        ...also,
+        requestId: this.requestId,
+        traceId: trace.traceId,
+        ...(outcome && !outcome.failure && !response.writableEnded ? { aborted: true } : {}),
+      },
+      'request',
+    )
+  }
+}
+
+const rounded = (ms: number) => Math.round(ms * 10) / 10
+
+/** TRACE would send the token that a proxy adds back to the caller (RFC 9110 §9.3.8). */
+export function refuseTrace(request: IncomingMessage): HttpError | undefined {
+  if (request.method !== 'TRACE') return undefined
+  return new HttpError(405, 'method_not_allowed', 'TRACE is not passed on.', {
+    headers: { allow: 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS' },
+  })
+}

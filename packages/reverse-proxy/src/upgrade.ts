@@ -1,0 +1,109 @@
+import http, { type IncomingMessage } from 'node:http'
+import https from 'node:https'
+import type { Duplex } from 'node:stream'
+import type { HttpError } from '@hallpass/service-kit'
+import { peerErrorOf } from './forward.ts'
+import type { Upstream } from './upstream.ts'
+
+/** The upgraded protocol's own pings are its business; the handshake must not hang. */
+const HANDSHAKE_TIMEOUT_MS = 10_000
+
+export interface UpgradeOptions {
+  readonly upstream: Upstream
+  readonly headers: readonly string[]
+  /** The handshake is over: with 101 the two sides now talk directly. */
+  readonly onAnswer?: (status: number) => void
+}
+
+/**
+ * Passes an upgrade (a WebSocket handshake, RFC 6455 §4) on; after a 101 both sides are joined byte by byte, and any
+ * other answer is the client's. Rejects when the upstream did not answer.
+ */
+export function forwardUpgrade(
+  request: IncomingMessage,
+  client: Duplex,
+  head: Buffer,
+  { upstream, headers, onAnswer }: UpgradeOptions,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const { secureContext, servername } = upstream
+    const call = (upstream.url.protocol === 'https:' ? https : http).request({
+      host: upstream.url.hostname.replace(/^\[|\]$/g, ''),
+      port: upstream.url.port,
+      method: request.method,
+      path: request.url,
+      headers: [
+        ...headers,
+        'host',
+        upstream.url.host,
+        'connection',
+        'upgrade',
+        'upgrade',
+        request.headers.upgrade as string,
+      ],
+      agent: false,
+      timeout: HANDSHAKE_TIMEOUT_MS,
+      ...(secureContext ? { secureContext } : {}),
+      ...(servername ? { servername } : {}),
+    })
+    call.on('timeout', () =>
+      call.destroy(Object.assign(new Error('timeout'), { code: 'UND_ERR_HEADERS_TIMEOUT' })),
+    )
+    call.on('error', (cause) => reject(peerErrorOf(upstream, cause)))
+    client.on('error', () => call.destroy())
+    client.on('close', () => call.destroy())
+
+    call.on('upgrade', (answer, server, early) => {
+      onAnswer?.(101)
+      server.setTimeout(0)
+      client.write(headOf(answer))
+      if (early.length > 0) client.write(early)
+      if (head.length > 0) server.write(head)
+      join(client, server)
+      resolve()
+    })
+    call.on('response', (answer) => {
+      onAnswer?.(answer.statusCode as number)
+      client.write(headOf(answer))
+      answer.pipe(client)
+      resolve()
+    })
+    call.end()
+  })
+}
+
+/** Two sockets become one; when one side fails the other is closed, too. */
+function join(one: Duplex, other: Duplex): void {
+  for (const [from, to] of [
+    [one, other],
+    [other, one],
+  ] as const) {
+    from.on('error', () => to.destroy())
+    from.on('close', () => to.destroy())
+    from.pipe(to)
+  }
+}
+
+function headOf(answer: IncomingMessage): string {
+  let head = `HTTP/1.1 ${answer.statusCode} ${answer.statusMessage}\r\n`
+  const refused = answer.statusCode !== 101
+  for (let index = 0; index < answer.rawHeaders.length; index += 2) {
+    const name = answer.rawHeaders[index] as string
+    // A refusal's body is sent until the connection closes.
+    if (refused && /^(connection|keep-alive|transfer-encoding)$/i.test(name)) continue
+    head += `${name}: ${answer.rawHeaders[index + 1]}\r\n`
+  }
+  return `${head}${refused ? 'Connection: close\r\n' : ''}\r\n`
+}
+
+/** Refuses an upgrade with the error's status; the socket is no server response any more. */
+export function refuseUpgrade(client: Duplex, error: HttpError): void {
+  const body = JSON.stringify(error.body)
+  const headers = { ...error.headers, 'content-type': 'application/json; charset=utf-8' }
+  client.end(
+    `HTTP/1.1 ${error.status} ${http.STATUS_CODES[error.status]}\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
+      `${Object.entries(headers)
+        .map(([name, value]) => `${name}: ${value}\r\n`)
+        .join('')}\r\n${body}`,
+  )
+}

@@ -1,0 +1,43 @@
+import { tlsFiles } from '@hallpass/certificates'
+import { createJwtFactoryClient } from '@hallpass/jwt-factory/client'
+import {
+  type Clock,
+  type HttpService,
+  httpService,
+  type Logger,
+  requireBearer,
+  systemClock,
+} from '@hallpass/service-kit'
+import { anySubject, cachedVerifier, remoteKeys, type VerificationRules } from '@hallpass/tokens'
+import type { Config } from './config.ts'
+import { greet } from './routes/greet.ts'
+
+/** The API that the tier protects; it trusts no proxy, only tokens. */
+export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
+  const factory = createJwtFactoryClient({ baseUrl: config.jwtFactoryUrl })
+  const rules: VerificationRules = {
+    issuer: config.issuer,
+    audience: config.audience,
+    subject: anySubject,
+    keys: remoteKeys({ issuer: config.issuer, load: () => factory.jwks(), clock }),
+    maxLifetimeSeconds: config.maxLifetimeSeconds,
+    clock,
+  }
+  const guard = requireBearer({ realm: 'token-cache-api', verify: cachedVerifier(rules) })
+
+  return httpService({
+    name: 'token-cache-api',
+    log,
+    listeners: [
+      {
+        name: config.secure ? 'https' : 'http',
+        host: config.host,
+        port: config.port,
+        ...(config.secure ? { tls: () => tlsFiles(config) } : {}),
+      },
+    ],
+    routes: (app) => {
+      app.get('/', guard, greet)
+    },
+  })
+}

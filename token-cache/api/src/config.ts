@@ -1,0 +1,22 @@
+import { commonConfig, type Environment, readConfig, tlsConfig } from '@hallpass/service-kit'
+
+export type Config = ReturnType<typeof loadConfig>
+
+/** The factory's tokens live an hour at most. */
+const MAX_LIFETIME_SECONDS = 3600
+
+export const loadConfig = (env: Environment) =>
+  readConfig(env, (variables) => {
+    const common = commonConfig(variables)
+    return {
+      ...common,
+      port: variables.port('PORT', 8084),
+      /** Speaks TLS, as it must between machines: what it receives are bearer tokens. */
+      secure: variables.flag('TLS', common.production),
+      tls: tlsConfig(variables, common),
+      jwtFactoryUrl: variables.url('JWT_FACTORY_URL', 'http://localhost:5555'),
+      issuer: variables.text('ISSUER', 'https://jwt-factory/'),
+      audience: variables.text('AUDIENCE', 'token-cache-api'),
+      maxLifetimeSeconds: variables.integer('MAX_TOKEN_LIFETIME_SECONDS', MAX_LIFETIME_SECONDS, { min: 1 }),
+    }
+  })

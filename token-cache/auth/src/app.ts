@@ -1,0 +1,35 @@
+import { authorizationFor } from '@hallpass/callers'
+import { createJwtFactoryClient } from '@hallpass/jwt-factory/client'
+import { type HttpService, httpService, type Logger } from '@hallpass/service-kit'
+import { TierTrust } from '@hallpass/tier-trust'
+import type { Config } from './config.ts'
+import { requireTier } from './require-tier.ts'
+import { issueForUser } from './routes/issue-for-user.ts'
+
+/** Makes a token for the user that a proxy names; it believes proxies, and nobody else. */
+export function createApp(config: Config, log: Logger): HttpService {
+  const trust = new TierTrust(config.trust)
+  const factory = createJwtFactoryClient({
+    baseUrl: config.jwtFactoryUrl,
+    authorization: authorizationFor(config.credential, { clientId: config.keyId, audience: config.issuer }),
+  })
+
+  return httpService({
+    name: 'token-cache-auth',
+    log,
+    listeners: [
+      {
+        name: config.trust.kind === 'certificate' ? 'https' : 'http',
+        host: config.host,
+        port: config.port,
+        ...(config.trust.kind === 'certificate' ? { tls: () => trust.listenerTls() } : {}),
+      },
+    ],
+    routes: (app) => {
+      app.get('/auth', requireTier(trust), issueForUser(factory, config))
+    },
+    onStart: async () => {
+      await trust.load()
+    },
+  })
+}

@@ -1,0 +1,178 @@
+import { readFileSync } from 'node:fs'
+import { createJwtFactoryClient } from '@hallpass/jwt-factory/client'
+import { Assets } from '@hallpass/pages'
+import { Upstream } from '@hallpass/reverse-proxy'
+import {
+  type Clock,
+  type HttpService,
+  httpService,
+  issuerKeys,
+  type Logger,
+  Metrics,
+  systemClock,
+} from '@hallpass/service-kit'
+import { TierTrust } from '@hallpass/tier-trust'
+import { type AuthClient, createAuthClient } from '@hallpass/token-cache-auth/client'
+import { LmdbStore, RedisStore, type SharedStore } from '@hallpass/token-store'
+import { anySubject, cachedVerifier, remoteKeys, verifyToken } from '@hallpass/tokens'
+import type { Config } from './config.ts'
+import { byBearer, byRemoteUser, type Identify } from './identify.ts'
+import { KeyMaker } from './identity.ts'
+import { KeyValues } from './key-values.ts'
+import { requireOperator } from './operator.ts'
+import { Peers } from './peers.ts'
+import { reportFigures } from './report-figures.ts'
+import { keyvals } from './routes/keyvals.ts'
+import { showDashboard } from './routes/show-dashboard.ts'
+import { showStatus } from './routes/show-status.ts'
+import { serveRequests } from './serve.ts'
+import { TokenCache } from './token-cache.ts'
+
+/** Room between the end of a call to the issuer and the end of the right to make it. */
+const LEASE_SLACK_MS = 500
+
+/** A proxy that adds a token to each request; it shares the tokens with the other proxies, through the store. */
+export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
+  const name = 'token-cache-proxy'
+  const metrics = new Metrics(name)
+  const trust = new TierTrust(config.trust)
+  const store = openStore(config, clock)
+  const zone = store.zone('tokens')
+  const keys = new KeyMaker(config)
+  const factory = createJwtFactoryClient({ baseUrl: config.jwtFactoryUrl })
+  const keysOfIssuer = remoteKeys({ issuer: config.issuer, load: () => factory.jwks(), clock })
+  let auth: AuthClient
+
+  const cache = new TokenCache({
+    zone,
+    keys,
+    clock,
+    maxAgeMs: config.maxAgeMs,
+    marginMs: config.marginMs,
+    maxCopies: config.maxCopies,
+    leaseMs: config.issuerTimeoutMs + LEASE_SLACK_MS,
+    waitMs: 2 * (config.issuerTimeoutMs + LEASE_SLACK_MS),
+    issue: ({ user, fields }, requestId) =>
+      auth.tokenFor(user, {
+        userAgent: fields[config.identityFields.indexOf('user-agent')] ?? '',
+        requestId,
+      }),
+    verify: (token, user) =>
+      verifyToken(token, {
+        issuer: config.issuer,
+        audience: config.audience,
+        subject: user,
+        keys: keysOfIssuer,
+        maxLifetimeSeconds: config.maxLifetimeSeconds,
+        clock,
+      }),
+    onProblem: (err, what) => log.warn({ err }, what),
+  })
+  reportFigures(metrics, cache)
+
+  const startedAt = clock()
+  const peers = new Peers(
+    store.zone('peers'),
+    () => ({ name: config.name, startedAt, copies: cache.copies, figures: cache.figures }),
+    clock,
+  )
+  const tokens = new KeyValues({
+    zone,
+    keys,
+    fieldCount: config.identity === 'bearer' ? 2 : config.identityFields.length,
+    blockMs: config.maxAgeMs,
+    clock,
+  })
+  const operator = requireOperator(config.adminTokenFile)
+  const assets = new Assets(config.assetsFolder)
+
+  const secure = config.trust.kind === 'certificate'
+  let api: Upstream
+  let traffic: ReturnType<typeof serveRequests>
+  const service = httpService({
+    name,
+    log,
+    metrics,
+    listeners: secure
+      ? [
+          { name: 'https', host: config.host, port: config.port, tls: () => trust.listenerTls() },
+          { name: 'operators', host: config.operatorHost, port: config.operatorPort },
+        ]
+      : [{ name: 'http', host: config.host, port: config.port }],
+    // Bodies are streams: when they end is the caller's and the API's business.
+    requestTimeoutMs: 0,
+    intercept: (request, response, listener) => {
+      if (listener === 'operators') return false
+      // What comes through the balancer is for the API, whatever its path says.
+      if (!secure && isForOperators(request.url) && !trust.isFromTier(request)) return false
+      traffic.serve(request, response)
+      return true
+    },
+    onUpgrade: (request, socket, head, listener) =>
+      listener === 'operators' ? socket.destroy() : traffic.upgrade(request, socket, head),
+    routes: (app) => {
+      app.use('/api', operator, keyvals(tokens))
+      app.get('/status', operator, showStatus({ config, store, zone, peers, clock }))
+      app.get(['/dashboard.html', '/dashboard'], operator, showDashboard(assets))
+      app.use(assets.mountedAt, assets.routes)
+    },
+    checks: { store: () => store.check() },
+    onStart: async () => {
+      const { fields, tls } = await trust.load()
+      auth = createAuthClient({
+        baseUrl: config.authUrl,
+        fields,
+        timeoutMs: config.issuerTimeoutMs,
+        ...(tls ? { tls } : {}),
+      })
+      api = new Upstream({
+        name: 'token-cache-api',
+        url: config.apiUrl,
+        ...(tls ? { tls: { ca: tls.ca } } : {}),
+      })
+      traffic = serveRequests({
+        service: { name, log, metrics },
+        api,
+        identify: identifier(config, trust, keys, clock),
+        cache,
+        clock,
+      })
+      await store.open()
+      peers.start()
+    },
+    onStop: async () => {
+      peers.stop()
+      await api?.close()
+      await store.close()
+    },
+  })
+  return service
+}
+
+const isForOperators = (path = '/') => /^\/(api|status|dashboard|assets)(?=[/?.]|$)/.test(path)
+
+function openStore(config: Config, clock: Clock): SharedStore {
+  if (config.redisUrl === undefined) return new LmdbStore({ folder: config.storeFolder, clock })
+  return new RedisStore({
+    url: config.redisUrl,
+    clock,
+    ...(config.redisCaFile === undefined ? {} : { ca: readFileSync(config.redisCaFile, 'utf8') }),
+  })
+}
+
+function identifier(config: Config, trust: TierTrust, keys: KeyMaker, clock: Clock): Identify {
+  if (config.identity === 'remote-user') return byRemoteUser(trust, keys, config.identityFields)
+  const verify = cachedVerifier({
+    issuer: config.callerIssuer,
+    audience: config.callerAudience,
+    subject: anySubject,
+    keys: remoteKeys({
+      issuer: config.callerIssuer,
+      load: issuerKeys({ issuer: config.callerIssuer, jwksUrl: config.callerJwksUrl }),
+      clock,
+    }),
+    maxLifetimeSeconds: config.maxLifetimeSeconds,
+    clock,
+  })
+  return byBearer(verify, keys)
+}

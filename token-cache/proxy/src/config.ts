@@ -1,0 +1,64 @@
+import { join } from 'node:path'
+import { commonConfig, type Environment, readConfig } from '@hallpass/service-kit'
+import { tierTrustConfig } from '@hallpass/tier-trust'
+import { IDENTITY_FIELDS, type IdentityField } from './identify.ts'
+
+export type Config = ReturnType<typeof loadConfig>
+
+/** As documented: from then on a new token is asked for, however long the old one lives. */
+const MAX_AGE_SECONDS = 300
+/** Longer than a request waits for a connection to the API, shorter than anybody's token. */
+const MARGIN_SECONDS = 5
+/** A token takes milliseconds to make; a proxy that is killed while it asks keeps the others waiting this long. */
+const ISSUER_TIMEOUT_MS = 2_000
+/** About 120 MB. */
+const MAX_COPIES = 50_000
+
+export const loadConfig = (env: Environment) =>
+  readConfig(env, (variables) => {
+    const common = commonConfig(variables)
+    const trust = tierTrustConfig(variables, common)
+    const fields = variables.list('IDENTITY_FIELDS', ['remote-user', 'user-agent'])
+    variables.require(
+      fields[0] === 'remote-user' && new Set(fields).size === fields.length && fields.every(isIdentityField),
+      `IDENTITY_FIELDS must be remote-user, then any of ${IDENTITY_FIELDS.slice(1).join(', ')}`,
+    )
+    const port = variables.port('PORT', 8080)
+    const identity = variables.oneOf('IDENTITY', ['remote-user', 'bearer'], 'remote-user')
+    return {
+      ...common,
+      port,
+      /** With certificates between the tiers, operators and probes have a door of their own. */
+      operatorPort: variables.port('OPERATOR_PORT', 8090),
+      operatorHost: variables.text('OPERATOR_HOST', '127.0.0.1'),
+      adminTokenFile: variables.optionalText('ADMIN_TOKEN_FILE'),
+      /** How this proxy calls itself among its peers. */
+      name: variables.text('PROXY_NAME', `proxy:${port}`),
+      trust,
+      identity,
+      identityFields: fields as IdentityField[],
+      /** For IDENTITY=bearer: whose tokens callers bring, and for whom these must be made. */
+      callerIssuer: variables.text('CALLER_ISSUER', identity === 'bearer' ? undefined : 'none'),
+      callerJwksUrl: variables.optionalUrl('CALLER_JWKS_URL'),
+      callerAudience: variables.text('CALLER_AUDIENCE', 'token-cache'),
+      authUrl: variables.url('AUTH_URL', 'http://localhost:8083'),
+      apiUrl: variables.url('API_URL', 'http://localhost:8084'),
+      jwtFactoryUrl: variables.url('JWT_FACTORY_URL', 'http://localhost:5555'),
+      issuer: variables.text('ISSUER', 'https://jwt-factory/'),
+      audience: variables.text('AUDIENCE', 'token-cache-api'),
+      /** The longest life of a token that is believed. */
+      maxLifetimeSeconds: variables.integer('MAX_TOKEN_LIFETIME_SECONDS', 3600, { min: 1 }),
+      maxAgeMs: 1000 * variables.integer('CACHE_SECONDS', MAX_AGE_SECONDS, { min: 1, max: 3600 }),
+      marginMs: 1000 * variables.integer('MARGIN_SECONDS', MARGIN_SECONDS, { min: 0, max: 60 }),
+      issuerTimeoutMs: variables.integer('ISSUER_TIMEOUT_MS', ISSUER_TIMEOUT_MS, { min: 10, max: 30_000 }),
+      maxCopies: variables.integer('MAX_COPIES', MAX_COPIES, { min: 1 }),
+      redisUrl: variables.optionalText('REDIS_URL'),
+      redisCaFile: variables.optionalText('REDIS_CA_FILE'),
+      storeFolder: variables.text('STORE_FOLDER', join(common.stateFolder, 'token-cache')),
+      assetsFolder: variables.text('ASSETS_FOLDER', 'token-cache/proxy/public'),
+    }
+  })
+
+function isIdentityField(name: string): name is IdentityField {
+  return (IDENTITY_FIELDS as readonly string[]).includes(name)
+}

@@ -1,0 +1,16 @@
+import type { IncomingMessage } from 'node:http'
+
+/** The documented answer to a blocked caller: a page for whoever does not ask for JSON. */
+export function forbiddenPage({ headers }: IncomingMessage): { type: string; text: string } | undefined {
+  if (headers.accept?.includes('json')) return undefined
+  return { type: 'text/html', text: PAGE }
+}
+
+const PAGE = `<html>
+<head><title>403 Forbidden</title></head>
+<body>
+<center><h1>403 Forbidden</h1></center>
+<hr><center>hallpass</center>
+</body>
+</html>
+`

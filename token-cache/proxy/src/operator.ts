@@ -1,0 +1,49 @@
+import { timingSafeEqual } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
+import { refuseForeignPages } from '@hallpass/callers'
+import { bearerToken, challenge, HttpError, isLoopback } from '@hallpass/service-kit'
+import type { RequestHandler } from 'express'
+
+/** As for every secret here: nobody guesses 128 bits. */
+const MIN_TOKEN_LENGTH = 22
+const REALM = 'token-cache operators'
+
+/**
+ * Lets operators pass: whoever sits at this machine, or shows the token of `tokenFile`. What another proxy on this
+ * machine passes on comes from loopback, too, but not from somebody who sits here.
+ */
+export function requireOperator(tokenFile: string | undefined): RequestHandler {
+  const token = tokenFile === undefined ? undefined : readFileSync(tokenFile, 'utf8').trim()
+  if (token !== undefined && token.length < MIN_TOKEN_LENGTH)
+    throw new Error(`The token in ${tokenFile} is shorter than ${MIN_TOKEN_LENGTH} characters.`)
+  return (request, response, next) => {
+    if (token !== undefined && request.headers.authorization !== undefined) {
+      if (!equal(bearerToken(request, REALM), token)) throw notAnOperator()
+      next()
+    } else if (isLocal(request)) {
+      refuseForeignPages(request, response, next)
+    } else {
+      throw notAnOperator()
+    }
+  }
+}
+
+function isLocal({ socket, headers }: IncomingMessage): boolean {
+  const address = socket.remoteAddress?.replace(/^::ffff:/, '') ?? ''
+  return isLoopback(address) && !['x-forwarded-for', 'forwarded', 'via'].some((name) => name in headers)
+}
+
+function equal(shown: string, token: string): boolean {
+  return shown.length === token.length && timingSafeEqual(Buffer.from(shown), Buffer.from(token))
+}
+
+const notAnOperator = () =>
+  new HttpError(
+    401,
+    'not_an_operator',
+    'This is for operators: from this machine, or with the admin token.',
+    {
+      headers: { 'www-authenticate': challenge(REALM) },
+    },
+  )

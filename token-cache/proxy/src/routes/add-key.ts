@@ -1,0 +1,23 @@
+import type { Request, RequestHandler } from 'express'
+import { type KeyValues, keyvalError } from '../key-values.ts'
+import { parseKeyvalBody, requireBlock } from './keyval-body.ts'
+
+/** `POST /api/8/http/keyvals/tokens`: blocks keys, or users, that have no entry yet. */
+export function addKey(tokens: KeyValues): RequestHandler {
+  return async (request: Request, response) => {
+    const changes = parseKeyvalBody(request.body)
+    for (const change of changes) requireBlock(change)
+    if (changes.length > 1 && !(await isEmpty(tokens)))
+      throw keyvalError(400, 'KeyvalFormatError', 'only one key can be added')
+    for (const { key } of changes)
+      if ((await tokens.get(key)) !== undefined)
+        throw keyvalError(409, 'KeyvalKeyExists', `key ${JSON.stringify(key)} already exists`)
+    for (const { key, expire } of changes) await tokens.block(key, expire)
+    response.status(201).end()
+  }
+}
+
+async function isEmpty(tokens: KeyValues): Promise<boolean> {
+  for await (const _ of tokens.all()) return false
+  return true
+}

@@ -1,0 +1,13 @@
+import type { RequestHandler } from 'express'
+import type { KeyValues } from '../key-values.ts'
+import { sendPairs } from './read-zone.ts'
+
+/** `GET /api/8/http/keyvals/`: all zones with their pairs; with an empty `fields`, their names. */
+export function listZones(tokens: KeyValues): RequestHandler {
+  return async (request, response) => {
+    if (request.query.fields === '') return void response.json(['tokens'])
+    response.type('json').write('{"tokens":')
+    await sendPairs(response, tokens.all())
+    response.end('}')
+  }
+}

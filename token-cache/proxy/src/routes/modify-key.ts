@@ -1,0 +1,18 @@
+import type { Request, RequestHandler } from 'express'
+import { type KeyValues, keyvalError } from '../key-values.ts'
+import { parseKeyvalBody, requireBlock } from './keyval-body.ts'
+
+/** `PATCH /api/8/http/keyvals/tokens`: `"0"` blocks a key on all proxies, `null` removes it. */
+export function modifyKey(tokens: KeyValues): RequestHandler {
+  return async (request: Request, response) => {
+    const [change, ...more] = parseKeyvalBody(request.body)
+    if (!change || more.length > 0) throw keyvalError(400, 'KeyvalFormatError', 'only one key can be updated')
+    const { key, value, expire } = change
+    if (value !== null) requireBlock(change)
+    if ((await tokens.get(key)) === undefined)
+      throw keyvalError(404, 'KeyvalKeyNotFound', `key ${JSON.stringify(key)} not found`)
+    if (value === null) await tokens.remove(key)
+    else await tokens.block(key, expire)
+    response.status(204).end()
+  }
+}

@@ -1,0 +1,34 @@
+import { once } from 'node:events'
+import type { RequestHandler, Response } from 'express'
+import { type KeyValues, keyvalError } from '../key-values.ts'
+
+/** `GET /api/8/http/keyvals/tokens`: all pairs; with `?key=`, one. */
+export function readZone(tokens: KeyValues): RequestHandler {
+  return async (request, response) => {
+    const { key } = request.query
+    if (typeof key !== 'string') {
+      response.type('json')
+      await sendPairs(response, tokens.all())
+      return void response.end()
+    }
+    const value = await tokens.get(key)
+    if (value === undefined)
+      throw keyvalError(404, 'KeyvalKeyNotFound', `key ${JSON.stringify(key)} not found`)
+    response.json({ [key]: value })
+  }
+}
+
+/** Writes an object as its members come, at the pace of the reader: a store may hold millions. */
+export async function sendPairs(
+  response: Response,
+  pairs: AsyncIterable<readonly [string, string]>,
+): Promise<void> {
+  let separator = '{'
+  for await (const [key, value] of pairs) {
+    if (response.destroyed) return
+    if (!response.write(`${separator}${JSON.stringify(key)}:${JSON.stringify(value)}`))
+      await Promise.race([once(response, 'drain'), once(response, 'close')])
+    separator = ','
+  }
+  response.write(separator === '{' ? '{}' : '}')
+}

@@ -1,0 +1,45 @@
+import type { SharedStore, Zone } from '@hallpass/token-store'
+import type { RequestHandler } from 'express'
+import type { Config } from '../config.ts'
+import type { Peers } from '../peers.ts'
+
+export interface StatusSources {
+  readonly config: Config
+  readonly store: SharedStore
+  readonly zone: Zone
+  readonly peers: Peers
+  readonly clock: () => number
+}
+
+/** Counting the entries of a Redis store means to walk through them. */
+const COUNT_AGAIN_MS = 5_000
+
+/** `GET /status`: the figures of all proxies that share the store. */
+export function showStatus({ config, store, zone, peers, clock }: StatusSources): RequestHandler {
+  let counted = { at: Number.NEGATIVE_INFINITY, entries: 0 }
+  return async (_request, response) => {
+    const isStoreAway = await store.check().then(
+      () => false,
+      () => true,
+    )
+    if (!isStoreAway && clock() - counted.at > COUNT_AGAIN_MS)
+      counted = { at: clock(), entries: await zone.count() }
+    await peers.tell()
+    response.set('cache-control', 'no-store').json({
+      name: config.name,
+      now: clock(),
+      store: {
+        kind: store.kind,
+        available: !isStoreAway,
+        hearsOfChanges: zone.isWatching(),
+        entries: counted.entries,
+      },
+      rules: {
+        identity: config.identity === 'bearer' ? ['sub', 'iss'] : config.identityFields,
+        cacheSeconds: config.maxAgeMs / 1000,
+        marginSeconds: config.marginMs / 1000,
+      },
+      peers: isStoreAway ? [] : await peers.all(),
+    })
+  }
+}
