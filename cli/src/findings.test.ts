@@ -108,7 +108,7 @@ describe('findings', () => {
     expect((await look([service(page)])).at(-1)).toMatch(
       /^bad: Port \d+ of service is taken by another program \(it answers 404\)/,
     )
-    const raw = net.createServer((socket) => socket.end('SSH-2.0\r\n'))
+    const raw = net.createServer((socket) => socket.on('error', () => {}).end('SSH-2.0\r\n'))
     await new Promise<void>((resolve) => raw.listen(0, '127.0.0.1', resolve))
     stops.push(() => raw.close())
     const { port } = raw.address() as AddressInfo

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { addDoctor } from './commands/doctor.ts'
 import { addListen } from './commands/listen.ts'
+import { addLintPolicies } from './commands/lint-policies.ts'
 import { addPublish } from './commands/publish.ts'
 import { addScenario } from './commands/scenario.ts'
 import { addToken } from './commands/token.ts'
@@ -28,5 +29,6 @@ export function createProgram(terminal: Terminal): Command {
   addListen(program, terminal)
   addScenario(program, terminal)
   addDoctor(program, terminal)
+  addLintPolicies(program, terminal)
   return program
 }
