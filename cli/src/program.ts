@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { addDoctor } from './commands/doctor.ts'
-import { addListen } from './commands/listen.ts'
 import { addLintPolicies } from './commands/lint-policies.ts'
+import { addListen } from './commands/listen.ts'
 import { addPublish } from './commands/publish.ts'
 import { addScenario } from './commands/scenario.ts'
 import { addToken } from './commands/token.ts'
