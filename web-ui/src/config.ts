@@ -87,3 +87,5 @@ function readGateway(variables: VariableReader) {
     logoutPath: variables.text('GATEWAY_LOGOUT_PATH', '/logout'),
   }
 }
+
+export type Config = ReturnType<typeof loadConfig>
