@@ -52,6 +52,7 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
       readyz,
       env: {
         STATE_FOLDER: stateFolder,
+        HOPS_URL: `tcp://localhost:${port(7001)}`,
         ...Object.fromEntries(listeners.map(({ variable, actual }) => [variable, String(actual)])),
         ...env,
       },
