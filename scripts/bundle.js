@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { build } from 'esbuild'
 
 /** Packages that cannot be put into a bundle: they carry native code, or load files beside themselves. */
@@ -53,6 +54,8 @@ export async function bundle(root, extraEntries = {}) {
     external: EXTERNAL,
     logLevel: 'error',
     define: { 'import.meta.dirname': '__dirname', 'import.meta.filename': '__filename' },
+    plugins: [undiciPoolAlone(root), asciiAlone],
+    write: false,
     alias: {
       // The build for browsers lacks Node's HTTP adapter, which peer-client.ts replaces: 4 MB less for every process.
       axios: join(root, 'node_modules/axios/dist/browser/axios.cjs'),
@@ -60,4 +63,34 @@ export async function bundle(root, extraEntries = {}) {
       'mime-types': createRequire(join(root, 'node_modules/express/index.js')).resolve('mime-types'),
     },
   })
+}
+
+/** The whole of undici only where more than its pool is asked for. */
+const undiciPoolAlone = (root) => ({
+  name: 'undici-pool-alone',
+  setup: (esbuild) =>
+    esbuild.onResolve({ filter: /^undici$/ }, () => ({ path: join(root, 'scripts/undici-pool.cjs') })),
+})
+
+/**
+ * Writes the files, with a question mark for what is not ASCII: that is left in comments alone, and a single
+ * such character would make V8 keep the whole text at two bytes each.
+ */
+const asciiAlone = {
+  name: 'ascii-alone',
+  setup: (esbuild) =>
+    esbuild.onEnd(async ({ outputFiles = [] }) => {
+      for (const { path, contents } of outputFiles) {
+        await mkdir(dirname(path), { recursive: true })
+        const isCode = path.endsWith('.cjs')
+        await writeFile(
+          path,
+          isCode
+            ? Buffer.from(contents)
+                .toString()
+                .replace(/[^\0-\x7f]/g, '?')
+            : contents,
+        )
+      }
+    }),
 }

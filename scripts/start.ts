@@ -154,6 +154,7 @@ ${table.join('\n')}
     curl ${base}/scenario2
     curl ${base}/scenario3
     curl ${base}/scenario4
+    curl ${base}/scenario5
 
   Ctrl-C stops it.
 `

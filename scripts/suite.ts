@@ -52,6 +52,7 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
       readyz,
       env: {
         STATE_FOLDER: stateFolder,
+        HOPS_URL: `tcp://localhost:${port(7001)}`,
         ...Object.fromEntries(listeners.map(({ variable, actual }) => [variable, String(actual)])),
         ...env,
       },
@@ -73,8 +74,29 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
     { JWT_FACTORY_URL: jwtFactory.PORT as string },
   )
   add(
+    'spiffe-agent',
+    'says who a workload is',
+    { PORT: 'http:8446', BUNDLE_ENDPOINT_PORT: 'https:8447' },
+    {},
+    'spiffe/agent',
+  )
+  const spiffeServer = add(
+    'spiffe-server',
+    'is called in scenario 5',
+    { PORT: 'https:8445', HEALTH_PORT: 'http:8449' },
+    {},
+    'spiffe/server',
+  )
+  const spiffeProxy = add(
+    'spiffe-proxy',
+    'ends TLS on the way to it',
+    { PORT: 'https:8444', HEALTH_PORT: 'http:8448' },
+    { SERVER_URL: spiffeServer.PORT as string },
+    'spiffe/proxy',
+  )
+  add(
     'service-a',
-    'calls in scenarios 1–4',
+    'calls in scenarios 1–5',
     { PORT: 'http:3000' },
     {
       JWT_FACTORY_URL: jwtFactory.PORT as string,
@@ -82,6 +104,7 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
       SERVICE_B_TLS_URL: serviceB.HTTPS_PORT as string,
       SERVICE_C_URL: serviceC.PORT as string,
       SERVICE_C_TLS_URL: serviceC.HTTPS_PORT as string,
+      SPIFFE_PROXY_URL: spiffeProxy.PORT as string,
     },
   )
 

@@ -17,11 +17,13 @@ import { scenario1 } from './routes/scenario1.ts'
 import { scenario2 } from './routes/scenario2.ts'
 import { scenario3 } from './routes/scenario3.ts'
 import { scenario4 } from './routes/scenario4.ts'
+import { scenario5 } from './routes/scenario5.ts'
 import { SigningKeys } from './signing-keys.ts'
+import { SpiffeCallee } from './spiffe-callee.ts'
 
 export { loadConfig } from './config.ts'
 
-/** The caller of all four scenarios. */
+/** The caller of scenarios 1 to 5. */
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
   const { peerTimeoutMs: timeoutMs } = config
   const factory = createJwtFactoryClient({
@@ -37,6 +39,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const serviceC = new Callee({ name: 'servicec', baseUrl: config.serviceCUrl, timeoutMs })
   const serviceBOverTls = new Callee({ name: 'serviceb', baseUrl: config.serviceBTlsUrl, timeoutMs, caFile })
   const serviceCOverTls = new Callee({ name: 'servicec', baseUrl: config.serviceCTlsUrl, timeoutMs, caFile })
+  const spiffeServer = new SpiffeCallee({ ...config.spiffe, timeoutMs })
   const keys = new SigningKeys({ ...config, clock })
   const callers = callerGuard(config.callers, SERVICE_A, clock)
 
@@ -50,6 +53,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       app.get('/scenario2', scenario2(factory, serviceB, serviceC))
       app.get('/scenario3', scenario3(keys, serviceBOverTls))
       app.get('/scenario4', scenario4(keys, serviceBOverTls, serviceCOverTls))
+      app.get('/scenario5', scenario5(spiffeServer))
       app.post('/gen-keys', callers.admin, genKeys(keys))
     },
     onStart: async () => {
@@ -59,6 +63,9 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       // On an open start the documented curl makes it; elsewhere perhaps nobody may.
       if (!keys.exist && config.callers.mode !== 'open') await keys.rotate()
     },
-    onStop: () => keys.stop(),
+    onStop: async () => {
+      keys.stop()
+      await spiffeServer.close()
+    },
   })
 }

@@ -1,5 +1,6 @@
 import { callersConfig, credentialConfig } from '@hallpass/callers'
 import { commonConfig, type Environment, readConfig, tlsConfig } from '@hallpass/service-kit'
+import { workloadAddress } from '@hallpass/spiffe-agent/client'
 import { MAX_TOKEN_LIFETIME_SECONDS } from './identity.ts'
 
 /**
@@ -24,6 +25,12 @@ export const loadConfig = (env: Environment) =>
       serviceBTlsUrl: variables.url('SERVICE_B_TLS_URL', 'https://localhost:8443'),
       serviceCUrl: variables.url('SERVICE_C_URL', 'http://localhost:3002'),
       serviceCTlsUrl: variables.url('SERVICE_C_TLS_URL', 'https://localhost:9443'),
+      /** Scenario 5: where the Workload API is, the proxy, and who it must prove to be. */
+      spiffe: {
+        endpoint: variables.text('SPIFFE_ENDPOINT_SOCKET', workloadAddress(common.stateFolder, 'service-a')),
+        proxyUrl: variables.url('SPIFFE_PROXY_URL', 'https://localhost:8444'),
+        proxyId: variables.text('SPIFFE_PROXY_ID', 'spiffe://example.org/server'),
+      },
       tls: tlsConfig(variables, common),
       tokenLifetimeSeconds: variables.integer('TOKEN_LIFETIME_SECONDS', TOKEN_LIFETIME_SECONDS, {
         min: 5,

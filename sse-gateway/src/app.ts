@@ -6,10 +6,11 @@ import type { Config, PathRule } from './config.ts'
 import { answerJson, dispatcher, type RouteTable } from './dispatch.ts'
 import { ensureExampleKeys } from './example-keys.ts'
 import type { Exchange } from './exchange.ts'
+import { GatewayPeers } from './gateway-peers.ts'
 import { issuerKeys } from './issuer-keys.ts'
 import { Listener } from './listener.ts'
 import { Revocations } from './revocations.ts'
-import { reauthorize } from './routes/reauthorize.ts'
+import { extendAll, reauthorize } from './routes/reauthorize.ts'
 import { revoke } from './routes/revoke.ts'
 import { streamEvents } from './routes/stream-events.ts'
 import { StaticFiles } from './static-files.ts'
@@ -29,8 +30,19 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const { allowedOrigins: origins } = config
   const metrics = new Metrics('sse-gateway')
   const wheel = new TimerWheel(clock)
-  const streams = new StreamRegistry()
-  const revocations = new Revocations({ clock, keepMs: config.maxTokenLifetimeSeconds * 1_000 })
+  const keepMs = config.maxTokenLifetimeSeconds * 1_000
+  const revocations = new Revocations({ clock, keepMs })
+  const peers =
+    config.redisUrl === undefined
+      ? undefined
+      : new GatewayPeers({
+          url: config.redisUrl,
+          log,
+          revocations,
+          keepMs,
+          reauthorize: (handle, path, grant) => extendAll([streams.withHandle(handle)], path, grant),
+        })
+  const streams = new StreamRegistry(peers?.node)
   const upstreams = new Map<string, Upstream>()
   const streamMetrics = new StreamMetrics(metrics, streams, upstreams)
   const sources = { realm: config.realm, queryTokens: config.queryTokens, cookie: config.tokenCookie }
@@ -42,7 +54,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
 
   async function routes(): Promise<RouteTable> {
     const upstreamCa = config.upstreamCaFile && (await readFile(config.upstreamCaFile, 'utf8'))
-    const files = await StaticFiles.load(config.assetsFolder)
+    const files = await StaticFiles.load(config.assetsFolders)
     const file = (exchange: Exchange) => files.answer(exchange)
     const paths = Object.entries(config.paths)
     const [, anyRule] = paths[0] as [string, PathRule]
@@ -58,7 +70,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
           sources,
           origins,
           clock,
-          revoke: async (revocation) => revocations.add(revocation),
+          revoke: async (revocation) => (peers ? peers.revoke(revocation) : revocations.add(revocation)),
         }),
       },
       ...(config.developmentTokens ? { '/token': { POST: await developmentTokens(anyRule) } } : {}),
@@ -96,7 +108,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
         maxStreams: config.maxStreams,
         maxStreamsPerSubject: config.maxStreamsPerSubject,
       }),
-      POST: reauthorize(common),
+      POST: reauthorize({ ...common, askPeer: peers && ((...ask) => peers.reauthorize(...ask)) }),
     }
   }
 
@@ -121,8 +133,14 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   }
 
   function answerReadiness(exchange: Exchange) {
-    if (ready) answerJson(exchange, 200, { status: 'ready' })
-    else answerJson(exchange, 503, { status: 'not ready', failed: { service: 'stopping' } })
+    const failed: Record<string, string> = ready ? {} : { service: 'stopping' }
+    try {
+      peers?.check()
+    } catch (error) {
+      failed.redis = (error as Error).message
+    }
+    if (Object.keys(failed).length === 0) answerJson(exchange, 200, { status: 'ready' })
+    else answerJson(exchange, 503, { status: 'not ready', failed })
   }
 
   async function answerMetrics(exchange: Exchange) {
@@ -138,6 +156,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   async function start() {
     if (config.ownKeys) await ensureExampleKeys(config.exampleKeysFolder)
     if (config.ownCertificates) await ensureDevelopmentCertificates(config.stateFolder)
+    await peers?.start()
     const handle = dispatcher({ routes: await routes(), origins, log, metrics })
     const tls = await readTls()
     const urls: Record<string, string> = {}
@@ -156,6 +175,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     streams.endAll('shutting_down')
     await closed
     for (const upstream of upstreams.values()) upstream.stop()
+    peers?.stop()
     wheel.stop()
   }
 

@@ -10,7 +10,7 @@ import {
 import { parse } from 'yaml'
 import * as z from 'zod'
 
-const pathText = z.string().regex(/^\/[\w./~-]*$/, 'must be a path such as /events')
+const isPath = (text: string) => /^\/[\w./~-]*$/.test(text)
 const httpUrl = z.url({ protocol: /^https?$/ })
 
 const issuerFile = z
@@ -34,7 +34,13 @@ const pathFile = z.strictObject({
   subject: z.enum(['required', 'optional']).default('optional'),
 })
 
-const configFile = z.strictObject({ paths: z.record(pathText, pathFile) })
+const configFile = z.strictObject({
+  paths: z.record(z.string(), pathFile).check(({ value, issues }) => {
+    for (const path of Object.keys(value))
+      if (!isPath(path))
+        issues.push({ code: 'custom', input: value, path: [path], message: 'must be a path such as /events' })
+  }),
+})
 
 export type IssuerRule = z.infer<typeof issuerFile>
 export type PathRule = z.infer<typeof pathFile>
@@ -52,6 +58,11 @@ export function loadConfig(env: Environment) {
       !developmentTokens || (!production && isLoopback(host)),
       'DEVELOPMENT_TOKENS gives tokens to anybody: only on a loopback address, and not in production',
     )
+    const redisUrl = variables.optionalText('REDIS_URL')
+    variables.require(
+      redisUrl === undefined || (URL.canParse(redisUrl) && /^rediss?:$/.test(new URL(redisUrl).protocol)),
+      'REDIS_URL must be a redis or rediss URL',
+    )
     const file = variables.optionalText('GATEWAY_CONFIG')
     const paths =
       file === undefined ? { ...onePath(variables, stateFolder, production) } : pathsOf(variables, file)
@@ -66,7 +77,8 @@ export function loadConfig(env: Environment) {
       /** On a development start the example keys are made, and stand here. */
       ownKeys: !production,
       exampleKeysFolder: join(stateFolder, 'sse'),
-      assetsFolder: variables.text('ASSETS_FOLDER', 'sse-gateway/public'),
+      /** The page, and the design of the house that it wears. */
+      assetsFolders: variables.list('ASSETS_FOLDERS', ['sse-gateway/public', 'web-ui/public']),
       developmentTokens,
       developmentTokenSeconds: variables.integer('DEVELOPMENT_TOKEN_SECONDS', 30, {
         min: 1,
@@ -78,7 +90,7 @@ export function loadConfig(env: Environment) {
       tokenCookie: variables.text('TOKEN_COOKIE', 'access_token'),
       allowedOrigins: originsOf(variables.list('ALLOWED_ORIGINS', ['*'])),
       adminScope: variables.text('ADMIN_SCOPE', 'stream:revoke'),
-      redisUrl: variables.optionalText('REDIS_URL'),
+      redisUrl,
       challengeWindowMs: 1_000 * variables.integer('CHALLENGE_WINDOW_SECONDS', 10, { max: DAY_SECONDS }),
       maxStreamAgeMs: 1_000 * variables.integer('MAX_STREAM_AGE_SECONDS', DAY_SECONDS, { min: 1 }),
       maxTokenLifetimeSeconds: variables.integer('MAX_TOKEN_LIFETIME_SECONDS', DAY_SECONDS, { min: 1 }),
@@ -89,9 +101,10 @@ export function loadConfig(env: Environment) {
       upstreamTimeoutMs: variables.integer('UPSTREAM_TIMEOUT_MS', 5_000, { min: 1 }),
       upstreamGraceMs: 1_000 * variables.integer('UPSTREAM_GRACE_SECONDS', 30),
       maxEventBytes: variables.integer('MAX_EVENT_BYTES', 1024 * 1024, { min: 1 }),
+      /** For each path: two minutes at 30 events a second; 16 MiB is what a client may fall behind before it is dropped. */
       ring: {
-        maxEvents: variables.integer('RING_EVENTS', 1_000, { min: 8 }),
-        maxBytes: variables.integer('RING_BYTES', 4 * 1024 * 1024, { min: 1 }),
+        maxEvents: variables.integer('RING_EVENTS', 4_000, { min: 8 }),
+        maxBytes: variables.integer('RING_BYTES', 16 * 1024 * 1024, { min: 1 }),
       },
       heartbeatMs: 1_000 * variables.integer('HEARTBEAT_SECONDS', 15, { min: 1 }),
       /** See `CatchUpOptions.quietMs`: two seconds are three lost packets in a row. */
@@ -109,7 +122,7 @@ function onePath(
   production: boolean,
 ): Record<string, PathRule> {
   const path = variables.text('EVENTS_PATH', '/events')
-  variables.require(pathText.safeParse(path).success, 'EVENTS_PATH must be a path such as /events')
+  variables.require(isPath(path), 'EVENTS_PATH must be a path such as /events')
   const jwksUrl = variables.optionalUrl('JWKS_URL')
   const jwksFile = variables.optionalText('JWKS_FILE')
   variables.require(

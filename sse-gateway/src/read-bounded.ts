@@ -9,6 +9,8 @@ const BODY_TIMEOUT_MS = 10_000
  * @throws {HttpError} 413 when it is larger, 408 when it takes too long, 400 when it breaks off.
  */
 export function readBounded(body: Readable, maxBytes: number): Promise<Buffer> {
+  // A request that had no body has ended before anybody asked for it.
+  if (body.readableEnded) return Promise.resolve(Buffer.alloc(0))
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0

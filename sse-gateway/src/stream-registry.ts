@@ -8,6 +8,7 @@ const HANDLE_BYTES = 16
 
 /** Every open stream of this gateway, findable the ways that requests name them. */
 export class StreamRegistry {
+  readonly #prefix: string
   readonly #byHandle = new Map<string, StreamSession>()
   readonly #byConnection = new Map<object, Set<StreamSession>>()
   readonly #countByOwner = new Map<string, number>()
@@ -16,8 +17,13 @@ export class StreamRegistry {
     return this.#byHandle.size
   }
 
+  /** @param node the name of this gateway among others, so that they know whom to ask. */
+  constructor(node?: string) {
+    this.#prefix = node === undefined ? '' : `${node}.`
+  }
+
   newHandle(): string {
-    return randomBytes(HANDLE_BYTES).toString('base64url')
+    return this.#prefix + randomBytes(HANDLE_BYTES).toString('base64url')
   }
 
   /** How many streams are open, or about to be, for whom a grant speaks. */

@@ -1,10 +1,10 @@
 import { silentLog } from '@hallpass/service-kit'
 import { describeWith, ManualClock } from '@hallpass/service-kit/testing'
+import { RedisServer } from '@hallpass/service-kit/testing/redis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
 import type { EventLog } from './event-log.ts'
 import { MemoryEventLog } from './memory-event-log.ts'
 import { RedisEventLog } from './redis-event-log.ts'
-import { RedisServer } from './testing/redis-server.ts'
 
 const limits = { events: 100, bytes: 1_000_000 }
 

@@ -9,7 +9,7 @@ import {
   serviceAccountTokens,
   trustDomainOf,
 } from './proofs.ts'
-import { type Rights, readTrustFile, type TrustEntry } from './trust-file.ts'
+import type { Rights, TrustEntry } from './trust-file.ts'
 
 /** A caller that has proved who it is, and what it may do. */
 export interface Caller extends Rights {
@@ -36,6 +36,8 @@ export class TrustedCallers {
    * @throws {ConfigError} when the file cannot be used.
    */
   static async load(path: string, audience: string, clock: Clock = systemClock): Promise<TrustedCallers> {
+    // The parsers that it needs weigh 9 MB, and an open development start has no such file.
+    const { readTrustFile } = await import('./trust-file.ts')
     return new TrustedCallers(await readTrustFile(path), { audience, clock })
   }
 

@@ -6,6 +6,8 @@ import type { Config } from './config.ts'
 import { keys } from './routes/keys.ts'
 import { openidConfiguration } from './routes/openid-configuration.ts'
 
+export { loadConfig } from './config.ts'
+
 /** The agent as a process: the Workload API on unix sockets, the verbs on another, OpenID discovery on HTTP. */
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock): Service {
   let running: { agent: Agent; services: Service[] } | undefined

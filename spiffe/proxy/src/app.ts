@@ -3,6 +3,8 @@ import { authorizeId, SpiffeAgent, tlsClient, tlsServer, X509Source } from '@hal
 import type { Config } from './config.ts'
 import { reverseProxy } from './routes/reverse-proxy.ts'
 
+export { loadConfig } from './config.ts'
+
 /** As many as a client pools; more requests than this wait for a connection, not for memory. */
 const MAX_SERVER_CONNECTIONS = 64
 

@@ -4,6 +4,8 @@ import type { Config } from './config.ts'
 import { authenticateClient } from './routes/authenticate-client.ts'
 import { index } from './routes/index.ts'
 
+export { loadConfig } from './config.ts'
+
 /** The server of the example: TLS with an X.509-SVID that rotates, callers by their JWT-SVID. */
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
   const { host, port, healthPort, endpoint: address, audiences, allowedIds } = config

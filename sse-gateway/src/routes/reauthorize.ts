@@ -15,6 +15,8 @@ export interface ReauthorizeOptions {
   readonly authorizer: Authorizer
   readonly streams: StreamRegistry
   readonly metrics: StreamMetrics
+  /** Asks the gateway whose handle it is; absent where there is but one. */
+  readonly askPeer?: ((handle: string, path: string, grant: Grant) => Promise<boolean>) | undefined
 }
 
 const CHALLENGE_RESPONSE = /^application\/x-challenge-response\s*(;|$)/i
@@ -34,11 +36,9 @@ export function reauthorize(options: ReauthorizeOptions): Handler {
       refuseForeignOrigin(exchange, origins, from === 'cookie')
       const grant = await authorizer.authorize(token)
       exchange.tokenId = grant.tokenId
-      const extended = streamsFor(exchange, grant)
       // One answer for a stream that is not there and for another's: a guess at a handle learns nothing.
-      if (extended.length === 0)
+      if (!(await extend(exchange, grant)))
         throw new HttpError(403, 'no_such_stream', 'The token has no open stream here that it could extend.')
-      for (const session of extended) session.reauthorize(grant)
     } catch (error) {
       metrics.reauthorized(path, 'refused')
       throw error
@@ -47,12 +47,25 @@ export function reauthorize(options: ReauthorizeOptions): Handler {
     answer(exchange, 204, corsHeaders(exchange, origins))
   }
 
-  function streamsFor(exchange: Exchange, grant: Grant): StreamSession[] {
-    const { streams } = options
+  async function extend(exchange: Exchange, grant: Grant): Promise<boolean> {
+    const { askPeer, streams } = options
     const handle = exchange.headers['stream-handle'] ?? exchange.query.get('stream-handle')
-    const named = typeof handle === 'string' ? streams.withHandle(handle) : undefined
-    const candidates =
-      typeof handle === 'string' ? (named ? [named] : []) : [...streams.onConnection(exchange.connection)]
-    return candidates.filter((session) => session.path === path && session.belongsTo(grant))
+    if (typeof handle !== 'string')
+      return extendAll([...streams.onConnection(exchange.connection)], path, grant)
+    return (
+      extendAll([streams.withHandle(handle)], path, grant) ||
+      ((await askPeer?.(handle, path, grant)) ?? false)
+    )
   }
+}
+
+/** Extends those of the streams that are on the path and belong to the grant's subject; says whether there was one. */
+export function extendAll(
+  candidates: readonly (StreamSession | undefined)[],
+  path: string,
+  grant: Grant,
+): boolean {
+  const streams = candidates.filter((session) => session?.path === path && session.belongsTo(grant))
+  for (const session of streams) session?.reauthorize(grant)
+  return streams.length > 0
 }

@@ -119,7 +119,9 @@ export class GrpcClient {
         for (const message of deframer.push(chunk as Buffer, outcome.encoding()))
           yield decodeResponse(method, message)
       if (ownEnd) throw ownEnd
-      outcome.throwUnlessOk()
+      const failed = outcome.error()
+      if (failed) throw failed
+      if (!outcome.hasStatus()) throw this.#endedWithoutStatus(session, stream)
       if (deframer.pending) throw new GrpcError(status.internal, 'the last message is cut short')
     } catch (error) {
       if (ownEnd) throw ownEnd
@@ -155,6 +157,18 @@ export class GrpcClient {
 
   #name(): string {
     return 'path' in this.#target ? this.#target.path : `${this.#target.host}:${this.#target.port}`
+  }
+
+  /** A stream that just ended: with its connection, by a reset, or by a server that does not speak gRPC well. */
+  #endedWithoutStatus(session: ClientHttp2Session, stream: ClientHttp2Stream): GrpcError {
+    if (session.destroyed || session.closed)
+      return new GrpcError(status.unavailable, `the connection to ${this.#name()} was lost`)
+    if (stream.rstCode !== constants.NGHTTP2_NO_ERROR)
+      return new GrpcError(
+        statusOfReset(stream.rstCode),
+        `the server reset the stream, code ${stream.rstCode}`,
+      )
+    return new GrpcError(status.internal, 'the server closed the stream without a status')
   }
 
   /** A call that broke before any status came: the connection is lost, or the server reset the stream. */
@@ -213,12 +227,7 @@ function watchOutcome(stream: ClientHttp2Stream) {
   return {
     encoding: () => headers?.['grpc-encoding'] as string | undefined,
     error,
-    throwUnlessOk() {
-      const failed = error()
-      if (failed) throw failed
-      if ((trailers ?? headers)?.['grpc-status'] === undefined)
-        throw new GrpcError(status.internal, 'the server closed the stream without a status')
-    },
+    hasStatus: () => (trailers ?? headers)?.['grpc-status'] !== undefined,
   }
 }
 

@@ -72,7 +72,7 @@ function parse(
       'wrong_audience',
       `expected audience in ${quoteAll(expected)} (audience=${quoteAll(claims.aud)})`,
     )
-  checkTimes({ ...claims, exp }, Math.floor(clock() / 1000), leewaySeconds)
+  checkTimes({ ...claims, exp }, clock() / 1000, leewaySeconds)
   return new JwtSvid({
     id,
     audience: claims.aud,

@@ -35,11 +35,8 @@ export function authenticateClient(options: ClientAuthentication, next: RequestL
       svid = await observeVerification(token, () => parseAndValidate(token, jwtSource, audiences, { clock }))
     } catch (error) {
       log.warn(`Invalid token: ${(error as Error).message}`)
-      return refuse(
-        response,
-        error instanceof JwtSvidError ? 401 : 503,
-        error instanceof JwtSvidError ? 'Unauthorized' : 'Service Unavailable',
-      )
+      if (error instanceof JwtSvidError) return refuse(response, 401, 'Unauthorized')
+      return refuse(response, 503, 'Service Unavailable')
     }
     Object.assign(request, { tokenId: svid.claims.jti })
     try {

@@ -2,9 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Clock, type Environment, silentLog } from '@hallpass/service-kit'
-import { createApp } from './app.ts'
-import { createSpiffeAgentClient, type SpiffeAgentClient } from './client.ts'
-import { loadConfig } from './config.ts'
+import { createApp } from '../app.ts'
+import { createSpiffeAgentClient, type SpiffeAgentClient } from '../client.ts'
+import { loadConfig } from '../config.ts'
 
 export interface RunningAgent {
   readonly folder: string

@@ -1,0 +1,51 @@
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describeFinding, type Finding, lintPolicies } from '@hallpass/policy-linter'
+import type { Command } from 'commander'
+import { CommandFailure } from '../failure.ts'
+import type { Terminal } from '../terminal.ts'
+
+const EXAMPLES = `
+  hallpass lint-policies deploy/istio                     what is applied together is looked at together
+  hallpass lint-policies --json policy.yaml service.yaml`
+
+export function addLintPolicies(program: Command, terminal: Terminal): Command {
+  return program
+    .command('lint-policies')
+    .description('Find what a mesh accepts in your policies and does not mean what it seems to mean.')
+    .argument(
+      '<file...>',
+      'YAML files, in the order in which they are applied; of a folder, all that are in it',
+    )
+    .option('--json', 'the findings as JSON')
+    .addHelpText('after', EXAMPLES)
+    .action(async (paths: string[], { json }: { readonly json?: true }) => {
+      const files = (await Promise.all(paths.map(yamlFiles))).flat()
+      if (files.length === 0) throw new CommandFailure(`there is no YAML in ${paths.join(', ')}`)
+      const findings = lintPolicies(
+        await Promise.all(files.map(async (file) => ({ file, text: await readFile(file, 'utf8') }))),
+      )
+      if (json) terminal.print(JSON.stringify(findings, null, 2))
+      else report(findings, files.length, terminal)
+      if (findings.length > 0) throw new CommandFailure('')
+    })
+}
+
+function report(findings: readonly Finding[], files: number, terminal: Terminal) {
+  for (const finding of findings) terminal.print(describeFinding(finding))
+  terminal.print(`${findings.length} findings in ${files} files`)
+}
+
+/** The file itself, or the YAML files of a folder by name, which is the order of `kubectl apply -f`. */
+async function yamlFiles(path: string): Promise<string[]> {
+  try {
+    if (!(await stat(path)).isDirectory()) return [path]
+    const names = await readdir(path)
+    return names
+      .filter((name) => /\.ya?ml$/.test(name) && name !== 'kustomization.yaml')
+      .sort()
+      .map((name) => join(path, name))
+  } catch (error) {
+    throw new CommandFailure((error as Error).message)
+  }
+}

@@ -1,0 +1,49 @@
+import type { Finding } from './finding.ts'
+import { type Manifest, malformed, readManifests, type SourceFile } from './manifest.ts'
+import { shapeError } from './policy.ts'
+import { findCustomWithSource } from './rules/custom-with-source.ts'
+import { findMissingAudiences } from './rules/missing-audiences.ts'
+import { findOpaquePorts } from './rules/opaque-port.ts'
+import { findOrForAnd } from './rules/or-for-and.ts'
+import { findTokenNotDemanded } from './rules/token-not-demanded.ts'
+import { findWaypointWithoutTargetRefs } from './rules/waypoint-without-target-refs.ts'
+
+/** Rules that look at one object. */
+const OBJECT_RULES = [findCustomWithSource]
+/** Rules about what holds when all is applied. */
+const SET_RULES = [
+  findOrForAnd,
+  findTokenNotDemanded,
+  findMissingAudiences,
+  findOpaquePorts,
+  findWaypointWithoutTargetRefs,
+]
+
+/**
+ * Looks for what a cluster accepts and does not mean what it seems to mean.
+ * @param files in the order in which they are applied; an object that comes again replaces the earlier one.
+ */
+export function lintPolicies(files: readonly SourceFile[]): Finding[] {
+  const read = files.map(readManifests)
+  const manifests = read.flatMap((file) => file.manifests)
+  const effective = applied(manifests)
+  return [
+    ...read.flatMap((file) => file.findings),
+    ...manifests.flatMap((manifest) => {
+      const error = shapeError(manifest)
+      return error ? [malformed(manifest.file, () => manifest.lineOf(['spec']), error)] : []
+    }),
+    ...OBJECT_RULES.flatMap((rule) => rule(manifests)),
+    ...SET_RULES.flatMap((rule) => rule(effective)),
+  ]
+}
+
+/** What is left after `kubectl apply` of one after the other. */
+export function applied(manifests: readonly Manifest[]): Manifest[] {
+  const byIdentity = new Map<string, Manifest>()
+  for (const manifest of manifests) {
+    const { apiVersion, kind, namespace, name } = manifest
+    byIdentity.set([apiVersion.split('/').at(-2) ?? '', kind, namespace, name].join(' '), manifest)
+  }
+  return [...byIdentity.values()]
+}

@@ -1,0 +1,37 @@
+import type { Finding } from '../finding.ts'
+import type { Manifest } from '../manifest.ts'
+import { ofKind, readsHttp } from '../policy.ts'
+import { coversService } from '../workload.ts'
+
+/** Protocols whose requests a sidecar reads; `https` is not among them, as it is opaque to the sidecar. */
+const HTTP_PROTOCOLS = ['http', 'http2', 'grpc', 'grpc-web', 'kubernetes.io/h2c', 'kubernetes.io/ws']
+
+/** On a port that is not known to be HTTP, rules about tokens, paths and methods can hold for no request. */
+export function findOpaquePorts(manifests: readonly Manifest[]): Finding[] {
+  const policies = [
+    ...ofKind(manifests, 'RequestAuthentication'),
+    ...ofKind(manifests, 'AuthorizationPolicy').filter(({ spec }) => spec.rules.some(readsHttp)),
+  ]
+  return ofKind(manifests, 'Service').flatMap((service) => {
+    const policy = policies.find((candidate) => coversService(candidate, service))
+    if (!policy) return []
+    return service.spec.ports.flatMap(({ name, appProtocol }, index) =>
+      isHttp(name, appProtocol)
+        ? []
+        : [
+            {
+              code: 'opaque-port' as const,
+              file: service.file,
+              line: service.lineOf(['spec', 'ports', index]),
+              reason: `${policy.name} reads HTTP, but the port ${name ?? index + 1} of ${service.name} is not said to speak it`,
+              fix: 'name the port http or http-…, or give it appProtocol: http',
+            },
+          ],
+    )
+  })
+}
+
+function isHttp(name: string | undefined, appProtocol: string | undefined): boolean {
+  if (appProtocol !== undefined) return HTTP_PROTOCOLS.includes(appProtocol)
+  return HTTP_PROTOCOLS.some((protocol) => name === protocol || name?.startsWith(`${protocol}-`))
+}

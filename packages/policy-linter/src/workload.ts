@@ -1,0 +1,38 @@
+import type { Typed } from './policy.ts'
+
+interface Targeted {
+  readonly selector?: { readonly matchLabels: Readonly<Record<string, string>> } | undefined
+  readonly targetRefs: readonly { readonly kind: string; readonly name: string }[]
+}
+
+/** Where Istio's own configuration lives; policies there hold in every namespace. */
+const ROOT_NAMESPACE = 'istio-system'
+
+/** True when every workload that `narrow` covers is covered by `wide`, as far as labels and names tell. */
+export function covers(wide: Typed<Targeted>, narrow: Typed<Targeted>): boolean {
+  if (wide.namespace !== narrow.namespace && wide.namespace !== ROOT_NAMESPACE) return false
+  if (wide.spec.targetRefs.length > 0 || narrow.spec.targetRefs.length > 0)
+    return (
+      narrow.spec.targetRefs.length > 0 &&
+      narrow.spec.targetRefs.every((target) =>
+        wide.spec.targetRefs.some(({ kind, name }) => kind === target.kind && name === target.name),
+      )
+    )
+  return isSubset(labelsOf(wide), labelsOf(narrow))
+}
+
+/** True when the policy holds for the workloads behind a service. */
+export function coversService(
+  policy: Typed<Targeted>,
+  service: Typed<{ readonly selector: Readonly<Record<string, string>> }>,
+): boolean {
+  if (policy.namespace !== service.namespace && policy.namespace !== ROOT_NAMESPACE) return false
+  if (policy.spec.targetRefs.length > 0)
+    return policy.spec.targetRefs.some(({ kind, name }) => kind === 'Service' && name === service.name)
+  return isSubset(labelsOf(policy), service.spec.selector)
+}
+
+const labelsOf = ({ spec }: Typed<Targeted>) => spec.selector?.matchLabels ?? {}
+
+const isSubset = (few: Readonly<Record<string, string>>, many: Readonly<Record<string, string>>): boolean =>
+  Object.entries(few).every(([label, value]) => many[label] === value)

@@ -1,0 +1,2 @@
+// What the kit uses of undici, without the rest of it (fetch, WebSocket, caches, …): 5 MB less for every process.
+module.exports = { Pool: require('undici/lib/dispatcher/pool.js') }

@@ -1,0 +1,120 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ConfigError } from '@hallpass/service-kit'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { loadConfig } from './config.ts'
+
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gateway-config-'))
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+async function file(text: string) {
+  const name = join(folder, 'gateway.yaml')
+  await writeFile(name, text)
+  return { GATEWAY_CONFIG: name }
+}
+
+function problems(env: Record<string, string>): readonly string[] {
+  try {
+    loadConfig(env)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+  return []
+}
+
+describe('the configuration', () => {
+  it('is that of the documented commands when nothing is said', () => {
+    const config = loadConfig({})
+    expect([config.port, config.secondPort, config.host, config.challengeWindowMs]).toEqual([
+      7143,
+      9090,
+      '127.0.0.1',
+      10_000,
+    ])
+    expect(config.paths).toEqual({
+      '/events': {
+        upstream: 'http://localhost:8001/events',
+        issuers: [
+          {
+            issuer: 'https://auth.example.com',
+            audience: 'https://api.example.com',
+            jwksFile: '.hallpass/sse/jwks.json',
+          },
+        ],
+        scopes: ['proxy:stream'],
+        rolesClaim: 'scope',
+        expiry: 'required',
+        subject: 'optional',
+      },
+    })
+  })
+
+  it('is read from a file with several paths and issuers', async () => {
+    const env = await file(`
+paths:
+  /events:
+    upstream: http://events.internal:8001/events
+    scopes: [proxy:stream]
+    issuers:
+      - { issuer: https://one.example.com, audience: api, jwksFile: keys.json }
+      - { issuer: https://two.example.com, audience: api, jwksUrl: https://two.example.com/jwks.json }
+  /orders:
+    upstream: https://orders.internal/stream
+    scopes: [orders:read, proxy:stream]
+    rolesClaim: realm_access.roles
+    subject: required
+    issuers: [{ issuer: https://one.example.com, audience: orders, jwksFile: /etc/keys.json }]
+`)
+    const { paths } = loadConfig({ NODE_ENV: 'production', ...env })
+    expect(paths['/events']?.issuers.map(({ jwksFile, jwksUrl }) => jwksFile ?? jwksUrl)).toEqual([
+      join(folder, 'keys.json'),
+      'https://two.example.com/jwks.json',
+    ])
+    expect(paths['/orders']).toMatchObject({ rolesClaim: 'realm_access.roles', subject: 'required' })
+  })
+
+  it('names everything that is wrong at once, in the file and in the environment', async () => {
+    const env = await file(`
+paths:
+  events:
+    upstream: ftp://x
+    scopes: []
+    issuers: [{ issuer: https://one.example.com, audience: api }]
+  /x: { upstream: http://x, scopes: [a], issuers: [], colour: red }
+`)
+    expect(problems({ ...env, PORT: 'abc', REDIS_URL: 'http://x', HEARTBEAT_SECONDS: '0' })).toEqual([
+      'REDIS_URL must be a redis or rediss URL',
+      'GATEWAY_CONFIG paths.events.upstream: Invalid URL',
+      'GATEWAY_CONFIG paths.events.issuers.0: needs either jwksFile or jwksUrl',
+      'GATEWAY_CONFIG paths.events.scopes: Too small: expected array to have >=1 items',
+      'GATEWAY_CONFIG paths./x.issuers: Too small: expected array to have >=1 items',
+      'GATEWAY_CONFIG paths./x: Unrecognized key: "colour"',
+      'GATEWAY_CONFIG paths.events: must be a path such as /events',
+      'PORT must be a whole number from 0 to 65535, but is "abc"',
+      'HEARTBEAT_SECONDS must be a whole number from 1 to 9007199254740991, but is "0"',
+    ])
+  })
+
+  it('names a file that is not there, and one that is no YAML', async () => {
+    expect(problems({ GATEWAY_CONFIG: '/nowhere.yaml' })[0]).toContain('GATEWAY_CONFIG /nowhere.yaml: ENOENT')
+    expect(problems(await file('paths: [')).join()).toContain('GATEWAY_CONFIG')
+  })
+
+  it('has no key of its own in production, and gives no tokens to anybody there', () => {
+    expect(problems({ NODE_ENV: 'production' })).toEqual([
+      'JWKS_URL or JWKS_FILE is required in production: the example keys are for a development start',
+    ])
+    expect(problems({ HOST: '0.0.0.0', DEVELOPMENT_TOKENS: 'on' })).toEqual([
+      'DEVELOPMENT_TOKENS gives tokens to anybody: only on a loopback address, and not in production',
+    ])
+    expect(loadConfig({ HOST: '0.0.0.0' }).developmentTokens).toBe(false)
+    expect(problems({ JWKS_URL: 'https://a.example/jwks', JWKS_FILE: 'x' })).toEqual([
+      'JWKS_URL and JWKS_FILE exclude each other',
+    ])
+  })
+})

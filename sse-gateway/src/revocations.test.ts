@@ -1,0 +1,80 @@
+import { ManualClock } from '@hallpass/service-kit/testing'
+import { beforeEach, describe, expect, it } from '@jest/globals'
+import type { Grant } from './authorizer.ts'
+import { type Revocation, Revocations } from './revocations.ts'
+
+const clock = new ManualClock()
+const KEEP_MS = 60_000
+let revocations: Revocations
+let told: Revocation[]
+beforeEach(() => {
+  revocations = new Revocations({ clock: clock.now, keepMs: KEEP_MS })
+  told = []
+  revocations.onRevoked((revocation) => told.push(revocation))
+})
+
+const grant = (changes: Partial<Grant> = {}): Grant => ({
+  issuer: 'https://auth.example.com',
+  subject: 'alice',
+  expiresAt: clock.now() + 30_000,
+  roles: [],
+  jti: 'token-1',
+  session: 'login-1',
+  tokenId: 'token-1',
+  issuedAt: clock.now(),
+  ...changes,
+})
+
+const revoke = (kind: Revocation['kind'], value: string, issuer?: string) =>
+  revocations.add({ kind, value, issuer, revokedAt: clock.now() })
+
+describe('revocations', () => {
+  it('cover the token, the subject or the session that they name', () => {
+    for (const [kind, value] of [
+      ['jti', 'token-1'],
+      ['sub', 'alice'],
+      ['session', 'login-1'],
+    ] as const) {
+      revocations = new Revocations({ clock: clock.now, keepMs: KEEP_MS })
+      expect(revocations.cover(grant())).toBe(false)
+      revoke(kind, value)
+      expect(revocations.cover(grant())).toBe(true)
+      expect(revocations.cover(grant({ jti: 'x', subject: 'x', session: 'x' }))).toBe(false)
+    }
+  })
+
+  it('keep to the issuer that they name', () => {
+    revoke('sub', 'alice', 'https://auth.example.com')
+    expect(revocations.cover(grant())).toBe(true)
+    expect(revocations.cover(grant({ issuer: 'https://other.example.com' }))).toBe(false)
+  })
+
+  it('let a subject in again with a token that was issued later, and not with one that does not say when', () => {
+    revoke('sub', 'alice')
+    clock.advance(1_000)
+    expect(revocations.cover(grant())).toBe(false)
+    expect(revocations.cover(grant({ issuedAt: undefined }))).toBe(true)
+  })
+
+  it('never let a revoked token in again', () => {
+    revoke('jti', 'token-1')
+    clock.advance(1_000)
+    expect(revocations.cover(grant())).toBe(true)
+  })
+
+  it('are forgotten when every token that they cover has expired', () => {
+    revoke('jti', 'token-1')
+    clock.advance(KEEP_MS + 1)
+    revoke('jti', 'token-2')
+    expect(revocations.size).toBe(1)
+  })
+
+  it('are told once, however often they come', () => {
+    revoke('sub', 'alice')
+    revoke('sub', 'alice')
+    expect(told).toHaveLength(1)
+    clock.advance(5)
+    revoke('sub', 'alice')
+    expect(told).toHaveLength(2)
+  })
+})
