@@ -62,6 +62,7 @@ const MAX_RUNS = 50
 const root = /** @type {HTMLElement} */ (document.getElementById('explorer'))
 /** @type {Map<string, import('./explorer-drawing.js').Run>} */
 const runs = new Map()
+let drawing = false
 let shown = new URLSearchParams(location.search).get('trace') ?? ''
 
 const status = el('p', { class: 'stream-state', role: 'status' })
@@ -177,7 +178,6 @@ function show(traceId) {
   draw()
 }
 
-let drawing = false
 /** Many hops arrive in one burst; one drawing a frame is enough. */
 function draw() {
   if (drawing) return
