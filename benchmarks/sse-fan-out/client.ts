@@ -127,10 +127,10 @@ function publish(data: string): Promise<void> {
   })
 }
 
-process.on('message', (command: Command) => {
-  const work = command.do === 'open' ? open(command) : measure(command)
-  work
-    .catch((error: Error): Report => ({ done: 'failed', message: error.message }))
-    .then((report) => process.send?.(report))
+process.on('message', async (command: Command) => {
+  const report = await (command.do === 'open' ? open(command) : measure(command)).catch(
+    (error: Error): Report => ({ done: 'failed', message: error.message }),
+  )
+  process.send?.(report)
 })
 process.on('disconnect', () => process.exit(0))
