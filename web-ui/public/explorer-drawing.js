@@ -101,7 +101,7 @@ function depth(hop, hops) {
 
 /** @param {Hop[]} steps */
 function lanesOf(steps) {
-  const names = new Set(['you'])
+  const names = new Set(steps.some(({ kind }) => kind === 'request') ? ['you'] : [])
   for (const { service, peer } of steps) {
     names.add(service)
     if (peer) names.add(laneName(peer))

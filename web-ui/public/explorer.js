@@ -114,7 +114,7 @@ function scenarioCard({ number, title, story, faults }) {
     )
   )
   select.addEventListener('change', () => {
-    if (select.value) run(number, select.value, card)
+    if (select.value) void run(number, select.value, card)
     select.value = ''
   })
   const button = el('button', { class: 'button primary' }, 'Run')
@@ -201,7 +201,10 @@ function draw() {
 }
 
 function drawHistory() {
-  const latest = [...runs.values()].sort((a, b) => b.startedAt - a.startedAt)
+  // Pages, pictures and probes are requests too, but nothing happens in them that a token has a part in.
+  const latest = [...runs.values()]
+    .filter((run) => run.result || run.hops.some((hop) => hop.kind !== 'request'))
+    .sort((a, b) => b.startedAt - a.startedAt)
   history.replaceChildren(
     ...latest.map((run) => {
       const refused = run.hops.some((hop) => hop.verdict === 'refused')
