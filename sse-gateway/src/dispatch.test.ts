@@ -1,5 +1,5 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { type HopEvent, publishHopsTo } from '@hallpass/service-kit'
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { useGateway } from './testing/gateway.ts'
 
 const gateway = useGateway()
