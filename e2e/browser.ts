@@ -1,3 +1,4 @@
+import { createHash, X509Certificate } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll } from '@jest/globals'
@@ -7,7 +8,7 @@ import { type Browser, type BrowserContext, chromium, type Page } from 'playwrig
 const SCREENSHOTS = join(import.meta.dirname, '../artifacts/screenshots')
 
 /** Debian's Chromium, without the calls that it makes by itself; as root it has no sandbox of its own. */
-const launch = () =>
+const launch = (args: readonly string[]) =>
   chromium.launch({
     executablePath: '/usr/bin/chromium',
     args: [
@@ -19,15 +20,19 @@ const launch = () =>
       '--disable-component-update',
       '--disable-sync',
       '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1',
+      ...args,
     ],
   })
 
-/** One browser for the tests of a file; each test opens a context of its own, with cookies of its own. */
-export function useBrowser() {
+/**
+ * One browser for the tests of a file; each test opens a context of its own, with cookies of its own.
+ * @param args asked when it starts.
+ */
+export function useBrowser(args: () => readonly string[] = () => []) {
   let browser: Browser | undefined
   const contexts: BrowserContext[] = []
   beforeAll(async () => {
-    browser = await launch()
+    browser = await launch(args())
   })
   afterAll(async () => {
     await browser?.close()
@@ -35,7 +40,7 @@ export function useBrowser() {
   return {
     async newPage(options: Parameters<Browser['newContext']>[0] = {}): Promise<Page> {
       if (!browser) throw new Error('The browser is used before it has started.')
-      const context = await browser.newContext(options)
+      const context = await browser.newContext({ reducedMotion: 'reduce', ...options })
       context.setDefaultTimeout(5_000)
       contexts.push(context)
       return context.newPage()
@@ -50,11 +55,19 @@ const LOOKS = [
   ['phone-dark', { width: 390, height: 844 }, 'dark'],
 ] as const
 
+export type Look = (typeof LOOKS)[number][0]
+export const everyLook: readonly Look[] = LOOKS.map(([look]) => look)
+
 /** Takes the page as it stands, on a desk and on a phone, by day and by night. */
-export async function takeScreenshots(page: Page, name: string): Promise<void> {
+export async function takeScreenshots(
+  page: Page,
+  name: string,
+  looks: readonly Look[] = everyLook,
+): Promise<void> {
   mkdirSync(SCREENSHOTS, { recursive: true })
   const before = page.viewportSize()
   for (const [look, size, colorScheme] of LOOKS) {
+    if (!looks.includes(look)) continue
     await page.setViewportSize(size)
     await page.emulateMedia({ colorScheme })
     await page.screenshot({
@@ -65,4 +78,10 @@ export async function takeScreenshots(page: Page, name: string): Promise<void> {
   }
   await page.emulateMedia({ colorScheme: 'light' })
   if (before) await page.setViewportSize(before)
+}
+
+/** Trusts one certificate, by its public key, instead of none or all: the browser does not know the development CA. */
+export function trustCertificate(pem: string): string {
+  const key = new X509Certificate(pem).publicKey.export({ type: 'spki', format: 'der' })
+  return `--ignore-certificate-errors-spki-list=${createHash('sha256').update(key).digest('base64')}`
 }

@@ -1,3 +1,5 @@
+import { CommandFailure, EXIT } from './failure.ts'
+
 const SECONDS: Readonly<Record<string, number>> = {
   s: 1,
   sec: 1,
@@ -24,17 +26,21 @@ const PART = /(\d+(?:\.\d+)?)\s*([a-z]+)/gi
 /**
  * A point in time as `jwt` takes it, in seconds since the epoch: `30s`, `+30s`, `1h30m` from now, `-30s` ago, or a
  * number that is the time itself.
- * @throws {Error} when it is none of these.
+ * @throws {CommandFailure} when it is none of these.
  */
 export function parseTime(text: string, now: number): number {
   if (/^-?\d+$/.test(text)) return Number(text)
   const [, sign, parts] = DURATION.exec(text.trim()) ?? []
   if (parts === undefined)
-    throw new Error(`${JSON.stringify(text)} is no time: 30s, +5m, 1h30m, -30s or 1795316400.`)
+    throw new CommandFailure(
+      `${JSON.stringify(text)} is no time: 30s, +5m, 1h30m, -30s or 1795316400.`,
+      EXIT.usage,
+    )
   let seconds = 0
   for (const [, amount, unit] of parts.matchAll(PART)) {
     const length = SECONDS[(unit as string).toLowerCase()]
-    if (length === undefined) throw new Error(`${JSON.stringify(unit)} is no unit of time: s, m, h, d or w.`)
+    if (length === undefined)
+      throw new CommandFailure(`${JSON.stringify(unit)} is no unit of time: s, m, h, d or w.`, EXIT.usage)
     seconds += Number(amount) * length
   }
   return Math.floor(now / 1000 + (sign === '-' ? -seconds : seconds))

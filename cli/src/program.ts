@@ -1,6 +1,9 @@
 import { Command } from 'commander'
+import { addDoctor } from './commands/doctor.ts'
 import { addLintPolicies } from './commands/lint-policies.ts'
+import { addListen } from './commands/listen.ts'
 import { addPublish } from './commands/publish.ts'
+import { addScenario } from './commands/scenario.ts'
 import { addToken } from './commands/token.ts'
 import { addTokenDecode } from './commands/token-decode.ts'
 import type { Terminal } from './terminal.ts'
@@ -8,7 +11,9 @@ import type { Terminal } from './terminal.ts'
 /** The whole command line; each command is in a file of its name. */
 export function createProgram(terminal: Terminal): Command {
   const program = new Command('hallpass')
-    .description('JWTs between services: make and read tokens, publish, listen, run the scenarios.')
+    .description(
+      'JWTs between services: make and read tokens, publish, listen, run the scenarios, find what is wrong.',
+    )
     .version('0.1.0')
     .exitOverride()
     .configureOutput({
@@ -21,6 +26,9 @@ export function createProgram(terminal: Terminal): Command {
   const token = addToken(program, terminal)
   addTokenDecode(token, terminal)
   addPublish(program, terminal)
+  addListen(program, terminal)
+  addScenario(program, terminal)
+  addDoctor(program, terminal)
   addLintPolicies(program, terminal)
   return program
 }

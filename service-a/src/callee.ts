@@ -28,11 +28,13 @@ export class Callee {
    * Calls a guarded endpoint. That a token is refused is an outcome; anything else that goes wrong is not.
    * @throws {PeerError} 502 or 504, naming the callee.
    */
-  async call(path: string, token: string): Promise<Outcome> {
+  async call(path: string, token: string | undefined): Promise<Outcome> {
     this.#http ??= this.#connect()
     const http = await this.#http
-    const { status, data } = await http.get(path, { headers: { authorization: `Bearer ${token}` } })
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
+    const { status, data } = await http.get(path, { headers })
     if ((status === 200 || status === 401) && typeof data?.valid === 'boolean') return data as Outcome
+    if (status === 401 && token === undefined) return { valid: false, ...data }
     throw unexpectedAnswer(this.name, status, data?.error?.message ?? 'no outcome')
   }
 

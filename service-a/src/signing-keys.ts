@@ -65,13 +65,14 @@ export class SigningKeys {
   }
 
   /**
-   * A token for `audience`, or one that has expired already.
+   * A token for `audience`; or one that has expired already, or that a key signed which nobody knows.
    * @throws {HttpError} 503 `keys_missing`, with the step that makes them.
    */
-  async sign(audience: string, { expired }: { readonly expired: boolean }): Promise<string> {
+  async sign(audience: string, { expired = false, strangerKey = false } = {}): Promise<string> {
     if (!this.#current) throw keysMissing()
+    const key = strangerKey ? await generateSigningKey('RS256', this.#current.kid) : this.#current
     const { tokenLifetimeSeconds, clock } = this.#options
-    return signToken({ iss: SERVICE_A_ISSUER, sub: SERVICE_A, aud: audience }, this.#current, {
+    return signToken({ iss: SERVICE_A_ISSUER, sub: SERVICE_A, aud: audience }, key, {
       lifetimeSeconds: expired ? -tokenLifetimeSeconds : tokenLifetimeSeconds,
       clock,
     })

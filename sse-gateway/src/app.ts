@@ -54,7 +54,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
 
   async function routes(): Promise<RouteTable> {
     const upstreamCa = config.upstreamCaFile && (await readFile(config.upstreamCaFile, 'utf8'))
-    const files = await StaticFiles.load(config.assetsFolder)
+    const files = await StaticFiles.load(config.assetsFolders)
     const file = (exchange: Exchange) => files.answer(exchange)
     const paths = Object.entries(config.paths)
     const [, anyRule] = paths[0] as [string, PathRule]
@@ -128,6 +128,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       key: es256,
       claims: { iss: issuer, aud: audience, sub: 'example', scope: rule.scopes.join(' ') },
       lifetimeSeconds: config.developmentTokenSeconds,
+      challengeWindowMs: config.challengeWindowMs,
       clock,
     })
   }

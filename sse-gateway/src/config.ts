@@ -77,7 +77,8 @@ export function loadConfig(env: Environment) {
       /** On a development start the example keys are made, and stand here. */
       ownKeys: !production,
       exampleKeysFolder: join(stateFolder, 'sse'),
-      assetsFolder: variables.text('ASSETS_FOLDER', 'sse-gateway/public'),
+      /** The page, and the design of the house that it wears. */
+      assetsFolders: variables.list('ASSETS_FOLDERS', ['sse-gateway/public', 'web-ui/public']),
       developmentTokens,
       developmentTokenSeconds: variables.integer('DEVELOPMENT_TOKEN_SECONDS', 30, {
         min: 1,

@@ -17,7 +17,7 @@ beforeAll(async () => {
   await symlink(join(folder, 'secret.html'), join(folder, 'public/link.html'))
 })
 afterAll(() => rm(folder, { recursive: true }))
-beforeEach(() => gateway.start({ ASSETS_FOLDER: join(folder, 'public') }))
+beforeEach(() => gateway.start({ ASSETS_FOLDERS: join(folder, 'public') }))
 
 /** A request line as it is written: no client in between that would tidy the path. */
 function raw(path: string): Promise<string> {

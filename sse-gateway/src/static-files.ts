@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
-import { extname, join } from 'node:path'
+import { extname, join, relative } from 'node:path'
 import type { Exchange } from './exchange.ts'
 
 interface StaticFile {
@@ -15,7 +15,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.css': 'text/css; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
   '.svg': 'image/svg+xml',
-  '.ico': 'image/x-icon',
+  '.woff2': 'font/woff2',
 }
 
 /** The page has no inline script and loads nothing from elsewhere; it may open streams on this machine's other ports. */
@@ -24,6 +24,7 @@ const CONTENT_SECURITY_POLICY = [
   "script-src 'self'",
   "style-src 'self'",
   "img-src 'self'",
+  "font-src 'self'",
   "connect-src 'self' https://localhost:*",
   "base-uri 'none'",
   "form-action 'none'",
@@ -41,17 +42,10 @@ export class StaticFiles {
     this.#files = files
   }
 
-  static async load(folder: string): Promise<StaticFiles> {
+  /** Reads the folders; where two have a file of one name, the first one's counts. */
+  static async load(folders: readonly string[]): Promise<StaticFiles> {
     const files = new Map<string, StaticFile>()
-    for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
-      const type = TYPES[extname(entry.name)]
-      // Neither links nor folders: a link could lead out.
-      if (!entry.isFile() || type === undefined) continue
-      const file = join(entry.parentPath, entry.name)
-      const body = await readFile(file)
-      const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`
-      files.set(file.slice(folder.length).replaceAll('\\', '/').replace(/^\/*/, '/'), { body, type, etag })
-    }
+    for (const folder of [...folders].reverse()) await read(folder, files)
     const index = files.get('/index.html')
     if (index) files.set('/', index)
     return new StaticFiles(files)
@@ -77,5 +71,17 @@ export class StaticFiles {
     const length = { 'content-length': file.body.length }
     if (exchange.headers['if-none-match'] === file.etag) exchange.answer(304, headers)
     else exchange.answer(200, { ...headers, ...length }, exchange.method === 'HEAD' ? undefined : file.body)
+  }
+}
+
+async function read(folder: string, files: Map<string, StaticFile>) {
+  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
+    const type = TYPES[extname(entry.name)]
+    // Neither links nor folders: a link could lead out.
+    if (!entry.isFile() || type === undefined) continue
+    const file = join(entry.parentPath, entry.name)
+    const body = await readFile(file)
+    const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`
+    files.set(`/${relative(folder, file).replaceAll('\\', '/')}`, { body, type, etag })
   }
 }

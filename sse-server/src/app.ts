@@ -21,6 +21,8 @@ import { publish, requireLoopbackHost } from './routes/publish.ts'
 import { preflight, stream } from './routes/stream.ts'
 import { StreamHub } from './stream-hub.ts'
 
+export { loadConfig } from './config.ts'
+
 /** What is published on TCP or HTTP is streamed over HTTP; `start` reports the URLs `http` and `tcp`. */
 export function createApp(
   config: Config,

@@ -88,5 +88,4 @@ function readGateway(variables: VariableReader) {
   }
 }
 
-export type GatewayConfig = ReturnType<typeof readGateway>
 export type Config = ReturnType<typeof loadConfig>

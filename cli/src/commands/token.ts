@@ -82,24 +82,16 @@ function claimsOf(options: TokenOptions, more: Readonly<Record<string, unknown>>
   const { iss, aud, sub, exp, nbf, iat, jti, payload } = options
   const claims: Record<string, unknown> = {
     aud,
-    exp: exp !== false && time('exp', exp, now),
+    exp: exp !== false && parseTime(exp, now),
     iat: iat && Math.floor(now / 1000),
     iss,
     jti: jti ?? randomUUID(),
-    nbf: nbf !== undefined && time('nbf', nbf, now),
+    nbf: nbf !== undefined && parseTime(nbf, now),
     scope: STREAM_TOKEN.scope,
     sub,
   }
   const asked = Object.entries(claims).filter(([, value]) => value !== false)
   return { ...Object.fromEntries(asked), ...more, ...payload }
-}
-
-function time(option: string, text: string, now: number): number {
-  try {
-    return parseTime(text, now)
-  } catch (error) {
-    throw new InvalidArgumentError(`hallpass: --${option}: ${(error as Error).message}`)
-  }
 }
 
 function parseAlgorithm(text: string): string {

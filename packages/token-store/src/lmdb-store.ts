@@ -42,7 +42,7 @@ export class LmdbStore implements SharedStore {
   }
 
   async close(): Promise<void> {
-    for (const zone of this.#zones.values()) zone.stop()
+    await Promise.all([...this.#zones.values()].map((zone) => zone.stop()))
     const root = this.#root
     this.#root = undefined
     await root?.close()

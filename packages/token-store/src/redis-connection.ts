@@ -3,7 +3,7 @@ import { Cluster, Redis } from 'ioredis'
 export type RedisConnection = Redis | Cluster
 
 /** A call is a fraction of a millisecond; a node that takes this long is as good as gone, and requests wait. */
-const COMMAND_TIMEOUT_MS = 300
+const COMMAND_TIMEOUT_MS = 1_000
 const CONNECT_TIMEOUT_MS = 1_000
 /** Soon enough to be back within a second, seldom enough not to be a load. */
 const RETRY_MS = 200

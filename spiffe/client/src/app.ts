@@ -2,6 +2,8 @@ import { PeerError } from '@hallpass/service-kit'
 import { openSpiffeProxyClient } from '@hallpass/spiffe-proxy/client'
 import type { Config } from './config.ts'
 
+export { loadConfig } from './config.ts'
+
 /**
  * One call through the proxy, as the client of the example: answers the body of a 200.
  * @throws with the words of the original for everything else.

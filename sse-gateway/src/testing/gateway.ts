@@ -19,7 +19,9 @@ import {
 
 const ISSUER = 'https://auth.example.com'
 const AUDIENCE = 'https://api.example.com'
-const PUBLIC = join(import.meta.dirname, '../../public')
+const ASSETS = ['../../public', '../../../web-ui/public']
+  .map((folder) => join(import.meta.dirname, folder))
+  .join()
 
 export type Protocol = 'h2' | 'http/1.1'
 
@@ -53,7 +55,7 @@ export class GatewayUnderTest {
       PORT: '0',
       SECOND_PORT: '0',
       STATE_FOLDER: this.stateFolder,
-      ASSETS_FOLDER: PUBLIC,
+      ASSETS_FOLDERS: ASSETS,
       UPSTREAM_URL: this.upstream.url,
       UPSTREAM_GRACE_SECONDS: '5',
       ...env,

@@ -128,6 +128,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       api = new Upstream({
         name: 'token-cache-api',
         url: config.apiUrl,
+        maxConnections: config.apiConnections,
         ...(tls ? { tls: { ca: tls.ca } } : {}),
       })
       traffic = serveRequests({

@@ -42,6 +42,7 @@ export const loadConfig = (env: Environment) =>
       callerJwksUrl: variables.optionalUrl('CALLER_JWKS_URL'),
       callerAudience: variables.text('CALLER_AUDIENCE', 'token-cache'),
       authUrl: variables.url('AUTH_URL', 'http://localhost:8083'),
+      apiConnections: variables.integer('API_MAX_CONNECTIONS', 1024, { min: 1 }),
       apiUrl: variables.url('API_URL', 'http://localhost:8084'),
       jwtFactoryUrl: variables.url('JWT_FACTORY_URL', 'http://localhost:5555'),
       issuer: variables.text('ISSUER', 'https://jwt-factory/'),

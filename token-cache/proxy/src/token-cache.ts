@@ -64,7 +64,7 @@ interface Copy {
 /** When a copy was made while something changed, nobody knows which came first. */
 const NEVER = -1
 /** After the store did not answer, copies serve at once for this long instead of each waiting for its time-out. */
-const STORE_PAUSE_MS = 300
+const STORE_PAUSE_MS = 500
 
 /**
  * The tokens of all callers: in this process as copies, behind it in the store that all proxies share. However many

@@ -1,11 +1,11 @@
 import { isIP } from 'node:net'
-import { type ConnectionOptions, connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { type Clock, systemClock } from '../clock.ts'
 import type { X509BundleSource } from '../x509-bundle/source.ts'
 import type { X509SvidSource } from '../x509-svid/source.ts'
 import type { Authorizer } from './authorizer.ts'
 import { endAtExpiry } from './expiry.ts'
-import { peerOf, verifyPeer } from './peer.ts'
+import { chainOf, peerOf, verifyPeer } from './peer.ts'
 import { authoritiesFor, type Trust, verifyAndAuthorize } from './trust.ts'
 
 /** How a TLS client connects: what it presents, and whom it believes. */
@@ -96,15 +96,9 @@ function createSecurity(
 }
 
 /** Runs inside the handshake, before a byte of the application leaves: SPIFFE in the place of the host name. */
-function check(presented: DetailedPeerCertificate | object, trust: Trust): Error | undefined {
-  const chain: Buffer[] = []
-  let next = presented as DetailedPeerCertificate | undefined
-  while (next?.raw && !chain.some((raw) => next?.raw.equals(raw))) {
-    chain.push(next.raw)
-    next = next.issuerCertificate
-  }
+function check(presented: object, trust: Trust): Error | undefined {
   try {
-    verifyAndAuthorize(chain, trust)
+    verifyAndAuthorize(chainOf(presented), trust)
     return undefined
   } catch (error) {
     return error as Error

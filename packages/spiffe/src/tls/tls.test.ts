@@ -11,7 +11,7 @@ import { X509BundleSet } from '../x509-bundle/set.ts'
 import type { X509BundleSource } from '../x509-bundle/source.ts'
 import { X509SvidError } from '../x509-svid/errors.ts'
 import type { X509SvidSource } from '../x509-svid/source.ts'
-import type { X509Svid } from '../x509-svid/svid.ts'
+import { X509Svid } from '../x509-svid/svid.ts'
 import { type Authorizer, authorizeAny, authorizeId, authorizeMemberOf } from './authorizer.ts'
 import { type ClientSecurity, mtlsClient, mtlsWebClient, tlsClient } from './client.ts'
 import { SpiffeAgent } from './https-agent.ts'
@@ -310,13 +310,27 @@ describe('trust domains', () => {
     const anchor = new X509Bundle('example.org', [parseCertificate(intermediate.der)])
     const make = async (path: string) => {
       const { chain, privateKey } = await intermediate.issue(`spiffe://example.org${path}`)
-      const { X509Svid } = await import('../x509-svid/svid.ts')
       return new SettableSource(X509Svid.ofDer(chain[0] as Buffer, privateKey), [anchor])
     }
     const port = await serve(mtlsServer(await make('/server'), authorizeAny()))
     expect(await dial(mtlsClient(await make('/client'), authorizeAny()), port)).toBe(
       'spiffe://example.org/client',
     )
+  })
+})
+
+describe('what a check leaves behind', () => {
+  it('a client can still ask Node for the certificate of the server', async () => {
+    const { chain, privateKey } = await (await here.authority.intermediate('example.org')).issue(
+      here.id('/server'),
+    )
+    const own = new SettableSource(X509Svid.ofDer(Buffer.concat(chain), privateKey), [here.x509Bundle])
+    const port = await serve(tlsServer(own))
+    const socket = tlsClient(here.x509Bundle, authorizeAny()).connect({ host: '127.0.0.1', port })
+    sockets.push(socket)
+    await once(socket, 'secureConnect')
+    expect(socket.getPeerX509Certificate()?.raw).toEqual(chain[0])
+    expect(peerOf(socket)?.path).toHaveLength(3)
   })
 })
 
@@ -364,33 +378,32 @@ describe('rotation', () => {
     await expect(dial(tlsClient(here.x509Bundle, authorizeAny()), port)).rejects.toThrow()
   })
 
-  it('connections end with the SVID that they rest on, on both sides', async () => {
+  /** A client whose SVID ends in a moment, at a server that lives for a day; one side or the other minds. */
+  async function connectBriefly(side: 'client' | 'server'): Promise<TLSSocket> {
     const own = await source('/client')
-    const clock = shortlyBefore((own.svid as X509Svid).expiresAt)
-    const security = mtlsServer(
-      await source('/server', { notAfter: Date.now() + 86_400_000 }),
-      authorizeAny(),
-      { clock },
-    )
-    const ended: Promise<unknown>[] = []
+    const clock = shortlyBefore((own.svid as X509Svid).expiresAt, 1000)
+    const lasting = await source('/server', { notAfter: Date.now() + 86_400_000 })
+    const security = mtlsServer(lasting, authorizeAny(), { clock, endAtExpiry: side === 'server' })
     const server = security.guard(
-      tls.createServer(security.options, (socket) => {
-        socket.on('error', () => {})
-        ended.push(once(socket, 'close'))
-      }),
+      tls.createServer(security.options, (socket) => socket.on('error', () => {})),
     )
     const port = await listen(server)
-    const socket = mtlsClient(own, authorizeAny(), { clock }).connect({
-      host: '127.0.0.1',
-      port,
-    })
+    const client = mtlsClient(own, authorizeAny(), { clock, endAtExpiry: side === 'client' })
+    const socket = client.connect({ host: '127.0.0.1', port })
     sockets.push(socket)
-    const [error] = await once(socket, 'error')
+    return socket.resume()
+  }
+
+  it('a client ends a connection with the SVID that it rests on, and says so', async () => {
+    const [error] = await once(await connectBriefly('client'), 'error')
     expect(error).toMatchObject({
       code: 'svid_expired',
       message: expect.stringMatching(/^the SVID of this connection expired at /),
     })
-    await Promise.all(ended)
+  })
+
+  it("a server ends a connection with the client's SVID", async () => {
+    await once(await connectBriefly('server'), 'close')
   })
 })
 

@@ -1,0 +1,158 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { silentLog } from '@hallpass/service-kit'
+import { createApp as createGateway, loadConfig as loadGatewayConfig } from '@hallpass/sse-gateway/app'
+import { createApp as createServer, loadConfig as loadServerConfig } from '@hallpass/sse-server/app'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { runCli } from '../testing/run-cli.ts'
+
+/** What is left of the output when the times are taken away. */
+const lines = (out: string) => out.split('\n').map((line) => line.slice(14))
+
+describe('hallpass listen', () => {
+  let folder: string
+  let stream: string
+  let gateway: ReturnType<typeof createGateway>
+  const server = createServer(loadServerConfig({ HTTP_PORT: '0', TCP_PORT: '0' }), silentLog)
+  let serverUrls: Readonly<Record<string, string>>
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'hallpass-listen-'))
+    serverUrls = await server.start()
+    gateway = createGateway(
+      loadGatewayConfig({
+        ...{ PORT: '0', SECOND_PORT: '0', STATE_FOLDER: folder, CHALLENGE_WINDOW_SECONDS: '1' },
+        UPSTREAM_URL: `${serverUrls.http}/events`,
+        ASSETS_FOLDER: join(import.meta.dirname, '../../../sse-gateway/public'),
+      }),
+      silentLog,
+    )
+    const { https } = await gateway.start()
+    stream = `${https}/events`
+  })
+  afterAll(async () => {
+    await gateway.stop()
+    await server.stop()
+    await rm(folder, { recursive: true })
+  })
+
+  const listen = (args: readonly string[], onLine?: (line: string) => unknown) =>
+    runCli(['listen', '--url', stream, ...args], {
+      env: { STATE_FOLDER: folder },
+      ...(onLine === undefined ? {} : { onLine }),
+    })
+  const publish = (event: string) => runCli(['publish', '--to', serverUrls.tcp as string, event])
+
+  it.each([
+    ['HTTP/2', []],
+    ['HTTP/1.1', ['--http1']],
+  ])(
+    'shows events, the challenge and the end over %s, and exits with 4 when the token has expired',
+    async (protocol, args) => {
+      const { exitCode, out } = await listen(['--exp', '2s', ...args], (line) => {
+        if (line.includes('connected')) void publish('{"name":"news","data":"one\\ntwo","id":"7"}')
+      })
+      expect(lines(out)).toEqual([
+        expect.stringMatching(new RegExp(`^connected {2}${protocol}, good until \\d\\d:\\d\\d:\\d\\d$`)),
+        'event      news one',
+        '           two  id 7',
+        'challenge  not answered: --reauthorize would',
+        'end        token_expired',
+      ])
+      expect(exitCode).toBe(4)
+    },
+  )
+
+  it.each([
+    ['HTTP/2', []],
+    ['HTTP/1.1', ['--http1']],
+  ])(
+    'answers challenges over %s and lives longer than its first token, until Ctrl-C',
+    async (_protocol, args) => {
+      let renewals = 0
+      const { exitCode, out } = await listen(['--exp', '2s', '--reauthorize', ...args], (line) => {
+        if (line.includes('renewed')) renewals += 1
+        return renewals === 2
+      })
+      expect(exitCode).toBe(0)
+      expect(lines(out)).toEqual([
+        expect.stringMatching(/^connected/),
+        'challenge  a new token is asked for',
+        expect.stringMatching(/^renewed {4}good until/),
+        'challenge  a new token is asked for',
+        expect.stringMatching(/^renewed {4}good until/),
+      ])
+    },
+  )
+
+  it('starts behind an event, and reads a stream that asks for no token', async () => {
+    const { out } = await runCli(['publish', '--http', serverUrls.http as string, 'before'])
+    await publish('after')
+    const seen = await runCli(['listen', '--url', `${serverUrls.http}/events`, '--last-event-id', out], {
+      env: { STATE_FOLDER: folder },
+      onLine: (line) => line.includes('event'),
+    })
+    expect([seen.exitCode, lines(seen.out)]).toEqual([
+      0,
+      ['connected  HTTP/1.1', expect.stringMatching(/^event {6}after/)],
+    ])
+  })
+
+  it('shows why it was refused', async () => {
+    const { exitCode, out, err } = await listen(['--token', 'abc'])
+    expect([exitCode, out]).toEqual([1, ''])
+    expect(err).toBe(
+      'hallpass: The stream was refused with 401: jwt malformed\n' +
+        '  Bearer realm="sse-gateway", error="invalid_token", error_description="jwt malformed"',
+    )
+    const expired = await listen(['--exp=-1m'])
+    expect(expired).toMatchObject({
+      exitCode: 1,
+      err: expect.stringContaining('refused with 401: jwt expired'),
+    })
+  })
+
+  it('is not content with a page', async () => {
+    const { exitCode, err } = await listen(['--url', stream.replace('/events', '/index.html')])
+    expect([exitCode, err]).toEqual([
+      1,
+      expect.stringMatching(/answers with text\/html.*, not with an event stream\.$/),
+    ])
+  })
+
+  it('does not talk to a server that is not trusted', async () => {
+    const { exitCode, err } = await runCli(['listen', '--url', stream], {
+      env: { STATE_FOLDER: join(folder, 'elsewhere') },
+    })
+    expect([exitCode, err]).toEqual([3, expect.stringContaining('is not trusted (')])
+  })
+
+  it('tells a stream that was cut from one that ended', async () => {
+    const server = http.createServer((_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.write('data:x\n\n', () => response.destroy())
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+    const { exitCode, out, err } = await listen(['--url', url])
+    expect([exitCode, lines(out)[2], err]).toEqual([5, 'cut        aborted', 'hallpass: The stream was cut.'])
+    server.close()
+  })
+
+  it.each([
+    [['--url', 'localhost'], 2, 'localhost is not an http or https URL.'],
+    [['--token', 'abc', '--reauthorize'], 2, '--reauthorize makes its own tokens'],
+    [['--ca', '/no/such.pem'], 1, '/no/such.pem cannot be read: ENOENT.'],
+    [
+      ['--url', 'https://localhost:2/'],
+      3,
+      'https://localhost:2 is not reachable (ECONNREFUSED). Is the suite running? npm start',
+    ],
+  ])('refuses %j', async (args, code, message) => {
+    const { exitCode, err } = await listen(args)
+    expect([exitCode, err]).toEqual([code, expect.stringContaining(message)])
+  })
+})

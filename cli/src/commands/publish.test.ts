@@ -1,0 +1,56 @@
+import { silentLog } from '@hallpass/service-kit'
+import { useService } from '@hallpass/service-kit/testing'
+import { createApp, loadConfig } from '@hallpass/sse-server/app'
+import { describe, expect, it } from '@jest/globals'
+import { runCli } from '../testing/run-cli.ts'
+
+describe('hallpass publish', () => {
+  const server = useService(() => createApp(loadConfig({ HTTP_PORT: '0', TCP_PORT: '0' }), silentLog))
+  const publish = (...args: string[]) => runCli(['publish', '--to', server.url('tcp'), ...args])
+
+  /** Everything that was published, as the server would replay it. */
+  async function published(): Promise<string> {
+    const response = await fetch(`${server.url()}/events?lastEventId=0`)
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader()
+    let text = ''
+    while (!text.includes('data:last')) text += Buffer.from((await reader.read()).value as Uint8Array)
+    await reader.cancel()
+    return text.replaceAll(/^id:.*\n/gm, '')
+  }
+
+  it('sends objects, texts and standard input over TCP and HTTP', async () => {
+    expect(await publish('{"name":"news","data":"one"}')).toEqual({ exitCode: 0, out: '', err: '' })
+    expect(await publish('Hello, world')).toMatchObject({ exitCode: 0 })
+    const input = { stdin: '{"data":"two"}{"data":"three"}' }
+    expect(await runCli(['publish', '--to', server.url('tcp'), '-'], input)).toMatchObject({ exitCode: 0 })
+    const overHttp = await publish('last', '--http', server.url())
+    expect(overHttp).toMatchObject({ exitCode: 0, out: expect.stringMatching(/^\d+-\d+$/) })
+    expect(await published()).toContain(
+      'event:news\ndata:one\n\ndata:Hello, world\n\ndata:two\n\ndata:three\n\ndata:last\n\n',
+    )
+  })
+
+  it('says what the server said', async () => {
+    const overTcp = await publish('{"data":1,}')
+    expect(overTcp).toEqual({ exitCode: 1, out: '', err: 'hallpass: The object is not valid JSON.' })
+    const overHttp = await publish('{"id":"\\n"}', '--http', server.url())
+    expect(overHttp).toMatchObject({ exitCode: 1, err: expect.stringContaining('id must be a text') })
+  })
+
+  it('says what answers instead of the server', async () => {
+    const { exitCode, err } = await runCli(['publish', 'x', '--to', server.url().replace('http', 'tcp')])
+    expect([exitCode, err]).toEqual([1, expect.stringContaining('The answer is not that of an SSE server')])
+    expect((await publish('x', '--http', `${server.url()}/healthz`)).exitCode).toBe(1)
+  })
+
+  it.each([
+    ['--to', 'tcp://localhost:2'],
+    ['--http', 'http://localhost:2'],
+  ])('exits with 3 when nobody is there (%s)', async (option, url) => {
+    const { exitCode, err } = await runCli(['publish', 'x', option, url])
+    expect([exitCode, err]).toEqual([
+      3,
+      `hallpass: The SSE server at ${url} is not reachable (ECONNREFUSED).`,
+    ])
+  })
+})

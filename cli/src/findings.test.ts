@@ -1,0 +1,130 @@
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import http, { type RequestListener } from 'node:http'
+import net, { type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { ensureDevelopmentCertificates } from '@hallpass/certificates'
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { findings } from './findings.ts'
+
+const ready: RequestListener = (_request, response) => response.end('{"status":"ready"}')
+
+describe('findings', () => {
+  let folder: string
+  const stops: (() => unknown)[] = []
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'hallpass-doctor-'))
+  })
+  afterEach(async () => {
+    for (const stop of stops.splice(0)) await stop()
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  async function look(processes: Parameters<typeof findings>[1] = [], now = Date.now()) {
+    const found: string[] = []
+    const terminal = {
+      env: { STATE_FOLDER: folder },
+      stdin: Readable.from([]),
+      print: () => {},
+      note: () => {},
+      style: (_style: unknown, text: string) => text,
+      clock: () => now,
+      interrupted: new AbortController().signal,
+    }
+    for await (const { state, what, remedy } of findings(terminal, processes))
+      found.push(`${state}: ${what}${remedy === undefined ? '' : ` => ${remedy}`}`)
+    return found
+  }
+
+  async function serve(listener: RequestListener) {
+    const server = http.createServer(listener)
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    stops.push(() => server.close())
+    return `http://localhost:${(server.address() as AddressInfo).port}`
+  }
+  const service = (url: string, more = {}) => ({
+    name: 'service',
+    readyz: `${url}/readyz`,
+    urls: { PORT: url, ...more },
+  })
+
+  it('is content with a fresh state and with services that are ready', async () => {
+    await ensureDevelopmentCertificates(folder)
+    const found = await look([service(await serve(ready))])
+    expect(found).toEqual([
+      `good: Node ${process.versions.node}`,
+      `good: The state folder ${folder} is its owner's alone`,
+      'good: 2 private keys were looked at',
+      expect.stringMatching(/^good: The development certificates are good until \d{4}-\d\d-\d\d$/),
+      'good: service is ready',
+    ])
+  })
+
+  it('tells of a state that is not there, and of services that do not run', async () => {
+    const free = net.createServer().listen(0)
+    const { port } = free.address() as AddressInfo
+    await new Promise((resolve) => free.close(resolve))
+    await rm(folder, { recursive: true })
+    const url = `http://localhost:${port}`
+    expect((await look([service(url), { ...service(url), name: 'other' }])).slice(1)).toEqual([
+      `note: There is no state folder ${folder} yet => npm start`,
+      'note: There are no development certificates yet => npm start',
+      'note: Not running: service, other => npm start',
+    ])
+  })
+
+  it('tells of folders and keys that others can read', async () => {
+    const { keyFile } = await ensureDevelopmentCertificates(folder)
+    await chmod(keyFile, 0o644)
+    await chmod(folder, 0o755)
+    const found = await look()
+    expect(found).toContain(`bad: Others can look into ${folder}, where the keys are => chmod 700 ${folder}`)
+    expect(found).toContain(`bad: Others can read the private key ${keyFile} => chmod 600 ${keyFile}`)
+  })
+
+  it('tells of certificates that end, that do not fit, and that are none', async () => {
+    const { caFile, certFile } = await ensureDevelopmentCertificates(folder)
+    const remedy = `rm -r ${folder}/certificates && npm start`
+    const inAYear = Date.now() + 364 * 86_400_000
+    expect((await look([], inAYear))[3]).toMatch(/^bad: The development certificates end on/)
+    await writeFile(caFile, await readFile(certFile))
+    expect((await look())[3]).toBe(`bad: localhost.pem is not signed by ca.pem => ${remedy}`)
+    await writeFile(certFile, 'nonsense')
+    expect((await look())[3]).toBe(`bad: A development certificate cannot be read => ${remedy}`)
+  })
+
+  it('tells why a service is not ready', async () => {
+    const url = await serve((_request, response) =>
+      response.writeHead(503).end('{"status":"not ready","failed":{"event log":"redis is away"}}'),
+    )
+    expect((await look([service(url)])).at(-1)).toMatch(
+      /^bad: service is not ready: event log: redis is away => curl /,
+    )
+  })
+
+  it('tells of another program on a port, whatever it speaks', async () => {
+    const page = await serve((_request, response) => response.writeHead(404).end('<h1>Not Found</h1>'))
+    expect((await look([service(page)])).at(-1)).toMatch(
+      /^bad: Port \d+ of service is taken by another program \(it answers 404\)/,
+    )
+    const raw = net.createServer((socket) => socket.on('error', () => {}).end('SSH-2.0\r\n'))
+    await new Promise<void>((resolve) => raw.listen(0, '127.0.0.1', resolve))
+    stops.push(() => raw.close())
+    const { port } = raw.address() as AddressInfo
+    const taken = new RegExp(
+      `^bad: Port ${port} of service is taken by another program .* => lsof -i :${port}`,
+    )
+    expect((await look([service(`http://localhost:${port}`)])).at(-1)).toMatch(taken)
+    expect(
+      (await look([service('http://localhost:2', { TCP_PORT: `tcp://localhost:${port}` })])).at(-1),
+    ).toMatch(taken)
+  })
+
+  it('tells of a clock that is wrong', async () => {
+    const found = await look([service(await serve(ready))], Date.now() + 60_000)
+    expect(found.at(-1)).toMatch(
+      /^bad: The clock of service is (59|60|61) s behind this one: .* => timedatectl set-ntp true/,
+    )
+  })
+})

@@ -1,0 +1,214 @@
+import { X509Certificate } from 'node:crypto'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import http from 'node:http'
+import https from 'node:https'
+import net from 'node:net'
+import { join } from 'node:path'
+import type { SuiteProcess } from '../../scripts/suite.ts'
+import { stateFolder } from './state-folder.ts'
+import type { Terminal } from './terminal.ts'
+
+/** One thing that was looked at. */
+export interface Finding {
+  /** `note` is worth knowing and breaks nothing. */
+  readonly state: 'good' | 'note' | 'bad'
+  readonly what: string
+  /** What to do about it, as a command where there is one. */
+  readonly remedy?: string
+}
+
+const LEAST_NODE = [20, 19] as const
+/** Verifiers of the suite forgive no more than five seconds; the `Date` header counts whole ones. */
+const MAX_SKEW_MS = 3_000
+const PROBE_TIMEOUT_MS = 2_000
+const RENEW_BEFORE_MS = 24 * 3_600_000
+
+/** What commonly goes wrong, one after the other. */
+export async function* findings(
+  terminal: Terminal,
+  processes: readonly Pick<SuiteProcess, 'name' | 'readyz' | 'urls'>[],
+): AsyncGenerator<Finding> {
+  const folder = stateFolder(terminal)
+  yield nodeVersion()
+  yield await stateFolderOf(folder)
+  yield* privateFiles(folder)
+  const ca = await readText(join(folder, 'certificates/ca.pem'))
+  yield await certificates(folder, ca, terminal.clock())
+  const probed = await Promise.all(processes.map((service) => probe(service, ca, terminal)))
+  yield* probed.flatMap((found) => found ?? [])
+  const missing = processes.filter((_service, index) => probed[index] === undefined).map(({ name }) => name)
+  if (missing.length > 0)
+    yield { state: 'note', what: `Not running: ${missing.join(', ')}`, remedy: 'npm start' }
+}
+
+function nodeVersion(): Finding {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  const enough = major > LEAST_NODE[0] || (major === LEAST_NODE[0] && minor >= LEAST_NODE[1])
+  return enough
+    ? { state: 'good', what: `Node ${process.versions.node}` }
+    : {
+        state: 'bad',
+        what: `Node ${process.versions.node} is too old`,
+        remedy: `Install Node ${LEAST_NODE.join('.')} or later.`,
+      }
+}
+
+async function stateFolderOf(folder: string): Promise<Finding> {
+  const mode = await modeOf(folder)
+  if (mode === undefined)
+    return { state: 'note', what: `There is no state folder ${folder} yet`, remedy: 'npm start' }
+  if (mode & 0o077)
+    return {
+      state: 'bad',
+      what: `Others can look into ${folder}, where the keys are`,
+      remedy: `chmod 700 ${folder}`,
+    }
+  return { state: 'good', what: `The state folder ${folder} is its owner's alone` }
+}
+
+/** Keys that others could read; a copy from elsewhere is how they come to be. */
+async function* privateFiles(folder: string): AsyncGenerator<Finding> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
+  let keys = 0
+  for (const entry of entries) {
+    if (!entry.isFile() || !/\.(pem|key)$/.test(entry.name)) continue
+    const file = join(entry.parentPath, entry.name)
+    if (!(await readText(file))?.includes('PRIVATE KEY')) continue
+    keys += 1
+    if (((await modeOf(file)) ?? 0) & 0o077)
+      yield { state: 'bad', what: `Others can read the private key ${file}`, remedy: `chmod 600 ${file}` }
+  }
+  if (keys > 0) yield { state: 'good', what: `${keys} private keys were looked at` }
+}
+
+async function certificates(folder: string, ca: string | undefined, now: number): Promise<Finding> {
+  const remedy = `rm -r ${join(folder, 'certificates')} && npm start`
+  const leaf = await readText(join(folder, 'certificates/localhost.pem'))
+  if (ca === undefined || leaf === undefined)
+    return { state: 'note', what: 'There are no development certificates yet', remedy: 'npm start' }
+  try {
+    const [authority, certificate] = [new X509Certificate(ca), new X509Certificate(leaf)]
+    if (!certificate.verify(authority.publicKey))
+      return { state: 'bad', what: 'localhost.pem is not signed by ca.pem', remedy }
+    const ends = Math.min(Date.parse(certificate.validTo), Date.parse(authority.validTo))
+    if (ends - now < RENEW_BEFORE_MS)
+      return {
+        state: 'bad',
+        what: `The development certificates end on ${new Date(ends).toISOString().slice(0, 10)}`,
+        remedy,
+      }
+    return {
+      state: 'good',
+      what: `The development certificates are good until ${new Date(ends).toISOString().slice(0, 10)}`,
+    }
+  } catch {
+    return { state: 'bad', what: 'A development certificate cannot be read', remedy }
+  }
+}
+
+/** A process of the suite: does it answer, is it ready, does its clock agree, or has another program its port? Nothing, when it does not run. */
+async function probe(
+  service: Pick<SuiteProcess, 'name' | 'readyz' | 'urls'>,
+  ca: string | undefined,
+  { clock }: Terminal,
+): Promise<Finding[] | undefined> {
+  const { name, readyz, urls } = service
+  let answer: Answer
+  try {
+    answer = await get(readyz, ca)
+  } catch (error) {
+    const { code = '', message } = error as NodeJS.ErrnoException
+    if (code !== 'ECONNREFUSED') return [stranger(name, readyz, code || message)]
+    const taken = await takenPorts(Object.values(urls))
+    return taken.length === 0 ? undefined : taken.map((url) => stranger(name, url, 'it is not the service'))
+  }
+  return [readiness(name, readyz, answer), ...skew(name, answer, clock())]
+}
+
+function readiness(name: string, readyz: string, { status, text }: Answer): Finding {
+  if (status === 200) return { state: 'good', what: `${name} is ready` }
+  try {
+    const { failed } = JSON.parse(text) as { failed: Record<string, string> }
+    const reasons = Object.entries(failed).map(([check, reason]) => `${check}: ${reason}`)
+    return {
+      state: 'bad',
+      what: `${name} is not ready: ${reasons.join('; ')}`,
+      remedy: `curl --cacert .hallpass/certificates/ca.pem ${readyz}`,
+    }
+  } catch {
+    return stranger(name, readyz, `it answers ${status}`)
+  }
+}
+
+function skew(name: string, { date }: Answer, now: number): Finding[] {
+  const seconds = Math.round((Date.parse(date ?? '') - now) / 1000)
+  if (Number.isNaN(seconds) || Math.abs(seconds) * 1000 <= MAX_SKEW_MS) return []
+  const direction = seconds > 0 ? 'ahead of' : 'behind'
+  return [
+    {
+      state: 'bad',
+      what: `The clock of ${name} is ${Math.abs(seconds)} s ${direction} this one: tokens look expired, or not yet good`,
+      remedy: 'timedatectl set-ntp true, on both machines',
+    },
+  ]
+}
+
+function stranger(name: string, url: string, why: string): Finding {
+  const { port } = new URL(url.replace(/^tcp:/, 'http:'))
+  return {
+    state: 'bad',
+    what: `Port ${port} of ${name} is taken by another program (${why})`,
+    remedy: `lsof -i :${port}, and end it; or npm start -- --free-ports`,
+  }
+}
+
+interface Answer {
+  readonly status: number
+  readonly text: string
+  readonly date: string | undefined
+}
+
+function get(url: string, ca: string | undefined): Promise<Answer> {
+  const options = { agent: false as const, timeout: PROBE_TIMEOUT_MS, ...(ca === undefined ? {} : { ca }) }
+  return new Promise((resolve, reject) => {
+    const request = (url.startsWith('https:') ? https : http).get(url, options, (response) => {
+      let text = ''
+      response.setEncoding('utf8')
+      response.on('data', (chunk: string) => {
+        text += chunk
+      })
+      response.once('error', reject)
+      response.once('end', () =>
+        resolve({ status: response.statusCode ?? 0, text, date: response.headers.date }),
+      )
+    })
+    request.once('timeout', () => request.destroy(new Error('no answer')))
+    request.once('error', reject)
+  })
+}
+
+async function takenPorts(urls: readonly string[]): Promise<string[]> {
+  const taken = await Promise.all(urls.map(async (url) => ((await answers(url)) ? [url] : [])))
+  return taken.flat()
+}
+
+function answers(url: string): Promise<boolean> {
+  const { hostname, port } = new URL(url)
+  return new Promise((resolve) => {
+    const socket = net.connect({ host: hostname, port: Number(port), timeout: PROBE_TIMEOUT_MS })
+    const end = (taken: boolean) => {
+      socket.destroy()
+      resolve(taken)
+    }
+    socket.once('connect', () => end(true))
+    socket.once('timeout', () => end(true))
+    socket.once('error', () => end(false))
+  })
+}
+
+const readText = (path: string): Promise<string | undefined> => readFile(path, 'utf8').catch(() => undefined)
+
+async function modeOf(path: string): Promise<number | undefined> {
+  const found = await stat(path).catch(() => undefined)
+  return found && found.mode & 0o777
+}

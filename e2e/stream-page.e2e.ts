@@ -1,0 +1,95 @@
+import { describeWith } from '@hallpass/service-kit/testing'
+import { expect, it } from '@jest/globals'
+import axe from 'axe-core'
+import type { Page } from 'playwright-core'
+import { takeScreenshots, trustCertificate, useBrowser } from './browser.ts'
+import { LIFETIME_SECONDS, useStreamSystem } from './stream-system.ts'
+
+describeWith('chromium', 'apt-get install chromium')('the page of the SSE gateway in a browser', () => {
+  const system = useStreamSystem()
+  const browser = useBrowser(() => [trustCertificate(system.certificate)])
+
+  async function openPage(): Promise<{ page: Page; errors: string[] }> {
+    const page = await browser.newPage()
+    const errors: string[] = []
+    page.on('pageerror', (error) => errors.push(error.message))
+    page.on('console', (message) => {
+      if (message.type() === 'error') errors.push(message.text())
+    })
+    await page.goto(`${system.url}/index.html`)
+    return { page, errors }
+  }
+
+  const message = (page: Page, kind: string, text = '') =>
+    page.locator(`#messages li[data-kind="${kind}"]`, { hasText: text })
+  const longer = { timeout: (LIFETIME_SECONDS + 3) * 1_000 }
+
+  it('opens a stream, shows its events, answers its challenges, and lives on past the old expiry', async () => {
+    const { page, errors } = await openPage()
+    expect(await page.getByLabel('Location').inputValue()).toBe(`${system.url}/events`)
+    await page.getByRole('button', { name: 'Go' }).click()
+    await message(page, 'stream', 'open').waitFor()
+    const opened = Date.now()
+    await system.publish({ data: 'Hello, <b>world</b>' })
+    await message(page, 'event', 'Hello, <b>world</b>').waitFor()
+    await message(page, 'challenge', '{"method":"POST"').waitFor(longer)
+    await message(page, 'answer', 'POST /events → 204').waitFor()
+    await takeScreenshots(page, 'stream-open')
+    await message(page, 'challenge').nth(1).waitFor(longer)
+    await system.publish({ data: 'still here' })
+    await message(page, 'event', 'still here').waitFor()
+    expect(Date.now() - opened).toBeGreaterThan(LIFETIME_SECONDS * 1_000)
+    expect(await message(page, 'end').count()).toBe(0)
+    expect(await page.locator('#renewals').textContent()).toMatch(/^(once|\d times)$/)
+    expect(errors).toEqual([])
+    await page.getByRole('button', { name: 'Stop' }).click()
+  }, 30_000)
+
+  it('lets the stream end when Reauthorize is off: the reason, an error in the console, and no way back', async () => {
+    const { page, errors } = await openPage()
+    await page.getByLabel('Reauthorize').uncheck()
+    await page.getByRole('button', { name: 'Go' }).click()
+    await message(page, 'challenge').waitFor(longer)
+    await message(page, 'answer', 'none').waitFor()
+    await message(page, 'end', 'token_expired').waitFor(longer)
+    expect(await page.locator('#state').textContent()).toBe('token expired')
+    // The browser comes back by itself with its old URL, hears 401 and stops.
+    await message(page, 'end', 'the gateway refuses the old token').waitFor({ timeout: 8_000 })
+    await takeScreenshots(page, 'stream-ended')
+    expect(errors.some((error) => error.includes('The event stream has ended.'))).toBe(true)
+    expect(errors.some((error) => error.includes('401'))).toBe(true)
+  }, 30_000)
+
+  it('ends the stream at once when the token is revoked', async () => {
+    const { page } = await openPage()
+    await page.getByRole('button', { name: 'Go' }).click()
+    await message(page, 'stream', 'open').waitFor()
+    const revoked = Date.now()
+    await page.getByRole('button', { name: 'Revoke the token' }).click()
+    await message(page, 'end', 'token_revoked').waitFor()
+    expect(Date.now() - revoked).toBeLessThan(1_000)
+  })
+
+  it('is readable for everybody, by day and by night', async () => {
+    const { page } = await openPage()
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme })
+      await page.evaluate(axe.source)
+      const { violations } = await page.evaluate(() =>
+        (
+          globalThis as unknown as { axe: { run: () => Promise<{ violations: { id: string }[] }> } }
+        ).axe.run(),
+      )
+      expect(violations.map(({ id }) => id)).toEqual([])
+    }
+    // Without a mouse.
+    await page.getByLabel('Location').focus()
+    await page.keyboard.press('Enter')
+    await message(page, 'stream', 'open').waitFor()
+  })
+
+  it('has no private key and no token in its log', () => {
+    expect(system.log).toContain('"stream ended"')
+    expect(system.log).not.toContain('eyJ')
+  })
+})

@@ -1,0 +1,39 @@
+import { describe, expect, it } from '@jest/globals'
+import type { Request } from 'express'
+import { faultOf, tamper } from './fault.ts'
+
+const asked = (query: Record<string, unknown>) => faultOf({ query } as unknown as Request)
+
+describe('faultOf', () => {
+  it('reads the documented flag and the name of a fault', () => {
+    expect(asked({})).toBeUndefined()
+    expect(asked({ expired: '1' })).toBe('expired')
+    expect(asked({ expired: '0' })).toBeUndefined()
+    expect(asked({ fault: 'tampered' })).toBe('tampered')
+  })
+
+  it('refuses any other, and names those that there are', () => {
+    expect(() => asked({ fault: 'upside-down' })).toThrow(
+      expect.objectContaining({
+        status: 400,
+        code: 'unknown_fault',
+        message: 'A fault is one of expired, wrong-audience, wrong-key, tampered, no-token.',
+      }),
+    )
+  })
+})
+
+describe('tamper', () => {
+  it('changes what the token says and nothing else', () => {
+    const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+    const [header, payload, signature] = tamper(`${part({ alg: 'RS256' })}.${part({ sub: 'a' })}.xyz`).split(
+      '.',
+    )
+    expect(header).toBe(part({ alg: 'RS256' }))
+    expect(JSON.parse(Buffer.from(payload as string, 'base64url').toString())).toEqual({
+      sub: 'a',
+      admin: true,
+    })
+    expect(signature).toBe('xyz')
+  })
+})

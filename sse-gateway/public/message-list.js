@@ -1,0 +1,42 @@
+/** @typedef {import('./guarded-stream.js').Kind} Kind */
+
+/** @type {Record<Kind, string>} */
+const TONES = {
+  event: 'tone-info',
+  challenge: 'tone-warn',
+  answer: 'tone-good',
+  stream: 'tone-good',
+  end: 'tone-bad',
+  error: 'tone-bad',
+}
+/** A page that stays open for a day must not grow for a day. */
+const MAX_MESSAGES = 500
+
+/** What happened, the newest first. */
+export class MessageList {
+  #list = /** @type {HTMLElement} */ (document.getElementById('messages'))
+  #empty = /** @type {HTMLElement} */ (document.getElementById('empty'))
+
+  /**
+   * @param {Kind} kind
+   * @param {string} text shown as text, whatever is in it
+   */
+  add(kind, text) {
+    const now = new Date()
+    const time = document.createElement('time')
+    time.dateTime = now.toISOString()
+    time.textContent = now.toLocaleTimeString('en-GB', { timeStyle: 'medium' })
+    time.append(`.${Math.floor(now.getMilliseconds() / 100)}`)
+    const label = document.createElement('span')
+    label.className = `status ${TONES[kind]}`
+    label.textContent = kind
+    const body = document.createElement('p')
+    body.textContent = text
+    const item = document.createElement('li')
+    item.dataset.kind = kind
+    item.append(time, label, body)
+    this.#list.prepend(item)
+    this.#empty.hidden = true
+    if (this.#list.childElementCount > MAX_MESSAGES) this.#list.lastElementChild?.remove()
+  }
+}

@@ -1,0 +1,135 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createLog, type HttpService } from '@hallpass/service-kit'
+import { ManualClock } from '@hallpass/service-kit/testing'
+import { createApp } from '../app.ts'
+import type { CacheFigures } from '../cache-figures.ts'
+import { loadConfig } from '../config.ts'
+import { startIssuer, TEST_AUDIENCE, TEST_ISSUER, type TestIssuer } from './issuer.ts'
+
+export interface SeenRequest {
+  readonly method: string
+  readonly url: string
+  readonly headers: IncomingMessage['headers']
+}
+
+/** Two real proxies over one store, between a real issuer and a real API that tests can steer. */
+export interface TestTier {
+  readonly clock: ManualClock
+  readonly issuer: TestIssuer
+  readonly proxies: readonly { readonly url: string; readonly service: HttpService }[]
+  /** What reached the API. */
+  readonly seen: SeenRequest[]
+  readonly lines: string[]
+  /** What the API answers; by default the token's payload. */
+  answer: RequestListener | undefined
+  readonly folder: string
+  /** A request as the balancer sends it. */
+  get(proxy: number, user: string, init?: RequestInit & { path?: string; agent?: string }): Promise<Response>
+  /** A request as an operator sends it. */
+  operate(proxy: number, path: string, init?: RequestInit): Promise<Response>
+  figures(proxy: number): Promise<CacheFigures>
+  stop(): Promise<void>
+}
+
+export interface TierOptions {
+  readonly env?: Readonly<Record<string, string>>
+  readonly proxies?: number
+  readonly clock?: ManualClock
+}
+
+export async function startTier({
+  env = {},
+  proxies: count = 2,
+  clock = new ManualClock(wholeSecond()),
+}: TierOptions = {}): Promise<TestTier> {
+  const folder = await mkdtemp(join(tmpdir(), 'token-cache-'))
+  const issuer = await startIssuer(clock.now)
+  const seen: SeenRequest[] = []
+  const lines: string[] = []
+  const api = await listen((request, response) => {
+    seen.push({ method: request.method as string, url: request.url as string, headers: request.headers })
+    if (tier.answer) return tier.answer(request, response)
+    const [, payload] = request.headers.authorization?.replace('Bearer ', '').split('.') ?? []
+    response.setHeader('content-type', 'application/json')
+    response.end(payload ? Buffer.from(payload, 'base64url') : '{}')
+  })
+  const config = (index: number) =>
+    loadConfig({
+      STATE_FOLDER: folder,
+      PORT: '0',
+      PROXY_NAME: `proxy${index + 1}`,
+      AUTH_URL: issuer.url,
+      JWT_FACTORY_URL: issuer.url,
+      API_URL: api.url,
+      ISSUER: TEST_ISSUER,
+      AUDIENCE: TEST_AUDIENCE,
+      ASSETS_FOLDER: join(import.meta.dirname, '../../public'),
+      ...env,
+    })
+  const log = createLog('proxy', 'debug', { write: (line) => void lines.push(line) })
+  const proxies: { url: string; service: HttpService }[] = []
+  for (let index = 0; index < count; index += 1) {
+    const service = createApp(config(index), log, clock.now)
+    const urls = await service.start()
+    proxies.push({ url: (urls.http ?? urls.https) as string, service })
+  }
+  const secret = await readFile(join(folder, 'token-cache/tier-secret'), 'utf8').catch(() => randomUUID())
+
+  const tier: TestTier = {
+    clock,
+    issuer,
+    proxies,
+    seen,
+    lines,
+    answer: undefined,
+    folder,
+    get: (proxy, user, { path = '/', agent = 'curl/7.86.0', ...init } = {}) =>
+      fetch(`${proxies[proxy]?.url}${path}`, {
+        ...init,
+        headers: {
+          'remote-user': user,
+          'user-agent': agent,
+          'x-hallpass-tier': secret.trim(),
+          ...init.headers,
+        },
+      }),
+    operate: (proxy, path, init) => fetch(`${proxies[proxy]?.url}${path}`, init),
+    async figures(proxy) {
+      const status = (await (await tier.operate(proxy, '/status')).json()) as {
+        peers: { name: string; figures: CacheFigures }[]
+      }
+      return status.peers.find(({ name }) => name === `proxy${proxy + 1}`)?.figures as CacheFigures
+    },
+    async stop() {
+      await Promise.all(proxies.map(({ service }) => service.stop()))
+      await issuer.stop()
+      api.server.closeAllConnections()
+      await new Promise((resolve) => api.server.close(resolve))
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+  return tier
+}
+
+/** Tokens count in seconds; a clock that begins with one makes their ends easy to reckon with. */
+const wholeSecond = () => Math.ceil(Date.now() / 1000) * 1000
+
+async function listen(listener: RequestListener): Promise<{ url: string; server: Server }> {
+  const server = createServer(listener)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server }
+}
+
+/** Asks every few milliseconds until it is so. */
+export async function until(ask: () => Promise<boolean> | boolean, withinMs = 3_000): Promise<void> {
+  const deadline = performance.now() + withinMs
+  while (!(await ask())) {
+    if (performance.now() > deadline) throw new Error(`It did not happen within ${withinMs} ms.`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
