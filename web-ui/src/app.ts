@@ -14,6 +14,7 @@ import { finishLogin } from './routes/finish-login.ts'
 import { logIn } from './routes/log-in.ts'
 import { askToLogOut, logOut } from './routes/log-out.ts'
 import { renderProblem } from './routes/render-problem.ts'
+import { showDecoder } from './routes/show-decoder.ts'
 import { showHome } from './routes/show-home.ts'
 import { showProfile } from './routes/show-profile.ts'
 import { Secrets } from './secrets.ts'
@@ -51,6 +52,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
         routes.use(isolate(baseUrl))
         routes.get('/', showHome(site, visitors, backends, policyFor))
         routes.get('/profile', showProfile(site, visitors, policyFor, clock))
+        routes.get('/decoder', showDecoder(site, visitors, policyFor))
         routes.use(noSuchPage)
         routes.use(renderProblem(site, log))
       },
@@ -79,6 +81,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       routes.use(isolate(baseUrl))
       routes.get('/', showHome(site, visitors, backends, policyFor))
       routes.get('/profile', showProfile(site, visitors, policyFor, clock))
+      routes.get('/decoder', showDecoder(site, visitors, policyFor))
       routes.get('/login', logIn(provider, attempts, cookies, baseUrl))
       routes.get('/callback', finishLogin(parts))
       routes.get('/logout', askToLogOut(site, visitors, policyFor))

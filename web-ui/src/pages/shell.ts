@@ -24,6 +24,7 @@ export interface PageFrame {
 const NAVIGATION = [
   { path: '/', label: 'Home' },
   { path: '/profile', label: 'Profile' },
+  { path: '/decoder', label: 'Decoder' },
 ] as const
 
 export function shell(site: Site, { title, current, visitor, content, scripts = [] }: PageFrame): Markup {
@@ -52,7 +53,7 @@ export function shell(site: Site, { title, current, visitor, content, scripts = 
     </header>
     <main class="page" id="content">${content}</main>
     <footer class="foot">
-      <span>Tokens stay on the server; this page holds none.</span>
+      <span>Your tokens stay on the server; no page holds one.</span>
     </footer>
   </body>
 </html>`
