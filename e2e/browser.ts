@@ -40,7 +40,7 @@ export function useBrowser(args: () => readonly string[] = () => []) {
   return {
     async newPage(options: Parameters<Browser['newContext']>[0] = {}): Promise<Page> {
       if (!browser) throw new Error('The browser is used before it has started.')
-      const context = await browser.newContext(options)
+      const context = await browser.newContext({ reducedMotion: 'reduce', ...options })
       context.setDefaultTimeout(5_000)
       contexts.push(context)
       return context.newPage()
@@ -55,11 +55,19 @@ const LOOKS = [
   ['phone-dark', { width: 390, height: 844 }, 'dark'],
 ] as const
 
+export type Look = (typeof LOOKS)[number][0]
+export const everyLook: readonly Look[] = LOOKS.map(([look]) => look)
+
 /** Takes the page as it stands, on a desk and on a phone, by day and by night. */
-export async function takeScreenshots(page: Page, name: string): Promise<void> {
+export async function takeScreenshots(
+  page: Page,
+  name: string,
+  looks: readonly Look[] = everyLook,
+): Promise<void> {
   mkdirSync(SCREENSHOTS, { recursive: true })
   const before = page.viewportSize()
   for (const [look, size, colorScheme] of LOOKS) {
+    if (!looks.includes(look)) continue
     await page.setViewportSize(size)
     await page.emulateMedia({ colorScheme })
     await page.screenshot({

@@ -92,6 +92,10 @@ export function useLoginSystem({
 
   return {
     urls,
+    /** For reading what the services have made there. */
+    get stateFolder() {
+      return stateFolder
+    },
     /** Everything that all of them have logged. */
     logged: () => lines.join(''),
   }

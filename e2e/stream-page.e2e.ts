@@ -54,7 +54,7 @@ describeWith('chromium', 'apt-get install chromium')('the page of the SSE gatewa
     await message(page, 'end', 'token_expired').waitFor(longer)
     expect(await page.locator('#state').textContent()).toBe('token expired')
     // The browser comes back by itself with its old URL, hears 401 and stops.
-    await message(page, 'stream', 'the gateway refuses the old token').waitFor({ timeout: 8_000 })
+    await message(page, 'end', 'the gateway refuses the old token').waitFor({ timeout: 8_000 })
     await takeScreenshots(page, 'stream-ended')
     expect(errors.some((error) => error.includes('The event stream has ended.'))).toBe(true)
     expect(errors.some((error) => error.includes('401'))).toBe(true)

@@ -9,6 +9,7 @@ import { publishOverTcp } from '@hallpass/sse-server/client'
 import { signToken } from '@hallpass/tokens'
 import { afterAll, beforeAll } from '@jest/globals'
 import { freePorts } from '../scripts/free-ports.ts'
+import type { ClientOptions } from './stream-clients.ts'
 
 type Env = Readonly<Record<string, string>>
 
@@ -123,3 +124,17 @@ export function useStreamSystem(env: { server?: Env; gateway?: Env } = {}, gatew
   afterAll(() => system.stop())
   return system
 }
+
+export async function until(condition: () => boolean, timeoutMs = 10_000): Promise<void> {
+  const deadline = Date.now() + timeoutMs
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error('What was waited for has not come.')
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+export const optionsFor = (system: StreamSystem, token: string, url = system.url): ClientOptions => ({
+  url: `${url}/events?access_token=${token}&handle=1`,
+  ca: system.ca,
+  caFile: system.caFile,
+})

@@ -1,25 +1,314 @@
-import { describeWith } from '@hallpass/service-kit/testing'
-import { expect, it } from '@jest/globals'
-import { takeScreenshots, useBrowser } from './browser.ts'
+import { createPrivateKey, createPublicKey, type JsonWebKey } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { createApp as createBackend, loadConfig as loadBackend } from '@hallpass/backend-api/app'
+import { silentLog } from '@hallpass/service-kit'
+import { describeWith, ManualClock, useService } from '@hallpass/service-kit/testing'
+import { signToken } from '@hallpass/tokens'
+import { createApp as createWebUi, loadConfig as loadWebUi } from '@hallpass/web-ui/app'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import Provider from 'oidc-provider'
+import type { Page } from 'playwright-core'
+import { freePorts } from '../scripts/free-ports.ts'
+import { seriousFindings } from './accessibility.ts'
+import { everyLook, type Look, takeScreenshots, useBrowser } from './browser.ts'
 import { useLoginSystem } from './login-system.ts'
 
 describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', () => {
   const browser = useBrowser()
-  const system = useLoginSystem()
+  const clock = new ManualClock(Date.now())
+  const system = useLoginSystem({ clock: clock.now })
 
-  it('logs in, shows the profile and both backends, and logs out', async () => {
+  async function logIn(page: Page, name = 'Ada Okafor', path = '/login') {
+    await page.goto(system.urls.webUi + path)
+    await page.getByRole('button', { name: new RegExp(name) }).click()
+    await page.getByRole('link', { name }).waitFor()
+  }
+  const statuses = (page: Page) => page.locator('.call .status').allInnerTexts()
+
+  it('logs in, shows the profile and what both backends say, and logs out everywhere', async () => {
     const page = await browser.newPage()
+    const failures: string[] = []
+    page.on('console', (message) => message.type() === 'error' && failures.push(message.text()))
+    page.on('pageerror', (error) => failures.push(error.message))
+
     await page.goto(system.urls.webUi)
-    await takeScreenshots(page, 'home-stranger')
+    expect(await statuses(page)).toEqual(['401', '401'])
     await page.getByRole('link', { name: 'Log in' }).click()
-    await takeScreenshots(page, 'sign-in')
     await page.getByRole('button', { name: /Ada Okafor/ }).click()
-    await takeScreenshots(page, 'home')
+    expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe('Hello, Ada Okafor.')
+    expect(await statuses(page)).toEqual(['200', '200'])
+    expect(await page.getByText('"from": "the first backend"').count()).toBe(1)
+
     await page.getByRole('link', { name: 'Profile' }).click()
-    await takeScreenshots(page, 'profile')
+    expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe('Ada Okafor')
+    expect(await page.evaluate(`document.querySelector('.pass img').naturalWidth`)).toBe(88)
+
     await page.getByRole('button', { name: 'Log out' }).click()
-    await takeScreenshots(page, 'sign-out')
     await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.waitForURL(`${system.urls.webUi}/`)
+    expect(await statuses(page)).toEqual(['401', '401'])
+    // Out at the provider too: it asks again.
+    await page.goto(`${system.urls.webUi}/login`)
+    expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe('Who are you?')
+    expect(failures).toEqual([])
+  })
+
+  it('is good to look at and to listen to: axe finds nothing serious on any page', async () => {
+    const page = await browser.newPage()
+    const findings: string[] = []
+    const look = async (name: string, looks: readonly Look[] = ['desktop-light', 'phone-dark']) => {
+      await takeScreenshots(page, name, looks)
+      findings.push(...(await seriousFindings(page)).map((finding) => `${name}: ${finding}`))
+    }
+    await page.goto(system.urls.webUi)
+    await look('home-stranger')
+    await page.goto(`${system.urls.webUi}/login`)
+    await look('sign-in')
+    await page.getByRole('button', { name: /Ada Okafor/ }).click()
+    await page.waitForURL(`${system.urls.webUi}/`)
+    await look('home', everyLook)
+    await page.goto(`${system.urls.webUi}/profile`)
+    await look('profile', everyLook)
+    await page.goto(`${system.urls.webUi}/callback?code=c&state=s`)
+    await look('problem')
+    await page.goto(`${system.urls.webUi}/logout`)
+    await look('log-out')
+    await page.getByRole('button', { name: 'Log out Ada Okafor' }).click()
+    await page.getByRole('button', { name: 'Sign out' }).waitFor()
+    await look('sign-out')
+    expect(findings).toEqual([])
+  }, 60_000)
+
+  it('keeps every token from the page: cookies of the host alone, and nothing that a script can read', async () => {
+    const page = await browser.newPage()
+    await logIn(page)
+    const cookies = (await page.context().cookies(system.urls.webUi)).filter(({ name }) =>
+      name.includes('webui'),
+    )
+    expect(cookies).toEqual([
+      expect.objectContaining({
+        name: '__Host-webui-session',
+        httpOnly: true,
+        secure: true,
+        sameSite: 'Lax',
+        path: '/',
+      }),
+    ])
+    const readable = await page.evaluate(
+      'JSON.stringify([document.cookie, {...localStorage}, {...sessionStorage}, document.documentElement.outerHTML])',
+    )
+    expect(readable).not.toContain('eyJ')
+    expect(readable).not.toContain(cookies[0]?.value)
+  })
+
+  it('shows a 403 beside a 200 to a user who may call one backend alone', async () => {
+    const page = await browser.newPage()
+    await logIn(page, 'Ben Ruiz')
+    expect(await statuses(page)).toEqual(['200', '403'])
+    expect(await page.getByText('error="insufficient_scope"').count()).toBe(1)
+    await takeScreenshots(page, 'home-forbidden', ['desktop-light'])
+  })
+
+  it('renews the token in the middle of a session, and the backends take the new one', async () => {
+    const page = await browser.newPage()
+    await logIn(page, 'Zoë Šimić', '/login?returnTo=/profile')
+    expect(await page.getByText('0 times in this session').count()).toBe(1)
+    clock.advance(100_000)
+    await page.reload()
+    expect(await page.getByText('once in this session').count()).toBe(1)
+    await page.goto(system.urls.webUi)
+    // Zoë may call nothing, and both say so by her name: 403, not 401.
+    expect(await statuses(page)).toEqual(['403', '403'])
+  })
+
+  it('AL-55: a page of another port learns nothing and changes nothing, though cookies go with it', async () => {
+    const page = await browser.newPage()
+    await logIn(page)
+    const other = http.createServer((_request, response) => {
+      response.setHeader('content-type', 'text/html').end('<!doctype html><title>Mallory</title>')
+    })
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
+    const { port } = other.address() as AddressInfo
+    try {
+      const mallory = await page.context().newPage()
+      await mallory.goto(`http://localhost:${port}/`)
+      const attempts = await mallory.evaluate(`(async () => {
+        const url = ${JSON.stringify(system.urls.webUi)}
+        const stream = new EventSource(url + '/', { withCredentials: true })
+        const streamed = await new Promise((resolve) => {
+          stream.onopen = () => resolve('open')
+          stream.onmessage = () => resolve('message')
+          stream.onerror = () => resolve('refused')
+        })
+        const read = await fetch(url + '/profile', { credentials: 'include' }).then(() => 'read', () => 'refused')
+        const sent = await fetch(url + '/logout', { method: 'POST', mode: 'no-cors', credentials: 'include' })
+          .then(() => 'sent', () => 'refused')
+        return [streamed, stream.readyState, read, sent]
+      })()`)
+      // 2: an EventSource that was refused is closed, and does not try again.
+      expect(attempts).toEqual(['refused', 2, 'refused', 'refused'])
+      const [answer] = await Promise.all([
+        mallory.waitForResponse((response) => response.url() === `${system.urls.webUi}/logout`),
+        mallory.evaluate(`{
+          const form = document.createElement('form')
+          form.method = 'post'
+          form.action = ${JSON.stringify(`${system.urls.webUi}/logout`)}
+          document.body.append(form)
+          form.submit()
+        }`),
+      ])
+      expect(answer.status()).toBe(403)
+      await page.reload()
+      expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe('Hello, Ada Okafor.')
+    } finally {
+      other.close()
+    }
+  })
+
+  it('has left no token in any log', () => {
+    expect(system.logged()).toContain('logged in')
     expect(system.logged()).not.toContain('eyJ')
+    expect(system.logged()).not.toMatch(/code=|state=|webui-session|access_token/)
+  })
+
+  describe('behind a gateway that logs people in', () => {
+    const webUi = useService(() =>
+      createWebUi(
+        loadWebUi({
+          PORT: '0',
+          ASSETS_FOLDER: 'web-ui/public',
+          ISSUER_BASE_URL: system.urls.identityProvider,
+          AUTH0_CLIENT_ID: 'web-ui',
+          BACKEND_SERVICE_URL: system.urls.backend,
+          SECOND_BACKEND_SERVICE_URL: system.urls.secondBackend,
+        }),
+        silentLog,
+      ),
+    )
+
+    /** Tokens as the provider signs them. */
+    async function sign(alg: 'RS256' | 'ES256', typ: string, claims: Record<string, unknown>) {
+      const file = join(system.stateFolder, 'identity-provider/keys.json')
+      const { keys } = JSON.parse(await readFile(file, 'utf8')) as {
+        keys: (JsonWebKey & { kid: string; alg: string })[]
+      }
+      const jwk = keys.find((key) => key.alg === alg)
+      if (!jwk) throw new Error(`The provider has no key for ${alg}.`)
+      const privateKey = createPrivateKey({ key: jwk, format: 'jwk' })
+      const key = { kid: jwk.kid, alg, privateKey, publicKey: createPublicKey(privateKey) }
+      return signToken({ iss: system.urls.identityProvider, sub: 'ada', ...claims }, key, {
+        lifetimeSeconds: 100,
+        typ,
+      })
+    }
+    const idToken = () => sign('RS256', 'JWT', { aud: 'web-ui', name: 'Ada Okafor', nickname: 'ada' })
+
+    it('shows whom the gateway has let in, and calls the backends with the token that it passes on', async () => {
+      const accessToken = await sign('ES256', 'at+jwt', {
+        aud: 'https://webui',
+        scope: 'read:data read:data2',
+      })
+      const page = await browser.newPage({
+        extraHTTPHeaders: { jwt: await idToken(), 'x-name': 'Ada Okafor', my_access_token: accessToken },
+      })
+      await page.goto(webUi.url())
+      expect(await statuses(page)).toEqual(['200', '200'])
+      await page.getByRole('link', { name: 'Profile' }).click()
+      expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe('Ada Okafor')
+      expect(await page.getByRole('link', { name: 'Log out' }).getAttribute('href')).toBe('/logout')
+    })
+
+    it('AL-26: shows nobody whom forged headers name', async () => {
+      const [header, , signature] = (await idToken()).split('.')
+      const claims = Buffer.from(JSON.stringify({ sub: 'mallory', name: 'Mallory the CEO' })).toString(
+        'base64url',
+      )
+      const page = await browser.newPage({
+        extraHTTPHeaders: { jwt: `${header}.${claims}.${signature}`, 'x-name': 'Mallory the CEO' },
+      })
+      const answer = await page.goto(`${webUi.url()}/profile`)
+      expect(answer?.status()).toBe(401)
+      expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe(
+        'You are not who the headers say.',
+      )
+      expect(await page.getByText('Mallory').count()).toBe(0)
+      await takeScreenshots(page, 'forged', ['desktop-light'])
+    })
+  })
+
+  describe('with another OpenID provider, by environment alone', () => {
+    const audience = 'https://api.elsewhere.example'
+    let issuer = ''
+    let server: http.Server
+    let webUi: ReturnType<typeof createWebUi>
+    let backend: ReturnType<typeof createBackend>
+    let url = ''
+
+    beforeAll(async () => {
+      const [providerPort, port] = (await freePorts(2)) as [number, number]
+      issuer = `http://localhost:${providerPort}`
+      url = `http://localhost:${port}`
+      // As its authors ship it: their pages, their keys, consent, claims at `userinfo` alone.
+      const provider = new Provider(issuer, {
+        clients: [
+          {
+            client_id: 'another-client',
+            client_secret: 'another secret',
+            redirect_uris: [`${url}/callback`],
+            post_logout_redirect_uris: [`${url}/`],
+            grant_types: ['authorization_code', 'refresh_token'],
+          },
+        ],
+        features: {
+          resourceIndicators: {
+            enabled: true,
+            getResourceServerInfo: () => ({ audience, scope: '', accessTokenFormat: 'jwt' as const }),
+          },
+        },
+      })
+      server = http.createServer(provider.callback())
+      await new Promise<void>((resolve) => server.listen(providerPort, '127.0.0.1', resolve))
+      backend = createBackend(loadBackend({ PORT: '0', ISSUER: issuer, AUDIENCE: audience }), silentLog)
+      const { http: backendUrl } = (await backend.start()) as { http: string }
+      webUi = createWebUi(
+        loadWebUi({
+          PORT: String(port),
+          ASSETS_FOLDER: 'web-ui/public',
+          BASE_URL: url,
+          SHOULD_AUTHENTICATE: 'true',
+          ISSUER_BASE_URL: issuer,
+          AUTH0_CLIENT_ID: 'another-client',
+          AUTH0_SECRET: 'another secret',
+          RANDOM_SECRET: 'x'.repeat(44),
+          AUDIENCE: audience,
+          BACKEND_SERVICE_URL: backendUrl,
+          SECOND_BACKEND_SERVICE_URL: system.urls.secondBackend,
+        }),
+        silentLog,
+      )
+      await webUi.start()
+    })
+
+    afterAll(async () => {
+      await Promise.all([webUi.stop(), backend.stop()])
+      server.closeAllConnections()
+      server.close()
+    })
+
+    it('logs in there, and its tokens open its own backend and no other', async () => {
+      const page = await browser.newPage()
+      await page.goto(`${url}/login`)
+      await page.locator('input[name=login]').fill('grace')
+      await page.locator('input[name=password]').fill('any')
+      await page.getByRole('button').first().click()
+      await page.getByRole('button', { name: 'Continue' }).click()
+      await page.waitForURL(`${url}/`)
+      // This provider puts no name into ID tokens, so the subject stands for it.
+      expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe('Hello, grace.')
+      expect(await statuses(page)).toEqual(['200', '401'])
+    })
   })
 })

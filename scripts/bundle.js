@@ -8,7 +8,6 @@ import { build } from 'esbuild'
 const EXTERNAL = [
   'lmdb',
   'koffi',
-  'oidc-provider',
   // Loaded only when a configuration names them (packages/tokens), so nobody else should have to read past them.
   'jose',
   'jsonwebtoken',

@@ -20,12 +20,11 @@ type Name = 'jwt-factory' | 'service-a' | 'service-b' | 'service-c'
 type Urls = Readonly<Record<string, string>>
 
 export interface ScenarioOptions {
-  /** For all services, or for one by its name. */
-  readonly env?: Environment
-  readonly envOf?: Partial<Record<Name, Environment>>
   readonly clock?: Clock
-  /** Prepares the state folder before any service starts. */
-  readonly prepare?: (stateFolder: string) => Promise<Environment>
+  /** For a service whose clock is wrong. */
+  readonly clockOf?: Partial<Record<Name, Clock>>
+  /** Prepares the state folder before any service starts; answers with what a service must be told beyond the usual. */
+  readonly prepare?: (stateFolder: string) => Promise<Partial<Record<Name, Environment>>>
 }
 
 /** The four services of scenarios 1 to 4, each as it is, on ports of their own, in a state folder of their own. */
@@ -35,7 +34,7 @@ export class ScenarioServices {
   stateFolder = ''
   readonly #options: ScenarioOptions
   readonly #running = new Map<Name, { readonly service: Service; readonly urls: Urls }>()
-  #prepared: Environment = {}
+  #prepared: Partial<Record<Name, Environment>> = {}
 
   constructor(options: ScenarioOptions = {}) {
     this.#options = options
@@ -102,19 +101,17 @@ export class ScenarioServices {
     from: { loadConfig(env: Environment): C; createApp(config: C, log: Logger, clock?: Clock): Service },
     urls: Environment,
   ): Service {
-    const { env, envOf, clock } = this.#options
+    const { clock, clockOf } = this.#options
     const before = this.#running.get(name)?.urls
     const config = from.loadConfig({
       PORT: portOf(before?.http),
       HTTPS_PORT: portOf(before?.https),
       STATE_FOLDER: this.stateFolder,
       ...urls,
-      ...this.#prepared,
-      ...env,
-      ...envOf?.[name],
+      ...this.#prepared[name],
     })
     const log = createLog(name, 'info', { write: (line) => void this.lines.push(line) })
-    return from.createApp(config, log, clock)
+    return from.createApp(config, log, clockOf?.[name] ?? clock)
   }
 }
 

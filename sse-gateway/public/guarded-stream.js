@@ -69,13 +69,13 @@ export class GuardedStream {
     source.addEventListener('error', (event) => {
       console.error('The event stream has ended.', event)
       if (source.readyState === EventSource.CLOSED)
-        this.#finish('the gateway refuses the old token, and the browser stops')
+        this.#finish('end', 'the gateway refuses the old token, and the browser stops')
     })
   }
 
   close() {
     if (this.#closed) return
-    this.#finish('closed here')
+    this.#finish('stream', 'closed here')
   }
 
   /**
@@ -117,11 +117,14 @@ export class GuardedStream {
     this.#onMessage('error', error.message)
   }
 
-  /** @param {string} why */
-  #finish(why) {
+  /**
+   * @param {Kind} kind
+   * @param {string} why
+   */
+  #finish(kind, why) {
     this.#closed = true
     this.#source?.close()
-    this.#onMessage('stream', why)
+    this.#onMessage(kind, why)
     this.#onClosed()
   }
 }

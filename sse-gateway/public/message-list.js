@@ -25,7 +25,8 @@ export class MessageList {
     const now = new Date()
     const time = document.createElement('time')
     time.dateTime = now.toISOString()
-    time.textContent = now.toLocaleTimeString('en-GB', { fractionalSecondDigits: 1 })
+    time.textContent = now.toLocaleTimeString('en-GB', { timeStyle: 'medium' })
+    time.append(`.${Math.floor(now.getMilliseconds() / 100)}`)
     const label = document.createElement('span')
     label.className = `status ${TONES[kind]}`
     label.textContent = kind

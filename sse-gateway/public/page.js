@@ -24,12 +24,12 @@ form.addEventListener('submit', (event) => {
     onMessage: (kind, text) => {
       messages.add(kind, text)
       if (kind === 'challenge') ticket.state('challenged', 'asked for a new token')
-      if (kind === 'end') ticket.state('ended', text.replaceAll('_', ' '))
+      if (kind === 'end' && !ticket.hasEnded) ticket.state('ended', text.replaceAll('_', ' '))
     },
     onToken: (token) => ticket.show(token),
     onClosed: () => {
       if (stream === opened) enable(false)
-      ticket.state('ended', 'closed')
+      if (!ticket.hasEnded) ticket.state('ended', 'closed')
     },
   })
   stream = opened

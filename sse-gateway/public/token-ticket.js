@@ -1,7 +1,5 @@
 /** @typedef {import('./tokens.js').Token} Token */
 
-/** The gateway asks for a new token this long before the end. */
-const CHALLENGE_WINDOW_MS = 10_000
 const REFRESH_MS = 100
 
 /** @param {string} id */
@@ -27,12 +25,16 @@ export class TokenTicket {
     this.#renewals += 1
     element('subject').textContent = token.subject
     element('token-id').textContent = token.id.slice(0, 8)
-    element('renewals').textContent = this.#renewals === 1 ? 'once' : `${this.#renewals} times`
+    element('renewals').textContent = ['not yet', 'once'][this.#renewals] ?? `${this.#renewals} times`
     const life = token.expiresAt - token.issuedAt
-    this.#ticket.style.setProperty('--window', `${Math.min(100, (100 * CHALLENGE_WINDOW_MS) / life)}%`)
+    this.#ticket.style.setProperty('--window', `${Math.min(100, (100 * token.windowMs) / life)}%`)
     this.state('open', 'open')
     this.#timer ??= setInterval(() => this.#refresh(), REFRESH_MS)
     this.#refresh()
+  }
+
+  get hasEnded() {
+    return this.#ticket.dataset.state === 'ended'
   }
 
   /**

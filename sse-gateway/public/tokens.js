@@ -3,6 +3,7 @@
  * @property {string} text
  * @property {number} issuedAt in milliseconds since the epoch
  * @property {number} expiresAt in milliseconds since the epoch
+ * @property {number} windowMs how long before its end the gateway asks for the next one
  * @property {string} subject
  * @property {string} id its `jti`
  */
@@ -18,9 +19,9 @@ export async function fetchToken() {
     body: '{}',
   })
   if (!answer.ok) throw new Error(`No token: the token endpoint answered ${answer.status}.`)
-  const { access_token: text } = await answer.json()
+  const { access_token: text, challengeWindowMs: windowMs } = await answer.json()
   const { exp, iat, sub, jti } = JSON.parse(decode(text.split('.')[1]))
-  return { text, issuedAt: iat * 1000, expiresAt: exp * 1000, subject: sub, id: jti }
+  return { text, windowMs, issuedAt: iat * 1000, expiresAt: exp * 1000, subject: sub, id: jti }
 }
 
 /** @param {string} part base64url */

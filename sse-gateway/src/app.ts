@@ -128,6 +128,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       key: es256,
       claims: { iss: issuer, aud: audience, sub: 'example', scope: rule.scopes.join(' ') },
       lifetimeSeconds: config.developmentTokenSeconds,
+      challengeWindowMs: config.challengeWindowMs,
       clock,
     })
   }

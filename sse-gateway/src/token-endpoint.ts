@@ -12,6 +12,8 @@ export interface TokenEndpointOptions {
     readonly scope: string
   }
   readonly lifetimeSeconds: number
+  /** Told to the page, for its countdown. */
+  readonly challengeWindowMs: number
   readonly clock: Clock
 }
 
@@ -20,12 +22,8 @@ export interface TokenEndpointOptions {
  * key is ever in a browser. Only this machine is answered, and no page of another origin: it sends no CORS header,
  * and asks for a content type that such a page may not send without being asked first.
  */
-export function issueDevelopmentToken({
-  key,
-  claims,
-  lifetimeSeconds,
-  clock,
-}: TokenEndpointOptions): Handler {
+export function issueDevelopmentToken(options: TokenEndpointOptions): Handler {
+  const { key, claims, lifetimeSeconds, challengeWindowMs, clock } = options
   return async (exchange) => {
     refuseStrangers(exchange)
     const token = await signToken(claims, key, { lifetimeSeconds, clock })
@@ -35,6 +33,7 @@ export function issueDevelopmentToken({
       token_type: 'Bearer',
       expires_in: lifetimeSeconds,
       expiresAt,
+      challengeWindowMs,
     })
   }
 }

@@ -1,5 +1,5 @@
+import { UserAgent } from '@hallpass/pages/testing'
 import { describe, expect, it } from '@jest/globals'
-import { UserAgent } from './testing/user-agent.ts'
 import { useWebUi } from './testing/web-ui-system.ts'
 
 describe('AL-55: requests of other origins, with cookies', () => {

@@ -4,15 +4,23 @@ import { problemPage } from '../pages/problem.ts'
 
 /** A failed page for a person; what is thrown elsewhere is for the service kit to answer. */
 export function renderProblem(assets: Assets): ErrorRequestHandler {
-  return (error: { status?: number; error?: string; message: string }, request, response, next) => {
-    const expected = error.status !== undefined && error.status < 500 && typeof error.error === 'string'
-    if (!expected || !request.accepts('html')) return next(error)
+  return (error: ProviderError, request, response, next) => {
+    const expected = error.status !== undefined && error.status < 500 && error.error !== undefined
+    if (!expected || request.accepts(['json', 'html']) !== 'html') return next(error)
+    const { name, message, error_description = message } = error
     const description =
-      error.error === 'invalid_request' && /session/i.test(error.message)
-        ? 'This sign-in has ended, or it was begun in another browser.'
-        : error.message
-    sendPage(response, problemPage(assets, String(error.error), description), {
+      name === 'SessionNotFound'
+        ? 'This login has ended, or it was begun in another browser.'
+        : error_description
+    sendPage(response, problemPage(assets, error.error as string, description), {
       status: error.status as number,
     })
   }
+}
+
+/** What oidc-provider throws, and anything else. */
+interface ProviderError extends Error {
+  readonly status?: number
+  readonly error?: string
+  readonly error_description?: string
 }

@@ -78,6 +78,8 @@ const MAX_HEADER_BYTES = 16 * 1024
 /** A client has 10 s for its headers and 30 s for the whole request: enough for a phone, too little for slowloris. */
 const HEADERS_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 30_000
+/** How often Node looks for connections past these times; its own half a minute would treble the first. */
+const TIMEOUT_CHECK_MS = 2_000
 /** Longer than the keep-alive of the callers' pools (4 s), so that the caller always closes first. */
 const KEEP_ALIVE_MS = 10_000
 /** Every caller in the suite pools at most 64 connections; the rest is room for curls, browsers and probes. */
@@ -214,6 +216,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
     }
     const serve: RequestListener = handle

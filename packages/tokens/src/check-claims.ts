@@ -82,7 +82,9 @@ function checkIssuedAt(iat: unknown, latest: number, verdict: Verdict): void {
   if (iat === undefined) return
   if (!isNumericDate(iat)) throw verdict.fail('issued at', 'issued_at_malformed', 'invalid iat value')
   if (iat > latest)
-    throw verdict.fail('issued at', 'issued_in_future', 'jwt issued in the future', inSeconds(iat - latest))
+    throw verdict.fail('issued at', 'issued_in_future', 'jwt issued in the future', inSeconds(iat - latest), {
+      date: new Date(iat * 1000),
+    })
   verdict.pass('issued at')
 }
 

@@ -33,7 +33,7 @@ export class TokenError extends Error {
   readonly checks: readonly Check[]
   /** When it expired (`TokenExpiredError`). */
   readonly expiredAt?: Date
-  /** When it becomes valid (`NotBeforeError`). */
+  /** When it becomes valid (`NotBeforeError`), or says that it was issued (`issued_in_future`). */
   readonly date?: Date
 
   constructor(reason: TokenErrorReason, message: string, options: TokenErrorOptions = {}) {

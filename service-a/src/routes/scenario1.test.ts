@@ -94,10 +94,8 @@ describe('GET /scenario1 with a callee that is not service B', () => {
   const services = useScenarioServices({
     prepare: async () => {
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-      return {
-        SERVICE_B_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-        PEER_TIMEOUT_MS: '300',
-      }
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+      return { 'service-a': { SERVICE_B_URL: url, PEER_TIMEOUT_MS: '300' } }
     },
   })
 

@@ -75,7 +75,8 @@ describe('GET /scenario3 with somebody else on the port of service B', () => {
       })
       rogue = server
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-      return { SERVICE_B_TLS_URL: `https://localhost:${(server.address() as AddressInfo).port}` }
+      const url = `https://localhost:${(server.address() as AddressInfo).port}`
+      return { 'service-a': { SERVICE_B_TLS_URL: url } }
     },
   })
 

@@ -1,6 +1,6 @@
+import { UserAgent } from '@hallpass/pages/testing'
 import { generateSigningKey } from '@hallpass/tokens'
 import { describe, expect, it } from '@jest/globals'
-import { UserAgent } from '../testing/user-agent.ts'
 import { useWebUi } from '../testing/web-ui-system.ts'
 
 const EVENTS = { 'http://schemas.openid.net/event/backchannel-logout': {} }

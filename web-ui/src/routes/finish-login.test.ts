@@ -1,6 +1,6 @@
+import { UserAgent, type Visit } from '@hallpass/pages/testing'
 import { generateSigningKey, signToken } from '@hallpass/tokens'
 import { describe, expect, it } from '@jest/globals'
-import { UserAgent, type Visit } from '../testing/user-agent.ts'
 import { useWebUi } from '../testing/web-ui-system.ts'
 
 const SESSION = '__Host-webui-session'

@@ -3,12 +3,12 @@ import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createApp as createBackend, loadConfig as loadBackend } from '@hallpass/backend-api/app'
+import { hiddenField, UserAgent } from '@hallpass/pages/testing'
 import { createLog, type Service, silentLog } from '@hallpass/service-kit'
 import { ManualClock } from '@hallpass/service-kit/testing'
 import { afterAll, afterEach, beforeAll } from '@jest/globals'
 import { createApp, loadConfig } from '../app.ts'
 import { type FakeProvider, fakeProvider } from './fake-provider.ts'
-import { hiddenField, UserAgent } from './user-agent.ts'
 
 const ASSETS_FOLDER = join(import.meta.dirname, '../../public')
 

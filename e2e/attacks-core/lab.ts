@@ -1,0 +1,187 @@
+import {
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  sign as cryptoSign,
+  type KeyObject,
+  randomUUID,
+} from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import http, { type IncomingMessage } from 'node:http'
+import https from 'node:https'
+import { join } from 'node:path'
+import { afterAll, beforeAll } from '@jest/globals'
+import { type ScenarioOptions, ScenarioServices } from '../../service-a/src/testing.ts'
+
+export interface Answer {
+  readonly status: number
+  readonly headers: IncomingMessage['headers']
+  readonly text: string
+  /** The body when it is JSON. */
+  // biome-ignore lint/suspicious/noExplicitAny: each test says what it expects.
+  readonly body: any
+}
+
+export interface Attempt {
+  readonly method?: string
+  /** Names and values in turn, so that a name can come twice. */
+  readonly headers?: readonly string[]
+  readonly body?: string | Buffer
+  readonly ca?: string | undefined
+}
+
+/** Sends what a well-behaved client never would. */
+export function send(url: string, { method = 'GET', headers = [], body, ca }: Attempt = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const { request } = ca === undefined ? http : https
+    const fields = ['host', new URL(url).host, ...headers]
+    if (body !== undefined) fields.push('content-length', String(Buffer.byteLength(body)))
+    const outgoing = request(url, { method, agent: false, headers: fields as never, ...(ca ? { ca } : {}) })
+    outgoing.on('response', async (response) => {
+      let text = ''
+      for await (const chunk of response.setEncoding('utf8')) text += chunk
+      let parsed: unknown
+      try {
+        parsed = JSON.parse(text)
+      } catch {}
+      resolve({ status: response.statusCode ?? 0, headers: response.headers, text, body: parsed })
+    })
+    outgoing.on('error', reject)
+    outgoing.end(body)
+  })
+}
+
+const encode = (part: unknown) =>
+  Buffer.from(typeof part === 'string' ? part : JSON.stringify(part)).toString('base64url')
+
+export type Signer = (input: string) => Buffer | string
+
+export const rsa =
+  (key: KeyObject): Signer =>
+  (input) =>
+    cryptoSign('sha256', Buffer.from(input), key)
+
+export const hmac =
+  (secret: string | Buffer): Signer =>
+  (input) =>
+    createHmac('sha256', secret).update(input).digest()
+
+/** Any header and any claims, as objects or as text, signed by anything. */
+export function forge(header: unknown, claims: unknown, signer: Signer): string {
+  const input = `${encode(header)}.${encode(claims)}`
+  const signature = signer(input)
+  return `${input}.${typeof signature === 'string' ? signature : signature.toString('base64url')}`
+}
+
+/** A verifier under attack, and what a perfect token for it looks like, with the key that signs such tokens. */
+export interface Target {
+  readonly name: string
+  readonly issuer: string
+  readonly key: KeyObject
+  readonly kid: string
+  readonly header: Readonly<Record<string, unknown>>
+  claims(changes?: object): Record<string, unknown>
+  /** A token that differs from a perfect one in these members alone; `undefined` takes one away. */
+  token(changes?: { readonly header?: object; readonly claims?: object }): string
+  present(token: string): Promise<Answer>
+}
+
+/**
+ * The running services, and an attacker who is better off than any real one: who holds the very keys, so that each
+ * attack fails for its own reason and not for want of a signature.
+ */
+export class Lab {
+  readonly services: ScenarioServices
+  /** B asks the factory (scenario 1), and B asks nobody (scenario 3). */
+  targets: readonly [central: Target, own: Target] = [] as never
+
+  constructor(options: ScenarioOptions = {}) {
+    this.services = new ScenarioServices(options)
+  }
+
+  async start(): Promise<void> {
+    const { services } = this
+    await services.start()
+    await services.get('jwt-factory', '/keys/servicea').expect(200)
+    await services.post('jwt-factory', '/utils/dump').expect(200)
+    await services.post('service-a', '/gen-keys').expect(200)
+    const ca = await this.file('certificates/ca.pem')
+    const jwks = JSON.parse(await this.file('scenario-3-keys/jwks.json'))
+    this.targets = [
+      target({
+        name: 'a service that asks the factory',
+        issuer: 'https://jwt-factory/',
+        key: createPrivateKey(await this.file('keys/servicea-private.pem')),
+        kid: await this.#kidOfFactory(),
+        present: (token) => this.atB('/scenario1-server', token),
+      }),
+      target({
+        name: 'a service that knows A’s key',
+        issuer: 'https://service-issuer',
+        key: createPrivateKey(await this.file('scenario-3-keys/jwt-private.pem')),
+        kid: jwks.keys[0].kid,
+        present: (token) =>
+          send(`${services.url('service-b', 'https')}/scenario3-server`, {
+            headers: ['authorization', `Bearer ${token}`],
+            ca,
+          }),
+      }),
+    ]
+  }
+
+  stop = () => this.services.stop()
+
+  file = (path: string) => readFile(join(this.services.stateFolder, path), 'utf8')
+
+  atB = (path: string, token: string, service: 'service-b' | 'service-c' = 'service-b') =>
+    send(`${this.services.url(service)}${path}`, { headers: ['authorization', `Bearer ${token}`] })
+
+  /** The kid that a token of the factory names. */
+  async #kidOfFactory(): Promise<string> {
+    const token = await this.services.issue({ aud: 'serviceb' })
+    return JSON.parse(Buffer.from(token.split('.')[0] as string, 'base64url').toString()).kid
+  }
+}
+
+function target(options: Pick<Target, 'name' | 'issuer' | 'key' | 'kid' | 'present'>): Target {
+  const header = { alg: 'RS256', typ: 'JWT', kid: options.kid }
+  const claims = (changes: object = {}) => {
+    const iat = Math.floor(Date.now() / 1000)
+    return {
+      iss: options.issuer,
+      sub: 'servicea',
+      aud: 'serviceb',
+      exp: iat + 30,
+      iat,
+      jti: randomUUID(),
+      ...changes,
+    }
+  }
+  return {
+    ...options,
+    header,
+    claims,
+    token: (changes = {}) =>
+      forge({ ...header, ...changes.header }, claims(changes.claims), rsa(options.key)),
+  }
+}
+
+/** The public halves that everybody can see, in each form that a confused verifier might take for a secret. */
+export function publicForms(key: KeyObject): Buffer[] {
+  const publicKey = createPublicKey(key)
+  return [
+    ...(['spki', 'pkcs1'] as const).flatMap((type) => {
+      const pem = publicKey.export({ type, format: 'pem' }).toString()
+      return [Buffer.from(pem), Buffer.from(pem.trim()), publicKey.export({ type, format: 'der' })]
+    }),
+    Buffer.from(JSON.stringify(publicKey.export({ format: 'jwk' }))),
+  ]
+}
+
+/** A lab for the tests of a file. */
+export function useLab(options?: ScenarioOptions): Lab {
+  const lab = new Lab(options)
+  beforeAll(() => lab.start())
+  afterAll(() => lab.stop())
+  return lab
+}

@@ -1,0 +1,19 @@
+import { mkdtempSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from '@jest/globals'
+import { loadSigningKeys } from './signing-keys.ts'
+
+describe('loadSigningKeys', () => {
+  it('makes one key for each use, for the eyes of their owner, and finds the same ones again', async () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'keys-')), 'identity-provider/keys.json')
+    const [first, again] = await Promise.all([loadSigningKeys(file), loadSigningKeys(file)])
+    expect(first.map(({ alg, use, kty }) => [alg, use, kty])).toEqual([
+      ['RS256', 'sig', 'RSA'],
+      ['ES256', 'sig', 'EC'],
+    ])
+    expect(again).toEqual(first)
+    expect(await loadSigningKeys(file)).toEqual(first)
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+  })
+})

@@ -1,0 +1,360 @@
+import http, { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
+import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net'
+import { HttpError } from '@hallpass/service-kit'
+import { afterEach, describe, expect, it } from '@jest/globals'
+import { type ForwardOptions, forward, type Outcome } from './forward.ts'
+import { requestHeaders } from './headers.ts'
+import { Upstream } from './upstream.ts'
+
+const closing: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close()
+})
+
+async function listen(server: Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  closing.push(() => {
+    server.closeAllConnections()
+    return new Promise((resolve) => server.close(resolve))
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+/** A server that breaks each connection as soon as a request arrives. */
+async function breaking(): Promise<{ url: string; broken: () => number }> {
+  let broken = 0
+  const server = createTcpServer((socket) => {
+    socket.once('data', () => {
+      broken += 1
+      socket.resetAndDestroy()
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  closing.push(() => new Promise((resolve) => server.close(resolve)))
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, broken: () => broken }
+}
+
+interface ProxyOptions extends Partial<Pick<ForwardOptions, 'refuseLate' | 'retry'>> {
+  readonly upstreams: readonly string[]
+}
+
+/** A proxy with nothing but `forward` in it. */
+async function startProxy({ upstreams: urls, ...options }: ProxyOptions) {
+  const upstreams = urls.map(
+    (url) => new Upstream({ name: 'api', url, connectTimeoutMs: 500, answerTimeoutMs: 400 }),
+  )
+  closing.push(() => Promise.all(upstreams.map((upstream) => upstream.close())))
+  const outcomes: Outcome[] = []
+  const left = upstreams.slice(1)
+  const server = createServer((request, response) => {
+    forward(request, response, {
+      upstream: upstreams[0] as Upstream,
+      headers: requestHeaders(request, new Set(['x-stripped'])),
+      ...(left.length > 0 ? { retry: () => left.shift() } : {}),
+      onFailure: ({ status, code }) => {
+        if (!request.complete) response.setHeader('connection', 'close')
+        response.writeHead(status).end(code)
+      },
+      onEnd: (outcome) => outcomes.push(outcome),
+      ...options,
+    })
+  })
+  return { url: await listen(server), outcomes }
+}
+
+async function proxyTo(listener: RequestListener, options: Omit<ProxyOptions, 'upstreams'> = {}) {
+  return startProxy({ upstreams: [await listen(createServer(listener))], ...options })
+}
+
+const textOf = async (message: IncomingMessage) => {
+  let text = ''
+  for await (const chunk of message.setEncoding('utf8')) text += chunk
+  return text
+}
+
+/** A request of which the test writes the body when it likes. */
+function open(url: string, options: http.RequestOptions = {}) {
+  const request = http.request(url, { agent: false, ...options })
+  const answer = new Promise<IncomingMessage>((resolve, reject) => {
+    request.on('response', resolve).on('error', reject)
+  })
+  answer.catch(() => {})
+  return { request, answer }
+}
+
+describe('forward', () => {
+  it('passes method, path, query, fields and body on, and status, fields and body back', async () => {
+    const proxy = await proxyTo(async (request, response) => {
+      const body = await textOf(request)
+      response.writeHead(418, 'Short and stout', { 'x-answer': 'a', 'set-cookie': ['a=1', 'b=2'] })
+      response.end(
+        JSON.stringify({ method: request.method, url: request.url, field: request.headers['x-field'], body }),
+      )
+    })
+    const answer = await fetch(`${proxy.url}/a%2Fb?q=%20`, {
+      method: 'PUT',
+      body: 'söme body',
+      headers: { 'x-field': 'v', 'x-stripped': 'no' },
+    })
+    expect([answer.status, answer.statusText]).toEqual([418, 'Short and stout'])
+    expect(answer.headers.getSetCookie()).toEqual(['a=1', 'b=2'])
+    expect(await answer.json()).toEqual({ method: 'PUT', url: '/a%2Fb?q=%20', field: 'v', body: 'söme body' })
+    expect(proxy.outcomes).toMatchObject([{ upstreamStatus: 418 }])
+  })
+
+  it('takes off what belongs to the connection, in both directions (RFC 9110 §7.6.1)', async () => {
+    let seen: IncomingMessage['headers'] = {}
+    const proxy = await proxyTo((request, response) => {
+      seen = request.headers
+      response.writeHead(200, {
+        connection: 'x-private',
+        'x-private': 'p',
+        'keep-alive': 'timeout=99',
+        'x-kept': 'k',
+      })
+      response.end('ok')
+    })
+    const { request, answer } = open(proxy.url, {
+      headers: {
+        connection: 'close, X-Mine',
+        'x-mine': 'm',
+        te: 'trailers',
+        'proxy-authorization': 'Basic eDp5',
+        'x-stripped': 's',
+        'x-kept': 'k',
+      },
+    })
+    request.end()
+    const { headers } = await answer
+    expect(headers).toMatchObject({ 'x-kept': 'k' })
+    expect(headers).not.toHaveProperty('x-private')
+    expect(headers['keep-alive']).not.toBe('timeout=99')
+    expect(seen).toMatchObject({ 'x-kept': 'k' })
+    for (const name of ['x-mine', 'te', 'proxy-authorization', 'x-stripped'])
+      expect(seen).not.toHaveProperty(name)
+  })
+
+  it('streams a body up while it is being written', async () => {
+    const received: string[] = []
+    const proxy = await proxyTo((request, response) => {
+      request.setEncoding('utf8').on('data', (chunk: string) => received.push(chunk))
+      request.on('end', () => response.end(received.join('')))
+    })
+    const { request, answer } = open(proxy.url, { method: 'POST' })
+    request.write('one')
+    await until(() => received.length === 1)
+    request.write('two')
+    await until(() => received.length === 2)
+    request.end('three')
+    expect(await textOf(await answer)).toBe('onetwothree')
+  })
+
+  it('streams events down as they come, and their head before the first', async () => {
+    let send: (event: string) => void = () => {}
+    const proxy = await proxyTo((_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders()
+      send = (event) => void response.write(event)
+    })
+    const { request, answer } = open(proxy.url)
+    request.end()
+    const stream = (await answer).setEncoding('utf8')
+    const events: string[] = []
+    stream.on('data', (event: string) => events.push(event))
+    for (const event of ['data: 1\n\n', 'data: 2\n\n']) {
+      send(event)
+      await until(() => events.includes(event))
+    }
+    request.destroy()
+    await until(() => proxy.outcomes.length === 1)
+  })
+
+  it('slows an upstream down to the pace of a slow reader, in flat memory', async () => {
+    const chunk = Buffer.alloc(256 * 1024)
+    let written = 0
+    const proxy = await proxyTo(async (_request, response) => {
+      for (let i = 0; i < 400 && !response.destroyed; i += 1) {
+        written += chunk.length
+        if (!response.write(chunk))
+          await new Promise((resolve) => response.once('drain', resolve).once('close', resolve))
+      }
+      response.end()
+    })
+    const socket = connect(Number(new URL(proxy.url).port), '127.0.0.1', () =>
+      socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'),
+    )
+    socket.pause()
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    // What fits into the buffers of three sockets, not the hundred megabytes that there are.
+    expect(written).toBeLessThan(40 * 1024 * 1024)
+    socket.destroy()
+  })
+
+  it('ends the call upstream when the client goes away, and blames nobody', async () => {
+    let closed = false
+    const proxy = await proxyTo((_request, response) => {
+      response.write('begun')
+      response.on('close', () => {
+        closed = true
+      })
+    })
+    const { request, answer } = open(proxy.url)
+    request.end()
+    await answer
+    request.destroy()
+    await until(() => closed)
+    expect(proxy.outcomes).toHaveLength(1)
+    expect(proxy.outcomes[0]).not.toHaveProperty('failure')
+  })
+
+  it('blames nobody when the client breaks off in the middle of its body', async () => {
+    const proxy = await proxyTo((request) => void request.resume())
+    const { request } = open(proxy.url, { method: 'POST', headers: { 'content-length': '1000' } })
+    request.on('error', () => {})
+    request.write('part')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    request.destroy()
+    await until(() => proxy.outcomes.length === 1)
+    expect(proxy.outcomes[0]).not.toHaveProperty('failure')
+  })
+
+  it('answers a HEAD, a 204 and a 304 without a body', async () => {
+    const proxy = await proxyTo((request, response) => {
+      if (request.url === '/') response.setHeader('content-length', '5')
+      response.writeHead(request.url === '/' ? 200 : Number(request.url?.slice(1))).end()
+    })
+    const head = await fetch(proxy.url, { method: 'HEAD' })
+    expect([head.status, head.headers.get('content-length')]).toEqual([200, '5'])
+    for (const status of [204, 304]) expect((await fetch(`${proxy.url}/${status}`)).status).toBe(status)
+  })
+
+  it('passes over an interim answer and waits for the final one', async () => {
+    const proxy = await proxyTo((_request, response) => {
+      response.writeEarlyHints({ link: '</a.css>; rel=preload' })
+      response.end('final')
+    })
+    expect(await (await fetch(proxy.url)).text()).toBe('final')
+  })
+
+  it('answers 502 when the upstream is not there, and 504 when it does not answer', async () => {
+    const gone = await listen(createServer())
+    await closing.pop()?.()
+    const nobody = await startProxy({ upstreams: [gone] })
+    const refused = await fetch(nobody.url)
+    expect([refused.status, await refused.text()]).toEqual([502, 'peer_unreachable'])
+    const silent = await proxyTo(() => {})
+    const late = await fetch(silent.url)
+    expect([late.status, await late.text()]).toEqual([504, 'peer_timeout'])
+  })
+
+  it('lets the client see that an answer is not whole', async () => {
+    const proxy = await proxyTo((_request, response) => {
+      response.writeHead(200, { 'content-length': '100' })
+      response.write('part')
+      setTimeout(() => response.destroy(), 30)
+    })
+    const answer = await fetch(proxy.url)
+    await expect(answer.text()).rejects.toThrow()
+    expect(proxy.outcomes[0]?.failure).toMatchObject({ status: 502 })
+  })
+
+  it('asks again when the request is about to be written, and then does not send it', async () => {
+    let reached = false
+    const proxy = await proxyTo(
+      (_request, response) => {
+        reached = true
+        response.end()
+      },
+      { refuseLate: () => new HttpError(503, 'too_late', 'too late') },
+    )
+    const answer = await fetch(proxy.url)
+    expect([answer.status, await answer.text()]).toEqual([503, 'too_late'])
+    expect(reached).toBe(false)
+  })
+})
+
+describe('forward with another upstream to try', () => {
+  const echo: RequestListener = async (request, response) =>
+    response.end(`${request.method} ${await textOf(request)}`)
+
+  it('sends an idempotent request again when a connection breaks', async () => {
+    const bad = await breaking()
+    const proxy = await startProxy({ upstreams: [bad.url, await listen(createServer(echo))] })
+    const answer = await fetch(proxy.url)
+    expect([answer.status, await answer.text()]).toEqual([200, 'GET '])
+    expect(bad.broken()).toBe(1)
+    expect(proxy.outcomes[0]?.upstreams.split(', ')).toHaveLength(2)
+  })
+
+  it('does not send a POST again that may have arrived (RFC 9110 §9.2.2)', async () => {
+    const bad = await breaking()
+    const proxy = await startProxy({ upstreams: [bad.url, await listen(createServer(echo))] })
+    for (const body of ['x', undefined]) {
+      const answer = await fetch(proxy.url, { method: 'POST', ...(body ? { body } : {}) })
+      expect(answer.status).toBe(502)
+    }
+    expect(bad.broken()).toBe(2)
+  })
+
+  it('sends a POST to the next when the first could not even be reached, with its body whole', async () => {
+    const gone = await listen(createServer())
+    await closing.pop()?.()
+    const proxy = await startProxy({ upstreams: [gone, await listen(createServer(echo))] })
+    const answer = await fetch(proxy.url, { method: 'POST', body: 'b'.repeat(100_000) })
+    expect(answer.status).toBe(200)
+    expect((await answer.text()).length).toBe(100_005)
+  })
+
+  it('does not try again after a time-out: the next would take as long', async () => {
+    const silent = await listen(createServer(() => {}))
+    const proxy = await startProxy({ upstreams: [silent, await listen(createServer(echo))] })
+    expect((await fetch(proxy.url)).status).toBe(504)
+  })
+})
+
+describe('two readers of one request', () => {
+  /** What comes back for bytes that are sent as they are. */
+  function raw(url: string, bytes: string): Promise<string> {
+    return new Promise((resolve) => {
+      let text = ''
+      const socket: Socket = connect(Number(new URL(url).port), '127.0.0.1', () => socket.write(bytes))
+      socket.setTimeout(1_000, () => socket.destroy())
+      socket.on('data', (chunk) => {
+        text += chunk.toString('latin1')
+      })
+      socket.on('close', () => resolve(text))
+      socket.on('error', () => {})
+    })
+  }
+
+  it.each([
+    [
+      'both a length and chunks',
+      'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n',
+    ],
+    ['two lengths', 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!'],
+    [
+      'chunks that are not the last coding',
+      'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n',
+    ],
+    [
+      'a space before the colon',
+      'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding : chunked\r\n\r\n0\r\n\r\n',
+    ],
+  ])('cannot disagree on where it ends: %s is refused', async (_what, bytes) => {
+    const urls: (string | undefined)[] = []
+    const proxy = await proxyTo((request, response) => {
+      urls.push(request.url)
+      response.end()
+    })
+    expect(await raw(proxy.url, bytes)).toMatch(/^HTTP\/1\.1 400 /)
+    expect(urls).not.toContain('/smuggled')
+  })
+})
+
+async function until(ask: () => boolean): Promise<void> {
+  const deadline = performance.now() + 3_000
+  while (!ask()) {
+    if (performance.now() > deadline) throw new Error('It did not happen within 3 s.')
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}

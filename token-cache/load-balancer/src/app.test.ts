@@ -1,0 +1,225 @@
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ConfigError, createLog, type HttpService } from '@hallpass/service-kit'
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { createApp } from './app.ts'
+import { loadConfig } from './config.ts'
+
+/** A server in a proxy's place: real, and steered by the test. */
+class FakeProxy {
+  readonly seen: IncomingMessage[] = []
+  readonly name: string
+  ready = true
+  answer: RequestListener | undefined
+  port = 0
+  #server: Server | undefined
+
+  constructor(name: string) {
+    this.name = name
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.port}`
+  }
+
+  async start() {
+    this.#server = createServer((request, response) => {
+      if (request.url === '/readyz') return void response.writeHead(this.ready ? 200 : 503).end()
+      this.seen.push(request)
+      if (this.answer) return this.answer(request, response)
+      response.end(this.name)
+    })
+    await new Promise<void>((resolve) => this.#server?.listen(this.port, '127.0.0.1', resolve))
+    this.port = (this.#server.address() as AddressInfo).port
+  }
+
+  async stop() {
+    this.#server?.closeAllConnections()
+    await new Promise((resolve) => this.#server?.close(resolve) ?? resolve(undefined))
+    this.#server = undefined
+  }
+}
+
+let folder: string
+let proxies: FakeProxy[]
+let balancer: HttpService | undefined
+let url: string
+let lines: string[]
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'balancer-'))
+  proxies = ['one', 'two'].map((name) => new FakeProxy(name))
+  await Promise.all(proxies.map((proxy) => proxy.start()))
+  lines = []
+})
+afterEach(async () => {
+  await balancer?.stop()
+  balancer = undefined
+  await Promise.all(proxies.map((proxy) => proxy.stop()))
+  await rm(folder, { recursive: true })
+})
+
+async function start(env: Record<string, string> = {}) {
+  const config = loadConfig({
+    STATE_FOLDER: folder,
+    PORT: '0',
+    PROXY_URLS: proxies.map((proxy) => proxy.url).join(),
+    CHECK_MS: '100',
+    ...env,
+  })
+  balancer = createApp(config, createLog('balancer', 'info', { write: (line) => void lines.push(line) }))
+  url = (await balancer.start()).http as string
+}
+const ask = async (path = '/', init?: RequestInit) => {
+  const response = await fetch(url + path, init)
+  return [response.status, await response.text()] as const
+}
+const [ONE, TWO] = [
+  [200, 'one'],
+  [200, 'two'],
+] as const
+
+describe('the balancer', () => {
+  it('sends requests to the proxies in turn', async () => {
+    await start()
+    expect([await ask(), await ask(), await ask(), await ask()]).toEqual([ONE, TWO, ONE, TWO])
+  })
+
+  it('proves to the proxies that a request comes from it', async () => {
+    await start()
+    await ask('/', { headers: { 'x-hallpass-tier': 'forged' } })
+    const secret = readFileSync(join(folder, 'token-cache/tier-secret'), 'utf8').trim()
+    expect(proxies[0]?.seen[0]?.headers['x-hallpass-tier']).toBe(secret)
+  })
+
+  it('writes anew where a request came from, and drops what callers say about themselves', async () => {
+    await start()
+    await ask('/', {
+      headers: {
+        'remote-user': 'user1',
+        'x-forwarded-for': '192.0.2.1',
+        'x-real-ip': '192.0.2.1',
+        'x-forwarded-user': 'admin',
+        'x-auth-request-user': 'admin',
+        'client-cert': ':abc:',
+        'x-kept': 'yes',
+        authorization: 'Bearer theirs',
+      },
+    })
+    const headers = proxies[0]?.seen[0]?.headers
+    expect(headers).toMatchObject({
+      'remote-user': 'user1',
+      'x-forwarded-for': expect.stringMatching(/^(127\.0\.0\.1|::1)$/),
+      'x-forwarded-proto': 'http',
+      'x-forwarded-host': new URL(url).host,
+      'x-kept': 'yes',
+      authorization: 'Bearer theirs',
+    })
+    for (const name of ['x-real-ip', 'x-forwarded-user', 'x-auth-request-user', 'client-cert'])
+      expect(headers).not.toHaveProperty(name)
+  })
+
+  it('AL-60 believes no remote-user where callers are not known, and is so unless it listens to loopback alone', async () => {
+    await start({ REMOTE_USER_FROM: 'nobody' })
+    await ask('/', { headers: { 'remote-user': 'admin', 'Remote-User': 'root' } })
+    expect(proxies[0]?.seen[0]?.headers).not.toHaveProperty('remote-user')
+    expect(() => loadConfig({ REMOTE_USER_FROM: 'anyone', HOST: '0.0.0.0' })).toThrow(ConfigError)
+    expect(() => loadConfig({ REMOTE_USER_FROM: 'anyone', NODE_ENV: 'production' })).toThrow(
+      /REMOTE_USER_FROM=anyone lets every caller be every user/,
+    )
+    expect(loadConfig({ HOST: '0.0.0.0' }).remoteUserFrom).toBe('nobody')
+  })
+
+  it('writes one line for each request, with the upstreams that it tried', async () => {
+    await start()
+    await proxies[0]?.stop()
+    await ask('/path?secret=1')
+    const line = lines.map((text) => JSON.parse(text)).find(({ msg }) => msg === 'request')
+    expect(line).toMatchObject({ method: 'GET', path: '/path', status: 200, us: 200, ul: 3 })
+    expect(line.ua).toBe(`${addressOf(0)}, ${addressOf(1)}`)
+  })
+
+  it('refuses TRACE', async () => {
+    await start()
+    const answer = await new Promise<string>((resolve) => {
+      const socket = connect(Number(new URL(url).port), '127.0.0.1', () =>
+        socket.write('TRACE / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'),
+      )
+      socket.on('data', (chunk) => resolve(chunk.toString()))
+    })
+    expect(answer).toMatch(/^HTTP\/1\.1 405 /)
+    expect(proxies[0]?.seen).toEqual([])
+  })
+})
+
+describe('a proxy that is gone', () => {
+  it('is left out at once: no request that may be sent twice fails', async () => {
+    await start()
+    await ask()
+    await proxies[1]?.stop()
+    for (let i = 0; i < 10; i += 1) expect(await ask()).toEqual(ONE)
+    expect(lines.join()).toContain('a proxy is left out')
+  })
+
+  it('is not sent a POST that may have reached it, but the next one is whole', async () => {
+    await start()
+    if (proxies[0]) proxies[0].answer = (request) => void request.socket.destroy()
+    const [status, body] = await ask('/', { method: 'POST', body: 'x' })
+    expect(status).toBe(502)
+    expect(JSON.parse(body)).toMatchObject({ error: { code: 'peer_unreachable' } })
+    expect(await ask('/', { method: 'POST', body: 'x' })).toEqual(TWO)
+  })
+
+  it('is used again as soon as it is ready', async () => {
+    await start()
+    await proxies[0]?.stop()
+    for (let i = 0; i < 3; i += 1) expect(await ask()).toEqual(TWO)
+    await proxies[0]?.start()
+    await until(async () => (await ask())[1] === 'one')
+  })
+
+  it('is left out while it is not ready, before it closes its port', async () => {
+    await start()
+    if (proxies[0]) proxies[0].ready = false
+    await until(async () => lines.join().includes('it answers 503'))
+    for (let i = 0; i < 4; i += 1) expect(await ask()).toEqual(TWO)
+  })
+
+  it('is tried when all seem to be gone; when all are, the answer is 502', async () => {
+    await start()
+    for (const proxy of proxies) proxy.ready = false
+    await until(async () => lines.filter((line) => line.includes('it answers 503')).length === 2)
+    expect((await fetch(`${url}/readyz`)).status).toBe(503)
+    expect((await ask())[0]).toBe(200)
+    await Promise.all(proxies.map((proxy) => proxy.stop()))
+    expect((await ask())[0]).toBe(502)
+  })
+
+  it('is not left out for what clients do: going away in the middle of a body', async () => {
+    await start()
+    for (const proxy of proxies)
+      proxy.answer = (request, response) => void request.resume().on('end', () => response.end('ok'))
+    for (let i = 0; i < 4; i += 1)
+      await new Promise<void>((resolve) => {
+        const socket = connect(Number(new URL(url).port), '127.0.0.1', () => {
+          socket.write('POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\npart')
+          setTimeout(() => socket.destroy(), 30)
+        })
+        socket.on('close', () => resolve())
+      })
+    expect(lines.join()).not.toContain('left out')
+  })
+})
+
+const addressOf = (index: number) => `127.0.0.1:${proxies[index]?.port}`
+
+async function until(ask: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 3_000
+  while (!(await ask())) {
+    if (performance.now() > deadline) throw new Error('It did not happen within 3 s.')
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
