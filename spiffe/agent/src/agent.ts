@@ -43,7 +43,7 @@ export class Agent {
     this.trustDomain = TrustDomain.ofName(config.trustDomain)
     this.entries = entries
     this.authorities = authorities
-    this.bundles = new Bundles(this.trustDomain, authorities)
+    this.bundles = new Bundles(this.trustDomain, authorities, config.bundleRefreshSeconds)
     this.issuer = new SvidIssuer({ authorities, x509TtlSeconds, jwtTtlSeconds, jwtIssuer, clock })
     this.workloadApi = new WorkloadApi({
       entries: () => entries.entries,
