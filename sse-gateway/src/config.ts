@@ -65,7 +65,9 @@ export function loadConfig(env: Environment) {
     )
     const file = variables.optionalText('GATEWAY_CONFIG')
     const paths =
-      file === undefined ? { ...onePath(variables, stateFolder, production) } : pathsOf(variables, file)
+      file === undefined
+        ? { ...onePath(variables, stateFolder, production), ...hopsPath(variables) }
+        : pathsOf(variables, file)
     return {
       ...common,
       port: variables.port('PORT', 7143),
@@ -151,6 +153,27 @@ function onePath(
       rolesClaim: variables.text('ROLES_CLAIM', 'scope'),
       expiry: variables.oneOf('EXPIRY', ['required', 'optional'], 'required'),
       subject: variables.oneOf('SUBJECT', ['required', 'optional'], 'optional'),
+    },
+  }
+}
+
+/** The hops of the suite's own requests, for the explorer; its web UI signs the tokens of who watches. */
+function hopsPath(variables: VariableReader): Record<string, PathRule> {
+  const upstream = variables.optionalUrl('HOPS_UPSTREAM_URL')
+  const issuer = variables.optionalUrl('HOPS_ISSUER')
+  variables.require(
+    (upstream === undefined) === (issuer === undefined),
+    'HOPS_UPSTREAM_URL and HOPS_ISSUER go together',
+  )
+  if (upstream === undefined || issuer === undefined) return {}
+  return {
+    '/hops': {
+      upstream,
+      issuers: [{ issuer, audience: 'https://api.example.com', jwksUrl: `${issuer}/.well-known/jwks.json` }],
+      scopes: ['hops:read'],
+      rolesClaim: 'scope',
+      expiry: 'required',
+      subject: 'required',
     },
   }
 }
