@@ -16,7 +16,7 @@ export interface StreamHubOptions {
 
 export interface StreamRequest {
   readonly lastEventId: string | undefined
-  /** Only events of these topics; absent means all. */
+  /** The events of these topics, `*` for every one; absent means those that were published without a topic. */
   readonly topics: readonly string[] | undefined
 }
 
@@ -226,4 +226,6 @@ export class StreamHub {
 }
 
 const belongs = (event: LoggedEvent, { topics }: Pick<Client, 'topics'>) =>
-  topics === undefined || (event.topic !== undefined && topics.has(event.topic))
+  topics === undefined
+    ? event.topic === undefined
+    : topics.has('*') || (event.topic !== undefined && topics.has(event.topic))

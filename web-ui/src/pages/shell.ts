@@ -23,6 +23,7 @@ export interface PageFrame {
 /** The pages that the navigation names; the explorer adds its own here. */
 const NAVIGATION = [
   { path: '/', label: 'Home' },
+  { path: '/explorer', label: 'Explorer' },
   { path: '/profile', label: 'Profile' },
 ] as const
 
