@@ -55,7 +55,7 @@ function documentedClaims(asked: JsonObject): JsonObject {
  * What an authenticated caller gets: a token for one audience (RFC 8707 §2, RFC 9700 §2.3), in its own name whatever
  * the body says, and of all other claims those that the trust file allows.
  */
-function grantedClaims({ iss: _, sub: __, ...asked }: JsonObject, caller: Caller): JsonObject {
+function grantedClaims({ iss: _, sub, ...asked }: JsonObject, caller: Caller): JsonObject {
   if (typeof asked.aud !== 'string' || asked.aud === '')
     throw badRequest('invalid_target', 'A token is for exactly one audience: aud must be a text.')
   if (caller.audiences && !caller.audiences.includes(asked.aud))
@@ -65,7 +65,8 @@ function grantedClaims({ iss: _, sub: __, ...asked }: JsonObject, caller: Caller
       throw badRequest('claim_not_allowed', `${caller.subject} may not ask for the claim ${name}.`)
   if (scopesOf(asked).some((scope) => !caller.scopes.includes(scope)) || !isScope(asked.scope))
     throw badRequest('invalid_scope', `${caller.subject} may not ask for this scope.`)
-  return asked
+  // Only who may name subjects, as the issuer of the token cache does for its users, speaks for others.
+  return caller.claims.includes('sub') && typeof sub === 'string' && sub !== '' ? { ...asked, sub } : asked
 }
 
 const isScope = (scope: unknown) => scope === undefined || typeof scope === 'string'
