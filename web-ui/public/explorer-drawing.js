@@ -142,7 +142,7 @@ function diagram(steps, lanes, select) {
       'data-service': hop.service,
       'data-verdict': hop.verdict ?? '',
       // It begins with the words that are seen, for people who steer by voice (WCAG 2.5.3).
-      'aria-label': `${first} ${second} (${sentence(hop)})`,
+      'aria-label': `${first}${second} (${sentence(hop)})`,
     })
     if (hop.kind === 'verification') {
       row.append(
