@@ -116,7 +116,12 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
     'sse-gateway',
     'ends a stream with its token',
     { PORT: 'https:7143', SECOND_PORT: 'https:9090' },
-    { UPSTREAM_URL: `${sseServer.HTTP_PORT}/events` },
+    {
+      UPSTREAM_URL: `${sseServer.HTTP_PORT}/events`,
+      HOPS_UPSTREAM_URL: `${sseServer.HTTP_PORT}/topics/hops`,
+      // Forward: who may watch the hops is said by the web UI, which starts last.
+      HOPS_ISSUER: `http://localhost:${port(4000)}`,
+    },
   )
 
   const audience = 'https://webui'
@@ -156,6 +161,9 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
       AUDIENCE: audience,
       SCOPE: 'openid profile email offline_access read:data read:data2',
       BASE_URL: `http://localhost:${port(4000)}`,
+      SERVICE_A_URL: `http://localhost:${port(3000)}`,
+      TOKEN_CACHE_URL: `http://localhost:${port(8000)}`,
+      HOPS_STREAM_URL: `https://localhost:${port(7143)}/hops`,
       BACKEND_SERVICE_URL: backend.PORT as string,
       SECOND_BACKEND_SERVICE_URL: secondBackend.PORT as string,
     },

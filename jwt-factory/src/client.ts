@@ -1,5 +1,5 @@
 import {
-  createPeerClient,
+  createPeerCaller,
   HttpError,
   type JsonObject,
   type TokenRefusal,
@@ -8,6 +8,7 @@ import {
 } from '@hallpass/service-kit'
 
 const PEER = 'jwt-factory'
+const JSON_HEADERS = { 'content-type': 'application/json' }
 
 export interface JwtFactoryClientOptions {
   readonly baseUrl: string
@@ -58,43 +59,48 @@ export function createJwtFactoryClient({
   authorization,
   timeoutMs,
 }: JwtFactoryClientOptions): JwtFactoryClient {
-  const http = createPeerClient({
+  const call = createPeerCaller({
     peer: PEER,
     baseUrl,
     ...(authorization ? { authorization } : {}),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
   })
+  const get = (path: string) => call({ method: 'GET', path })
+  const post = (path: string, body: unknown) =>
+    call({ method: 'POST', path, headers: JSON_HEADERS, body: JSON.stringify(body) })
 
   return {
     async issueToken(keyId, claims, { expired = false } = {}) {
-      const { status, data } = await http.post(`/issueToken/${keyId}${expired ? '?expired=1' : ''}`, claims, {
-        // A token is text, whatever it looks like.
-        responseType: 'text',
-        transformResponse: (text: string) => text,
-      })
-      if (status === 200) return data as string
-      throw failure(keyId, status, parse(data))
+      const { status, text } = await post(`/issueToken/${keyId}${expired ? '?expired=1' : ''}`, claims)
+      if (status === 200) return text
+      throw failure(keyId, status, text)
     },
     async verify(keyId, wanted) {
-      const { status, data } = await http.post(`/verify/${keyId}`, wanted)
-      if (status === 200 && data?.valid === true) return { claims: data.claims as JsonObject }
-      if (status === 403 && typeof data?.error?.name === 'string') throw new RefusedToken(data.error)
-      throw failure(keyId, status, data)
+      const { status, text } = await post(`/verify/${keyId}`, wanted)
+      const body = parse(text) as { valid?: unknown; claims: JsonObject; error?: JsonObject } | undefined
+      if (status === 200 && body?.valid === true) return { claims: body.claims }
+      if (status === 403 && typeof body?.error?.name === 'string') throw new RefusedToken(body.error)
+      throw failure(keyId, status, text)
     },
     async publicKey(keyId) {
-      const { status, data } = await http.get(`/utils/publicKey/${keyId}`)
-      if (status === 200) return Buffer.from(data.publicKey, 'base64').toString()
-      throw failure(keyId, status, data)
+      const { status, text } = await get(`/utils/publicKey/${keyId}`)
+      const body = parse(text) as { publicKey?: unknown } | undefined
+      if (status === 200 && typeof body?.publicKey === 'string')
+        return Buffer.from(body.publicKey, 'base64').toString()
+      throw failure(keyId, status, text)
     },
     async jwks() {
-      const { status, data } = await http.get('/.well-known/jwks.json')
-      if (status === 200) return typeof data === 'string' ? parse(data) : data
-      throw failure('', status, data)
+      const { status, text } = await get('/.well-known/jwks.json')
+      if (status === 200) return parse(text)
+      throw failure('', status, text)
     },
   }
 
-  function failure(keyId: string, status: number, data: unknown): HttpError {
-    const { code, error } = (data ?? {}) as { code?: string; error?: { code?: string; message?: string } }
+  function failure(keyId: string, status: number, text: string): HttpError {
+    const { code, error } = (parse(text) ?? {}) as {
+      code?: string
+      error?: { code?: string; message?: string }
+    }
     const known = error?.code ?? code
     if (status === 404 && known === 'key_not_found') return missingKey(keyId, baseUrl)
     return unexpectedAnswer(PEER, status, error?.message ?? known ?? 'no reason given')
@@ -109,9 +115,10 @@ function missingKey(keyId: string, baseUrl: string): HttpError {
   })
 }
 
-function parse(text: unknown): unknown {
+/** `undefined` when it is not JSON, which the caller of this service's client will hear of as an unexpected answer. */
+function parse(text: string): unknown {
   try {
-    return JSON.parse(String(text))
+    return JSON.parse(text)
   } catch {
     return undefined
   }

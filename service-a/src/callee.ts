@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { type AxiosInstance, createPeerClient, unexpectedAnswer } from '@hallpass/service-kit'
+import { createPeerCaller, type PeerCaller, unexpectedAnswer } from '@hallpass/service-kit'
 
 /** What a guarded endpoint said about a token: the claims of a good one, or why it was refused. */
 export type Outcome = Readonly<Record<string, unknown>> & { readonly valid: boolean }
@@ -17,7 +17,7 @@ export interface CalleeOptions {
 export class Callee {
   readonly name: string
   readonly #options: CalleeOptions
-  #http: Promise<AxiosInstance> | undefined
+  #caller: Promise<PeerCaller> | undefined
 
   constructor(options: CalleeOptions) {
     this.name = options.name
@@ -29,19 +29,30 @@ export class Callee {
    * @throws {PeerError} 502 or 504, naming the callee.
    */
   async call(path: string, token: string | undefined): Promise<Outcome> {
-    this.#http ??= this.#connect()
-    const http = await this.#http
-    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
-    const { status, data } = await http.get(path, { headers })
-    if ((status === 200 || status === 401) && typeof data?.valid === 'boolean') return data as Outcome
-    if (status === 401 && token === undefined) return { valid: false, ...data }
-    throw unexpectedAnswer(this.name, status, data?.error?.message ?? 'no outcome')
+    this.#caller ??= this.#connect()
+    const call = await this.#caller
+    const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
+    const { status, text } = await call({ method: 'GET', path, headers })
+    const body = parse(text)
+    if ((status === 200 || status === 401) && typeof body?.valid === 'boolean') return body as Outcome
+    if (status === 401 && token === undefined) return { valid: false, ...body } as Outcome
+    throw unexpectedAnswer(this.name, status, body?.error?.message ?? 'no outcome')
   }
 
   /** At the first call, because on a fresh machine the certificates are made while the service starts. */
-  async #connect(): Promise<AxiosInstance> {
+  async #connect(): Promise<PeerCaller> {
     const { name: peer, baseUrl, timeoutMs, caFile } = this.#options
     const tls = caFile === undefined ? {} : { tls: { ca: await readFile(caFile, 'utf8') } }
-    return createPeerClient({ peer, baseUrl, timeoutMs, ...tls })
+    return createPeerCaller({ peer, baseUrl, timeoutMs, ...tls })
+  }
+}
+
+type Body = { readonly valid?: unknown; readonly error?: { readonly message?: string } }
+
+function parse(text: string): Body | undefined {
+  try {
+    return JSON.parse(text) as Body
+  } catch {
+    return undefined
   }
 }

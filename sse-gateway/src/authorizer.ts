@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Clock, challenge, HttpError } from '@hallpass/service-kit'
+import { type Clock, challenge, HttpError, observeVerification } from '@hallpass/service-kit'
 import {
   anySubject,
   type Claims,
@@ -81,24 +81,28 @@ export class Authorizer {
   }
 
   async #verify(token: string): Promise<VerifiedToken> {
-    const { expiry, subject, maxLifetimeSeconds } = this.#rules
     try {
-      const { issuer, audience, keys } = this.#issuerOf(token)
-      return await verifyToken(token, {
-        issuer,
-        audience,
-        // Tokens for several APIs are common where a login makes them; the scope says what this one is good for.
-        audienceList: 'contains',
-        subject: subject === 'required' ? anySubject : optionalSubject,
-        keys,
-        expiry,
-        maxLifetimeSeconds,
-        clock: this.#clock,
-      } as Parameters<typeof verifyToken>[1])
+      return await observeVerification(token, () => this.#verifyOnce(token))
     } catch (error) {
       if (error instanceof TokenError) throw this.#invalidToken(error.message, error)
       throw unavailable(503, 'keys_unavailable', "The issuer's keys are not available.", error)
     }
+  }
+
+  #verifyOnce(token: string): Promise<VerifiedToken> {
+    const { expiry, subject, maxLifetimeSeconds } = this.#rules
+    const { issuer, audience, keys } = this.#issuerOf(token)
+    return verifyToken(token, {
+      issuer,
+      audience,
+      // Tokens for several APIs are common where a login makes them; the scope says what this one is good for.
+      audienceList: 'contains',
+      subject: subject === 'required' ? anySubject : optionalSubject,
+      keys,
+      expiry,
+      maxLifetimeSeconds,
+      clock: this.#clock,
+    })
   }
 
   /** The rules of the issuer that the token names, whoever made it; an unknown one fails the check of the first. */

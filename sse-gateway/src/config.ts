@@ -65,13 +65,17 @@ export function loadConfig(env: Environment) {
     )
     const file = variables.optionalText('GATEWAY_CONFIG')
     const paths =
-      file === undefined ? { ...onePath(variables, stateFolder, production) } : pathsOf(variables, file)
+      file === undefined
+        ? { ...onePath(variables, stateFolder, production), ...hopsPath(variables) }
+        : pathsOf(variables, file)
     return {
       ...common,
       port: variables.port('PORT', 7143),
       secondPort: variables.port('SECOND_PORT', 9090),
       certFile: variables.text('CERT_FILE', join(certificates, 'localhost.pem')),
       keyFile: variables.text('KEY_FILE', join(certificates, 'localhost-key.pem')),
+      /** The key is replaced before the certificate, which is looked at this often. */
+      certificatePollMs: 30_000,
       /** Whether the certificates are those that a development start makes for itself. */
       ownCertificates: env.CERT_FILE === undefined && env.KEY_FILE === undefined && !production,
       /** On a development start the example keys are made, and stand here. */
@@ -149,6 +153,27 @@ function onePath(
       rolesClaim: variables.text('ROLES_CLAIM', 'scope'),
       expiry: variables.oneOf('EXPIRY', ['required', 'optional'], 'required'),
       subject: variables.oneOf('SUBJECT', ['required', 'optional'], 'optional'),
+    },
+  }
+}
+
+/** The hops of the suite's own requests, for the explorer; its web UI signs the tokens of who watches. */
+function hopsPath(variables: VariableReader): Record<string, PathRule> {
+  const upstream = variables.optionalUrl('HOPS_UPSTREAM_URL')
+  const issuer = variables.optionalUrl('HOPS_ISSUER')
+  variables.require(
+    (upstream === undefined) === (issuer === undefined),
+    'HOPS_UPSTREAM_URL and HOPS_ISSUER go together',
+  )
+  if (upstream === undefined || issuer === undefined) return {}
+  return {
+    '/hops': {
+      upstream,
+      issuers: [{ issuer, audience: 'https://api.example.com', jwksUrl: `${issuer}/.well-known/jwks.json` }],
+      scopes: ['hops:read'],
+      rolesClaim: 'scope',
+      expiry: 'required',
+      subject: 'required',
     },
   }
 }

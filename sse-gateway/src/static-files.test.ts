@@ -86,3 +86,13 @@ it.each([
   expect(answer).not.toContain('secret</')
   expect(answer).not.toMatch(/\r\n\r\nsecret/)
 })
+
+it('are taken from the first folder that has them', async () => {
+  const other = join(folder, 'other')
+  await mkdir(other)
+  await writeFile(join(other, 'index.html'), 'other page')
+  await writeFile(join(other, 'style.css'), 'p {}')
+  await gateway.start({ ASSETS_FOLDERS: `${join(folder, 'public')},${other}` })
+  expect((await gateway.request('/index.html')).text).toBe('<p>page</p>')
+  expect((await gateway.request('/style.css')).text).toBe('p {}')
+})

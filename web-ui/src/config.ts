@@ -40,6 +40,13 @@ export const loadConfig = (env: Environment) =>
         ? readLogin(variables, common.production, common.stateFolder)
         : undefined,
       gateway: readGateway(variables),
+      /** What the explorer runs and watches. */
+      explorer: {
+        serviceAUrl: variables.url('SERVICE_A_URL', 'http://localhost:3000'),
+        tokenCacheUrl: variables.url('TOKEN_CACHE_URL', 'http://localhost:8000'),
+        hopsStreamUrl: variables.url('HOPS_STREAM_URL', 'https://localhost:7143/hops'),
+        caFile: variables.text('CA_FILE', join(common.stateFolder, 'certificates/ca.pem')),
+      },
     }
   })
 

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { parseCookie } from 'cookie'
 import type { CookieOptions, Response } from 'express'
 
-type CookieName = 'session' | 'login'
+type CookieName = 'session' | 'login' | 'watcher'
 
 /**
  * The cookies of this service. `__Host-` makes the browser refuse them from another host, from a path, and without

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import { main } from '../main.ts'
+import { main } from '../hallpass.ts'
 import type { Terminal } from '../terminal.ts'
 
 export interface CliRun {

@@ -1,4 +1,5 @@
-import { createPeerClient, unexpectedAnswer } from './peer-client.ts'
+import { unexpectedAnswer } from './peer-caller.ts'
+import { createPeerClient } from './peer-client.ts'
 
 export interface IssuerKeysOptions {
   /** Exactly as in the `iss` claim of the issuer's tokens. */

@@ -42,8 +42,22 @@ export function nextHop(): { readonly trace: TraceContext; readonly traceparent:
   return { trace, traceparent: `00-${trace.traceId}-${trace.spanId}-0${trace.sampled ? 1 : 0}` }
 }
 
-const newTraceId = () => randomBytes(16).toString('hex')
-const newSpanId = () => randomBytes(8).toString('hex')
+const newTraceId = () => randomHex(16)
+const newSpanId = () => randomHex(8)
+
+/** Asking the system for a few random bytes costs as much as for many, and each request needs two ids. */
+const POOL_BYTES = 4096
+let pool = Buffer.alloc(0)
+let used = 0
+
+function randomHex(bytes: number): string {
+  if (used + bytes > pool.length) {
+    pool = randomBytes(POOL_BYTES)
+    used = 0
+  }
+  used += bytes
+  return pool.toString('hex', used - bytes, used)
+}
 
 /**
  * A person's curl is always worth showing; of a load test a few requests a second tell as much as all, and cost nothing.

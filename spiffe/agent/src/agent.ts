@@ -43,7 +43,7 @@ export class Agent {
     this.trustDomain = TrustDomain.ofName(config.trustDomain)
     this.entries = entries
     this.authorities = authorities
-    this.bundles = new Bundles(this.trustDomain, authorities)
+    this.bundles = new Bundles(this.trustDomain, authorities, config.bundleRefreshSeconds)
     this.issuer = new SvidIssuer({ authorities, x509TtlSeconds, jwtTtlSeconds, jwtIssuer, clock })
     this.workloadApi = new WorkloadApi({
       entries: () => entries.entries,
@@ -103,10 +103,11 @@ export class Agent {
 
   async stop(): Promise<void> {
     clearInterval(this.#timer)
-    this.federation.stop()
+    // What a tick under way still opens must be closed too.
+    await this.#ticking
+    await this.federation.stop()
     await this.sockets.close()
     await this.workloadApi.server.close()
-    await this.#ticking
   }
 
   /** Does what is due: entries that were edited, authorities and SVIDs whose time has come, foreign bundles. */

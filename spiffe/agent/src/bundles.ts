@@ -3,18 +3,18 @@ import type { Authorities } from './authorities.ts'
 import type { Entry } from './entries.ts'
 import { workloadApiJwk } from './jwt-authority.ts'
 
-/** How soon a foreign agent should look for a new bundle, in seconds: well within the overlap of a rotation by the clock. */
-const REFRESH_HINT_SECONDS = 300
-
 /** What is trusted: the authorities of our own trust domain, and those of the domains that it federates with. */
 export class Bundles {
   readonly trustDomain: TrustDomain
   readonly #authorities: Authorities
+  readonly #refreshHintSeconds: number
   readonly #federated = new Map<string, SpiffeBundle>()
   #own: SpiffeBundle | undefined
 
-  constructor(trustDomain: TrustDomain, authorities: Authorities) {
+  /** @param refreshHintSeconds how soon a foreign agent should look for a new bundle of ours. */
+  constructor(trustDomain: TrustDomain, authorities: Authorities, refreshHintSeconds: number) {
     this.trustDomain = trustDomain
+    this.#refreshHintSeconds = refreshHintSeconds
     this.#authorities = authorities
   }
 
@@ -28,7 +28,7 @@ export class Bundles {
         ),
         jwt: JwtBundle.ofJwks(this.trustDomain, { keys: jwt.published.map(workloadApiJwk) }),
         sequence,
-        refreshHintSeconds: REFRESH_HINT_SECONDS,
+        refreshHintSeconds: this.#refreshHintSeconds,
       })
     return this.#own
   }

@@ -48,6 +48,8 @@ export const loadConfig = (env: Environment) =>
         'https_spiffe',
       ),
       bundleEndpointPort: variables.port('BUNDLE_ENDPOINT_PORT', 8447),
+      /** How often foreign agents should ask: five minutes are well within the overlap of a rotation by the clock. */
+      bundleRefreshSeconds: variables.integer('BUNDLE_REFRESH_SECONDS', 300, { min: 1, max: HOUR }),
       /** `https_web`: the certificate of the bundle endpoint, and the authorities that foreign ones are checked against. */
       certFile: variables.text('CERT_FILE', join(certificates, 'localhost.pem')),
       keyFile: variables.text('KEY_FILE', join(certificates, 'localhost-key.pem')),

@@ -15,7 +15,7 @@ const HEADERS = {
 /** As many as fit a URL; each client with a filter of its own costs one comparison for each event. */
 const MAX_TOPICS = 32
 
-/** GET on any path: every event, or those of `/topics/:topic` and `?topic=`. */
+/** GET on any path: the events without a topic; those of `/topics/:topic` and `?topic=`; with `?topic=*` every one. */
 export function stream(hub: StreamHub, log: EventLog): RequestHandler {
   return (request, response) => {
     if (!log.loaded)
@@ -62,6 +62,6 @@ function topics(request: Request): string[] | undefined {
   if (wanted.length > MAX_TOPICS)
     throw badRequest('too_many_topics', `A stream takes at most ${MAX_TOPICS} topics.`)
   if (wanted.some((topic) => topic === ''))
-    throw badRequest('empty_topic', 'A topic must not be empty; leave it out to get all events.')
+    throw badRequest('empty_topic', 'A topic must not be empty; * stands for all.')
   return wanted.length === 0 ? undefined : (wanted as string[])
 }

@@ -161,6 +161,7 @@ export class GrpcClient {
 
   /** A stream that just ended: with its connection, by a reset, or by a server that does not speak gRPC well. */
   #endedWithoutStatus(session: ClientHttp2Session, stream: ClientHttp2Stream): GrpcError {
+    if (this.#closed) return new GrpcError(status.cancelled, 'the client is closed')
     if (session.destroyed || session.closed)
       return new GrpcError(status.unavailable, `the connection to ${this.#name()} was lost`)
     if (stream.rstCode !== constants.NGHTTP2_NO_ERROR)

@@ -14,10 +14,11 @@ import {
   type Server,
   type Socket,
 } from 'node:net'
-import { DEFAULT_MAX_MESSAGE_BYTES, Deframer, frame } from './framing.ts'
+import { ActiveCall } from './active-call.ts'
+import { DEFAULT_MAX_MESSAGE_BYTES } from './framing.ts'
 import { Metadata } from './metadata.ts'
 import type { Method } from './method.ts'
-import { encodeStatusMessage, GrpcError, status } from './status.ts'
+import { GrpcError, status } from './status.ts'
 import { parseTimeout, startTimer } from './timeout.ts'
 
 /** A peer that has connected and says nothing of HTTP/2 for this long is let go. */
@@ -74,11 +75,7 @@ export class GrpcServer extends EventEmitter<{ call: [path: string, code: number
   readonly #listeners = new Set<Server>()
   readonly #sessions = new Set<ServerHttp2Session>()
   readonly #sockets = new Set<Socket>()
-  readonly #calls = new Set<{
-    kind: 'unary' | 'stream'
-    end: (error: GrpcError) => void
-    done: Promise<void>
-  }>()
+  readonly #calls = new Set<ActiveCall>()
   #closing = false
 
   constructor(options: GrpcServerOptions = {}) {
@@ -179,82 +176,34 @@ export class GrpcServer extends EventEmitter<{ call: [path: string, code: number
   }
 
   async #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, metadata: Metadata): Promise<void> {
+    if (!isGrpc(stream, headers)) return
     const path = String(headers[':path'])
     const route = this.#routes.get(path)
-    const abort = new AbortController()
-    let ended = false
-    let markDone = () => {}
-    const done = new Promise<void>((resolve) => {
-      markDone = resolve
+    const call = new ActiveCall(stream, route?.kind ?? 'unary', (code) => {
+      this.#calls.delete(call)
+      this.emit('call', path, code)
     })
-
-    const end = (error?: GrpcError) => {
-      if (ended) return
-      ended = true
-      sendStatus(stream, error)
-      abort.abort(error)
-      this.emit('call', path, error?.code ?? status.ok)
-    }
-    stream.on('error', () => {}) // A reset is an end like any other; 'close' follows.
-    stream.once('close', () => {
-      if (!ended) {
-        ended = true
-        abort.abort(new GrpcError(status.cancelled, 'the caller has gone'))
-        this.emit('call', path, status.cancelled)
-      }
-    })
-
-    if (!isGrpc(stream, headers)) return
-    const call = { kind: route?.kind ?? 'unary', end, done }
     this.#calls.add(call)
-    let stopTimer = () => {}
     try {
       if (!route) throw new GrpcError(status.unimplemented, `unknown method ${path}`)
       if (this.#closing) throw new GrpcError(status.unavailable, 'the server is shutting down')
       const timeout = metadata.get('grpc-timeout')
-      if (timeout !== undefined)
-        stopTimer = startTimer(parseTimeout(timeout), () =>
-          end(new GrpcError(status.deadlineExceeded, 'deadline exceeded')),
-        )
-      const serverCall: ServerCall = { metadata, socket: rawSocket(stream), signal: abort.signal }
+      if (timeout !== undefined) call.endIn(parseTimeout(timeout))
+      const serverCall: ServerCall = { metadata, socket: rawSocket(stream), signal: call.signal }
       await this.#options.authorize?.(serverCall, path)
-      const request = await this.#readRequest(stream, metadata)
+      const request = await call.readRequest(
+        metadata,
+        this.#options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES,
+      )
       for await (const message of route.answer(request, serverCall)) {
-        if (ended) break
-        await send(stream, message, abort.signal)
+        if (call.ended) break
+        await call.send(message)
       }
-      end()
+      call.end()
     } catch (error) {
-      if (!(error instanceof GrpcError) && !ended) this.#options.onError?.(error, path)
-      end(error instanceof GrpcError ? error : new GrpcError(status.internal, 'internal error'))
-    } finally {
-      stopTimer()
-      this.#calls.delete(call)
-      markDone()
+      if (!(error instanceof GrpcError) && !call.ended) this.#options.onError?.(error, path)
+      call.end(error instanceof GrpcError ? error : new GrpcError(status.internal, 'internal error'))
     }
-  }
-
-  async #readRequest(stream: ServerHttp2Stream, metadata: Metadata): Promise<Buffer> {
-    const deframer = new Deframer(this.#options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES)
-    const messages: Buffer[] = []
-    // Not `for await`: it would destroy the stream at the end, and the answer with it.
-    await new Promise<void>((resolve, reject) => {
-      stream.on('data', (chunk: Buffer) => {
-        try {
-          messages.push(...deframer.push(chunk, metadata.get('grpc-encoding')))
-        } catch (error) {
-          stream.removeAllListeners('data')
-          stream.resume()
-          reject(error)
-        }
-      })
-      stream.once('end', resolve)
-      stream.once('close', () => reject(new GrpcError(status.cancelled, 'the caller has gone')))
-    })
-    const [request] = messages
-    if (messages.length !== 1 || request === undefined || deframer.pending)
-      throw new GrpcError(status.internal, `one request message is expected, ${messages.length} came`)
-    return request
   }
 }
 
@@ -287,30 +236,4 @@ function isGrpc(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolea
   if (headers[':method'] !== 'POST') return refuse(405)
   if (!/^application\/grpc($|[+;])/.test(headers['content-type'] ?? '')) return refuse(415)
   return true
-}
-
-const GRPC_HEADERS = { ':status': 200, 'content-type': 'application/grpc' }
-
-/** Ends a call: with trailers if messages were sent, and with headers alone ("Trailers-Only") if none were. */
-function sendStatus(stream: ServerHttp2Stream, error: GrpcError | undefined): void {
-  if (stream.destroyed || stream.closed) return
-  const trailers = {
-    'grpc-status': String(error?.code ?? status.ok),
-    ...(error && { 'grpc-message': encodeStatusMessage(error.details) }),
-  }
-  if (stream.headersSent) {
-    stream.once('wantTrailers', () => stream.sendTrailers(trailers))
-    stream.end()
-    return
-  }
-  stream.respond({ ...GRPC_HEADERS, ...trailers }, { endStream: true })
-  // The rest of a request that nobody wants to read is told so, or the connection would wait for it.
-  if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR)
-}
-
-async function send(stream: ServerHttp2Stream, message: Buffer, signal: AbortSignal): Promise<void> {
-  if (stream.destroyed) return
-  if (!stream.headersSent) stream.respond(GRPC_HEADERS, { waitForTrailers: true })
-  // A reader that is slow holds back its own stream and nobody else's.
-  if (!stream.write(frame(message))) await once(stream, 'drain', { signal }).catch(() => {})
 }

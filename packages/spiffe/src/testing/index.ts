@@ -11,6 +11,7 @@ export {
   type IssuedSvid,
   jwks,
   keyUsageBits,
+  rawExtension,
   signJwt,
   TestAuthority,
   type TestJwtKey,

@@ -46,6 +46,10 @@ const { digitalSignature, keyEncipherment, keyAgreement, keyCertSign, cRLSign } 
 /** The bits of keyUsage, for shapes. */
 export const keyUsageBits = { digitalSignature, keyEncipherment, keyAgreement, keyCertSign, cRLSign }
 
+/** An extension made by hand, for shapes. */
+export const rawExtension = (oid: string, critical: boolean, value: Uint8Array): x509.Extension =>
+  new x509.Extension(oid, critical, value as Uint8Array<ArrayBuffer>)
+
 const newKeys = () =>
   webcrypto.subtle.generateKey(P256, true, ['sign', 'verify']) as Promise<webcrypto.CryptoKeyPair>
 

@@ -1,0 +1,136 @@
+import http from 'node:http'
+import { MarkFinder, markedData, now, readStamp } from './event-marks.ts'
+import { openRawStreams, type RawStreamsOptions } from './raw-streams.ts'
+
+/** What the benchmark sends to this process. */
+export type Command =
+  | ({
+      readonly do: 'open'
+      readonly publishUrl: string
+      readonly publishType: string
+    } & Omit<RawStreamsOptions, 'onBytes'>)
+  | { readonly do: 'measure'; readonly milliseconds: number; readonly inFlight: number }
+
+/** What it answers. */
+export type Report =
+  | { readonly done: 'open'; readonly milliseconds: number }
+  | ({ readonly done: 'measure' } & Measurement)
+  | { readonly done: 'failed'; readonly message: string }
+
+export interface Measurement {
+  readonly deliveries: number
+  readonly events: number
+  readonly milliseconds: number
+  /** From just before the event was published to its arrival, in milliseconds. */
+  readonly p50: number
+  readonly p99: number
+  readonly missing: number
+}
+
+/** The latencies of one stream of so many are kept: sorting millions would disturb what is measured. */
+const SAMPLED = 16
+/** A server that has not delivered an event to all by then has lost it. */
+const PATIENCE_MS = 5_000
+
+const agent = new http.Agent({ keepAlive: true })
+let target: Extract<Command, { do: 'open' }>
+let sequence = 0
+let deliveries = 0
+let latencies: number[] = []
+/** How many streams still wait for an event. */
+const waiting = new Map<number, { left: number; resolve: () => void }>()
+
+async function open(command: Extract<Command, { do: 'open' }>): Promise<Report> {
+  target = command
+  const finders = Array.from({ length: command.streams }, () => new MarkFinder())
+  const started = performance.now()
+  await openRawStreams({
+    ...command,
+    onBytes: (stream, bytes) =>
+      (finders[stream] as MarkFinder).find(bytes, (found, from, stampAt) => {
+        deliveries += 1
+        if (stream % SAMPLED === 0) latencies.push(now() - readStamp(from, stampAt))
+        const event = waiting.get(found)
+        if (event === undefined) return
+        event.left -= 1
+        if (event.left === 0) event.resolve()
+      }),
+  })
+  return { done: 'open', milliseconds: performance.now() - started }
+}
+
+async function measure({ milliseconds, inFlight }: Extract<Command, { do: 'measure' }>): Promise<Report> {
+  deliveries = 0
+  latencies = []
+  const first = sequence
+  let missing = 0
+  const started = performance.now()
+  await Promise.all(
+    Array.from({ length: inFlight }, async () => {
+      while (performance.now() - started < milliseconds) missing += await deliverOne()
+    }),
+  )
+  const took = performance.now() - started
+  latencies.sort((a, b) => a - b)
+  const at = (share: number) => (latencies[Math.floor((latencies.length - 1) * share)] ?? Number.NaN) / 1000
+  return {
+    done: 'measure',
+    deliveries,
+    events: sequence - first,
+    milliseconds: took,
+    p50: at(0.5),
+    p99: at(0.99),
+    missing,
+  }
+}
+
+/** Publishes one event and waits until every stream has it; resolves with the number of those that never got it. */
+async function deliverOne(): Promise<number> {
+  sequence += 1
+  const mine = sequence
+  const event = { left: target.streams, resolve: () => {} }
+  const delivered = new Promise<void>((resolve) => {
+    event.resolve = resolve
+  })
+  waiting.set(mine, event)
+  await publish(markedData(mine))
+  let timer: NodeJS.Timeout | undefined
+  await Promise.race([
+    delivered,
+    new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, PATIENCE_MS)
+    }),
+  ])
+  clearTimeout(timer)
+  waiting.delete(mine)
+  return event.left
+}
+
+function publish(data: string): Promise<void> {
+  const body = target.publishType === 'application/json' ? JSON.stringify({ data }) : data
+  return new Promise((resolve, reject) => {
+    const request = http.request(
+      target.publishUrl,
+      {
+        agent,
+        method: 'POST',
+        headers: { 'content-type': target.publishType, 'content-length': body.length },
+      },
+      (response) => {
+        response.resume()
+        if ((response.statusCode ?? 500) >= 300)
+          reject(new Error(`Publishing was answered ${response.statusCode}.`))
+        else response.once('end', resolve)
+      },
+    )
+    request.once('error', reject).end(body)
+  })
+}
+
+process.on('message', async (command: Command) => {
+  const report = await (command.do === 'open' ? open(command) : measure(command)).catch(
+    (error: Error): Report => ({ done: 'failed', message: error.message }),
+  )
+  process.send?.(report)
+})
+process.on('disconnect', () => process.exit(0))

@@ -1,0 +1,180 @@
+import { readFileSync } from 'node:fs'
+import { connect, createSecureContext, type TLSSocket } from 'node:tls'
+
+export interface RawStreamsOptions {
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly caFile: string
+  readonly streams: number
+  /** 0: HTTP/1.1, one stream a connection. Else HTTP/2 with so many streams on each connection. */
+  readonly streamsPerConnection: number
+  /** Called with the bytes of a stream's body; over HTTP/1.1 with the framing of the chunks between them. */
+  readonly onBytes: (stream: number, bytes: Buffer) => void
+}
+
+/** As many handshakes at the same time: more only makes each slower. */
+const CONNECTING = 32
+const MAX_WINDOW = 2 ** 31 - 1
+
+/**
+ * Opens streams over raw TLS, with as little work per event as there can be: what is measured is the server. Resolves
+ * when each of them has answered 200.
+ */
+export async function openRawStreams(options: RawStreamsOptions): Promise<{ close: () => void }> {
+  const { streams, streamsPerConnection } = options
+  const url = new URL(options.url)
+  const http2 = streamsPerConnection > 0
+  const secureContext = createSecureContext({ ca: readFileSync(options.caFile) })
+  const sockets: TLSSocket[] = []
+  const perConnection = http2 ? streamsPerConnection : 1
+  const connections = Math.ceil(streams / perConnection)
+  let next = 0
+
+  const connectOne = (index: number) =>
+    new Promise<void>((resolve, reject) => {
+      const first = index * perConnection
+      const count = Math.min(perConnection, streams - first)
+      const socket = connect({
+        host: url.hostname,
+        port: Number(url.port),
+        servername: 'localhost',
+        secureContext,
+        ALPNProtocols: [http2 ? 'h2' : 'http/1.1'],
+      })
+      sockets.push(socket)
+      socket.once('error', reject)
+      socket.once('close', () => reject(new Error('A server closed a connection.')))
+      const open = { first, count, url, options, socket, opened: resolve, failed: reject }
+      if (http2) readHttp2(open)
+      else readHttp1(open)
+    })
+
+  await Promise.all(
+    Array.from({ length: CONNECTING }, async () => {
+      while (next < connections) {
+        const index = next
+        next += 1
+        await connectOne(index)
+      }
+    }),
+  )
+  return {
+    close: () => {
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}
+
+interface Opening {
+  readonly first: number
+  readonly count: number
+  readonly url: URL
+  readonly options: RawStreamsOptions
+  readonly socket: TLSSocket
+  readonly opened: () => void
+  readonly failed: (error: Error) => void
+}
+
+function readHttp1({ first, url, options, socket, opened, failed }: Opening) {
+  const lines = Object.entries({ host: url.host, accept: 'text/event-stream', ...options.headers })
+  socket.write(
+    `GET ${url.pathname} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`,
+  )
+  let head: Buffer | undefined = Buffer.alloc(0)
+  socket.on('data', (chunk: Buffer) => {
+    if (!head) return options.onBytes(first, chunk)
+    head = Buffer.concat([head, chunk])
+    const end = head.indexOf('\r\n\r\n')
+    if (end === -1) return
+    if (!head.toString('latin1', 0, 12).endsWith('200'))
+      return failed(new Error(head.toString('latin1', 0, 200)))
+    const rest = head.subarray(end + 4)
+    head = undefined
+    opened()
+    if (rest.length > 0) options.onBytes(first, rest)
+  })
+}
+
+const [DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE] = [0, 1, 3, 4, 6, 7, 8]
+const FRAME_HEAD = 9
+/** `:status: 200` of the static table (RFC 7541, appendix A). */
+const STATUS_200 = 0x88
+
+function readHttp2({ first, count, url, options, socket, opened, failed }: Opening) {
+  const block = headerBlock(url, options.headers)
+  const initialWindow = Buffer.alloc(6)
+  initialWindow.writeUInt16BE(4, 0)
+  initialWindow.writeUInt32BE(MAX_WINDOW, 2)
+  const connectionWindow = Buffer.alloc(4)
+  connectionWindow.writeUInt32BE(MAX_WINDOW - 65_535, 0)
+  const requests = Array.from({ length: count }, (_, index) => frame(HEADERS, 0x5, index * 2 + 1, block))
+  socket.write(
+    Buffer.concat([
+      Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+      frame(SETTINGS, 0, 0, initialWindow),
+      frame(WINDOW_UPDATE, 0, 0, connectionWindow),
+      ...requests,
+    ]),
+  )
+  let rest: Buffer | undefined
+  let answered = 0
+  socket.on('data', (chunk: Buffer) => {
+    const bytes = rest ? Buffer.concat([rest, chunk]) : chunk
+    let at = 0
+    while (bytes.length - at >= FRAME_HEAD) {
+      const length = bytes.readUIntBE(at, 3)
+      if (bytes.length - at - FRAME_HEAD < length) break
+      const type = bytes[at + 3]
+      const flags = bytes[at + 4] as number
+      const stream = bytes.readUInt32BE(at + 5)
+      const payload = bytes.subarray(at + FRAME_HEAD, at + FRAME_HEAD + length)
+      at += FRAME_HEAD + length
+      if (type === DATA) options.onBytes(first + (stream - 1) / 2, payload)
+      else if (type === HEADERS) {
+        if (!payload.includes(STATUS_200) || flags & 1)
+          return failed(new Error('A stream was not answered with 200.'))
+        answered += 1
+        if (answered === count) opened()
+      } else if (type === SETTINGS && !(flags & 1)) socket.write(frame(SETTINGS, 1, 0, Buffer.alloc(0)))
+      else if (type === PING && !(flags & 1)) socket.write(frame(PING, 1, 0, payload))
+      else if (type === RST_STREAM || type === GOAWAY) failed(new Error('A server reset a stream.'))
+    }
+    rest = at === bytes.length ? undefined : Buffer.from(bytes.subarray(at))
+  })
+}
+
+function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
+  const head = Buffer.alloc(FRAME_HEAD)
+  head.writeUIntBE(payload.length, 0, 3)
+  head[3] = type
+  head[4] = flags
+  head.writeUInt32BE(stream, 5)
+  return Buffer.concat([head, payload])
+}
+
+/** HPACK without a dynamic table (RFC 7541 §6): names by their text, values as they are. */
+function headerBlock(url: URL, headers: Readonly<Record<string, string>>): Buffer {
+  const indexed = Buffer.from([0x82, 0x87]) // :method GET, :scheme https
+  const fields = Object.entries({
+    ':path': url.pathname,
+    ':authority': url.host,
+    accept: 'text/event-stream',
+    ...headers,
+  })
+  return Buffer.concat([
+    indexed,
+    ...fields.flatMap(([name, value]) => [Buffer.from([0x10]), literal(name), literal(value)]),
+  ])
+}
+
+function literal(text: string): Buffer {
+  const { length } = text
+  if (length < 127) return Buffer.concat([Buffer.from([length]), Buffer.from(text, 'latin1')])
+  const bytes = [127]
+  let rest = length - 127
+  while (rest >= 128) {
+    bytes.push((rest & 127) | 128)
+    rest >>= 7
+  }
+  return Buffer.concat([Buffer.from([...bytes, rest]), Buffer.from(text, 'latin1')])
+}

@@ -1,0 +1,182 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { createSecureContext, type PeerCertificate } from 'node:tls'
+import { type buildConnector, Pool } from 'undici'
+import { PeerError } from './errors.ts'
+import { publishHop, shownBody, shownToken } from './hops.ts'
+import { nextHop, type TraceContext } from './trace.ts'
+
+export interface PeerClientOptions {
+  /** The name that errors and pictures use, e.g. `jwt-factory`. */
+  readonly peer: string
+  readonly baseUrl: string
+  /** A unix socket to connect to instead of the host of `baseUrl`. */
+  readonly socketPath?: string
+  /** From the call to the last byte of the answer. */
+  readonly timeoutMs?: number
+  /** A longer answer is a failure of the peer. */
+  readonly maxAnswerBytes?: number
+  readonly tls?: {
+    /** The only authorities that are trusted, as PEM. */
+    readonly ca: string
+    readonly cert?: string
+    readonly key?: string
+    readonly servername?: string
+    readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined
+  }
+  /** Makes the connections in place of `tls`, e.g. with certificates that rotate; it verifies the peer. */
+  readonly connect?: buildConnector.connector
+  /** Called for each request; the result goes into the `Authorization` header. */
+  readonly authorization?: () => string | Promise<string>
+}
+
+/** Five seconds: far beyond any answer of the suite (p99 < 50 ms), short enough for a person to wait. */
+const TIMEOUT_MS = 5_000
+/** A loopback call takes a millisecond, so 64 carry tens of thousands of calls a second. */
+const MAX_CONNECTIONS = 64
+/** Answers of the suite are a few KiB; a key set of a foreign issuer is at most 64 KiB. */
+const MAX_ANSWER_BYTES = 1024 * 1024
+
+export interface PeerCall {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'
+  /** Below the peer's base URL, with its query. */
+  readonly path: string
+  /** Names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string | Uint8Array | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface PeerAnswer {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly text: string
+}
+
+/** Calls one peer. Every status is an answer, for the caller to judge; no answer is a {@link PeerError}. */
+export type PeerCaller = (call: PeerCall) => Promise<PeerAnswer>
+
+/**
+ * How a service calls another where each microsecond counts: one pool of kept-alive connections, with time-outs, trace
+ * and errors that name the peer. {@link createPeerClient} is the same as an axios instance, for everywhere else
+ * (docs/decisions/003-axios-over-a-pool.md). TLS is verified, always; the secure context is made once.
+ */
+export function createPeerCaller(options: PeerClientOptions): PeerCaller {
+  const { peer, timeoutMs = TIMEOUT_MS, authorization, socketPath } = options
+  const base = new URL(options.baseUrl)
+  const prefix = base.pathname.replace(/\/$/, '')
+  const pool = createPool(base.origin, timeoutMs, options)
+
+  const send = async (call: PeerCall, traceparent: string): Promise<PeerAnswer> => {
+    const headers: Record<string, string> = { ...call.headers, traceparent }
+    if (authorization && headers.authorization === undefined) headers.authorization = await authorization()
+    // Redirects are not followed: a token must reach the peer it was made for, and no other.
+    const answer = await pool.request({
+      path: prefix + call.path,
+      method: call.method,
+      headers,
+      body: call.body ?? null,
+      ...(call.signal ? { signal: call.signal } : {}),
+    })
+    // The pool's own body timer starts anew with each chunk; a peer that drips must not hold the caller for ever.
+    const deadline = setTimeout(() => answer.body.destroy(new DripTimeout()), timeoutMs)
+    try {
+      return { status: answer.statusCode, headers: answer.headers, text: await answer.body.text() }
+    } finally {
+      clearTimeout(deadline)
+    }
+  }
+
+  return async (call) => {
+    const { trace, traceparent } = nextHop()
+    const tell = trace.sampled ? observeCall(trace, peer, call) : undefined
+    try {
+      const answer = await send(call, traceparent)
+      tell?.({ status: answer.status }, answer.text)
+      return answer
+    } catch (cause) {
+      const error = toPeerError(peer, socketPath ?? base.origin, timeoutMs, cause)
+      tell?.({ reason: error.code, message: error.message })
+      throw error
+    }
+  }
+}
+
+function createPool(origin: string, timeoutMs: number, options: PeerClientOptions): Pool {
+  const { tls, socketPath, maxAnswerBytes = MAX_ANSWER_BYTES } = options
+  const { ca, cert, key, ...connect } = tls ?? {}
+  return new Pool(origin, {
+    connections: MAX_CONNECTIONS,
+    maxResponseSize: maxAnswerBytes,
+    headersTimeout: timeoutMs,
+    bodyTimeout: timeoutMs,
+    connect: options.connect ?? {
+      timeout: timeoutMs,
+      ...(socketPath === undefined ? {} : { socketPath }),
+      ...connect,
+      ...(tls ? { secureContext: createSecureContext({ ca, cert, key, minVersion: 'TLSv1.2' }) } : {}),
+    },
+  })
+}
+
+/** Starts the clock of a call that somebody watches; the result tells how it ended. */
+function observeCall(trace: TraceContext, peer: string, { method, path, headers, body }: PeerCall) {
+  const startedAt = Date.now()
+  const started = performance.now()
+  return (outcome: { status?: number; reason?: string; message?: string }, answer?: unknown) => {
+    const token = shownToken(headers?.authorization)
+    const requestBody = shownBody(body)
+    const answerBody = shownBody(answer)
+    publishHop({
+      kind: 'call',
+      traceId: trace.traceId,
+      spanId: trace.spanId,
+      parentId: trace.parentId,
+      service: trace.service,
+      peer,
+      method,
+      path,
+      startedAt,
+      durationMs: performance.now() - started,
+      ...outcome,
+      ...(token ? { token } : {}),
+      ...(requestBody === undefined ? {} : { requestBody }),
+      ...(answerBody === undefined ? {} : { answerBody }),
+    })
+  }
+}
+
+class DripTimeout extends Error {
+  readonly code = 'BODY_TIMEOUT'
+}
+
+function toPeerError(peer: string, origin: string, timeoutMs: number, error: unknown): PeerError {
+  const { code = '', name, message } = error as { code?: string; name: string; message: string }
+  if (/TIMEOUT|ETIMEDOUT/.test(code))
+    return new PeerError(
+      peer,
+      504,
+      'peer_timeout',
+      `${peer} at ${origin} did not answer within ${timeoutMs} ms.`,
+      error,
+    )
+  if (/CERT|TLS|SSL|ALTNAME|SIGNATURE/.test(code) || /^(X509|Spiffe)/.test(name))
+    return new PeerError(
+      peer,
+      502,
+      'peer_not_trusted',
+      `${peer} at ${origin} is not trusted (${/^[A-Z_]+$/.test(code) ? code : message}).`,
+      error,
+    )
+  return new PeerError(
+    peer,
+    502,
+    'peer_unreachable',
+    `${peer} at ${origin} is not reachable (${code || message}).`,
+    error,
+  )
+}
+
+/** An answer that a client did not expect, as an error that names the peer. */
+export function unexpectedAnswer(peer: string, status: number, detail: string): PeerError {
+  return new PeerError(peer, 502, 'peer_unexpected_answer', `${peer} answered ${status}: ${detail}`)
+}

@@ -1,0 +1,188 @@
+import { once } from 'node:events'
+import { createServer, type Http2Server, type ServerHttp2Stream } from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import { createServer as createNetServer } from 'node:net'
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { fetchJwtSvid, fetchX509Bundles, jwtSvidResponse } from '../workload-api/index.ts'
+import { GrpcClient, type GrpcClientOptions } from './client.ts'
+import { frame } from './framing.ts'
+
+const request = { audience: ['a'], spiffeId: '' }
+const message = frame(jwtSvidResponse.encode({ svids: [] }))
+
+describe('a client before a server of another make', () => {
+  let server: Http2Server
+  let client: GrpcClient
+  let answer: (stream: ServerHttp2Stream) => void
+  let sessions = 0
+
+  beforeEach(async () => {
+    sessions = 0
+    server = createServer()
+    server.on('session', () => {
+      sessions += 1
+    })
+    server.on('stream', (stream: ServerHttp2Stream) => {
+      stream.on('error', () => {})
+      answer(stream)
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    connect()
+  })
+  afterEach(() => {
+    client.close()
+    server.close()
+  })
+
+  function connect(options: GrpcClientOptions = {}): void {
+    client?.close()
+    client = new GrpcClient({ host: '127.0.0.1', port: (server.address() as AddressInfo).port }, options)
+  }
+
+  const headers = { ':status': 200, 'content-type': 'application/grpc' }
+  const respond = (stream: ServerHttp2Stream, body: Buffer | undefined, trailers: Record<string, string>) => {
+    stream.respond(headers, { waitForTrailers: true })
+    stream.once('wantTrailers', () => stream.sendTrailers(trailers))
+    stream.end(body)
+  }
+  const call = (options = {}) => client.unary(fetchJwtSvid, request, options)
+
+  it('takes the answer, and the status of the trailers', async () => {
+    answer = (stream) => respond(stream, message, { 'grpc-status': '0' })
+    await expect(call()).resolves.toEqual({ svids: [] })
+    answer = (stream) => respond(stream, undefined, { 'grpc-status': '7', 'grpc-message': 'no%20%C3%BC' })
+    await expect(call()).rejects.toMatchObject({ code: 7, details: 'no ü' })
+    answer = (stream) =>
+      stream.respond({ ...headers, 'grpc-status': '3', 'grpc-message': 'x' }, { endStream: true })
+    await expect(call()).rejects.toMatchObject({ code: 3, details: 'x' })
+  })
+
+  it('takes HTTP errors for what they mean', async () => {
+    answer = (stream) => stream.respond({ ':status': 503 }, { endStream: true })
+    await expect(call()).rejects.toMatchObject({
+      code: 14,
+      details: 'unexpected HTTP status code received from server: 503',
+    })
+  })
+
+  it('is not content with half an answer', async () => {
+    answer = (stream) => {
+      stream.respond(headers)
+      stream.end(message)
+    }
+    await expect(call()).rejects.toMatchObject({
+      code: 13,
+      details: 'the server closed the stream without a status',
+    })
+    answer = (stream) => respond(stream, undefined, { 'grpc-status': '0' })
+    await expect(call()).rejects.toMatchObject({
+      code: 13,
+      details: 'one response message is expected, none came',
+    })
+    answer = (stream) => respond(stream, Buffer.concat([message, message]), { 'grpc-status': '0' })
+    await expect(call()).rejects.toMatchObject({
+      code: 13,
+      details: 'one response message is expected, more came',
+    })
+    answer = (stream) => respond(stream, message.subarray(0, 3), { 'grpc-status': '0' })
+    await expect(call()).rejects.toMatchObject({ code: 13, details: 'the last message is cut short' })
+    answer = (stream) => respond(stream, frame(Buffer.from([0x0a, 5, 1])), { 'grpc-status': '0' })
+    await expect(call()).rejects.toMatchObject({
+      code: 13,
+      details: 'the response cannot be decoded: a field is cut short',
+    })
+    answer = (stream) => respond(stream, Buffer.from([1, 0, 0, 0, 0]), { 'grpc-status': '0' })
+    await expect(call()).rejects.toMatchObject({ code: 13 })
+  })
+
+  it('refuses a message that is too large', async () => {
+    connect({ maxMessageBytes: 10 })
+    answer = (stream) => respond(stream, frame(Buffer.alloc(11)), { 'grpc-status': '0' })
+    await expect(call()).rejects.toMatchObject({
+      code: 8,
+      details: 'received message larger than max (11 vs. 10)',
+    })
+  })
+
+  it.each([
+    [7, 14],
+    [8, 1],
+    [11, 8],
+    [2, 13],
+  ])('takes a reset with code %i for status %i', async (reset, code) => {
+    answer = (stream) => stream.close(reset)
+    await expect(call()).rejects.toMatchObject({ code })
+  })
+
+  it('connects anew after GOAWAY, and after the connection is lost', async () => {
+    answer = (stream) => respond(stream, message, { 'grpc-status': '0' })
+    await call()
+    answer = (stream) => {
+      stream.session?.goaway()
+      respond(stream, message, { 'grpc-status': '0' })
+    }
+    await call()
+    answer = (stream) => stream.session?.destroy()
+    await expect(call()).rejects.toMatchObject({ code: 14 })
+    answer = (stream) => respond(stream, message, { 'grpc-status': '0' })
+    await expect(call()).resolves.toEqual({ svids: [] })
+    expect(sessions).toBe(3)
+  })
+
+  it('notices a server that hangs, by a ping', async () => {
+    let connections = 0
+    const deaf = createNetServer((socket) => {
+      connections += 1
+      socket.on('error', () => {}).resume()
+      // A settings frame, so that the connection counts as made; then silence.
+      socket.write(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+    })
+    deaf.listen(0, '127.0.0.1')
+    await once(deaf, 'listening')
+    const impatient = new GrpcClient(
+      { host: '127.0.0.1', port: (deaf.address() as AddressInfo).port },
+      { keepAliveMs: 20, keepAliveTimeoutMs: 20 },
+    )
+    const reading = async () => {
+      for await (const _ of impatient.stream(fetchX509Bundles, {})) throw new Error('unreachable')
+    }
+    await expect(reading()).rejects.toMatchObject({
+      code: 14,
+      details: expect.stringContaining('keepalive ping'),
+    })
+    expect(connections).toBe(1)
+    impatient.close()
+    deaf.close()
+  })
+
+  it('gives up on what accepts and never speaks', async () => {
+    const mute = createNetServer((socket) => socket.on('error', () => {}).resume())
+    mute.listen(0, '127.0.0.1')
+    await once(mute, 'listening')
+    const patient = new GrpcClient(
+      { host: '127.0.0.1', port: (mute.address() as AddressInfo).port },
+      { connectTimeoutMs: 30 },
+    )
+    await expect(patient.unary(fetchJwtSvid, request)).rejects.toMatchObject({
+      code: 14,
+      details: expect.stringContaining('ETIMEDOUT'),
+    })
+    patient.close()
+    mute.close()
+  })
+
+  it('ends calls when it is closed, and makes no more', async () => {
+    answer = () => client.close()
+    await expect(call()).rejects.toMatchObject({ code: 1, details: 'the client is closed' })
+    await expect(call()).rejects.toMatchObject({ code: 1, details: 'the client is closed' })
+  })
+
+  it('says that it was cancelled, and why', async () => {
+    answer = () => {}
+    const stop = new AbortController()
+    const calling = call({ signal: stop.signal })
+    stop.abort(new Error('enough'))
+    await expect(calling).rejects.toMatchObject({ code: 1, cause: { message: 'enough' } })
+  })
+})

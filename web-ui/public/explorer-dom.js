@@ -1,0 +1,45 @@
+// @ts-check
+
+/**
+ * Makes an element; texts become text nodes, so nothing that a service said is ever read as markup.
+ * @param {string} tag
+ * @param {Record<string, string>} attributes
+ * @param {...(Node | string | undefined)} children
+ * @returns {HTMLElement}
+ */
+export function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag)
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value)
+  element.append(...children.filter((child) => child !== undefined))
+  return element
+}
+
+/**
+ * @param {string} tag
+ * @param {Record<string, string | number>} attributes
+ * @param {...(Node | string)} children
+ * @returns {SVGElement}
+ */
+export function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS('http://www.w3.org/2000/svg', tag)
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value))
+  element.append(...children)
+  return element
+}
+
+/**
+ * A button that copies a text and says so.
+ * @param {string} label
+ * @param {() => string} text
+ */
+export function copyButton(label, text) {
+  const button = el('button', { class: 'button quiet', type: 'button' }, label)
+  button.addEventListener('click', async () => {
+    await navigator.clipboard.writeText(text())
+    button.textContent = 'Copied'
+    setTimeout(() => {
+      button.textContent = label
+    }, 1500)
+  })
+  return button
+}

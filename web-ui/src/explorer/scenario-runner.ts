@@ -1,0 +1,100 @@
+import { randomBytes } from 'node:crypto'
+import { badRequest, createPeerClient, runInTrace, traceFrom } from '@hallpass/service-kit'
+
+/** What can be made wrong on purpose; the same names as service A's `?fault=`. */
+export const FAULTS = ['expired', 'wrong-audience', 'wrong-key', 'tampered', 'no-token'] as const
+export type Fault = (typeof FAULTS)[number]
+
+export interface RunnerConfig {
+  readonly serviceAUrl: string
+  readonly tokenCacheUrl: string
+}
+
+export interface Run {
+  readonly traceId: string
+  readonly scenario: number
+  readonly fault: Fault | undefined
+  readonly status: number
+  readonly answer: unknown
+  readonly durationMs: number
+  /** The command that does the same. */
+  readonly curl: string
+}
+
+/** Scenarios 3 and 4 take every fault of 1 and 2; the tokens of 5 and 6 are made by an agent and a cache. */
+const POSSIBLE: Readonly<Record<number, readonly Fault[]>> = {
+  1: FAULTS,
+  2: FAULTS,
+  3: FAULTS,
+  4: FAULTS,
+  5: ['wrong-audience'],
+  6: ['no-token'],
+}
+
+/** The audience of a token that is for somebody else, as documented for scenario 5. */
+const SOMEBODY_ELSE = 'spiffe://example.org/some-other-server'
+
+/** Runs a scenario as a person with curl would, under a trace that every service tells of. */
+export class ScenarioRunner {
+  readonly #serviceA: ReturnType<typeof createPeerClient>
+  readonly #tokenCache: ReturnType<typeof createPeerClient>
+  readonly #config: RunnerConfig
+
+  constructor(config: RunnerConfig) {
+    this.#config = config
+    this.#serviceA = createPeerClient({ peer: 'service-a', baseUrl: config.serviceAUrl })
+    this.#tokenCache = createPeerClient({ peer: 'token-cache-load-balancer', baseUrl: config.tokenCacheUrl })
+  }
+
+  /**
+   * @param user whose token scenario 6 caches.
+   * @throws {HttpError} 400 for a scenario or a fault that there is not; 502 naming the first service when it is away.
+   */
+  async run(scenario: unknown, fault: unknown, user: string): Promise<Run> {
+    const possible = POSSIBLE[scenario as number]
+    if (!possible)
+      throw badRequest('unknown_scenario', `A scenario is one of ${Object.keys(POSSIBLE).join(', ')}.`)
+    if (fault !== undefined && !possible.includes(fault as Fault))
+      throw badRequest('unknown_fault', `Scenario ${scenario} can be run with ${possible.join(', ')}.`)
+    const chosen = fault as Fault | undefined
+    const call = this.#callFor(scenario as number, chosen, user)
+    const trace = traceFrom(
+      `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-01`,
+      'web-ui',
+    )
+    const started = performance.now()
+    const { status, data } = await runInTrace(trace, () =>
+      call.client.get(call.path, { headers: call.headers }),
+    )
+    return {
+      traceId: trace.traceId,
+      scenario: scenario as number,
+      fault: chosen,
+      status,
+      answer: data,
+      durationMs: performance.now() - started,
+      curl: call.curl,
+    }
+  }
+
+  #callFor(scenario: number, fault: Fault | undefined, user: string) {
+    if (scenario === 6) {
+      const headers: Record<string, string> = fault === 'no-token' ? {} : { 'remote-user': user }
+      const flags = fault === 'no-token' ? '' : ` -H "remote-user: ${user}"`
+      return {
+        client: this.#tokenCache,
+        path: '/',
+        headers,
+        curl: `curl${flags} ${this.#config.tokenCacheUrl}`,
+      }
+    }
+    const query =
+      fault === undefined
+        ? ''
+        : scenario === 5
+          ? `?audience=${encodeURIComponent(SOMEBODY_ELSE)}`
+          : `?fault=${fault}`
+    const path = `/scenario${scenario}${query}`
+    return { client: this.#serviceA, path, headers: {}, curl: `curl "${this.#config.serviceAUrl}${path}"` }
+  }
+}
