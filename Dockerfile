@@ -21,4 +21,4 @@ USER node
 # Node passes on signals and stops cleanly as the first process; `init: true` (compose) or tini reaps what others leave.
 ENTRYPOINT ["node", "/app/run.cjs"]
 CMD ["jwt-factory"]
-HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 CMD ["node", "/app/healthcheck.cjs"]
+HEALTHCHECK --interval=10s --timeout=8s --start-period=30s --retries=6 CMD ["node", "/app/healthcheck.cjs"]
