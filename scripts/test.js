@@ -16,6 +16,7 @@ const HELP = `npm test: lint, types, dead code, and every test
 const STEPS = {
   lint: ['node_modules/@biomejs/biome/bin/biome', 'check', '.'],
   types: ['node_modules/typescript/bin/tsc'],
+  'types of pages': ['node_modules/typescript/bin/tsc', '-p', 'web-ui/tsconfig.browser.json'],
   'dead-code': ['node_modules/knip/bin/knip.js', '--no-progress'],
 }
 

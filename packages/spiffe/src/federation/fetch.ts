@@ -4,6 +4,7 @@ import { SpiffeBundle } from '../spiffe-bundle/bundle.ts'
 import { parseTrustDomain, type SpiffeIdLike, type TrustDomainLike } from '../spiffe-id/parse.ts'
 import { authorizeId } from '../tls/authorizer.ts'
 import { tlsClient } from '../tls/client.ts'
+import { SpiffeAgent } from '../tls/https-agent.ts'
 import type { X509BundleSource } from '../x509-bundle/source.ts'
 import { FederationError } from './errors.ts'
 
@@ -76,7 +77,6 @@ function get(
   return new Promise((resolve, reject) => {
     const call = request(endpoint, {
       ...connection(profile),
-      agent: false,
       headers: { accept: 'application/json' },
       signal,
     })
@@ -104,8 +104,10 @@ function get(
   })
 }
 
+/** One connection for one document; an agent, because `createConnection` is not asked where there is one. */
 function connection(profile: WebProfile | SpiffeProfile) {
-  if (profile.profile === 'https_web') return profile.ca === undefined ? {} : { ca: profile.ca }
+  if (profile.profile === 'https_web')
+    return { agent: false as const, ...(profile.ca === undefined ? {} : { ca: profile.ca }) }
   const security = tlsClient(profile.bundles, authorizeId(profile.endpointId), { clock: systemClock })
-  return { createConnection: security.connect as never }
+  return { agent: new SpiffeAgent(security, { keepAlive: false }) }
 }
