@@ -15,8 +15,17 @@ const IN_KUBERNETES: Readonly<Record<string, string>> = {
 }
 /** In Kubernetes, SPIRE and a provider such as Auth0 take their place. */
 const NOT_IN_KUBERNETES = ['spiffe-agent', 'spiffe-server', 'spiffe-proxy', 'identity-provider']
-/** Set by the image, or for a development start alone: who may tell of hops without a token is on the same machine. */
-const ELSEWHERE = ['STATE_FOLDER', 'ASSETS_FOLDER', 'HOPS_URL']
+/** Set by the image, or for the explorer of a development start, where whoever tells of hops is on the same machine. */
+const ELSEWHERE = [
+  'STATE_FOLDER',
+  'ASSETS_FOLDER',
+  'HOPS_URL',
+  'HOPS_UPSTREAM_URL',
+  'HOPS_ISSUER',
+  'HOPS_STREAM_URL',
+  'SERVICE_A_URL',
+  'TOKEN_CACHE_URL',
+]
 /** Only known where they are: addresses, names, and what the tutorial asks the reader for. */
 const OF_THE_PLACE = /(_URL|_URLS|^PROXY_NAME|^ISSUER|^BASE_URL|^AUDIENCE|^AUTH0_CLIENT_ID)$/
 /** In Kubernetes the mesh guards the backends until an overlay adds this, and SPIRE is not part of it. */

@@ -29,6 +29,7 @@ if (args.includes('--help')) {
   console.log(HELP)
   process.exit(0)
 }
+const containers = take('--containers')
 const peers = take('--peers')
 const only = take('--only', true)?.split(',')
 const unknown = only?.filter((step) => step !== 'tests' && !(step in STEPS))
@@ -36,7 +37,7 @@ if (unknown?.length) {
   console.error(`There is no step ${unknown.join(', ')}.\n\n${HELP}`)
   process.exit(2)
 }
-const wants = (step) => (only ? only.includes(step) : args.length === 0 && !peers)
+const wants = (step) => (only ? only.includes(step) : args.length === 0 && !peers && !containers)
 
 const totals = { passed: 0, failed: 0, skipped: 0 }
 for (const [step, command] of Object.entries(STEPS)) {
@@ -47,7 +48,7 @@ for (const [step, command] of Object.entries(STEPS)) {
   totals[code === 0 ? 'passed' : 'failed'] += 1
   if (code !== 0) console.error(output)
 }
-if (wants('tests') || args.length > 0 || peers) await runTests()
+if (wants('tests') || args.length > 0 || peers || containers) await runTests()
 
 const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : ''
 console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`)
@@ -60,7 +61,8 @@ async function runTests() {
   await bundle(root)
   const folder = mkdtempSync(join(tmpdir(), 'hallpass-test-'))
   const report = join(folder, 'report.json')
-  const selection = peers ? ['--testMatch', '**/*.peer.ts', '--runInBand'] : []
+  const kind = containers ? 'containers' : peers ? 'peer' : undefined
+  const selection = kind ? ['--testMatch', `**/*.${kind}.ts`, '--runInBand'] : []
   const { code } = await run(
     [
       '--experimental-vm-modules',
