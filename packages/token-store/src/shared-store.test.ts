@@ -1,164 +1,15 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describeWith, ManualClock } from '@hallpass/service-kit/testing'
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { describeWith } from '@hallpass/service-kit/testing'
+import { describe, expect, it } from '@jest/globals'
 import { LmdbStore } from './lmdb-store.ts'
 import { RedisStore } from './redis-store.ts'
-import type { SharedStore, Zone } from './shared-store.ts'
-import { startRedis } from './testing.ts'
-
-/** What every store must do, whatever it is made of: two stores stand for two processes of a tier. */
-function contract(
-  prepare: () => Promise<{ open: (clock?: ManualClock) => SharedStore; end: () => Promise<void> }>,
-) {
-  let place: Awaited<ReturnType<typeof prepare>>
-  let one: SharedStore
-  let other: SharedStore
-  beforeAll(async () => {
-    place = await prepare()
-    one = place.open()
-    other = place.open()
-    await Promise.all([one.open(), other.open()])
-  })
-  afterAll(async () => {
-    await Promise.all([one.close(), other.close()])
-    await place.end()
-  })
-
-  let names = 0
-  /** A zone that no other test uses, as two processes see it. */
-  const freshZone = (): [Zone, Zone] => {
-    names += 1
-    return [one.zone(`zone${names}`), other.zone(`zone${names}`)]
-  }
-  const inAMinute = () => Date.now() + 60_000
-
-  it('shows every process what one of them wrote', async () => {
-    const [mine, theirs] = freshZone()
-    const endsAt = inAMinute()
-    expect(await mine.replace('k', undefined, { value: 'v', endsAt })).toBe(true)
-    expect(await theirs.get('k')).toMatchObject({ value: 'v', endsAt })
-    expect(await theirs.get('other')).toBeUndefined()
-  })
-
-  it('keeps values as they are, whatever characters they and their keys have', async () => {
-    const [mine, theirs] = freshZone()
-    const value = '{"a":"ü 1 \u0000\n"}'
-    await mine.replace('k:ü *[x]', undefined, { value, endsAt: inAMinute() })
-    expect((await theirs.get('k:ü *[x]'))?.value).toBe(value)
-  })
-
-  it('writes only over what the writer has seen', async () => {
-    const [mine, theirs] = freshZone()
-    await mine.replace('k', undefined, { value: 'first', endsAt: inAMinute() })
-    const seen = await mine.get('k')
-    expect(await theirs.replace('k', undefined, { value: 'blind', endsAt: inAMinute() })).toBe(false)
-    await theirs.overrule('k', { value: '0', endsAt: inAMinute() })
-    expect(await mine.replace('k', seen, { value: 'late', endsAt: inAMinute() })).toBe(false)
-    expect((await mine.get('k'))?.value).toBe('0')
-    expect(await mine.replace('k', await mine.get('k'), { value: 'next', endsAt: inAMinute() })).toBe(true)
-  })
-
-  it('lets one of a hundred writers win who all saw nothing', async () => {
-    const [mine, theirs] = freshZone()
-    const wins = await Promise.all(
-      Array.from({ length: 100 }, (_, i) =>
-        (i % 2 ? mine : theirs).replace('k', undefined, { value: String(i), endsAt: inAMinute() }),
-      ),
-    )
-    expect(wins.filter(Boolean)).toHaveLength(1)
-  })
-
-  it('gives a lease to one holder at a time, until it is released', async () => {
-    const [mine, theirs] = freshZone()
-    const all = await Promise.all(
-      Array.from({ length: 50 }, (_, i) => (i % 2 ? mine : theirs).lease('k', 10_000)),
-    )
-    const held = all.filter((lease) => lease !== undefined)
-    expect(held).toHaveLength(1)
-    expect(await theirs.lease('k', 10_000)).toBeUndefined()
-    expect(await theirs.lease('another', 10_000)).toBeDefined()
-    await held[0]?.release()
-    expect(await theirs.lease('k', 10_000)).toBeDefined()
-  })
-
-  it('gives a lease that lapsed to the next, and its first holder cannot release that one', async () => {
-    const [mine, theirs] = freshZone()
-    const late = await mine.lease('k', 30)
-    await expect(until(() => theirs.lease('k', 10_000))).resolves.toBeDefined()
-    await late?.release()
-    expect(await mine.lease('k', 10_000)).toBeUndefined()
-  })
-
-  it('tells every process of what was overruled within a second, and of nothing else', async () => {
-    const [mine, theirs] = freshZone()
-    const [heardByMe, heardByThem] = [listen(mine), listen(theirs)]
-    await until(async () => mine.isWatching() && theirs.isWatching())
-    await mine.replace('quiet', undefined, { value: 'v', endsAt: inAMinute() })
-    heardByMe.length = heardByThem.length = 0
-    const started = Date.now()
-    await mine.overrule('k', { value: '0', endsAt: inAMinute() })
-    await mine.overrule('gone', undefined)
-    await until(async () => heardByMe.length >= 2 && heardByThem.length >= 2)
-    expect(Date.now() - started).toBeLessThan(1_000)
-    expect(new Set(heardByThem)).toEqual(new Set(['k', 'gone']))
-    expect(new Set(heardByMe)).toEqual(new Set(['k', 'gone']))
-  })
-
-  it('removes one entry, or all of a zone and of no other', async () => {
-    const [mine, theirs] = freshZone()
-    const [neighbour] = freshZone()
-    for (const key of ['a', 'b', 'c']) await mine.replace(key, undefined, { value: key, endsAt: inAMinute() })
-    await neighbour.replace('a', undefined, { value: 'stays', endsAt: inAMinute() })
-    await theirs.overrule('a', undefined)
-    expect(await keysOf(mine)).toEqual(['b', 'c'])
-    const heard = listen(mine)
-    await theirs.clear()
-    await until(async () => heard.includes(undefined))
-    expect(await keysOf(mine)).toEqual([])
-    expect((await neighbour.get('a'))?.value).toBe('stays')
-  })
-
-  it('lists and counts more entries than fit into one page', async () => {
-    const [mine, theirs] = freshZone()
-    const keys = Array.from({ length: 1_203 }, (_, i) => `key${String(i).padStart(5, '0')}`)
-    for (let from = 0; from < keys.length; from += 100)
-      await Promise.all(
-        keys
-          .slice(from, from + 100)
-          .map((key) => mine.replace(key, undefined, { value: 'v', endsAt: inAMinute() })),
-      )
-    expect(await theirs.count()).toBe(keys.length)
-    expect(await keysOf(theirs)).toEqual(keys)
-  })
-
-  it('treats an entry that has ended as absent', async () => {
-    const clock = new ManualClock(Date.now())
-    const store = place.open(clock)
-    await store.open()
-    const zone = store.zone('ending')
-    await zone.replace('k', undefined, { value: 'v', endsAt: clock.now() + 1_000 })
-    clock.advance(999)
-    expect(await zone.get('k')).toBeDefined()
-    clock.advance(1)
-    expect(await zone.get('k')).toBeUndefined()
-    expect(await keysOf(zone)).toEqual([])
-    await store.close()
-  })
-
-  it('stops its timers and connections when it is closed', async () => {
-    const store = place.open()
-    await store.open()
-    const zone = store.zone('closing')
-    await until(async () => zone.isWatching())
-    await store.close()
-    expect(zone.isWatching()).toBe(false)
-  })
-}
+import { startRedis } from './testing/redis.ts'
+import { storeContract } from './testing/store-contract.ts'
 
 describe('LmdbStore', () => {
-  contract(async () => {
+  storeContract(async () => {
     const folder = await mkdtemp(join(tmpdir(), 'token-store-'))
     return {
       open: (clock) => new LmdbStore({ folder, ...(clock ? { clock: clock.now } : {}) }),
@@ -183,7 +34,7 @@ describe('LmdbStore', () => {
 })
 
 describeWith('redis-server', 'apt-get install redis-server')('RedisStore', () => {
-  contract(async () => {
+  storeContract(async () => {
     const redis = await startRedis()
     return {
       open: (clock) => new RedisStore({ url: redis.url, ...(clock ? { clock: clock.now } : {}) }),
@@ -191,26 +42,3 @@ describeWith('redis-server', 'apt-get install redis-server')('RedisStore', () =>
     }
   })
 })
-
-function listen(zone: Zone): (string | undefined)[] {
-  const heard: (string | undefined)[] = []
-  zone.watch((key) => heard.push(key))
-  return heard
-}
-
-async function keysOf(zone: Zone): Promise<string[]> {
-  const keys: string[] = []
-  for await (const [key] of zone.entries()) keys.push(key)
-  return keys.sort()
-}
-
-/** Asks every few milliseconds until there is an answer. */
-async function until<T>(ask: () => Promise<T>): Promise<T> {
-  const deadline = Date.now() + 3_000
-  for (;;) {
-    const answer = await ask()
-    if (answer) return answer
-    if (Date.now() > deadline) throw new Error('It did not happen within 3 s.')
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-}

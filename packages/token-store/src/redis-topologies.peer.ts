@@ -1,0 +1,183 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describeWith } from '@hallpass/service-kit/testing'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { RedisStore } from './redis-store.ts'
+import { freePort } from './testing/redis.ts'
+import { storeContract, until } from './testing/store-contract.ts'
+
+/** Servers of a test's own, each a real process, all ended with it. */
+class Servers {
+  readonly #running = new Map<number, ChildProcess>()
+  #folder = ''
+
+  async open() {
+    this.#folder = await mkdtemp(join(tmpdir(), 'redis-peers-'))
+  }
+
+  async start(args: readonly string[] = [], config?: string): Promise<number> {
+    let port = await freePort()
+    // A node of a cluster talks to the others on this port plus 10,000.
+    while (port > 55_000) port = await freePort()
+    const file = join(this.#folder, `${port}.conf`)
+    // Sentinels write what they learn into their file.
+    await writeFile(
+      file,
+      `port ${port}\nbind 127.0.0.1\nsave ""\ndir ${this.#folder}\n${config ?? ''}`.replaceAll(
+        'PORT',
+        String(port),
+      ),
+    )
+    this.#running.set(port, spawn('redis-server', [file, ...args], { stdio: 'ignore' }))
+    await until(async () => {
+      try {
+        return execFileSync('redis-cli', ['-p', String(port), 'ping'], { stdio: 'pipe' }).includes('PONG')
+      } catch {
+        return false
+      }
+    })
+    return port
+  }
+
+  async kill(port: number) {
+    const server = this.#running.get(port) as ChildProcess
+    this.#running.delete(port)
+    if (server.exitCode !== null) return
+    const ended = new Promise((resolve) => server.once('exit', resolve))
+    server.kill('SIGKILL')
+    await ended
+  }
+
+  async close() {
+    for (const port of [...this.#running.keys()]) await this.kill(port)
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+}
+
+const cli = (port: number, ...args: string[]) =>
+  execFileSync('redis-cli', ['-p', String(port), ...args]).toString()
+const entry = (value: string) => ({ value, endsAt: Date.now() + 60_000 })
+
+async function untilWritten(store: RedisStore, key: string, withinMs: number): Promise<number> {
+  const started = Date.now()
+  for (;;) {
+    const zone = store.zone('tokens')
+    const done = await zone
+      .overrule(key, entry('after'))
+      .then(() => zone.isWatching())
+      .catch(() => false)
+    if (done) return Date.now() - started
+    if (Date.now() - started > withinMs) throw new Error(`The store did not come back within ${withinMs} ms.`)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+describeWith('redis-server', 'apt-get install redis-server')('RedisStore behind Sentinel', () => {
+  const servers = new Servers()
+  let url: string
+  let master: number
+  beforeAll(async () => {
+    await servers.open()
+    master = await servers.start()
+    await servers.start(['--replicaof', '127.0.0.1', String(master)])
+    const sentinels: number[] = []
+    for (let i = 0; i < 3; i += 1)
+      sentinels.push(
+        await servers.start(
+          ['--sentinel'],
+          `sentinel monitor tier 127.0.0.1 ${master} 2\nsentinel down-after-milliseconds tier 500\nsentinel failover-timeout tier 3000\n`,
+        ),
+      )
+    await until(
+      async () =>
+        sentinels.every((port) => cli(port, 'sentinel', 'master', 'tier').includes('num-other-sentinels\n2')),
+      20_000,
+    )
+    url = `redis-sentinel://${sentinels.map((port) => `127.0.0.1:${port}`).join(',')}/tier`
+  }, 30_000)
+  afterAll(() => servers.close())
+
+  describe('in peace', () => {
+    storeContract(async () => ({
+      open: (clock) => new RedisStore({ url, ...(clock ? { clock: clock.now } : {}) }),
+      end: async () => {},
+    }))
+  })
+
+  it('fails while there is no master, and goes on with the next one', async () => {
+    const store = new RedisStore({ url })
+    await store.open()
+    const zone = store.zone('tokens')
+    await until(async () => zone.isWatching())
+    const heard: (string | undefined)[] = []
+    zone.watch((key) => heard.push(key))
+    await zone.replace('before', undefined, entry('v'))
+    await servers.kill(master)
+    await until(async () => !zone.isWatching())
+    await expect(zone.get('before')).rejects.toThrow('The shared store is not available')
+    const ms = await untilWritten(store, 'after', 20_000)
+    console.log(`a new master after ${ms} ms`)
+    expect((await zone.get('after'))?.value).toBe('after')
+    // What happened meanwhile nobody knows: every copy must be asked for again.
+    expect(heard).toContain(undefined)
+    await store.close()
+  }, 40_000)
+})
+
+describeWith('redis-server', 'apt-get install redis-server')('RedisStore on a cluster', () => {
+  const servers = new Servers()
+  let url: string
+  let ports: number[]
+  beforeAll(async () => {
+    await servers.open()
+    ports = []
+    for (let i = 0; i < 6; i += 1) {
+      const port = await servers.start(
+        [],
+        'cluster-enabled yes\ncluster-node-timeout 2000\ncluster-replica-validity-factor 0\nrepl-diskless-sync-delay 0\ncluster-config-file nodes-PORT.conf\n',
+      )
+      ports.push(port)
+    }
+    const nodes = ports.map((port) => `127.0.0.1:${port}`)
+    execFileSync('redis-cli', ['--cluster', 'create', ...nodes, '--cluster-replicas', '1', '--cluster-yes'], {
+      stdio: 'pipe',
+    })
+    await until(
+      async () => ports.every((port) => cli(port, 'cluster', 'info').includes('cluster_state:ok')),
+      20_000,
+    )
+    url = `redis-cluster://${nodes.slice(0, 3).join(',')}`
+  }, 60_000)
+  afterAll(() => servers.close())
+
+  describe('in peace', () => {
+    storeContract(async () => ({
+      open: (clock) => new RedisStore({ url, ...(clock ? { clock: clock.now } : {}) }),
+      end: async () => {},
+    }))
+  })
+
+  it('goes on when a master is gone and its replica has taken over', async () => {
+    const store = new RedisStore({ url })
+    await store.open()
+    const zone = store.zone('tokens')
+    await until(async () => zone.isWatching())
+    await Promise.all(Array.from({ length: 60 }, (_, i) => zone.replace(`k${i}`, undefined, entry('v'))))
+    // A master answers before its replica has heard; what is lost with it is not the point here.
+    await until(async () => cli(ports[0] as number, 'wait', '1', '1000').trim() === '1', 20_000)
+    await servers.kill(ports[0] as number)
+    const deadline = Date.now() + 20_000
+    const allKnown = async () => {
+      const found = await Promise.all(Array.from({ length: 60 }, (_, i) => zone.get(`k${i}`))).catch(() => [])
+      return found.length === 60 && found.every(Boolean)
+    }
+    while (!(await allKnown())) {
+      if (Date.now() > deadline) throw new Error('The cluster did not recover.')
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+    await untilWritten(store, 'k1', 10_000)
+    await store.close()
+  }, 60_000)
+})
