@@ -1,9 +1,9 @@
 import { request } from 'node:https'
-import { systemClock } from '../clock.ts'
 import { SpiffeBundle } from '../spiffe-bundle/bundle.ts'
 import { parseTrustDomain, type SpiffeIdLike, type TrustDomainLike } from '../spiffe-id/parse.ts'
 import { authorizeId } from '../tls/authorizer.ts'
 import { tlsClient } from '../tls/client.ts'
+import { SpiffeAgent } from '../tls/https-agent.ts'
 import type { X509BundleSource } from '../x509-bundle/source.ts'
 import { FederationError } from './errors.ts'
 
@@ -76,7 +76,6 @@ function get(
   return new Promise((resolve, reject) => {
     const call = request(endpoint, {
       ...connection(profile),
-      agent: false,
       headers: { accept: 'application/json' },
       signal,
     })
@@ -104,8 +103,10 @@ function get(
   })
 }
 
+/** An agent of its own for every fetch: no connection is kept from one check to the next. */
 function connection(profile: WebProfile | SpiffeProfile) {
-  if (profile.profile === 'https_web') return profile.ca === undefined ? {} : { ca: profile.ca }
-  const security = tlsClient(profile.bundles, authorizeId(profile.endpointId), { clock: systemClock })
-  return { createConnection: security.connect as never }
+  if (profile.profile === 'https_web')
+    return { agent: false, ...(profile.ca !== undefined && { ca: profile.ca }) }
+  const security = tlsClient(profile.bundles, authorizeId(profile.endpointId))
+  return { agent: new SpiffeAgent(security, { keepAlive: false }) }
 }
