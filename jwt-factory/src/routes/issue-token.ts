@@ -1,5 +1,12 @@
 import { type Caller, callerOf } from '@hallpass/callers'
-import { badRequest, HttpError, type JsonObject, scopesOf, sendText } from '@hallpass/service-kit'
+import {
+  badRequest,
+  type Counter,
+  HttpError,
+  type JsonObject,
+  scopesOf,
+  sendText,
+} from '@hallpass/service-kit'
 import { SigningError } from '@hallpass/tokens'
 import type { Request, RequestHandler } from 'express'
 import type { Config } from '../config.ts'
@@ -11,7 +18,11 @@ import { existingRing } from './public-key.ts'
  * `POST /issueToken/:keyId`: signs the claims of the body for the service whose key it is. `exp`, `iat`, `nbf` and
  * `jti` are the issuer's alone. With `?expired=1` the token has expired an hour ago, to see how that is refused.
  */
-export function issueToken(keys: KeyStore, { issuer, tokenLifetimeSeconds }: Config): RequestHandler {
+export function issueToken(
+  keys: KeyStore,
+  { issuer, tokenLifetimeSeconds }: Config,
+  issued: Counter<'key_id'>,
+): RequestHandler {
   return async (request, response) => {
     const keyId = keyIdOf(request)
     const caller = callerOf(request)
@@ -25,6 +36,7 @@ export function issueToken(keys: KeyStore, { issuer, tokenLifetimeSeconds }: Con
     const token = await ring
       .sign(claims, wantsExpired(request) ? -tokenLifetimeSeconds : tokenLifetimeSeconds)
       .catch(refuseTooLarge)
+    issued.inc({ key_id: keyId })
     // RFC 6749 §5.1
     response.setHeader('cache-control', 'no-store')
     sendText(response, 200, token)
@@ -43,7 +55,7 @@ function documentedClaims(asked: JsonObject): JsonObject {
  * What an authenticated caller gets: a token for one audience (RFC 8707 §2, RFC 9700 §2.3), in its own name whatever
  * the body says, and of all other claims those that the trust file allows.
  */
-function grantedClaims({ iss: _, sub: __, ...asked }: JsonObject, caller: Caller): JsonObject {
+function grantedClaims({ iss: _, sub, ...asked }: JsonObject, caller: Caller): JsonObject {
   if (typeof asked.aud !== 'string' || asked.aud === '')
     throw badRequest('invalid_target', 'A token is for exactly one audience: aud must be a text.')
   if (caller.audiences && !caller.audiences.includes(asked.aud))
@@ -53,7 +65,8 @@ function grantedClaims({ iss: _, sub: __, ...asked }: JsonObject, caller: Caller
       throw badRequest('claim_not_allowed', `${caller.subject} may not ask for the claim ${name}.`)
   if (scopesOf(asked).some((scope) => !caller.scopes.includes(scope)) || !isScope(asked.scope))
     throw badRequest('invalid_scope', `${caller.subject} may not ask for this scope.`)
-  return asked
+  // Only who may name subjects, as the issuer of the token cache does for its users, speaks for others.
+  return caller.claims.includes('sub') && typeof sub === 'string' && sub !== '' ? { ...asked, sub } : asked
 }
 
 const isScope = (scope: unknown) => scope === undefined || typeof scope === 'string'

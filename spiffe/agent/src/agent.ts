@@ -103,10 +103,11 @@ export class Agent {
 
   async stop(): Promise<void> {
     clearInterval(this.#timer)
-    this.federation.stop()
+    // What a tick under way still opens must be closed too.
+    await this.#ticking
+    await this.federation.stop()
     await this.sockets.close()
     await this.workloadApi.server.close()
-    await this.#ticking
   }
 
   /** Does what is due: entries that were edited, authorities and SVIDs whose time has come, foreign bundles. */

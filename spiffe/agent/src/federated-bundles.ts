@@ -23,6 +23,8 @@ export class FederatedBundles {
   readonly #options: FederatedBundlesOptions
   readonly #watched = new Map<string, { readonly federation: string; readonly stop: AbortController }>()
 
+  #writing: Promise<void> = Promise.resolve()
+
   constructor(options: FederatedBundlesOptions) {
     this.#options = options
   }
@@ -43,9 +45,10 @@ export class FederatedBundles {
     await Promise.all([...wanted.values()].map((foreign) => this.#begin(foreign)))
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     for (const { stop } of this.#watched.values()) stop.abort()
     this.#watched.clear()
+    await this.#writing
   }
 
   async #begin(foreign: Federation) {
@@ -69,9 +72,10 @@ export class FederatedBundles {
         if (!bundles.setFederated(bundle)) return
         log.info({ trustDomain, sequence: bundle.sequence }, 'a federated bundle has changed')
         changed()
-        writePublicFile(this.#file(trustDomain), bundle.toJson()).catch((error) =>
-          log.error({ err: error, trustDomain }, 'cannot keep a federated bundle'),
-        )
+        const write = () => writePublicFile(this.#file(trustDomain), bundle.toJson())
+        this.#writing = this.#writing
+          .then(write)
+          .catch((error) => log.error({ err: error, trustDomain }, 'cannot keep a federated bundle'))
       },
       onError: (error: Error) => log.warn({ err: error, trustDomain }, 'cannot fetch a federated bundle'),
     }

@@ -104,6 +104,7 @@ export class WorkloadSockets {
   }
 
   async close(): Promise<void> {
+    await this.#following
     for (const { server } of this.#own.values()) server.close()
     this.#own.clear()
     this.#shared?.close()

@@ -1,0 +1,14 @@
+import { cpSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { bundle, bundleFolder } from '../../scripts/bundle.js'
+
+/** Everything that the image runs: the bundles of the services, what starts them, and the files that they serve. */
+const root = process.cwd()
+const app = join(process.argv[2] ?? 'out', 'app')
+const own = (name) => join(root, `deploy/containers/${name}.ts`)
+
+await bundle(root, { run: own('run'), healthcheck: own('healthcheck'), tools: own('tools') })
+mkdirSync(app, { recursive: true })
+cpSync(bundleFolder(root), app, { recursive: true })
+for (const folder of ['web-ui/public', 'sse-gateway/public', 'token-cache/proxy/public'])
+  cpSync(join(root, folder), join(app, folder), { recursive: true })

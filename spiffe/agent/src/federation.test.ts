@@ -1,0 +1,200 @@
+import { existsSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ensureDevelopmentCertificates } from '@hallpass/certificates'
+import {
+  GrpcError,
+  parseAndValidate,
+  SpiffeBundle,
+  verifyX509Svid,
+  WorkloadApiClient,
+  X509Bundle,
+  X509BundleSet,
+} from '@hallpass/spiffe'
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { issueX509Svid, makeCertificateAuthority } from './certificate-authority.ts'
+import { type RunningAgent, startAgent } from './testing/agent.ts'
+import { until } from './testing/sandbox.ts'
+
+let home: RunningAgent
+let foreign: RunningAgent
+const open: WorkloadApiClient[] = []
+afterEach(async () => {
+  for (const client of open.splice(0)) client.close()
+  await home?.stop()
+  await foreign?.stop()
+})
+
+const clientOf = (agent: RunningAgent, name: string) => {
+  const client = new WorkloadApiClient({ address: agent.address(name) })
+  open.push(client)
+  return client
+}
+
+/** Makes home federate with other.org, as a person would: an edit of the entries file, and the first bundle by hand. */
+async function federate(more: Readonly<Record<string, string>>, profile = 'https_spiffe') {
+  const file = join(home.folder, 'spiffe/entries.yaml')
+  await writeFile(join(home.folder, 'spiffe/other.org.json'), JSON.stringify(await foreign.admin.bundle()))
+  const federation = { trustDomain: 'other.org', endpointUrl: foreign.urls.bundle, profile, ...more }
+  const entry = {
+    id: 'traveller',
+    spiffeId: 'spiffe://example.org/traveller',
+    selectors: ['socket:traveller'],
+    federatesWith: ['other.org'],
+  }
+  const text = (await readFile(file, 'utf8')).replace(
+    'entries:\n',
+    `federation:\n  - ${JSON.stringify(federation)}\nentries:\n  - ${JSON.stringify(entry)}\n`,
+  )
+  await writeFile(file, text)
+  const socket = home.address('traveller').replace('unix://', '')
+  await until('the edit to be noticed', async () => existsSync(socket))
+}
+const spiffeProfile = { endpointSpiffeId: 'spiffe://other.org/spiffe-agent', bundleFile: 'other.org.json' }
+const trustDomainsOf = async (name: string) =>
+  (await clientOf(home, name).fetchX509Bundles()).x509Bundles.map(({ trustDomain }) => trustDomain.name)
+
+describe('two trust domains', () => {
+  beforeEach(async () => {
+    home = await startAgent()
+    foreign = await startAgent({ TRUST_DOMAIN: 'other.org', BUNDLE_REFRESH_SECONDS: '1' })
+  })
+
+  it('know nothing of each other until one federates', async () => {
+    const token = (await clientOf(foreign, 'client').fetchJwtSvid({ audience: 'server' })).marshal()
+    expect(await trustDomainsOf('server')).toEqual(['example.org'])
+    const bundles = await clientOf(home, 'server').fetchJwtBundles()
+    expect(() => parseAndValidate(token, bundles, 'server')).toThrow(
+      'jwtsvid: no bundle found for trust domain "other.org"',
+    )
+  })
+
+  it('are known to the workloads that ask for it, and to no others', async () => {
+    await federate(spiffeProfile)
+    expect(await trustDomainsOf('traveller')).toEqual(['example.org', 'other.org'])
+    expect(await trustDomainsOf('server')).toEqual(['example.org'])
+    const { id } = parseAndValidate(
+      (await clientOf(foreign, 'client').fetchJwtSvid({ audience: 'server' })).marshal(),
+      await clientOf(home, 'traveller').fetchJwtBundles(),
+      'server',
+    )
+    expect(id.toString()).toBe('spiffe://other.org/client')
+    const svid = await clientOf(foreign, 'client').fetchX509Svid()
+    const { bundles } = await clientOf(home, 'traveller').fetchX509Context()
+    expect(
+      verifyX509Svid(
+        svid.certificates.map(({ raw }) => raw),
+        bundles,
+      ).id.trustDomain.name,
+    ).toBe('other.org')
+  })
+
+  it('cannot speak for each other: an SVID of one that the other has signed is refused', async () => {
+    const other = await makeCertificateAuthority('other.org', 60_000, Date.now())
+    const own = await makeCertificateAuthority('example.org', 60_000, Date.now())
+    const bundles = new X509BundleSet([
+      X509Bundle.ofDer('other.org', other.certificate),
+      X509Bundle.ofDer('example.org', own.certificate),
+    ])
+    const request = { dnsNames: [], lifetimeMs: 60_000, now: Date.now() }
+    const forged = await issueX509Svid(other, { ...request, spiffeId: 'spiffe://example.org/server' })
+    expect(() => verifyX509Svid([forged.certificate], bundles)).toThrow(
+      'x509svid: could not verify leaf certificate: x509: certificate signed by unknown authority',
+    )
+    const honest = await issueX509Svid(own, { ...request, spiffeId: 'spiffe://example.org/server' })
+    expect(verifyX509Svid([honest.certificate], bundles).id.path).toBe('/server')
+  })
+
+  it('follow each other through a rotation', async () => {
+    await federate(spiffeProfile)
+    const traveller = clientOf(home, 'traveller')
+    const foreignKeys = async () =>
+      (await traveller.fetchJwtBundles()).bundles.find(({ trustDomain }) => trustDomain.name === 'other.org')
+        ?.authorities.length
+    expect(await foreignKeys()).toBe(1)
+    await foreign.admin.rotate('jwt')
+    await until('the new key', async () => (await foreignKeys()) === 2)
+  })
+
+  it('keep the newest foreign bundle over a restart', async () => {
+    await federate(spiffeProfile)
+    await foreign.admin.rotate('jwt')
+    const file = join(home.folder, 'spiffe/federated/other.org.json')
+    await until('the bundle on disk', async () => {
+      const text = await readFile(file, 'utf8').catch(() => undefined)
+      return text !== undefined && SpiffeBundle.ofJson('other.org', text).jwt.authorities.length === 2
+    })
+  })
+
+  it('is forgotten when the federation ends', async () => {
+    await federate(spiffeProfile)
+    const file = join(home.folder, 'spiffe/entries.yaml')
+    const lines = (await readFile(file, 'utf8')).split('\n')
+    await writeFile(
+      file,
+      lines.filter((line) => !/^federation:|other\.org/.test(line) || line.startsWith('#')).join('\n'),
+    )
+    await until(
+      'the edit to be noticed',
+      async () => !(await home.admin.entries()).some(({ id }) => id === 'traveller'),
+    )
+    await expect(trustDomainsOf('traveller')).rejects.toThrow(GrpcError)
+  })
+})
+
+describe('the bundle endpoint', () => {
+  it('is believed with the profile https_web when the web PKI says so', async () => {
+    home = await startAgent()
+    const web = await startAgent()
+    const { certFile, keyFile, caFile } = await ensureDevelopmentCertificates(web.folder)
+    const env = { CERT_FILE: certFile, KEY_FILE: keyFile, CA_FILE: caFile }
+    await home.stop()
+    home = await startAgent(env)
+    foreign = await startAgent({ ...env, TRUST_DOMAIN: 'other.org', BUNDLE_ENDPOINT_PROFILE: 'https_web' })
+    await federate({}, 'https_web')
+    await until('the bundle', async () => (await trustDomainsOf('traveller')).includes('other.org'))
+    await web.stop()
+  })
+
+  it('is not believed with https_web when another authority has signed', async () => {
+    foreign = await startAgent({ TRUST_DOMAIN: 'other.org' })
+    const { caFile } = await ensureDevelopmentCertificates(foreign.folder)
+    home = await startAgent({ CA_FILE: caFile })
+    await federate({}, 'https_web')
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    expect(await trustDomainsOf('traveller')).toEqual(['example.org'])
+  })
+
+  it('is not believed with https_spiffe as another workload, and the bundle of before stays', async () => {
+    home = await startAgent()
+    foreign = await startAgent({ TRUST_DOMAIN: 'other.org' })
+    await federate({ ...spiffeProfile, endpointSpiffeId: 'spiffe://other.org/somebody' })
+    await foreign.admin.rotate('jwt')
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    const bundles = (await clientOf(home, 'traveller').fetchJwtBundles()).bundles
+    expect(bundles.find(({ trustDomain }) => trustDomain.name === 'other.org')?.authorities).toHaveLength(1)
+  })
+
+  it('answers GET / and nothing else', async () => {
+    const { request } = await import('node:https')
+    home = await startAgent()
+    foreign = await startAgent({ TRUST_DOMAIN: 'other.org' })
+    const status = (method: string, path: string) =>
+      new Promise((resolve, reject) => {
+        // What is asked here is the method; whom the endpoint proves to be is asked above.
+        request(
+          `${foreign.urls.bundle}${path}`,
+          { method, rejectUnauthorized: false, agent: false },
+          (response) => {
+            response.resume()
+            resolve(response.statusCode)
+          },
+        )
+          .on('error', reject)
+          .end()
+      })
+    expect(await Promise.all([status('GET', ''), status('POST', ''), status('GET', 'keys')])).toEqual([
+      200, 405, 404,
+    ])
+  })
+})
