@@ -93,7 +93,8 @@ function outcomesIn(text: string): { callee: string; outcome: Outcome }[] {
   const body = JSON.parse(text) as Outcome | Readonly<Record<string, Outcome>>
   if (typeof body.valid === 'boolean') return [{ callee: 'service B', outcome: body as Outcome }]
   return Object.entries(body as Readonly<Record<string, Outcome>>).map(([name, outcome]) => ({
-    callee: name.replace(/([a-z])([A-Z])/, '$1 $2'),
+    // `serviceb` in scenario 2, `serviceB` in scenario 4.
+    callee: name.replace(/^service(\w)$/i, (_name, letter: string) => `service ${letter.toUpperCase()}`),
     outcome,
   }))
 }
