@@ -168,6 +168,35 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     }
   })
 
+  it('reads a token in the page alone: nothing is sent, and nothing could be', async () => {
+    const page = await browser.newPage()
+    await page.goto(`${system.urls.webUi}/decoder`)
+    const sent: string[] = []
+    page.on('request', (request) => sent.push(request.url()))
+    const finding = (name: string) => page.locator('.finding', { has: page.locator(`b:text-is("${name}")`) })
+
+    await page.getByRole('button', { name: 'An example' }).click()
+    await page.getByText('Nothing is wrong so far. Open: type.').waitFor()
+    expect(await finding('signature').innerText()).toContain('The key has signed exactly this.')
+    await takeScreenshots(page, 'decoder')
+    expect(await seriousFindings(page)).toEqual([])
+
+    await page.getByRole('button', { name: 'Tampered with' }).click()
+    await page.getByText('A strict verifier refuses this: signature.').waitFor()
+    await page.getByRole('button', { name: 'Expired' }).click()
+    await page.getByText('A strict verifier refuses this: expiry.').waitFor()
+    await page.getByLabel('Token', { exact: true }).fill('Authorization: Bearer a.b')
+    await page.getByText('A signed token has three parts; this has 2.').waitFor()
+    await page.getByRole('button', { name: 'Clear' }).click()
+    expect(await page.locator('#result').isHidden()).toBe(true)
+
+    expect(sent).toEqual([])
+    const own = `${system.urls.webUi}/healthz`
+    expect(await page.evaluate(`fetch(${JSON.stringify(own)}).then(() => 'sent', () => 'stopped')`)).toBe(
+      'stopped',
+    )
+  })
+
   it('has left no token in any log', () => {
     expect(system.logged()).toContain('logged in')
     expect(system.logged()).not.toContain('eyJ')
