@@ -1,4 +1,3 @@
-import { createHash, X509Certificate } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll } from '@jest/globals'
@@ -78,10 +77,4 @@ export async function takeScreenshots(
   }
   await page.emulateMedia({ colorScheme: 'light' })
   if (before) await page.setViewportSize(before)
-}
-
-/** Trusts one certificate, by its public key, instead of none or all: the browser does not know the development CA. */
-export function trustCertificate(pem: string): string {
-  const key = new X509Certificate(pem).publicKey.export({ type: 'spki', format: 'der' })
-  return `--ignore-certificate-errors-spki-list=${createHash('sha256').update(key).digest('base64')}`
 }

@@ -2,8 +2,10 @@ import { describeWith } from '@hallpass/service-kit/testing'
 import { expect, it } from '@jest/globals'
 import axe from 'axe-core'
 import type { Page } from 'playwright-core'
-import { takeScreenshots, trustCertificate, useBrowser } from './browser.ts'
-import { LIFETIME_SECONDS, useStreamSystem } from './stream-system.ts'
+import { takeScreenshots, useBrowser } from './browser.ts'
+import { LIFETIME_SECONDS } from './stream-system.ts'
+import { trustCertificate } from './trust-certificate.ts'
+import { useStreamSystem } from './use-stream-system.ts'
 
 describeWith('chromium', 'apt-get install chromium')('the page of the SSE gateway in a browser', () => {
   const system = useStreamSystem()

@@ -7,11 +7,10 @@ import { type ExampleKeys, ensureExampleKeys } from '@hallpass/sse-gateway/clien
 import { createApp as createSseServer, loadConfig as loadSseServer } from '@hallpass/sse-server/app'
 import { publishOverTcp } from '@hallpass/sse-server/client'
 import { signToken } from '@hallpass/tokens'
-import { afterAll, beforeAll } from '@jest/globals'
 import { freePorts } from '../scripts/free-ports.ts'
 import type { ClientOptions } from './stream-clients.ts'
 
-type Env = Readonly<Record<string, string>>
+export type Env = Readonly<Record<string, string>>
 
 const ASSETS_FOLDERS = ['../sse-gateway/public', '../web-ui/public']
   .map((folder) => join(import.meta.dirname, folder))
@@ -116,13 +115,6 @@ export class StreamSystem {
       },
     })
   }
-}
-
-export function useStreamSystem(env: { server?: Env; gateway?: Env } = {}, gateways = 1): StreamSystem {
-  const system = new StreamSystem(env)
-  beforeAll(() => system.start(gateways))
-  afterAll(() => system.stop())
-  return system
 }
 
 export async function until(condition: () => boolean, timeoutMs = 10_000): Promise<void> {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { type ClientOptions, curl, eventSource, type StreamClient } from './stream-clients.ts'
-import { LIFETIME_SECONDS, optionsFor, until, useStreamSystem, WINDOW_SECONDS } from './stream-system.ts'
+import { LIFETIME_SECONDS, optionsFor, until, WINDOW_SECONDS } from './stream-system.ts'
+import { useStreamSystem } from './use-stream-system.ts'
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 

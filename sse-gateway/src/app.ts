@@ -1,3 +1,4 @@
+import { unwatchFile, watchFile } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { type Clock, type Logger, Metrics, type Service, systemClock } from '@hallpass/service-kit'
@@ -154,6 +155,18 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     key: await readFile(config.keyFile, 'utf8'),
   })
 
+  /** New certificates count for new connections; a certificate manager replaces the files while the gateway runs. */
+  async function renewTls() {
+    try {
+      const tls = await readTls()
+      for (const listener of listeners) listener.useCertificate(tls)
+      log.info('the certificate was read again')
+    } catch (err) {
+      log.warn({ err }, 'the certificate could not be read again')
+    }
+  }
+  const onCertificate = () => void renewTls()
+
   async function start() {
     if (config.ownKeys) await ensureExampleKeys(config.exampleKeysFolder)
     if (config.ownCertificates) await ensureDevelopmentCertificates(config.stateFolder)
@@ -166,12 +179,14 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       listeners.push(listener)
       urls[name] = `https://localhost:${await listener.start(port, config.host)}`
     }
+    watchFile(config.certFile, { interval: config.certificatePollMs, persistent: false }, onCertificate)
     ready = true
     return urls
   }
 
   async function drain() {
     ready = false
+    unwatchFile(config.certFile, onCertificate)
     const closed = Promise.all(listeners.map((listener) => listener.stop(DRAIN_DEADLINE_MS)))
     streams.endAll('shutting_down')
     await closed

@@ -74,6 +74,8 @@ export function loadConfig(env: Environment) {
       secondPort: variables.port('SECOND_PORT', 9090),
       certFile: variables.text('CERT_FILE', join(certificates, 'localhost.pem')),
       keyFile: variables.text('KEY_FILE', join(certificates, 'localhost-key.pem')),
+      /** The key is replaced before the certificate, which is looked at this often. */
+      certificatePollMs: 30_000,
       /** Whether the certificates are those that a development start makes for itself. */
       ownCertificates: env.CERT_FILE === undefined && env.KEY_FILE === undefined && !production,
       /** On a development start the example keys are made, and stand here. */

@@ -61,7 +61,7 @@ export class GatewayUnderTest {
       ...env,
     })
     const log = createLog('sse-gateway', 'debug', { write: (line) => (this.log += line) })
-    const service = createApp({ ...config, quietMs: 150 }, log, this.clock.now)
+    const service = createApp({ ...config, quietMs: 150, certificatePollMs: 100 }, log, this.clock.now)
     this.#services.push(service)
     const { https = '', second = '' } = await service.start()
     this.url = https
