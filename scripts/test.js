@@ -29,6 +29,7 @@ if (args.includes('--help')) {
   console.log(HELP)
   process.exit(0)
 }
+const containers = take('--containers')
 const peers = take('--peers')
 const only = take('--only', true)?.split(',')
 const unknown = only?.filter((step) => step !== 'tests' && !(step in STEPS))
@@ -36,7 +37,7 @@ if (unknown?.length) {
   console.error(`There is no step ${unknown.join(', ')}.\n\n${HELP}`)
   process.exit(2)
 }
-const wants = (step) => (only ? only.includes(step) : args.length === 0 && !peers)
+const wants = (step) => (only ? only.includes(step) : args.length === 0 && !peers && !containers)
 
 const totals = { passed: 0, failed: 0, skipped: 0 }
 for (const [step, command] of Object.entries(STEPS)) {
@@ -47,20 +48,25 @@ for (const [step, command] of Object.entries(STEPS)) {
   totals[code === 0 ? 'passed' : 'failed'] += 1
   if (code !== 0) console.error(output)
 }
-if (wants('tests') || args.length > 0 || peers) await runTests()
+// The system tests start the bundles, as `npm start` does.
+if (wants('tests') || args.length > 0 || peers) await (await import('./bundle.js')).bundle(root)
+if (containers) await runTests(['--testMatch', '**/*.containers.ts', '--runInBand'])
+else if (peers) await runTests(['--testMatch', '**/*.peer.ts', '--runInBand'])
+else if (args.length > 0) await runTests([])
+else if (wants('tests')) {
+  await runTests(['--testMatch', '**/*.test.ts'])
+  // Each starts the whole suite or a browser: one at a time is faster than two that wait for each other's cores.
+  await runTests(['--testMatch', '**/*.e2e.ts', '--runInBand'])
+}
 
 const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : ''
 console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`)
 process.exit(totals.failed > 0 ? 1 : 0)
 
 /** Jest prints its own progress; its totals join those of the steps. */
-async function runTests() {
-  // The system tests start the bundles, as `npm start` does.
-  const { bundle } = await import('./bundle.js')
-  await bundle(root)
+async function runTests(selection) {
   const folder = mkdtempSync(join(tmpdir(), 'hallpass-test-'))
   const report = join(folder, 'report.json')
-  const selection = peers ? ['--testMatch', '**/*.peer.ts', '--runInBand'] : []
   const { code } = await run(
     [
       '--experimental-vm-modules',
