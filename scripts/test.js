@@ -29,6 +29,7 @@ if (args.includes('--help')) {
   console.log(HELP)
   process.exit(0)
 }
+const containers = take('--containers')
 const peers = take('--peers')
 const only = take('--only', true)?.split(',')
 const unknown = only?.filter((step) => step !== 'tests' && !(step in STEPS))
@@ -36,7 +37,7 @@ if (unknown?.length) {
   console.error(`There is no step ${unknown.join(', ')}.\n\n${HELP}`)
   process.exit(2)
 }
-const wants = (step) => (only ? only.includes(step) : args.length === 0 && !peers)
+const wants = (step) => (only ? only.includes(step) : args.length === 0 && !peers && !containers)
 
 const totals = { passed: 0, failed: 0, skipped: 0 }
 for (const [step, command] of Object.entries(STEPS)) {
@@ -49,7 +50,8 @@ for (const [step, command] of Object.entries(STEPS)) {
 }
 // The system tests start the bundles, as `npm start` does.
 if (wants('tests') || args.length > 0 || peers) await (await import('./bundle.js')).bundle(root)
-if (peers) await runTests(['--testMatch', '**/*.peer.ts', '--runInBand'])
+if (containers) await runTests(['--testMatch', '**/*.containers.ts', '--runInBand'])
+else if (peers) await runTests(['--testMatch', '**/*.peer.ts', '--runInBand'])
 else if (args.length > 0) await runTests([])
 else if (wants('tests')) {
   await runTests(['--testMatch', '**/*.test.ts'])
