@@ -17,8 +17,9 @@ COPY --from=build /app/node_modules node_modules
 COPY --from=build /out/app ./
 # A new volume takes over whom this folder belongs to.
 COPY --from=build --chown=node:node /out/state /state
-USER node
+# The user node, by its number: a cluster can then see that it is not root.
+USER 1000
 # Node passes on signals and stops cleanly as the first process; `init: true` (compose) or tini reaps what others leave.
 ENTRYPOINT ["node", "/app/run.cjs"]
 CMD ["jwt-factory"]
-HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 CMD ["node", "/app/healthcheck.cjs"]
+HEALTHCHECK --interval=10s --timeout=8s --start-period=30s --retries=6 CMD ["node", "/app/healthcheck.cjs"]

@@ -35,6 +35,10 @@ describe('the suite', () => {
     try {
       for (const { name, readyz } of suite.processes)
         if (readyz.startsWith('http:')) expect([name, (await fetch(readyz)).status]).toEqual([name, 200])
+      // The bundles hold ASCII alone, and the pages are not.
+      expect(await (await fetch(suite.url('web-ui', 'PORT'))).text()).toContain(
+        '<title>Home · Hallpass</title>',
+      )
     } finally {
       await suite.stop()
     }

@@ -124,6 +124,17 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     expect(await statuses(page)).toEqual(['403', '403'])
   })
 
+  it('is logged out by a logout at the provider itself', async () => {
+    const page = await browser.newPage()
+    await logIn(page)
+    await page.goto(`${system.urls.identityProvider}/session/end`)
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByRole('heading', { name: 'You are signed out' }).waitFor()
+    await page.goto(system.urls.webUi)
+    expect(await statuses(page)).toEqual(['401', '401'])
+    expect(system.logged()).toContain('sessions ended by the identity provider')
+  })
+
   it('AL-55: a page of another port learns nothing and changes nothing, though cookies go with it', async () => {
     const page = await browser.newPage()
     await logIn(page)
@@ -166,6 +177,35 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     } finally {
       other.close()
     }
+  })
+
+  it('reads a token in the page alone: nothing is sent, and nothing could be', async () => {
+    const page = await browser.newPage()
+    await page.goto(`${system.urls.webUi}/decoder`)
+    const sent: string[] = []
+    page.on('request', (request) => sent.push(request.url()))
+    const finding = (name: string) => page.locator('.finding', { has: page.locator(`b:text-is("${name}")`) })
+
+    await page.getByRole('button', { name: 'An example' }).click()
+    await page.getByText('Nothing is wrong so far. Open: type.').waitFor()
+    expect(await finding('signature').innerText()).toContain('The key has signed exactly this.')
+    await takeScreenshots(page, 'decoder')
+    expect(await seriousFindings(page)).toEqual([])
+
+    await page.getByRole('button', { name: 'Tampered with' }).click()
+    await page.getByText('A strict verifier refuses this: signature.').waitFor()
+    await page.getByRole('button', { name: 'Expired' }).click()
+    await page.getByText('A strict verifier refuses this: expiry.').waitFor()
+    await page.getByLabel('Token', { exact: true }).fill('Authorization: Bearer a.b')
+    await page.getByText('A signed token has three parts; this has 2.').waitFor()
+    await page.getByRole('button', { name: 'Clear' }).click()
+    expect(await page.locator('#result').isHidden()).toBe(true)
+
+    expect(sent).toEqual([])
+    const own = `${system.urls.webUi}/healthz`
+    expect(await page.evaluate(`fetch(${JSON.stringify(own)}).then(() => 'sent', () => 'stopped')`)).toBe(
+      'stopped',
+    )
   })
 
   it('has left no token in any log', () => {

@@ -72,8 +72,9 @@ const undiciPoolAlone = (root) => ({
 })
 
 /**
- * Writes the files, with a question mark for what is not ASCII: that is left in comments alone, and a single
- * such character would make V8 keep the whole text at two bytes each.
+ * Writes the files with an escape for what is not ASCII: esbuild leaves that in comments and in tagged templates (whose
+ * cooked text, which is what tags use, stays the same), and a single such character would make V8 keep the whole
+ * text at two bytes each.
  */
 const asciiAlone = {
   name: 'ascii-alone',
@@ -87,7 +88,7 @@ const asciiAlone = {
           isCode
             ? Buffer.from(contents)
                 .toString()
-                .replace(/[^\0-\x7f]/g, '?')
+                .replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
             : contents,
         )
       }

@@ -33,6 +33,7 @@ export class ServiceDied extends Error {
 export class Launcher {
   readonly #options: LauncherOptions
   readonly #children = new Map<string, ChildProcess>()
+  readonly #services = new Map<string, SuiteProcess>()
   readonly #dead: Promise<never>
   #die: (error: Error) => void = () => {}
   #stopping: Promise<void> | undefined
@@ -62,6 +63,20 @@ export class Launcher {
     return this.#children.get(name)?.pid
   }
 
+  /** Kills a service, does something while it is away, and brings it back: for tests of what its peers do. */
+  async restart(name: string, meanwhile: () => Promise<void>): Promise<void> {
+    const service = this.#services.get(name)
+    const child = this.#children.get(name)
+    if (!service || !child) throw new Error(`${name} does not run.`)
+    child.removeAllListeners('close')
+    const gone = new Promise((resolve) => child.once('close', resolve))
+    child.kill('SIGKILL')
+    await gone
+    await meanwhile()
+    this.#spawn(service)
+    await this.#untilReady(service)
+  }
+
   stop(): Promise<void> {
     this.#stopping ??= this.#stopAll()
     return this.#stopping
@@ -77,6 +92,7 @@ export class Launcher {
       env: { ...inheritedEnvironment(), ...env, ...service.env },
     })
     this.#children.set(service.name, child)
+    this.#services.set(service.name, service)
     let lastWords = ''
     for (const stream of [child.stdout, child.stderr]) {
       if (stream)

@@ -7,8 +7,8 @@ import { exportPrivatePem, generateSigningKey, publicJwks } from '@hallpass/toke
 
 /** The user of the image. */
 const NODE = 1000
-/** Service A runs as a user of its own: it shares a volume with those that may see its public keys alone. */
-const SERVICE_A = 1001
+/** Services B and C share a volume with service A, whose public keys alone they may read there: they are another user. */
+const READERS = 1001
 
 /** A suite that is up for a week must not meet the end of its certificates. */
 const RENEW_BEFORE_MS = 7 * 24 * 3600 * 1000
@@ -97,7 +97,7 @@ export async function setUp(root: string): Promise<void> {
   await once(join(root, 'web-ui/env'), () => `AUTH0_SECRET=${clientSecret}\nRANDOM_SECRET=${random()}\n`)
 
   for (const service of await readdir(root)) {
-    const owner = service === 'service-a' || service === 'service-a-key-set' ? SERVICE_A : NODE
+    const owner = service === 'service-b' || service === 'service-c' ? READERS : NODE
     await give(join(root, service), owner)
   }
   // Service A writes here; B and C, of the group, may read what it publishes.

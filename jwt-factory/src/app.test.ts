@@ -19,6 +19,17 @@ describe('jwt-factory', () => {
     expect(factory.lines.join()).not.toContain('eyJ')
   })
 
+  it('counts the tokens that it has issued, and what it said of those that it was asked about', async () => {
+    await factory.get('/keys/counted')
+    const token = await factory.issue('counted')
+    for (const sub of ['counted', 'counted', 'other'])
+      await factory.post('/verify/counted', { token, aud: 'serviceb', sub })
+    const { text } = await factory.get('/metrics').expect(200)
+    expect(text).toContain('tokens_issued_total{key_id="counted",service="jwt-factory"} 1')
+    expect(text).toMatch(/token_verifications_total{outcome="valid",service="jwt-factory"} [2-9]/)
+    expect(text).toContain('token_verifications_total{outcome="subject_mismatch",service="jwt-factory"} 1')
+  })
+
   it('is 404 elsewhere, in JSON', async () => {
     const { status, body } = await factory.get('/nowhere')
     expect([status, body.error.code]).toEqual([404, 'no_such_endpoint'])

@@ -7,6 +7,7 @@ import {
   httpService,
   jsonBody,
   type Logger,
+  Metrics,
   systemClock,
 } from '@hallpass/service-kit'
 import type { Config } from './config.ts'
@@ -27,6 +28,8 @@ import { verifyIssuedToken } from './routes/verify-token.ts'
 
 export { loadConfig } from './config.ts'
 
+const NAME = 'jwt-factory'
+
 /** The central holder of keys: signs for services that it knows, and tells others whose a token is. */
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
   const { algorithm, issuer, tokenLifetimeSeconds } = config
@@ -41,13 +44,29 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const revoked = new RevokedTokens(clock)
   const tokens = new IssuedTokens({ keys, revoked, issuer, maxLifetimeSeconds: tokenLifetimeSeconds, clock })
 
+  const metrics = new Metrics(NAME)
+  const issued = metrics.counter('tokens_issued_total', 'Tokens signed, by the key id that they are for.', [
+    'key_id',
+  ])
+  const outcomes = metrics.counter(
+    'token_verifications_total',
+    'Tokens that somebody asked about: valid, or the reason why not.',
+    ['outcome'],
+  )
+
   return httpService({
-    name: 'jwt-factory',
+    name: NAME,
     log,
+    metrics,
     listeners: [{ name: 'http', host: config.host, port: config.port }],
     routes: (app) => {
-      app.post('/issueToken/:keyId', callers.known, jsonBody(), issueToken(keys, config))
-      app.post('/verify/:keyId', callers.known, jsonBody(), verifyIssuedToken(keys, revoked, config, clock))
+      app.post('/issueToken/:keyId', callers.known, jsonBody(), issueToken(keys, config, issued))
+      app.post(
+        '/verify/:keyId',
+        callers.known,
+        jsonBody(),
+        verifyIssuedToken(keys, revoked, config, clock, outcomes),
+      )
       app.post('/introspect', callers.known, formBody(), introspect(tokens))
       app.post('/revoke', callers.known, formBody(), revoke(tokens))
 

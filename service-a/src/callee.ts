@@ -31,10 +31,11 @@ export class Callee {
   async call(path: string, token: string | undefined): Promise<Outcome> {
     this.#caller ??= this.#connect()
     const call = await this.#caller
-    const headers = { authorization: `Bearer ${token}` }
+    const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
     const { status, text } = await call({ method: 'GET', path, headers })
     const body = parse(text)
     if ((status === 200 || status === 401) && typeof body?.valid === 'boolean') return body as Outcome
+    if (status === 401 && token === undefined) return { valid: false, ...body } as Outcome
     throw unexpectedAnswer(this.name, status, body?.error?.message ?? 'no outcome')
   }
 

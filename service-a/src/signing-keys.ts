@@ -109,7 +109,8 @@ export class SigningKeys {
     clearTimeout(this.#cleanUp)
     this.#cleanUp = setTimeout(
       () => {
-        this.#writing = this.#writing.catch(() => {}).then(() => this.#publish())
+        // When this fails, the key stays in the set until the next rotation, and verifies nothing that lives.
+        this.#writing = this.#writing.then(() => this.#publish()).catch(() => {})
       },
       this.#options.tokenLifetimeSeconds * 1000 + MARGIN_MS,
     ).unref()

@@ -127,16 +127,19 @@ describe('the SSE server', () => {
     })
   })
 
-  it('streams a topic to those who asked for it and to those who asked for all', async () => {
+  it('streams a topic to those who asked for it or for all, and to nobody else', async () => {
     const news = await listen(`${server.url()}/topics/news`)
     const both = await listen(`${server.url()}/events?topic=news&topic=sport`)
-    const all = await listen(server.url())
+    const all = await listen(`${server.url()}/events?topic=*`)
+    const plain = await listen(server.url())
     await publish(
       '{"topic":"news","data":"1"}{"topic":"sport","data":"2"}{"data":"3"}{"topic":"news","data":"4"}',
     )
     await news.until(({ events }) => events.length === 2)
     await both.until(({ events }) => events.length === 3)
     await all.until(({ events }) => events.length === 4)
+    await plain.until(({ events }) => events.length === 1)
+    expect(plain.data()).toEqual(['3'])
     expect(news.data()).toEqual(['1', '4'])
     expect(both.data()).toEqual(['1', '2', '4'])
     const replayed = await listen(`${server.url()}/topics/news`, {

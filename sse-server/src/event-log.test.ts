@@ -1,7 +1,9 @@
+import net, { type AddressInfo } from 'node:net'
 import { silentLog } from '@hallpass/service-kit'
 import { describeWith, ManualClock } from '@hallpass/service-kit/testing'
 import { RedisServer } from '@hallpass/service-kit/testing/redis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
+import { Redis } from 'ioredis'
 import type { EventLog } from './event-log.ts'
 import { MemoryEventLog } from './memory-event-log.ts'
 import { RedisEventLog } from './redis-event-log.ts'
@@ -29,6 +31,36 @@ const held = (log: EventLog) => {
   for (let index = log.ring.first; index < log.ring.next; index += 1)
     wires.push(`${log.ring.at(index)?.wire}`)
   return wires
+}
+
+/** A way to Redis that can be cut for one server alone. */
+async function cuttableWire(to: number) {
+  const sockets = new Set<net.Socket>()
+  let server = net.createServer()
+  let port = 0
+  const mend = async () => {
+    server = net.createServer((near) => {
+      const far = net.connect(to, '127.0.0.1')
+      for (const socket of [near, far]) {
+        sockets.add(socket)
+        socket.on('error', () => {})
+        socket.on('close', () => sockets.delete(socket))
+      }
+      near.pipe(far).pipe(near)
+    })
+    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+    port = (server.address() as AddressInfo).port
+  }
+  await mend()
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    mend,
+    async cut() {
+      const closed = new Promise((resolve) => server.close(resolve))
+      for (const socket of sockets) socket.destroy()
+      await closed
+    },
+  }
 }
 
 function contract(create: () => EventLog) {
@@ -185,6 +217,52 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     await until(() => seen.length === 2)
     expect(seen).toEqual(['before', 'after'])
     expect(log.ring.after(before)).toEqual({ index: 1, gap: false })
+    await log.stop()
+  })
+
+  it('tells of the gap when more happened while it was cut off than the stream holds', async () => {
+    const wire = await cuttableWire(redis.port)
+    const log = new RedisEventLog({ url: wire.url, stream: 'away', log: silentLog, limits })
+    await log.start()
+    const seen = follow(log)
+    let gaps = 0
+    log.onGap(() => {
+      gaps += 1
+    })
+    const before = await log.append({ data: 'before' })
+    await until(() => seen.length === 1)
+
+    // Cut off for a moment it misses nothing …
+    const other = new Redis(redis.url)
+    await wire.cut()
+    await other.xadd('away', '*', 'data', 'meanwhile')
+    await wire.mend()
+    await until(() => seen.length === 2)
+    expect([seen, gaps, log.ring.after(before).gap]).toEqual([['before', 'meanwhile'], 0, false])
+
+    // … but not until its place is trimmed.
+    await wire.cut()
+    for (let index = 0; index < 5; index += 1) await other.xadd('away', '*', 'data', `${index}`)
+    await other.xtrim('away', 'MAXLEN', 2)
+    await wire.mend()
+    await until(() => seen.length === 4)
+    expect([seen.slice(2), gaps, log.ring.after(before)]).toEqual([['3', '4'], 1, { index: 2, gap: true }])
+    other.disconnect()
+    await log.stop()
+    await wire.cut()
+  })
+
+  it('goes on when another program wrote what is no event', async () => {
+    const other = new Redis(redis.url)
+    await other.xadd('foreign', '*', 'data', 'x', 'event', 'a\nb')
+    const log = create('foreign')
+    await log.start()
+    const seen = follow(log)
+    await other.xadd('foreign', '*', 'id', '\0')
+    await log.append({ data: 'good' })
+    await until(() => seen.length === 1)
+    expect([seen, held(log).length]).toEqual([['good'], 1])
+    other.disconnect()
     await log.stop()
   })
 

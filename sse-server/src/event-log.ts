@@ -22,6 +22,8 @@ export interface EventLog {
   clear(): Promise<void>
   /** Each new event once and in order, also those that other servers appended. */
   onEvent(listener: (event: LoggedEvent) => void): void
+  /** Events have been lost between the last one that was told and the next. */
+  onGap(listener: () => void): void
   /** @throws {LogUnavailableError} while the store does not answer. */
   check(): void
 }

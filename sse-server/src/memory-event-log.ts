@@ -36,6 +36,9 @@ export class MemoryEventLog implements EventLog {
     this.#listeners.push(listener)
   }
 
+  /** Memory loses nothing. */
+  onGap(): void {}
+
   check(): void {}
 
   /** Grows also when the system's clock is set back. */

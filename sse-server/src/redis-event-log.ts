@@ -1,7 +1,7 @@
 import type { Logger } from '@hallpass/service-kit'
 import { Redis } from 'ioredis'
 import { type EventLog, LogUnavailableError } from './event-log.ts'
-import { EventRing, type EventRingLimits, type LoggedEvent } from './event-ring.ts'
+import { comparePositions, EventRing, type EventRingLimits, type LoggedEvent } from './event-ring.ts'
 import type { Publication } from './publication.ts'
 
 export interface RedisEventLogOptions {
@@ -36,11 +36,13 @@ export class RedisEventLog implements EventLog {
   readonly #limits: EventRingLimits
   readonly #log: Logger
   readonly #listeners: ((event: LoggedEvent) => void)[] = []
-  /** Fails at once while Redis is away: publishers must know. */
+  readonly #gapListeners: (() => void)[] = []
   readonly #writer: Redis
-  /** Waits for Redis as long as it takes: readers lose nothing by waiting. */
+  /** Another connection, because a read waits on it for what comes. */
   readonly #reader: Redis
   #last = BEGINNING
+  /** The reader is connected anew, and what it missed meanwhile may be gone. */
+  #reconnected = false
   #stopped = false
   #following: Promise<void> | undefined
 
@@ -49,16 +51,25 @@ export class RedisEventLog implements EventLog {
     this.#limits = limits
     this.#log = log
     this.ring = new EventRing(limits, BEGINNING)
-    const shared = { lazyConnect: true, connectTimeout: COMMAND_TIMEOUT_MS, retryStrategy: backOff }
+    const shared = {
+      lazyConnect: true,
+      connectTimeout: COMMAND_TIMEOUT_MS,
+      retryStrategy: backOff,
+      // What is under way when a connection ends fails then: a publisher must know, and the reader has something to ask
+      // before it reads on.
+      maxRetriesPerRequest: 0,
+    }
     this.#writer = new Redis(url, {
       ...shared,
       commandTimeout: COMMAND_TIMEOUT_MS,
       enableOfflineQueue: false,
-      maxRetriesPerRequest: 0,
     })
-    this.#reader = new Redis(url, { ...shared, commandTimeout: BLOCK_MS * 2, maxRetriesPerRequest: null })
+    this.#reader = new Redis(url, { ...shared, commandTimeout: BLOCK_MS * 2 })
     for (const connection of [this.#writer, this.#reader])
       connection.on('error', (error: Error) => this.#log.debug({ err: error }, 'redis connection failed'))
+    this.#reader.on('close', () => {
+      this.#reconnected = true
+    })
     this.#writer.on('ready', () => this.#log.info('redis is connected'))
     this.#writer.on('close', () => this.#log.warn('redis is not connected'))
   }
@@ -96,6 +107,10 @@ export class RedisEventLog implements EventLog {
     this.#listeners.push(listener)
   }
 
+  onGap(listener: () => void): void {
+    this.#gapListeners.push(listener)
+  }
+
   check(): void {
     if (this.#writer.status !== 'ready') throw new LogUnavailableError(`redis is ${this.#writer.status}`)
     if (!this.loaded) throw new LogUnavailableError('the log is not loaded')
@@ -109,22 +124,22 @@ export class RedisEventLog implements EventLog {
     }
   }
 
-  /** The latest events, oldest first, from the newest to as many as the ring takes. */
+  /** The latest events, oldest first, as many as the ring takes. */
   async #load() {
-    const batches: Entry[][] = []
+    const newestFirst: Entry[] = []
     let end = '+'
-    let count = 0
-    while (count < this.#limits.events) {
+    let bytes = 0
+    while (newestFirst.length < this.#limits.events && bytes < this.#limits.bytes) {
       const batch = await this.#reader.xrevrange(this.#stream, end, '-', 'COUNT', BATCH)
-      batches.push(batch)
-      count += batch.length
+      newestFirst.push(...batch)
+      bytes += batch.reduce((sum, [, fields]) => sum + fields.join('').length, 0)
       if (batch.length < BATCH) break
       end = `(${batch.at(-1)?.[0]}`
     }
-    const entries = batches.flat().reverse()
-    const oldest = entries[0]?.[0]
-    if (oldest !== undefined && !(await this.#isComplete(entries.length))) this.ring.forgetBefore(oldest)
-    for (const entry of entries) this.#take(entry)
+    const oldest = newestFirst.at(-1)?.[0]
+    if (oldest !== undefined && !(await this.#isComplete(newestFirst.length))) this.ring.forgetBefore(oldest)
+    for (const entry of newestFirst.reverse()) this.#take(entry)
+    this.#reconnected = false
     this.loaded = true
   }
 
@@ -138,6 +153,7 @@ export class RedisEventLog implements EventLog {
     while (!this.#stopped) {
       try {
         if (!this.loaded) await this.#load()
+        if (this.#reconnected) await this.#findGap()
         const reply = (await this.#reader.xread(
           'COUNT',
           BATCH,
@@ -156,6 +172,16 @@ export class RedisEventLog implements EventLog {
     }
   }
 
+  /** After a time without Redis: when the last entry that was read is gone, those behind it may be gone as well. */
+  async #findGap() {
+    const [first] = await this.#reader.xrange(this.#stream, '-', '+', 'COUNT', 1)
+    this.#reconnected = false
+    if (!first || this.#last === BEGINNING || comparePositions(first[0], this.#last) <= 0) return
+    this.ring.clear()
+    this.ring.forgetBefore(first[0])
+    for (const listener of this.#gapListeners) listener()
+  }
+
   /** At most one event: an entry that says "cleared" is none. */
   #take([position, fields]: Entry): LoggedEvent[] {
     this.#last = position
@@ -163,8 +189,17 @@ export class RedisEventLog implements EventLog {
     for (let index = 0; index < fields.length; index += 2)
       entry[fields[index] as string] = fields[index + 1] as string
     const { cleared, retry, ...texts } = entry
-    if (cleared === undefined)
-      return [this.ring.add(position, { ...texts, ...(retry === undefined ? {} : { retry: Number(retry) }) })]
+    if (cleared === undefined) {
+      try {
+        return [
+          this.ring.add(position, { ...texts, ...(retry === undefined ? {} : { retry: Number(retry) }) }),
+        ]
+      } catch (error) {
+        // Another program wrote it; the log goes on without it.
+        this.#log.warn({ err: error, position }, 'an entry of the stream is no event')
+        return []
+      }
+    }
     this.ring.clear()
     this.ring.forgetBefore(position)
     return []

@@ -72,6 +72,10 @@ export class StreamHub {
       events.inc()
       this.#receive(event)
     })
+    log.onGap(() => {
+      for (const group of this.#groups.values()) group.pending.push(this.#gap(null))
+      this.#flushSoon()
+    })
   }
 
   get clients(): number {
@@ -128,7 +132,11 @@ export class StreamHub {
   #receive(event: LoggedEvent) {
     if (this.#options.keepView && event.event === 'view') this.#view = event
     for (const group of this.#groups.values()) if (belongs(event, group)) group.pending.push(event.wire)
-    // Everything that arrives in one turn of the event loop goes to each client in one write.
+    this.#flushSoon()
+  }
+
+  /** Everything that arrives in one turn of the event loop goes to each client in one write. */
+  #flushSoon() {
     this.#flushing ??= setImmediate(() => {
       this.#flushing = undefined
       for (const group of this.#groups.values()) this.#flush(group)
@@ -151,7 +159,7 @@ export class StreamHub {
     let index = from
     if (index < ring.first) {
       // Newer events have pushed out what this client had yet to read.
-      this.#signalGap(client, '')
+      this.#signalGap(client, null)
       index = ring.first
     }
     while (index < ring.next) {
@@ -174,12 +182,14 @@ export class StreamHub {
     client.group = group
   }
 
-  #signalGap(client: Client, lastEventId: string) {
-    const data = JSON.stringify({
-      lastEventId,
-      oldest: this.#log.ring.at(this.#log.ring.first)?.position ?? null,
-    })
-    this.#write(client, Buffer.from(encodeEvent({ event: 'gap', data })))
+  #signalGap(client: Client, lastEventId: string | null) {
+    this.#write(client, this.#gap(lastEventId))
+  }
+
+  #gap(lastEventId: string | null): Buffer {
+    const { ring } = this.#log
+    const oldest = ring.at(ring.first)?.position ?? null
+    return Buffer.from(encodeEvent({ event: 'gap', data: JSON.stringify({ lastEventId, oldest }) }))
   }
 
   #write(client: Client, bytes: Buffer): boolean {

@@ -133,6 +133,7 @@ function diagram(steps, lanes, select) {
   const rows = steps.map((hop, index) => {
     const y = TOP + index * ROW
     const tone = toneOf(hop)
+    const [first, second] = wordsOf(hop)
     const row = svg('g', {
       class: `hop ${tone}`,
       tabindex: 0,
@@ -140,16 +141,13 @@ function diagram(steps, lanes, select) {
       'data-kind': hop.kind,
       'data-service': hop.service,
       'data-verdict': hop.verdict ?? '',
-      'aria-label': sentence(hop),
+      // It begins with the words that are seen, for people who steer by voice (WCAG 2.5.3).
+      'aria-label': `${first}${second} (${sentence(hop)})`,
     })
     if (hop.kind === 'verification') {
       row.append(
         svg('rect', { x: x(hop.service) - 62, y: y - 4, width: 124, height: 26, rx: 13 }),
-        svg(
-          'text',
-          { x: x(hop.service), y: y + 13, 'text-anchor': 'middle' },
-          hop.verdict === 'accepted' ? '✓ token accepted' : `✗ ${hop.reason ?? 'refused'}`,
-        ),
+        svg('text', { x: x(hop.service), y: y + 13, 'text-anchor': 'middle' }, first),
       )
     } else {
       const from = hop.kind === 'call' ? hop.service : 'you'
@@ -159,15 +157,11 @@ function diagram(steps, lanes, select) {
       row.append(
         svg('line', { x1: x(from), x2: tip, y1: y + 10, y2: y + 10 }),
         svg('path', { d: `M ${tip} ${y + 10} l ${right ? -9 : 9} -5 v 10 z` }),
-        svg(
-          'text',
-          { x: (x(from) + x(to)) / 2, y: y + 3, 'text-anchor': 'middle' },
-          `${hop.method} ${short(hop.path ?? '')}`,
-        ),
+        svg('text', { x: (x(from) + x(to)) / 2, y: y + 3, 'text-anchor': 'middle' }, first),
         svg(
           'text',
           { class: 'hop-figures', x: (x(from) + x(to)) / 2, y: y + 25, 'text-anchor': 'middle' },
-          `${hop.status ?? hop.reason ?? ''} · ${hop.durationMs.toFixed(1)} ms`,
+          second,
         ),
       )
     }
@@ -184,6 +178,16 @@ function diagram(steps, lanes, select) {
     return row
   })
   return svg('svg', { viewBox: `0 0 ${width} ${height}`, width, height }, ...heads, ...rows)
+}
+
+/** What stands at a hop. @param {Hop} hop */
+function wordsOf(hop) {
+  if (hop.kind === 'verification')
+    return [hop.verdict === 'accepted' ? '✓ token accepted' : `✗ ${hop.reason ?? 'refused'}`, '']
+  return [
+    `${hop.method} ${short(hop.path ?? '')}`,
+    `${hop.status ?? hop.reason ?? ''} · ${hop.durationMs.toFixed(1)} ms`,
+  ]
 }
 
 /** @param {string} path */

@@ -12,6 +12,7 @@ import { HopStream } from './explorer-stream.js'
  * @property {string[]} faults
  */
 
+/** @type {Readonly<Record<string, string>>} */
 const FAULTS = {
   expired: 'Expired token',
   'wrong-audience': 'Wrong audience',
@@ -110,7 +111,7 @@ function scenarioCard({ number, title, story, faults }) {
       'select',
       { 'aria-label': `Run scenario ${number} with` },
       el('option', { value: '' }, 'Run with …'),
-      ...faults.map((fault) => el('option', { value: fault }, FAULTS[fault])),
+      ...faults.map((fault) => el('option', { value: fault }, FAULTS[fault] ?? fault)),
     )
   )
   select.addEventListener('change', () => {
@@ -158,7 +159,7 @@ async function run(scenario, fault, card) {
   const known =
     runs.get(result.traceId) ?? remember({ traceId: result.traceId, hops: [], startedAt: Date.now() })
   known.result = result
-  known.title = `Scenario ${scenario}${fault ? `, ${FAULTS[fault].toLowerCase()}` : ''}`
+  known.title = `Scenario ${scenario}${fault ? `, ${FAULTS[fault]?.toLowerCase()}` : ''}`
   show(result.traceId)
 }
 

@@ -20,6 +20,7 @@ import { finishLogin } from './routes/finish-login.ts'
 import { logIn } from './routes/log-in.ts'
 import { askToLogOut, logOut } from './routes/log-out.ts'
 import { renderProblem } from './routes/render-problem.ts'
+import { showDecoder } from './routes/show-decoder.ts'
 import { showExplorer } from './routes/show-explorer.ts'
 import { showHome } from './routes/show-home.ts'
 import { showProfile } from './routes/show-profile.ts'
@@ -33,11 +34,21 @@ export { loadConfig } from './config.ts'
 /** The forms of this service have one field; the biggest is a token. */
 const MAX_FORM_BYTES = 16 * 1024
 
+/** The pages that a person finds by the navigation. */
+const PAGES = [
+  ['/', 'Home'],
+  ['/explorer', 'Explorer'],
+  ['/profile', 'Profile'],
+  ['/decoder', 'Decoder'],
+] as const
+
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock) {
   const { baseUrl, login, gateway } = config
   const backends = new Backends(config)
   const site = {
     assets: new Assets(config.assetsFolder),
+    // The explorer's stream is its user's own, and behind a gateway there is no session to bind it to.
+    pages: PAGES.filter(([path]) => login || path !== '/explorer'),
     loginUrl: login && `${baseUrl}/login`,
     gatewayLogoutPath: gateway.verify && gateway.logoutPath,
   }
@@ -58,6 +69,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
         routes.use(isolate(baseUrl))
         routes.get('/', showHome(site, visitors, backends, policyFor))
         routes.get('/profile', showProfile(site, visitors, policyFor, clock))
+        routes.get('/decoder', showDecoder(site, visitors, policyFor))
         routes.use(noSuchPage)
         routes.use(renderProblem(site, log))
       },
@@ -94,6 +106,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       routes.use(isolate(baseUrl))
       routes.get('/', showHome(site, visitors, backends, policyFor))
       routes.get('/profile', showProfile(site, visitors, policyFor, clock))
+      routes.get('/decoder', showDecoder(site, visitors, policyFor))
       routes.get('/explorer', showExplorer(site, visitors, policyFor))
       routes.post('/explorer/runs', jsonBody(), runScenario(runner))
       routes.get('/explorer/hops', watchHops(streams, watcher))

@@ -63,9 +63,14 @@ describe('login at the gateway', () => {
     expect((await request(app).get('/')).status).toBe(200)
   })
 
-  it('has no login of its own', async () => {
+  it('has no login of its own, and names no page that is not there', async () => {
     expect((await get('/login', {})).status).toBe(404)
-    expect((await get('/', {})).text).not.toContain('Log in')
+    const { text } = await get('/', {})
+    expect(text).not.toContain('Log in')
+    const navigation = /<nav[\s\S]*<\/nav>/.exec(text)?.[0] ?? ''
+    const paths = [...navigation.matchAll(/href="([^"]+)"/g)].map(([, path]) => path as string)
+    expect(paths).toContain('/decoder')
+    for (const path of paths) expect([path, (await get(path, {})).status]).not.toEqual([path, 404])
   })
 
   it('is 502 when the issuer cannot be asked for its keys', async () => {

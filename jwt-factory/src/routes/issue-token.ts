@@ -1,5 +1,12 @@
 import { type Caller, callerOf } from '@hallpass/callers'
-import { badRequest, HttpError, type JsonObject, scopesOf, sendText } from '@hallpass/service-kit'
+import {
+  badRequest,
+  type Counter,
+  HttpError,
+  type JsonObject,
+  scopesOf,
+  sendText,
+} from '@hallpass/service-kit'
 import { SigningError } from '@hallpass/tokens'
 import type { Request, RequestHandler } from 'express'
 import type { Config } from '../config.ts'
@@ -11,7 +18,11 @@ import { existingRing } from './public-key.ts'
  * `POST /issueToken/:keyId`: signs the claims of the body for the service whose key it is. `exp`, `iat`, `nbf` and
  * `jti` are the issuer's alone. With `?expired=1` the token has expired an hour ago, to see how that is refused.
  */
-export function issueToken(keys: KeyStore, { issuer, tokenLifetimeSeconds }: Config): RequestHandler {
+export function issueToken(
+  keys: KeyStore,
+  { issuer, tokenLifetimeSeconds }: Config,
+  issued: Counter<'key_id'>,
+): RequestHandler {
   return async (request, response) => {
     const keyId = keyIdOf(request)
     const caller = callerOf(request)
@@ -25,6 +36,7 @@ export function issueToken(keys: KeyStore, { issuer, tokenLifetimeSeconds }: Con
     const token = await ring
       .sign(claims, wantsExpired(request) ? -tokenLifetimeSeconds : tokenLifetimeSeconds)
       .catch(refuseTooLarge)
+    issued.inc({ key_id: keyId })
     // RFC 6749 §5.1
     response.setHeader('cache-control', 'no-store')
     sendText(response, 200, token)

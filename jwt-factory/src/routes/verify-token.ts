@@ -1,4 +1,11 @@
-import { HttpError, type JsonObject, observeVerification, sendJson } from '@hallpass/service-kit'
+import {
+  type Clock,
+  type Counter,
+  HttpError,
+  type JsonObject,
+  observeVerification,
+  sendJson,
+} from '@hallpass/service-kit'
 import { TokenError, verifyToken } from '@hallpass/tokens'
 import type { RequestHandler } from 'express'
 import type { Config } from '../config.ts'
@@ -14,7 +21,8 @@ export function verifyIssuedToken(
   keys: KeyStore,
   revoked: RevokedTokens,
   { issuer, tokenLifetimeSeconds }: Config,
-  clock: () => number,
+  clock: Clock,
+  outcomes: Counter<'outcome'>,
 ): RequestHandler {
   return async (request, response) => {
     const ring = keys.get(keyIdOf(request))
@@ -32,9 +40,11 @@ export function verifyIssuedToken(
         }),
       )
       revoked.refuse(claims)
+      outcomes.inc({ outcome: 'valid' })
       sendJson(response, 200, { valid: true, claims })
     } catch (error) {
       if (!(error instanceof TokenError)) throw error
+      outcomes.inc({ outcome: error.reason })
       sendJson(response, 403, { valid: false, error, claims: {} })
     }
   }

@@ -9,6 +9,7 @@ import { type HttpService, type HttpServiceOptions, httpService } from './http-s
 import { jsonBody } from './json-body.ts'
 import { createLog, silentLog } from './log.ts'
 import { createPeerClient } from './peer-client.ts'
+import { currentTrace } from './trace.ts'
 
 const started: HttpService[] = []
 afterEach(async () => {
@@ -256,6 +257,23 @@ describe('jsonBody', () => {
     expect(response.status).toBe(status)
     expect(response.body.error.code).toBe(code)
     expect(({} as { admin?: boolean }).admin).toBeUndefined()
+  })
+
+  it('goes on in the trace of its request', async () => {
+    const { app } = serviceWith({
+      routes: (routes) =>
+        void routes.post(
+          '/',
+          jsonBody(),
+          (_, response) => void response.json({ trace: currentTrace()?.traceId }),
+        ),
+    })
+    const traceId = 'a'.repeat(32)
+    const answer = await supertest(app)
+      .post('/')
+      .set('traceparent', `00-${traceId}-${'b'.repeat(16)}-00`)
+      .send({ a: 1 })
+    expect(answer.body).toEqual({ trace: traceId })
   })
 
   it('refuses 100,000 levels without running out of stack', async () => {

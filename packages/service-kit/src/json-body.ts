@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import type { RequestHandler } from 'express'
 import { badRequest, HttpError } from './errors.ts'
 
@@ -44,6 +45,8 @@ function readBody(
       return next(badRequest('wrong_content_type', typeRule))
     if (request.headers['content-encoding'] !== undefined)
       return next(badRequest('unsupported_encoding', 'The body must not be compressed.'))
+    // The body arrives in the parser's context; what comes after it belongs to the request's trace again.
+    const goOn = AsyncResource.bind(next)
     const chunks: Buffer[] = []
     let size = 0
     let refused = false
@@ -53,7 +56,7 @@ function readBody(
       if (size > maxBytes) {
         refused = true
         request.pause()
-        next(tooLarge(maxBytes))
+        goOn(tooLarge(maxBytes))
       } else chunks.push(chunk)
     })
     request.on('end', () => {
@@ -61,12 +64,12 @@ function readBody(
       try {
         request.body = parse(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks))
       } catch (error) {
-        return next(error)
+        return goOn(error)
       }
-      next()
+      goOn()
     })
     request.on('error', (cause) =>
-      next(badRequest('request_aborted', 'The request ended before its body did.', cause)),
+      goOn(badRequest('request_aborted', 'The request ended before its body did.', cause)),
     )
   }
 }

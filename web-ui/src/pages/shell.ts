@@ -4,6 +4,8 @@ import type { Visitor } from '../visitor.ts'
 /** What every page knows of the service around it. */
 export interface Site {
   readonly assets: Assets
+  /** The pages that are there, as [path, label]. */
+  readonly pages: readonly (readonly [path: string, label: string])[]
   /** Absent when nobody can log in here. */
   readonly loginUrl: string | undefined
   /** Where the provider ends its session; a form that ends ours leads there. */
@@ -19,13 +21,6 @@ export interface PageFrame {
   /** Names of script files, loaded as modules. */
   readonly scripts?: readonly string[]
 }
-
-/** The pages that the navigation names; the explorer adds its own here. */
-const NAVIGATION = [
-  { path: '/', label: 'Home' },
-  { path: '/explorer', label: 'Explorer' },
-  { path: '/profile', label: 'Profile' },
-] as const
 
 export function shell(site: Site, { title, current, visitor, content, scripts = [] }: PageFrame): Markup {
   const { assets } = site
@@ -44,8 +39,8 @@ export function shell(site: Site, { title, current, visitor, content, scripts = 
     <header class="bar">
       <a class="brand" href="/"><img src="${assets.url('mark.svg')}" alt="" width="28" height="28"> Hallpass</a>
       <nav aria-label="Pages">
-        ${NAVIGATION.map(
-          ({ path, label }) =>
+        ${site.pages.map(
+          ([path, label]) =>
             html`<a href="${path}"${path === current && html` aria-current="page"`}>${label}</a>`,
         )}
       </nav>
@@ -53,7 +48,7 @@ export function shell(site: Site, { title, current, visitor, content, scripts = 
     </header>
     <main class="page" id="content">${content}</main>
     <footer class="foot">
-      <span>Tokens stay on the server; this page holds none.</span>
+      <span>Your tokens stay on the server; no page holds one.</span>
     </footer>
   </body>
 </html>`

@@ -1,0 +1,75 @@
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** A container engine: one that runs already, or one that is started for the test and stopped after it. */
+export interface Engine {
+  readonly env: NodeJS.ProcessEnv
+  stop(): Promise<void>
+}
+
+const START_DEADLINE_MS = 30_000
+
+/** Finds or starts an engine; a text says why there can be none. */
+export async function findEngine(): Promise<Engine | string> {
+  for (const program of ['docker', 'docker-compose'])
+    if (spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0) return `${program} is not installed`
+  if (answers(process.env)) return { env: process.env, stop: async () => {} }
+  if (process.getuid?.() !== 0) return 'no Docker engine answers, and only root can start one'
+  if (spawnSync('sh', ['-c', 'command -v dockerd']).status !== 0)
+    return 'no Docker engine answers, and there is no dockerd'
+  return startEngine()
+}
+
+async function startEngine(): Promise<Engine | string> {
+  const folder = mkdtempSync(join(tmpdir(), 'hallpass-docker-'))
+  // Kept, so that the next run need not build the image anew.
+  const images = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'hallpass/docker')
+  mkdirSync(images, { recursive: true })
+  const socket = `unix://${join(folder, 'docker.sock')}`
+  const options = ['--storage-driver=vfs', `--data-root=${images}`, `--exec-root=${join(folder, 'exec')}`]
+  const daemon = spawn('dockerd', [...options, '-H', socket, `--pidfile=${join(folder, 'pid')}`], {
+    stdio: 'ignore',
+  })
+  const env = { ...process.env, DOCKER_HOST: socket }
+  const stop = async () => {
+    await end(daemon)
+    rmSync(folder, { recursive: true, force: true })
+  }
+  for (const deadline = Date.now() + START_DEADLINE_MS; Date.now() < deadline && daemon.exitCode === null; ) {
+    if (answers(env)) return { env, stop }
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+  await stop()
+  return 'dockerd does not start here'
+}
+
+const answers = (env: NodeJS.ProcessEnv) =>
+  spawnSync('docker', ['version'], { env, timeout: 10_000 }).status === 0
+
+async function end(child: ChildProcess) {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const closed = new Promise((resolve) => child.once('close', resolve))
+  child.kill('SIGTERM')
+  await closed
+}
+
+/** Runs a program to its end and answers what it printed. @throws {Error} with what it printed when it failed. */
+export function run(
+  program: string,
+  args: readonly string[],
+  options: { env: NodeJS.ProcessEnv; cwd: string },
+): string {
+  try {
+    return execFileSync(program, args, {
+      ...options,
+      encoding: 'utf8',
+      stdio: 'pipe',
+      maxBuffer: 64 * 1024 * 1024,
+    })
+  } catch (error) {
+    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
+    throw new Error(`${program} ${args.join(' ')}:\n${`${stdout}${stderr}`.slice(-2_000)}`, { cause: error })
+  }
+}

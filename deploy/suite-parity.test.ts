@@ -1,0 +1,134 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from '@jest/globals'
+import { parse, parseAllDocuments } from 'yaml'
+import { wireSuite } from '../scripts/suite.ts'
+
+/** Where the manifests call a process of the suite by another name, or have two of it. */
+const IN_COMPOSE: Readonly<Record<string, readonly string[]>> = {
+  'sse-gateway': ['sse-gateway1', 'sse-gateway2'],
+}
+const IN_KUBERNETES: Readonly<Record<string, string>> = {
+  'web-ui': 'webui',
+  'token-cache-proxy1': 'token-cache-proxy',
+  'token-cache-proxy2': 'token-cache-proxy',
+}
+/** In Kubernetes, SPIRE and a provider such as Auth0 take their place. */
+const NOT_IN_KUBERNETES = ['spiffe-agent', 'spiffe-server', 'spiffe-proxy', 'identity-provider']
+/** Set by the image, or for the explorer of a development start, where whoever tells of hops is on the same machine. */
+const ELSEWHERE = [
+  'STATE_FOLDER',
+  'ASSETS_FOLDER',
+  'HOPS_URL',
+  'HOPS_UPSTREAM_URL',
+  'HOPS_ISSUER',
+  'HOPS_STREAM_URL',
+  'SERVICE_A_URL',
+  'TOKEN_CACHE_URL',
+]
+/** Only known where they are: addresses, names, and what the tutorial asks the reader for. */
+const OF_THE_PLACE = /(_URL|_URLS|^PROXY_NAME|^ISSUER|^BASE_URL|^AUDIENCE|^AUTH0_CLIENT_ID)$/
+/** In Kubernetes the mesh guards the backends until an overlay adds this, and SPIRE is not part of it. */
+const OF_THE_OVERLAYS = ['ISSUER', 'AUDIENCE', 'SPIFFE_PROXY_URL']
+/** One proxy in each pod, so each may listen on the same port. */
+const OWN_NETWORK = ['token-cache-proxy2']
+
+interface Container {
+  readonly name: string
+  readonly args?: readonly string[]
+  readonly env?: readonly { name: string; value?: string }[]
+  readonly ports?: readonly { containerPort: number }[]
+}
+
+const root = join(import.meta.dirname, '..')
+const suite = wireSuite({ port: (documented) => documented, stateFolder: '/state' })
+const compose = parse(readFileSync(join(root, 'docker-compose.yml'), 'utf8'), { merge: true })
+  .services as Record<string, { command: string[]; environment?: Record<string, string>; ports?: string[] }>
+const kubernetes = readdirSync(join(root, 'deploy/kubernetes/base'), { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('deploy.yaml'))
+  .flatMap((path) => parseAllDocuments(readFileSync(join(root, 'deploy/kubernetes/base', path), 'utf8')))
+  .map(
+    (document) =>
+      document.toJS() as { kind: string; spec: { template: { spec: { containers: Container[] } } } },
+  )
+  .filter(({ kind }) => kind === 'Deployment')
+  .flatMap(({ spec }) => spec.template.spec.containers)
+
+const fixed = (env: Readonly<Record<string, string>>) =>
+  Object.entries(env).filter(([name]) => !ELSEWHERE.includes(name))
+
+describe('docker-compose.yml', () => {
+  it.each(suite)(
+    'runs $name with the environment and the ports of the suite',
+    ({ name, folder, env, urls }) => {
+      for (const copy of IN_COMPOSE[name] ?? [name]) {
+        const service = compose[copy]
+        expect(service?.command).toEqual([folder])
+        for (const [variable, value] of fixed(env)) {
+          const own = service?.environment?.[variable]
+          expect(own === undefined ? `${variable} is missing` : variable).toBe(variable)
+          const isPort = variable in urls && OWN_NETWORK.includes(name)
+          if (!OF_THE_PLACE.test(variable) && !isPort) expect([variable, own]).toEqual([variable, value])
+        }
+      }
+    },
+  )
+
+  it('has nothing else but Redis, the set-up and the operator', () => {
+    const known = suite.flatMap(({ name }) => IN_COMPOSE[name] ?? [name])
+    expect(Object.keys(compose).filter((name) => !known.includes(name))).toEqual([
+      'setup',
+      'operator',
+      'redis',
+    ])
+  })
+
+  it('has the documented ports', () => {
+    const published = Object.values(compose).flatMap(({ ports = [] }) =>
+      ports.map((port) => Number(/:(\d+):\d+$/.exec(port)?.[1])),
+    )
+    const documented = [
+      80, 8080, 8081, 5555, 3000, 3001, 3002, 8443, 9443, 7001, 8001, 7143, 9090, 4000, 9000,
+    ]
+    expect(documented.filter((port) => !published.includes(port))).toEqual([])
+    expect(new Set(published).size).toBe(published.length)
+  })
+
+  it('gives no service more than it needs', () => {
+    for (const [name, service] of Object.entries(compose)) {
+      expect([name, service]).toEqual([
+        name,
+        expect.objectContaining({
+          read_only: true,
+          cap_drop: ['ALL'],
+          security_opt: ['no-new-privileges:true'],
+        }),
+      ])
+    }
+  })
+})
+
+describe('deploy/kubernetes', () => {
+  it.each(suite.filter(({ name }) => !NOT_IN_KUBERNETES.includes(name)))(
+    'runs $name with the environment and the ports of the suite',
+    ({ name, folder, env, urls }) => {
+      const container = kubernetes.find((candidate) => candidate.name === (IN_KUBERNETES[name] ?? name))
+      expect(container?.args).toEqual([folder])
+      const own = new Map((container?.env ?? []).map((entry) => [entry.name, entry.value]))
+      for (const [variable, value] of fixed(env)) {
+        if (OF_THE_OVERLAYS.includes(variable)) continue
+        expect(own.has(variable) ? variable : `${variable} is missing`).toBe(variable)
+        const isPort = variable in urls && OWN_NETWORK.includes(name)
+        if (!OF_THE_PLACE.test(variable) && !isPort)
+          expect([variable, own.get(variable)]).toEqual([variable, value])
+      }
+      const ports = (container?.ports ?? []).map(({ containerPort }) => containerPort)
+      for (const variable of Object.keys(urls)) expect(ports).toContain(Number(own.get(variable)))
+    },
+  )
+
+  it('has no process that the suite does not know, but Redis', () => {
+    const known = suite.map(({ name }) => IN_KUBERNETES[name] ?? name)
+    expect(kubernetes.map(({ name }) => name).filter((name) => !known.includes(name))).toEqual(['redis'])
+  })
+})

@@ -1,0 +1,133 @@
+import { judgeToken } from './judge-token.js'
+import { cleanToken, NotAToken, readToken } from './read-token.js'
+import { exampleToken, verifySignature } from './verify-signature.js'
+
+/** @param {string} id */
+const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id))
+/** @param {string} id */
+const field = (id) => /** @type {HTMLInputElement | HTMLTextAreaElement} */ (document.getElementById(id))
+
+const VERDICTS = /** @type {const} */ ({
+  pass: ['good', 'passes'],
+  fail: ['bad', 'fails'],
+  open: ['info', 'open'],
+})
+
+/** @type {import('./read-token.js').Token | undefined} */
+let token
+/** @type {import('./judge-token.js').Finding | undefined} */
+let signature
+
+/** Reads what stands in the fields, and shows what it is. */
+async function read() {
+  const text = cleanToken(field('token').value)
+  token = undefined
+  signature = undefined
+  element('result').hidden = text === ''
+  element('fault').hidden = true
+  element('parts').replaceChildren()
+  element('reading').hidden = true
+  if (text === '') return
+  try {
+    token = readToken(text)
+  } catch (error) {
+    element('fault').hidden = false
+    element('fault').textContent = error instanceof NotAToken ? error.message : 'This is not a token.'
+    return
+  }
+  element('reading').hidden = false
+  element('parts').append(...colouredParts(token.parts))
+  element('header').textContent = JSON.stringify(token.header, null, 2)
+  element('claims').textContent = JSON.stringify(token.claims, null, 2)
+  const read = token
+  const verified = await verifySignature(read, field('key').value)
+  // Somebody may have typed in the meantime.
+  if (token !== read) return
+  signature = verified
+  judge()
+}
+
+/** The verdicts of now; time goes on while one reads. */
+function judge() {
+  if (!token || !signature) return
+  const expected = { issuer: field('issuer').value.trim(), audience: field('audience').value.trim() }
+  const findings = [signature, ...judgeToken(token, expected, Date.now() / 1000)]
+  const list = element('findings')
+  // A row that says the same stays as it is, so that one can select it, and a screen reader is not sent back.
+  findings.forEach((finding, index) => {
+    const old = list.children[index]
+    const key = JSON.stringify(finding)
+    if (old instanceof HTMLElement && old.dataset.says === key) return
+    const next = row(finding)
+    next.dataset.says = key
+    if (old) old.replaceWith(next)
+    else list.append(next)
+  })
+  while (list.children.length > findings.length) list.lastElementChild?.remove()
+  const failed = findings.filter(({ verdict }) => verdict === 'fail')
+  const open = findings.filter(({ verdict }) => verdict === 'open')
+  const [tone, words] =
+    failed.length > 0
+      ? ['bad', `A strict verifier refuses this: ${failed.map(({ name }) => name).join(', ')}.`]
+      : open.length > 0
+        ? ['info', `Nothing is wrong so far. Open: ${open.map(({ name }) => name).join(', ')}.`]
+        : ['good', 'Every check passes.']
+  element('verdict').className = `notice tone-${tone}`
+  // Said once, not every second.
+  if (element('verdict').textContent !== words) element('verdict').textContent = words
+}
+
+/** @param {readonly string[]} parts */
+const colouredParts = (parts) =>
+  parts.flatMap((part, index) => {
+    const span = document.createElement('span')
+    span.className = ['token-header', 'token-claims', 'token-signature'][index] ?? ''
+    span.textContent = part
+    return index === 0 ? [span] : ['.', span]
+  })
+
+/** @param {import('./judge-token.js').Finding} finding */
+function row({ name, verdict, detail, rule }) {
+  const [tone, word] = VERDICTS[verdict]
+  const item = document.createElement('li')
+  item.className = `finding tone-${tone}`
+  for (const [tag, className, text] of /** @type {const} */ ([
+    ['span', 'status', word],
+    ['b', '', name],
+    ['span', '', detail],
+    ['small', 'meta', rule],
+  ])) {
+    const child = document.createElement(tag)
+    child.className = className
+    child.textContent = text
+    item.append(child)
+  }
+  return item
+}
+
+/** @param {{ expired?: boolean, tampered?: boolean }} options */
+async function showExample(options) {
+  const example = await exampleToken(options)
+  field('token').value = example.token
+  field('key').value = example.key
+  field('issuer').value = 'https://jwt-factory/'
+  field('audience').value = 'serviceb'
+  await read()
+}
+
+for (const id of ['token', 'key']) field(id).addEventListener('input', () => void read())
+for (const id of ['issuer', 'audience']) field(id).addEventListener('input', judge)
+element('example').addEventListener('click', () => void showExample({}))
+element('example-expired').addEventListener('click', () => void showExample({ expired: true }))
+element('example-tampered').addEventListener('click', () => void showExample({ tampered: true }))
+element('clear').addEventListener('click', () => {
+  for (const id of ['token', 'key', 'issuer', 'audience']) field(id).value = ''
+  void read()
+  field('token').focus()
+})
+// What was pasted must not be there for whoever uses this browser next.
+addEventListener('pagehide', () => {
+  for (const id of ['token', 'key']) field(id).value = ''
+})
+setInterval(judge, 1000)
+element('decoder').hidden = false

@@ -1,0 +1,90 @@
+/** Reads a token without believing it. Everything here works in the page alone: nothing is sent anywhere. */
+
+/**
+ * @typedef {object} Token
+ * @property {Readonly<Record<string, unknown>>} header
+ * @property {Readonly<Record<string, unknown>>} claims
+ * @property {Uint8Array<ArrayBuffer>} signature
+ * @property {Uint8Array<ArrayBuffer>} signedBytes what the signature covers (RFC 7515 §5.1)
+ * @property {readonly [header: string, claims: string, signature: string]} parts
+ */
+
+/** Why a text is not a token. */
+export class NotAToken extends Error {}
+
+/** The longest text that is looked at; a token that does not fit into a header is of no use to anybody. */
+const MAX_LENGTH = 64 * 1024
+
+/**
+ * What people paste, as the token in it: with `Authorization: Bearer` before it, in quotes, or broken into lines.
+ * @param {string} text
+ */
+export const cleanToken = (text) =>
+  text
+    .trim()
+    .replace(/^authorization:\s*/i, '')
+    .replace(/^bearer\s+/i, '')
+    .replace(/^["']|["',;]+$/g, '')
+    .replace(/[\r\n]\s*/g, '')
+
+/**
+ * @param {string} text a compact JWS (RFC 7515 §7.1)
+ * @returns {Token}
+ * @throws {NotAToken}
+ */
+export function readToken(text) {
+  if (text.length > MAX_LENGTH) throw new NotAToken(`It is longer than ${MAX_LENGTH / 1024} KiB.`)
+  const parts = text.split('.')
+  if (parts.length === 5)
+    throw new NotAToken('It has five parts: it is encrypted (JWE), and only its reader can open it.')
+  if (parts.length !== 3) throw new NotAToken(`A signed token has three parts; this has ${parts.length}.`)
+  const [header, claims, signature] = /** @type {[string, string, string]} */ (parts)
+  return {
+    header: readPart(header, 'header'),
+    claims: readPart(claims, 'claims'),
+    signature: readBase64url(signature, 'signature'),
+    signedBytes: new TextEncoder().encode(`${header}.${claims}`),
+    parts: [header, claims, signature],
+  }
+}
+
+/**
+ * @param {string} text
+ * @param {string} part
+ * @returns {Readonly<Record<string, unknown>>}
+ */
+function readPart(text, part) {
+  const bytes = readBase64url(text, part)
+  let value
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
+  } catch {
+    throw new NotAToken(`The ${part} is not JSON.`)
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new NotAToken(`The ${part} is not a JSON object.`)
+  return value
+}
+
+/**
+ * @param {string} text
+ * @param {string} part
+ * @returns {Uint8Array<ArrayBuffer>}
+ */
+export function readBase64url(text, part) {
+  if (!/^[\w-]*$/.test(text)) throw new NotAToken(`The ${part} has characters that base64url does not have.`)
+  if (text.length % 4 === 1) throw new NotAToken(`The ${part} is cut off.`)
+  const bytes = Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (character) =>
+    character.charCodeAt(0),
+  )
+  if (writeBase64url(bytes) !== text)
+    throw new NotAToken(`The ${part} ends in bits that are not zero: it was changed, or cut off.`)
+  return bytes
+}
+
+/** @param {Uint8Array} bytes */
+export const writeBase64url = (bytes) =>
+  btoa(String.fromCharCode(...bytes))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '')

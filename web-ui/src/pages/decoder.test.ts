@@ -1,0 +1,167 @@
+import { exportPublicPem, generateSigningKey, publicJwk, publicJwks, signToken } from '@hallpass/tokens'
+import { describe, expect, it } from '@jest/globals'
+import { duration, judgeToken } from '../../public/decoder/judge-token.js'
+import { cleanToken, readToken } from '../../public/decoder/read-token.js'
+import { exampleToken, verifySignature } from '../../public/decoder/verify-signature.js'
+
+const encode = (part: unknown) => Buffer.from(JSON.stringify(part)).toString('base64url')
+const made = (claims: unknown, header: unknown = { alg: 'ES256', typ: 'JWT' }) =>
+  readToken(`${encode(header)}.${encode(claims)}.AAAA`)
+
+describe('cleanToken', () => {
+  it.each(['a.b.c', 'Bearer a.b.c', 'Authorization: Bearer a.b.c', ' "a.b.c",', "'a.b.c'", 'a.\n  b.\r\nc'])(
+    'finds the token in %j',
+    (text) => expect(cleanToken(text)).toBe('a.b.c'),
+  )
+})
+
+describe('readToken', () => {
+  it('reads header, claims and what was signed', () => {
+    const token = made({ sub: 'Zoë' })
+    expect([token.header, token.claims]).toEqual([{ alg: 'ES256', typ: 'JWT' }, { sub: 'Zoë' }])
+    expect(new TextDecoder().decode(token.signedBytes)).toBe(token.parts.slice(0, 2).join('.'))
+  })
+
+  it.each([
+    ['', /has three parts; this has 1/],
+    ['a.b.c.d.e', /encrypted \(JWE\)/],
+    [`${encode({})}.${encode([])}.`, /claims is not a JSON object/],
+    [`${encode({})}.bm8.`, /claims is not JSON/],
+    [`${encode({})}.${Buffer.from([0x22, 0xff, 0x22]).toString('base64url')}.`, /claims is not JSON/],
+    [`${encode({})}.${encode({})}.a+b=`, /characters that base64url does not have/],
+    [`${encode({})}.${encode({})}.AAAAA`, /signature is cut off/],
+    [`${encode({})}.${encode({})}.AB`, /bits that are not zero/],
+    ['a'.repeat(70_000), /longer than 64 KiB/],
+  ])('says why %.20j is none', (text, message) => {
+    expect(() => readToken(text)).toThrow(message)
+  })
+})
+
+describe('judgeToken', () => {
+  const now = 1_800_000_000
+  const good = { iss: 'a', sub: 'b', aud: 'c', iat: now - 60, exp: now + 240 }
+  const expected = { issuer: 'a', audience: 'c' }
+  const verdicts = (claims: Record<string, unknown>, header?: unknown, wants = expected) =>
+    Object.fromEntries(
+      judgeToken(made(claims, header), wants, now).map(({ name, verdict, detail }) => [
+        name,
+        `${verdict}: ${detail}`,
+      ]),
+    )
+  const failed = (claims: Record<string, unknown>, header?: unknown) =>
+    Object.values(verdicts({ ...good, ...claims }, header)).filter((verdict) => verdict.startsWith('fail'))
+
+  it('finds nothing wrong with a good token, and says how long it is good', () => {
+    expect(verdicts(good)).toEqual({
+      algorithm: 'pass: ES256; the verifier must insist on it, not the token.',
+      type: 'open: JWT: an ID token, or anything else',
+      issuer: 'pass: a',
+      expiry: 'pass: in 4 minutes',
+      audience: 'pass: c',
+      subject: 'pass: b',
+      'issued at': 'pass: 60 seconds ago',
+      lifetime: 'pass: 5 minutes',
+    })
+  })
+
+  it('leaves open what nobody has said', () => {
+    expect(verdicts(good, undefined, { issuer: '', audience: '' })).toMatchObject({
+      issuer: 'open: a; is that whom you trust?',
+      audience: 'open: c; is that you?',
+    })
+  })
+
+  it.each([
+    [{ exp: now - 41 }, undefined, '41 seconds ago'],
+    [{ exp: now }, undefined, '0 seconds ago'],
+    [{ exp: undefined }, undefined, 'None: whoever finds it can use it for ever.'],
+    [{ exp: '1' }, undefined, '"1" is not a number of seconds.'],
+    [{ exp: now + 10 * 86_400 }, undefined, '10 days: a thief has that long.'],
+    [{ nbf: now + 10 }, undefined, 'good in 10 seconds'],
+    [{ iat: now + 86_400, exp: now + 86_401 }, undefined, 'in 24 hours: a clock is wrong.'],
+    [{ iss: 'mallory' }, undefined, 'mallory, not a'],
+    [{ aud: 'd' }, undefined, 'd, not c'],
+    [{ aud: ['c', 'd'] }, undefined, 'c, d: each of them can use it at the others.'],
+    [{ aud: undefined }, undefined, 'None: it can be used anywhere.'],
+    [{ sub: '' }, undefined, 'The token does not say of whom it speaks.'],
+    [{}, { alg: 'nOnE' }, 'none: anybody can have written this.'],
+    [{}, { alg: 'HS256' }, 'HS256: whoever can verify this can also sign in the issuer’s name.'],
+    [{}, { alg: 'ES256', crit: ['x'] }, 'A verifier must know ["x"], or refuse.'],
+    [
+      {},
+      { alg: 'ES256', jku: 'https://evil.example' },
+      'jku: the token brings, or names, the key to believe it by.',
+    ],
+  ])('finds what is wrong with %j %j', (claims, header, detail) => {
+    expect(failed(claims, header)).toContain(`fail: ${detail}`)
+  })
+})
+
+describe('verifySignature', () => {
+  const sign = async (alg: 'RS256' | 'PS256' | 'ES256' | 'EdDSA') => {
+    const key = await generateSigningKey(alg)
+    return { key, token: readToken(await signToken({ sub: 'a' }, key, { lifetimeSeconds: 60 })) }
+  }
+
+  it.each(['RS256', 'PS256', 'ES256', 'EdDSA'] as const)(
+    'knows the signature of %s by a JWK, a key set and a PEM, and no other',
+    async (alg) => {
+      const { key, token } = await sign(alg)
+      const other = await generateSigningKey(alg, key.kid)
+      for (const text of [
+        JSON.stringify(publicJwk(key)),
+        JSON.stringify(publicJwks([key])),
+        exportPublicPem(key),
+        JSON.stringify({ publicKey: Buffer.from(exportPublicPem(key)).toString('base64') }),
+      ])
+        expect(await verifySignature(token, text)).toMatchObject({ verdict: 'pass' })
+      expect(await verifySignature(token, JSON.stringify(publicJwk(other)))).toMatchObject({
+        verdict: 'fail',
+      })
+    },
+  )
+
+  it('knows an RSA key as jwt-factory gives it: PKCS#1, in base64', async () => {
+    const { key, token } = await sign('RS256')
+    const pem = key.publicKey.export({ type: 'pkcs1', format: 'pem' })
+    expect(await verifySignature(token, Buffer.from(pem).toString('base64'))).toMatchObject({
+      verdict: 'pass',
+    })
+  })
+
+  it('says why a key is of no use', async () => {
+    const { key, token } = await sign('RS256')
+    const another = await generateSigningKey('ES256')
+    const why = async (text: string) => (await verifySignature(token, text)).detail
+    expect(await why('')).toBe('Without the issuer’s public key nobody can tell.')
+    expect(await why(JSON.stringify(publicJwk(another)))).toBe('The key is not one for RS256.')
+    expect(await why(JSON.stringify(publicJwks([another])))).toBe(`The set has no key named ${key.kid}.`)
+    expect(await why('{')).toBe('The key is not JSON.')
+    expect(await why('secret')).toBe('This is neither a JWK nor a PEM.')
+    expect(await why(key.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString())).toMatch(
+      /This is a private key/,
+    )
+    expect(await why(JSON.stringify(key.privateKey.export({ format: 'jwk' })))).toMatch(
+      /This is a private key/,
+    )
+  })
+
+  it('makes an example that passes, and one that was tampered with that does not', async () => {
+    const good = await exampleToken()
+    expect(await verifySignature(readToken(good.token), good.key)).toMatchObject({ verdict: 'pass' })
+    const bad = await exampleToken({ tampered: true })
+    expect(await verifySignature(readToken(bad.token), bad.key)).toMatchObject({ verdict: 'fail' })
+  })
+})
+
+describe('duration', () => {
+  it.each([
+    [0, '0 seconds'],
+    [1, '1 second'],
+    [119, '119 seconds'],
+    [120, '2 minutes'],
+    [7200, '2 hours'],
+    [172_800, '2 days'],
+    [3 * 365.25 * 86_400, '3 years'],
+  ])('says %d as %s', (seconds, text) => expect(duration(seconds)).toBe(text))
+})

@@ -1,0 +1,15 @@
+import { sendPage } from '@hallpass/pages'
+import type { RequestHandler } from 'express'
+import type { PolicyFor } from '../page-policy.ts'
+import { decoderPage } from '../pages/decoder.ts'
+import type { Site } from '../pages/shell.ts'
+import type { VisitorSource } from '../visitor.ts'
+
+/** `GET /decoder`: reads tokens in the browser; its script may run, and may call nobody. */
+export function showDecoder(site: Site, visitors: VisitorSource, policyFor: PolicyFor): RequestHandler {
+  return async (request, response) => {
+    const visitor = await visitors.identify(request)
+    const policy = { ...(await policyFor(visitor)), scripts: true, connect: [] }
+    sendPage(response, decoderPage(site, visitor), { policy })
+  }
+}
