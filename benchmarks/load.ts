@@ -4,6 +4,7 @@ export interface LoadOptions {
   readonly url: string
   readonly method?: 'GET' | 'POST'
   readonly body?: string
+  readonly headers?: Readonly<Record<string, string>>
   /** Requests in flight, each on its own kept-alive connection. */
   readonly connections: number
   /** Ends the run after this time … */
@@ -64,6 +65,8 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
         failures += 1
         resolve()
       })
+      // A server that closes the connection of its own accord ends this one's part.
+      socket.on('close', resolve)
       socket.on('connect', next)
     })
 
@@ -85,8 +88,9 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
   }
 }
 
-function requestBytes(url: URL, { method = 'GET', body }: LoadOptions): string {
+function requestBytes(url: URL, { method = 'GET', body, headers: given = {} }: LoadOptions): string {
   const headers = [`${method} ${url.pathname}${url.search} HTTP/1.1`, `host: ${url.host}`]
+  for (const [name, value] of Object.entries(given)) headers.push(`${name}: ${value}`)
   if (body !== undefined)
     headers.push('content-type: application/json', `content-length: ${Buffer.byteLength(body)}`)
   return `${headers.join('\r\n')}\r\n\r\n${body ?? ''}`
