@@ -83,12 +83,17 @@ process.exit(good ? 0 : 1)
 /** The page's own client, in the page. */
 async function chromiumPage(): Promise<StreamClient> {
   const page = await browser.newPage()
+  page.on('console', (message) => {
+    if (message.type() === 'error') console.log(`Chromium, ${new Date().toISOString()}: ${message.text()}`)
+  })
   await page.goto(`${system.url}/index.html`)
   const notes = { name: 'Chromium', data: [] as string[], seen: new Map<string, number>(), challenges: 0 }
   await page.exposeFunction('note', (kind: string, text: string) => {
     if (kind === 'event') notes.data.push(text)
     else if (!notes.seen.has(kind)) notes.seen.set(kind, Date.now())
     if (kind === 'challenge') notes.challenges += 1
+    if (kind === 'end' || kind === 'error')
+      console.log(`Chromium, ${new Date().toISOString()}: ${kind}, ${text}`)
   })
   await page.evaluate(`import('/guarded-stream.js').then(({ GuardedStream }) =>
     new GuardedStream(new URL('/events', location.href).href, { onMessage: window.note, onToken() {}, onClosed() {} }).open())`)

@@ -16,8 +16,8 @@ const ASSETS_FOLDERS = ['../sse-gateway/public', '../web-ui/public']
   .map((folder) => join(import.meta.dirname, folder))
   .join()
 
-/** Tokens of six seconds that are challenged two before their end: the documented flow at a fifth of its length. */
-export const LIFETIME_SECONDS = 6
+/** Tokens of four seconds that are challenged two before their end: the documented flow at a seventh of its length. */
+export const LIFETIME_SECONDS = 4
 export const WINDOW_SECONDS = 2
 
 /** The SSE server and the gateways that guard it, on ports of their own and on the real clock. */

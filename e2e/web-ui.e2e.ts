@@ -124,6 +124,17 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     expect(await statuses(page)).toEqual(['403', '403'])
   })
 
+  it('is logged out by a logout at the provider itself', async () => {
+    const page = await browser.newPage()
+    await logIn(page)
+    await page.goto(`${system.urls.identityProvider}/session/end`)
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByRole('heading', { name: 'You are signed out' }).waitFor()
+    await page.goto(system.urls.webUi)
+    expect(await statuses(page)).toEqual(['401', '401'])
+    expect(system.logged()).toContain('sessions ended by the identity provider')
+  })
+
   it('AL-55: a page of another port learns nothing and changes nothing, though cookies go with it', async () => {
     const page = await browser.newPage()
     await logIn(page)

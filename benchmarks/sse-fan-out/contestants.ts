@@ -46,7 +46,7 @@ export async function startGateway(root: string): Promise<Contestant> {
     PORT: `${port}`,
     SECOND_PORT: `${secondPort}`,
     UPSTREAM_URL: `http://localhost:${httpPort}/events`,
-    ASSETS_FOLDER: join(root, 'sse-gateway/public'),
+    ASSETS_FOLDERS: join(root, 'sse-gateway/public'),
     MAX_STREAMS: '20000',
     MAX_STREAMS_PER_SUBJECT: '20000',
   })

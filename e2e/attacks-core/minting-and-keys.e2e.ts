@@ -16,7 +16,7 @@ const root = join(import.meta.dirname, '../..')
 
 describe('minting and keys, with callers that must prove who they are', () => {
   const callers = new Callers()
-  const services = new ScenarioServices({ prepare: callers.prepare })
+  const services = new ScenarioServices({ prepare: callers.prepareServices })
   beforeAll(async () => {
     await services.start()
     await services

@@ -62,7 +62,7 @@ describe('a token that somebody else has got', () => {
 
 describe('a caller’s assertion', () => {
   const callers = new Callers()
-  const services = new ScenarioServices({ prepare: callers.prepare })
+  const services = new ScenarioServices({ prepare: callers.prepareServices })
   beforeAll(async () => {
     await services.start()
     await services

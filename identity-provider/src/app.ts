@@ -44,6 +44,9 @@ export function createApp(config: Config, log: Logger) {
       const pages = providerPages(assets, config.webUiUrl)
       started = createProvider({ config, users, keys, clientSecret, cookieSecret, pages })
       started.on('server_error', (_ctx, error) => log.error({ err: error }, 'server error'))
+      started.on('backchannel.error', (_ctx, error, client) =>
+        log.warn({ client: client.clientId }, `not told of the logout: ${error.message}`),
+      )
       started.on('grant.error', (ctx, error) =>
         log.warn({ error: error.error, client: ctx.oidc.client?.clientId }, error.message),
       )

@@ -8,6 +8,8 @@ import { API_SCOPES, type User, type Users } from './users.ts'
 /** Time to answer a login page; then the code must be redeemed at once. */
 const INTERACTION_TTL_S = 600
 const CODE_TTL_S = 60
+/** The library gives up after 2.5 s, and then a session lives on: too early for a laptop that starts twenty processes. */
+const BACKCHANNEL_TIMEOUT_MS = 10_000
 
 export interface ProviderParts {
   readonly config: Config
@@ -110,7 +112,7 @@ export function createProvider({ config, users, keys, clientSecret, cookieSecret
     fetch: (url, options) => {
       if (new URL(String(url)).origin !== config.webUiUrl) throw new TypeError(`${url} is not the web UI.`)
       const { dispatcher: _guarded, ...rest } = options as RequestInit & { dispatcher?: unknown }
-      return globalThis.fetch(url, rest)
+      return globalThis.fetch(url, { ...rest, signal: AbortSignal.timeout(BACKCHANNEL_TIMEOUT_MS) })
     },
   })
   return provider

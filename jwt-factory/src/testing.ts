@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { TestCallers } from '@hallpass/callers/testing'
 import { type Clock, createLog, type Environment } from '@hallpass/service-kit'
 import { useService } from '@hallpass/service-kit/testing'
 import { afterAll, beforeAll } from '@jest/globals'
@@ -18,14 +19,23 @@ export function useFolder() {
   return folder
 }
 
+export interface FactoryOptions {
+  readonly env?: Environment
+  readonly clock?: Clock
+  /** Fills the state folder, and answers with what else the factory must be told. */
+  readonly prepare?: (stateFolder: string) => Promise<Environment>
+}
+
 /** A running factory of its own, in an empty state folder; ES256, because such keys are made in a moment. */
-export function useFactory({ env = {}, clock }: { env?: Environment; clock?: Clock } = {}) {
+export function useFactory({ env = {}, clock, prepare }: FactoryOptions = {}) {
   const folder = useFolder()
   const lines: string[] = []
   const log = createLog('jwt-factory', 'info', { write: (line) => void lines.push(line) })
-  const service = useService(() =>
-    createApp(loadConfig({ PORT: '0', ALGORITHM: 'ES256', STATE_FOLDER: folder.path, ...env }), log, clock),
-  )
+  const service = useService(async () => {
+    const prepared = await prepare?.(folder.path)
+    const config = { PORT: '0', ALGORITHM: 'ES256', STATE_FOLDER: folder.path, ...env, ...prepared }
+    return createApp(loadConfig(config), log, clock)
+  })
   return {
     folder,
     lines,
@@ -34,5 +44,38 @@ export function useFactory({ env = {}, clock }: { env?: Environment; clock?: Clo
     post: (path: string, body?: object) => request(service.url()).post(path).send(body),
     issue: async (keyId: string, claims: object = { aud: 'serviceb' }) =>
       (await request(service.url()).post(`/issueToken/${keyId}`).send(claims).expect(200)).text,
+  }
+}
+
+/** A factory that is not open: services A, B and C own the keys of their names, and an operator administers. */
+export function useClosedFactory() {
+  const callers = new TestCallers({
+    servicea: { keyId: 'servicea' },
+    serviceb: { keyId: 'serviceb' },
+    servicec: { keyId: 'servicec' },
+    operator: { admin: true },
+  })
+  type Name = 'servicea' | 'serviceb' | 'servicec' | 'operator'
+  const factory = useFactory({ prepare: (stateFolder) => callers.prepare(stateFolder) })
+  const as = (name: Name) => callers.as(name, 'https://jwt-factory/')
+  beforeAll(async () => {
+    await factory
+      .get('/keys/servicea')
+      .set('authorization', await as('operator'))
+      .expect(200)
+  })
+  return {
+    ...factory,
+    /** A token of service A for service B. */
+    issueAsA: async () => {
+      const request = factory.post('/issueToken/servicea', { aud: 'serviceb' })
+      return (await request.set('authorization', await as('servicea')).expect(200)).text
+    },
+    postForm: async (path: string, form: object, name: Name) =>
+      factory
+        .post(path)
+        .type('form')
+        .set('authorization', await as(name))
+        .send(form),
   }
 }

@@ -3,8 +3,10 @@ import { fetchToken } from './tokens.js'
 /** @typedef {import('./tokens.js').Token} Token */
 /** @typedef {'event' | 'challenge' | 'answer' | 'end' | 'stream' | 'error'} Kind */
 
-/** Ends after which a new stream with a new token is worth a try. */
+/** Ends after which a new stream with a new token is worth a try at once, before the browser tries with the old one. */
 const COME_BACK = ['stream_too_old', 'upstream_ended', 'upstream_failed', 'client_too_slow', 'shutting_down']
+const FIRST_WAIT_MS = 1000
+const LONGEST_WAIT_MS = 30_000
 
 /**
  * A stream of the gateway: opens it with a token, answers its challenges with new ones, says what happens.
@@ -18,6 +20,9 @@ export class GuardedStream {
   #handle = ''
   #lastEventId = ''
   #closed = false
+  #revoked = false
+  /** Tries since the stream was open last. */
+  #tries = 0
   /** @type {(kind: Kind, text: string) => void} */
   #onMessage
   /** @type {(token: Token) => void} */
@@ -52,6 +57,7 @@ export class GuardedStream {
     const source = new EventSource(url)
     this.#source = source
     source.addEventListener('open', () => {
+      this.#tries = 0
       this.#onToken(token)
       this.#onMessage('stream', 'open')
     })
@@ -68,8 +74,10 @@ export class GuardedStream {
     source.addEventListener('end', (event) => this.#end(JSON.parse(event.data).reason))
     source.addEventListener('error', (event) => {
       console.error('The event stream has ended.', event)
-      if (source.readyState === EventSource.CLOSED)
-        this.#finish('end', 'the gateway refuses the old token, and the browser stops')
+      // CONNECTING: the browser comes back by itself, with its old URL. CLOSED: that was refused, and it has stopped.
+      if (source.readyState !== EventSource.CLOSED || source !== this.#source) return
+      if (this.reauthorizes && !this.#revoked) this.#comeBack()
+      else this.#finish('end', 'the gateway refuses the old token, and the browser stops')
     })
   }
 
@@ -104,11 +112,22 @@ export class GuardedStream {
   /** @param {string} reason */
   #end(reason) {
     this.#onMessage('end', reason)
-    if (!this.reauthorizes || !COME_BACK.includes(reason)) return
+    this.#revoked = reason === 'token_revoked'
+    if (this.reauthorizes && COME_BACK.includes(reason)) this.#comeBack()
+  }
+
+  /** With a new token, and from the last event that came; later each time, and not together with all others. */
+  #comeBack() {
     this.#source?.close()
-    const wait = 1000 + Math.random() * 2000
+    const wait = Math.min(FIRST_WAIT_MS * 2 ** this.#tries, LONGEST_WAIT_MS) * (0.5 + Math.random())
+    this.#tries += 1
+    this.#onMessage('stream', `coming back with a new token in ${(wait / 1000).toFixed(1)} s`)
     setTimeout(() => {
-      if (!this.#closed) this.open().catch((error) => this.#fail(error))
+      if (this.#closed) return
+      this.open().catch((error) => {
+        this.#fail(error)
+        this.#comeBack()
+      })
     }, wait)
   }
 

@@ -41,7 +41,8 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
           log,
           revocations,
           keepMs,
-          reauthorize: (handle, path, grant) => extendAll([streams.withHandle(handle)], path, grant),
+          reauthorize: (handle, path, grant) =>
+            !revocations.cover(grant) && extendAll([streams.withHandle(handle)], path, grant),
         })
   const streams = new StreamRegistry(peers?.node)
   const upstreams = new Map<string, Upstream>()

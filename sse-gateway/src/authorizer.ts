@@ -69,7 +69,7 @@ export class Authorizer {
   async authorize(token: string): Promise<Grant> {
     const { claims } = await this.#verify(token)
     const grant = grantOf(claims, token, this.#rules.rolesClaim)
-    if (this.#revocations.cover(grant)) throw this.#invalidToken('token revoked')
+    this.refuseRevoked(grant)
     const { scopes } = this.#rules
     if (scopes.some((scope) => !grant.roles.includes(scope))) {
       const scope = scopes.join(' ')
@@ -78,6 +78,14 @@ export class Authorizer {
       })
     }
     return grant
+  }
+
+  /**
+   * To be asked again by whoever has waited for something since: a revocation may have come meanwhile.
+   * @throws {HttpError} 401
+   */
+  refuseRevoked(grant: Grant): void {
+    if (this.#revocations.cover(grant)) throw this.#invalidToken('token revoked')
   }
 
   async #verify(token: string): Promise<VerifiedToken> {

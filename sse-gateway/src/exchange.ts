@@ -23,6 +23,7 @@ export interface Exchange {
   /** @throws {HttpError} 413, 400 */
   readBody(maxBytes: number): Promise<Buffer>
   answer(status: number, headers: OutgoingHttpHeaders, body?: Buffer | string): void
+  /** From then on the request's headers and query may be gone. */
   openStream(headers: OutgoingHttpHeaders): ClientWriter
   /** Whether the client is gone, or the answer is complete. */
   readonly closed: boolean

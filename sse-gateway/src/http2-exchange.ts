@@ -9,14 +9,17 @@ import { type ClientWriter, Http2Writer } from './client-writer.ts'
 import { type Exchange, splitTarget } from './exchange.ts'
 import { readBounded } from './read-bounded.ts'
 
+const NO_HEADERS: IncomingHttpHeaders = {}
+const NO_QUERY = new URLSearchParams()
+
 /** A request that came over HTTP/2. */
 export class Http2Exchange implements Exchange {
   readonly protocol = 'h2'
   readonly method: string
   readonly path: string
-  readonly query: URLSearchParams
-  readonly headers: IncomingHttpHeaders
-  readonly rawHeaders: readonly string[]
+  query: URLSearchParams
+  headers: IncomingHttpHeaders
+  rawHeaders: readonly string[]
   readonly hasBody: boolean
   readonly connection: ServerHttp2Session
   readonly remoteAddress: string
@@ -63,6 +66,10 @@ export class Http2Exchange implements Exchange {
   openStream(headers: OutgoingHttpHeaders): ClientWriter {
     this.status = 200
     this.#stream.respond({ ':status': 200, ...headers })
+    // A stream lives for hours; its request, with the token in it, has done its work.
+    this.headers = NO_HEADERS
+    this.rawHeaders = []
+    this.query = NO_QUERY
     return new Http2Writer(this.#stream)
   }
 

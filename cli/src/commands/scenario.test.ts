@@ -16,9 +16,11 @@ const expired = {
 }
 const ANSWERS: Readonly<Record<string, [status: number, body: unknown]>> = {
   '/scenario1': [200, good],
-  '/scenario1?expired=1': [200, expired],
-  '/scenario2': [200, { serviceB: good, serviceC: expired }],
-  '/scenario2?expired=1': [200, { serviceB: expired, serviceC: good }],
+  '/scenario1?fault=expired': [200, expired],
+  '/scenario1?fault=no-token': [200, { message: 'no token provided' }],
+  '/scenario2': [200, { serviceb: good, servicec: expired }],
+  '/scenario2?fault=expired': [200, { serviceb: good, servicec: expired }],
+  '/scenario4?fault=expired': [200, { serviceB: expired, serviceC: good }],
   '/scenario3': [
     503,
     { error: { code: 'key_missing', message: 'There is no key yet.', step: 'curl -X POST …' } },
@@ -53,6 +55,19 @@ describe('hallpass scenario', () => {
     ])
   })
 
+  it('knows that scenario 2 spoils the token for C alone', async () => {
+    const { exitCode, out } = await run('2', '--expired')
+    expect([exitCode, out.split('\n').filter((line) => /^[✓✗]/.test(line))]).toEqual([
+      0,
+      ['✓ service B let it in', '✗ service C refused it: jwt expired'],
+    ])
+  })
+
+  it('takes other faults', async () => {
+    const { exitCode, out } = await run('1', '--fault', 'no-token')
+    expect([exitCode, out.split('\n').at(-1)]).toEqual([0, '✗ service B refused it: no token provided'])
+  })
+
   it('counts the refusal of an expired token as the success that it is', async () => {
     const { exitCode, out } = await run('1', '--expired')
     expect([exitCode, out.split('\n').at(-1)]).toEqual([0, '✗ service B refused it: jwt expired'])
@@ -61,11 +76,11 @@ describe('hallpass scenario', () => {
   it('fails when one of two callees refuses, or accepts what has expired', async () => {
     expect(await run('2')).toMatchObject({
       exitCode: 1,
-      err: 'hallpass: A token was refused that should be good.',
+      err: 'hallpass: A token was refused by service C that should be good.',
     })
-    expect(await run('2', '--expired')).toMatchObject({
+    expect(await run('4', '--expired')).toMatchObject({
       exitCode: 1,
-      err: 'hallpass: A token that has expired was accepted.',
+      err: 'hallpass: A bad token (expired) was accepted by service C.',
     })
   })
 

@@ -14,13 +14,15 @@ const TITLES = [
 
 /** What service A shows of one callee's answer. */
 interface Outcome {
-  readonly valid: boolean
-  readonly claims: Readonly<Record<string, unknown>>
+  readonly valid?: boolean
+  readonly message?: string
+  readonly claims?: Readonly<Record<string, unknown>>
   readonly error?: { readonly name: string; readonly message: string }
 }
 
 interface ScenarioOptions {
   readonly expired?: boolean
+  readonly fault?: string
   readonly audience?: string
   readonly url?: string
   readonly json?: boolean
@@ -32,7 +34,10 @@ const TIMEOUT_MS = 12_000
 const DETAILS = `
 ${TITLES.map((title, index) => `  ${index + 1}  ${title}`).join('\n')}
 
-With --expired the token has expired, and being refused is the success.`
+With --expired or another --fault the token is a bad one, and being refused is the success.
+
+  hallpass scenario 1 --expired
+  hallpass scenario 3 --fault tampered`
 
 export function addScenario(program: Command, terminal: Terminal): Command {
   return program
@@ -40,25 +45,37 @@ export function addScenario(program: Command, terminal: Terminal): Command {
     .description('Run a scenario and show what came of it.')
     .argument('<number>', '1 to 5', parseNumber)
     .option('--expired', 'with a token that has expired (1 to 4)')
+    .option('--fault <name>', 'expired, wrong-audience, wrong-key, tampered or no-token (1 to 4)')
     .option('--audience <id>', 'for whom the JWT-SVID is made (5)')
     .option('--url <url>', 'service A (1 to 4), the proxy (5)')
     .option('--json', 'the answer as it is (1 to 4)')
     .addHelpText('after', DETAILS)
     .action(async (number: number, options: ScenarioOptions) => {
-      const { expired = false, url = 'http://localhost:3000', json } = options
+      const {
+        expired,
+        fault = expired ? 'expired' : undefined,
+        url = 'http://localhost:3000',
+        json,
+      } = options
       const started = performance.now()
       if (number === 5) {
         const answer = await callThroughProxy(options, terminal)
         heading(number, performance.now() - started, terminal)
         return terminal.print(`${terminal.style('green', '✓')} ${answer}`)
       }
-      const text = await call(`${url.replace(/\/$/, '')}/scenario${number}${expired ? '?expired=1' : ''}`)
+      const query = fault === undefined ? '' : `?fault=${encodeURIComponent(fault)}`
+      const text = await call(`${url.replace(/\/$/, '')}/scenario${number}${query}`)
       const outcomes = outcomesIn(text)
       if (json) terminal.print(text)
       else show(number, outcomes, performance.now() - started, terminal)
-      if (outcomes.some(({ outcome }) => outcome.valid === expired))
+      // Of the two tokens of scenario 2 that of C alone is a bad one, as documented.
+      const mayPass = (callee: string) => fault === undefined || (number === 2 && callee === 'service B')
+      const wrong = outcomes.find(({ callee, outcome }) => (outcome.valid === true) !== mayPass(callee))
+      if (wrong)
         throw new CommandFailure(
-          expired ? 'A token that has expired was accepted.' : 'A token was refused that should be good.',
+          wrong.outcome.valid
+            ? `A bad token (${fault}) was accepted by ${wrong.callee}.`
+            : `A token was refused by ${wrong.callee} that should be good.`,
         )
     })
 }
@@ -91,9 +108,10 @@ function errorIn(text: string): { message?: string; step?: string } {
 /** Scenarios 1 and 3 answer with the outcome itself, 2 and 4 with one for each callee. */
 function outcomesIn(text: string): { callee: string; outcome: Outcome }[] {
   const body = JSON.parse(text) as Outcome | Readonly<Record<string, Outcome>>
-  if (typeof body.valid === 'boolean') return [{ callee: 'service B', outcome: body as Outcome }]
+  if ('valid' in body || 'message' in body) return [{ callee: 'service B', outcome: body as Outcome }]
   return Object.entries(body as Readonly<Record<string, Outcome>>).map(([name, outcome]) => ({
-    callee: name.replace(/([a-z])([A-Z])/, '$1 $2'),
+    // `serviceb` in scenario 2, `serviceB` in scenario 4.
+    callee: name.replace(/^service(\w)$/i, (_name, letter: string) => `service ${letter.toUpperCase()}`),
     outcome,
   }))
 }
@@ -107,9 +125,10 @@ function show(number: number, outcomes: ReturnType<typeof outcomesIn>, ms: numbe
   const { print, style, clock } = terminal
   heading(number, ms, terminal)
   for (const { callee, outcome } of outcomes) {
-    const { valid, claims, error } = outcome
+    const { valid = false, claims = {}, error } = outcome
+    const reason = error?.message ?? outcome.message
     print(
-      `${style(valid ? 'green' : 'red', valid ? '✓' : '✗')} ${callee} ${valid ? 'let it in' : `refused it: ${error?.message}`}`,
+      `${style(valid ? 'green' : 'red', valid ? '✓' : '✗')} ${callee} ${valid ? 'let it in' : `refused it: ${reason}`}`,
     )
     for (const [name, value] of Object.entries(claims)) {
       const text = typeof value === 'string' ? value : JSON.stringify(value)

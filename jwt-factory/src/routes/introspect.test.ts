@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from '@jest/globals'
-import { useFactory } from '../testing.ts'
+import { useClosedFactory, useFactory } from '../testing.ts'
 
 describe('POST /introspect', () => {
   const factory = useFactory()
@@ -31,5 +31,27 @@ describe('POST /introspect', () => {
     expect((await factory.post('/introspect', { token: 'x' })).body.error.code).toBe('wrong_content_type')
     const twice = await factory.post('/introspect').type('form').send('token=a&token=b')
     expect([twice.status, twice.body.error.code]).toEqual([400, 'repeated_parameter'])
+  })
+})
+
+describe('POST /introspect of a factory that is not open', () => {
+  const factory = useClosedFactory()
+
+  it('tells a service of the tokens that are for it, and an administrator of all', async () => {
+    const token = await factory.issueAsA()
+    const isActive = async (name: 'servicea' | 'serviceb' | 'servicec' | 'operator') =>
+      (await factory.postForm('/introspect', { token }, name)).body.active
+    expect(await isActive('serviceb')).toBe(true)
+    expect(await isActive('operator')).toBe(true)
+    expect(await isActive('servicec')).toBe(false)
+    expect(await isActive('servicea')).toBe(false)
+  })
+
+  it('tells a stranger nothing', async () => {
+    const { status, body } = await factory
+      .post('/introspect')
+      .type('form')
+      .send({ token: await factory.issueAsA() })
+    expect([status, body.error.code]).toEqual([401, 'invalid_client'])
   })
 })

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from '@jest/globals'
-import { useFactory } from '../testing.ts'
+import { useClosedFactory, useFactory } from '../testing.ts'
 
 describe('POST /revoke', () => {
   const factory = useFactory()
@@ -24,5 +24,23 @@ describe('POST /revoke', () => {
   it('is content with a token that is no good anyway (RFC 7009 §2.2)', async () => {
     await revoke({ token: 'abc' }).expect(200)
     expect((await revoke({})).body.error.code).toBe('invalid_request')
+  })
+})
+
+describe('POST /revoke of a factory that is not open', () => {
+  const factory = useClosedFactory()
+
+  it('is for the service that got the token, and for an administrator', async () => {
+    const token = await factory.issueAsA()
+    const isActive = async () => (await factory.postForm('/introspect', { token }, 'operator')).body.active
+    const { status, body } = await factory.postForm('/revoke', { token }, 'serviceb')
+    expect([status, body.error.code, await isActive()]).toEqual([403, 'not_your_token', true])
+    expect((await factory.postForm('/revoke', { token }, 'servicea')).status).toBe(200)
+    expect(await isActive()).toBe(false)
+    const other = await factory.issueAsA()
+    expect((await factory.postForm('/revoke', { token: other }, 'operator')).status).toBe(200)
+    expect((await factory.postForm('/introspect', { token: other }, 'serviceb')).body).toEqual({
+      active: false,
+    })
   })
 })

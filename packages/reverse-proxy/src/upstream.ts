@@ -24,7 +24,7 @@ export interface UpstreamOptions {
 /** A busy hop holds one connection per request in flight; beyond this they queue. */
 const MAX_CONNECTIONS = 1_024
 /** A machine that is there accepts at once; a request that waits for one that is gone should go elsewhere soon. */
-const CONNECT_TIMEOUT_MS = 1_000
+const CONNECT_TIMEOUT_MS = 3_000
 const ANSWER_TIMEOUT_MS = 30_000
 /** Event streams send a comment every 15 to 30 s. */
 const IDLE_TIMEOUT_MS = 300_000

@@ -85,6 +85,8 @@ const KEEP_ALIVE_MS = 10_000
 /** Every caller in the suite pools at most 64 connections; the rest is room for curls, browsers and probes. */
 const MAX_CONNECTIONS = 10_000
 const DRAIN_DEADLINE_MS = 3_000
+/** Connections that wait to be accepted; with Node's 511 a thousand callers at once would make some wait a second. */
+const BACKLOG = 4_096
 
 const REQUEST_ID = /^[\w.-]{1,64}$/
 
@@ -237,7 +239,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       if ('path' in address) server.listen(address.path, resolve)
-      else server.listen(address.port, address.host, resolve)
+      else server.listen(address.port, address.host, BACKLOG, resolve)
     })
     if ('path' in address) {
       await chmod(address.path, 0o600)

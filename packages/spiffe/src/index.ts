@@ -16,6 +16,7 @@ export { JwtBundleSet } from './jwt-bundle/set.ts'
 export type { JwtBundleSource } from './jwt-bundle/source.ts'
 export { JwtSvidError, type JwtSvidErrorCode } from './jwt-svid/errors.ts'
 export {
+  cachedValidator,
   DEFAULT_LEEWAY_SECONDS,
   type ParseOptions,
   parseAndValidate,

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { sendJson } from '@hallpass/service-kit'
 import type { RequestHandler } from 'express'
 import type { SigningKeys } from '../signing-keys.ts'
@@ -9,6 +10,6 @@ import type { SigningKeys } from '../signing-keys.ts'
 export function genKeys(keys: SigningKeys): RequestHandler {
   return async (request, response) => {
     if (!(request.query.missing && keys.exist)) await keys.rotate()
-    sendJson(response, 200, { folder: keys.folder })
+    sendJson(response, 200, { folder: resolve(keys.folder) })
   }
 }

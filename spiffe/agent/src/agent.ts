@@ -166,8 +166,9 @@ export class Agent {
     const { entries } = this.entries
     this.#log.info({ entries: entries.length }, 'entries have changed')
     this.issuer.keepOnly(entries)
-    await this.sockets.follow(entries)
+    // A workload that is let in now finds the foreign bundles that its entry speaks of.
     await this.federation.follow(this.entries.federation)
+    await this.sockets.follow(entries)
     this.changes.announce()
   }
 

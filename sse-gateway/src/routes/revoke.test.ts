@@ -40,6 +40,23 @@ describe('POST /revocations', () => {
     expect(others.ended).toBe('no')
   })
 
+  it('opens no stream whose token is revoked while the upstream is being asked', async () => {
+    let answer = () => {}
+    gateway.upstream.answer = (request, response) => {
+      answer = () => gateway.upstream.stream(request, response)
+    }
+    const token = await gateway.token({ sub: 'alice' })
+    const asked = gateway.request('/events', { headers: { authorization: `Bearer ${token}` } })
+    await gateway.upstream.until(({ requests }) => requests.length === 1)
+    await revoke({ sub: 'alice' })
+    answer()
+    const refused = await asked
+    expect([refused.status, refused.json]).toEqual([
+      401,
+      { error: { code: 'invalid_token', message: 'token revoked' } },
+    ])
+  })
+
   it('extends no stream with a revoked token', async () => {
     const connection = await gateway.connect()
     const authorization = async (token: string) => ({ authorization: `Bearer ${token}` })

@@ -1,6 +1,6 @@
 import { encodeEvent } from '@hallpass/event-stream'
 import { type Clock, HttpError, type Logger } from '@hallpass/service-kit'
-import type { Authorizer } from '../authorizer.ts'
+import type { Authorizer, Grant } from '../authorizer.ts'
 import { type AllowedOrigins, corsHeaders, refuseForeignOrigin } from '../cors.ts'
 import { type CredentialSources, credentialsOf } from '../credentials.ts'
 import type { Handler } from '../dispatch.ts'
@@ -10,8 +10,9 @@ import { lastEventIdOf } from '../last-event-id.ts'
 import type { StreamMetrics } from '../stream-metrics.ts'
 import type { StreamRegistry } from '../stream-registry.ts'
 import { type StreamLimits, StreamSession } from '../stream-session.ts'
+import type { Subscriber } from '../subscriber.ts'
 import type { TimerWheel } from '../timer-wheel.ts'
-import type { Upstream } from '../upstream.ts'
+import type { Place, Upstream } from '../upstream.ts'
 import { unavailable } from '../upstream-connection.ts'
 
 export interface StreamEventsOptions {
@@ -59,9 +60,12 @@ export function streamEvents(options: StreamEventsOptions): Handler {
     const release = streams.claim(grant)
     try {
       const place = await upstream.reserve(lastEventIdOf(exchange))
-      if (exchange.closed) {
+      try {
+        authorizer.refuseRevoked(grant)
+        if (exchange.closed) throw new HttpError(499, 'client_gone', 'The client has gone.')
+      } catch (error) {
         place.release()
-        return release()
+        throw error
       }
       open(exchange, grant, place, release)
     } catch (error) {
@@ -70,20 +74,16 @@ export function streamEvents(options: StreamEventsOptions): Handler {
     }
   }
 
-  function open(
-    exchange: Exchange,
-    grant: Awaited<ReturnType<Authorizer['authorize']>>,
-    place: Awaited<ReturnType<Upstream['reserve']>>,
-    release: () => void,
-  ) {
+  function open(exchange: Exchange, grant: Grant, place: Place, release: () => void) {
     const { path, wheel, clock, limits, metrics, log } = options
     const handle = streams.newHandle()
+    const wantsHandle = exchange.query.get('handle') === '1'
     const writer = exchange.openStream({
       ...STREAM_HEADERS,
       ...corsHeaders(exchange, origins),
       'stream-handle': handle,
     })
-    let subscriber: ReturnType<typeof place.start> | undefined
+    let subscriber: Subscriber | undefined
     const session: StreamSession = new StreamSession({
       path,
       grant,
@@ -118,7 +118,7 @@ export function streamEvents(options: StreamEventsOptions): Handler {
     metrics.opened(path)
     exchange.onClose(() => session.end('client_gone'))
     // An EventSource cannot read headers, so a page that wants the handle asks for it as an event.
-    if (exchange.query.get('handle') === '1')
+    if (wantsHandle)
       writer.write(new EventBlock(encodeEvent({ event: 'stream', data: JSON.stringify({ handle }) })))
     session.start()
     if (session.state !== 'ended') subscriber = place.start(writer, (how) => session.end(how))

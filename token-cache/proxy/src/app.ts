@@ -84,7 +84,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     clock,
   })
   const operator = requireOperator(config.adminTokenFile)
-  const assets = new Assets(config.assetsFolder)
+  const assets = { own: new Assets(config.assetsFolder), house: new Assets(config.houseFolder) }
 
   const secure = config.trust.kind === 'certificate'
   let api: Upstream
@@ -114,7 +114,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       app.use('/api', operator, keyvals(tokens))
       app.get('/status', operator, showStatus({ config, store, zone, peers, clock }))
       app.get(['/dashboard.html', '/dashboard'], operator, showDashboard(assets))
-      app.use(assets.mountedAt, assets.routes)
+      for (const { mountedAt, routes } of Object.values(assets)) app.use(mountedAt, routes)
     },
     checks: { store: () => store.check() },
     onStart: async () => {

@@ -56,7 +56,9 @@ export const loadConfig = (env: Environment) =>
       redisUrl: variables.optionalText('REDIS_URL'),
       redisCaFile: variables.optionalText('REDIS_CA_FILE'),
       storeFolder: variables.text('STORE_FOLDER', join(common.stateFolder, 'token-cache')),
+      /** The dashboard's own files, and those of the house. */
       assetsFolder: variables.text('ASSETS_FOLDER', 'token-cache/proxy/public'),
+      houseFolder: variables.text('HOUSE_FOLDER', 'web-ui/public'),
     }
   })
 

@@ -1,5 +1,4 @@
 import { request } from 'node:https'
-import { systemClock } from '../clock.ts'
 import { SpiffeBundle } from '../spiffe-bundle/bundle.ts'
 import { parseTrustDomain, type SpiffeIdLike, type TrustDomainLike } from '../spiffe-id/parse.ts'
 import { authorizeId } from '../tls/authorizer.ts'
@@ -104,10 +103,10 @@ function get(
   })
 }
 
-/** One connection for one document; an agent, because `createConnection` is not asked where there is one. */
+/** An agent of its own for every fetch: no connection is kept from one check to the next. */
 function connection(profile: WebProfile | SpiffeProfile) {
   if (profile.profile === 'https_web')
-    return { agent: false as const, ...(profile.ca === undefined ? {} : { ca: profile.ca }) }
-  const security = tlsClient(profile.bundles, authorizeId(profile.endpointId), { clock: systemClock })
+    return { agent: false, ...(profile.ca !== undefined && { ca: profile.ca }) }
+  const security = tlsClient(profile.bundles, authorizeId(profile.endpointId))
   return { agent: new SpiffeAgent(security, { keepAlive: false }) }
 }

@@ -58,6 +58,24 @@ describe('a client before a server of another make', () => {
     await expect(call()).rejects.toMatchObject({ code: 3, details: 'x' })
   })
 
+  it('resets a call that it leaves', async () => {
+    const left = new Promise((resolve) => {
+      answer = (stream) => {
+        stream.once('close', () => resolve(stream.rstCode))
+        stream.respond(headers)
+        stream.write(message)
+      }
+    })
+    for await (const _ of client.stream(fetchX509Bundles, {})) break
+    expect(await left).toBe(8)
+  })
+
+  it('resets no call that is over: servers hang up on who resets a thousand', async () => {
+    answer = (stream) => respond(stream, message, { 'grpc-status': '0' })
+    for (let round = 0; round < 12; round++) await Promise.all(Array.from({ length: 100 }, () => call()))
+    expect(sessions).toBe(1)
+  })
+
   it('takes HTTP errors for what they mean', async () => {
     answer = (stream) => stream.respond({ ':status': 503 }, { endStream: true })
     await expect(call()).rejects.toMatchObject({

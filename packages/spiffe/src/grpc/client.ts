@@ -130,7 +130,9 @@ export class GrpcClient {
     } finally {
       stopTimer()
       options.signal?.removeEventListener('abort', onAbort)
-      if (!stream.closed) stream.close(constants.NGHTTP2_CANCEL)
+      // Only what is not over is cancelled: a reset for each finished call looks like an attack to the server, which
+      // then hangs up (CVE-2023-44487).
+      if (!stream.closed && !stream.readableEnded) stream.close(constants.NGHTTP2_CANCEL)
     }
   }
 

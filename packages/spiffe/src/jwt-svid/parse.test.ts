@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from '@jest/globals'
 import { JwtBundle } from '../jwt-bundle/bundle.ts'
 import { JwtBundleSet } from '../jwt-bundle/set.ts'
 import { createJwtKey, jwks, signJwt, type TestJwtKey, TestTrustDomain } from '../testing/index.ts'
-import { parseAndValidate, parseInsecure } from './parse.ts'
+import { cachedValidator, parseAndValidate, parseInsecure } from './parse.ts'
 
 const NOW = Date.parse('2026-01-01T00:00:00Z')
 const clock = () => NOW
@@ -196,6 +196,33 @@ describe('parseAndValidate', () => {
     expect(() => validate(signJwt(claims(), own, { jwk, jku: 'https://evil.test', kid: key.kid }))).toThrow(
       expect.objectContaining({ code: 'invalid_signature' }),
     )
+  })
+})
+
+describe('cachedValidator', () => {
+  it('checks everything but a good signature anew, each time', () => {
+    let now = NOW
+    let current = bundles
+    const validate = cachedValidator({ getJwtBundle: (td) => current.getJwtBundle(td) }, 'me', {
+      clock: () => now,
+    })
+    const token = signJwt(claims(), key)
+    for (let times = 0; times < 3; times++) expect(validate(token).id.path).toBe('/a')
+    const [header, payload, signature] = token.split('.') as [string, string, string]
+    const [, forged] = signJwt(claims({ sub: 'spiffe://example.org/admin' }), key).split('.')
+    const flipped = `${signature.slice(0, 9)}${signature[9] === 'A' ? 'B' : 'A'}${signature.slice(10)}`
+    for (const wrong of [`${header}.${forged}.${signature}`, `${header}.${payload}.${flipped}`])
+      for (let times = 0; times < 2; times++)
+        expect(() => validate(wrong)).toThrow(expect.objectContaining({ code: 'invalid_signature' }))
+    now = NOW + 361_000
+    expect(() => validate(token)).toThrow('token has expired')
+    now = NOW
+    current = new JwtBundleSet([JwtBundle.ofJwks('example.org', jwks([createJwtKey('authority-1')]))])
+    expect(() => validate(token)).toThrow(expect.objectContaining({ code: 'invalid_signature' }))
+    current = new JwtBundleSet([])
+    expect(() => validate(token)).toThrow(expect.objectContaining({ code: 'bundle_missing' }))
+    current = bundles
+    expect(validate(token).id.path).toBe('/a')
   })
 })
 

@@ -8,6 +8,7 @@ import { SpiffeId } from '../spiffe-id/id.ts'
 import { fitsKey, isAllowed, verifies } from './algorithms.ts'
 import { JwtSvidError } from './errors.ts'
 import { quoteAll } from './quote.ts'
+import { SignatureMemory } from './signature-memory.ts'
 import { type Claims, JwtSvid } from './svid.ts'
 
 /** How far the clocks of two machines may be apart; the value of other SPIFFE libraries (JWT-SVID §3.3 allows a small one). */
@@ -32,7 +33,22 @@ export function parseAndValidate(
   audience: string | readonly string[],
   options: ParseOptions = {},
 ): JwtSvid {
-  return parse(token, audience, options, (parsed, id) => verifySignature(parsed, id, bundles))
+  return parse(token, audience, options, (parsed, id) => verifySignature(parsed, id, bundles, verifies))
+}
+
+/**
+ * {@link parseAndValidate} for one validator, with a memory of the signatures that were good: a token that comes
+ * again costs no second check of its signature. All the rest is checked each time, so a token ends when it expires,
+ * and when its key leaves the bundle.
+ */
+export function cachedValidator(
+  bundles: JwtBundleSource,
+  audience: string | readonly string[],
+  options: ParseOptions = {},
+): (token: string) => JwtSvid {
+  const memory = new SignatureMemory()
+  return (token) =>
+    parse(token, audience, options, (parsed, id) => verifySignature(parsed, id, bundles, memory.verifies))
 }
 
 /**
@@ -153,6 +169,7 @@ function verifySignature(
   { header, signingInput, signature }: ParsedToken,
   { trustDomain }: SpiffeId,
   bundles: JwtBundleSource,
+  isSignedBy: typeof verifies,
 ): void {
   const alg = header.alg as string
   const kid = header.kid as string | undefined
@@ -177,7 +194,7 @@ function verifySignature(
           'authority_missing',
           `no JWT authority for algorithm ${alg} found for trust domain "${trustDomain.name}"`,
         )
-  if (!fitting.some((key) => verifies(alg, key.publicKey, signingInput, signature)))
+  if (!fitting.some((key) => isSignedBy(alg, key.publicKey, signingInput, signature)))
     throw new JwtSvidError(
       'invalid_signature',
       'unable to get claims from token: go-jose/go-jose: error in cryptographic primitive',

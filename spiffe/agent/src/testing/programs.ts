@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { chmod, copyFile, mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
+import { bundleServices } from './agent-process.ts'
 import type { Program, Sandbox } from './sandbox.ts'
 
 const GO_SPIFFE = 'v2.8.1'
@@ -22,8 +23,7 @@ export async function installPrograms(sandbox: Sandbox): Promise<void> {
   await mkdir(goFolder, { recursive: true })
   await mkdir(bin)
   await chmod(bin, 0o755)
-  const bundleAll = "import('./scripts/bundle.js').then(({ bundle }) => bundle(process.cwd()))"
-  await run(process.execPath, ['-e', bundleAll], { cwd: root })
+  await bundleServices()
   for (const role of ['client', 'proxy', 'server'] as const) {
     // A binary that is there already costs a fraction of a second.
     await run('go', ['install', `${EXAMPLES}/${role}@${GO_SPIFFE}`], {

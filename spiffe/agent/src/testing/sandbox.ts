@@ -3,8 +3,8 @@ import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** A busy machine with two cores starts a program within two seconds. */
-const DEADLINE_MS = 15_000
+/** What is waited for comes within two seconds, and within this on a machine that has thirty other things to do. */
+const DEADLINE_MS = 45_000
 
 /**
  * A network and a /tmp of its own (Linux namespaces, so it needs root): programs with ports and paths built in run

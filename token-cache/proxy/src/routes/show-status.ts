@@ -22,8 +22,9 @@ export function showStatus({ config, store, zone, peers, clock }: StatusSources)
       () => false,
       () => true,
     )
-    if (!isStoreAway && clock() - counted.at > COUNT_AGAIN_MS)
-      counted = { at: clock(), entries: await zone.count() }
+    const age = performance.now() - counted.at
+    if (!isStoreAway && (store.kind === 'lmdb' || age > COUNT_AGAIN_MS))
+      counted = { at: performance.now(), entries: await zone.count() }
     await peers.tell()
     response.set('cache-control', 'no-store').json({
       name: config.name,

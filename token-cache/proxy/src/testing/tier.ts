@@ -69,6 +69,7 @@ export async function startTier({
       ISSUER: TEST_ISSUER,
       AUDIENCE: TEST_AUDIENCE,
       ASSETS_FOLDER: join(import.meta.dirname, '../../public'),
+      HOUSE_FOLDER: join(import.meta.dirname, '../../../../web-ui/public'),
       ...env,
     })
   const log = createLog('proxy', 'debug', { write: (line) => void lines.push(line) })

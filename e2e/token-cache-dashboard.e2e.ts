@@ -1,0 +1,60 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import type { Page } from 'playwright-core'
+import { startTier, type TestTier } from '../token-cache/proxy/src/testing/tier.ts'
+import { seriousFindings } from './accessibility.ts'
+import { takeScreenshots, useBrowser } from './browser.ts'
+
+describe('/dashboard.html', () => {
+  let tier: TestTier
+  const browser = useBrowser()
+  let page: Page
+  const problems: string[] = []
+  beforeAll(async () => {
+    tier = await startTier()
+    page = await browser.newPage()
+    page.on('console', (message) => {
+      if (['error', 'warning'].includes(message.type()) && !message.text().includes('404'))
+        problems.push(message.text())
+    })
+    page.on('pageerror', (error) => problems.push(error.message))
+    await page.goto(`${tier.proxies[0]?.url}/dashboard.html`)
+  }, 60_000)
+  afterAll(async () => {
+    await tier.stop()
+  })
+
+  it('counts as the requests come', async () => {
+    await page.getByText('2 proxies, sharing lmdb on this machine').waitFor()
+    for (let i = 0; i < 6; i += 1) await tier.get(i % 2, 'user1')
+    await page.locator('#tier-hits', { hasText: /^5$/ }).waitFor()
+    expect(await page.locator('#tier-misses').textContent()).toBe('1')
+    expect(await page.locator('#tier-issuerCalls').textContent()).toBe('1')
+    expect(await page.getByRole('rowheader').allTextContents()).toEqual(['proxy1', 'proxy2'])
+  }, 30_000)
+
+  it('looks a key up, blocks it at every proxy and lifts the block', async () => {
+    await page.getByLabel('Key', { exact: true }).fill('user1:curl/7.86.0')
+    await page.getByRole('button', { name: 'Look up' }).click()
+    await page.getByText(/user1:curl\/7\.86\.0: jti=[\w-]{36} exp=/).waitFor()
+    await page.getByRole('button', { name: 'Block', exact: true }).click()
+    await page.getByText('is blocked at every proxy').waitFor()
+    expect((await tier.get(0, 'user1')).status).toBe(403)
+    await page.getByRole('button', { name: 'Lift the block' }).click()
+    await page.getByText('gets a new token with its next request').waitFor()
+    expect((await tier.get(0, 'user1')).status).toBe(200)
+    await page.getByLabel('Key', { exact: true }).fill('<img src=x onerror=alert(1)>')
+    await page.getByRole('button', { name: 'Block', exact: true }).click()
+    await page.getByText('<img src=x onerror=alert(1)> is blocked').waitFor()
+  }, 30_000)
+
+  it('is good to read for everybody, by day and by night, and breaks no rule of its policy', async () => {
+    await takeScreenshots(page, 'token-cache-dashboard')
+    expect(await seriousFindings(page)).toEqual([])
+    await page.setViewportSize({ width: 375, height: 800 })
+    const overflow = await page.evaluate(
+      'document.documentElement.scrollWidth - document.documentElement.clientWidth',
+    )
+    expect(overflow).toBe(0)
+    expect(problems).toEqual([])
+  }, 60_000)
+})

@@ -1,0 +1,50 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { exportPrivatePem, generateSigningKey, publicJwks, type SigningKey } from '@hallpass/tokens'
+import { privateKeyJwt } from './credentials.ts'
+
+/** Callers with a key of their own each, for the tests of a service that is not open. */
+export class TestCallers<Name extends string> {
+  readonly #rights: Readonly<Record<Name, object>>
+  readonly #keys = new Map<string, SigningKey>()
+  #folder = ''
+
+  /** @param rights what the trust file grants to each, beside its id and its keys. */
+  constructor(rights: Readonly<Record<Name, object>>) {
+    this.#rights = rights
+  }
+
+  /** Writes the trust file and the keys below `stateFolder`; answers with what the service must be told. */
+  async prepare(stateFolder: string): Promise<{ CALLERS: string; TRUSTED_CALLERS_FILE: string }> {
+    this.#folder = join(stateFolder, 'callers')
+    await mkdir(this.#folder, { mode: 0o700 })
+    const callers = await Promise.all(
+      Object.entries<object>(this.#rights).map(async ([clientId, rights]) => {
+        const key = await generateSigningKey('ES256')
+        this.#keys.set(clientId, key)
+        await writeFile(this.keyFile(clientId), exportPrivatePem(key), { mode: 0o600 })
+        await writeFile(join(this.#folder, `${clientId}.json`), JSON.stringify(publicJwks([key])))
+        return { method: 'private_key_jwt', clientId, jwksFile: `${clientId}.json`, ...rights }
+      }),
+    )
+    const trustFile = join(this.#folder, 'callers.json')
+    await writeFile(trustFile, JSON.stringify({ callers }))
+    return { CALLERS: 'authenticated', TRUSTED_CALLERS_FILE: trustFile }
+  }
+
+  /** For the `CALLER_KEY_FILE` of a service. */
+  keyFile(name: string): string {
+    return join(this.#folder, `${name}.pem`)
+  }
+
+  key(name: Name): SigningKey {
+    const key = this.#keys.get(name)
+    if (!key) throw new Error('The callers have not been prepared.')
+    return key
+  }
+
+  /** The header with which a caller proves to a service who it is. */
+  as(name: Name, audience: string): Promise<string> {
+    return privateKeyJwt({ clientId: name, audience, key: this.key(name) })()
+  }
+}

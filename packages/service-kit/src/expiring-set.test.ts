@@ -1,0 +1,28 @@
+import { describe, expect, it } from '@jest/globals'
+import { ExpiringSet } from './expiring-set.ts'
+import { ManualClock } from './testing.ts'
+
+describe('ExpiringSet', () => {
+  it('has a name until its moment, and not at it', () => {
+    const clock = new ManualClock()
+    const set = new ExpiringSet(clock.now, 10)
+    set.add('a', clock.now() + 1000)
+    clock.advance(999)
+    expect(set.has('a')).toBe(true)
+    clock.advance(1)
+    expect(set.has('a')).toBe(false)
+    expect(set.has('__proto__')).toBe(false)
+  })
+
+  it('makes room by forgetting what has expired, and says when there is none', () => {
+    const clock = new ManualClock()
+    const set = new ExpiringSet(clock.now, 2)
+    set.add('a', clock.now() + 1000)
+    set.add('b', clock.now() + 2000)
+    expect(set.add('c', clock.now() + 2000)).toBe(false)
+    expect(set.add('b', clock.now() + 2000)).toBe(true)
+    clock.advance(1000)
+    expect(set.add('c', clock.now() + 2000)).toBe(true)
+    expect([set.has('a'), set.has('b'), set.has('c')]).toEqual([false, true, true])
+  })
+})

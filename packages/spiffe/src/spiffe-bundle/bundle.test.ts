@@ -1,0 +1,161 @@
+import { beforeAll, describe, expect, it } from '@jest/globals'
+import { JwtBundle } from '../jwt-bundle/bundle.ts'
+import { JwtBundleSet } from '../jwt-bundle/set.ts'
+import { TrustDomain } from '../spiffe-id/trust-domain.ts'
+import { createJwtKey, jwks, TestAuthority, TestTrustDomain } from '../testing/index.ts'
+import { X509Bundle } from '../x509-bundle/bundle.ts'
+import { X509BundleSet } from '../x509-bundle/set.ts'
+import { SpiffeBundle } from './bundle.ts'
+import { SpiffeBundleSet } from './set.ts'
+
+let domain: TestTrustDomain
+let bundle: SpiffeBundle
+beforeAll(async () => {
+  domain = await TestTrustDomain.create('example.org')
+  bundle = new SpiffeBundle({
+    x509: domain.x509Bundle,
+    jwt: domain.jwtBundle,
+    sequence: 7,
+    refreshHintSeconds: 60,
+  })
+})
+
+describe('a SPIFFE bundle', () => {
+  it('is the document that it is written as', () => {
+    const { keys, ...members } = JSON.parse(bundle.toJson())
+    expect(members).toEqual({ spiffe_sequence: 7, spiffe_refresh_hint: 60 })
+    expect(keys).toEqual([
+      {
+        kty: 'EC',
+        crv: 'P-256',
+        x: expect.any(String),
+        y: expect.any(String),
+        use: 'x509-svid',
+        x5c: [expect.any(String)],
+      },
+      {
+        kty: 'EC',
+        crv: 'P-256',
+        x: expect.any(String),
+        y: expect.any(String),
+        use: 'jwt-svid',
+        kid: 'authority-1',
+      },
+    ])
+    expect(SpiffeBundle.ofJson('example.org', bundle.toJson()).equals(bundle)).toBe(true)
+  })
+
+  it('passes over what it does not know, and takes the first of several certificates', async () => {
+    const document = JSON.parse(bundle.toJson())
+    const [ca, jwt] = document.keys
+    const other = (await TestAuthority.root('example.org')).der.toString('base64')
+    const read = SpiffeBundle.ofJson(
+      'example.org',
+      JSON.stringify({
+        keys: [
+          { ...ca, x5c: [...ca.x5c, other] },
+          { ...ca, x5c: ['nonsense'] },
+          { ...ca, x5c: undefined },
+          jwt,
+          { ...jwt, use: undefined },
+          { ...jwt, use: 'sig' },
+          { ...jwt, kid: undefined },
+          { kty: 'AKP', use: 'jwt-svid', kid: 'x' },
+          { kty: 'oct', k: 'AAAA', use: 'jwt-svid', kid: 'x' },
+          null,
+          'key',
+        ],
+      }),
+    )
+    expect(read.x509.equals(bundle.x509)).toBe(true)
+    expect(read.jwt.equals(bundle.jwt)).toBe(true)
+    expect({ sequence: read.sequence, hint: read.refreshHintSeconds }).toEqual({
+      sequence: undefined,
+      hint: undefined,
+    })
+  })
+
+  it('of no keys trusts nobody; without the list it is no bundle', () => {
+    expect(SpiffeBundle.ofJson('example.org', '{"keys":[]}').x509.authorities).toEqual([])
+    for (const [document, code, message] of [
+      ['{', 'malformed_bundle', 'spiffebundle: unable to parse JWKS: it is not JSON'],
+      ['{}', 'no_authorities', 'spiffebundle: no authorities found'],
+      ['null', 'no_authorities', 'spiffebundle: no authorities found'],
+      ['{"keys":{}}', 'no_authorities', 'spiffebundle: no authorities found'],
+      [
+        '{"keys":[],"spiffe_sequence":-1}',
+        'malformed_bundle',
+        'spiffebundle: spiffe_sequence is not a whole number',
+      ],
+    ] as const)
+      expect(() => SpiffeBundle.ofJson('example.org', document)).toThrow(
+        expect.objectContaining({ code, message }),
+      )
+  })
+
+  it('is a source of both kinds for its trust domain alone, and so is a set', () => {
+    const stranger = TrustDomain.ofName('b.test')
+    for (const source of [bundle, new SpiffeBundleSet([bundle])]) {
+      expect(source.getX509Bundle(domain.trustDomain)).toBe(bundle.x509)
+      expect(source.getJwtBundle(domain.trustDomain)).toBe(bundle.jwt)
+      expect(source.x509Bundles).toEqual([bundle.x509])
+      expect(() => source.getX509Bundle(stranger)).toThrow(/^x509bundle: no X\.509 bundle .*"b\.test"$/)
+      expect(() => source.getJwtBundle(stranger)).toThrow(/^jwtbundle: no JWT bundle .*"b\.test"$/)
+    }
+  })
+})
+
+describe('an X.509 bundle', () => {
+  it('is read from DER and PEM, and written as both', () => {
+    const { x509 } = bundle
+    expect(X509Bundle.ofDer('example.org', x509.toDer()).equals(x509)).toBe(true)
+    expect(X509Bundle.ofPem('spiffe://example.org', x509.toPem()).equals(x509)).toBe(true)
+    expect(X509Bundle.ofDer('example.org', Buffer.of()).authorities).toEqual([])
+    expect(() => X509Bundle.ofPem('example.org', 'nothing')).toThrow(
+      expect.objectContaining({ code: 'no_certificates', message: 'x509bundle: no certificates found' }),
+    )
+    expect(() => X509Bundle.ofDer('example.org', Buffer.of(1))).toThrow(
+      'x509bundle: cannot parse certificate: ',
+    )
+  })
+
+  it('differs from one of another trust domain, and sets are equal whatever their order', async () => {
+    const other = (await TestTrustDomain.create('b.test')).x509Bundle
+    const { x509 } = bundle
+    expect(x509.equals(new X509Bundle('b.test', x509.authorities))).toBe(false)
+    expect(new X509BundleSet([x509, other]).equals(new X509BundleSet([other, x509]))).toBe(true)
+    expect(new X509BundleSet([x509, other]).equals(new X509BundleSet([x509]))).toBe(false)
+    expect(new X509BundleSet([x509]).equals(new X509BundleSet([other]))).toBe(false)
+  })
+})
+
+describe('a JWT bundle', () => {
+  it('is the JWK set that it is written as', () => {
+    const keys = [createJwtKey('a', 'RS256'), createJwtKey('b', 'ES512')]
+    const read = JwtBundle.ofJwks('example.org', jwks(keys))
+    expect(read.authorities.map(({ kid }) => kid)).toEqual(['a', 'b'])
+    expect(JwtBundle.ofJwks('example.org', JSON.stringify(read.toJwks())).equals(read)).toBe(true)
+    expect(new JwtBundleSet([read]).equals(new JwtBundleSet([bundle.jwt]))).toBe(false)
+  })
+
+  it('loads no private key and no short one', async () => {
+    const { generateKeyPairSync } = await import('node:crypto')
+    const short = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export({ format: 'jwk' })
+    const leaked = { ...createJwtKey('leaked').privateKey.export({ format: 'jwk' }), kid: 'leaked' }
+    const read = JwtBundle.ofJwks('example.org', { keys: [{ ...short, kid: 'short' }, leaked] })
+    expect(read.authorities.map(({ kid, publicKey }) => [kid, publicKey.type])).toEqual([
+      ['leaked', 'public'],
+    ])
+    expect(JSON.stringify(read.toJwks())).not.toContain('"d"')
+  })
+
+  it('is refused when it is no JWK set', () => {
+    for (const wrong of ['', '[]', '{}', null, { keys: 'x' }])
+      expect(() => JwtBundle.ofJwks('example.org', wrong)).toThrow(
+        expect.objectContaining({
+          code: 'malformed_bundle',
+          message: expect.stringContaining('jwtbundle: unable to parse JWKS'),
+        }),
+      )
+  })
+})
