@@ -104,6 +104,8 @@ async function jest(options) {
       '--no-warnings',
       'node_modules/jest/bin/jest.js',
       '--json',
+      // A test that failed half-way may leave a server behind; that must not keep the run from ending.
+      '--forceExit',
       `--outputFile=${report}`,
       ...options,
     ],
