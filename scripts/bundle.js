@@ -81,7 +81,7 @@ const asciiAlone = {
   setup: (esbuild) =>
     esbuild.onEnd(async ({ outputFiles = [] }) => {
       for (const { path, contents } of outputFiles) {
-        await mkdir(dirname(path), { recursive: true })
+        await mkdir(dirname(path), { recursive: true, mode: 0o700 })
         const isCode = path.endsWith('.cjs')
         await writeFile(
           path,

@@ -54,7 +54,8 @@ if (containers) await runTests(['--testMatch', '**/*.containers.ts', '--runInBan
 else if (peers) await runTests(['--testMatch', '**/*.peer.ts', '--runInBand'])
 else if (args.length > 0) await runTests([])
 else if (wants('tests')) {
-  await runTests(['--testMatch', '**/*.test.ts'])
+  // Jest leaves one core of two to itself unless it is told otherwise.
+  await runTests(['--testMatch', '**/*.test.ts', '--maxWorkers=2'])
   // Each starts the whole suite or a browser: one at a time is faster than two that wait for each other's cores.
   await runTests(['--testMatch', '**/*.e2e.ts', '--runInBand'])
 }
@@ -104,6 +105,8 @@ async function jest(options) {
       '--no-warnings',
       'node_modules/jest/bin/jest.js',
       '--json',
+      // A test that failed half-way may leave a server behind; that must not keep the run from ending.
+      '--forceExit',
       `--outputFile=${report}`,
       ...options,
     ],

@@ -48,7 +48,8 @@ describeHere('docker-compose.yml', () => {
     const at = text.lastIndexOf('\n')
     return { status: Number(text.slice(at + 1)), body: text.slice(0, at) }
   }
-  const token = (...args: string[]) => compose('run', '--rm', 'operator', 'token', ...args).trim()
+  const token = (...args: string[]) =>
+    compose('run', '--rm', '-T', '--no-deps', 'operator', 'token', ...args).trim()
   const bearer = (text: string) => ['-H', `Authorization: Bearer ${text}`]
   const states = () =>
     docker(

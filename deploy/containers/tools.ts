@@ -9,9 +9,11 @@ provision                             make the keys of the services at jwt-facto
 token AUDIENCE [SCOPE] [SUBJECT]      print a token of the operator`
 
 const FACTORY = 'http://jwt-factory:5555'
+/** Its name in the tokens: http, as its keys are fetched so, within the network of the containers. */
+const FACTORY_ISSUER = 'http://jwt-factory:5555/'
 const SERVICE_A = 'http://service-a:3000'
 
-/** What an operator of the containers does: `docker-compose run --rm operator token https://api.example.com`. */
+/** What an operator of the containers does: `docker-compose run --rm -T --no-deps operator token https://api.example.com`. */
 async function main([command, ...args]: readonly string[]): Promise<void> {
   switch (command) {
     case 'setup':
@@ -22,7 +24,7 @@ async function main([command, ...args]: readonly string[]): Promise<void> {
       const [aud = '', scope, sub] = args
       const factory = createJwtFactoryClient({
         baseUrl: FACTORY,
-        authorization: proofFor('https://jwt-factory/'),
+        authorization: proofFor(FACTORY_ISSUER),
       })
       console.log(
         await factory.issueToken('operator', { aud, ...(scope ? { scope } : {}), ...(sub ? { sub } : {}) }),
@@ -37,8 +39,8 @@ async function main([command, ...args]: readonly string[]): Promise<void> {
 /** The steps that the documented curl commands take before the first scenario, here by somebody who may. */
 async function provision() {
   for (const keyId of ['servicea', 'serviceb', 'token-cache-auth', 'operator'])
-    await call(`${FACTORY}/keys/${keyId}`, 'GET', proofFor('https://jwt-factory/'))
-  await call(`${FACTORY}/utils/dump`, 'POST', proofFor('https://jwt-factory/'))
+    await call(`${FACTORY}/keys/${keyId}`, 'GET', proofFor(FACTORY_ISSUER))
+  await call(`${FACTORY}/utils/dump`, 'POST', proofFor(FACTORY_ISSUER))
   await call(`${SERVICE_A}/gen-keys`, 'POST', proofFor('servicea'))
 }
 
