@@ -65,7 +65,7 @@ export async function run(root: string): Promise<void> {
 }
 
 async function race(root: string, contestant: Contestant, course: Course): Promise<Round> {
-  const { publishUrl, publishType, streamUrl: url, headers, caFile } = contestant
+  const { publishUrl, streamUrl: url, tokens, caFile } = contestant
   const client = fork(join(root, 'benchmarks/sse-fan-out/client.ts'), {
     cwd: root,
     execArgv: ['--import', 'tsx'],
@@ -74,7 +74,7 @@ async function race(root: string, contestant: Contestant, course: Course): Promi
   try {
     const pids = await contestant.pids()
     const before = await memoryKilobytes(pids)
-    const open = await ask(client, { do: 'open', publishUrl, publishType, url, headers, caFile, ...course })
+    const open = await ask(client, { do: 'open', publishUrl, url, tokens, caFile, ...course })
     await ask(client, { do: 'measure', milliseconds: WARM_UP_MS, inFlight: 1 })
     const results = new Map<number, Result>()
     for (const inFlight of IN_FLIGHT) {
