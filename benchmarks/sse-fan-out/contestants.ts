@@ -51,16 +51,7 @@ export async function startGateway(root: string): Promise<Contestant> {
   )
   const shared = { STATE_FOLDER: folder, LOG_LEVEL: 'error', PATH: process.env.PATH ?? '' }
   const node = (service: string, env: Record<string, string>) =>
-    start(
-      process.execPath,
-      [
-        ...(process.env.PROF_DIR && service === (process.env.PROF_WHAT ?? 'sse-gateway')
-          ? ['--cpu-prof', '--cpu-prof-dir', process.env.PROF_DIR]
-          : []),
-        join(root, '.hallpass/bundles', `${service}.cjs`),
-      ],
-      { ...shared, ...env },
-    )
+    start(process.execPath, [join(root, '.hallpass/bundles', `${service}.cjs`)], { ...shared, ...env })
   const server = node('sse-server', { HTTP_PORT: `${httpPort}`, TCP_PORT: `${tcpPort}` })
   const gateway = node('sse-gateway', {
     PORT: `${port}`,
