@@ -180,7 +180,11 @@ function diagram(steps, lanes, select) {
   return svg('svg', { viewBox: `0 0 ${width} ${height}`, width, height }, ...heads, ...rows)
 }
 
-/** What stands at a hop. @param {Hop} hop */
+/**
+ * What stands at a hop.
+ * @param {Hop} hop
+ * @returns {[string, string]}
+ */
 function wordsOf(hop) {
   if (hop.kind === 'verification')
     return [hop.verdict === 'accepted' ? '✓ token accepted' : `✗ ${hop.reason ?? 'refused'}`, '']
