@@ -385,7 +385,15 @@ function checksTable(checks, reason, sources) {
           el('td', {}, name, detail === undefined ? undefined : el('small', {}, detail)),
           el('td', {}, passed ? '✓ passed' : '✗ failed'),
           el('td', {}, ruleLink(rule)),
-          el('td', {}, sourceLink(sources[passed ? name : `${name} ${reason}`] ?? sources[name])),
+          el(
+            'td',
+            {},
+            sourceLink(
+              passed
+                ? sources[name]
+                : (sources[`${name} ${reason}`] ?? sources[`SVID ${reason}`] ?? sources[name]),
+            ),
+          ),
         ),
       ),
     ),

@@ -43,7 +43,7 @@ const EXPLORER_PAGES = [
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock) {
   const { baseUrl, login, gateway } = config
   // The explorer's stream is its user's own, and behind a gateway there is no session to bind it to.
-  const explores = login !== undefined && config.explorer.enabled
+  const explores = login !== undefined && config.explorer.isOn
   const backends = new Backends(config)
   const site = {
     assets: new Assets(config.assetsFolder),
@@ -104,6 +104,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       routes.get('/', showHome(site, visitors, backends, policyFor))
       routes.get('/profile', showProfile(site, visitors, policyFor, clock))
       routes.get('/decoder', showDecoder(site, visitors, policyFor))
+      if (!explorer) routes.use(['/explorer', '/.well-known/jwks.json'], explorerIsOff)
       routes.get('/login', logIn(provider, attempts, cookies, baseUrl))
       routes.get('/callback', finishLogin(parts))
       routes.get('/logout', askToLogOut(site, visitors, policyFor))
@@ -117,6 +118,10 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       routes.use(renderProblem(site, log))
     },
   })
+}
+
+function explorerIsOff(): never {
+  throw notFound('explorer_off', 'The explorer is part of a development start (npm start) and is off here.')
 }
 
 function noSuchPage(request: express.Request): never {

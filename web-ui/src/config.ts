@@ -40,9 +40,12 @@ export const loadConfig = (env: Environment) =>
         ? readLogin(variables, common.production, common.stateFolder)
         : undefined,
       gateway: readGateway(variables),
-      /** What the explorer and its live views run, watch and administer: for a development start, where all that is open. */
+      /**
+       * What the explorer and its live views run, watch and administer. It is part of a development start: in production services tell nobody of
+       * their hops, and the scenarios are not for everybody who is logged in.
+       */
       explorer: {
-        enabled: variables.flag('EXPLORER', !common.production),
+        isOn: variables.flag('EXPLORER', !common.production),
         jwtFactoryUrl: variables.url('JWT_FACTORY_URL', 'http://localhost:5555'),
         sseServerUrl: variables.url('SSE_SERVER_URL', 'http://localhost:8001'),
         tokenCacheProxyUrls: variables.list('TOKEN_CACHE_PROXY_URLS', [

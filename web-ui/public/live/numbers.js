@@ -9,7 +9,7 @@ import { redraw, say, table, unwatched } from './live-page.js'
  */
 
 /** Of each scenario: enough for a 99th percentile that means something, over in a few seconds. */
-const BATCHES = 6
+const BATCHES = 4
 const BATCH = 50
 /** Not counted: a connection that opens, code that is compiled. */
 const WARM_UP = 20

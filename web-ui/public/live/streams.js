@@ -57,8 +57,13 @@ liveView({
           age(stream.openedAt),
           actionButton('Revoke', {
             key: `revoke ${stream.id}`,
-            describe: `the token of ${stream.subject}`,
-            run: () => act('/live/streams/revoke', { jti: stream.jti }),
+            describe: `every token of ${stream.subject ?? stream.jti}`,
+            // A stream may have a newer token than the one shown; its subject is the same.
+            run: () =>
+              act(
+                '/live/streams/revoke',
+                stream.subject === null ? { jti: stream.jti } : { sub: stream.subject },
+              ),
           }),
         ]),
         'No stream is open. The explorer opens one while it is looked at.',

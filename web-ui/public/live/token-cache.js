@@ -38,7 +38,7 @@ liveView({
           value === '0' ? pill('bad', 'blocked') : el('span', { class: 'meta mono' }, value),
           actionButton(value === '0' ? 'Lift the block' : 'Forget', {
             key: `release ${key}`,
-            describe: `of ${key}`,
+            describe: key,
             run: () => act('/live/token-cache/release', { key }),
           }),
         ]),

@@ -20,6 +20,8 @@ export interface StreamScenarioOptions {
 const PATH = '/events'
 /** The tokens live this long: a reader sees a challenge, an answer and an end within five seconds. */
 const TOKEN_SECONDS = 3
+/** Longer by one: times are in whole seconds, and a token that ends when the first one does would extend nothing. */
+const SECOND_TOKEN_SECONDS = TOKEN_SECONDS + 1
 /** A challenge is answered after this time, so that it is seen to wait. */
 const THINK_MS = 700
 /** Of an expired token: longer than it lives. */
@@ -146,7 +148,7 @@ export class StreamScenario {
     const answer = await this.#options.door.knock({
       method: 'POST',
       path: PATH,
-      token: await this.#token(),
+      token: await this.#token({ expires_in: SECOND_TOKEN_SECONDS }),
       headers: { 'content-type': 'application/x-challenge-response', 'stream-handle': handle },
     })
     answer.resume()

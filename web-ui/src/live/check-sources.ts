@@ -5,7 +5,7 @@ import { join } from 'node:path'
 const FOLDERS = ['packages/tokens/src', 'packages/spiffe/src/jwt-svid']
 /** `verdict.pass('expiry')`, `verdict.fail('expiry', 'expired', …)`, and the one that stands alone. */
 const DECISION =
-  /(?:\.(?<verb>pass|fail)\(\s*'(?<name>[^']+)'(?:,\s*'(?<reason>[^']+)')?)|(?:name: '(?<alone>[^']+)', passed: false)/g
+  /(?:\.(?<verb>pass|fail)\(\s*'(?<name>[^']+)'(?:,\s*'(?<reason>[^']+)')?)|(?:name: '(?<alone>[^']+)', passed: false)|(?:new JwtSvidError\(\s*'(?<code>[^']+)')/g
 
 /** A line of a file, by its path in the checkout. */
 export interface SourceLine {
@@ -69,8 +69,9 @@ export class CheckSources {
 
 function decisionsIn(file: string, text: string): [string, SourceLine][] {
   return [...text.matchAll(DECISION)].flatMap(({ groups, index }) => {
-    const { verb, name, reason, alone } = groups as Record<string, string | undefined>
+    const { verb, name, reason, alone, code } = groups as Record<string, string | undefined>
     const line = text.slice(0, index).split('\n').length
+    if (code !== undefined) return [[`SVID ${code}`, { file, line }]]
     if (alone !== undefined) return [[alone, { file, line }]]
     if (verb === 'pass') return [[`${name}`, { file, line }]]
     return reason === undefined ? [] : [[`${name} ${reason}`, { file, line }]]
