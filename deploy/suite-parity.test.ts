@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
 import { parse, parseAllDocuments } from 'yaml'
 import { wireSuite } from '../scripts/suite.ts'
@@ -30,6 +30,10 @@ const ELSEWHERE = [
 const OF_THE_PLACE = /(_URL|_URLS|^PROXY_NAME|^ISSUER|^BASE_URL|^AUDIENCE|^AUTH0_CLIENT_ID)$/
 /** In Kubernetes the mesh guards the backends until an overlay adds this, and SPIRE is not part of it. */
 const OF_THE_OVERLAYS = ['ISSUER', 'AUDIENCE', 'SPIFFE_PROXY_URL']
+/** Where the documented port is that of the outside. */
+const IN_CONTAINER: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'web-ui': { PORT: '8080' },
+}
 /** One proxy in each pod, so each may listen on the same port. */
 const OWN_NETWORK = ['token-cache-proxy2']
 
@@ -38,21 +42,38 @@ interface Container {
   readonly args?: readonly string[]
   readonly env?: readonly { name: string; value?: string }[]
   readonly ports?: readonly { containerPort: number }[]
+  readonly volumeMounts?: readonly { name: string; mountPath: string }[]
+}
+interface Volume {
+  readonly persistentVolumeClaim?: { claimName: string; readOnly?: boolean }
+}
+interface Deployment {
+  readonly metadata: { name: string }
+  readonly spec: { template: { spec: { containers: Container[]; volumes?: Volume[] } } }
+}
+interface KubernetesService {
+  readonly metadata: { name: string }
+  readonly spec: { ports: unknown }
+}
+interface ComposeService {
+  readonly command: string[]
+  readonly environment?: Record<string, string>
+  readonly ports?: string[]
+  readonly volumes?: string[]
+  readonly network_mode?: string
 }
 
 const root = join(import.meta.dirname, '..')
 const suite = wireSuite({ port: (documented) => documented, stateFolder: '/state' })
 const compose = parse(readFileSync(join(root, 'docker-compose.yml'), 'utf8'), { merge: true })
-  .services as Record<string, { command: string[]; environment?: Record<string, string>; ports?: string[] }>
-const kubernetes = readdirSync(join(root, 'deploy/kubernetes/base'), { recursive: true, encoding: 'utf8' })
+  .services as Record<string, ComposeService>
+const manifests = readdirSync(join(root, 'deploy/kubernetes/base'), { recursive: true, encoding: 'utf8' })
   .filter((path) => path.endsWith('deploy.yaml'))
   .flatMap((path) => parseAllDocuments(readFileSync(join(root, 'deploy/kubernetes/base', path), 'utf8')))
-  .map(
-    (document) =>
-      document.toJS() as { kind: string; spec: { template: { spec: { containers: Container[] } } } },
-  )
-  .filter(({ kind }) => kind === 'Deployment')
-  .flatMap(({ spec }) => spec.template.spec.containers)
+  .map((document) => document.toJS() as { kind: string; metadata: { name: string }; spec: never })
+const deployments = manifests.filter(({ kind }) => kind === 'Deployment') as Deployment[]
+const services = manifests.filter(({ kind }) => kind === 'Service') as KubernetesService[]
+const kubernetes = deployments.flatMap(({ spec }) => spec.template.spec.containers)
 
 const fixed = (env: Readonly<Record<string, string>>) =>
   Object.entries(env).filter(([name]) => !ELSEWHERE.includes(name))
@@ -68,7 +89,8 @@ describe('docker-compose.yml', () => {
           const own = service?.environment?.[variable]
           expect(own === undefined ? `${variable} is missing` : variable).toBe(variable)
           const isPort = variable in urls && OWN_NETWORK.includes(name)
-          if (!OF_THE_PLACE.test(variable) && !isPort) expect([variable, own]).toEqual([variable, value])
+          if (!OF_THE_PLACE.test(variable) && !isPort)
+            expect([variable, own]).toEqual([variable, IN_CONTAINER[name]?.[variable] ?? value])
         }
       }
     },
@@ -92,6 +114,34 @@ describe('docker-compose.yml', () => {
     ]
     expect(documented.filter((port) => !published.includes(port))).toEqual([])
     expect(new Set(published).size).toBe(published.length)
+  })
+
+  it('has each port of the suite on the one that listens', () => {
+    // Inside alone: the tiers of the token cache, behind the balancer, and the health of the SPIFFE examples.
+    for (const { name, urls, env } of suite.filter((process) => !process.name.startsWith('token-cache'))) {
+      const service = compose[IN_COMPOSE[name]?.[0] ?? name]
+      const host = service?.network_mode?.replace('service:', '')
+      const { ports } = (host ? compose[host] : service) ?? {}
+      for (const variable of Object.keys(urls).filter((listener) => listener !== 'HEALTH_PORT'))
+        expect(ports).toContain(`\${BIND:-127.0.0.1}:${env[variable]}:${service?.environment?.[variable]}`)
+    }
+  })
+
+  it('shows the private key of service A to service A alone', () => {
+    const file = compose['service-a']?.environment?.PRIVATE_KEY_FILE ?? ''
+    const mounts = (name: string) =>
+      (compose[name]?.volumes ?? []).map((text) => text.split(':') as [string, string, string?])
+    const holder = mounts('service-a')
+      .filter(([, path]) => file.startsWith(`${path}/`))
+      .sort(([, a], [, b]) => b.length - a.length)[0]?.[0]
+    expect(holder).toBe('service-a')
+    for (const name of Object.keys(compose).filter((other) => other !== 'service-a' && other !== 'setup'))
+      expect([name, mounts(name).map(([volume]) => volume)]).not.toEqual([
+        name,
+        expect.arrayContaining([holder]),
+      ])
+    for (const callee of ['service-b', 'service-c'])
+      expect(mounts(callee)).toContainEqual(['service-a-key-set', '/state/scenario-3-keys', 'ro'])
   })
 
   it('gives no service more than it needs', () => {
@@ -120,12 +170,38 @@ describe('deploy/kubernetes', () => {
         expect(own.has(variable) ? variable : `${variable} is missing`).toBe(variable)
         const isPort = variable in urls && OWN_NETWORK.includes(name)
         if (!OF_THE_PLACE.test(variable) && !isPort)
-          expect([variable, own.get(variable)]).toEqual([variable, value])
+          expect([variable, own.get(variable)]).toEqual([variable, IN_CONTAINER[name]?.[variable] ?? value])
       }
       const ports = (container?.ports ?? []).map(({ containerPort }) => containerPort)
       for (const variable of Object.keys(urls)) expect(ports).toContain(Number(own.get(variable)))
     },
   )
+
+  it('has the web UI on port 80 of its service, and on 8080 of the container', () => {
+    const port = (name: string) => services.find(({ metadata }) => metadata.name === name)?.spec.ports
+    expect(port('webui')).toEqual([{ name: 'http', port: 80, targetPort: 'http' }])
+    expect(kubernetes.find(({ name }) => name === 'webui')?.ports).toEqual([
+      { name: 'http', containerPort: 8080 },
+    ])
+  })
+
+  it('shows the private key of service A to service A alone', () => {
+    const claims = (name: string) => {
+      const { template } = deployments.find(({ metadata }) => metadata.name === name)?.spec ?? {}
+      return (template?.spec.volumes ?? []).flatMap(({ persistentVolumeClaim: claim }) =>
+        claim ? [claim] : [],
+      )
+    }
+    const container = kubernetes.find(({ name }) => name === 'service-a')
+    const file = container?.env?.find(({ name }) => name === 'PRIVATE_KEY_FILE')?.value
+    expect(container?.volumeMounts).toContainEqual({ name: 'signing-key', mountPath: dirname(file ?? '') })
+    const holders = deployments.filter(({ metadata }) =>
+      claims(metadata.name).some(({ claimName }) => claimName === 'service-a-key'),
+    )
+    expect(holders.map(({ metadata }) => metadata.name)).toEqual(['service-a'])
+    for (const callee of ['service-b', 'service-c'])
+      expect(claims(callee)).toEqual([{ claimName: 'service-a-key-set', readOnly: true }])
+  })
 
   it('has no process that the suite does not know, but Redis', () => {
     const known = suite.map(({ name }) => IN_KUBERNETES[name] ?? name)

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { join } from 'node:path'
+import { pointToSources } from './source-positions.ts'
 import type { SuiteProcess } from './suite.ts'
 
 /** A service on a busy laptop needs a second; after this one is stuck. */
@@ -50,8 +51,7 @@ export class Launcher {
   async start(processes: readonly SuiteProcess[]): Promise<void> {
     const ready = processes.map((service) => {
       const started = performance.now()
-      this.#spawn(service)
-      return this.#untilReady(service).then(() =>
+      return this.#untilReady(service, this.#spawn(service)).then(() =>
         this.#options.onReady?.(service, performance.now() - started),
       )
     })
@@ -73,8 +73,7 @@ export class Launcher {
     child.kill('SIGKILL')
     await gone
     await meanwhile()
-    this.#spawn(service)
-    await this.#untilReady(service)
+    await this.#untilReady(service, this.#spawn(service))
   }
 
   stop(): Promise<void> {
@@ -82,10 +81,11 @@ export class Launcher {
     return this.#stopping
   }
 
-  #spawn(service: SuiteProcess) {
+  /** The promise says when it listens. */
+  #spawn(service: SuiteProcess): Promise<unknown> {
     const { root, env } = this.#options
     const bundle = join(root, '.hallpass/bundles', `${service.folder.replaceAll('/', '-')}.cjs`)
-    const child = spawn(process.execPath, [bundle], {
+    const child = spawn(process.execPath, [join(root, 'scripts/run-bundle.cjs'), bundle], {
       cwd: root,
       // The channel tells a service when the launcher is gone; it then stops by itself.
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -96,8 +96,10 @@ export class Launcher {
     let lastWords = ''
     for (const stream of [child.stdout, child.stderr]) {
       if (stream)
-        forEachLine(stream, (line) => {
-          if (stream === child.stderr) lastWords = line.replace(`${service.name}: `, '')
+        forEachLine(stream, (text) => {
+          const line = text.includes('.cjs:') ? pointToSources(text) : text
+          if (stream === child.stderr && !/^(\s|Node\.js v|$)/.test(line))
+            lastWords = line.replace(`${service.name}: `, '')
           this.#options.onLine?.(service.name, line)
         })
     }
@@ -115,9 +117,12 @@ export class Launcher {
           ),
         )
     })
+    return new Promise((resolve) => child.once('message', resolve))
   }
 
-  async #untilReady(service: SuiteProcess): Promise<void> {
+  async #untilReady(service: SuiteProcess, listens: Promise<unknown>): Promise<void> {
+    // Asking a process that does not listen yet would take its own time to start from it.
+    await Promise.race([listens, new Promise((resolve) => setTimeout(resolve, READY_DEADLINE_MS).unref())])
     const ca = service.readyz.startsWith('https:')
       ? readFileSync(join(this.#options.stateFolder, 'certificates/ca.pem'), 'utf8')
       : undefined

@@ -30,7 +30,6 @@ export async function start(root: string, args: readonly string[]): Promise<void
     console.log(HELP)
     process.exit(0)
   }
-  const began = performance.now()
   const stateFolder = resolve(process.env.STATE_FOLDER ?? join(root, '.hallpass'))
   await ensurePrivateFolder(stateFolder)
   await ensureDevelopmentCertificates(stateFolder)
@@ -68,7 +67,7 @@ export async function start(root: string, args: readonly string[]): Promise<void
     await launcher.start(processes)
     await provision(processes, stateFolder)
     progress.clear()
-    if (!ending) console.log(describe(processes, view, performance.now() - began))
+    if (!ending) console.log(describe(processes, view, performance.now()))
   } catch (error) {
     await end(error as Error)
   }
@@ -142,12 +141,18 @@ function describe(processes: readonly SuiteProcess[], view: LogView, millisecond
       view.paint(shows, 90),
     ].join('  '),
   )
-  const base = processes.find(({ name }) => name === 'service-a')?.urls.PORT
+  const urlOf = (service: string) => processes.find(({ name }) => name === service)?.urls.PORT
+  const base = urlOf('service-a')
+  const page = urlOf('web-ui')
   return `
 ${table.join('\n')}
 
   Everything is ready after ${(milliseconds / 1000).toFixed(1)} s. This is a development start: all of it listens on this
-  machine alone, and jwt-factory signs for any caller. Try:
+  machine alone, and jwt-factory signs for any caller. See every hop of every scenario, with its token and its checks:
+
+    ${page}/explorer
+
+  or try:
 
     curl ${base}/scenario1
     curl "${base}/scenario1?expired=1"

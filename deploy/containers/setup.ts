@@ -1,14 +1,12 @@
 import { randomBytes, X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
-import { chmod, chown, copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { chown, copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { exportPrivatePem, generateSigningKey, publicJwks } from '@hallpass/tokens'
 
 /** The user of the image. */
 const NODE = 1000
-/** Services B and C share a volume with service A, whose public keys alone they may read there: they are another user. */
-const READERS = 1001
 
 /** A suite that is up for a week must not meet the end of its certificates. */
 const RENEW_BEFORE_MS = 7 * 24 * 3600 * 1000
@@ -96,12 +94,7 @@ export async function setUp(root: string): Promise<void> {
   const clientSecret = await readFile(join(root, 'identity-provider/client-secret'), 'utf8')
   await once(join(root, 'web-ui/env'), () => `AUTH0_SECRET=${clientSecret}\nRANDOM_SECRET=${random()}\n`)
 
-  for (const service of await readdir(root)) {
-    const owner = service === 'service-b' || service === 'service-c' ? READERS : NODE
-    await give(join(root, service), owner)
-  }
-  // Service A writes here; B and C, of the group, may read what it publishes.
-  await chmod(join(root, 'service-a-key-set'), 0o750)
+  await give(root)
 }
 
 /** Signed by the authority of now, and for a week more at least. */
@@ -126,8 +119,7 @@ async function once(path: string, text: () => string | Promise<string>): Promise
   if (!existsSync(path)) await secret(path, await text())
 }
 
-async function give(path: string, owner: number): Promise<void> {
-  await chown(path, owner, NODE)
+async function give(path: string): Promise<void> {
   for (const entry of await readdir(path, { withFileTypes: true, recursive: true }))
-    await chown(join(entry.parentPath, entry.name), owner, NODE)
+    await chown(join(entry.parentPath, entry.name), NODE, NODE)
 }

@@ -1,7 +1,8 @@
+import { join } from 'node:path'
 import { callersConfig, credentialConfig } from '@hallpass/callers'
 import { commonConfig, type Environment, readConfig, tlsConfig } from '@hallpass/service-kit'
 import { workloadAddress } from '@hallpass/spiffe-agent/client'
-import { MAX_TOKEN_LIFETIME_SECONDS } from './identity.ts'
+import { keysFolderOf, MAX_TOKEN_LIFETIME_SECONDS } from './identity.ts'
 
 /**
  * How long a token of service A lives. A call takes a few milliseconds, 50 at worst, and 30 s leave room for a stalled
@@ -32,6 +33,11 @@ export const loadConfig = (env: Environment) =>
         proxyId: variables.text('SPIFFE_PROXY_ID', 'spiffe://example.org/server'),
       },
       tls: tlsConfig(variables, common),
+      /** Where callees can see the folder of the key set, the private key belongs into a folder of its own. */
+      privateKeyFile: variables.text(
+        'PRIVATE_KEY_FILE',
+        join(keysFolderOf(common.stateFolder), 'jwt-private.pem'),
+      ),
       tokenLifetimeSeconds: variables.integer('TOKEN_LIFETIME_SECONDS', TOKEN_LIFETIME_SECONDS, {
         min: 5,
         max: MAX_TOKEN_LIFETIME_SECONDS,

@@ -8,7 +8,7 @@ export const SERVICE_A_ISSUER = 'https://service-issuer'
 /** A callee refuses what lives longer, so that a stolen token is of little use. */
 export const MAX_TOKEN_LIFETIME_SECONDS = 60
 
-/** Where service A keeps its keys. The private one is its own; callees read the key set alone. */
+/** Where service A publishes its key set, which is all that callees read; its private key is beside it or elsewhere. */
 export const keysFolderOf = (stateFolder: string) => join(stateFolder, 'scenario-3-keys')
 export const keySetFileOf = (stateFolder: string) => join(keysFolderOf(stateFolder), 'jwks.json')
 

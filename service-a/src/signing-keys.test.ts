@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ManualClock } from '@hallpass/service-kit/testing'
@@ -19,7 +19,12 @@ afterEach(async () => {
 })
 
 function newKeys() {
-  const keys = new SigningKeys({ stateFolder, tokenLifetimeSeconds: 30, clock: clock.now })
+  const keys = new SigningKeys({
+    stateFolder,
+    privateKeyFile: join(stateFolder, 'own/jwt-private.pem'),
+    tokenLifetimeSeconds: 30,
+    clock: clock.now,
+  })
   made.push(keys)
   return keys
 }
@@ -46,6 +51,15 @@ describe('SigningKeys', () => {
     const after = newKeys()
     await after.load()
     expect(await kidOf(after)).toBe(await kidOf(before))
+  })
+
+  it('writes the private key where it is told, and nothing of it to where callees read', async () => {
+    await newKeys().rotate()
+    expect(await readdir(join(stateFolder, 'own'))).toEqual(['jwt-private.pem'])
+    const published = join(stateFolder, 'scenario-3-keys')
+    expect((await readdir(published)).sort()).toEqual(['jwks.json', 'jwt-public.pem'])
+    for (const name of await readdir(published))
+      expect(await readFile(join(published, name), 'utf8')).not.toMatch(/PRIVATE|"d":/)
   })
 
   it('drops an old key when its last token has expired on the slowest clock', async () => {

@@ -24,13 +24,14 @@ interface OldKey {
 
 export interface SigningKeysOptions {
   readonly stateFolder: string
+  readonly privateKeyFile: string
   readonly tokenLifetimeSeconds: number
   readonly clock: Clock
 }
 
 /**
- * The key with which service A signs for itself, and the folder in which callees find its public half:
- * `jwt-private.pem` for A alone, `jwt-public.pem` for people, `jwks.json` for B and C. After a rotation the key set
+ * The key with which service A signs for itself, for A alone, and the folder in which callees find its public half:
+ * `jwt-public.pem` for people, `jwks.json` for B and C. After a rotation the key set
  * holds the old public key, too, until the last token that it verifies has expired.
  */
 export class SigningKeys {
@@ -48,7 +49,7 @@ export class SigningKeys {
 
   /** Finds the keys of an earlier start. */
   async load(): Promise<void> {
-    const pem = await readIfThere(join(this.folder, 'jwt-private.pem'))
+    const pem = await readIfThere(this.#options.privateKeyFile)
     if (pem === undefined) return
     const current = importSigningKey(pem, { alg: 'RS256' })
     this.#current = current
@@ -95,7 +96,7 @@ export class SigningKeys {
     if (this.#current) this.#retire([this.#current])
     try {
       await this.#publish(next)
-      await writePrivateFile(join(this.folder, 'jwt-private.pem'), exportPrivatePem(next))
+      await writePrivateFile(this.#options.privateKeyFile, exportPrivatePem(next))
     } catch (error) {
       this.#old = before
       throw error

@@ -51,7 +51,7 @@ export class PublishListener {
     const shared = { allowHalfOpen: true, noDelay: true }
     const serve = (socket: Socket) => this.#accept(socket)
     const server = this.#options.tls
-      ? tls.createServer({ ...shared, minVersion: 'TLSv1.2', ...(await this.#options.tls()) }, serve)
+      ? tls.createServer({ ...shared, ca: [], minVersion: 'TLSv1.2', ...(await this.#options.tls()) }, serve)
       : net.createServer(shared, serve)
     server.maxConnections = MAX_CONNECTIONS
     this.#server = server

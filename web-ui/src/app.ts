@@ -48,7 +48,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const site = {
     assets: new Assets(config.assetsFolder),
     // The explorer's stream is its user's own, and behind a gateway there is no session to bind it to.
-    pages: PAGES.filter(([path]) => login || path !== '/explorer'),
+    pages: PAGES.filter(([path]) => (login && config.explorer.isOn) || path !== '/explorer'),
     loginUrl: login && `${baseUrl}/login`,
     gatewayLogoutPath: gateway.verify && gateway.logoutPath,
   }
@@ -107,6 +107,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       routes.get('/', showHome(site, visitors, backends, policyFor))
       routes.get('/profile', showProfile(site, visitors, policyFor, clock))
       routes.get('/decoder', showDecoder(site, visitors, policyFor))
+      if (!config.explorer.isOn) routes.use(['/explorer', '/.well-known/jwks.json'], explorerIsOff)
       routes.get('/explorer', showExplorer(site, visitors, policyFor))
       routes.post('/explorer/runs', jsonBody(), runScenario(runner))
       routes.get('/explorer/hops', watchHops(streams, watcher))
@@ -125,6 +126,10 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       routes.use(renderProblem(site, log))
     },
   })
+}
+
+function explorerIsOff(): never {
+  throw notFound('explorer_off', 'The explorer is part of a development start (npm start) and is off here.')
 }
 
 function noSuchPage(request: express.Request): never {

@@ -42,6 +42,12 @@ describe('the configuration', () => {
     expect(loadConfig({ ...LOGIN, BASE_URL: 'http://localhost:4000' }).insecureCookies).toBe(false)
   })
 
+  it('has the explorer on a development start, and elsewhere when told', () => {
+    expect(loadConfig({}).explorer.isOn).toBe(true)
+    expect(loadConfig({ ...LOGIN, NODE_ENV: 'production' }).explorer.isOn).toBe(false)
+    expect(loadConfig({ ...LOGIN, NODE_ENV: 'production', EXPLORER: 'true' }).explorer.isOn).toBe(true)
+  })
+
   it('refuses a secret that could be guessed', () => {
     expect(() => loadConfig({ ...LOGIN, RANDOM_SECRET: 'secret' })).toThrow(/at least 32 characters/)
   })

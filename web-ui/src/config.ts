@@ -40,8 +40,12 @@ export const loadConfig = (env: Environment) =>
         ? readLogin(variables, common.production, common.stateFolder)
         : undefined,
       gateway: readGateway(variables),
-      /** What the explorer runs and watches. */
+      /**
+       * What the explorer runs and watches. It is part of a development start: in production services tell nobody of
+       * their hops, and the scenarios are not for everybody who is logged in.
+       */
       explorer: {
+        isOn: variables.flag('EXPLORER', !common.production),
         serviceAUrl: variables.url('SERVICE_A_URL', 'http://localhost:3000'),
         tokenCacheUrl: variables.url('TOKEN_CACHE_URL', 'http://localhost:8000'),
         hopsStreamUrl: variables.url('HOPS_STREAM_URL', 'https://localhost:7143/hops'),

@@ -40,7 +40,7 @@ export function bundleEndpoint(agent: Agent, config: Config, log: Logger): Servi
       name: 'spiffe-bundle-endpoint',
       async start() {
         server = https.createServer(
-          { ...(await context()), minVersion: 'TLSv1.2', headersTimeout: HEADERS_TIMEOUT_MS },
+          { ca: [], ...(await context()), minVersion: 'TLSv1.2', headersTimeout: HEADERS_TIMEOUT_MS },
           (request, response) => {
             if (request.method !== 'GET') return void response.writeHead(405, { allow: 'GET' }).end()
             if (request.url !== '/') return void response.writeHead(404).end()

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type Http2Server, type ServerHttp2Stream } from 'node:http2'
+import { createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { createServer as createNetServer } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
@@ -14,13 +14,13 @@ describe('a client before a server of another make', () => {
   let server: Http2Server
   let client: GrpcClient
   let answer: (stream: ServerHttp2Stream) => void
-  let sessions = 0
+  let sessions: ServerHttp2Session[]
 
   beforeEach(async () => {
-    sessions = 0
+    sessions = []
     server = createServer()
-    server.on('session', () => {
-      sessions += 1
+    server.on('session', (session) => {
+      sessions.push(session)
     })
     server.on('stream', (stream: ServerHttp2Stream) => {
       stream.on('error', () => {})
@@ -30,9 +30,11 @@ describe('a client before a server of another make', () => {
     await once(server, 'listening')
     connect()
   })
-  afterEach(() => {
+  afterEach(async () => {
     client.close()
+    for (const session of sessions) session.destroy()
     server.close()
+    await once(server, 'close')
   })
 
   function connect(options: GrpcClientOptions = {}): void {
@@ -73,7 +75,7 @@ describe('a client before a server of another make', () => {
   it('resets no call that is over: servers hang up on who resets a thousand', async () => {
     answer = (stream) => respond(stream, message, { 'grpc-status': '0' })
     for (let round = 0; round < 12; round++) await Promise.all(Array.from({ length: 100 }, () => call()))
-    expect(sessions).toBe(1)
+    expect(sessions).toHaveLength(1)
   })
 
   it('takes HTTP errors for what they mean', async () => {
@@ -145,7 +147,7 @@ describe('a client before a server of another make', () => {
     await expect(call()).rejects.toMatchObject({ code: 14 })
     answer = (stream) => respond(stream, message, { 'grpc-status': '0' })
     await expect(call()).resolves.toEqual({ svids: [] })
-    expect(sessions).toBe(3)
+    expect(sessions).toHaveLength(3)
   })
 
   it('notices a server that hangs, by a ping', async () => {

@@ -3,16 +3,17 @@ import type { Duplex } from 'node:stream'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { type Clock, systemClock } from '../clock.ts'
 import type { ClientSecurity } from './client.ts'
-import { callAt } from './expiry.ts'
+import { callAt, retirementOf } from './expiry.ts'
 
-/**
- * A connection is given no new request in the last fifth of the time that it had left when it began, half a
- * minute at most: what is under way then ends in peace before the certificates do.
- */
-const RETIREMENT_SHARE = 0.2
-const MAX_RETIREMENT_MS = 30_000
+const RETIRES_AT = Symbol('retires at')
 
-const RETIRED = Symbol('retired')
+type Pooled = Duplex & { [RETIRES_AT]?: number }
+
+/** What Node's types leave out of an agent. */
+const INHERITED = Agent.prototype as unknown as {
+  keepSocketAlive(this: Agent, socket: Duplex): boolean
+  addRequest(this: Agent, ...args: readonly unknown[]): void
+}
 
 export interface SpiffeAgentOptions
   extends Pick<AgentOptions, 'keepAlive' | 'maxSockets' | 'maxFreeSockets' | 'timeout'> {
@@ -48,19 +49,32 @@ export class SpiffeAgent extends Agent {
     }
   }
 
-  override keepSocketAlive(socket: Duplex & { [RETIRED]?: boolean }): boolean {
-    if (socket[RETIRED]) return false
-    const keep = (Agent.prototype as unknown as { keepSocketAlive(socket: Duplex): boolean }).keepSocketAlive
-    return keep.call(this, socket)
+  override keepSocketAlive(socket: Pooled): boolean {
+    if (this.#isRetired(socket)) return false
+    return INHERITED.keepSocketAlive.call(this, socket)
   }
 
-  #retireInTime(socket: TLSSocket & { [RETIRED]?: boolean }): void {
+  /** Called by `https.request`, with the pool as it is. By the clock: the timers of a busy process are late. */
+  addRequest(...args: readonly unknown[]): void {
+    for (const pool of Object.values(this.freeSockets) as (Pooled[] | undefined)[])
+      for (const socket of [...(pool ?? [])])
+        if (this.#isRetired(socket)) {
+          pool?.splice(pool.indexOf(socket), 1)
+          socket.destroy()
+        }
+    INHERITED.addRequest.call(this, ...args)
+  }
+
+  #isRetired(socket: Pooled): boolean {
+    return this.#clock() >= (socket[RETIRES_AT] ?? Number.POSITIVE_INFINITY)
+  }
+
+  #retireInTime(socket: TLSSocket & Pooled): void {
     const expiresAt = this.#security.expiresAt(socket)
     if (!Number.isFinite(expiresAt)) return
-    const left = expiresAt - this.#clock()
-    const retireAt = expiresAt - Math.min(MAX_RETIREMENT_MS, left * RETIREMENT_SHARE)
+    const retireAt = retirementOf(expiresAt, this.#clock())
+    socket[RETIRES_AT] = retireAt
     const cancel = callAt(retireAt, this.#clock, () => {
-      socket[RETIRED] = true
       const idle = Object.values(this.freeSockets).flat()
       if (idle.includes(socket)) socket.destroy()
     })

@@ -491,6 +491,22 @@ describe('HTTP', () => {
     agent.destroy()
   })
 
+  it('an agent goes by the clock when its timers are late', async () => {
+    const own = await source('/server')
+    const port = await serveHttps(tlsServer(own))
+    let now = (own.svid as X509Svid).expiresAt - 10_000
+    const clock = () => now
+    const agent = new SpiffeAgent(tlsClient(here.x509Bundle, authorizeAny(), { clock }), { clock })
+    const idle = () => Object.values(agent.freeSockets).flat()
+    await get(port, agent)
+    const [first] = idle()
+    now += 9_000
+    await get(port, agent)
+    expect(first?.destroyed).toBe(true)
+    expect(idle()).not.toContain(first)
+    agent.destroy()
+  })
+
   it('undici connects with an SVID and refuses the wrong server', async () => {
     const { Agent, fetch } = await import('undici')
     const port = await serveHttps(mtlsServer(await source('/server'), authorizeAny()))
@@ -509,6 +525,22 @@ describe('HTTP', () => {
       cause: { message: 'unexpected ID "spiffe://example.org/server"' },
     })
     await Promise.all([dispatcher.destroy(), picky.destroy()])
+  })
+
+  it('undici makes a request the last one on its connection when its SVID is about to end', async () => {
+    const { Agent, fetch } = await import('undici')
+    const own = await source('/server')
+    const port = await serveHttps(tlsServer(own))
+    let now = (own.svid as X509Svid).expiresAt - 10_000
+    const clock = () => now
+    const connect = undiciConnector(tlsClient(here.x509Bundle, authorizeAny(), { clock }), { clock })
+    const dispatcher = new Agent({ connect }).compose(connect.retire)
+    const connection = async () =>
+      (await fetch(`https://localhost:${port}/`, { dispatcher })).headers.get('connection')
+    expect(await connection()).toBe('keep-alive')
+    now += 9_000
+    expect(await connection()).toBe('close')
+    await dispatcher.close()
   })
 
   it('HTTP/2 knows its peer on both sides', async () => {

@@ -1,0 +1,302 @@
+import { readFileSync } from 'node:fs'
+import type { RequestListener } from 'node:http'
+import https from 'node:https'
+import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { fetch as fetchOver, Agent as UndiciAgent } from 'undici'
+import {
+  authorizeAny,
+  authorizeId,
+  authorizeMemberOf,
+  authorizeOneOf,
+  BundleSource,
+  cachedValidator,
+  fetchBundle,
+  JwtSource,
+  JwtSvidError,
+  type JwtSvidErrorCode,
+  matchMemberOf,
+  mtlsClient,
+  mtlsServer,
+  parseAndValidate,
+  peerOf,
+  SpiffeAgent,
+  SpiffeBundle,
+  SpiffeId,
+  type SpiffeIdErrorCode,
+  serveBundle,
+  tlsClient,
+  tlsServer,
+  undiciConnector,
+  WorkloadApiClient,
+  watchBundle,
+  X509BundleSet,
+  X509Source,
+} from './index.ts'
+import { FakeWorkloadApi, TestTrustDomain } from './testing/index.ts'
+import { ENDPOINT_VARIABLE } from './workload-api/address.ts'
+
+const readme = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8')
+const source = readFileSync(import.meta.filename, 'utf8')
+
+/** The examples below, word for word as they stand here. */
+const examples = [...source.matchAll(/^( *)\/\/ example: (.+)\n([\s\S]+?)\n *\/\/ end$/gm)].map(
+  ([, indent = '', name = '', code = '']) => ({
+    name,
+    code: code.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
+  }),
+)
+
+/** Every code that a refused token can have; the compiler sees to it that none is left out. */
+const CODES: Record<Exclude<JwtSvidErrorCode, SpiffeIdErrorCode>, true> = {
+  malformed_token: true,
+  alg_not_allowed: true,
+  critical_header: true,
+  wrong_typ: true,
+  malformed_claims: true,
+  missing_subject: true,
+  missing_expiry: true,
+  bundle_missing: true,
+  authority_missing: true,
+  alg_not_of_key: true,
+  invalid_signature: true,
+  wrong_audience: true,
+  not_yet_valid: true,
+  expired: true,
+  issued_in_future: true,
+  id_mismatch: true,
+}
+
+describe('the README', () => {
+  it.each(examples.map(({ name, code }) => [name, code]))('shows how to %s, as it runs here', (_, code) => {
+    expect(readme).toContain(`\`\`\`ts\n${code}\n\`\`\``)
+  })
+
+  it('shows no code that does not run here, and each use in five lines', () => {
+    const shown = [...readme.matchAll(/```ts\n([\s\S]+?)\n```/g)].map(([, code]) => code as string)
+    expect(shown.toSorted()).toEqual(examples.map(({ code }) => code).toSorted())
+    expect(shown.filter((code) => code.split('\n').length > 5)).toEqual([])
+  })
+
+  it.each(Object.keys(CODES))('explains the code %s', (code) => {
+    expect(readme).toMatch(new RegExp(`^\\| \`${code}\` \\| .+ \\|$`, 'm'))
+  })
+})
+
+describe('the examples', () => {
+  let api: FakeWorkloadApi
+  let domain: TestTrustDomain
+  let port: number
+
+  beforeAll(async () => {
+    api = await FakeWorkloadApi.start()
+    domain = await TestTrustDomain.create('example.org')
+    const issued = await domain.authority.issue(domain.id('/server'))
+    api.setX509({ id: domain.id('/server'), issued, bundle: domain.x509Bundle })
+    api.setX509Bundles([domain.x509Bundle])
+    api.setJwtBundles({ 'example.org': domain.jwtBundle.toJwks() })
+    api.onFetchJwtSvid = ({ audience }) => ({
+      svids: [{ spiffeId: domain.id('/server'), svid: domain.jwtSvid('/server', audience), hint: '' }],
+    })
+    api.onValidateJwtSvid = () => ({ spiffeId: domain.id('/server'), claims: { sub: domain.id('/server') } })
+    process.env[ENDPOINT_VARIABLE] = api.address
+    port = await freePort()
+  })
+  afterAll(async () => {
+    delete process.env[ENDPOINT_VARIABLE]
+    await api.close()
+  })
+
+  it('keep an identity, show tokens and judge them', async () => {
+    const said: string[] = []
+    const log = { info: (line: string) => void said.push(line) }
+
+    // example: have an identity
+    const x509 = await X509Source.open({ timeoutMs: 30_000 }) // SPIFFE_ENDPOINT_SOCKET says where the agent is
+    const svid = x509.getX509Svid() // the SVID of this moment; ask each time you need it and do not keep it
+    log.info(`I am ${svid.id} until ${new Date(svid.expiresAt).toISOString()}`)
+    x509.on('update', ({ id }) => log.info(`${id} was renewed`))
+    x509.on('withdraw', ({ message }) => log.info(`I am nobody any more: ${message}`))
+    // end
+    expect(said).toEqual([expect.stringMatching(/^I am spiffe:\/\/example\.org\/server until 20/)])
+
+    // example: show a token
+    const jwt = await JwtSource.open()
+    const token = await jwt.fetchJwtSvid({ audience: 'spiffe://example.org/api' }) // from the cache, renewed at half its life
+    const headers = { authorization: `Bearer ${token.marshal()}` }
+    // end
+    expect(headers.authorization).toMatch(/^Bearer eyJ/)
+    const received = token.marshal()
+
+    // example: validate a token
+    const caller = parseAndValidate(received, jwt, 'spiffe://example.org/api') // throws a JwtSvidError
+    matchMemberOf('example.org')(caller.id) // who may call: matchId, matchOneOf, matchMemberOf, matchAny
+    log.info(`${caller.id} calls, ${caller.claims.sub}`)
+    // end
+    expect(said.at(-1)).toBe('spiffe://example.org/server calls, spiffe://example.org/server')
+    expect(() => parseAndValidate(received, jwt, 'another')).toThrow(JwtSvidError)
+
+    // example: validate a token that comes again
+    const validate = cachedValidator(jwt, 'spiffe://example.org/api') // keeps which signatures were good, and nothing else
+    const first = validate(received)
+    const again = validate(received) // claims, times and the key are looked at each time
+    // end
+    expect(again.id).toEqual(first.id)
+
+    // example: only judge others
+    const bundles = await BundleSource.open() // for whoever has no identity of its own
+    const trusted = bundles.x509Bundles.map(({ trustDomain }) => trustDomain.name)
+    const { id } = parseAndValidate(received, bundles, 'spiffe://example.org/api')
+    bundles.close()
+    // end
+    expect([trusted, id.path]).toEqual([['example.org'], '/server'])
+
+    // example: know how it stands
+    const { state, updatedAt, lastError, expiresAt, expired } = x509.health()
+    const ready = state === 'current' || (state === 'stale' && !expired) // 'stale': the agent is not heard
+    // end
+    expect([ready, updatedAt, lastError, expired]).toEqual([true, expect.any(Number), undefined, false])
+    expect(expiresAt).toBe(svid.expiresAt)
+    x509.close()
+    jwt.close()
+  })
+
+  it('ask the agent each thing once', async () => {
+    // example: ask the agent
+    const client = new WorkloadApiClient({ address: process.env.SPIFFE_ENDPOINT_SOCKET as string })
+    const { svids, bundles } = await client.fetchX509Context() // and watchX509Context, to go on hearing
+    const tokens = await client.fetchJwtSvids({ audience: 'api' }) // one for each of one's identities
+    const keys = [await client.fetchX509Bundles(), await client.fetchJwtBundles()]
+    const verdict = await client.validateJwtSvid(String(tokens[0]?.marshal()), 'api') // by the agent itself
+    // end
+    expect([svids.length, bundles.x509Bundles.length, tokens.length, keys.length]).toEqual([1, 1, 1, 2])
+    expect(verdict.id.toString()).toBe('spiffe://example.org/server')
+    client.close()
+  })
+
+  it('read and make SPIFFE IDs', () => {
+    // example: read and make IDs
+    const id = SpiffeId.parse('spiffe://example.org/billing/api') // throws a SpiffeIdError that names the rule
+    const other = SpiffeId.fromSegments(id.trustDomain, 'billing', 'worker')
+    const family = id.memberOf(other.trustDomain)
+    // end
+    expect([id.path, other.toString(), family]).toEqual([
+      '/billing/api',
+      'spiffe://example.org/billing/worker',
+      true,
+    ])
+  })
+
+  it('serve and call over TLS, with an SVID on one side', async () => {
+    const x509 = await X509Source.open()
+
+    // example: serve over TLS
+    const security = tlsServer(x509) // shows the SVID of the moment in every handshake
+    const server = https.createServer(security.options, (_, response) => response.end('hello'))
+    security.guard(server).listen(port)
+    // end
+
+    // example: call over TLS
+    const agent = new SpiffeAgent(tlsClient(x509, authorizeId('spiffe://example.org/server'))) // for https and axios
+    const request = https.get(`https://localhost:${port}/`, { agent })
+    // end
+    expect(await textOf(request)).toBe('hello')
+    const stranger = new SpiffeAgent(tlsClient(x509, authorizeId('spiffe://example.org/other')))
+    await expect(textOf(https.get(`https://localhost:${port}/`, { agent: stranger }))).rejects.toThrow(
+      'unexpected ID "spiffe://example.org/server"',
+    )
+    agent.destroy()
+    await close(server)
+    x509.close()
+  })
+
+  it('serve and call over mutual TLS', async () => {
+    const x509 = await X509Source.open()
+
+    // example: serve over mutual TLS
+    const security = mtlsServer(x509, authorizeMemberOf('example.org'), { onRefused: console.warn })
+    const greet: RequestListener = ({ socket }, response) => response.end(`hello ${peerOf(socket)?.id}`)
+    const server = https.createServer(security.options, greet)
+    security.guard(server).listen(port)
+    // end
+
+    // example: call over mutual TLS
+    const toServers = mtlsClient(x509, authorizeOneOf('spiffe://example.org/server'))
+    const agent = new SpiffeAgent(toServers) // for https and axios; one for each authorizer
+    const connect = undiciConnector(toServers)
+    const dispatcher = new UndiciAgent({ connect }).compose(connect.retire) // for undici and its fetch
+    const response = await fetchOver(`https://localhost:${port}/`, { dispatcher })
+    // end
+    expect(await response.text()).toBe('hello spiffe://example.org/server')
+    expect(await textOf(https.get(`https://localhost:${port}/`, { agent }))).toBe(
+      'hello spiffe://example.org/server',
+    )
+    expect(authorizeAny()).toBeInstanceOf(Function)
+    agent.destroy()
+    await dispatcher.close()
+    await close(server)
+    x509.close()
+  })
+
+  it('publish a bundle and follow another', async () => {
+    const bundle = new SpiffeBundle({
+      x509: domain.x509Bundle,
+      jwt: domain.jwtBundle,
+      sequence: 7,
+      refreshHintSeconds: 300,
+    })
+    const x509 = await X509Source.open()
+
+    // example: publish a bundle
+    const security = tlsServer(x509)
+    const serve = serveBundle(() => bundle) // the one of the moment, at each request
+    const endpoint = https.createServer(security.options, serve)
+    security.guard(endpoint).listen(port)
+    // end
+    const firstBundle = bundle.toJson()
+    const url = `https://localhost:${port}/`
+    const stop = new AbortController()
+    const seen: SpiffeBundle[] = []
+
+    // example: fetch the bundle of another trust domain
+    const known = SpiffeBundle.ofJson('example.org', firstBundle) // carried over by hand, once
+    const endpointId = 'spiffe://example.org/server'
+    const profile = { profile: 'https_spiffe', endpointId, bundles: new X509BundleSet([known.x509]) } as const
+    const fresh = await fetchBundle('example.org', url, profile) // or { profile: 'https_web' }
+    // end
+    expect([fresh.sequence, fresh.equals(bundle)]).toEqual([7, true])
+
+    // example: follow it
+    const watcher = { onUpdate: (next: SpiffeBundle) => void seen.push(next), onError: console.warn }
+    const bundlesNow = (newest = known) => new X509BundleSet([newest.x509])
+    const profileNow = (newest?: SpiffeBundle) => ({ ...profile, bundles: bundlesNow(newest) })
+    const watching = watchBundle('example.org', url, profileNow, watcher, stop.signal) // as often as it asks for
+    // end
+    while (seen.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    stop.abort()
+    await watching
+    expect(seen).toEqual([expect.objectContaining({ sequence: 7 })])
+    await close(endpoint)
+    x509.close()
+  })
+})
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0)
+  const { port } = server.address() as AddressInfo
+  await close(server)
+  return port
+}
+
+const close = (server: { close(done: () => void): unknown }) =>
+  new Promise<void>((resolve) => {
+    if (server instanceof https.Server) server.closeAllConnections()
+    server.close(() => resolve())
+  })
+
+const textOf = (request: ReturnType<typeof https.get>) =>
+  new Promise<string>((resolve, reject) => {
+    request.once('error', reject).once('response', (response) => void text(response).then(resolve, reject))
+  })
