@@ -3,9 +3,7 @@ import { describeWith } from '@hallpass/service-kit/testing'
 import { RedisServer } from '@hallpass/service-kit/testing/redis'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import { curl, eventSource } from './stream-clients.ts'
-import { LIFETIME_SECONDS, optionsFor, StreamSystem, until } from './stream-system.ts'
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+import { LIFETIME_SECONDS, optionsFor, StreamSystem, until, WINDOW_SECONDS } from './stream-system.ts'
 
 describeWith('redis-server', 'apt-get install redis-server')(
   'two gateways behind a balancer, one log in Redis',
@@ -70,7 +68,6 @@ describeWith('redis-server', 'apt-get install redis-server')(
       await publish(20)
       await until(() => clients.every(({ data }) => data.length === sent.length))
       await system.stopServer()
-      await pause(300)
       await system.startServer()
       await publish(20)
       await until(() => clients.every(({ data }) => data.length >= sent.length), 15_000)
@@ -85,7 +82,10 @@ describeWith('redis-server', 'apt-get install redis-server')(
           curl({ ...optionsFor(system, await newToken(), balanced), newToken }, '--http1.1'),
         ),
       )
-      await pause((LIFETIME_SECONDS + 1) * 1_000)
+      await until(() => clients.every(({ seen }) => seen.has('stream')))
+      system.advance(LIFETIME_SECONDS - WINDOW_SECONDS)
+      await until(() => clients.every(({ answers }) => answers === 1))
+      system.advance(WINDOW_SECONDS + 1)
       await system.publish({ data: 'past the old expiry' })
       await until(() => clients.every(({ data }) => data.includes('past the old expiry')))
       for (const client of clients) {

@@ -104,6 +104,8 @@ export function loadConfig(env: Environment) {
       challengeWindowMs: 1_000 * variables.integer('CHALLENGE_WINDOW_SECONDS', 10, { max: DAY_SECONDS }),
       maxStreamAgeMs: 1_000 * variables.integer('MAX_STREAM_AGE_SECONDS', DAY_SECONDS, { min: 1 }),
       maxTokenLifetimeSeconds: variables.integer('MAX_TOKEN_LIFETIME_SECONDS', DAY_SECONDS, { min: 1 }),
+      /** What happened to all at once must not bring all back at once: clients wait for a time between these two. */
+      retryMs: { min: 1_000, max: 5_000 },
       endOfStream: variables.oneOf('END_OF_STREAM', ['end', 'reset'], 'end'),
       maxStreams: variables.integer('MAX_STREAMS', 20_000, { min: 1 }),
       maxStreamsPerSubject: variables.integer('MAX_STREAMS_PER_SUBJECT', 100, { min: 1 }),
