@@ -9,6 +9,8 @@ import type { HopEvent, HopPublisher } from './hops.ts'
 const EXPORT_MS = 1_000
 /** Spans that wait for a collector that is slow or away; beyond it the newest are dropped, not memory spent. */
 const MAX_WAITING_SPANS = 2_048
+/** A collector that takes longer is given up for these spans: tries again included. */
+const EXPORT_TIMEOUT_MS = 2_000
 /** Of a service that stops; a collector that is away must not hold it. */
 const STOP_MS = 1_000
 
@@ -28,7 +30,7 @@ export function exportSpans(
   endpoint: string,
   service: string,
 ): { readonly publish: HopPublisher; stop(): Promise<void> } {
-  const exporter = new OTLPTraceExporter({ url: `${endpoint}/v1/traces` })
+  const exporter = new OTLPTraceExporter({ url: `${endpoint}/v1/traces`, timeoutMillis: EXPORT_TIMEOUT_MS })
   const processor = new BatchSpanProcessor({
     exporter,
     scheduledDelayMillis: EXPORT_MS,
