@@ -12,6 +12,8 @@ const EXTERNAL = [
   'jose',
   'jsonwebtoken',
   'node-jose',
+  // Loaded only when OTEL_EXPORTER_OTLP_ENDPOINT names a collector (packages/service-kit).
+  '@opentelemetry/*',
 ]
 
 /** Where the bundles of a checkout live. */

@@ -1,14 +1,12 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { findEngine, run } from './engine.ts'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { ComposeProject } from './compose-project.ts'
+import { type Engine, findEngine } from './engine.ts'
 
-/** A build without a cache takes four minutes on two cores, and so does a start on a busy machine. */
+/** A build without a cache takes minutes on two cores, and so does a start on a busy machine. */
 const MINUTES = 60_000
-/** An address of its own of this machine, so that a suite on the documented ports does not get in the way. */
-const ADDRESS = '127.0.0.77'
-const PROJECT = `hallpass-test-${process.pid}`
 const AUTHORITIES = '/etc/ssl/certs/ca-certificates.crt'
 
 const root = join(import.meta.dirname, '../..')
@@ -17,85 +15,33 @@ if (typeof engine === 'string') console.warn(`skipped: ${engine}`)
 const describeHere = typeof engine === 'string' ? describe.skip : describe
 
 describeHere('docker-compose.yml', () => {
-  const own = {
-    ...(typeof engine === 'string' ? {} : engine.env),
-    BIND: ADDRESS,
-    COMPOSE_PROJECT_NAME: PROJECT,
-  }
-  const docker = (...args: string[]) => run('docker', args, { env: own, cwd: root })
-  const compose = (...args: string[]) => run('docker-compose', args, { env: own, cwd: root })
   const folder = mkdtempSync(join(tmpdir(), 'hallpass-containers-'))
+  const name = `hallpass-test-${process.pid}`
+  // An address of its own, so that a suite on the documented ports does not get in the way.
+  const project = new ComposeProject({ engine: engine as Engine, root, name, folder, address: '127.0.0.77' })
+  const curl: ComposeProject['curl'] = (...args) => project.curl(...args)
   const caFile = join(folder, 'ca.pem')
-
-  /** The body, and the status on the last line. */
-  const curl = (url: string, ...options: string[]) => {
-    const port = new URL(url).port || '80'
-    const text = run(
-      'curl',
-      [
-        '-sS',
-        '-m',
-        '20',
-        '-w',
-        '\n%{http_code}',
-        '--resolve',
-        `localhost:${port}:${ADDRESS}`,
-        ...options,
-        url,
-      ],
-      { env: own, cwd: folder },
-    )
-    const at = text.lastIndexOf('\n')
-    return { status: Number(text.slice(at + 1)), body: text.slice(0, at) }
-  }
-  const token = (...args: string[]) =>
-    compose('run', '--rm', '-T', '--no-deps', 'operator', 'token', ...args).trim()
-  const bearer = (text: string) => ['-H', `Authorization: Bearer ${text}`]
-  const states = () =>
-    docker(
-      'ps',
-      '--all',
-      '--filter',
-      `label=com.docker.compose.project=${PROJECT}`,
-      '--format',
-      '{{.Names}} {{.Status}}',
-    )
-      .trim()
-      .split('\n')
-      .map((line) => line.replace(`${PROJECT}_`, ''))
-
-  async function until(what: string, isSo: () => boolean) {
-    for (const deadline = Date.now() + 2 * MINUTES; !isSo(); ) {
-      if (Date.now() > deadline) throw new Error(`not within two minutes: ${what}\n${states().join('\n')}`)
-      await new Promise((resolve) => setTimeout(resolve, 500))
-    }
-  }
 
   beforeAll(async () => {
     // Where no registry of images can be reached, the base images are made from what this machine has.
-    run('bash', [join(import.meta.dirname, 'import-base-images.sh')], { env: own, cwd: root })
+    project.say('makes the base images that are missing')
+    project.script(join(import.meta.dirname, 'import-base-images.sh'))
     const authorities = existsSync(AUTHORITIES) ? ['--build-arg', `NODE_EXTRA_CA_CERTS=${AUTHORITIES}`] : []
-    docker('build', '--network', 'host', ...authorities, '--tag', 'hallpass:0.1.0', '.')
-    compose('up', '--detach')
-    await until('everything is healthy', () =>
-      states().every((line) => /\(healthy\)|Exited \(0\)/.test(line)),
-    )
-    writeFileSync(
-      caFile,
-      docker(
-        'exec',
-        `${PROJECT}_sse-gateway1_1`,
-        'node',
-        '-p',
-        'require("fs").readFileSync("/state/certificates/ca.pem","utf8")',
-      ),
-    )
+    project.say('builds the image')
+    project.docker('build', '--network', 'host', ...authorities, '--tag', 'hallpass:0.1.0', '.')
+    project.say('starts the containers')
+    project.compose('up', '--detach')
+    await project.untilHealthy()
+    writeFileSync(caFile, project.inside('sse-gateway1', 'cat', '/state/certificates/ca.pem'))
   }, 15 * MINUTES)
 
+  beforeEach(() => project.say(expect.getState().currentTestName?.replace('docker-compose.yml ', '') ?? ''))
+
   afterAll(async () => {
-    compose('down', '--volumes', '--timeout', '5')
+    project.compose('down', '--volumes', '--timeout', '5')
     rmSync(folder, { recursive: true })
-    if (typeof engine !== 'string') await engine.stop()
+    await (engine as Engine).stop()
+    project.say('the engine is stopped')
   }, 5 * MINUTES)
 
   it.each([1, 2, 3, 4, 5])(
@@ -121,94 +67,134 @@ describeHere('docker-compose.yml', () => {
   it(
     'runs scenario 6 for a user with a token, and for nobody who only says a name',
     () => {
-      const user = bearer(token('token-cache', '', 'user1'))
-      const { status, body } = curl('http://localhost/', ...user)
+      const { status, body } = curl('http://localhost/', ...project.token('token-cache', '', 'user1'))
       expect([status, body]).toEqual([200, expect.stringContaining('user1')])
       expect(curl('http://localhost/', '-H', 'remote-user: user1').status).toBe(401)
     },
     2 * MINUTES,
   )
 
-  it(
-    'runs scenario 7: what is published comes through both gateways',
-    async () => {
-      const publisher = bearer(token('sse-server', 'publish'))
-      const reader = bearer(token('https://api.example.com', 'proxy:stream'))
-      const data = `hello-${Date.now()}`
-      expect(
-        curl(
-          'http://localhost:8001/publish',
-          '-X',
-          'POST',
-          '-H',
-          'content-type: application/json',
-          '-d',
-          JSON.stringify({ data }),
-          ...publisher,
-        ).status,
-      ).toBeLessThan(300)
-      for (const port of [7143, 7144]) {
-        const stream = curlStream(
-          `https://localhost:${port}/events`,
-          '--cacert',
-          caFile,
-          '-H',
-          'Last-Event-ID: 0',
-          ...reader,
-        )
-        expect(stream).toContain(data)
-      }
+  it.each([
+    ['ada', '200', '200'],
+    ['ben', '200', '403'],
+  ])(
+    'logs %s in, whom the backends answer %s and %s (scenario 8)',
+    (user, first, second) => {
+      const jar = ['-L', '-c', `${user}.cookies`, '-b', `${user}.cookies`]
+      const form = curl('http://localhost:4000/login', ...jar).body
+      const action = /action="(\/interaction\/[^"]+\/sign-in)"/.exec(form)?.[1]
+      const home = curl(`http://localhost:9000${action}`, ...jar, '-d', `user=${user}`)
+      expect([home.status, home.body]).toEqual([200, expect.stringMatching(/Hello, \w+/)])
+      const card = (backend: string) =>
+        new RegExp(`data-backend="${backend}"[\\s\\S]*?\\b([2-5]\\d\\d)\\b`).exec(home.body)?.[1]
+      expect([card('backend-api'), card('second-backend-api')]).toEqual([first, second])
     },
-    3 * MINUTES,
+    2 * MINUTES,
   )
 
-  /** A stream does not end by itself; what came within three seconds. */
-  const curlStream = (url: string, ...options: string[]) => {
-    const port = new URL(url).port
-    return run(
-      'sh',
-      [
-        '-c',
-        'curl "$@" || test $? = 28',
-        'sh',
-        '-sSN',
-        '-m',
-        '3',
-        '--resolve',
-        `localhost:${port}:${ADDRESS}`,
-        ...options,
-        url,
-      ],
-      { env: own, cwd: folder },
-    )
-  }
+  it('says that the explorer is off, as services tell nobody of their hops', () => {
+    const { status, body } = curl('http://localhost:4000/explorer', '-H', 'Accept: application/json')
+    expect([status, body]).toEqual([404, expect.stringContaining('explorer_off')])
+    expect(curl('http://localhost:4000/').body).not.toContain('/explorer')
+  })
 
-  it(
-    'goes on without one gateway, one proxy and Redis, and has them back',
-    async () => {
-      const user = bearer(token('token-cache', '', 'user2'))
-      for (const name of ['sse-gateway1', 'token-cache-proxy1', 'redis'])
-        docker('kill', `${PROJECT}_${name}_1`)
-      await until('the other proxy answers', () => curl('http://localhost/', ...user).status === 200)
-      expect(curl('https://localhost:7144/healthz', '--cacert', caFile).status).toBe(200)
-      for (const name of ['redis', 'token-cache-proxy1', 'sse-gateway1'])
-        docker('start', `${PROJECT}_${name}_1`)
-      await until('everything is healthy again', () =>
-        states().every((line) => /\(healthy\)|Exited \(0\)/.test(line)),
+  it('shows the private key of service A to service A alone', () => {
+    for (const callee of ['service-b', 'service-c']) {
+      expect(project.inside(callee, 'ls', '-R', '/state')).not.toContain('jwt-private.pem')
+      expect(project.inside(callee, 'ls', '/state/scenario-3-keys')).toBe('jwks.json\njwt-public.pem')
+      expect(() => project.inside(callee, 'sh', '-c', 'echo {} > /state/scenario-3-keys/jwks.json')).toThrow(
+        'Read-only file system',
       )
-      expect(curl('http://localhost/', ...user).status).toBe(200)
-      expect(curl('https://localhost:7143/healthz', '--cacert', caFile).status).toBe(200)
-    },
-    5 * MINUTES,
-  )
+    }
+    expect(project.inside('service-a', 'ls', '-l', '/state/signing-key')).toMatch(
+      /^-rw------- .* jwt-private\.pem$/m,
+    )
+  })
+
+  describe('when a part is killed', () => {
+    let reader: string[]
+    let publisher: string[]
+    beforeAll(() => {
+      publisher = project.token('sse-server', 'publish')
+      reader = ['--cacert', caFile, ...project.token('https://api.example.com', 'proxy:stream')]
+    }, MINUTES)
+
+    const publish = (data: string) => {
+      const json = ['-H', 'content-type: application/json', '-d', JSON.stringify({ data })]
+      return curl('http://localhost:8001/publish', '-X', 'POST', ...json, ...publisher).status
+    }
+    const since = (id: string) => ['-H', `Last-Event-ID: ${id}`, ...reader]
+    const eventsSince = (port: number, id: string) =>
+      [...project.peek(`https://localhost:${port}/events`, ...since(id)).matchAll(/^data:(.*)$/gm)].map(
+        ([, data]) => data,
+      )
+
+    it(
+      'a stream (scenario 7) goes on at the other gateway, and nothing is lost',
+      async () => {
+        expect(publish('before')).toBe(202)
+        const first = project.stream('https://localhost:7143/events', ...since('0'))
+        await project.until('the first gateway streams', () => first.text().includes('data:before'))
+        project.kill('sse-gateway1')
+        await project.until('the stream is cut', first.ended)
+        expect(publish('while it is away')).toBe(202)
+        const last = /.*id:(\S+)/s.exec(first.text())?.[1] ?? ''
+        expect(eventsSince(7144, last)).toEqual(['while it is away'])
+        project.start('sse-gateway1')
+        await project.until('the first gateway streams again', () => eventsSince(7143, last).length > 0)
+        expect(eventsSince(7143, last)).toEqual(['while it is away'])
+      },
+      3 * MINUTES,
+    )
+
+    it(
+      'no request is lost with a proxy, and the balancer sends to it again when it is back',
+      async () => {
+        const newcomer = project.token('token-cache', '', 'user2')
+        project.kill('token-cache-proxy1')
+        const answers = Array.from({ length: 10 }, () => curl('http://localhost/', ...newcomer).status)
+        expect(answers).toEqual(answers.map(() => 200))
+        const timesBack = () =>
+          project.docker('logs', project.container('token-cache-load-balancer')).split('a proxy is back')
+            .length
+        const before = timesBack()
+        project.start('token-cache-proxy1')
+        await project.until('the balancer sends to it again', () => timesBack() > before)
+      },
+      3 * MINUTES,
+    )
+
+    it(
+      'users whom a proxy knows are served without Redis, nobody new is let in, and all is well when it is back',
+      async () => {
+        const [known, newcomer] = ['user3', 'user4'].map((user) => project.token('token-cache', '', user))
+        const ask = (user: string[] = []) => curl('http://localhost/', ...user)
+        // In turn, so that each proxy has seen the user.
+        for (let i = 0; i < 4; i += 1) expect(ask(known).status).toBe(200)
+        project.kill('redis', 'sse-gateway1', 'token-cache-proxy1')
+        for (let i = 0; i < 4; i += 1) expect(ask(known).status).toBe(200)
+        // Nobody can say whether a user is blocked while the store is away: the cache fails closed.
+        const { status, body } = ask(newcomer)
+        expect([status, body]).toEqual([503, expect.stringContaining('store_unavailable')])
+        expect(publish('into nothing')).toBe(503)
+        project.start('redis', 'sse-gateway1', 'token-cache-proxy1')
+        await project.untilHealthy()
+        expect(ask(known).status).toBe(200)
+        expect(ask(newcomer).status).toBe(200)
+        expect(publish('after')).toBe(202)
+        await project.until('the first gateway streams again', () => eventsSince(7143, '0').includes('after'))
+      },
+      5 * MINUTES,
+    )
+  })
 
   it(
     'writes no token into a log, and runs as nobody special',
     () => {
       // The operator's own tokens are what it was asked for; those containers are gone.
-      expect(compose('logs', '--no-color')).not.toMatch(/eyJ[\w-]{20}/)
-      expect(docker('exec', `${PROJECT}_jwt-factory_1`, 'id', '-u').trim()).toBe('1000')
-      expect(() => docker('exec', `${PROJECT}_jwt-factory_1`, 'sh', '-c', 'echo x > /app/x')).toThrow(
+      expect(project.compose('logs', '--no-color')).not.toMatch(/eyJ[\w-]{20}/)
+      expect(project.inside('jwt-factory', 'id', '-u')).toBe('1000')
+      expect(() => project.inside('jwt-factory', 'sh', '-c', 'echo x > /app/x')).toThrow(
         'Read-only file system',
       )
     },
@@ -218,12 +204,12 @@ describeHere('docker-compose.yml', () => {
   it(
     'leaves nothing behind',
     () => {
-      compose('down', '--volumes', '--timeout', '5')
-      const filter = ['--filter', `label=com.docker.compose.project=${PROJECT}`, '--quiet']
+      project.compose('down', '--volumes', '--timeout', '5')
+      const filter = ['--filter', `label=com.docker.compose.project=${name}`, '--quiet']
       expect([
-        docker('ps', '--all', ...filter),
-        docker('volume', 'ls', ...filter),
-        docker('network', 'ls', ...filter),
+        project.docker('ps', '--all', ...filter),
+        project.docker('volume', 'ls', ...filter),
+        project.docker('network', 'ls', ...filter),
       ]).toEqual(['', '', ''])
     },
     3 * MINUTES,

@@ -47,15 +47,19 @@ export function useFactory({ env = {}, clock, prepare }: FactoryOptions = {}) {
   }
 }
 
-/** A factory that is not open: services A, B and C own the keys of their names, and an operator administers. */
+/**
+ * A factory that is not open: services A, B and C own the keys of their names, an issuer makes tokens about users, and
+ * an operator administers.
+ */
 export function useClosedFactory() {
   const callers = new TestCallers({
     servicea: { keyId: 'servicea' },
     serviceb: { keyId: 'serviceb' },
     servicec: { keyId: 'servicec' },
+    issuer: { keyId: 'issuer', audiences: ['api'], claims: ['sub', 'roles'], scopes: ['read'] },
     operator: { admin: true },
   })
-  type Name = 'servicea' | 'serviceb' | 'servicec' | 'operator'
+  type Name = 'servicea' | 'serviceb' | 'servicec' | 'issuer' | 'operator'
   const factory = useFactory({ prepare: (stateFolder) => callers.prepare(stateFolder) })
   const as = (name: Name) => callers.as(name, 'https://jwt-factory/')
   beforeAll(async () => {
@@ -66,6 +70,7 @@ export function useClosedFactory() {
   })
   return {
     ...factory,
+    as,
     /** A token of service A for service B. */
     issueAsA: async () => {
       const request = factory.post('/issueToken/servicea', { aud: 'serviceb' })

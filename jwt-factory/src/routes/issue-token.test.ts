@@ -1,7 +1,7 @@
 import { ManualClock } from '@hallpass/service-kit/testing'
 import { parseCompact } from '@hallpass/tokens'
 import { beforeAll, describe, expect, it } from '@jest/globals'
-import { useFactory } from '../testing.ts'
+import { useClosedFactory, useFactory } from '../testing.ts'
 
 const NOW = 1_767_225_600
 
@@ -91,5 +91,75 @@ describe('POST /issueToken/:keyId', () => {
   ])('refuses %s', async (_what, type, text, status, code) => {
     const response = await factory.post('/issueToken/servicea').type(type).send(text)
     expect([response.status, response.body.error?.code]).toEqual([status, code])
+  })
+})
+
+describe('POST /issueToken/:keyId on a factory that is not open', () => {
+  const factory = useClosedFactory()
+  const issueAs = async (name: 'servicea' | 'issuer', keyId: string, body: object) =>
+    factory.post(`/issueToken/${keyId}`, body).set('authorization', await factory.as(name))
+  beforeAll(async () => {
+    const operator = await factory.as('operator')
+    await factory.get('/keys/issuer').set('authorization', operator).expect(200)
+  })
+
+  it('lets a caller with claims: [sub] name whom a token is about, as the issuer of the token cache does', async () => {
+    const { status, text } = await issueAs('issuer', 'issuer', {
+      aud: 'api',
+      sub: 'user1',
+      roles: ['reader'],
+    })
+    expect([status, parseCompact(text).payload]).toEqual([
+      200,
+      expect.objectContaining({ iss: 'https://jwt-factory/', sub: 'user1', aud: 'api', roles: ['reader'] }),
+    ])
+  })
+
+  it.each([[''], [7], [null], [['user1']]])(
+    'makes it a token of the caller when sub is %j, which names nobody',
+    async (sub) => {
+      const { status, text } = await issueAs('issuer', 'issuer', { aud: 'api', sub })
+      expect([status, parseCompact(text).payload.sub]).toEqual([200, 'issuer'])
+    },
+  )
+
+  it('makes it a token of the caller, whatever the body says, when the caller may not name others', async () => {
+    const { status, text } = await issueAs('servicea', 'servicea', {
+      aud: 'api',
+      sub: 'user1',
+      iss: 'https://me/',
+    })
+    expect([status, parseCompact(text).payload]).toEqual([
+      200,
+      expect.objectContaining({ iss: 'https://jwt-factory/', sub: 'servicea' }),
+    ])
+  })
+
+  it.each([
+    ['a claim that the file does not allow', 'issuer', { aud: 'api', admin: true }, 400, 'claim_not_allowed'],
+    ['a claim of who may ask for none', 'servicea', { aud: 'api', roles: [] }, 400, 'claim_not_allowed'],
+    ['two audiences', 'issuer', { aud: ['api', 'other'], sub: 'user1' }, 400, 'invalid_target'],
+    [
+      'another audience than the file allows',
+      'issuer',
+      { aud: 'other', sub: 'user1' },
+      400,
+      'invalid_target',
+    ],
+    [
+      'a scope that the file does not allow',
+      'issuer',
+      { aud: 'api', scope: 'read write' },
+      400,
+      'invalid_scope',
+    ],
+  ] as const)('refuses %s', async (_what, name, body, status, code) => {
+    const response = await issueAs(name, name, body)
+    expect([response.status, response.body.error?.code]).toEqual([status, code])
+  })
+
+  it('refuses the key of another, also to who may name subjects', async () => {
+    const response = await issueAs('issuer', 'servicea', { aud: 'api', sub: 'user1' })
+    expect([response.status, response.body.error?.code]).toEqual([403, 'not_your_key'])
   })
 })

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { createSecureContext, type PeerCertificate } from 'node:tls'
-import { type buildConnector, Pool } from 'undici'
+import { type buildConnector, type Dispatcher, Pool } from 'undici'
 import { PeerError } from './errors.ts'
 import { publishHop, shownBody, shownToken } from './hops.ts'
 import { nextHop, type TraceContext } from './trace.ts'
@@ -25,6 +25,8 @@ export interface PeerClientOptions {
   }
   /** Makes the connections in place of `tls`, e.g. with certificates that rotate; it verifies the peer. */
   readonly connect?: buildConnector.connector
+  /** Stands between the calls and the pool, e.g. to let connections go in time. */
+  readonly interceptor?: Dispatcher.DispatcherComposeInterceptor
   /** Called for each request; the result goes into the `Authorization` header. */
   readonly authorization?: () => string | Promise<string>
 }
@@ -101,10 +103,10 @@ export function createPeerCaller(options: PeerClientOptions): PeerCaller {
   }
 }
 
-function createPool(origin: string, timeoutMs: number, options: PeerClientOptions): Pool {
+function createPool(origin: string, timeoutMs: number, options: PeerClientOptions): Dispatcher {
   const { tls, socketPath, maxAnswerBytes = MAX_ANSWER_BYTES } = options
   const { ca, cert, key, ...connect } = tls ?? {}
-  return new Pool(origin, {
+  const pool = new Pool(origin, {
     connections: MAX_CONNECTIONS,
     maxResponseSize: maxAnswerBytes,
     headersTimeout: timeoutMs,
@@ -116,6 +118,7 @@ function createPool(origin: string, timeoutMs: number, options: PeerClientOption
       ...(tls ? { secureContext: createSecureContext({ ca, cert, key, minVersion: 'TLSv1.2' }) } : {}),
     },
   })
+  return options.interceptor ? pool.compose(options.interceptor) : pool
 }
 
 /** Starts the clock of a call that somebody watches; the result tells how it ended. */

@@ -198,6 +198,17 @@ describe('a proxy that is gone', () => {
     expect((await ask())[0]).toBe(502)
   })
 
+  it('is tried before one that is gone, when none is ready', async () => {
+    await start()
+    for (const proxy of proxies) proxy.ready = false
+    await until(async () => lines.filter((line) => line.includes('it answers 503')).length === 2)
+    await proxies[0]?.stop()
+    for (let i = 0; i < 6; i += 1) expect(await ask()).toEqual(TWO)
+    const requests = lines.map((text) => JSON.parse(text)).filter(({ msg }) => msg === 'request')
+    // The first to be tried may have been the one that has just gone.
+    expect(requests.slice(-4).map(({ ua }) => ua)).toEqual(Array(4).fill(addressOf(1)))
+  })
+
   it('is not left out for what clients do: going away in the middle of a body', async () => {
     await start()
     for (const proxy of proxies)

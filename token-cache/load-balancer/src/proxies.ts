@@ -11,6 +11,8 @@ export interface ProxiesOptions {
 interface Member {
   readonly upstream: Upstream
   up: boolean
+  /** Whether the last check had an answer, be it that it is not ready. */
+  answers: boolean
   /** Checks that failed in a row. */
   missed: number
 }
@@ -30,22 +32,28 @@ export class Proxies {
 
   constructor(options: ProxiesOptions) {
     this.#options = options
-    this.#members = options.upstreams.map((upstream) => ({ upstream, up: true, missed: 0 }))
+    this.#members = options.upstreams.map((upstream) => ({ upstream, up: true, answers: true, missed: 0 }))
   }
 
   /**
-   * The next one in turn that was not tried yet. When all are out, any: that nobody seems to be there is more likely
-   * a mistake of the checks than a reason to refuse everybody.
+   * The next one in turn that was not tried yet. When all are out, one that answers at least: without the store none is
+   * ready, and whom they know they serve. Else any: that nobody seems to be there is more likely a mistake of the checks
+   * than a reason to refuse everybody.
    */
   next(tried: readonly Upstream[] = []): Upstream | undefined {
-    return this.#pick(tried, true) ?? this.#pick(tried, false)
+    return (
+      this.#pick(tried, ({ up }) => up) ??
+      this.#pick(tried, ({ answers }) => answers) ??
+      this.#pick(tried, () => true)
+    )
   }
 
-  #pick(tried: readonly Upstream[], onlyUp: boolean): Upstream | undefined {
+  #pick(tried: readonly Upstream[], isGood: (member: Member) => boolean): Upstream | undefined {
     const count = this.#members.length
     for (let step = 0; step < count; step += 1) {
-      const { upstream, up } = this.#members[(this.#turn + step) % count] as Member
-      if ((onlyUp && !up) || tried.includes(upstream)) continue
+      const member = this.#members[(this.#turn + step) % count] as Member
+      const { upstream } = member
+      if (!isGood(member) || tried.includes(upstream)) continue
       this.#turn = (this.#turn + step + 1) % count
       return upstream
     }
@@ -55,7 +63,9 @@ export class Proxies {
   /** A request could not be sent, or its connection broke. */
   failed(upstream: Upstream): void {
     const member = this.#members.find((one) => one.upstream === upstream)
-    if (member) this.#set(member, false, 'a connection failed')
+    if (!member) return
+    member.answers = false
+    this.#set(member, false, 'a connection failed')
   }
 
   start(): void {
@@ -74,6 +84,7 @@ export class Proxies {
 
   async #checkOne(member: Member): Promise<void> {
     const status = await ask(member.upstream, this.#options.checkMs)
+    member.answers = status !== undefined
     member.missed = status === undefined ? member.missed + 1 : 0
     if (status === 200) this.#set(member, true, 'it is ready')
     else if (status !== undefined) this.#set(member, false, `it answers ${status}`)
