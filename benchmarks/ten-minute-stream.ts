@@ -87,11 +87,18 @@ async function chromiumPage(): Promise<StreamClient> {
     if (message.type() === 'error') console.log(`Chromium, ${new Date().toISOString()}: ${message.text()}`)
   })
   await page.goto(`${system.url}/index.html`)
-  const notes = { name: 'Chromium', data: [] as string[], seen: new Map<string, number>(), challenges: 0 }
+  const notes = {
+    name: 'Chromium',
+    data: [] as string[],
+    seen: new Map<string, number>(),
+    challenges: 0,
+    answers: 0,
+  }
   await page.exposeFunction('note', (kind: string, text: string) => {
     if (kind === 'event') notes.data.push(text)
     else if (!notes.seen.has(kind)) notes.seen.set(kind, Date.now())
     if (kind === 'challenge') notes.challenges += 1
+    if (kind === 'answer') notes.answers += 1
     if (kind === 'end' || kind === 'error')
       console.log(`Chromium, ${new Date().toISOString()}: ${kind}, ${text}`)
   })

@@ -10,6 +10,8 @@ export interface StreamClient {
   /** Arrival, in milliseconds since the epoch, of the first event of each other type. */
   readonly seen: Map<string, number>
   readonly challenges: number
+  /** Answers to challenges that were accepted. */
+  readonly answers: number
   close(): void
 }
 
@@ -39,6 +41,7 @@ class Notes {
   readonly data: string[] = []
   readonly seen = new Map<string, number>()
   challenges = 0
+  answers = 0
   handle = ''
   readonly #agent: Agent
   readonly #options: ClientOptions
@@ -54,8 +57,16 @@ class Notes {
     if (event === 'stream') this.handle = JSON.parse(data).handle
     if (event !== 'challenge') return
     this.challenges += 1
-    if (this.#options.newToken)
-      answer(this.#options, this.handle, this.#agent).catch((error: Error) => this.data.push(error.message))
+    if (this.#options.newToken) void this.#answer()
+  }
+
+  async #answer() {
+    try {
+      await answer(this.#options, this.handle, this.#agent)
+      this.answers += 1
+    } catch (error) {
+      this.data.push((error as Error).message)
+    }
   }
 }
 
@@ -84,7 +95,7 @@ export function eventSource(options: ClientOptions): StreamClient {
   const source = new EventSource(options.url, {
     fetch: (url, init) => fetch(url, { ...(init as object), dispatcher: agent }) as never,
   })
-  for (const type of ['message', 'stream', 'challenge', 'end'])
+  for (const type of ['message', 'stream', 'challenge', 'gap', 'end'])
     source.addEventListener(type, ({ data }) => notes.take(type, data))
   return Object.assign(notes, {
     name: 'npm eventsource',

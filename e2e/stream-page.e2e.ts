@@ -4,7 +4,7 @@ import axe from 'axe-core'
 import type { Page } from 'playwright-core'
 import { takeScreenshots, useBrowser } from './browser.ts'
 import { useCuttableConnection } from './cuttable-connection.ts'
-import { LIFETIME_SECONDS } from './stream-system.ts'
+import { LIFETIME_SECONDS, WINDOW_SECONDS } from './stream-system.ts'
 import { trustCertificate } from './trust-certificate.ts'
 import { useStreamSystem } from './use-stream-system.ts'
 
@@ -27,25 +27,25 @@ describeWith('chromium', 'apt-get install chromium')('the page of the SSE gatewa
 
   const message = (page: Page, kind: string, text = '') =>
     page.locator(`#messages li[data-kind="${kind}"]`, { hasText: text })
-  const longer = { timeout: (LIFETIME_SECONDS + 3) * 1_000 }
+  const untilChallenge = LIFETIME_SECONDS - WINDOW_SECONDS
 
   it('opens a stream, shows its events, answers its challenges, and lives on past the old expiry', async () => {
     const { page, errors } = await openPage()
     expect(await page.getByLabel('Location').inputValue()).toBe(`${system.url}/events`)
     await page.getByRole('button', { name: 'Go' }).click()
     await message(page, 'stream', 'open').waitFor()
-    const opened = Date.now()
     await system.publish({ data: 'Hello, <b>world</b>' })
     await message(page, 'event', 'Hello, <b>world</b>').waitFor()
-    await message(page, 'challenge', '{"method":"POST"').waitFor(longer)
+    system.advance(untilChallenge)
+    await message(page, 'challenge', '{"method":"POST"').waitFor()
     await message(page, 'answer', 'POST /events → 204').waitFor()
     await takeScreenshots(page, 'stream-open')
-    await message(page, 'challenge').nth(1).waitFor(longer)
-    await page.waitForTimeout(Math.max(0, opened + LIFETIME_SECONDS * 1_000 - Date.now()))
+    system.advance(untilChallenge)
+    await message(page, 'answer', 'POST /events → 204').nth(1).waitFor()
     await system.publish({ data: 'still here' })
     await message(page, 'event', 'still here').waitFor()
     expect(await message(page, 'end').count()).toBe(0)
-    expect(await page.locator('#renewals').textContent()).toMatch(/^(once|\d times)$/)
+    expect(await page.locator('#renewals').textContent()).toBe('2 times')
     expect(errors).toEqual([])
     await page.getByRole('button', { name: 'Stop' }).click()
   }, 30_000)
@@ -54,12 +54,15 @@ describeWith('chromium', 'apt-get install chromium')('the page of the SSE gatewa
     const { page, errors } = await openPage()
     await page.getByLabel('Reauthorize').uncheck()
     await page.getByRole('button', { name: 'Go' }).click()
-    await message(page, 'challenge').waitFor(longer)
+    await message(page, 'stream', 'open').waitFor()
+    system.advance(untilChallenge)
+    await message(page, 'challenge').waitFor()
     await message(page, 'answer', 'none').waitFor()
-    await message(page, 'end', 'token_expired').waitFor(longer)
+    system.advance(WINDOW_SECONDS)
+    await message(page, 'end', 'token_expired').waitFor()
     expect(await page.locator('#state').textContent()).toBe('token expired')
     // The browser comes back by itself with its old URL, hears 401 and stops.
-    await message(page, 'end', 'the gateway refuses the old token').waitFor({ timeout: 8_000 })
+    await message(page, 'end', 'the gateway refuses the old token').waitFor()
     await takeScreenshots(page, 'stream-ended')
     expect(errors.some((error) => error.includes('The event stream has ended.'))).toBe(true)
     expect(errors.some((error) => error.includes('401'))).toBe(true)
@@ -71,13 +74,13 @@ describeWith('chromium', 'apt-get install chromium')('the page of the SSE gatewa
     await message(page, 'stream', 'open').waitFor()
     await system.publish({ data: 'before the cut' })
     await message(page, 'event', 'before the cut').waitFor()
-    // The token of the URL has expired by now.
-    await message(page, 'challenge')
-      .nth(1)
-      .waitFor({ timeout: 2 * longer.timeout })
+    system.advance(untilChallenge)
+    await message(page, 'answer', '204').waitFor()
+    // The token of the URL expires.
+    system.advance(WINDOW_SECONDS)
     cuttable.cut()
     await system.publish({ data: 'during the cut' })
-    await message(page, 'stream', 'coming back').waitFor({ timeout: 8_000 })
+    await message(page, 'stream', 'coming back').waitFor({ timeout: 10_000 })
     await message(page, 'event', 'during the cut').waitFor()
     await system.publish({ data: 'after the cut' })
     await message(page, 'event', 'after the cut').waitFor()

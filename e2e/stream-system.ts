@@ -16,11 +16,13 @@ const ASSETS_FOLDERS = ['../sse-gateway/public', '../web-ui/public']
   .map((folder) => join(import.meta.dirname, folder))
   .join()
 
-/** Tokens of four seconds that are challenged two before their end: the documented flow at a seventh of its length. */
-export const LIFETIME_SECONDS = 4
-export const WINDOW_SECONDS = 2
+/** As documented: tokens of thirty seconds that are challenged ten before their end. */
+export const LIFETIME_SECONDS = 30
+export const WINDOW_SECONDS = 10
+/** Clients of a test need not wait for each other. */
+const CLIENTS_RETRY_MS = { min: 100, max: 300 }
 
-/** The SSE server and the gateways that guard it, on ports of their own and on the real clock. */
+/** The SSE server and the gateways that guard it, on ports of their own and on a clock that can be put forward. */
 export class StreamSystem {
   readonly gateways: string[] = []
   keys!: ExampleKeys
@@ -32,6 +34,7 @@ export class StreamSystem {
   #ports: [tcp: number, http: number] = [0, 0]
   #server: Service | undefined
   readonly #services: Service[] = []
+  #aheadMs = 0
   readonly #env: { readonly server: Env; readonly gateway: Env }
 
   constructor(env: { server?: Env; gateway?: Env }) {
@@ -81,6 +84,13 @@ export class StreamSystem {
     return publishOverTcp({ url: `tcp://localhost:${this.#ports[0]}`, objects: JSON.stringify(event) })
   }
 
+  /** The time of the gateways and of their tokens; it goes on by itself, too. */
+  readonly clock = (): number => Date.now() + this.#aheadMs
+
+  advance(seconds: number): void {
+    this.#aheadMs += seconds * 1_000
+  }
+
   token(claims: object = {}, lifetimeSeconds = LIFETIME_SECONDS): Promise<string> {
     const all = {
       iss: 'https://auth.example.com',
@@ -89,7 +99,7 @@ export class StreamSystem {
       scope: 'proxy:stream',
       ...claims,
     }
-    return signToken(all, this.keys.rs256, { lifetimeSeconds })
+    return signToken(all, this.keys.rs256, { lifetimeSeconds, clock: this.clock })
   }
 
   async #startGateway() {
@@ -103,7 +113,8 @@ export class StreamSystem {
       DEVELOPMENT_TOKEN_SECONDS: `${LIFETIME_SECONDS}`,
       ...this.#env.gateway,
     }
-    const service = createGateway(loadGateway(env), this.#logger('sse-gateway'))
+    const config = { ...loadGateway(env), retryMs: CLIENTS_RETRY_MS }
+    const service = createGateway(config, this.#logger('sse-gateway'), this.clock)
     this.#services.push(service)
     this.gateways.push((await service.start()).https as string)
   }

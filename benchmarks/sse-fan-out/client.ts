@@ -1,4 +1,5 @@
 import http from 'node:http'
+import net from 'node:net'
 import { MarkFinder, markedData, now, readStamp } from './event-marks.ts'
 import { openRawStreams, type RawStreamsOptions } from './raw-streams.ts'
 
@@ -7,7 +8,6 @@ export type Command =
   | ({
       readonly do: 'open'
       readonly publishUrl: string
-      readonly publishType: string
     } & Omit<RawStreamsOptions, 'onBytes'>)
   | { readonly do: 'measure'; readonly milliseconds: number; readonly inFlight: number }
 
@@ -34,6 +34,7 @@ const PATIENCE_MS = 5_000
 
 const agent = new http.Agent({ keepAlive: true })
 let target: Extract<Command, { do: 'open' }>
+let publisher: net.Socket | undefined
 let sequence = 0
 let deliveries = 0
 let latencies: number[] = []
@@ -107,14 +108,32 @@ async function deliverOne(): Promise<number> {
 }
 
 function publish(data: string): Promise<void> {
-  const body = target.publishType === 'application/json' ? JSON.stringify({ data }) : data
+  return target.publishUrl.startsWith('tcp:') ? publishLine(JSON.stringify({ data })) : publishText(data)
+}
+
+/** Whatever is answered is an error. */
+function publishLine(line: string): Promise<void> {
+  const { hostname, port } = new URL(target.publishUrl)
+  publisher ??= net
+    .connect(Number(port), hostname)
+    .setNoDelay(true)
+    .once('data', (answer: Buffer) => {
+      throw new Error(`Publishing was answered ${answer.toString()}.`)
+    })
+  const socket = publisher
+  return new Promise((resolve, reject) =>
+    socket.write(`${line}\n`, (error) => (error ? reject(error) : resolve())),
+  )
+}
+
+function publishText(text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const request = http.request(
       target.publishUrl,
       {
         agent,
         method: 'POST',
-        headers: { 'content-type': target.publishType, 'content-length': body.length },
+        headers: { 'content-type': 'text/plain', 'content-length': text.length },
       },
       (response) => {
         response.resume()
@@ -123,7 +142,7 @@ function publish(data: string): Promise<void> {
         else response.once('end', resolve)
       },
     )
-    request.once('error', reject).end(body)
+    request.once('error', reject).end(text)
   })
 }
 

@@ -13,10 +13,10 @@ export interface Contestant {
   readonly name: string
   /** https; the stream. */
   readonly streamUrl: string
-  readonly headers: Readonly<Record<string, string>>
-  /** http; takes an event by POST. */
+  /** What the streams are asked for with, connection by connection in turn. */
+  readonly tokens: readonly string[]
+  /** Takes events as its documentation says: `http:` a text by POST, `tcp:` a JSON object on each line. */
   readonly publishUrl: string
-  readonly publishType: 'application/json' | 'text/plain'
   readonly caFile: string
   /** Every process that takes part in a delivery; their CPU time and memory are counted together. */
   readonly pids: () => Promise<number[]>
@@ -25,6 +25,8 @@ export interface Contestant {
 
 const MODULE = '/usr/lib/nginx/modules/ngx_nchan_module.so'
 const TOKEN_SECONDS = 3_600
+/** A client for each connection of most courses: every token is one that the gateway has not seen before. */
+const TOKENS = 1_000
 const START_TIMEOUT_MS = 10_000
 
 /** The suite's own: every stream has its token verified, watched and ended in time, and the events pass two processes. */
@@ -33,10 +35,19 @@ export async function startGateway(root: string): Promise<Contestant> {
   const [httpPort, tcpPort, port, secondPort] = (await freePorts(4)) as [number, number, number, number]
   const { caFile } = await ensureDevelopmentCertificates(folder)
   const { rs256 } = await ensureExampleKeys(join(folder, 'sse'))
-  const token = await signToken(
-    { iss: 'https://auth.example.com', aud: 'https://api.example.com', sub: 'bench', scope: 'proxy:stream' },
-    rs256,
-    { lifetimeSeconds: TOKEN_SECONDS },
+  const tokens = await Promise.all(
+    Array.from({ length: TOKENS }, (_, index) =>
+      signToken(
+        {
+          iss: 'https://auth.example.com',
+          aud: 'https://api.example.com',
+          sub: `bench-${index}`,
+          scope: 'proxy:stream',
+        },
+        rs256,
+        { lifetimeSeconds: TOKEN_SECONDS },
+      ),
+    ),
   )
   const shared = { STATE_FOLDER: folder, LOG_LEVEL: 'error', PATH: process.env.PATH ?? '' }
   const node = (service: string, env: Record<string, string>) =>
@@ -54,9 +65,8 @@ export async function startGateway(root: string): Promise<Contestant> {
   return {
     name: 'sse-gateway',
     streamUrl: `https://localhost:${port}/events`,
-    headers: { authorization: `Bearer ${token}` },
-    publishUrl: `http://localhost:${httpPort}/publish`,
-    publishType: 'application/json',
+    tokens,
+    publishUrl: `tcp://localhost:${tcpPort}`,
     caFile,
     pids: async () => [server.pid as number, gateway.pid as number],
     stop: () => stop(folder, gateway, server),
@@ -82,9 +92,8 @@ export async function startNchan(): Promise<Contestant> {
   return {
     name: 'nginx + nchan',
     streamUrl: `https://localhost:${port}/events`,
-    headers: {},
+    tokens: [],
     publishUrl: `http://localhost:${publishPort}/publish`,
-    publishType: 'text/plain',
     caFile,
     pids: async () => [master, ...(await childrenOf(master))],
     stop: () => stop(folder, nginx),

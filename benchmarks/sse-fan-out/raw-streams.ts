@@ -3,7 +3,8 @@ import { connect, createSecureContext, type TLSSocket } from 'node:tls'
 
 export interface RawStreamsOptions {
   readonly url: string
-  readonly headers: Readonly<Record<string, string>>
+  /** Each connection asks with the next of them; none when the list is empty. */
+  readonly tokens: readonly string[]
   readonly caFile: string
   readonly streams: number
   /** 0: HTTP/1.1, one stream a connection. Else HTTP/2 with so many streams on each connection. */
@@ -44,7 +45,9 @@ export async function openRawStreams(options: RawStreamsOptions): Promise<{ clos
       sockets.push(socket)
       socket.once('error', reject)
       socket.once('close', () => reject(new Error('A server closed a connection.')))
-      const open = { first, count, url, options, socket, opened: resolve, failed: reject }
+      const token = options.tokens[index % options.tokens.length]
+      const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
+      const open = { first, count, url, options, headers, socket, opened: resolve, failed: reject }
       if (http2) readHttp2(open)
       else readHttp1(open)
     })
@@ -70,13 +73,14 @@ interface Opening {
   readonly count: number
   readonly url: URL
   readonly options: RawStreamsOptions
+  readonly headers: Readonly<Record<string, string>>
   readonly socket: TLSSocket
   readonly opened: () => void
   readonly failed: (error: Error) => void
 }
 
-function readHttp1({ first, url, options, socket, opened, failed }: Opening) {
-  const lines = Object.entries({ host: url.host, accept: 'text/event-stream', ...options.headers })
+function readHttp1({ first, url, options, headers, socket, opened, failed }: Opening) {
+  const lines = Object.entries({ host: url.host, accept: 'text/event-stream', ...headers })
   socket.write(
     `GET ${url.pathname} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`,
   )
@@ -100,8 +104,8 @@ const FRAME_HEAD = 9
 /** `:status: 200` of the static table (RFC 7541, appendix A). */
 const STATUS_200 = 0x88
 
-function readHttp2({ first, count, url, options, socket, opened, failed }: Opening) {
-  const block = headerBlock(url, options.headers)
+function readHttp2({ first, count, url, options, headers, socket, opened, failed }: Opening) {
+  const block = headerBlock(url, headers)
   const initialWindow = Buffer.alloc(6)
   initialWindow.writeUInt16BE(4, 0)
   initialWindow.writeUInt32BE(MAX_WINDOW, 2)

@@ -20,7 +20,7 @@ import { dumpKeys } from './routes/dump-keys.ts'
 import { introspect } from './routes/introspect.ts'
 import { issueToken } from './routes/issue-token.ts'
 import { jwks } from './routes/jwks.ts'
-import { listKeys } from './routes/list-keys.ts'
+import { listKeyStates, listKeys } from './routes/list-keys.ts'
 import { metadata } from './routes/metadata.ts'
 import { publicKey } from './routes/public-key.ts'
 import { revoke } from './routes/revoke.ts'
@@ -77,6 +77,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       app.get('/keys/:keyId', callers.admin, getOrCreateKey(keys))
       app.post('/keys/:keyId', callers.admin, createOrRotateKey(keys, files))
       app.get('/utils/keys', callers.admin, listKeys(keys))
+      app.get('/utils/key-states', callers.admin, listKeyStates(keys))
       app.post(['/utils/dump', '/dump'], callers.admin, dumpKeys(keys, files))
     },
     onStart: async () => {

@@ -19,6 +19,7 @@ const MARGIN_MS = 10_000
 
 interface OldKey {
   readonly key: VerificationKey
+  readonly sinceMs: number
   readonly untilMs: number
 }
 
@@ -38,6 +39,8 @@ export class SigningKeys {
   readonly folder: string
   readonly #options: SigningKeysOptions
   #current: SigningKey | undefined
+  /** Since when it signs, as far as this process knows. */
+  #sinceMs = 0
   #old: readonly OldKey[] = []
   #writing: Promise<unknown> = Promise.resolve()
   #cleanUp: NodeJS.Timeout | undefined
@@ -53,6 +56,7 @@ export class SigningKeys {
     if (pem === undefined) return
     const current = importSigningKey(pem, { alg: 'RS256' })
     this.#current = current
+    this.#sinceMs = this.#options.clock()
     const set = await readIfThere(join(this.folder, 'jwks.json'))
     // Nobody knows when they were replaced, so they stay as long as if it had been now.
     const others =
@@ -63,6 +67,31 @@ export class SigningKeys {
 
   get exist(): boolean {
     return this.#current !== undefined
+  }
+
+  /** What callees find in the folder, with the state of each key. */
+  get states() {
+    const now = this.#options.clock()
+    const old = this.#old.filter(({ untilMs }) => untilMs > now)
+    return [
+      ...(this.#current
+        ? [
+            {
+              kid: this.#current.kid,
+              alg: this.#current.alg,
+              state: 'signing' as const,
+              sinceMs: this.#sinceMs,
+            },
+          ]
+        : []),
+      ...old.map(({ key, sinceMs, untilMs }) => ({
+        kid: key.kid,
+        alg: key.alg,
+        state: 'retired' as const,
+        sinceMs,
+        untilMs,
+      })),
+    ]
   }
 
   /**
@@ -102,11 +131,13 @@ export class SigningKeys {
       throw error
     }
     this.#current = next
+    this.#sinceMs = this.#options.clock()
   }
 
   #retire(keys: readonly VerificationKey[]) {
-    const untilMs = this.#options.clock() + this.#options.tokenLifetimeSeconds * 1000 + MARGIN_MS
-    this.#old = [...this.#old, ...keys.map((key) => ({ key, untilMs }))]
+    const sinceMs = this.#options.clock()
+    const untilMs = sinceMs + this.#options.tokenLifetimeSeconds * 1000 + MARGIN_MS
+    this.#old = [...this.#old, ...keys.map((key) => ({ key, sinceMs, untilMs }))]
     clearTimeout(this.#cleanUp)
     this.#cleanUp = setTimeout(
       () => {

@@ -3,12 +3,12 @@ import { type Clock, challenge, HttpError, observeVerification } from '@hallpass
 import {
   anySubject,
   type Claims,
+  cachedVerifier,
   type KeyFinder,
   optionalSubject,
   parseCompact,
   TokenError,
   type VerifiedToken,
-  verifyToken,
 } from '@hallpass/tokens'
 import type { Revocations } from './revocations.ts'
 import { unavailable } from './upstream-connection.ts'
@@ -53,13 +53,33 @@ export class Authorizer {
   readonly #rules: AuthorizationRules
   readonly #realm: string
   readonly #revocations: Revocations
-  readonly #clock: Clock
+  /**
+   * By issuer. A page opens several streams with one token, and a browser comes back with that of its URL: then the
+   * signature is known, and all else is checked again.
+   */
+  readonly #verifiers: ReadonlyMap<string, (token: string) => Promise<VerifiedToken>>
 
   constructor(rules: AuthorizationRules, realm: string, revocations: Revocations, clock: Clock) {
     this.#rules = rules
     this.#realm = realm
     this.#revocations = revocations
-    this.#clock = clock
+    const { expiry, subject, maxLifetimeSeconds } = rules
+    this.#verifiers = new Map(
+      rules.issuers.map(({ issuer, audience, keys }) => [
+        issuer,
+        cachedVerifier({
+          issuer,
+          audience,
+          // Tokens for several APIs are common where a login makes them; the scope says what this one is good for.
+          audienceList: 'contains',
+          subject: subject === 'required' ? anySubject : optionalSubject,
+          keys,
+          expiry,
+          maxLifetimeSeconds,
+          clock,
+        }),
+      ]),
+    )
   }
 
   /**
@@ -97,28 +117,12 @@ export class Authorizer {
     }
   }
 
+  /** By the rules of the issuer that the token names, whoever made it; an unknown one fails the check of the first. */
   #verifyOnce(token: string): Promise<VerifiedToken> {
-    const { expiry, subject, maxLifetimeSeconds } = this.#rules
-    const { issuer, audience, keys } = this.#issuerOf(token)
-    return verifyToken(token, {
-      issuer,
-      audience,
-      // Tokens for several APIs are common where a login makes them; the scope says what this one is good for.
-      audienceList: 'contains',
-      subject: subject === 'required' ? anySubject : optionalSubject,
-      keys,
-      expiry,
-      maxLifetimeSeconds,
-      clock: this.#clock,
-    })
-  }
-
-  /** The rules of the issuer that the token names, whoever made it; an unknown one fails the check of the first. */
-  #issuerOf(token: string): TrustedIssuer {
-    const { issuers } = this.#rules
-    if (issuers.length === 1) return issuers[0] as TrustedIssuer
-    const { iss } = parseCompact(token).payload
-    return issuers.find(({ issuer }) => issuer === iss) ?? (issuers[0] as TrustedIssuer)
+    const [first] = this.#verifiers.values()
+    if (!first) throw new Error('There is no issuer.')
+    if (this.#verifiers.size === 1) return first(token)
+    return (this.#verifiers.get(String(parseCompact(token).payload.iss)) ?? first)(token)
   }
 
   #invalidToken(message: string, cause?: TokenError): HttpError {

@@ -68,8 +68,14 @@ export function loadConfig(env: Environment) {
       file === undefined
         ? { ...onePath(variables, stateFolder, production), ...hopsPath(variables) }
         : pathsOf(variables, file)
+    const [first] = Object.values(paths)
     return {
       ...common,
+      /** Whose tokens may administer, when they have the scope: who signs for the first path, and the suite's web UI. */
+      adminIssuers: [
+        ...(first?.issuers ?? []),
+        ...(file === undefined ? (paths['/hops']?.issuers ?? []) : []),
+      ],
       port: variables.port('PORT', 7143),
       secondPort: variables.port('SECOND_PORT', 9090),
       certFile: variables.text('CERT_FILE', join(certificates, 'localhost.pem')),
@@ -98,6 +104,8 @@ export function loadConfig(env: Environment) {
       challengeWindowMs: 1_000 * variables.integer('CHALLENGE_WINDOW_SECONDS', 10, { max: DAY_SECONDS }),
       maxStreamAgeMs: 1_000 * variables.integer('MAX_STREAM_AGE_SECONDS', DAY_SECONDS, { min: 1 }),
       maxTokenLifetimeSeconds: variables.integer('MAX_TOKEN_LIFETIME_SECONDS', DAY_SECONDS, { min: 1 }),
+      /** What happened to all at once must not bring all back at once: clients wait for a time between these two. */
+      retryMs: { min: 1_000, max: 5_000 },
       endOfStream: variables.oneOf('END_OF_STREAM', ['end', 'reset'], 'end'),
       maxStreams: variables.integer('MAX_STREAMS', 20_000, { min: 1 }),
       maxStreamsPerSubject: variables.integer('MAX_STREAMS_PER_SUBJECT', 100, { min: 1 }),

@@ -24,16 +24,18 @@ const HANDSHAKE_TIMEOUT_MS = 10_000
 const HEADERS_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 30_000
 const KEEP_ALIVE_MS = 10_000
-/** An HTTP/2 connection on which nothing has been open or said for so long is closed. */
+/** An HTTP/2 connection on which nothing has been open for so long is closed. */
 const IDLE_MS = 60_000
+/** Node's own timeout would be set anew at every event of every stream: a twentieth of what an event costs. */
+const IDLE_CHECK_MS = 15_000
 /** More than the streams that one gateway is asked to hold, each on a connection of its own. */
 const MAX_CONNECTIONS = 25_000
 
 /** One TLS port that speaks HTTP/2 and HTTP/1.1, as the client prefers (ALPN, RFC 7301). */
 export class Listener {
   readonly #server: Http2SecureServer
-  /** Every connection, with how many exchanges are open on it. */
-  readonly #connections = new Map<ServerHttp2Session | Socket, number>()
+  readonly #connections = new Map<ServerHttp2Session | Socket, Usage>()
+  #idleCheck: NodeJS.Timeout | undefined
   #stopping = false
 
   constructor(tls: SecureContextOptions, handle: (exchange: Exchange) => void) {
@@ -68,9 +70,6 @@ export class Listener {
     })
     server.on('session', (session) => {
       this.#track(session)
-      session.setTimeout(IDLE_MS, () => {
-        if (this.#connections.get(session) === 0) session.close()
-      })
     })
     this.#server = server
   }
@@ -80,6 +79,7 @@ export class Listener {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject).listen(port, host, resolve)
     })
+    this.#idleCheck = setInterval(() => this.#closeIdle(), IDLE_CHECK_MS).unref()
     return (this.#server.address() as AddressInfo).port
   }
 
@@ -91,8 +91,9 @@ export class Listener {
   /** Takes no more connections, lets the open exchanges end, and cuts what is left at the deadline. */
   async stop(deadlineMs: number): Promise<void> {
     this.#stopping = true
+    clearInterval(this.#idleCheck)
     const closed = new Promise((resolve) => this.#server.close(resolve))
-    for (const [connection, open] of this.#connections) if (open === 0) close(connection)
+    for (const [connection, { open }] of this.#connections) if (open === 0) close(connection)
     const deadline = setTimeout(() => {
       for (const connection of this.#connections.keys()) connection.destroy()
     }, deadlineMs)
@@ -101,20 +102,37 @@ export class Listener {
   }
 
   #take(exchange: Exchange, connection: ServerHttp2Session | Socket, handle: (exchange: Exchange) => void) {
-    this.#connections.set(connection, (this.#connections.get(connection) ?? 0) + 1)
+    const usage = this.#connections.get(connection) ?? this.#track(connection)
+    usage.open += 1
     exchange.onClose(() => {
-      const open = (this.#connections.get(connection) ?? 1) - 1
-      if (this.#connections.has(connection)) this.#connections.set(connection, open)
-      if (this.#stopping && open === 0) close(connection)
+      usage.open -= 1
+      usage.idleSince = performance.now()
+      if (this.#stopping && usage.open === 0) close(connection)
     })
     handle(exchange)
   }
 
-  #track(connection: ServerHttp2Session | Socket) {
-    this.#connections.set(connection, 0)
+  #track(connection: ServerHttp2Session | Socket): Usage {
+    const usage = { open: 0, idleSince: performance.now() }
+    this.#connections.set(connection, usage)
     connection.once('close', () => this.#connections.delete(connection))
     if (this.#stopping) close(connection)
+    return usage
   }
+
+  /** Those of HTTP/1.1 are Node's to close. */
+  #closeIdle() {
+    const before = performance.now() - IDLE_MS
+    for (const [connection, { open, idleSince }] of this.#connections)
+      if ('goaway' in connection && open === 0 && idleSince < before) connection.close()
+  }
+}
+
+interface Usage {
+  /** Exchanges that are open on it. */
+  open: number
+  /** When the last one closed, or the connection began, in milliseconds of `performance.now`. */
+  idleSince: number
 }
 
 type StreamArguments = [

@@ -130,7 +130,7 @@ it('tells each client to wait a time of its own before it comes back', async () 
 })
 
 it('T35: answers an EventSource that comes back with its stale URL 401, and it stops', async () => {
-  await gateway.start()
+  await gateway.start({}, { retryMs: { min: 50, max: 100 } })
   const agent = new Agent({ connect: { ca: gateway.ca }, allowH2: true })
   const statuses: number[] = []
   const source = new EventSource(`${gateway.url}/events?access_token=${await gateway.token()}`, {

@@ -22,6 +22,8 @@ export interface StreamLimits {
   readonly maxStreamAgeMs: number
   /** `reset`: an expired stream is cut without a word, as the original gateway did. */
   readonly endOfStream: 'end' | 'reset'
+  /** How long clients are told to wait before they come back: for each a time between these two. */
+  readonly retryMs: { readonly min: number; readonly max: number }
 }
 
 export interface StreamSessionOptions {
@@ -47,9 +49,6 @@ const CHALLENGE = new EventBlock(
     data: '{"method":"POST","headers":{"content-type":"application/x-challenge-response"}}',
   }),
 )
-/** What happened to all at once must not bring all back at once: clients wait for a time between these two. */
-const MIN_RETRY_MS = 1_000
-const MAX_RETRY_MS = 5_000
 
 /**
  * The life of one stream, as far as its token decides it.
@@ -74,6 +73,8 @@ export class StreamSession {
   #state: 'open' | 'challenged' | 'ended' = 'open'
   #grant: Grant
   #challengeAt: number
+  #challenges = 0
+  #answers = 0
 
   constructor(options: StreamSessionOptions) {
     this.#options = options
@@ -100,6 +101,11 @@ export class StreamSession {
     return this.#grant
   }
 
+  /** When it will be, or was, asked for a new token; how often it has been, and how often it got one. */
+  get challenge() {
+    return { at: this.#challengeAt, sent: this.#challenges, answered: this.#answers }
+  }
+
   /** Milliseconds since the epoch, as things stand. */
   get endsAt(): number {
     return Math.min(this.#grant.expiresAt, this.openedAt + this.#options.limits.maxStreamAgeMs)
@@ -116,6 +122,7 @@ export class StreamSession {
     const { clock, limits } = this.#options
     const now = clock()
     this.#grant = grant
+    this.#answers += 1
     this.#state = 'open'
     // A token that lives for less than the window would be challenged at once, and its successor too, without end.
     const earliest = now + (grant.expiresAt - now) / 2
@@ -132,7 +139,7 @@ export class StreamSession {
     if (reason === 'client_too_slow') writer.abort('too_slow')
     else if (reason === 'token_expired' && limits.endOfStream === 'reset') writer.abort('compatibility')
     else if (reason !== 'client_gone') {
-      writer.write(endEvent(reason))
+      writer.write(endEvent(reason, limits.retryMs))
       if (reason === 'upstream_failed') writer.abort('upstream_failed')
       else writer.end()
     }
@@ -150,6 +157,7 @@ export class StreamSession {
     if (now >= this.endsAt) return this.end(now >= this.#grant.expiresAt ? 'token_expired' : 'stream_too_old')
     if (this.#state === 'open' && now >= this.#challengeAt && this.endsAt === this.#grant.expiresAt) {
       this.#state = 'challenged'
+      this.#challenges += 1
       this.writer.write(CHALLENGE)
       this.#options.onChallenged()
     }
@@ -158,7 +166,7 @@ export class StreamSession {
 }
 
 /** The last event: why, and how long to wait before the next try. It has no id, so it moves nobody's position. */
-function endEvent(reason: EndReason): EventBlock {
-  const retry = MIN_RETRY_MS + Math.floor(Math.random() * (MAX_RETRY_MS - MIN_RETRY_MS))
+function endEvent(reason: EndReason, { min, max }: StreamLimits['retryMs']): EventBlock {
+  const retry = min + Math.floor(Math.random() * (max - min))
   return new EventBlock(encodeEvent({ event: 'end', data: JSON.stringify({ reason }), retry }))
 }

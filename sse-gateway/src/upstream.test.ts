@@ -194,17 +194,15 @@ describe('one stream for all', () => {
 
   it('T39: is let go within a second after the last client has left', async () => {
     await gateway.start()
-    for (const protocol of ['h2', 'http/1.1'] as const) {
-      const [one, two] = [
-        await gateway.open(await gateway.token(), protocol),
-        await gateway.open(await gateway.token(), protocol),
-      ]
-      one.close()
-      await pause(700)
-      expect(gateway.upstream.streams).toHaveLength(1)
-      two.close()
-      await gateway.upstream.until(({ streams }) => streams.length === 0, 1_000)
-    }
+    const [one, two] = [
+      await gateway.open(await gateway.token(), 'h2'),
+      await gateway.open(await gateway.token(), 'http/1.1'),
+    ]
+    one.close()
+    await pause(700)
+    expect(gateway.upstream.streams).toHaveLength(1)
+    two.close()
+    await gateway.upstream.until(({ streams }) => streams.length === 0, 1_000)
   })
 
   it('sends heartbeats when nothing else comes', async () => {

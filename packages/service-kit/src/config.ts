@@ -128,6 +128,8 @@ export function commonConfig(variables: VariableReader) {
     stateFolder: variables.text('STATE_FOLDER', '.hallpass'),
     /** Where to tell of hops, e.g. `tcp://localhost:7001`; absent, nothing is told. */
     hopsUrl: variables.optionalText('HOPS_URL'),
+    /** An OpenTelemetry collector that hears of the same, as spans by OTLP over HTTP; absent, its SDK is not loaded. */
+    otlpEndpoint: variables.optionalUrl('OTEL_EXPORTER_OTLP_ENDPOINT'),
   }
 }
 

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { createSecureContext, type PeerCertificate } from 'node:tls'
-import { type buildConnector, Pool } from 'undici'
+import { type buildConnector, type Dispatcher, Pool } from 'undici'
 import { PeerError } from './errors.ts'
 import { publishHop, shownBody, shownToken } from './hops.ts'
 import { nextHop, type TraceContext } from './trace.ts'
@@ -25,6 +25,8 @@ export interface PeerClientOptions {
   }
   /** Makes the connections in place of `tls`, e.g. with certificates that rotate; it verifies the peer. */
   readonly connect?: buildConnector.connector
+  /** Stands between the calls and the pool, e.g. to let connections go in time. */
+  readonly interceptor?: Dispatcher.DispatcherComposeInterceptor
   /** Called for each request; the result goes into the `Authorization` header. */
   readonly authorization?: () => string | Promise<string>
 }
@@ -44,6 +46,8 @@ export interface PeerCall {
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string | Uint8Array | undefined
   readonly signal?: AbortSignal | undefined
+  /** The hop that causes this call, for whoever has it at hand; the current one by default. */
+  readonly trace?: TraceContext | undefined
 }
 
 export interface PeerAnswer {
@@ -87,7 +91,7 @@ export function createPeerCaller(options: PeerClientOptions): PeerCaller {
   }
 
   return async (call) => {
-    const { trace, traceparent } = nextHop()
+    const { trace, traceparent } = nextHop(call.trace)
     const tell = trace.sampled ? observeCall(trace, peer, call) : undefined
     try {
       const answer = await send(call, traceparent)
@@ -101,10 +105,10 @@ export function createPeerCaller(options: PeerClientOptions): PeerCaller {
   }
 }
 
-function createPool(origin: string, timeoutMs: number, options: PeerClientOptions): Pool {
+function createPool(origin: string, timeoutMs: number, options: PeerClientOptions): Dispatcher {
   const { tls, socketPath, maxAnswerBytes = MAX_ANSWER_BYTES } = options
   const { ca, cert, key, ...connect } = tls ?? {}
-  return new Pool(origin, {
+  const pool = new Pool(origin, {
     connections: MAX_CONNECTIONS,
     maxResponseSize: maxAnswerBytes,
     headersTimeout: timeoutMs,
@@ -116,6 +120,7 @@ function createPool(origin: string, timeoutMs: number, options: PeerClientOption
       ...(tls ? { secureContext: createSecureContext({ ca, cert, key, minVersion: 'TLSv1.2' }) } : {}),
     },
   })
+  return options.interceptor ? pool.compose(options.interceptor) : pool
 }
 
 /** Starts the clock of a call that somebody watches; the result tells how it ended. */

@@ -69,7 +69,7 @@ export {
   type ServerSecurityOptions,
   tlsServer,
 } from './tls/server.ts'
-export { undiciConnector } from './tls/undici-connector.ts'
+export { type UndiciConnector, undiciConnector } from './tls/undici-connector.ts'
 export { AddressError, ENDPOINT_VARIABLE, parseAddress, resolveAddress } from './workload-api/address.ts'
 export { BundleSource } from './workload-api/bundle-source.ts'
 export {

@@ -225,7 +225,8 @@ describe('the examples', () => {
     // example: call over mutual TLS
     const toServers = mtlsClient(x509, authorizeOneOf('spiffe://example.org/server'))
     const agent = new SpiffeAgent(toServers) // for https and axios; one for each authorizer
-    const dispatcher = new UndiciAgent({ connect: undiciConnector(toServers) }) // for undici and its fetch
+    const connect = undiciConnector(toServers)
+    const dispatcher = new UndiciAgent({ connect }).compose(connect.retire) // for undici and its fetch
     const response = await fetchOver(`https://localhost:${port}/`, { dispatcher })
     // end
     expect(await response.text()).toBe('hello spiffe://example.org/server')

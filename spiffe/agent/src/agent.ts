@@ -27,6 +27,7 @@ export class Agent {
   readonly federation: FederatedBundles
   readonly #config: Config
   readonly #log: Logger
+  readonly #tickMs: number
   #timer: NodeJS.Timeout | undefined
   #ticking: Promise<void> | undefined
 
@@ -36,7 +37,9 @@ export class Agent {
     clock: Clock,
     entries: EntryStore,
     authorities: Authorities,
+    tickMs: number,
   ) {
+    this.#tickMs = tickMs
     const { x509TtlSeconds, jwtTtlSeconds, jwtIssuer } = config
     this.#config = config
     this.#log = log
@@ -68,7 +71,7 @@ export class Agent {
     })
   }
 
-  static async open(config: Config, log: Logger, clock: Clock): Promise<Agent> {
+  static async open(config: Config, log: Logger, clock: Clock, tickMs = TICK_MS): Promise<Agent> {
     const entries = await EntryStore.open(config.entriesFile, TrustDomain.ofName(config.trustDomain))
     const longest = (own: number, of: (entry: EntryStore['entries'][number]) => number | undefined) => () =>
       Math.max(own, ...entries.entries.map((entry) => of(entry) ?? 0)) * 1000
@@ -83,7 +86,7 @@ export class Agent {
       longestJwtSvidMs: longest(config.jwtTtlSeconds, (entry) => entry.jwtTtlSeconds),
       clock,
     })
-    return new Agent(config, log, clock, entries, authorities)
+    return new Agent(config, log, clock, entries, authorities, tickMs)
   }
 
   async start(): Promise<void> {
@@ -98,7 +101,7 @@ export class Agent {
       )
       await this.sockets.openInsecure(resolve(sharedSocket), insecureAnyIds)
     }
-    this.#timer = setInterval(() => void this.tick(), TICK_MS)
+    this.#timer = setInterval(() => void this.tick(), this.#tickMs)
   }
 
   async stop(): Promise<void> {

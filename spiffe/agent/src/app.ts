@@ -8,8 +8,16 @@ import { openidConfiguration } from './routes/openid-configuration.ts'
 
 export { loadConfig } from './config.ts'
 
-/** The agent as a process: the Workload API on unix sockets, the verbs on another, OpenID discovery on HTTP. */
-export function createApp(config: Config, log: Logger, clock: Clock = systemClock): Service {
+/**
+ * The agent as a process: the Workload API on unix sockets, the verbs on another, OpenID discovery on HTTP.
+ * @param options `tickMs`: how often the agent looks at what is due
+ */
+export function createApp(
+  config: Config,
+  log: Logger,
+  clock: Clock = systemClock,
+  { tickMs }: { readonly tickMs?: number } = {},
+): Service {
   let running: { agent: Agent; services: Service[] } | undefined
 
   const openidService = (agent: Agent) =>
@@ -33,7 +41,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   return {
     name: 'spiffe-agent',
     async start() {
-      const agent = await Agent.open(config, log, clock)
+      const agent = await Agent.open(config, log, clock, tickMs)
       const services = [
         adminApi(agent, config, log),
         ...bundleEndpoint(agent, config, log),

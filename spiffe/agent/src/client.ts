@@ -24,6 +24,16 @@ export interface AgentAuthority {
   readonly retiresAt?: string
 }
 
+/** An X.509-SVID that a workload holds now. */
+export interface AgentSvid {
+  readonly entryId: string
+  readonly spiffeId: string
+  readonly authorityId: string
+  readonly notBefore: string
+  readonly expiresAt: string
+  readonly renewsAt: string
+}
+
 export interface AgentAuthorities {
   readonly sequence: number
   readonly x509: readonly AgentAuthority[]
@@ -36,6 +46,8 @@ export interface SpiffeAgentClient {
   removeEntry(id: string): Promise<void>
   revoke(id: string): Promise<void>
   restore(id: string): Promise<void>
+  /** Who holds which X.509-SVID now, and how many have been made. */
+  svids(): Promise<{ issued: number; svids: AgentSvid[] }>
   authorities(): Promise<AgentAuthorities>
   /** Publishes a new authority; it signs after `activeAfterSeconds`. */
   rotate(kind: AgentAuthorityKind): Promise<{ id: string; activeAfterSeconds: number }>
@@ -74,6 +86,7 @@ export function createSpiffeAgentClient({
     removeEntry: async (id) => void (await ask('DELETE', named(id))),
     revoke: async (id) => void (await ask('POST', named(id, '/revoke'))),
     restore: async (id) => void (await ask('POST', named(id, '/restore'))),
+    svids: () => ask('GET', '/svids'),
     authorities: () => ask('GET', '/authorities'),
     rotate: (kind) => ask('POST', `/authorities/${kind}/rotate`),
     retire: (kind) => ask('POST', `/authorities/${kind}/retire`),

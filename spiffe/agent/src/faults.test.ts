@@ -94,7 +94,7 @@ describe('when the agent is killed', () => {
   })
 
   it('requests go on until the SVIDs end, then fail closed, and recover within 2 s of its return', async () => {
-    const env = { STATE_FOLDER: folder, X509_TTL_SECONDS: '4' }
+    const env = { STATE_FOLDER: folder, X509_TTL_SECONDS: '3' }
     agent = await startAgentProcess(env)
     const example = await startExample()
     const source = keep(await X509Source.open({ address: workloadAddress(folder, 'server') }))
@@ -190,7 +190,8 @@ describe('when the agent restarts', () => {
 
 describe('a thousand streams at once', () => {
   it('all get their SVID and hear of a rotation', async () => {
-    const agent = await startAgent({}, { folder })
+    let ahead = 0
+    const agent = await startAgent({}, { folder, clock: () => Date.now() + ahead })
     const names = ['server', 'proxy', 'client', 'service-a', 'stranger']
     const clients = Array.from({ length: 50 }, (_, index) => {
       const path = agent.address(names[index % names.length] as string).replace('unix://', '')
@@ -207,7 +208,8 @@ describe('a thousand streams at once', () => {
       read(clients[index % 50] as GrpcClient, seen).catch((error) => error),
     )
     await until('the first SVID of all', async () => serials.every(({ size }) => size === 1))
-    await agent.admin.rotate('x509')
+    const { activeAfterSeconds } = await agent.admin.rotate('x509')
+    ahead = activeAfterSeconds * 1000
     await until('the next SVID of all', async () => serials.every(({ size }) => size === 2))
     // All streams of a workload have seen the same two.
     expect(new Set(serials.flatMap((seen) => [...seen])).size).toBe(2 * names.length)

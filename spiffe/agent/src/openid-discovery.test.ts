@@ -12,12 +12,18 @@ const audience = 'an ordinary service'
 const get = async (url: string) => (await fetch(url)).json() as Promise<Record<string, unknown>>
 
 let agent: RunningAgent
+/** Ahead of the true time, for a rotation that is over at once. */
+let ahead = 0
 let client: WorkloadApiClient
 const fetchToken = async () => (await client.fetchJwtSvid({ audience })).marshal()
 
 describe.each(['ES256', 'RS256', 'PS256'])('with %s, a JWT-SVID is an ordinary token', (algorithm) => {
   beforeAll(async () => {
-    agent = await startAgent({ JWT_ISSUER: ISSUER, JWT_ALGORITHM: algorithm })
+    ahead = 0
+    agent = await startAgent(
+      { JWT_ISSUER: ISSUER, JWT_ALGORITHM: algorithm },
+      { clock: () => Date.now() + ahead },
+    )
     client = new WorkloadApiClient({ address: agent.address('client') })
   })
   afterAll(async () => {
@@ -41,10 +47,11 @@ describe.each(['ES256', 'RS256', 'PS256'])('with %s, a JWT-SVID is an ordinary t
     const verify = async (token: string) => jwtVerify(token, keys, { issuer: ISSUER, audience })
     const before = await fetchToken()
     expect((await verify(before)).payload.sub).toBe('spiffe://example.org/client')
-    await agent.admin.rotate('jwt')
+    const { activeAfterSeconds } = await agent.admin.rotate('jwt')
+    ahead += activeAfterSeconds * 1000
     let after = before
     for (const kid = kidOf(before); kidOf(after) === kid; after = await fetchToken())
-      await new Promise((resolve) => setTimeout(resolve, 50))
+      await new Promise((resolve) => setTimeout(resolve, 10))
     expect((await verify(after)).protectedHeader.kid).not.toBe(kidOf(before))
     expect((await verify(before)).protectedHeader.kid).toBe(kidOf(before))
   })
@@ -69,6 +76,7 @@ describe.each(['ES256', 'RS256', 'PS256'])('with %s, a JWT-SVID is an ordinary t
       subject: 'spiffe://example.org/client',
       keys: remoteKeys({ issuer: ISSUER, load: () => get(`${agent.urls.http}/keys`) }),
       maxLifetimeSeconds: 300,
+      clock: () => Date.now() + ahead,
     })
     expect(claims.iss).toBe(ISSUER)
   })

@@ -46,11 +46,13 @@ export async function openSpiffeProxyClient(options: SpiffeProxyClientOptions): 
     x509Source.close()
     return failed('unable to create JWTSource')(error)
   })
+  const connect = undiciConnector(tlsClient(x509Source, authorizeId(proxyId)))
   const http = createPeerClient({
     peer: 'spiffe-proxy',
     baseUrl: proxyUrl,
     timeoutMs,
-    connect: undiciConnector(tlsClient(x509Source, authorizeId(proxyId))),
+    connect,
+    interceptor: connect.retire,
   })
   return {
     async get(audience) {

@@ -7,6 +7,7 @@ import { ManualClock } from '@hallpass/service-kit/testing'
 import { type SigningKey, signToken } from '@hallpass/tokens'
 import { afterAll, afterEach, beforeAll } from '@jest/globals'
 import { createApp, loadConfig } from '../app.ts'
+import type { Config } from '../config.ts'
 import { type ExampleKeys, ensureExampleKeys } from '../example-keys.ts'
 import { FakeUpstream } from './fake-upstream.ts'
 import {
@@ -50,8 +51,8 @@ export class GatewayUnderTest {
   }
 
   /** Starts a gateway; several may run at once, `url` is the last one's. */
-  async start(env: Readonly<Record<string, string>> = {}): Promise<string> {
-    const config = loadConfig({
+  async start(env: Readonly<Record<string, string>> = {}, config: Partial<Config> = {}): Promise<string> {
+    const loaded = loadConfig({
       PORT: '0',
       SECOND_PORT: '0',
       STATE_FOLDER: this.stateFolder,
@@ -61,7 +62,11 @@ export class GatewayUnderTest {
       ...env,
     })
     const log = createLog('sse-gateway', 'debug', { write: (line) => (this.log += line) })
-    const service = createApp({ ...config, quietMs: 150, certificatePollMs: 100 }, log, this.clock.now)
+    const service = createApp(
+      { ...loaded, quietMs: 150, certificatePollMs: 100, ...config },
+      log,
+      this.clock.now,
+    )
     this.#services.push(service)
     const { https = '', second = '' } = await service.start()
     this.url = https

@@ -57,7 +57,7 @@ describe('Workload Endpoint', () => {
   ] as const)
     it(`${id} tries again, in no hurry, after status ${code}`, async () => {
       rig = await ConformanceRig.create()
-      rig.api.failNext(code, 'not now', 6)
+      rig.api.failNext(code, 'not now', 4)
       await rig.api.listen()
       await rig.serve('/workload')
       const { ready } = await rig.start()
@@ -73,7 +73,7 @@ describe('Workload Endpoint', () => {
     await rig.api.listen()
     const { ready } = await rig.start()
     await expect(ready).rejects.toMatchObject({ code: 'failed' })
-    await new Promise((resolve) => setTimeout(resolve, 700))
+    await new Promise((resolve) => setTimeout(resolve, 400))
     expect(rig.api.callsOf('FetchX509SVID')).toHaveLength(1)
     expect(rig.api.callsOf('FetchJWTBundles')).toHaveLength(1)
   })
@@ -82,7 +82,7 @@ describe('Workload Endpoint', () => {
     rig = await ConformanceRig.create()
     await rig.serve('/workload')
     const { ready } = await rig.start()
-    await new Promise((resolve) => setTimeout(resolve, 400))
+    await new Promise((resolve) => setTimeout(resolve, 50))
     await rig.api.listen()
     await ready
   })

@@ -20,6 +20,7 @@ export interface Probed {
 export class ConformanceRig {
   readonly api: FakeWorkloadApi
   readonly domain: TestTrustDomain
+  readonly #peers = new Map<string, Promise<IssuedSvid>>()
   #harness: Harness | undefined
 
   private constructor(api: FakeWorkloadApi, domain: TestTrustDomain) {
@@ -97,8 +98,11 @@ export class ConformanceRig {
     return { line: line.trim() || undefined, leaf, chain }
   }
 
+  /** Connects as a workload of the trust domain, with the same certificate each time. */
   async probeAs(path: string): Promise<Probed> {
-    return this.probe(await this.domain.authority.issue(this.domain.id(path)))
+    const peer = this.#peers.get(path) ?? this.domain.authority.issue(this.domain.id(path))
+    this.#peers.set(path, peer)
+    return this.probe(await peer)
   }
 
   /** Waits until the harness presents this SVID: all that was pushed before it has then been processed. */

@@ -5,6 +5,17 @@ import { SpiffeTlsError } from './errors.ts'
 /** Node's timers wrap around past this. */
 const MAX_TIMER_MS = 2 ** 31 - 1
 
+/**
+ * A connection is given no new request in the last fifth of the time that it had left when it began, half a
+ * minute at most: what is under way then ends in peace before the certificates do.
+ */
+const RETIREMENT_SHARE = 0.2
+const MAX_RETIREMENT_MS = 30_000
+
+/** From when on a connection that ends at a time, and begins now, should be given no new request. */
+export const retirementOf = (expiresAt: number, now: number): number =>
+  expiresAt - Math.min(MAX_RETIREMENT_MS, (expiresAt - now) * RETIREMENT_SHARE)
+
 /** Calls back at a time of the clock; keeps no process alive. The returned function calls it off. */
 export function callAt(time: number, clock: Clock, callBack: () => void): () => void {
   let timer: NodeJS.Timeout

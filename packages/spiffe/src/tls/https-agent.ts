@@ -3,14 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { type Clock, systemClock } from '../clock.ts'
 import type { ClientSecurity } from './client.ts'
-import { callAt } from './expiry.ts'
-
-/**
- * A connection is given no new request in the last fifth of the time that it had left when it began, half a
- * minute at most: what is under way then ends in peace before the certificates do.
- */
-const RETIREMENT_SHARE = 0.2
-const MAX_RETIREMENT_MS = 30_000
+import { callAt, retirementOf } from './expiry.ts'
 
 const RETIRES_AT = Symbol('retires at')
 
@@ -79,8 +72,7 @@ export class SpiffeAgent extends Agent {
   #retireInTime(socket: TLSSocket & Pooled): void {
     const expiresAt = this.#security.expiresAt(socket)
     if (!Number.isFinite(expiresAt)) return
-    const left = expiresAt - this.#clock()
-    const retireAt = expiresAt - Math.min(MAX_RETIREMENT_MS, left * RETIREMENT_SHARE)
+    const retireAt = retirementOf(expiresAt, this.#clock())
     socket[RETIRES_AT] = retireAt
     const cancel = callAt(retireAt, this.#clock, () => {
       const idle = Object.values(this.freeSockets).flat()

@@ -527,6 +527,22 @@ describe('HTTP', () => {
     await Promise.all([dispatcher.destroy(), picky.destroy()])
   })
 
+  it('undici makes a request the last one on its connection when its SVID is about to end', async () => {
+    const { Agent, fetch } = await import('undici')
+    const own = await source('/server')
+    const port = await serveHttps(tlsServer(own))
+    let now = (own.svid as X509Svid).expiresAt - 10_000
+    const clock = () => now
+    const connect = undiciConnector(tlsClient(here.x509Bundle, authorizeAny(), { clock }), { clock })
+    const dispatcher = new Agent({ connect }).compose(connect.retire)
+    const connection = async () =>
+      (await fetch(`https://localhost:${port}/`, { dispatcher })).headers.get('connection')
+    expect(await connection()).toBe('keep-alive')
+    now += 9_000
+    expect(await connection()).toBe('close')
+    await dispatcher.close()
+  })
+
   it('HTTP/2 knows its peer on both sides', async () => {
     const security = mtlsServer(await source('/server'), authorizeAny())
     const server = security.guard(http2.createSecureServer(security.options as http2.SecureServerOptions))

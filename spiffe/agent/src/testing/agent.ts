@@ -15,6 +15,9 @@ export interface RunningAgent {
   stop(): Promise<void>
 }
 
+/** A test waits for what is due no longer than it must. */
+const TICK_MS = 20
+
 /** A whole agent on free ports, with its state in a folder of its own unless one is given. */
 export async function startAgent(
   env: Environment = {},
@@ -29,7 +32,7 @@ export async function startAgent(
     ROTATION_OVERLAP_SECONDS: '1',
     ...env,
   })
-  const service = createApp(config, silentLog, clock)
+  const service = createApp(config, silentLog, clock, { tickMs: TICK_MS })
   const urls = await service.start()
   return {
     folder: stateFolder,
