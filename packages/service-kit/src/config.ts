@@ -79,6 +79,16 @@ export class VariableReader {
     })
   }
 
+  /** What `parse` makes of a text; what it throws becomes a problem. */
+  parsed<T>(name: string, fallback: string, parse: (value: string) => T): T {
+    try {
+      return parse(this.#env[name] || fallback)
+    } catch (error) {
+      this.problems.push(`${name}: ${(error as Error).message}`)
+      return undefined as T
+    }
+  }
+
   /** A comma-separated list; empty items are dropped. */
   list(name: string, fallback: readonly string[]): string[] {
     const value = this.#env[name]
