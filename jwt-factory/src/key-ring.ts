@@ -1,5 +1,5 @@
 import type { Clock } from '@hallpass/service-kit'
-import { type SigningKey, signToken } from '@hallpass/tokens'
+import { libraries, type SigningKey, signToken, type TokenLibrary } from '@hallpass/tokens'
 
 /** A key that signs no more, and the moment when the last token that it signed expires. */
 export interface RetiredKey {
@@ -98,10 +98,14 @@ export class KeyRing {
     return this.published.find((key) => key.kid === kid)
   }
 
-  async sign(claims: Readonly<Record<string, unknown>>, lifetimeSeconds: number): Promise<string> {
+  async sign(
+    claims: Readonly<Record<string, unknown>>,
+    lifetimeSeconds: number,
+    library: TokenLibrary = libraries['node-crypto'],
+  ): Promise<string> {
     // Before the signature, which takes its time: a rotation meanwhile must know of this token.
     this.#signingUntilMs = Math.max(this.#signingUntilMs, this.#clock() + lifetimeSeconds * 1000)
-    return signToken(claims, this.#signing, { lifetimeSeconds, clock: this.#clock })
+    return signToken(claims, this.#signing, { lifetimeSeconds, clock: this.#clock, library })
   }
 
   publish(next: SigningKey): void {

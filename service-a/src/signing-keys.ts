@@ -6,10 +6,12 @@ import {
   exportPublicPem,
   generateSigningKey,
   importSigningKey,
+  libraries,
   parseJwks,
   publicJwks,
   type SigningKey,
   signToken,
+  type TokenLibrary,
   type VerificationKey,
 } from '@hallpass/tokens'
 import { keysFolderOf, keysMissing, SERVICE_A, SERVICE_A_ISSUER } from './identity.ts'
@@ -28,6 +30,7 @@ export interface SigningKeysOptions {
   readonly privateKeyFile: string
   readonly tokenLifetimeSeconds: number
   readonly clock: Clock
+  readonly library?: TokenLibrary
 }
 
 /**
@@ -101,10 +104,11 @@ export class SigningKeys {
   async sign(audience: string, { expired = false, strangerKey = false } = {}): Promise<string> {
     if (!this.#current) throw keysMissing()
     const key = strangerKey ? await generateSigningKey('RS256', this.#current.kid) : this.#current
-    const { tokenLifetimeSeconds, clock } = this.#options
+    const { tokenLifetimeSeconds, clock, library = libraries['node-crypto'] } = this.#options
     return signToken({ iss: SERVICE_A_ISSUER, sub: SERVICE_A, aud: audience }, key, {
       lifetimeSeconds: expired ? -tokenLifetimeSeconds : tokenLifetimeSeconds,
       clock,
+      library,
     })
   }
 

@@ -1,5 +1,6 @@
 // @ts-check
 import { copyButton, el, svg } from './explorer-dom.js'
+import { FAULTS } from './explorer-scenarios.js'
 
 /**
  * @typedef {object} Hop
@@ -63,7 +64,9 @@ export function drawRun(run, { width, sources, selected, onSelect }) {
     onSelect(keyOf(hop))
     select(hop)
   })
-  const refused = steps.find(({ verdict }) => verdict === 'refused')
+  // Who asks another's verdict tells of it, too; the checks are with whoever made them.
+  const refusals = steps.filter(({ verdict }) => verdict === 'refused')
+  const refused = refusals.find(({ checks }) => checks && checks.length > 0) ?? refusals[0]
   const opening =
     steps.find((hop) => keyOf(hop) === selected) ??
     refused ??
@@ -137,11 +140,25 @@ function outcomePill(run) {
   return el('span', { class: `status tone-${accepted ? 'good' : 'bad'}` }, accepted ? 'accepted' : 'refused')
 }
 
-/** What a run that somebody else began is called. @param {Run} run */
+/**
+ * What a run is called that this page has not begun, or not since it was loaded: told by what was asked first.
+ * @param {Run} run
+ */
 export function titleOf(run) {
-  const requests = run.hops.filter(({ kind }) => kind === 'request').sort((a, b) => a.startedAt - b.startedAt)
+  const hops = [...run.hops].sort((a, b) => a.startedAt - b.startedAt)
+  const asked = hops.find(({ kind, service }) => kind === 'call' && service === 'web-ui')
+  if (asked) return titleOfPath(asked.path ?? '')
+  const requests = hops.filter(({ kind }) => kind === 'request')
   const first = requests.find(({ path }) => path?.startsWith('/scenario')) ?? requests[0]
   return first ? `${first.service} ${first.path}` : 'A request'
+}
+
+/** @param {string} path */
+function titleOfPath(path) {
+  const [, number, fault] = /^\/scenario(\d)(?:\?fault=([\w-]+))?/.exec(path) ?? []
+  if (number === undefined) return path === '/' ? 'Scenario 6' : 'Scenario 7'
+  const words = fault ?? (path.includes('audience=') ? 'wrong-audience' : undefined)
+  return `Scenario ${number}${words ? `, ${(FAULTS[words] ?? words).toLowerCase()}` : ''}`
 }
 
 /** @param {Hop} hop */
@@ -259,7 +276,7 @@ function drawHop(hop, y, x, letters) {
   })
   if (hop.kind === 'verification') {
     row.append(
-      svg('rect', { x: x(hop.service) - 66, y: y - 4, width: 132, height: 26, rx: 13 }),
+      svg('rect', { x: x(hop.service) - 61, y: y - 4, width: 122, height: 26, rx: 13 }),
       svg('text', { x: x(hop.service), y: y + 13, 'text-anchor': 'middle' }, first),
     )
     return row
@@ -303,7 +320,7 @@ function endsOf({ kind, service, peer = '' }) {
  */
 function wordsOf(hop, letters) {
   if (hop.kind === 'verification')
-    return [hop.verdict === 'accepted' ? '✓ token accepted' : `✗ ${short(hop.reason ?? 'refused', 19)}`, '']
+    return [hop.verdict === 'accepted' ? '✓ token accepted' : `✗ ${short(hop.reason ?? 'refused', 17)}`, '']
   if (hop.kind === 'event') return [`event: ${hop.path}`, hop.reason ?? '']
   return [
     short(`${hop.method} ${hop.path ?? ''}`, letters),

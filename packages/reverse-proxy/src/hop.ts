@@ -6,7 +6,6 @@ import {
   type Metrics,
   nextHop,
   publishHop,
-  runInTrace,
   sendJson,
   type TraceContext,
   traceFrom,
@@ -46,7 +45,7 @@ export class Hop {
 
   /** The id and trace for the next hop: name, value, name, value. */
   fields(): string[] {
-    const { trace, traceparent } = runInTrace(this.trace, nextHop)
+    const { trace, traceparent } = nextHop(this.trace)
     this.#call = trace
     return ['x-request-id', this.requestId, 'traceparent', traceparent]
   }

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { createPeerClient, type PeerError, unexpectedAnswer } from '@hallpass/service-kit'
+import { createPeerCaller, type PeerError, unexpectedAnswer } from '@hallpass/service-kit'
 
 export interface AgentEntry {
   readonly id: string
@@ -67,12 +67,19 @@ export function createSpiffeAgentClient({
   readonly adminSocket: string
 }): SpiffeAgentClient {
   const peer = 'spiffe-agent'
-  const http = createPeerClient({ peer, baseUrl: 'http://localhost', socketPath: adminSocket })
+  const call = createPeerCaller({ peer, baseUrl: 'http://localhost', socketPath: adminSocket })
 
   async function ask<T>(method: 'GET' | 'POST' | 'DELETE', url: string, data?: unknown): Promise<T> {
-    const answer = await http.request({ method, url, data })
-    if (answer.status < 300) return answer.data as T
-    throw refusal(answer.status, answer.data)
+    const { status, text } = await call({
+      method,
+      path: url,
+      ...(data === undefined
+        ? {}
+        : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(data) }),
+    })
+    const body = parse(text)
+    if (status < 300) return body as T
+    throw refusal(status, body)
   }
   const refusal = (status: number, body: unknown): PeerError => {
     const said = (body as { error?: { message?: string } } | undefined)?.error?.message
@@ -91,6 +98,15 @@ export function createSpiffeAgentClient({
     rotate: (kind) => ask('POST', `/authorities/${kind}/rotate`),
     retire: (kind) => ask('POST', `/authorities/${kind}/retire`),
     bundle: () => ask('GET', '/bundle'),
+  }
+}
+
+/** `undefined` for an answer without a body, or for what is no JSON. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
 }
 

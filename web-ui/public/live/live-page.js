@@ -198,7 +198,7 @@ export function actionButton(label, { key, run, describe, primary = false }) {
 }
 
 /**
- * A table that scrolls by itself where the window is narrow.
+ * A table that scrolls by itself where the window is narrow; on a phone each row is a list of its cells.
  * @param {string} caption
  * @param {string[]} columns
  * @param {(Node | string)[][]} rows
@@ -218,7 +218,12 @@ export function table(caption, columns, rows, empty) {
         'tbody',
         {},
         ...rows.map(([first = '', ...rest]) =>
-          el('tr', {}, el('th', { scope: 'row' }, first), ...rest.map((cell) => el('td', {}, cell))),
+          el(
+            'tr',
+            {},
+            el('th', { scope: 'row' }, first),
+            ...rest.map((cell, index) => el('td', { 'data-label': columns[index + 1] ?? '' }, cell)),
+          ),
         ),
       ),
     ),

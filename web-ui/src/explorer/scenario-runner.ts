@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { badRequest, createPeerClient, runInTrace, traceFrom } from '@hallpass/service-kit'
+import { badRequest, createPeerCaller, type PeerCaller, runInTrace, traceFrom } from '@hallpass/service-kit'
 import type { StreamScenario } from './stream-scenario.ts'
 
 /** What can be made wrong on purpose; the same names as service A's `?fault=`. */
@@ -46,16 +46,16 @@ interface Call {
 
 /** Runs a scenario as a person with curl would, under a trace that every service tells of. */
 export class ScenarioRunner {
-  readonly #serviceA: ReturnType<typeof createPeerClient>
-  readonly #tokenCache: ReturnType<typeof createPeerClient>
+  readonly #serviceA: PeerCaller
+  readonly #tokenCache: PeerCaller
   readonly #streams: StreamScenario
   readonly #config: RunnerConfig
 
   constructor(config: RunnerConfig, streams: StreamScenario) {
     this.#config = config
     this.#streams = streams
-    this.#serviceA = createPeerClient({ peer: 'service-a', baseUrl: config.serviceAUrl })
-    this.#tokenCache = createPeerClient({ peer: 'token-cache-load-balancer', baseUrl: config.tokenCacheUrl })
+    this.#serviceA = createPeerCaller({ peer: 'service-a', baseUrl: config.serviceAUrl })
+    this.#tokenCache = createPeerCaller({ peer: 'token-cache-load-balancer', baseUrl: config.tokenCacheUrl })
   }
 
   /**
@@ -96,7 +96,7 @@ export class ScenarioRunner {
         fault === 'no-token' ? {} : { 'remote-user': user, 'user-agent': EXPLORER_AGENT }
       const flags = fault === 'no-token' ? '' : ` -A ${EXPLORER_AGENT} -H "remote-user: ${user}"`
       return {
-        run: () => this.#tokenCache.get('/', { headers }),
+        run: () => answerOf(this.#tokenCache, '/', headers),
         curl: `curl${flags} ${this.#config.tokenCacheUrl}`,
       }
     }
@@ -108,8 +108,17 @@ export class ScenarioRunner {
           : `?fault=${fault}`
     const path = `/scenario${scenario}${query}`
     return {
-      run: () => this.#serviceA.get(path),
+      run: () => answerOf(this.#serviceA, path),
       curl: `curl "${this.#config.serviceAUrl}${path}"`,
     }
+  }
+}
+
+async function answerOf(call: PeerCaller, path: string, headers: Readonly<Record<string, string>> = {}) {
+  const { status, text } = await call({ method: 'GET', path, headers })
+  try {
+    return { status, data: JSON.parse(text) as unknown }
+  } catch {
+    return { status, data: text }
   }
 }
