@@ -76,8 +76,15 @@ export class ActiveCall {
           reject(error)
         }
       })
-      stream.once('end', resolve)
-      stream.once('close', () => reject(new GrpcError(status.cancelled, 'the caller has gone')))
+      let read = false
+      stream.once('end', () => {
+        read = true
+        resolve()
+      })
+      stream.once('close', () => {
+        // Not for a call that is over as it should be: an error costs more than the rest of it.
+        if (!read) reject(new GrpcError(status.cancelled, 'the caller has gone'))
+      })
     })
     const [request] = messages
     if (messages.length !== 1 || request === undefined || deframer.pending)

@@ -112,7 +112,11 @@ export class GrpcClient {
     const { stream, deframer, outcome } = call
     return new Promise((resolve, reject) => {
       let answer: { message: A } | undefined
-      const fail = (error: unknown) => reject(this.#explain(call, error))
+      let over = false
+      const fail = (error: unknown) => {
+        over = true
+        reject(this.#explain(call, error))
+      }
       stream.on('data', (chunk: Buffer) => {
         try {
           for (const message of deframer.push(chunk, outcome.encoding())) {
@@ -124,8 +128,12 @@ export class GrpcClient {
         }
       })
       stream.once('error', fail)
-      stream.once('close', () => fail(new Error('Premature close'))) // After the end it tells nothing new.
+      stream.once('close', () => {
+        // An error that nobody reads would cost more than the rest of the call.
+        if (!over) fail(new Error('Premature close'))
+      })
       stream.once('end', () => {
+        over = true
         try {
           this.#assertGoodEnd(call)
           if (!answer) throw new GrpcError(status.internal, 'one response message is expected, none came')
