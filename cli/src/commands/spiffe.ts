@@ -1,4 +1,3 @@
-import { createSpiffeAgentClient, workloadAddress } from '@hallpass/spiffe-agent/client'
 import {
   AddressError,
   GrpcError,
@@ -7,12 +6,13 @@ import {
   WorkloadApiClient,
   type X509Svid,
 } from '@hallpass/spiffe'
+import { workloadAddress } from '@hallpass/spiffe-agent/client'
 import type { Command } from 'commander'
-import { join } from 'node:path'
 import { fromNow } from '../expiry.ts'
 import { CommandFailure, EXIT } from '../failure.ts'
 import { stateFolder } from '../state-folder.ts'
 import { readStdin, type Terminal } from '../terminal.ts'
+import { addAgentVerbs } from './spiffe-agent.ts'
 
 const EXAMPLES = `
 A workload is who you are: its name is that of its socket, or SPIFFE_ENDPOINT_SOCKET says where the agent is.
@@ -52,10 +52,14 @@ export function addSpiffe(program: Command, terminal: Terminal): Command {
         for (const svid of svids) {
           const { id, expiresAt, hint, serialNumber } = toJson(svid)
           const until = `until ${expiresAt.replace('.000', '')}, ${fromNow(svid.expiresAt / 1000, terminal.clock())}`
-          terminal.print([id, until, `serial ${serialNumber}`, hint && `hint ${hint}`].filter(Boolean).join('  '))
+          terminal.print(
+            [id, until, `serial ${serialNumber}`, hint && `hint ${hint}`].filter(Boolean).join('  '),
+          )
         }
         for (const { trustDomain, authorities } of trusted)
-          terminal.print(`trusts ${trustDomain} (${authorities} ${authorities === 1 ? 'authority' : 'authorities'})`)
+          terminal.print(
+            `trusts ${trustDomain} (${authorities} ${authorities === 1 ? 'authority' : 'authorities'})`,
+          )
       }),
     )
 
@@ -66,7 +70,9 @@ export function addSpiffe(program: Command, terminal: Terminal): Command {
       ask({ as }, terminal, async (client) => {
         const svid = await client.fetchJwtSvid({ audience, ...(id && { subject: id }) })
         terminal.print(svid.marshal())
-        terminal.note(`${svid.id}, for ${svid.audience.join(', ')}, ${fromNow(svid.expiresAt / 1000, terminal.clock())}`)
+        terminal.note(
+          `${svid.id}, for ${svid.audience.join(', ')}, ${fromNow(svid.expiresAt / 1000, terminal.clock())}`,
+        )
       }),
     )
 
@@ -111,3 +117,10 @@ async function ask(
     client?.close()
   }
 }
+
+const toJson = ({ id, expiresAt, hint, leaf }: X509Svid) => ({
+  id: id.toString(),
+  expiresAt: new Date(expiresAt).toISOString(),
+  serialNumber: leaf.x509.serialNumber.toLowerCase(),
+  hint,
+})
