@@ -1,50 +1,117 @@
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, describe, expect, it } from '@jest/globals'
+import { expect, it } from '@jest/globals'
+import {
+  built,
+  checkWithModels,
+  describeWithValidator,
+  istioSchemas,
+  kubernetesSchemas,
+  kubernetesSchemasFolder,
+  peersFolder,
+  run,
+  scratch,
+  sets,
+  yamlIn,
+} from './validators.ts'
 
 const here = import.meta.dirname
-const folder = mkdtempSync(join(tmpdir(), 'hallpass-validators-'))
-afterAll(() => rmSync(folder, { recursive: true }))
+const all = ['kubernetes/base', 'istio', 'gloo'].flatMap(yamlIn)
+const policy = join(here, 'istio/06-allow-webui-to-backend-with-user.yaml')
+const deployment = join(here, 'kubernetes/base/web-ui/deploy.yaml')
 
-const yamlIn = (path: string) =>
-  readdirSync(join(here, path), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.yaml') && !name.includes('kustomization') && !name.includes('overlays'))
-    .map((name) => join(here, path, name))
-
-/** These are built from source, for minutes; who has them gets more, and nobody is kept waiting. */
-function describeWithValidator(program: string) {
-  if (spawnSync('sh', ['-c', 'command -v "$0"', program]).status === 0) return describe
-  console.warn(`skipped: ${program} is not installed`)
-  return describe.skip
+/** A file of ours with a mistake. */
+function broken(file: string, right: string, wrong: string): string {
+  const text = readFileSync(file, 'utf8')
+  if (!text.includes(right)) throw new Error(`${right} is not in ${file}`)
+  const copy = join(scratch, `broken-${wrong.replace(/\W+/g, '-')}.yaml`)
+  writeFileSync(copy, text.replace(right, wrong))
+  return copy
 }
-
-function run(program: string, ...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(program, args, {
-    encoding: 'utf8',
-    maxBuffer: 32 * 1024 * 1024,
-  })
-  return { status, output: `${stdout}${stderr}` }
-}
-
-function overlay(name: string): string {
-  const folderOf = join(here, 'kubernetes', name)
-  const { status, output } = run('kubectl', 'kustomize', '--load-restrictor=LoadRestrictionsNone', folderOf)
-  if (status !== 0) throw new Error(output)
-  const file = join(folder, `${name.replaceAll('/', '-')}.yaml`)
-  writeFileSync(file, output)
-  return file
-}
-const sets = ['base', 'overlays/istio', 'overlays/ambient']
 
 describeWithValidator('kubectl')('kubectl kustomize', () => {
   it.each(sets)('builds %s', (set) => {
-    expect(overlay(set)).toContain(folder)
+    expect(readFileSync(built(set), 'utf8')).toContain('kind: Deployment')
   })
 })
 
-describeWithValidator('istioctl')('istioctl', () => {
+describeWithValidator(
+  'kubectl',
+  'kubeconform',
+  kubernetesSchemasFolder,
+)('kubeconform, with the schemas of Kubernetes 1.33', () => {
+  const conform = (...args: string[]) =>
+    run(
+      'kubeconform',
+      '-strict',
+      '-summary',
+      '-schema-location',
+      `${kubernetesSchemas()}/{{.ResourceKind}}{{.KindSuffix}}.json`,
+      ...args,
+    )
+  const kinds = ['cert-manager.io', 'gateway.networking.k8s.io', 'gloo.solo.io', 'istio.io']
+  /** Kinds of others; the models know all of them but Gloo's. */
+  const skip = (...known: string[]) => {
+    const objects = all.flatMap((file) => [
+      ...readFileSync(file, 'utf8').matchAll(/^apiVersion: (\S+)\nkind: (\S+)/gm),
+    ])
+    const foreign = objects.filter(([, group = '']) =>
+      kinds.some((one) => !known.includes(one) && group.includes(one)),
+    )
+    return ['-skip', [...new Set(foreign.map(([, version, kind]) => `${version}/${kind}`))].join()]
+  }
+
+  it('finds nothing in any file', () => {
+    const { status, output } = conform(...skip(), ...all)
+    expect([status, output]).toEqual([0, expect.stringMatching(/Invalid: 0, Errors: 0/)])
+  })
+
+  it.each(sets)('finds nothing in %s', (set) => {
+    const { status, output } = conform(...skip(), built(set))
+    expect([status, output]).toEqual([0, expect.stringMatching(/Invalid: 0, Errors: 0/)])
+  })
+
+  it('finds a member that no deployment has', () => {
+    const { status, output } = conform(broken(deployment, 'replicas: 1', 'replica: 1'))
+    expect([status, output]).toEqual([1, expect.stringContaining('replica')])
+  })
+
+  describeWithValidator('istioctl')('and those of Istio', () => {
+    const location = () => [
+      '-schema-location',
+      `${istioSchemas()}/{{.ResourceKind}}_{{.Group}}_{{.ResourceAPIVersion}}.json`,
+    ]
+
+    it('finds nothing in any file', () => {
+      const { status, output } = conform(...location(), ...skip('istio.io'), ...all)
+      expect([status, output]).toEqual([0, expect.stringMatching(/Invalid: 0, Errors: 0/)])
+    })
+
+    it('finds a member that no policy has', () => {
+      const { status, output } = conform(
+        ...location(),
+        broken(policy, 'requestPrincipals:', 'requestPrincipal:'),
+      )
+      expect([status, output]).toEqual([1, expect.stringContaining('requestPrincipal')])
+    })
+  })
+})
+
+describeWithValidator(join(peersFolder, 'models'))('@kubernetes-models', () => {
+  it('finds nothing in any file', () => {
+    const { checked, findings } = checkWithModels(all)
+    expect(findings).toEqual([])
+    expect(checked).toBeGreaterThan(100)
+  })
+
+  it('finds what is not of the right type', () => {
+    const gateway = broken(join(here, 'istio/web-ui/gateway-api.yaml'), 'port: 443', 'port: https')
+    const { findings } = checkWithModels([gateway, broken(policy, 'principals:', 'principals: x #')])
+    expect(findings).toEqual([expect.stringContaining('port'), expect.stringContaining('principals')])
+  })
+})
+
+describeWithValidator('kubectl', 'istioctl')('istioctl', () => {
   it('finds every Istio file valid', () => {
     const { status, output } = run('istioctl', 'validate', ...yamlIn('istio').flatMap((file) => ['-f', file]))
     expect([status, output]).toEqual([0, expect.not.stringContaining('Error')])
@@ -61,19 +128,20 @@ describeWithValidator('istioctl')('istioctl', () => {
   })
 
   it.each(sets)('analyzes %s without a finding', (set) => {
-    const { status, output } = run('istioctl', 'analyze', '--use-kube=false', overlay(set))
+    const { status, output } = run('istioctl', 'analyze', '--use-kube=false', built(set))
     expect([status, output]).toEqual([0, expect.stringContaining('No validation issues found')])
   })
 })
 
-describeWithValidator('kube-score')('kube-score', () => {
+describeWithValidator('kubectl', 'kube-score')('kube-score', () => {
   // Fixed tags are not pulled anew; Istio's own gateway pod is in no manifest.
   const ignored = ['container-image-pull-policy', 'networkpolicy-targets-pod'].flatMap((test) => [
     '--ignore-test',
     test,
   ])
   it.each(sets)('has nothing critical to say about %s', (set) => {
-    const { output } = run('kube-score', 'score', '--output-format', 'ci', ...ignored, overlay(set))
+    const { output } = run('kube-score', 'score', '--output-format', 'ci', ...ignored, built(set))
+    expect(output).toContain('[OK]')
     expect(output.split('\n').filter((line) => line.startsWith('[CRITICAL]'))).toEqual([])
   })
 })
@@ -81,5 +149,11 @@ describeWithValidator('kube-score')('kube-score', () => {
 describeWithValidator('hadolint')('hadolint', () => {
   it('has nothing to say about the Dockerfile', () => {
     expect(run('hadolint', join(here, '../Dockerfile'))).toEqual({ status: 0, output: '' })
+  })
+
+  it('has about one whose packages are not pinned and that is root', () => {
+    const file = join(scratch, 'Dockerfile')
+    writeFileSync(file, 'FROM node\nRUN apt-get install curl\nUSER root\n')
+    expect(run('hadolint', file)).toEqual({ status: 1, output: expect.stringMatching(/DL3006[\s\S]*DL3002/) })
   })
 })

@@ -5,125 +5,233 @@ import type { Page } from 'playwright-core'
 import { startTestSuite, type TestSuite } from '../scripts/test-suite.ts'
 import { seriousFindings } from './accessibility.ts'
 import { takeScreenshots, useBrowser } from './browser.ts'
+import { ExplorerPage, loggedRequests } from './explorer-page.ts'
 
 const root = dirname(import.meta.dirname)
 
 describeWith('chromium', 'apt-get install chromium')('the explorer in a browser', () => {
   const browser = useBrowser()
   let suite: TestSuite
+  /** The page that most tests go on with; each run is a trace of its own. */
+  let explorer: ExplorerPage
+  let page: Page
   beforeAll(async () => {
     suite = await startTestSuite(root)
+    page = await browser.newPage()
+    page.setDefaultTimeout(10_000)
+    explorer = await ExplorerPage.open(page, suite)
   }, 60_000)
   afterAll(() => suite?.stop())
 
-  async function openExplorer(query = ''): Promise<Page> {
-    const page = await browser.newPage()
-    page.setDefaultTimeout(15_000)
-    await page.goto(`${suite.url('web-ui')}/explorer${query}`)
-    await page.getByText(/Live: this stream’s token ends/).waitFor()
-    return page
-  }
-  const outcomeOf = (page: Page, scenario: number) => page.locator(`[data-scenario="${scenario}"] .outcome`)
+  const RUNS: readonly [number, string | undefined, 'accepted' | 'refused', string][] = [
+    [1, undefined, 'accepted', 'jwt-factory'],
+    [2, undefined, 'accepted', 'jwt-factory'],
+    [3, undefined, 'accepted', 'service-b'],
+    [4, undefined, 'accepted', 'service-c'],
+    [5, undefined, 'accepted', 'spiffe-server'],
+    [6, undefined, 'accepted', 'token-cache-api'],
+    ...([1, 2, 3, 4] as const).flatMap((scenario) =>
+      ['expired', 'wrong-audience', 'wrong-key', 'tampered'].map(
+        (fault) => [scenario, fault, 'refused', scenario < 3 ? 'jwt-factory' : 'service-b'] as const,
+      ),
+    ),
+    [5, 'wrong-audience', 'refused', 'spiffe-server'],
+    [7, 'wrong-audience', 'refused', 'sse-gateway'],
+    [7, 'tampered', 'refused', 'sse-gateway'],
+    [7, 'wrong-key', 'refused', 'sse-gateway'],
+    [7, 'expired', 'refused', 'sse-gateway'],
+  ] as unknown as [number, string | undefined, 'accepted' | 'refused', string][]
 
-  /** Runs a scenario and answers with its trace id, once the picture shows a verdict. */
-  async function run(page: Page, scenario: number, fault?: string): Promise<string> {
-    const card = page.locator(`[data-scenario="${scenario}"]`)
-    if (fault) await card.locator('select').selectOption(fault)
-    else await card.getByRole('button', { name: 'Run' }).click()
-    await outcomeOf(page, scenario)
-      .filter({ hasText: /accepted|refused/ })
-      .waitFor()
-    return new URL(page.url()).searchParams.get('trace') as string
-  }
-  const verdicts = (page: Page) =>
-    page
-      .locator('.hop[data-kind="verification"]')
-      .evaluateAll((hops) =>
-        hops.map((hop) => `${hop.getAttribute('data-service')} ${hop.getAttribute('data-verdict')}`),
-      )
+  it.each(RUNS)('draws scenario %d with %s: %s by %s', async (scenario, fault, expected, service) => {
+    const { trace, outcome } = await explorer.run(scenario, fault)
+    expect(outcome).toBe(expected)
+    await explorer.hop({ kind: 'verification', service, verdict: expected }).first().waitFor()
+    // What is drawn is what the services wrote into their own logs: each call arrived, with that answer.
+    const logged = loggedRequests(suite, trace)
+    for (const { kind, service: from, peer, path, status } of await explorer.hops()) {
+      if (kind !== 'call') continue
+      // A stream is logged when it is over, and scenario 7 has its own test.
+      const line = `${peer} ${path.split('?')[0]} ${status}`
+      expect([from, ...logged]).toContain(line)
+    }
+  })
 
-  it.each([
-    [1, undefined, 'accepted', 'jwt-factory accepted'],
-    [2, undefined, 'accepted', 'jwt-factory accepted'],
-    [3, undefined, 'accepted', 'service-b accepted'],
-    [4, undefined, 'accepted', 'service-c accepted'],
-    [1, 'expired', 'refused', 'jwt-factory refused'],
-    [1, 'wrong-audience', 'refused', 'jwt-factory refused'],
-    [1, 'wrong-key', 'refused', 'jwt-factory refused'],
-    [1, 'tampered', 'refused', 'jwt-factory refused'],
-    [3, 'expired', 'refused', 'service-b refused'],
-    [3, 'wrong-audience', 'refused', 'service-b refused'],
-    [3, 'wrong-key', 'refused', 'service-b refused'],
-    [3, 'tampered', 'refused', 'service-b refused'],
-  ] as const)(
-    'draws scenario %d with %s: %s, where it was decided',
-    async (scenario, fault, outcome, verdict) => {
-      const page = await openExplorer()
-      const trace = await run(page, scenario, fault)
-      expect(await outcomeOf(page, scenario).innerText()).toContain(outcome)
-      const [service] = verdict.split(' ')
-      await page.locator(`.hop[data-service="${service}"][data-verdict="${outcome}"]`).first().waitFor()
-      // What is drawn is what the services wrote into their own logs.
-      const told = await page
-        .locator('.hop[data-kind="call"]')
-        .evaluateAll((hops) => hops.map((hop) => hop.getAttribute('data-service')))
-      const logged = suite.lines.filter((line) => line.includes(trace)).map((line) => line.split(' ', 1)[0])
-      for (const service of told) expect([...logged, 'web-ui']).toContain(service)
+  it.each([1, 3, 6, 7])(
+    'draws that nobody showed a token in scenario %d, and where it ended',
+    async (scenario) => {
+      const { outcome } = await explorer.run(scenario, 'no-token')
+      expect(outcome).toBe('refused')
+      await explorer.hop({ kind: 'call', status: '401' }).first().waitFor()
+      expect((await explorer.hops()).filter(({ verdict }) => verdict === 'accepted')).toEqual([])
     },
-    30_000,
   )
 
-  it('says by which rule a token was refused, and never shows a signature', async () => {
-    const page = await openExplorer()
-    await run(page, 3, 'tampered')
-    await page.locator('.hop[data-verdict="refused"]').click()
+  it('draws a stream as it lives, loses nothing when the page is loaded again meanwhile, and finds it by its link', async () => {
+    await page.locator('[data-scenario="7"]').getByRole('button').click()
+    await explorer.hop({ kind: 'event', path: 'challenge' }).first().waitFor()
+    expect(await page.locator('.picture-head .status').innerText()).toBe('running')
+    await page.reload()
+    await explorer.hop({ kind: 'event', path: 'end' }).waitFor()
+    const events = (await explorer.hops()).filter(({ kind }) => kind === 'event').map(({ path }) => path)
+    expect(events.filter((event) => event !== 'message')).toEqual(['challenge', 'challenge', 'end'])
+    expect(events.filter((event) => event === 'message')).toHaveLength(2)
+    expect(await page.locator('.hop[data-path="end"]').textContent()).toContain('token_expired')
+    const { search, searchParams } = new URL(page.url())
+    const logged = loggedRequests(suite, searchParams.get('trace') as string)
+    for (const line of [
+      'sse-gateway GET /events 200',
+      'sse-gateway POST /events 204',
+      'sse-server POST /publish 202',
+    ])
+      expect(logged).toContain(line)
+    const linked = await ExplorerPage.open(await browser.newPage(), suite, search)
+    await linked.hop({ kind: 'event', path: 'end' }).waitFor()
+    await linked.page.close()
+  })
+
+  it('says by which rule a token was refused and at which line, and never shows a signature', async () => {
+    await explorer.run(3, 'tampered')
+    await explorer.hop({ verdict: 'refused' }).click()
     const failed = page.locator('.checks tr.tone-bad')
     expect((await failed.innerText()).replace(/\s+/g, ' ')).toContain('signature ✗ failed RFC 7515 §5.2')
     expect(await page.content()).not.toContain('eyJ')
-  }, 30_000)
+    const source = await browser.newPage()
+    await source.goto(
+      new URL((await failed.locator('a.mono').getAttribute('href')) as string, page.url()).href,
+    )
+    expect(await source.locator('li:target').innerText()).toContain(`'signature', 'signature_invalid'`)
+    const other = await source.goto(`${suite.url('web-ui')}/source?file=package.json`)
+    expect(other?.status()).toBe(404)
+    await source.close()
+  })
 
-  it('draws nothing where no token was shown, and says so', async () => {
-    const page = await openExplorer()
-    await run(page, 1, 'no-token')
-    expect(await outcomeOf(page, 1).innerText()).toContain('refused')
-    await page.locator('.picture pre', { hasText: 'no token provided' }).first().waitFor()
-    expect(await verdicts(page)).toEqual([])
-  }, 30_000)
+  it.each([
+    ['sse-gateway', /^The stream of hops is away/],
+    ['sse-server', undefined],
+  ])(
+    'says when the %s is away, still runs scenarios, and heals by itself',
+    async (name, words) => {
+      await suite.launcher.restart(name, async () => {
+        if (words) await page.getByText(words).waitFor()
+        expect((await explorer.run(1)).outcome).toBe('accepted')
+      })
+      await page.getByText(/^Live: this stream’s token ends/).waitFor()
+      await explorer.run(3, 'expired')
+      await explorer.hop({ verdict: 'refused' }).waitFor({ timeout: 15_000 })
+    },
+    45_000,
+  )
 
-  it('brings a run back after a reload, and by its link', async () => {
-    const page = await openExplorer()
-    const trace = await run(page, 2)
-    await page.locator('.hop[data-kind="call"]').nth(4).waitFor()
-    const before = await page.locator('.hop').count()
-    await page.reload()
-    await page
-      .locator('.hop')
-      .nth(before - 1)
-      .waitFor()
-    const other = await openExplorer(`?trace=${trace}`)
-    await other
-      .locator('.hop')
-      .nth(before - 1)
-      .waitFor()
-  }, 30_000)
+  it('is what a stranger sees first, and the home page is one click away', async () => {
+    const stranger = await browser.newPage()
+    await stranger.goto(suite.url('web-ui'))
+    expect(new URL(stranger.url()).pathname).toBe('/explorer')
+    await stranger.getByRole('link', { name: 'Home' }).click()
+    expect(await stranger.locator('.call .status').allInnerTexts()).toEqual(['401', '401'])
+    await stranger.close()
+  })
 
-  it('says when the stream is away, still runs scenarios, and heals by itself', async () => {
-    const page = await openExplorer()
-    const gateway = suite.processes.filter(({ name }) => name === 'sse-gateway')
-    await suite.launcher.restart(gateway[0]?.name as string, async () => {
-      await page.getByText('The stream of hops is away').waitFor()
-      await run(page, 1)
-      expect(await outcomeOf(page, 1).innerText()).toContain('accepted')
-    })
-    await page.getByText(/Live: this stream’s token ends/).waitFor()
-    await page.locator('.hop').first().waitFor()
-  }, 60_000)
+  const VIEWS: readonly [string, (view: Page) => Promise<void>][] = [
+    [
+      'keys',
+      async (view) => {
+        const card = view.locator('[data-key-id="servicea"]')
+        const before = await card.locator('[data-state="published"] .name').innerText()
+        await view.getByRole('button', { name: 'Rotate servicea' }).click()
+        // The key that was published signs now, and verifiers know it since before.
+        await card.locator('[data-state="signing"] .name', { hasText: before }).waitFor()
+        await view.getByRole('region', { name: 'The key set' }).getByText(before).waitFor()
+      },
+    ],
+    [
+      'streams',
+      async (view) => {
+        await view.getByRole('button', { name: /^Open one/ }).click()
+        const row = view.getByRole('row', { name: /\/events/ })
+        await row
+          .getByText(/challenged|open/)
+          .first()
+          .waitFor()
+        await row.getByRole('button', { name: /^Revoke/ }).click()
+        await view.getByRole('region', { name: 'Ended streams' }).getByText('token_revoked').first().waitFor()
+      },
+    ],
+    [
+      'token-cache',
+      async (view) => {
+        await view.getByRole('textbox', { name: 'User' }).fill('ada')
+        await view.getByRole('button', { name: /^Send 10/ }).click()
+        await view.getByRole('row', { name: /ada:explorer jti=/ }).waitFor()
+        const calls = await view.locator('[data-figure="issuerCalls"]').allInnerTexts()
+        expect(calls.length).toBe(2)
+        await view.getByRole('button', { name: 'Block the user' }).click()
+        await view
+          .getByRole('row', { name: /^ada.* blocked/ })
+          .first()
+          .waitFor()
+        await view.getByRole('button', { name: 'Lift the block of the user' }).click()
+        await view.getByRole('row', { name: /^ada.* blocked/ }).waitFor({ state: 'detached' })
+      },
+    ],
+    [
+      'identities',
+      async (view) => {
+        const authorities = view.getByRole('region', { name: 'Authorities for x509' })
+        await authorities.getByText('active').waitFor()
+        await view.getByRole('button', { name: 'Rotate the x509 authority' }).click()
+        await authorities.getByText('prepared').waitFor()
+        await view.getByRole('button', { name: 'Revoke stranger' }).click()
+        await view.getByRole('button', { name: 'Restore stranger' }).click()
+        await view.getByRole('button', { name: 'Revoke stranger' }).waitFor()
+      },
+    ],
+    [
+      'numbers',
+      async (view) => {
+        await view.getByRole('button', { name: /^Measure/ }).click()
+        await view.getByText(/^Measured here/).waitFor({ timeout: 20_000 })
+        const row = view.getByRole('row', { name: /^Issuer calls a request/ })
+        expect(await row.getByRole('cell').allInnerTexts()).toEqual(['2', '4', '0', '0'])
+        expect(
+          await view
+            .getByRole('row', { name: /^Wrong answers/ })
+            .getByRole('cell')
+            .allInnerTexts(),
+        ).toEqual(['0', '0', '0', '0'])
+      },
+    ],
+  ]
+
+  it.each(VIEWS)(
+    'has a live view of %s that can be used, seen and listened to',
+    async (name, use) => {
+      const view = await browser.newPage()
+      const failures: string[] = []
+      view.on('console', (message) => message.type() === 'error' && failures.push(message.text()))
+      view.on('pageerror', (error) => failures.push(error.message))
+      await view.goto(`${suite.url('web-ui')}/${name}`)
+      await view.locator('#state', { hasText: /Live|Not measured/ }).waitFor()
+      await use(view)
+      expect(await seriousFindings(view)).toEqual([])
+      await look(view, name)
+      expect(failures).toEqual([])
+      await view.close()
+    },
+    40_000,
+  )
 
   it('is good to look at and to listen to', async () => {
-    const page = await openExplorer()
-    await run(page, 3, 'tampered')
-    await page.locator('.hop[data-verdict="refused"]').waitFor()
+    await explorer.run(1, 'expired')
+    await explorer.hop({ verdict: 'refused' }).first().waitFor()
     expect(await seriousFindings(page)).toEqual([])
-    await takeScreenshots(page, 'explorer')
-  }, 30_000)
+    await look(page, 'explorer')
+  })
 })
+
+/** Nothing is wider than a phone, and there is a picture of it for a person. */
+async function look(page: Page, name: string): Promise<void> {
+  await page.setViewportSize({ width: 390, height: 844 })
+  expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390)
+  await page.setViewportSize({ width: 1280, height: 900 })
+  await takeScreenshots(page, name)
+}

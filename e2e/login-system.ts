@@ -68,6 +68,8 @@ export function useLoginSystem({
         loadWebUi(
           env('webUi', {
             SHOULD_AUTHENTICATE: 'true',
+            // These are the pages of a login; the explorer has a system of its own.
+            EXPLORER: 'false',
             BASE_URL: urls.webUi,
             ISSUER_BASE_URL: urls.identityProvider,
             AUTH0_CLIENT_ID: 'web-ui',

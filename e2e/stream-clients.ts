@@ -95,7 +95,7 @@ export function eventSource(options: ClientOptions): StreamClient {
   const source = new EventSource(options.url, {
     fetch: (url, init) => fetch(url, { ...(init as object), dispatcher: agent }) as never,
   })
-  for (const type of ['message', 'stream', 'challenge', 'end'])
+  for (const type of ['message', 'stream', 'challenge', 'gap', 'end'])
     source.addEventListener(type, ({ data }) => notes.take(type, data))
   return Object.assign(notes, {
     name: 'npm eventsource',

@@ -1,7 +1,7 @@
-import net from 'node:net'
 import { describeWith } from '@hallpass/service-kit/testing'
 import { RedisServer } from '@hallpass/service-kit/testing/redis'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
+import { Balancer } from './balancer.ts'
 import { curl, eventSource } from './stream-clients.ts'
 import { LIFETIME_SECONDS, optionsFor, StreamSystem, until, WINDOW_SECONDS } from './stream-system.ts'
 
@@ -10,38 +10,19 @@ describeWith('redis-server', 'apt-get install redis-server')(
   () => {
     let redis: RedisServer
     let system: StreamSystem
-    let balancer: net.Server
+    let balancer: Balancer
     let balanced = ''
-    const sockets = new Set<net.Socket>()
     beforeAll(async () => {
       redis = await RedisServer.start()
       const env = { REDIS_URL: redis.url }
       system = new StreamSystem({ server: env, gateway: env })
       await system.start(2)
-      // Turn by turn, connection by connection, as a layer 4 balancer does.
-      let turn = 0
-      balancer = net.createServer((client) => {
-        turn += 1
-        const { port } = new URL(system.gateways[turn % 2] as string)
-        const gateway = net.connect(Number(port), '127.0.0.1')
-        for (const socket of [client, gateway]) {
-          sockets.add(socket)
-          socket
-            .on('error', () => {})
-            .once('close', () => {
-              sockets.delete(socket)
-              client.destroy()
-              gateway.destroy()
-            })
-        }
-        client.pipe(gateway).pipe(client)
-      })
-      await new Promise<void>((resolve) => balancer.listen(0, '127.0.0.1', resolve))
-      balanced = `https://localhost:${(balancer.address() as net.AddressInfo).port}`
+      balancer = new Balancer(system.gateways.map((url) => Number(new URL(url).port)))
+      await balancer.start()
+      balanced = balancer.url
     })
     afterAll(async () => {
-      for (const socket of sockets) socket.destroy()
-      balancer.close()
+      balancer.stop()
       await system.stop()
       await redis.remove()
     })
@@ -64,7 +45,7 @@ describeWith('redis-server', 'apt-get install redis-server')(
       await publish(20)
       await until(() => clients.every(({ data }) => data.length === sent.length))
       // The clients come back, each perhaps to the other gateway, with the id that they saw last.
-      for (const socket of sockets) socket.destroy()
+      balancer.cut()
       await publish(20)
       await until(() => clients.every(({ data }) => data.length === sent.length))
       await system.stopServer()

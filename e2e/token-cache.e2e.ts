@@ -160,16 +160,14 @@ function barsOf(environment: () => Record<string, string>) {
         if (answer.status !== 200) failures.push(answer)
       }
     })
-    await new Promise((resolve) => setTimeout(resolve, 400))
+    await until(() => done >= 200)
     const before = done
     tier.kill('token-cache-proxy1')
-    await new Promise((resolve) => setTimeout(resolve, 1_000))
+    await until(() => done >= before + 200)
     stop = true
     await Promise.all(load)
     await tier.revive('token-cache-proxy1')
     expect(failures).toEqual([])
-    expect(before).toBeGreaterThan(0)
-    expect(done - before).toBeGreaterThan(before / 2)
   }, 40_000)
 
   it('gives the work of a proxy that is killed while it asks for a token to the other', async () => {
@@ -257,9 +255,9 @@ describe('the token cache on lmdb', () => {
         await tier.get(`writer${users}`)
       }
     })
-    await new Promise((resolve) => setTimeout(resolve, 600))
+    await until(() => users >= 60)
     tier.kill('token-cache-proxy2')
-    await new Promise((resolve) => setTimeout(resolve, 600))
+    await until(() => users >= 120)
     stop = true
     await Promise.all(load)
     const { status, text } = await tier.call('token-cache-proxy1', KEYVALS)

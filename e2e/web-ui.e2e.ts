@@ -9,11 +9,11 @@ import { describeWith, ManualClock, useService } from '@hallpass/service-kit/tes
 import { signToken } from '@hallpass/tokens'
 import { createApp as createWebUi, loadConfig as loadWebUi } from '@hallpass/web-ui/app'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import Provider from 'oidc-provider'
 import type { Page } from 'playwright-core'
 import { freePorts } from '../scripts/free-ports.ts'
 import { seriousFindings } from './accessibility.ts'
 import { everyLook, type Look, takeScreenshots, useBrowser } from './browser.ts'
+import { startForeignProvider } from './foreign-provider.ts'
 import { useLoginSystem } from './login-system.ts'
 
 describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', () => {
@@ -144,7 +144,7 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
     const { port } = other.address() as AddressInfo
     try {
-      const mallory = await page.context().newPage()
+      const mallory = await browser.newPage()
       await mallory.goto(`http://localhost:${port}/`)
       const attempts = await mallory.evaluate(`(async () => {
         const url = ${JSON.stringify(system.urls.webUi)}
@@ -285,36 +285,17 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
 
   describe('with another OpenID provider, by environment alone', () => {
     const audience = 'https://api.elsewhere.example'
-    let issuer = ''
-    let server: http.Server
+    let provider: Awaited<ReturnType<typeof startForeignProvider>>
     let webUi: ReturnType<typeof createWebUi>
     let backend: ReturnType<typeof createBackend>
     let url = ''
 
     beforeAll(async () => {
       const [providerPort, port] = (await freePorts(2)) as [number, number]
-      issuer = `http://localhost:${providerPort}`
       url = `http://localhost:${port}`
-      // As its authors ship it: their pages, their keys, consent, claims at `userinfo` alone.
-      const provider = new Provider(issuer, {
-        clients: [
-          {
-            client_id: 'another-client',
-            client_secret: 'another secret',
-            redirect_uris: [`${url}/callback`],
-            post_logout_redirect_uris: [`${url}/`],
-            grant_types: ['authorization_code', 'refresh_token'],
-          },
-        ],
-        features: {
-          resourceIndicators: {
-            enabled: true,
-            getResourceServerInfo: () => ({ audience, scope: '', accessTokenFormat: 'jwt' as const }),
-          },
-        },
-      })
-      server = http.createServer(provider.callback())
-      await new Promise<void>((resolve) => server.listen(providerPort, '127.0.0.1', resolve))
+      const client = { clientId: 'another-client', clientSecret: 'another secret', url }
+      provider = await startForeignProvider({ port: providerPort, audience, ...client })
+      const { issuer } = provider
       backend = createBackend(loadBackend({ PORT: '0', ISSUER: issuer, AUDIENCE: audience }), silentLog)
       const { http: backendUrl } = (await backend.start()) as { http: string }
       webUi = createWebUi(
@@ -338,8 +319,7 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
 
     afterAll(async () => {
       await Promise.all([webUi.stop(), backend.stop()])
-      server.closeAllConnections()
-      server.close()
+      provider.stop()
     })
 
     it('logs in there, and its tokens open its own backend and no other', async () => {

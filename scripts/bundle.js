@@ -12,6 +12,8 @@ const EXTERNAL = [
   'jose',
   'jsonwebtoken',
   'node-jose',
+  // Loaded only when OTEL_EXPORTER_OTLP_ENDPOINT names a collector (packages/service-kit).
+  '@opentelemetry/*',
 ]
 
 /** Where the bundles of a checkout live. */
@@ -75,12 +77,10 @@ const settings = (root) => ({
   external: EXTERNAL,
   logLevel: 'error',
   define: { 'import.meta.dirname': '__dirname', 'import.meta.filename': '__filename' },
-  plugins: [undiciPoolAlone(root), asciiAlone],
+  plugins: [undiciPoolAlone(root), axiosAlone(root), asciiAlone],
   write: false,
   metafile: true,
   alias: {
-    // The build for browsers lacks Node's HTTP adapter, which peer-client.ts replaces: 4 MB less for every process.
-    axios: join(root, 'node_modules/axios/dist/browser/axios.cjs'),
     // Express and three of its parts bring a copy each of the same list of media types: 5 MB for nothing.
     'mime-types': createRequire(join(root, 'node_modules/express/index.js')).resolve('mime-types'),
   },
@@ -115,9 +115,43 @@ const timeOf = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs
 /** The whole of undici only where more than its pool is asked for. */
 const undiciPoolAlone = (root) => ({
   name: 'undici-pool-alone',
-  setup: (esbuild) =>
-    esbuild.onResolve({ filter: /^undici$/ }, () => ({ path: join(root, 'scripts/undici-pool.cjs') })),
+  setup(esbuild) {
+    esbuild.onResolve({ filter: /^undici$/ }, () => ({ path: join(root, 'scripts/undici-pool.cjs') }))
+    // Nor its HTTP/2, which nobody asks for and which would load Node's.
+    const noHttp2 = { path: 'undici-without-http2', namespace: 'nothing' }
+    esbuild.onResolve({ filter: /\/client-h2\.js$/ }, () => noHttp2)
+    esbuild.onLoad({ filter: /./, namespace: 'nothing' }, () => ({ contents: 'module.exports = undefined' }))
+  },
 })
+
+/**
+ * Axios without its three adapters, which peer-client.ts replaces, and without what they bring: 10 MB less for every process.
+ * Half of that is Node's own `fetch`, which Node loads as soon as anybody so much as asks whether there is a `FormData`.
+ */
+const axiosAlone = (root) => {
+  const folder = join(root, 'node_modules/axios')
+  const nothing = { path: join(folder, 'lib/helpers/null.js') }
+  const asked = "typeof G.FormData !== 'undefined' ? G.FormData : undefined"
+  return {
+    name: 'axios-alone',
+    setup(esbuild) {
+      esbuild.onResolve({ filter: /^axios$/ }, () => ({ path: join(folder, 'index.js') }))
+      const left = /(^\.|\/adapters)\/(http|xhr|fetch)\.js$|\/classes\/FormData\.js$/
+      esbuild.onResolve({ filter: left }, ({ importer }) =>
+        importer.startsWith(folder) ? nothing : undefined,
+      )
+      esbuild.onResolve({ filter: /\/platform\/node\/index\.js$|^\.\/node\/index\.js$/ }, ({ importer }) =>
+        importer.startsWith(folder) ? { path: join(folder, 'lib/platform/browser/index.js') } : undefined,
+      )
+      esbuild.onLoad({ filter: /axios\/lib\/utils\.js$/ }, ({ path }) => {
+        const text = readFileSync(path, 'utf8')
+        if (!text.includes(asked))
+          throw new Error(`${path} no longer asks for FormData as it did; look again.`)
+        return { contents: text.replace(asked, 'undefined') }
+      })
+    },
+  }
+}
 
 /**
  * Writes the files with an escape for what is not ASCII: esbuild leaves that in comments and in tagged templates (whose

@@ -166,6 +166,7 @@ function inheritedEnvironment(): Record<string, string> {
     'NODE_ENV',
     'LOG_LEVEL',
     'REDIS_URL',
+    'TOKEN_LIBRARY',
     'NO_COLOR',
     'FORCE_COLOR',
   ]

@@ -162,7 +162,11 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
       SCOPE: 'openid profile email offline_access read:data read:data2',
       BASE_URL: `http://localhost:${port(4000)}`,
       SERVICE_A_URL: `http://localhost:${port(3000)}`,
+      JWT_FACTORY_URL: jwtFactory.PORT as string,
+      SSE_SERVER_URL: sseServer.HTTP_PORT as string,
+      // Forward: the token cache starts after it.
       TOKEN_CACHE_URL: `http://localhost:${port(8000)}`,
+      TOKEN_CACHE_PROXY_URLS: `http://localhost:${port(8080)},http://localhost:${port(8081)}`,
       HOPS_STREAM_URL: `https://localhost:${port(7143)}/hops`,
       BACKEND_SERVICE_URL: backend.PORT as string,
       SECOND_BACKEND_SERVICE_URL: secondBackend.PORT as string,

@@ -22,6 +22,8 @@ export interface TestSuiteOptions {
   /** The services to start; all of them by default. */
   readonly only?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** `false`: nobody tells of hops, as in production. */
+  readonly tellHops?: boolean
 }
 
 /**
@@ -30,11 +32,13 @@ export interface TestSuiteOptions {
  */
 export async function startTestSuite(
   root: string,
-  { only, env = {} }: TestSuiteOptions = {},
+  { only, env = {}, tellHops = true }: TestSuiteOptions = {},
 ): Promise<TestSuite> {
   const stateFolder = await mkdtemp(join(tmpdir(), 'hallpass-'))
   const all = wireSuite({ stateFolder, port: await assignFreePorts() })
-  const processes = only ? all.filter(({ name }) => only.includes(name)) : all
+  const processes = (only ? all.filter(({ name }) => only.includes(name)) : all).map((service) =>
+    tellHops ? service : { ...service, env: { ...service.env, HOPS_URL: '' } },
+  )
 
   await ensureDevelopmentCertificates(stateFolder)
   const lines: string[] = []

@@ -1,4 +1,4 @@
-import { createPeerClient } from '@hallpass/service-kit'
+import { createPeerCaller } from '@hallpass/service-kit'
 
 export interface BackendAnswer {
   readonly status: number
@@ -21,20 +21,20 @@ export interface BackendClient {
 }
 
 export function createBackendClient({ peer, baseUrl }: { peer: string; baseUrl: string }): BackendClient {
-  const http = createPeerClient({ peer, baseUrl })
+  const call = createPeerCaller({ peer, baseUrl })
   return {
     async get(path, { accessToken, headers = {} }) {
-      const answer = await http.get<string>(path, {
+      const answer = await call({
+        method: 'GET',
+        path,
         headers: {
           ...headers,
           accept: 'application/json',
           ...(accessToken === undefined ? {} : { authorization: `Bearer ${accessToken}` }),
         },
-        // Parsed below: what is not JSON is shown as it is.
-        transformResponse: (text: string) => text,
       })
-      const challenge = answer.headers['www-authenticate'] as string | undefined
-      return { status: answer.status, body: parseBody(answer.data), challenge }
+      const challenge = answer.headers['www-authenticate']
+      return { status: answer.status, body: parseBody(answer.text), challenge }
     },
   }
 }

@@ -5,6 +5,7 @@ import { httpService, type Logger } from '@hallpass/service-kit'
 import express from 'express'
 import type Provider from 'oidc-provider'
 import type { Config } from './config.ts'
+import { loadOidcLibrary } from './oidc-library.ts'
 import { providerPages } from './pages/provider-pages.ts'
 import { createProvider } from './provider.ts'
 import { renderProblem } from './routes/render-problem.ts'
@@ -36,13 +37,14 @@ export function createApp(config: Config, log: Logger) {
     listeners: [{ name: 'http', host: config.host, port: config.port }],
     contentSecurityPolicy: false,
     async onStart() {
-      const [keys, clientSecret, cookieSecret] = await Promise.all([
+      const [library, keys, clientSecret, cookieSecret] = await Promise.all([
+        loadOidcLibrary(log),
         loadSigningKeys(config.keysFile),
         readOrCreatePrivateFile(config.clientSecretFile, newSecret),
         readOrCreatePrivateFile(config.cookieSecretFile, newSecret),
       ])
       const pages = providerPages(assets, config.webUiUrl)
-      started = createProvider({ config, users, keys, clientSecret, cookieSecret, pages })
+      started = createProvider({ library, config, users, keys, clientSecret, cookieSecret, pages })
       started.on('server_error', (_ctx, error) => log.error({ err: error }, 'server error'))
       started.on('backchannel.error', (_ctx, error, client) =>
         log.warn({ client: client.clientId }, `not told of the logout: ${error.message}`),

@@ -1,6 +1,7 @@
-import { type AccountClaims, type Configuration, errors, Provider } from 'oidc-provider'
+import type { AccountClaims, Configuration } from 'oidc-provider'
 import type { Config } from './config.ts'
 import { MemoryStore } from './memory-store.ts'
+import type { loadOidcLibrary } from './oidc-library.ts'
 import type { ProviderPages } from './pages/provider-pages.ts'
 import type { PrivateJwk } from './signing-keys.ts'
 import { API_SCOPES, type User, type Users } from './users.ts'
@@ -12,6 +13,7 @@ const CODE_TTL_S = 60
 const BACKCHANNEL_TIMEOUT_MS = 10_000
 
 export interface ProviderParts {
+  readonly library: Awaited<ReturnType<typeof loadOidcLibrary>>
   readonly config: Config
   readonly users: Users
   readonly keys: readonly PrivateJwk[]
@@ -27,8 +29,16 @@ export const pictureUrl = (issuer: string, user: User) => `${issuer}/pictures/${
  * The OpenID provider: one client, the web UI; code flow with PKCE alone; consent given beforehand; access tokens
  * as JWTs for one API (RFC 9068), named by resource indicator (RFC 8707).
  */
-export function createProvider({ config, users, keys, clientSecret, cookieSecret, pages }: ProviderParts) {
-  const provider = new Provider(config.issuer, {
+export function createProvider({
+  library,
+  config,
+  users,
+  keys,
+  clientSecret,
+  cookieSecret,
+  pages,
+}: ProviderParts) {
+  const provider = new library.Provider(config.issuer, {
     adapter: new MemoryStore().adapterFor,
     clients: [webUiClient(config, clientSecret)],
     jwks: { keys: [...keys] } as NonNullable<Configuration['jwks']>,
@@ -96,7 +106,7 @@ export function createProvider({ config, users, keys, clientSecret, cookieSecret
       resourceIndicators: {
         enabled: true,
         getResourceServerInfo: (_ctx, resource) => {
-          if (resource !== config.audience) throw new errors.InvalidTarget()
+          if (resource !== config.audience) throw new library.errors.InvalidTarget()
           return {
             audience: config.audience,
             scope: Object.keys(API_SCOPES).join(' '),

@@ -20,7 +20,7 @@ import { dumpKeys } from './routes/dump-keys.ts'
 import { introspect } from './routes/introspect.ts'
 import { issueToken } from './routes/issue-token.ts'
 import { jwks } from './routes/jwks.ts'
-import { listKeys } from './routes/list-keys.ts'
+import { listKeyStates, listKeys } from './routes/list-keys.ts'
 import { metadata } from './routes/metadata.ts'
 import { publicKey } from './routes/public-key.ts'
 import { revoke } from './routes/revoke.ts'
@@ -32,7 +32,7 @@ const NAME = 'jwt-factory'
 
 /** The central holder of keys: signs for services that it knows, and tells others whose a token is. */
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
-  const { algorithm, issuer, tokenLifetimeSeconds } = config
+  const { algorithm, issuer, library, tokenLifetimeSeconds } = config
   const callers = callerGuard(config.callers, issuer, clock)
   const keys = new KeyStore({
     algorithm,
@@ -42,7 +42,14 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const folder = join(config.stateFolder, 'keys')
   const files = new KeyFiles({ folder, algorithm, tokenLifetimeSeconds, clock, log })
   const revoked = new RevokedTokens(clock)
-  const tokens = new IssuedTokens({ keys, revoked, issuer, maxLifetimeSeconds: tokenLifetimeSeconds, clock })
+  const tokens = new IssuedTokens({
+    keys,
+    revoked,
+    issuer,
+    maxLifetimeSeconds: tokenLifetimeSeconds,
+    clock,
+    library,
+  })
 
   const metrics = new Metrics(NAME)
   const issued = metrics.counter('tokens_issued_total', 'Tokens signed, by the key id that they are for.', [
@@ -77,6 +84,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       app.get('/keys/:keyId', callers.admin, getOrCreateKey(keys))
       app.post('/keys/:keyId', callers.admin, createOrRotateKey(keys, files))
       app.get('/utils/keys', callers.admin, listKeys(keys))
+      app.get('/utils/key-states', callers.admin, listKeyStates(keys))
       app.post(['/utils/dump', '/dump'], callers.admin, dumpKeys(keys, files))
     },
     onStart: async () => {

@@ -18,7 +18,7 @@ describe('the configuration of jwt-factory', () => {
 
   it('names every variable that is wrong at once', () => {
     expect(() => loadConfig({ PORT: 'x', ALGORITHM: 'HS256', TOKEN_LIFETIME_SECONDS: '86400' })).toThrow(
-      /PORT must be.*\n.*ALGORITHM must be one of RS256, PS256, ES256, EdDSA.*\n.*TOKEN_LIFETIME_SECONDS must be/,
+      /ALGORITHM must be one of RS256, PS256, ES256, EdDSA.*\n.*PORT must be.*\n.*TOKEN_LIFETIME_SECONDS must be/,
     )
   })
 })

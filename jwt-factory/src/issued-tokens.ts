@@ -1,5 +1,5 @@
 import type { Clock } from '@hallpass/service-kit'
-import { anySubject, type Claims, parseCompact, verifyToken } from '@hallpass/tokens'
+import { anySubject, type Claims, parseCompact, type TokenLibrary, verifyToken } from '@hallpass/tokens'
 import type { KeyStore } from './key-store.ts'
 import type { RevokedTokens } from './revoked-tokens.ts'
 
@@ -9,6 +9,7 @@ export interface IssuedTokensOptions {
   readonly issuer: string
   readonly maxLifetimeSeconds: number
   readonly clock: Clock
+  readonly library: TokenLibrary
 }
 
 /** Tokens of this factory, whichever service's key signed them. */
@@ -24,7 +25,7 @@ export class IssuedTokens {
    * @throws {TokenError}
    */
   async verify(token: string): Promise<Claims> {
-    const { keys, revoked, issuer, maxLifetimeSeconds, clock } = this.#options
+    const { keys, revoked, issuer, maxLifetimeSeconds, clock, library } = this.#options
     const { aud } = parseCompact(token).payload
     const { claims } = await verifyToken(token, {
       issuer,
@@ -33,6 +34,7 @@ export class IssuedTokens {
       keys: (_issuer, kid) => (kid === undefined ? undefined : keys.find(kid)?.key),
       maxLifetimeSeconds,
       clock,
+      library,
     })
     revoked.refuse(claims)
     return claims

@@ -1,10 +1,21 @@
 import type { Clock } from '@hallpass/service-kit'
-import { type SigningKey, signToken } from '@hallpass/tokens'
+import { libraries, type SigningKey, signToken, type TokenLibrary } from '@hallpass/tokens'
 
 /** A key that signs no more, and the moment when the last token that it signed expires. */
 export interface RetiredKey {
   readonly key: SigningKey
   readonly untilMs: number
+}
+
+/** A key as an operator sees it: where it is in its life, and since when as far as this process knows. */
+export interface KeyState {
+  readonly kid: string
+  readonly alg: string
+  readonly state: 'published' | 'signing' | 'retired'
+  /** Milliseconds since the epoch; a key of an earlier start counts from this one. */
+  readonly sinceMs: number
+  /** Of a retired key: when it leaves. */
+  readonly untilMs?: number
 }
 
 /**
@@ -24,6 +35,7 @@ export class KeyRing {
   #retired: readonly RetiredKey[]
   /** When the last token that the signing key has made expires. */
   #signingUntilMs: number
+  readonly #since = new WeakMap<SigningKey, number>()
 
   constructor(
     keyId: string,
@@ -42,6 +54,7 @@ export class KeyRing {
     this.#next = keys.next
     this.#retired = keys.retired ?? []
     this.#signingUntilMs = keys.signingUntilMs ?? 0
+    for (const key of this.published) this.#since.set(key, clock())
   }
 
   get signing(): SigningKey {
@@ -64,25 +77,48 @@ export class KeyRing {
     return [this.#signing, ...(this.#next ? [this.#next] : []), ...this.retired.map(({ key }) => key)]
   }
 
+  /** Every key, in the order of their lives. */
+  get states(): KeyState[] {
+    const shown = (key: SigningKey, state: KeyState['state'], untilMs?: number): KeyState => ({
+      kid: key.kid,
+      alg: key.alg,
+      state,
+      sinceMs: this.#since.get(key) ?? this.#clock(),
+      ...(untilMs === undefined ? {} : { untilMs }),
+    })
+    return [
+      ...(this.#next ? [shown(this.#next, 'published')] : []),
+      shown(this.#signing, 'signing'),
+      ...this.retired.map(({ key, untilMs }) => shown(key, 'retired', untilMs)),
+    ]
+  }
+
   find(kid: string | undefined): SigningKey | undefined {
     if (this.#signing.kid === kid) return this.#signing
     return this.published.find((key) => key.kid === kid)
   }
 
-  async sign(claims: Readonly<Record<string, unknown>>, lifetimeSeconds: number): Promise<string> {
+  async sign(
+    claims: Readonly<Record<string, unknown>>,
+    lifetimeSeconds: number,
+    library: TokenLibrary = libraries['node-crypto'],
+  ): Promise<string> {
     // Before the signature, which takes its time: a rotation meanwhile must know of this token.
     this.#signingUntilMs = Math.max(this.#signingUntilMs, this.#clock() + lifetimeSeconds * 1000)
-    return signToken(claims, this.#signing, { lifetimeSeconds, clock: this.#clock })
+    return signToken(claims, this.#signing, { lifetimeSeconds, clock: this.#clock, library })
   }
 
   publish(next: SigningKey): void {
     this.#next = next
+    this.#since.set(next, this.#clock())
   }
 
   /** The published key begins to sign; the one before verifies on while any of its tokens lives. */
   rotate(): void {
     if (!this.#next) throw new Error(`${this.keyId} has no published key to rotate to.`)
-    if (this.#signingUntilMs > this.#clock())
+    const now = this.#clock()
+    this.#since.set(this.#signing, now).set(this.#next, now)
+    if (this.#signingUntilMs > now)
       this.#retired = [...this.retired, { key: this.#signing, untilMs: this.#signingUntilMs }]
     this.#signing = this.#next
     this.#next = undefined

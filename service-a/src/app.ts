@@ -12,7 +12,7 @@ import {
 import { Callee } from './callee.ts'
 import type { Config } from './config.ts'
 import { SERVICE_A } from './identity.ts'
-import { genKeys } from './routes/gen-keys.ts'
+import { genKeys, listOwnKeys } from './routes/gen-keys.ts'
 import { scenario1 } from './routes/scenario1.ts'
 import { scenario2 } from './routes/scenario2.ts'
 import { scenario3 } from './routes/scenario3.ts'
@@ -54,6 +54,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       app.get('/scenario3', scenario3(keys, serviceBOverTls))
       app.get('/scenario4', scenario4(keys, serviceBOverTls, serviceCOverTls))
       app.get('/scenario5', scenario5(spiffeServer))
+      app.get('/keys', callers.admin, listOwnKeys(keys))
       app.post('/gen-keys', callers.admin, genKeys(keys))
     },
     onStart: async () => {

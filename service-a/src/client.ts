@@ -1,7 +1,7 @@
 import { authorizationFor, credentialConfig } from '@hallpass/callers'
 import { createJwtFactoryClient } from '@hallpass/jwt-factory/client'
 import { type Clock, requireBearer, systemClock, type VariableReader } from '@hallpass/service-kit'
-import { verifyToken } from '@hallpass/tokens'
+import { libraryNamed, verifyToken } from '@hallpass/tokens'
 import { keySetFileOf, MAX_TOKEN_LIFETIME_SECONDS, SERVICE_A, SERVICE_A_ISSUER } from './identity.ts'
 import { publishedKeys } from './published-keys.ts'
 
@@ -14,6 +14,8 @@ export const serviceAGuardsConfig = (variables: VariableReader) => ({
   jwtFactoryIssuer: variables.text('JWT_FACTORY_ISSUER', 'https://jwt-factory/'),
   peerTimeoutMs: variables.integer('PEER_TIMEOUT_MS', 5_000, { min: 10, max: 60_000 }),
   credential: credentialConfig(variables),
+  /** What verifies in scenarios 3 and 4; all of them do the same. */
+  library: variables.parsed('TOKEN_LIBRARY', 'node-crypto', (name) => libraryNamed(name, ['RS256'])),
 })
 
 export type ServiceAGuardsConfig = ReturnType<typeof serviceAGuardsConfig> & { readonly stateFolder: string }
@@ -48,6 +50,7 @@ export function serviceAGuards(config: ServiceAGuardsConfig, name: string, clock
           maxLifetimeSeconds: MAX_TOKEN_LIFETIME_SECONDS,
           leewaySeconds: LEEWAY_SECONDS,
           clock,
+          library: config.library,
         }),
       refusalBody: (error) => ({ valid: false, error, claims: {} }),
     }),

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { callersConfig, credentialConfig } from '@hallpass/callers'
 import { commonConfig, type Environment, readConfig, tlsConfig } from '@hallpass/service-kit'
 import { workloadAddress } from '@hallpass/spiffe-agent/client'
+import { libraryNamed } from '@hallpass/tokens'
 import { keysFolderOf, MAX_TOKEN_LIFETIME_SECONDS } from './identity.ts'
 
 /**
@@ -38,6 +39,8 @@ export const loadConfig = (env: Environment) =>
         'PRIVATE_KEY_FILE',
         join(keysFolderOf(common.stateFolder), 'jwt-private.pem'),
       ),
+      /** What signs in scenarios 3 and 4; all of them do the same. */
+      library: variables.parsed('TOKEN_LIBRARY', 'node-crypto', (name) => libraryNamed(name, ['RS256'])),
       tokenLifetimeSeconds: variables.integer('TOKEN_LIFETIME_SECONDS', TOKEN_LIFETIME_SECONDS, {
         min: 5,
         max: MAX_TOKEN_LIFETIME_SECONDS,

@@ -6,10 +6,12 @@ import {
   exportPublicPem,
   generateSigningKey,
   importSigningKey,
+  libraries,
   parseJwks,
   publicJwks,
   type SigningKey,
   signToken,
+  type TokenLibrary,
   type VerificationKey,
 } from '@hallpass/tokens'
 import { keysFolderOf, keysMissing, SERVICE_A, SERVICE_A_ISSUER } from './identity.ts'
@@ -19,6 +21,7 @@ const MARGIN_MS = 10_000
 
 interface OldKey {
   readonly key: VerificationKey
+  readonly sinceMs: number
   readonly untilMs: number
 }
 
@@ -27,6 +30,7 @@ export interface SigningKeysOptions {
   readonly privateKeyFile: string
   readonly tokenLifetimeSeconds: number
   readonly clock: Clock
+  readonly library?: TokenLibrary
 }
 
 /**
@@ -38,6 +42,8 @@ export class SigningKeys {
   readonly folder: string
   readonly #options: SigningKeysOptions
   #current: SigningKey | undefined
+  /** Since when it signs, as far as this process knows. */
+  #sinceMs = 0
   #old: readonly OldKey[] = []
   #writing: Promise<unknown> = Promise.resolve()
   #cleanUp: NodeJS.Timeout | undefined
@@ -53,6 +59,7 @@ export class SigningKeys {
     if (pem === undefined) return
     const current = importSigningKey(pem, { alg: 'RS256' })
     this.#current = current
+    this.#sinceMs = this.#options.clock()
     const set = await readIfThere(join(this.folder, 'jwks.json'))
     // Nobody knows when they were replaced, so they stay as long as if it had been now.
     const others =
@@ -65,6 +72,31 @@ export class SigningKeys {
     return this.#current !== undefined
   }
 
+  /** What callees find in the folder, with the state of each key. */
+  get states() {
+    const now = this.#options.clock()
+    const old = this.#old.filter(({ untilMs }) => untilMs > now)
+    return [
+      ...(this.#current
+        ? [
+            {
+              kid: this.#current.kid,
+              alg: this.#current.alg,
+              state: 'signing' as const,
+              sinceMs: this.#sinceMs,
+            },
+          ]
+        : []),
+      ...old.map(({ key, sinceMs, untilMs }) => ({
+        kid: key.kid,
+        alg: key.alg,
+        state: 'retired' as const,
+        sinceMs,
+        untilMs,
+      })),
+    ]
+  }
+
   /**
    * A token for `audience`; or one that has expired already, or that a key signed which nobody knows.
    * @throws {HttpError} 503 `keys_missing`, with the step that makes them.
@@ -72,10 +104,11 @@ export class SigningKeys {
   async sign(audience: string, { expired = false, strangerKey = false } = {}): Promise<string> {
     if (!this.#current) throw keysMissing()
     const key = strangerKey ? await generateSigningKey('RS256', this.#current.kid) : this.#current
-    const { tokenLifetimeSeconds, clock } = this.#options
+    const { tokenLifetimeSeconds, clock, library = libraries['node-crypto'] } = this.#options
     return signToken({ iss: SERVICE_A_ISSUER, sub: SERVICE_A, aud: audience }, key, {
       lifetimeSeconds: expired ? -tokenLifetimeSeconds : tokenLifetimeSeconds,
       clock,
+      library,
     })
   }
 
@@ -102,11 +135,13 @@ export class SigningKeys {
       throw error
     }
     this.#current = next
+    this.#sinceMs = this.#options.clock()
   }
 
   #retire(keys: readonly VerificationKey[]) {
-    const untilMs = this.#options.clock() + this.#options.tokenLifetimeSeconds * 1000 + MARGIN_MS
-    this.#old = [...this.#old, ...keys.map((key) => ({ key, untilMs }))]
+    const sinceMs = this.#options.clock()
+    const untilMs = sinceMs + this.#options.tokenLifetimeSeconds * 1000 + MARGIN_MS
+    this.#old = [...this.#old, ...keys.map((key) => ({ key, sinceMs, untilMs }))]
     clearTimeout(this.#cleanUp)
     this.#cleanUp = setTimeout(
       () => {

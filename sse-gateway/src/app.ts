@@ -11,6 +11,7 @@ import { GatewayPeers } from './gateway-peers.ts'
 import { issuerKeys } from './issuer-keys.ts'
 import { Listener } from './listener.ts'
 import { Revocations } from './revocations.ts'
+import { listStreams } from './routes/list-streams.ts'
 import { extendAll, reauthorize } from './routes/reauthorize.ts'
 import { revoke } from './routes/revoke.ts'
 import { streamEvents } from './routes/stream-events.ts'
@@ -60,14 +61,23 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     const file = (exchange: Exchange) => files.answer(exchange)
     const paths = Object.entries(config.paths)
     const [, anyRule] = paths[0] as [string, PathRule]
+    const admin = { ...anyRule, issuers: config.adminIssuers, expiry: 'required' } as const
 
     return {
       '/healthz': { GET: (exchange) => answerJson(exchange, 200, { status: 'ok' }) },
       '/readyz': { GET: answerReadiness },
       '/metrics': { GET: answerMetrics },
+      '/streams': {
+        GET: listStreams({
+          authorizer: authorizerOf({ ...admin, scopes: [config.adminScope] }),
+          sources,
+          streams,
+          clock,
+        }),
+      },
       '/revocations': {
         POST: revoke({
-          authorizer: authorizerOf({ ...anyRule, scopes: [], expiry: 'required' }),
+          authorizer: authorizerOf({ ...admin, scopes: [] }),
           adminScope: config.adminScope,
           sources,
           origins,

@@ -68,8 +68,14 @@ export function loadConfig(env: Environment) {
       file === undefined
         ? { ...onePath(variables, stateFolder, production), ...hopsPath(variables) }
         : pathsOf(variables, file)
+    const [first] = Object.values(paths)
     return {
       ...common,
+      /** Whose tokens may administer, when they have the scope: who signs for the first path, and the suite's web UI. */
+      adminIssuers: [
+        ...(first?.issuers ?? []),
+        ...(file === undefined ? (paths['/hops']?.issuers ?? []) : []),
+      ],
       port: variables.port('PORT', 7143),
       secondPort: variables.port('SECOND_PORT', 9090),
       certFile: variables.text('CERT_FILE', join(certificates, 'localhost.pem')),

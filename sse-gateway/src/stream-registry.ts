@@ -6,12 +6,24 @@ import type { EndReason, StreamSession } from './stream-session.ts'
 /** 128 bits: nobody finds a stream by trying. */
 const HANDLE_BYTES = 16
 
+/** A stream that has ended, as an operator sees it. */
+export interface EndedStream {
+  readonly session: StreamSession
+  readonly reason: EndReason
+  /** Milliseconds since the epoch. */
+  readonly at: number
+}
+
+/** What an operator who looks now wants to have seen; older ends are in the log. */
+const MAX_ENDED = 20
+
 /** Every open stream of this gateway, findable the ways that requests name them. */
 export class StreamRegistry {
   readonly #prefix: string
   readonly #byHandle = new Map<string, StreamSession>()
   readonly #byConnection = new Map<object, Set<StreamSession>>()
   readonly #countByOwner = new Map<string, number>()
+  readonly #ended: EndedStream[] = []
 
   get size(): number {
     return this.#byHandle.size
@@ -54,6 +66,18 @@ export class StreamRegistry {
     const siblings = this.#byConnection.get(session.connection)
     siblings?.delete(session)
     if (siblings?.size === 0) this.#byConnection.delete(session.connection)
+  }
+
+  /** The last streams that have ended, the newest first. */
+  get ended(): readonly EndedStream[] {
+    return this.#ended
+  }
+
+  /** Takes a stream out, and keeps in mind for a while why it ended. */
+  retire(session: StreamSession, reason: EndReason, at: number): void {
+    this.remove(session)
+    this.#ended.unshift({ session, reason, at })
+    this.#ended.length = Math.min(this.#ended.length, MAX_ENDED)
   }
 
   withHandle(handle: string): StreamSession | undefined {

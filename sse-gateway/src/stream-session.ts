@@ -73,6 +73,8 @@ export class StreamSession {
   #state: 'open' | 'challenged' | 'ended' = 'open'
   #grant: Grant
   #challengeAt: number
+  #challenges = 0
+  #answers = 0
 
   constructor(options: StreamSessionOptions) {
     this.#options = options
@@ -99,6 +101,11 @@ export class StreamSession {
     return this.#grant
   }
 
+  /** When it will be, or was, asked for a new token; how often it has been, and how often it got one. */
+  get challenge() {
+    return { at: this.#challengeAt, sent: this.#challenges, answered: this.#answers }
+  }
+
   /** Milliseconds since the epoch, as things stand. */
   get endsAt(): number {
     return Math.min(this.#grant.expiresAt, this.openedAt + this.#options.limits.maxStreamAgeMs)
@@ -115,6 +122,7 @@ export class StreamSession {
     const { clock, limits } = this.#options
     const now = clock()
     this.#grant = grant
+    this.#answers += 1
     this.#state = 'open'
     // A token that lives for less than the window would be challenged at once, and its successor too, without end.
     const earliest = now + (grant.expiresAt - now) / 2
@@ -149,6 +157,7 @@ export class StreamSession {
     if (now >= this.endsAt) return this.end(now >= this.#grant.expiresAt ? 'token_expired' : 'stream_too_old')
     if (this.#state === 'open' && now >= this.#challengeAt && this.endsAt === this.#grant.expiresAt) {
       this.#state = 'challenged'
+      this.#challenges += 1
       this.writer.write(CHALLENGE)
       this.#options.onChallenged()
     }

@@ -33,6 +33,18 @@ describe('POST /token', () => {
     expect([answer.status, answer.json]).toMatchObject([415, { error: { code: 'wrong_content_type' } }])
   })
 
+  it('gives a shorter one, or one for somebody else, to whoever wishes it', async () => {
+    const wish = (body: string) => gateway.request('/token', { method: 'POST', headers: json, body })
+    const short = await wish('{"expires_in":4,"audience":"https://elsewhere"}')
+    expect(short.json).toMatchObject({ expires_in: 4, expiresAt: gateway.clock.now() + 4_000 })
+    const refused = await gateway.request('/events', {
+      headers: { authorization: `Bearer ${short.json.access_token}` },
+    })
+    expect(refused.json).toMatchObject({ error: { message: expect.stringContaining('audience invalid') } })
+    expect((await wish('{"expires_in":3600}')).json).toMatchObject({ expires_in: 30 })
+    expect((await wish('{"sub":"root"}')).json).toMatchObject({ error: { code: 'invalid_wish' } })
+  })
+
   it('is not there unless this is a development start', async () => {
     await gateway.start({ DEVELOPMENT_TOKENS: 'off' })
     expect((await ask()).status).toBe(404)

@@ -1,5 +1,6 @@
-import { type Clock, HttpError, isLoopback } from '@hallpass/service-kit'
+import { badRequest, type Clock, HttpError, isLoopback } from '@hallpass/service-kit'
 import { type SigningKey, signToken } from '@hallpass/tokens'
+import * as z from 'zod'
 import { answerJson, type Handler } from './dispatch.ts'
 import type { Exchange } from './exchange.ts'
 
@@ -26,15 +27,33 @@ export function issueDevelopmentToken(options: TokenEndpointOptions): Handler {
   const { key, claims, lifetimeSeconds, challengeWindowMs, clock } = options
   return async (exchange) => {
     refuseStrangers(exchange)
-    const token = await signToken(claims, key, { lifetimeSeconds, clock })
-    const expiresAt = (Math.floor(clock() / 1000) + lifetimeSeconds) * 1000
+    const wish = parseWish(await exchange.readBody(MAX_BODY_BYTES))
+    const seconds = Math.min(lifetimeSeconds, wish.expires_in ?? lifetimeSeconds)
+    const aud = wish.audience ?? claims.aud
+    const token = await signToken({ ...claims, aud }, key, { lifetimeSeconds: seconds, clock })
+    const expiresAt = (Math.floor(clock() / 1000) + seconds) * 1000
     answerJson(exchange, 200, {
       access_token: token,
       token_type: 'Bearer',
-      expires_in: lifetimeSeconds,
+      expires_in: seconds,
       expiresAt,
       challengeWindowMs,
     })
+  }
+}
+
+/** What a demonstration may ask for: a token that ends sooner, or that is for somebody else. */
+const wishes = z.strictObject({
+  expires_in: z.int().min(1).optional(),
+  audience: z.string().min(1).max(256).optional(),
+})
+const MAX_BODY_BYTES = 1024
+
+function parseWish(body: Buffer): z.infer<typeof wishes> {
+  try {
+    return wishes.parse(body.length === 0 ? {} : JSON.parse(body.toString()))
+  } catch (cause) {
+    throw badRequest('invalid_wish', 'The body may have expires_in, in seconds, and audience.', cause)
   }
 }
 

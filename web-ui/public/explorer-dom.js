@@ -3,7 +3,7 @@
 /**
  * Makes an element; texts become text nodes, so nothing that a service said is ever read as markup.
  * @param {string} tag
- * @param {Record<string, string>} attributes
+ * @param {Record<string, string>} [attributes]
  * @param {...(Node | string | undefined)} children
  * @returns {HTMLElement}
  */

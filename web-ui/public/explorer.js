@@ -1,110 +1,71 @@
 // @ts-check
 
 import { el } from './explorer-dom.js'
-import { drawRun } from './explorer-drawing.js'
+import { drawPreview, drawRun, isAccepted, keyOf, titleOf } from './explorer-drawing.js'
+import { FAULTS, SCENARIOS } from './explorer-scenarios.js'
 import { HopStream } from './explorer-stream.js'
+import { unwatched } from './live/live-page.js'
 
-/**
- * @typedef {object} Scenario
- * @property {number} number
- * @property {string} title
- * @property {string} story
- * @property {string[]} faults
- */
-
-/** @type {Readonly<Record<string, string>>} */
-const FAULTS = {
-  expired: 'Expired token',
-  'wrong-audience': 'Wrong audience',
-  'wrong-key': 'Wrong key',
-  tampered: 'Tampered payload',
-  'no-token': 'No token',
-}
-const ALL = Object.keys(FAULTS)
-
-/** @type {Scenario[]} */
-const SCENARIOS = [
-  {
-    number: 1,
-    title: 'Central signing',
-    story: 'The factory holds the keys: it signs for A, and B asks it about the token.',
-    faults: ALL,
-  },
-  {
-    number: 2,
-    title: 'Fan-out',
-    story: 'One token for each callee, so that B can do nothing at C with what it gets.',
-    faults: ALL,
-  },
-  {
-    number: 3,
-    title: 'Self-signed over TLS',
-    story: 'A signs with its own key. B has the public half and asks nobody.',
-    faults: ALL,
-  },
-  { number: 4, title: 'Self-signed fan-out', story: 'The same for two callees at once.', faults: ALL },
-  {
-    number: 5,
-    title: 'JWT-SVID through a proxy',
-    story: 'An agent says who A is; the token outlives the TLS that a proxy ends.',
-    faults: ['wrong-audience'],
-  },
-  {
-    number: 6,
-    title: 'Cached tokens',
-    story: 'Two proxies share one cache: the issuer is asked once for a thousand requests.',
-    faults: ['no-token'],
-  },
-]
+/** @typedef {import('./explorer-drawing.js').Run} Run */
 
 /** Runs that are kept on the page; the server's log keeps about as many. */
 const MAX_RUNS = 50
 
 const root = /** @type {HTMLElement} */ (document.getElementById('explorer'))
-/** @type {Map<string, import('./explorer-drawing.js').Run>} */
+/** @type {Map<string, Run>} */
 const runs = new Map()
 let drawing = false
 let shown = new URLSearchParams(location.search).get('trace') ?? ''
+/** The scenario whose services are shown while there is no run. */
+let chosen = 1
+/** @type {string | undefined} */
+let selectedHop
+/** @type {import('./explorer-drawing.js').Sources} */
+let sources = {}
 
 const status = el('p', { class: 'stream-state', role: 'status' })
-const picture = el('section', {
-  class: 'picture',
-  'aria-live': 'polite',
-  'aria-label': 'The hops of the run',
-})
+const picture = el('section', { class: 'picture', 'aria-label': 'The hops of the run' })
 const history = el('ol', { class: 'runs' })
 const streamView = el('div', { class: 'stream-view' }, status)
 
 root.replaceChildren(
-  streamView,
-  el('div', { class: 'scenarios' }, ...SCENARIOS.map(scenarioCard)),
-  el('div', { class: 'stage' }, picture, el('aside', { class: 'history' }, el('h2', {}, 'Runs'), history)),
+  el(
+    'div',
+    { class: 'rail' },
+    el('h2', { class: 'unseen' }, 'Scenarios'),
+    el('div', { class: 'scenarios' }, ...SCENARIOS.map(scenarioCard)),
+  ),
+  el('div', { class: 'stage' }, streamView, picture),
+  el('aside', { class: 'history' }, el('h2', {}, 'Runs'), history),
 )
 
-const stream = new HopStream({
+new HopStream({
   onHop(hop) {
     const run =
       runs.get(hop.traceId) ?? remember({ traceId: hop.traceId, hops: [], startedAt: hop.startedAt })
     // A replay after a reconnect brings what is known already.
-    if (
-      run.hops.some(
-        (known) => known.kind === hop.kind && known.spanId === hop.spanId && known.service === hop.service,
-      )
-    )
-      return
+    if (run.hops.some((known) => keyOf(known) === keyOf(hop))) return
     run.hops.push(hop)
-    if (shown === '' || shown === run.traceId) show(run.traceId)
+    if (shown === run.traceId || (shown === '' && isOfInterest(run))) show(run.traceId)
     else drawHistory()
   },
   onState(state, detail) {
     streamView.dataset.state = state
     status.textContent = detail
   },
-})
-stream.open()
+}).open()
+void fetch('/live/sources', { headers: unwatched() })
+  .then((response) => response.json())
+  .then((links) => {
+    sources = links
+    draw()
+  })
+  // Without them checks are shown without the line that decided.
+  .catch(() => {})
+new ResizeObserver(draw).observe(picture)
 draw()
 
-/** @param {Scenario} scenario */
+/** @param {import('./explorer-scenarios.js').Scenario} scenario */
 function scenarioCard({ number, title, story, faults }) {
   const select = /** @type {HTMLSelectElement} */ (
     el(
@@ -118,18 +79,31 @@ function scenarioCard({ number, title, story, faults }) {
     if (select.value) void run(number, select.value, card)
     select.value = ''
   })
-  const button = el('button', { class: 'button primary' }, 'Run')
+  const button = el(
+    'button',
+    { type: 'button', class: 'primary', 'aria-label': `Run scenario ${number}, ${title}` },
+    'Run',
+  )
   button.addEventListener('click', () => run(number, undefined, card))
   const card = el(
     'article',
-    { class: 'card scenario', 'data-scenario': String(number) },
-    el('p', { class: 'scenario-number' }, `Scenario ${number}`),
-    el('h2', {}, title),
+    { class: 'scenario', 'data-scenario': String(number) },
+    el('span', { class: 'scenario-number', 'aria-hidden': 'true' }, String(number)),
+    el('h3', {}, title),
     el('p', { class: 'meta' }, story),
-    el('div', { class: 'actions' }, button, select),
-    el('p', { class: 'outcome', role: 'status' }),
+    el('div', { class: 'actions' }, button, select, el('p', { class: 'outcome', role: 'status' })),
   )
+  // Whoever looks at a scenario sees who takes part in it, unless a run is being looked at.
+  card.addEventListener('focusin', () => preview(number))
+  card.addEventListener('pointerenter', () => preview(number))
   return card
+}
+
+/** @param {number} scenario */
+function preview(scenario) {
+  if (shown !== '' || chosen === scenario) return
+  chosen = scenario
+  draw()
 }
 
 /**
@@ -141,29 +115,42 @@ async function run(scenario, fault, card) {
   const outcome = /** @type {HTMLElement} */ (card.querySelector('.outcome'))
   outcome.textContent = 'running …'
   outcome.className = 'outcome'
+  const traceId = crypto.randomUUID().replaceAll('-', '')
+  const known = remember({
+    traceId,
+    hops: [],
+    startedAt: Date.now(),
+    running: true,
+    title: `Scenario ${scenario}${fault ? `, ${FAULTS[fault]?.toLowerCase()}` : ''}`,
+    lanes: SCENARIOS.find(({ number }) => number === scenario)?.lanes ?? [],
+  })
+  show(traceId)
+  // On a phone the picture is below the scenarios.
+  if (picture.getBoundingClientRect().top > innerHeight / 2)
+    picture.scrollIntoView({
+      behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth',
+    })
   const response = await fetch('/explorer/runs', {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ scenario, fault }),
+    headers: { 'content-type': 'application/json', ...unwatched() },
+    body: JSON.stringify({ scenario, fault, traceId }),
   }).catch(() => undefined)
+  known.running = false
   if (!response?.ok) {
     const problem = await response?.json().catch(() => undefined)
     outcome.textContent = problem?.error?.message ?? 'The web UI does not answer.'
     outcome.className = 'outcome tone-bad'
+    draw()
     return
   }
-  const result = await response.json()
-  const accepted = result.status === 200 && !JSON.stringify(result.answer).includes('"valid":false')
-  outcome.textContent = `${accepted ? 'accepted' : 'refused'} after ${Math.round(result.durationMs)} ms`
+  known.result = await response.json()
+  const accepted = isAccepted(known)
+  outcome.textContent = `${accepted ? 'accepted' : 'refused'} after ${Math.round(known.result?.durationMs ?? 0)} ms`
   outcome.className = `outcome ${accepted ? 'tone-good' : 'tone-bad'}`
-  const known =
-    runs.get(result.traceId) ?? remember({ traceId: result.traceId, hops: [], startedAt: Date.now() })
-  known.result = result
-  known.title = `Scenario ${scenario}${fault ? `, ${FAULTS[fault]?.toLowerCase()}` : ''}`
-  show(result.traceId)
+  draw()
 }
 
-/** @param {import('./explorer-drawing.js').Run} run */
+/** @param {Run} run */
 function remember(run) {
   runs.set(run.traceId, run)
   if (runs.size > MAX_RUNS) runs.delete(/** @type {string} */ (runs.keys().next().value))
@@ -172,6 +159,7 @@ function remember(run) {
 
 /** @param {string} traceId */
 function show(traceId) {
+  if (shown !== traceId) selectedHop = undefined
   shown = traceId
   const url = new URL(location.href)
   url.searchParams.set('trace', traceId)
@@ -185,36 +173,80 @@ function draw() {
   drawing = true
   requestAnimationFrame(() => {
     drawing = false
-    const run = runs.get(shown)
-    picture.replaceChildren(
-      run
-        ? drawRun(run)
-        : el(
-            'p',
-            { class: 'empty' },
-            shown
-              ? 'Waiting for the hops of this trace …'
-              : 'Run a scenario, or curl one: its hops appear here.',
-          ),
-    )
+    drawPicture()
     drawHistory()
   })
 }
 
+function drawPicture() {
+  const run = runs.get(shown)
+  const width = picture.clientWidth
+  const scroll = picture.querySelector('.diagram')?.scrollLeft ?? 0
+  const focused = picture.contains(document.activeElement)
+    ? /** @type {HTMLElement | null} */ (document.activeElement)?.dataset.key
+    : undefined
+  if (run)
+    picture.replaceChildren(
+      drawRun(run, {
+        width,
+        sources,
+        selected: selectedHop,
+        onSelect: (key) => {
+          selectedHop = key
+        },
+      }),
+    )
+  else picture.replaceChildren(...emptyPicture(width))
+  const frame = picture.querySelector('.diagram')
+  if (frame) frame.scrollLeft = scroll
+  if (focused !== undefined)
+    /** @type {HTMLElement | null} */ (picture.querySelector(`[data-key="${CSS.escape(focused)}"]`))?.focus()
+}
+
+/** @param {number} width */
+function emptyPicture(width) {
+  if (shown !== '') return [el('p', { class: 'empty' }, 'Waiting for the hops of this trace …')]
+  const scenario = SCENARIOS.find(({ number }) => number === chosen)
+  return [
+    el('header', { class: 'picture-head' }, el('h2', {}, `Scenario ${chosen}: ${scenario?.title}`)),
+    drawPreview(scenario?.lanes ?? [], width),
+    el('p', { class: 'meta' }, 'Run it, here or with curl: each hop is drawn as it happens.'),
+  ]
+}
+
+/**
+ * Pages, pictures, probes and key sets are requests too, but nothing happens in them that a token has a part in.
+ * @param {Run} run
+ */
+function isOfInterest(run) {
+  return (
+    run.title !== undefined ||
+    run.hops.some(
+      ({ kind, path = '' }) =>
+        kind === 'verification' || (kind === 'request' && path.startsWith('/scenario')),
+    )
+  )
+}
+
 function drawHistory() {
-  // Pages, pictures and probes are requests too, but nothing happens in them that a token has a part in.
-  const latest = [...runs.values()]
-    .filter((run) => run.result || run.hops.some((hop) => hop.kind !== 'request'))
-    .sort((a, b) => b.startedAt - a.startedAt)
+  const latest = [...runs.values()].filter(isOfInterest).sort((a, b) => b.startedAt - a.startedAt)
+  if (latest.length === 0) return history.replaceChildren(el('li', { class: 'meta' }, 'None yet.'))
   history.replaceChildren(
     ...latest.map((run) => {
-      const refused = run.hops.some((hop) => hop.verdict === 'refused')
-      const first = run.hops.find((hop) => hop.kind === 'request' && hop.path?.startsWith('/scenario'))
+      const refused = run.hops.some((hop) => hop.verdict === 'refused') || (run.result && !isAccepted(run))
       const link = el(
         'a',
-        { href: `?trace=${run.traceId}`, ...(run.traceId === shown ? { 'aria-current': 'true' } : {}) },
-        el('span', { class: refused ? 'dot tone-bad' : 'dot tone-good' }),
-        run.title ?? first?.path ?? run.hops[0]?.path ?? run.traceId.slice(0, 8),
+        {
+          href: `?trace=${run.traceId}`,
+          'data-key': run.traceId,
+          ...(run.traceId === shown ? { 'aria-current': 'true' } : {}),
+        },
+        el('span', {
+          class: refused ? 'dot tone-bad' : 'dot tone-good',
+          role: 'img',
+          'aria-label': refused ? 'refused' : 'accepted',
+        }),
+        el('span', {}, run.title ?? titleOf(run)),
         el('small', {}, new Date(run.startedAt).toLocaleTimeString()),
       )
       link.addEventListener('click', (event) => {

@@ -1,27 +1,22 @@
 import { Assets } from '@hallpass/pages'
-import { type Clock, httpService, jsonBody, type Logger, notFound, systemClock } from '@hallpass/service-kit'
+import { type Clock, httpService, type Logger, notFound, systemClock } from '@hallpass/service-kit'
 import express from 'express'
 import { Backends } from './backends.ts'
 import type { Config } from './config.ts'
 import { Cookies } from './cookies.ts'
-import { GatewayStreams } from './explorer/gateway-streams.ts'
-import { runScenario } from './explorer/run-scenario.ts'
-import { ScenarioRunner } from './explorer/scenario-runner.ts'
-import { renewHops, watchHops } from './explorer/watch-hops.ts'
-import { watcherOf } from './explorer/watcher.ts'
-import { WatcherTokens } from './explorer/watcher-tokens.ts'
+import { explorerRoutes } from './explorer/routes.ts'
 import { GatewayVisitors } from './gateway-visitors.ts'
 import { isolate } from './isolate.ts'
 import { LoginAttempts } from './login-attempt.ts'
 import { OpenidClient } from './openid-client.ts'
 import { pagePolicy } from './page-policy.ts'
+import { LIVE_PAGES } from './pages/live.ts'
 import { endByProvider } from './routes/end-by-provider.ts'
 import { finishLogin } from './routes/finish-login.ts'
 import { logIn } from './routes/log-in.ts'
 import { askToLogOut, logOut } from './routes/log-out.ts'
 import { renderProblem } from './routes/render-problem.ts'
 import { showDecoder } from './routes/show-decoder.ts'
-import { showExplorer } from './routes/show-explorer.ts'
 import { showHome } from './routes/show-home.ts'
 import { showProfile } from './routes/show-profile.ts'
 import { Secrets } from './secrets.ts'
@@ -37,18 +32,22 @@ const MAX_FORM_BYTES = 16 * 1024
 /** The pages that a person finds by the navigation. */
 const PAGES = [
   ['/', 'Home'],
-  ['/explorer', 'Explorer'],
   ['/profile', 'Profile'],
   ['/decoder', 'Decoder'],
+] as const
+const EXPLORER_PAGES = [
+  ['/explorer', 'Explorer'],
+  ...LIVE_PAGES.map(({ path, label }) => [path, label] as const),
 ] as const
 
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock) {
   const { baseUrl, login, gateway } = config
+  // The explorer's stream is its user's own, and behind a gateway there is no session to bind it to.
+  const explores = login !== undefined && config.explorer.isOn
   const backends = new Backends(config)
   const site = {
     assets: new Assets(config.assetsFolder),
-    // The explorer's stream is its user's own, and behind a gateway there is no session to bind it to.
-    pages: PAGES.filter(([path]) => (login && config.explorer.isOn) || path !== '/explorer'),
+    pages: explores ? [...EXPLORER_PAGES, ...PAGES] : PAGES,
     loginUrl: login && `${baseUrl}/login`,
     gatewayLogoutPath: gateway.verify && gateway.logoutPath,
   }
@@ -89,30 +88,23 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const visitors = new SessionVisitors(sessions, cookies)
   const issuer = new TrustedIssuer(provider, clock)
   const policyFor = pagePolicy(provider)
-  const watcherTokens = new WatcherTokens(baseUrl, clock)
-  const { hopsStreamUrl: url, caFile } = config.explorer
-  const streams = new GatewayStreams({ url, caFile, tokens: watcherTokens })
-  const runner = new ScenarioRunner(config.explorer)
-  const watcher = (request: express.Request, response: express.Response) =>
-    watcherOf(request, response, visitors, cookies)
+  const explorer = explores
+    ? explorerRoutes({ config, site, visitors, cookies, policyFor, clock })
+    : undefined
   const parts = { provider, attempts, sessions, cookies, sessionMaxMs: login.sessionMaxMs, log, clock }
   return httpService({
     ...common,
     onStart: async () => {
-      await Promise.all([secrets.load(), watcherTokens.makeKey()])
+      await Promise.all([secrets.load(), explorer?.prepare()])
     },
     routes: (routes) => {
       routes.use(site.assets.mountedAt, site.assets.routes)
       routes.use(isolate(baseUrl))
+      if (explorer) routes.use(explorer.routes)
       routes.get('/', showHome(site, visitors, backends, policyFor))
       routes.get('/profile', showProfile(site, visitors, policyFor, clock))
       routes.get('/decoder', showDecoder(site, visitors, policyFor))
-      if (!config.explorer.isOn) routes.use(['/explorer', '/.well-known/jwks.json'], explorerIsOff)
-      routes.get('/explorer', showExplorer(site, visitors, policyFor))
-      routes.post('/explorer/runs', jsonBody(), runScenario(runner))
-      routes.get('/explorer/hops', watchHops(streams, watcher))
-      routes.post('/explorer/hops/:stream', renewHops(streams, watcher))
-      routes.get('/.well-known/jwks.json', (_request, response) => void response.json(watcherTokens.keySet))
+      if (!explorer) routes.use(['/explorer', '/.well-known/jwks.json'], explorerIsOff)
       routes.get('/login', logIn(provider, attempts, cookies, baseUrl))
       routes.get('/callback', finishLogin(parts))
       routes.get('/logout', askToLogOut(site, visitors, policyFor))

@@ -41,11 +41,25 @@ export const loadConfig = (env: Environment) =>
         : undefined,
       gateway: readGateway(variables),
       /**
-       * What the explorer runs and watches. It is part of a development start: in production services tell nobody of
+       * What the explorer and its live views run, watch and administer. It is part of a development start: in production services tell nobody of
        * their hops, and the scenarios are not for everybody who is logged in.
        */
       explorer: {
         isOn: variables.flag('EXPLORER', !common.production),
+        jwtFactoryUrl: variables.url('JWT_FACTORY_URL', 'http://localhost:5555'),
+        sseServerUrl: variables.url('SSE_SERVER_URL', 'http://localhost:8001'),
+        tokenCacheProxyUrls: variables.list('TOKEN_CACHE_PROXY_URLS', [
+          'http://localhost:8080',
+          'http://localhost:8081',
+        ]),
+        spiffeAdminSocket: variables.text(
+          'SPIFFE_ADMIN_SOCKET',
+          join(common.stateFolder, 'spiffe/admin.sock'),
+        ),
+        /** Where checks link to, e.g. `https://github.com/OWNER/REPOSITORY/blob/main`; without it, to the files here. */
+        sourceUrl: variables.optionalUrl('SOURCE_URL'),
+        /** The checkout, where there is one. */
+        sourceFolder: variables.text('SOURCE_FOLDER', '.'),
         serviceAUrl: variables.url('SERVICE_A_URL', 'http://localhost:3000'),
         tokenCacheUrl: variables.url('TOKEN_CACHE_URL', 'http://localhost:8000'),
         hopsStreamUrl: variables.url('HOPS_STREAM_URL', 'https://localhost:7143/hops'),

@@ -1,6 +1,8 @@
 import { hkdfSync } from 'node:crypto'
 import type { Clock } from '@hallpass/service-kit'
-import { EncryptJWT, jwtDecrypt } from 'jose'
+
+/** Loaded with the first login: it takes some megabytes. */
+const jose = () => import('jose')
 
 /** What this service must remember while the user is away at the provider. */
 export interface LoginAttempt {
@@ -27,7 +29,8 @@ export class LoginAttempts {
     this.#clock = clock
   }
 
-  seal(attempt: LoginAttempt): Promise<string> {
+  async seal(attempt: LoginAttempt): Promise<string> {
+    const { EncryptJWT } = await jose()
     const now = Math.floor(this.#clock() / 1000)
     return new EncryptJWT({ ...attempt })
       .setProtectedHeader({ alg: 'dir', enc: 'A256GCM' })
@@ -38,6 +41,7 @@ export class LoginAttempts {
   /** The attempt, or `undefined` when it is not one of ours or is too old. */
   async open(sealed: string | undefined): Promise<LoginAttempt | undefined> {
     if (sealed === undefined) return undefined
+    const { jwtDecrypt } = await jose()
     try {
       const { payload } = await jwtDecrypt<LoginAttempt>(sealed, this.#key(), {
         currentDate: new Date(this.#clock()),

@@ -1,5 +1,5 @@
 import { isLoopback, nextHop, PeerError } from '@hallpass/service-kit'
-import * as oidc from 'openid-client'
+import type * as Library from 'openid-client'
 import type { LoginAttempt } from './login-attempt.ts'
 
 export interface OpenidClientOptions {
@@ -42,13 +42,16 @@ export class LoginRefused extends Error {
 
 const TIMEOUT_S = 5
 
+/** Loaded when the first person logs in: with what it needs in turn it takes some megabytes, and most only look around. */
+let oidc: typeof Library
+
 /**
  * This service as a client of an OpenID provider: code flow with PKCE (S256), `state`, `nonce`, the issuer of the
  * response (RFC 9207), the signature of the ID token. All of it is checked whatever the provider supports.
  */
 export class OpenidClient {
   readonly #options: OpenidClientOptions
-  #discovered: Promise<oidc.Configuration> | undefined
+  #discovered: Promise<Library.Configuration> | undefined
 
   constructor(options: OpenidClientOptions) {
     this.#options = options
@@ -145,7 +148,7 @@ export class OpenidClient {
   }
 
   async #exchange(
-    ask: () => Promise<oidc.TokenEndpointResponse & oidc.TokenEndpointResponseHelpers>,
+    ask: () => Promise<Library.TokenEndpointResponse & Library.TokenEndpointResponseHelpers>,
   ): Promise<Tokens> {
     const answer = await ask().catch((error: unknown) => {
       throw this.#refusal(error)
@@ -160,7 +163,7 @@ export class OpenidClient {
   }
 
   /** Asked once; until it has answered, every login asks again. */
-  #configuration(): Promise<oidc.Configuration> {
+  #configuration(): Promise<Library.Configuration> {
     this.#discovered ??= this.#discover().catch((error: unknown) => {
       this.#discovered = undefined
       throw this.#refusal(error)
@@ -168,7 +171,8 @@ export class OpenidClient {
     return this.#discovered
   }
 
-  #discover(): Promise<oidc.Configuration> {
+  async #discover(): Promise<Library.Configuration> {
+    oidc = await import('openid-client')
     const { issuerUrl, clientId, clientSecret } = this.#options
     const url = new URL(issuerUrl)
     return oidc.discovery(

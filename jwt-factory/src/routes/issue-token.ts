@@ -20,7 +20,7 @@ import { existingRing } from './public-key.ts'
  */
 export function issueToken(
   keys: KeyStore,
-  { issuer, tokenLifetimeSeconds }: Config,
+  { issuer, tokenLifetimeSeconds, library }: Config,
   issued: Counter<'key_id'>,
 ): RequestHandler {
   return async (request, response) => {
@@ -34,7 +34,7 @@ export function issueToken(
       ? { iss: issuer, sub: keyId, ...grantedClaims(asked, caller) }
       : { iss: issuer, sub: keyId, ...documentedClaims(asked) }
     const token = await ring
-      .sign(claims, wantsExpired(request) ? -tokenLifetimeSeconds : tokenLifetimeSeconds)
+      .sign(claims, wantsExpired(request) ? -tokenLifetimeSeconds : tokenLifetimeSeconds, library)
       .catch(refuseTooLarge)
     issued.inc({ key_id: keyId })
     // RFC 6749 §5.1

@@ -6,3 +6,11 @@ import type { KeyStore } from '../key-store.ts'
 export function listKeys(keys: KeyStore): RequestHandler {
   return (_request, response) => sendJson(response, 200, keys.keyIds)
 }
+
+/** `GET /utils/key-states`: every key of every key id, with the state of its life; never a private part. */
+export function listKeyStates(keys: KeyStore): RequestHandler {
+  return (_request, response) => {
+    const all = [...keys.rings].map(({ keyId, states }) => ({ keyId, keys: states }))
+    sendJson(response, 200, { keyIds: all.sort((a, b) => a.keyId.localeCompare(b.keyId)) })
+  }
+}

@@ -17,5 +17,11 @@ describe('GET /utils/publicKey/:keyId', () => {
       expect([status, body.error.code]).toEqual([404, 'key_not_found'])
     }
     await factory.get('/utils/keys').expect(200, ['servicea'])
+    const { body } = await factory.get('/utils/key-states').expect(200)
+    const [{ keyId, keys }] = body.keyIds
+    expect([keyId, keys.map(({ state }: { state: string }) => state).sort()]).toEqual([
+      'servicea',
+      expect.arrayContaining(['signing']),
+    ])
   })
 })

@@ -20,7 +20,7 @@ import type { RevokedTokens } from '../revoked-tokens.ts'
 export function verifyIssuedToken(
   keys: KeyStore,
   revoked: RevokedTokens,
-  { issuer, tokenLifetimeSeconds }: Config,
+  { issuer, tokenLifetimeSeconds, library }: Config,
   clock: Clock,
   outcomes: Counter<'outcome'>,
 ): RequestHandler {
@@ -37,6 +37,7 @@ export function verifyIssuedToken(
           keys: (_issuer, kid) => ring.find(kid),
           maxLifetimeSeconds: tokenLifetimeSeconds,
           clock,
+          library,
         }),
       )
       revoked.refuse(claims)

@@ -6,7 +6,6 @@ import {
   type Metrics,
   nextHop,
   publishHop,
-  runInTrace,
   sendJson,
   type TraceContext,
   traceFrom,
@@ -33,6 +32,7 @@ export class Hop {
   readonly #service: HopService
   readonly #started = performance.now()
   readonly #startedAt = Date.now()
+  #call: TraceContext | undefined
 
   constructor(service: HopService, request: IncomingMessage, response: ServerResponse) {
     this.#service = service
@@ -45,7 +45,8 @@ export class Hop {
 
   /** The id and trace for the next hop: name, value, name, value. */
   fields(): string[] {
-    const { traceparent } = runInTrace(this.trace, nextHop)
+    const { trace, traceparent } = nextHop(this.trace)
+    this.#call = trace
     return ['x-request-id', this.requestId, 'traceparent', traceparent]
   }
 
@@ -74,6 +75,32 @@ export class Hop {
     else sendJson(response, error.status, error.body)
   }
 
+  /** Tells whoever watches of the request, and of the call that passed it on. */
+  #tell(
+    request: {
+      readonly method: string
+      readonly path: string
+      readonly status: number
+      readonly durationMs: number
+    },
+    outcome: Outcome | undefined,
+  ): void {
+    const { traceId, spanId, parentId } = this.trace
+    const common = { traceId, service: this.#service.name, ...request }
+    if (this.#call && outcome)
+      publishHop({
+        ...common,
+        kind: 'call',
+        spanId: this.#call.spanId,
+        parentId: spanId,
+        peer: outcome.upstreams,
+        // A moment after the request, which it is a part of.
+        startedAt: this.#startedAt + (request.durationMs - outcome.upstreamMs),
+        durationMs: outcome.upstreamMs,
+      })
+    publishHop({ ...common, kind: 'request', spanId, parentId, startedAt: this.#startedAt })
+  }
+
   /** Writes the line. */
   end(outcome?: Outcome, also: Readonly<Record<string, unknown>> = {}): void {
     const { request, response, trace } = this
@@ -83,19 +110,7 @@ export class Hop {
     const path = request.url?.split('?', 1)[0]?.slice(0, 256) ?? ''
     const method = request.method ?? ''
     this.#service.metrics.observeRequest(method, 'forwarded', status, ms / 1000)
-    if (trace.sampled)
-      publishHop({
-        kind: 'request',
-        traceId: trace.traceId,
-        spanId: trace.spanId,
-        parentId: trace.parentId,
-        service: this.#service.name,
-        method,
-        path,
-        status,
-        startedAt: this.#startedAt,
-        durationMs: ms,
-      })
+    if (trace.sampled) this.#tell({ method, path, status, durationMs: ms }, outcome)
     this.#service.log.info(
       {
         client: request.socket.remoteAddress,

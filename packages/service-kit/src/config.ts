@@ -79,6 +79,16 @@ export class VariableReader {
     })
   }
 
+  /** What `parse` makes of a text; what it throws becomes a problem. */
+  parsed<T>(name: string, fallback: string, parse: (value: string) => T): T {
+    try {
+      return parse(this.#env[name] || fallback)
+    } catch (error) {
+      this.problems.push(`${name}: ${(error as Error).message}`)
+      return undefined as T
+    }
+  }
+
   /** A comma-separated list; empty items are dropped. */
   list(name: string, fallback: readonly string[]): string[] {
     const value = this.#env[name]
@@ -128,6 +138,8 @@ export function commonConfig(variables: VariableReader) {
     stateFolder: variables.text('STATE_FOLDER', '.hallpass'),
     /** Where to tell of hops, e.g. `tcp://localhost:7001`; absent, nothing is told. */
     hopsUrl: variables.optionalText('HOPS_URL'),
+    /** An OpenTelemetry collector that hears of the same, as spans by OTLP over HTTP; absent, its SDK is not loaded. */
+    otlpEndpoint: variables.optionalUrl('OTEL_EXPORTER_OTLP_ENDPOINT'),
   }
 }
 

@@ -159,6 +159,21 @@ describe('streamHops', () => {
     })
   })
 
+  it('keeps the first events while the server is away, and not more', async () => {
+    const sockets: Socket[] = []
+    const received: string[] = []
+    const reserved = await listen([], [])
+    const { port } = reserved.address() as { port: number }
+    await new Promise((resolve) => reserved.close(resolve))
+    const hops = streamHops(`tcp://127.0.0.1:${port}`)
+    cleanUps.push(() => hops.stop())
+    for (let count = 0; count < 1_000; count += 1) hops.publish({ ...event, durationMs: count })
+    await listen(received, sockets, port)
+    const told = () => received.join('').split('\n').filter(Boolean)
+    await until(() => told().length > 0)
+    expect(told().map((line) => JSON.parse(line).data.durationMs)).toEqual([...Array(128).keys()])
+  })
+
   it('drops events without an error while nobody is there', () => {
     const hops = streamHops('tcp://127.0.0.1:1')
     cleanUps.push(() => hops.stop())

@@ -14,9 +14,12 @@ export interface ShownToken {
   readonly claims: Readonly<Record<string, unknown>>
 }
 
-/** What a service tells about one step of a request: that it took it, that it called a peer, that it verified a token. */
+/**
+ * What a service tells about one step of a request: that it took it, that it called a peer, that it verified a token;
+ * and of a stream, that an event of `peer` has reached it (`path` is the event's name, `answerBody` its data).
+ */
 export interface HopEvent {
-  readonly kind: 'request' | 'call' | 'verification'
+  readonly kind: 'request' | 'call' | 'verification' | 'event'
   readonly traceId: string
   /** A `request` has the `spanId` of its service's hop and the `call` that caused it as `parentId`. */
   readonly spanId: string

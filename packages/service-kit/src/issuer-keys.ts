@@ -1,5 +1,4 @@
-import { unexpectedAnswer } from './peer-caller.ts'
-import { createPeerClient } from './peer-client.ts'
+import { createPeerCaller, type PeerCaller, unexpectedAnswer } from './peer-caller.ts'
 
 export interface IssuerKeysOptions {
   /** Exactly as in the `iss` claim of the issuer's tokens. */
@@ -37,28 +36,38 @@ export function issuerKeys({ issuer, jwksUrl, ca }: IssuerKeysOptions): () => Pr
   }
 }
 
-/** One client per origin; the key set may live on another host than the discovery document. */
+/** One caller per origin; the key set may live on another host than the discovery document. */
 function jsonLoader(issuer: string, ca?: string): (url: string) => Promise<unknown> {
-  const clients = new Map<string, ReturnType<typeof createPeerClient>>()
+  const callers = new Map<string, PeerCaller>()
   // A token's issuer that is safe on the way must not hand out its keys in the clear.
   const secure = issuer.startsWith('https:')
   return async (url) => {
     const { origin, pathname, search, protocol } = new URL(url)
     if (protocol !== 'https:' && (secure || protocol !== 'http:'))
       throw unexpectedAnswer('issuer', 200, `${url} is not an https URL`)
-    let client = clients.get(origin)
-    if (!client) {
-      client = createPeerClient({
+    let call = callers.get(origin)
+    if (!call) {
+      call = createPeerCaller({
         peer: 'issuer',
         baseUrl: origin,
         ...(ca === undefined ? {} : { tls: { ca } }),
       })
-      clients.set(origin, client)
+      callers.set(origin, call)
     }
-    const answer = await client.get<unknown>(pathname + search, { headers: { accept: 'application/json' } })
-    if (answer.status !== 200) throw unexpectedAnswer('issuer', answer.status, `GET ${url}`)
-    if (typeof answer.data !== 'object' || answer.data === null)
+    const path = pathname + search
+    const { status, text } = await call({ method: 'GET', path, headers: { accept: 'application/json' } })
+    if (status !== 200) throw unexpectedAnswer('issuer', status, `GET ${url}`)
+    const keys = parse(text)
+    if (typeof keys !== 'object' || keys === null)
       throw unexpectedAnswer('issuer', 200, `GET ${url} is not JSON`)
-    return answer.data
+    return keys
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
 }

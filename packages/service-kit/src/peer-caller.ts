@@ -46,6 +46,8 @@ export interface PeerCall {
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string | Uint8Array | undefined
   readonly signal?: AbortSignal | undefined
+  /** The hop that causes this call, for whoever has it at hand; the current one by default. */
+  readonly trace?: TraceContext | undefined
 }
 
 export interface PeerAnswer {
@@ -89,7 +91,7 @@ export function createPeerCaller(options: PeerClientOptions): PeerCaller {
   }
 
   return async (call) => {
-    const { trace, traceparent } = nextHop()
+    const { trace, traceparent } = nextHop(call.trace)
     const tell = trace.sampled ? observeCall(trace, peer, call) : undefined
     try {
       const answer = await send(call, traceparent)

@@ -3,5 +3,4 @@
  * the 4 MB of an HTTP client until then.
  */
 export { PeerError } from './errors.ts'
-export { unexpectedAnswer } from './peer-caller.ts'
-export { createPeerClient } from './peer-client.ts'
+export { createPeerCaller, unexpectedAnswer } from './peer-caller.ts'

@@ -31,7 +31,16 @@ async function live<C extends CommonConfig>(
 ) {
   const config = loadConfig(env)
   const log = createLog(name, config.logLevel)
-  if (config.hopsUrl) publishHopsTo(streamHops(config.hopsUrl).publish)
+  const spans = config.otlpEndpoint
+    ? (await import('./span-export.ts')).exportSpans(config.otlpEndpoint, name)
+    : undefined
+  const hops = config.hopsUrl ? streamHops(config.hopsUrl) : undefined
+  if (hops && spans)
+    publishHopsTo((event) => {
+      hops.publish(event)
+      spans.publish(event)
+    })
+  else publishHopsTo((hops ?? spans)?.publish)
   const service = createApp(config, log)
   let stopping = false
 
@@ -40,7 +49,8 @@ async function live<C extends CommonConfig>(
     stopping = true
     log.info({ why }, 'stopping')
     setTimeout(() => process.exit(1), STOP_DEADLINE_MS).unref()
-    service.stop().then(
+    const stopped = service.stop().then(() => spans?.stop())
+    stopped.then(
       () => process.exit(exitCode),
       (error: unknown) => {
         log.error({ err: error }, 'stop failed')

@@ -33,9 +33,14 @@ export const runInTrace = <T>(trace: TraceContext, run: () => T): T => storage.r
 
 export const currentTrace = (): TraceContext | undefined => storage.getStore()
 
-/** A call that is about to be made: a hop of its own, whose caller is the current one. */
-export function nextHop(): { readonly trace: TraceContext; readonly traceparent: string } {
-  const current = currentTrace()
+/**
+ * A call that is about to be made: a hop of its own, whose caller is the current one. Whoever has the trace at hand may
+ * say so: on Node 20 a process that has once looked into its asynchronous storage pays for it with each callback.
+ */
+export function nextHop(current = currentTrace()): {
+  readonly trace: TraceContext
+  readonly traceparent: string
+} {
   const trace: TraceContext = current
     ? { ...current, spanId: newSpanId(), parentId: current.spanId }
     : { traceId: newTraceId(), spanId: newSpanId(), parentId: undefined, sampled: false, service: 'unknown' }

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { Cluster } from 'ioredis'
 import type { RedisConnection } from './redis-connection.ts'
 import { RedisFeed } from './redis-feed.ts'
 import {
@@ -25,7 +24,7 @@ const KEEP_CHANGES = 10_000
 const SCAN_COUNT = 500
 
 export interface RedisZoneOptions {
-  readonly connection: RedisConnection
+  readonly connection: () => RedisConnection
   readonly openFeed: (blockingMs: number) => RedisConnection
   readonly prefix: string
   readonly clock: () => number
@@ -33,17 +32,21 @@ export interface RedisZoneOptions {
 
 /** One zone of a Redis store: a key per entry with Redis's own expiry, a key per lease, and a stream of changes. */
 export class RedisZone implements Zone {
-  readonly #connection: RedisConnection
+  readonly #connectionOf: () => RedisConnection
   readonly #prefix: string
   readonly #clock: () => number
   readonly #listeners = new Listeners()
   readonly #feed: RedisFeed
 
   constructor({ connection, openFeed, prefix, clock }: RedisZoneOptions) {
-    this.#connection = connection
+    this.#connectionOf = connection
     this.#prefix = prefix
     this.#clock = clock
     this.#feed = new RedisFeed(openFeed, `${prefix}:changes`, (key) => this.#listeners.tell(key))
+  }
+
+  get #connection(): RedisConnection {
+    return this.#connectionOf()
   }
 
   start(): void {
@@ -132,7 +135,8 @@ export class RedisZone implements Zone {
 
   /** The names of all entries, from every master of a cluster. */
   async *#scan(): AsyncIterable<string[]> {
-    const nodes = this.#connection instanceof Cluster ? this.#connection.nodes('master') : [this.#connection]
+    const connection = this.#connection
+    const nodes = 'nodes' in connection ? connection.nodes('master') : [connection]
     for (const node of nodes) {
       let cursor = '0'
       do {

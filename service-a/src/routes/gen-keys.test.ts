@@ -29,6 +29,10 @@ describe('POST /gen-keys', () => {
     const before = await kids()
     await services.post('service-a', '/gen-keys').expect(200)
     expect(await kids()).toEqual([expect.any(String), ...before])
+    const { body } = await services.get('service-a', '/keys').expect(200)
+    const states = body.keys.map(({ state }: { state: string }) => state)
+    expect(states).toEqual(['signing', ...before.map(() => 'retired')])
+    expect(JSON.stringify(body)).not.toContain('PRIVATE')
   })
 
   it('refuses no good call while keys rotate', async () => {

@@ -6,6 +6,7 @@ import type { Config } from './config.ts'
 import { listAuthorities, retire, rotate } from './routes/authorities.ts'
 import { showBundle } from './routes/bundle.ts'
 import { addEntry, listEntries, removeEntry, setRevoked } from './routes/entries.ts'
+import { listSvids } from './routes/svids.ts'
 import { removeStale } from './workload-sockets.ts'
 
 /** The verbs of whoever owns the agent: HTTP on a unix socket that only its owner can open. */
@@ -25,6 +26,7 @@ export function adminApi(agent: Agent, config: Config, log: Logger): HttpService
       app.delete('/entries/:id', removeEntry(agent))
       app.post('/entries/:id/revoke', setRevoked(agent, true))
       app.post('/entries/:id/restore', setRevoked(agent, false))
+      app.get('/svids', listSvids(agent))
       app.get('/authorities', listAuthorities(agent))
       app.post('/authorities/:kind/rotate', rotate(agent, config.rotationOverlapSeconds))
       app.post('/authorities/:kind/retire', retire(agent))

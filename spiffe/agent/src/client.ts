@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { createPeerClient, type PeerError, unexpectedAnswer } from '@hallpass/service-kit/peers'
+import { createPeerCaller, type PeerError, unexpectedAnswer } from '@hallpass/service-kit/peers'
 
 export interface AgentEntry {
   readonly id: string
@@ -24,6 +24,16 @@ export interface AgentAuthority {
   readonly retiresAt?: string
 }
 
+/** An X.509-SVID that a workload holds now. */
+export interface AgentSvid {
+  readonly entryId: string
+  readonly spiffeId: string
+  readonly authorityId: string
+  readonly notBefore: string
+  readonly expiresAt: string
+  readonly renewsAt: string
+}
+
 export interface AgentAuthorities {
   readonly sequence: number
   readonly x509: readonly AgentAuthority[]
@@ -36,6 +46,8 @@ export interface SpiffeAgentClient {
   removeEntry(id: string): Promise<void>
   revoke(id: string): Promise<void>
   restore(id: string): Promise<void>
+  /** Who holds which X.509-SVID now, and how many have been made. */
+  svids(): Promise<{ issued: number; svids: AgentSvid[] }>
   authorities(): Promise<AgentAuthorities>
   /** Publishes a new authority; it signs after `activeAfterSeconds`. */
   rotate(kind: AgentAuthorityKind): Promise<{ id: string; activeAfterSeconds: number }>
@@ -55,12 +67,19 @@ export function createSpiffeAgentClient({
   readonly adminSocket: string
 }): SpiffeAgentClient {
   const peer = 'spiffe-agent'
-  const http = createPeerClient({ peer, baseUrl: 'http://localhost', socketPath: adminSocket })
+  const call = createPeerCaller({ peer, baseUrl: 'http://localhost', socketPath: adminSocket })
 
   async function ask<T>(method: 'GET' | 'POST' | 'DELETE', url: string, data?: unknown): Promise<T> {
-    const answer = await http.request({ method, url, data })
-    if (answer.status < 300) return answer.data as T
-    throw refusal(answer.status, answer.data)
+    const { status, text } = await call({
+      method,
+      path: url,
+      ...(data === undefined
+        ? {}
+        : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(data) }),
+    })
+    const body = parse(text)
+    if (status < 300) return body as T
+    throw refusal(status, body)
   }
   const refusal = (status: number, body: unknown): PeerError => {
     const said = (body as { error?: { message?: string } } | undefined)?.error?.message
@@ -74,10 +93,20 @@ export function createSpiffeAgentClient({
     removeEntry: async (id) => void (await ask('DELETE', named(id))),
     revoke: async (id) => void (await ask('POST', named(id, '/revoke'))),
     restore: async (id) => void (await ask('POST', named(id, '/restore'))),
+    svids: () => ask('GET', '/svids'),
     authorities: () => ask('GET', '/authorities'),
     rotate: (kind) => ask('POST', `/authorities/${kind}/rotate`),
     retire: (kind) => ask('POST', `/authorities/${kind}/retire`),
     bundle: () => ask('GET', '/bundle'),
+  }
+}
+
+/** `undefined` for an answer without a body, or for what is no JSON. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
 }
 

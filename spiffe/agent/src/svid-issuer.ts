@@ -12,6 +12,17 @@ export interface SvidIssuerOptions {
   readonly clock: Clock
 }
 
+/** An X.509-SVID that a workload holds now, without its key. */
+export interface HeldSvid {
+  readonly entryId: string
+  readonly spiffeId: string
+  readonly authorityId: string
+  /** Milliseconds since the epoch. */
+  readonly notBefore: number
+  readonly notAfter: number
+  readonly renewAt: number
+}
+
 interface Held {
   /** What the SVID was made from; another entry or another authority needs another SVID. */
   readonly from: string
@@ -32,6 +43,17 @@ export class SvidIssuer {
   /** How many X.509-SVIDs have been made, for the metrics. */
   get issued(): number {
     return this.#issued
+  }
+
+  /** Who holds which SVID now, for how long, and when the next one comes. */
+  async held(): Promise<HeldSvid[]> {
+    const all = [...this.#held].map(async ([entryId, { svid, renewAt }]) => {
+      const { spiffeId, authorityId, notBefore, notAfter } = await svid
+      return { entryId, spiffeId, authorityId, notBefore, notAfter, renewAt }
+    })
+    // One that could not be made is nobody's.
+    const settled = await Promise.allSettled(all)
+    return settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
   }
 
   x509Svid(entry: Entry): Promise<IssuedX509Svid> {

@@ -33,6 +33,10 @@ describe('the verbs', () => {
     await expect(say('entry remove worker')).rejects.toThrow('There is no entry worker.')
   })
 
+  it('know who holds which SVID', async () => {
+    expect(await agent.admin.svids()).toMatchObject({ issued: expect.any(Number), svids: expect.any(Array) })
+  })
+
   it('say what is wrong with an entry', async () => {
     await expect(say('entry add spiffe://example.org/x --id client --selector socket:x')).rejects.toThrow(
       'There already is an entry client.',

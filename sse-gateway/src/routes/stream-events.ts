@@ -98,7 +98,7 @@ export function streamEvents(options: StreamEventsOptions): Handler {
       onEnded: (ended, reason) => {
         place.release()
         if (subscriber) upstream.leave(subscriber)
-        streams.remove(ended)
+        streams.retire(ended, reason, clock())
         release()
         metrics.ended(path, reason)
         log.info(

@@ -1,4 +1,10 @@
-import { createPeerClient, HttpError, type PeerClientOptions, unexpectedAnswer } from '@hallpass/service-kit'
+import {
+  createPeerCaller,
+  HttpError,
+  type PeerClientOptions,
+  type TraceContext,
+  unexpectedAnswer,
+} from '@hallpass/service-kit'
 
 const PEER = 'token-cache-auth'
 
@@ -10,23 +16,33 @@ export interface AuthClientOptions {
   readonly timeoutMs: number
 }
 
+/** What a call is for. */
+export interface TokenCall {
+  readonly userAgent: string
+  readonly requestId: string
+  readonly trace?: TraceContext | undefined
+}
+
 /** How a proxy asks for a token. */
 export interface AuthClient {
   /**
    * A token for the user.
    * @throws {HttpError} 403 when the user may have none; a PeerError when the tier does not answer, or says something else.
    */
-  tokenFor(user: string, about: { readonly userAgent: string; readonly requestId: string }): Promise<string>
+  tokenFor(user: string, about: TokenCall): Promise<string>
 }
 
 export function createAuthClient({ baseUrl, fields, tls, timeoutMs }: AuthClientOptions): AuthClient {
-  const http = createPeerClient({ peer: PEER, baseUrl, timeoutMs, ...(tls ? { tls } : {}) })
+  const call = createPeerCaller({ peer: PEER, baseUrl, timeoutMs, ...(tls ? { tls } : {}) })
   const proof = Object.fromEntries(
     fields.flatMap((name, index) => (index % 2 === 0 ? [[name, fields[index + 1] as string]] : [])),
   )
   return {
-    async tokenFor(user, { userAgent, requestId }) {
-      const { status, data } = await http.get('/auth', {
+    async tokenFor(user, { userAgent, requestId, trace }) {
+      const { status, text } = await call({
+        method: 'GET',
+        path: '/auth',
+        trace,
         headers: {
           ...proof,
           'remote-user': user,
@@ -34,19 +50,17 @@ export function createAuthClient({ baseUrl, fields, tls, timeoutMs }: AuthClient
           'x-request-id': requestId,
           accept: 'application/jwt',
         },
-        responseType: 'text',
-        transformResponse: (text: string) => text,
       })
-      if (status === 200) return data as string
+      if (status === 200) return text
       if (status === 403) throw new HttpError(403, 'user_denied', 'This user gets no tokens.')
-      throw unexpectedAnswer(PEER, status, codeOf(data))
+      throw unexpectedAnswer(PEER, status, codeOf(text))
     },
   }
 }
 
-function codeOf(data: unknown): string {
+function codeOf(text: string): string {
   try {
-    return String((JSON.parse(String(data)) as { error?: { code?: unknown } }).error?.code)
+    return String((JSON.parse(text) as { error?: { code?: unknown } }).error?.code)
   } catch {
     return 'no reason given'
   }

@@ -52,10 +52,11 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     maxCopies: config.maxCopies,
     leaseMs: config.issuerTimeoutMs + LEASE_SLACK_MS,
     waitMs: 2 * (config.issuerTimeoutMs + LEASE_SLACK_MS),
-    issue: ({ user, fields }, requestId) =>
+    issue: ({ user, fields }, asker) =>
       auth.tokenFor(user, {
         userAgent: fields[config.identityFields.indexOf('user-agent')] ?? '',
-        requestId,
+        requestId: asker.requestId,
+        trace: asker.trace,
       }),
     verify: (token, user) =>
       verifyToken(token, {

@@ -10,12 +10,12 @@ import {
   requestHeaders,
   type Upstream,
 } from '@hallpass/reverse-proxy'
-import { HttpError, runInTrace, toHttpError } from '@hallpass/service-kit'
+import { HttpError, toHttpError } from '@hallpass/service-kit'
 import { TIER_HEADER } from '@hallpass/tier-trust'
 import { forbiddenPage } from './forbidden-page.ts'
 import type { Identify } from './identify.ts'
 import type { Identity } from './identity.ts'
-import type { Found, TokenCache } from './token-cache.ts'
+import type { Asker, Found, TokenCache } from './token-cache.ts'
 
 export interface ServeOptions {
   readonly service: HopService
@@ -46,7 +46,7 @@ export function serveRequests({ service, api, identify, cache, clock }: ServeOpt
       const found = identity instanceof Promise ? undefined : cache.peek(identity)
       if (found) pass(hop, found)
       else
-        runInTrace(hop.trace, () => obtain(identity, hop.requestId)).then(
+        obtain(identity, hop).then(
           (obtained) => pass(hop, obtained),
           (error: unknown) => fail(hop, error),
         )
@@ -55,9 +55,9 @@ export function serveRequests({ service, api, identify, cache, clock }: ServeOpt
     }
   }
 
-  async function obtain(who: Identity | Promise<Identity>, requestId: string): Promise<Found> {
+  async function obtain(who: Identity | Promise<Identity>, asker: Asker): Promise<Found> {
     const identity = await who
-    return cache.peek(identity) ?? (await cache.obtain(identity, requestId))
+    return cache.peek(identity) ?? (await cache.obtain(identity, asker))
   }
 
   function pass(hop: Hop, { entry, status }: Found): void {
@@ -93,9 +93,9 @@ export function serveRequests({ service, api, identify, cache, clock }: ServeOpt
     socket.on('error', () => socket.destroy())
     try {
       const identity = await identify(request)
-      const found = cache.peek(identity) ?? (await cache.obtain(identity, 'upgrade'))
-      if (found.entry.kind !== 'token') throw refusalOf(found.entry)
-      const headers = [...requestHeaders(request, STRIPPED), 'authorization', `Bearer ${found.entry.token}`]
+      const { entry, status } = await obtain(identity, { requestId: 'upgrade' })
+      if (entry.kind !== 'token') throw refusalOf(entry)
+      const headers = [...requestHeaders(request, STRIPPED), 'authorization', `Bearer ${entry.token}`]
       await forwardUpgrade(request, socket, head, {
         upstream: api,
         headers,
@@ -105,8 +105,8 @@ export function serveRequests({ service, api, identify, cache, clock }: ServeOpt
               path: request.url?.split('?', 1)[0],
               ua: api.address,
               us,
-              cs: found.status,
-              jti: found.entry.kind,
+              cs: status,
+              jti: entry.jti,
             },
             'upgrade',
           ),

@@ -1,4 +1,4 @@
-import { HttpError, PeerError } from '@hallpass/service-kit'
+import { HttpError, PeerError, type TraceContext } from '@hallpass/service-kit'
 import { type SeenEntry, StoreUnavailableError, type Zone } from '@hallpass/token-store'
 import { type CacheFigures, noFigures } from './cache-figures.ts'
 import {
@@ -22,11 +22,17 @@ export interface Found {
   readonly status: CacheStatus
 }
 
+/** The request for which a token is wanted. */
+export interface Asker {
+  readonly requestId: string
+  readonly trace?: TraceContext
+}
+
 export interface TokenCacheOptions extends LifeRules {
   readonly zone: Zone
   readonly keys: KeyMaker
   /** Asks the auth tier; a 403 is its word about the user, anything else its failure. */
-  readonly issue: (identity: Identity, requestId: string) => Promise<string>
+  readonly issue: (identity: Identity, asker: Asker) => Promise<string>
   /** The claims of a token that is good and the user's; throws otherwise. */
   readonly verify: (
     token: string,
@@ -116,13 +122,13 @@ export class TokenCache {
    * The entry for a caller, from the store or the issuer; of all requests that ask at once one does the work.
    * @throws {HttpError} when there is no token, with the status that the caller should see.
    */
-  async obtain(identity: Identity, requestId: string): Promise<Found> {
+  async obtain(identity: Identity, asker: Asker): Promise<Found> {
     const flying = this.#flights.get(identity.key)
     if (flying !== undefined) {
       const { entry, status } = await flying
       return this.#count({ entry, status: status === 'STALE' ? status : 'HIT' })
     }
-    const flight = this.#fetch(identity, requestId)
+    const flight = this.#fetch(identity, asker)
     this.#flights.set(identity.key, flight)
     try {
       return this.#count(await flight)
@@ -141,13 +147,13 @@ export class TokenCache {
     return found
   }
 
-  async #fetch(identity: Identity, requestId: string): Promise<Found> {
+  async #fetch(identity: Identity, asker: Asker): Promise<Found> {
     if (this.#storeAwayUntil > performance.now()) {
       const copy = this.#lastKnown(identity)
       if (copy) return copy
     }
     try {
-      return await this.#fetchThroughStore(identity, requestId)
+      return await this.#fetchThroughStore(identity, asker)
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error
       this.figures.storeFailures += 1
@@ -162,7 +168,7 @@ export class TokenCache {
     }
   }
 
-  async #fetchThroughStore(identity: Identity, requestId: string): Promise<Found> {
+  async #fetchThroughStore(identity: Identity, asker: Asker): Promise<Found> {
     const patience = performance.now() + this.#options.waitMs
     for (;;) {
       const { entry } = await this.#read(identity)
@@ -170,7 +176,7 @@ export class TokenCache {
       const lease = await this.#options.zone.lease(identity.key, this.#options.leaseMs)
       if (lease) {
         try {
-          const found = await this.#mint(identity, requestId)
+          const found = await this.#mint(identity, asker)
           if (found) return found
         } finally {
           await lease.release()
@@ -215,7 +221,7 @@ export class TokenCache {
    * Asks the issuer; to be called by whoever holds the lease. Answers `undefined` when an operator wrote meanwhile, so
    * that the store must be asked again.
    */
-  async #mint(identity: Identity, requestId: string, renewal = false): Promise<Found | undefined> {
+  async #mint(identity: Identity, asker: Asker, renewal = false): Promise<Found | undefined> {
     // Between the look and the lease somebody else may have done it.
     const { entry: before, seen } = await this.#read(identity)
     if (
@@ -226,7 +232,7 @@ export class TokenCache {
       return { entry: before, status: 'HIT' }
     const old = before?.kind === 'token' && before.usableUntil > this.#options.clock() ? before : undefined
     const changes = this.#changes
-    const entry = await this.#ask(identity, requestId, renewal)
+    const entry = await this.#ask(identity, asker, renewal)
     if (old && entry.kind === 'refusal' && entry.status !== 403) {
       this.#postpone(identity.key)
       return { entry: old, status: 'STALE' }
@@ -246,12 +252,12 @@ export class TokenCache {
   }
 
   /** A new token, or a refusal to be remembered for a moment. */
-  async #ask(identity: Identity, requestId: string, renewal: boolean): Promise<CachedToken | Refusal> {
+  async #ask(identity: Identity, asker: Asker, renewal: boolean): Promise<CachedToken | Refusal> {
     const { issue, verify, clock, random } = this.#options
     this.figures.issuerCalls += 1
     if (renewal) this.figures.renewals += 1
     try {
-      const token = await issue(identity, requestId)
+      const token = await issue(identity, asker)
       const { claims } = await verify(token, identity.user)
       const life = lifeOf(Number(claims.exp) * 1000, clock(), this.#options, random)
       if (!life)
@@ -303,7 +309,7 @@ export class TokenCache {
     const lease = await this.#options.zone.lease(identity.key, this.#options.leaseMs)
     if (!lease) return
     try {
-      await this.#mint(identity, 'renewal', true)
+      await this.#mint(identity, { requestId: 'renewal' }, true)
     } finally {
       await lease.release()
     }

@@ -1,11 +1,18 @@
 import type { RequestHandler } from 'express'
 import type { ScenarioRunner } from './scenario-runner.ts'
 
-/** `POST /explorer/runs` with `scenario` and perhaps `fault`: runs it and answers with its trace id. */
+const USER = /^[\w.-]{1,32}$/
+const TRACE_ID = /^(?!0{32})[0-9a-f]{32}$/
+
+/** `POST /explorer/runs` with `scenario` and perhaps `fault` and `traceId`: runs it and answers with what became of it. */
 export function runScenario(runner: ScenarioRunner): RequestHandler {
   return async (request, response) => {
-    const { scenario, fault, user } = request.body as { scenario?: unknown; fault?: unknown; user?: unknown }
-    const name = typeof user === 'string' && /^[\w.-]{1,32}$/.test(user) ? user : 'user1'
-    response.json(await runner.run(scenario, fault, name))
+    const { scenario, fault, user, traceId } = request.body as Record<string, unknown>
+    response.json(
+      await runner.run(scenario, fault, {
+        ...(typeof user === 'string' && USER.test(user) ? { user } : {}),
+        ...(typeof traceId === 'string' && TRACE_ID.test(traceId) ? { traceId } : {}),
+      }),
+    )
   }
 }

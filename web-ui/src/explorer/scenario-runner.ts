@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { badRequest, createPeerClient, runInTrace, traceFrom } from '@hallpass/service-kit'
+import { badRequest, createPeerCaller, type PeerCaller, runInTrace, traceFrom } from '@hallpass/service-kit'
+import type { StreamScenario } from './stream-scenario.ts'
 
 /** What can be made wrong on purpose; the same names as service A's `?fault=`. */
 export const FAULTS = ['expired', 'wrong-audience', 'wrong-key', 'tampered', 'no-token'] as const
@@ -29,28 +30,44 @@ const POSSIBLE: Readonly<Record<number, readonly Fault[]>> = {
   4: FAULTS,
   5: ['wrong-audience'],
   6: ['no-token'],
+  7: FAULTS,
 }
+
+/** The agent in whose name scenario 6 asks: the cache tells users apart by their agents, too. */
+export const EXPLORER_AGENT = 'explorer'
 
 /** The audience of a token that is for somebody else, as documented for scenario 5. */
 const SOMEBODY_ELSE = 'spiffe://example.org/some-other-server'
 
+interface Call {
+  readonly run: () => Promise<{ readonly status: number; readonly data: unknown }>
+  readonly curl: string
+}
+
 /** Runs a scenario as a person with curl would, under a trace that every service tells of. */
 export class ScenarioRunner {
-  readonly #serviceA: ReturnType<typeof createPeerClient>
-  readonly #tokenCache: ReturnType<typeof createPeerClient>
+  readonly #serviceA: PeerCaller
+  readonly #tokenCache: PeerCaller
+  readonly #streams: StreamScenario
   readonly #config: RunnerConfig
 
-  constructor(config: RunnerConfig) {
+  constructor(config: RunnerConfig, streams: StreamScenario) {
     this.#config = config
-    this.#serviceA = createPeerClient({ peer: 'service-a', baseUrl: config.serviceAUrl })
-    this.#tokenCache = createPeerClient({ peer: 'token-cache-load-balancer', baseUrl: config.tokenCacheUrl })
+    this.#streams = streams
+    this.#serviceA = createPeerCaller({ peer: 'service-a', baseUrl: config.serviceAUrl })
+    this.#tokenCache = createPeerCaller({ peer: 'token-cache-load-balancer', baseUrl: config.tokenCacheUrl })
   }
 
   /**
-   * @param user whose token scenario 6 caches.
+   * @param options.user whose token scenario 6 caches.
+   * @param options.traceId chosen by whoever draws the run, to know its hops as they come.
    * @throws {HttpError} 400 for a scenario or a fault that there is not; 502 naming the first service when it is away.
    */
-  async run(scenario: unknown, fault: unknown, user: string): Promise<Run> {
+  async run(
+    scenario: unknown,
+    fault: unknown,
+    { user = 'user1', traceId = randomBytes(16).toString('hex') }: { user?: string; traceId?: string } = {},
+  ): Promise<Run> {
     const possible = POSSIBLE[scenario as number]
     if (!possible)
       throw badRequest('unknown_scenario', `A scenario is one of ${Object.keys(POSSIBLE).join(', ')}.`)
@@ -58,14 +75,9 @@ export class ScenarioRunner {
       throw badRequest('unknown_fault', `Scenario ${scenario} can be run with ${possible.join(', ')}.`)
     const chosen = fault as Fault | undefined
     const call = this.#callFor(scenario as number, chosen, user)
-    const trace = traceFrom(
-      `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-01`,
-      'web-ui',
-    )
+    const trace = traceFrom(`00-${traceId}-${randomBytes(8).toString('hex')}-01`, 'web-ui')
     const started = performance.now()
-    const { status, data } = await runInTrace(trace, () =>
-      call.client.get(call.path, { headers: call.headers }),
-    )
+    const { status, data } = await runInTrace(trace, call.run)
     return {
       traceId: trace.traceId,
       scenario: scenario as number,
@@ -77,14 +89,14 @@ export class ScenarioRunner {
     }
   }
 
-  #callFor(scenario: number, fault: Fault | undefined, user: string) {
+  #callFor(scenario: number, fault: Fault | undefined, user: string): Call {
+    if (scenario === 7) return { run: () => this.#streams.run(fault), curl: this.#streams.curl }
     if (scenario === 6) {
-      const headers: Record<string, string> = fault === 'no-token' ? {} : { 'remote-user': user }
-      const flags = fault === 'no-token' ? '' : ` -H "remote-user: ${user}"`
+      const headers: Record<string, string> =
+        fault === 'no-token' ? {} : { 'remote-user': user, 'user-agent': EXPLORER_AGENT }
+      const flags = fault === 'no-token' ? '' : ` -A ${EXPLORER_AGENT} -H "remote-user: ${user}"`
       return {
-        client: this.#tokenCache,
-        path: '/',
-        headers,
+        run: () => answerOf(this.#tokenCache, '/', headers),
         curl: `curl${flags} ${this.#config.tokenCacheUrl}`,
       }
     }
@@ -95,6 +107,18 @@ export class ScenarioRunner {
           ? `?audience=${encodeURIComponent(SOMEBODY_ELSE)}`
           : `?fault=${fault}`
     const path = `/scenario${scenario}${query}`
-    return { client: this.#serviceA, path, headers: {}, curl: `curl "${this.#config.serviceAUrl}${path}"` }
+    return {
+      run: () => answerOf(this.#serviceA, path),
+      curl: `curl "${this.#config.serviceAUrl}${path}"`,
+    }
+  }
+}
+
+async function answerOf(call: PeerCaller, path: string, headers: Readonly<Record<string, string>> = {}) {
+  const { status, text } = await call({ method: 'GET', path, headers })
+  try {
+    return { status, data: JSON.parse(text) as unknown }
+  } catch {
+    return { status, data: text }
   }
 }

@@ -3,6 +3,8 @@ import { generateSigningKey, publicJwks, type SigningKey, signToken } from '@hal
 
 /** Whom the tokens are for: the gateway in front of the events. */
 const GATEWAY_AUDIENCE = 'https://api.example.com'
+/** What a token is for: to read the hops, or to administer the gateway's streams. */
+export type WatcherScope = 'hops:read' | 'stream:revoke'
 /** Short enough that a reader of the explorer sees a stream renewed, long enough not to be busy with it. */
 const LIFETIME_SECONDS = 60
 
@@ -30,15 +32,20 @@ export class WatcherTokens {
     return publicJwks(this.#key ? [this.#key] : [])
   }
 
-  async issue(subject: string): Promise<string> {
+  async issue(subject: string, scope: WatcherScope = 'hops:read'): Promise<string> {
+    return this.#sign({ iss: this.#issuer, sub: subject, scope })
+  }
+
+  /** A token in the name of another issuer, signed with a key that this one does not have: to see it refused. */
+  async forge(issuer: string, scope: string): Promise<string> {
+    return this.#sign({ iss: issuer, sub: 'forger', scope })
+  }
+
+  async #sign(claims: Readonly<Record<string, unknown>>): Promise<string> {
     if (!this.#key) throw new Error('The key of the watchers is not made yet.')
-    return signToken(
-      { iss: this.#issuer, sub: subject, aud: GATEWAY_AUDIENCE, scope: 'hops:read' },
-      this.#key,
-      {
-        lifetimeSeconds: LIFETIME_SECONDS,
-        clock: this.#clock,
-      },
-    )
+    return signToken({ ...claims, aud: GATEWAY_AUDIENCE }, this.#key, {
+      lifetimeSeconds: LIFETIME_SECONDS,
+      clock: this.#clock,
+    })
   }
 }

@@ -8,6 +8,7 @@ export function explorerPage(site: Site, visitor: Visitor): Markup {
     title: 'Explorer',
     current: '/explorer',
     visitor,
+    styles: ['explorer.css'],
     scripts: ['explorer.js'],
     content: html`
       <section class="intro">

@@ -20,9 +20,14 @@ export interface PageFrame {
   readonly content: Content
   /** Names of script files, loaded as modules. */
   readonly scripts?: readonly string[]
+  /** Names of style sheets beside that of the house. */
+  readonly styles?: readonly string[]
 }
 
-export function shell(site: Site, { title, current, visitor, content, scripts = [] }: PageFrame): Markup {
+export function shell(
+  site: Site,
+  { title, current, visitor, content, scripts = [], styles = [] }: PageFrame,
+): Markup {
   const { assets } = site
   return html`<html lang="en">
   <head>
@@ -32,6 +37,7 @@ export function shell(site: Site, { title, current, visitor, content, scripts = 
     <title>${title} · Hallpass</title>
     <link rel="icon" href="${assets.url('mark.svg')}" type="image/svg+xml">
     <link rel="stylesheet" href="${assets.url('hallpass.css')}">
+    ${styles.map((name) => html`<link rel="stylesheet" href="${assets.url(name)}">`)}
     ${scripts.map((name) => html`<script type="module" src="${assets.url(name)}"></script>`)}
   </head>
   <body>

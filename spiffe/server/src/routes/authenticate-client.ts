@@ -7,6 +7,7 @@ import {
   type Matcher,
   parseAndValidate,
 } from '@hallpass/spiffe'
+import { svidChecks } from './svid-checks.ts'
 
 export interface ClientAuthentication {
   readonly jwtSource: JwtBundleSource
@@ -32,7 +33,11 @@ export function authenticateClient(options: ClientAuthentication, next: RequestL
     }
     let svid: JwtSvid
     try {
-      svid = await observeVerification(token, () => parseAndValidate(token, jwtSource, audiences, { clock }))
+      const verified = await observeVerification(token, () => {
+        const parsed = parseAndExplain(() => parseAndValidate(token, jwtSource, audiences, { clock }))
+        return { svid: parsed, claims: parsed.claims, checks: svidChecks() }
+      })
+      svid = verified.svid
     } catch (error) {
       log.warn(`Invalid token: ${(error as Error).message}`)
       if (error instanceof JwtSvidError) return refuse(response, 401, 'Unauthorized')
@@ -53,6 +58,17 @@ export function authenticateClient(options: ClientAuthentication, next: RequestL
       log.error({ err }, 'authentication failed')
       response.destroy()
     })
+  }
+}
+
+/** Gives a refusal what whoever watches wants to see: a reason, and the checks up to the one that failed. */
+function parseAndExplain(parse: () => JwtSvid): JwtSvid {
+  try {
+    return parse()
+  } catch (error) {
+    if (!(error instanceof JwtSvidError)) throw error
+    const { code, name, message } = error
+    throw Object.assign(error, { reason: code, checks: svidChecks(error), toJSON: () => ({ name, message }) })
   }
 }
 

@@ -1,0 +1,89 @@
+import { get } from 'node:http'
+import { startTestSuite, type TestSuite } from '../scripts/test-suite.ts'
+import { load } from './load.ts'
+import { formatTable, median } from './table.ts'
+
+/** As in the benchmark of the scenarios. */
+const CONNECTIONS = 32
+/** A machine has moods that last for seconds; many short rounds in turn give each side its share of them. */
+const ROUNDS = 16
+const ROUND_MS = 1_000
+const WARM_UP_MS = 1_500
+/** What the explorer may cost a service that nobody runs it for. */
+const MOST_PERCENT = 3
+
+/**
+ * What telling of hops costs: requests per second of scenario 1 with hop events, streamed to a reader, and without, in
+ * turn, and that no request is lost when the SSE server is killed in the middle.
+ */
+export async function run(root: string): Promise<void> {
+  const only = ['jwt-factory', 'service-a', 'service-b']
+  const telling = await startTestSuite(root, { only: [...only, 'sse-server'] })
+  const silent = await startTestSuite(root, { only, tellHops: false })
+  const reader = readHops(telling)
+  try {
+    const measure = (suite: TestSuite, milliseconds = ROUND_MS) =>
+      load({
+        url: `${suite.url('service-a')}/scenario1`,
+        connections: CONNECTIONS,
+        milliseconds,
+        expect: '"valid":true',
+      })
+    for (const suite of [telling, silent]) await measure(suite, WARM_UP_MS)
+    const rounds = { telling: [] as number[], silent: [] as number[] }
+    let failures = 0
+    for (let round = 0; round < ROUNDS; round += 1) {
+      // Who comes first takes turns, too.
+      const order = round % 2 === 0 ? (['telling', 'silent'] as const) : (['silent', 'telling'] as const)
+      for (const side of order) {
+        const result = await measure(side === 'telling' ? telling : silent)
+        rounds[side].push(result.perSecond)
+        failures += result.failures
+      }
+    }
+    const ratios = rounds.telling.map((perSecond, round) => perSecond / (rounds.silent[round] as number))
+    const cost = (1 - median(ratios)) * 100
+    console.log(
+      `scenario 1, ${CONNECTIONS} connections, median of ${ROUNDS} rounds of ${ROUND_MS / 1000} s in turn\n`,
+    )
+    console.log(
+      formatTable(
+        ['', 'req/s'],
+        [
+          ['without hop events', median(rounds.silent).toFixed(0)],
+          ['with hop events', median(rounds.telling).toFixed(0)],
+        ],
+      ),
+    )
+    console.log(
+      `\nhop events cost ${cost.toFixed(1)} % (at most ${MOST_PERCENT}); ${reader.count()} hops were read`,
+    )
+
+    const under = measure(telling, 3 * ROUND_MS)
+    await telling.launcher.restart(
+      'sse-server',
+      () => new Promise((resolve) => setTimeout(resolve, ROUND_MS)),
+    )
+    const killed = await under
+    console.log(
+      `SSE server killed under load: ${killed.answers} good calls, ${killed.failures + failures} lost`,
+    )
+    if (cost > MOST_PERCENT || killed.failures + failures > 0) process.exitCode = 1
+  } finally {
+    reader.stop()
+    await Promise.all([telling.stop(), silent.stop()])
+  }
+}
+
+/** Somebody who watches, as the explorer does. */
+function readHops(suite: TestSuite) {
+  let hops = 0
+  const request = get(`${suite.url('sse-server', 'HTTP_PORT')}/topics/hops`, (answer) => {
+    answer.setEncoding('utf8').on('data', (text: string) => {
+      hops += text.split('event:hop').length - 1
+    })
+    answer.on('error', () => {})
+  })
+  request.on('error', () => {})
+  return { count: () => hops, stop: () => request.destroy() }
+}

@@ -1,0 +1,105 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { dirname } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { load } from '../benchmarks/load.ts'
+import { startTestSuite, type TestSuite } from '../scripts/test-suite.ts'
+
+interface Span {
+  readonly traceId: string
+  readonly spanId: string
+  readonly parentSpanId?: string
+  readonly name: string
+  readonly service: string
+}
+
+/** An OpenTelemetry collector: OTLP over HTTP, as JSON. */
+class Collector {
+  readonly spans: Span[] = []
+  readonly #server: Server
+
+  constructor() {
+    this.#server = createServer(async (request, response) => {
+      let body = ''
+      for await (const chunk of request) body += chunk
+      for (const { resource, scopeSpans } of JSON.parse(body).resourceSpans) {
+        const name = resource.attributes.find(({ key }: { key: string }) => key === 'service.name')
+        for (const { spans } of scopeSpans)
+          for (const span of spans) this.spans.push({ ...span, service: name.value.stringValue })
+      }
+      response.setHeader('content-type', 'application/json').end('{}')
+    })
+  }
+
+  async start(): Promise<string> {
+    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve))
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  async until(condition: (spans: readonly Span[]) => boolean): Promise<void> {
+    const deadline = Date.now() + 10_000
+    while (!condition(this.spans) && Date.now() < deadline)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(condition(this.spans)).toBe(true)
+  }
+
+  stop(): void {
+    this.#server.close()
+    this.#server.closeAllConnections()
+  }
+}
+
+describe('services that tell of their hops', () => {
+  const collector = new Collector()
+  let suite: TestSuite
+  beforeAll(async () => {
+    suite = await startTestSuite(dirname(import.meta.dirname), {
+      only: ['jwt-factory', 'service-a', 'service-b', 'sse-server'],
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: await collector.start() },
+    })
+  })
+  afterAll(async () => {
+    await suite?.stop()
+    collector.stop()
+  })
+
+  it('tell an OpenTelemetry collector, too: one trace from the caller’s span to the verification', async () => {
+    const traceId = 'd'.repeat(32)
+    const headers = { traceparent: `00-${traceId}-${'e'.repeat(16)}-01` }
+    expect((await fetch(`${suite.url('service-a')}/scenario1`, { headers })).status).toBe(200)
+    const caller = 'e'.repeat(16)
+    const inTrace = (spans: readonly Span[]) => spans.filter((span) => span.traceId === traceId)
+    // Each service sends its own, when it gets to it; the trace is whole when every span hangs on another.
+    await collector.until((all) => {
+      const spans = inTrace(all)
+      const ids = new Set([caller, ...spans.map(({ spanId }) => spanId)])
+      const names = spans.map(({ service, name }) => `${service} ${name}`)
+      return (
+        names.includes('service-a GET /scenario1') &&
+        names.includes('jwt-factory verify token: accepted') &&
+        spans.every(({ parentSpanId }) => ids.has(parentSpanId ?? ''))
+      )
+    })
+    const trace = inTrace(collector.spans)
+    expect(trace.find(({ name }) => name === 'GET /scenario1')?.parentSpanId).toBe(caller)
+    expect(new Set(trace.map(({ service }) => service))).toEqual(
+      new Set(['service-a', 'service-b', 'jwt-factory']),
+    )
+    expect(JSON.stringify(collector.spans)).not.toContain('eyJ')
+  })
+
+  it('lose no request while the SSE server is away, and comes back', async () => {
+    const headers = { traceparent: `00-${'f'.repeat(32)}-${'e'.repeat(16)}-01` }
+    const asked = load({
+      url: `${suite.url('service-a')}/scenario1`,
+      connections: 4,
+      milliseconds: 1_500,
+      headers,
+      expect: '"valid":true',
+    })
+    await suite.launcher.restart('sse-server', () => new Promise((resolve) => setTimeout(resolve, 300)))
+    const { answers, failures } = await asked
+    expect(failures).toBe(0)
+    expect(answers).toBeGreaterThan(20)
+  })
+})

@@ -1,0 +1,18 @@
+import type { RequestHandler } from 'express'
+import type { Agent } from '../agent.ts'
+
+/** `GET /svids`: the X.509-SVIDs that workloads hold now; no key, and nothing that an SVID could be used with. */
+export const listSvids =
+  (agent: Agent): RequestHandler =>
+  async (_request, response) => {
+    const svids = await agent.issuer.held()
+    response.json({
+      issued: agent.issuer.issued,
+      svids: svids.map(({ notBefore, notAfter, renewAt, ...svid }) => ({
+        ...svid,
+        notBefore: new Date(notBefore),
+        expiresAt: new Date(notAfter),
+        renewsAt: new Date(renewAt),
+      })),
+    })
+  }

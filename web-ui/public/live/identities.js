@@ -1,0 +1,96 @@
+// @ts-check
+
+import { el } from '../explorer-dom.js'
+import { actionButton, countdown, jsonDetails, liveView, name, pill, section, table } from './live-page.js'
+
+/**
+ * @typedef {{ id: string, spiffeId: string, selectors: string[], revoked?: boolean }} Entry
+ * @typedef {{ entryId: string, authorityId: string, notBefore: string, expiresAt: string, renewsAt: string }} Svid
+ * @typedef {{ id: string, state: 'prepared' | 'active' | 'old', expiresAt: string, activatesAt?: string, retiresAt?: string }} Authority
+ * @typedef {{ entries: Entry[], svids: Svid[], issued: number, authorities: { sequence: number, x509: Authority[], jwt: Authority[] }, bundle: { keys: { use: string, kid?: string, kty: string }[], spiffe_sequence: number } }} Identities
+ */
+
+const TONES = { prepared: 'info', active: 'good', old: 'warn' }
+
+liveView({
+  url: '/live/identities',
+  draw: (/** @type {Identities} */ { entries, svids, issued, authorities, bundle }, act) => [
+    section(
+      'Workloads',
+      el(
+        'p',
+        {},
+        `The agent has made ${issued} X.509-SVIDs since it started. Each is renewed long before it ends, without a restart.`,
+      ),
+      table(
+        'Workloads and their SVIDs',
+        ['SPIFFE ID', 'Known by', 'Ends in', 'Renewed in', 'Signed by', ''],
+        entries.map((entry) => {
+          const svid = svids.find(({ entryId }) => entryId === entry.id)
+          return [
+            name(entry.spiffeId),
+            name(entry.selectors.join(', ')),
+            entry.revoked
+              ? pill('bad', 'revoked')
+              : svid
+                ? countdown(svid.expiresAt, { from: svid.notBefore, done: 'ended' })
+                : el('span', { class: 'meta' }, 'has not asked'),
+            svid && !entry.revoked ? countdown(svid.renewsAt) : '–',
+            svid ? el('code', { title: svid.authorityId }, `${svid.authorityId.slice(0, 8)}…`) : '–',
+            entry.revoked
+              ? actionButton('Restore', {
+                  key: `entry ${entry.id}`,
+                  describe: entry.id,
+                  run: () => act('/live/identities/restore', { id: entry.id }),
+                })
+              : actionButton('Revoke', {
+                  key: `entry ${entry.id}`,
+                  describe: entry.id,
+                  run: () => act('/live/identities/revoke', { id: entry.id }),
+                }),
+          ]
+        }),
+        'No workload has an entry.',
+      ),
+    ),
+    .../** @type {const} */ (['x509', 'jwt']).map((kind) =>
+      section(
+        kind === 'x509' ? 'Who signs certificates' : 'Who signs JWT-SVIDs',
+        table(
+          `Authorities for ${kind}`,
+          ['Authority', 'State', 'Next', 'Ends in'],
+          authorities[kind].map(({ id, state, activatesAt, retiresAt, expiresAt }) => [
+            name(id),
+            pill(TONES[state], state),
+            activatesAt
+              ? el('span', {}, 'signs in ', countdown(activatesAt))
+              : retiresAt
+                ? el('span', {}, 'leaves in ', countdown(retiresAt))
+                : '–',
+            countdown(expiresAt),
+          ]),
+          'There is none.',
+        ),
+        el(
+          'div',
+          { class: 'actions' },
+          actionButton('Rotate', {
+            key: `rotate ${kind}`,
+            describe: `the ${kind} authority`,
+            run: () => act('/live/identities/rotate', { kind }),
+          }),
+          el('p', { class: 'meta' }, 'The next one is published first, and signs when everybody knows it.'),
+        ),
+      ),
+    ),
+    section(
+      'The trust bundle',
+      el(
+        'p',
+        {},
+        `What everybody holds an SVID against: ${bundle.keys.length} keys, in change number ${bundle.spiffe_sequence}.`,
+      ),
+      jsonDetails('The bundle as JSON', bundle),
+    ),
+  ],
+})

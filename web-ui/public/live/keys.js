@@ -1,0 +1,92 @@
+// @ts-check
+
+import { el } from '../explorer-dom.js'
+import {
+  actionButton,
+  age,
+  countdown,
+  jsonDetails,
+  liveView,
+  name,
+  pill,
+  section,
+  table,
+} from './live-page.js'
+
+/**
+ * @typedef {{ kid: string, alg: string, state: 'published' | 'signing' | 'retired', sinceMs: number, untilMs?: number }} Key
+ * @typedef {{ holder: string, keyId: string, keys: Key[] }} Holder
+ * @typedef {{ holders: Holder[], jwks: { url: string, body: { keys: { kid: string }[] } } }} Keys
+ */
+
+const TONES = { published: 'info', signing: 'good', retired: 'warn' }
+const MEANINGS = { published: 'signs next', signing: 'signs', retired: 'verifies on' }
+
+liveView({
+  url: '/live/keys',
+  draw: (/** @type {Keys} */ { holders, jwks }, act) => [
+    el(
+      'div',
+      { class: 'cards' },
+      ...holders.map(({ holder, keyId, keys }) =>
+        el(
+          'article',
+          { class: 'card', 'data-key-id': keyId },
+          el(
+            'header',
+            { class: 'card-head' },
+            el('h2', {}, keyId),
+            el('p', { class: 'meta' }, holder === keyId ? 'signs for itself' : `held by ${holder}`),
+          ),
+          el(
+            'ul',
+            { class: 'lives' },
+            ...keys.map(({ kid, alg, state, sinceMs, untilMs }) =>
+              el(
+                'li',
+                { 'data-state': state },
+                pill(TONES[state], state),
+                name(kid),
+                el(
+                  'span',
+                  { class: 'meta' },
+                  `${alg}, ${MEANINGS[state]}; for `,
+                  age(sinceMs),
+                  ...(untilMs === undefined ? [] : [', leaves in ', countdown(untilMs)]),
+                ),
+              ),
+            ),
+          ),
+          el(
+            'div',
+            { class: 'actions' },
+            actionButton('Rotate', {
+              key: `rotate ${keyId}`,
+              describe: keyId,
+              run: () => act('/live/keys/rotate', { holder, keyId }),
+            }),
+          ),
+        ),
+      ),
+    ),
+    section(
+      'What verifiers see',
+      el(
+        'p',
+        {},
+        'The key set of the factory: the public half of every key above that it holds, whatever its state. ',
+        name(jwks.url),
+      ),
+      table(
+        'The key set',
+        ['kid', 'Key type', 'Algorithm', 'Use'],
+        jwks.body.keys.map((key) => {
+          const { kid, kty, alg, use } = /** @type {Record<string, string>} */ (key)
+          return [name(`${kid}`), `${kty}`, `${alg}`, use ?? 'any']
+        }),
+        'No key is published.',
+      ),
+      jsonDetails('The key set as JSON', jwks.body),
+    ),
+  ],
+})

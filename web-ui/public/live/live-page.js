@@ -1,0 +1,257 @@
+// @ts-check
+
+import { el } from '../explorer-dom.js'
+
+/** @typedef {(path: string, body: Record<string, unknown>) => Promise<void>} Act posts, and looks again. */
+
+/** How often a view looks again. */
+const AGAIN_MS = 1_000
+/** How often what counts down is written anew. */
+const TICK_MS = 250
+const TIMEOUT_MS = 4_000
+
+/**
+ * A header that keeps a look out of the picture: a trace that nobody watches (W3C Trace Context, sampled 0). Without it
+ * each look of each view would be a run in the explorer.
+ */
+export function unwatched() {
+  const hex = (/** @type {number} */ bytes) =>
+    [...crypto.getRandomValues(new Uint8Array(bytes))]
+      .map((byte) => byte.toString(16).padStart(2, '0'))
+      .join('')
+  return { traceparent: `00-${hex(16)}-${hex(8)}-00` }
+}
+
+/**
+ * Reads the message of an answer that is not good.
+ * @param {Response} response
+ */
+async function problemOf(response) {
+  const body = await response.json().catch(() => undefined)
+  return body?.error?.message ?? `The web UI answers ${response.status}.`
+}
+
+/**
+ * Keeps a view up to date: asks each second, draws when something has changed, says when nobody answers, and goes on.
+ * @template T
+ * @param {{ url: string, draw: (data: T, act: Act) => (Node | undefined)[] }} view
+ */
+export function liveView({ url, draw }) {
+  const root = /** @type {HTMLElement} */ (document.getElementById('live'))
+  let drawn = ''
+  /** @type {(() => void) | undefined} */
+  let lookNow
+
+  /** @type {Act} */
+  const act = async (path, body) => {
+    const response = await fetch(path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...unwatched() },
+      body: JSON.stringify(body),
+    }).catch(() => undefined)
+    if (!response?.ok) say('bad', response ? await problemOf(response) : 'The web UI does not answer.')
+    lookNow?.()
+  }
+
+  async function look() {
+    const response = await fetch(url, {
+      cache: 'no-store',
+      headers: unwatched(),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    })
+    if (!response.ok) throw new Error(await problemOf(response))
+    const data = await response.json()
+    const { now, ...rest } = data
+    if (now !== undefined) clockOffset = new Date(now).getTime() - Date.now()
+    const text = JSON.stringify(rest)
+    if (text !== drawn) {
+      drawn = text
+      redraw(root, draw(data, act))
+    }
+    say('good', 'Live')
+  }
+
+  async function keepLooking() {
+    for (;;) {
+      await look().catch((error) =>
+        say('bad', error.name === 'TypeError' ? 'The web UI does not answer.' : error.message),
+      )
+      await new Promise((resolve) => {
+        lookNow = () => resolve(undefined)
+        setTimeout(resolve, AGAIN_MS)
+      })
+    }
+  }
+  setInterval(tick, TICK_MS)
+  void keepLooking()
+}
+
+/**
+ * @param {'good' | 'bad' | 'info'} tone
+ * @param {string} text
+ */
+export function say(tone, text) {
+  const state = /** @type {HTMLElement} */ (document.getElementById('state'))
+  // What has not changed need not be read aloud again.
+  if (state.textContent === text) return
+  state.className = `status live-state tone-${tone}`
+  state.textContent = text
+}
+
+/**
+ * Puts new content in place of the old; who was at a button is at the same button after.
+ * @param {HTMLElement} root
+ * @param {(Node | undefined)[]} content
+ */
+export function redraw(root, content) {
+  const before = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset.key
+  const open = new Set(
+    [...root.querySelectorAll('details[open]')].map((one) => /** @type {HTMLElement} */ (one).dataset.key),
+  )
+  root.replaceChildren(...content.filter((node) => node !== undefined))
+  for (const one of root.querySelectorAll('details'))
+    if (one.dataset.key !== undefined && open.has(one.dataset.key)) one.open = true
+  tick()
+  if (before !== undefined)
+    /** @type {HTMLElement | null} */ (root.querySelector(`[data-key="${CSS.escape(before)}"]`))?.focus()
+}
+
+/** What the server's clock is ahead of this one. */
+let clockOffset = 0
+
+function tick() {
+  const now = Date.now() + clockOffset
+  for (const node of document.querySelectorAll('[data-until]')) {
+    const { until, from, done = 'now' } = /** @type {HTMLElement} */ (node).dataset
+    const left = Number(until) - now
+    node.textContent = left > 0 ? span(left) : done
+    const bar = /** @type {HTMLElement | null} */ (node.parentElement?.querySelector('.life i'))
+    if (bar && from !== undefined) {
+      const share = Math.max(0, Math.min(1, left / (Number(until) - Number(from))))
+      bar.style.inlineSize = `${share * 100}%`
+    }
+  }
+  for (const node of document.querySelectorAll('[data-since]'))
+    node.textContent = span(now - Number(/** @type {HTMLElement} */ (node).dataset.since))
+}
+
+/** @param {number} milliseconds */
+export function span(milliseconds) {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000))
+  if (seconds < 120) return `${seconds} s`
+  if (seconds < 7200) return `${Math.floor(seconds / 60)} min`
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`
+}
+
+/**
+ * The time until a moment, counting down; with `from`, with a bar that empties.
+ * @param {number | string | null | undefined} until
+ * @param {{ from?: number | string, done?: string }} options
+ */
+export function countdown(until, { from, done } = {}) {
+  if (until === null || until === undefined) return el('span', {}, 'no end')
+  const time = el('span', {
+    class: 'countdown',
+    'data-until': String(new Date(until).getTime()),
+    ...(from === undefined ? {} : { 'data-from': String(new Date(from).getTime()) }),
+    ...(done === undefined ? {} : { 'data-done': done }),
+  })
+  return from === undefined
+    ? time
+    : el('span', { class: 'life-row' }, el('span', { class: 'life', 'aria-hidden': 'true' }, el('i')), time)
+}
+
+/** @param {number | string} since */
+export const age = (since) =>
+  el('span', { class: 'countdown', 'data-since': String(new Date(since).getTime()) })
+
+/**
+ * @param {string} tone
+ * @param {string} text
+ */
+export const pill = (tone, text) => el('span', { class: `status tone-${tone}` }, text)
+
+/**
+ * @param {string} label
+ * @param {{ key: string, run: () => Promise<void>, describe?: string, primary?: boolean }} options
+ */
+export function actionButton(label, { key, run, describe, primary = false }) {
+  const button = /** @type {HTMLButtonElement} */ (
+    el(
+      'button',
+      {
+        type: 'button',
+        class: primary ? 'primary' : 'small',
+        'data-key': key,
+        // It begins with the words that are seen, for people who steer by voice (WCAG 2.5.3).
+        ...(describe === undefined ? {} : { 'aria-label': `${label} ${describe}` }),
+      },
+      label,
+    )
+  )
+  button.addEventListener('click', async () => {
+    button.setAttribute('aria-busy', 'true')
+    await run()
+    button.removeAttribute('aria-busy')
+  })
+  return button
+}
+
+/**
+ * A table that scrolls by itself where the window is narrow; on a phone each row is a list of its cells.
+ * @param {string} caption
+ * @param {string[]} columns
+ * @param {(Node | string)[][]} rows
+ * @param {string} empty what stands there without rows.
+ */
+export function table(caption, columns, rows, empty) {
+  if (rows.length === 0) return el('p', { class: 'empty' }, empty)
+  return el(
+    'div',
+    { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': caption },
+    el(
+      'table',
+      { class: 'table' },
+      el('caption', { class: 'unseen' }, caption),
+      el('thead', {}, el('tr', {}, ...columns.map((name) => el('th', { scope: 'col' }, name)))),
+      el(
+        'tbody',
+        {},
+        ...rows.map(([first = '', ...rest]) =>
+          el(
+            'tr',
+            {},
+            el('th', { scope: 'row' }, first),
+            ...rest.map((cell, index) => el('td', { 'data-label': columns[index + 1] ?? '' }, cell)),
+          ),
+        ),
+      ),
+    ),
+  )
+}
+
+/**
+ * @param {string} title
+ * @param {...(Node | string | undefined)} content
+ */
+export const section = (title, ...content) =>
+  el('section', { class: 'section' }, el('h2', {}, title), ...content)
+
+/**
+ * JSON that is there for who wants it.
+ * @param {string} title
+ * @param {unknown} value
+ */
+export const jsonDetails = (title, value) =>
+  el(
+    'details',
+    { class: 'json', 'data-key': title },
+    el('summary', {}, title),
+    el('pre', { class: 'code', tabindex: '0' }, JSON.stringify(value, null, 2)),
+  )
+
+/**
+ * A long name, of which the end may be left out where there is no room.
+ * @param {string} text
+ */
+export const name = (text) => el('code', { class: 'name', title: text }, text)

@@ -1,0 +1,189 @@
+// @ts-check
+
+import { el } from '../explorer-dom.js'
+import { redraw, say, table, unwatched } from './live-page.js'
+
+/**
+ * @typedef {{ scenario: number, latencies: number[], failures: number, tokenSeconds?: number, issuerCalls: number }} Measurement
+ * @typedef {{ p50: number, p99: number, requests: number, failures: number, issuerCalls: number, tokenSeconds: number | undefined }} Figures
+ */
+
+/** Of each scenario: enough for a 99th percentile that means something, over in a few seconds. */
+const BATCHES = 4
+const BATCH = 50
+/** Not counted: a connection that opens, code that is compiled. */
+const WARM_UP = 20
+
+const SCENARIOS = [
+  {
+    number: 1,
+    title: 'Central signing',
+    keys: 'All private keys in the factory; A and B have none.',
+    token:
+      'Calls B in A’s name, and nobody else. B asks the factory each time, so a revocation ends it at once.',
+    key: 'B has no key that signs tokens. Its own credential gets tokens in B’s name, until it is taken away.',
+  },
+  {
+    number: 2,
+    title: 'Fan-out',
+    keys: 'All private keys in the factory; A, B and C have none.',
+    token: 'Calls B in A’s name. At C it is worth nothing: the audience is B alone.',
+    key: 'As in 1, and the same for C.',
+  },
+  {
+    number: 3,
+    title: 'Self-signed over TLS',
+    keys: 'A’s private key in A’s own file; B has the public half.',
+    token: 'Calls B in A’s name. Nobody is asked, so nothing but its expiry ends it: it is short.',
+    key: 'B’s TLS key lets the thief be B and collect A’s tokens for B, until the certificate is replaced.',
+  },
+  {
+    number: 4,
+    title: 'Self-signed fan-out',
+    keys: 'A’s private key in A’s own file; B and C have the public half.',
+    token: 'Calls B in A’s name, not C: each callee gets a token of its own.',
+    key: 'As in 3; C has another key, and another certificate.',
+  },
+]
+
+const root = /** @type {HTMLElement} */ (document.getElementById('live'))
+/** @type {Map<number, Figures>} */
+const measured = new Map()
+const button = /** @type {HTMLButtonElement} */ (
+  el('button', { type: 'button', class: 'primary' }, 'Measure on this machine')
+)
+const progress = /** @type {HTMLProgressElement} */ (
+  el('progress', {
+    max: String(SCENARIOS.length * BATCHES),
+    value: '0',
+    'aria-label': 'Measured so far',
+    hidden: '',
+  })
+)
+const result = el('div', { class: 'stack' })
+
+button.addEventListener('click', async () => {
+  button.setAttribute('aria-busy', 'true')
+  progress.hidden = false
+  progress.value = 0
+  measured.clear()
+  try {
+    for (const { number } of SCENARIOS) {
+      say('info', `Measuring scenario ${number}`)
+      measured.set(number, await measure(number))
+      draw()
+    }
+    say('good', `Measured here, just now: ${BATCHES * BATCH} requests of each`)
+  } catch (error) {
+    say('bad', /** @type {Error} */ (error).message)
+  }
+  progress.hidden = true
+  button.removeAttribute('aria-busy')
+})
+root.replaceChildren(
+  el(
+    'div',
+    { class: 'actions' },
+    button,
+    progress,
+    el(
+      'p',
+      { class: 'meta' },
+      `${BATCHES * BATCH} requests of each scenario, four at a time, from the web UI. It takes a few seconds.`,
+    ),
+  ),
+  result,
+)
+say('info', 'Not measured yet')
+draw()
+
+/** @param {number} scenario */
+async function measure(scenario) {
+  await ask(scenario, WARM_UP)
+  /** @type {Measurement[]} */
+  const batches = []
+  for (let batch = 0; batch < BATCHES; batch += 1) {
+    batches.push(await ask(scenario, BATCH))
+    progress.value += 1
+  }
+  const latencies = batches.flatMap((one) => one.latencies).sort((a, b) => a - b)
+  const at = (/** @type {number} */ share) =>
+    latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0
+  const sum = (/** @type {'failures' | 'issuerCalls'} */ figure) =>
+    batches.reduce((total, one) => total + one[figure], 0)
+  return {
+    p50: at(0.5),
+    p99: at(0.99),
+    requests: latencies.length,
+    failures: sum('failures'),
+    issuerCalls: sum('issuerCalls'),
+    tokenSeconds: batches.find((one) => one.tokenSeconds !== undefined)?.tokenSeconds,
+  }
+}
+
+/**
+ * @param {number} scenario
+ * @param {number} requests
+ * @returns {Promise<Measurement>}
+ */
+async function ask(scenario, requests) {
+  const response = await fetch('/live/measurements', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...unwatched() },
+    body: JSON.stringify({ scenario, requests }),
+  })
+  const body = await response.json()
+  if (!response.ok) throw new Error(body.error?.message ?? `The web UI answers ${response.status}.`)
+  return body
+}
+
+function draw() {
+  const slowest = Math.max(1, ...[...measured.values()].map(({ p99 }) => p99))
+  const figure = (/** @type {number} */ number, /** @type {(figures: Figures) => Node | string} */ show) => {
+    const figures = measured.get(number)
+    return figures ? show(figures) : el('span', { class: 'meta' }, 'not yet')
+  }
+  const bar = (/** @type {number} */ milliseconds) => {
+    const fill = el('i')
+    fill.style.inlineSize = `${(milliseconds / slowest) * 100}%`
+    return el(
+      'span',
+      { class: 'life-row' },
+      el('span', { class: 'life', 'aria-hidden': 'true' }, fill),
+      `${milliseconds.toFixed(1)} ms`,
+    )
+  }
+  /** @type {[string, (scenario: (typeof SCENARIOS)[number]) => Node | string][]} */
+  const rows = [
+    ['Half of the requests within', ({ number }) => figure(number, ({ p50 }) => bar(p50))],
+    ['99 of 100 within', ({ number }) => figure(number, ({ p99 }) => bar(p99))],
+    [
+      'Issuer calls a request',
+      ({ number }) =>
+        figure(number, ({ issuerCalls, requests }) =>
+          (issuerCalls / requests).toFixed(issuerCalls % requests === 0 ? 0 : 2),
+        ),
+    ],
+    ['Wrong answers', ({ number }) => figure(number, ({ failures }) => String(failures))],
+    ['Where keys live', ({ keys }) => keys],
+    ['A thief of B’s token', ({ token }) => token],
+    [
+      '… for how long',
+      ({ number }) =>
+        figure(number, ({ tokenSeconds }) =>
+          tokenSeconds === undefined
+            ? 'unknown'
+            : `at most ${tokenSeconds >= 120 ? `${tokenSeconds / 60} min` : `${tokenSeconds} s`}, as its token says`,
+        ),
+    ],
+    ['A thief of B’s key', ({ key }) => key],
+  ]
+  const comparison = table(
+    'Scenarios 1 to 4 side by side',
+    ['', ...SCENARIOS.map(({ number, title }) => `${number}  ${title}`)],
+    rows.map(([title, cell]) => [title, ...SCENARIOS.map(cell)]),
+    '',
+  )
+  comparison.classList.add('comparison')
+  redraw(result, [comparison])
+}

@@ -1,0 +1,93 @@
+import { type Clock, currentTrace, HttpError, jsonBody, runInTrace } from '@hallpass/service-kit'
+import express, { type RequestHandler, type Router } from 'express'
+import type { Config } from '../config.ts'
+import type { Cookies } from '../cookies.ts'
+import { CheckSources } from '../live/check-sources.ts'
+import { LiveIdentities } from '../live/live-identities.ts'
+import { LiveKeys } from '../live/live-keys.ts'
+import { LiveStreams } from '../live/live-streams.ts'
+import { LiveTokenCache } from '../live/live-token-cache.ts'
+import { Measurements } from '../live/measurements.ts'
+import { liveRoutes } from '../live/routes.ts'
+import type { PolicyFor } from '../page-policy.ts'
+import { LIVE_PAGES } from '../pages/live.ts'
+import type { Site } from '../pages/shell.ts'
+import { leadStrangers } from '../routes/lead-strangers.ts'
+import { showExplorer } from '../routes/show-explorer.ts'
+import { showLive, showSource } from '../routes/show-live.ts'
+import type { VisitorSource } from '../visitor.ts'
+import { GatewayDoor } from './gateway-door.ts'
+import { GatewayStreams } from './gateway-streams.ts'
+import { runScenario } from './run-scenario.ts'
+import { ScenarioRunner } from './scenario-runner.ts'
+import { StreamScenario } from './stream-scenario.ts'
+import { renewHops, watchHops } from './watch-hops.ts'
+import { watcherOf } from './watcher.ts'
+import { WatcherTokens } from './watcher-tokens.ts'
+
+export interface ExplorerParts {
+  readonly config: Config
+  readonly site: Site
+  readonly visitors: VisitorSource
+  readonly cookies: Cookies
+  readonly policyFor: PolicyFor
+  readonly clock: Clock
+}
+
+/** The explorer, its live views, and the key set under which the gateway believes whoever watches. */
+export function explorerRoutes({ config, site, visitors, cookies, policyFor, clock }: ExplorerParts): {
+  readonly routes: Router
+  /** To be awaited before the service listens. */
+  readonly prepare: () => Promise<void>
+} {
+  const { explorer } = config
+  const tokens = new WatcherTokens(config.baseUrl, clock)
+  const door = new GatewayDoor(explorer.hopsStreamUrl, explorer.caFile)
+  const streams = new GatewayStreams({ door, path: new URL(explorer.hopsStreamUrl).pathname, tokens })
+  const runner = new ScenarioRunner(
+    explorer,
+    new StreamScenario({ door, sseServerUrl: explorer.sseServerUrl, tokens }),
+  )
+  const sources = new CheckSources(explorer)
+  const watcher = (request: express.Request, response: express.Response) =>
+    watcherOf(request, response, visitors, cookies)
+
+  const routes = express.Router()
+  routes.get('/', leadStrangers(visitors, '/explorer'))
+  routes.get('/explorer', showExplorer(site, visitors, policyFor))
+  routes.post('/explorer/runs', jsonBody(), runScenario(runner))
+  routes.use(['/explorer/hops', '/live'], refuseOtherHosts(config.baseUrl), unwatched)
+  routes.get('/explorer/hops', watchHops(streams, watcher))
+  routes.post('/explorer/hops/:stream', renewHops(streams, watcher))
+  routes.get('/.well-known/jwks.json', (_request, response) => void response.json(tokens.keySet))
+  for (const page of LIVE_PAGES) routes.get(page.path, showLive(page, site, visitors, policyFor))
+  routes.get('/source', showSource(sources, site, visitors, policyFor))
+  routes.use(
+    '/live',
+    liveRoutes({
+      keys: new LiveKeys(explorer),
+      streams: new LiveStreams(door, tokens),
+      tokenCache: new LiveTokenCache(explorer),
+      identities: new LiveIdentities(explorer),
+      measurements: new Measurements(explorer),
+      sources,
+    }),
+  )
+  return { routes, prepare: () => tokens.makeKey() }
+}
+
+/** To look on is no hop: what the explorer does for itself would stand between the runs that it shows. */
+const unwatched: RequestHandler = (_request, _response, next) => {
+  const trace = currentTrace()
+  if (trace) runInTrace({ ...trace, sampled: false }, next)
+  else next()
+}
+
+/** A page whose own name was made to point to this machine (DNS rebinding) is of our origin in its browser's eyes. */
+const refuseOtherHosts =
+  (baseUrl: string): RequestHandler =>
+  (request, _response, next) => {
+    if (request.headers.host !== new URL(baseUrl).host)
+      throw new HttpError(403, 'foreign_host', `This is answered at ${baseUrl} alone.`)
+    next()
+  }

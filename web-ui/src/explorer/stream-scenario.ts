@@ -1,0 +1,197 @@
+import type { IncomingMessage } from 'node:http'
+import { EventStreamParser } from '@hallpass/event-stream'
+import {
+  createPeerCaller,
+  currentTrace,
+  type PeerCaller,
+  publishHop,
+  unexpectedAnswer,
+} from '@hallpass/service-kit'
+import { bodyOf, GATEWAY, type GatewayDoor } from './gateway-door.ts'
+import type { Fault } from './scenario-runner.ts'
+import type { WatcherTokens } from './watcher-tokens.ts'
+
+export interface StreamScenarioOptions {
+  readonly door: GatewayDoor
+  readonly sseServerUrl: string
+  readonly tokens: WatcherTokens
+}
+
+const PATH = '/events'
+/** The tokens live this long: a reader sees a challenge, an answer and an end within five seconds. */
+const TOKEN_SECONDS = 3
+/** Longer by one: times are in whole seconds, and a token that ends when the first one does would extend nothing. */
+const SECOND_TOKEN_SECONDS = TOKEN_SECONDS + 1
+/** A challenge is answered after this time, so that it is seen to wait. */
+const THINK_MS = 700
+/** Of an expired token: longer than it lives. */
+const SHORTEST_TOKEN_SECONDS = 1
+/** Whatever happens, by then it has. */
+const DEADLINE_MS = 15_000
+/** Whom the gateway's own development tokens come from; a token of another key in its name is a forgery. */
+const ISSUER = 'https://auth.example.com'
+const SCOPE = 'proxy:stream'
+const SOMEBODY_ELSE = 'https://somebody-else.example.com'
+
+export interface StreamOutcome {
+  readonly status: number
+  readonly data: unknown
+}
+
+/**
+ * Scenario 7: a stream that lives as long as its token. It is opened, carries what is published, is asked for a new
+ * token and gets one, is asked again and gets none, and ends when the last token does.
+ */
+export class StreamScenario {
+  readonly #options: StreamScenarioOptions
+  readonly #publish: PeerCaller
+
+  constructor(options: StreamScenarioOptions) {
+    this.#options = options
+    this.#publish = createPeerCaller({ peer: 'sse-server', baseUrl: options.sseServerUrl })
+  }
+
+  async run(fault: Fault | undefined): Promise<StreamOutcome> {
+    const { door } = this.#options
+    const stream = await door.knock({
+      method: 'GET',
+      path: PATH,
+      token: await this.#firstToken(fault),
+      headers: { accept: 'text/event-stream' },
+    })
+    const status = stream.statusCode ?? 502
+    if (status !== 200) return { status, data: await bodyOf(stream) }
+    try {
+      return { status, data: await this.#live(stream) }
+    } finally {
+      stream.destroy()
+    }
+  }
+
+  get curl(): string {
+    const curl = 'curl --cacert .hallpass/certificates/ca.pem'
+    const { origin } = this.#options.door
+    return [
+      `TOKEN=$(${curl} -s -H 'content-type: application/json' -d '{"expires_in":${TOKEN_SECONDS}}' ${origin}/token | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')`,
+      `${curl} -N -H "authorization: Bearer $TOKEN" ${origin}${PATH}`,
+    ].join('\n')
+  }
+
+  async #firstToken(fault: Fault | undefined): Promise<string | undefined> {
+    if (fault === 'no-token') return undefined
+    if (fault === 'wrong-key') return this.#options.tokens.forge(ISSUER, SCOPE)
+    if (fault === 'wrong-audience') return this.#token({ audience: SOMEBODY_ELSE })
+    if (fault === 'expired') {
+      const token = await this.#token({ expires_in: SHORTEST_TOKEN_SECONDS })
+      await pause(SHORTEST_TOKEN_SECONDS * 1000)
+      return token
+    }
+    const token = await this.#token()
+    return fault === 'tampered' ? tamper(token) : token
+  }
+
+  /** From the gateway's door for development: where a login would be. */
+  async #token(wish: Readonly<Record<string, unknown>> = {}): Promise<string> {
+    const answer = await this.#options.door.knock({
+      method: 'POST',
+      path: '/token',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ expires_in: TOKEN_SECONDS, ...wish }),
+    })
+    const body = (await bodyOf(answer)) as { access_token?: string }
+    if (body.access_token === undefined)
+      throw unexpectedAnswer(
+        GATEWAY,
+        answer.statusCode ?? 0,
+        'it gives development tokens on a development start alone',
+      )
+    return body.access_token
+  }
+
+  /** Reads the stream to its end, answering the first challenge. */
+  async #live(stream: IncomingMessage): Promise<unknown> {
+    const openedAt = performance.now()
+    const handle = String(stream.headers['stream-handle'])
+    const mark = currentTrace()?.traceId
+    const seen: { event: string; data: string; afterMs: number }[] = []
+    let challenges = 0
+    const work: Promise<unknown>[] = []
+    const parser = new EventStreamParser({
+      onEvent: (event) => {
+        const { event: type = 'message', data } = event
+        const ofOthers = type === 'message' && !data.includes(`${mark}`)
+        if (ofOthers) return
+        tellOfEvent(type, data)
+        seen.push({ event: type, data, afterMs: Math.round(performance.now() - openedAt) })
+        if (type !== 'challenge') return
+        challenges += 1
+        // The second is left without an answer, to see what happens then.
+        if (challenges === 1) work.push(this.#answer(handle))
+      },
+    })
+    const deadline = setTimeout(() => stream.destroy(), DEADLINE_MS)
+    await this.#say('the first token pays for this')
+    try {
+      for await (const chunk of stream as AsyncIterable<Buffer>) parser.push(chunk)
+    } finally {
+      clearTimeout(deadline)
+      await Promise.all(work)
+    }
+    return {
+      ended: JSON.parse(seen.at(-1)?.event === 'end' ? (seen.at(-1)?.data ?? '{}') : '{}'),
+      events: seen,
+    }
+  }
+
+  async #answer(handle: string): Promise<void> {
+    await pause(THINK_MS)
+    const answer = await this.#options.door.knock({
+      method: 'POST',
+      path: PATH,
+      token: await this.#token({ expires_in: SECOND_TOKEN_SECONDS }),
+      headers: { 'content-type': 'application/x-challenge-response', 'stream-handle': handle },
+    })
+    answer.resume()
+    await this.#say('the second token pays for this')
+  }
+
+  async #say(message: string): Promise<void> {
+    const { status, text } = await this.#publish({
+      method: 'POST',
+      path: '/publish',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ data: { message, run: currentTrace()?.traceId } }),
+    })
+    if (status !== 202) throw unexpectedAnswer('sse-server', status, text.slice(0, 200))
+  }
+}
+
+/** An event that the stream has brought, as a hop of the picture. */
+function tellOfEvent(type: string, data: string): void {
+  const trace = currentTrace()
+  if (!trace?.sampled) return
+  publishHop({
+    kind: 'event',
+    traceId: trace.traceId,
+    // Each is one of its own; the picture tells them apart by this.
+    spanId: `${trace.spanId}.${eventCount++}`,
+    parentId: trace.spanId,
+    service: trace.service,
+    peer: GATEWAY,
+    path: type,
+    startedAt: Date.now(),
+    durationMs: 0,
+    ...(type === 'end' ? { reason: (JSON.parse(data) as { reason?: string }).reason ?? 'ended' } : {}),
+    answerBody: data,
+  })
+}
+let eventCount = 0
+
+/** The claims say more than what was signed; the signature stays as it was. */
+function tamper(token: string): string {
+  const [header, claims = '', signature] = token.split('.')
+  const changed = { ...JSON.parse(Buffer.from(claims, 'base64url').toString()), admin: true }
+  return [header, Buffer.from(JSON.stringify(changed)).toString('base64url'), signature].join('.')
+}
+
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))

@@ -1,0 +1,34 @@
+import { createPeerCaller, type PeerCall, PeerError } from '@hallpass/service-kit'
+
+/** What else a question has; it is a GET unless it says so. */
+type Question = Partial<Omit<PeerCall, 'path'>>
+
+/** Asks one service for JSON; whatever it says that is no good answer is an error that names it. */
+export type AskPeer = <T>(path: string, question?: Question) => Promise<T>
+
+/** @throws {PeerError} 502 with the peer's own words. */
+export function askPeer(peer: string, baseUrl: string): AskPeer {
+  const call = createPeerCaller({ peer, baseUrl })
+  return async <T>(path: string, question: Question = {}) => {
+    const { status, text } = await call({ method: 'GET', path, ...question })
+    const body = parse(text)
+    if (status >= 300)
+      throw new PeerError(peer, 502, 'peer_refused', `${peer} answered ${status}: ${wordsOf(body)}`)
+    return body as T
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+function wordsOf(body: unknown): string {
+  const { error } = (typeof body === 'object' && body !== null ? body : {}) as {
+    error?: { message?: string; text?: string }
+  }
+  return error?.message ?? error?.text ?? String(body).slice(0, 200)
+}

@@ -1,0 +1,56 @@
+import { badRequest } from '@hallpass/service-kit'
+import { askPeer } from './ask-peer.ts'
+
+interface KeyState {
+  readonly kid: string
+  readonly alg: string
+  readonly state: 'published' | 'signing' | 'retired'
+  readonly sinceMs: number
+  readonly untilMs?: number
+}
+
+export interface LiveKeysOptions {
+  readonly jwtFactoryUrl: string
+  readonly serviceAUrl: string
+}
+
+/** The name under which service A's own key is shown beside the key ids of the factory. */
+const OWN_KEY = 'service-a'
+const KEY_ID = /^[A-Za-z0-9_-]{1,64}$/
+
+/** The keys of the factory and of service A, with their states, and the key set as verifiers get it. */
+export class LiveKeys {
+  readonly #factory
+  readonly #serviceA
+  readonly #options: LiveKeysOptions
+
+  constructor(options: LiveKeysOptions) {
+    this.#options = options
+    this.#factory = askPeer('jwt-factory', options.jwtFactoryUrl)
+    this.#serviceA = askPeer('service-a', options.serviceAUrl)
+  }
+
+  async show() {
+    const [states, jwks, own] = await Promise.all([
+      this.#factory<{ keyIds: { keyId: string; keys: KeyState[] }[] }>('/utils/key-states'),
+      this.#factory<unknown>('/.well-known/jwks.json'),
+      this.#serviceA<{ keys: KeyState[] }>('/keys'),
+    ])
+    return {
+      now: Date.now(),
+      holders: [
+        ...states.keyIds.map((one) => ({ ...one, holder: 'jwt-factory' })),
+        { holder: OWN_KEY, keyId: OWN_KEY, keys: own.keys },
+      ],
+      jwks: { url: `${this.#options.jwtFactoryUrl}/.well-known/jwks.json`, body: jwks },
+    }
+  }
+
+  /** @throws {HttpError} 400 for what is no key id. */
+  async rotate(holder: unknown, keyId: unknown): Promise<void> {
+    if (holder === OWN_KEY) return void (await this.#serviceA('/gen-keys', { method: 'POST' }))
+    if (holder !== 'jwt-factory' || typeof keyId !== 'string' || !KEY_ID.test(keyId))
+      throw badRequest('unknown_key', 'A key has a holder, jwt-factory or service-a, and a key id.')
+    await this.#factory(`/keys/${keyId}`, { method: 'POST' })
+  }
+}

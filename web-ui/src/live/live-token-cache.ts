@@ -1,0 +1,82 @@
+import { badRequest } from '@hallpass/service-kit'
+import { EXPLORER_AGENT } from '../explorer/scenario-runner.ts'
+import { type AskPeer, askPeer } from './ask-peer.ts'
+
+const KEYVALS = '/api/8/http/keyvals/tokens'
+/** A user, or a user with the agent that it uses, as the proxies name them. */
+const KEY = /^[\x21-\x7e]{1,128}$/
+/** What a reader of the page wants to look at; the proxies' own API has all. */
+const MAX_ENTRIES = 100
+
+/** The two proxies of the token cache, side by side, and what they share. */
+export class LiveTokenCache {
+  readonly #proxies: readonly { readonly url: string; readonly ask: AskPeer }[]
+  readonly #balancer: AskPeer
+
+  constructor({
+    tokenCacheProxyUrls,
+    tokenCacheUrl,
+  }: { tokenCacheProxyUrls: readonly string[]; tokenCacheUrl: string }) {
+    this.#proxies = tokenCacheProxyUrls.map((url, index) => ({
+      url,
+      ask: askPeer(`token-cache-proxy${index + 1}`, url),
+    }))
+    this.#balancer = askPeer('token-cache-load-balancer', tokenCacheUrl)
+  }
+
+  /** A node that is away is shown as such; it is an error only when all are. */
+  async show() {
+    const nodes = await Promise.all(
+      this.#proxies.map(async ({ url, ask }) => {
+        try {
+          return { url, status: await ask<{ name: string }>('/status') }
+        } catch (error) {
+          return { url, failure: (error as Error).message }
+        }
+      }),
+    )
+    const all = await this.#first((ask) => ask<Record<string, string>>(KEYVALS))
+    const entries = Object.entries(all).slice(0, MAX_ENTRIES)
+    return { now: Date.now(), nodes, entries: entries.map(([key, value]) => ({ key, value })) }
+  }
+
+  /** Sends a request in the name of a user through the balancer, so that there is something to see. */
+  async visit(user: unknown): Promise<unknown> {
+    return this.#balancer('/', { headers: { 'remote-user': keyOf(user), 'user-agent': EXPLORER_AGENT } })
+  }
+
+  async block(key: unknown): Promise<void> {
+    const name = keyOf(key)
+    const body = JSON.stringify({ [name]: '0' })
+    await this.#first(async (ask) => {
+      // An entry that is there is changed, a key without one is added.
+      const known = Object.hasOwn(await ask<Record<string, string>>(KEYVALS), name)
+      await ask(KEYVALS, { method: known ? 'PATCH' : 'POST', body })
+    })
+  }
+
+  /** Lifts a block, or lets a token be made anew. */
+  async release(key: unknown): Promise<void> {
+    const body = JSON.stringify({ [keyOf(key)]: null })
+    await this.#first((ask) => ask(KEYVALS, { method: 'PATCH', body }))
+  }
+
+  /** What the first node that is there answers: they share one store. */
+  async #first<T>(work: (ask: AskPeer) => Promise<T>): Promise<T> {
+    let last: unknown
+    for (const { ask } of this.#proxies) {
+      try {
+        return await work(ask)
+      } catch (error) {
+        last = error
+      }
+    }
+    throw last
+  }
+}
+
+function keyOf(value: unknown): string {
+  if (typeof value !== 'string' || !KEY.test(value))
+    throw badRequest('invalid_user', 'A user has 1 to 128 visible characters.')
+  return value
+}

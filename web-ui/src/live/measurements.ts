@@ -1,0 +1,76 @@
+import { badRequest, createPeerCaller, type PeerCaller } from '@hallpass/service-kit'
+
+/** What is measured side by side: one call of B with each way to prove who calls. */
+const SCENARIOS: readonly unknown[] = [1, 2, 3, 4]
+/** A page asks for a few such batches, so that it can show how far it is. */
+const MAX_REQUESTS = 100
+/** In flight: enough for a service to be busy, too few for the machine to be what is measured. */
+const CONCURRENCY = 4
+/** The routes of the factory that a call of an issuer is. */
+const ISSUER_CALL =
+  /^http_request_duration_seconds_count\{[^}]*method="POST"[^}]*route="\/(?:issueToken|verify)\/[^}]*\} (\d+)$/gm
+
+export interface Measurement {
+  readonly scenario: number
+  /** Milliseconds of each request, in the order of their ends. */
+  readonly latencies: readonly number[]
+  readonly failures: number
+  /** How long the tokens were good for, in seconds, as B saw them. */
+  readonly tokenSeconds: number | undefined
+  /** How often the issuer was called meanwhile. */
+  readonly issuerCalls: number
+}
+
+/** Measures a scenario here and now. */
+export class Measurements {
+  readonly #serviceA: PeerCaller
+  readonly #factory: PeerCaller
+
+  constructor({ serviceAUrl, jwtFactoryUrl }: { serviceAUrl: string; jwtFactoryUrl: string }) {
+    this.#serviceA = createPeerCaller({ peer: 'service-a', baseUrl: serviceAUrl })
+    this.#factory = createPeerCaller({ peer: 'jwt-factory', baseUrl: jwtFactoryUrl })
+  }
+
+  /** @throws {HttpError} 400 for a scenario that is not compared, 502 when a service is away. */
+  async measure(scenario: unknown, requests: unknown): Promise<Measurement> {
+    if (!SCENARIOS.includes(scenario))
+      throw badRequest('unknown_scenario', `A scenario is one of ${SCENARIOS.join(', ')}.`)
+    if (!Number.isInteger(requests) || (requests as number) < 1 || (requests as number) > MAX_REQUESTS)
+      throw badRequest('invalid_requests', `A batch has 1 to ${MAX_REQUESTS} requests.`)
+    const before = await this.#issuerCalls()
+    const latencies: number[] = []
+    let failures = 0
+    let tokenSeconds: number | undefined
+    let left = requests as number
+    const worker = async () => {
+      while (left > 0) {
+        left -= 1
+        const started = performance.now()
+        const { status, text } = await this.#serviceA({ method: 'GET', path: `/scenario${scenario}` })
+        latencies.push(performance.now() - started)
+        tokenSeconds ??= lifeIn(text)
+        if (status !== 200 || text.includes('"valid":false')) failures += 1
+      }
+    }
+    await Promise.all(Array.from({ length: CONCURRENCY }, worker))
+    return {
+      scenario: scenario as number,
+      latencies,
+      failures,
+      tokenSeconds,
+      issuerCalls: (await this.#issuerCalls()) - before,
+    }
+  }
+
+  /** Read from the factory's own figures, so that they are its word and not ours. */
+  async #issuerCalls(): Promise<number> {
+    const { text } = await this.#factory({ method: 'GET', path: '/metrics' })
+    return [...text.matchAll(ISSUER_CALL)].reduce((sum, [, count]) => sum + Number(count), 0)
+  }
+}
+
+/** B answers with the claims that it verified. */
+function lifeIn(answer: string): number | undefined {
+  const [exp, iat] = ['exp', 'iat'].map((claim) => new RegExp(`"${claim}":(\\d+)`).exec(answer)?.[1])
+  return exp === undefined || iat === undefined ? undefined : Number(exp) - Number(iat)
+}

@@ -1,0 +1,40 @@
+import { sendPage } from '@hallpass/pages'
+import { notFound } from '@hallpass/service-kit'
+import type { RequestHandler } from 'express'
+import type { CheckSources } from '../live/check-sources.ts'
+import type { PolicyFor } from '../page-policy.ts'
+import { type LivePage, livePage } from '../pages/live.ts'
+import type { Site } from '../pages/shell.ts'
+import { sourcePage } from '../pages/source.ts'
+import type { VisitorSource } from '../visitor.ts'
+
+/** `GET /keys` and its like: a page whose script keeps it up to date. */
+export function showLive(
+  page: LivePage,
+  site: Site,
+  visitors: VisitorSource,
+  policyFor: PolicyFor,
+): RequestHandler {
+  return async (request, response) => {
+    const visitor = await visitors.identify(request)
+    sendPage(response, livePage(site, visitor, page), {
+      policy: { ...(await policyFor(visitor)), scripts: true, connect: ["'self'"] },
+    })
+  }
+}
+
+/** `GET /source?file=…`: a file of the checkout that a check links to, and no other. */
+export function showSource(
+  sources: CheckSources,
+  site: Site,
+  visitors: VisitorSource,
+  policyFor: PolicyFor,
+): RequestHandler {
+  return async (request, response) => {
+    const { file } = request.query
+    const lines = sources.read(file)
+    if (!lines) throw notFound('no_such_source', 'No check links to this file.')
+    const visitor = await visitors.identify(request)
+    sendPage(response, sourcePage(site, visitor, String(file), lines), { policy: await policyFor(visitor) })
+  }
+}
