@@ -1,4 +1,5 @@
-import { type AddressInfo, createServer } from 'node:net'
+import { randomInt } from 'node:crypto'
+import { createServer } from 'node:net'
 import { wireSuite } from './suite.ts'
 
 /** Gives each documented port of the suite a free one. */
@@ -10,19 +11,29 @@ export async function assignFreePorts(): Promise<(documented: number) => number>
   return (port) => assigned.get(port) as number
 }
 
-/** All are held at once, so that no two are the same. */
+/**
+ * Below the ports that systems give to whoever asks for any (Linux from 32768, others from 49152), so that no other
+ * test gets one of these between now and the moment when a service takes it; above what services are known to use.
+ */
+const FIRST = 20_000
+const LAST = 32_000
+const given = new Set<number>()
+
+/** Ports that nobody listens on, none of them given before by this process. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-          const server = createServer()
-          server.once('error', reject).listen(0, '127.0.0.1', () => resolve(server))
-        }),
-    ),
-  )
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
+  const free: number[] = []
+  while (free.length < count) {
+    const port = randomInt(FIRST, LAST)
+    if (given.has(port) || !(await isFree(port))) continue
+    given.add(port)
+    free.push(port)
+  }
+  return free
 }
+
+const isFree = (port: number) =>
+  new Promise<boolean>((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })

@@ -40,54 +40,66 @@ if (unknown?.length) {
 const wants = (step) => (only ? only.includes(step) : args.length === 0 && !peers && !containers)
 
 const totals = { passed: 0, failed: 0, skipped: 0 }
-for (const [step, command] of Object.entries(STEPS)) {
-  if (!wants(step)) continue
-  const done = showProgress(step)
-  const { code, output } = await run(command)
-  done(code === 0 ? `${step}: ok` : `${step}: FAILED`)
-  totals[code === 0 ? 'passed' : 'failed'] += 1
-  if (code !== 0) console.error(output)
+const steps = Object.keys(STEPS).filter(wants)
+if (steps.length > 0) {
+  const done = showProgress(steps.join(', '))
+  const results = await Promise.all(steps.map((step) => run(STEPS[step])))
+  done(steps.map((step, index) => `${step}: ${results[index].code === 0 ? 'ok' : 'FAILED'}`).join(', '))
+  for (const { code, output } of results) {
+    totals[code === 0 ? 'passed' : 'failed'] += 1
+    if (code !== 0) console.error(output)
+  }
 }
 // The system tests start the bundles, as `npm start` does.
 if (wants('tests') || args.length > 0 || peers) await (await import('./bundle.js')).bundle(root)
 if (containers) await runTests(['--testMatch', '**/*.containers.ts', '--runInBand'])
 else if (peers) await runTests(['--testMatch', '**/*.peer.ts', '--runInBand'])
 else if (args.length > 0) await runTests([])
-else if (wants('tests')) {
-  // Jest leaves one core of two to itself unless it is told otherwise.
-  await runTests(['--testMatch', '**/*.test.ts', '--maxWorkers=2'])
-  // Each starts the whole suite or a browser: one at a time is faster than two that wait for each other's cores.
-  await runTests(['--testMatch', '**/*.e2e.ts', '--runInBand'])
-}
+else if (wants('tests'))
+  await runTests(
+    // Jest leaves one core of two to itself unless it is told otherwise.
+    ['--testMatch', '**/*.test.ts', '--maxWorkers=2'],
+    // Each starts the whole suite or a browser, and mostly waits for it: one after the other, beside the small ones.
+    ['--testMatch', '**/*.e2e.ts', '--runInBand'],
+  )
 
 const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : ''
 console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`)
 process.exit(totals.failed > 0 ? 1 : 0)
 
 /**
- * Jest prints its own progress; its totals join those of the steps. Files with a failure run once more, alone: on two
- * busy cores a deadline can pass that nothing in the code has to do with. What passes only then is named.
+ * Runs selections of tests side by side. Jest prints its own progress, the first as it goes and the others at their end;
+ * the totals join those of the steps. Files with a failure run once more, alone: on two busy cores a deadline can pass
+ * that nothing in the code has to do with. What passes only then is named.
  */
-async function runTests(selection) {
-  const first = await jest([...selection, ...args])
-  if (first.failedFiles.length === 0) return count(first)
-  console.error(
-    `\nOnce more, one at a time: ${first.failedFiles.map((file) => file.slice(root.length + 1)).join(', ')}`,
+async function runTests(...selections) {
+  const runs = await Promise.all(
+    selections.map((selection, index) => jest([...selection, ...args], index === 0 ? 'inherit' : 'pipe')),
   )
-  const second = await jest([
-    '--runInBand',
-    '--testMatch',
-    '**/*.ts',
-    '--runTestsByPath',
-    ...first.failedFiles,
-  ])
-  for (const name of first.failedTests)
-    if (!second.failedTests.includes(name)) console.error(`passed at the second attempt only: ${name}`)
-  count({
-    passed: first.passed - first.passedInFailedFiles + second.passed,
-    failed: second.failed,
-    skipped: first.skipped - first.skippedInFailedFiles + second.skipped,
-  })
+  for (const { output } of runs) process.stderr.write(output)
+  for (const first of runs) {
+    if (first.failedFiles.length === 0) {
+      count(first)
+      continue
+    }
+    console.error(
+      `\nOnce more, one at a time: ${first.failedFiles.map((file) => file.slice(root.length + 1)).join(', ')}`,
+    )
+    const second = await jest([
+      '--runInBand',
+      '--testMatch',
+      '**/*.ts',
+      '--runTestsByPath',
+      ...first.failedFiles,
+    ])
+    for (const name of first.failedTests)
+      if (!second.failedTests.includes(name)) console.error(`passed at the second attempt only: ${name}`)
+    count({
+      passed: first.passed - first.passedInFailedFiles + second.passed,
+      failed: second.failed,
+      skipped: first.skipped - first.skippedInFailedFiles + second.skipped,
+    })
+  }
 }
 
 function count({ passed, failed, skipped }) {
@@ -96,10 +108,10 @@ function count({ passed, failed, skipped }) {
   totals.skipped += skipped
 }
 
-async function jest(options) {
+async function jest(options, progress = 'inherit') {
   const folder = mkdtempSync(join(tmpdir(), 'hallpass-test-'))
   const report = join(folder, 'report.json')
-  const { code } = await run(
+  const { code, output } = await run(
     [
       '--experimental-vm-modules',
       '--no-warnings',
@@ -111,9 +123,10 @@ async function jest(options) {
       ...options,
     ],
     // Jest sends its JSON to standard output as well as to the file; what a person reads is on the other stream.
-    ['ignore', 'ignore', 'inherit'],
+    ['ignore', 'ignore', progress],
   )
   const nothing = {
+    output,
     passed: 0,
     failed: 0,
     skipped: 0,
@@ -135,6 +148,7 @@ async function jest(options) {
     failedFiles.flatMap(({ assertionResults }) => assertionResults.filter((test) => test.status === status))
   const failed = results.numFailedTests + results.numRuntimeErrorTestSuites
   return {
+    output,
     passed: results.numPassedTests,
     failed: code !== 0 && failed === 0 ? 1 : failed,
     skipped: results.numPendingTests,
