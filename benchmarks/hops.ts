@@ -99,7 +99,10 @@ function readHops(suite: TestSuite) {
 function cpuTicks(suite: TestSuite, names: readonly string[]): number {
   return names.reduce((sum, name) => {
     try {
-      const fields = readFileSync(`/proc/${suite.launcher.pid(name)}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+      const fields =
+        readFileSync(`/proc/${suite.launcher.pid(name)}/stat`, 'utf8')
+          .split(') ')[1]
+          ?.split(' ') ?? []
       return sum + Number(fields[11]) + Number(fields[12])
     } catch {
       return sum
