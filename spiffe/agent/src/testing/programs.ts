@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { chmod, copyFile, cp, mkdir } from 'node:fs/promises'
+import { chmod, copyFile, mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { bundleServices } from './agent-process.ts'
@@ -24,9 +24,6 @@ export async function installPrograms(sandbox: Sandbox): Promise<void> {
   await mkdir(bin)
   await chmod(bin, 0o755)
   await bundleServices()
-  // The one package that the bundles of these programs leave outside and read at start.
-  const api = 'node_modules/@opentelemetry/api'
-  await cp(join(root, api), join(bin, api), { recursive: true })
   for (const role of ['client', 'proxy', 'server'] as const) {
     // A binary that is there already costs a fraction of a second.
     await run('go', ['install', `${EXAMPLES}/${role}@${GO_SPIFFE}`], {
