@@ -66,19 +66,24 @@ export class Subscriber {
 
   /** Sends live events, unless too much is pending: then it goes on from the ring, where the events begin at `position`. */
   deliver(block: EventBlock, events: number, position: number): void {
-    if (this.isFull) this.readFrom(position)
-    else this.send(block, events)
+    const { pending } = this.writer
+    if (pending > MAX_PENDING_BYTES) this.readFrom(position)
+    else this.#write(block, events, pending)
   }
 
   send(block: EventBlock, events: number): void {
+    this.#write(block, events, this.writer.pending)
+  }
+
+  /** @param pending asked for once: the question costs as much as the rest of this. */
+  #write(block: EventBlock, events: number, pending: number) {
     this.writer.write(block)
     const { length } = block.bytes
     this.sentEvents += events
     this.sentBytes += length
     this.#figures.deliveries += events
     this.#figures.bytes += length
-    const { pending } = this.writer
-    if (pending > this.highWater) this.highWater = pending
+    if (pending + length > this.highWater) this.highWater = pending + length
   }
 
   leave(): void {
