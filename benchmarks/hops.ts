@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { startTestSuite, type TestSuite } from '../scripts/test-suite.ts'
 import { load } from './load.ts'
@@ -31,16 +32,21 @@ export async function run(root: string): Promise<void> {
       })
     for (const suite of [telling, silent]) await measure(suite, WARM_UP_MS)
     const rounds = { telling: [] as number[], silent: [] as number[] }
+    const cpu = { telling: [] as number[], silent: [] as number[] }
     let failures = 0
     for (let round = 0; round < ROUNDS; round += 1) {
       // Who comes first takes turns, too.
       const order = round % 2 === 0 ? (['telling', 'silent'] as const) : (['silent', 'telling'] as const)
       for (const side of order) {
-        const result = await measure(side === 'telling' ? telling : silent)
+        const suite = side === 'telling' ? telling : silent
+        const before = cpuTicks(suite, only)
+        const result = await measure(suite)
         rounds[side].push(result.perSecond)
+        cpu[side].push((10_000 * (cpuTicks(suite, only) - before)) / result.answers)
         failures += result.failures
       }
     }
+    const costs = cpu.telling.map((spent, round) => spent / (cpu.silent[round] as number))
     const ratios = rounds.telling.map((perSecond, round) => perSecond / (rounds.silent[round] as number))
     const cost = (1 - median(ratios)) * 100
     console.log(
@@ -48,15 +54,16 @@ export async function run(root: string): Promise<void> {
     )
     console.log(
       formatTable(
-        ['', 'req/s'],
+        ['', 'req/s', 'µs of CPU a request'],
         [
-          ['without hop events', median(rounds.silent).toFixed(0)],
-          ['with hop events', median(rounds.telling).toFixed(0)],
+          ['without hop events', median(rounds.silent).toFixed(0), median(cpu.silent).toFixed(0)],
+          ['with hop events', median(rounds.telling).toFixed(0), median(cpu.telling).toFixed(0)],
         ],
       ),
     )
     console.log(
-      `\nhop events cost ${cost.toFixed(1)} % (at most ${MOST_PERCENT}); ${reader.count()} hops were read`,
+      `\nhop events cost ${cost.toFixed(1)} % of the requests (at most ${MOST_PERCENT}), ` +
+        `and ${((median(costs) - 1) * 100).toFixed(1)} % more CPU a request; ${reader.count()} hops were read`,
     )
 
     const under = measure(telling, 3 * ROUND_MS)
@@ -86,4 +93,19 @@ function readHops(suite: TestSuite) {
   })
   request.on('error', () => {})
   return { count: () => hops, stop: () => request.destroy() }
+}
+
+/** What the processes have used so far, in hundredths of a second (proc(5): utime and stime); 0 where there is no /proc. */
+function cpuTicks(suite: TestSuite, names: readonly string[]): number {
+  return names.reduce((sum, name) => {
+    try {
+      const fields =
+        readFileSync(`/proc/${suite.launcher.pid(name)}/stat`, 'utf8')
+          .split(') ')[1]
+          ?.split(' ') ?? []
+      return sum + Number(fields[11]) + Number(fields[12])
+    } catch {
+      return sum
+    }
+  }, 0)
 }

@@ -1,62 +1,128 @@
 import { rmSync } from 'node:fs'
+import https from 'node:https'
 import { dirname, join } from 'node:path'
-import { cachedValidator, parseAndValidate, WorkloadApiClient } from '@hallpass/spiffe'
-import { FakeWorkloadApi, jwks, TestTrustDomain } from '@hallpass/spiffe/testing'
-import { buildGoPeer, hasGo, startGoPeer } from '../packages/spiffe/src/testing/go-peer.ts'
+import {
+  authorizeId,
+  cachedValidator,
+  parseAndValidate,
+  SpiffeAgent,
+  tlsClient,
+  WorkloadApiClient,
+  X509Source,
+} from '@hallpass/spiffe'
+import { jwks, TestTrustDomain } from '@hallpass/spiffe/testing'
+import { buildGoPeer, type GoPeer, hasGo, startGoPeer } from '../packages/spiffe/src/testing/go-peer.ts'
+import { SpiffeServices } from './spiffe/services.ts'
 import { formatTable, median } from './table.ts'
 
 /** Rounds, in turn, so that a busy moment of the machine falls on both. */
-const ROUNDS = 3
-const ROUND_SECONDS = 1.5
+const ROUNDS = 5
+const ROUND_SECONDS = 1
 
-/** Calls under way at once, for the figure of a busy workload. */
-const CONCURRENT_FETCHES = 32
+/** Calls and connections under way at once, for the figures of a busy workload. */
+const AT_ONCE = 32
+
+const SERVER = 'spiffe://example.org/server'
 
 /**
- * Validations of a JWT-SVID and calls to a Workload API per second, beside go-spiffe where Go is installed: the
- * same token (ES256), the same fake Workload API in this process, one call after the other.
+ * JWT-SVID validations, fetches from the suite's agent and requests through a proxy per second, beside go-spiffe's
+ * in the same minute where Go is installed. Both ask the same agent; both proxies and servers get their load from
+ * the same generator.
  */
 export async function run(root: string): Promise<void> {
-  const api = await FakeWorkloadApi.start()
+  const go = hasGo() ? buildGoPeer(join(root, 'packages/spiffe/peers/go')) : undefined
+  if (!go) console.log('go is not installed (https://go.dev/dl): no figures of go-spiffe\n')
+  const services = new SpiffeServices(root)
+  const peers: GoPeer[] = []
+  try {
+    await services.start('spiffe-agent')
+    const ask = (...args: string[]) => startGoPeer(go as string, args, services.address('client'))
+    const rows = [...(await validations(go)), ...(await fetches(services, go ? ask : undefined))]
+
+    const { https: server } = await services.start('spiffe-server')
+    const { https: proxy } = await services.start('spiffe-proxy', { SERVER_URL: server as string })
+    const start = async (role: string, ...args: string[]) => {
+      const peer = startGoPeer(go as string, [`bench-${role}`, ...args], services.address(role))
+      peers.push(peer)
+      return `https://localhost:${await peer.line()}`
+    }
+    const theirs = go ? await start('proxy', await start('server')) : undefined
+    const load = (url: string) => () =>
+      go
+        ? number(ask('bench-load', String(ROUND_SECONDS), String(AT_ONCE), url))
+        : requestsPerSecond(services, url)
+    rows.push(
+      await compare(
+        'requests through proxy and server',
+        load(proxy as string),
+        theirs ? load(theirs) : undefined,
+      ),
+    )
+    console.log(
+      `per second, median of ${ROUNDS} rounds of ${ROUND_SECONDS} s each; ${AT_ONCE} connections to the proxies\n`,
+    )
+    console.log(formatTable(['', 'hallpass', 'go-spiffe', 'ratio'], rows))
+  } finally {
+    for (const peer of peers) peer.process.kill()
+    await services.stop()
+    if (go) rmSync(dirname(go), { recursive: true })
+  }
+}
+
+async function validations(go: string | undefined): Promise<string[][]> {
   const domain = await TestTrustDomain.create('example.org')
   const token = domain.jwtSvid('/workload', 'audience')
-  const spiffeId = domain.id('/workload')
-  api.onFetchJwtSvid = () => ({ svids: [{ spiffeId, svid: token, hint: '' }] })
-  const client = new WorkloadApiClient({ address: api.address })
-  const go = hasGo() ? buildGoPeer(join(root, 'packages/spiffe/peers/go')) : undefined
-  if (!go) console.log('go is not installed (https://go.dev/dl): no figures of go-spiffe')
-
   const bundle = domain.jwtBundle
-  const validate = () => perSecond(() => void parseAndValidate(token, bundle, 'audience'))
   const validateAgain = cachedValidator(bundle, 'audience')
-  const fetchOne = () => client.fetchJwtSvid({ audience: 'audience' })
   const question = JSON.stringify({ Tokens: [token], Audience: ['audience'], JWKS: jwks([domain.jwtKey]) })
-  const askGo = async (command: string, input = '') =>
-    Number(await startGoPeer(go as string, [command, String(ROUND_SECONDS)], api.address, input).done())
-
+  const theirs = () =>
+    number(startGoPeer(go as string, ['bench-validate', String(ROUND_SECONDS)], '', question))
+  const validate = () => perSecond(() => void parseAndValidate(token, bundle, 'audience'))
   await validate()
-  await fetchesPerSecond(fetchOne, 1)
-  const rows = [
-    await compare(
-      'JWT-SVID validations',
-      validate,
-      go === undefined ? undefined : () => askGo('bench-validate', question),
-    ),
+  return [
+    await compare('JWT-SVID validations', validate, go ? theirs : undefined),
     await compare('the same token again, cachedValidator', () => perSecond(() => void validateAgain(token))),
-    await compare(
-      'Workload API fetches',
-      () => fetchesPerSecond(fetchOne, 1),
-      go === undefined ? undefined : () => askGo('bench-fetch'),
-    ),
-    await compare(`Workload API fetches, ${CONCURRENT_FETCHES} at once`, () =>
-      fetchesPerSecond(fetchOne, CONCURRENT_FETCHES),
-    ),
   ]
-  console.log(`per second, median of ${ROUNDS} rounds of ${ROUND_SECONDS} s each\n`)
-  console.log(formatTable(['', 'hallpass', 'go-spiffe', 'ratio'], rows))
+}
+
+async function fetches(
+  services: SpiffeServices,
+  ask: ((...args: string[]) => GoPeer) | undefined,
+): Promise<string[][]> {
+  const client = new WorkloadApiClient({ address: services.address('client') })
+  const rows: string[][] = []
+  for (const atOnce of [1, AT_ONCE]) {
+    const ours = () => inLoops(atOnce, () => client.fetchJwtSvid({ audience: 'audience' }))
+    const theirs = ask && (() => number(ask('bench-fetch', String(ROUND_SECONDS), String(atOnce))))
+    await ours()
+    rows.push(await compare(`Workload API fetches, ${atOnce} at once`, ours, theirs))
+  }
   client.close()
-  await api.close()
-  if (go) rmSync(dirname(go), { recursive: true })
+  return rows
+}
+
+const number = async (peer: GoPeer) => Number(await peer.done())
+
+/** Where there is no Go: the load comes from here. */
+async function requestsPerSecond(services: SpiffeServices, url: string): Promise<number> {
+  const address = services.address('client')
+  const source = await X509Source.open({ address })
+  const client = new WorkloadApiClient({ address })
+  const agent = new SpiffeAgent(tlsClient(source, authorizeId(SERVER)), { maxSockets: AT_ONCE })
+  const headers = { authorization: `Bearer ${(await client.fetchJwtSvid({ audience: SERVER })).marshal()}` }
+  const request = () =>
+    new Promise<void>((resolve, reject) => {
+      const call = https.get(url, { agent, headers }, (response) => {
+        if (response.statusCode !== 200) reject(new Error(`status ${response.statusCode}`))
+        response.resume().once('end', resolve)
+      })
+      call.once('error', reject)
+    })
+  const figure = await inLoops(AT_ONCE, request)
+  agent.destroy()
+  client.close()
+  source.close()
+  return figure
 }
 
 async function compare(
@@ -83,12 +149,12 @@ async function perSecond(once: () => void): Promise<number> {
   return (count * 1000) / (performance.now() - started)
 }
 
-async function fetchesPerSecond(fetchOne: () => Promise<unknown>, atOnce: number): Promise<number> {
+async function inLoops(atOnce: number, once: () => Promise<unknown>): Promise<number> {
   const started = performance.now()
   let count = 0
   const loop = async () => {
     while (performance.now() - started < ROUND_SECONDS * 1000) {
-      await fetchOne()
+      await once()
       count += 1
     }
   }

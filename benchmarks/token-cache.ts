@@ -21,8 +21,8 @@ const AGENT = 'bench/1.0'
 const SIZES = [1_000, 10_000, 100_000, 1_000_000]
 /** Of each size, the users that are asked for: each once, so that none is in the proxy's own memory. */
 const SAMPLE = 500
-/** Filling the store must not take the whole afternoon. */
-const FILL_MS = 60_000
+/** For each size: filling the store must not take the whole afternoon. */
+const FILL_MS = 120_000
 
 interface Hop {
   readonly name: string
@@ -189,7 +189,7 @@ class Bench {
     const deadline = performance.now() + FILL_MS
     let at = from
     while (at < to && performance.now() < deadline) {
-      const batch = Math.min(2_000, to - at)
+      const batch = Math.min(10_000, to - at)
       await Promise.all(
         Array.from({ length: batch }, (_, i) =>
           zone.replace(

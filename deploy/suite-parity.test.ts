@@ -24,8 +24,12 @@ const ELSEWHERE = [
   'HOPS_ISSUER',
   'HOPS_STREAM_URL',
   'SERVICE_A_URL',
+  'SSE_SERVER_URL',
   'TOKEN_CACHE_URL',
+  'TOKEN_CACHE_PROXY_URLS',
 ]
+/** The explorer asks the factory; the web UI without it has no business there. */
+const OF_THE_EXPLORER: Readonly<Record<string, string>> = { 'web-ui': 'JWT_FACTORY_URL' }
 /** Only known where they are: addresses, names, and what the tutorial asks the reader for. */
 const OF_THE_PLACE = /(_URL|_URLS|^PROXY_NAME|^ISSUER|^BASE_URL|^AUDIENCE|^AUTH0_CLIENT_ID)$/
 /** In Kubernetes the mesh guards the backends until an overlay adds this, and SPIRE is not part of it. */
@@ -64,7 +68,12 @@ interface ComposeService {
 }
 
 const root = join(import.meta.dirname, '..')
-const suite = wireSuite({ port: (documented) => documented, stateFolder: '/state' })
+const suite = wireSuite({ port: (documented) => documented, stateFolder: '/state' }).map((process) => ({
+  ...process,
+  env: Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => name !== OF_THE_EXPLORER[process.name]),
+  ),
+}))
 const compose = parse(readFileSync(join(root, 'docker-compose.yml'), 'utf8'), { merge: true })
   .services as Record<string, ComposeService>
 const manifests = readdirSync(join(root, 'deploy/kubernetes/base'), { recursive: true, encoding: 'utf8' })

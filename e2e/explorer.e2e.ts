@@ -209,7 +209,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
       const failures: string[] = []
       view.on('console', (message) => message.type() === 'error' && failures.push(message.text()))
       view.on('pageerror', (error) => failures.push(error.message))
-      await view.goto(`${suite.url('web-ui')}/${name}`)
+      await view.goto(`${suite.url('web-ui')}/${name}?requests=40`)
       await view.locator('#state', { hasText: /Live|Not measured/ }).waitFor()
       await use(view)
       expect(await seriousFindings(view)).toEqual([])
@@ -228,7 +228,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
   })
 })
 
-/** Nothing is wider than a phone, and there is a picture of it for a person. */
+/** Nothing is wider than a phone, and with SCREENSHOTS=1 there are pictures for a person. */
 async function look(page: Page, name: string): Promise<void> {
   await page.setViewportSize({ width: 390, height: 844 })
   expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390)

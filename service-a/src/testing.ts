@@ -80,7 +80,8 @@ export class ScenarioServices {
   #create(name: Name): Service {
     switch (name) {
       case 'jwt-factory':
-        return this.#make(name, jwtFactory, {})
+        // Keys that are made in a moment; the system tests run with the default.
+        return this.#make(name, jwtFactory, { ALGORITHM: 'ES256' })
       case 'service-b':
         return this.#make(name, serviceB, { JWT_FACTORY_URL: this.url('jwt-factory') })
       case 'service-c':

@@ -67,7 +67,7 @@ function randomHex(bytes: number): string {
 /**
  * A person's curl is always worth showing; of a load test a few requests a second tell as much as all, and cost nothing.
  */
-const ROOTS_PER_SECOND = 10
+const ROOTS_PER_SECOND = 5
 const ROOT_BURST = 20
 let allowance = ROOT_BURST
 let refilled = 0

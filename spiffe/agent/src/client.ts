@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { createPeerCaller, type PeerError, unexpectedAnswer } from '@hallpass/service-kit'
+import { createPeerCaller, type PeerError, unexpectedAnswer } from '@hallpass/service-kit/peers'
 
 export interface AgentEntry {
   readonly id: string

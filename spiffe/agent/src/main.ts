@@ -1,6 +1,6 @@
 import { run } from '@hallpass/service-kit'
 import { createApp } from './app.ts'
-import { readCommandLine, runVerb } from './command-line.ts'
+import { readCommandLine } from './command-line.ts'
 import { loadConfig } from './config.ts'
 
 const fail = (error: unknown) => {
@@ -11,10 +11,10 @@ const fail = (error: unknown) => {
 try {
   const command = readCommandLine(process.argv.slice(2))
   if ('verb' in command)
-    runVerb(command.verb, loadConfig(process.env).adminSocket).then(
-      (text) => process.stdout.write(text),
-      fail,
-    )
+    // Not before it is needed: the agent itself calls nobody, and a client takes 6 MB.
+    import('./verbs.ts')
+      .then(({ runVerb }) => runVerb(command.verb, loadConfig(process.env).adminSocket))
+      .then((text) => process.stdout.write(text), fail)
   else run('spiffe-agent', { ...process.env, ...command.env }, loadConfig, createApp)
 } catch (error) {
   fail(error)

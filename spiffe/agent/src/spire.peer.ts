@@ -6,11 +6,14 @@ import { describeEveryCombination, UID } from './testing/every-combination.ts'
 import { installPrograms, PORTS, start } from './testing/programs.ts'
 import { type Program, Sandbox, until } from './testing/sandbox.ts'
 
-const programs = ['spire-server', 'spire-agent', 'go']
-const missing = programs.filter((name) => spawnSync('sh', ['-c', 'command -v "$0"', name]).status !== 0)
+/** SPIRE_FOLDER says where spire-server and spire-agent are, if they are not on the PATH. */
+const env = { ...process.env, PATH: [process.env.SPIRE_FOLDER, process.env.PATH].filter(Boolean).join(':') }
+const find = (name: string) =>
+  spawnSync('sh', ['-c', 'command -v "$0"', name], { env }).stdout.toString().trim()
+const missing = ['spire-server', 'spire-agent', 'go'].filter((name) => find(name) === '')
 const problem =
   missing.length > 0
-    ? `${missing.join(' and ')} not found (https://spiffe.io/downloads)`
+    ? `${missing.join(' and ')} not found on the PATH or in SPIRE_FOLDER (https://spiffe.io/downloads)`
     : process.getuid?.() === 0
       ? undefined
       : 'only root can give the programs users and a network of their own'
@@ -68,8 +71,7 @@ describeHere('the unmodified programs of go-spiffe v2.8.1, mixed with ours, befo
     sandbox = await Sandbox.open()
     await installPrograms(sandbox)
     for (const name of ['spire-server', 'spire-agent']) {
-      const path = spawnSync('sh', ['-c', 'command -v "$0"', name]).stdout.toString().trim()
-      await copyFile(path, join(sandbox.tmp, 'bin', name))
+      await copyFile(find(name), join(sandbox.tmp, 'bin', name))
       await chmod(join(sandbox.tmp, 'bin', name), 0o755)
     }
     const folder = join(sandbox.tmp, 'spire')

@@ -8,9 +8,16 @@ import { redraw, say, table, unwatched } from './live-page.js'
  * @typedef {{ p50: number, p99: number, requests: number, failures: number, issuerCalls: number, tokenSeconds: number | undefined }} Figures
  */
 
-/** Of each scenario: enough for a 99th percentile that means something, over in a few seconds. */
+/** In how many steps the progress is shown. */
 const BATCHES = 4
-const BATCH = 50
+/** The greatest batch that the web UI measures in one go. */
+const LARGEST_BATCH = 100
+/**
+ * Of each scenario; enough for a 99th percentile that means something, over in a few seconds. `?requests=400` asks for
+ * more, or for less.
+ */
+const wanted = Number(new URLSearchParams(location.search).get('requests')) || 200
+const BATCH = Math.min(LARGEST_BATCH, Math.max(1, Math.round(wanted / BATCHES)))
 /** Not counted: a connection that opens, code that is compiled. */
 const WARM_UP = 20
 

@@ -1,4 +1,4 @@
-import { badRequest } from '@hallpass/service-kit'
+import { badRequest, createPeerCaller, type PeerCaller } from '@hallpass/service-kit'
 import { EXPLORER_AGENT } from '../explorer/scenario-runner.ts'
 import { type AskPeer, askPeer } from './ask-peer.ts'
 
@@ -11,7 +11,7 @@ const MAX_ENTRIES = 100
 /** The two proxies of the token cache, side by side, and what they share. */
 export class LiveTokenCache {
   readonly #proxies: readonly { readonly url: string; readonly ask: AskPeer }[]
-  readonly #balancer: AskPeer
+  readonly #balancer: PeerCaller
 
   constructor({
     tokenCacheProxyUrls,
@@ -21,7 +21,7 @@ export class LiveTokenCache {
       url,
       ask: askPeer(`token-cache-proxy${index + 1}`, url),
     }))
-    this.#balancer = askPeer('token-cache-load-balancer', tokenCacheUrl)
+    this.#balancer = createPeerCaller({ peer: 'token-cache-load-balancer', baseUrl: tokenCacheUrl })
   }
 
   /** A node that is away is shown as such; it is an error only when all are. */
@@ -40,9 +40,13 @@ export class LiveTokenCache {
     return { now: Date.now(), nodes, entries: entries.map(([key, value]) => ({ key, value })) }
   }
 
-  /** Sends a request in the name of a user through the balancer, so that there is something to see. */
-  async visit(user: unknown): Promise<unknown> {
-    return this.#balancer('/', { headers: { 'remote-user': keyOf(user), 'user-agent': EXPLORER_AGENT } })
+  /**
+   * Sends a request in the name of a user through the balancer, so that there is something to see. That a user is
+   * blocked is something to see, too.
+   */
+  async visit(user: unknown): Promise<void> {
+    const headers = { 'remote-user': keyOf(user), 'user-agent': EXPLORER_AGENT }
+    await this.#balancer({ method: 'GET', path: '/', headers })
   }
 
   async block(key: unknown): Promise<void> {

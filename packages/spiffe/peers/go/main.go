@@ -8,9 +8,16 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/bundle/jwtbundle"
@@ -29,7 +36,8 @@ import (
 )
 
 func main() {
-	ctx, cancel := context.WithTimeout(context.Background(), 25*time.Second)
+	// Longer than any test or benchmark, so that none is left behind by one that was killed.
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	commands := map[string]func(context.Context, []string) error{
 		"fetch":          fetch,
@@ -39,6 +47,9 @@ func main() {
 		"verdicts":       verdicts,
 		"bench-validate": benchValidate,
 		"bench-fetch":    benchFetch,
+		"bench-server":   benchServer,
+		"bench-proxy":    benchProxy,
+		"bench-load":     benchLoad,
 	}
 	if err := commands[os.Args[1]](ctx, os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -255,32 +266,149 @@ func benchValidate(_ context.Context, args []string) error {
 	})
 }
 
-// benchFetch prints FetchJWTSVID calls per second, one after the other: bench-fetch <seconds>
+// benchFetch prints FetchJWTSVID calls per second: bench-fetch <seconds> <calls at once>
 func benchFetch(ctx context.Context, args []string) error {
 	client, err := workloadapi.New(ctx)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	return measure(args[0], func() error {
+	return measureAtOnce(args[0], args[1], func() error {
 		_, err := client.FetchJWTSVID(ctx, jwtsvid.Params{Audience: "audience"})
 		return err
 	})
 }
 
+const serverID = "spiffe://example.org/server"
+
+// benchServer is the server of the example spiffe-jwt-using-proxy, on a free port that it prints
+func benchServer(ctx context.Context, _ []string) error {
+	source, err := workloadapi.NewX509Source(ctx)
+	if err != nil {
+		return err
+	}
+	keys, err := workloadapi.NewJWTSource(ctx)
+	if err != nil {
+		return err
+	}
+	return listenTLS(source, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		fields := strings.Fields(req.Header.Get("Authorization"))
+		if len(fields) != 2 || fields[0] != "Bearer" {
+			http.Error(w, "Invalid or unsupported authorization header", http.StatusUnauthorized)
+			return
+		}
+		if _, err := jwtsvid.ParseAndValidate(fields[1], keys, []string{serverID}); err != nil {
+			log.Printf("Invalid token: %v", err)
+			http.Error(w, "Unauthorized", http.StatusUnauthorized)
+			return
+		}
+		log.Println("Request received")
+		_, _ = io.WriteString(w, "Success!!!")
+	}))
+}
+
+// benchProxy is the proxy of the example before a server: bench-proxy <url>
+func benchProxy(ctx context.Context, args []string) error {
+	source, err := workloadapi.NewX509Source(ctx)
+	if err != nil {
+		return err
+	}
+	target, err := url.Parse(args[0])
+	if err != nil {
+		return err
+	}
+	id := spiffeid.RequireFromString(serverID)
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.Transport = &http.Transport{TLSClientConfig: tlsconfig.TLSClientConfig(source, tlsconfig.AuthorizeID(id))}
+	return listenTLS(source, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		log.Println(req.Method, req.URL)
+		proxy.ServeHTTP(w, req)
+	}))
+}
+
+func listenTLS(source *workloadapi.X509Source, handler http.Handler) error {
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", tlsconfig.TLSServerConfig(source))
+	if err != nil {
+		return err
+	}
+	fmt.Println(listener.Addr().(*net.TCPAddr).Port)
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	return server.Serve(listener)
+}
+
+// benchLoad prints requests per second through a proxy: bench-load <seconds> <connections> <url>
+func benchLoad(ctx context.Context, args []string) error {
+	source, err := workloadapi.NewX509Source(ctx)
+	if err != nil {
+		return err
+	}
+	client, err := workloadapi.New(ctx)
+	if err != nil {
+		return err
+	}
+	svid, err := client.FetchJWTSVID(ctx, jwtsvid.Params{Audience: serverID})
+	if err != nil {
+		return err
+	}
+	connections, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	web := &http.Client{Transport: &http.Transport{
+		TLSClientConfig:     tlsconfig.TLSClientConfig(source, tlsconfig.AuthorizeID(spiffeid.RequireFromString(serverID))),
+		MaxIdleConnsPerHost: connections,
+	}}
+	return measureAtOnce(args[0], args[1], func() error {
+		req, err := http.NewRequestWithContext(ctx, "GET", args[2], nil)
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Authorization", "Bearer "+svid.Marshal())
+		res, err := web.Do(req)
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		if body, err := io.ReadAll(res.Body); err != nil || string(body) != "Success!!!" {
+			return fmt.Errorf("%s: %s %v", res.Status, body, err)
+		}
+		return nil
+	})
+}
+
 func measure(seconds string, once func() error) error {
+	return measureAtOnce(seconds, "1", once)
+}
+
+func measureAtOnce(seconds, atOnce string, once func() error) error {
 	duration, err := strconv.ParseFloat(seconds, 64)
 	if err != nil {
 		return err
 	}
+	loops, err := strconv.Atoi(atOnce)
+	if err != nil {
+		return err
+	}
 	started := time.Now()
-	count := 0
-	for time.Since(started).Seconds() < duration {
-		if err := once(); err != nil {
+	var count atomic.Int64
+	failed := make(chan error, loops)
+	for i := 0; i < loops; i++ {
+		go func() {
+			for time.Since(started).Seconds() < duration {
+				if err := once(); err != nil {
+					failed <- err
+					return
+				}
+				count.Add(1)
+			}
+			failed <- nil
+		}()
+	}
+	for i := 0; i < loops; i++ {
+		if err := <-failed; err != nil {
 			return err
 		}
-		count++
 	}
-	fmt.Printf("%.0f\n", float64(count)/time.Since(started).Seconds())
+	fmt.Printf("%.0f\n", float64(count.Load())/time.Since(started).Seconds())
 	return nil
 }

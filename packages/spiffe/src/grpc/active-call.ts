@@ -6,6 +6,7 @@ import { encodeStatusMessage, GrpcError, status } from './status.ts'
 import { startTimer } from './timeout.ts'
 
 const GRPC_HEADERS = { ':status': 200, 'content-type': 'application/grpc' }
+const GOOD_TRAILERS = { 'grpc-status': String(status.ok) }
 
 /** A call that a server is answering: its one request, its messages, and its one end, however that comes about. */
 export class ActiveCall {
@@ -13,10 +14,11 @@ export class ActiveCall {
   /** Settles when the call has ended. */
   readonly done: Promise<void>
   readonly #stream: ServerHttp2Stream
-  readonly #abort = new AbortController()
+  #abort: AbortController | undefined
   readonly #finish: (code: number) => void
   #stopTimer = () => {}
   #ended = false
+  #endedEarly: GrpcError | undefined
 
   /** @param onEnd called once, with the status that the call ended with */
   constructor(stream: ServerHttp2Stream, kind: ActiveCall['kind'], onEnd: (code: number) => void) {
@@ -39,8 +41,16 @@ export class ActiveCall {
     return this.#ended
   }
 
+  /** Made when it is asked for: it costs more than the rest of a call that nobody ends early. */
   get signal(): AbortSignal {
+    this.#abort ??= new AbortController()
+    if (this.#endedEarly) this.#abort.abort(this.#endedEarly)
     return this.#abort.signal
+  }
+
+  #endEarly(error: GrpcError): void {
+    this.#endedEarly = error
+    this.#abort?.abort(error)
   }
 
   /** Ends with DeadlineExceeded if nothing else has ended it by then. */
@@ -66,8 +76,15 @@ export class ActiveCall {
           reject(error)
         }
       })
-      stream.once('end', resolve)
-      stream.once('close', () => reject(new GrpcError(status.cancelled, 'the caller has gone')))
+      let read = false
+      stream.once('end', () => {
+        read = true
+        resolve()
+      })
+      stream.once('close', () => {
+        // Not for a call that is over as it should be: an error costs more than the rest of it.
+        if (!read) reject(new GrpcError(status.cancelled, 'the caller has gone'))
+      })
     })
     const [request] = messages
     if (messages.length !== 1 || request === undefined || deframer.pending)
@@ -81,6 +98,19 @@ export class ActiveCall {
     if (!stream.headersSent) stream.respond(GRPC_HEADERS, { waitForTrailers: true })
     // A reader that is slow holds back its own stream and nobody else's.
     if (!stream.write(frame(message))) await once(stream, 'drain', { signal: this.signal }).catch(() => {})
+  }
+
+  /** The one message of a unary call, and its good end with it. */
+  answer(message: Buffer): void {
+    const stream = this.#stream
+    if (this.#ended) return
+    this.#ended = true
+    if (!stream.destroyed && !stream.closed) {
+      stream.respond(GRPC_HEADERS, { waitForTrailers: true })
+      stream.once('wantTrailers', () => stream.sendTrailers(GOOD_TRAILERS))
+      stream.end(frame(message))
+    }
+    this.#finish(status.ok)
   }
 
   /** Ends: with trailers if messages were sent, and with headers alone ("Trailers-Only") if none were. */
@@ -103,14 +133,14 @@ export class ActiveCall {
       }
     }
     // Who has answered has nothing left to stop; the error that abort makes up would cost more than the answer.
-    if (error) this.#abort.abort(error)
+    if (error) this.#endEarly(error)
     this.#finish(error?.code ?? status.ok)
   }
 
   #abandon(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#abort.abort(new GrpcError(status.cancelled, 'the caller has gone'))
+    this.#endEarly(new GrpcError(status.cancelled, 'the caller has gone'))
     this.#finish(status.cancelled)
   }
 }

@@ -55,10 +55,9 @@ export interface GrpcServerOptions {
   onError?: (error: unknown, path: string) => void
 }
 
-interface Route {
-  readonly kind: 'unary' | 'stream'
-  answer(request: Buffer, call: ServerCall): AsyncIterable<Buffer>
-}
+type Route =
+  | { readonly kind: 'unary'; answer(request: Buffer, call: ServerCall): Promise<Buffer> }
+  | { readonly kind: 'stream'; answer(request: Buffer, call: ServerCall): AsyncIterable<Buffer> }
 
 const RAW_SOCKET = Symbol('raw socket')
 
@@ -99,8 +98,8 @@ export class GrpcServer extends EventEmitter<{ call: [path: string, code: number
   unary<Q, A>(method: Method<'unary', Q, A>, handler: UnaryHandler<Q, NoInfer<A>>): this {
     this.#routes.set(method.path, {
       kind: 'unary',
-      async *answer(request, call) {
-        yield method.response.encode(await handler(decodeRequest(method, request), call))
+      async answer(request, call) {
+        return method.response.encode(await handler(decodeRequest(method, request), call))
       },
     })
     return this
@@ -189,12 +188,19 @@ export class GrpcServer extends EventEmitter<{ call: [path: string, code: number
       if (this.#closing) throw new GrpcError(status.unavailable, 'the server is shutting down')
       const timeout = metadata.get('grpc-timeout')
       if (timeout !== undefined) call.endIn(parseTimeout(timeout))
-      const serverCall: ServerCall = { metadata, socket: rawSocket(stream), signal: call.signal }
+      const serverCall: ServerCall = {
+        metadata,
+        socket: rawSocket(stream),
+        get signal() {
+          return call.signal
+        },
+      }
       await this.#options.authorize?.(serverCall, path)
       const request = await call.readRequest(
         metadata,
         this.#options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES,
       )
+      if (route.kind === 'unary') return call.answer(await route.answer(request, serverCall))
       for await (const message of route.answer(request, serverCall)) {
         if (call.ended) break
         await call.send(message)

@@ -1,0 +1,126 @@
+import {
+  AddressError,
+  GrpcError,
+  JwtSvidError,
+  parseAndValidate,
+  WorkloadApiClient,
+  type X509Svid,
+} from '@hallpass/spiffe'
+import { workloadAddress } from '@hallpass/spiffe-agent/client'
+import type { Command } from 'commander'
+import { fromNow } from '../expiry.ts'
+import { CommandFailure, EXIT } from '../failure.ts'
+import { stateFolder } from '../state-folder.ts'
+import { readStdin, type Terminal } from '../terminal.ts'
+import { addAgentVerbs } from './spiffe-agent.ts'
+
+const EXAMPLES = `
+A workload is who you are: its name is that of its socket, or SPIFFE_ENDPOINT_SOCKET says where the agent is.
+
+  hallpass spiffe show --as client
+  hallpass spiffe token spiffe://example.org/server | hallpass spiffe validate --audience spiffe://example.org/server
+  hallpass spiffe entries
+  hallpass spiffe rotate x509`
+
+interface Who {
+  readonly as?: string
+}
+
+/** What a workload gets of the Workload API, and the verbs of whoever owns the development agent. */
+export function addSpiffe(program: Command, terminal: Terminal): Command {
+  const spiffe = program
+    .command('spiffe')
+    .description('See the SVIDs of a workload, fetch and validate tokens, and run the development agent.')
+    .addHelpText('after', EXAMPLES)
+
+  const asWorkload = (name: string, description: string) =>
+    spiffe
+      .command(name)
+      .description(description)
+      .option('--as <workload>', 'whose socket to use (default: SPIFFE_ENDPOINT_SOCKET, or client)')
+
+  asWorkload('show', 'Show the X.509-SVIDs of a workload, and whom it trusts.')
+    .option('--json', 'as JSON')
+    .action(({ as, json }: Who & { readonly json?: boolean }) =>
+      ask({ as }, terminal, async (client) => {
+        const { svids, bundles } = await client.fetchX509Context()
+        const trusted = bundles.x509Bundles.map(({ trustDomain, authorities }) => ({
+          trustDomain: trustDomain.name,
+          authorities: authorities.length,
+        }))
+        if (json) return terminal.print(JSON.stringify({ svids: svids.map(toJson), trusted }, null, 2))
+        for (const svid of svids) {
+          const { id, expiresAt, hint, serialNumber } = toJson(svid)
+          const until = `until ${expiresAt.replace('.000', '')}, ${fromNow(svid.expiresAt / 1000, terminal.clock())}`
+          terminal.print(
+            [id, until, `serial ${serialNumber}`, hint && `hint ${hint}`].filter(Boolean).join('  '),
+          )
+        }
+        for (const { trustDomain, authorities } of trusted)
+          terminal.print(
+            `trusts ${trustDomain} (${authorities} ${authorities === 1 ? 'authority' : 'authorities'})`,
+          )
+      }),
+    )
+
+  asWorkload('token', 'Fetch a JWT-SVID; it is all that standard output gets.')
+    .argument('<audience...>', 'for whom it is')
+    .option('--id <spiffe-id>', "which of the workload's identities")
+    .action((audience: string[], { as, id }: Who & { readonly id?: string }) =>
+      ask({ as }, terminal, async (client) => {
+        const svid = await client.fetchJwtSvid({ audience, ...(id && { subject: id }) })
+        terminal.print(svid.marshal())
+        terminal.note(
+          `${svid.id}, for ${svid.audience.join(', ')}, ${fromNow(svid.expiresAt / 1000, terminal.clock())}`,
+        )
+      }),
+    )
+
+  asWorkload('validate', 'Validate a JWT-SVID against the bundles that a workload has.')
+    .argument('[token]', 'the token, or - to read it from standard input', '-')
+    .requiredOption('--audience <audience>', 'who you are to the bearer')
+    .option('--by-agent', 'let the agent validate it')
+    .action((given: string, { as, audience, byAgent }: Who & { audience: string; byAgent?: boolean }) =>
+      ask({ as }, terminal, async (client) => {
+        const token = (given === '-' ? await readStdin(terminal) : given).trim()
+        const { id, claims } = byAgent
+          ? await client.validateJwtSvid(token, audience)
+          : parseAndValidate(token, await client.fetchJwtBundles(), audience, { clock: terminal.clock })
+        terminal.print(`${id}`)
+        terminal.note(JSON.stringify(claims))
+      }),
+    )
+  return addAgentVerbs(spiffe, terminal)
+}
+
+/** Runs a call as a workload; what it throws becomes a message and an exit code. */
+async function ask(
+  { as }: { readonly as: string | undefined },
+  terminal: Terminal,
+  call: (client: WorkloadApiClient) => Promise<void>,
+): Promise<void> {
+  const configured = as === undefined ? terminal.env.SPIFFE_ENDPOINT_SOCKET : undefined
+  const address = configured || workloadAddress(stateFolder(terminal), as ?? 'client')
+  let client: WorkloadApiClient | undefined
+  try {
+    client = new WorkloadApiClient({ address, clock: terminal.clock })
+    await call(client)
+  } catch (error) {
+    if (error instanceof AddressError) throw new CommandFailure(error.message, EXIT.usage)
+    if (error instanceof JwtSvidError) throw new CommandFailure(error.message)
+    if (!(error instanceof GrpcError)) throw error
+    const unreachable = (error.cause as { code?: string } | undefined)?.code !== undefined
+    throw unreachable
+      ? new CommandFailure(`${error.details}. Is the agent running? npm run spiffe:agent`, EXIT.unreachable)
+      : new CommandFailure(error.message)
+  } finally {
+    client?.close()
+  }
+}
+
+const toJson = ({ id, expiresAt, hint, leaf }: X509Svid) => ({
+  id: id.toString(),
+  expiresAt: new Date(expiresAt).toISOString(),
+  serialNumber: leaf.x509.serialNumber.toLowerCase(),
+  hint,
+})
