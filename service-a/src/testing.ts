@@ -80,8 +80,7 @@ export class ScenarioServices {
   #create(name: Name): Service {
     switch (name) {
       case 'jwt-factory':
-        // Keys that are made in a moment; the system tests run with the default.
-        return this.#make(name, jwtFactory, { ALGORITHM: 'ES256' })
+        return this.#make(name, jwtFactory, {})
       case 'service-b':
         return this.#make(name, serviceB, { JWT_FACTORY_URL: this.url('jwt-factory') })
       case 'service-c':

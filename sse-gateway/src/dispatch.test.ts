@@ -47,14 +47,17 @@ describe('the gateway as a service', () => {
     const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`
     await gateway.open(token, 'h2', { traceparent })
     await gateway.request('/events', { headers: { authorization: 'Bearer x.y.z', traceparent } })
-    await gateway.until(() => hops.length === 4)
+    await gateway.until(() => hops.length === 5)
     expect(hops.map(({ kind, status, verdict, reason }) => ({ kind, status, verdict, reason }))).toEqual([
       { kind: 'verification', verdict: 'accepted' },
+      // The first client of a path makes the gateway call its upstream.
+      { kind: 'call', status: 200 },
       { kind: 'request', status: 200 },
       { kind: 'verification', verdict: 'refused', reason: 'header_malformed' },
       { kind: 'request', status: 401 },
     ])
-    for (const hop of hops)
+    for (const hop of hops) expect(hop.traceId).toBe('a'.repeat(32))
+    for (const hop of hops.filter(({ kind }) => kind !== 'call'))
       expect(hop).toMatchObject({ service: 'sse-gateway', traceId: 'a'.repeat(32), parentId: 'b'.repeat(16) })
     expect(JSON.stringify(hops)).not.toContain(token.split('.')[2])
   })
