@@ -81,8 +81,10 @@ describe('peer validation', () => {
     })
 
   it('XV-2 one from an intermediate: accepted', async () => {
+    // nodejs/node#65579: these releases do not show a server what is between a client's leaf and its authority.
+    const hidden = /^(24\.21\.0|26\.8\.\d+)$/.test(process.versions.node)
     const intermediate = await rig.domain.authority.intermediate('example.org')
-    expect(await verdict(await intermediate.issue(ID))).toEqual(accepted)
+    expect(await verdict(await intermediate.issue(ID))).toEqual({ ...accepted, server: !hidden })
   })
 
   const { digitalSignature, keyCertSign, cRLSign } = keyUsageBits
