@@ -1,3 +1,4 @@
+import http from 'node:http'
 import { dirname } from 'node:path'
 import { describeWith } from '@hallpass/service-kit/testing'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
@@ -120,6 +121,24 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
       await explorer.hop({ verdict: 'refused' }).waitFor({ timeout: 15_000 })
     },
     45_000,
+  )
+
+  it.each(['GET /live/keys', 'GET /explorer/hops', 'POST /explorer/runs'])(
+    'answers %s to nobody who reached this machine under another name',
+    async (route) => {
+      const [method, path] = route.split(' ') as [string, string]
+      const status = await new Promise((resolve, reject) => {
+        const options = { method, headers: { host: 'rebound.example' } }
+        http
+          .request(new URL(path, suite.url('web-ui')), options, (response) => {
+            response.destroy()
+            resolve(response.statusCode)
+          })
+          .on('error', reject)
+          .end()
+      })
+      expect(status).toBe(403)
+    },
   )
 
   it('is what a stranger sees first, and the home page is one click away', async () => {
