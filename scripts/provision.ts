@@ -1,20 +1,28 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { ensurePrivateFolder, writePrivateFile } from '@hallpass/private-files'
+import { exportPrivatePem, generateSigningKey } from '@hallpass/tokens'
 import type { SuiteProcess } from './suite.ts'
 
 /**
- * Does what the documented curl commands do before the first scenario, where it has not been done: the keys of
- * services A and B and of the token cache at the factory, saved for the next start, and the key with which service A signs for itself.
+ * Before the first start: the key with which service A signs for itself, where service A looks for one. It is then ready
+ * for scenarios 3 and 4 as soon as it answers.
  */
-export async function provision(processes: readonly SuiteProcess[], stateFolder: string): Promise<void> {
-  const url = (name: string) => processes.find((service) => service.name === name)?.urls.PORT
-  const factory = url('jwt-factory')
-  const serviceA = url('service-a')
-  const work: Promise<void>[] = []
-  if (factory) work.push(provisionFactory(factory))
-  if (serviceA && !existsSync(join(stateFolder, 'scenario-3-keys/jwt-private.pem')))
-    work.push(call(`${serviceA}/gen-keys`, 'POST').then(() => {}))
-  await Promise.all(work)
+export async function provisionFiles(stateFolder: string): Promise<void> {
+  const folder = join(stateFolder, 'scenario-3-keys')
+  const file = join(folder, 'jwt-private.pem')
+  if (existsSync(file)) return
+  await ensurePrivateFolder(folder)
+  await writePrivateFile(file, exportPrivatePem(await generateSigningKey('RS256')))
+}
+
+/**
+ * Does what the documented curl commands do before the first scenario, where it has not been done: the keys of
+ * services A and B and of the token cache at the factory, saved for the next start.
+ */
+export async function provision(processes: readonly SuiteProcess[]): Promise<void> {
+  const factory = processes.find(({ name }) => name === 'jwt-factory')?.urls.PORT
+  if (factory) await provisionFactory(factory)
 }
 
 async function provisionFactory(factory: string) {

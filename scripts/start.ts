@@ -5,7 +5,7 @@ import { ensurePrivateFolder } from '@hallpass/private-files'
 import { assignFreePorts } from './free-ports.ts'
 import { Launcher } from './launcher.ts'
 import { LogView } from './log-view.ts'
-import { provision } from './provision.ts'
+import { provision, provisionFiles } from './provision.ts'
 import { type SuiteProcess, wireSuite } from './suite.ts'
 
 const HELP = `npm start: runs the whole suite on this machine
@@ -32,7 +32,7 @@ export async function start(root: string, args: readonly string[]): Promise<void
   }
   const stateFolder = resolve(process.env.STATE_FOLDER ?? join(root, '.hallpass'))
   await ensurePrivateFolder(stateFolder)
-  await ensureDevelopmentCertificates(stateFolder)
+  await Promise.all([ensureDevelopmentCertificates(stateFolder), provisionFiles(stateFolder)])
 
   const port = values['free-ports'] ? await assignFreePorts() : (documented: number) => documented
   const processes = wireSuite({ port, stateFolder })
@@ -41,12 +41,20 @@ export async function start(root: string, args: readonly string[]): Promise<void
     process.stdout.isTTY === true || process.env.FORCE_COLOR === '1',
   )
   const progress = new Progress(processes.length)
+  let keys: Promise<void> | undefined
   const launcher = new Launcher({
     root,
     stateFolder,
     env: values.quiet ? { LOG_LEVEL: 'warn' } : {},
     onLine: (service, line) => progress.above(values.json ? line : view.line(service, line)),
-    onReady: (service) => progress.step(service.name),
+    onReady: (service) => {
+      progress.step(service.name)
+      // At once, while others still start: somebody may be waiting for this one alone.
+      if (service.name === 'jwt-factory') {
+        keys = provision(processes)
+        keys.catch(() => {})
+      }
+    },
     onDeath: (error) => void end(error),
   })
 
@@ -65,7 +73,7 @@ export async function start(root: string, args: readonly string[]): Promise<void
 
   try {
     await launcher.start(processes)
-    await provision(processes, stateFolder)
+    await keys
     progress.clear()
     if (!ending) console.log(describe(processes, view, performance.now()))
   } catch (error) {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { assignFreePorts } from './free-ports.ts'
 import { Launcher } from './launcher.ts'
-import { provision } from './provision.ts'
+import { provision, provisionFiles } from './provision.ts'
 import { type SuiteProcess, wireSuite } from './suite.ts'
 
 export interface TestSuite {
@@ -40,7 +40,7 @@ export async function startTestSuite(
     tellHops ? service : { ...service, env: { ...service.env, HOPS_URL: '' } },
   )
 
-  await ensureDevelopmentCertificates(stateFolder)
+  await Promise.all([ensureDevelopmentCertificates(stateFolder), provisionFiles(stateFolder)])
   const lines: string[] = []
   const launcher = new Launcher({
     root,
@@ -54,7 +54,7 @@ export async function startTestSuite(
   }
   try {
     await launcher.start(processes)
-    await provision(processes, stateFolder)
+    await provision(processes)
   } catch (error) {
     await stop()
     throw new Error(`${(error as Error).message}\n${lines.slice(-20).join('\n')}`, { cause: error })
