@@ -46,7 +46,7 @@ export async function bundle(root, extraEntries = {}) {
     findServices(root).map((folder) => [bundleName(folder), join(root, folder, 'src/main.ts')]),
   )
   const entries = { start: join(root, 'scripts/start.ts'), ...services }
-  const isFresh = await isUnchanged(root, Object.keys(entries))
+  const isFresh = isUnchanged(root, Object.keys(entries))
   if (isFresh && Object.keys(extraEntries).length === 0) return
   const { build, stop } = await import('esbuild')
   try {
@@ -99,7 +99,7 @@ async function remember(root, { inputs }) {
   await writeFile(inputsFile(root), JSON.stringify({ root, times }))
 }
 
-async function isUnchanged(root, names) {
+function isUnchanged(root, names) {
   let made
   try {
     made = JSON.parse(readFileSync(inputsFile(root), 'utf8'))

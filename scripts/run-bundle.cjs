@@ -1,6 +1,6 @@
-// node run-bundle.cjs BUNDLE.cjs: runs a bundle with the machine code that V8 made of it last time, which halves the
-// time to start (docs/decisions/002-bundles-at-start.md). Without that code, or with that of another Node, it just runs.
-const { readFileSync, renameSync, writeFileSync } = require('node:fs')
+// node run-bundle.cjs BUNDLE.cjs: runs a bundle with the machine code that V8 made of it last time, which takes a
+// third to a half off the CPU time of a start (docs/decisions/002-bundles-at-start.md). Without that code, or with that of another Node, it just runs.
+const { readFileSync, renameSync, statSync, writeFileSync } = require('node:fs')
 const { createRequire } = require('node:module')
 const { dirname } = require('node:path')
 const { Script } = require('node:vm')
@@ -8,6 +8,7 @@ const { Script } = require('node:vm')
 process.argv.splice(1, 1)
 const bundle = process.argv[1]
 const codeFile = `${bundle}.v8`
+const madeAt = statSync(bundle).mtimeMs
 
 function compile() {
   const cachedData = read(codeFile)
@@ -28,6 +29,8 @@ function read(file) {
 /** At the end, when V8 has compiled whatever the process has used. Two processes of one service may both write. */
 function keep(script) {
   try {
+    // V8 tells sources apart by their length alone: code of a bundle that has been replaced since must not lie beside it.
+    if (statSync(bundle).mtimeMs !== madeAt) return
     const written = `${codeFile}.${process.pid}`
     writeFileSync(written, script.createCachedData())
     renameSync(written, codeFile)
