@@ -3,6 +3,7 @@ import {
   type Counter,
   HttpError,
   type JsonObject,
+  logRefusal,
   observeVerification,
   sendJson,
 } from '@hallpass/service-kit'
@@ -40,12 +41,14 @@ export function verifyIssuedToken(
           library,
         }),
       )
+      Object.assign(request, { tokenId: claims.jti })
       revoked.refuse(claims)
       outcomes.inc({ outcome: 'valid' })
       sendJson(response, 200, { valid: true, claims })
     } catch (error) {
       if (!(error instanceof TokenError)) throw error
       outcomes.inc({ outcome: error.reason })
+      logRefusal(request, error.reason)
       sendJson(response, 403, { valid: false, error, claims: {} })
     }
   }

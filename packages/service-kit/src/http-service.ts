@@ -13,6 +13,7 @@ import type { Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import type { Service } from './service.ts'
 import { currentTrace, runInTrace, traceFrom } from './trace.ts'
+import { isTokenRefusal } from './verification.ts'
 
 export interface NetworkListener {
   /** The name under which `start` reports the URL; `http` or `https` where there is one of a kind. */
@@ -307,6 +308,12 @@ function urlHost(host: string): string {
   return host.includes(':') ? `[${host}]` : host
 }
 
+/** Has the line of a request in the log say why it was refused: the verifier's reason, or the code of the answer. */
+export function logRefusal(request: IncomingMessage, reason: string): void {
+  const logged = request as IncomingMessage & { logged?: object }
+  logged.logged = { ...logged.logged, reason }
+}
+
 export function sendJson(response: ServerResponse, status: number, body: unknown) {
   const text = JSON.stringify(body)
   response
@@ -330,6 +337,7 @@ export function sendText(response: ServerResponse, status: number, text: string)
 function renderError(log: Logger): ErrorRequestHandler {
   return (thrown: unknown, request, response, _next) => {
     const error = toHttpError(thrown)
+    logRefusal(request, isTokenRefusal(error.cause) ? error.cause.reason : error.code)
     if (error.status >= 500)
       log.error(
         { err: error.cause ?? error, code: error.code, traceId: currentTrace()?.traceId },
