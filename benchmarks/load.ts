@@ -75,14 +75,18 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
       one(connect(Number(url.port), url.hostname.replace('localhost', '127.0.0.1'))),
     ),
   )
-  const seconds = (performance.now() - started) / 1000
+  return summary(latencies, failures, performance.now() - started)
+}
+
+/** Sorts the latencies. */
+export function summary(latencies: number[], failures: number, milliseconds: number): LoadResult {
   latencies.sort((a, b) => a - b)
   const at = (share: number) =>
     latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0
   return {
     answers: latencies.length,
     failures,
-    perSecond: latencies.length / seconds,
+    perSecond: (latencies.length * 1000) / milliseconds,
     p50: at(0.5),
     p99: at(0.99),
   }
@@ -97,7 +101,7 @@ function requestBytes(url: URL, { method = 'GET', body, headers: given = {} }: L
 }
 
 /** The length of the whole answer, once its head is there; `undefined` while more must come to know it. */
-function answerLength(received: string): number | undefined {
+export function answerLength(received: string): number | undefined {
   const head = received.indexOf('\r\n\r\n')
   if (head === -1) return undefined
   const length = /\r\ncontent-length: *(\d+)/i.exec(received.slice(0, head))

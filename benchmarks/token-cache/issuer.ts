@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { generateSigningKey, publicJwks, type SigningKey, signToken } from '@hallpass/tokens'
+import { type Algorithm, generateSigningKey, publicJwks, signToken } from '@hallpass/tokens'
 
 export const ISSUER = 'https://issuer.bench/'
 export const AUDIENCE = 'bench-api'
@@ -8,14 +8,13 @@ export const AUDIENCE = 'bench-api'
 /** The issuer of a benchmark; it is asked once per user, so it may live in the generator's process. */
 export interface BenchIssuer {
   readonly url: string
-  readonly key: SigningKey
   readonly calls: () => number
   tokenFor(user: string): Promise<string>
   stop(): void
 }
 
-export async function startIssuer(): Promise<BenchIssuer> {
-  const key = await generateSigningKey('RS256')
+export async function startIssuer(alg: Algorithm): Promise<BenchIssuer> {
+  const key = await generateSigningKey(alg)
   let calls = 0
   const tokenFor = (sub: string) =>
     signToken({ iss: ISSUER, aud: AUDIENCE, sub }, key, { lifetimeSeconds: 3600 })
@@ -30,7 +29,6 @@ export async function startIssuer(): Promise<BenchIssuer> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    key,
     calls: () => calls,
     tokenFor,
     stop: () => {

@@ -1,5 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
-import { type Clock, type Logger, logRefusal, observeVerification } from '@hallpass/service-kit'
+import { type Clock, type Logger, logAlso, observeVerification } from '@hallpass/service-kit'
 import {
   type JwtBundleSource,
   type JwtSvid,
@@ -29,7 +29,7 @@ export function authenticateClient(options: ClientAuthentication, next: RequestL
     const token = bearerOf(request)
     if (token === undefined) {
       log.warn('Malformed header')
-      logRefusal(request, 'no_token')
+      logAlso(request, { reason: 'no_token' })
       return refuse(response, 401, 'Invalid or unsupported authorization header')
     }
     let svid: JwtSvid
@@ -42,7 +42,7 @@ export function authenticateClient(options: ClientAuthentication, next: RequestL
     } catch (error) {
       log.warn(`Invalid token: ${(error as Error).message}`)
       if (error instanceof JwtSvidError) {
-        logRefusal(request, error.code)
+        logAlso(request, { reason: error.code })
         return refuse(response, 401, 'Unauthorized')
       }
       return refuse(response, 503, 'Service Unavailable')
