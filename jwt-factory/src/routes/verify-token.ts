@@ -1,13 +1,13 @@
 import {
   type Clock,
   type Counter,
+  type Handler,
   HttpError,
   type JsonObject,
   observeVerification,
   sendJson,
 } from '@hallpass/service-kit'
 import { TokenError, verifyToken } from '@hallpass/tokens'
-import type { RequestHandler } from 'express'
 import type { Config } from '../config.ts'
 import { keyIdOf } from '../key-id.ts'
 import type { KeyStore } from '../key-store.ts'
@@ -23,7 +23,7 @@ export function verifyIssuedToken(
   { issuer, tokenLifetimeSeconds, library }: Config,
   clock: Clock,
   outcomes: Counter<'outcome'>,
-): RequestHandler {
+): Handler {
   return async (request, response) => {
     const ring = keys.get(keyIdOf(request))
     if (!ring) throw refusal(404, 'key_not_found', 'key not found')
