@@ -45,19 +45,31 @@ export class ExplorerPage {
     return new ExplorerPage(page)
   }
 
-  outcome(scenario: number) {
-    return this.page.locator(`[data-scenario="${scenario}"] .outcome`)
+  /** Runs a scenario and answers with its trace id and its outcome, e.g. `refused by C, accepted by B`. */
+  async run(scenario: number, fault = ''): Promise<{ trace: string; outcome: string }> {
+    const card = this.page.locator(`[data-scenario="${scenario}"]`)
+    await card.locator('select').selectOption(fault)
+    const [request] = await Promise.all([
+      this.page.waitForRequest((sent) => {
+        if (!sent.url().endsWith('/explorer/runs')) return false
+        const body = sent.postDataJSON()
+        return body.scenario === scenario && (body.fault ?? '') === fault
+      }),
+      // Not by the mouse: a page has one, and runs are begun side by side.
+      card.getByRole('button').dispatchEvent('click'),
+    ])
+    const done = card.locator('.outcome').filter({ hasText: /^(accepted|refused).* after/ })
+    await done.waitFor({ timeout: 15_000 })
+    return {
+      trace: request.postDataJSON().traceId,
+      outcome: (await done.innerText()).replace(/ after .*/, ''),
+    }
   }
 
-  /** Runs a scenario and answers with its trace id and its outcome, e.g. `refused by C, accepted by B`. */
-  async run(scenario: number, fault?: string): Promise<{ trace: string; outcome: string }> {
-    const card = this.page.locator(`[data-scenario="${scenario}"]`)
-    if (fault) await card.locator('select').selectOption(fault)
-    else await card.getByRole('button').click()
-    const done = this.outcome(scenario).filter({ hasText: /^(accepted|refused).* after/ })
-    await done.waitFor({ timeout: 15_000 })
-    const trace = new URL(this.page.url()).searchParams.get('trace') as string
-    return { trace, outcome: (await done.innerText()).replace(/ after .*/, '') }
+  /** Opens a run from the list of runs. */
+  async show(trace: string): Promise<void> {
+    await this.page.locator(`.runs a[data-key="${trace}"]`).click()
+    await this.page.locator('.picture-head code', { hasText: trace }).waitFor()
   }
 
   hop(attributes: Partial<DrawnHop>) {
