@@ -33,7 +33,7 @@ export function svg(tag, attributes = {}, ...children) {
  * @param {() => string} text
  */
 export function copyButton(label, text) {
-  const button = el('button', { class: 'button quiet', type: 'button' }, label)
+  const button = el('button', { class: 'button quiet', type: 'button', 'data-key': label }, label)
   button.addEventListener('click', async () => {
     await navigator.clipboard.writeText(text())
     button.textContent = 'Copied'

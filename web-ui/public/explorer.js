@@ -1,12 +1,14 @@
 // @ts-check
 
+import { drawPreview } from './explorer-diagram.js'
 import { el } from './explorer-dom.js'
-import { drawPreview, drawRun, isAccepted, keyOf, titleOf } from './explorer-drawing.js'
-import { FAULTS, SCENARIOS } from './explorer-scenarios.js'
+import { drawRun } from './explorer-drawing.js'
+import { hasRefusal, keyOf, titleOf, verdictOf } from './explorer-run.js'
+import { faultName, runTitle, SCENARIOS } from './explorer-scenarios.js'
 import { HopStream } from './explorer-stream.js'
-import { unwatched } from './live/live-page.js'
+import { unwatched } from './unwatched.js'
 
-/** @typedef {import('./explorer-drawing.js').Run} Run */
+/** @typedef {import('./explorer-run.js').Run} Run */
 
 /** Runs that are kept on the page; the server's log keeps about as many. */
 const MAX_RUNS = 50
@@ -20,13 +22,17 @@ let shown = new URLSearchParams(location.search).get('trace') ?? ''
 let chosen = 1
 /** @type {string | undefined} */
 let selectedHop
-/** @type {import('./explorer-drawing.js').Sources} */
+/** @type {import('./explorer-hop.js').Sources} */
 let sources = {}
+/** Why hops do not come at present. @type {string | undefined} */
+let away
 
-const status = el('p', { class: 'stream-state', role: 'status' })
+/** What is seen counts down by the second; what is heard is said once. */
+const status = el('p', { class: 'stream-state' })
+const announcer = el('p', { class: 'unseen', role: 'status' })
 const picture = el('section', { class: 'picture', 'aria-label': 'The hops of the run' })
 const history = el('ol', { class: 'runs' })
-const streamView = el('div', { class: 'stream-view' }, status)
+const streamView = el('div', { class: 'stream-view', 'data-state': '' }, status)
 
 root.replaceChildren(
   el(
@@ -37,6 +43,7 @@ root.replaceChildren(
   ),
   el('div', { class: 'stage' }, streamView, picture),
   el('aside', { class: 'history' }, el('h2', {}, 'Runs'), history),
+  announcer,
 )
 
 new HopStream({
@@ -50,8 +57,14 @@ new HopStream({
     else drawHistory()
   },
   onState(state, detail) {
-    streamView.dataset.state = state
     status.textContent = detail
+    const before = streamView.dataset.state
+    if (state === before) return
+    streamView.dataset.state = state
+    away = state === 'live' ? undefined : detail
+    if (away) announce(away)
+    else if (before) announce('The stream of hops is live again.')
+    draw()
   },
 }).open()
 void fetch('/live/sources', { headers: unwatched() })
@@ -72,7 +85,7 @@ function scenarioCard({ number, title, story, faults }) {
       'select',
       { 'aria-label': `Run scenario ${number} with` },
       el('option', { value: '' }, 'Run with …'),
-      ...faults.map((fault) => el('option', { value: fault }, FAULTS[fault] ?? fault)),
+      ...faults.map((fault) => el('option', { value: fault }, faultName(number, fault))),
     )
   )
   select.addEventListener('change', () => {
@@ -91,7 +104,7 @@ function scenarioCard({ number, title, story, faults }) {
     el('span', { class: 'scenario-number', 'aria-hidden': 'true' }, String(number)),
     el('h3', {}, title),
     el('p', { class: 'meta' }, story),
-    el('div', { class: 'actions' }, button, select, el('p', { class: 'outcome', role: 'status' })),
+    el('div', { class: 'actions' }, button, select, el('p', { class: 'outcome' })),
   )
   // Whoever looks at a scenario sees who takes part in it, unless a run is being looked at.
   card.addEventListener('focusin', () => preview(number))
@@ -121,7 +134,7 @@ async function run(scenario, fault, card) {
     hops: [],
     startedAt: Date.now(),
     running: true,
-    title: `Scenario ${scenario}${fault ? `, ${FAULTS[fault]?.toLowerCase()}` : ''}`,
+    title: runTitle(scenario, fault),
     lanes: SCENARIOS.find(({ number }) => number === scenario)?.lanes ?? [],
   })
   show(traceId)
@@ -140,14 +153,21 @@ async function run(scenario, fault, card) {
     const problem = await response?.json().catch(() => undefined)
     outcome.textContent = problem?.error?.message ?? 'The web UI does not answer.'
     outcome.className = 'outcome tone-bad'
+    announce(`${known.title}: ${outcome.textContent}`)
     draw()
     return
   }
   known.result = await response.json()
-  const accepted = isAccepted(known)
-  outcome.textContent = `${accepted ? 'accepted' : 'refused'} after ${Math.round(known.result?.durationMs ?? 0)} ms`
+  const { accepted = false, words, why } = verdictOf(known) ?? {}
+  outcome.textContent = `${words} after ${Math.round(known.result?.durationMs ?? 0)} ms`
   outcome.className = `outcome ${accepted ? 'tone-good' : 'tone-bad'}`
+  announce(`${known.title}: ${words}${why ? `, ${why}` : ''}.`)
   draw()
+}
+
+/** For whoever listens to the page. @param {string} text */
+function announce(text) {
+  announcer.textContent = text
 }
 
 /** @param {Run} run */
@@ -190,6 +210,7 @@ function drawPicture() {
       drawRun(run, {
         width,
         sources,
+        away,
         selected: selectedHop,
         onSelect: (key) => {
           selectedHop = key
@@ -205,7 +226,7 @@ function drawPicture() {
 
 /** @param {number} width */
 function emptyPicture(width) {
-  if (shown !== '') return [el('p', { class: 'empty' }, 'Waiting for the hops of this trace …')]
+  if (shown !== '') return [el('p', { class: 'empty' }, away ?? 'Waiting for the hops of this trace …')]
   const scenario = SCENARIOS.find(({ number }) => number === chosen)
   return [
     el('header', { class: 'picture-head' }, el('h2', {}, `Scenario ${chosen}: ${scenario?.title}`)),
@@ -233,7 +254,7 @@ function drawHistory() {
   if (latest.length === 0) return history.replaceChildren(el('li', { class: 'meta' }, 'None yet.'))
   history.replaceChildren(
     ...latest.map((run) => {
-      const refused = run.hops.some((hop) => hop.verdict === 'refused') || (run.result && !isAccepted(run))
+      const refused = !(verdictOf(run)?.accepted ?? !hasRefusal(run))
       const link = el(
         'a',
         {
