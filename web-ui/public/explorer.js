@@ -12,6 +12,7 @@ import { unwatched } from './unwatched.js'
 
 /** Runs that are kept on the page; the server's log keeps about as many. */
 const MAX_RUNS = 50
+const TIME = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' })
 
 const root = /** @type {HTMLElement} */ (document.getElementById('explorer'))
 /** @type {Map<string, Run>} */
@@ -75,7 +76,13 @@ void fetch('/live/sources', { headers: unwatched() })
   })
   // Without them checks are shown without the line that decided.
   .catch(() => {})
-new ResizeObserver(draw).observe(picture)
+// Its height is of our own making.
+let room = 0
+new ResizeObserver(() => {
+  if (picture.clientWidth === room) return
+  room = picture.clientWidth
+  draw()
+}).observe(picture)
 draw()
 
 /** @param {import('./explorer-scenarios.js').Scenario} scenario */
@@ -265,7 +272,7 @@ function drawHistory() {
           'aria-label': refused ? 'refused' : 'accepted',
         }),
         el('span', {}, run.title ?? titleOf(run)),
-        el('small', {}, new Date(run.startedAt).toLocaleTimeString()),
+        el('small', {}, TIME.format(run.startedAt)),
       )
       link.addEventListener('click', (event) => {
         event.preventDefault()
