@@ -2,9 +2,9 @@ export default {
   testMatch: ['**/*.test.ts', '**/*.e2e.ts'],
   testPathIgnorePatterns: ['/node_modules/', '/\\.hallpass/'],
   modulePathIgnorePatterns: ['/\\.hallpass/'],
-  extensionsToTreatAsEsm: ['.ts'],
   injectGlobals: false,
-  transform: { '\\.ts$': '<rootDir>/scripts/jest-transform.js' },
+  testRunner: '<rootDir>/scripts/jest-runner.js',
+  transform: {},
   // A system test starts twenty processes on two cores; a unit test that needs this long has failed.
   testTimeout: 20_000,
 }

@@ -113,8 +113,6 @@ async function jest(options, progress = 'inherit') {
   const report = join(folder, 'report.json')
   const { code, output } = await run(
     [
-      '--experimental-vm-modules',
-      '--no-warnings',
       'node_modules/jest/bin/jest.js',
       '--json',
       // A test that failed half-way may leave a server behind; that must not keep the run from ending.

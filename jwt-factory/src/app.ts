@@ -66,9 +66,9 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     log,
     metrics,
     listeners: [{ name: 'http', host: config.host, port: config.port }],
-    routes: (app) => {
-      app.post('/issueToken/:keyId', callers.known, jsonBody(), issueToken(keys, config, issued))
-      app.post(
+    routes: (app, hot) => {
+      hot.post('/issueToken/:keyId', callers.known, jsonBody(), issueToken(keys, config, issued))
+      hot.post(
         '/verify/:keyId',
         callers.known,
         jsonBody(),

@@ -47,12 +47,12 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     name: 'service-a',
     log,
     listeners: [{ name: 'http', host: config.host, port: config.port }],
-    routes: (app) => {
+    routes: (app, hot) => {
       app.get('/hello', (_request, response) => sendText(response, 200, 'hello'))
-      app.get('/scenario1', scenario1(factory, serviceB))
-      app.get('/scenario2', scenario2(factory, serviceB, serviceC))
-      app.get('/scenario3', scenario3(keys, serviceBOverTls))
-      app.get('/scenario4', scenario4(keys, serviceBOverTls, serviceCOverTls))
+      hot.get('/scenario1', scenario1(factory, serviceB))
+      hot.get('/scenario2', scenario2(factory, serviceB, serviceC))
+      hot.get('/scenario3', scenario3(keys, serviceBOverTls))
+      hot.get('/scenario4', scenario4(keys, serviceBOverTls, serviceCOverTls))
       app.get('/scenario5', scenario5(spiffeServer))
       app.get('/keys', callers.admin, listOwnKeys(keys))
       app.post('/gen-keys', callers.admin, genKeys(keys))

@@ -1,8 +1,9 @@
+import type { IncomingMessage } from 'node:http'
 import { describe, expect, it } from '@jest/globals'
-import type { Request } from 'express'
 import { faultOf, tamper } from './fault.ts'
 
-const asked = (query: Record<string, unknown>) => faultOf({ query } as unknown as Request)
+const asked = (query: Record<string, string>) =>
+  faultOf({ url: `/scenario1?${new URLSearchParams(query)}` } as IncomingMessage)
 
 describe('faultOf', () => {
   it('reads the documented flag and the name of a fault', () => {

@@ -1,5 +1,5 @@
-import { badRequest } from '@hallpass/service-kit'
-import type { Request } from 'express'
+import type { IncomingMessage } from 'node:http'
+import { badRequest, queryOf } from '@hallpass/service-kit'
 import { wantsExpired } from './wants-expired.ts'
 
 /** What can be made wrong with the token of a scenario, on purpose, to see who refuses it and why. */
@@ -13,8 +13,8 @@ export const SOMEBODY_ELSE = 'somebody-else'
  * `?fault=tampered`, or the documented `?expired=1`.
  * @throws {HttpError} 400 `unknown_fault`, with those that there are.
  */
-export function faultOf(request: Request): Fault | undefined {
-  const { fault } = request.query
+export function faultOf(request: IncomingMessage): Fault | undefined {
+  const { fault } = queryOf(request)
   if (fault === undefined || fault === '') return wantsExpired(request) ? 'expired' : undefined
   if ((FAULTS as readonly unknown[]).includes(fault)) return fault as Fault
   throw badRequest('unknown_fault', `A fault is one of ${FAULTS.join(', ')}.`)

@@ -24,12 +24,12 @@ export function createApp(config: Config, log: Logger, clock?: Clock): HttpServi
       { name: 'http', host: config.host, port: config.port },
       { name: 'https', host: config.host, port: config.httpsPort, tls: () => tlsFiles(config) },
     ],
-    routes: (app) => {
+    routes: (app, hot) => {
       app.get('/hello', (_request, response) => sendText(response, 200, 'hello'))
-      app.get('/scenario1-server', byFactory, sendClaims)
-      app.get('/scenario2-server', byFactory, sendClaims)
-      app.get('/scenario3-server', requireTls, byItsOwnKey, sendClaims)
-      app.get('/scenario4-server', requireTls, byItsOwnKey, sendClaims)
+      hot.get('/scenario1-server', byFactory, sendClaims)
+      hot.get('/scenario2-server', byFactory, sendClaims)
+      hot.get('/scenario3-server', requireTls, byItsOwnKey, sendClaims)
+      hot.get('/scenario4-server', requireTls, byItsOwnKey, sendClaims)
     },
   })
 }

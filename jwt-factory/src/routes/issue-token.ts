@@ -2,13 +2,15 @@ import { type Caller, callerOf } from '@hallpass/callers'
 import {
   badRequest,
   type Counter,
+  type Handler,
   HttpError,
   type JsonObject,
+  queryOf,
+  type RoutedRequest,
   scopesOf,
   sendText,
 } from '@hallpass/service-kit'
 import { SigningError } from '@hallpass/tokens'
-import type { Request, RequestHandler } from 'express'
 import type { Config } from '../config.ts'
 import { keyIdOf } from '../key-id.ts'
 import type { KeyStore } from '../key-store.ts'
@@ -22,7 +24,7 @@ export function issueToken(
   keys: KeyStore,
   { issuer, tokenLifetimeSeconds, library }: Config,
   issued: Counter<'key_id'>,
-): RequestHandler {
+): Handler {
   return async (request, response) => {
     const keyId = keyIdOf(request)
     const caller = callerOf(request)
@@ -72,8 +74,8 @@ function grantedClaims({ iss: _, sub, ...asked }: JsonObject, caller: Caller): J
 const isScope = (scope: unknown) => scope === undefined || typeof scope === 'string'
 
 /** `?expired=123` as in the documented example: any value that does not say no. */
-function wantsExpired({ query }: Request): boolean {
-  const { expired } = query
+function wantsExpired(request: RoutedRequest): boolean {
+  const { expired } = queryOf(request)
   return expired !== undefined && !['', '0', 'false'].includes(String(expired))
 }
 

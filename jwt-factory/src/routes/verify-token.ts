@@ -1,13 +1,14 @@
 import {
   type Clock,
   type Counter,
+  type Handler,
   HttpError,
   type JsonObject,
+  logAlso,
   observeVerification,
   sendJson,
 } from '@hallpass/service-kit'
 import { TokenError, verifyToken } from '@hallpass/tokens'
-import type { RequestHandler } from 'express'
 import type { Config } from '../config.ts'
 import { keyIdOf } from '../key-id.ts'
 import type { KeyStore } from '../key-store.ts'
@@ -23,7 +24,7 @@ export function verifyIssuedToken(
   { issuer, tokenLifetimeSeconds, library }: Config,
   clock: Clock,
   outcomes: Counter<'outcome'>,
-): RequestHandler {
+): Handler {
   return async (request, response) => {
     const ring = keys.get(keyIdOf(request))
     if (!ring) throw refusal(404, 'key_not_found', 'key not found')
@@ -40,12 +41,14 @@ export function verifyIssuedToken(
           library,
         }),
       )
+      logAlso(request, { jti: claims.jti })
       revoked.refuse(claims)
       outcomes.inc({ outcome: 'valid' })
       sendJson(response, 200, { valid: true, claims })
     } catch (error) {
       if (!(error instanceof TokenError)) throw error
       outcomes.inc({ outcome: error.reason })
+      logAlso(request, { reason: error.reason })
       sendJson(response, 403, { valid: false, error, claims: {} })
     }
   }

@@ -1,13 +1,15 @@
-import { HttpError, isLoopback } from '@hallpass/service-kit'
-import type { RequestHandler } from 'express'
+import { type Handler, HttpError, isLoopback } from '@hallpass/service-kit'
+
+/** What nearly every caller says; anything else is parsed. */
+const USUAL_HOST = /^(localhost|127\.0\.0\.1):\d{1,5}$/
 
 /**
  * What is open to loopback is open to every web page in the developer's browser, too: by a form that posts to
  * localhost, or by a name of its own that it lets point to 127.0.0.1 (DNS rebinding). Both show in the headers.
  */
-export const refuseForeignPages: RequestHandler = (request, _response, next) => {
+export const refuseForeignPages: Handler = (request, _response, next) => {
   const { host, origin, 'sec-fetch-site': site } = request.headers
-  if (host !== undefined && !isLocalUrl(`http://${host}`))
+  if (host !== undefined && !USUAL_HOST.test(host) && !isLocalUrl(`http://${host}`))
     throw new HttpError(403, 'foreign_host', 'This development service answers to localhost alone.')
   if ((origin !== undefined && !isLocalUrl(origin)) || site === 'cross-site')
     throw new HttpError(

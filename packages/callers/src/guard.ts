@@ -1,5 +1,5 @@
-import { bearerToken, type Clock, HttpError } from '@hallpass/service-kit'
-import type { Request, RequestHandler } from 'express'
+import type { IncomingMessage } from 'node:http'
+import { bearerToken, type Clock, type Handler, HttpError } from '@hallpass/service-kit'
 import type { CallersConfig } from './config.ts'
 import { refuseForeignPages } from './foreign-pages.ts'
 import type { Caller, TrustedCallers } from './trusted-callers.ts'
@@ -9,15 +9,15 @@ export interface CallerGuard {
   /** Reads the trust file. To be awaited before the service listens. */
   load(): Promise<void>
   /** Lets trusted callers pass; {@link callerOf} then tells which one it is. */
-  readonly known: RequestHandler
+  readonly known: Handler
   /** Lets callers pass that may administer the service. */
-  readonly admin: RequestHandler
+  readonly admin: Handler
 }
 
-const callers = new WeakMap<Request, Caller>()
+const callers = new WeakMap<IncomingMessage, Caller>()
 
 /** The caller of a guarded request, or `undefined` where the service is open to everybody. */
-export const callerOf = (request: Request): Caller | undefined => callers.get(request)
+export const callerOf = (request: IncomingMessage): Caller | undefined => callers.get(request)
 
 /** @param audience this service's own name, which a caller's proof must be made for. */
 export function callerGuard(config: CallersConfig, audience: string, clock?: Clock): CallerGuard {
@@ -25,7 +25,7 @@ export function callerGuard(config: CallersConfig, audience: string, clock?: Clo
     return { load: () => Promise.resolve(), known: refuseForeignPages, admin: refuseForeignPages }
   if (config.mode === 'closed') return { load: () => Promise.resolve(), known: refuseAll, admin: refuseAll }
   let trusted: TrustedCallers | undefined
-  const identify = async (request: Request): Promise<Caller> => {
+  const identify = async (request: IncomingMessage): Promise<Caller> => {
     if (!trusted) throw new Error('The guard is used before it has loaded its trust file.')
     const caller = await trusted.identify(proofOf(request, audience))
     callers.set(request, caller)
@@ -50,11 +50,11 @@ export function callerGuard(config: CallersConfig, audience: string, clock?: Clo
   }
 }
 
-const refuseAll: RequestHandler = () => {
+const refuseAll: Handler = () => {
   throw new HttpError(403, 'closed', 'Nobody may do this here; TRUSTED_CALLERS_FILE names who may.')
 }
 
-function proofOf(request: Request, realm: string): string {
+function proofOf(request: IncomingMessage, realm: string): string {
   try {
     return bearerToken(request, realm)
   } catch (error) {

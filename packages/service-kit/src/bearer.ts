@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
-import type { Request, RequestHandler } from 'express'
+import type { TLSSocket } from 'node:tls'
 import { HttpError } from './errors.ts'
+import type { Handler, RoutedRequest } from './hot-routes.ts'
 import { sendJson } from './http-service.ts'
 import {
   isTokenRefusal,
@@ -27,10 +28,10 @@ const defaultRefusalBody = (refusal: TokenRefusal) => ({
 })
 
 /** A request that carried a good token. */
-export type AuthorizedRequest = Request & { readonly token: VerifiedClaims; tokenId?: string }
+export type AuthorizedRequest = RoutedRequest & { readonly token: VerifiedClaims; tokenId?: string }
 
 /** Lets a request pass with a good bearer token alone; 401 and 403 as in RFC 6750 §3. */
-export function requireBearer(options: RequireBearerOptions): RequestHandler {
+export function requireBearer(options: RequireBearerOptions): Handler {
   const { realm, verify, scopes = [], refusalBody = defaultRefusalBody } = options
   return async (request, _response, next) => {
     const token = bearerToken(request, realm)
@@ -61,7 +62,7 @@ export function requireBearer(options: RequireBearerOptions): RequestHandler {
 }
 
 /** Answers with the claims of the token that {@link requireBearer} let pass: the other half of its refusal body. */
-export const sendClaims: RequestHandler = (request, response) => {
+export const sendClaims: Handler = (request, response) => {
   sendJson(response, 200, { valid: true, claims: (request as AuthorizedRequest).token.claims })
 }
 
@@ -69,8 +70,9 @@ export const sendClaims: RequestHandler = (request, response) => {
  * Refuses requests that came in the clear: who could read the token on its way could use it, so it is spoiled already
  * (RFC 6750 §5.3).
  */
-export const requireTls: RequestHandler = (request, _response, next) => {
-  if (!request.secure) throw new HttpError(403, 'tls_required', 'This endpoint takes tokens over TLS alone.')
+export const requireTls: Handler = (request, _response, next) => {
+  if (!(request.socket as TLSSocket).encrypted)
+    throw new HttpError(403, 'tls_required', 'This endpoint takes tokens over TLS alone.')
   next()
 }
 

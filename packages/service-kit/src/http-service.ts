@@ -9,10 +9,12 @@ import express, { type ErrorRequestHandler, type Express } from 'express'
 import helmet from 'helmet'
 import { notFound, toHttpError } from './errors.ts'
 import { publishHop } from './hops.ts'
+import { HotRoutes } from './hot-routes.ts'
 import type { Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import type { Service } from './service.ts'
 import { currentTrace, runInTrace, traceFrom } from './trace.ts'
+import { isTokenRefusal } from './verification.ts'
 
 export interface NetworkListener {
   /** The name under which `start` reports the URL; `http` or `https` where there is one of a kind. */
@@ -40,8 +42,8 @@ export interface HttpServiceOptions {
   readonly name: string
   readonly log: Logger
   readonly listeners: readonly [Listener, ...Listener[]]
-  /** The route table. */
-  readonly routes: (app: Express) => void
+  /** The route table; `hot` takes the routes that carry the load. */
+  readonly routes: (app: Express, hot: HotRoutes) => void
   /** Each must pass for `/readyz` to answer 200; a thrown error's message is shown. */
   readonly checks?: Readonly<Record<string, () => void | Promise<void>>>
   /** Runs before the listeners open, e.g. to load keys. */
@@ -111,7 +113,15 @@ export function httpService(options: HttpServiceOptions): HttpService {
   app.disable('etag')
   app.enable('case sensitive routing')
   app.set('query parser', 'simple')
-  app.use(
+  const hot = new HotRoutes(app)
+  options.routes(app, hot)
+  app.use((request) => {
+    throw notFound('no_such_endpoint', `There is no ${request.method} ${request.path} here.`)
+  })
+  app.use(((error, request, response, _next) =>
+    renderError(log, error, request, response)) satisfies ErrorRequestHandler)
+
+  const securityHeaders = headersOf(
     helmet(
       options.contentSecurityPolicy === false
         ? { contentSecurityPolicy: false, crossOriginEmbedderPolicy: false }
@@ -130,11 +140,11 @@ export function httpService(options: HttpServiceOptions): HttpService {
           },
     ),
   )
-  options.routes(app)
-  app.use((request) => {
-    throw notFound('no_such_endpoint', `There is no ${request.method} ${request.path} here.`)
-  })
-  app.use(renderError(log))
+  const route: RequestListener = (request, response) => {
+    for (const [header, value] of securityHeaders) response.setHeader(header, value)
+    if (!hot.answer(request, response, (error) => renderError(log, error, request, response)))
+      app(request, response)
+  }
 
   const listenerNamed =
     (listenerName: string): RequestListener =>
@@ -143,7 +153,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
       if (path === '/healthz') return sendJson(response, 200, { status: 'ok' })
       if (path === '/readyz') return void answerReadiness(response)
       if (path === '/metrics') return void answerMetrics(response)
-      if (!options.intercept?.(request, response, listenerName)) observe(request, response, app)
+      if (!options.intercept?.(request, response, listenerName)) observe(request, response, route)
     }
 
   const listener = listenerNamed(options.listeners[0].name)
@@ -326,23 +336,36 @@ export function sendText(response: ServerResponse, status: number, text: string)
     .end(text)
 }
 
-/** The error middleware: the one place where a thrown error becomes an answer. */
-function renderError(log: Logger): ErrorRequestHandler {
-  return (thrown: unknown, request, response, _next) => {
-    const error = toHttpError(thrown)
-    if (error.status >= 500)
-      log.error(
-        { err: error.cause ?? error, code: error.code, traceId: currentTrace()?.traceId },
-        error.message,
-      )
-    if (response.headersSent) {
-      response.destroy()
-      return
-    }
-    // A body that was not read to its end would be taken for the next request on this connection.
-    if (!request.complete) response.setHeader('connection', 'close')
-    for (const [header, value] of Object.entries(error.headers)) response.setHeader(header, value)
-    response.setHeader('cache-control', 'no-store')
-    sendJson(response, error.status, error.body)
+/** What helmet would set on each answer: always the same, so it is asked once. */
+function headersOf(middleware: ReturnType<typeof helmet>): readonly (readonly [string, string])[] {
+  const headers: [string, string][] = []
+  const answer = {
+    setHeader: (header: string, value: string) => headers.push([header, value]),
+    removeHeader: () => {},
   }
+  middleware({} as IncomingMessage, answer as unknown as ServerResponse, (error) => {
+    if (error) throw error
+  })
+  return headers
+}
+
+/** The one place where a thrown error becomes an answer. */
+function renderError(log: Logger, thrown: unknown, request: IncomingMessage, response: ServerResponse) {
+  const error = toHttpError(thrown)
+  // The verifier's own reason says more than that the token is invalid.
+  logAlso(request, { reason: isTokenRefusal(error.cause) ? error.cause.reason : error.code })
+  if (error.status >= 500)
+    log.error(
+      { err: error.cause ?? error, code: error.code, traceId: currentTrace()?.traceId },
+      error.message,
+    )
+  if (response.headersSent) {
+    response.destroy()
+    return
+  }
+  // A body that was not read to its end would be taken for the next request on this connection.
+  if (!request.complete) response.setHeader('connection', 'close')
+  for (const [header, value] of Object.entries(error.headers)) response.setHeader(header, value)
+  response.setHeader('cache-control', 'no-store')
+  sendJson(response, error.status, error.body)
 }

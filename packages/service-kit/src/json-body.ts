@@ -1,6 +1,7 @@
-import { AsyncResource } from 'node:async_hooks'
-import type { RequestHandler } from 'express'
+import { isUtf8 } from 'node:buffer'
 import { badRequest, HttpError } from './errors.ts'
+import type { Handler } from './hot-routes.ts'
+import { currentTrace, runInTrace } from './trace.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
@@ -9,19 +10,17 @@ const MAX_BODY_BYTES = 64 * 1024
 /** Claims are flat; eight levels leave room for `act` chains and address claims. */
 const MAX_DEPTH = 8
 
-const UTF8 = new TextDecoder('utf-8', { fatal: true })
-
 /**
  * Reads the body as a JSON object into `request.body`; an absent body is `{}`.
  * Refuses other content types, malformed or deep JSON, invalid UTF-8 and the names that reach
  * into JavaScript's prototypes.
  */
-export function jsonBody({ maxBytes = MAX_BODY_BYTES } = {}): RequestHandler {
+export function jsonBody({ maxBytes = MAX_BODY_BYTES } = {}): Handler {
   return readBody(maxBytes, JSON_TYPE, 'The body must be application/json.', parseJsonObject)
 }
 
 /** Reads an HTML form, as OAuth's endpoints take it (RFC 6749 appendix B), into `request.body`; a name counts once. */
-export function formBody({ maxBytes = MAX_BODY_BYTES } = {}): RequestHandler {
+export function formBody({ maxBytes = MAX_BODY_BYTES } = {}): Handler {
   return readBody(maxBytes, FORM_TYPE, 'The body must be application/x-www-form-urlencoded.', parseForm)
 }
 
@@ -33,7 +32,7 @@ function readBody(
   type: RegExp,
   typeRule: string,
   parse: (bytes: Buffer) => JsonObject,
-): RequestHandler {
+): Handler {
   return (request, _response, next) => {
     const length = request.headers['content-length']
     if (length === '0' || (length === undefined && request.headers['transfer-encoding'] === undefined)) {
@@ -46,7 +45,8 @@ function readBody(
     if (request.headers['content-encoding'] !== undefined)
       return next(badRequest('unsupported_encoding', 'The body must not be compressed.'))
     // The body arrives in the parser's context; what comes after it belongs to the request's trace again.
-    const goOn = AsyncResource.bind(next)
+    const trace = currentTrace()
+    const goOn = trace ? (error?: unknown) => runInTrace(trace, () => next(error)) : next
     const chunks: Buffer[] = []
     let size = 0
     let refused = false
@@ -88,7 +88,8 @@ function parseForm(bytes: Buffer): JsonObject {
 function parseJsonObject(bytes: Buffer): JsonObject {
   let value: unknown
   try {
-    value = JSON.parse(UTF8.decode(bytes))
+    if (!isUtf8(bytes)) throw new SyntaxError('not UTF-8')
+    value = JSON.parse(bytes.toString('utf8'))
   } catch (cause) {
     throw badRequest('malformed_json', 'The body is not valid JSON.', cause)
   }

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it, jest } from '@jest/globals'
+import { beforeAll, describe, expect, it } from '@jest/globals'
 import {
   cachedVerifier,
   generateSigningKey,
@@ -110,7 +110,7 @@ describe('a verifier with a cache', () => {
   })
 
   it('needs rules that protect', () => {
-    const keys = jest.fn<KeyFinder>()
+    const keys: KeyFinder = () => undefined
     expect(() =>
       cachedVerifier({ issuer: '', audience: 'a', subject: 's', keys, maxLifetimeSeconds: 1 }),
     ).toThrow('The rules need an issuer.')

@@ -1,12 +1,11 @@
 import type { JwtFactoryClient } from '@hallpass/jwt-factory/client'
-import { sendJson } from '@hallpass/service-kit'
-import type { RequestHandler } from 'express'
+import { type Handler, sendJson } from '@hallpass/service-kit'
 import type { Callee, Outcome } from '../callee.ts'
 import { type Fault, faultOf, SOMEBODY_ELSE, tamper } from '../fault.ts'
 import { SERVICE_A } from '../identity.ts'
 
 /** `GET /scenario1`: the factory signs a token for service B, service A calls B with it, B asks the factory about it. */
-export function scenario1(factory: JwtFactoryClient, serviceB: Callee): RequestHandler {
+export function scenario1(factory: JwtFactoryClient, serviceB: Callee): Handler {
   return async (request, response) => {
     sendJson(
       response,

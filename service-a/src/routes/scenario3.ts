@@ -1,11 +1,10 @@
-import { sendJson } from '@hallpass/service-kit'
-import type { RequestHandler } from 'express'
+import { type Handler, sendJson } from '@hallpass/service-kit'
 import type { Callee, Outcome } from '../callee.ts'
 import { type Fault, faultOf, SOMEBODY_ELSE, tamper } from '../fault.ts'
 import type { SigningKeys } from '../signing-keys.ts'
 
 /** `GET /scenario3`: service A signs for itself and calls B over TLS; B verifies with A's public key and asks nobody. */
-export function scenario3(keys: SigningKeys, serviceB: Callee): RequestHandler {
+export function scenario3(keys: SigningKeys, serviceB: Callee): Handler {
   return async (request, response) => {
     sendJson(response, 200, await callWithOwnToken(keys, serviceB, '/scenario3-server', faultOf(request)))
   }

@@ -1,9 +1,8 @@
-import type { AuthorizedRequest } from '@hallpass/service-kit'
-import type { Request, Response } from 'express'
+import { type AuthorizedRequest, type Handler, sendJson } from '@hallpass/service-kit'
 
 /** `GET /`: tells the caller whom the token speaks for, and which token it was. */
-export function greet(request: Request, response: Response): void {
+export const greet: Handler = (request, response) => {
   const { sub, jti } = (request as AuthorizedRequest).token.claims
   response.setHeader('cache-control', 'no-store')
-  response.json({ user: sub, jti })
+  sendJson(response, 200, { user: sub, jti })
 }

@@ -1,0 +1,119 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import supertest from 'supertest'
+import { HttpError } from './errors.ts'
+import { type Handler, queryOf } from './hot-routes.ts'
+import { type HttpService, httpService, sendJson } from './http-service.ts'
+import { jsonBody } from './json-body.ts'
+import { silentLog } from './log.ts'
+import { currentTrace } from './trace.ts'
+
+const tell: Handler = (request, response) =>
+  sendJson(response, 200, {
+    params: request.params,
+    query: queryOf(request),
+    body: request.body ?? null,
+    traced: currentTrace() !== undefined,
+  })
+
+let service: HttpService
+let url: string
+let askedExpress = 0
+beforeAll(async () => {
+  service = httpService({
+    name: 'test',
+    log: silentLog,
+    listeners: [{ name: 'http', host: '127.0.0.1', port: 0 }],
+    routes: (app, hot) => {
+      app.use((_request, _response, next) => {
+        askedExpress += 1
+        next()
+      })
+      hot.get('/plain', tell)
+      hot.post('/things/:name', jsonBody(), tell)
+      hot.get('/throws', () => {
+        throw new HttpError(418, 'teapot', 'I am a teapot.')
+      })
+      hot.get('/rejects', () => Promise.reject(new TypeError('a secret detail')))
+      hot.get(
+        '/passes-on',
+        (_request, _response, next) => next(new HttpError(409, 'conflict', 'No.')),
+        () => {
+          throw new Error('must not be reached')
+        },
+      )
+    },
+  })
+  url = (await service.start()).http as string
+})
+afterAll(() => service.stop())
+
+/** Whether Express was asked for what is done meanwhile. */
+async function expressIsAsked(act: () => Promise<unknown>): Promise<boolean> {
+  const before = askedExpress
+  await act()
+  return askedExpress > before
+}
+
+describe('a hot route', () => {
+  it('is answered without Express, with its headers, query, parameter, body and trace', async () => {
+    const asked = await expressIsAsked(async () => {
+      const plain = await supertest(url).get('/plain?expired=1&a=b&a=c').expect(200)
+      expect(plain.body).toEqual({
+        params: {},
+        query: { expired: '1', a: ['b', 'c'] },
+        body: null,
+        traced: true,
+      })
+      expect(plain.headers).toMatchObject({
+        'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+        'x-content-type-options': 'nosniff',
+        'x-request-id': expect.stringMatching(/^[\w-]{36}$/),
+      })
+      const posted = await supertest(url).post('/things/one_1.x').send({ a: 1 }).expect(200)
+      expect(posted.body).toEqual({ params: { name: 'one_1.x' }, query: {}, body: { a: 1 }, traced: true })
+    })
+    expect(asked).toBe(false)
+  })
+
+  it('is answered alike by Express where the path is written in another way', async () => {
+    const asked = await expressIsAsked(async () => {
+      const escaped = await supertest(url).post('/things/o%6Ee').send({ a: 1 }).expect(200)
+      expect(escaped.body).toEqual({ params: { name: 'one' }, query: {}, body: { a: 1 }, traced: true })
+      await supertest(url).get('/plain/').expect(200)
+      await supertest(url).head('/plain').expect(200)
+    })
+    expect(asked).toBe(true)
+  })
+
+  it('does not stand for what only looks like it', async () => {
+    for (const path of ['/things', '/things/', '/things/a/b', '/Plain', '/plain/x', '/xplain', '//plain']) {
+      const answer = await supertest(url).post(path).send({})
+      expect([path, answer.status]).toEqual([path, 404])
+    }
+    await supertest(url).post('/things/%E0%A4%A').send({}).expect(400)
+    await supertest(url).get('/things/one').expect(404)
+  })
+
+  it('has its failures rendered like any other', async () => {
+    const teapot = await supertest(url).get('/throws').expect(418)
+    expect(teapot.body).toEqual({ error: { code: 'teapot', message: 'I am a teapot.' } })
+    const rejected = await supertest(url).get('/rejects').expect(500)
+    expect(rejected.body.error.code).toBe('internal_error')
+    expect(rejected.text).not.toContain('secret')
+    const passedOn = await supertest(url).get('/passes-on').expect(409)
+    expect(passedOn.body.error.code).toBe('conflict')
+    const malformed = await supertest(url)
+      .post('/things/one')
+      .set('content-type', 'application/json')
+      .send('{')
+      .expect(400)
+    expect(malformed.body.error.code).toBe('malformed_json')
+  })
+
+  it('is counted under its path, whatever the parameter', async () => {
+    await supertest(url).post('/things/two').send({}).expect(200)
+    const metrics = await supertest(url).get('/metrics').expect(200)
+    expect(metrics.text).toContain('route="/things/:name"')
+    expect(metrics.text).not.toContain('two')
+  })
+})
