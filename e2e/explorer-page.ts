@@ -1,3 +1,4 @@
+import { expect } from '@jest/globals'
 import type { Page } from 'playwright-core'
 import type { TestSuite } from '../scripts/test-suite.ts'
 
@@ -9,7 +10,26 @@ export interface DrawnHop {
   readonly path: string
   readonly status: string
   readonly verdict: string
+  readonly reason: string
+  /** Of the token that was verified. */
+  readonly jti: string
 }
+
+/** A request as the service that took it has logged it. */
+interface LoggedRequest {
+  readonly service: string
+  readonly line: string
+  readonly status: number
+  readonly jti: string | undefined
+  readonly reason: string | undefined
+}
+
+/** Logs are written when an answer is through, and a stream's when it is over. */
+const LOG_MS = 5_000
+/** They log the token that they make or pass on, not one that they have verified. */
+const NO_VERIFIERS = ['token-cache-auth', 'token-cache-proxy']
+/** Refusals before there was a token to verify. */
+const NO_TOKEN = ['no_token', 'no_identity']
 
 /** The explorer as a test uses it: runs scenarios, and reads what was drawn. */
 export class ExplorerPage {
@@ -25,19 +45,31 @@ export class ExplorerPage {
     return new ExplorerPage(page)
   }
 
-  outcome(scenario: number) {
-    return this.page.locator(`[data-scenario="${scenario}"] .outcome`)
+  /** Runs a scenario and answers with its trace id and its outcome, e.g. `refused by C, accepted by B`. */
+  async run(scenario: number, fault = ''): Promise<{ trace: string; outcome: string }> {
+    const card = this.page.locator(`[data-scenario="${scenario}"]`)
+    await card.locator('select').selectOption(fault)
+    const [request] = await Promise.all([
+      this.page.waitForRequest((sent) => {
+        if (!sent.url().endsWith('/explorer/runs')) return false
+        const body = sent.postDataJSON()
+        return body.scenario === scenario && (body.fault ?? '') === fault
+      }),
+      // Not by the mouse: a page has one, and runs are begun side by side.
+      card.getByRole('button').dispatchEvent('click'),
+    ])
+    const done = card.locator('.outcome').filter({ hasText: /^(accepted|refused).* after/ })
+    await done.waitFor({ timeout: 15_000 })
+    return {
+      trace: request.postDataJSON().traceId,
+      outcome: (await done.innerText()).replace(/ after .*/, ''),
+    }
   }
 
-  /** Runs a scenario and answers with its trace id and its outcome. */
-  async run(scenario: number, fault?: string): Promise<{ trace: string; outcome: string }> {
-    const card = this.page.locator(`[data-scenario="${scenario}"]`)
-    if (fault) await card.locator('select').selectOption(fault)
-    else await card.getByRole('button').click()
-    const done = this.outcome(scenario).filter({ hasText: /^(accepted|refused) after/ })
-    await done.waitFor({ timeout: 15_000 })
-    const trace = new URL(this.page.url()).searchParams.get('trace') as string
-    return { trace, outcome: (await done.innerText()).split(' ')[0] as string }
+  /** Opens a run from the list of runs. */
+  async show(trace: string): Promise<void> {
+    await this.page.locator(`.runs a[data-key="${trace}"]`).click()
+    await this.page.locator('.picture-head code', { hasText: trace }).waitFor()
   }
 
   hop(attributes: Partial<DrawnHop>) {
@@ -47,23 +79,72 @@ export class ExplorerPage {
 
   hops(): Promise<DrawnHop[]> {
     return this.page.locator('.hop').evaluateAll((hops) =>
-      hops.map((hop) => ({
-        kind: hop.getAttribute('data-kind') ?? '',
-        service: hop.getAttribute('data-service') ?? '',
-        peer: hop.getAttribute('data-peer') ?? '',
-        path: hop.getAttribute('data-path') ?? '',
-        status: hop.getAttribute('data-status') ?? '',
-        verdict: hop.getAttribute('data-verdict') ?? '',
-      })),
+      hops.map((hop) => {
+        const { kind, service, peer, path, status, verdict, reason, jti } = hop.dataset
+        return { kind, service, peer, path, status, verdict, reason, jti } as unknown as DrawnHop
+      }),
     )
+  }
+
+  /** Each verdict that is drawn, e.g. `service-b refused expired`, in the order of the alphabet. */
+  async verdicts(): Promise<string[]> {
+    return (await this.hops())
+      .filter(({ kind }) => kind === 'verification')
+      .map(({ service, verdict, reason }) => `${service} ${verdict} ${reason}`.trim())
+      .sort()
+  }
+
+  /**
+   * What is drawn is what the services wrote into their own logs, no request more and none less, and each verdict is
+   * the one that the log of its service has: the reason of the refusal, or the id of the token that was let in.
+   */
+  async agreesWithLogs(suite: TestSuite, trace: string): Promise<void> {
+    const deadline = Date.now() + LOG_MS
+    for (;;) {
+      const logged = loggedRequests(suite, trace)
+      const hops = await this.hops()
+      try {
+        expect(hops.flatMap(requestOf).sort()).toEqual(logged.map(({ line }) => line).sort())
+        expect(verdictsDrawn(hops)).toEqual(verdictsLogged(logged))
+        return
+      } catch (error) {
+        if (Date.now() > deadline) throw error
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+    }
   }
 }
 
-/** What the services wrote into their own logs about the requests of a trace: `service-b GET /scenario1-server 200`. */
-export function loggedRequests(suite: TestSuite, trace: string): string[] {
-  return suite.lines.flatMap((line) => {
-    if (!line.includes(trace)) return []
-    const entry = JSON.parse(line.slice(line.indexOf('{'))) as Record<string, unknown>
-    return entry.msg === 'request' ? [`${entry.service} ${entry.method} ${entry.path} ${entry.status}`] : []
+/** The request that a drawn arrow stands for, as its receiver logs it: `service-b GET /scenario1-server 200`. */
+function requestOf({ kind, service, peer, path, status }: DrawnHop): string[] {
+  if (kind !== 'call' && kind !== 'request') return []
+  return [`${kind === 'call' ? peer : service} ${path.split('?')[0]} ${status}`]
+}
+
+const verdictsDrawn = (hops: readonly DrawnHop[]) =>
+  hops
+    .filter(({ kind }) => kind === 'verification')
+    .map(
+      ({ service, verdict, reason, jti }) => `${service} ${verdict} ${verdict === 'refused' ? reason : jti}`,
+    )
+    .sort()
+
+const verdictsLogged = (logged: readonly LoggedRequest[]) =>
+  logged
+    .flatMap(({ service, status, jti, reason }) => {
+      if (reason !== undefined) return NO_TOKEN.includes(reason) ? [] : [`${service} refused ${reason}`]
+      const accepted = status < 300 && jti !== undefined && !NO_VERIFIERS.includes(service)
+      return accepted ? [`${service} accepted ${jti}`] : []
+    })
+    .sort()
+
+/** What the services wrote into their own logs about the requests of a trace. */
+function loggedRequests(suite: TestSuite, trace: string): LoggedRequest[] {
+  return suite.lines.flatMap((text) => {
+    if (!text.includes(trace)) return []
+    const { service, method, path, status, jti, reason, msg } = JSON.parse(text.slice(text.indexOf('{')))
+    return msg === 'request'
+      ? [{ service, line: `${service} ${method} ${path} ${status}`, status, jti, reason }]
+      : []
   })
 }

@@ -6,9 +6,87 @@ import type { Page } from 'playwright-core'
 import { startTestSuite, type TestSuite } from '../scripts/test-suite.ts'
 import { seriousFindings } from './accessibility.ts'
 import { takeScreenshots, useBrowser } from './browser.ts'
-import { ExplorerPage, loggedRequests } from './explorer-page.ts'
+import { ExplorerPage } from './explorer-page.ts'
 
 const root = dirname(import.meta.dirname)
+
+/** Who verifies in each scenario, in the order of the alphabet. */
+const VERIFIERS: Readonly<Record<number, readonly string[]>> = {
+  1: ['jwt-factory', 'service-b'],
+  2: ['jwt-factory', 'jwt-factory', 'service-b', 'service-c'],
+  3: ['service-b'],
+  4: ['service-b', 'service-c'],
+  5: ['spiffe-server'],
+  6: ['token-cache-api'],
+}
+/** By fault: the reason of a verifier with a key of its own, of the factory, and of who repeats its verdict without one. */
+const REASONS: Readonly<Record<string, readonly [own: string, factory: string, repeated: string]>> = {
+  expired: ['expired', 'expired', 'expired'],
+  'wrong-audience': ['audience_mismatch', 'audience_mismatch', 'refused'],
+  'wrong-key': ['signature_invalid', 'key_unknown', 'refused'],
+  tampered: ['signature_invalid', 'signature_invalid', 'refused'],
+}
+
+/** All but the login and what it protects, which the web UI's own tests start. */
+const EVERYBODY = [
+  'jwt-factory',
+  'service-a',
+  'service-b',
+  'service-c',
+  'spiffe-agent',
+  'spiffe-server',
+  'spiffe-proxy',
+  'sse-server',
+  'sse-gateway',
+  'web-ui',
+  'token-cache-api',
+  'token-cache-auth',
+  'token-cache-proxy1',
+  'token-cache-proxy2',
+  'token-cache-load-balancer',
+]
+
+/** Scenario, fault, what the page says of it, and every verdict that it draws. */
+const RUNS: readonly (readonly [number, string | undefined, string, readonly string[]])[] = [
+  ...Object.entries(VERIFIERS).map(
+    ([scenario, services]) =>
+      [
+        Number(scenario),
+        undefined,
+        ['2', '4'].includes(scenario) ? 'accepted by B and C' : 'accepted',
+        services.map((service) => `${service} accepted`),
+      ] as const,
+  ),
+  ...Object.entries(REASONS).flatMap(
+    ([fault, [own, factory, repeated]]) =>
+      [
+        [1, fault, 'refused', [`jwt-factory refused ${factory}`, `service-b refused ${repeated}`]],
+        // Each callee has a token of its own: a bad one for C changes nothing at B.
+        [
+          2,
+          fault,
+          'refused by C, accepted by B',
+          [
+            'jwt-factory accepted',
+            'service-b accepted',
+            `jwt-factory refused ${factory}`,
+            `service-c refused ${repeated}`,
+          ],
+        ],
+        [3, fault, 'refused', [`service-b refused ${own}`]],
+        [4, fault, 'refused by B and C', [`service-b refused ${own}`, `service-c refused ${own}`]],
+        // The key of the forger is one that the gateway has never heard of.
+        [7, fault, 'refused', [`sse-gateway refused ${fault === 'wrong-key' ? 'key_unknown' : own}`]],
+      ] as const,
+  ),
+  [5, 'wrong-audience', 'refused', ['spiffe-server refused wrong_audience']],
+  [1, 'no-token', 'refused', []],
+  [2, 'no-token', 'refused by C, accepted by B', ['jwt-factory accepted', 'service-b accepted']],
+  [3, 'no-token', 'refused', []],
+  [4, 'no-token', 'refused by B and C', []],
+  [6, 'no-token', 'refused', []],
+  [7, 'no-token', 'refused', []],
+]
 
 describeWith('chromium', 'apt-get install chromium')('the explorer in a browser', () => {
   const browser = useBrowser()
@@ -16,83 +94,82 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
   /** The page that most tests go on with; each run is a trace of its own. */
   let explorer: ExplorerPage
   let page: Page
+  /** Runs of {@link RUNS}, by scenario and fault. */
+  const runs = new Map<string, Awaited<ReturnType<ExplorerPage['run']>>>()
+  const nameOf = (scenario: number, fault = '') => `${scenario} ${fault}`.trim()
+  let stream: Promise<{ explorer: ExplorerPage; before: string }>
+
   beforeAll(async () => {
-    suite = await startTestSuite(root)
+    suite = await startTestSuite(root, { only: EVERYBODY })
     page = await browser.newPage()
     page.setDefaultTimeout(10_000)
     explorer = await ExplorerPage.open(page, suite)
+    // A stream lives for five seconds, in which the rest is run: each scenario with one fault after the other.
+    stream = watchStream()
+    stream.catch(() => {})
+    const scenarios = [...new Set(RUNS.map(([scenario]) => scenario))]
+    await Promise.all(
+      scenarios.map(async (scenario) => {
+        for (const [number, fault] of RUNS)
+          if (number === scenario) runs.set(nameOf(scenario, fault), await explorer.run(scenario, fault))
+      }),
+    )
   }, 60_000)
   afterAll(() => suite?.stop())
 
-  const RUNS: readonly [number, string | undefined, 'accepted' | 'refused', string][] = [
-    [1, undefined, 'accepted', 'jwt-factory'],
-    [2, undefined, 'accepted', 'jwt-factory'],
-    [3, undefined, 'accepted', 'service-b'],
-    [4, undefined, 'accepted', 'service-c'],
-    [5, undefined, 'accepted', 'spiffe-server'],
-    [6, undefined, 'accepted', 'token-cache-api'],
-    ...([1, 2, 3, 4] as const).flatMap((scenario) =>
-      ['expired', 'wrong-audience', 'wrong-key', 'tampered'].map(
-        (fault) => [scenario, fault, 'refused', scenario < 3 ? 'jwt-factory' : 'service-b'] as const,
-      ),
-    ),
-    [5, 'wrong-audience', 'refused', 'spiffe-server'],
-    [7, 'wrong-audience', 'refused', 'sse-gateway'],
-    [7, 'tampered', 'refused', 'sse-gateway'],
-    [7, 'wrong-key', 'refused', 'sse-gateway'],
-    [7, 'expired', 'refused', 'sse-gateway'],
-  ] as unknown as [number, string | undefined, 'accepted' | 'refused', string][]
+  /** Runs scenario 7 and loads the page again in the middle. */
+  async function watchStream() {
+    const watched = await ExplorerPage.open(await browser.newPage(), suite)
+    await watched.page.locator('[data-scenario="7"]').getByRole('button').click()
+    await watched.hop({ kind: 'event', path: 'challenge' }).first().waitFor()
+    const before = await watched.page.locator('.picture-head .status').innerText()
+    await watched.page.reload()
+    await watched.hop({ kind: 'event', path: 'end' }).waitFor({ timeout: 15_000 })
+    return { explorer: watched, before }
+  }
 
-  it.each(RUNS)('draws scenario %d with %s: %s by %s', async (scenario, fault, expected, service) => {
-    const { trace, outcome } = await explorer.run(scenario, fault)
-    expect(outcome).toBe(expected)
-    await explorer.hop({ kind: 'verification', service, verdict: expected }).first().waitFor()
-    // What is drawn is what the services wrote into their own logs: each call arrived, with that answer.
-    const logged = loggedRequests(suite, trace)
-    for (const { kind, service: from, peer, path, status } of await explorer.hops()) {
-      if (kind !== 'call') continue
-      // A stream is logged when it is over, and scenario 7 has its own test.
-      const line = `${peer} ${path.split('?')[0]} ${status}`
-      expect([from, ...logged]).toContain(line)
-    }
-  })
-
-  it.each([1, 3, 6, 7])(
-    'draws that nobody showed a token in scenario %d, and where it ended',
-    async (scenario) => {
-      const { outcome } = await explorer.run(scenario, 'no-token')
-      expect(outcome).toBe('refused')
-      await explorer.hop({ kind: 'call', status: '401' }).first().waitFor()
-      expect((await explorer.hops()).filter(({ verdict }) => verdict === 'accepted')).toEqual([])
+  it.each(RUNS)(
+    'draws scenario %d with %s: %s, and what is drawn is what the services have logged',
+    async (scenario, fault, expected, verdicts) => {
+      const { trace, outcome } = runs.get(nameOf(scenario, fault)) as { trace: string; outcome: string }
+      expect(outcome).toBe(expected)
+      await explorer.show(trace)
+      await explorer.agreesWithLogs(suite, trace)
+      expect(await explorer.verdicts()).toEqual([...verdicts].sort())
+      const refusals = await explorer.hop({ kind: 'call', status: '401' }).count()
+      expect(refusals > 0).toBe(outcome.startsWith('refused'))
     },
   )
 
+  it('offers no fault that is not among these', async () => {
+    const offered = (await page.evaluate(
+      `[...document.querySelectorAll('.scenario')].flatMap((card) =>
+        [...card.querySelectorAll('option')]
+          .filter(({ value }) => value)
+          .map(({ value }) => card.dataset.scenario + ' ' + value))`,
+    )) as string[]
+    expect(offered.sort()).toEqual(
+      RUNS.flatMap(([number, fault]) => (fault ? [nameOf(number, fault)] : [])).sort(),
+    )
+  })
+
   it('draws a stream as it lives, loses nothing when the page is loaded again meanwhile, and finds it by its link', async () => {
-    await page.locator('[data-scenario="7"]').getByRole('button').click()
-    await explorer.hop({ kind: 'event', path: 'challenge' }).first().waitFor()
-    expect(await page.locator('.picture-head .status').innerText()).toBe('running')
-    await page.reload()
-    await explorer.hop({ kind: 'event', path: 'end' }).waitFor()
-    const events = (await explorer.hops()).filter(({ kind }) => kind === 'event').map(({ path }) => path)
+    const { explorer: watched, before } = await stream
+    expect(before).toBe('running')
+    const events = (await watched.hops()).filter(({ kind }) => kind === 'event').map(({ path }) => path)
     expect(events.filter((event) => event !== 'message')).toEqual(['challenge', 'challenge', 'end'])
     expect(events.filter((event) => event === 'message')).toHaveLength(2)
-    expect(await page.locator('.hop[data-path="end"]').textContent()).toContain('token_expired')
-    const { search, searchParams } = new URL(page.url())
-    const logged = loggedRequests(suite, searchParams.get('trace') as string)
-    for (const line of [
-      'sse-gateway GET /events 200',
-      'sse-gateway POST /events 204',
-      'sse-server POST /publish 202',
-    ])
-      expect(logged).toContain(line)
+    expect(await watched.page.locator('.hop[data-path="end"]').textContent()).toContain('token_expired')
+    const { search, searchParams } = new URL(watched.page.url())
+    await watched.agreesWithLogs(suite, searchParams.get('trace') as string)
+    expect(await watched.verdicts()).toEqual(['sse-gateway accepted', 'sse-gateway accepted'])
     const linked = await ExplorerPage.open(await browser.newPage(), suite, search)
     await linked.hop({ kind: 'event', path: 'end' }).waitFor()
-    await linked.page.close()
   })
 
   it('says by which rule a token was refused and at which line, and never shows a signature', async () => {
     await explorer.run(3, 'tampered')
-    await explorer.hop({ verdict: 'refused' }).click()
+    await page.locator('.hop[data-verdict="refused"][aria-expanded="true"]').waitFor()
     const failed = page.locator('.checks tr.tone-bad')
     expect((await failed.innerText()).replace(/\s+/g, ' ')).toContain('signature ✗ failed RFC 7515 §5.2')
     expect(await page.content()).not.toContain('eyJ')
@@ -107,16 +184,30 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
   })
 
   it.each([
-    ['sse-gateway', /^The stream of hops is away/],
-    ['sse-server', undefined],
+    ['sse-gateway', /^The SSE gateway is away/],
+    ['sse-server', /^The SSE server is away/],
   ])(
-    'says when the %s is away, still runs scenarios, and heals by itself',
+    'says that the %s is away, and which part that is, still runs scenarios, and heals by itself',
     async (name, words) => {
+      const announced = page.getByRole('status').filter({ hasText: words })
+      let trace = ''
       await suite.launcher.restart(name, async () => {
-        if (words) await page.getByText(words).waitFor()
-        expect((await explorer.run(1)).outcome).toBe('accepted')
+        await page.locator('.stream-state', { hasText: words }).waitFor()
+        expect(await announced.count()).toBe(1)
+        const run = await explorer.run(1)
+        expect(run.outcome).toBe('accepted')
+        trace = run.trace
+        // Whoever comes now is told the same.
+        if (name === 'sse-server') {
+          const late = await browser.newPage()
+          await late.goto(`${suite.url('web-ui')}/explorer`)
+          await late.locator('.stream-state', { hasText: words }).waitFor()
+          await late.close()
+        }
       })
       await page.getByText(/^Live: this stream’s token ends/).waitFor()
+      // What was told meanwhile comes late, and nothing of it is missing.
+      await explorer.agreesWithLogs(suite, trace)
       await explorer.run(3, 'expired')
       await explorer.hop({ verdict: 'refused' }).waitFor({ timeout: 15_000 })
     },
@@ -146,8 +237,88 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
     await stranger.goto(suite.url('web-ui'))
     expect(new URL(stranger.url()).pathname).toBe('/explorer')
     await stranger.getByRole('link', { name: 'Home' }).click()
-    expect(await stranger.locator('.call .status').allInnerTexts()).toEqual(['401', '401'])
-    await stranger.close()
+    expect(await stranger.locator('.call').count()).toBe(2)
+  })
+
+  it('can be used by keyboard alone: runs, opens and closes a hop, copies the picture; and is heard', async () => {
+    const permissions = ['clipboard-read', 'clipboard-write']
+    const typist = (await ExplorerPage.open(await browser.newPage({ permissions }), suite)).page
+    const { keyboard } = typist
+    const focused = () => typist.evaluate(DESCRIBE_FOCUS) as Promise<Focus>
+    /** Goes on until the focus is there, and answers with the ways on which it has been; each could be seen. */
+    const tabTo = async (name: RegExp, key = 'Tab') => {
+      const way: string[] = []
+      for (let steps = 0; steps < 40; steps += 1) {
+        await keyboard.press(key)
+        const focus = await focused()
+        expect(focus).toMatchObject({ isVisible: true })
+        way.push(focus.name)
+        if (name.test(focus.name)) return way
+      }
+      throw new Error(`The focus never came to ${name}: ${way.join(' | ')}`)
+    }
+
+    const way = await tabTo(/^What scenario 3 is run with/)
+    // In the order in which a person reads.
+    expect(way.filter((name) => /^(Skip|Run|What)/.test(name))).toEqual([
+      'Skip to the content',
+      'Run scenario 1, Central signing',
+      'What scenario 1 is run with',
+      'Run scenario 2, Fan-out',
+      'What scenario 2 is run with',
+      'Run scenario 3, Self-signed over TLS',
+      'What scenario 3 is run with',
+    ])
+    await keyboard.type('Tampered')
+    await tabTo(/^Run scenario 3/, 'Shift+Tab')
+    await keyboard.press('Enter')
+    await typist
+      .getByRole('status')
+      .filter({ hasText: 'Scenario 3, tampered payload: refused, invalid signature.' })
+      .waitFor()
+    const opened = typist.locator('.hop[aria-expanded="true"]')
+    await typist.locator('.hop[data-verdict="refused"][aria-expanded="true"]').waitFor()
+
+    await tabTo(/^Copy as Mermaid/)
+    await keyboard.press('Enter')
+    await typist.getByRole('button', { name: 'Copied' }).waitFor()
+    const mermaid = (await typist.evaluate('navigator.clipboard.readText()')) as string
+    expect(mermaid.split('\n')[0]).toBe('sequenceDiagram')
+    expect(mermaid).toContain('Note over service_b: refused (signature_invalid)')
+
+    // One step leads into the picture, to the hop that is open; arrows lead on.
+    await tabTo(/signature_inv/)
+    await keyboard.press('Enter')
+    await typist.getByText('Open a hop to see its token and its checks.').waitFor()
+    expect(await opened.count()).toBe(0)
+    await keyboard.press('ArrowUp')
+    expect((await focused()).name).toContain('service-a calls service-b')
+    await keyboard.press('Space')
+    await typist.getByRole('heading', { name: /^service-a calls service-b/ }).waitFor()
+    await tabTo(/^Close/)
+    await keyboard.press('Escape')
+    expect((await focused()).name).toContain('service-a calls service-b')
+    expect(await opened.count()).toBe(0)
+  })
+
+  it('is there within a second and in a few files, from an empty cache', async () => {
+    const paints: number[] = []
+    let bytes = 0
+    for (let round = 0; round < 3; round += 1) {
+      // A context of its own has a cache of its own.
+      const { page: cold } = await ExplorerPage.open(await browser.newPage({}), suite)
+      const seen = (await cold.evaluate(MEASURE_LOADING)) as { paint: number; bytes: number }
+      paints.push(seen.paint)
+      bytes = seen.bytes
+      await cold.close()
+    }
+    const paint = paints.sort((a, b) => a - b)[1] as number
+    console.info(
+      `the explorer: first contentful paint after ${Math.round(paint)} ms (median of 3), ${bytes} bytes`,
+    )
+    // What the issue asks for; a quiet machine needs a quarter of it.
+    expect(paint).toBeLessThan(1_000)
+    expect(bytes).toBeLessThan(MOST_BYTES)
   })
 
   const VIEWS: readonly [string, (view: Page) => Promise<void>][] = [
@@ -228,7 +399,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
       const failures: string[] = []
       view.on('console', (message) => message.type() === 'error' && failures.push(message.text()))
       view.on('pageerror', (error) => failures.push(error.message))
-      await view.goto(`${suite.url('web-ui')}/${name}?requests=40`)
+      await view.goto(`${suite.url('web-ui')}/${name}?requests=8`)
       await view.locator('#state', { hasText: /Live|Not measured/ }).waitFor()
       await use(view)
       expect(await seriousFindings(view)).toEqual([])
@@ -246,6 +417,30 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
     await look(page, 'explorer')
   })
 })
+
+interface Focus {
+  readonly name: string
+  readonly isVisible: boolean
+}
+
+/** What has the focus, by the name that a screen reader says, and whether a person can see that it has. */
+const DESCRIBE_FOCUS = `(() => {
+  const element = document.activeElement
+  const { outlineStyle, outlineWidth } = getComputedStyle(element)
+  return {
+    name: element.getAttribute('aria-label') ?? element.textContent.trim(),
+    isVisible: outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2,
+  }
+})()`
+
+/** Two fonts of 30 KB each, the styles, and the script; half of them would do without the fonts, and look like it. */
+const MOST_BYTES = 200_000
+const MEASURE_LOADING = `({
+  paint: performance.getEntriesByName('first-contentful-paint')[0].startTime,
+  bytes: [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
+    .filter(({ initiatorType, name }) => !/\\/(live|explorer)\\//.test(name))
+    .reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0),
+})`
 
 /** Nothing is wider than a phone, and with SCREENSHOTS=1 there are pictures for a person. */
 async function look(page: Page, name: string): Promise<void> {

@@ -5,6 +5,7 @@ import { bundle, bundleFolder } from '../../scripts/bundle.js'
 /** Everything that the image runs: the bundles of the services, what starts them, and the files that they serve. */
 const root = process.cwd()
 const app = join(process.argv[2] ?? 'out', 'app')
+const isOfTests = (path) => /\.(test|peer)\.ts$|\/testing(\.ts)?$/.test(path)
 const own = (name) => join(root, `deploy/containers/${name}.ts`)
 
 await bundle(root, { run: own('run'), healthcheck: own('healthcheck'), tools: own('tools') })
@@ -12,3 +13,6 @@ mkdirSync(app, { recursive: true })
 cpSync(bundleFolder(root), app, { recursive: true })
 for (const folder of ['web-ui/public', 'sse-gateway/public', 'token-cache/proxy/public'])
   cpSync(join(root, folder), join(app, folder), { recursive: true })
+// What the explorer shows as the line that decided (web-ui/src/live/check-sources.ts); 100 KB.
+for (const folder of ['packages/tokens/src', 'packages/spiffe/src/jwt-svid'])
+  cpSync(join(root, folder), join(app, folder), { recursive: true, filter: (path) => !isOfTests(path) })

@@ -42,6 +42,7 @@ export class SigningKeys {
   readonly folder: string
   readonly #options: SigningKeysOptions
   #current: SigningKey | undefined
+  #stranger: Promise<SigningKey> | undefined
   /** Since when it signs, as far as this process knows. */
   #sinceMs = 0
   #old: readonly OldKey[] = []
@@ -103,13 +104,19 @@ export class SigningKeys {
    */
   async sign(audience: string, { expired = false, strangerKey = false } = {}): Promise<string> {
     if (!this.#current) throw keysMissing()
-    const key = strangerKey ? await generateSigningKey('RS256', this.#current.kid) : this.#current
+    const key = strangerKey ? { ...(await this.#makeStranger()), kid: this.#current.kid } : this.#current
     const { tokenLifetimeSeconds, clock, library = libraries['node-crypto'] } = this.#options
     return signToken({ iss: SERVICE_A_ISSUER, sub: SERVICE_A, aud: audience }, key, {
       lifetimeSeconds: expired ? -tokenLifetimeSeconds : tokenLifetimeSeconds,
       clock,
       library,
     })
+  }
+
+  /** Made once, at the first wish: an RSA key costs as much as a thousand tokens. */
+  #makeStranger(): Promise<SigningKey> {
+    this.#stranger ??= generateSigningKey('RS256')
+    return this.#stranger
   }
 
   /** Makes a new key; it signs as soon as callees can find it. Rotations come one after the other. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { OutgoingHttpHeaders } from 'node:http'
 import {
   HttpError,
+  isTokenRefusal,
   type Logger,
   type Metrics,
   notFound,
@@ -57,6 +58,7 @@ export function dispatcher({ routes, origins, log, metrics }: DispatchOptions): 
       await handler(exchange)
     } catch (thrown) {
       const error = toHttpError(thrown)
+      exchange.reason = isTokenRefusal(error.cause) ? error.cause.reason : error.code
       if (error.status >= 500) log.error({ err: error.cause ?? error, code: error.code }, error.message)
       answerJson(exchange, error.status, error.body, { ...corsHeaders(exchange, origins), ...error.headers })
     }
@@ -70,7 +72,7 @@ export function dispatcher({ routes, origins, log, metrics }: DispatchOptions): 
     const path = exchange.path.slice(0, LOGGED_PATH_LENGTH)
     const { method, protocol, remoteAddress } = exchange
     exchange.onClose(() => {
-      const { status = 0, tokenId } = exchange
+      const { status = 0, tokenId, reason } = exchange
       const ms = performance.now() - started
       metrics.observeRequest(method, table.has(path) ? path : 'unmatched', status, ms / 1000)
       log.info(
@@ -85,6 +87,7 @@ export function dispatcher({ routes, origins, log, metrics }: DispatchOptions): 
           traceId: trace.traceId,
           remoteAddress,
           ...(tokenId === undefined ? {} : { jti: tokenId }),
+          ...(reason === undefined ? {} : { reason }),
         },
         'request',
       )

@@ -18,6 +18,8 @@ export interface Exchange {
   readonly remoteAddress: string
   /** For the log, once known. */
   tokenId?: string
+  /** Why it was refused, for the log. */
+  reason?: string
   /** What was answered, once it was. */
   readonly status?: number
   /** @throws {HttpError} 413, 400 */

@@ -33,7 +33,11 @@ export function svg(tag, attributes = {}, ...children) {
  * @param {() => string} text
  */
 export function copyButton(label, text) {
-  const button = el('button', { class: 'button quiet', type: 'button' }, label)
+  const button = el(
+    'button',
+    { class: 'button quiet', type: 'button', 'data-key': label, 'aria-live': 'polite' },
+    label,
+  )
   button.addEventListener('click', async () => {
     await navigator.clipboard.writeText(text())
     button.textContent = 'Copied'

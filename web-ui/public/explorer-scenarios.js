@@ -6,11 +6,12 @@
  * @property {string} title
  * @property {string} story
  * @property {string[]} faults
+ * @property {string} [spoils] whose token a fault spoils, where there are several.
  * @property {string[]} lanes who takes part, in the order in which the picture has them.
  */
 
 /** @type {Readonly<Record<string, string>>} */
-export const FAULTS = {
+const FAULTS = {
   expired: 'Expired token',
   'wrong-audience': 'Wrong audience',
   'wrong-key': 'Wrong key',
@@ -31,8 +32,10 @@ export const SCENARIOS = [
   {
     number: 2,
     title: 'Fan-out',
-    story: 'One token for each callee, so that B can do nothing at C with what it gets.',
+    story:
+      'One token for each callee: what B gets is nothing at C, and a bad one for C changes nothing at B.',
     faults: ALL,
+    spoils: 'C',
     lanes: ['web-ui', 'service-a', 'jwt-factory', 'service-b', 'service-c'],
   },
   {
@@ -45,8 +48,9 @@ export const SCENARIOS = [
   {
     number: 4,
     title: 'Self-signed fan-out',
-    story: 'The same for two callees at once, each with a token of its own.',
+    story: 'The same for two callees at once, each with a token of its own; a fault is in both.',
     faults: ALL,
+    spoils: 'B and C',
     lanes: ['web-ui', 'service-a', 'service-b', 'service-c'],
   },
   {
@@ -78,3 +82,20 @@ export const SCENARIOS = [
     lanes: ['web-ui', 'sse-gateway', 'sse-server'],
   },
 ]
+
+/**
+ * What is made wrong, and for whom: `No token for C`.
+ * @param {number} number
+ * @param {string} fault
+ */
+export function faultName(number, fault) {
+  const spoils = SCENARIOS.find((scenario) => scenario.number === number)?.spoils
+  return `${FAULTS[fault] ?? fault}${spoils ? ` for ${spoils}` : ''}`
+}
+
+/**
+ * @param {number} number
+ * @param {string | undefined} fault
+ */
+export const runTitle = (number, fault) =>
+  `Scenario ${number}${fault ? `, ${faultName(number, fault).replace(/^./, (first) => first.toLowerCase())}` : ''}`

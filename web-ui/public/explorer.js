@@ -1,12 +1,14 @@
 // @ts-check
 
+import { drawPreview } from './explorer-diagram.js'
 import { el } from './explorer-dom.js'
-import { drawPreview, drawRun, isAccepted, keyOf, titleOf } from './explorer-drawing.js'
-import { FAULTS, SCENARIOS } from './explorer-scenarios.js'
+import { drawRun } from './explorer-drawing.js'
+import { hasRefusal, keyOf, titleOf, verdictOf } from './explorer-run.js'
+import { faultName, runTitle, SCENARIOS } from './explorer-scenarios.js'
 import { HopStream } from './explorer-stream.js'
-import { unwatched } from './live/live-page.js'
+import { unwatched } from './unwatched.js'
 
-/** @typedef {import('./explorer-drawing.js').Run} Run */
+/** @typedef {import('./explorer-run.js').Run} Run */
 
 /** Runs that are kept on the page; the server's log keeps about as many. */
 const MAX_RUNS = 50
@@ -20,13 +22,17 @@ let shown = new URLSearchParams(location.search).get('trace') ?? ''
 let chosen = 1
 /** @type {string | undefined} */
 let selectedHop
-/** @type {import('./explorer-drawing.js').Sources} */
+/** @type {import('./explorer-hop.js').Sources} */
 let sources = {}
+/** Why hops do not come at present. @type {string | undefined} */
+let away
 
-const status = el('p', { class: 'stream-state', role: 'status' })
+/** What is seen counts down by the second; what is heard is said once. */
+const status = el('p', { class: 'stream-state' })
+const announcer = el('p', { class: 'unseen', role: 'status' })
 const picture = el('section', { class: 'picture', 'aria-label': 'The hops of the run' })
 const history = el('ol', { class: 'runs' })
-const streamView = el('div', { class: 'stream-view' }, status)
+const streamView = el('div', { class: 'stream-view', 'data-state': '' }, status)
 
 root.replaceChildren(
   el(
@@ -37,6 +43,7 @@ root.replaceChildren(
   ),
   el('div', { class: 'stage' }, streamView, picture),
   el('aside', { class: 'history' }, el('h2', {}, 'Runs'), history),
+  announcer,
 )
 
 new HopStream({
@@ -50,8 +57,14 @@ new HopStream({
     else drawHistory()
   },
   onState(state, detail) {
-    streamView.dataset.state = state
     status.textContent = detail
+    const before = streamView.dataset.state
+    if (state === before) return
+    streamView.dataset.state = state
+    away = state === 'live' ? undefined : detail
+    if (away) announce(away)
+    else if (before) announce('The stream of hops is live again.')
+    draw()
   },
 }).open()
 void fetch('/live/sources', { headers: unwatched() })
@@ -66,32 +79,29 @@ new ResizeObserver(draw).observe(picture)
 draw()
 
 /** @param {import('./explorer-scenarios.js').Scenario} scenario */
-function scenarioCard({ number, title, story, faults }) {
+function scenarioCard({ number, title, story, faults, spoils }) {
   const select = /** @type {HTMLSelectElement} */ (
     el(
       'select',
-      { 'aria-label': `Run scenario ${number} with` },
-      el('option', { value: '' }, 'Run with …'),
-      ...faults.map((fault) => el('option', { value: fault }, FAULTS[fault] ?? fault)),
+      { 'aria-label': `What scenario ${number} is run with` },
+      el('option', { value: '' }, spoils ? 'Good tokens' : 'Good token'),
+      ...faults.map((fault) => el('option', { value: fault }, faultName(number, fault))),
     )
   )
-  select.addEventListener('change', () => {
-    if (select.value) void run(number, select.value, card)
-    select.value = ''
-  })
   const button = el(
     'button',
     { type: 'button', class: 'primary', 'aria-label': `Run scenario ${number}, ${title}` },
     'Run',
   )
-  button.addEventListener('click', () => run(number, undefined, card))
+  // A choice alone runs nothing: who chooses by keyboard passes by the others (WCAG 3.2.2).
+  button.addEventListener('click', () => run(number, select.value || undefined, card))
   const card = el(
     'article',
     { class: 'scenario', 'data-scenario': String(number) },
     el('span', { class: 'scenario-number', 'aria-hidden': 'true' }, String(number)),
     el('h3', {}, title),
     el('p', { class: 'meta' }, story),
-    el('div', { class: 'actions' }, button, select, el('p', { class: 'outcome', role: 'status' })),
+    el('div', { class: 'actions' }, button, select, el('p', { class: 'outcome' })),
   )
   // Whoever looks at a scenario sees who takes part in it, unless a run is being looked at.
   card.addEventListener('focusin', () => preview(number))
@@ -121,7 +131,7 @@ async function run(scenario, fault, card) {
     hops: [],
     startedAt: Date.now(),
     running: true,
-    title: `Scenario ${scenario}${fault ? `, ${FAULTS[fault]?.toLowerCase()}` : ''}`,
+    title: runTitle(scenario, fault),
     lanes: SCENARIOS.find(({ number }) => number === scenario)?.lanes ?? [],
   })
   show(traceId)
@@ -140,14 +150,21 @@ async function run(scenario, fault, card) {
     const problem = await response?.json().catch(() => undefined)
     outcome.textContent = problem?.error?.message ?? 'The web UI does not answer.'
     outcome.className = 'outcome tone-bad'
+    announce(`${known.title}: ${outcome.textContent}`)
     draw()
     return
   }
   known.result = await response.json()
-  const accepted = isAccepted(known)
-  outcome.textContent = `${accepted ? 'accepted' : 'refused'} after ${Math.round(known.result?.durationMs ?? 0)} ms`
+  const { accepted = false, words, why } = verdictOf(known) ?? {}
+  outcome.textContent = `${words} after ${Math.round(known.result?.durationMs ?? 0)} ms`
   outcome.className = `outcome ${accepted ? 'tone-good' : 'tone-bad'}`
+  announce(`${known.title}: ${words}${why ? `, ${why}` : ''}.`)
   draw()
+}
+
+/** For whoever listens to the page. @param {string} text */
+function announce(text) {
+  announcer.textContent = text
 }
 
 /** @param {Run} run */
@@ -190,6 +207,7 @@ function drawPicture() {
       drawRun(run, {
         width,
         sources,
+        away,
         selected: selectedHop,
         onSelect: (key) => {
           selectedHop = key
@@ -205,7 +223,7 @@ function drawPicture() {
 
 /** @param {number} width */
 function emptyPicture(width) {
-  if (shown !== '') return [el('p', { class: 'empty' }, 'Waiting for the hops of this trace …')]
+  if (shown !== '') return [el('p', { class: 'empty' }, away ?? 'Waiting for the hops of this trace …')]
   const scenario = SCENARIOS.find(({ number }) => number === chosen)
   return [
     el('header', { class: 'picture-head' }, el('h2', {}, `Scenario ${chosen}: ${scenario?.title}`)),
@@ -233,7 +251,7 @@ function drawHistory() {
   if (latest.length === 0) return history.replaceChildren(el('li', { class: 'meta' }, 'None yet.'))
   history.replaceChildren(
     ...latest.map((run) => {
-      const refused = run.hops.some((hop) => hop.verdict === 'refused') || (run.result && !isAccepted(run))
+      const refused = !(verdictOf(run)?.accepted ?? !hasRefusal(run))
       const link = el(
         'a',
         {

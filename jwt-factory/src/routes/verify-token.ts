@@ -4,6 +4,7 @@ import {
   type Handler,
   HttpError,
   type JsonObject,
+  logAlso,
   observeVerification,
   sendJson,
 } from '@hallpass/service-kit'
@@ -40,12 +41,14 @@ export function verifyIssuedToken(
           library,
         }),
       )
+      logAlso(request, { jti: claims.jti })
       revoked.refuse(claims)
       outcomes.inc({ outcome: 'valid' })
       sendJson(response, 200, { valid: true, claims })
     } catch (error) {
       if (!(error instanceof TokenError)) throw error
       outcomes.inc({ outcome: error.reason })
+      logAlso(request, { reason: error.reason })
       sendJson(response, 403, { valid: false, error, claims: {} })
     }
   }

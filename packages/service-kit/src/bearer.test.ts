@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import supertest from 'supertest'
 import { requireBearer } from './bearer.ts'
 import { httpService } from './http-service.ts'
-import { silentLog } from './log.ts'
+import { createLog } from './log.ts'
 import type { TokenRefusal } from './verification.ts'
 
 class Expired extends Error implements TokenRefusal {
@@ -13,9 +13,10 @@ class Expired extends Error implements TokenRefusal {
   }
 }
 
+const lines: string[] = []
 const { app } = httpService({
   name: 'guarded',
-  log: silentLog,
+  log: createLog('guarded', 'info', { write: (line) => void lines.push(line) }),
   listeners: [{ name: 'http', host: '127.0.0.1', port: 0 }],
   routes: (routes) => {
     const verify = (token: string) => {
@@ -67,6 +68,7 @@ describe('requireBearer', () => {
       `Bearer realm="test", error="invalid_token", error_description="jwt 'expired''"`,
     )
     expect(response.headers['cache-control']).toBe('no-store')
+    expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({ msg: 'request', status: 401, reason: 'expired' })
     expect(response.body).toEqual({
       message: 'invalid token',
       valid: false,

@@ -14,6 +14,7 @@ import type { Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import type { Service } from './service.ts'
 import { currentTrace, runInTrace, traceFrom } from './trace.ts'
+import { isTokenRefusal } from './verification.ts'
 
 export interface NetworkListener {
   /** The name under which `start` reports the URL; `http` or `https` where there is one of a kind. */
@@ -351,6 +352,8 @@ function headersOf(middleware: ReturnType<typeof helmet>): readonly (readonly [s
 /** The one place where a thrown error becomes an answer. */
 function renderError(log: Logger, thrown: unknown, request: IncomingMessage, response: ServerResponse) {
   const error = toHttpError(thrown)
+  // The verifier's own reason says more than that the token is invalid.
+  logAlso(request, { reason: isTokenRefusal(error.cause) ? error.cause.reason : error.code })
   if (error.status >= 500)
     log.error(
       { err: error.cause ?? error, code: error.code, traceId: currentTrace()?.traceId },

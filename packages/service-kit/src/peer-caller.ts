@@ -1,8 +1,8 @@
-import type { IncomingHttpHeaders } from 'node:http'
 import { createSecureContext, type PeerCertificate } from 'node:tls'
 import { type buildConnector, type Dispatcher, Pool } from 'undici'
 import { PeerError } from './errors.ts'
 import { publishHop, shownBody, shownToken } from './hops.ts'
+import { AnswerReader, type PeerAnswer } from './peer-answer.ts'
 import { nextHop, type TraceContext } from './trace.ts'
 
 export interface PeerClientOptions {
@@ -45,15 +45,8 @@ export interface PeerCall {
   /** Names in lower case. */
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string | Uint8Array | undefined
-  readonly signal?: AbortSignal | undefined
   /** The hop that causes this call, for whoever has it at hand; the current one by default. */
   readonly trace?: TraceContext | undefined
-}
-
-export interface PeerAnswer {
-  readonly status: number
-  readonly headers: IncomingHttpHeaders
-  readonly text: string
 }
 
 /** Calls one peer. Every status is an answer, for the caller to judge; no answer is a {@link PeerError}. */
@@ -74,20 +67,13 @@ export function createPeerCaller(options: PeerClientOptions): PeerCaller {
     const headers: Record<string, string> = { ...call.headers, traceparent }
     if (authorization && headers.authorization === undefined) headers.authorization = await authorization()
     // Redirects are not followed: a token must reach the peer it was made for, and no other.
-    const answer = await pool.request({
-      path: prefix + call.path,
-      method: call.method,
-      headers,
-      body: call.body ?? null,
-      ...(call.signal ? { signal: call.signal } : {}),
+    const { method, path, body = null } = call
+    return new Promise((resolve, reject) => {
+      pool.dispatch(
+        { method, path: prefix + path, headers, body },
+        new AnswerReader(timeoutMs, resolve, reject),
+      )
     })
-    // The pool's own body timer starts anew with each chunk; a peer that drips must not hold the caller for ever.
-    const deadline = setTimeout(() => answer.body.destroy(new DripTimeout()), timeoutMs)
-    try {
-      return { status: answer.statusCode, headers: answer.headers, text: await answer.body.text() }
-    } finally {
-      clearTimeout(deadline)
-    }
   }
 
   return async (call) => {
@@ -148,10 +134,6 @@ function observeCall(trace: TraceContext, peer: string, { method, path, headers,
       ...(answerBody === undefined ? {} : { answerBody }),
     })
   }
-}
-
-class DripTimeout extends Error {
-  readonly code = 'BODY_TIMEOUT'
 }
 
 function toPeerError(peer: string, origin: string, timeoutMs: number, error: unknown): PeerError {

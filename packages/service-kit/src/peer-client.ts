@@ -25,13 +25,12 @@ export function createPeerClient(options: PeerClientOptions): AxiosInstance {
 }
 
 function callOf(config: InternalAxiosRequestConfig): PeerCall {
-  const { url = '/', params, method = 'get', data, signal } = config
+  const { url = '/', params, method = 'get', data } = config
   const headers = Object.entries(config.headers.toJSON()).map(([name, value]) => [name.toLowerCase(), value])
   return {
     method: method.toUpperCase() as PeerCall['method'],
     path: params === undefined ? url : axios.getUri({ url, params }),
     headers: Object.fromEntries(headers) as Record<string, string>,
     body: data as PeerCall['body'],
-    signal: signal as AbortSignal | undefined,
   }
 }

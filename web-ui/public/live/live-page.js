@@ -1,6 +1,7 @@
 // @ts-check
 
 import { el } from '../explorer-dom.js'
+import { unwatched } from '../unwatched.js'
 
 /** @typedef {(path: string, body: Record<string, unknown>) => Promise<void>} Act posts, and looks again. */
 
@@ -9,18 +10,6 @@ const AGAIN_MS = 1_000
 /** How often what counts down is written anew. */
 const TICK_MS = 250
 const TIMEOUT_MS = 4_000
-
-/**
- * A header that keeps a look out of the picture: a trace that nobody watches (W3C Trace Context, sampled 0). Without it
- * each look of each view would be a run in the explorer.
- */
-export function unwatched() {
-  const hex = (/** @type {number} */ bytes) =>
-    [...crypto.getRandomValues(new Uint8Array(bytes))]
-      .map((byte) => byte.toString(16).padStart(2, '0'))
-      .join('')
-  return { traceparent: `00-${hex(16)}-${hex(8)}-00` }
-}
 
 /**
  * Reads the message of an answer that is not good.

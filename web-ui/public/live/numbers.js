@@ -1,7 +1,8 @@
 // @ts-check
 
 import { el } from '../explorer-dom.js'
-import { redraw, say, table, unwatched } from './live-page.js'
+import { unwatched } from '../unwatched.js'
+import { redraw, say, table } from './live-page.js'
 
 /**
  * @typedef {{ scenario: number, latencies: number[], failures: number, tokenSeconds?: number, issuerCalls: number }} Measurement

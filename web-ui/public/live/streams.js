@@ -1,7 +1,8 @@
 // @ts-check
 
 import { el } from '../explorer-dom.js'
-import { actionButton, age, countdown, liveView, name, pill, section, table, unwatched } from './live-page.js'
+import { unwatched } from '../unwatched.js'
+import { actionButton, age, countdown, liveView, name, pill, section, table } from './live-page.js'
 
 /**
  * @typedef {{ id: string, path: string, protocol: string, issuer: string, subject: string | null, jti: string, openedAt: string, challengeAt: string | null, challenges: number, answers: number }} Stream

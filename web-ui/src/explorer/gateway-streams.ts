@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import { PeerError } from '@hallpass/service-kit'
-import { GATEWAY, type GatewayDoor } from './gateway-door.ts'
+import { bodyOf, GATEWAY, type GatewayDoor } from './gateway-door.ts'
 import type { WatcherTokens } from './watcher-tokens.ts'
 
 /** A tab each for a room full of people; beyond it somebody is not a person. */
@@ -45,15 +46,7 @@ export class GatewayStreams {
         ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }),
       },
     })
-    if (events.statusCode !== 200) {
-      events.resume()
-      throw new PeerError(
-        GATEWAY,
-        502,
-        'stream_refused',
-        `${GATEWAY} answered ${events.statusCode} to the stream of hops.`,
-      )
-    }
+    if (events.statusCode !== 200) throw await refusalOf(events)
     const id = randomBytes(12).toString('base64url')
     this.#open.set(id, { watcher, handle: String(events.headers['stream-handle']) })
     events.on('close', () => this.#open.delete(id))
@@ -77,4 +70,15 @@ export class GatewayStreams {
     answer.resume()
     return answer.statusCode ?? 502
   }
+}
+
+/** Of the gateway itself, or, `upstream_away`, of the SSE server behind it. */
+async function refusalOf(answer: IncomingMessage): Promise<PeerError> {
+  const { error } = (await bodyOf(answer)) as { error?: { code?: string } }
+  return new PeerError(
+    GATEWAY,
+    502,
+    error?.code?.startsWith('upstream_') ? 'upstream_away' : 'stream_refused',
+    `${GATEWAY} answered ${answer.statusCode} to the stream of hops.`,
+  )
 }

@@ -20,6 +20,7 @@ import { GatewayDoor } from './gateway-door.ts'
 import { GatewayStreams } from './gateway-streams.ts'
 import { runScenario } from './run-scenario.ts'
 import { ScenarioRunner } from './scenario-runner.ts'
+import { ServerWatch } from './server-watch.ts'
 import { StreamScenario } from './stream-scenario.ts'
 import { renewHops, watchHops } from './watch-hops.ts'
 import { watcherOf } from './watcher.ts'
@@ -58,7 +59,7 @@ export function explorerRoutes({ config, site, visitors, cookies, policyFor, clo
   routes.use(['/explorer/runs', '/explorer/hops', '/live'], refuseOtherHosts(config.baseUrl))
   routes.use(['/explorer/hops', '/live'], unwatched)
   routes.post('/explorer/runs', jsonBody(), runScenario(runner))
-  routes.get('/explorer/hops', watchHops(streams, watcher))
+  routes.get('/explorer/hops', watchHops(streams, new ServerWatch(explorer.sseServerUrl), watcher))
   routes.post('/explorer/hops/:stream', renewHops(streams, watcher))
   routes.get('/.well-known/jwks.json', (_request, response) => void response.json(tokens.keySet))
   for (const page of LIVE_PAGES) routes.get(page.path, showLive(page, site, visitors, policyFor))

@@ -1,31 +1,50 @@
+import type { IncomingMessage } from 'node:http'
+import { PeerError } from '@hallpass/service-kit'
 import type { Request, RequestHandler, Response } from 'express'
+import { GATEWAY } from './gateway-door.ts'
 import type { GatewayStreams } from './gateway-streams.ts'
+import type { ServerWatch } from './server-watch.ts'
 
 /** An id of an event of the suite is two numbers; anything longer is not one. */
 const EVENT_ID = /^[\w.:-]{1,64}$/
+const SERVER = 'sse-server'
 
 export type WatcherOf = (request: Request, response: Response) => Promise<string>
 
 /**
  * `GET /explorer/hops`: the stream of hops through the gateway, byte for byte, under a token that this service holds
- * for the watcher. The first event names the stream, so that the page can answer its challenges.
+ * for the watcher. The first event names the stream, so that the page can answer its challenges; `away` and `back` say
+ * which part of the way is missing. An EventSource sees neither status nor body of a refusal, so that is an event, too.
  */
-export function watchHops(streams: GatewayStreams, watcherOf: WatcherOf): RequestHandler {
+export function watchHops(
+  streams: GatewayStreams,
+  server: ServerWatch,
+  watcherOf: WatcherOf,
+): RequestHandler {
   return async (request, response) => {
     const watcher = await watcherOf(request, response)
     const last = request.get('last-event-id') ?? request.query.since
-    const { id, events } = await streams.open(
-      watcher,
-      typeof last === 'string' && EVENT_ID.test(last) ? last : undefined,
-    )
+    const opened = await streams
+      .open(watcher, typeof last === 'string' && EVENT_ID.test(last) ? last : undefined)
+      .catch((error: unknown) => {
+        if (error instanceof PeerError) return error
+        throw error
+      })
     response.writeHead(200, {
       'content-type': 'text/event-stream',
       'cache-control': 'no-cache, no-store, no-transform',
       'x-accel-buffering': 'no',
     })
-    response.write(`event:stream\ndata:${JSON.stringify({ id })}\n\n`)
-    response.on('close', () => events.destroy())
-    events.on('error', () => response.end())
+    if (opened instanceof PeerError) return void response.end(event('away', awayBy(opened)))
+    const { id, events } = opened
+    response.write(event('stream', { id }))
+    const tell = betweenEvents(events, response)
+    const unsubscribe = server.subscribe((isThere) => tell(event(isThere ? 'back' : 'away', { who: SERVER })))
+    response.on('close', () => {
+      unsubscribe()
+      events.destroy()
+    })
+    events.on('error', () => response.end(event('away', { who: GATEWAY })))
     events.pipe(response)
   }
 }
@@ -35,5 +54,28 @@ export function renewHops(streams: GatewayStreams, watcherOf: WatcherOf): Reques
   return async (request, response) => {
     const watcher = await watcherOf(request, response)
     response.status(await streams.renew(watcher, String(request.params.stream))).end()
+  }
+}
+
+const event = (type: string, data: unknown) => `event:${type}\ndata:${JSON.stringify(data)}\n\n`
+
+/** The gateway speaks for the server behind it: its own refusals have other codes. */
+const awayBy = ({ code, message }: PeerError) => ({
+  who: code === 'upstream_away' ? SERVER : GATEWAY,
+  message,
+})
+
+/** What this service says itself must not fall into an event of the gateway that has come half. */
+function betweenEvents(events: IncomingMessage, response: Response): (text: string) => void {
+  let end = '\n\n'
+  let waiting = ''
+  events.on('data', (chunk: Buffer) => {
+    end = (end + chunk.subarray(-2).toString('latin1')).slice(-2)
+    if (waiting && end === '\n\n') response.write(waiting)
+    if (end === '\n\n') waiting = ''
+  })
+  return (text) => {
+    if (end === '\n\n') response.write(text)
+    else waiting += text
   }
 }

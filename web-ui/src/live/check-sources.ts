@@ -7,6 +7,24 @@ const FOLDERS = ['packages/tokens/src', 'packages/spiffe/src/jwt-svid']
 const DECISION =
   /(?:\.(?<verb>pass|fail)\(\s*'(?<name>[^']+)'(?:,\s*'(?<reason>[^']+)')?)|(?:name: '(?<alone>[^']+)', passed: false)|(?:new JwtSvidError\(\s*'(?<code>[^']+)')/g
 
+/**
+ * A JWT-SVID that passes a check leaves no trace of it in the source (packages/spiffe throws, or goes on), so its line is
+ * the condition that did not throw, known by these words.
+ */
+const SVID_FILE = 'packages/spiffe/src/jwt-svid/parse.ts'
+const SVID_CONDITIONS: Readonly<Record<string, string>> = {
+  'SVID form': 'return parseCompact(token)',
+  'SVID algorithm': '!isAllowed(header.alg)',
+  'SVID critical': "'crit' in header",
+  'SVID type': "'typ' in header",
+  'SVID claims': 'readClaims(parsed.payload)',
+  'SVID subject': 'SpiffeId.parse(sub)',
+  'SVID key': 'if (fitting.length === 0)',
+  'SVID signature': '!fitting.some(',
+  'SVID audience': 'expected.includes(name)',
+  'SVID times': 'now - leeway > exp',
+}
+
 /** A line of a file, by its path in the checkout. */
 export interface SourceLine {
   readonly file: string
@@ -27,7 +45,7 @@ export class CheckSources {
     this.#url = sourceUrl
   }
 
-  /** Addresses by check; empty where there is no checkout, as in an image. */
+  /** Addresses by check; empty where neither a checkout nor a copy of these folders is, which an image has. */
   get links(): Record<string, SourceLine & { readonly href: string }> {
     return Object.fromEntries(
       [...this.#index()].map(([check, { file, line }]) => [
@@ -61,10 +79,22 @@ export class CheckSources {
     }
     return names
       .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
-      .flatMap((name) =>
-        decisionsIn(`${folder}/${name}`, readFileSync(join(this.#folder, folder, name), 'utf8')),
-      )
+      .flatMap((name) => {
+        const file = `${folder}/${name}`
+        const text = readFileSync(join(this.#folder, file), 'utf8')
+        return file === SVID_FILE
+          ? [...conditionsIn(file, text), ...decisionsIn(file, text)]
+          : decisionsIn(file, text)
+      })
   }
+}
+
+function conditionsIn(file: string, text: string): [string, SourceLine][] {
+  const lines = text.split('\n')
+  return Object.entries(SVID_CONDITIONS).flatMap(([check, words]) => {
+    const index = lines.findIndex((line) => line.includes(words))
+    return index === -1 ? [] : [[check, { file, line: index + 1 }]]
+  })
 }
 
 function decisionsIn(file: string, text: string): [string, SourceLine][] {

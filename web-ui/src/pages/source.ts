@@ -11,7 +11,7 @@ export function sourcePage(site: Site, visitor: Visitor, file: string, lines: re
     content: html`
       <section class="intro">
         <h1 class="path">${file}</h1>
-        <p class="lede">The line that decided is marked. This is the file of your checkout, as it stands now.</p>
+        <p class="lede">The line that decided is marked. This is the file of your checkout as it stands now, or in an image the one that it was made from.</p>
       </section>
       <ol class="source" tabindex="0" aria-label="${file}">
         ${lines.map((line, index) => html`<li id="L${index + 1}"><code>${line || ' '}</code></li>`)}

@@ -1,5 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
-import { type Clock, type Logger, observeVerification } from '@hallpass/service-kit'
+import { type Clock, type Logger, logAlso, observeVerification } from '@hallpass/service-kit'
 import {
   type JwtBundleSource,
   type JwtSvid,
@@ -29,6 +29,7 @@ export function authenticateClient(options: ClientAuthentication, next: RequestL
     const token = bearerOf(request)
     if (token === undefined) {
       log.warn('Malformed header')
+      logAlso(request, { reason: 'no_token' })
       return refuse(response, 401, 'Invalid or unsupported authorization header')
     }
     let svid: JwtSvid
@@ -40,7 +41,10 @@ export function authenticateClient(options: ClientAuthentication, next: RequestL
       svid = verified.svid
     } catch (error) {
       log.warn(`Invalid token: ${(error as Error).message}`)
-      if (error instanceof JwtSvidError) return refuse(response, 401, 'Unauthorized')
+      if (error instanceof JwtSvidError) {
+        logAlso(request, { reason: error.code })
+        return refuse(response, 401, 'Unauthorized')
+      }
       return refuse(response, 503, 'Service Unavailable')
     }
     Object.assign(request, { tokenId: svid.claims.jti })

@@ -1,0 +1,122 @@
+// @ts-check
+import { el } from './explorer-dom.js'
+import { sentence } from './explorer-run.js'
+
+/** @typedef {import('./explorer-run.js').Hop} Hop */
+/** @typedef {Readonly<Record<string, { file: string, line: number, href: string }>>} Sources where each check is decided. */
+
+/**
+ * @param {Hop} hop
+ * @param {Sources} sources
+ * @param {() => void} close
+ */
+export function describeHop(hop, sources, close) {
+  const closer = el('button', { class: 'button quiet small', type: 'button', 'data-key': 'close' }, 'Close')
+  closer.addEventListener('click', close)
+  const card = el(
+    'article',
+    { class: 'card hop-card' },
+    el('header', { class: 'hop-head' }, el('h3', {}, sentence(hop)), closer),
+    hop.message === undefined ? undefined : el('p', { class: 'notice tone-bad' }, hop.message),
+    hop.checks && hop.checks.length > 0 ? checksTable(hop.checks, hop.reason, sources) : undefined,
+    hop.token ? tokenView(hop.token) : undefined,
+    hop.requestBody === undefined ? undefined : body('Sent', hop.requestBody),
+    hop.answerBody === undefined
+      ? undefined
+      : body(hop.kind === 'event' ? 'Its data' : 'Answered', hop.answerBody),
+  )
+  card.addEventListener('keydown', ({ key }) => {
+    if (key === 'Escape') close()
+  })
+  return card
+}
+
+/**
+ * @param {NonNullable<Hop['checks']>} checks
+ * @param {string | undefined} reason of the refusal.
+ * @param {Sources} sources
+ */
+function checksTable(checks, reason, sources) {
+  return el(
+    'table',
+    { class: 'checks' },
+    el('caption', {}, 'Each check that the verifier made, in its order'),
+    el(
+      'thead',
+      {},
+      el(
+        'tr',
+        {},
+        ...['Check', 'Verdict', 'Rule', 'Decided at'].map((title) => el('th', { scope: 'col' }, title)),
+      ),
+    ),
+    el(
+      'tbody',
+      {},
+      ...checks.map(({ name, passed, rule, detail }) =>
+        el(
+          'tr',
+          { class: passed ? 'tone-good' : 'tone-bad' },
+          el('td', {}, name, detail === undefined ? undefined : el('small', {}, detail)),
+          el('td', {}, passed ? '✓ passed' : '✗ failed'),
+          el('td', {}, ruleLink(rule)),
+          el(
+            'td',
+            {},
+            sourceLink(
+              passed
+                ? sources[name]
+                : (sources[`${name} ${reason}`] ?? sources[`SVID ${reason}`] ?? sources[name]),
+            ),
+          ),
+        ),
+      ),
+    ),
+  )
+}
+
+/** @param {Sources[string] | undefined} source */
+function sourceLink(source) {
+  if (!source) return ''
+  const { file, line, href } = source
+  return el('a', { class: 'mono', href, title: `${file}:${line}` }, `${file.replace(/^.*\//, '')}:${line}`)
+}
+
+/** @param {string} rule */
+function ruleLink(rule) {
+  const match = /^RFC (\d+)(?: §([\d.]+))?/.exec(rule)
+  if (!match) return rule
+  const anchor = match[2] ? `#section-${match[2]}` : ''
+  return el('a', { href: `https://www.rfc-editor.org/rfc/rfc${match[1]}${anchor}`, rel: 'noreferrer' }, rule)
+}
+
+/** @param {NonNullable<Hop['token']>} token */
+function tokenView({ header, claims }) {
+  return el(
+    'div',
+    { class: 'token' },
+    el(
+      'pre',
+      { class: 'code token-header', tabindex: '0', 'aria-label': 'Header' },
+      JSON.stringify(header, null, 2),
+    ),
+    el(
+      'pre',
+      { class: 'code token-claims', tabindex: '0', 'aria-label': 'Claims' },
+      JSON.stringify(claims, null, 2),
+    ),
+    el(
+      'p',
+      { class: 'meta' },
+      'The signature was cut before this was told: what is shown here is worth nothing to a thief.',
+    ),
+  )
+}
+
+/**
+ * @param {string} title
+ * @param {string} text
+ */
+function body(title, text) {
+  return el('div', {}, el('h4', {}, title), el('pre', { class: 'code', tabindex: '0' }, text))
+}
