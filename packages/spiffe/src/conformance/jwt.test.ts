@@ -205,6 +205,16 @@ describe('JWT bundles', () => {
     await accepts(signJwt(claims(), key))
   })
 
+  it('JB-5 passes over a key without a use where others have one, and takes all where none has', async () => {
+    const other = createJwtKey('other')
+    const plain = jwks([other]).keys
+    await publish({ 'example.org': { keys: [...plain, ...jwks([key], { use: 'jwt-svid' }).keys] } })
+    await refuses(signJwt(claims(), other))
+    await accepts(signJwt(claims(), key))
+    await publish({ 'example.org': { keys: [...plain, ...jwks([key]).keys] } })
+    await accepts(signJwt(claims(), other))
+  })
+
   it('JB-6 passes over keys of an unknown kind and keeps the rest', async () => {
     const odd = [
       { kty: 'AKP', kid: 'odd', alg: 'ML-DSA-44', pub: 'AAAA' },

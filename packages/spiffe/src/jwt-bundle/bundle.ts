@@ -4,8 +4,8 @@ import { JwtBundleError } from './errors.ts'
 import { type JwtAuthority, keysOf, readAuthority, toJwk } from './jwk.ts'
 import type { JwtBundleSource } from './source.ts'
 
-/** Uses that a JWT authority may bear in the Workload API; issuers there leave it out, or write one of these. */
-const USES: ReadonlySet<unknown> = new Set([undefined, 'jwt-svid', 'sig'])
+/** Uses that a JWT authority may bear in the Workload API. */
+const USES: ReadonlySet<unknown> = new Set(['jwt-svid', 'sig'])
 
 /** The keys that sign JWT-SVIDs of one trust domain. Immutable. */
 export class JwtBundle implements JwtBundleSource {
@@ -19,15 +19,17 @@ export class JwtBundle implements JwtBundleSource {
 
   /**
    * From a JWK set, as JSON or parsed. Keys for another use, of an unknown kind or without a `kid` are left out;
-   * a set without keys is a bundle that trusts nobody.
+   * a set without keys is a bundle that trusts nobody. SPIRE leaves `use` out of all keys, and then it is not asked
+   * for; in a set where others bear it, a key without one is for nothing (Trust Domain and Bundle §4.2.2).
    *
    * @throws JwtBundleError
    */
   static ofJwks(trustDomain: TrustDomainLike, jwks: unknown): JwtBundle {
     const keys = keysOf(typeof jwks === 'string' ? parseJson(jwks) : jwks)
     if (!keys) throw new JwtBundleError('malformed_bundle', 'unable to parse JWKS: it has no keys member')
+    const saysUses = keys.some(({ use }) => use !== undefined)
     const authorities = keys
-      .filter(({ use }) => USES.has(use))
+      .filter(({ use }) => !saysUses || USES.has(use))
       .map(readAuthority)
       .filter((authority) => authority !== undefined)
     return new JwtBundle(trustDomain, authorities)
