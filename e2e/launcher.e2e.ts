@@ -2,7 +2,6 @@ import { createServer } from 'node:net'
 import { dirname } from 'node:path'
 import { afterEach, describe, expect, it } from '@jest/globals'
 import { Launcher } from '../scripts/launcher.ts'
-import { startTestSuite } from '../scripts/test-suite.ts'
 
 const root = dirname(import.meta.dirname)
 
@@ -27,22 +26,4 @@ describe('Launcher', () => {
     )
     taken.close()
   })
-})
-
-describe('the suite', () => {
-  it('starts every process of the wiring and stops without a trace', async () => {
-    const suite = await startTestSuite(root)
-    try {
-      for (const { name, readyz } of suite.processes)
-        if (readyz.startsWith('http:')) expect([name, (await fetch(readyz)).status]).toEqual([name, 200])
-      // The bundles hold ASCII alone, and the pages are not.
-      expect(await (await fetch(suite.url('web-ui', 'PORT'))).text()).toContain(
-        '<title>Home · Hallpass</title>',
-      )
-    } finally {
-      await suite.stop()
-    }
-    for (const { name } of suite.processes)
-      expect([name, suite.launcher.pid(name)]).toEqual([name, undefined])
-  }, 40_000)
 })

@@ -35,13 +35,24 @@ const normalise = (text: string) =>
     .replace(/"folder":"[^"]*"/g, '"folder":"FOLDER"')
     .replace(/\b\d{10}\b/g, 'SECONDS')
 
-describe('the README', () => {
-  let suite: TestSuite
-  beforeAll(async () => {
-    suite = await startTestSuite(root)
-  }, 40_000)
-  afterAll(() => suite?.stop())
+let suite: TestSuite
+beforeAll(async () => {
+  suite = await startTestSuite(root)
+}, 40_000)
+afterAll(() => suite?.stop())
 
+describe('the suite', () => {
+  it('starts every process of the wiring', async () => {
+    for (const { name, readyz } of suite.processes)
+      if (readyz.startsWith('http:')) expect([name, (await fetch(readyz)).status]).toEqual([name, 200])
+    // The bundles hold ASCII alone, and the pages are not.
+    expect(await (await fetch(suite.url('web-ui', 'PORT'))).text()).toContain(
+      '<title>Home · Hallpass</title>',
+    )
+  })
+})
+
+describe('the README', () => {
   it('has a transcript', () => expect(transcript.length).toBeGreaterThan(5))
 
   it.each(transcript.map(({ command, output }) => [command, output]))('%s', async (command, output) => {
@@ -67,4 +78,12 @@ describe('the README', () => {
       }
     return text
   }
+})
+
+describe('the suite, told to stop', () => {
+  it('leaves no process behind', async () => {
+    await suite.stop()
+    for (const { name } of suite.processes)
+      expect([name, suite.launcher.pid(name)]).toEqual([name, undefined])
+  })
 })

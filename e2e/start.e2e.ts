@@ -3,6 +3,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, describe, expect, it } from '@jest/globals'
+import { useKeptKeys } from '../scripts/test-suite.ts'
 
 const root = dirname(import.meta.dirname)
 
@@ -11,9 +12,19 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
 })
 
-/** `npm start` in a state folder of its own, as the leader of its process group, like in a terminal. */
-async function npmStart(...args: string[]) {
+/** A start that is not the first one: it finds keys. */
+async function npmStartAgain(...args: string[]) {
   const stateFolder = await mkdtemp(join(tmpdir(), 'hallpass-start-'))
+  await useKeptKeys(root, stateFolder)
+  return npmStartIn(stateFolder, args)
+}
+
+async function npmStart(...args: string[]) {
+  return npmStartIn(await mkdtemp(join(tmpdir(), 'hallpass-start-')), args)
+}
+
+/** `npm start` in a state folder of its own, as the leader of its process group, like in a terminal. */
+async function npmStartIn(stateFolder: string, args: readonly string[]) {
   const launcher = spawn(process.execPath, ['scripts/start.js', '--free-ports', ...args], {
     cwd: root,
     detached: true,
@@ -83,7 +94,7 @@ describe('npm start', () => {
   }, 40_000)
 
   it('names a service that dies, stops the rest and fails', async () => {
-    const { launcher, seen, ended, until } = await npmStart('--quiet')
+    const { launcher, seen, ended, until } = await npmStartAgain('--quiet')
     await until(/Everything is ready/)
     const victim = (await childrenOf(launcher.pid as number)).find(({ command }) =>
       command.includes('service-c'),
@@ -95,7 +106,7 @@ describe('npm start', () => {
   }, 40_000)
 
   it('leaves no service behind when the launcher itself is killed', async () => {
-    const { launcher, until } = await npmStart('--quiet')
+    const { launcher, until } = await npmStartAgain('--quiet')
     await until(/Everything is ready/)
     launcher.kill('SIGKILL')
     await untilGroupIsGone(launcher, 5_000)

@@ -2,6 +2,7 @@ import { createRequire, register } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import circus from 'jest-circus/runner'
 import { sourceMap } from './jest-modules.js'
+import { useKeptRsaKeys } from './jest-rsa-keys.js'
 
 const require = createRequire(import.meta.url)
 register('./jest-modules.js', import.meta.url)
@@ -19,6 +20,7 @@ export default function runFile(globalConfig, config, environment, runtime, path
   const generation = ++files
   const before = { console: globalThis.console, env: { ...process.env } }
   globalThis.console = environment.global.console
+  useKeptRsaKeys(path)
 
   delete globalThis[Symbol.for('EVENT_HANDLERS')]
   runtime.requireInternalModule = requireAnew

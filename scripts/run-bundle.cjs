@@ -12,8 +12,7 @@ const madeAt = statSync(bundle).mtimeMs
 
 function compile() {
   const cachedData = read(codeFile)
-  const source = `(function (exports, require, module, __filename, __dirname) {\n${readFileSync(bundle, 'latin1')}\n})`
-  const script = new Script(source, { filename: bundle, lineOffset: -1, cachedData })
+  const script = new Script(readFileSync(bundle, 'latin1'), { filename: bundle, cachedData })
   if (!cachedData || script.cachedDataRejected) process.once('exit', () => keep(script))
   return script.runInThisContext()
 }

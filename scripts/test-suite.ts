@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { cp, mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
@@ -26,9 +27,13 @@ export interface TestSuiteOptions {
   readonly tellHops?: boolean
 }
 
+/** The keys in a state folder. */
+const KEYS = ['keys', 'scenario-3-keys', 'sse', 'identity-provider']
+
 /**
  * The suite as `npm start` runs it (the same wiring, bundles and processes), on free ports and in a state folder of its
- * own that goes away with it.
+ * own that goes away with it. It starts as a second `npm start` does, with the keys that the first one has made: nine RSA keys
+ * take longer to make than the processes to start.
  */
 export async function startTestSuite(
   root: string,
@@ -40,6 +45,7 @@ export async function startTestSuite(
     tellHops ? service : { ...service, env: { ...service.env, HOPS_URL: '' } },
   )
 
+  await useKeptKeys(root, stateFolder)
   await Promise.all([ensureDevelopmentCertificates(stateFolder), provisionFiles(stateFolder)])
   const lines: string[] = []
   const launcher = new Launcher({
@@ -55,6 +61,7 @@ export async function startTestSuite(
   try {
     await launcher.start(processes)
     await provision(processes)
+    await copyKeys(stateFolder, keptIn(root))
   } catch (error) {
     await stop()
     throw new Error(`${(error as Error).message}\n${lines.slice(-20).join('\n')}`, { cause: error })
@@ -71,4 +78,24 @@ export async function startTestSuite(
     },
     stop,
   }
+}
+
+const keptIn = (root: string) => join(root, '.hallpass/test-keys/suite')
+
+/** Gives a new state folder the keys of the first test suite that ran in this clone. */
+export async function useKeptKeys(root: string, stateFolder: string): Promise<void> {
+  await copyKeys(keptIn(root), stateFolder)
+}
+
+/** Copies the folders with keys that `to` has not, each of them whole or not at all. */
+async function copyKeys(from: string, to: string): Promise<void> {
+  await mkdir(to, { recursive: true, mode: 0o700 })
+  const copies = KEYS.filter((name) => existsSync(join(from, name)) && !existsSync(join(to, name)))
+  await Promise.all(
+    copies.map(async (name) => {
+      const copy = await mkdtemp(join(to, `${name}-`))
+      await cp(join(from, name), copy, { recursive: true })
+      await rename(copy, join(to, name)).catch(() => rm(copy, { recursive: true }))
+    }),
+  )
 }

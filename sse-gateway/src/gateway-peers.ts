@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { HttpError, type Logger } from '@hallpass/service-kit'
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import * as z from 'zod'
 import type { Grant } from './authorizer.ts'
 import type { Revocation, Revocations } from './revocations.ts'
@@ -64,41 +64,25 @@ export class GatewayPeers {
   /** The beginning of every handle that this gateway gives out. */
   readonly node = randomBytes(NODE_BYTES).toString('base64url')
   readonly #options: GatewayPeersOptions
-  readonly #commands: Redis
-  readonly #messages: Redis
+  #commands!: Redis
+  #messages!: Redis
   readonly #asked = new Map<string, (extended: boolean) => void>()
   #loaded = false
 
   constructor(options: GatewayPeersOptions) {
     this.#options = options
-    const shared = { lazyConnect: true, connectTimeout: ANSWER_TIMEOUT_MS, retryStrategy: backOff }
-    this.#commands = new Redis(options.url, {
-      ...shared,
-      commandTimeout: ANSWER_TIMEOUT_MS,
-      enableOfflineQueue: false,
-      maxRetriesPerRequest: 0,
-    })
-    this.#messages = new Redis(options.url, { ...shared, maxRetriesPerRequest: null })
-    for (const connection of [this.#commands, this.#messages])
-      connection.on('error', (err: Error) => options.log.debug({ err }, 'redis connection failed'))
-    this.#messages.on('message', (channel: string, text: string) => this.#take(channel, text))
-    // Messages that came while the connection was away are lost, so what is kept is read again each time.
-    this.#messages.on('ready', () => void this.#load())
-    this.#messages.on('close', () => {
-      this.#loaded = false
-      options.log.warn('redis is not connected')
-    })
   }
 
   /** Connects; when Redis is away, the gateway starts all the same, is not ready, and connects later. */
   async start(): Promise<void> {
+    await this.#open()
     await Promise.allSettled([this.#commands.connect(), this.#messages.connect()])
     if (this.#messages.status === 'ready') await this.#load()
   }
 
   stop(): void {
-    this.#commands.disconnect()
-    this.#messages.disconnect()
+    this.#commands?.disconnect()
+    this.#messages?.disconnect()
   }
 
   /** @throws {Error} while what the others have revoked is not known. */
@@ -158,6 +142,28 @@ export class GatewayPeers {
     } finally {
       this.#asked.delete(ask)
     }
+  }
+
+  async #open() {
+    // It takes 5 MB and 20 ms, which a gateway without peers should not pay.
+    const { Redis } = await import('ioredis')
+    const shared = { lazyConnect: true, connectTimeout: ANSWER_TIMEOUT_MS, retryStrategy: backOff }
+    this.#commands = new Redis(this.#options.url, {
+      ...shared,
+      commandTimeout: ANSWER_TIMEOUT_MS,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+    })
+    this.#messages = new Redis(this.#options.url, { ...shared, maxRetriesPerRequest: null })
+    for (const connection of [this.#commands, this.#messages])
+      connection.on('error', (err: Error) => this.#options.log.debug({ err }, 'redis connection failed'))
+    this.#messages.on('message', (channel: string, text: string) => this.#take(channel, text))
+    // Messages that came while the connection was away are lost, so what is kept is read again each time.
+    this.#messages.on('ready', () => void this.#load())
+    this.#messages.on('close', () => {
+      this.#loaded = false
+      this.#options.log.warn('redis is not connected')
+    })
   }
 
   async #load(): Promise<void> {
