@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import {
   authorizeId,
   cachedValidator,
+  JwtSource,
   parseAndValidate,
   SpiffeAgent,
   tlsClient,
@@ -98,6 +99,13 @@ async function fetches(
     rows.push(await compare(`Workload API fetches, ${atOnce} at once`, ours, theirs))
   }
   client.close()
+  // What a workload does: ours keeps a token until half of its life is over, theirs fetches each one.
+  const source = await JwtSource.open({ address: services.address('client') })
+  const ofSource = () => inLoops(1, () => source.fetchJwtSvid({ audience: 'audience' }))
+  await ofSource()
+  const ofTheirs = ask && (() => number(ask('bench-source', String(ROUND_SECONDS))))
+  rows.push(await compare('JWT-SVIDs of a source', ofSource, ofTheirs))
+  source.close()
   return rows
 }
 

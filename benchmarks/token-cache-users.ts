@@ -68,7 +68,7 @@ async function report(tier: Tier, proxies: readonly Hop[], zone: Zone): Promise<
       known.p50.toFixed(2),
       known.p99.toFixed(2),
       ...memoryOf(proxies),
-      (statSync(join(tier.folder, STORE, 'store')).size / 2 ** 20).toFixed(0),
+      (statSync(join(tier.folder, STORE, 'store/data.mdb')).size / 2 ** 20).toFixed(0),
     ])
     console.log(`${users.toLocaleString('en')} users after ${seconds()} s`)
   }

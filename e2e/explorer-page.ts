@@ -66,10 +66,15 @@ export class ExplorerPage {
     }
   }
 
-  /** Opens a run from the list of runs. */
+  /** Opens a run from the list of runs, and answers when it is drawn. */
   async show(trace: string): Promise<void> {
-    await this.page.locator(`.runs a[data-key="${trace}"]`).click()
-    await this.page.locator('.picture-head code', { hasText: trace }).waitFor()
+    await this.page.evaluate(
+      `new Promise((resolve) => {
+        document.querySelector('.runs a[data-key="${trace}"]').click()
+        requestAnimationFrame(() => requestAnimationFrame(resolve))
+      })`,
+    )
+    expect(new URL(this.page.url()).searchParams.get('trace')).toBe(trace)
   }
 
   hop(attributes: Partial<DrawnHop>) {

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Assets } from '@hallpass/pages'
 import { readOrCreatePrivateFile } from '@hallpass/private-files'
-import { httpService, type Logger } from '@hallpass/service-kit'
-import express from 'express'
+import { formBody, httpService, type Logger } from '@hallpass/service-kit'
 import type Provider from 'oidc-provider'
 import type { Config } from './config.ts'
 import { loadOidcLibrary } from './oidc-library.ts'
@@ -24,7 +23,7 @@ const newSecret = () => randomBytes(32).toString('base64url')
 export function createApp(config: Config, log: Logger) {
   const users = config.usersFile === undefined ? new Users() : Users.fromFile(config.usersFile)
   const assets = new Assets(config.assetsFolder)
-  const form = express.urlencoded({ extended: false, limit: MAX_FORM_BYTES })
+  const form = formBody({ maxBytes: MAX_FORM_BYTES })
   let started: Provider | undefined
   const provider = () => {
     if (!started) throw new Error('The provider has not started.')

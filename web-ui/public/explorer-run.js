@@ -115,8 +115,12 @@ export function stepsOf(hops) {
   return hops
     .filter(({ kind, parentId }) => kind !== 'request' || parentId === undefined || !calls.has(parentId))
     .map((hop) => (hop.kind === 'call' ? { ...hop, peer: called.get(hop.spanId) ?? hop.peer ?? '' } : hop))
-    .sort((a, b) => a.startedAt - b.startedAt || depth(a, hops) - depth(b, hops))
+    .sort((a, b) => placeOf(a) - placeOf(b) || depth(a, hops) - depth(b, hops))
 }
+
+/** A verdict without checks of its own is another's, and stands where that has come back. @param {Hop} hop */
+const placeOf = ({ kind, checks, startedAt, durationMs }) =>
+  kind === 'verification' && !checks?.length ? startedAt + durationMs : startedAt
 
 /**
  * @param {Hop} hop

@@ -12,11 +12,14 @@ import { unwatched } from './unwatched.js'
 
 /** Runs that are kept on the page; the server's log keeps about as many. */
 const MAX_RUNS = 50
+const TIME = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' })
 
 const root = /** @type {HTMLElement} */ (document.getElementById('explorer'))
 /** @type {Map<string, Run>} */
 const runs = new Map()
 let drawing = false
+let pictureIsOld = false
+let historyDrawn = ''
 let shown = new URLSearchParams(location.search).get('trace') ?? ''
 /** The scenario whose services are shown while there is no run. */
 let chosen = 1
@@ -54,7 +57,7 @@ new HopStream({
     if (run.hops.some((known) => keyOf(known) === keyOf(hop))) return
     run.hops.push(hop)
     if (shown === run.traceId || (shown === '' && isOfInterest(run))) show(run.traceId)
-    else drawHistory()
+    else draw({ picture: false })
   },
   onState(state, detail) {
     status.textContent = detail
@@ -75,7 +78,13 @@ void fetch('/live/sources', { headers: unwatched() })
   })
   // Without them checks are shown without the line that decided.
   .catch(() => {})
-new ResizeObserver(draw).observe(picture)
+// Its height is of our own making.
+let room = 0
+new ResizeObserver(() => {
+  if (picture.clientWidth === room) return
+  room = picture.clientWidth
+  draw()
+}).observe(picture)
 draw()
 
 /** @param {import('./explorer-scenarios.js').Scenario} scenario */
@@ -170,7 +179,11 @@ function announce(text) {
 /** @param {Run} run */
 function remember(run) {
   runs.set(run.traceId, run)
-  if (runs.size > MAX_RUNS) runs.delete(/** @type {string} */ (runs.keys().next().value))
+  if (runs.size <= MAX_RUNS) return run
+  // Pages and their files come in dozens, and must not drive out what somebody has run.
+  const all = [...runs.values()]
+  const oldest = all.find((known) => known !== run && !isOfInterest(known)) ?? all[0]
+  if (oldest) runs.delete(oldest.traceId)
   return run
 }
 
@@ -184,13 +197,15 @@ function show(traceId) {
   draw()
 }
 
-/** Many hops arrive in one burst; one drawing a frame is enough. */
-function draw() {
+/** Many hops arrive in one burst; one drawing a frame is enough, and most are of a run that is not shown. */
+function draw({ picture = true } = {}) {
+  pictureIsOld ||= picture
   if (drawing) return
   drawing = true
   requestAnimationFrame(() => {
     drawing = false
-    drawPicture()
+    if (pictureIsOld) drawPicture()
+    pictureIsOld = false
     drawHistory()
   })
 }
@@ -249,9 +264,19 @@ function isOfInterest(run) {
 function drawHistory() {
   const latest = [...runs.values()].filter(isOfInterest).sort((a, b) => b.startedAt - a.startedAt)
   if (latest.length === 0) return history.replaceChildren(el('li', { class: 'meta' }, 'None yet.'))
+  const rows = latest.map((run) => ({
+    run,
+    refused: !(verdictOf(run)?.accepted ?? !hasRefusal(run)),
+    title: run.title ?? titleOf(run),
+  }))
+  const seen = JSON.stringify([
+    shown,
+    ...rows.map(({ run, refused, title }) => [run.traceId, refused, title]),
+  ])
+  if (seen === historyDrawn) return
+  historyDrawn = seen
   history.replaceChildren(
-    ...latest.map((run) => {
-      const refused = !(verdictOf(run)?.accepted ?? !hasRefusal(run))
+    ...rows.map(({ run, refused, title }) => {
       const link = el(
         'a',
         {
@@ -264,8 +289,8 @@ function drawHistory() {
           role: 'img',
           'aria-label': refused ? 'refused' : 'accepted',
         }),
-        el('span', {}, run.title ?? titleOf(run)),
-        el('small', {}, new Date(run.startedAt).toLocaleTimeString()),
+        el('span', {}, title),
+        el('small', {}, TIME.format(run.startedAt)),
       )
       link.addEventListener('click', (event) => {
         event.preventDefault()

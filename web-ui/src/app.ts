@@ -1,6 +1,6 @@
 import { Assets } from '@hallpass/pages'
-import { type Clock, httpService, type Logger, notFound, systemClock } from '@hallpass/service-kit'
-import express from 'express'
+import { type Clock, formBody, httpService, type Logger, notFound, systemClock } from '@hallpass/service-kit'
+import type { Request } from 'express'
 import { Backends } from './backends.ts'
 import type { Config } from './config.ts'
 import { Cookies } from './cookies.ts'
@@ -51,7 +51,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     loginUrl: login && `${baseUrl}/login`,
     gatewayLogoutPath: gateway.verify && gateway.logoutPath,
   }
-  const form = express.urlencoded({ extended: false, limit: MAX_FORM_BYTES })
+  const form = formBody({ maxBytes: MAX_FORM_BYTES })
   const listeners = [{ name: 'http', host: config.host, port: config.port }] as const
   const common = { name: 'web-ui', log, listeners, contentSecurityPolicy: false } as const
 
@@ -124,6 +124,6 @@ function explorerIsOff(): never {
   throw notFound('explorer_off', 'The explorer is part of a development start (npm start) and is off here.')
 }
 
-function noSuchPage(request: express.Request): never {
+function noSuchPage(request: Request): never {
   throw notFound('no_such_endpoint', `There is no ${request.method} ${request.path} here.`)
 }

@@ -24,6 +24,12 @@ export function formBody({ maxBytes = MAX_BODY_BYTES } = {}): Handler {
   return readBody(maxBytes, FORM_TYPE, 'The body must be application/x-www-form-urlencoded.', parseForm)
 }
 
+/** Reads a body of whatever type as text into `request.body`, for who has rules of its own; an absent body is empty. */
+export function textBody({ maxBytes = MAX_BODY_BYTES } = {}): Handler {
+  return readBody(maxBytes, ANY_TYPE, '', (bytes) => bytes.toString('utf8'), '')
+}
+
+const ANY_TYPE = /^/
 const JSON_TYPE = /^application\/(json|[\w.+-]+\+json)\s*(;|$)/i
 const FORM_TYPE = /^application\/x-www-form-urlencoded\s*(;|$)/i
 
@@ -31,12 +37,13 @@ function readBody(
   maxBytes: number,
   type: RegExp,
   typeRule: string,
-  parse: (bytes: Buffer) => JsonObject,
+  parse: (bytes: Buffer) => unknown,
+  absent: unknown = {},
 ): Handler {
   return (request, _response, next) => {
     const length = request.headers['content-length']
     if (length === '0' || (length === undefined && request.headers['transfer-encoding'] === undefined)) {
-      request.body = {}
+      request.body = absent
       return next()
     }
     if (Number(length) > maxBytes) return next(tooLarge(maxBytes))

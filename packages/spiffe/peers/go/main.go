@@ -47,6 +47,7 @@ func main() {
 		"verdicts":       verdicts,
 		"bench-validate": benchValidate,
 		"bench-fetch":    benchFetch,
+		"bench-source":   benchSource,
 		"bench-server":   benchServer,
 		"bench-proxy":    benchProxy,
 		"bench-load":     benchLoad,
@@ -275,6 +276,19 @@ func benchFetch(ctx context.Context, args []string) error {
 	defer client.Close()
 	return measureAtOnce(args[0], args[1], func() error {
 		_, err := client.FetchJWTSVID(ctx, jwtsvid.Params{Audience: "audience"})
+		return err
+	})
+}
+
+// benchSource prints how many JWT-SVIDs a JWTSource gives per second: bench-source <seconds>
+func benchSource(ctx context.Context, args []string) error {
+	source, err := workloadapi.NewJWTSource(ctx)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	return measure(args[0], func() error {
+		_, err := source.FetchJWTSVID(ctx, jwtsvid.Params{Audience: "audience"})
 		return err
 	})
 }

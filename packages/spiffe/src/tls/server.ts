@@ -41,7 +41,17 @@ export function mtlsServer(
 ): ServerSecurity {
   return createSecurity(
     svidOf(source),
-    { bundles: source, authorizer, clock: options.clock ?? systemClock },
+    {
+      bundles: source,
+      authorizer,
+      clock: options.clock ?? systemClock,
+      // Workloads of one trust domain often have theirs from the same intermediate.
+      intermediates: () =>
+        source
+          .getX509Svid()
+          .certificates.slice(1)
+          .map(({ raw }) => raw),
+    },
     options,
   )
 }

@@ -15,8 +15,9 @@ import { X509Svid } from '../x509-svid/svid.ts'
 import { type Authorizer, authorizeAny, authorizeId, authorizeMemberOf } from './authorizer.ts'
 import { type ClientSecurity, mtlsClient, mtlsWebClient, tlsClient } from './client.ts'
 import { SpiffeAgent } from './https-agent.ts'
-import { peerOf } from './peer.ts'
+import { peerOf, verifyPeer } from './peer.ts'
 import { mtlsServer, mtlsWebServer, type ServerSecurity, tlsServer } from './server.ts'
+import type { Trust } from './trust.ts'
 import { undiciConnector } from './undici-connector.ts'
 
 /** A source whose SVID and bundles a test sets. */
@@ -316,6 +317,30 @@ describe('trust domains', () => {
     expect(await dial(mtlsClient(await make('/client'), authorizeAny()), port)).toBe(
       'spiffe://example.org/client',
     )
+  })
+})
+
+describe('a server that is shown the leaf alone (nodejs/node#65579)', () => {
+  const shown = (raw: Buffer) =>
+    ({ isSessionReused: () => false, getPeerCertificate: () => ({ raw }) }) as unknown as TLSSocket
+  const trusting = (intermediates: readonly Uint8Array[]): Trust => ({
+    bundles: here.x509Bundle,
+    authorizer: authorizeAny(),
+    clock: Date.now,
+    intermediates: () => intermediates,
+  })
+
+  it('finds the way over an intermediate that it has itself, if that leads to the bundle, and over no other', async () => {
+    const intermediate = await here.authority.intermediate('example.org')
+    const { chain } = await intermediate.issue('spiffe://example.org/client')
+    const leaf = chain[0] as Buffer
+    expect(verifyPeer(shown(leaf), trusting([intermediate.der])).id.path).toBe('/client')
+    const other = await here.authority.intermediate('example.org')
+    expect(() => verifyPeer(shown(leaf), trusting([other.der]))).toThrow('signed by unknown authority')
+    expect(() => verifyPeer(shown(leaf), trusting([]))).toThrow('signed by unknown authority')
+    const stranger = await (await TestAuthority.root('example.org')).intermediate('example.org')
+    const strange = (await stranger.issue('spiffe://example.org/client')).chain[0] as Buffer
+    expect(() => verifyPeer(shown(strange), trusting([stranger.der]))).toThrow('signed by unknown authority')
   })
 })
 

@@ -9,6 +9,8 @@ export interface Trust {
   readonly bundles: X509BundleSource
   readonly authorizer: Authorizer
   readonly clock: Clock
+  /** Intermediates (DER) by which a path may lead where the peer's own cannot be seen; they prove nothing by themselves. */
+  readonly intermediates?: () => readonly Uint8Array[]
 }
 
 /**

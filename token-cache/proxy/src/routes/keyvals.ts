@@ -1,4 +1,4 @@
-import { HttpError, toHttpError } from '@hallpass/service-kit'
+import { HttpError, textBody, toHttpError } from '@hallpass/service-kit'
 import { StoreUnavailableError } from '@hallpass/token-store'
 import express, { type ErrorRequestHandler, type RequestHandler, type Router } from 'express'
 import { type KeyValues, keyvalError } from '../key-values.ts'
@@ -17,7 +17,7 @@ const VERSIONS = ['1', '2', '3', '4', '5', '6', '7', '8', '9']
 /** The key-value API, as nginx documents it (ngx_http_api_module, /http/keyvals/). */
 export function keyvals(tokens: KeyValues): Router {
   const router = express.Router({ strict: false })
-  const body = express.text({ type: () => true, limit: MAX_BODY_BYTES })
+  const body = textBody({ maxBytes: MAX_BODY_BYTES })
 
   router.use('/:version', (request, _response, next) => {
     if (!VERSIONS.includes(request.params.version as string))
