@@ -37,7 +37,8 @@ export class Upstream {
   /** As access logs show it. */
   readonly address: string
   readonly url: URL
-  readonly pool: Pool
+  /** The bundles hold no more of undici (scripts/undici-pool.cjs). */
+  readonly pool: Pick<Pool, 'dispatch' | 'destroy'>
   readonly secureContext: SecureContext | undefined
   readonly servername: string | undefined
 

@@ -15,6 +15,28 @@ export class DripTimeout extends Error {
 }
 
 /**
+ * Asks once and waits no longer than `timeoutMs` for the whole of it, connecting included.
+ * @throws {Error} undici's, or a {@link DripTimeout}
+ */
+export function askWithin(
+  pool: Pick<Dispatcher, 'dispatch'>,
+  request: Dispatcher.DispatchOptions,
+  timeoutMs: number,
+): Promise<PeerAnswer> {
+  return new Promise((resolve, reject) => {
+    const deadline = setTimeout(() => reject(new DripTimeout()), timeoutMs)
+    const ended =
+      <T>(tell: (outcome: T) => void) =>
+      (outcome: T) => {
+        clearTimeout(deadline)
+        tell(outcome)
+      }
+    const reader = new AnswerReader(timeoutMs, ended(resolve), ended(reject))
+    pool.dispatch({ ...request, headersTimeout: timeoutMs }, reader)
+  })
+}
+
+/**
  * Takes one answer from the pool's parser as it comes. An answer of the suite is there at once, head and body; the
  * pool's request(), with a stream for the body and a promise for each part, costs half as much again as the call.
  */

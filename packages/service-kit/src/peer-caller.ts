@@ -91,7 +91,11 @@ export function createPeerCaller(options: PeerClientOptions): PeerCaller {
   }
 }
 
-function createPool(origin: string, timeoutMs: number, options: PeerClientOptions): Dispatcher {
+function createPool(
+  origin: string,
+  timeoutMs: number,
+  options: PeerClientOptions,
+): Pick<Dispatcher, 'dispatch'> {
   const { tls, socketPath, maxAnswerBytes = MAX_ANSWER_BYTES } = options
   const { ca, cert, key, ...connect } = tls ?? {}
   const pool = new Pool(origin, {

@@ -1,5 +1,5 @@
 import type { Upstream } from '@hallpass/reverse-proxy'
-import type { Logger } from '@hallpass/service-kit'
+import { askWithin, type Logger } from '@hallpass/service-kit'
 
 export interface ProxiesOptions {
   readonly upstreams: readonly Upstream[]
@@ -109,13 +109,7 @@ export class Proxies {
 
 async function ask(upstream: Upstream, timeoutMs: number): Promise<number | undefined> {
   try {
-    const { statusCode, body } = await upstream.pool.request({
-      path: '/readyz',
-      method: 'GET',
-      signal: AbortSignal.timeout(timeoutMs),
-    })
-    await body.dump()
-    return statusCode
+    return (await askWithin(upstream.pool, { path: '/readyz', method: 'GET' }, timeoutMs)).status
   } catch {
     return undefined
   }
