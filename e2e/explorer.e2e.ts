@@ -140,6 +140,8 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
       await explorer.show(trace)
       await explorer.agreesWithLogs(suite, trace)
       expect(await explorer.verdicts()).toEqual([...verdicts].sort())
+      // Each request is drawn as the call of whoever made it; none comes from nowhere.
+      expect(await explorer.hop({ kind: 'request' }).count()).toBe(0)
       const refusals = await explorer.hop({ kind: 'call', status: '401' }).count()
       expect(refusals > 0).toBe(outcome.startsWith('refused'))
     },

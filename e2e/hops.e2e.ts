@@ -1,6 +1,10 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { dirname } from 'node:path'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { load } from '../benchmarks/load.ts'
 import { startTestSuite, type TestSuite } from '../scripts/test-suite.ts'
@@ -49,11 +53,41 @@ class Collector {
   }
 }
 
+const root = dirname(import.meta.dirname)
+
+/** Starts a service and answers with the files that it has loaded until it was ready. */
+async function loadedFiles(env: Readonly<Record<string, string>>): Promise<string[]> {
+  const stateFolder = await mkdtemp(join(tmpdir(), 'hallpass-modules-'))
+  const seen = join(stateFolder, 'seen.json')
+  const hook = join(stateFolder, 'hook.cjs')
+  await writeFile(
+    hook,
+    `process.on('exit', () =>
+      require('node:fs').writeFileSync('${seen}', JSON.stringify(Object.keys(require('node:module')._cache))))`,
+  )
+  const child = spawn(
+    process.execPath,
+    ['--require', hook, join(root, 'scripts/run-bundle.cjs'), join(root, '.hallpass/bundles/sse-server.cjs')],
+    {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      env: { PATH: process.env.PATH, STATE_FOLDER: stateFolder, TCP_PORT: '0', HTTP_PORT: '0', ...env },
+    },
+  )
+  const exited = once(child, 'exit')
+  // It says that it is ready to whoever has started it.
+  await once(child, 'message')
+  child.kill('SIGTERM')
+  await exited
+  const files = JSON.parse(await readFile(seen, 'utf8')) as string[]
+  await rm(stateFolder, { recursive: true })
+  return files
+}
+
 describe('services that tell of their hops', () => {
   const collector = new Collector()
   let suite: TestSuite
   beforeAll(async () => {
-    suite = await startTestSuite(dirname(import.meta.dirname), {
+    suite = await startTestSuite(root, {
       only: ['jwt-factory', 'service-a', 'service-b', 'sse-server'],
       env: { OTEL_EXPORTER_OTLP_ENDPOINT: await collector.start() },
     })
@@ -86,6 +120,18 @@ describe('services that tell of their hops', () => {
       new Set(['service-a', 'service-b', 'jwt-factory']),
     )
     expect(JSON.stringify(collector.spans)).not.toContain('eyJ')
+  })
+
+  it('load the OpenTelemetry SDK where a collector is named, and nothing of it elsewhere', async () => {
+    const sdkIn = (files: readonly string[]) =>
+      files.filter((file) => /@opentelemetry\/(sdk|exporter|resources)/.test(file)).length
+    const [without, withCollector] = await Promise.all([
+      loadedFiles({}),
+      loadedFiles({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' }),
+    ])
+    expect(without.length).toBeGreaterThan(0)
+    expect(sdkIn(without)).toBe(0)
+    expect(sdkIn(withCollector)).toBeGreaterThan(0)
   })
 
   it('lose no request while the SSE server is away, and comes back', async () => {

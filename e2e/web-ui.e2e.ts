@@ -18,6 +18,11 @@ import { useLoginSystem } from './login-system.ts'
 
 describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', () => {
   const browser = useBrowser()
+  /** One for all, with no cookie left after each: to open another costs a third of a second. */
+  let page: Page
+  beforeAll(async () => {
+    page = await browser.newPage()
+  })
   /** The web UI's clock goes with the provider's, which is the machine's, unless a test puts it forward. */
   let ahead = 0
   const system = useLoginSystem({ clock: () => Date.now() + ahead })
@@ -33,7 +38,6 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
   const statuses = (page: Page) => page.locator('.call .status').allInnerTexts()
 
   it('logs in, shows the profile and what both backends say, and logs out everywhere', async () => {
-    const page = await browser.newPage()
     const failures: string[] = []
     page.on('console', (message) => message.type() === 'error' && failures.push(message.text()))
     page.on('pageerror', (error) => failures.push(error.message))
@@ -61,7 +65,6 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
   })
 
   it('is good to look at and to listen to: axe finds nothing serious on any page', async () => {
-    const page = await browser.newPage()
     const findings: string[] = []
     const look = async (name: string, looks: readonly Look[] = ['desktop-light', 'phone-dark']) => {
       await takeScreenshots(page, name, looks)
@@ -87,7 +90,6 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
   }, 60_000)
 
   it('keeps every token from the page: cookies of the host alone, and nothing that a script can read', async () => {
-    const page = await browser.newPage()
     await logIn(page)
     const cookies = (await page.context().cookies(system.urls.webUi)).filter(({ name }) =>
       name.includes('webui'),
@@ -109,7 +111,6 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
   })
 
   it('shows a 403 beside a 200 to a user who may call one backend alone', async () => {
-    const page = await browser.newPage()
     await logIn(page, 'Ben Ruiz')
     expect(await statuses(page)).toEqual(['200', '403'])
     expect(await page.getByText('error="insufficient_scope"').count()).toBe(1)
@@ -117,7 +118,6 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
   })
 
   it('renews the token in the middle of a session, and the backends take the new one', async () => {
-    const page = await browser.newPage()
     await logIn(page, 'Zoë Šimić', '/login?returnTo=/profile')
     expect(await page.getByText('0 times in this session').count()).toBe(1)
     ahead = 100_000
@@ -129,7 +129,6 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
   })
 
   it('is logged out by a logout at the provider itself', async () => {
-    const page = await browser.newPage()
     await logIn(page)
     await page.goto(`${system.urls.identityProvider}/session/end`)
     await page.getByRole('button', { name: 'Sign out' }).click()
@@ -141,7 +140,6 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
   })
 
   it('AL-55: a page of another port learns nothing and changes nothing, though cookies go with it', async () => {
-    const page = await browser.newPage()
     await logIn(page)
     const other = http.createServer((_request, response) => {
       response.setHeader('content-type', 'text/html').end('<!doctype html><title>Mallory</title>')
@@ -185,7 +183,6 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
   })
 
   it('reads a token in the page alone: nothing is sent, and nothing could be', async () => {
-    const page = await browser.newPage()
     await page.goto(`${system.urls.webUi}/decoder`)
     // The browser fetches the page's picture when it likes; that one address, without a query, can carry nothing.
     const icon = await page.evaluate(`document.querySelector('link[rel=icon]').href`)
@@ -328,7 +325,6 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     })
 
     it('logs in there, and its tokens open its own backend and no other', async () => {
-      const page = await browser.newPage()
       await page.goto(`${url}/login`)
       await page.locator('input[name=login]').fill('grace')
       await page.locator('input[name=password]').fill('any')

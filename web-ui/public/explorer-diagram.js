@@ -8,8 +8,10 @@ import { endsOf, keyOf, sentence } from './explorer-run.js'
 const WIDEST_LANE = 190
 const NARROWEST_LANE = 118
 const ROW = 46
+/** A verdict's, unless its words need more. */
+const PILL = 122
 const TOP = 64
-const MARGIN = 64
+const MARGIN = 72
 /** Inside the frame of the picture. */
 const PADDING = 18
 
@@ -111,8 +113,9 @@ function drawHop(hop, y, x, letters) {
     'aria-label': `${first}${second} (${sentence(hop)})`,
   })
   if (hop.kind === 'verification') {
+    const half = Math.min(MARGIN - 1, Math.max(PILL / 2, 3.4 * first.length + 8))
     row.append(
-      svg('rect', { x: x(hop.service) - 61, y: y - 4, width: 122, height: 26, rx: 13 }),
+      svg('rect', { x: x(hop.service) - half, y: y - 4, width: 2 * half, height: 26, rx: 13 }),
       svg('text', { x: x(hop.service), y: y + 13, 'text-anchor': 'middle' }, first),
     )
     return row

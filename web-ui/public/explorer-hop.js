@@ -85,6 +85,8 @@ function sourceLink(source) {
 /** @param {string} rule */
 function ruleLink(rule) {
   const match = /^RFC (\d+)(?: §([\d.]+))?/.exec(rule)
+  if (rule.startsWith('JWT-SVID'))
+    return el('a', { href: 'https://spiffe.io/docs/latest/spiffe-specs/jwt-svid/', rel: 'noreferrer' }, rule)
   if (!match) return rule
   const anchor = match[2] ? `#section-${match[2]}` : ''
   return el('a', { href: `https://www.rfc-editor.org/rfc/rfc${match[1]}${anchor}`, rel: 'noreferrer' }, rule)

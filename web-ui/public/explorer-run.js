@@ -101,7 +101,7 @@ function titleOfPath(path) {
 export const keyOf = ({ kind, spanId, service }) => `${kind} ${spanId} ${service}`
 
 /**
- * Calls and verifications in the order in which they began. The request that a call caused is the same hop, told by its
+ * Calls and verifications in their order. The request that a call caused is the same hop, told by its
  * other end, so it is left out unless nobody told of the call; but it knows best who was called.
  * @param {Hop[]} hops
  */
@@ -115,12 +115,27 @@ export function stepsOf(hops) {
   return hops
     .filter(({ kind, parentId }) => kind !== 'request' || parentId === undefined || !calls.has(parentId))
     .map((hop) => (hop.kind === 'call' ? { ...hop, peer: called.get(hop.spanId) ?? hop.peer ?? '' } : hop))
-    .sort((a, b) => placeOf(a) - placeOf(b) || depth(a, hops) - depth(b, hops))
+    .sort((a, b) => placeOf(a, hops) - placeOf(b, hops) || depth(a, hops) - depth(b, hops))
 }
 
-/** A verdict without checks of its own is another's, and stands where that has come back. @param {Hop} hop */
-const placeOf = ({ kind, checks, startedAt, durationMs }) =>
-  kind === 'verification' && !checks?.length ? startedAt + durationMs : startedAt
+/**
+ * When a hop stands in the picture: when it began; but a verdict for which somebody else was asked, when it fell.
+ * @param {Hop} hop
+ * @param {Hop[]} hops
+ */
+function placeOf({ kind, spanId, service, startedAt, durationMs }, hops) {
+  // Begins are known to the millisecond alone.
+  const end = startedAt + durationMs + 1
+  const asked = hops.some(
+    (hop) =>
+      hop.kind === 'call' &&
+      hop.service === service &&
+      hop.parentId === spanId &&
+      hop.startedAt >= startedAt &&
+      hop.startedAt + hop.durationMs <= end,
+  )
+  return kind === 'verification' && asked ? end - 1 : startedAt
+}
 
 /**
  * @param {Hop} hop

@@ -50,7 +50,7 @@ export const SCENARIOS = [
     title: 'Self-signed fan-out',
     story: 'The same for two callees at once, each with a token of its own; a fault is in both.',
     faults: ALL,
-    spoils: 'B and C',
+    spoils: 'both',
     lanes: ['web-ui', 'service-a', 'service-b', 'service-c'],
   },
   {

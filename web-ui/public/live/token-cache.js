@@ -83,7 +83,7 @@ function nodeCard({ url, status, failure }) {
     el(
       'p',
       { class: 'meta' },
-      `${count.format(status.store.entries)} entries in ${status.store.kind}, ${me?.copies ?? 0} copied here; a token is kept ${status.rules.cacheSeconds} s. Up for `,
+      `${count.format(status.store.entries)} ${status.store.entries === 1 ? 'entry' : 'entries'} in ${status.store.kind}, ${me?.copies ?? 0} copied here; a token is kept ${status.rules.cacheSeconds} s. Up for `,
       ...(me ? [age(me.startedAt)] : ['a moment']),
       '. ',
       el('a', { href: `${url}/dashboard.html` }, 'Its own page'),
