@@ -18,7 +18,7 @@ const NEW_AT_ONCE = 32
 const KNOWN = 8_000
 const KNOWN_AT_ONCE = 4
 /** So many entries are being written at once, which fills lmdb's transactions. */
-const BATCH = 5_000
+const BATCH = 10_000
 /** On a machine on which other work goes on it must not take the whole afternoon; what was reached is printed. */
 const MOST_MS = 900_000
 const STORE = 'users'
@@ -96,21 +96,24 @@ function memoryOf(proxies: readonly Hop[]): [own: string, pages: string] {
 
 const upTo = (count: number, from: number) => Array.from({ length: count }, (_, index) => from + index)
 
-/** Writes entries as the cache does, through the same compare and set. */
+/**
+ * Writes entries as the cache does, through the same compare and set, but in the order of their keys: in any other, each
+ * would rewrite a page of the file for itself, 20 KB for an entry of one.
+ */
 async function fill(zone: Zone, issuer: BenchIssuer, from: number, to: number): Promise<void> {
   const keys = new KeyMaker({ issuer: ISSUER, audience: AUDIENCE })
-  const write = async (user: string) => {
+  const maxAgeMs = LIFE_SECONDS * 1000
+  const write = async ({ key, user }: { key: string; user: string }) => {
     const now = Date.now()
-    const life = lifeOf(now + LIFE_SECONDS * 1000, now, { maxAgeMs: LIFE_SECONDS * 1000, marginMs: 5_000 })
+    const life = lifeOf(now + maxAgeMs, now, { maxAgeMs, marginMs: 5_000 })
     if (!life) throw new Error('a life of an hour is long enough')
     const token = await issuer.tokenFor(user)
-    const fields = [user, AGENT]
-    await zone.replace(
-      keys.keyOf(fields),
-      undefined,
-      toStored({ kind: 'token', readable: fields.join(':'), token, jti: user, ...life }),
-    )
+    const readable = `${user}:${AGENT}`
+    const entry = toStored({ kind: 'token', readable, token, jti: user, ...life })
+    if (!(await zone.replace(key, undefined, entry))) throw new Error(`${readable} was there already.`)
   }
-  for (let at = from; at < to; at += BATCH)
-    await Promise.all(upTo(Math.min(BATCH, to - at), at).map((user) => write(`user${user}`)))
+  const users = upTo(to - from, from)
+    .map((number) => ({ user: `user${number}`, key: keys.keyOf([`user${number}`, AGENT]) }))
+    .sort((a, b) => (a.key < b.key ? -1 : 1))
+  for (let at = 0; at < users.length; at += BATCH) await Promise.all(users.slice(at, at + BATCH).map(write))
 }

@@ -1,14 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import http, { type IncomingMessage } from 'node:http'
-import https from 'node:https'
 import { join } from 'node:path'
+import { ask } from './ask.ts'
 import { pointToSources } from './source-positions.ts'
 import type { SuiteProcess } from './suite.ts'
 
 /** A service on a busy laptop needs a second; after this one is stuck. */
 const READY_DEADLINE_MS = 30_000
 const READY_POLL_MS = 15
+/** A service that listens and is silent for so long is asked again. */
+const PROBE_TIMEOUT_MS = 2_000
 /** Each service gives up draining after 4 s; what is left then is killed, so that all is over within 5 s. */
 const STOP_DEADLINE_MS = 4_500
 
@@ -181,14 +182,8 @@ function inheritedEnvironment(): Record<string, string> {
 
 async function probe(url: string, ca: string | undefined): Promise<string> {
   try {
-    const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const options = { agent: false as const, timeout: 2_000 }
-      const request = ca ? https.get(url, { ...options, ca }, resolve) : http.get(url, options, resolve)
-      request.on('error', reject).on('timeout', () => request.destroy(new Error('no answer within 2 s')))
-    })
-    let body = ''
-    for await (const chunk of response.setEncoding('utf8')) body += chunk
-    return response.statusCode === 200 ? 'ready' : `${response.statusCode} ${body}`
+    const { status, text } = await ask(url, { ca, timeoutMs: PROBE_TIMEOUT_MS })
+    return status === 200 ? 'ready' : `${status} ${text}`
   } catch (error) {
     return (error as Error).message
   }

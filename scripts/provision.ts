@@ -2,7 +2,11 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { ensurePrivateFolder, writePrivateFile } from '@hallpass/private-files'
 import { exportPrivatePem, generateSigningKey } from '@hallpass/tokens'
+import { ask } from './ask.ts'
 import type { SuiteProcess } from './suite.ts'
+
+/** Three RSA keys on a machine that is busy starting eighteen processes. */
+const CALL_TIMEOUT_MS = 60_000
 
 /**
  * Before the first start: the key with which service A signs for itself, where service A looks for one. It is then ready
@@ -26,15 +30,15 @@ export async function provision(processes: readonly SuiteProcess[]): Promise<voi
 }
 
 async function provisionFactory(factory: string) {
-  const present = (await (await call(`${factory}/utils/keys`)).json()) as string[]
+  const present = JSON.parse(await call(`${factory}/utils/keys`)) as string[]
   const missing = ['servicea', 'serviceb', 'token-cache-auth'].filter((keyId) => !present.includes(keyId))
   if (missing.length === 0) return
   await Promise.all(missing.map((keyId) => call(`${factory}/keys/${keyId}`)))
   await call(`${factory}/utils/dump`, 'POST')
 }
 
-async function call(url: string, method = 'GET'): Promise<Response> {
-  const response = await fetch(url, { method })
-  if (!response.ok) throw new Error(`${method} ${url} answered ${response.status}: ${await response.text()}`)
-  return response
+async function call(url: string, method = 'GET'): Promise<string> {
+  const { status, text } = await ask(url, { method, timeoutMs: CALL_TIMEOUT_MS })
+  if (status !== 200) throw new Error(`${method} ${url} answered ${status}: ${text}`)
+  return text
 }

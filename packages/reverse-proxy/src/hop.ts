@@ -111,7 +111,9 @@ export class Hop {
     const method = request.method ?? ''
     this.#service.metrics.observeRequest(method, 'forwarded', status, ms / 1000)
     if (trace.sampled) this.#tell({ method, path, status, durationMs: ms }, outcome)
-    this.#service.log.info(
+    const { log } = this.#service
+    if (!log.isLevelEnabled('info')) return
+    log.info(
       {
         client: request.socket.remoteAddress,
         method,
