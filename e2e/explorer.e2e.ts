@@ -265,6 +265,18 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
     45_000,
   )
 
+  it('says that the web UI itself is away, and comes back with it, under a key that the gateway has not seen', async () => {
+    await suite.launcher.restart('web-ui', () =>
+      page
+        .getByRole('status')
+        .filter({ hasText: /^The web UI does not answer/ })
+        .waitFor(),
+    )
+    await page.getByText(/^Live: this stream’s token ends/).waitFor()
+    expect((await explorer.run(3)).outcome).toBe('accepted')
+    await explorer.hop({ verdict: 'accepted' }).waitFor()
+  })
+
   const failures: string[] = []
   beforeAll(() => {
     other.on('console', (message) => message.type() === 'error' && failures.push(message.text()))
