@@ -142,6 +142,25 @@ describe('the balancer', () => {
     expect(line.ua).toBe(`${addressOf(0)}, ${addressOf(1)}`)
   })
 
+  it('takes no more connections than it may', async () => {
+    await start({ MAX_CONNECTIONS: '1' })
+    const { port } = new URL(url)
+    const first = connect(Number(port), '127.0.0.1')
+    await new Promise((resolve) => first.once('connect', resolve))
+    first.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
+    await new Promise((resolve) => first.once('data', resolve))
+    const second = connect(Number(port), '127.0.0.1')
+    second.on('error', () => {})
+    let heard = ''
+    second.on('data', (chunk) => {
+      heard += chunk
+    })
+    second.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
+    await new Promise((resolve) => second.once('close', resolve))
+    expect(heard).toBe('')
+    first.destroy()
+  })
+
   it('refuses TRACE', async () => {
     await start()
     const answer = await new Promise<string>((resolve) => {

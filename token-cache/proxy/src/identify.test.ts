@@ -1,0 +1,66 @@
+import { ManualClock } from '@hallpass/service-kit/testing'
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { startIssuer, type TestIssuer } from './testing/issuer.ts'
+import { startTier, type TestTier } from './testing/tier.ts'
+
+const CALLER_ISSUER = 'http://callers.test/'
+const clock = new ManualClock(Math.ceil(Date.now() / 1000) * 1000)
+
+let callers: TestIssuer
+let tier: TestTier
+beforeEach(async () => {
+  callers = await startIssuer(clock.now)
+  const env = {
+    IDENTITY: 'bearer',
+    CALLER_ISSUER,
+    CALLER_JWKS_URL: `${callers.url}/.well-known/jwks.json`,
+  }
+  tier = await startTier({ env, proxies: 1, clock })
+})
+afterEach(async () => {
+  await tier.stop()
+  await callers.stop()
+})
+
+const INVALID = { error: { code: 'invalid_token' } }
+
+const tokenOf = (sub: string, claims = {}) =>
+  callers.tokenFor(sub, { iss: CALLER_ISSUER, aud: 'token-cache', ...claims })
+const ask = (token: string | undefined) =>
+  fetch(`${tier.proxies[0]?.url}/`, {
+    headers: { 'remote-user': 'root', ...(token ? { authorization: `Bearer ${token}` } : {}) },
+  })
+
+describe('a caller with a token of its own (IDENTITY=bearer)', () => {
+  it('is its subject, whatever remote-user says; the API sees a token for itself alone', async () => {
+    const own = await tokenOf('alice')
+    const first = (await (await ask(own)).json()) as { sub: string; jti: string }
+    expect(first.sub).toBe('alice')
+    expect(tier.issuer.calls).toEqual(['alice'])
+    // The same caller with its next token has the same entry.
+    const second = (await (await ask(await tokenOf('alice'))).json()) as { jti: string }
+    expect(second.jti).toBe(first.jti)
+    expect(tier.seen.map(({ headers }) => headers['remote-user'])).toEqual([undefined, undefined])
+    expect(tier.seen.map(({ headers }) => headers.authorization)).not.toContain(`Bearer ${own}`)
+  })
+
+  it.each([
+    ['no token', () => undefined, { message: 'no token provided' }],
+    ['a token for another audience', () => tokenOf('alice', { aud: 'other' }), INVALID],
+    ['a token of another issuer', () => tokenOf('alice', { iss: 'http://other/' }), INVALID],
+    ['what is no token', () => 'abc', INVALID],
+  ])('is refused with a challenge when it brings %s', async (_what, token, body) => {
+    const answer = await ask(await token())
+    expect(answer.status).toBe(401)
+    expect(answer.headers.get('www-authenticate')).toMatch(/^Bearer realm="token-cache"/)
+    expect(await answer.json()).toMatchObject(body)
+    expect(tier.issuer.calls).toEqual([])
+  })
+
+  it('is refused as soon as its token has ended, though it was just believed', async () => {
+    const token = await tokenOf('alice')
+    expect((await ask(token)).status).toBe(200)
+    clock.advance(3_600_000)
+    expect((await ask(token)).status).toBe(401)
+  })
+})
