@@ -7,25 +7,10 @@ import { startTestSuite, type TestSuite } from '../scripts/test-suite.ts'
 import { seriousFindings } from './accessibility.ts'
 import { takeScreenshots, useBrowser } from './browser.ts'
 import { ExplorerPage } from './explorer-page.ts'
+import { RUNS } from './explorer-runs.ts'
+import { VIEWS } from './explorer-views.ts'
 
 const root = dirname(import.meta.dirname)
-
-/** Who verifies in each scenario, in the order of the alphabet. */
-const VERIFIERS: Readonly<Record<number, readonly string[]>> = {
-  1: ['jwt-factory', 'service-b'],
-  2: ['jwt-factory', 'jwt-factory', 'service-b', 'service-c'],
-  3: ['service-b'],
-  4: ['service-b', 'service-c'],
-  5: ['spiffe-server'],
-  6: ['token-cache-api'],
-}
-/** By fault: the reason of a verifier with a key of its own, of the factory, and of who repeats its verdict without one. */
-const REASONS: Readonly<Record<string, readonly [own: string, factory: string, repeated: string]>> = {
-  expired: ['expired', 'expired', 'expired'],
-  'wrong-audience': ['audience_mismatch', 'audience_mismatch', 'refused'],
-  'wrong-key': ['signature_invalid', 'key_unknown', 'refused'],
-  tampered: ['signature_invalid', 'signature_invalid', 'refused'],
-}
 
 /** All but the login and what it protects, which the web UI's own tests start. */
 const EVERYBODY = [
@@ -44,48 +29,6 @@ const EVERYBODY = [
   'token-cache-proxy1',
   'token-cache-proxy2',
   'token-cache-load-balancer',
-]
-
-/** Scenario, fault, what the page says of it, and every verdict that it draws. */
-const RUNS: readonly (readonly [number, string | undefined, string, readonly string[]])[] = [
-  ...Object.entries(VERIFIERS).map(
-    ([scenario, services]) =>
-      [
-        Number(scenario),
-        undefined,
-        ['2', '4'].includes(scenario) ? 'accepted by B and C' : 'accepted',
-        services.map((service) => `${service} accepted`),
-      ] as const,
-  ),
-  ...Object.entries(REASONS).flatMap(
-    ([fault, [own, factory, repeated]]) =>
-      [
-        [1, fault, 'refused', [`jwt-factory refused ${factory}`, `service-b refused ${repeated}`]],
-        // Each callee has a token of its own: a bad one for C changes nothing at B.
-        [
-          2,
-          fault,
-          'refused by C, accepted by B',
-          [
-            'jwt-factory accepted',
-            'service-b accepted',
-            `jwt-factory refused ${factory}`,
-            `service-c refused ${repeated}`,
-          ],
-        ],
-        [3, fault, 'refused', [`service-b refused ${own}`]],
-        [4, fault, 'refused by B and C', [`service-b refused ${own}`, `service-c refused ${own}`]],
-        // The key of the forger is one that the gateway has never heard of.
-        [7, fault, 'refused', [`sse-gateway refused ${fault === 'wrong-key' ? 'key_unknown' : own}`]],
-      ] as const,
-  ),
-  [5, 'wrong-audience', 'refused', ['spiffe-server refused wrong_audience']],
-  [1, 'no-token', 'refused', []],
-  [2, 'no-token', 'refused by C, accepted by B', ['jwt-factory accepted', 'service-b accepted']],
-  [3, 'no-token', 'refused', []],
-  [4, 'no-token', 'refused by B and C', []],
-  [6, 'no-token', 'refused', []],
-  [7, 'no-token', 'refused', []],
 ]
 
 describeWith('chromium', 'apt-get install chromium')('the explorer in a browser', () => {
@@ -322,82 +265,23 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
     45_000,
   )
 
+  it('says that the web UI itself is away, and comes back with it, under a key that the gateway has not seen', async () => {
+    await suite.launcher.restart('web-ui', () =>
+      page
+        .getByRole('status')
+        .filter({ hasText: /^The web UI does not answer/ })
+        .waitFor(),
+    )
+    await page.getByText(/^Live: this stream’s token ends/).waitFor()
+    expect((await explorer.run(3)).outcome).toBe('accepted')
+    await explorer.hop({ verdict: 'accepted' }).waitFor()
+  })
+
   const failures: string[] = []
   beforeAll(() => {
     other.on('console', (message) => message.type() === 'error' && failures.push(message.text()))
     other.on('pageerror', (error) => failures.push(error.message))
   })
-
-  const VIEWS: readonly [string, (view: Page) => Promise<void>][] = [
-    [
-      'keys',
-      async (view) => {
-        const card = view.locator('[data-key-id="servicea"]')
-        const before = await card.locator('[data-state="published"] .name').innerText()
-        await view.getByRole('button', { name: 'Rotate servicea' }).click()
-        // The key that was published signs now, and verifiers know it since before.
-        await card.locator('[data-state="signing"] .name', { hasText: before }).waitFor()
-        await view.getByRole('region', { name: 'The key set' }).getByText(before).waitFor()
-      },
-    ],
-    [
-      'streams',
-      async (view) => {
-        await view.getByRole('button', { name: /^Open one/ }).click()
-        const row = view.getByRole('row', { name: /\/events/ })
-        await row
-          .getByText(/challenged|open/)
-          .first()
-          .waitFor()
-        await row.getByRole('button', { name: /^Revoke/ }).click()
-        await view.getByRole('region', { name: 'Ended streams' }).getByText('token_revoked').first().waitFor()
-      },
-    ],
-    [
-      'token-cache',
-      async (view) => {
-        await view.getByRole('textbox', { name: 'User' }).fill('ada')
-        await view.getByRole('button', { name: /^Send 10/ }).click()
-        await view.getByRole('row', { name: /ada:explorer jti=/ }).waitFor()
-        const calls = await view.locator('[data-figure="issuerCalls"]').allInnerTexts()
-        expect(calls.length).toBe(2)
-        await view.getByRole('button', { name: 'Block the user' }).click()
-        await view
-          .getByRole('row', { name: /^ada.* blocked/ })
-          .first()
-          .waitFor()
-        await view.getByRole('button', { name: 'Lift the block of the user' }).click()
-        await view.getByRole('row', { name: /^ada.* blocked/ }).waitFor({ state: 'detached' })
-      },
-    ],
-    [
-      'identities',
-      async (view) => {
-        const authorities = view.getByRole('region', { name: 'Authorities for x509' })
-        await authorities.getByText('active').waitFor()
-        await view.getByRole('button', { name: 'Rotate the x509 authority' }).click()
-        await authorities.getByText('prepared').waitFor()
-        await view.getByRole('button', { name: 'Revoke stranger' }).click()
-        await view.getByRole('button', { name: 'Restore stranger' }).click()
-        await view.getByRole('button', { name: 'Revoke stranger' }).waitFor()
-      },
-    ],
-    [
-      'numbers',
-      async (view) => {
-        await view.getByRole('button', { name: /^Measure/ }).click()
-        await view.getByText(/^Measured here/).waitFor({ timeout: 20_000 })
-        const row = view.getByRole('row', { name: /^Issuer calls a request/ })
-        expect(await row.getByRole('cell').allInnerTexts()).toEqual(['2', '4', '0', '0'])
-        expect(
-          await view
-            .getByRole('row', { name: /^Wrong answers/ })
-            .getByRole('cell')
-            .allInnerTexts(),
-        ).toEqual(['0', '0', '0', '0'])
-      },
-    ],
-  ]
 
   it.each(VIEWS)(
     'has a live view of %s that can be used, seen and listened to',

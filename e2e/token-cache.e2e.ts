@@ -98,7 +98,7 @@ class Tier {
     const { folder, env, readyz } = this.suite.processes.find(({ name }) => name === service) as SuiteProcess
     const bundle = join(root, '.hallpass/bundles', `${folder.replaceAll('/', '-')}.cjs`)
     this.#revived.push(
-      spawn(process.execPath, [bundle], {
+      spawn(process.execPath, [join(root, 'scripts/run-bundle.cjs'), bundle], {
         cwd: root,
         stdio: 'ignore',
         env: { PATH: process.env.PATH, ...this.#env, ...env },

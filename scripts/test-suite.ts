@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { cp, mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
@@ -61,7 +61,7 @@ export async function startTestSuite(
   try {
     await launcher.start(processes)
     await provision(processes)
-    await copyKeys(stateFolder, keptIn(root))
+    await keepKeys(root, stateFolder, processes)
   } catch (error) {
     await stop()
     throw new Error(`${(error as Error).message}\n${lines.slice(-20).join('\n')}`, { cause: error })
@@ -85,6 +85,23 @@ const keptIn = (root: string) => join(root, '.hallpass/test-keys/suite')
 /** Gives a new state folder the keys of the first test suite that ran in this clone. */
 export async function useKeptKeys(root: string, stateFolder: string): Promise<void> {
   await copyKeys(keptIn(root), stateFolder)
+}
+
+/** The first time, the factory may still be making the keys that will sign next. */
+async function keepKeys(root: string, stateFolder: string, processes: readonly SuiteProcess[]) {
+  const factory = processes.find(({ name }) => name === 'jwt-factory')?.urls.PORT
+  for (let tries = 0; factory && !existsSync(join(keptIn(root), 'keys')) && tries < 100; tries += 1) {
+    await fetch(`${factory}/utils/dump`, { method: 'POST' })
+    const saved = (await readdir(join(stateFolder, 'keys'))).filter((name) => name.endsWith('-private.pem'))
+    if (
+      saved.every(
+        (name) => name.includes('.next-') || saved.includes(name.replace('-private', '.next-private')),
+      )
+    )
+      break
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  await copyKeys(stateFolder, keptIn(root))
 }
 
 /** Copies the folders with keys that `to` has not, each of them whole or not at all. */

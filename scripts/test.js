@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { constants, setPriority, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { installWhatIsMissing, requireNode, showProgress } from './install.js'
@@ -13,10 +13,21 @@ const HELP = `npm test: lint, types, dead code, and every test
   npm run test:peers                against foreign programs: Go, SPIRE, Envoy, nginx, …
   npm run test:containers           the compose file, on a Docker engine`
 
+/** Tests have deadlines, a linter has none. */
+const BESIDE_THE_TESTS = constants.priority.PRIORITY_BELOW_NORMAL
+
+/** Where TypeScript keeps what it has checked. */
+const known = (name) => ['--incremental', '--tsBuildInfoFile', `.hallpass/${name}.tsbuildinfo`]
+
 const STEPS = {
   lint: ['node_modules/@biomejs/biome/bin/biome', 'check', '.'],
-  types: ['node_modules/typescript/bin/tsc'],
-  'types of pages': ['node_modules/typescript/bin/tsc', '-p', 'web-ui/tsconfig.browser.json'],
+  types: ['node_modules/typescript/bin/tsc', ...known('types')],
+  'types of pages': [
+    'node_modules/typescript/bin/tsc',
+    '-p',
+    'web-ui/tsconfig.browser.json',
+    ...known('types-of-pages'),
+  ],
   'dead-code': ['node_modules/knip/bin/knip.js', '--no-progress'],
 }
 
@@ -41,15 +52,7 @@ const wants = (step) => (only ? only.includes(step) : args.length === 0 && !peer
 
 const totals = { passed: 0, failed: 0, skipped: 0 }
 const steps = Object.keys(STEPS).filter(wants)
-if (steps.length > 0) {
-  const done = showProgress(steps.join(', '))
-  const results = await Promise.all(steps.map((step) => run(STEPS[step])))
-  done(steps.map((step, index) => `${step}: ${results[index].code === 0 ? 'ok' : 'FAILED'}`).join(', '))
-  for (const { code, output } of results) {
-    totals[code === 0 ? 'passed' : 'failed'] += 1
-    if (code !== 0) console.error(output)
-  }
-}
+const checked = steps.length > 0 ? check() : undefined
 // The system tests start the bundles, as `npm start` does.
 if (wants('tests') || args.length > 0 || peers) await (await import('./bundle.js')).bundle(root)
 if (containers) await runTests(['--testMatch', '**/*.containers.ts', '--runInBand'])
@@ -59,13 +62,25 @@ else if (wants('tests'))
   await runTests(
     // Jest leaves one core of two to itself unless it is told otherwise.
     ['--testMatch', '**/*.test.ts', '--maxWorkers=2'],
-    // Each starts the whole suite or a browser, and mostly waits for it: one after the other, beside the small ones.
-    ['--testMatch', '**/*.e2e.ts', '--runInBand'],
+    // Each starts the whole suite or a browser, and mostly waits for it.
+    ['--testMatch', '**/*.e2e.ts', '--maxWorkers=2'],
   )
+await checked
 
 const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : ''
 console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`)
 process.exit(totals.failed > 0 ? 1 : 0)
+
+/** The steps, all at once and beside the tests, which often wait for something. */
+async function check() {
+  const done = showProgress(steps.join(', '), { live: !wants('tests') })
+  const results = await Promise.all(steps.map((step) => run(STEPS[step], { priority: BESIDE_THE_TESTS })))
+  done(steps.map((step, index) => `${step}: ${results[index].code === 0 ? 'ok' : 'FAILED'}`).join(', '))
+  for (const { code, output } of results) {
+    totals[code === 0 ? 'passed' : 'failed'] += 1
+    if (code !== 0) console.error(output)
+  }
+}
 
 /**
  * Runs selections of tests side by side. Jest prints its own progress, the first as it goes and the others at their end;
@@ -121,7 +136,7 @@ async function jest(options, progress = 'inherit') {
       ...options,
     ],
     // Jest sends its JSON to standard output as well as to the file; what a person reads is on the other stream.
-    ['ignore', 'ignore', progress],
+    { stdio: ['ignore', 'ignore', progress] },
   )
   const nothing = {
     output,
@@ -157,8 +172,9 @@ async function jest(options, progress = 'inherit') {
   }
 }
 
-async function run(command, stdio = ['ignore', 'pipe', 'pipe']) {
+async function run(command, { stdio = ['ignore', 'pipe', 'pipe'], priority } = {}) {
   const child = spawn(process.execPath, command, { cwd: root, stdio })
+  if (priority && child.pid) setPriority(child.pid, priority)
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (output += chunk))
   const code = await new Promise((resolve) => child.on('close', resolve))

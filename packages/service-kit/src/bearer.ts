@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import type { TLSSocket } from 'node:tls'
+import { sendJson } from './answers.ts'
 import { HttpError } from './errors.ts'
 import type { Handler, RoutedRequest } from './hot-routes.ts'
-import { sendJson } from './http-service.ts'
 import {
   isTokenRefusal,
   observeVerification,

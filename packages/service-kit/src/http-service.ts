@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { chmod } from 'node:fs/promises'
 import http, { type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import https from 'node:https'
@@ -6,15 +5,14 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { SecureContextOptions } from 'node:tls'
 import express, { type ErrorRequestHandler, type Express } from 'express'
-import helmet from 'helmet'
-import { notFound, toHttpError } from './errors.ts'
-import { publishHop } from './hops.ts'
+import { sendError, sendJson } from './answers.ts'
+import { notFound } from './errors.ts'
 import { HotRoutes } from './hot-routes.ts'
 import type { Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
+import { observeRequests } from './observe-requests.ts'
+import { securityHeaders } from './security-headers.ts'
 import type { Service } from './service.ts'
-import { currentTrace, runInTrace, traceFrom } from './trace.ts'
-import { isTokenRefusal } from './verification.ts'
 
 export interface NetworkListener {
   /** The name under which `start` reports the URL; `http` or `https` where there is one of a kind. */
@@ -95,8 +93,6 @@ const DRAIN_DEADLINE_MS = 3_000
 /** Connections that wait to be accepted; with Node's 511 a thousand callers at once would make some wait a second. */
 const BACKLOG = 4_096
 
-const REQUEST_ID = /^[\w.-]{1,64}$/
-
 /** An Express service with everything that each service needs around its route table. */
 export function httpService(options: HttpServiceOptions): HttpService {
   const { name, log } = options
@@ -107,6 +103,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
   const servers: Server[] = []
   /** Node's server forgets a connection once it is another protocol's. */
   const upgraded = new Set<Duplex>()
+  const observe = observeRequests({ name, log, metrics })
 
   const app = express()
   app.disable('x-powered-by')
@@ -119,30 +116,12 @@ export function httpService(options: HttpServiceOptions): HttpService {
     throw notFound('no_such_endpoint', `There is no ${request.method} ${request.path} here.`)
   })
   app.use(((error, request, response, _next) =>
-    renderError(log, error, request, response)) satisfies ErrorRequestHandler)
+    sendError(log, error, request, response)) satisfies ErrorRequestHandler)
 
-  const securityHeaders = headersOf(
-    helmet(
-      options.contentSecurityPolicy === false
-        ? { contentSecurityPolicy: false, crossOriginEmbedderPolicy: false }
-        : {
-            contentSecurityPolicy: {
-              useDefaults: false,
-              directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] },
-            },
-            // Rules for pages, which an API does not serve.
-            crossOriginOpenerPolicy: false,
-            dnsPrefetchControl: false,
-            ieNoOpen: false,
-            originAgentCluster: false,
-            permittedCrossDomainPolicies: false,
-            xssFilter: false,
-          },
-    ),
-  )
+  const headers = securityHeaders({ pages: options.contentSecurityPolicy === false })
   const route: RequestListener = (request, response) => {
-    for (const [header, value] of securityHeaders) response.setHeader(header, value)
-    if (!hot.answer(request, response, (error) => renderError(log, error, request, response)))
+    for (const [header, value] of headers) response.setHeader(header, value)
+    if (!hot.answer(request, response, (error) => sendError(log, error, request, response)))
       app(request, response)
   }
 
@@ -157,55 +136,6 @@ export function httpService(options: HttpServiceOptions): HttpService {
     }
 
   const listener = listenerNamed(options.listeners[0].name)
-
-  function observe(request: IncomingMessage, response: ServerResponse, answer: RequestListener) {
-    const started = performance.now()
-    const given = request.headers['x-request-id']
-    const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
-    const startedAt = Date.now()
-    const trace = traceFrom(request.headers.traceparent as string | undefined, name)
-    // The query may carry a credential; the path never does. Express changes the URL on the way to a sub-router.
-    const path = request.url?.split('?', 1)[0]?.slice(0, 256)
-    response.setHeader('x-request-id', requestId)
-    response.once('close', () => {
-      const ms = performance.now() - started
-      const routed = request as IncomingMessage & {
-        route?: { path?: unknown }
-        tokenId?: string
-        logged?: object
-      }
-      const route = typeof routed.route?.path === 'string' ? routed.route.path : 'unmatched'
-      metrics.observeRequest(request.method ?? '', route, response.statusCode, ms / 1000)
-      if (trace.sampled)
-        publishHop({
-          kind: 'request',
-          traceId: trace.traceId,
-          spanId: trace.spanId,
-          parentId: trace.parentId,
-          service: name,
-          method: request.method ?? '',
-          path: path ?? '',
-          status: response.statusCode,
-          startedAt,
-          durationMs: ms,
-        })
-      log.info(
-        {
-          method: request.method,
-          path,
-          status: response.statusCode,
-          ms: Math.round(ms * 10) / 10,
-          requestId,
-          traceId: trace.traceId,
-          ...(routed.tokenId === undefined ? {} : { jti: routed.tokenId }),
-          ...routed.logged,
-          ...(response.writableFinished ? {} : { aborted: true }),
-        },
-        'request',
-      )
-    })
-    runInTrace(trace, () => answer(request, response))
-  }
 
   async function answerReadiness(response: ServerResponse) {
     const failed: Record<string, string> = ready
@@ -305,67 +235,8 @@ export function httpService(options: HttpServiceOptions): HttpService {
   }
 }
 
-/** Adds to the line that the log will have about this request; nothing secret. */
-export function logAlso(request: IncomingMessage, fields: Readonly<Record<string, unknown>>): void {
-  const routed = request as IncomingMessage & { logged?: object }
-  routed.logged = { ...routed.logged, ...fields }
-}
-
 /** What to write into a URL for an address that may mean "every address". */
 function urlHost(host: string): string {
   if (['127.0.0.1', '0.0.0.0', '::', '::1'].includes(host)) return 'localhost'
   return host.includes(':') ? `[${host}]` : host
-}
-
-export function sendJson(response: ServerResponse, status: number, body: unknown) {
-  const text = JSON.stringify(body)
-  response
-    .writeHead(status, {
-      'content-type': 'application/json; charset=utf-8',
-      'content-length': Buffer.byteLength(text),
-    })
-    .end(text)
-}
-
-export function sendText(response: ServerResponse, status: number, text: string) {
-  response
-    .writeHead(status, {
-      'content-type': 'text/plain; charset=utf-8',
-      'content-length': Buffer.byteLength(text),
-    })
-    .end(text)
-}
-
-/** What helmet would set on each answer: always the same, so it is asked once. */
-function headersOf(middleware: ReturnType<typeof helmet>): readonly (readonly [string, string])[] {
-  const headers: [string, string][] = []
-  const answer = {
-    setHeader: (header: string, value: string) => headers.push([header, value]),
-    removeHeader: () => {},
-  }
-  middleware({} as IncomingMessage, answer as unknown as ServerResponse, (error) => {
-    if (error) throw error
-  })
-  return headers
-}
-
-/** The one place where a thrown error becomes an answer. */
-function renderError(log: Logger, thrown: unknown, request: IncomingMessage, response: ServerResponse) {
-  const error = toHttpError(thrown)
-  // The verifier's own reason says more than that the token is invalid.
-  logAlso(request, { reason: isTokenRefusal(error.cause) ? error.cause.reason : error.code })
-  if (error.status >= 500)
-    log.error(
-      { err: error.cause ?? error, code: error.code, traceId: currentTrace()?.traceId },
-      error.message,
-    )
-  if (response.headersSent) {
-    response.destroy()
-    return
-  }
-  // A body that was not read to its end would be taken for the next request on this connection.
-  if (!request.complete) response.setHeader('connection', 'close')
-  for (const [header, value] of Object.entries(error.headers)) response.setHeader(header, value)
-  response.setHeader('cache-control', 'no-store')
-  sendJson(response, error.status, error.body)
 }
