@@ -32,11 +32,11 @@ export async function installWhatIsMissing(root) {
   process.exit(1)
 }
 
-/** One line that is alive: a counter of seconds on a terminal, the bare text elsewhere. */
-export function showProgress(text) {
+/** One line that is alive: a counter of seconds on a terminal, the bare text elsewhere or where others write meanwhile. */
+export function showProgress(text, { live = true } = {}) {
   const started = Date.now()
   const seconds = () => ((Date.now() - started) / 1000).toFixed(1)
-  if (!process.stderr.isTTY) {
+  if (!live || !process.stderr.isTTY) {
     process.stderr.write(`${text} …\n`)
     return (end) => process.stderr.write(`${end} (${seconds()} s)\n`)
   }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { transformSync } from 'esbuild'
+import { transform, transformSync } from 'esbuild'
 
 const GLOBALS = new URL('./jest-globals.js', import.meta.url).href
 const sources = new Map()
@@ -17,15 +18,17 @@ export async function resolve(specifier, context, nextResolve) {
 export async function load(url, context, nextLoad) {
   if (!isTypeScript(url)) return nextLoad(url, context)
   const [file] = url.split('?')
-  const source = sources.get(file) ?? transform(file, false).code
-  sources.set(file, source)
-  return { format: 'module', source, shortCircuit: true }
+  if (!sources.has(file)) {
+    const { code } = await transform(await readFile(fileURLToPath(file), 'utf8'), optionsFor(file, false))
+    sources.set(file, code)
+  }
+  return { format: 'module', source: sources.get(file), shortCircuit: true }
 }
 
 /** The source map of a module of ours, as a `data:` URL; made only when a stack trace needs it. */
 export function sourceMap(url) {
   if (!isTypeScript(url)) return undefined
-  const map = transform(url, 'external').map
+  const { map } = transformSync(readFileSync(fileURLToPath(url), 'utf8'), optionsFor(url, 'external'))
   return `data:application/json;base64,${Buffer.from(map).toString('base64')}`
 }
 
@@ -34,8 +37,6 @@ function isTypeScript(url) {
 }
 
 /** Strips the types and lowers `await using` for Node 20. */
-function transform(url, sourcemap) {
-  const sourcefile = fileURLToPath(url)
-  const options = { sourcefile, sourcemap, loader: 'ts', format: 'esm', target: 'node20' }
-  return transformSync(readFileSync(sourcefile, 'utf8'), options)
+function optionsFor(url, sourcemap) {
+  return { sourcefile: fileURLToPath(url), sourcemap, loader: 'ts', format: 'esm', target: 'node20' }
 }

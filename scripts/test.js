@@ -73,7 +73,7 @@ process.exit(totals.failed > 0 ? 1 : 0)
 
 /** The steps, all at once and beside the tests, which often wait for something. */
 async function check() {
-  const done = showProgress(steps.join(', '))
+  const done = showProgress(steps.join(', '), { live: !wants('tests') })
   const results = await Promise.all(steps.map((step) => run(STEPS[step], { priority: BESIDE_THE_TESTS })))
   done(steps.map((step, index) => `${step}: ${results[index].code === 0 ? 'ok' : 'FAILED'}`).join(', '))
   for (const { code, output } of results) {
