@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** Packages that cannot be put into a bundle: they carry native code, or load files beside themselves. */
@@ -53,6 +53,7 @@ export async function bundle(root, extraEntries = {}) {
     if (!isFresh) {
       await rm(bundleFolder(root), { recursive: true, force: true })
       const { metafile } = await build({ ...settings(root), entryPoints: entries })
+      await bundlePages(root, build)
       await remember(root, metafile)
     }
     if (Object.keys(extraEntries).length > 0) await build({ ...settings(root), entryPoints: extraEntries })
@@ -91,12 +92,48 @@ const settings = (root) => ({
   metafile: true,
 })
 
+/** What browsers are served by the web UI: its `public` folder, with one script for each page that has any. */
+export const pagesFolder = (root) => join(bundleFolder(root), 'web-ui-public')
+
+async function bundlePages(root, build) {
+  const folder = join(root, 'web-ui/public')
+  await cp(folder, pagesFolder(root), { recursive: true, filter: (path) => !path.endsWith('.js') })
+  const scripts = readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.js'))
+  const imported = new Set(
+    scripts.flatMap((name) => {
+      const imports = readFileSync(join(folder, name), 'utf8').matchAll(/ from '(\..+)'$/gm)
+      return [...imports].map(([, path]) => join(dirname(name), path))
+    }),
+  )
+  await build({
+    absWorkingDir: root,
+    entryPoints: scripts.filter((name) => !imported.has(name)).map((name) => join(folder, name)),
+    outbase: folder,
+    outdir: pagesFolder(root),
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    minify: true,
+    // Read by a browser's developer tools alone, which then show the sources.
+    sourcemap: 'linked',
+    logLevel: 'error',
+  })
+}
+
+/** Folders are among them, whose time changes when a file comes or goes. */
+function filesOfPages(root) {
+  const folder = join(root, 'web-ui/public')
+  return [folder, ...readdirSync(folder, { recursive: true }).map((name) => join(folder, name))].map((path) =>
+    relative(root, path),
+  )
+}
+
 const inputsFile = (root) => join(bundleFolder(root), 'inputs.json')
 
 /** What the bundles were made of: this file, the lock, and every source with its time; packages by the lock alone. */
 async function remember(root, { inputs }) {
   const files = Object.keys(inputs).filter((file) => !file.includes('node_modules/'))
-  const settled = [...files, 'scripts/bundle.js', 'node_modules/.package-lock.json']
+  const settled = [...files, ...filesOfPages(root), 'scripts/bundle.js', 'node_modules/.package-lock.json']
   const times = Object.fromEntries(settled.map((file) => [file, timeOf(join(root, file))]))
   await writeFile(inputsFile(root), JSON.stringify({ root, times }))
 }

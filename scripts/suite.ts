@@ -155,6 +155,8 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
     'pages, for a person',
     { PORT: 'http:4000' },
     {
+      // One script for each page, where web-ui/public has their sources.
+      ASSETS_FOLDER: '.hallpass/bundles/web-ui-public',
       SHOULD_AUTHENTICATE: 'true',
       ISSUER_BASE_URL: identityProvider.PORT as string,
       AUTH0_CLIENT_ID: 'web-ui',

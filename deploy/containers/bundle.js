@@ -1,6 +1,6 @@
 import { cpSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { bundle, bundleFolder } from '../../scripts/bundle.js'
+import { bundle, bundleFolder, pagesFolder } from '../../scripts/bundle.js'
 
 /** Everything that the image runs: the bundles of the services, what starts them, and the files that they serve. */
 const root = process.cwd()
@@ -10,8 +10,9 @@ const own = (name) => join(root, `deploy/containers/${name}.ts`)
 
 await bundle(root, { run: own('run'), healthcheck: own('healthcheck'), tools: own('tools') })
 mkdirSync(app, { recursive: true })
-cpSync(bundleFolder(root), app, { recursive: true })
-for (const folder of ['web-ui/public', 'sse-gateway/public', 'token-cache/proxy/public'])
+cpSync(bundleFolder(root), app, { recursive: true, filter: (path) => path !== pagesFolder(root) })
+cpSync(pagesFolder(root), join(app, 'web-ui/public'), { recursive: true })
+for (const folder of ['sse-gateway/public', 'token-cache/proxy/public'])
   cpSync(join(root, folder), join(app, folder), { recursive: true })
 // What the explorer shows as the line that decided (web-ui/src/live/check-sources.ts); 100 KB.
 for (const folder of ['packages/tokens/src', 'packages/spiffe/src/jwt-svid'])
