@@ -24,7 +24,8 @@ describeWith('chromium', 'apt-get install chromium')('pictures of the explorer',
   it('show a refusal, a stream and the numbers', async () => {
     const page = await browser.newPage({ viewport: PICTURE })
     const explorer = await ExplorerPage.open(page, suite)
-    await explorer.run(3, 'tampered')
+    // The first of a process takes the longest, and says nothing about the others.
+    for (let round = 0; round < 3; round += 1) await explorer.run(3, 'tampered')
     await explorer.hop({ verdict: 'refused' }).waitFor()
     await writePicture(page, 'explorer-refusal', '#explorer')
     await explorer.run(7)

@@ -1,12 +1,15 @@
 import { encodeComment, encodeEvent, type StreamEvent } from '@hallpass/event-stream'
 import type { HttpError, Logger } from '@hallpass/service-kit'
-import { CatchUp } from './catch-up.ts'
+import type { CatchUp } from './catch-up.ts'
+import { CatchUps } from './catch-ups.ts'
 import type { ClientWriter } from './client-writer.ts'
+import { EventBatch } from './event-batch.ts'
 import { EventBlock } from './event-block.ts'
 import { EventRing, type RingLimits } from './event-ring.ts'
 import { refuseLongId } from './last-event-id.ts'
 import { Subscriber } from './subscriber.ts'
 import { UpstreamConnection, type UpstreamTarget, unavailable } from './upstream-connection.ts'
+import { WaitingList } from './waiting-list.ts'
 
 /** Why the upstream side ends a client's stream. */
 export type UpstreamEnd = 'upstream_ended' | 'upstream_failed' | 'client_too_slow'
@@ -40,12 +43,6 @@ const FIRST_RETRY_MS = 100
 const LAST_RETRY_MS = 5_000
 /** A restart of the upstream takes about a second: a client that comes meanwhile waits instead of being refused. */
 const WAIT_FOR_RETRY_MS = 2_000
-/** Replays for clients whose id the ring does not know; after a restart of the gateway there may be thousands. */
-const MAX_CATCH_UPS = 32
-const WAIT_FOR_CATCH_UP_MS = 5_000
-
-/** More than this is not kept for the end of the turn. */
-const MAX_ARRIVED_BYTES = 256 * 1024
 
 const HEARTBEAT = new EventBlock(encodeComment())
 
@@ -80,17 +77,12 @@ export class Upstream {
   #connecting: Promise<void> | undefined
   #ring: EventRing
   #lastEventId: string | undefined
-  /** Events that arrived in this turn of the event loop; they go to each client in one write. */
-  #arrived: Buffer[] = []
-  #arrivedBytes = 0
-  #flushing: NodeJS.Immediate | undefined
   #lastFlushAt = 0
   readonly #live = new Set<Subscriber>()
   readonly #behind = new Set<Subscriber>()
   readonly #subscribers = new Map<Subscriber, (how: UpstreamEnd) => void>()
-  readonly #catchUps = new Map<Subscriber, CatchUp>()
-  #catchUpsOpen = 0
-  readonly #waitingForCatchUp: (() => void)[] = []
+  readonly #batch = new EventBatch((block, count) => this.#deliver(block, count))
+  readonly #catchUps: CatchUps
   #reserved = 0
   /** Counts how often it fell asleep, so that an answer to an earlier question is recognised. */
   #awakening = 0
@@ -100,12 +92,23 @@ export class Upstream {
   #sleepTimer: NodeJS.Timeout | undefined
   #retryTimer: NodeJS.Timeout | undefined
   #graceTimer: NodeJS.Timeout | undefined
-  readonly #waitingForFlow: (() => void)[] = []
+  readonly #waitingForFlow = new WaitingList()
   #failure: HttpError | undefined
 
   constructor(options: UpstreamOptions) {
     this.#options = options
     this.#ring = new EventRing(options.ring)
+    this.#catchUps = new CatchUps({
+      target: options.target,
+      limits: options.ring,
+      quietMs: options.quietMs,
+      ring: () => this.#ring,
+      encode: (event) => this.#encode(event),
+      onFailed: (subscriber) => this.#end(subscriber, 'upstream_failed'),
+      onOpen: () => {
+        this.figures.catchUps += 1
+      },
+    })
   }
 
   get state() {
@@ -129,8 +132,8 @@ export class Upstream {
     try {
       await this.#flow()
       if (lastEventId === undefined) return this.#place((subscriber) => subscriber.readFrom(this.#ring.head))
-      const catchUp = await this.#catchUp(lastEventId)
-      if (catchUp) return this.#place((subscriber) => this.#startCatchUp(catchUp, subscriber), catchUp)
+      const catchUp = await this.#catchUps.open(lastEventId)
+      if (catchUp) return this.#place((subscriber) => this.#catchUps.start(catchUp, subscriber), catchUp)
       const position = this.#ring.positionAfter(lastEventId) as number
       return this.#place((subscriber) => subscriber.readFrom(position))
     } catch (error) {
@@ -142,8 +145,7 @@ export class Upstream {
   leave(subscriber: Subscriber): void {
     if (!this.#subscribers.delete(subscriber)) return
     subscriber.leave()
-    this.#catchUps.get(subscriber)?.cancel()
-    this.#catchUps.delete(subscriber)
+    this.#catchUps.cancel(subscriber)
     this.#live.delete(subscriber)
     this.#behind.delete(subscriber)
     this.figures.highWater = Math.max(this.figures.highWater, subscriber.highWater)
@@ -178,10 +180,10 @@ export class Upstream {
       },
       start: (writer, onEnd) => {
         // What is on its way to the others must not come to this client a second time, from the ring.
-        this.#flush()
+        this.#batch.flush()
         const subscriber: Subscriber = new Subscriber(writer, this.#ring, this.figures, {
           onLive: () => {
-            this.#flush()
+            this.#batch.flush()
             this.#behind.delete(subscriber)
             this.#live.add(subscriber)
           },
@@ -203,59 +205,12 @@ export class Upstream {
     this.#sleepSoon()
   }
 
-  // --- the client that needs more than the ring has
-
-  /** A private replay, or `undefined` when the ring knows the id, perhaps since another client's replay. */
-  async #catchUp(lastEventId: string): Promise<CatchUp | undefined> {
-    const deadline = Date.now() + WAIT_FOR_CATCH_UP_MS
-    while (this.#ring.positionAfter(lastEventId) === undefined) {
-      refuseLongId(lastEventId)
-      if (this.#catchUpsOpen < MAX_CATCH_UPS) return this.#openCatchUp(lastEventId)
-      const left = deadline - Date.now()
-      if (left <= 0) throw unavailable(503, 'too_many_replays', 'Too many clients need old events at once.')
-      await waitFor(this.#waitingForCatchUp, left)
-    }
-    return undefined
-  }
-
-  async #openCatchUp(lastEventId: string): Promise<CatchUp> {
-    const { target, ring: limits, quietMs } = this.#options
-    this.#catchUpsOpen += 1
-    this.figures.catchUps += 1
-    const catchUp: CatchUp = new CatchUp({
-      target,
-      lastEventId,
-      limits,
-      quietMs,
-      ring: this.#ring,
-      encode: (event) => this.#encode(event),
-      onFailed: (subscriber) => this.#end(subscriber, 'upstream_failed'),
-      onDone: (subscriber) => {
-        this.#catchUpsOpen -= 1
-        if (subscriber) this.#catchUps.delete(subscriber)
-        wakeAll(this.#waitingForCatchUp)
-      },
-    })
-    try {
-      await catchUp.open()
-      return catchUp
-    } catch (error) {
-      catchUp.cancel()
-      throw error
-    }
-  }
-
-  #startCatchUp(catchUp: CatchUp, subscriber: Subscriber) {
-    this.#catchUps.set(subscriber, catchUp)
-    catchUp.start(subscriber)
-  }
-
   // --- the shared stream
 
   async #flow(): Promise<void> {
     if (this.#state === 'flowing') return
     if (this.#state === 'retrying') {
-      await waitFor(this.#waitingForFlow, WAIT_FOR_RETRY_MS)
+      await this.#waitingForFlow.wait(WAIT_FOR_RETRY_MS)
       if (this.#state === 'retrying')
         throw this.#failure ?? unavailable(502, 'upstream_lost', 'The upstream is away.')
       return this.#flow()
@@ -297,7 +252,7 @@ export class Upstream {
   #lost(how: 'ended' | 'failed', error?: Error) {
     const { log, path, graceMs } = this.#options
     log.warn({ path, how, err: error }, 'the upstream is lost')
-    this.#flush()
+    this.#batch.flush()
     this.#connection = undefined
     if (this.#subscribers.size + this.#reserved === 0) return this.#sleep()
     this.#state = 'retrying'
@@ -328,7 +283,7 @@ export class Upstream {
     clearTimeout(this.#graceTimer)
     this.#graceTimer = undefined
     this.figures.reconnects += 1
-    wakeAll(this.#waitingForFlow)
+    this.#waitingForFlow.wakeAll()
   }
 
   #giveUp(how: 'ended' | 'failed') {
@@ -348,18 +303,15 @@ export class Upstream {
     for (const timer of [this.#sleepTimer, this.#retryTimer, this.#graceTimer, this.#heartbeat])
       clearTimeout(timer)
     this.#graceTimer = undefined
-    clearImmediate(this.#flushing)
-    this.#flushing = undefined
+    this.#batch.clear()
     this.#connection?.close()
     this.#connection = undefined
-    this.#arrived = []
-    this.#arrivedBytes = 0
     this.#ring = new EventRing(this.#options.ring)
     this.#lastEventId = undefined
     this.#retryDelay = FIRST_RETRY_MS
     this.#awakening += 1
     this.#state = 'asleep'
-    wakeAll(this.#waitingForFlow)
+    this.#waitingForFlow.wakeAll()
   }
 
   // --- the events
@@ -379,28 +331,18 @@ export class Upstream {
     this.#lastEventId = event.lastEventId
     if (!bytes) return
     this.#ring.append({ id: event.id, bytes })
-    this.#arrived.push(bytes)
-    this.#arrivedBytes += bytes.length
-    if (this.#arrivedBytes > MAX_ARRIVED_BYTES) this.#flush()
-    else this.#flushing ??= setImmediate(() => this.#flush())
+    this.#batch.add(bytes)
   }
 
   /** One write to each client, whatever number of events came in this turn. */
-  #flush() {
-    clearImmediate(this.#flushing)
-    this.#flushing = undefined
-    const count = this.#arrived.length
-    if (count === 0) return
-    const block = new EventBlock(count === 1 ? (this.#arrived[0] as Buffer) : Buffer.concat(this.#arrived))
-    this.#arrived = []
-    this.#arrivedBytes = 0
+  #deliver(block: EventBlock, count: number) {
     const position = this.#ring.head - count
     for (const subscriber of this.#live) subscriber.deliver(block, count, position)
     this.figures.events += count
     this.#lastFlushAt = Date.now()
     for (const subscriber of this.#behind)
       if (subscriber.position < this.#ring.tail) this.#end(subscriber, 'client_too_slow')
-    for (const catchUp of this.#catchUps.values()) catchUp.ringGrew()
+    this.#catchUps.ringGrew()
   }
 
   #beat() {
@@ -414,19 +356,4 @@ export class Upstream {
     this.leave(subscriber)
     onEnd?.(how)
   }
-}
-
-/** Resolves when the list is woken, or after a time. */
-function waitFor(list: (() => void)[], ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    list.push(() => {
-      clearTimeout(timer)
-      resolve()
-    })
-  })
-}
-
-function wakeAll(list: (() => void)[]) {
-  for (const wake of list.splice(0)) wake()
 }

@@ -13,6 +13,11 @@ export interface LmdbStoreOptions {
 
 /** Four for each zone. The tier has two zones; the rest is room. */
 const MAX_DATABASES = 64
+/**
+ * Address space, neither memory nor disk, for eight million entries; beyond that it doubles. lmdb's own beginning of
+ * 128 KB doubles thirteen times up to a million, and keeps each old map beside the new one: twice the pages.
+ */
+const MAP_BYTES = 8 * 2 ** 30
 
 /**
  * A store that the processes of one machine share through memory-mapped files: a read costs microseconds and no
@@ -34,6 +39,7 @@ export class LmdbStore implements SharedStore {
     this.#root = open({
       path: join(this.#options.folder, 'store'),
       maxDbs: MAX_DATABASES,
+      mapSize: MAP_BYTES,
       permissionsMode: 0o600,
     } as Parameters<typeof open>[0])
     // Readers that were killed would keep old pages from being used again.

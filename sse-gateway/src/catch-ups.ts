@@ -1,0 +1,82 @@
+import { CatchUp, type CatchUpOptions } from './catch-up.ts'
+import type { EventRing } from './event-ring.ts'
+import { refuseLongId } from './last-event-id.ts'
+import type { Subscriber } from './subscriber.ts'
+import { unavailable } from './upstream-connection.ts'
+import { WaitingList } from './waiting-list.ts'
+
+export interface CatchUpsOptions extends Omit<CatchUpOptions, 'lastEventId' | 'ring' | 'onDone'> {
+  /** The ring of the shared stream as it is now: a new one stands there after a sleep. */
+  readonly ring: () => EventRing
+  /** One is opened. */
+  readonly onOpen: () => void
+}
+
+/** Replays for clients whose id the ring does not know; after a restart of the gateway there may be thousands. */
+const MAX_OPEN = 32
+const WAIT_FOR_ONE_MS = 5_000
+
+/** The private replays of a path: a few at a time, for clients that need more than the ring has. */
+export class CatchUps {
+  readonly #options: CatchUpsOptions
+  readonly #started = new Map<Subscriber, CatchUp>()
+  readonly #waiting = new WaitingList()
+  #open = 0
+
+  constructor(options: CatchUpsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * A private replay, or `undefined` when the ring knows the id, perhaps since another client's replay.
+   * @throws {HttpError} 503 `too_many_replays`, 400 for a long id, or as the upstream refuses.
+   */
+  async open(lastEventId: string): Promise<CatchUp | undefined> {
+    const deadline = Date.now() + WAIT_FOR_ONE_MS
+    while (this.#options.ring().positionAfter(lastEventId) === undefined) {
+      refuseLongId(lastEventId)
+      if (this.#open < MAX_OPEN) return this.#openOne(lastEventId)
+      const left = deadline - Date.now()
+      if (left <= 0) throw unavailable(503, 'too_many_replays', 'Too many clients need old events at once.')
+      await this.#waiting.wait(left)
+    }
+    return undefined
+  }
+
+  async #openOne(lastEventId: string): Promise<CatchUp> {
+    this.#open += 1
+    this.#options.onOpen()
+    const catchUp: CatchUp = new CatchUp({
+      ...this.#options,
+      ring: this.#options.ring(),
+      lastEventId,
+      onDone: (subscriber) => {
+        this.#open -= 1
+        if (subscriber) this.#started.delete(subscriber)
+        this.#waiting.wakeAll()
+      },
+    })
+    try {
+      await catchUp.open()
+      return catchUp
+    } catch (error) {
+      catchUp.cancel()
+      throw error
+    }
+  }
+
+  start(catchUp: CatchUp, subscriber: Subscriber): void {
+    this.#started.set(subscriber, catchUp)
+    catchUp.start(subscriber)
+  }
+
+  cancel(subscriber: Subscriber): void {
+    this.#started.get(subscriber)?.cancel()
+    this.#started.delete(subscriber)
+  }
+
+  /** The shared stream has gone on: a replay may have reached it. */
+  ringGrew(): void {
+    for (const catchUp of this.#started.values()) catchUp.ringGrew()
+  }
+}
