@@ -283,9 +283,14 @@ describeWith('redis-server', 'apt-get install redis-server')('the token cache on
   barsOf(() => ({ REDIS_URL: redis.url }))
 
   it('goes on with what the proxies know while Redis is gone, and recovers when it is back', async () => {
-    // Whatever the balancer's turn is, both proxies know the token.
+    // Whatever the balancer's turn is, both proxies know the token. One of them has just come back, and knows nobody else.
+    const knowsSomebody = async (proxy: string) =>
+      /^token_cache_copies\{.*\} [1-9]/m.test((await tier.call(proxy, '/metrics')).text)
     const { jti } = JSON.parse((await tier.get('known')).text) as { jti: string }
-    for (let i = 0; i < 4; i += 1) await tier.get('known')
+    await until(async () => {
+      for (let i = 0; i < 4; i += 1) await tier.get('known')
+      return (await knowsSomebody('token-cache-proxy1')) && (await knowsSomebody('token-cache-proxy2'))
+    })
     await redis.kill()
     const during = await Promise.all(Array.from({ length: 100 }, () => tier.get('known')))
     expect(new Set(during.map(({ status }) => status))).toEqual(new Set([200]))
