@@ -38,6 +38,9 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     algorithm,
     clock,
     onFailure: (err) => log.error({ err }, 'the next key could not be made; the next rotation tries again'),
+    // Verifiers know it by now, so the next start must have it, too; and need not make one.
+    onPublished: (ring) =>
+      files.saveNext(ring).catch((err: unknown) => log.error({ err }, 'the next key is not saved')),
   })
   const folder = join(config.stateFolder, 'keys')
   const files = new KeyFiles({ folder, algorithm, tokenLifetimeSeconds, clock, log })

@@ -43,7 +43,7 @@ export class KeyFiles {
   readonly folder: string
   readonly #options: KeyFilesOptions
   #saving: Promise<void> = Promise.resolve()
-  #hasSaved = false
+  #savedKeyIds = new Set<string>()
 
   constructor(options: KeyFilesOptions) {
     this.folder = options.folder
@@ -52,7 +52,7 @@ export class KeyFiles {
 
   /** True once keys are on disk: from then on a rotation must be saved, or a restart would bring the old key back. */
   get hasSaved(): boolean {
-    return this.#hasSaved
+    return this.#savedKeyIds.size > 0
   }
 
   /** Writes every key, each file in one step with mode 0600, and removes those of keys that are gone. */
@@ -62,13 +62,26 @@ export class KeyFiles {
     return saved
   }
 
+  /** Writes the next key of a key id that is saved already; of any other, nothing. */
+  saveNext(ring: KeyRing): Promise<void> {
+    const saved = this.#saving
+      .catch(() => {})
+      .then(async () => {
+        if (ring.next && this.#savedKeyIds.has(ring.keyId)) await this.#writePair(nameOfNext(ring), ring.next)
+      })
+    this.#saving = saved
+    return saved
+  }
+
+  async #writePair(name: string, key: SigningKey) {
+    await writePrivateFile(join(this.folder, `${name}-private.pem`), exportPrivatePem(key))
+    await writePrivateFile(join(this.folder, `${name}-public.pem`), exportPublicPem(key))
+  }
+
   async #write(store: KeyStore) {
     const pairs = [...store.rings].flatMap((ring) => [...filesOf(ring)])
     await ensurePrivateFolder(this.folder)
-    for (const [name, key] of pairs) {
-      await writePrivateFile(join(this.folder, `${name}-private.pem`), exportPrivatePem(key))
-      await writePrivateFile(join(this.folder, `${name}-public.pem`), exportPublicPem(key))
-    }
+    for (const [name, key] of pairs) await this.#writePair(name, key)
     const current = new Set(pairs.map(([name]) => name))
     const ours = new Set(store.keyIds)
     for (const file of await readdir(this.folder)) {
@@ -76,7 +89,7 @@ export class KeyFiles {
       if (FILE.exec(file)?.groups?.state && ours.has(name.split('.')[0] as string) && !current.has(name))
         await rm(join(this.folder, file), { force: true })
     }
-    this.#hasSaved = true
+    this.#savedKeyIds = ours
   }
 
   /** Puts the saved keys into a store. What is no key of ours is named in the log, and left alone. */
@@ -88,6 +101,7 @@ export class KeyFiles {
     }
     for (const [keyId, keys] of byKeyId) {
       const ring = this.#ringOf(keyId, keys)
+      this.#savedKeyIds.add(keyId)
       if (ring) store.add(ring)
       else
         this.#options.log.warn(
@@ -95,7 +109,6 @@ export class KeyFiles {
           'no key that signs is saved under this key id; the others are ignored',
         )
     }
-    this.#hasSaved = byKeyId.size > 0
   }
 
   #ringOf(keyId: string, keys: readonly SavedKey[]): KeyRing | undefined {
@@ -159,8 +172,10 @@ function* filesOf(ring: KeyRing): Iterable<[name: string, key: SigningKey]> {
   for (const { key, untilMs } of ring.retired)
     yield [`${ring.keyId}.retired-${Math.ceil(untilMs / 1000)}-${key.kid.slice(-22)}`, key]
   yield [ring.keyId, ring.signing]
-  if (ring.next) yield [`${ring.keyId}.next`, ring.next]
+  if (ring.next) yield [nameOfNext(ring), ring.next]
 }
+
+const nameOfNext = ({ keyId }: KeyRing) => `${keyId}.next`
 
 function stateOf({ state, until }: Record<string, string | undefined>): State {
   if (until !== undefined) return { is: 'retired', untilMs: Number(until) * 1000 }

@@ -14,6 +14,8 @@ export interface KeyStoreOptions {
   readonly clock: Clock
   /** Told of work that failed in the background and will be tried again. */
   readonly onFailure: (error: unknown) => void
+  /** Told of a next key that verifiers see from now on. */
+  readonly onPublished?: (ring: KeyRing) => void
 }
 
 /** The keys of all key ids. Pairs are made on the thread pool, and never two for what one will do. */
@@ -110,7 +112,10 @@ export class KeyStore {
   /** Sees to it that the next key is published. */
   async #prepare(ring: KeyRing): Promise<void> {
     if (ring.next) return
-    await once(this.#preparing, ring.keyId, async () => ring.publish(await this.#generate(ring.keyId)))
+    await once(this.#preparing, ring.keyId, async () => {
+      ring.publish(await this.#generate(ring.keyId))
+      this.#options.onPublished?.(ring)
+    })
   }
 
   #prepareInBackground(ring: KeyRing) {

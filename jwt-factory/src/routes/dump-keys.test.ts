@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,7 +17,32 @@ async function start(stateFolder: string) {
   return { api: request(http as string), stop: () => service.stop() }
 }
 
+async function until(isSo: () => Promise<boolean>) {
+  while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 5))
+}
+
 describe('POST /utils/dump', () => {
+  it('is kept up: the next key is saved as soon as verifiers see it, and the next start makes none', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'dump-keys-'))
+    try {
+      const before = await start(folder)
+      const kids = async ({ api }: typeof before) =>
+        ((await api.get('/.well-known/jwks.json')).body.keys as { kid: string }[]).map(({ kid }) => kid)
+      await before.api.get('/keys/service-a').expect(200)
+      await before.api.post('/utils/dump').expect(200)
+      await until(async () => (await kids(before)).length === 2)
+      await until(async () => existsSync(join(folder, 'keys/service-a.next-public.pem')))
+      const published = await kids(before)
+      await before.stop()
+
+      const after = await start(folder)
+      expect(await kids(after)).toEqual(published)
+      await after.stop()
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+
   it.each(['/utils/dump', '/dump'])(
     '(%s) brings the keys back after a restart, and their tokens stay good',
     async (path) => {
