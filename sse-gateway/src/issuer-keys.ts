@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
-import { type Clock, createPeerClient, unexpectedAnswer } from '@hallpass/service-kit'
+import { type Clock, unexpectedAnswer } from '@hallpass/service-kit'
+import { createPeerClient } from '@hallpass/service-kit/axios'
 import { type KeyFinder, remoteKeys } from '@hallpass/tokens'
 import type { IssuerRule } from './config.ts'
 

@@ -1,4 +1,4 @@
-import { createPeerClient } from '@hallpass/service-kit'
+import { createPeerClient } from '@hallpass/service-kit/axios'
 import {
   authorizeId,
   JwtSource,
