@@ -1,15 +1,22 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { WebSocket } from 'undici'
+import type { ColourScheme, OtherBrowser } from './other-browser.ts'
+
+/** Why there is no Firefox here, or `undefined` when there is. */
+export function missingFirefox(): string | undefined {
+  const isThere = spawnSync('firefox-esr', ['--version']).status === 0
+  return isThere ? undefined : 'firefox-esr is not installed (apt-get install firefox-esr)'
+}
 
 /** A first start on a busy machine. */
 const START_TIMEOUT_MS = 30_000
 const LISTENS = /WebDriver BiDi listening on (ws:\/\/\S+)/
 
 /** Nothing that it would fetch by itself, and the colours of the day or of the night. */
-const preferences = (scheme: 'light' | 'dark') => `
+const preferences = (scheme: ColourScheme) => `
 user_pref('layout.css.prefers-color-scheme.content-override', ${scheme === 'dark' ? 0 : 1});
 user_pref('app.update.enabled', false);
 user_pref('browser.shell.checkDefaultBrowser', false);
@@ -34,8 +41,7 @@ interface Message {
  * Debian's Firefox with one page, driven by WebDriver BiDi (W3C): the few commands that a test needs. Playwright drives a
  * Firefox of its own alone, which is not what people have.
  */
-export class Firefox {
-  /** What its console has said that is an error. */
+export class Firefox implements OtherBrowser {
   readonly errors: string[] = []
   readonly #process: ChildProcess
   readonly #profile: string
@@ -54,7 +60,7 @@ export class Firefox {
     socket.addEventListener('message', ({ data }) => this.#take(JSON.parse(String(data))))
   }
 
-  static async start(scheme: 'light' | 'dark'): Promise<Firefox> {
+  static async start(scheme: ColourScheme): Promise<Firefox> {
     const profile = await mkdtemp(join(tmpdir(), 'hallpass-firefox-'))
     await writeFile(join(profile, 'user.js'), preferences(scheme))
     const browser = spawn(
@@ -80,7 +86,6 @@ export class Firefox {
     await this.#send('browsingContext.navigate', { context: this.#context, url, wait: 'complete' })
   }
 
-  /** The value of an expression on the page, as JSON has it; a promise is waited for. */
   async evaluate<T>(expression: string): Promise<T> {
     const answer = (await this.#send('script.evaluate', {
       expression: `(async () => JSON.stringify(await (${expression})))()`,
@@ -91,16 +96,6 @@ export class Firefox {
     return answer.result?.value === undefined ? (undefined as T) : JSON.parse(answer.result.value)
   }
 
-  /** Waits until an expression is true. */
-  async until(expression: string, timeoutMs = 15_000): Promise<void> {
-    const deadline = Date.now() + timeoutMs
-    while (!(await this.evaluate<boolean>(expression))) {
-      if (Date.now() > deadline) throw new Error(`never true: ${expression}`)
-      await new Promise((resolve) => setTimeout(resolve, 50))
-    }
-  }
-
-  /** As PNG. */
   async screenshot(): Promise<Buffer> {
     const { data } = (await this.#send('browsingContext.captureScreenshot', {
       context: this.#context,
