@@ -26,7 +26,8 @@ interface Answer {
 /** The tier as `npm start` runs it, each process its own. */
 class Tier {
   readonly suite: TestSuite
-  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 1_000 })
+  /** As every caller of the suite: it lets an idle connection go long before the server does (10 s). */
+  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 1_000, timeout: 4_000 })
   readonly #revived: ChildProcess[] = []
 
   readonly #env: Record<string, string>
