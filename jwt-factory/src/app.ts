@@ -100,5 +100,6 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
           'OPEN: whoever reaches this address gets tokens in any name. For development on one machine; CALLERS=authenticated elsewhere',
         )
     },
+    onStop: () => files.stop(),
   })
 }

@@ -44,6 +44,7 @@ export class KeyFiles {
   readonly #options: KeyFilesOptions
   #saving: Promise<void> = Promise.resolve()
   #savedKeyIds = new Set<string>()
+  #stopped = false
 
   constructor(options: KeyFilesOptions) {
     this.folder = options.folder
@@ -67,10 +68,17 @@ export class KeyFiles {
     const saved = this.#saving
       .catch(() => {})
       .then(async () => {
-        if (ring.next && this.#savedKeyIds.has(ring.keyId)) await this.#writePair(nameOfNext(ring), ring.next)
+        if (!this.#stopped && ring.next && this.#savedKeyIds.has(ring.keyId))
+          await this.#writePair(nameOfNext(ring), ring.next)
       })
     this.#saving = saved
     return saved
+  }
+
+  /** Waits for what is being written; a key that is made after this is not saved any more. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await this.#saving.catch(() => {})
   }
 
   async #writePair(name: string, key: SigningKey) {

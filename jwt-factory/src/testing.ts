@@ -11,11 +11,16 @@ import { loadConfig } from './config.ts'
 
 /** A folder for the tests of a file, which goes away after them. */
 export function useFolder() {
+  const folder = newFolder()
+  afterAll(() => rm(folder.path, { recursive: true }))
+  return folder
+}
+
+function newFolder() {
   const folder = { path: '' }
   beforeAll(async () => {
     folder.path = await mkdtemp(join(tmpdir(), 'jwt-factory-'))
   })
-  afterAll(() => rm(folder.path, { recursive: true }))
   return folder
 }
 
@@ -28,7 +33,7 @@ export interface FactoryOptions {
 
 /** A running factory of its own, in an empty state folder; ES256, because such keys are made in a moment. */
 export function useFactory({ env = {}, clock, prepare }: FactoryOptions = {}) {
-  const folder = useFolder()
+  const folder = newFolder()
   const lines: string[] = []
   const log = createLog('jwt-factory', 'info', { write: (line) => void lines.push(line) })
   const service = useService(async () => {
@@ -36,6 +41,8 @@ export function useFactory({ env = {}, clock, prepare }: FactoryOptions = {}) {
     const config = { PORT: '0', ALGORITHM: 'ES256', STATE_FOLDER: folder.path, ...env, ...prepared }
     return createApp(loadConfig(config), log, clock)
   })
+  // After the service has stopped, which may still be writing there.
+  afterAll(() => rm(folder.path, { recursive: true }))
   return {
     folder,
     lines,
