@@ -1,7 +1,7 @@
 import http, { type ClientRequest, type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { EventStreamParser, type StreamEvent } from '@hallpass/event-stream'
-import { HttpError, nextHop, publishHop } from '@hallpass/service-kit'
+import { beginCall, HttpError } from '@hallpass/service-kit'
 import { asHeader, canBeSent } from './last-event-id.ts'
 
 /** Where the events of a path come from. */
@@ -94,27 +94,7 @@ function ask(
   { url, ca, timeoutMs }: UpstreamTarget,
   lastEventId: string | undefined,
 ): Promise<{ request: ClientRequest; response: IncomingMessage }> {
-  const { trace, traceparent } = nextHop()
-  const startedAt = Date.now()
-  const started = performance.now()
-  const tell = (status: number) => {
-    if (!trace.sampled) return
-    const { traceId, spanId, parentId, service } = trace
-    const durationMs = performance.now() - started
-    publishHop({
-      kind: 'call',
-      traceId,
-      spanId,
-      parentId,
-      service,
-      peer: 'sse-server',
-      method: 'GET',
-      path: new URL(url).pathname,
-      status,
-      startedAt,
-      durationMs,
-    })
-  }
+  const { traceparent, tell } = beginCall({ peer: 'sse-server', method: 'GET', path: new URL(url).pathname })
   return new Promise((resolve, reject) => {
     const request = (url.startsWith('https:') ? https : http).request(url, {
       // A stream is a connection of its own: no pool of ten, in which the eleventh would wait for ever.
@@ -143,7 +123,7 @@ function ask(
     )
     request.once('socket', (socket) => socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS).setNoDelay(true))
     request.once('response', (response) => {
-      tell(response.statusCode ?? 0)
+      tell({ status: response.statusCode ?? 0 })
       const refusal = refusalOf(response)
       if (refusal) return refuse(refusal)
       clearTimeout(timer)

@@ -1,5 +1,6 @@
 export { sendJson, sendText } from './answers.ts'
 export * from './bearer.ts'
+export { beginCall } from './begin-call.ts'
 export * from './clock.ts'
 export * from './config.ts'
 export * from './errors.ts'

@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
 import { createLog } from './log.ts'
 
@@ -35,5 +37,32 @@ describe('createLog', () => {
     logInto(lines).info({ keyId: 'x\n{"level":30,"msg":"forged"}' })
     expect(lines).toHaveLength(1)
     expect((lines[0] as string).trimEnd().split('\n')).toHaveLength(1)
+  })
+
+  it('has written everything when the process ends, in one write for what was logged in one turn', () => {
+    const module = JSON.stringify(join(import.meta.dirname, 'log.ts'))
+    const program = `
+      import fs from 'node:fs'
+      const { writeSync } = fs
+      let writes = 0
+      fs.writeSync = (...args) => { writes += args[0] === 1 ? 1 : 0; return writeSync(...args) }
+      import(${module}).then(({ createLog }) => {
+        const log = createLog('a-service', 'info')
+        for (const word of ['one', 'two', 'last']) log.info(word)
+        if (writes > 0) throw new Error('written before the turn is over')
+        process.exit(3)
+      })`
+    const { status, stdout } = spawnSync(
+      process.execPath,
+      ['--import', 'tsx', '--input-type=module', '-e', program],
+      { encoding: 'utf8', cwd: import.meta.dirname },
+    )
+    expect(status).toBe(3)
+    expect(
+      stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line).msg),
+    ).toEqual(['one', 'two', 'last'])
   })
 })

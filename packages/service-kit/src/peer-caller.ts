@@ -1,9 +1,9 @@
 import { createSecureContext, type PeerCertificate } from 'node:tls'
 import { type buildConnector, type Dispatcher, Pool } from 'undici'
+import { beginCall } from './begin-call.ts'
 import { PeerError } from './errors.ts'
-import { publishHop, shownBody, shownToken } from './hops.ts'
 import { AnswerReader, type PeerAnswer } from './peer-answer.ts'
-import { nextHop, type TraceContext } from './trace.ts'
+import type { TraceContext } from './trace.ts'
 
 export interface PeerClientOptions {
   /** The name that errors and pictures use, e.g. `jwt-factory`. */
@@ -77,15 +77,18 @@ export function createPeerCaller(options: PeerClientOptions): PeerCaller {
   }
 
   return async (call) => {
-    const { trace, traceparent } = nextHop(call.trace)
-    const tell = trace.sampled ? observeCall(trace, peer, call) : undefined
+    const { method, path, headers, body } = call
+    const { traceparent, tell } = beginCall(
+      { peer, method, path, authorization: headers?.authorization, body },
+      call.trace,
+    )
     try {
       const answer = await send(call, traceparent)
-      tell?.({ status: answer.status }, answer.text)
+      tell({ status: answer.status, answer: answer.text })
       return answer
     } catch (cause) {
       const error = toPeerError(peer, socketPath ?? base.origin, timeoutMs, cause)
-      tell?.({ reason: error.code, message: error.message })
+      tell({ reason: error.code, message: error.message })
       throw error
     }
   }
@@ -111,33 +114,6 @@ function createPool(
     },
   })
   return options.interceptor ? pool.compose(options.interceptor) : pool
-}
-
-/** Starts the clock of a call that somebody watches; the result tells how it ended. */
-function observeCall(trace: TraceContext, peer: string, { method, path, headers, body }: PeerCall) {
-  const startedAt = Date.now()
-  const started = performance.now()
-  return (outcome: { status?: number; reason?: string; message?: string }, answer?: unknown) => {
-    const token = shownToken(headers?.authorization)
-    const requestBody = shownBody(body)
-    const answerBody = shownBody(answer)
-    publishHop({
-      kind: 'call',
-      traceId: trace.traceId,
-      spanId: trace.spanId,
-      parentId: trace.parentId,
-      service: trace.service,
-      peer,
-      method,
-      path,
-      startedAt,
-      durationMs: performance.now() - started,
-      ...outcome,
-      ...(token ? { token } : {}),
-      ...(requestBody === undefined ? {} : { requestBody }),
-      ...(answerBody === undefined ? {} : { answerBody }),
-    })
-  }
 }
 
 function toPeerError(peer: string, origin: string, timeoutMs: number, error: unknown): PeerError {

@@ -179,17 +179,19 @@ describe('the bundle endpoint', () => {
     const { request } = await import('node:https')
     home = await startAgent()
     foreign = await startAgent({ TRUST_DOMAIN: 'other.org' })
+    const bundle = SpiffeBundle.ofJson('other.org', JSON.stringify(await foreign.admin.bundle()))
+    const tls = {
+      ca: bundle.x509.toPem(),
+      // An X.509-SVID names its workload, not a host.
+      checkServerIdentity: (_host: string, { subjectaltname }: { subjectaltname?: string }) =>
+        subjectaltname === `URI:${spiffeProfile.endpointSpiffeId}` ? undefined : new Error('somebody else'),
+    }
     const status = (method: string, path: string) =>
       new Promise((resolve, reject) => {
-        // What is asked here is the method; whom the endpoint proves to be is asked above.
-        request(
-          `${foreign.urls.bundle}${path}`,
-          { method, rejectUnauthorized: false, agent: false },
-          (response) => {
-            response.resume()
-            resolve(response.statusCode)
-          },
-        )
+        request(`${foreign.urls.bundle}${path}`, { method, ...tls, agent: false }, (response) => {
+          response.resume()
+          resolve(response.statusCode)
+        })
           .on('error', reject)
           .end()
       })

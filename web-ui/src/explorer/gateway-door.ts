@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import http, { type IncomingMessage, type RequestOptions } from 'node:http'
 import https from 'node:https'
-import { nextHop, PeerError, publishHop, shownToken } from '@hallpass/service-kit'
+import { beginCall, PeerError } from '@hallpass/service-kit'
 
 export const GATEWAY = 'sse-gateway'
 /** The gateway answers at once or not at all. */
@@ -36,27 +36,7 @@ export class GatewayDoor {
    */
   async knock(asked: GatewayRequest): Promise<IncomingMessage> {
     const { method, path, token } = asked
-    const { trace, traceparent } = nextHop()
-    const startedAt = Date.now()
-    const started = performance.now()
-    const tell = (outcome: { status?: number; reason?: string }) => {
-      const shown = shownToken(token)
-      if (trace.sampled)
-        publishHop({
-          kind: 'call',
-          traceId: trace.traceId,
-          spanId: trace.spanId,
-          parentId: trace.parentId,
-          service: trace.service,
-          peer: GATEWAY,
-          method,
-          path,
-          startedAt,
-          durationMs: performance.now() - started,
-          ...outcome,
-          ...(shown ? { token: shown } : {}),
-        })
-    }
+    const { traceparent, tell } = beginCall({ peer: GATEWAY, method, path, authorization: token })
     try {
       const answer = await this.#send(asked, traceparent)
       tell({ status: answer.statusCode ?? 0 })

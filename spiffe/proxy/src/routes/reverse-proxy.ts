@@ -7,7 +7,7 @@ import type {
 } from 'node:http'
 import https from 'node:https'
 import { pipeline } from 'node:stream'
-import { type Logger, nextHop, publishHop, shownToken } from '@hallpass/service-kit'
+import { beginCall, type Logger } from '@hallpass/service-kit'
 
 export interface ReverseProxyOptions {
   readonly target: URL
@@ -36,7 +36,13 @@ const HOP_BY_HOP = [
 export function reverseProxy({ target, agent, log }: ReverseProxyOptions): RequestListener {
   return (request, response) => {
     log.info(`${request.method} ${request.url}`)
-    const { tell, traceparent } = beginCall(request)
+    const { method = '', url = '' } = request
+    const { traceparent, tell } = beginCall({
+      peer: 'spiffe-server',
+      method,
+      path: url.split('?', 1)[0] ?? '',
+      authorization: request.headers.authorization,
+    })
     const upstream = https.request({
       agent,
       host: target.hostname,
@@ -65,37 +71,6 @@ export function reverseProxy({ target, agent, log }: ReverseProxyOptions): Reque
     // A client that leaves takes its request with it.
     response.once('close', () => upstream.destroy())
     pipeline(request, upstream, () => {})
-  }
-}
-
-/** The call as whoever watches the trace sees it; told once, when there is an answer or a failure. */
-function beginCall({ method = '', url = '', headers }: IncomingMessage) {
-  const { trace, traceparent } = nextHop()
-  const { traceId, spanId, parentId, service } = trace
-  const startedAt = Date.now()
-  const started = performance.now()
-  let told = !trace.sampled
-  return {
-    traceparent,
-    tell(outcome: { readonly status: number } | { readonly reason: string }) {
-      if (told) return
-      told = true
-      const token = shownToken(headers.authorization)
-      publishHop({
-        kind: 'call',
-        traceId,
-        spanId,
-        parentId,
-        service,
-        peer: 'spiffe-server',
-        method,
-        path: url.split('?', 1)[0] ?? '',
-        startedAt,
-        durationMs: performance.now() - started,
-        ...outcome,
-        ...(token ? { token } : {}),
-      })
-    },
   }
 }
 

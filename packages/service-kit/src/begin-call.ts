@@ -1,0 +1,63 @@
+import { publishHop, shownBody, shownToken } from './hops.ts'
+import { nextHop, type TraceContext } from './trace.ts'
+
+export interface CallToTell {
+  readonly peer: string
+  readonly method: string
+  readonly path: string
+  /** The `Authorization` header, or the token itself. */
+  readonly authorization?: string | undefined
+  readonly body?: unknown
+}
+
+export interface CallOutcome {
+  readonly status?: number
+  /** Why there was no answer: stable and machine-readable. */
+  readonly reason?: string
+  readonly message?: string
+  readonly answer?: unknown
+}
+
+export interface BegunCall {
+  /** The header that makes the peer's hop follow this one. */
+  readonly traceparent: string
+  /** Tells whoever watches the trace how the call ended; once, whatever comes after. */
+  readonly tell: (outcome: CallOutcome) => void
+}
+
+const nobodyWatches = () => {}
+
+/** A call that is made now: a hop of its own, below the current one unless the caller has it at hand. */
+export function beginCall(call: CallToTell, current?: TraceContext): BegunCall {
+  const { trace, traceparent } = nextHop(current)
+  if (!trace.sampled) return { traceparent, tell: nobodyWatches }
+  const { traceId, spanId, parentId, service } = trace
+  const { peer, method, path, authorization, body } = call
+  const startedAt = Date.now()
+  const started = performance.now()
+  let told = false
+  const tell = ({ answer, ...outcome }: CallOutcome) => {
+    if (told) return
+    told = true
+    const token = shownToken(authorization)
+    const requestBody = shownBody(body)
+    const answerBody = shownBody(answer)
+    publishHop({
+      kind: 'call',
+      traceId,
+      spanId,
+      parentId,
+      service,
+      peer,
+      method,
+      path,
+      startedAt,
+      durationMs: performance.now() - started,
+      ...outcome,
+      ...(token ? { token } : {}),
+      ...(requestBody === undefined ? {} : { requestBody }),
+      ...(answerBody === undefined ? {} : { answerBody }),
+    })
+  }
+  return { traceparent, tell }
+}
