@@ -71,6 +71,9 @@ const settings = (root) => ({
   platform: 'node',
   format: 'cjs',
   target: 'node20',
+  // `import()` becomes `require`, which reads ES modules since Node 20.19. run-bundle.cjs compiles with `vm.Script`, and a script
+  // that V8 restores from its code cache has lost the loader that `import()` asks for: the second start would fail.
+  supported: { 'dynamic-import': false },
   // A third less to read for every process. Not the syntax: that takes the name of a class expression away, by which
   // oidc-provider finds the lifetimes of its tokens; and with names a stack trace can be read.
   minifyWhitespace: true,
