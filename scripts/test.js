@@ -83,47 +83,22 @@ async function check() {
 }
 
 /**
- * Runs selections of tests side by side. Jest prints its own progress, the first as it goes and the others at their end;
- * the totals join those of the steps. Files with a failure run once more, alone: on two busy cores a deadline can pass
- * that nothing in the code has to do with. What passes only then is named.
+ * Runs selections of tests side by side. Jest prints its own progress: the first as it runs, the others when they end.
+ * A failed file is not run again: a test that passes at the second attempt has a defect.
  */
 async function runTests(...selections) {
   const runs = await Promise.all(
     selections.map((selection, index) => jest([...selection, ...args], index === 0 ? 'inherit' : 'pipe')),
   )
-  for (const { output } of runs) process.stderr.write(output)
-  for (const first of runs) {
-    if (first.failedFiles.length === 0) {
-      count(first)
-      continue
-    }
-    console.error(
-      `\nOnce more, one at a time: ${first.failedFiles.map((file) => file.slice(root.length + 1)).join(', ')}`,
-    )
-    const second = await jest([
-      '--runInBand',
-      '--testMatch',
-      '**/*.ts',
-      '--runTestsByPath',
-      ...first.failedFiles,
-    ])
-    for (const name of first.failedTests)
-      if (!second.failedTests.includes(name)) console.error(`passed at the second attempt only: ${name}`)
-    count({
-      passed: first.passed - first.passedInFailedFiles + second.passed,
-      failed: second.failed,
-      skipped: first.skipped - first.skippedInFailedFiles + second.skipped,
-    })
+  for (const { output, passed, failed, skipped } of runs) {
+    process.stderr.write(output)
+    totals.passed += passed
+    totals.failed += failed
+    totals.skipped += skipped
   }
 }
 
-function count({ passed, failed, skipped }) {
-  totals.passed += passed
-  totals.failed += failed
-  totals.skipped += skipped
-}
-
-async function jest(options, progress = 'inherit') {
+async function jest(options, progress) {
   const folder = mkdtempSync(join(tmpdir(), 'hallpass-test-'))
   const report = join(folder, 'report.json')
   const { code, output } = await run(
@@ -135,40 +110,22 @@ async function jest(options, progress = 'inherit') {
       `--outputFile=${report}`,
       ...options,
     ],
-    // Jest sends its JSON to standard output as well as to the file; what a person reads is on the other stream.
+    // Jest sends its JSON to standard output as well as to the file; its progress is on standard error.
     { stdio: ['ignore', 'ignore', progress] },
   )
-  const nothing = {
-    output,
-    passed: 0,
-    failed: 0,
-    skipped: 0,
-    passedInFailedFiles: 0,
-    skippedInFailedFiles: 0,
-    failedFiles: [],
-    failedTests: [],
-  }
-  let results
   try {
-    results = JSON.parse(readFileSync(report, 'utf8'))
+    const results = JSON.parse(readFileSync(report, 'utf8'))
+    const failed = results.numFailedTests + results.numRuntimeErrorTestSuites
+    return {
+      output,
+      passed: results.numPassedTests,
+      failed: code !== 0 && failed === 0 ? 1 : failed,
+      skipped: results.numPendingTests,
+    }
   } catch {
-    return { ...nothing, failed: 1 }
+    return { output, passed: 0, failed: 1, skipped: 0 }
   } finally {
     rmSync(folder, { recursive: true })
-  }
-  const failedFiles = results.testResults.filter(({ status }) => status === 'failed')
-  const among = (status) =>
-    failedFiles.flatMap(({ assertionResults }) => assertionResults.filter((test) => test.status === status))
-  const failed = results.numFailedTests + results.numRuntimeErrorTestSuites
-  return {
-    output,
-    passed: results.numPassedTests,
-    failed: code !== 0 && failed === 0 ? 1 : failed,
-    skipped: results.numPendingTests,
-    passedInFailedFiles: among('passed').length,
-    skippedInFailedFiles: among('pending').length,
-    failedFiles: failedFiles.map(({ name }) => name),
-    failedTests: among('failed').map(({ fullName }) => fullName),
   }
 }
 
