@@ -30,7 +30,7 @@ const PLAIN_SEGMENT = /^[\w.-]+$/
 
 /**
  * The few routes that carry a service's load. A look-up by method and path answers them before Express is asked, which
- * takes four times as long to find a route as Node takes to serve it (docs/decisions/015-hot-routes.md). Whatever is
+ * takes four times as long to find a route as Node takes to serve it (docs/decisions/011-hot-routes.md). Whatever is
  * not exactly such a path, HEAD and trailing slashes too, is Express' business, where the same handlers stand.
  */
 export class HotRoutes {

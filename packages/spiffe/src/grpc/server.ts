@@ -63,7 +63,7 @@ const RAW_SOCKET = Symbol('raw socket')
 
 /**
  * A gRPC server on a unix socket or on TCP: unary and server-streaming methods, no compression, no TLS. It is
- * what the Workload API needs; the reason for it is docs/decisions/005-grpc-subset.md.
+ * what the Workload API needs; the reason for it is docs/decisions/006-grpc-subset.md.
  *
  * Emits `call` (path, status code) when a call has ended.
  */
