@@ -1,0 +1,80 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from '@jest/globals'
+
+const root = join(import.meta.dirname, '..')
+const page = readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8')
+
+interface Manifest {
+  readonly workspaces: readonly string[]
+  readonly name: string
+  readonly dependencies?: Readonly<Record<string, string>>
+}
+const manifest = (folder: string) =>
+  JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8')) as Manifest
+
+const workspaces = manifest('.').workspaces.flatMap((pattern) =>
+  pattern.endsWith('/*')
+    ? readdirSync(join(root, pattern.slice(0, -2)), { withFileTypes: true })
+        .filter((entry) => entry.isDirectory())
+        .map(({ name }) => pattern.replace('*', name))
+    : [pattern],
+)
+const folderOf = new Map(workspaces.map((folder) => [manifest(folder).name, folder]))
+
+/** What a workspace declares that it imports from the other workspaces, as the page writes it. */
+function importsOf(folder: string): string[] {
+  const names = Object.keys(manifest(folder).dependencies ?? {}).filter((name) => folderOf.has(name))
+  return names.map((name) => (folderOf.get(name) as string).replace('packages/', '')).sort()
+}
+
+/** Rows of the page's tables by their first cell, e.g. `tokens`; the last cell lists imports. */
+function rows(): Map<string, string[]> {
+  const cells = page
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .map((line) => line.split('|').map((cell) => cell.trim()))
+  return new Map(
+    cells.map((row) => [
+      (row[1] as string).replaceAll('`', ''),
+      [...(row.at(-2) as string).matchAll(/`([^`]+)`/g)].map(([, name]) => name as string).sort(),
+    ]),
+  )
+}
+
+describe('ARCHITECTURE.md', () => {
+  it.each(workspaces)('says what %s imports', (folder) => {
+    expect(rows().get(folder.replace('packages/', ''))).toEqual(importsOf(folder))
+  })
+
+  it('names no workspace that does not exist', () => {
+    expect([...rows().keys()].sort()).toEqual(
+      workspaces.map((folder) => folder.replace('packages/', '')).sort(),
+    )
+  })
+
+  it('draws arrows without a cycle among packages', () => {
+    const packages = workspaces.filter((folder) => folder.startsWith('packages/'))
+    const reaches = (from: string, seen: readonly string[] = []): readonly string[] =>
+      seen.includes(from)
+        ? seen
+        : importsOf(`packages/${from}`).reduce((all, next) => reaches(next, all), [...seen, from])
+    for (const folder of packages) {
+      const name = folder.replace('packages/', '')
+      const onwards = importsOf(folder).flatMap((next) => reaches(next))
+      expect(onwards).not.toContain(name)
+    }
+  })
+
+  it('names files that exist', () => {
+    const files = [...page.matchAll(/^ *(?:→ )?([\w-]+(?:\/[\w.-]+)+\.ts)/gm)].map(
+      ([, file]) => file as string,
+    )
+    expect(files.length).toBeGreaterThan(5)
+    for (const file of files) expect(readFileSync(join(root, file), 'utf8')).not.toBe('')
+  })
+
+  it.each(workspaces)('%s has a README', (folder) => {
+    expect(readdirSync(join(root, folder))).toContain('README.md')
+  })
+})
