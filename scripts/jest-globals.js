@@ -1,3 +1,3 @@
-/** What tests import as '@jest/globals': the functions of the test file that is being loaded. */
-export const { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, test } =
-  globalThis[Symbol.for('jest.globals')]
+/** What `@jest/globals` exports to a test file: here without Jest's own module system around it. */
+export { jestExpect as expect } from '@jest/expect'
+export { afterAll, afterEach, beforeAll, beforeEach, describe, it, test } from 'jest-circus'

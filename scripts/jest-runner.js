@@ -1,48 +1,89 @@
-import { createRequire, register } from 'node:module'
+import { register } from 'node:module'
 import { pathToFileURL } from 'node:url'
-import circus from 'jest-circus/runner'
-import { sourceMap } from './jest-modules.js'
-import { useKeptRsaKeys } from './jest-rsa-keys.js'
+import { jestExpect as expect } from '@jest/expect'
+import { createEmptyTestResult } from '@jest/test-result'
+import * as circus from 'jest-circus'
+import { formatExecError, formatResultsErrors } from 'jest-message-util'
 
-const require = createRequire(import.meta.url)
 register('./jest-modules.js', import.meta.url)
-
-const sourceMaps = new Map()
-let files = 0
+process.setSourceMapsEnabled(true)
+circus.addEventHandler(followTest)
 
 /**
- * Jest's own runner of a test file, with the modules of Node itself in place of Jest's. Jest would load Express, undici
- * and the rest anew into a context of each test file, which costs more than most of the files' tests. Here packages are
- * loaded once in a process; our own modules still anew for each file (see jest-modules.js), so that no file finds state
- * that another one left in them.
+ * Runs a test file with jest-circus on Node's own module loader, in the process of the worker. Jest's default would load
+ * Express, undici and the rest again for each file, which costs more than most of the files' tests (decision 1).
+ * A module is loaded once per worker, so a module must not keep state that a test changes and does not restore.
  */
-export default function runFile(globalConfig, config, environment, runtime, path, sendMessageToJest) {
-  const generation = ++files
+export default async function runFile(globalConfig, config, environment, _runtime, path) {
   const before = { console: globalThis.console, env: { ...process.env } }
   globalThis.console = environment.global.console
-  useKeptRsaKeys(path)
-
-  delete globalThis[Symbol.for('EVENT_HANDLERS')]
-  runtime.requireInternalModule = requireAnew
-  runtime.setGlobalsForRuntime = (globals) => {
-    globalThis[Symbol.for('jest.globals')] = globals
-  }
-  runtime.unstable_shouldLoadAsEsm = () => true
-  runtime.unstable_importModule = (file) => import(`${pathToFileURL(file)}?${generation}`)
-  runtime.getSourceMaps().get = (url) => {
-    if (!sourceMaps.has(url)) sourceMaps.set(url, sourceMap(url))
-    return sourceMaps.get(url)
-  }
-  // Not `async`: a frame of its own would be shown as the place where a test timed out.
-  return circus.default(globalConfig, config, environment, runtime, path, sendMessageToJest).finally(() => {
+  // Node's own reading of source maps, in place of that of Jest, which knows only the files that it has transformed itself.
+  Error.prepareStackTrace = undefined
+  circus.resetState()
+  const state = circus.getState()
+  state.testTimeout = globalConfig.testTimeout ?? config.testTimeout ?? state.testTimeout
+  if (globalConfig.testNamePattern) state.testNamePattern = new RegExp(globalConfig.testNamePattern, 'i')
+  expect.setState({ expand: globalConfig.expand, testPath: path })
+  for (const event of LOOSE) process.on(event, failRunningTest)
+  try {
+    await import(pathToFileURL(path))
+    return toTestResult(await circus.run(), config, globalConfig, path)
+  } finally {
+    for (const event of LOOSE) process.off(event, failRunningTest)
     globalThis.console = before.console
     for (const name of Object.keys(process.env)) if (!(name in before.env)) delete process.env[name]
     Object.assign(process.env, before.env)
-  })
+  }
 }
 
-/** Circus keeps the tests of a file, and what listens to them, in its modules. */
-function requireAnew(path) {
-  delete require.cache[path]
-  return require(path)
+/** Errors that reach no test by themselves. */
+const LOOSE = ['uncaughtException', 'unhandledRejection']
+
+function failRunningTest(error) {
+  const { currentlyRunningTest, unhandledErrors } = circus.getState()
+  if (currentlyRunningTest) currentlyRunningTest.errors.push(error)
+  else unhandledErrors.push([error, error])
+}
+
+function followTest({ name, test }) {
+  if (name === 'test_start') expect.setState({ currentTestName: test.name, suppressedErrors: [] })
+  if (name === 'test_done')
+    test.errors.push(...expect.extractExpectedAssertionsErrors().map(({ error }) => error))
+}
+
+const STATUS = { skip: 'pending', todo: 'todo' }
+
+/** What Jest's reporters read. */
+function toTestResult({ testResults, unhandledErrors }, config, globalConfig, path) {
+  const results = testResults.map(({ testPath, errors, errorsDetailed, status, duration, invocations }) => {
+    const [, ...titles] = testPath
+    return {
+      ancestorTitles: titles.slice(0, -1),
+      title: titles.at(-1),
+      fullName: titles.join(' '),
+      duration,
+      failureDetails: errorsDetailed,
+      failureMessages: errors,
+      invocations,
+      numPassingAsserts: 0,
+      status: errors.length > 0 ? 'failed' : (STATUS[status] ?? 'passed'),
+    }
+  })
+  const count = (status) => results.filter((result) => result.status === status).length
+  const testExecError =
+    unhandledErrors.length > 0 ? { message: '', stack: unhandledErrors.join('\n') } : undefined
+  const failures = formatResultsErrors(results, config, globalConfig, path) ?? ''
+  return {
+    ...createEmptyTestResult(),
+    failureMessage: testExecError
+      ? `${failures}\n${formatExecError(testExecError, config, globalConfig)}`
+      : failures || null,
+    numFailingTests: count('failed'),
+    numPassingTests: count('passed'),
+    numPendingTests: count('pending'),
+    numTodoTests: count('todo'),
+    testExecError,
+    testFilePath: path,
+    testResults: results,
+  }
 }

@@ -34,10 +34,9 @@ describe('KeyStore', () => {
     const store = newStore()
     const ring = await store.getOrCreate('servicea')
     await store.createOrRotate('servicea')
-    for (let turn = 0; ring.next === undefined && turn < 1000; turn += 1)
-      await new Promise((resolve) => setImmediate(resolve))
+    // Made in the background; Jest's own timeout ends the wait if it never comes.
+    while (ring.next === undefined) await new Promise((resolve) => setTimeout(resolve, 5))
     const { next } = ring
-    expect(next).toBeDefined()
     await store.createOrRotate('servicea')
     expect(ring.signing).toBe(next)
   })
