@@ -55,7 +55,7 @@ describe('ARCHITECTURE.md', () => {
 
   it('draws arrows without a cycle among packages', () => {
     const packages = workspaces.filter((folder) => folder.startsWith('packages/'))
-    const reaches = (from: string, seen: readonly string[] = []): readonly string[] =>
+    const reaches = (from: string, seen: string[] = []): string[] =>
       seen.includes(from)
         ? seen
         : importsOf(`packages/${from}`).reduce((all, next) => reaches(next, all), [...seen, from])
