@@ -1,0 +1,64 @@
+/**
+ * What a terminal obeys or does not show: controls of C0 and C1 (ESC starts colours, titles, clipboard writes; U+009B is
+ * ESC [ in one character), line and paragraph separators, bidirectional overrides, zero-width and other invisible
+ * characters, lone surrogates. U+FE0E and U+FE0F only choose between the two forms of a sign: emoji need them.
+ */
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]|(?![\u{fe0e}\u{fe0f}])\p{Default_Ignorable_Code_Point}/gu
+
+const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+
+/**
+ * Returns the text with `\n`, `\u001b`, `\u{e0041}` in place of every character that could move the cursor, change
+ * colours, reorder the line or hide. The result is one line, whatever the text was.
+ */
+export const escapeForTerminal = (text: string): string =>
+  text.replace(UNSAFE, (character) => SHORT[character] ?? codePoint(character))
+
+function codePoint(character: string): string {
+  const hex = (character.codePointAt(0) as number).toString(16)
+  return hex.length > 4 ? `\\u{${hex}}` : `\\u${hex.padStart(4, '0')}`
+}
+
+/**
+ * Returns a JSON text that is safe on a terminal and means exactly the same: in JSON every such character can only stand
+ * in a string, where `\u` writes it. White space between values is kept.
+ */
+export const escapeJsonForTerminal = (json: string): string =>
+  json.replace(UNSAFE, (character) =>
+    /[\t\n\r]/.test(character)
+      ? character
+      : Array.from(
+          { length: character.length },
+          (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`,
+        ).join(''),
+  )
+
+/** A piece of a line for a terminal: its own styles are kept, everything that was put into it is escaped. */
+export class TerminalText {
+  readonly #text: string
+
+  /** @param text goes to the terminal as it is */
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  toString(): string {
+    return this.#text
+  }
+}
+
+/** A template for one line: what stands in it is kept, what is put into it is escaped unless it is a TerminalText. */
+export function terminalText(
+  parts: TemplateStringsArray,
+  ...contents: (TerminalText | string | number)[]
+): TerminalText {
+  let text = parts[0] as string
+  contents.forEach((content, index) => {
+    text += toTerminal(content) + parts[index + 1]
+  })
+  return new TerminalText(text)
+}
+
+/** Returns what may be written to a terminal. */
+export const toTerminal = (content: TerminalText | string | number): string =>
+  content instanceof TerminalText ? content.toString() : escapeForTerminal(String(content))
