@@ -24,8 +24,8 @@ export const loadConfig = (env: Environment) =>
               /** Where the issuer's keys are; without it, its discovery document is asked. */
               jwksUrl: variables.optionalUrl('JWKS_URL'),
               scopes: variables.list('REQUIRED_SCOPES', []),
-              maxLifetimeSeconds: variables.integer('MAX_TOKEN_LIFETIME_S', MAX_TOKEN_LIFETIME_S, { min: 1 }),
-              leewaySeconds: variables.integer('LEEWAY_S', 0, { max: 60 }),
+              maxLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_S', MAX_TOKEN_LIFETIME_S, { min: 1 }),
+              leewaySeconds: variables.seconds('LEEWAY_S', 0, { max: 60 }),
             },
     }
   })

@@ -33,9 +33,9 @@ export const loadConfig = (env: Environment) =>
       /** A JSON file with other people than the built-in ones. */
       usersFile: variables.optionalText('USERS_FILE'),
       assetsFolder: variables.text('ASSETS_FOLDER', 'web-ui/public'),
-      accessTokenTtlSeconds: variables.integer('ACCESS_TOKEN_TTL_S', ACCESS_TOKEN_TTL_S, { min: 1 }),
-      idTokenTtlSeconds: variables.integer('ID_TOKEN_TTL_S', ID_TOKEN_TTL_S, { min: 1 }),
-      sessionTtlSeconds: variables.integer('SESSION_TTL_S', SESSION_TTL_S, { min: 1 }),
+      accessTokenTtlSeconds: variables.seconds('ACCESS_TOKEN_TTL_S', ACCESS_TOKEN_TTL_S, { min: 1 }),
+      idTokenTtlSeconds: variables.seconds('ID_TOKEN_TTL_S', ID_TOKEN_TTL_S, { min: 1 }),
+      sessionTtlSeconds: variables.seconds('SESSION_TTL_S', SESSION_TTL_S, { min: 1 }),
     }
   })
 

@@ -21,7 +21,7 @@ export const loadConfig = (env: Environment) =>
       algorithm,
       /** What signs and verifies; all of them do the same. */
       library: variables.parsed('TOKEN_LIBRARY', 'node-crypto', (name) => libraryNamed(name, [algorithm])),
-      tokenLifetimeSeconds: variables.integer('TOKEN_LIFETIME_SECONDS', TOKEN_LIFETIME_SECONDS, {
+      tokenLifetimeSeconds: variables.seconds('TOKEN_LIFETIME_SECONDS', TOKEN_LIFETIME_SECONDS, {
         min: 1,
         max: TOKEN_LIFETIME_SECONDS,
       }),

@@ -12,7 +12,7 @@ const LEEWAY_SECONDS = 5
 export const serviceAGuardsConfig = (variables: VariableReader) => ({
   jwtFactoryUrl: variables.url('JWT_FACTORY_URL', 'http://localhost:5555'),
   jwtFactoryIssuer: variables.text('JWT_FACTORY_ISSUER', 'https://jwt-factory/'),
-  peerTimeoutMs: variables.integer('PEER_TIMEOUT_MS', 5_000, { min: 10, max: 60_000 }),
+  peerTimeoutMs: variables.milliseconds('PEER_TIMEOUT_MS', 5_000, { min: 10, max: 60_000 }),
   credential: credentialConfig(variables),
   /** What verifies in scenarios 3 and 4; all of them do the same. */
   library: variables.parsed('TOKEN_LIBRARY', 'node-crypto', (name) => libraryNamed(name, ['RS256'])),

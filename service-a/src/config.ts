@@ -41,11 +41,11 @@ export const loadConfig = (env: Environment) =>
       ),
       /** What signs in scenarios 3 and 4; all of them do the same. */
       library: variables.parsed('TOKEN_LIBRARY', 'node-crypto', (name) => libraryNamed(name, ['RS256'])),
-      tokenLifetimeSeconds: variables.integer('TOKEN_LIFETIME_SECONDS', TOKEN_LIFETIME_SECONDS, {
+      tokenLifetimeSeconds: variables.seconds('TOKEN_LIFETIME_SECONDS', TOKEN_LIFETIME_SECONDS, {
         min: 5,
         max: MAX_TOKEN_LIFETIME_SECONDS,
       }),
-      peerTimeoutMs: variables.integer('PEER_TIMEOUT_MS', 5_000, { min: 10, max: 60_000 }),
+      peerTimeoutMs: variables.milliseconds('PEER_TIMEOUT_MS', 5_000, { min: 10, max: 60_000 }),
       /** Who may rotate the key of this service. */
       callers: callersConfig(variables, common, { whenUnnamed: 'closed' }),
       /** How this service proves to the factory who it is. */

@@ -4,6 +4,7 @@ import {
   commonConfig,
   type Environment,
   isLoopback,
+  MAX_TIMER_SECONDS,
   readConfig,
   type VariableReader,
 } from '@hallpass/service-kit'
@@ -90,7 +91,7 @@ export function loadConfig(env: Environment) {
       /** The page, and the design of the house that it wears. */
       assetsFolders: variables.list('ASSETS_FOLDERS', ['sse-gateway/public', 'web-ui/public']),
       developmentTokens,
-      developmentTokenSeconds: variables.integer('DEVELOPMENT_TOKEN_SECONDS', 30, {
+      developmentTokenSeconds: variables.seconds('DEVELOPMENT_TOKEN_SECONDS', 30, {
         min: 1,
         max: DAY_SECONDS,
       }),
@@ -101,24 +102,24 @@ export function loadConfig(env: Environment) {
       allowedOrigins: originsOf(variables.list('ALLOWED_ORIGINS', ['*'])),
       adminScope: variables.text('ADMIN_SCOPE', 'stream:revoke'),
       redisUrl,
-      challengeWindowMs: 1_000 * variables.integer('CHALLENGE_WINDOW_SECONDS', 10, { max: DAY_SECONDS }),
-      maxStreamAgeMs: 1_000 * variables.integer('MAX_STREAM_AGE_SECONDS', DAY_SECONDS, { min: 1 }),
-      maxTokenLifetimeSeconds: variables.integer('MAX_TOKEN_LIFETIME_SECONDS', DAY_SECONDS, { min: 1 }),
+      challengeWindowMs: 1_000 * variables.seconds('CHALLENGE_WINDOW_SECONDS', 10, { max: DAY_SECONDS }),
+      maxStreamAgeMs: 1_000 * variables.seconds('MAX_STREAM_AGE_SECONDS', DAY_SECONDS, { min: 1 }),
+      maxTokenLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_SECONDS', DAY_SECONDS, { min: 1 }),
       /** What happened to all at once must not bring all back at once: clients wait for a time between these two. */
       retryMs: { min: 1_000, max: 5_000 },
       endOfStream: variables.oneOf('END_OF_STREAM', ['end', 'reset'], 'end'),
       maxStreams: variables.integer('MAX_STREAMS', 20_000, { min: 1 }),
       maxStreamsPerSubject: variables.integer('MAX_STREAMS_PER_SUBJECT', 100, { min: 1 }),
       upstreamCaFile: variables.optionalText('UPSTREAM_CA_FILE'),
-      upstreamTimeoutMs: variables.integer('UPSTREAM_TIMEOUT_MS', 5_000, { min: 1 }),
-      upstreamGraceMs: 1_000 * variables.integer('UPSTREAM_GRACE_SECONDS', 30),
+      upstreamTimeoutMs: variables.milliseconds('UPSTREAM_TIMEOUT_MS', 5_000, { min: 1 }),
+      upstreamGraceMs: 1_000 * variables.seconds('UPSTREAM_GRACE_SECONDS', 30, { max: MAX_TIMER_SECONDS }),
       maxEventBytes: variables.integer('MAX_EVENT_BYTES', 1024 * 1024, { min: 1 }),
       /** For each path: two minutes at 30 events a second; 16 MiB is what a client may fall behind before it is dropped. */
       ring: {
         maxEvents: variables.integer('RING_EVENTS', 4_000, { min: 8 }),
         maxBytes: variables.integer('RING_BYTES', 16 * 1024 * 1024, { min: 1 }),
       },
-      heartbeatMs: 1_000 * variables.integer('HEARTBEAT_SECONDS', 15, { min: 1 }),
+      heartbeatMs: 1_000 * variables.seconds('HEARTBEAT_SECONDS', 15, { min: 1, max: MAX_TIMER_SECONDS }),
       /** See `CatchUpOptions.quietMs`: two seconds are three lost packets in a row. */
       quietMs: 2_000,
     }

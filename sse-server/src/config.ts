@@ -36,8 +36,8 @@ export const loadConfig = (env: Environment) =>
       /** The original's events named `clear` and `view` mean something. */
       controlNames: variables.flag('CONTROL_NAMES', false),
       /** 15 s, as the HTML standard advises (§9.2.7): proxies cut what is quiet for 30 s or more. */
-      heartbeatMs: variables.integer('HEARTBEAT_MS', 15_000, { min: 10 }),
-      retryMs: variables.integer('RETRY_MS', 2_000),
+      heartbeatMs: variables.milliseconds('HEARTBEAT_MS', 15_000, { min: 10 }),
+      retryMs: variables.milliseconds('RETRY_MS', 2_000),
       /** One event of the greatest size may wait, and what comes while it is sent. */
       maxUnsentBytes: variables.integer('MAX_UNSENT_BYTES', 1024 * 1024, { min: 1 }),
       /** What is held for replay; see RING_LIMITS for the reasons. */
@@ -56,7 +56,7 @@ export const loadConfig = (env: Environment) =>
               audience: variables.text('AUDIENCE'),
               jwksFile: variables.optionalText('JWKS_FILE'),
               jwksUrl: variables.optionalUrl('JWKS_URL'),
-              maxLifetimeSeconds: variables.integer('MAX_TOKEN_LIFETIME_S', MAX_TOKEN_LIFETIME_S, { min: 1 }),
+              maxLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_S', MAX_TOKEN_LIFETIME_S, { min: 1 }),
             },
     }
   })

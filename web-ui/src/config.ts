@@ -95,8 +95,8 @@ function readLogin(variables: VariableReader, production: boolean, stateFolder: 
     /** The API whose access tokens are asked for; without it there is no token for the backends. */
     audience: variables.optionalText('AUDIENCE'),
     scope: variables.text('SCOPE', 'openid profile email offline_access'),
-    sessionMaxMs: variables.integer('SESSION_MAX_S', SESSION_MAX_S, { min: 1 }) * 1000,
-    sessionIdleMs: variables.integer('SESSION_IDLE_S', SESSION_IDLE_S, { min: 1 }) * 1000,
+    sessionMaxMs: variables.seconds('SESSION_MAX_S', SESSION_MAX_S, { min: 1 }) * 1000,
+    sessionIdleMs: variables.seconds('SESSION_IDLE_S', SESSION_IDLE_S, { min: 1 }) * 1000,
   }
 }
 

@@ -43,6 +43,26 @@ describe('readConfig', () => {
     expect(readConfig({ FLAG: 'false' }, (v) => v.flag('FLAG', true))).toBe(false)
   })
 
+  it('takes no time that a timer cannot hold, nor one that makes no Date', () => {
+    const problems = problemsOf(() =>
+      readConfig(
+        { BEAT_MS: '2147483648', TTL_S: '9007199254740993', MARGIN_S: '-1', LATE_MS: '1e3' },
+        (v) => ({
+          beat: v.milliseconds('BEAT_MS', 15_000, { min: 10 }),
+          ttl: v.seconds('TTL_S', 60),
+          margin: v.seconds('MARGIN_S', 5),
+          late: v.milliseconds('LATE_MS', 5),
+        }),
+      ),
+    )
+    expect(problems).toEqual([
+      'BEAT_MS must be a whole number from 10 to 2147483647, but is "2147483648"',
+      'TTL_S must be a whole number from 0 to 315360000, but is "9007199254740993"',
+      'MARGIN_S must be a whole number from 0 to 315360000, but is "-1"',
+      'LATE_MS must be a whole number from 0 to 2147483647, but is "1e3"',
+    ])
+  })
+
   it('drops the trailing slash of a URL, so that paths can be appended', () => {
     expect(readConfig({ PEER: 'http://localhost:5555/' }, (v) => v.url('PEER'))).toBe('http://localhost:5555')
   })

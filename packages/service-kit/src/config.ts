@@ -1,4 +1,10 @@
 import { join } from 'node:path'
+import { MAX_TIMER_MS } from '@hallpass/untrusted/timers'
+
+/** Ten years: longer than anything here is meant to last, and every time that comes of it is still a Date. */
+const MAX_SECONDS = 315_360_000
+/** The longest that a timer waits, in whole seconds. */
+export const MAX_TIMER_SECONDS = Math.floor(MAX_TIMER_MS / 1000)
 
 /** What a service may be told from outside; `process.env` in `main.ts`, a literal in a test. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -40,6 +46,16 @@ export class VariableReader {
       if (!(number >= min && number <= max)) throw new Error(`must be a whole number from ${min} to ${max}`)
       return number
     })
+  }
+
+  /** A time in milliseconds for one timer: what is longer would fire at once. */
+  milliseconds(name: string, fallback: number, { min = 0, max = MAX_TIMER_MS } = {}): number {
+    return this.integer(name, fallback, { min, max })
+  }
+
+  /** A time in seconds, ten years at most; for what goes into a timer of Node, `max` is MAX_TIMER_SECONDS. */
+  seconds(name: string, fallback: number, { min = 0, max = MAX_SECONDS } = {}): number {
+    return this.integer(name, fallback, { min, max })
   }
 
   /** A TCP port; 0 asks the system for a free one. */

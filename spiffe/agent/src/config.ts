@@ -49,16 +49,16 @@ export const loadConfig = (env: Environment) =>
       ),
       bundleEndpointPort: variables.port('BUNDLE_ENDPOINT_PORT', 8447),
       /** How often foreign agents should ask: five minutes are well within the overlap of a rotation by the clock. */
-      bundleRefreshSeconds: variables.integer('BUNDLE_REFRESH_SECONDS', 300, { min: 1, max: HOUR }),
+      bundleRefreshSeconds: variables.seconds('BUNDLE_REFRESH_SECONDS', 300, { min: 1, max: HOUR }),
       /** `https_web`: the certificate of the bundle endpoint, and the authorities that foreign ones are checked against. */
       certFile: variables.text('CERT_FILE', join(certificates, 'localhost.pem')),
       keyFile: variables.text('KEY_FILE', join(certificates, 'localhost-key.pem')),
       caFile: variables.text('CA_FILE', join(certificates, 'ca.pem')),
-      x509TtlSeconds: variables.integer('X509_TTL_SECONDS', HOUR, { min: 2, max: 7 * 24 * HOUR }),
-      jwtTtlSeconds: variables.integer('JWT_TTL_SECONDS', 300, { min: 2, max: 24 * HOUR }),
-      caTtlSeconds: variables.integer('CA_TTL_SECONDS', 24 * HOUR, { min: 10 }),
+      x509TtlSeconds: variables.seconds('X509_TTL_SECONDS', HOUR, { min: 2, max: 7 * 24 * HOUR }),
+      jwtTtlSeconds: variables.seconds('JWT_TTL_SECONDS', 300, { min: 2, max: 24 * HOUR }),
+      caTtlSeconds: variables.seconds('CA_TTL_SECONDS', 24 * HOUR, { min: 10 }),
       /** How long a new authority is published before it signs, when somebody asks for a rotation. */
-      rotationOverlapSeconds: variables.integer('ROTATION_OVERLAP_SECONDS', 5, { min: 1, max: HOUR }),
+      rotationOverlapSeconds: variables.seconds('ROTATION_OVERLAP_SECONDS', 5, { min: 1, max: HOUR }),
     }
   })
 

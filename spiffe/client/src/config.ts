@@ -12,7 +12,7 @@ export const loadConfig = (env: Environment) =>
       /** Who the proxy must prove to be; also the audience when none is given. */
       serverId: variables.text('SERVER_ID', 'spiffe://example.org/server'),
       /** For everything before the answer: a workload without an entry waits so long for one. */
-      timeoutMs: variables.integer('TIMEOUT_MS', 30_000, { min: 100 }),
+      timeoutMs: variables.milliseconds('TIMEOUT_MS', 30_000, { min: 100 }),
     }
   })
 

@@ -17,6 +17,6 @@ export const loadConfig = (env: Environment) =>
       jwtFactoryUrl: variables.url('JWT_FACTORY_URL', 'http://localhost:5555'),
       issuer: variables.text('ISSUER', 'https://jwt-factory/'),
       audience: variables.text('AUDIENCE', 'token-cache-api'),
-      maxLifetimeSeconds: variables.integer('MAX_TOKEN_LIFETIME_SECONDS', MAX_LIFETIME_SECONDS, { min: 1 }),
+      maxLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_SECONDS', MAX_LIFETIME_SECONDS, { min: 1 }),
     }
   })

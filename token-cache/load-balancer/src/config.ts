@@ -1,4 +1,11 @@
-import { commonConfig, type Environment, isLoopback, readConfig, tlsConfig } from '@hallpass/service-kit'
+import {
+  commonConfig,
+  type Environment,
+  isLoopback,
+  MAX_TIMER_SECONDS,
+  readConfig,
+  tlsConfig,
+} from '@hallpass/service-kit'
 import { tierTrustConfig } from '@hallpass/tier-trust'
 
 export type Config = ReturnType<typeof loadConfig>
@@ -39,9 +46,10 @@ export const loadConfig = (env: Environment) =>
       secure: variables.flag('TLS', common.production),
       tls: tlsConfig(variables, common),
       trust: tierTrustConfig(variables, common),
-      checkMs: variables.integer('CHECK_MS', CHECK_MS, { min: 50, max: 60_000 }),
+      checkMs: variables.milliseconds('CHECK_MS', CHECK_MS, { min: 50, max: 60_000 }),
       maxConnections: variables.integer('MAX_CONNECTIONS', MAX_CONNECTIONS, { min: 1 }),
       requestTimeoutMs:
-        1000 * variables.integer('REQUEST_TIMEOUT_SECONDS', REQUEST_TIMEOUT_SECONDS, { min: 0 }),
+        1000 *
+        variables.seconds('REQUEST_TIMEOUT_SECONDS', REQUEST_TIMEOUT_SECONDS, { max: MAX_TIMER_SECONDS }),
     }
   })

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import https from 'node:https'
 import type { AddressInfo, Server } from 'node:net'
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals'
@@ -190,5 +191,33 @@ describe('watchBundle', () => {
     )
     expect(seen).toEqual([1, 2, 3])
     expect(errors[0]).toBe('unreachable')
+  })
+
+  it.each([
+    ['30 days', 2_592_000],
+    ['longer than any clock', Number.MAX_SAFE_INTEGER],
+  ])('asks a publisher that hints at %s no more often for it', async (_name, refreshHintSeconds) => {
+    const patient = new SpiffeBundle({
+      x509: domain.x509Bundle,
+      jwt: domain.jwtBundle,
+      sequence: 1,
+      refreshHintSeconds,
+    })
+    let polls = 0
+    const serve = serveBundle(() => patient)
+    const url = await webServer((request: IncomingMessage, response: ServerResponse) => {
+      polls += 1
+      serve(request, response)
+    })
+    const stop = new AbortController()
+    const watching = watchBundle(
+      'b.test',
+      url,
+      () => ({ profile: 'https_web', ca: web.ca }),
+      { onUpdate: () => void setTimeout(() => stop.abort(), 100) },
+      stop.signal,
+    )
+    await watching
+    expect(polls).toBe(1)
   })
 })

@@ -1,4 +1,5 @@
 import { request } from 'node:https'
+import { cappedMs } from '@hallpass/untrusted/timers'
 import { SpiffeBundle } from '../spiffe-bundle/bundle.ts'
 import { parseTrustDomain, type SpiffeIdLike, type TrustDomainLike } from '../spiffe-id/parse.ts'
 import { authorizeId } from '../tls/authorizer.ts'
@@ -71,7 +72,7 @@ function get(
   profile: WebProfile | SpiffeProfile,
   options: FetchBundleOptions,
 ): Promise<string> {
-  const timeout = AbortSignal.timeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS)
+  const timeout = AbortSignal.timeout(cappedMs(options.timeoutMs ?? DEFAULT_TIMEOUT_MS))
   const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout
   return new Promise((resolve, reject) => {
     const call = request(endpoint, {

@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { pause } from '@hallpass/untrusted/timers'
 import type { SpiffeBundle } from '../spiffe-bundle/bundle.ts'
 import type { TrustDomainLike } from '../spiffe-id/parse.ts'
 import { fetchBundle, type SpiffeProfile, type WebProfile } from './fetch.ts'
@@ -7,6 +7,8 @@ import { fetchBundle, type SpiffeProfile, type WebProfile } from './fetch.ts'
 const DEFAULT_REFRESH_SECONDS = 300
 /** However eager a publisher is, it is not asked more often than this. */
 const MIN_REFRESH_SECONDS = 1
+/** However patient a publisher is, it is asked once a day: one mistaken hint must not keep its next keys away. */
+const MAX_REFRESH_SECONDS = 86_400
 
 export interface BundleWatcher {
   /** The bundle is new or has changed. */
@@ -16,7 +18,7 @@ export interface BundleWatcher {
 }
 
 export interface WatchBundleOptions {
-  /** How long until the next poll, in seconds; by default what the bundle hints at, or five minutes. */
+  /** How long until the next poll, in seconds; by default what the bundle hints at, up to a day, or five minutes. */
   readonly refreshSeconds?: (bundle: SpiffeBundle | undefined) => number
   /** The bundle to begin with; `https_spiffe` needs one to verify the endpoint. */
   readonly initial?: SpiffeBundle
@@ -45,9 +47,12 @@ export async function watchBundle(
       if (signal.aborted) return
       watcher.onError?.(error as Error)
     }
-    await pause(refreshSeconds(newest) * 1000, undefined, { signal }).catch(() => {})
+    await pause(refreshSeconds(newest) * 1000, signal)
   }
 }
 
 const hinted = (bundle: SpiffeBundle | undefined) =>
-  Math.max(MIN_REFRESH_SECONDS, bundle?.refreshHintSeconds || DEFAULT_REFRESH_SECONDS)
+  Math.min(
+    MAX_REFRESH_SECONDS,
+    Math.max(MIN_REFRESH_SECONDS, bundle?.refreshHintSeconds || DEFAULT_REFRESH_SECONDS),
+  )

@@ -1,3 +1,4 @@
+import { callAfter } from '@hallpass/untrusted/timers'
 import { GrpcError, status } from './status.ts'
 
 const MILLISECONDS_PER_UNIT: Readonly<Record<string, number>> = {
@@ -11,9 +12,6 @@ const MILLISECONDS_PER_UNIT: Readonly<Record<string, number>> = {
 
 /** The protocol allows eight digits. */
 const MAX_VALUE = 99_999_999
-
-/** Node's timers wrap around past this, and would fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** `grpc-timeout` for so many milliseconds. */
 export function formatTimeout(milliseconds: number): string {
@@ -32,8 +30,6 @@ export function parseTimeout(value: string): number {
   return Number(match[1]) * (MILLISECONDS_PER_UNIT[match[2] as string] as number)
 }
 
-/** Calls back once, in so many milliseconds; the returned function calls it off. */
-export function startTimer(milliseconds: number, callBack: () => void): () => void {
-  const timer = setTimeout(callBack, Math.min(milliseconds, MAX_TIMER_MS))
-  return () => clearTimeout(timer)
-}
+/** Calls back once, in so many milliseconds, and keeps the process alive until then; the returned function calls it off. */
+export const startTimer = (milliseconds: number, callBack: () => void): (() => void) =>
+  callAfter(milliseconds, callBack, { keepAlive: true })

@@ -1,9 +1,7 @@
 import type { TLSSocket } from 'node:tls'
+import { callAfter } from '@hallpass/untrusted/timers'
 import type { Clock } from '../clock.ts'
 import { SpiffeTlsError } from './errors.ts'
-
-/** Node's timers wrap around past this. */
-const MAX_TIMER_MS = 2 ** 31 - 1
 
 /**
  * A connection is given no new request in the last fifth of the time that it had left when it began, half a
@@ -18,14 +16,13 @@ export const retirementOf = (expiresAt: number, now: number): number =>
 
 /** Calls back at a time of the clock; keeps no process alive. The returned function calls it off. */
 export function callAt(time: number, clock: Clock, callBack: () => void): () => void {
-  let timer: NodeJS.Timeout
-  const arm = () => {
-    const left = time - clock()
-    if (left <= 0) callBack()
-    else timer = setTimeout(arm, Math.min(left, MAX_TIMER_MS)).unref()
+  const look = () => {
+    // The clock may have been set meanwhile.
+    if (time <= clock()) callBack()
+    else cancel = callAfter(time - clock(), look)
   }
-  timer = setTimeout(arm, Math.min(Math.max(0, time - clock()), MAX_TIMER_MS)).unref()
-  return () => clearTimeout(timer)
+  let cancel = callAfter(time - clock(), look)
+  return () => cancel()
 }
 
 /**

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events'
+import { callAfter } from '@hallpass/untrusted/timers'
 import type { Clock } from '../clock.ts'
 import { GrpcError, status } from '../grpc/status.ts'
 import { explain } from './explain.ts'
@@ -121,7 +122,7 @@ export class Subscription<T> extends EventEmitter<SubscriptionEvents<T>> {
     if (this.#state === 'failed' || this.#state === 'closed') throw this.#nothing()
     await new Promise<void>((resolve, reject) => {
       const settle = (finish: () => void) => {
-        clearTimeout(timer)
+        cancel()
         this.off('update', onUpdate)
         this.off('end', onEnd)
         signal?.removeEventListener('abort', onAbort)
@@ -130,7 +131,7 @@ export class Subscription<T> extends EventEmitter<SubscriptionEvents<T>> {
       const onUpdate = () => settle(resolve)
       const onEnd = () => settle(() => reject(this.#nothing()))
       const onAbort = () => settle(() => reject(signal?.reason))
-      const timer = setTimeout(() => settle(() => reject(this.#timedOut())), timeoutMs)
+      const cancel = callAfter(timeoutMs, () => settle(() => reject(this.#timedOut())), { keepAlive: true })
       this.on('update', onUpdate)
       this.on('end', onEnd)
       signal?.addEventListener('abort', onAbort, { once: true })

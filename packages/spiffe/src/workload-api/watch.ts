@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { pause } from '@hallpass/untrusted/timers'
 import { GrpcError, type StatusCode, status } from '../grpc/status.ts'
 import { Backoff } from './backoff.ts'
 
@@ -40,7 +40,7 @@ export async function watch<M, T>(
     if (!(broke instanceof GrpcError)) throw broke
     if (FINAL.has(broke.code)) throw broke
     watcher.onError?.(broke)
-    await pause(backoff.next(broke), undefined, { signal }).catch(() => {})
+    await pause(backoff.next(broke), signal)
   }
 }
 
