@@ -1,4 +1,5 @@
 import { createPeerCaller } from '@hallpass/service-kit'
+import { parseJson } from '@hallpass/untrusted/json'
 
 export interface BackendAnswer {
   readonly status: number
@@ -41,7 +42,7 @@ export function createBackendClient({ peer, baseUrl }: { peer: string; baseUrl: 
 
 function parseBody(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return parseJson(text)
   } catch {
     return text
   }

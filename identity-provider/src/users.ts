@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { parseJson } from '@hallpass/untrusted/json'
 
 /** Somebody who can log in here. There are no passwords: whoever reaches this process may be anyone. */
 export interface User {
@@ -43,7 +44,7 @@ export class Users {
    * @throws {TypeError} naming the file and the entry that is not a user.
    */
   static fromFile(file: string): Users {
-    const list: unknown = JSON.parse(readFileSync(file, 'utf8'))
+    const list: unknown = parseJson(readFileSync(file, 'utf8'))
     if (!Array.isArray(list) || list.length === 0) throw new TypeError(`${file} is not a list of users.`)
     const texts = ['id', 'name', 'nickname', 'email'] as const
     list.forEach((entry: Partial<User> | null, index) => {

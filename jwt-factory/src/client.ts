@@ -6,6 +6,7 @@ import {
   unexpectedAnswer,
   type VerifiedClaims,
 } from '@hallpass/service-kit'
+import { parseJson } from '@hallpass/untrusted/json'
 
 const PEER = 'jwt-factory'
 const JSON_HEADERS = { 'content-type': 'application/json' }
@@ -118,7 +119,7 @@ function missingKey(keyId: string, baseUrl: string): HttpError {
 /** `undefined` when it is not JSON, which the caller of this service's client will hear of as an unexpected answer. */
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return parseJson(text)
   } catch {
     return undefined
   }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { createPeerCaller, type PeerCaller, unexpectedAnswer } from '@hallpass/service-kit'
+import { parseJson } from '@hallpass/untrusted/json'
 
 /** What a guarded endpoint said about a token: the claims of a good one, or why it was refused. */
 export type Outcome = Readonly<Record<string, unknown>> & { readonly valid: boolean }
@@ -51,7 +52,7 @@ type Body = { readonly valid?: unknown; readonly error?: { readonly message?: st
 
 function parse(text: string): Body | undefined {
   try {
-    return JSON.parse(text) as Body
+    return parseJson(text) as Body
   } catch {
     return undefined
   }

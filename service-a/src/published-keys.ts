@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { type Clock, HttpError } from '@hallpass/service-kit'
 import { type KeyFinder, parseJwks, type VerificationKey } from '@hallpass/tokens'
+import { readJson } from '@hallpass/untrusted/json'
 import { keysMissing } from './identity.ts'
 
 /** How often a callee looks whether a key was withdrawn; a new one it sees when a token names it. */
@@ -23,7 +24,7 @@ export function publishedKeys(file: string, clock: Clock): KeyFinder {
     const seen = `${found.ino} ${found.mtimeMs} ${found.size}`
     if (seen === version) return
     try {
-      const set = parseJwks(JSON.parse(await readFile(file, 'utf8')))
+      const set = parseJwks(readJson(await readFile(file, 'utf8')))
       keys = new Map(set.map((key) => [key.kid, key]))
       version = seen
     } catch (cause) {

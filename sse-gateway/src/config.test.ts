@@ -96,7 +96,7 @@ paths:
       'GATEWAY_CONFIG paths./x: Unrecognized key: "colour"',
       'GATEWAY_CONFIG paths.events: must be a path such as /events',
       'PORT must be a whole number from 0 to 65535, but is "abc"',
-      'HEARTBEAT_SECONDS must be a whole number from 1 to 9007199254740991, but is "0"',
+      'HEARTBEAT_SECONDS must be a whole number from 1 to 2147483, but is "0"',
     ])
   })
 

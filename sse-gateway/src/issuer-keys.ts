@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { type Clock, unexpectedAnswer } from '@hallpass/service-kit'
 import { createPeerClient } from '@hallpass/service-kit/axios'
 import { type KeyFinder, remoteKeys } from '@hallpass/tokens'
+import { readJson } from '@hallpass/untrusted/json'
 import type { IssuerRule } from './config.ts'
 
 /** A file is read again when it is this old, so a rotation on disk counts within seconds and needs no watcher. */
@@ -15,7 +16,7 @@ export function issuerKeys({ issuer, jwksFile, jwksUrl }: IssuerRule, clock: Clo
   if (jwksUrl === undefined)
     return remoteKeys({
       issuer,
-      load: async () => JSON.parse(await readFile(jwksFile as string, 'utf8')),
+      load: async () => readJson(await readFile(jwksFile as string, 'utf8')),
       maxAgeMs: FILE_MAX_AGE_MS,
       cooldownMs: FILE_COOLDOWN_MS,
       clock,

@@ -1,4 +1,4 @@
-import { badRequest, type Clock, HttpError, isLoopback } from '@hallpass/service-kit'
+import { badRequest, type Clock, HttpError, isLoopback, readJsonBody } from '@hallpass/service-kit'
 import { type SigningKey, signToken } from '@hallpass/tokens'
 import * as z from 'zod'
 import { answerJson, type Handler } from './dispatch.ts'
@@ -50,8 +50,9 @@ const wishes = z.strictObject({
 const MAX_BODY_BYTES = 1024
 
 function parseWish(body: Buffer): z.infer<typeof wishes> {
+  const wish = body.length === 0 ? {} : readJsonBody(body)
   try {
-    return wishes.parse(body.length === 0 ? {} : JSON.parse(body.toString()))
+    return wishes.parse(wish)
   } catch (cause) {
     throw badRequest('invalid_wish', 'The body may have expires_in, in seconds, and audience.', cause)
   }

@@ -169,12 +169,23 @@ describe('the SSE server', () => {
     expect(reader.events[0]).toEqual({ data: '{"a":1}', id, lastEventId: id })
   })
 
+  it('S02 changes no number of an event, whichever way it comes', async () => {
+    const data = '{"id":9007199254740993,"max":18446744073709551615,"n":[1e400,1e-400,-0,1.0,0.1]}'
+    const reader = await listen(server.url())
+    await publish(`{"data":${data}}{"id":9007199254740993,"data":1e400}`)
+    expect((await post(server.url(), `{"data":${data}}`)).status).toBe(202)
+    await reader.until(({ events }) => events.length === 3)
+    expect(reader.events.map((event) => event.data)).toEqual([data, '1e400', data])
+    expect(reader.events[1]?.id).toBe('9007199254740993')
+  })
+
   it.each([
     ['malformed', '{"data":', 400, 'object_cut'],
     ['no object', '5', 400, 'not_an_object'],
     ['two objects', '{"data":1}{"data":2}', 400, 'not_one_object'],
     ['nothing', '', 400, 'not_one_object'],
     ['an empty publication', '{}', 400, 'empty_publication'],
+    ['a member twice', '{"data":{"a":1,"a":2}}', 400, 'duplicate_member'],
     ['a bad id', '{"id":"\\n","data":1}', 400, 'bad_member'],
     ['an object of more than 1 MiB', `{"data":"${'x'.repeat(1024 * 1024)}"}`, 413, 'object_too_large'],
     ['3 MiB of white space', ' '.repeat(3 * 1024 * 1024), 413, 'object_too_large'],

@@ -1,4 +1,5 @@
 import net from 'node:net'
+import { parseJson } from '@hallpass/untrusted/json'
 
 /** What was not published, and why: the server's own code, or `unreachable`. */
 export class PublishError extends Error {
@@ -72,7 +73,7 @@ export async function publishOverHttp({ baseUrl, object, token }: PublishOverHtt
   }
   const text = await response.text()
   if (response.status !== 202) throw refused(text)
-  return (JSON.parse(text) as { id: string }).id
+  return (parseJson(text) as { id: string }).id
 }
 
 function unreachable(url: string, cause: unknown): PublishError {
@@ -87,7 +88,7 @@ function unreachable(url: string, cause: unknown): PublishError {
 /** The server's words; whatever else answers at this address is shown as it is. */
 function refused(text: string): PublishError {
   try {
-    const body = JSON.parse(text) as { error?: { code: string; message: string }; message?: string }
+    const body = parseJson(text) as { error?: { code: string; message: string }; message?: string }
     if (body.error?.code !== undefined) return new PublishError(body.error.code, body.error.message)
     if (body.message !== undefined) return new PublishError('refused', body.message)
   } catch {

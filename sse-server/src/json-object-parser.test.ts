@@ -1,3 +1,4 @@
+import { JsonNumber } from '@hallpass/untrusted/json'
 import { describe, expect, it } from '@jest/globals'
 import { JsonObjectParser } from './json-object-parser.ts'
 
@@ -40,7 +41,7 @@ const CASES: readonly [name: string, input: string, seen: readonly unknown[]][] 
   [
     'all kinds of values',
     '{"data":[-1.5E+3,true,false,null,""]}',
-    [{ data: [-1500, true, false, null, ''] }],
+    [{ data: [new JsonNumber('-1.5E+3'), true, false, null, ''] }],
   ],
   ['characters of several bytes', '{"data":"é€😀"}', [{ data: 'é€😀' }]],
   ['a byte order mark', `\ufeff${ONE}`, [one]],
@@ -67,6 +68,12 @@ const CASES: readonly [name: string, input: string, seen: readonly unknown[]][] 
     '{\n  "a": bad?,\n  "b": {\n    "data": 1\n  }\n}\n{}',
     ['malformed_json', {}],
   ],
+  [
+    'an id that a double cannot hold',
+    '{"id":9007199254740993}',
+    [{ id: new JsonNumber('9007199254740993') }],
+  ],
+  ['a member twice', `{"a":1,"a":2}${ONE}`, ['duplicate_member', one]],
   ['an array at the top', `[${ONE}]\n${TWO}`, ['not_an_object', one, 'not_an_object', two]],
   ['an input that ends inside an object', `${ONE}{"data":`, [one, 'object_cut']],
 ]

@@ -1,6 +1,14 @@
+import { JsonError, readJson } from '@hallpass/untrusted/json'
+
 /** A piece of the input that is not a JSON object; the parser has skipped it and goes on. */
 export class JsonObjectError extends Error {
-  readonly code: 'malformed_json' | 'not_an_object' | 'object_too_large' | 'object_too_deep' | 'object_cut'
+  readonly code:
+    | 'malformed_json'
+    | 'not_an_object'
+    | 'duplicate_member'
+    | 'object_too_large'
+    | 'object_too_deep'
+    | 'object_cut'
 
   constructor(code: JsonObjectError['code'], message: string) {
     super(message)
@@ -10,6 +18,7 @@ export class JsonObjectError extends Error {
 }
 
 export interface JsonObjectParserOptions {
+  /** Numbers that JavaScript would change are JsonNumbers: an event is passed on as it was written. */
   readonly onObject: (object: Readonly<Record<string, unknown>>) => void
   readonly onError: (error: JsonObjectError) => void
   /** An object of more bytes is skipped and reported. */
@@ -183,8 +192,10 @@ export class JsonObjectParser {
     if (!complete) return
     let object: Readonly<Record<string, unknown>>
     try {
-      object = JSON.parse(text)
-    } catch {
+      object = readJson(text, { maxDepth: MAX_DEPTH }) as Readonly<Record<string, unknown>>
+    } catch (error) {
+      if (error instanceof JsonError && error.code === 'duplicate_member')
+        return this.#report('duplicate_member', error.message)
       return this.#report('malformed_json')
     }
     this.#options.onObject(object)
@@ -197,15 +208,16 @@ export class JsonObjectParser {
     this.#skipDepth = this.#open.filter((kind) => kind === 'object').length
   }
 
-  #report(code: JsonObjectError['code']) {
+  #report(code: JsonObjectError['code'], message?: string) {
     const messages = {
       malformed_json: 'The object is not valid JSON.',
+      duplicate_member: 'A member occurs twice; send it once.',
       not_an_object: 'What is published must be a JSON object: {"data": "Hello"}.',
       object_too_large: `The object is larger than ${this.#maxBytes} bytes.`,
       object_too_deep: `The object nests deeper than ${MAX_DEPTH} levels.`,
       object_cut: 'The input ended inside of an object.',
     }
-    this.#options.onError(new JsonObjectError(code, messages[code]))
+    this.#options.onError(new JsonObjectError(code, message ?? messages[code]))
   }
 
   /** Passes over a bad object; true when this character starts what comes behind it. */

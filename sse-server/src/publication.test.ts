@@ -1,3 +1,4 @@
+import { JsonNumber } from '@hallpass/untrusted/json'
 import { describe, expect, it } from '@jest/globals'
 import { PublicationError, toPublication } from './publication.ts'
 
@@ -23,6 +24,13 @@ describe('toPublication', () => {
       { id: '7', event: 'e', data: 'x', retry: 100, topic: 't' },
     ],
     ['an id that is a number', { id: 7, data: 'x' }, { id: '7', data: 'x' }],
+    ['an id beyond 2^53', { id: new JsonNumber('9007199254740993') }, { id: '9007199254740993' }],
+    [
+      'numbers as they were written',
+      { data: { id: new JsonNumber('18446744073709551615'), n: [new JsonNumber('1e400')] } },
+      { data: '{"id":18446744073709551615,"n":[1e400]}' },
+    ],
+    ['a retry in another way of writing', { retry: new JsonNumber('2e3') }, { retry: 2000 }],
     ['members that are not known', { data: 'x', colour: 'red' }, { data: 'x' }],
   ])('S02 takes %s', (_what, object, publication) => {
     expect(toPublication(object)).toEqual(publication)

@@ -1,3 +1,5 @@
+import { JsonNumber, toNumber, writeJson } from '@hallpass/untrusted/json'
+
 /** What a publisher asks to be streamed. */
 export interface Publication {
   readonly data?: string
@@ -24,7 +26,7 @@ const MAX_NAME_BYTES = 254
 const MAX_RETRY_MS = 86_400_000
 
 /**
- * The publication in a JSON object: `data` as text, anything else as compact JSON; the event's type as `name`, `event` or
+ * The publication in a JSON object: `data` as text, anything else as compact JSON with its numbers as they were written; the event's type as `name`, `event` or
  * `type`; `id`, `retry` and `topic`. Members that are not known are ignored.
  * @throws {PublicationError} when a member has a value that the stream cannot carry, or none of them is there.
  */
@@ -32,9 +34,11 @@ export function toPublication(object: Readonly<Record<string, unknown>>): Public
   const { data, id, retry, topic } = object
   const type = object.name ?? object.event ?? object.type
   const publication: Publication = {
-    ...(data === undefined ? {} : { data: typeof data === 'string' ? data : JSON.stringify(data) }),
+    ...(data === undefined ? {} : { data: typeof data === 'string' ? data : writeJson(data) }),
     ...(type === undefined || type === '' ? {} : { event: name('event', type) }),
-    ...(id === undefined ? {} : { id: name('id', typeof id === 'number' ? String(id) : id) }),
+    ...(id === undefined
+      ? {}
+      : { id: name('id', typeof id === 'number' || id instanceof JsonNumber ? String(id) : id) }),
     ...(retry === undefined ? {} : { retry: milliseconds(retry) }),
     ...(topic === undefined ? {} : { topic: topicName(topic) }),
   }
@@ -54,7 +58,8 @@ function name(member: string, value: unknown): string {
   return value
 }
 
-function milliseconds(value: unknown): number {
+function milliseconds(given: unknown): number {
+  const value = toNumber(given)
   if (!Number.isSafeInteger(value) || (value as number) < 0 || (value as number) > MAX_RETRY_MS)
     throw new PublicationError(
       'bad_member',

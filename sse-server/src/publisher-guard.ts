@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { type Clock, issuerKeys } from '@hallpass/service-kit'
 import { anySubject, remoteKeys, type VerifiedToken, verifyToken } from '@hallpass/tokens'
+import { readJson } from '@hallpass/untrusted/json'
 
 export interface GuardConfig {
   readonly issuer: string
@@ -20,7 +21,7 @@ export type PublisherGuard = (token: string) => Promise<VerifiedToken>
 export function publisherGuard(config: GuardConfig, clock: Clock): PublisherGuard {
   const { issuer, audience, jwksFile, jwksUrl, maxLifetimeSeconds } = config
   const load = jwksFile
-    ? async (): Promise<unknown> => JSON.parse(await readFile(jwksFile, 'utf8'))
+    ? async (): Promise<unknown> => readJson(await readFile(jwksFile, 'utf8'))
     : issuerKeys({ issuer, jwksUrl })
   const keys = remoteKeys({ issuer, load, clock })
   return (token) =>

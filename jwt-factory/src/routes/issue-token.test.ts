@@ -92,6 +92,25 @@ describe('POST /issueToken/:keyId', () => {
     const response = await factory.post('/issueToken/servicea').type(type).send(text)
     expect([response.status, response.body.error?.code]).toEqual([status, code])
   })
+
+  it.each([
+    [
+      '9007199254740993',
+      'inexact_number',
+      '9007199254740993 cannot be represented exactly; send it as a string.',
+    ],
+    ['1e400', 'inexact_number', '1e400 cannot be represented exactly; send it as a string.'],
+    ['1e-400', 'inexact_number', '1e-400 cannot be represented exactly; send it as a string.'],
+  ])('signs no other number than the one that was asked for: %s', async (source, code, message) => {
+    const response = await factory
+      .post('/issueToken/servicea')
+      .type('application/json')
+      .send(`{"aud":"serviceb","data":{"limit":${source}}}`)
+    expect([response.status, response.body.error]).toEqual([
+      400,
+      { code, message: `Member data.limit: ${message}` },
+    ])
+  })
 })
 
 describe('POST /issueToken/:keyId on a factory that is not open', () => {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { type Clock, ExpiringSet, HttpError, issuerKeys, isTokenRefusal } from '@hallpass/service-kit'
 import { JwtBundle, JwtSvidError, parseAndValidate, SpiffeId } from '@hallpass/spiffe'
 import { anySubject, remoteKeys, type VerificationRules, verifyToken } from '@hallpass/tokens'
+import { readJson } from '@hallpass/untrusted/json'
 import type { TrustEntry } from './trust-file.ts'
 
 /** How one kind of caller proves who it is. */
@@ -146,7 +147,7 @@ function keySetOf(issuer: string, { jwksFile, jwksUrl, ca }: TrustEntry): () => 
   if (jwksFile === undefined) return issuerKeys({ issuer, jwksUrl, ca })
   return async () => {
     try {
-      return JSON.parse(await readFile(jwksFile, 'utf8')) as unknown
+      return readJson(await readFile(jwksFile, 'utf8')) as unknown
     } catch (cause) {
       throw new HttpError(503, 'keys_unusable', `The keys of ${issuer} cannot be read.`, { cause })
     }

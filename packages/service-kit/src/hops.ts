@@ -1,3 +1,4 @@
+import { readJson } from '@hallpass/untrusted/json'
 import { cutTokens } from './log.ts'
 
 /** One check that a verifier made, with the rule of the standard that asks for it. */
@@ -82,4 +83,4 @@ export function shownToken(authorization: string | undefined): ShownToken | unde
 }
 
 const decode = (part: string) =>
-  JSON.parse(Buffer.from(part, 'base64url').toString()) as Record<string, unknown>
+  readJson(Buffer.from(part, 'base64url').toString()) as Record<string, unknown>

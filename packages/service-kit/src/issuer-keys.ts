@@ -1,3 +1,4 @@
+import { JsonError, readJson } from '@hallpass/untrusted/json'
 import { createPeerCaller, type PeerCaller, unexpectedAnswer } from './peer-caller.ts'
 
 export interface IssuerKeysOptions {
@@ -57,17 +58,20 @@ function jsonLoader(issuer: string, ca?: string): (url: string) => Promise<unkno
     const path = pathname + search
     const { status, text } = await call({ method: 'GET', path, headers: { accept: 'application/json' } })
     if (status !== 200) throw unexpectedAnswer('issuer', status, `GET ${url}`)
-    const keys = parse(text)
+    const keys = parse(url, text)
     if (typeof keys !== 'object' || keys === null)
       throw unexpectedAnswer('issuer', 200, `GET ${url} is not JSON`)
     return keys
   }
 }
 
-function parse(text: string): unknown {
+/** Numbers mean nothing in a key set, so one that JavaScript cannot hold spoils none. */
+function parse(url: string, text: string): unknown {
   try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
+    return readJson(text)
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error
+    if (error.code === 'malformed_json') return undefined
+    throw unexpectedAnswer('issuer', 200, `GET ${url}: ${error.message}`)
   }
 }

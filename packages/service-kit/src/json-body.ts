@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { JsonError, parseJson } from '@hallpass/untrusted/json'
 import { badRequest, HttpError } from './errors.ts'
 import type { Handler } from './hot-routes.ts'
 import { currentTrace, runInTrace } from './trace.ts'
@@ -12,8 +13,8 @@ const MAX_DEPTH = 8
 
 /**
  * Reads the body as a JSON object into `request.body`; an absent body is `{}`.
- * Refuses other content types, malformed or deep JSON, invalid UTF-8 and the names that reach
- * into JavaScript's prototypes.
+ * Refuses other content types, malformed or deep JSON, invalid UTF-8, numbers that JavaScript would change, members that
+ * occur twice, and the names that reach into JavaScript's prototypes.
  */
 export function jsonBody({ maxBytes = MAX_BODY_BYTES } = {}): Handler {
   return readBody(maxBytes, JSON_TYPE, 'The body must be application/json.', parseJsonObject)
@@ -93,25 +94,36 @@ function parseForm(bytes: Buffer): JsonObject {
 }
 
 function parseJsonObject(bytes: Buffer): JsonObject {
-  let value: unknown
-  try {
-    if (!isUtf8(bytes)) throw new SyntaxError('not UTF-8')
-    value = JSON.parse(bytes.toString('utf8'))
-  } catch (cause) {
-    throw badRequest('malformed_json', 'The body is not valid JSON.', cause)
-  }
+  const value = readJsonBody(bytes)
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw badRequest('not_an_object', 'The body must be a JSON object.')
-  refuseTraps(value, 1)
+  refuseTraps(value)
   return value as JsonObject
 }
 
-function refuseTraps(value: object, depth: number) {
-  if (depth > MAX_DEPTH) throw badRequest('json_too_deep', `The body nests deeper than ${MAX_DEPTH} levels.`)
+/**
+ * Reads a body as JSON in UTF-8, nested at most `maxDepth` deep.
+ * @throws {HttpError} 400 with the code of the {@link JsonError}: nothing that was sent is changed or lost unsaid
+ */
+export function readJsonBody(bytes: Buffer, maxDepth = MAX_DEPTH): unknown {
+  if (!isUtf8(bytes)) throw badRequest('malformed_json', 'The body is not valid JSON.')
+  try {
+    return parseJson(bytes.toString('utf8'), { maxDepth })
+  } catch (cause) {
+    if (!(cause instanceof JsonError)) throw cause
+    if (cause.code === 'malformed_json')
+      throw badRequest('malformed_json', 'The body is not valid JSON.', cause)
+    if (cause.code === 'json_too_deep')
+      throw badRequest('json_too_deep', `The body nests deeper than ${maxDepth} levels.`, cause)
+    throw badRequest(cause.code, cause.message, cause)
+  }
+}
+
+function refuseTraps(value: object) {
   for (const [name, member] of Object.entries(value)) {
     if (name === '__proto__' || name === 'constructor' || name === 'prototype')
       throw badRequest('forbidden_member', `The body must not have a member named ${name}.`)
-    if (typeof member === 'object' && member !== null) refuseTraps(member, depth + 1)
+    if (typeof member === 'object' && member !== null) refuseTraps(member)
   }
 }
 

@@ -1,3 +1,4 @@
+import { readJson } from '@hallpass/untrusted/json'
 import axios, { AxiosHeaders, type AxiosInstance, type InternalAxiosRequestConfig } from 'axios'
 import { createPeerCaller, type PeerCall, type PeerClientOptions } from './peer-caller.ts'
 
@@ -20,8 +21,18 @@ export function createPeerClient(options: PeerClientOptions): AxiosInstance {
         config,
       }
     },
+    transformResponse: [parse],
     validateStatus: null,
   })
+}
+
+/** What is not JSON stays text. */
+function parse(text: string): unknown {
+  try {
+    return readJson(text)
+  } catch {
+    return text
+  }
 }
 
 function callOf(config: InternalAxiosRequestConfig): PeerCall {

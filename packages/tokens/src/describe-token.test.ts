@@ -1,3 +1,4 @@
+import { writeJson } from '@hallpass/untrusted/json'
 import { describe, expect, it } from '@jest/globals'
 import { describeToken, generateSigningKey, signToken } from './index.ts'
 
@@ -31,8 +32,18 @@ describe('the description of a token', () => {
     const claims = Buffer.from('{"sub":1,"sub":2}').toString('base64url')
     expect(describeToken(`${header}.${claims}.`)).toEqual({
       header: { alg: 'none' },
-      claims: { sub: 2 },
+      claims: '{"sub":1,"sub":2}',
       problem: { reason: 'claims_malformed', message: 'invalid token', detail: 'a member occurs twice' },
     })
+  })
+
+  it('shows numbers as they were signed', () => {
+    const header = Buffer.from('{"alg":"none"}').toString('base64url')
+    const claims = Buffer.from('{"id":9007199254740993,"n":1e400,"v":1.0}').toString('base64url')
+    const { claims: shown, problem } = describeToken(`${header}.${claims}.`)
+    expect(writeJson(shown)).toBe('{"id":9007199254740993,"n":1e400,"v":1.0}')
+    expect(problem?.detail).toBe(
+      'Member id: 9007199254740993 cannot be represented exactly; send it as a string.',
+    )
   })
 })

@@ -1,8 +1,10 @@
+import { JsonError, readJson } from '@hallpass/untrusted/json'
 import { parseCompact } from './compact.ts'
 import { TokenError, type TokenErrorReason } from './token-error.ts'
 
 /** What a token says, for people to look at. Nothing of it is verified. */
 export interface TokenDescription {
+  /** Numbers that JavaScript would change are JsonNumbers; a part with a member twice is its text. */
   readonly header?: unknown
   readonly claims?: unknown
   /** The first characters of the signature: enough to tell two apart, too little to send. */
@@ -27,10 +29,13 @@ export function describeToken(token: string): TokenDescription {
 const shown = (name: keyof TokenDescription, value: unknown) => (value === undefined ? {} : { [name]: value })
 
 function readLeniently(part: string | undefined): unknown {
+  if (!part) return undefined
+  const text = Buffer.from(part, 'base64url').toString()
   try {
-    return part && JSON.parse(Buffer.from(part, 'base64url').toString())
-  } catch {
-    return undefined
+    return readJson(text)
+  } catch (error) {
+    // With a member twice there is no one value to show, but what was sent.
+    return error instanceof JsonError && error.code === 'duplicate_member' ? text : undefined
   }
 }
 

@@ -11,6 +11,7 @@ describe('a JSON object', () => {
     ['{"a\\"b":{"c:d":"e\\\\\\":f"}}', { 'a"b': { 'c:d': 'e\\":f' } }],
     [' {\r\n\t"a" : 1 }\n', { a: 1 }],
     ['{"größe":"😀"}', { größe: '😀' }],
+    ['{"a":9007199254740991,"b":0.1,"c":1.0}', { a: 9007199254740991, b: 0.1, c: 1 }],
   ])('%s is read', (text, value) => {
     expect(parse(text)).toEqual(value)
   })
@@ -26,6 +27,12 @@ describe('a JSON object', () => {
     ['{"a":{"b":1,"b":2}}', 'a member occurs twice'],
     ['{"a":{"b":1,"c":2},"a":{"b":1}}', 'a member occurs twice'],
     ['{"a\\\\":1,"a\\\\":2}', 'a member occurs twice'],
+    ['{"__proto__":1,"__proto__":2}', 'a member occurs twice'],
+    [
+      '{"user":{"id":9007199254740993}}',
+      'Member user.id: 9007199254740993 cannot be represented exactly; send it as a string.',
+    ],
+    ['{"exp":1e400}', 'Member exp: 1e400 cannot be represented exactly; send it as a string.'],
     ['{"a":1', 'not JSON'],
     ['{"a":"b', 'not JSON'],
     ['"a\\', 'not JSON'],

@@ -3,7 +3,7 @@ import { countMembers, membersIn } from './json-members.ts'
 import { SourceReader } from './json-source-reader.ts'
 
 export { JsonError, type JsonErrorCode } from './json-error.ts'
-export { JsonNumber, writeJson } from './json-number.ts'
+export { JsonNumber, toNumber, writeJson } from './json-number.ts'
 
 export interface JsonOptions {
   /** Deeper texts are refused: JSON.stringify and every walk over a value recurse. */

@@ -33,6 +33,10 @@ export function writeJson(value: unknown, indent?: number): string {
   }
 }
 
+/** The number that a value of {@link readJson} is: of a JsonNumber, when it is exact (`1e3`, `2.0`). What is none stays as it is. */
+export const toNumber = (value: unknown): unknown =>
+  value instanceof JsonNumber && isExact(value.source) ? Number(value.source) : value
+
 /** Whether JavaScript writes the very number that a JSON text has: 1.0 and 1 are one number, 1e400 and Infinity are not. */
 export function isExact(source: string): boolean {
   const number = Number(source)

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { createPeerCaller, type PeerError, unexpectedAnswer } from '@hallpass/service-kit/peers'
+import { parseJson } from '@hallpass/untrusted/json'
 
 export interface AgentEntry {
   readonly id: string
@@ -104,7 +105,7 @@ export function createSpiffeAgentClient({
 /** `undefined` for an answer without a body, or for what is no JSON. */
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return parseJson(text)
   } catch {
     return undefined
   }

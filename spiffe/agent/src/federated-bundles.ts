@@ -101,7 +101,12 @@ export class FederatedBundles {
         log.error({ err: error, trustDomain }, 'a bundle on disk cannot be used')
       }
     }
-    return found.sort((a, b) => (b.sequence ?? 0) - (a.sequence ?? 0))[0]
+    // A sequence of 64 bits may be a bigint; the operators compare it with numbers exactly.
+    const isNewer = (a: SpiffeBundle, b: SpiffeBundle) => (a.sequence ?? 0) > (b.sequence ?? 0)
+    return found.reduce<SpiffeBundle | undefined>(
+      (newest, bundle) => (newest && !isNewer(bundle, newest) ? newest : bundle),
+      undefined,
+    )
   }
 
   #file = (trustDomain: string) => join(this.#options.folder, 'federated', `${trustDomain}.json`)

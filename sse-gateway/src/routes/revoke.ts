@@ -1,4 +1,4 @@
-import { badRequest, type Clock, HttpError } from '@hallpass/service-kit'
+import { badRequest, type Clock, HttpError, readJsonBody } from '@hallpass/service-kit'
 import * as z from 'zod'
 import type { Authorizer } from '../authorizer.ts'
 import { type AllowedOrigins, corsHeaders, refuseForeignOrigin } from '../cors.ts'
@@ -52,13 +52,7 @@ export function revoke(options: RevokeOptions): Handler {
 }
 
 function parse(bytes: Buffer): Omit<Revocation, 'revokedAt'> {
-  let json: unknown
-  try {
-    json = JSON.parse(bytes.toString())
-  } catch (cause) {
-    throw badRequest('malformed_json', 'The body is not valid JSON.', cause)
-  }
-  const result = body.safeParse(json)
+  const result = body.safeParse(readJsonBody(bytes))
   if (!result.success)
     throw badRequest(
       'invalid_revocation',

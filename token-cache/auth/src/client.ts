@@ -5,6 +5,7 @@ import {
   type TraceContext,
   unexpectedAnswer,
 } from '@hallpass/service-kit'
+import { parseJson } from '@hallpass/untrusted/json'
 
 const PEER = 'token-cache-auth'
 
@@ -60,7 +61,7 @@ export function createAuthClient({ baseUrl, fields, tls, timeoutMs }: AuthClient
 
 function codeOf(text: string): string {
   try {
-    return String((JSON.parse(text) as { error?: { code?: unknown } }).error?.code)
+    return String((parseJson(text) as { error?: { code?: unknown } }).error?.code)
   } catch {
     return 'no reason given'
   }

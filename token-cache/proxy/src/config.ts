@@ -51,7 +51,10 @@ export const loadConfig = (env: Environment) =>
       maxLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_SECONDS', 3600, { min: 1 }),
       maxAgeMs: 1000 * variables.seconds('CACHE_SECONDS', MAX_AGE_SECONDS, { min: 1, max: 3600 }),
       marginMs: 1000 * variables.seconds('MARGIN_SECONDS', MARGIN_SECONDS, { min: 0, max: 60 }),
-      issuerTimeoutMs: variables.milliseconds('ISSUER_TIMEOUT_MS', ISSUER_TIMEOUT_MS, { min: 10, max: 30_000 }),
+      issuerTimeoutMs: variables.milliseconds('ISSUER_TIMEOUT_MS', ISSUER_TIMEOUT_MS, {
+        min: 10,
+        max: 30_000,
+      }),
       maxCopies: variables.integer('MAX_COPIES', MAX_COPIES, { min: 1 }),
       redisUrl: variables.optionalText('REDIS_URL'),
       redisCaFile: variables.optionalText('REDIS_CA_FILE'),

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import http, { type IncomingMessage, type RequestOptions } from 'node:http'
 import https from 'node:https'
 import { beginCall, PeerError } from '@hallpass/service-kit'
+import { parseJson } from '@hallpass/untrusted/json'
 
 export const GATEWAY = 'sse-gateway'
 /** The gateway answers at once or not at all. */
@@ -94,7 +95,7 @@ export async function bodyOf(answer: IncomingMessage): Promise<unknown> {
   let text = ''
   for await (const chunk of answer.setEncoding('utf8')) text += chunk
   try {
-    return JSON.parse(text)
+    return parseJson(text)
   } catch {
     return text
   }

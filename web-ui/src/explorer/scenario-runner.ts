@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { badRequest, createPeerCaller, type PeerCaller, runInTrace, traceFrom } from '@hallpass/service-kit'
+import { parseJson } from '@hallpass/untrusted/json'
 import type { StreamScenario } from './stream-scenario.ts'
 
 /** What can be made wrong on purpose; the same names as service A's `?fault=`. */
@@ -117,7 +118,7 @@ export class ScenarioRunner {
 async function answerOf(call: PeerCaller, path: string, headers: Readonly<Record<string, string>> = {}) {
   const { status, text } = await call({ method: 'GET', path, headers })
   try {
-    return { status, data: JSON.parse(text) as unknown }
+    return { status, data: parseJson(text) as unknown }
   } catch {
     return { status, data: text }
   }

@@ -1,4 +1,5 @@
 import { createPeerCaller, type PeerCall, PeerError } from '@hallpass/service-kit'
+import { parseJson } from '@hallpass/untrusted/json'
 
 /** What else a question has; it is a GET unless it says so. */
 type Question = Partial<Omit<PeerCall, 'path'>>
@@ -20,7 +21,7 @@ export function askPeer(peer: string, baseUrl: string): AskPeer {
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return parseJson(text)
   } catch {
     return text
   }

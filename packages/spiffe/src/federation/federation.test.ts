@@ -151,7 +151,7 @@ describe('watchBundle', () => {
     const handler = serveBundle(() => published)
     const url = await listen(security.guard(https.createServer(security.options, handler)))
     const stop = new AbortController()
-    const seen: (number | undefined)[] = []
+    const seen: (number | bigint | undefined)[] = []
     const errors: string[] = []
     await watchBundle(
       'b.test',

@@ -1,3 +1,4 @@
+import { JsonError, readJson } from '@hallpass/untrusted/json'
 import { parseTrustDomain, type TrustDomainLike } from '../spiffe-id/parse.ts'
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
 import { JwtBundleError } from './errors.ts'
@@ -62,8 +63,10 @@ export class JwtBundle implements JwtBundleSource {
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return readJson(text)
   } catch (cause) {
-    throw new JwtBundleError('malformed_bundle', 'unable to parse JWKS: it is not JSON', { cause })
+    if (!(cause instanceof JsonError)) throw cause
+    const why = cause.code === 'malformed_json' ? 'it is not JSON' : cause.message
+    throw new JwtBundleError('malformed_bundle', `unable to parse JWKS: ${why}`, { cause })
   }
 }

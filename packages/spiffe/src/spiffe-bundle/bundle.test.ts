@@ -85,13 +85,46 @@ describe('a SPIFFE bundle', () => {
       [
         '{"keys":[],"spiffe_sequence":-1}',
         'malformed_bundle',
-        'spiffebundle: spiffe_sequence is not a whole number',
+        'spiffebundle: spiffe_sequence is not a whole number of 64 bits',
+      ],
+      [
+        '{"keys":[],"spiffe_sequence":18446744073709551616}',
+        'malformed_bundle',
+        'spiffebundle: spiffe_sequence is not a whole number of 64 bits',
+      ],
+      [
+        '{"keys":[],"spiffe_sequence":1.5}',
+        'malformed_bundle',
+        'spiffebundle: spiffe_sequence is not a whole number of 64 bits',
+      ],
+      [
+        '{"keys":[],"spiffe_refresh_hint":1e400}',
+        'malformed_bundle',
+        'spiffebundle: spiffe_refresh_hint is not a whole number below 2^53',
+      ],
+      [
+        '{"keys":[],"spiffe_sequence":1,"spiffe_sequence":2}',
+        'malformed_bundle',
+        'spiffebundle: unable to parse JWKS: Member spiffe_sequence occurs twice; send it once.',
       ],
     ] as const)
       expect(() => SpiffeBundle.ofJson('example.org', document)).toThrow(
         expect.objectContaining({ code, message }),
       )
   })
+
+  it.each([9007199254740991, 9007199254740993n, 9007199254740994n, 1234567890123456800n, 2n ** 64n - 1n])(
+    'keeps the sequence number %s',
+    (sequence) => {
+      const document = `{"keys":[],"spiffe_sequence":${sequence}}`
+      const read = SpiffeBundle.ofJson('example.org', document)
+      expect(read.sequence).toBe(sequence)
+      expect(read.toJson()).toBe(document)
+      expect(SpiffeBundle.ofJson('example.org', read.toJson()).equals(read)).toBe(true)
+      const next = document.replace(/\d+/, (digits) => `${BigInt(digits) - 1n}`)
+      expect(SpiffeBundle.ofJson('example.org', next).equals(read)).toBe(false)
+    },
+  )
 
   it('is a source of both kinds for its trust domain alone, and so is a set', () => {
     const stranger = TrustDomain.ofName('b.test')

@@ -1,3 +1,4 @@
+import { JsonError, JsonNumber, readJson, toNumber, writeJson } from '@hallpass/untrusted/json'
 import { JwtBundle } from '../jwt-bundle/bundle.ts'
 import { type Jwk, keysOf, readAuthority, toJwk } from '../jwt-bundle/jwk.ts'
 import type { JwtBundleSource } from '../jwt-bundle/source.ts'
@@ -11,8 +12,8 @@ import { SpiffeBundleError } from './errors.ts'
 interface SpiffeBundleFields {
   readonly x509: X509Bundle
   readonly jwt: JwtBundle
-  /** Grows with every change; undefined if the publisher does not count. */
-  readonly sequence: number | undefined
+  /** Grows with every change, within 64 bits; undefined if the publisher does not count. */
+  readonly sequence: number | bigint | undefined
   /** How many seconds after a fetch the next one is due; undefined if the publisher does not say. */
   readonly refreshHintSeconds: number | undefined
 }
@@ -22,7 +23,8 @@ export class SpiffeBundle implements X509BundleSource, JwtBundleSource {
   readonly trustDomain: TrustDomain
   readonly x509: X509Bundle
   readonly jwt: JwtBundle
-  readonly sequence: number | undefined
+  /** A bigint only where a number is not exact, so that equal sequences are equal by `===`. */
+  readonly sequence: number | bigint | undefined
   readonly refreshHintSeconds: number | undefined
 
   constructor({ x509, jwt, sequence, refreshHintSeconds }: SpiffeBundleFields) {
@@ -31,7 +33,7 @@ export class SpiffeBundle implements X509BundleSource, JwtBundleSource {
     this.trustDomain = x509.trustDomain
     this.x509 = x509
     this.jwt = jwt
-    this.sequence = sequence
+    this.sequence = sequence === undefined ? undefined : exactSequence(sequence)
     this.refreshHintSeconds = refreshHintSeconds
   }
 
@@ -45,9 +47,11 @@ export class SpiffeBundle implements X509BundleSource, JwtBundleSource {
     const domain = parseTrustDomain(trustDomain)
     let document: unknown
     try {
-      document = JSON.parse(json)
+      document = readJson(json)
     } catch (cause) {
-      throw new SpiffeBundleError('malformed_bundle', 'unable to parse JWKS: it is not JSON', { cause })
+      if (!(cause instanceof JsonError)) throw cause
+      const why = cause.code === 'malformed_json' ? 'it is not JSON' : cause.message
+      throw new SpiffeBundleError('malformed_bundle', `unable to parse JWKS: ${why}`, { cause })
     }
     const keys = keysOf(document)
     if (!keys) throw new SpiffeBundleError('no_authorities', 'no authorities found')
@@ -55,8 +59,8 @@ export class SpiffeBundle implements X509BundleSource, JwtBundleSource {
     return new SpiffeBundle({
       x509: new X509Bundle(domain, present(keys.filter(({ use }) => use === 'x509-svid').map(readCa))),
       jwt: new JwtBundle(domain, present(keys.filter(({ use }) => use === 'jwt-svid').map(readAuthority))),
-      sequence: wholeNumber('spiffe_sequence', spiffe_sequence),
-      refreshHintSeconds: wholeNumber('spiffe_refresh_hint', spiffe_refresh_hint),
+      sequence: sequenceIn(spiffe_sequence),
+      refreshHintSeconds: refreshHintIn(spiffe_refresh_hint),
     })
   }
 
@@ -67,9 +71,9 @@ export class SpiffeBundle implements X509BundleSource, JwtBundleSource {
       x5c: [ca.raw.toString('base64')],
     }))
     const jwts = this.jwt.authorities.map((authority) => ({ ...toJwk(authority), use: 'jwt-svid' }))
-    return JSON.stringify({
+    return writeJson({
       keys: [...cas, ...jwts],
-      spiffe_sequence: this.sequence,
+      spiffe_sequence: typeof this.sequence === 'bigint' ? new JsonNumber(`${this.sequence}`) : this.sequence,
       spiffe_refresh_hint: this.refreshHintSeconds,
     })
   }
@@ -109,9 +113,27 @@ function readCa({ x5c }: Jwk): Certificate | undefined {
 
 const present = <T>(values: readonly (T | undefined)[]): T[] => values.filter((value) => value !== undefined)
 
-function wholeNumber(name: string, value: unknown): number | undefined {
+/** A sequence number is an integer of 64 bits (Bundle §4.1.1). */
+const MAX_SEQUENCE = 2n ** 64n - 1n
+
+function exactSequence(sequence: number | bigint): number | bigint {
+  const isWhole = typeof sequence === 'bigint' || Number.isInteger(sequence)
+  if (!isWhole || sequence < 0 || sequence > MAX_SEQUENCE)
+    throw new SpiffeBundleError('malformed_bundle', 'spiffe_sequence is not a whole number of 64 bits')
+  // As text: a number beyond 2^53 stands for the digits that it is written with, not for all that a double has.
+  return sequence <= Number.MAX_SAFE_INTEGER ? Number(sequence) : BigInt(`${sequence}`)
+}
+
+function sequenceIn(value: unknown): number | bigint | undefined {
+  if (value instanceof JsonNumber && /^\d+$/.test(value.source)) return BigInt(value.source)
+  const number = toNumber(value)
+  return number === undefined || typeof number === 'number' ? number : Number.NaN
+}
+
+function refreshHintIn(given: unknown): number | undefined {
+  const value = toNumber(given)
   if (value === undefined) return undefined
   if (!Number.isSafeInteger(value) || (value as number) < 0)
-    throw new SpiffeBundleError('malformed_bundle', `${name} is not a whole number`)
+    throw new SpiffeBundleError('malformed_bundle', 'spiffe_refresh_hint is not a whole number below 2^53')
   return value as number
 }

@@ -42,6 +42,9 @@ export function writtenSloppily(forge: Forge): Row[] {
     ['with an inner member twice', (json) => `{"x":{"y":1,"y":2},${json.slice(1)}`],
     ['with a member twice in a list', (json) => `{"x":[{"y":1,"y":2}],${json.slice(1)}`],
     ['with an escaped member twice', (json) => `{"\\u0078":1,"x":1,${json.slice(1)}`],
+    ['with an id that a double cannot hold', (json) => `{"x":9007199254740993,${json.slice(1)}`],
+    ['with a number that is Infinity to JavaScript', (json) => `{"x":{"y":[1e400]},${json.slice(1)}`],
+    ['with a number that is zero to JavaScript', (json) => `{"x":1e-400,${json.slice(1)}`],
     ['with __proto__ twice', (json) => `{"__proto__":1,"__proto__":{},${json.slice(1)}`],
     ['with a line break in a text', (json) => `{"x":"\n",${json.slice(1)}`],
   ]

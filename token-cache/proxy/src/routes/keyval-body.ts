@@ -1,3 +1,4 @@
+import { JsonError, parseJson } from '@hallpass/untrusted/json'
 import { keyvalError } from '../key-values.ts'
 
 /** What a request asks for one key; `null` removes it. */
@@ -17,9 +18,11 @@ const MAX_EXPIRE_MS = 24 * 3_600_000
 export function parseKeyvalBody(text: unknown): KeyvalChange[] {
   let body: unknown
   try {
-    body = JSON.parse(String(text))
-  } catch {
-    throw keyvalError(415, 'JsonError', 'the body is not JSON')
+    body = parseJson(String(text))
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error
+    if (error.code === 'malformed_json') throw keyvalError(415, 'JsonError', 'the body is not JSON')
+    throw keyvalError(400, 'KeyvalFormatError', error.message)
   }
   if (typeof body !== 'object' || body === null || Array.isArray(body))
     throw keyvalError(400, 'KeyvalFormatError', 'the body must be an object of keys and values')
