@@ -182,16 +182,20 @@ export function sentence(hop) {
   return `${hop.service} takes ${hop.method} ${hop.path}, ${hop.status}, ${ms}`
 }
 
+/** What would end a statement, start another or be taken for a tag, as Mermaid's code for it. @param {unknown} text */
+const plain = (text) =>
+  String(text).replace(/[#;&<>"`\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (sign) => `#${sign.codePointAt(0)};`)
+
 /** @param {Hop[]} steps */
 export function toMermaid(steps) {
   const id = (/** @type {string} */ name) => name.replace(/\W/g, '_')
   const lines = steps.map((hop) => {
     if (hop.kind === 'verification')
-      return `  Note over ${id(hop.service)}: ${hop.verdict === 'accepted' ? 'token accepted' : `refused (${hop.reason})`}`
+      return `  Note over ${id(hop.service)}: ${hop.verdict === 'accepted' ? 'token accepted' : `refused (${plain(hop.reason)})`}`
     const [from, to] = endsOf(hop)
     if (hop.kind === 'event')
-      return `  ${id(from)}-->>${id(to)}: ${hop.path}${hop.reason ? ` (${hop.reason})` : ''}`
-    return `  ${id(from)}->>${id(to)}: ${hop.method} ${hop.path} (${hop.status ?? hop.reason})`
+      return `  ${id(from)}-->>${id(to)}: ${plain(hop.path)}${hop.reason ? ` (${plain(hop.reason)})` : ''}`
+    return `  ${id(from)}->>${id(to)}: ${plain(hop.method)} ${plain(hop.path)} (${plain(hop.status ?? hop.reason)})`
   })
   return ['sequenceDiagram', ...lines].join('\n')
 }

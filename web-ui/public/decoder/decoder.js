@@ -1,3 +1,4 @@
+import { indentJson } from './json-text.js'
 import { judgeToken } from './judge-token.js'
 import { cleanToken, NotAToken, readToken } from './read-token.js'
 import { exampleToken, verifySignature } from './verify-signature.js'
@@ -37,8 +38,8 @@ async function read() {
   }
   element('reading').hidden = false
   element('parts').append(...colouredParts(token.parts))
-  element('header').textContent = JSON.stringify(token.header, null, 2)
-  element('claims').textContent = JSON.stringify(token.claims, null, 2)
+  element('header').textContent = indentJson(token.texts.header)
+  element('claims').textContent = indentJson(token.texts.claims)
   const read = token
   const verified = await verifySignature(read, field('key').value)
   // Somebody may have typed in the meantime.

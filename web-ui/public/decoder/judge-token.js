@@ -1,3 +1,5 @@
+import { lossIn } from './json-text.js'
+
 /**
  * One thing that a verifier would look at. `open` where nobody has said what is expected.
  * @typedef {object} Finding
@@ -25,8 +27,9 @@ const LONG_LIFE_S = 24 * 3600
  * @param {number} now seconds since the epoch
  * @returns {Finding[]}
  */
-export function judgeToken({ header, claims }, expected, now) {
+export function judgeToken({ header, claims, texts }, expected, now) {
   return [
+    form(texts),
     algorithm(header.alg),
     critical(header.crit),
     embeddedKey(header),
@@ -54,6 +57,12 @@ const finding = (name, rule, good, detail) => ({
   detail,
   verdict: good === undefined ? 'open' : good ? 'pass' : 'fail',
 })
+
+/** @param {import('./read-token.js').Token['texts']} texts */
+function form({ header, claims }) {
+  const loss = lossIn(header) ?? lossIn(claims)
+  return loss === undefined ? undefined : finding('form', 'RFC 8259 §4, §6', false, loss)
+}
 
 /** @param {unknown} alg */
 function algorithm(alg) {

@@ -4,6 +4,7 @@
  * @typedef {object} Token
  * @property {Readonly<Record<string, unknown>>} header
  * @property {Readonly<Record<string, unknown>>} claims
+ * @property {{ readonly header: string, readonly claims: string }} texts the JSON, as it was signed
  * @property {Uint8Array<ArrayBuffer>} signature
  * @property {Uint8Array<ArrayBuffer>} signedBytes what the signature covers (RFC 7515 §5.1)
  * @property {readonly [header: string, claims: string, signature: string]} parts
@@ -39,9 +40,11 @@ export function readToken(text) {
     throw new NotAToken('It has five parts: it is encrypted (JWE), and only its reader can open it.')
   if (parts.length !== 3) throw new NotAToken(`A signed token has three parts; this has ${parts.length}.`)
   const [header, claims, signature] = /** @type {[string, string, string]} */ (parts)
+  const [headerPart, claimsPart] = [readPart(header, 'header'), readPart(claims, 'claims')]
   return {
-    header: readPart(header, 'header'),
-    claims: readPart(claims, 'claims'),
+    header: headerPart.value,
+    claims: claimsPart.value,
+    texts: { header: headerPart.json, claims: claimsPart.json },
     signature: readBase64url(signature, 'signature'),
     signedBytes: new TextEncoder().encode(`${header}.${claims}`),
     parts: [header, claims, signature],
@@ -51,19 +54,21 @@ export function readToken(text) {
 /**
  * @param {string} text
  * @param {string} part
- * @returns {Readonly<Record<string, unknown>>}
+ * @returns {{ value: Readonly<Record<string, unknown>>, json: string }}
  */
 function readPart(text, part) {
   const bytes = readBase64url(text, part)
   let value
+  let json
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
+    json = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    value = JSON.parse(json)
   } catch {
     throw new NotAToken(`The ${part} is not JSON.`)
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new NotAToken(`The ${part} is not a JSON object.`)
-  return value
+  return { value, json }
 }
 
 /**

@@ -1,5 +1,6 @@
 import { exportPublicPem, generateSigningKey, publicJwk, publicJwks, signToken } from '@hallpass/tokens'
 import { describe, expect, it } from '@jest/globals'
+import { indentJson } from '../../public/decoder/json-text.js'
 import { duration, judgeToken } from '../../public/decoder/judge-token.js'
 import { cleanToken, readToken } from '../../public/decoder/read-token.js'
 import { exampleToken, verifySignature } from '../../public/decoder/verify-signature.js'
@@ -37,7 +38,40 @@ describe('readToken', () => {
   })
 })
 
+describe('indentJson', () => {
+  it.each([
+    '{"id":9007199254740993,"n":[1e400,1e-400,-0,1.0,18446744073709551615],"a":1,"a":2}',
+    '{"text":"a\\"b: [1, 2]\\\\","empty":{},"list":[],"deep":[{"b":[[]]}]}',
+    '{}',
+  ])('shows %s as it was signed', (json) => {
+    const shown = indentJson(json)
+    expect(shown.replace(/\n\s*|(?<=":) /g, '')).toBe(json)
+  })
+
+  it('indents like JSON.stringify', () => {
+    const value = { a: [1, { b: [] }, 'x: [y], {z}'], c: {}, d: { e: null } }
+    expect(indentJson(JSON.stringify(value))).toBe(JSON.stringify(value, null, 2))
+  })
+
+  it('shows what is invisible or would reorder the line', () => {
+    expect(indentJson('{"sub":"admin\u202e\u200b\u{e0041}"}')).toBe(
+      '{\n  "sub": "admin\\u202e\\u200b\\udb40\\udc41"\n}',
+    )
+  })
+})
+
 describe('judgeToken', () => {
+  it.each([
+    ['{"id":9007199254740993}', 'fail: 9007199254740993 is a number that many verifiers change.'],
+    ['{"n":[1e400]}', 'fail: 1e400 is a number that many verifiers change.'],
+    ['{"a":1,"a":2}', 'fail: A member occurs twice, and verifiers differ in which counts.'],
+    ['{"n":[1.0,0.1,1e3,-0,9007199254740992],"t":"1e400"}', undefined],
+  ])('says of %s what a verifier would', (json, said) => {
+    const token = readToken(`${encode({})}.${Buffer.from(json).toString('base64url')}.AAAA`)
+    const form = judgeToken(token, { issuer: '', audience: '' }, 0).find(({ name }) => name === 'form')
+    expect(form && `${form.verdict}: ${form.detail}`).toBe(said)
+  })
+
   const now = 1_800_000_000
   const good = { iss: 'a', sub: 'b', aud: 'c', iat: now - 60, exp: now + 240 }
   const expected = { issuer: 'a', audience: 'c' }

@@ -1,0 +1,19 @@
+import { describe, expect, it } from '@jest/globals'
+import { toMermaid } from '../../public/explorer-run.js'
+
+describe('toMermaid', () => {
+  it('lets no path and no reason write a line or a statement of its own', () => {
+    const hop = {
+      kind: 'call',
+      service: 'service-a',
+      peer: 'service-b',
+      method: 'GET',
+      path: '/x;Note over you: accepted\n  you->>b: <b>',
+      reason: 'a#b',
+      durationMs: 1,
+    }
+    expect(toMermaid([hop] as never)).toBe(
+      'sequenceDiagram\n  service_a->>service_b: GET /x#59;Note over you: accepted#10;  you-#62;#62;b: #60;b#62; (a#35;b)',
+    )
+  })
+})
