@@ -29,7 +29,7 @@ const PART = /(\d+(?:\.\d+)?)\s*([a-z]+)/gi
  * @throws {CommandFailure} when it is none of these.
  */
 export function parseTime(text: string, now: number): number {
-  if (/^-?\d+$/.test(text)) return Number(text)
+  if (/^-?\d+$/.test(text)) return exact(Number(text), text)
   const [, sign, parts] = DURATION.exec(text.trim()) ?? []
   if (parts === undefined)
     throw new CommandFailure(
@@ -43,7 +43,12 @@ export function parseTime(text: string, now: number): number {
       throw new CommandFailure(`${JSON.stringify(unit)} is no unit of time: s, m, h, d or w.`, EXIT.usage)
     seconds += Number(amount) * length
   }
-  return Math.floor(now / 1000 + (sign === '-' ? -seconds : seconds))
+  return exact(Math.floor(now / 1000 + (sign === '-' ? -seconds : seconds)), text)
+}
+
+function exact(seconds: number, text: string): number {
+  if (Number.isSafeInteger(seconds)) return seconds
+  throw new CommandFailure(`${JSON.stringify(text)} is no time that a token can have.`, EXIT.usage)
 }
 
 /** `in 25 s`, `now`, `3 minutes ago`: for people. */
@@ -61,3 +66,6 @@ export function fromNow(time: number, now: number): string {
           : [Math.round(seconds / 86_400), 'days']
   return difference >= 0 ? `in ${amount} ${unit}` : `${amount} ${unit} ago`
 }
+
+/** Whether a Date can show so many seconds since the epoch. */
+export const isDate = (seconds: number): boolean => Math.abs(seconds) <= 8_640_000_000_000

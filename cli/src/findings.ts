@@ -4,6 +4,7 @@ import http from 'node:http'
 import https from 'node:https'
 import net from 'node:net'
 import { join } from 'node:path'
+import { socketHost } from '@hallpass/untrusted/address'
 import type { SuiteProcess } from '../../scripts/suite.ts'
 import { stateFolder } from './state-folder.ts'
 import type { Terminal } from './terminal.ts'
@@ -193,9 +194,13 @@ async function takenPorts(urls: readonly string[]): Promise<string[]> {
 }
 
 function answers(url: string): Promise<boolean> {
-  const { hostname, port } = new URL(url)
+  const address = new URL(url)
   return new Promise((resolve) => {
-    const socket = net.connect({ host: hostname, port: Number(port), timeout: PROBE_TIMEOUT_MS })
+    const socket = net.connect({
+      host: socketHost(address),
+      port: Number(address.port),
+      timeout: PROBE_TIMEOUT_MS,
+    })
     const end = (taken: boolean) => {
       socket.destroy()
       resolve(taken)

@@ -12,9 +12,17 @@ export async function main(args: readonly string[], terminal: Terminal = systemT
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
     if (error instanceof CommandFailure) {
       if (error.message !== '') terminal.note(`hallpass: ${error.message}`)
+      for (const line of error.more) terminal.note(`  ${line}`)
       return error.exitCode
     }
-    terminal.note(`hallpass: ${(error as Error).stack ?? String(error)}`)
+    // What the system refuses (EACCES, ENOSPC, ENOTDIR …) names the file; a stack would not help.
+    if (isSystemError(error)) terminal.note(`hallpass: ${error.message}`)
+    else for (const line of stackOf(error).split('\n')) terminal.note(line)
     return EXIT.failed
   }
 }
+
+const isSystemError = (error: unknown): error is Error =>
+  error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === 'string'
+
+const stackOf = (error: unknown) => `hallpass: ${(error as Error).stack ?? String(error)}`

@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ensureExampleKeys } from '@hallpass/sse-gateway/client'
 import { type Algorithm, importSigningKey, KeyError, libraries, type SigningKey } from '@hallpass/tokens'
-import { CommandFailure, EXIT } from './failure.ts'
-import { stateFolder } from './state-folder.ts'
+import { CommandFailure, EXIT, reasonOf } from './failure.ts'
+import { stateFolderForKeys } from './state-folder.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What the documented stream token says; the gateway's own defaults. */
@@ -25,7 +25,7 @@ export interface KeyChoice {
 /** The private key that a command line names. */
 export async function chooseKey({ alg, kid, secret }: KeyChoice, terminal: Terminal): Promise<SigningKey> {
   if (secret === undefined) {
-    const { rs256, es256 } = await ensureExampleKeys(join(stateFolder(terminal), 'sse'))
+    const { rs256, es256 } = await ensureExampleKeys(join(stateFolderForKeys(terminal), 'sse'))
     const key = alg === 'RS256' ? rs256 : alg === 'ES256' ? es256 : undefined
     if (!key)
       throw new CommandFailure(
@@ -44,7 +44,7 @@ export async function chooseKey({ alg, kid, secret }: KeyChoice, terminal: Termi
   try {
     pem = await readFile(file, 'utf8')
   } catch (error) {
-    throw new CommandFailure(`${file} cannot be read: ${(error as NodeJS.ErrnoException).code}.`)
+    throw new CommandFailure(`${file} cannot be read: ${reasonOf(error)}.`)
   }
   try {
     return importSigningKey(pem, { alg, ...(kid === undefined ? {} : { kid }) })

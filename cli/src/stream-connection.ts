@@ -1,8 +1,10 @@
 import http, { type IncomingHttpHeaders } from 'node:http'
 import http2, { type ClientHttp2Session } from 'node:http2'
 import https from 'node:https'
+import net from 'node:net'
 import type { Readable } from 'node:stream'
 import tls from 'node:tls'
+import { socketHost } from '@hallpass/untrusted/address'
 
 /** A stream that has been asked for; its body comes only when `status` is 200. */
 export interface StreamConnection {
@@ -34,9 +36,10 @@ export async function openStream(request: StreamRequest): Promise<StreamConnecti
   const { url, ca, http1 } = request
   if (url.protocol === 'http:') return openHttp1(request)
   const socket = tls.connect({
-    host: url.hostname,
+    host: socketHost(url),
     port: Number(url.port || 443),
-    servername: url.hostname,
+    // An address is no server name (RFC 6066 §3); the certificate is held against the host all the same.
+    ...(net.isIP(socketHost(url)) ? {} : { servername: url.hostname }),
     ALPNProtocols: http1 ? ['http/1.1'] : ['h2', 'http/1.1'],
     ...(ca === undefined ? {} : { ca }),
   })
@@ -56,8 +59,10 @@ async function openHttp2(request: StreamRequest, session: ClientHttp2Session): P
   const path = request.url.pathname + request.url.search
   const stream = session.request({ ':method': 'GET', ':path': path, ...request.headers }, { endStream: true })
   const headers = await new Promise<IncomingHttpHeaders & { ':status'?: number }>((resolve, reject) => {
+    const deadline = setTimeout(() => session.destroy(new Error('timeout')), TIMEOUT_MS)
     session.once('error', reject)
     stream.once('error', reject).once('response', resolve)
+    stream.once('response', () => clearTimeout(deadline)).once('close', () => clearTimeout(deadline))
   })
   // Later errors end the body, which tells more.
   session.on('error', () => {})

@@ -17,7 +17,8 @@ export function addDoctor(program: Command, terminal: Terminal): Command {
       let bad = 0
       for await (const { state, what, remedy } of findings(terminal, processes)) {
         const [colour, mark] = MARKS[state]
-        print(`${style(colour, mark)} ${what}${remedy === undefined ? '' : `\n    ${style('bold', remedy)}`}`)
+        print(`${style(colour, mark)} ${what}`)
+        if (remedy !== undefined) print(`    ${style('bold', remedy)}`)
         if (state === 'bad') bad += 1
       }
       if (bad > 0) throw new CommandFailure(`${bad} ${bad === 1 ? 'thing needs' : 'things need'} mending.`)

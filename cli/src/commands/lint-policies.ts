@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describeFinding, type Finding, lintPolicies } from '@hallpass/policy-linter'
 import type { Command } from 'commander'
 import { CommandFailure } from '../failure.ts'
-import type { Terminal } from '../terminal.ts'
+import { printJson, type Terminal } from '../terminal.ts'
 
 const EXAMPLES = `
   hallpass lint-policies deploy/istio                     what is applied together is looked at together
@@ -25,14 +25,15 @@ export function addLintPolicies(program: Command, terminal: Terminal): Command {
       const findings = lintPolicies(
         await Promise.all(files.map(async (file) => ({ file, text: await readFile(file, 'utf8') }))),
       )
-      if (json) terminal.print(JSON.stringify(findings, null, 2))
+      if (json) printJson(terminal, JSON.stringify(findings, null, 2))
       else report(findings, files.length, terminal)
       if (findings.length > 0) throw new CommandFailure('')
     })
 }
 
 function report(findings: readonly Finding[], files: number, terminal: Terminal) {
-  for (const finding of findings) terminal.print(describeFinding(finding))
+  for (const finding of findings)
+    for (const line of describeFinding(finding).split('\n')) terminal.print(line)
   terminal.print(`${findings.length} findings in ${files} files`)
 }
 

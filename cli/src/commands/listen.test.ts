@@ -1,13 +1,19 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import http from 'node:http'
+import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { silentLog } from '@hallpass/service-kit'
 import { createApp as createGateway, loadConfig as loadGatewayConfig } from '@hallpass/sse-gateway/app'
 import { createApp as createServer, loadConfig as loadServerConfig } from '@hallpass/sse-server/app'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { type CliRun, runCli } from '../testing/run-cli.ts'
+
+/** Styles are all that may be left of ESC. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const stripOwnStyles = (out: string) => out.replace(/\u001b\[\d+m/g, '')
 
 /** What is left of the output when the times are taken away. */
 const lines = (out: string) => out.split('\n').map((line) => line.slice(14))
@@ -44,7 +50,7 @@ describe('hallpass listen', () => {
       env: { STATE_FOLDER: folder },
       ...(onLine === undefined ? {} : { onLine }),
     })
-  const publish = (event: string) => runCli(['publish', '--to', serverUrls.tcp as string, event])
+  const publish = (...event: string[]) => runCli(['publish', '--to', serverUrls.tcp as string, ...event])
 
   /** They wait for real seconds, so they wait side by side. */
   describe('for the life of a token of two seconds', () => {
@@ -77,11 +83,11 @@ describe('hallpass listen', () => {
       (protocol) => {
         const { exitCode, out } = silent[protocols.indexOf(protocol)] as CliRun
         const shown = lines(out)
-        expect(shown).toHaveLength(5)
-        expect(shown.join('\n')).toContain('event      news one\n           two  id 7')
+        expect(shown).toHaveLength(4)
+        expect(shown).toContain('event      news one\\ntwo  id 7')
         // On a busy machine the challenge may come before the event.
         expect(shown).toContain('challenge  not answered: --reauthorize would')
-        expect([shown[0], shown[4]]).toEqual([
+        expect([shown[0], shown[3]]).toEqual([
           expect.stringMatching(new RegExp(`^connected {2}${protocol}, good until \\d\\d:\\d\\d:\\d\\d$`)),
           'end        token_expired',
         ])
@@ -106,8 +112,8 @@ describe('hallpass listen', () => {
   })
 
   it('starts behind an event, and reads a stream that asks for no token', async () => {
-    const { out } = await runCli(['publish', '--http', serverUrls.http as string, 'before'])
-    await publish('after')
+    const { out } = await runCli(['publish', '--http', serverUrls.http as string, '--data', 'before'])
+    await publish('--data', 'after')
     const seen = await runCli(['listen', '--url', `${serverUrls.http}/events`, '--last-event-id', out], {
       env: { STATE_FOLDER: folder },
       onLine: (line) => line.includes('event'),
@@ -141,10 +147,57 @@ describe('hallpass listen', () => {
   })
 
   it('does not talk to a server that is not trusted', async () => {
-    const { exitCode, err } = await runCli(['listen', '--url', stream], {
-      env: { STATE_FOLDER: join(folder, 'elsewhere') },
-    })
+    const elsewhere = join(folder, 'elsewhere')
+    await mkdir(elsewhere)
+    const { exitCode, err } = await runCli(['listen', '--url', stream], { env: { STATE_FOLDER: elsewhere } })
     expect([exitCode, err]).toEqual([3, expect.stringContaining('is not trusted (')])
+  })
+
+  it('shows what an event would write to the terminal, on one line', async () => {
+    const server = http.createServer((_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.end(
+        'event: \u001b[2Jx\nid: \u009b31m7\ndata: one\ndata: 10:00  end  \u202etoken_expired\u001b]0;owned\u0007\n\n' +
+          'event: end\ndata: {"reason":"\\u001b[32mfine\\n"}\n\n',
+      )
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+    const { out } = await runCli(['listen', '--url', url], { colourful: true })
+    server.close()
+    expect(lines(stripOwnStyles(out))).toEqual([
+      'connected  HTTP/1.1',
+      'event      \\u001b[2Jx one\\n10:00  end  \\u202etoken_expired\\u001b]0;owned\\u0007  id \\u009b31m7',
+      'end        \\u001b[32mfine\\n',
+    ])
+  })
+
+  it('reaches an IPv6 address', async () => {
+    const server = http.createServer((_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data:x\n\n')
+    })
+    await new Promise<void>((resolve) => server.listen(0, '::1', resolve))
+    const url = `http://[::1]:${(server.address() as AddressInfo).port}/`
+    const plain = await runCli(['listen', '--url', url])
+    server.close()
+    expect([plain.exitCode, lines(plain.out)[1]]).toEqual([5, 'event      x'])
+
+    const files = await ensureDevelopmentCertificates(folder)
+    const [key, cert] = await Promise.all([files.keyFile, files.certFile].map((file) => readFile(file)))
+    const secure = http2.createSecureServer(
+      { key, cert } as http2.SecureServerOptions,
+      (_request, response) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' })
+        response.end('data:y\n\n')
+      },
+    )
+    await new Promise<void>((resolve) => secure.listen(0, '::1', resolve))
+    const over = await runCli(
+      ['listen', '--url', `https://[::1]:${(secure.address() as AddressInfo).port}/events`],
+      { env: { STATE_FOLDER: folder } },
+    )
+    secure.close()
+    expect([over.exitCode, lines(over.out)[1], over.err]).toEqual([5, 'event      y', ''])
   })
 
   it('tells a stream that was cut from one that ended', async () => {

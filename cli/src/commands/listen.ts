@@ -2,9 +2,11 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readEvents, type StreamEvent } from '@hallpass/event-stream'
 import { parseCompact, TokenError } from '@hallpass/tokens'
-import type { Command } from 'commander'
-import { parseTime } from '../expiry.ts'
-import { CommandFailure, EXIT } from '../failure.ts'
+import { parseJson } from '@hallpass/untrusted/json'
+import { type Command, InvalidArgumentError } from 'commander'
+import { parseHttpUrl, parseToken } from '../arguments.ts'
+import { isDate, parseTime } from '../expiry.ts'
+import { CommandFailure, EXIT, reasonOf } from '../failure.ts'
 import { chooseKey, mintToken, STREAM_TOKEN } from '../mint-token.ts'
 import { stateFolder } from '../state-folder.ts'
 import { openStream, type StreamConnection } from '../stream-connection.ts'
@@ -37,11 +39,11 @@ export function addListen(program: Command, terminal: Terminal): Command {
   return program
     .command('listen')
     .description('Open a stream and show what comes: events, challenges, the reason of the end.')
-    .option('--url <url>', 'the stream', 'https://localhost:7143/events')
+    .option('--url <url>', 'the stream', parseHttpUrl, 'https://localhost:7143/events')
     .option('--reauthorize', 'answer challenges with a new token')
-    .option('--token <token>', 'the token to use')
+    .option('--token <token>', 'the token to use', parseToken)
     .option('--exp <time>', 'how long the tokens live that are made here', STREAM_TOKEN.lifetime)
-    .option('--last-event-id <id>', 'start with what came after this event')
+    .option('--last-event-id <id>', 'start with what came after this event', parseEventId)
     .option('--ca <file>', 'authority of the server (default: the development authority of the state folder)')
     .option('--http1', 'HTTP/1.1, where the server has both')
     .addHelpText('after', DETAILS)
@@ -56,8 +58,6 @@ class Listening {
   #endReason: string | undefined
 
   constructor(options: ListenOptions, terminal: Terminal) {
-    if (!URL.canParse(options.url) || !/^https?:$/.test(new URL(options.url).protocol))
-      throw new CommandFailure(`${options.url} is not an http or https URL.`, EXIT.usage)
     if (options.reauthorize && options.token)
       throw new CommandFailure(
         '--reauthorize makes its own tokens, so it does not go with --token.',
@@ -112,8 +112,7 @@ class Listening {
       this.#greet(connection, token)
       return connection
     }
-    const text = await readText(connection)
-    throw new CommandFailure(refusal(connection, text))
+    throw refusal(connection, await readText(connection))
   }
 
   #greet({ protocol, headers, close }: StreamConnection, token: string | undefined) {
@@ -140,7 +139,7 @@ class Listening {
     if (!this.#options.reauthorize)
       return this.#say('yellow', 'challenge', 'not answered: --reauthorize would')
     this.#say('yellow', 'challenge', 'a new token is asked for')
-    const { method, headers } = JSON.parse(data) as { method: string; headers: Record<string, string> }
+    const { method, headers } = parseJson(data) as { method: string; headers: Record<string, string> }
     const token = await this.#mint()
     const handle = connection.headers['stream-handle']
     const status = await connection.send(method, {
@@ -170,33 +169,43 @@ class Listening {
   async #authority(): Promise<string | undefined> {
     const { ca } = this.#options
     const file = ca ?? join(stateFolder(this.#terminal), 'certificates/ca.pem')
+    let pem: string
     try {
-      return await readFile(file, 'utf8')
+      pem = await readFile(file, 'utf8')
     } catch (error) {
       if (ca === undefined) return undefined
-      throw new CommandFailure(`${file} cannot be read: ${(error as NodeJS.ErrnoException).code}.`)
+      throw new CommandFailure(`${file} cannot be read: ${reasonOf(error)}.`)
     }
+    // TLS would take a file without one for no authority at all.
+    if (!pem.includes('-----BEGIN CERTIFICATE-----'))
+      throw new CommandFailure(`${file} has no certificate in PEM.`)
+    return pem
   }
 
+  /** One line for one thing: a line break in an event is shown as \n, so that no event looks like several. */
   #say(style: Parameters<Terminal['style']>[0], what: string, text: string) {
     const { print, clock } = this.#terminal
     const time = this.#terminal.style('dim', new Date(clock()).toISOString().slice(11, 23))
-    const [first, ...more] = text.split('\n')
-    print(`${time}  ${this.#terminal.style(style, what.padEnd(9))}  ${first}`)
-    for (const line of more) print(`${' '.repeat(25)}${line}`)
+    print(`${time}  ${this.#terminal.style(style, what.padEnd(9))}  ${text}`)
   }
+}
+
+/** What a header carries; the server knows the rest (HTML §9.2.4). */
+function parseEventId(text: string): string {
+  if (/[\0\r\n]/.test(text)) throw new InvalidArgumentError('An id has no line breaks and no NUL.')
+  return text
 }
 
 function notConnected(origin: string, error: unknown): unknown {
   if (error instanceof CommandFailure) return error
-  const { code = '', message } = error as NodeJS.ErrnoException
-  if (NOT_TRUSTED.test(code))
+  const reason = reasonOf(error)
+  if (NOT_TRUSTED.test(reason))
     return new CommandFailure(
-      `${origin} is not trusted (${code}). Give its authority with --ca file.pem.`,
+      `${origin} is not trusted (${reason}). Give its authority with --ca file.pem.`,
       EXIT.unreachable,
     )
   return new CommandFailure(
-    `${origin} is not reachable (${code || message}). Is the suite running? npm start`,
+    `${origin} is not reachable (${reason}). Is the suite running? npm start`,
     EXIT.unreachable,
   )
 }
@@ -212,24 +221,27 @@ async function readText({ body, close }: StreamConnection): Promise<string> {
   return text
 }
 
-function refusal({ status, headers }: StreamConnection, text: string): string {
+function refusal({ status, headers }: StreamConnection, text: string): CommandFailure {
   const challenge = headers['www-authenticate']
   let message = text.slice(0, 200)
   try {
-    const body = JSON.parse(text) as { error?: { message?: string }; message?: string }
-    message = body.error?.message ?? body.message ?? message
+    const body = parseJson(text) as { error?: { message?: string }; message?: string }
+    message = String(body.error?.message ?? body.message ?? message)
   } catch {
     // Not JSON, so it is shown as it is.
   }
-  return `The stream was refused with ${status}: ${message}${challenge === undefined ? '' : `\n  ${challenge}`}`
+  const more = challenge === undefined ? [] : [String(challenge)]
+  return new CommandFailure(`The stream was refused with ${status}: ${message}`, EXIT.failed, more)
 }
 
 function expiryOf(token: string): string {
   try {
     const { exp } = parseCompact(token).payload
-    return typeof exp === 'number'
+    return typeof exp === 'number' && isDate(exp)
       ? `good until ${new Date(exp * 1000).toISOString().slice(11, 19)}`
-      : 'without an expiry'
+      : exp === undefined
+        ? 'without an expiry'
+        : `exp ${JSON.stringify(exp)}`
   } catch (error) {
     if (error instanceof TokenError) return 'a token that is no JWT'
     throw error
@@ -238,7 +250,7 @@ function expiryOf(token: string): string {
 
 function reasonIn(data: string): string {
   try {
-    return String((JSON.parse(data) as { reason?: unknown }).reason)
+    return String((parseJson(data) as { reason?: unknown }).reason)
   } catch {
     return data
   }

@@ -20,10 +20,10 @@ describe('hallpass publish', () => {
 
   it('sends objects, texts and standard input over TCP and HTTP', async () => {
     expect(await publish('{"name":"news","data":"one"}')).toEqual({ exitCode: 0, out: '', err: '' })
-    expect(await publish('Hello, world')).toMatchObject({ exitCode: 0 })
+    expect(await publish('--data', 'Hello, world')).toMatchObject({ exitCode: 0 })
     const input = { stdin: '{"data":"two"}{"data":"three"}' }
     expect(await runCli(['publish', '--to', server.url('tcp'), '-'], input)).toMatchObject({ exitCode: 0 })
-    const overHttp = await publish('last', '--http', server.url())
+    const overHttp = await publish('--data', 'last', '--http', server.url())
     expect(overHttp).toMatchObject({ exitCode: 0, out: expect.stringMatching(/^\d+-\d+$/) })
     expect(await published()).toContain(
       'event:news\ndata:one\n\ndata:Hello, world\n\ndata:two\n\ndata:three\n\ndata:last\n\n',
@@ -38,19 +38,43 @@ describe('hallpass publish', () => {
   })
 
   it('says what answers instead of the server', async () => {
-    const { exitCode, err } = await runCli(['publish', 'x', '--to', server.url().replace('http', 'tcp')])
+    const { exitCode, err } = await runCli(['publish', '{}', '--to', server.url().replace('http', 'tcp')])
     expect([exitCode, err]).toEqual([1, expect.stringContaining('The answer is not that of an SSE server')])
-    expect((await publish('x', '--http', `${server.url()}/healthz`)).exitCode).toBe(1)
+    expect((await publish('{}', '--http', `${server.url()}/healthz`)).exitCode).toBe(1)
   })
 
   it.each([
     ['--to', 'tcp://localhost:2'],
     ['--http', 'http://localhost:2'],
+    ['--to', 'tcp://[::1]:2'],
+    ['--http', 'http://[::1]:2'],
   ])('exits with 3 when nobody is there (%s)', async (option, url) => {
-    const { exitCode, err } = await runCli(['publish', 'x', option, url])
+    const { exitCode, err } = await runCli(['publish', '{}', option, url])
     expect([exitCode, err]).toEqual([
       3,
       `hallpass: The SSE server at ${url} is not reachable (ECONNREFUSED).`,
     ])
+  })
+
+  it('reaches an IPv6 address', async () => {
+    const app = createApp(loadConfig({ HTTP_PORT: '0', TCP_PORT: '0', HOST: '::1' }), silentLog)
+    const { tcp, http } = await app.start()
+    const at = (url = '') => url.replace(/localhost|127\.0\.0\.1|\[::1\]/, '[::1]')
+    const runs = [
+      await runCli(['publish', '--to', at(tcp), '{"data":"x"}']),
+      await runCli(['publish', '--http', at(http), '{"data":"x"}']),
+    ]
+    await app.stop()
+    expect(runs.map(({ exitCode, err }) => [exitCode, err])).toEqual([
+      [0, ''],
+      [0, ''],
+    ])
+  })
+
+  it('changes no number', async () => {
+    const answer = await publish('{"id":9007199254740993,"data":{"n":1e400}}', '--http', server.url())
+    expect(answer).toMatchObject({ exitCode: 0, out: expect.stringMatching(/9007199254740993|-/) })
+    await publish('--data', 'last')
+    expect(await published()).toContain('data:{"n":1e400}')
   })
 })

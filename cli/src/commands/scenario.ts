@@ -1,8 +1,10 @@
-import { type Command, InvalidArgumentError } from 'commander'
+import { parseJson, readJson, writeJson } from '@hallpass/untrusted/json'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { parseHttpUrl } from '../arguments.ts'
 import { fromNow } from '../expiry.ts'
-import { CommandFailure, EXIT } from '../failure.ts'
+import { CommandFailure, EXIT, reasonOf } from '../failure.ts'
 import { stateFolder } from '../state-folder.ts'
-import type { Terminal } from '../terminal.ts'
+import { printJson, type Terminal } from '../terminal.ts'
 
 const TITLES = [
   'A calls B with a token that the jwt-factory signed; B asks the factory.',
@@ -28,16 +30,21 @@ interface ScenarioOptions {
   readonly json?: boolean
 }
 
+/** What service A can make wrong with a token. */
+const FAULTS = ['expired', 'wrong-audience', 'wrong-key', 'tampered', 'no-token'] as const
+
 /** Two calls of five seconds each, at the most. */
 const TIMEOUT_MS = 12_000
 
 const DETAILS = `
 ${TITLES.map((title, index) => `  ${index + 1}  ${title}`).join('\n')}
 
-With --expired or another --fault the token is a bad one, and being refused is the success.
+With --expired or another --fault the token is a bad one, and being refused is the success. Scenario 5 has one fault,
+wrong-audience: the agent signs no SVID that is bad in another way.
 
   hallpass scenario 1 --expired
-  hallpass scenario 3 --fault tampered`
+  hallpass scenario 3 --fault tampered
+  hallpass scenario 5 --fault wrong-audience`
 
 export function addScenario(program: Command, terminal: Terminal): Command {
   return program
@@ -45,12 +52,13 @@ export function addScenario(program: Command, terminal: Terminal): Command {
     .description('Run a scenario and show what came of it.')
     .argument('<number>', '1 to 5', parseNumber)
     .option('--expired', 'with a token that has expired (1 to 4)')
-    .option('--fault <name>', 'expired, wrong-audience, wrong-key, tampered or no-token (1 to 4)')
+    .addOption(new Option('--fault <name>', 'with a token that is bad').choices(FAULTS))
     .option('--audience <id>', 'for whom the JWT-SVID is made (5)')
-    .option('--url <url>', 'service A (1 to 4), the proxy (5)')
+    .option('--url <url>', 'service A (1 to 4), the proxy (5)', parseHttpUrl)
     .option('--json', 'the answer as it is (1 to 4)')
     .addHelpText('after', DETAILS)
     .action(async (number: number, options: ScenarioOptions) => {
+      refuseForeignOptions(number, options)
       const {
         expired,
         fault = expired ? 'expired' : undefined,
@@ -59,14 +67,24 @@ export function addScenario(program: Command, terminal: Terminal): Command {
       } = options
       const started = performance.now()
       if (number === 5) {
-        const answer = await callThroughProxy(options, terminal)
+        const { accepted, text } = await callThroughProxy(fault, options, terminal)
         heading(number, performance.now() - started, terminal)
-        return terminal.print(`${terminal.style('green', '✓')} ${answer}`)
+        terminal.print(
+          accepted
+            ? `${terminal.style('green', '✓')} ${text}`
+            : `${terminal.style('red', '✗')} the server refused it: ${text}`,
+        )
+        if (accepted === (fault === undefined)) return
+        throw new CommandFailure(
+          accepted
+            ? `A bad token (${fault}) was accepted by the server.`
+            : 'A token was refused by the server.',
+        )
       }
       const query = fault === undefined ? '' : `?fault=${encodeURIComponent(fault)}`
       const text = await call(`${url.replace(/\/$/, '')}/scenario${number}${query}`)
-      const outcomes = outcomesIn(text)
-      if (json) terminal.print(text)
+      const outcomes = outcomesIn(url, text)
+      if (json) printJson(terminal, writeJson(readJson(text)))
       else show(number, outcomes, performance.now() - started, terminal)
       // Of the two tokens of scenario 2 that of C alone is a bad one, as documented.
       const mayPass = (callee: string) => fault === undefined || (number === 2 && callee === 'service B')
@@ -81,39 +99,61 @@ export function addScenario(program: Command, terminal: Terminal): Command {
 }
 
 async function call(url: string): Promise<string> {
-  let response: Response
+  let text: string
+  let status: number
   try {
-    response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) })
+    const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) })
+    status = response.status
+    text = await response.text()
   } catch (error) {
-    const { code, message } = ((error as Error).cause ?? error) as { code?: string; message?: string }
     throw new CommandFailure(
-      `${url} is not reachable (${code ?? message}). Is the suite running? npm start`,
+      `${url} is not reachable (${reasonOf(error)}). Is the suite running? npm start`,
       EXIT.unreachable,
     )
   }
-  const text = await response.text()
-  if (response.status === 200) return text
-  const { message = text.slice(0, 200), step } = errorIn(text)
-  throw new CommandFailure(`${url} answered ${response.status}: ${message}${step ? `\n  ${step}` : ''}`)
+  if (status === 200) return text
+  const { message = text.slice(0, 200), step, code = '' } = errorIn(text)
+  throw new CommandFailure(
+    `${url} answered ${status}: ${message}`,
+    // Whom A could not reach: B, C, the factory or the agent.
+    /_(unreachable|timeout|not_trusted)$/.test(code) ? EXIT.unreachable : EXIT.failed,
+    step === undefined ? [] : [step],
+  )
 }
 
-function errorIn(text: string): { message?: string; step?: string } {
+function errorIn(text: string): { message?: string; step?: string; code?: string } {
   try {
-    return (JSON.parse(text) as { error?: { message?: string; step?: string } }).error ?? {}
+    const { error = {} } = parseJson(text) as { error?: Record<string, unknown> }
+    return Object.fromEntries(Object.entries(error).map(([name, value]) => [name, String(value)]))
   } catch {
     return {}
   }
 }
 
 /** Scenarios 1 and 3 answer with the outcome itself, 2 and 4 with one for each callee. */
-function outcomesIn(text: string): { callee: string; outcome: Outcome }[] {
-  const body = JSON.parse(text) as Outcome | Readonly<Record<string, Outcome>>
+function outcomesIn(url: string, text: string): { callee: string; outcome: Outcome }[] {
+  const body = objectIn(text) as Outcome | Readonly<Record<string, Outcome>> | undefined
+  if (body === undefined)
+    throw new CommandFailure(`What answers at ${url} is not service A: ${text.slice(0, 100)}`)
   if ('valid' in body || 'message' in body) return [{ callee: 'service B', outcome: body as Outcome }]
   return Object.entries(body as Readonly<Record<string, Outcome>>).map(([name, outcome]) => ({
     // `serviceb` in scenario 2, `serviceB` in scenario 4.
     callee: name.replace(/^service(\w)$/i, (_name, letter: string) => `service ${letter.toUpperCase()}`),
     outcome,
   }))
+}
+
+/** Each member of a body with several is an outcome; anything else is not what service A answers. */
+function objectIn(text: string): object | undefined {
+  const isObject = (value: unknown): value is object =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+  try {
+    const body = readJson(text)
+    if (!isObject(body)) return undefined
+    return 'valid' in body || 'message' in body || Object.values(body).every(isObject) ? body : undefined
+  } catch {
+    return undefined
+  }
 }
 
 function heading(number: number, ms: number, { print, style }: Terminal) {
@@ -131,7 +171,7 @@ function show(number: number, outcomes: ReturnType<typeof outcomesIn>, ms: numbe
       `${style(valid ? 'green' : 'red', valid ? '✓' : '✗')} ${callee} ${valid ? 'let it in' : `refused it: ${reason}`}`,
     )
     for (const [name, value] of Object.entries(claims)) {
-      const text = typeof value === 'string' ? value : JSON.stringify(value)
+      const text = typeof value === 'string' ? value : writeJson(value)
       const when =
         (name === 'exp' || name === 'iat') && typeof value === 'number' ? `  ${fromNow(value, clock())}` : ''
       print(`    ${name.padEnd(4)} ${text}${style('dim', when)}`)
@@ -139,17 +179,41 @@ function show(number: number, outcomes: ReturnType<typeof outcomesIn>, ms: numbe
   }
 }
 
-async function callThroughProxy(
-  { expired, audience, url }: ScenarioOptions,
-  terminal: Terminal,
-): Promise<string> {
-  if (expired)
+/** What belongs to another scenario is not passed over in silence. */
+function refuseForeignOptions(number: number, { expired, fault, audience, json }: ScenarioOptions) {
+  if (expired && fault !== undefined && fault !== 'expired')
+    throw new CommandFailure('--expired is a fault itself; give it or --fault, not both.', EXIT.usage)
+  if (number !== 5) {
+    if (audience !== undefined)
+      throw new CommandFailure(
+        '--audience is for scenario 5; here there is --fault wrong-audience.',
+        EXIT.usage,
+      )
+    return
+  }
+  if (json) throw new CommandFailure('Scenario 5 answers with a text; --json is for 1 to 4.', EXIT.usage)
+  const asked = expired ? 'expired' : fault
+  if (asked !== undefined && asked !== 'wrong-audience')
     throw new CommandFailure(
-      'The agent makes no SVID that has expired; try --audience spiffe://example.org/other.',
+      asked === 'expired'
+        ? 'The agent makes no SVID that has expired; scenario 5 has the fault wrong-audience.'
+        : `The agent makes no such SVID (${asked}); scenario 5 has the fault wrong-audience.`,
       EXIT.usage,
     )
+  if (asked !== undefined && audience !== undefined)
+    throw new CommandFailure('--audience and --fault wrong-audience both name an audience.', EXIT.usage)
+}
+
+/** The audience of a token that is for somebody else. */
+const SOMEBODY_ELSE = 'spiffe://example.org/somebody-else'
+
+async function callThroughProxy(
+  fault: string | undefined,
+  { audience = fault === undefined ? undefined : SOMEBODY_ELSE, url }: ScenarioOptions,
+  terminal: Terminal,
+): Promise<{ accepted: boolean; text: string }> {
   // gRPC takes a while to load, and the other scenarios do not need it.
-  const { callServer, loadConfig } = await import('@hallpass/spiffe-client/app')
+  const { callServer, loadConfig, UnexpectedStatus } = await import('@hallpass/spiffe-client/app')
   const env = {
     ...terminal.env,
     STATE_FOLDER: stateFolder(terminal),
@@ -157,9 +221,13 @@ async function callThroughProxy(
     TIMEOUT_MS: `${TIMEOUT_MS}`,
   }
   try {
-    return (await callServer(loadConfig(env), audience)).trim()
+    return { accepted: true, text: (await callServer(loadConfig(env), audience)).trim() }
   } catch (error) {
-    throw new CommandFailure((error as Error).message)
+    const { name, message } = error as Error
+    if (name === 'ConfigError') throw new CommandFailure(message.replaceAll(/\n */g, ' '), EXIT.usage)
+    if (!(error instanceof UnexpectedStatus)) throw new CommandFailure(message, EXIT.unreachable)
+    if (error.status === 401 || error.status === 403) return { accepted: false, text: message }
+    throw new CommandFailure(message, error.status >= 502 ? EXIT.unreachable : EXIT.failed)
   }
 }
 

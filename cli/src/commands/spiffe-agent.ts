@@ -6,6 +6,7 @@ import {
   type SpiffeAgentClient,
 } from '@hallpass/spiffe-agent/client'
 import { Argument, type Command } from 'commander'
+import { parseSeconds } from '../arguments.ts'
 import { CommandFailure, EXIT } from '../failure.ts'
 import { stateFolder } from '../state-folder.ts'
 import type { Terminal } from '../terminal.ts'
@@ -16,8 +17,8 @@ type Kind = (typeof KINDS)[number]
 interface NewEntry {
   readonly id?: string
   readonly selector: string[]
-  readonly ttl?: string
-  readonly jwtTtl?: string
+  readonly ttl?: number
+  readonly jwtTtl?: number
   readonly hint?: string
   readonly dns?: string[]
   readonly federatesWith?: string[]
@@ -46,8 +47,8 @@ export function addAgentVerbs(spiffe: Command, terminal: Terminal): Command {
     .argument('<spiffe-id>')
     .requiredOption('--selector <selector...>', 'socket:NAME, unix:uid:N, unix:user:NAME, …; all must hold')
     .option('--id <id>', 'the name of the entry (default: the last part of the path)')
-    .option('--ttl <seconds>', 'the life of its X.509-SVIDs')
-    .option('--jwt-ttl <seconds>', 'the life of its JWT-SVIDs')
+    .option('--ttl <duration>', 'the life of its X.509-SVIDs: 60, 60s, 5m, 1h', parseSeconds)
+    .option('--jwt-ttl <duration>', 'the life of its JWT-SVIDs: 60, 60s, 5m, 1h', parseSeconds)
     .option('--hint <text>', 'tells several identities of a workload apart')
     .option('--dns <name...>', 'DNS names in its X.509-SVID')
     .option('--federates-with <domain...>', 'trust domains whose bundles it gets')
@@ -120,22 +121,21 @@ async function callAgent<T>(terminal: Terminal, call: (client: SpiffeAgentClient
     return await call(createSpiffeAgentClient({ adminSocket }))
   } catch (error) {
     if (!(error instanceof PeerError)) throw error
-    throw error.code.endsWith('_unreachable')
+    throw /_(unreachable|timeout|not_trusted)$/.test(error.code)
       ? new CommandFailure(`${error.message} Is the agent running? npm run spiffe:agent`, EXIT.unreachable)
       : new CommandFailure(error.message)
   }
 }
 
 function toEntry(spiffeId: string, options: NewEntry): AgentEntry {
-  const seconds = (text: string | undefined) => (text === undefined ? undefined : Number(text))
   const entry = {
     // The last part of the path is what people call a workload.
     id: options.id ?? (spiffeId.split('/').at(-1) ?? '').replaceAll('.', '-'),
     spiffeId,
     selectors: options.selector,
     dnsNames: options.dns,
-    x509TtlSeconds: seconds(options.ttl),
-    jwtTtlSeconds: seconds(options.jwtTtl),
+    x509TtlSeconds: options.ttl,
+    jwtTtlSeconds: options.jwtTtl,
     hint: options.hint,
     federatesWith: options.federatesWith,
     socketOwner: options.socketOwner,

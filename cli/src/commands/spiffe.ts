@@ -3,15 +3,18 @@ import {
   GrpcError,
   JwtSvidError,
   parseAndValidate,
+  status,
   WorkloadApiClient,
   type X509Svid,
 } from '@hallpass/spiffe'
 import { workloadAddress } from '@hallpass/spiffe-agent/client'
+import { escapeJsonForTerminal } from '@hallpass/untrusted/terminal'
 import type { Command } from 'commander'
+import { argumentOrStdin, withoutBearer } from '../arguments.ts'
 import { fromNow } from '../expiry.ts'
 import { CommandFailure, EXIT } from '../failure.ts'
 import { stateFolder } from '../state-folder.ts'
-import { readStdin, type Terminal } from '../terminal.ts'
+import { printJson, type Terminal } from '../terminal.ts'
 import { addAgentVerbs } from './spiffe-agent.ts'
 
 const EXAMPLES = `
@@ -48,7 +51,7 @@ export function addSpiffe(program: Command, terminal: Terminal): Command {
           trustDomain: trustDomain.name,
           authorities: authorities.length,
         }))
-        if (json) return terminal.print(JSON.stringify({ svids: svids.map(toJson), trusted }, null, 2))
+        if (json) return printJson(terminal, JSON.stringify({ svids: svids.map(toJson), trusted }, null, 2))
         for (const svid of svids) {
           const { id, expiresAt, hint, serialNumber } = toJson(svid)
           const until = `until ${expiresAt.replace('.000', '')}, ${fromNow(svid.expiresAt / 1000, terminal.clock())}`
@@ -82,12 +85,12 @@ export function addSpiffe(program: Command, terminal: Terminal): Command {
     .option('--by-agent', 'let the agent validate it')
     .action((given: string, { as, audience, byAgent }: Who & { audience: string; byAgent?: boolean }) =>
       ask({ as }, terminal, async (client) => {
-        const token = (given === '-' ? await readStdin(terminal) : given).trim()
+        const token = withoutBearer(await argumentOrStdin(given, 'a token', terminal))
         const { id, claims } = byAgent
           ? await client.validateJwtSvid(token, audience)
           : parseAndValidate(token, await client.fetchJwtBundles(), audience, { clock: terminal.clock })
         terminal.print(`${id}`)
-        terminal.note(JSON.stringify(claims))
+        terminal.note(escapeJsonForTerminal(JSON.stringify(claims)))
       }),
     )
   return addAgentVerbs(spiffe, terminal)
@@ -109,7 +112,9 @@ async function ask(
     if (error instanceof AddressError) throw new CommandFailure(error.message, EXIT.usage)
     if (error instanceof JwtSvidError) throw new CommandFailure(error.message)
     if (!(error instanceof GrpcError)) throw error
-    const unreachable = (error.cause as { code?: string } | undefined)?.code !== undefined
+    const unreachable =
+      (error.cause as { code?: string } | undefined)?.code !== undefined ||
+      error.code === status.deadlineExceeded
     throw unreachable
       ? new CommandFailure(`${error.details}. Is the agent running? npm run spiffe:agent`, EXIT.unreachable)
       : new CommandFailure(error.message)

@@ -51,6 +51,51 @@ describe('hallpass token decode', () => {
     expect((await run([await makeToken({ exp: 1e20 })])).out).toContain('exp        100000000000000000000\n')
   })
 
+  it('shows what a claim would write to the terminal, and no line that a claim wrote', async () => {
+    const token = await makeToken({
+      sub: 'a\u001b[1A\r\nsignature: verified\u202e\u009b2J\u200b',
+      'exp\u001b[32m': [{ 'x\n': '\u001b]52;c;eA==\u0007' }],
+    })
+    const { out } = await runCli(['token', 'decode', token], { colourful: true })
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the styles of the command itself
+    const lines = out.replace(/\u001b\[\d+m/g, '').split('\n')
+    expect(lines.slice(4, -2)).toEqual([
+      'claims',
+      '  sub        a\\u001b[1A\\r\\nsignature: verified\\u202e\\u009b2J\\u200b',
+      '  exp\\u001b[32m   [{"x\\n":"\\u001b]52;c;eA==\\u0007"}]',
+    ])
+    const { out: json } = await run(['--json', token])
+    expect(json).toMatch(/^[\n -~]+$/)
+    expect(JSON.parse(json).claims.sub).toBe('a\u001b[1A\r\nsignature: verified\u202e\u009b2J\u200b')
+  })
+
+  it('shows numbers as they were signed, and says what a verifier makes of them', async () => {
+    const part = (json: string) => Buffer.from(json).toString('base64url')
+    const json = '{"id":9007199254740993,"max":18446744073709551615,"n":1e400,"one":1.0,"z":-0}'
+    const token = `${part('{"alg":"none"}')}.${part(json)}.`
+    const { exitCode, out, err } = await run([token])
+    expect([exitCode, out.split('\n').slice(3, 8), err]).toEqual([
+      0,
+      [
+        '  id         9007199254740993',
+        '  max        18446744073709551615',
+        '  n          1e400',
+        '  one        1.0',
+        '  z          -0',
+      ],
+      'Every verifier of the suite refuses this token: invalid token ' +
+        '(Member id: 9007199254740993 cannot be represented exactly; send it as a string.)',
+    ])
+    expect((await run(['--json', token])).out.replace(/\s/g, '')).toContain(`"claims":${json}`)
+  })
+
+  it('shows both of two equal members', async () => {
+    const part = (json: string) => Buffer.from(json).toString('base64url')
+    const { out, err } = await run([`${part('{"alg":"none"}')}.${part('{"a":1,"a":2}')}.`])
+    expect(out).toContain('{"a":1,"a":2}')
+    expect(err).toContain('a member occurs twice')
+  })
+
   it.each([
     ['abc', 'This is not a JWT: jwt malformed.'],
     ['a.b.c', 'This is not a JWT: invalid token'],

@@ -1,8 +1,10 @@
-import { parseCompact, TokenError } from '@hallpass/tokens'
+import { describeToken } from '@hallpass/tokens'
+import { writeJson } from '@hallpass/untrusted/json'
 import type { Command } from 'commander'
-import { fromNow } from '../expiry.ts'
-import { CommandFailure, EXIT } from '../failure.ts'
-import { readStdin, type Terminal } from '../terminal.ts'
+import { argumentOrStdin, withoutBearer } from '../arguments.ts'
+import { fromNow, isDate } from '../expiry.ts'
+import { CommandFailure } from '../failure.ts'
+import { printJson, type Terminal } from '../terminal.ts'
 
 const TIMES = ['exp', 'iat', 'nbf', 'auth_time']
 /** Enough to tell two signatures apart, too little to use one. */
@@ -16,43 +18,40 @@ export function addTokenDecode(token: Command, terminal: Terminal): Command {
     .option('--json', 'header and claims as one JSON object')
     .option('--signature', 'show the whole signature')
     .action(async (given: string, { json, signature }: { json?: boolean; signature?: boolean }) => {
-      if (given === '-' && terminal.stdin.isTTY)
-        throw new CommandFailure(
-          'Give a token, or pipe one in: hallpass token | hallpass token decode.',
-          EXIT.usage,
-        )
-      const text = (given === '-' ? await readStdin(terminal) : given).trim().replace(/^bearer\s+/i, '')
-      const parsed = parse(text)
-      const { header, payload } = parsed
+      const text = withoutBearer(await argumentOrStdin(given, 'a token', terminal))
+      const { header, claims, problem } = describeToken(text)
+      const why = problem && `${problem.message}${problem.detail ? ` (${problem.detail})` : ''}`
+      if (header === undefined || claims === undefined || text.split('.').length !== 3)
+        throw new CommandFailure(`This is not a JWT: ${why ?? 'jwt malformed'}.`)
+      const { print, note, style } = terminal
       const encoded = text.slice(text.lastIndexOf('.') + 1)
       if (json)
-        return terminal.print(
-          JSON.stringify({ header, claims: payload, ...(signature ? { signature: encoded } : {}) }, null, 2),
+        printJson(terminal, writeJson({ header, claims, ...(signature ? { signature: encoded } : {}) }, 2))
+      else {
+        print(style('bold', 'header'))
+        for (const line of rows(header, terminal)) print(`  ${line}`)
+        print(style('bold', 'claims'))
+        for (const line of rows(claims, terminal)) print(`  ${line}`)
+        print(style('bold', 'signature'))
+        const size = Buffer.from(encoded, 'base64url').length
+        print(
+          `  ${signature ? encoded : `${encoded.slice(0, SIGNATURE_START)}… (${size} bytes, not verified)`}`,
         )
-      const { print, style } = terminal
-      print(style('bold', 'header'))
-      for (const [name, value] of Object.entries(header)) print(`  ${row(name, value, terminal)}`)
-      print(style('bold', 'claims'))
-      for (const [name, value] of Object.entries(payload)) print(`  ${row(name, value, terminal)}`)
-      print(style('bold', 'signature'))
-      print(
-        `  ${signature ? encoded : `${encoded.slice(0, SIGNATURE_START)}… (${parsed.signature.length} bytes, not verified)`}`,
-      )
+      }
+      // It is shown all the same: to look at a bad token is what one comes here for.
+      if (why !== undefined) note(style('yellow', `Every verifier of the suite refuses this token: ${why}`))
     })
 }
 
-function parse(text: string) {
-  try {
-    return parseCompact(text)
-  } catch (error) {
-    if (!(error instanceof TokenError)) throw error
-    const detail = error.checks.find(({ passed }) => !passed)?.detail
-    throw new CommandFailure(`This is not a JWT: ${error.message}${detail ? ` (${detail})` : ''}.`)
-  }
+/** A line for each member; what is no object is one line. */
+function rows(part: unknown, terminal: Terminal): string[] {
+  if (typeof part === 'string') return [part]
+  if (typeof part !== 'object' || part === null || Array.isArray(part)) return [writeJson(part)]
+  return Object.entries(part).map(([name, value]) => row(name, value, terminal))
 }
 
 function row(name: string, value: unknown, { style, clock }: Terminal): string {
-  const text = typeof value === 'string' ? value : JSON.stringify(value)
+  const text = typeof value === 'string' ? value : writeJson(value)
   if (!TIMES.includes(name) || typeof value !== 'number' || !isDate(value))
     return `${name.padEnd(10)} ${text}`
   const when = fromNow(value, clock())
@@ -65,6 +64,3 @@ function row(name: string, value: unknown, { style, clock }: Terminal): string {
         : when
   return `${name.padEnd(10)} ${text}  ${new Date(value * 1000).toISOString().replace('.000', '')}  ${remark}`
 }
-
-/** What Date can show. */
-const isDate = (seconds: number) => Math.abs(seconds) <= 8_640_000_000_000

@@ -1,13 +1,16 @@
 import { randomUUID } from 'node:crypto'
 import type { Algorithm } from '@hallpass/tokens'
+import { JsonError, parseJson } from '@hallpass/untrusted/json'
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { argumentOrStdin, parseClaims } from '../arguments.ts'
 import { parseTime } from '../expiry.ts'
 import { chooseKey, mintToken, STREAM_TOKEN } from '../mint-token.ts'
 import type { Terminal } from '../terminal.ts'
 
-type Claim = string | false
+/** `false`: left out on purpose. */
+type Claim = string | false | undefined
 
-interface TokenOptions {
+export interface TokenOptions {
   readonly alg: Algorithm
   readonly kid?: string
   readonly typ: string
@@ -15,7 +18,7 @@ interface TokenOptions {
   readonly aud: Claim
   readonly sub: Claim
   readonly exp: Claim
-  readonly nbf?: string
+  readonly nbf?: Claim
   readonly iat: boolean
   readonly jti?: Claim
   readonly payload: Readonly<Record<string, unknown>>
@@ -33,10 +36,25 @@ the state folder. The options are those of jwt-cli's "jwt encode".
   hallpass token --secret @.hallpass/sse/private.pem --kid example --no-iat`
 
 export function addToken(program: Command, terminal: Terminal): Command {
-  return program
+  const token = program
     .command('token')
     .description('Print a signed token.')
-    .argument('[claims]', 'more claims, as a JSON object', parseClaims)
+    .argument('[claims]', 'more claims, as a JSON object, or - to read them from standard input')
+  return addTokenOptions(token, STREAM_TOKEN)
+    .addHelpText('after', EXAMPLES)
+    .action(async (given: string | undefined, options: TokenOptions) => {
+      const more = given === undefined ? {} : parseClaims(await argumentOrStdin(given, 'claims', terminal))
+      const now = terminal.clock()
+      const iat = options.iat ? Math.floor(now / 1000) : undefined
+      const defaults = { iat, jti: randomUUID(), scope: STREAM_TOKEN.scope }
+      const claims = { ...claimsOf(options, now, defaults), ...more, ...options.payload }
+      terminal.print(await mintToken(claims, await chooseKey(options, terminal), options.typ))
+    })
+}
+
+/** The options of `jwt encode`; `defaults` are what is meant when one is left out. */
+export function addTokenOptions(command: Command, defaults: Partial<typeof STREAM_TOKEN>): Command {
+  return command
     .addOption(
       new Option('-A, --alg <algorithm>', 'signature algorithm')
         .choices(['RS256', 'PS256', 'ES256', 'EdDSA'])
@@ -48,19 +66,19 @@ export function addToken(program: Command, terminal: Terminal): Command {
       'name of the key (default: "example", "example_ec", or the thumbprint of --secret)',
     )
     .option('-t, --typ <type>', 'type of the token', 'JWT')
-    .option('-i, --iss <issuer>', 'who issues it', STREAM_TOKEN.iss)
-    .option('-a, --aud <audience>', 'whom it is for', STREAM_TOKEN.aud)
-    .option('-s, --sub <subject>', 'whom it speaks for', STREAM_TOKEN.sub)
+    .option('-i, --iss <issuer>', 'who issues it', defaults.iss)
+    .option('-a, --aud <audience>', 'whom it is for', defaults.aud)
+    .option('-s, --sub <subject>', 'whom it speaks for', defaults.sub)
     .option(
       '-e, --exp <time>',
       'when it expires: 30s, +30s, 1h, -1m, or seconds since 1970',
-      STREAM_TOKEN.lifetime,
+      defaults.lifetime,
     )
     .option('-n, --nbf <time>', 'before when it is not good')
-    .option('--jti <id>', 'its own id (default: random)')
+    .option('--jti <id>', defaults.lifetime === undefined ? 'its own id' : 'its own id (default: random)')
     .option(
       '-P, --payload <claim=value>',
-      'another claim; numbers, true, false and JSON stay what they are (repeatable)',
+      'another claim; numbers, true, false, null and JSON stay what they are (repeatable)',
       collectClaim,
       {},
     )
@@ -71,27 +89,25 @@ export function addToken(program: Command, terminal: Terminal): Command {
     .option('--no-sub', 'without a subject')
     .option('--no-exp', 'without an expiry: refused everywhere')
     .option('--no-jti', 'without an id')
-    .addHelpText('after', EXAMPLES)
-    .action(async (claims: Record<string, unknown> | undefined, options: TokenOptions) => {
-      const key = await chooseKey(options, terminal)
-      terminal.print(await mintToken(claimsOf(options, claims, terminal.clock()), key, options.typ))
-    })
 }
 
-function claimsOf(options: TokenOptions, more: Readonly<Record<string, unknown>> = {}, now: number) {
-  const { iss, aud, sub, exp, nbf, iat, jti, payload } = options
-  const claims: Record<string, unknown> = {
-    aud,
-    exp: exp !== false && parseTime(exp, now),
-    iat: iat && Math.floor(now / 1000),
-    iss,
-    jti: jti ?? randomUUID(),
-    nbf: nbf !== undefined && parseTime(nbf, now),
-    scope: STREAM_TOKEN.scope,
-    sub,
-  }
-  const asked = Object.entries(claims).filter(([, value]) => value !== false)
-  return { ...Object.fromEntries(asked), ...more, ...payload }
+interface ClaimDefaults {
+  readonly iat?: number | undefined
+  readonly jti?: string
+  readonly scope?: string
+}
+
+/** The claims that options name, and those that are there without one. */
+export function claimsOf(
+  { iss, aud, sub, exp, nbf, jti }: TokenOptions,
+  now: number,
+  { iat, jti: randomJti, scope }: ClaimDefaults = {},
+): Record<string, unknown> {
+  const time = (text: Claim) => (typeof text === 'string' ? parseTime(text, now) : text)
+  const claims = { aud, exp: time(exp), iat, iss, jti: jti ?? randomJti, nbf: time(nbf), scope, sub }
+  return Object.fromEntries(
+    Object.entries(claims).filter(([, value]) => value !== undefined && value !== false),
+  )
 }
 
 function parseAlgorithm(text: string): string {
@@ -104,24 +120,19 @@ function parseAlgorithm(text: string): string {
   return text
 }
 
-function parseClaims(text: string): Record<string, unknown> {
-  const value = parseJson(text)
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new InvalidArgumentError('Claims are a JSON object.')
-  return value as Record<string, unknown>
-}
-
 function collectClaim(text: string, claims: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const [, name, value] = /^([^=]+)=(.*)$/s.exec(text) ?? []
   if (name === undefined || value === undefined) throw new InvalidArgumentError('It is written name=value.')
-  return { ...claims, [name]: parseJson(value) ?? value }
+  return { ...claims, [name]: valueIn(value) }
 }
 
-/** `undefined` for what is not JSON. */
-function parseJson(text: string): unknown {
+/** What is not JSON is the text itself. */
+function valueIn(text: string): unknown {
   try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
+    return parseJson(text)
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error
+    if (error.code === 'malformed_json') return text
+    throw new InvalidArgumentError(error.message)
   }
 }

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { main } from '../hallpass.ts'
-import type { Terminal } from '../terminal.ts'
+import { createTerminal } from '../terminal.ts'
 
 export interface CliRun {
   readonly exitCode: number
@@ -14,6 +14,8 @@ export interface RunCliOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly stdin?: string
   readonly clock?: () => number
+  /** As on a terminal that has colours. */
+  readonly colourful?: boolean
   /** Called for each line as it is printed; true is Ctrl-C. */
   readonly onLine?: (line: string) => unknown
 }
@@ -23,18 +25,18 @@ export async function runCli(args: readonly string[], options: RunCliOptions = {
   const out: string[] = []
   const err: string[] = []
   const interruption = new AbortController()
-  const terminal: Terminal = {
+  const terminal = createTerminal({
     env: options.env ?? {},
     stdin: Readable.from(options.stdin === undefined ? [] : [Buffer.from(options.stdin)]),
-    print: (line) => {
+    colourful: options.colourful ?? false,
+    writeOut: (line) => {
       out.push(line)
       if (options.onLine?.(line) === true) interruption.abort()
     },
-    note: (line) => err.push(line),
-    style: (_style, text) => text,
+    writeErr: (line) => err.push(line),
     clock: options.clock ?? Date.now,
     interrupted: interruption.signal,
-  }
+  })
   const exitCode = await main(args, terminal)
   return { exitCode, out: out.join('\n'), err: err.join('\n') }
 }

@@ -80,6 +80,7 @@ describe('isLoopback', () => {
     ['127.0.0.1', true],
     ['127.8.9.1', true],
     ['::1', true],
+    ['[::1]', true],
     ['localhost', true],
     ['0.0.0.0', false],
     ['::', false],

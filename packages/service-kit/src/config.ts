@@ -174,7 +174,7 @@ export function tlsConfig(variables: VariableReader, { stateFolder, production }
   }
 }
 
-/** True for addresses that only this machine can reach. */
+/** True for addresses that only this machine can reach; an IPv6 address may have its brackets. */
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
+  return /^(localhost|::1|\[::1\]|127\.\d+\.\d+\.\d+)$/.test(host)
 }

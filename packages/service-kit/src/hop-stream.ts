@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net'
+import { socketHost } from '@hallpass/untrusted/address'
 import type { HopEvent, HopPublisher } from './hops.ts'
 
 /** About a second of a busy suite; beyond it the newest events are dropped, not the service's memory spent. */
@@ -13,7 +14,7 @@ const RECONNECT_MS = 1_000
  * tried again each second. What is told is made into text when the request that it tells of has gone on.
  */
 export function streamHops(url: string): { readonly publish: HopPublisher; stop(): void } {
-  const { hostname, port } = new URL(url)
+  const server = new URL(url)
   let socket: Socket | undefined
   let connected = false
   let stopped = false
@@ -22,7 +23,7 @@ export function streamHops(url: string): { readonly publish: HopPublisher; stop(
 
   function open() {
     if (stopped) return
-    socket = connect({ host: hostname, port: Number(port), noDelay: true })
+    socket = connect({ host: socketHost(server), port: Number(server.port), noDelay: true })
     socket.on('connect', () => {
       connected = true
       flush()

@@ -1,11 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import {
-  escapeForTerminal,
-  escapeJsonForTerminal,
-  TerminalText,
-  terminalText,
-  toTerminal,
-} from './terminal-text.ts'
+import { escapeForTerminal, escapeJsonForTerminal } from './terminal-text.ts'
 
 describe('escapeForTerminal', () => {
   it.each([
@@ -40,14 +34,5 @@ describe('escapeJsonForTerminal', () => {
     const shown = escapeJsonForTerminal(JSON.stringify(value, null, 2))
     expect(JSON.parse(shown)).toEqual(value)
     expect(shown).toContain('\n  "a\\u009b": "\\u202e\\udb40\\udc41\\ud800"')
-  })
-})
-
-describe('terminalText', () => {
-  it('escapes what is put in, and keeps its own styles', () => {
-    const styled = new TerminalText('\u001b[1mbold\u001b[0m')
-    const line = terminalText`${styled} ${'\u001b[2J'} ${7}`
-    expect(toTerminal(line)).toBe('\u001b[1mbold\u001b[0m \\u001b[2J 7')
-    expect(toTerminal('\u001b')).toBe('\\u001b')
   })
 })

@@ -32,33 +32,3 @@ export const escapeJsonForTerminal = (json: string): string =>
           (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`,
         ).join(''),
   )
-
-/** A piece of a line for a terminal: its own styles are kept, everything that was put into it is escaped. */
-export class TerminalText {
-  readonly #text: string
-
-  /** @param text goes to the terminal as it is */
-  constructor(text: string) {
-    this.#text = text
-  }
-
-  toString(): string {
-    return this.#text
-  }
-}
-
-/** A template for one line: what stands in it is kept, what is put into it is escaped unless it is a TerminalText. */
-export function terminalText(
-  parts: TemplateStringsArray,
-  ...contents: (TerminalText | string | number)[]
-): TerminalText {
-  let text = parts[0] as string
-  contents.forEach((content, index) => {
-    text += toTerminal(content) + parts[index + 1]
-  })
-  return new TerminalText(text)
-}
-
-/** Returns what may be written to a terminal. */
-export const toTerminal = (content: TerminalText | string | number): string =>
-  content instanceof TerminalText ? content.toString() : escapeForTerminal(String(content))

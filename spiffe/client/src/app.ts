@@ -4,6 +4,16 @@ import type { Config } from './config.ts'
 
 export { loadConfig } from './config.ts'
 
+/** An answer other than 200: the server, or the proxy before it, refused or failed. */
+export class UnexpectedStatus extends Error {
+  readonly status: number
+
+  constructor(status: number) {
+    super(`unexpected status: ${status}`)
+    this.status = status
+  }
+}
+
 /**
  * One call through the proxy, as the client of the example: answers the body of a 200.
  * @throws with the words of the original for everything else.
@@ -13,7 +23,7 @@ export async function callServer(config: Config, audience = config.serverId): Pr
   const proxy = await openSpiffeProxyClient({ endpoint, proxyUrl, proxyId, timeoutMs })
   try {
     const { status, body } = await proxy.get(audience)
-    if (status !== 200) throw new Error(`unexpected status: ${status}`)
+    if (status !== 200) throw new UnexpectedStatus(status)
     return body
   } catch (error) {
     if (!(error instanceof PeerError)) throw error

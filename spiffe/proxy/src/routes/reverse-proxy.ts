@@ -8,6 +8,7 @@ import type {
 import https from 'node:https'
 import { pipeline } from 'node:stream'
 import { beginCall, type Logger } from '@hallpass/service-kit'
+import { socketHost } from '@hallpass/untrusted/address'
 
 export interface ReverseProxyOptions {
   readonly target: URL
@@ -45,7 +46,7 @@ export function reverseProxy({ target, agent, log }: ReverseProxyOptions): Reque
     })
     const upstream = https.request({
       agent,
-      host: target.hostname,
+      host: socketHost(target),
       port: target.port,
       method: request.method,
       path: request.url,

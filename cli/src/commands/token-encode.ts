@@ -1,0 +1,31 @@
+import type { Command } from 'commander'
+import { argumentOrStdin, parseClaims } from '../arguments.ts'
+import { CommandFailure, EXIT } from '../failure.ts'
+import { chooseKey, mintToken } from '../mint-token.ts'
+import type { Terminal } from '../terminal.ts'
+import { addTokenOptions, claimsOf, type TokenOptions } from './token.ts'
+
+const EXAMPLES = `
+The claims are signed as they are: unlike "hallpass token" it adds none, so what comes of it may well be refused. Without
+--secret the key is the example key of the state folder. A token without a signature cannot be made.
+
+  hallpass token encode '{"sub":"example","exp":1795316400}'
+  hallpass token encode '{"sub":"example"}' --exp 5m --alg ES256
+  hallpass token encode --secret @private.pem --kid mine - < claims.json`
+
+export function addTokenEncode(token: Command, terminal: Terminal): Command {
+  const encode = token
+    .command('encode')
+    .description('Sign exactly these claims.')
+    .argument('[claims]', 'a JSON object, or - to read it from standard input')
+  return addTokenOptions(encode, {})
+    .addHelpText('after', EXAMPLES)
+    .action(async (given: string | undefined, options: TokenOptions) => {
+      const asked = { ...claimsOf(options, terminal.clock()), ...options.payload }
+      if (given === undefined && Object.keys(asked).length === 0)
+        throw new CommandFailure('Give claims as a JSON object: \'{"sub":"example"}\'.', EXIT.usage)
+      const claims = given === undefined ? {} : parseClaims(await argumentOrStdin(given, 'claims', terminal))
+      const key = await chooseKey(options, terminal)
+      terminal.print(await mintToken({ ...claims, ...asked }, key, options.typ))
+    })
+}
