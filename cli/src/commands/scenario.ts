@@ -225,7 +225,9 @@ async function callThroughProxy(
   } catch (error) {
     const { name, message } = error as Error
     if (name === 'ConfigError') throw new CommandFailure(message.replaceAll(/\n */g, ' '), EXIT.usage)
-    if (!(error instanceof UnexpectedStatus)) throw new CommandFailure(message, EXIT.unreachable)
+    if (!(error instanceof UnexpectedStatus))
+      // The agent answers a workload that it does not know; everything else before an answer is nobody there.
+      throw new CommandFailure(message, /PermissionDenied/.test(message) ? EXIT.failed : EXIT.unreachable)
     if (error.status === 401 || error.status === 403) return { accepted: false, text: message }
     throw new CommandFailure(message, error.status >= 502 ? EXIT.unreachable : EXIT.failed)
   }

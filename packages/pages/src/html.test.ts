@@ -10,6 +10,14 @@ describe('html', () => {
     )
   })
 
+  it('lets no text rewrite the line that it stands in', () => {
+    expect(String(html`<p>${'a\u202eb\u2066c\u009b1m\u001b\u0000'} is not trusted</p>`)).toBe(
+      '<p>a\\u202eb\\u2066c\\u009b1m\\u001b\\u0000 is not trusted</p>',
+    )
+    const names = 'שלום عليكم\u200f می\u200cخواهم 👨\u200d👩\u200d👧\n'
+    expect(String(html`${names}`)).toBe(names)
+  })
+
   it('keeps the markup of other templates, alone or in a list', () => {
     expect(String(html`<ul>${['a', '<'].map((item) => html`<li>${item}</li>`)}</ul>`)).toBe(
       '<ul><li>a</li><li>&lt;</li></ul>',

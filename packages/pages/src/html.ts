@@ -22,7 +22,16 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 }
 
-const escapeText = (text: string) => text.replace(/[&<>"']/g, (character) => ENTITIES[character] as string)
+/**
+ * Controls, and what overrides the direction of all that follows in its block: a name could rewrite the sentence that it
+ * stands in. The marks and joiners that languages need are not among them.
+ */
+const OVERRIDES = /(?![\t\n\r])\p{Cc}|[\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu
+
+const escapeText = (text: string) =>
+  text
+    .replace(/[&<>"']/g, (character) => ENTITIES[character] as string)
+    .replace(OVERRIDES, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
 /**
  * A template for HTML: what stands in it as text is kept, what is put into it is escaped, for an element's content

@@ -39,6 +39,14 @@ describe('createLog', () => {
     expect((lines[0] as string).trimEnd().split('\n')).toHaveLength(1)
   })
 
+  it('writes nothing that a terminal obeys or hides, and means the same', () => {
+    const lines: string[] = []
+    const value = 'a\u009b2J\u202e\u200b\u007f\u001b[2J'
+    logInto(lines).info({ value, 'grüße\u202e': 1 }, 'größe')
+    expect(lines[0]).toMatch(/^[ -~üöß]+\n$/)
+    expect(JSON.parse(lines[0] as string)).toMatchObject({ value, 'grüße\u202e': 1, msg: 'größe' })
+  })
+
   it('has written everything when the process ends, in one write for what was logged in one turn', () => {
     const module = JSON.stringify(join(import.meta.dirname, 'log.ts'))
     const program = `

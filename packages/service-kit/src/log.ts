@@ -1,3 +1,4 @@
+import { escapeJsonForTerminal } from '@hallpass/untrusted/terminal'
 import { type DestinationStream, destination, type Logger, pino } from 'pino'
 
 export type { Logger } from 'pino'
@@ -11,11 +12,12 @@ export const cutTokens = (text: string): string =>
 
 /**
  * JSON lines on standard output. Tokens appear by their `jti` alone: what still looks like one is cut
- * here, as the last line of defence behind every caller's own care.
+ * here, as the last line of defence behind every caller's own care. What a terminal would obey or hide when a log is
+ * shown there is written as `\u`, C1 and bidirectional controls too, which JSON itself does not ask for.
  */
 export function createLog(name: string, level: string, stream: DestinationStream = standardOutput()): Logger {
   const guarded: DestinationStream = {
-    write: (line) => stream.write(cutTokens(line)),
+    write: (line) => stream.write(escapeJsonForTerminal(cutTokens(line))),
   }
   return pino({ name, level, base: { service: name }, timestamp: pino.stdTimeFunctions.isoTime }, guarded)
 }

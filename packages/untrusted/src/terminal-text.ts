@@ -5,6 +5,9 @@
  */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]|(?![\u{fe0e}\u{fe0f}])\p{Default_Ignorable_Code_Point}/gu
 
+/** Most of what is written, and quick to know. */
+const PRINTABLE = /^[ -~]*$/
+
 const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
 /**
@@ -12,7 +15,7 @@ const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t'
  * colours, reorder the line or hide. The result is one line, whatever the text was.
  */
 export const escapeForTerminal = (text: string): string =>
-  text.replace(UNSAFE, (character) => SHORT[character] ?? codePoint(character))
+  PRINTABLE.test(text) ? text : text.replace(UNSAFE, (character) => SHORT[character] ?? codePoint(character))
 
 function codePoint(character: string): string {
   const hex = (character.codePointAt(0) as number).toString(16)
@@ -24,11 +27,14 @@ function codePoint(character: string): string {
  * in a string, where `\u` writes it. White space between values is kept.
  */
 export const escapeJsonForTerminal = (json: string): string =>
-  json.replace(UNSAFE, (character) =>
-    /[\t\n\r]/.test(character)
-      ? character
-      : Array.from(
-          { length: character.length },
-          (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`,
-        ).join(''),
-  )
+  PRINTABLE_LINES.test(json)
+    ? json
+    : json.replace(UNSAFE, (character) => (/[\t\n\r]/.test(character) ? character : codeUnits(character)))
+
+const PRINTABLE_LINES = /^[\t\n\r -~]*$/
+
+const codeUnits = (character: string) =>
+  Array.from(
+    { length: character.length },
+    (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`,
+  ).join('')

@@ -1,0 +1,343 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import http from 'node:http'
+import net, { type AddressInfo, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ensureDevelopmentCertificates } from '@hallpass/certificates'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import type { Command } from 'commander'
+import { createProgram } from './program.ts'
+import { createTerminal } from './terminal.ts'
+import { runCli } from './testing/run-cli.ts'
+
+/** What each command needs before one can spoil a part of it. */
+const NEEDS: Readonly<Record<string, readonly string[]>> = {
+  'token encode': ['{}'],
+  'token decode': ['a.b.c'],
+  publish: ['{}'],
+  scenario: ['1'],
+  'spiffe token': ['spiffe://example.org/server'],
+  'spiffe validate': ['--audience', 'a', 'a.b.c'],
+  'spiffe add': ['spiffe://example.org/x', '--selector', 'socket:x'],
+  'spiffe remove': ['x'],
+  'spiffe revoke': ['x'],
+  'spiffe restore': ['x'],
+  'spiffe rotate': ['x509'],
+  'spiffe retire': ['x509'],
+  'lint-policies': ['deploy/istio'],
+}
+
+const program = createProgram(
+  createTerminal({
+    env: {},
+    stdin: process.stdin,
+    clock: Date.now,
+    interrupted: new AbortController().signal,
+    colourful: false,
+    writeOut: () => {},
+    writeErr: () => {},
+  }),
+)
+
+function* allOf(command: Command, words: readonly string[] = []): Generator<[string[], Command]> {
+  for (const inner of command.commands) {
+    yield [[...words, inner.name()], inner]
+    yield* allOf(inner, [...words, inner.name()])
+  }
+}
+/** Those that do something; a group of commands shows its help. */
+const commands = [...allOf(program)].filter(([words]) => words.join(' ') !== 'spiffe')
+
+describe('every command', () => {
+  let folder: string
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'hallpass-bad-'))
+  })
+  afterAll(() => rm(folder, { recursive: true }))
+  const run = (args: readonly string[], stdin = '') => runCli(args, { env: { STATE_FOLDER: folder }, stdin })
+
+  it.each(commands.map(([words]) => words.join(' ')))('%s does not know --nonsense', async (words) => {
+    const { exitCode, out, err } = await run([...words.split(' '), ...(NEEDS[words] ?? []), '--nonsense'])
+    expect([exitCode, out, err]).toEqual([2, '', expect.stringContaining("unknown option '--nonsense'")])
+  })
+
+  const options = commands.flatMap(([words, { options: own }]) =>
+    own.filter(({ required }) => required).map(({ long }) => [words.join(' '), long as string] as const),
+  )
+
+  it.each(options)('%s takes no empty %s', async (words, option) => {
+    const { exitCode, out, err } = await run([...words.split(' '), ...(NEEDS[words] ?? []), option, ''])
+    expect([exitCode, out]).toEqual([2, ''])
+    expect(err).toMatch(new RegExp(`^hallpass: .*${option}.*|is empty|written name=value`))
+    expect(err).not.toMatch(/\n {4}at /)
+  })
+
+  it.each(options)('%s takes no %s without a value', async (words, option) => {
+    const { exitCode, out, err } = await run([...words.split(' '), ...(NEEDS[words] ?? []), option])
+    expect([exitCode, out, err]).toEqual([2, '', expect.stringContaining('argument missing')])
+  })
+
+  const argued = commands.filter(([, command]) => command.registeredArguments.length > 0)
+  it.each(argued.map(([words]) => words.join(' ')))('%s takes no empty argument', async (words) => {
+    const rest = (NEEDS[words] ?? []).filter((_word, index, all) =>
+      (all[index - 1] ?? all[index])?.startsWith('--'),
+    )
+    const { exitCode, out, err } = await run([...words.split(' '), '', ...rest])
+    expect([exitCode, out]).toEqual([2, ''])
+    expect(err).not.toMatch(/\n {4}at /)
+  })
+
+  it.each(commands.map(([words]) => words.join(' ')))('help %s is its --help', async (words) => {
+    const [help, asked] = [
+      await run(['help', ...words.split(' ')]),
+      await run([...words.split(' '), '--help']),
+    ]
+    expect(help).toEqual(asked)
+    expect([help.exitCode, help.err, help.out]).toEqual([0, '', expect.stringMatching(/^Usage: hallpass /)])
+  })
+})
+
+describe('a bad value', () => {
+  let folder: string
+  let page: string
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'hallpass-bad-'))
+    page = join(folder, 'page.html')
+    await writeFile(page, '<h1>no PEM</h1>')
+  })
+  afterAll(() => rm(folder, { recursive: true }))
+  const run = (args: readonly string[], stdin = '', env = {}) =>
+    runCli(args, { env: { STATE_FOLDER: folder, ...env }, stdin })
+
+  it.each([
+    [
+      ['publish', 'notjson'],
+      2,
+      'An event is a JSON object, such as {"data":"Hello"}.\n  To send this as text: hallpass publish --data notjson',
+    ],
+    [['publish', '[1]'], 2, 'An event is a JSON object'],
+    [['publish', '5'], 2, 'An event is a JSON object'],
+    [['publish'], 2, 'Give one of both'],
+    [['publish', '{}', '--data', 'x'], 2, 'Give one of both'],
+    [['publish', '-'], 2, 'Standard input is empty; give an event, or pipe it in.'],
+    [
+      ['publish', '{}', '--to', 'localhost:7001'],
+      2,
+      'localhost:7001 is not a TCP address: tcp://localhost:7001',
+    ],
+    [['publish', '{}', '--to', 'http://localhost:7001'], 2, 'is not a TCP address'],
+    [['publish', '{}', '--to', 'tcp://localhost'], 2, 'is not a TCP address'],
+    [['publish', '{}', '--to', 'tcp://::1:7001'], 2, 'is not a TCP address'],
+    [['publish', '{}', '--http', 'localhost:8001'], 2, 'localhost:8001 is not an http or https URL.'],
+    [['publish', '{}', '--token', 'a b'], 2, 'A token has no spaces'],
+    [['listen', '--url', 'tcp://localhost:1'], 2, 'is not an http or https URL.'],
+    [['listen', '--url', 'https://u:p@localhost/'], 2, 'A URL with a password in it'],
+    [['listen', '--exp', 'soon'], 2, '"soon" is no time'],
+    [['listen', '--token', 'a\nb'], 2, 'A token has no spaces'],
+    [['listen', '--last-event-id', 'a\nb'], 2, 'An id has no line breaks and no NUL.'],
+    [['scenario', '0'], 2, 'There are scenarios 1 to 5.'],
+    [
+      ['scenario', '1', '--fault', 'lost'],
+      2,
+      'Allowed choices are expired, wrong-audience, wrong-key, tampered, no-token.',
+    ],
+    [['scenario', '1', '--expired', '--fault', 'tampered'], 2, '--expired is a fault itself'],
+    [['scenario', '1', '--audience', 'x'], 2, '--audience is for scenario 5'],
+    [
+      ['scenario', '5', '--fault', 'tampered'],
+      2,
+      'no such SVID (tampered); scenario 5 has the fault wrong-audience.',
+    ],
+    [['scenario', '5', '--fault', 'no-token'], 2, 'scenario 5 has the fault wrong-audience.'],
+    [['scenario', '5', '--json'], 2, '--json is for 1 to 4.'],
+    [['scenario', '1', '--url', 'nowhere'], 2, 'nowhere is not an http or https URL.'],
+    [
+      ['token', '--payload', 'id=9007199254740993'],
+      2,
+      'The value: 9007199254740993 cannot be represented exactly',
+    ],
+    [
+      ['token', '{"id":1e400}'],
+      2,
+      'Claims: Member id: 1e400 cannot be represented exactly; send it as a string.',
+    ],
+    [['token', '{"a":1,"a":2}'], 2, 'Claims: Member a occurs twice; send it once.'],
+    [['token', 'nonsense'], 2, 'this is not JSON: nonsense'],
+    [['token', '-'], 2, 'Standard input is empty; give claims, or pipe it in.'],
+    [['token', '--exp', '99999999999999999999'], 2, 'is no time that a token can have.'],
+    [['token', 'encode'], 2, 'Give claims as a JSON object'],
+    [['token', 'encode', '{"id":18446744073709551615}'], 2, 'cannot be represented exactly'],
+    [['token', 'encode', '{}', '--alg', 'none'], 2, 'It is one of RS256, PS256, ES256 and EdDSA.'],
+    [['token', 'encode', '{}', '--alg', 'HS256'], 2, 'With HMAC whoever verifies could also sign'],
+    [['token', 'decode', '-'], 2, 'Standard input is empty; give a token, or pipe it in.'],
+    [
+      ['spiffe', 'add', 'spiffe://example.org/x', '--selector', 'socket:x', '--ttl', 'abc'],
+      2,
+      '"abc" is no duration: 60, 60s, 5m or 1h.',
+    ],
+    [
+      ['spiffe', 'add', 'spiffe://example.org/x', '--selector', 'socket:x', '--ttl', '0'],
+      2,
+      '"0" is no duration',
+    ],
+    [
+      ['spiffe', 'add', 'spiffe://example.org/x', '--selector', 'socket:x', '--jwt-ttl=-5'],
+      2,
+      '"-5" is no duration',
+    ],
+    [
+      ['spiffe', 'add', 'spiffe://example.org/x', '--selector', 'socket:x', '--jwt-ttl', '1e3'],
+      2,
+      '"1e3" is no duration',
+    ],
+    [
+      ['spiffe', 'add', 'spiffe://example.org/x', '--selector', 'socket:x', '--ttl', '9007199254740993'],
+      2,
+      'is no duration',
+    ],
+    [['spiffe', 'validate', '--audience', ''], 2, 'The option --audience is empty.'],
+    [['spiffe', 'validate', '--audience', 'a'], 2, 'Standard input is empty'],
+    [['spiffe', 'token', ''], 2, 'The argument audience is empty.'],
+    [['spiffe', 'token', 'a', ''], 2, 'The argument audience is empty.'],
+    [['spiffe', 'rotate', 'ssh'], 2, 'Allowed choices are x509, jwt.'],
+    [['lint-policies', '/no/such/folder'], 1, "ENOENT: no such file or directory, stat '/no/such/folder'"],
+    [['help', 'nonsense'], 2, 'There is no command nonsense.'],
+    [['doctor', 'now'], 2, 'too many arguments'],
+  ])('%j ends with %i and says why', async (args, code, message) => {
+    const { exitCode, out, err } = await run(args)
+    expect([exitCode, out]).toEqual([code, ''])
+    expect(err).toContain(message)
+    expect(err).not.toMatch(/\n {4}at /)
+  })
+
+  it('of --ca is a file without a certificate', async () => {
+    const { exitCode, err } = await run(['listen', '--ca', page])
+    expect([exitCode, err]).toEqual([1, `hallpass: ${page} has no certificate in PEM.`])
+  })
+
+  it.each([['token'], ['token encode {}'], ['listen']])(
+    'of STATE_FOLDER is a folder that does not exist, for %s, which makes none',
+    async (words) => {
+      const STATE_FOLDER = join(folder, 'mistyped')
+      const { exitCode, out, err } = await run(words.split(' '), '', { STATE_FOLDER })
+      expect([exitCode, out, err]).toEqual([
+        1,
+        '',
+        `hallpass: STATE_FOLDER ${STATE_FOLDER} does not exist, so there is no key in it.\n` +
+          '  Name the folder of the suite that runs, or leave STATE_FOLDER out.',
+      ])
+      await expect(rm(STATE_FOLDER)).rejects.toThrow('ENOENT')
+    },
+  )
+
+  it('of STATE_FOLDER is a file', async () => {
+    const { exitCode, err } = await run(['token'], '', { STATE_FOLDER: page })
+    expect([exitCode, err]).toEqual([1, expect.stringMatching(/^hallpass: E(NOTDIR|EXIST).*page\.html/)])
+    expect(err).not.toMatch(/\n {4}at /)
+  })
+})
+
+describe('a peer', () => {
+  let folder: string
+  const servers: Server[] = []
+  const listen = async (server: Server) => {
+    servers.push(server)
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    return (server.address() as AddressInfo).port
+  }
+  let raw: number
+  let page: number
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'hallpass-bad-'))
+    await ensureDevelopmentCertificates(folder)
+    raw = await listen(net.createServer((socket) => socket.on('error', () => {}).end('SSH-2.0\u001b[2J\r\n')))
+    page = await listen(
+      http.createServer((_request, response) =>
+        response.end('<h1>\u001b[2J\u202e</h1>\nhallpass: all is well'),
+      ),
+    )
+  })
+  afterAll(async () => {
+    for (const server of servers) server.close()
+    await rm(folder, { recursive: true })
+  })
+  const run = (args: readonly string[]) => runCli(args, { env: { STATE_FOLDER: folder } })
+
+  it.each([
+    [['publish', '{}', '--to', 'tcp://localhost:2']],
+    [['publish', '{}', '--http', 'http://localhost:2']],
+    [['listen', '--url', 'https://localhost:2']],
+    [['listen', '--url', 'http://localhost:2']],
+    [['listen', '--url', 'https://[::1]:2']],
+    [['scenario', '1', '--url', 'http://localhost:2']],
+    [['spiffe', 'show', '--as', 'nobody']],
+    [['spiffe', 'token', 'a', '--as', 'nobody']],
+    [['spiffe', 'validate', '--audience', 'a', 'a.b.c', '--as', 'nobody']],
+    [['spiffe', 'add', 'spiffe://example.org/x', '--selector', 'socket:x']],
+    [['spiffe', 'entries']],
+    [['spiffe', 'authorities']],
+    [['spiffe', 'remove', 'x']],
+    [['spiffe', 'revoke', 'x']],
+    [['spiffe', 'restore', 'x']],
+    [['spiffe', 'rotate', 'jwt']],
+    [['spiffe', 'retire', 'jwt']],
+  ])('that is not there ends %j with 3', async (args) => {
+    const { exitCode, out, err } = await run(args)
+    expect([exitCode, out]).toEqual([3, ''])
+    expect(err).toMatch(/ECONNREFUSED|ENOENT/)
+    expect(err).not.toMatch(/\n {4}at /)
+  })
+
+  it('that speaks no TLS ends listen with 3', async () => {
+    const { exitCode, err } = await run(['listen', '--url', `https://localhost:${raw}/`])
+    expect([exitCode, err]).toEqual([
+      3,
+      expect.stringMatching(/is not reachable \(\w+\)\. Is the suite running/),
+    ])
+  })
+
+  it.each([
+    ['publish over HTTP', (): string[] => ['publish', '{}', '--http', `http://localhost:${page}`]],
+    ['publish over TCP', (): string[] => ['publish', '{}', '--to', `tcp://localhost:${raw}`]],
+    ['listen', (): string[] => ['listen', '--url', `http://localhost:${page}/`]],
+    ['scenario', (): string[] => ['scenario', '1', '--url', `http://localhost:${page}`]],
+  ])('that is something else is quoted safely by %s', async (_what, args) => {
+    const { exitCode, out, err } = await run(args())
+    expect([exitCode, out]).toEqual([1, ''])
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+    expect(err).not.toMatch(/[\u001b\u202e]|\n(?! {2})/)
+  })
+})
+
+describe('a pipe', () => {
+  const bin = join(import.meta.dirname, '../bin/hallpass.js')
+
+  it('that is closed by its reader ends the command quietly', async () => {
+    const child = spawn(process.execPath, [bin, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] })
+    child.stdout.destroy()
+    let err = ''
+    child.stderr.on('data', (chunk) => {
+      err += chunk
+    })
+    const [code] = await once(child, 'close')
+    expect([code, err]).toEqual([0, ''])
+  })
+
+  it('that brings nothing is an empty input', async () => {
+    const child = spawn(process.execPath, [bin, 'token', 'decode'], { stdio: ['ignore', 'pipe', 'pipe'] })
+    let err = ''
+    child.stderr.on('data', (chunk) => {
+      err += chunk
+    })
+    const [code] = await once(child, 'close')
+    expect([code, err]).toEqual([2, 'hallpass: Standard input is empty; give a token, or pipe it in.\n'])
+  })
+
+  it('that brings too much is not read to its end', async () => {
+    const stdin = 'x'.repeat(65 * 1024 * 1024)
+    const { exitCode, err } = await runCli(['token', 'decode'], { stdin })
+    expect([exitCode, err]).toEqual([1, 'hallpass: Standard input has more than 64 MiB.'])
+  })
+})
