@@ -45,7 +45,7 @@ export function parseSeconds(text: string): number {
         )
       : 0
   if (!Number.isSafeInteger(seconds) || seconds === 0)
-    throw new InvalidArgumentError(`${JSON.stringify(text)} is no duration: 60, 60s, 5m or 1h.`)
+    throw new InvalidArgumentError(`${JSON.stringify(text)} is not a valid duration: 60, 60s, 5m or 1h.`)
   return seconds
 }
 

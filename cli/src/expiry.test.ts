@@ -23,8 +23,8 @@ describe('parseTime', () => {
     ['', '"" is no time: 30s, +5m, 1h30m, -30s or 1795316400.'],
     ['soon', '"soon" is no time: 30s, +5m, 1h30m, -30s or 1795316400.'],
     ['30s later', '"30s later" is no time: 30s, +5m, 1h30m, -30s or 1795316400.'],
-    ['9007199254740993', '"9007199254740993" is no time that a token can have.'],
-    ['99999999999w', '"99999999999w" is no time that a token can have.'],
+    ['9007199254740993', '"9007199254740993" is not a valid time for a token.'],
+    ['99999999999w', '"99999999999w" is not a valid time for a token.'],
     ['3 fortnights', '"fortnights" is no unit of time: s, m, h, d or w.'],
   ])('refuses %j', (text, message) => {
     expect(() => parseTime(text, NOW)).toThrow(message)

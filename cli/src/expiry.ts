@@ -48,7 +48,7 @@ export function parseTime(text: string, now: number): number {
 
 function exact(seconds: number, text: string): number {
   if (Number.isSafeInteger(seconds)) return seconds
-  throw new CommandFailure(`${JSON.stringify(text)} is no time that a token can have.`, EXIT.usage)
+  throw new CommandFailure(`${JSON.stringify(text)} is not a valid time for a token.`, EXIT.usage)
 }
 
 /** `in 25 s`, `now`, `3 minutes ago`: for people. */

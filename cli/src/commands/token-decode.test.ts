@@ -83,7 +83,7 @@ describe('hallpass token decode', () => {
         '  one        1.0',
         '  z          -0',
       ],
-      'Every verifier of the suite refuses this token: invalid token ' +
+      'The verifiers of the suite reject this token: invalid token ' +
         '(Member id: 9007199254740993 cannot be represented exactly; send it as a string.)',
     ])
     expect((await run(['--json', token])).out.replace(/\s/g, '')).toContain(`"claims":${json}`)

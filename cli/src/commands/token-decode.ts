@@ -39,7 +39,7 @@ export function addTokenDecode(token: Command, terminal: Terminal): Command {
         )
       }
       // It is shown all the same: to look at a bad token is what one comes here for.
-      if (why !== undefined) note(style('yellow', `Every verifier of the suite refuses this token: ${why}`))
+      if (why !== undefined) note(style('yellow', `The verifiers of the suite reject this token: ${why}`))
     })
 }
 
