@@ -27,17 +27,37 @@ describe('encodeEvent', () => {
   })
 
   it.each<[OutgoingEvent, string]>([
-    [{ event: 'a\nb', data: '' }, 'The field event must not have a line end or NUL.'],
-    [{ event: 'a\rdata:b', data: '' }, 'The field event must not have a line end or NUL.'],
-    [{ event: 'a\0', data: '' }, 'The field event must not have a line end or NUL.'],
-    [{ id: '1\n\ndata:forged', data: '' }, 'The field id must not have a line end or NUL.'],
-    [{ id: '1\0', data: '' }, 'The field id must not have a line end or NUL.'],
-    [{ retry: 1.5 }, 'The field retry must be a whole number of milliseconds.'],
-    [{ retry: -1 }, 'The field retry must be a whole number of milliseconds.'],
-    [{ retry: Number.NaN }, 'The field retry must be a whole number of milliseconds.'],
+    [{ event: 'a\nb', data: '' }, 'The field event must not contain a line break.'],
+    [{ event: 'a\rdata:b', data: '' }, 'The field event must not contain a line break.'],
+    [{ id: '1\n\ndata:forged', data: '' }, 'The field id must not contain a line break.'],
+    [{ id: '1\0', data: '' }, 'The field id must not contain NUL.'],
+    [{ retry: 1.5 }, 'The field retry must be an integer of milliseconds from 0 to 86400000.'],
+    [{ retry: -1 }, 'The field retry must be an integer of milliseconds from 0 to 86400000.'],
+    [{ retry: 86_400_001 }, 'The field retry must be an integer of milliseconds from 0 to 86400000.'],
+    [{ retry: Number.NaN }, 'The field retry must be an integer of milliseconds from 0 to 86400000.'],
   ])('refuses %j', (event, message) => {
     expect(() => encodeEvent(event)).toThrow(EventFieldError)
     expect(() => encodeEvent(event)).toThrow(message)
+  })
+
+  it('writes every event that the parser reports, so that a relay loses none', () => {
+    const relayed: StreamEvent[] = []
+    const parser = new EventStreamParser({ onEvent: (event) => relayed.push(event) })
+    const odd = [
+      'retry:99999999999999999999\ndata:1\n\n',
+      `retry:${'9'.repeat(400)}\ndata:2\n\n`,
+      'event:a\0b\ndata:3\n\n',
+      'id:\u0001 \ndata:4\n\n',
+      'id:a\0b\ndata:5\n\n',
+      `event:${'e'.repeat(1000)}\nid:${'i'.repeat(1000)}\ndata:6\n\n`,
+      'event:\ufeff\ndata:\0\n\n',
+    ]
+    parser.push(Buffer.from(odd.join('')))
+    expect(relayed).toHaveLength(odd.length)
+    const again: StreamEvent[] = []
+    const reader = new EventStreamParser({ onEvent: (event) => again.push(event) })
+    reader.push(Buffer.from(relayed.map(encodeEvent).join('')))
+    expect(again).toEqual(relayed)
   })
 
   it('writes what the parser reads back unchanged, whatever the texts are', () => {

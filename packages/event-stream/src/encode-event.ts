@@ -6,9 +6,12 @@ export interface OutgoingEvent {
   readonly event?: string | undefined
   /** What the receiver sends back as `Last-Event-ID`; empty takes the last one back. */
   readonly id?: string | undefined
-  /** How long the receiver waits before it connects again, in milliseconds. */
+  /** How long the receiver waits before it connects again, in milliseconds, at most {@link MAX_RETRY_MS}. */
   readonly retry?: number | undefined
 }
+
+/** A day: a client that waits longer before it reconnects looks dead. */
+export const MAX_RETRY_MS = 86_400_000
 
 /** A field that the format cannot carry; sent unchecked, it would let one event write another. */
 export class EventFieldError extends Error {
@@ -22,26 +25,27 @@ export class EventFieldError extends Error {
   }
 }
 
-const LINE_END = /\r\n|\r|\n/
+const LINE_BREAK = /\r\n|\r|\n/
 
 /**
  * An event as it goes over the wire (HTML §9.2.5), without the optional space behind the colon:
  * `data:Hello, world\n\n`.
- * @throws {EventFieldError} when `event` or `id` has a line end or NUL, or `retry` is not a whole number.
+ * @throws {EventFieldError} when `event` contains a line break, `id` a line break or NUL (receivers ignore such an id),
+ * or `retry` is not an integer from 0 to {@link MAX_RETRY_MS}. What {@link EventStreamParser} reports never throws.
  */
 export function encodeEvent({ data, event, id, retry }: OutgoingEvent): string {
   let text = ''
-  if (retry !== undefined) text += `retry:${wholeMilliseconds(retry)}\n`
+  if (retry !== undefined) text += `retry:${milliseconds(retry)}\n`
   if (id !== undefined) text += `id:${guardSpace(singleLine('id', id))}\n`
   if (event !== undefined && event !== '') text += `event:${guardSpace(singleLine('event', event))}\n`
-  if (data !== undefined) for (const line of data.split(LINE_END)) text += `data:${guardSpace(line)}\n`
+  if (data !== undefined) for (const line of data.split(LINE_BREAK)) text += `data:${guardSpace(line)}\n`
   return `${text}\n`
 }
 
 /** A line that every receiver ignores; it keeps a quiet connection open and shows that the sender lives. */
 export function encodeComment(text = ''): string {
   return `${text
-    .split(LINE_END)
+    .split(LINE_BREAK)
     .map((line) => `:${line}\n`)
     .join('')}\n`
 }
@@ -50,12 +54,13 @@ export function encodeComment(text = ''): string {
 const guardSpace = (value: string) => (value.startsWith(' ') ? ` ${value}` : value)
 
 function singleLine(field: 'event' | 'id', value: string): string {
-  if (/[\r\n\0]/.test(value)) throw new EventFieldError(field, 'must not have a line end or NUL')
+  if (LINE_BREAK.test(value)) throw new EventFieldError(field, 'must not contain a line break')
+  if (field === 'id' && value.includes('\0')) throw new EventFieldError(field, 'must not contain NUL')
   return value
 }
 
-function wholeMilliseconds(retry: number): number {
-  if (!Number.isSafeInteger(retry) || retry < 0)
-    throw new EventFieldError('retry', 'must be a whole number of milliseconds')
+function milliseconds(retry: number): number {
+  if (!Number.isInteger(retry) || retry < 0 || retry > MAX_RETRY_MS)
+    throw new EventFieldError('retry', `must be an integer of milliseconds from 0 to ${MAX_RETRY_MS}`)
   return retry
 }

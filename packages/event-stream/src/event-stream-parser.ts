@@ -1,3 +1,5 @@
+import { MAX_RETRY_MS } from './encode-event.ts'
+
 /** One event of a stream, as its sender wrote it: a field that was not sent is absent, so that it can be sent on unchanged. */
 export interface StreamEvent {
   /** The values of the `data` fields, joined by line feeds. */
@@ -6,7 +8,7 @@ export interface StreamEvent {
   readonly event?: string
   /** The `id` field of this very event. */
   readonly id?: string
-  /** The `retry` field of this very event, in milliseconds. */
+  /** The `retry` field of this very event, in milliseconds, capped at {@link MAX_RETRY_MS}. */
   readonly retry?: number
   /** What a client sends as `Last-Event-ID` after this event; an id stays in force until the next one. */
   readonly lastEventId: string
@@ -17,7 +19,7 @@ export interface EventStreamParserOptions {
   readonly onEvent: (event: StreamEvent) => void
   /** Called with the text behind the colon of a comment line. */
   readonly onComment?: (text: string) => void
-  /** Called for each valid `retry` field, with milliseconds, also when no event follows it. */
+  /** Called for each valid `retry` field, with milliseconds, capped likewise, also when no event follows it. */
   readonly onRetry?: (milliseconds: number) => void
   /** An event whose data has more bytes than this ends the stream with an {@link EventTooLargeError}. */
   readonly maxEventBytes?: number
@@ -157,7 +159,8 @@ export class EventStreamParser {
     else if (name === 'id') {
       if (!value.includes('\0')) this.#id = value
     } else if (name === 'retry' && /^\d+$/.test(value)) {
-      this.#retry = Number(value)
+      // Any number of ASCII digits is a valid time (HTML §9.2.6); one that no number holds must not cost the event.
+      this.#retry = Math.min(Number(value), MAX_RETRY_MS)
       this.#options.onRetry?.(this.#retry)
     }
   }

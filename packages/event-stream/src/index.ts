@@ -1,3 +1,5 @@
+export * from './control-events.ts'
 export * from './encode-event.ts'
 export * from './event-stream-parser.ts'
+export * from './last-event-id.ts'
 export * from './read-events.ts'
