@@ -64,7 +64,11 @@ describe('the SSE server', () => {
     ).toEqual([
       { code: 'not_an_object', message: 'What is published must be a JSON object: {"data": "Hello"}.' },
       { code: 'malformed_json', message: 'The object is not valid JSON.' },
-      { code: 'bad_member', message: 'event must be a text of at most 254 bytes without line ends and NUL.' },
+      {
+        code: 'bad_member',
+        message:
+          'event "a\\nb" is not valid: it must be a string of at most 254 bytes without line breaks and NUL.',
+      },
     ])
     await reader.until(({ events }) => events.length === 5)
     expect(reader.data()).toEqual(['a', 'b', 'c}', '$&', 'd'])

@@ -1,3 +1,4 @@
+import { MAX_RETRY_MS } from '@hallpass/event-stream'
 import { commonConfig, type Environment, isLoopback, readConfig } from '@hallpass/service-kit'
 import { RING_LIMITS } from './event-ring.ts'
 
@@ -37,7 +38,7 @@ export const loadConfig = (env: Environment) =>
       controlNames: variables.flag('CONTROL_NAMES', false),
       /** 15 s, as the HTML standard advises (§9.2.7): proxies cut what is quiet for 30 s or more. */
       heartbeatMs: variables.milliseconds('HEARTBEAT_MS', 15_000, { min: 10 }),
-      retryMs: variables.milliseconds('RETRY_MS', 2_000),
+      retryMs: variables.milliseconds('RETRY_MS', 2_000, { max: MAX_RETRY_MS }),
       /** One event of the greatest size may wait, and what comes while it is sent. */
       maxUnsentBytes: variables.integer('MAX_UNSENT_BYTES', 1024 * 1024, { min: 1 }),
       /** What is held for replay; see RING_LIMITS for the reasons. */

@@ -96,7 +96,7 @@ function contract(create: () => EventLog) {
     const first = await log.append({ data: '1' })
     await log.append({ data: '2' })
     await until(() => seen.length === 2)
-    const { index, gap } = log.ring.after(first)
+    const { index, gap } = log.ring.after(first, undefined)
     expect([log.ring.next - index, gap]).toEqual([1, false])
   })
 
@@ -105,7 +105,7 @@ function contract(create: () => EventLog) {
     const first = await log.append({ data: 'first' })
     await Promise.all(Array.from({ length: 150 }, () => log.append({ data: 'x' })))
     await until(() => seen.length === 151)
-    expect([log.ring.size, log.ring.after(first).gap]).toEqual([100, true])
+    expect([log.ring.size, log.ring.after(first, undefined).gap]).toEqual([100, true])
   })
 
   it('forgets everything when it is cleared, and goes on', async () => {
@@ -117,7 +117,7 @@ function contract(create: () => EventLog) {
     await log.append({ data: 'new' })
     await until(() => seen.at(-1) === 'new')
     expect(held(log)).toEqual([expect.stringContaining('data:new')])
-    expect(log.ring.after(before).gap).toBe(true)
+    expect(log.ring.after(before, undefined).gap).toBe(true)
   })
 }
 
@@ -163,23 +163,23 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     const seenAgain = follow(again)
     await again.start()
     // What was there before is for replay; nobody is told of it as if it were new.
-    expect([again.ring.after(id), seenAgain]).toEqual([{ index: 1, gap: false }, []])
+    expect([again.ring.after(id, undefined), seenAgain]).toEqual([{ index: 1, gap: false }, []])
     expect(held(again)).toHaveLength(3)
     await Promise.all([two.stop(), again.stop()])
   })
 
-  it('tells of a gap after a start when events were trimmed before it, and not when none were', async () => {
+  it('tells of a gap after a start when the event was trimmed before it', async () => {
     const writer = create('trimmed')
     await writer.start()
     const early = await writer.append({ data: 'early' })
     await until(() => writer.ring.size === 1)
     const fresh = create('trimmed')
     await fresh.start()
-    expect(fresh.ring.after('1-0').gap).toBe(false)
+    expect(fresh.ring.after(early, undefined)).toEqual({ index: 1, gap: false })
     await Promise.all(Array.from({ length: 500 }, () => writer.append({ data: 'x' })))
     const late = create('trimmed')
     await late.start()
-    expect([late.ring.after(early).gap, late.ring.size]).toEqual([true, 100])
+    expect([late.ring.after(early, undefined).gap, late.ring.size]).toEqual([true, 100])
     await Promise.all([writer.stop(), fresh.stop(), late.stop()])
   })
 
@@ -203,7 +203,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
         return true
       }
     })
-    expect(log.ring.after('1-0')).toEqual({ index: 0, gap: false })
+    expect(log.ring.after(before, undefined)).toEqual({ index: 1, gap: false })
     await redis.start()
     await until(() => {
       try {
@@ -216,7 +216,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     await log.append({ data: 'after' })
     await until(() => seen.length === 2)
     expect(seen).toEqual(['before', 'after'])
-    expect(log.ring.after(before)).toEqual({ index: 1, gap: false })
+    expect(log.ring.after(before, undefined)).toEqual({ index: 1, gap: false })
     await log.stop()
   })
 
@@ -238,7 +238,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     await other.xadd('away', '*', 'data', 'meanwhile')
     await wire.mend()
     await until(() => seen.length === 2)
-    expect([seen, gaps, log.ring.after(before).gap]).toEqual([['before', 'meanwhile'], 0, false])
+    expect([seen, gaps, log.ring.after(before, undefined).gap]).toEqual([['before', 'meanwhile'], 0, false])
 
     // … but not until its place is trimmed.
     await wire.cut()
@@ -246,15 +246,50 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     await other.xtrim('away', 'MAXLEN', 2)
     await wire.mend()
     await until(() => seen.length === 4)
-    expect([seen.slice(2), gaps, log.ring.after(before)]).toEqual([['3', '4'], 1, { index: 2, gap: true }])
+    expect([seen.slice(2), gaps, log.ring.after(before, undefined)]).toEqual([
+      ['3', '4'],
+      1,
+      { index: 2, gap: true },
+    ])
     other.disconnect()
     await log.stop()
     await wire.cut()
   })
 
-  it('goes on when another program wrote what is no event', async () => {
+  it('tells of the gap when the store was emptied, while it was cut off or between two starts', async () => {
+    const wire = await cuttableWire(redis.port)
+    const log = new RedisEventLog({ url: wire.url, stream: 'emptied', log: silentLog, limits })
+    await log.start()
+    const seen = follow(log)
+    let gaps = 0
+    log.onGap(() => {
+      gaps += 1
+    })
+    const before = await log.append({ data: 'before' })
+    await until(() => seen.length === 1)
+    const other = new Redis(redis.url)
+    await wire.cut()
+    await other.xadd('emptied', '*', 'data', 'lost')
+    await other.del('emptied')
+    await wire.mend()
+    await until(() => gaps === 1)
+    await other.xadd('emptied', '*', 'data', 'after')
+    await until(() => seen.length === 2)
+    expect([seen, log.ring.after(before, undefined)]).toEqual([['before', 'after'], { index: 1, gap: true }])
+    const later = create('emptied')
+    await later.start()
+    expect(later.ring.after(before, undefined)).toEqual({ index: 0, gap: true })
+    other.disconnect()
+    await Promise.all([log.stop(), later.stop()])
+    await wire.cut()
+  })
+
+  it('goes on when another program wrote what is no publication', async () => {
     const other = new Redis(redis.url)
     await other.xadd('foreign', '*', 'data', 'x', 'event', 'a\nb')
+    await other.xadd('foreign', '*', 'data', 'x', 'event', 'end')
+    await other.xadd('foreign', '*', 'data', 'x', 'id', '12-34')
+    await other.xadd('foreign', '*', 'data', 'x', 'retry', '1e30')
     const log = create('foreign')
     await log.start()
     const seen = follow(log)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
-import { comparePositions, EventRing } from './event-ring.ts'
+import { EventRing } from './event-ring.ts'
 
-const ring = ({ events = 5, bytes = 1_000_000 } = {}) => new EventRing({ events, bytes }, '100-0')
+const ring = ({ events = 5, bytes = 1_000_000 } = {}) => new EventRing({ events, bytes })
 
 function fill(target: EventRing, count: number, from = 1) {
   for (let index = from; index < from + count; index += 1)
@@ -10,8 +10,8 @@ function fill(target: EventRing, count: number, from = 1) {
 }
 
 /** The data of what a client gets that has seen everything up to an id. */
-function after(target: EventRing, lastEventId: string) {
-  const { index, gap } = target.after(lastEventId)
+function after(target: EventRing, lastEventId: string, topics?: string[]) {
+  const { index, gap } = target.after(lastEventId, topics && new Set(topics))
   const data: (string | undefined)[] = []
   for (let at = index; at < target.next; at += 1)
     data.push(/^data:(.*)$/m.exec(`${target.at(at)?.wire}`)?.[1])
@@ -28,15 +28,14 @@ describe('EventRing', () => {
     const target = fill(ring(), 3)
     expect(after(target, '101-0')).toEqual({ data: ['2', '3'], gap: false })
     expect(after(target, '103-0')).toEqual({ data: [], gap: false })
-    expect(after(target, '102')).toEqual({ data: ['3'], gap: false })
-    expect(after(target, '101-7')).toEqual({ data: ['2', '3'], gap: false })
   })
 
-  it('starts where the log began: before that nothing is known', () => {
-    const target = fill(ring(), 2)
-    expect(after(target, '100-0')).toEqual({ data: ['1', '2'], gap: false })
-    expect(after(target, '99-9')).toEqual({ data: ['1', '2'], gap: true })
-  })
+  it.each(['', 'unknown', '0', '0-0', '102', '101-7', '100-0', '104-0', '99999999999999999999-0', '1-2-3'])(
+    'sends everything it has after the id %j, which it has not given out, and tells of the gap',
+    (id) => {
+      expect(after(fill(ring(), 3), id)).toEqual({ data: ['1', '2', '3'], gap: true })
+    },
+  )
 
   it('drops the oldest event over its count, and knows when a client has missed one', () => {
     const target = fill(ring(), 7)
@@ -57,27 +56,52 @@ describe('EventRing', () => {
     expect([target.size, after(target, '200-0').gap]).toEqual([1, false])
   })
 
-  it('finds the latest event of an id that a publisher chose, as long as it is held', () => {
-    const target = ring()
-    target.add('101-0', { data: '1', id: 'a' })
-    target.add('102-0', { data: '2', id: 'b' })
-    target.add('103-0', { data: '3', id: 'a' })
-    target.add('104-0', { data: '4' })
-    expect(after(target, 'a')).toEqual({ data: ['4'], gap: false })
-    expect(after(target, 'b')).toEqual({ data: ['3', '4'], gap: false })
-    fill(target, 3, 5)
-    expect(after(target, 'b')).toMatchObject({ gap: true })
-    expect(after(target, 'a')).toMatchObject({ gap: false })
-    fill(target, 1, 8)
-    expect(after(target, 'a')).toMatchObject({ gap: true })
+  it('continues behind an id that a publisher chose, whatever it looks like', () => {
+    const ids = ['a', '5', '1795316400000', '102', ' ', '-1']
+    const target = ring({ events: 10 })
+    ids.forEach((id, index) => {
+      target.add(`${101 + index}-0`, { data: `${index}`, id })
+    })
+    ids.forEach((id, index) => {
+      expect(after(target, id)).toEqual({ data: ['0', '1', '2', '3', '4', '5'].slice(index + 1), gap: false })
+    })
   })
 
-  it.each(['', 'unknown', '1-2-3', '-1', '99999999999999999999'])(
-    'sends everything it has after the id %j',
-    (id) => {
-      expect(after(fill(ring(), 2), id)).toEqual({ data: ['1', '2'], gap: true })
-    },
-  )
+  it('tells of a gap after an id that came twice, as long as one of its events is held', () => {
+    const target = ring()
+    for (const [index, id] of ['a', 'b', 'a', 'c', 'd'].entries())
+      target.add(`${101 + index}-0`, { data: `${index + 1}`, id })
+    expect(after(target, 'a')).toEqual({ data: ['1', '2', '3', '4', '5'], gap: true })
+    expect(after(target, 'b')).toEqual({ data: ['3', '4', '5'], gap: false })
+    fill(target, 1, 6)
+    expect(after(target, 'a')).toEqual({ data: ['2', '3', '4', '5', '6'], gap: true })
+    fill(target, 2, 7)
+    expect(after(target, 'a')).toEqual({ data: ['4', '5', '6', '7', '8'], gap: true })
+    fill(target, 1, 9)
+    target.add('110-0', { data: '10', id: 'd' })
+    // The one that was held is gone, and another one has come.
+    expect(after(target, 'd')).toEqual({ data: ['6', '7', '8', '9', '10'], gap: true })
+  })
+
+  it('takes an id of a publisher for the topics of its reader alone, and a position for any', () => {
+    const target = ring()
+    target.add('101-0', { data: '1', id: 'x', topic: 'news' })
+    target.add('102-0', { data: '2', topic: 'sport' })
+    target.add('103-0', { data: '3', id: 'x', topic: 'sport' })
+    target.add('104-0', { data: '4', id: 'x' })
+    target.add('105-0', { data: '5', topic: 'news' })
+    const later = (topics?: string[]) => after(target, 'x', topics)
+    expect([later(['news']), later(['sport']), later()]).toEqual([
+      { data: ['2', '3', '4', '5'], gap: false },
+      { data: ['4', '5'], gap: false },
+      { data: ['5'], gap: false },
+    ])
+    for (const topics of [['news', 'sport'], ['*'], ['other']]) expect(later(topics).gap).toBe(true)
+    expect(after(target, '102-0', ['news'])).toEqual({ data: ['3', '4', '5'], gap: false })
+    // The event of `news` is gone; that of `sport` must not stand in for it.
+    target.add('106-0', { data: '6', topic: 'news' })
+    expect(later(['news'])).toEqual({ data: ['2', '3', '4', '5', '6'], gap: true })
+  })
 
   it('keeps its indexes and its memory over a long time', () => {
     const target = fill(ring({ events: 10 }), 100_000)
@@ -94,19 +118,11 @@ describe('EventRing', () => {
     expect(after(target, '103-0')).toEqual({ data: [], gap: false })
   })
 
-  it('takes a position before which events are gone', () => {
-    const target = ring()
-    target.forgetBefore('105-0')
-    target.add('105-0', { data: '5' })
-    expect(after(target, '104-3')).toEqual({ data: ['5'], gap: true })
-    expect(after(target, '105-0')).toEqual({ data: [], gap: false })
-  })
-})
-
-describe('comparePositions', () => {
-  it('compares numbers and not texts', () => {
-    expect(comparePositions('99-0', '100-0')).toBeLessThan(0)
-    expect(comparePositions('100-9', '100-10')).toBeLessThan(0)
-    expect(comparePositions('100', '100-0')).toBe(0)
+  it('knows of no place behind its events when others may have followed them', () => {
+    const target = fill(ring(), 3)
+    target.interrupt()
+    expect(after(target, '103-0')).toEqual({ data: [], gap: true })
+    fill(target, 1, 9)
+    expect(after(target, '103-0')).toEqual({ data: ['9'], gap: true })
   })
 })

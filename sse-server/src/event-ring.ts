@@ -1,10 +1,13 @@
 import { encodeEvent } from '@hallpass/event-stream'
+import { EventPlaces, type Topics } from './event-places.ts'
 import type { Publication } from './publication.ts'
 
-/** An event with its place in the log, encoded once for all its readers. */
+/** An event of the log, encoded once for all its readers. */
 export interface LoggedEvent {
-  /** Opaque to clients; grows from event to event, also over restarts: `milliseconds-counter`, as in a Redis stream. */
-  readonly position: string
+  /** What its readers send back as `Last-Event-ID`: the publisher's id, or else the position in the log. */
+  readonly id: string
+  /** Whether the publisher chose the id. */
+  readonly chosen: boolean
   readonly event: string | undefined
   readonly topic: string | undefined
   readonly wire: Buffer
@@ -14,7 +17,7 @@ export interface LoggedEvent {
 export interface Cursor {
   /** Of the next event to send. */
   readonly index: number
-  /** Events between the client's last one and this are gone. */
+  /** It is not certain that the client has seen every event before this one. */
   readonly gap: boolean
 }
 
@@ -29,9 +32,12 @@ export interface EventRingLimits {
  */
 export const RING_LIMITS: EventRingLimits = { events: 10_000, bytes: 64 * 1024 * 1024 }
 
-const POSITION = /^(\d{1,16})(?:-(\d{1,16}))?$/
-
-/** The latest events, for clients that come back. Indexes count up for ever; the oldest events fall out. */
+/**
+ * The latest events, for clients that come back. Indexes only grow; the oldest events fall out.
+ *
+ * A client continues behind the event with its id, found by that id itself and not by comparing positions: an id of
+ * another log, of this one before its store was emptied, or of a clock that was set back then cannot pass for a place here.
+ */
 export class EventRing {
   readonly #limits: EventRingLimits
   #events: (LoggedEvent | undefined)[] = []
@@ -39,15 +45,12 @@ export class EventRing {
   #base = 0
   #dropped = 0
   #bytes = 0
-  /** Ids that publishers chose, with the index of the latest event of that id. */
-  readonly #chosen = new Map<string, number>()
-  /** The position up to which events may be missing. */
-  #goneThrough: string
+  readonly #places = new EventPlaces()
+  /** The newest event that is no longer held; nothing is missing between it and the oldest. */
+  #lastDropped: LoggedEvent | undefined
 
-  /** @param goneThrough the log knows nothing of what happened up to this position. */
-  constructor(limits: EventRingLimits, goneThrough: string) {
+  constructor(limits: EventRingLimits) {
     this.#limits = limits
-    this.#goneThrough = goneThrough
   }
 
   /** Index of the oldest event that is held. */
@@ -72,18 +75,17 @@ export class EventRing {
     return index < this.first ? undefined : this.#events[index - this.#base]
   }
 
+  /** @param position where the event is in the log: `milliseconds-counter`, as in a Redis stream. */
   add(position: string, publication: Publication): LoggedEvent {
+    const id = publication.id ?? position
     const logged: LoggedEvent = {
-      position,
+      id,
+      chosen: publication.id !== undefined,
       event: publication.event,
       topic: publication.topic,
-      wire: Buffer.from(encodeEvent({ ...publication, id: publication.id ?? position })),
+      wire: Buffer.from(encodeEvent({ ...publication, id })),
     }
-    if (publication.id !== undefined) {
-      // Removed first, so that the map stays in the order of the indexes.
-      this.#chosen.delete(publication.id)
-      this.#chosen.set(publication.id, this.next)
-    }
+    this.#places.add(this.next, id, logged.topic, logged.chosen)
     this.#events.push(logged)
     this.#bytes += logged.wire.length
     while (this.size > this.#limits.events || (this.#bytes > this.#limits.bytes && this.size > 1))
@@ -91,46 +93,35 @@ export class EventRing {
     return logged
   }
 
-  /** Forgets every event; who resumes from one of them is told of the gap. */
+  /** Forgets every event; a client that has seen the newest has missed nothing. */
   clear(): void {
     while (this.size > 0) this.#drop()
   }
 
-  /** Events before this position existed and are not here; the one at it may be. */
-  forgetBefore(position: string): void {
-    const { time, count } = parsePosition(position)
-    this.#goneThrough = count > 0 ? `${time}-${count - 1}` : `${time - 1}-${Number.MAX_SAFE_INTEGER}`
+  /** Forgets every event, because others that are not here may have followed the newest. */
+  interrupt(): void {
+    this.clear()
+    this.#lastDropped = undefined
   }
 
   /**
-   * Where a client continues that has seen everything up to an id. An id that nobody knows here gets everything that
-   * is held, because only that loses nothing.
+   * Where a client of some topics continues that has seen everything up to an id. An id that is not known here, or is
+   * ambiguous, gets everything that is held, and is told of the gap: that loses nothing without a word.
    */
-  after(lastEventId: string): Cursor {
-    const chosen = this.#chosen.get(lastEventId)
-    if (chosen !== undefined) return { index: chosen + 1, gap: false }
-    if (!POSITION.test(lastEventId) || comparePositions(lastEventId, this.#goneThrough) < 0)
-      return { index: this.first, gap: true }
-    let [low, high] = [this.first, this.next]
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (comparePositions((this.at(middle) as LoggedEvent).position, lastEventId) <= 0) low = middle + 1
-      else high = middle
-    }
-    return { index: low, gap: false }
+  after(lastEventId: string, topics: Topics): Cursor {
+    const place = this.#places.find(lastEventId, topics)
+    if (typeof place === 'number') return { index: place + 1, gap: false }
+    const { id, chosen } = this.#lastDropped ?? {}
+    return { index: this.first, gap: place === 'ambiguous' || chosen !== false || id !== lastEventId }
   }
 
   #drop() {
     const logged = this.#events[this.#dropped] as LoggedEvent
-    const index = this.first
-    this.#goneThrough = logged.position
+    this.#places.drop(this.first, logged.id, logged.topic, logged.chosen)
+    this.#lastDropped = logged
     this.#bytes -= logged.wire.length
     this.#events[this.#dropped] = undefined
     this.#dropped += 1
-    for (const [id, latest] of this.#chosen) {
-      if (latest > index) break
-      this.#chosen.delete(id)
-    }
     // One copy for half a ring of events, instead of one for each.
     if (this.#dropped * 2 > this.#events.length) {
       this.#events = this.#events.slice(this.#dropped)
@@ -138,16 +129,4 @@ export class EventRing {
       this.#dropped = 0
     }
   }
-}
-
-/** Below zero when `a` is before `b`. */
-export function comparePositions(a: string, b: string): number {
-  const [first, second] = [parsePosition(a), parsePosition(b)]
-  return first.time - second.time || first.count - second.count
-}
-
-/** A missing counter means 0. */
-function parsePosition(position: string): { time: number; count: number } {
-  const [, time, count = 0] = POSITION.exec(position) ?? []
-  return { time: Number(time), count: Number(count) }
 }

@@ -15,7 +15,7 @@ export class MemoryEventLog implements EventLog {
   constructor(clock: Clock, limits: EventRingLimits) {
     this.#clock = clock
     this.#time = clock()
-    this.ring = new EventRing(limits, `${this.#time}-0`)
+    this.ring = new EventRing(limits)
   }
 
   async start(): Promise<void> {}
@@ -25,7 +25,7 @@ export class MemoryEventLog implements EventLog {
   async append(publication: Publication): Promise<string> {
     const event = this.ring.add(this.#nextPosition(), publication)
     for (const listener of this.#listeners) listener(event)
-    return publication.id ?? event.position
+    return event.id
   }
 
   async clear(): Promise<void> {

@@ -2,6 +2,15 @@ import { JsonNumber } from '@hallpass/untrusted/json'
 import { describe, expect, it } from '@jest/globals'
 import { PublicationError, toPublication } from './publication.ts'
 
+type Refusal = [what: string, object: Record<string, unknown>, code: string, message: string]
+
+const invalid = (member: string, value: string) =>
+  `${member} ${value} is not valid: it must be a string of at most 254 bytes without line breaks and NUL.`
+const badRetry = (value: string) =>
+  `retry ${value} is not valid: it must be an integer of milliseconds from 0 to 86400000.`
+const badTopic = (value: string) =>
+  `topic ${value} is not valid: it must not be empty, nor *, by which clients ask for every topic.`
+
 describe('toPublication', () => {
   it.each([
     ['a text', { data: 'Hello, world' }, { data: 'Hello, world' }],
@@ -31,51 +40,80 @@ describe('toPublication', () => {
       { data: '{"id":18446744073709551615,"n":[1e400]}' },
     ],
     ['a retry in another way of writing', { retry: new JsonNumber('2e3') }, { retry: 2000 }],
+    ['an id of digits', { id: '1795316400000', data: 'x' }, { id: '1795316400000', data: 'x' }],
+    ['an id with a no-break space inside', { id: 'é\u00a07', data: 'x' }, { id: 'é\u00a07', data: 'x' }],
+    ['an id of a date', { id: '2026-11-29', data: 'x' }, { id: '2026-11-29', data: 'x' }],
+    ['a type that is like a reserved one', { name: 'End', data: 'x' }, { event: 'End', data: 'x' }],
+    ['the longest retry', { retry: 86_400_000 }, { retry: 86_400_000 }],
     ['members that are not known', { data: 'x', colour: 'red' }, { data: 'x' }],
   ])('S02 takes %s', (_what, object, publication) => {
     expect(toPublication(object)).toEqual(publication)
   })
 
-  it.each([
+  it.each<Refusal>([
     ['nothing', {}, 'empty_publication', 'A publication needs data, event, id or retry.'],
     ['a topic alone', { topic: 't' }, 'empty_publication', 'A publication needs data, event, id or retry.'],
-    [
-      'a type with a line end',
-      { name: 'a\ndata:b' },
-      'bad_member',
-      'event must be a text of at most 254 bytes without line ends and NUL.',
-    ],
-    [
-      'a type that is an object',
-      { name: {} },
-      'bad_member',
-      'event must be a text of at most 254 bytes without line ends and NUL.',
-    ],
-    [
-      'an id with NUL',
-      { id: '\0', data: '' },
-      'bad_member',
-      'id must be a text of at most 254 bytes without line ends and NUL.',
-    ],
+    ['a type with a line break', { name: 'a\ndata:b' }, 'bad_member', invalid('event', '"a\\ndata:b"')],
+    ['a type that is an object', { name: {} }, 'bad_member', invalid('event', '{}')],
+    ['a type that is no UTF-8', { name: '\ud800' }, 'bad_member', invalid('event', '"\\ud800"')],
+    ...['challenge', 'end', 'stream', 'gap'].flatMap((type) =>
+      ['name', 'event', 'type'].map(
+        (member): Refusal => [
+          `the type ${type} as ${member}`,
+          { [member]: type, data: 'x' },
+          'reserved_event',
+          `event "${type}" is reserved: by it a gateway or this server talks to clients. Use another name.`,
+        ],
+      ),
+    ),
+    ['an id with NUL', { id: '\0', data: '' }, 'bad_member', invalid('id', '"\\u0000"')],
+    ['an id with a line break', { id: '1\r2', data: '' }, 'bad_member', invalid('id', '"1\\r2"')],
     [
       'an id of 255 bytes',
-      { id: `${'€'.repeat(85)}`, data: '' },
+      { id: '€'.repeat(85), data: '' },
       'bad_member',
-      'id must be a text of at most 254 bytes without line ends and NUL.',
+      invalid('id', `"${'€'.repeat(85)}"`),
     ],
-    [
-      'a retry that is a text',
-      { retry: '100' },
-      'bad_member',
-      'retry must be a whole number of milliseconds up to 86400000.',
-    ],
-    [
-      'a retry below zero',
-      { retry: -1 },
-      'bad_member',
-      'retry must be a whole number of milliseconds up to 86400000.',
-    ],
-    ['an empty topic', { topic: '', data: 'x' }, 'bad_member', 'topic must not be empty.'],
+    ['an id that is no UTF-8', { id: 'a\udfff', data: '' }, 'bad_member', invalid('id', '"a\\udfff"')],
+    ...(
+      [
+        ['', '""'],
+        [' x', '" x"'],
+        ['x ', '"x "'],
+        ['\tx', '"\\tx"'],
+        ['a\tb', '"a\\tb"'],
+        ['a\u0001b', '"a\\u0001b"'],
+        ['\u001b[2J', '"\\u001b[2J"'],
+        ['x\u007f', '"x\\u007f"'],
+        ['x\u009by', '"x\\u009by"'],
+        ['\u00a0x', '"\u00a0x"'],
+        ['x\u00a0', '"x\u00a0"'],
+        ['\ufeffx', '"\\ufeffx"'],
+        ['x\u2028', '"x\\u2028"'],
+        ['x\u3000', '"x\u3000"'],
+      ] as const
+    ).map(
+      ([id, json]): Refusal => [
+        `the id ${json}`,
+        { id, data: 'x' },
+        'bad_member',
+        `id ${json} is not valid: clients could not resume from it. It must not be empty, nor contain control characters or white space at its ends.`,
+      ],
+    ),
+    ...['12-34', '0-0', '1795316400000-0', '99999999999999999999-18446744073709551615'].map(
+      (id): Refusal => [
+        `the id ${id}`,
+        { id, data: 'x' },
+        'reserved_id',
+        `id "${id}" is reserved: number-number is the form of this log's own positions. Add a prefix, or send no id.`,
+      ],
+    ),
+    ['a retry that is a string', { retry: '100' }, 'bad_member', badRetry('"100"')],
+    ['a retry below zero', { retry: -1 }, 'bad_member', badRetry('-1')],
+    ['a retry over a day', { retry: 86_400_001 }, 'bad_member', badRetry('86400001')],
+    ['a retry of twenty digits', { retry: 1e20 }, 'bad_member', badRetry('100000000000000000000')],
+    ['an empty topic', { topic: '', data: 'x' }, 'bad_member', badTopic('""')],
+    ['the topic of all topics', { topic: '*', data: 'x' }, 'bad_member', badTopic('"*"')],
   ])('refuses %s', (_what, object, code, message) => {
     expect(() => toPublication(object)).toThrow(PublicationError)
     expect(() => toPublication(object)).toThrow(expect.objectContaining({ code, message }))

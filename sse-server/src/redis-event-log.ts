@@ -1,8 +1,8 @@
 import type { Logger } from '@hallpass/service-kit'
 import type { Redis } from 'ioredis'
 import { type EventLog, LogUnavailableError } from './event-log.ts'
-import { comparePositions, EventRing, type EventRingLimits, type LoggedEvent } from './event-ring.ts'
-import type { Publication } from './publication.ts'
+import { EventRing, type EventRingLimits, type LoggedEvent } from './event-ring.ts'
+import { type Publication, toPublication } from './publication.ts'
 
 export interface RedisEventLogOptions {
   /** `redis://` or `rediss://`, with credentials if there are any. */
@@ -20,7 +20,7 @@ const BLOCK_MS = 5_000
 /** From one attempt to connect to the next: at once after a restart, at most two seconds later. */
 const backOff = (attempt: number) => Math.min(25 * 2 ** Math.min(attempt, 7), 2_000)
 const BATCH = 500
-/** Everything is up to date: no position lies before this one. */
+/** Where a stream is read from its first entry. */
 const BEGINNING = '0-0'
 
 type Entry = [position: string, fields: string[]]
@@ -52,7 +52,7 @@ export class RedisEventLog implements EventLog {
     this.#stream = stream
     this.#limits = limits
     this.#log = log
-    this.ring = new EventRing(limits, BEGINNING)
+    this.ring = new EventRing(limits)
   }
 
   /** Loads what is there; when Redis is away, the service starts all the same, is not ready, and loads later. */
@@ -144,17 +144,9 @@ export class RedisEventLog implements EventLog {
       if (batch.length < BATCH) break
       end = `(${batch.at(-1)?.[0]}`
     }
-    const oldest = newestFirst.at(-1)?.[0]
-    if (oldest !== undefined && !(await this.#isComplete(newestFirst.length))) this.ring.forgetBefore(oldest)
     for (const entry of newestFirst.reverse()) this.#take(entry)
     this.#reconnected = false
     this.loaded = true
-  }
-
-  /** Whether nothing was ever trimmed from the stream; a server that cannot tell (Redis before 7) says no. */
-  async #isComplete(held: number): Promise<boolean> {
-    const info = (await this.#reader.xinfo('STREAM', this.#stream)) as unknown[]
-    return info[info.indexOf('entries-added') + 1] === held
   }
 
   async #follow() {
@@ -182,11 +174,10 @@ export class RedisEventLog implements EventLog {
 
   /** After a time without Redis: when the last entry that was read is gone, those behind it may be gone as well. */
   async #findGap() {
-    const [first] = await this.#reader.xrange(this.#stream, '-', '+', 'COUNT', 1)
+    const last = await this.#reader.xrange(this.#stream, this.#last, this.#last, 'COUNT', 1)
     this.#reconnected = false
-    if (!first || this.#last === BEGINNING || comparePositions(first[0], this.#last) <= 0) return
-    this.ring.clear()
-    this.ring.forgetBefore(first[0])
+    if (last.length > 0 || this.#last === BEGINNING) return
+    this.ring.interrupt()
     for (const listener of this.#gapListeners) listener()
   }
 
@@ -196,21 +187,19 @@ export class RedisEventLog implements EventLog {
     const entry: Record<string, string> = {}
     for (let index = 0; index < fields.length; index += 2)
       entry[fields[index] as string] = fields[index + 1] as string
-    const { cleared, retry, ...texts } = entry
-    if (cleared === undefined) {
-      try {
-        return [
-          this.ring.add(position, { ...texts, ...(retry === undefined ? {} : { retry: Number(retry) }) }),
-        ]
-      } catch (error) {
-        // Another program wrote it; the log goes on without it.
-        this.#log.warn({ err: error, position }, 'an entry of the stream is no event')
-        return []
-      }
+    const { cleared, retry, ...strings } = entry
+    if (cleared !== undefined) {
+      this.ring.clear()
+      return []
     }
-    this.ring.clear()
-    this.ring.forgetBefore(position)
-    return []
+    try {
+      const object = retry === undefined ? strings : { ...strings, retry: Number(retry) }
+      return [this.ring.add(position, toPublication(object))]
+    } catch (error) {
+      // Another program wrote it, under no rules of this server; the log goes on without it.
+      this.#log.warn({ err: error, position }, 'an entry of the stream is not a publication')
+      return []
+    }
   }
 
   #complain(error: unknown) {

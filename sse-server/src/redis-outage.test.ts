@@ -75,7 +75,7 @@ describeWith('redis-server', 'apt-get install redis-server')('servers that share
     expect(JSON.parse(await sendTcp(server.tcp, '{"data":"lost"}'))).toEqual({
       error: { code: 'log_unavailable', message },
     })
-    const replay = await openStream(`${server.http}/events`, { 'last-event-id': '1-0' })
+    const replay = await openStream(`${server.http}/events`, { 'last-event-id': '0-0' })
     await replay.until(({ events }) => events.some(({ data }) => data === 'before'))
     expect(reader.ended).toBe('no')
 

@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http'
-import { encodeComment, encodeEvent } from '@hallpass/event-stream'
+import { encodeComment, encodeEvent, gapEvent } from '@hallpass/event-stream'
 import type { Logger, Metrics } from '@hallpass/service-kit'
 import type { EventLog } from './event-log.ts'
+import { EVERY_TOPIC, type Topics } from './event-places.ts'
 import type { LoggedEvent } from './event-ring.ts'
 
 export interface StreamHubOptions {
@@ -22,7 +23,7 @@ export interface StreamRequest {
 
 interface Client {
   readonly response: ServerResponse
-  readonly topics: ReadonlySet<string> | undefined
+  readonly topics: Topics
   /** Set when it has caught up. */
   group: Group | undefined
   /** Bytes that had left for the client at the last heartbeat. */
@@ -34,7 +35,7 @@ interface Client {
 /** Clients that get the same events, and what they get at the end of this turn of the event loop. */
 interface Group {
   readonly key: string
-  readonly topics: ReadonlySet<string> | undefined
+  readonly topics: Topics
   readonly clients: Set<Client>
   pending: Buffer[]
 }
@@ -111,7 +112,7 @@ export class StreamHub {
     if (this.#view) this.#write(client, this.#view.wire)
     if (request.lastEventId === undefined) this.#join(client)
     else {
-      const { index, gap } = this.#log.ring.after(request.lastEventId)
+      const { index, gap } = this.#log.ring.after(request.lastEventId, topics)
       if (gap) this.#signalGap(client, request.lastEventId)
       this.#replay(client, index)
     }
@@ -188,8 +189,7 @@ export class StreamHub {
 
   #gap(lastEventId: string | null): Buffer {
     const { ring } = this.#log
-    const oldest = ring.at(ring.first)?.position ?? null
-    return Buffer.from(encodeEvent({ event: 'gap', data: JSON.stringify({ lastEventId, oldest }) }))
+    return Buffer.from(encodeEvent(gapEvent(lastEventId, ring.at(ring.first)?.id ?? null)))
   }
 
   #write(client: Client, bytes: Buffer): boolean {
@@ -228,4 +228,4 @@ export class StreamHub {
 const belongs = (event: LoggedEvent, { topics }: Pick<Client, 'topics'>) =>
   topics === undefined
     ? event.topic === undefined
-    : topics.has('*') || (event.topic !== undefined && topics.has(event.topic))
+    : topics.has(EVERY_TOPIC) || (event.topic !== undefined && topics.has(event.topic))

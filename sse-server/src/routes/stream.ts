@@ -1,3 +1,4 @@
+import { asSentBack, fromHeaderValue } from '@hallpass/event-stream'
 import { badRequest, HttpError } from '@hallpass/service-kit'
 import type { Request, RequestHandler } from 'express'
 import type { EventLog } from '../event-log.ts'
@@ -48,13 +49,12 @@ export const preflight: RequestHandler = (_request, response) => {
     .end()
 }
 
-/** The header, which a browser sets when it reconnects, before the query, for who cannot set headers. */
+/** The header, which a browser sets when it reconnects, before the query, for clients that cannot set headers. */
 function lastEventId(request: Request): string | undefined {
   const header = request.headers['last-event-id']
-  // Browsers send UTF-8; Node reads headers as Latin-1.
-  if (typeof header === 'string') return Buffer.from(header, 'latin1').toString() || undefined
+  if (typeof header === 'string') return fromHeaderValue(header) || undefined
   const [query] = [request.query.lastEventId].flat()
-  return typeof query === 'string' && query !== '' ? query : undefined
+  return typeof query === 'string' ? asSentBack(query) || undefined : undefined
 }
 
 function topics(request: Request): string[] | undefined {
