@@ -36,6 +36,12 @@ describeWith('chromium', 'apt-get install chromium')('the page of the SSE gatewa
     await message(page, 'stream', 'open').waitFor()
     await system.publish({ data: 'Hello, <b>world</b>' })
     await message(page, 'event', 'Hello, <b>world</b>').waitFor()
+    // Types that the browser itself uses for its connection are a publisher's to use, and no more than messages.
+    for (const name of ['open', 'error']) {
+      await system.publish({ name, data: `published ${name}` })
+      await message(page, 'event', `published ${name}`).waitFor()
+    }
+    expect(await message(page, 'stream', 'open').count()).toBe(1)
     system.advance(untilChallenge)
     await message(page, 'challenge', '{"method":"POST"').waitFor()
     await message(page, 'answer', 'POST /events → 204').waitFor()

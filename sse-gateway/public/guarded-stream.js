@@ -56,7 +56,9 @@ export class GuardedStream {
     if (this.#lastEventId) url.searchParams.set('lastEventId', this.#lastEventId)
     const source = new EventSource(url)
     this.#source = source
-    source.addEventListener('open', () => {
+    source.addEventListener('open', (event) => {
+      // The browser's own; a published event of this type is a message like any other.
+      if (event instanceof MessageEvent) return this.#take(event, event.data)
       this.#tries = 0
       this.#onToken(token)
       this.#onMessage('stream', 'open')
@@ -73,6 +75,7 @@ export class GuardedStream {
     source.addEventListener('gap', (event) => this.#onMessage('error', `events are missing: ${event.data}`))
     source.addEventListener('end', (event) => this.#end(JSON.parse(event.data).reason))
     source.addEventListener('error', (event) => {
+      if (event instanceof MessageEvent) return this.#take(event, event.data)
       console.error('The event stream has ended.', event)
       // CONNECTING: the browser comes back by itself, with its old URL. CLOSED: that was refused, and it has stopped.
       if (source.readyState !== EventSource.CLOSED || source !== this.#source) return

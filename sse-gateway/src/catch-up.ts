@@ -1,4 +1,5 @@
 import type { StreamEvent } from '@hallpass/event-stream'
+import { toClientEvent } from './client-event.ts'
 import { EventBlock } from './event-block.ts'
 import { EventRing, type RingLimits } from './event-ring.ts'
 import type { Subscriber } from './subscriber.ts'
@@ -15,7 +16,6 @@ export interface CatchUpOptions {
    * they come from one process, which writes to both in one turn.
    */
   readonly quietMs: number
-  readonly encode: (event: StreamEvent) => Buffer | undefined
   /** The private stream broke before it met the ring: the client has to come back. */
   readonly onFailed: (subscriber: Subscriber) => void
   /** It has met the ring, or was given up. */
@@ -93,14 +93,14 @@ export class CatchUp {
       this.#connection?.pause()
       return
     }
-    const bytes = this.#options.encode(event)
-    if (!bytes) return
-    this.#subscriber.send(new EventBlock(bytes), 1)
-    if (event.id !== undefined) this.#lastId = event.id
+    const sent = toClientEvent(event)
+    const { id } = sent
+    this.#subscriber.send(new EventBlock(sent.bytes), 1)
+    if (id !== undefined) this.#lastId = id
     const { ring } = this.#options
-    const position = event.id ? ring.positionAfter(event.id) : undefined
-    if (position !== undefined && ring.holds(event.id as string)) return this.#join(position, position - 1)
-    this.#brought.append({ id: event.id, bytes })
+    const position = id ? ring.positionAfter(id) : undefined
+    if (position !== undefined && ring.holds(id as string)) return this.#join(position, position - 1)
+    this.#brought.append(sent)
     if (position !== undefined) return this.#join(position, position)
     if (this.#subscriber.isFull) this.#connection?.pause()
     this.#awaitQuiet()

@@ -35,10 +35,22 @@ describe('the event ring', () => {
     expect(textFrom(ring, ring.tail)).toBe('y'.repeat(1_000))
   })
 
-  it('takes the last of several events with one id', () => {
+  it('has no place for an id of several events: a client may have seen any of them', () => {
     const ring = new EventRing({ maxEvents: 8, maxBytes: 1_000 })
     for (const text of ['a', 'b', 'c']) ring.append(event(text === 'b' ? 'other' : 'same', text))
-    expect(ring.positionAfter('same')).toBe(3)
+    expect([ring.positionAfter('same'), ring.positionAfter('other')]).toEqual([undefined, 2])
+    ring.prepend([event('other', '-'), event('old', '0')])
+    expect([ring.positionAfter('other'), ring.positionAfter('old')]).toEqual([undefined, 0])
+    ring.note('same', ring.head)
+    ring.note('noted', ring.head)
+    ring.append(event('noted'))
+    expect(ring.positionAfter('noted')).toBeUndefined()
+    for (let id = 1; id <= 7; id += 1) ring.append(event(`${id}`))
+    // As long as one of its events is held.
+    expect(ring.positionAfter('same')).toBeUndefined()
+    for (let id = 8; id <= 20; id += 1) ring.append(event(`${id}`))
+    ring.append(event('same'))
+    expect(ring.positionAfter('same')).toBe(ring.head)
   })
 
   it('reads in pieces of whole events', () => {

@@ -1,5 +1,6 @@
 /** An event as it was fanned out. */
 export interface RingEvent {
+  /** As clients send it back; absent or empty when no client can name this event. */
   readonly id: string | undefined
   readonly bytes: Buffer
 }
@@ -19,8 +20,10 @@ export class EventRing {
   #events: RingEvent[] = []
   #tail = 0
   #bytes = 0
-  /** Behind the event with that id; of several with one id the last counts, as for a client. */
+  /** Behind the latest event with that id. */
   readonly #positions = new Map<string, number>()
+  /** Ids of several events: which of them a client has seen, its id does not say, so they are no places. */
+  readonly #repeated = new Set<string>()
   /** Positions of ids whose event the ring never had. */
   readonly #notes = new Map<string, number>()
 
@@ -43,7 +46,10 @@ export class EventRing {
   append(event: RingEvent): void {
     this.#events.push(event)
     this.#bytes += event.bytes.length
-    if (event.id) this.#positions.set(event.id, this.head)
+    if (event.id) {
+      if (this.#positions.has(event.id) || this.#notes.has(event.id)) this.#repeated.add(event.id)
+      this.#positions.set(event.id, this.head)
+    }
     this.#forgetOldest()
   }
 
@@ -61,18 +67,22 @@ export class EventRing {
     this.#events = [...kept, ...this.#events]
     kept.forEach((event, index) => {
       this.#bytes += event.bytes.length
-      if (event.id && !this.#positions.has(event.id)) this.#positions.set(event.id, this.#tail + index + 1)
+      if (!event.id) return
+      if (this.#positions.has(event.id)) this.#repeated.add(event.id)
+      else this.#positions.set(event.id, this.#tail + index + 1)
     })
     return first === 0
   }
 
   /** Remembers that a client with this id has everything before a position. */
   note(id: string, position: number): void {
+    if (this.#positions.has(id)) return
     if (position >= this.#tail && this.#notes.size < this.#limits.maxEvents) this.#notes.set(id, position)
   }
 
-  /** The position behind the event with that id, or `undefined` when the ring does not know it (any more). */
+  /** The position behind the event with that id, or `undefined` when the ring does not know it (any more) or it came more than once. */
   positionAfter(id: string): number | undefined {
+    if (this.#repeated.has(id)) return undefined
     const position = this.#positions.get(id) ?? this.#notes.get(id)
     return position === undefined || position < this.#tail ? undefined : position
   }
@@ -109,7 +119,10 @@ export class EventRing {
       const { id, bytes } = this.#events[count] as RingEvent
       count += 1
       this.#bytes -= bytes.length
-      if (id && this.#positions.get(id) === this.#tail + count) this.#positions.delete(id)
+      if (id && this.#positions.get(id) === this.#tail + count) {
+        this.#positions.delete(id)
+        this.#repeated.delete(id)
+      }
     }
     this.#events = this.#events.slice(count)
     this.#tail += count

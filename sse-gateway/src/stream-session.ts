@@ -1,4 +1,4 @@
-import { encodeEvent } from '@hallpass/event-stream'
+import { CONTROL_EVENTS, encodeEvent } from '@hallpass/event-stream'
 import type { Clock } from '@hallpass/service-kit'
 import type { Grant } from './authorizer.ts'
 import type { ClientWriter } from './client-writer.ts'
@@ -45,7 +45,7 @@ export interface StreamSessionOptions {
 /** Byte for byte as documented; a page builds its request from it. */
 const CHALLENGE = new EventBlock(
   encodeEvent({
-    event: 'challenge',
+    event: CONTROL_EVENTS.challenge,
     data: '{"method":"POST","headers":{"content-type":"application/x-challenge-response"}}',
   }),
 )
@@ -168,5 +168,5 @@ export class StreamSession {
 /** The last event: why, and how long to wait before the next try. It has no id, so it moves nobody's position. */
 function endEvent(reason: EndReason, { min, max }: StreamLimits['retryMs']): EventBlock {
   const retry = min + Math.floor(Math.random() * (max - min))
-  return new EventBlock(encodeEvent({ event: 'end', data: JSON.stringify({ reason }), retry }))
+  return new EventBlock(encodeEvent({ event: CONTROL_EVENTS.end, data: JSON.stringify({ reason }), retry }))
 }

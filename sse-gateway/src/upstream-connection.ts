@@ -1,8 +1,7 @@
 import http, { type ClientRequest, type IncomingMessage } from 'node:http'
 import https from 'node:https'
-import { EventStreamParser, type StreamEvent } from '@hallpass/event-stream'
+import { EventStreamParser, type StreamEvent, toHeaderValue } from '@hallpass/event-stream'
 import { beginCall, HttpError } from '@hallpass/service-kit'
-import { asHeader, canBeSent } from './last-event-id.ts'
 
 /** Where the events of a path come from. */
 export interface UpstreamTarget {
@@ -51,7 +50,7 @@ export class UpstreamConnection {
   ): Promise<UpstreamConnection> {
     const { request, response } = await ask(target, lastEventId)
     const connection = new UpstreamConnection(request, response)
-    connection.#read(target, handlers)
+    connection.#read(target, lastEventId, handlers)
     return connection
   }
 
@@ -69,8 +68,12 @@ export class UpstreamConnection {
     this.#request.destroy()
   }
 
-  #read(target: UpstreamTarget, { onEvent, onOver }: UpstreamHandlers) {
-    const parser = new EventStreamParser({ onEvent, maxEventBytes: target.maxEventBytes })
+  #read(
+    { maxEventBytes }: UpstreamTarget,
+    lastEventId: string | undefined,
+    { onEvent, onOver }: UpstreamHandlers,
+  ) {
+    const parser = new EventStreamParser({ onEvent, maxEventBytes, lastEventId })
     const over = (how: 'ended' | 'failed', error?: Error) => {
       if (this.#closed) return
       this.close()
@@ -104,7 +107,7 @@ function ask(
         accept: 'text/event-stream',
         'cache-control': 'no-cache',
         traceparent,
-        ...(lastEventId && canBeSent(lastEventId) ? { 'last-event-id': asHeader(lastEventId) } : {}),
+        ...(lastEventId === undefined ? {} : { 'last-event-id': toHeaderValue(lastEventId) }),
       },
     })
     const refuse = (error: HttpError) => {

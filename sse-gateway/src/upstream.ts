@@ -1,11 +1,12 @@
-import { encodeComment, encodeEvent, type StreamEvent } from '@hallpass/event-stream'
+import { encodeComment, type StreamEvent } from '@hallpass/event-stream'
 import type { HttpError, Logger } from '@hallpass/service-kit'
 import type { CatchUp } from './catch-up.ts'
 import { CatchUps } from './catch-ups.ts'
+import { GAP, resumableId, toClientEvent } from './client-event.ts'
 import type { ClientWriter } from './client-writer.ts'
 import { EventBatch } from './event-batch.ts'
 import { EventBlock } from './event-block.ts'
-import { EventRing, type RingLimits } from './event-ring.ts'
+import { EventRing, type RingEvent, type RingLimits } from './event-ring.ts'
 import { refuseLongId } from './last-event-id.ts'
 import { Subscriber } from './subscriber.ts'
 import { UpstreamConnection, type UpstreamTarget, unavailable } from './upstream-connection.ts'
@@ -60,7 +61,8 @@ export interface Place {
  *     └──────────────────────────────┴─ the last client ──┴── grace is over ──┘
  *                                        has left             (clients are ended)
  *
- * A retry asks the upstream for what is behind the last id, so a client that stays connected misses nothing.
+ * A retry asks the upstream for what is behind the last id, so a client that stays connected misses nothing. Without an
+ * id to name, nobody knows what was missed, and clients are told of the gap.
  */
 export class Upstream {
   readonly figures: UpstreamFigures = {
@@ -76,6 +78,7 @@ export class Upstream {
   #connection: UpstreamConnection | undefined
   #connecting: Promise<void> | undefined
   #ring: EventRing
+  /** From where the upstream can go on, if it has given an id. */
   #lastEventId: string | undefined
   #lastFlushAt = 0
   readonly #live = new Set<Subscriber>()
@@ -103,7 +106,6 @@ export class Upstream {
       limits: options.ring,
       quietMs: options.quietMs,
       ring: () => this.#ring,
-      encode: (event) => this.#encode(event),
       onFailed: (subscriber) => this.#end(subscriber, 'upstream_failed'),
       onOpen: () => {
         this.figures.catchUps += 1
@@ -271,6 +273,7 @@ export class Upstream {
   }
 
   async #retry(): Promise<void> {
+    const resumes = this.#lastEventId !== undefined
     try {
       await this.#open()
     } catch (error) {
@@ -283,6 +286,7 @@ export class Upstream {
     clearTimeout(this.#graceTimer)
     this.#graceTimer = undefined
     this.figures.reconnects += 1
+    if (!resumes) this.#add(GAP)
     this.#waitingForFlow.wakeAll()
   }
 
@@ -316,22 +320,14 @@ export class Upstream {
 
   // --- the events
 
-  #encode(event: StreamEvent): Buffer | undefined {
-    try {
-      return Buffer.from(encodeEvent(event))
-    } catch (error) {
-      // NUL in a type can be read and not be written; the rest of the stream is none the worse.
-      this.#options.log.warn({ path: this.#options.path, err: error }, 'an event was left out')
-      return undefined
-    }
+  #take(event: StreamEvent) {
+    this.#lastEventId = resumableId(event)
+    this.#add(toClientEvent(event))
   }
 
-  #take(event: StreamEvent) {
-    const bytes = this.#encode(event)
-    this.#lastEventId = event.lastEventId
-    if (!bytes) return
-    this.#ring.append({ id: event.id, bytes })
-    this.#batch.add(bytes)
+  #add(event: RingEvent) {
+    this.#ring.append(event)
+    this.#batch.add(event.bytes)
   }
 
   /** One write to each client, whatever number of events came in this turn. */

@@ -73,6 +73,16 @@ describe('EventStreamParser', () => {
     ])
   })
 
+  it('starts with the id of the connection before, which stays in force until the next one', () => {
+    const events: StreamEvent[] = []
+    const parser = new EventStreamParser({ lastEventId: '7', onEvent: (event) => events.push(event) })
+    parser.push(Buffer.from('data:a\n\nid\ndata:b\n\n'))
+    expect(events).toEqual([
+      { data: 'a', lastEventId: '7' },
+      { data: 'b', id: '', lastEventId: '' },
+    ])
+  })
+
   it('takes the id of a block without data, and not that of a block without its blank line', () => {
     const { events, parser } = parse(['id:7\n\nid:8\ndata:lost'])
     expect(events).toEqual([])

@@ -23,6 +23,8 @@ export interface EventStreamParserOptions {
   readonly onRetry?: (milliseconds: number) => void
   /** An event whose data has more bytes than this ends the stream with an {@link EventTooLargeError}. */
   readonly maxEventBytes?: number
+  /** The id in force before the first event: the one with which the stream was asked for, on a connection after the first. */
+  readonly lastEventId?: string | undefined
 }
 
 /** 1 MiB: far above any event of the suite, low enough for thousands of parsers in one process. */
@@ -68,11 +70,12 @@ export class EventStreamParser {
   #event = ''
   #id: string | undefined
   #retry: number | undefined
-  #lastEventId = ''
+  #lastEventId: string
 
   constructor(options: EventStreamParserOptions) {
     this.#options = options
     this.#maxEventBytes = options.maxEventBytes ?? MAX_EVENT_BYTES
+    this.#lastEventId = options.lastEventId ?? ''
   }
 
   /** The id to resume from; also moved by an `id` field without data. */

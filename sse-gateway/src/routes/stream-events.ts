@@ -1,4 +1,4 @@
-import { encodeEvent } from '@hallpass/event-stream'
+import { CONTROL_EVENTS, encodeEvent } from '@hallpass/event-stream'
 import { type Clock, HttpError, type Logger } from '@hallpass/service-kit'
 import type { Authorizer, Grant } from '../authorizer.ts'
 import { type AllowedOrigins, corsHeaders, refuseForeignOrigin } from '../cors.ts'
@@ -119,7 +119,9 @@ export function streamEvents(options: StreamEventsOptions): Handler {
     exchange.onClose(() => session.end('client_gone'))
     // An EventSource cannot read headers, so a page that wants the handle asks for it as an event.
     if (wantsHandle)
-      writer.write(new EventBlock(encodeEvent({ event: 'stream', data: JSON.stringify({ handle }) })))
+      writer.write(
+        new EventBlock(encodeEvent({ event: CONTROL_EVENTS.stream, data: JSON.stringify({ handle }) })),
+      )
     session.start()
     if (session.state !== 'ended') subscriber = place.start(writer, (how) => session.end(how))
   }
