@@ -7,6 +7,7 @@ import type { Config } from './config.ts'
 import { loadOidcLibrary } from './oidc-library.ts'
 import { providerPages } from './pages/provider-pages.ts'
 import { createProvider } from './provider.ts'
+import { openidConnect } from './routes/end-session.ts'
 import { renderProblem } from './routes/render-problem.ts'
 import { sendPicture } from './routes/send-picture.ts'
 import { cancelSignIn, showSignIn, signIn } from './routes/sign-in.ts'
@@ -59,10 +60,8 @@ export function createApp(config: Config, log: Logger) {
       routes.post('/interaction/:uid/sign-in', form, signIn(provider, users))
       routes.post('/interaction/:uid/cancel', cancelSignIn(provider))
       // Everything else of OpenID Connect: /.well-known/…, /auth, /token, /jwks, /session/end, …
-      routes.use((request, response, next) => {
-        provider().callback()(request, response).catch(next)
-      })
-      routes.use(renderProblem(assets))
+      routes.use(openidConnect(provider))
+      routes.use(renderProblem(assets, config.webUiUrl))
     },
   })
 }

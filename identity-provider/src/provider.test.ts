@@ -281,6 +281,51 @@ describe('the OpenID provider', () => {
     })
   })
 
+  describe('the end of a session', () => {
+    const endUrl = (fields: Record<string, string>) =>
+      `${issuer}/session/end?${new URLSearchParams({ client_id: 'web-ui', post_logout_redirect_uri: `${WEB_UI}/`, ...fields })}`
+    const end = async (agent: UserAgent, fields: Record<string, string> = {}) => {
+      const { status, headers, body } = await agent.step('GET', endUrl(fields), { accept: 'text/html' })
+      return [status, headers.get('location') ?? /<h1>(.*)<\/h1>/.exec(body)?.[1]]
+    }
+    const isKnown = async (agent: UserAgent) =>
+      !(await authorize(agent, 'ben', { prompt: 'none' })).searchParams.has('error')
+
+    it('needs no word from the user when the client hands back the ID token of that session', async () => {
+      const agent = new UserAgent()
+      const { id_token } = await logIn('ada', agent)
+      expect(await isKnown(agent)).toBe(true)
+      const cookies = new Map(agent.cookies)
+      expect(await end(agent, { id_token_hint: id_token })).toEqual([303, `${WEB_UI}/`])
+      expect(await isKnown(agent)).toBe(false)
+      // It is over for whoever kept the cookie, too.
+      expect(await isKnown(new UserAgent().with(cookies))).toBe(false)
+    })
+
+    it('is asked about without it, and with that of another session or another user', async () => {
+      const agent = new UserAgent()
+      await logIn('ada', agent)
+      const hints = [await logIn('ada'), await logIn('ben')].map(({ id_token }) => ({
+        id_token_hint: id_token,
+      }))
+      for (const fields of [{}, ...hints])
+        expect(await end(agent, fields)).toEqual([200, 'Sign out everywhere?'])
+      expect(await isKnown(agent)).toBe(true)
+    })
+
+    it('is refused with a token that it has not signed, and nothing is ended', async () => {
+      const agent = new UserAgent()
+      const { id_token } = await logIn('ada', agent)
+      const [header, , signature] = id_token.split('.')
+      const forged = Buffer.from(JSON.stringify({ sub: 'ada', aud: 'web-ui' })).toString('base64url')
+      expect(await end(agent, { id_token_hint: `${header}.${forged}.${signature}` })).toEqual([
+        400,
+        'That did not work',
+      ])
+      expect(await isKnown(agent)).toBe(true)
+    })
+  })
+
   it('keeps its tokens, codes and secrets out of its log', async () => {
     const back = await authorize(new UserAgent(), 'ada')
     const code = back.searchParams.get('code') as string

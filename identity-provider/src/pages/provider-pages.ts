@@ -1,5 +1,6 @@
 import { type Assets, contentSecurityPolicy, html, type Markup, Markup as Raw } from '@hallpass/pages'
 import type { Configuration, KoaContextWithOIDC } from 'oidc-provider'
+import { confirmByHint } from '../routes/end-session.ts'
 import { problemPage } from './problem.ts'
 import { shell } from './shell.ts'
 
@@ -21,7 +22,8 @@ export function providerPages(assets: Assets, webUiUrl: string): ProviderPages {
     ctx.body = `<!doctype html>\n${page}`
   }
   return {
-    signOut: (ctx, form) =>
+    signOut: (ctx, form) => {
+      if (confirmByHint(ctx)) return
       send(
         ctx,
         shell(
@@ -38,10 +40,14 @@ export function providerPages(assets: Assets, webUiUrl: string): ProviderPages {
               <button class="quiet" form="op.logoutForm">Stay signed in</button>
             </div>`,
         ),
-      ),
+      )
+    },
     signedOut: (ctx) =>
       send(ctx, shell(assets, 'Signed out', html`<h1>You are signed out</h1><p class="lede">See you.</p>`)),
     problem: (ctx, out) =>
-      send(ctx, problemPage(assets, out.error, out.error_description ?? 'The request is not valid.')),
+      send(
+        ctx,
+        problemPage(assets, webUiUrl, out.error, out.error_description ?? 'The request is not valid.'),
+      ),
   }
 }

@@ -3,7 +3,7 @@ import type { ErrorRequestHandler } from 'express'
 import { problemPage } from '../pages/problem.ts'
 
 /** A failed page for a person; what is thrown elsewhere is for the service kit to answer. */
-export function renderProblem(assets: Assets): ErrorRequestHandler {
+export function renderProblem(assets: Assets, webUiUrl: string): ErrorRequestHandler {
   return (error: ProviderError, request, response, next) => {
     const expected = error.status !== undefined && error.status < 500 && error.error !== undefined
     if (!expected || request.accepts(['json', 'html']) !== 'html') return next(error)
@@ -12,7 +12,7 @@ export function renderProblem(assets: Assets): ErrorRequestHandler {
       name === 'SessionNotFound'
         ? 'This login has ended, or it was begun in another browser.'
         : error_description
-    sendPage(response, problemPage(assets, error.error as string, description), {
+    sendPage(response, problemPage(assets, webUiUrl, error.error as string, description), {
       status: error.status as number,
     })
   }

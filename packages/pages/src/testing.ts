@@ -18,6 +18,12 @@ export class UserAgent {
   /** Each `Set-Cookie` as it came. */
   readonly setCookies: string[] = []
 
+  /** Takes over the cookies of another one: a second tab of its browser, or somebody who has stolen them. */
+  with(cookies: ReadonlyMap<string, string>): this {
+    for (const [name, value] of cookies) this.cookies.set(name, value)
+    return this
+  }
+
   /** Goes where a link leads. */
   visit(url: string, headers: Record<string, string> = {}): Promise<Visit> {
     return this.request('GET', url, {
