@@ -54,14 +54,42 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe('Ada Okafor')
     expect(await page.evaluate(`document.querySelector('.pass img').naturalWidth`)).toBe(88)
 
+    // One click: the provider knows by the ID token whose session is meant, and does not ask again.
     await page.getByRole('button', { name: 'Log out' }).click()
-    await page.getByRole('button', { name: 'Sign out' }).click()
     await page.waitForURL(`${system.urls.webUi}/`)
     expect(await statuses(page)).toEqual(['401', '401'])
-    // Out at the provider too: it asks again.
-    await page.goto(`${system.urls.webUi}/login`)
+    // Back to the profile shows no profile, not even from a cache, and out at the provider too: it asks again.
+    await page.goBack()
     expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe('Who are you?')
     expect(failures).toEqual([])
+  })
+
+  it('logs in from two tabs of one browser, whichever is finished first, and Back finds no error', async () => {
+    const other = await page.context().newPage()
+    await page.goto(`${system.urls.webUi}/login?returnTo=/profile`)
+    await other.goto(`${system.urls.webUi}/login?returnTo=/decoder`)
+    for (const [tab, path] of [
+      [page, '/profile'],
+      [other, '/decoder'],
+    ] as const) {
+      await tab.getByRole('button', { name: /Ada Okafor/ }).dblclick()
+      await tab.waitForURL(system.urls.webUi + path)
+      await tab.getByRole('link', { name: 'Ada Okafor' }).waitFor()
+    }
+    const answer = await other.goto(`${system.urls.webUi}/callback?code=c&state=s`)
+    expect([answer?.status(), other.url()]).toEqual([200, `${system.urls.webUi}/`])
+    // The provider's page is behind this one; it leads back to where the user is logged in.
+    await page.goBack()
+    await page.getByRole('link', { name: 'Back to the web UI' }).click()
+    await page.getByRole('link', { name: 'Ada Okafor' }).waitFor()
+    // The form of either tab ends the session of both, and the provider's.
+    await page.getByRole('button', { name: 'Log out' }).click()
+    await page.getByRole('link', { name: 'Log in' }).waitFor()
+    await other.getByRole('button', { name: 'Log out' }).click()
+    await other.getByRole('link', { name: 'Log in' }).waitFor()
+    await other.goto(`${system.urls.webUi}/login`)
+    expect(await other.getByRole('heading', { level: 1 }).innerText()).toBe('Who are you?')
+    await other.close()
   })
 
   it('is good to look at and to listen to: axe finds nothing serious on any page', async () => {
@@ -83,7 +111,7 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     await look('problem')
     await page.goto(`${system.urls.webUi}/logout`)
     await look('log-out')
-    await page.getByRole('button', { name: 'Log out Ada Okafor' }).click()
+    await page.goto(`${system.urls.identityProvider}/session/end`)
     await page.getByRole('button', { name: 'Sign out' }).waitFor()
     await look('sign-out')
     expect(findings).toEqual([])

@@ -82,8 +82,8 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     redirectUri: `${baseUrl}/callback`,
     postLogoutRedirectUri: `${baseUrl}/`,
   })
-  const attempts = new LoginAttempts(secrets.random, clock)
   const cookies = new Cookies({ insecure: config.insecureCookies })
+  const attempts = new LoginAttempts(secrets.random, cookies, clock)
   const sessions = new SessionStore({ maxMs: login.sessionMaxMs, idleMs: login.sessionIdleMs, clock })
   const visitors = new SessionVisitors(sessions, cookies)
   const issuer = new TrustedIssuer(provider, clock)
@@ -105,7 +105,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       routes.get('/profile', showProfile(site, visitors, policyFor, clock))
       routes.get('/decoder', showDecoder(site, visitors, policyFor))
       if (!explorer) routes.use(['/explorer', '/.well-known/jwks.json'], explorerIsOff)
-      routes.get('/login', logIn(provider, attempts, cookies, baseUrl))
+      routes.get('/login', logIn(provider, attempts, baseUrl))
       routes.get('/callback', finishLogin(parts))
       routes.get('/logout', askToLogOut(site, visitors, policyFor))
       routes.post('/logout', form, logOut(parts))

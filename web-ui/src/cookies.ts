@@ -2,7 +2,8 @@ import type { IncomingMessage } from 'node:http'
 import { parseCookie } from 'cookie'
 import type { CookieOptions, Response } from 'express'
 
-type CookieName = 'session' | 'login' | 'watcher'
+/** Each login under way has a cookie of its own, named after its `state`: two that begin at once cannot lose each other. */
+type CookieName = 'session' | `login-${string}` | 'watcher'
 
 /**
  * The cookies of this service. `__Host-` makes the browser refuse them from another host, from a path, and without
@@ -21,6 +22,14 @@ export class Cookies {
 
   read(request: IncomingMessage, name: CookieName): string | undefined {
     return parseCookie(request.headers.cookie ?? '')[this.#prefix + name]
+  }
+
+  /** The names and values of the cookies with a prefix. */
+  readAll(request: IncomingMessage, prefix: 'login-'): [name: `login-${string}`, value: string][] {
+    const start = this.#prefix + prefix
+    return Object.entries(parseCookie(request.headers.cookie ?? ''))
+      .filter(([name]) => name.startsWith(start))
+      .map(([name, value]) => [`${prefix}${name.slice(start.length)}`, value ?? ''])
   }
 
   set(response: Response, name: CookieName, value: string, maxAgeMs: number): void {

@@ -21,7 +21,9 @@ export interface Tokens {
   readonly refreshToken: string | undefined
   readonly expiresInSeconds: number | undefined
   readonly scope: string | undefined
-  /** The claims of the ID token; a refresh may come without one. */
+  /** The ID token itself, for the provider alone: it says whose session to end. A refresh may come without one. */
+  readonly idToken: string | undefined
+  /** Its claims. */
   readonly claims: Readonly<Record<string, unknown>> | undefined
 }
 
@@ -41,6 +43,8 @@ export class LoginRefused extends Error {
 }
 
 const TIMEOUT_S = 5
+/** An ID token that is handed back stands in a URL; servers take some 8 KB of it. Without a longer one the provider asks. */
+const MAX_HINT_LENGTH = 4_096
 
 /** Loaded when the first person logs in: with what it needs in turn it takes some megabytes, and most only look around. */
 let oidc: typeof Library
@@ -121,17 +125,17 @@ export class OpenidClient {
   }
 
   /**
-   * Where the browser goes to end its session at the provider, if there is such a place. The client names itself;
-   * an `id_token_hint` would put a token with the user's name into histories and logs.
+   * Where the browser goes to end its session at the provider, if there is such a place.
+   * @param idToken of that session, so that the provider need not ask whether it is meant (RP-Initiated Logout 1.0 §2).
    */
-  async endSessionUrl(): Promise<URL | undefined> {
+  async endSessionUrl(idToken?: string): Promise<URL | undefined> {
     const config = await this.#configuration()
     if (config.serverMetadata().end_session_endpoint === undefined) return undefined
     const { postLogoutRedirectUri } = this.#options
-    return oidc.buildEndSessionUrl(
-      config,
-      postLogoutRedirectUri === undefined ? {} : { post_logout_redirect_uri: postLogoutRedirectUri },
-    )
+    return oidc.buildEndSessionUrl(config, {
+      ...(postLogoutRedirectUri === undefined ? {} : { post_logout_redirect_uri: postLogoutRedirectUri }),
+      ...(idToken !== undefined && idToken.length <= MAX_HINT_LENGTH ? { id_token_hint: idToken } : {}),
+    })
   }
 
   /** The exact name of the issuer, and where its keys are. */
@@ -158,6 +162,7 @@ export class OpenidClient {
       refreshToken: answer.refresh_token,
       expiresInSeconds: answer.expiresIn(),
       scope: answer.scope,
+      idToken: answer.id_token,
       claims: answer.claims(),
     }
   }

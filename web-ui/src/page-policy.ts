@@ -18,9 +18,12 @@ export function pagePolicy(provider: OpenidClient | undefined): PolicyFor {
 }
 
 /** Where the provider ends its session; a provider that is away has no such place now. */
-export async function endSession(provider: OpenidClient | undefined): Promise<URL | undefined> {
+export async function endSession(
+  provider: OpenidClient | undefined,
+  idToken?: string,
+): Promise<URL | undefined> {
   try {
-    return await provider?.endSessionUrl()
+    return await provider?.endSessionUrl(idToken)
   } catch {
     return undefined
   }

@@ -20,6 +20,8 @@ describe('open redirect: safeReturnTo', () => {
     'profile',
     `${BASE_URL}/profile`,
     `/${'a'.repeat(600)}`,
+    // Escaped it is nine times as long, more than a cookie holds.
+    `/${'漢'.repeat(500)}`,
     '',
     undefined,
     ['/profile'],

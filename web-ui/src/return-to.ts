@@ -12,6 +12,7 @@ export function safeReturnTo(wanted: unknown, baseUrl: string): string {
   if (!URL.canParse(wanted, baseUrl)) return '/'
   const { origin, pathname, search, hash } = new URL(wanted, baseUrl)
   if (origin !== new URL(baseUrl).origin) return '/'
-  // `/..//evil.example` is a path of ours until somebody resolves it.
-  return pathname.startsWith('//') ? '/' : pathname + search + hash
+  const path = pathname + search + hash
+  // `/..//evil.example` is a path of ours until somebody resolves it; and escaped, a short path may be a long one.
+  return path.startsWith('//') || path.length > MAX_LENGTH ? '/' : path
 }

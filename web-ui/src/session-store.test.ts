@@ -4,7 +4,12 @@ import { type Session, SessionStore } from './session-store.ts'
 import { userFrom } from './visitor.ts'
 
 const session = (sub: string, providerSession?: string) =>
-  ({ user: userFrom({ sub }, ''), formToken: '', providerSession, tokens: {} }) as Session
+  ({
+    user: userFrom({ sub }, ''),
+    formToken: `form of ${sub}`,
+    providerSession,
+    tokens: { idToken: `token of ${sub}` },
+  }) as Session
 
 describe('SessionStore', () => {
   const clock = new ManualClock()
@@ -54,6 +59,28 @@ describe('SessionStore', () => {
     expect([store.find(a1), store.find(a2)?.user.sub]).toEqual([undefined, 'ada'])
     expect(store.endAll({ sub: 'ada' })).toHaveLength(1)
     expect([store.find(a2), store.find(b)?.user.sub]).toEqual([undefined, 'ben'])
+  })
+
+  it('keeps for ten minutes what the form of an ended session needs, and logs nobody in by it', () => {
+    const [out, idle, byProvider] = [
+      store.start(session('ada')),
+      store.start(session('ben')),
+      store.start(session('zoe', 's1')),
+    ]
+    expect(store.findEnded(out)).toBeUndefined()
+    store.end(out)
+    store.endAll({ providerSession: 's1' })
+    clock.advance(1_000)
+    expect([out, idle, byProvider].map((id) => store.find(id))).toEqual([undefined, undefined, undefined])
+    expect(store.findEnded(out)).toMatchObject({ formToken: 'form of ada', idToken: 'token of ada' })
+    expect(store.findEnded(idle)).toMatchObject({ formToken: 'form of ben', idToken: 'token of ben' })
+    expect([store.findEnded(byProvider), store.findEnded(undefined), store.findEnded('')]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ])
+    clock.advance(10 * 60_000)
+    expect([store.findEnded(out), store.findEnded(idle)]).toEqual([undefined, undefined])
   })
 
   it('holds 20 000 sessions, and ends the one that was used least recently for the next', () => {

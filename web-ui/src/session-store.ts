@@ -21,6 +21,17 @@ export interface SessionStoreOptions {
 /** Some 10 KiB each, so 200 MiB at worst; past that the session that was used least recently ends. */
 const MAX_SESSIONS = 20_000
 
+/** What is kept of a session that is over, for a form of it that comes late: a second click, another tab. */
+export interface EndedSession {
+  readonly formToken: string
+  readonly idToken: string | undefined
+}
+
+/** A page that is still open may be older than its session; what ended longer ago, the provider asks about. */
+const ENDED_MS = 10 * 60_000
+/** Some 2 KiB each. */
+const MAX_ENDED = 1_000
+
 /** 256 bits: not to be guessed. */
 export const newSecret = () => randomBytes(32).toString('base64url')
 
@@ -30,6 +41,7 @@ export const newSecret = () => randomBytes(32).toString('base64url')
  */
 export class SessionStore {
   readonly #sessions = new Map<string, { session: Session; startedAt: number; usedAt: number }>()
+  readonly #ended = new Map<string, EndedSession & { readonly until: number }>()
   readonly #options: SessionStoreOptions
 
   constructor(options: SessionStoreOptions) {
@@ -55,7 +67,10 @@ export class SessionStore {
     this.#sessions.delete(id)
     const { maxMs, idleMs, clock } = this.#options
     const now = clock()
-    if (now >= entry.startedAt + maxMs || now >= entry.usedAt + idleMs) return undefined
+    if (now >= entry.startedAt + maxMs || now >= entry.usedAt + idleMs) {
+      this.#bury(id, entry.session)
+      return undefined
+    }
     entry.usedAt = now
     // Put back at the end: a Map keeps the order of insertion, so the first is the least recently used.
     this.#sessions.set(id, entry)
@@ -64,8 +79,16 @@ export class SessionStore {
 
   end(id: string | undefined): Session | undefined {
     const session = this.find(id)
-    if (id !== undefined) this.#sessions.delete(id)
+    if (id === undefined || !session) return undefined
+    this.#sessions.delete(id)
+    this.#bury(id, session)
     return session
+  }
+
+  /** What is left of a session that ended here a short while ago, by a logout or by its age; nobody is logged in by it. */
+  findEnded(id: string | undefined): EndedSession | undefined {
+    const ended = this.#ended.get(id ?? '')
+    return ended && this.#options.clock() < ended.until ? ended : undefined
   }
 
   /** Ends what the provider says is over: one of its sessions, or everything of a user. */
@@ -82,6 +105,11 @@ export class SessionStore {
       ended.push(session)
     }
     return ended
+  }
+
+  #bury(id: string, { formToken, tokens: { idToken } }: Session) {
+    this.#ended.set(id, { formToken, idToken, until: this.#options.clock() + ENDED_MS })
+    if (this.#ended.size > MAX_ENDED) this.#ended.delete(this.#ended.keys().next().value as string)
   }
 
   get size(): number {

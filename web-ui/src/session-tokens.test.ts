@@ -9,6 +9,7 @@ const tokens = (name: string, expiresInSeconds: number | undefined = 120): Token
   refreshToken: `refresh ${name}`,
   expiresInSeconds,
   scope: 'read:data',
+  idToken: `id ${name}`,
   claims: undefined,
 })
 

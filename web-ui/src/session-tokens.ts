@@ -17,6 +17,7 @@ export class SessionTokens {
   #accessToken: string
   #refreshToken: string | undefined
   #scope: string | undefined
+  #idToken: string | undefined
   #expiresAt: number
   #refreshAt: number
   #refreshes = 0
@@ -29,6 +30,7 @@ export class SessionTokens {
     this.#accessToken = tokens.accessToken
     this.#refreshToken = tokens.refreshToken
     this.#scope = tokens.scope
+    this.#idToken = tokens.idToken
     ;[this.#expiresAt, this.#refreshAt] = this.#lifeOf(tokens)
   }
 
@@ -50,6 +52,11 @@ export class SessionTokens {
     return this.#refreshToken
   }
 
+  /** The latest ID token: by it the provider knows the session that it is to end. */
+  get idToken(): string | undefined {
+    return this.#idToken
+  }
+
   get summary(): AccessSummary {
     return {
       expiresAt: Number.isFinite(this.#expiresAt) ? this.#expiresAt : undefined,
@@ -66,6 +73,7 @@ export class SessionTokens {
       // A provider that does not rotate sends none; the old one stays good (RFC 6749 §6).
       this.#refreshToken = tokens.refreshToken ?? refreshToken
       this.#scope = tokens.scope ?? this.#scope
+      this.#idToken = tokens.idToken ?? this.#idToken
       ;[this.#expiresAt, this.#refreshAt] = this.#lifeOf(tokens)
       this.#refreshes += 1
     } catch (error) {

@@ -1,10 +1,10 @@
-import { UserAgent, type Visit } from '@hallpass/pages/testing'
+import { hiddenField, UserAgent, type Visit } from '@hallpass/pages/testing'
 import { generateSigningKey, signToken } from '@hallpass/tokens'
 import { describe, expect, it } from '@jest/globals'
 import { useWebUi } from '../testing/web-ui-system.ts'
 
 const SESSION = '__Host-webui-session'
-const LOGIN = '__Host-webui-login'
+const LOGIN = '__Host-webui-login-'
 
 describe('GET /callback', () => {
   const webUi = useWebUi()
@@ -15,6 +15,8 @@ describe('GET /callback', () => {
     const back = await agent.step('GET', away.headers.get('location') as string)
     return back.headers.get('location') as string
   }
+
+  const loginCookies = (agent: UserAgent) => [...agent.cookies].filter(([name]) => name.startsWith(LOGIN))
 
   async function expectRefused(visit: Visit, agent: UserAgent, status: number, message: RegExp) {
     expect([visit.status, visit.body]).toEqual([status, expect.stringMatching(message)])
@@ -158,11 +160,11 @@ describe('GET /callback', () => {
     it('replay: an answer is good once', async () => {
       const agent = new UserAgent()
       const callback = await untilCallback(agent)
-      const login = agent.cookies.get(LOGIN) as string
+      const stolen = loginCookies(agent)
       expect((await agent.step('GET', callback)).status).toBe(303)
-      expect(agent.cookies.has(LOGIN)).toBe(false)
+      expect([stolen.length, loginCookies(agent)]).toEqual([1, []])
       const again = new UserAgent()
-      again.cookies.set(LOGIN, login)
+      for (const [name, value] of stolen) again.cookies.set(name, value)
       await expectRefused(await again.visit(callback), again, 401, /invalid_grant/)
     })
 
@@ -176,9 +178,157 @@ describe('GET /callback', () => {
     it('refuses a sealed login that was changed', async () => {
       const agent = new UserAgent()
       const callback = await untilCallback(agent)
-      const sealed = agent.cookies.get(LOGIN) as string
-      agent.cookies.set(LOGIN, sealed.slice(0, -2) + (sealed.endsWith('AA') ? 'BB' : 'AA'))
+      const [[name, sealed]] = loginCookies(agent) as [[string, string]]
+      agent.cookies.set(name, sealed.slice(0, -2) + (sealed.endsWith('AA') ? 'BB' : 'AA'))
       await expectRefused(await agent.visit(callback), agent, 400, /not begun in this browser/)
+    })
+  })
+
+  describe('several tabs of one browser', () => {
+    const begin = (agent: UserAgent, path: string) => untilCallback(agent, `/login?returnTo=${path}`)
+    const finish = async (agent: UserAgent, callback: string) => {
+      const { status, headers } = await agent.step('GET', callback)
+      return [status, headers.get('location')]
+    }
+
+    it.each([
+      ['in the order in which they began', [0, 1]],
+      ['the other way round', [1, 0]],
+    ])('log in, %s, and each goes on to its own page', async (_how, order) => {
+      const agent = new UserAgent()
+      const tabs = [await begin(agent, '/profile'), await begin(agent, '/decoder')]
+      for (const tab of order)
+        expect(await finish(agent, tabs[tab] as string)).toEqual([303, ['/profile', '/decoder'][tab]])
+      expect(await webUi.isLoggedIn(agent)).toBe(true)
+      expect(loginCookies(agent)).toEqual([])
+    })
+
+    it('begin at the same moment, and none loses another', async () => {
+      const agent = new UserAgent()
+      const callbacks = await Promise.all(['/profile', '/decoder', '/'].map((path) => begin(agent, path)))
+      for (const callback of callbacks) expect((await finish(agent, callback))[0]).toBe(303)
+    })
+
+    it('go on when one of them fails, is declined, or gets an answer that this browser did not ask for', async () => {
+      const agent = new UserAgent()
+      const [first, second, third] = [
+        await begin(agent, '/'),
+        await begin(agent, '/'),
+        await begin(agent, '/profile'),
+      ]
+      const foreign = await untilCallback(new UserAgent())
+      const declined = new URL(first)
+      declined.searchParams.delete('code')
+      declined.searchParams.set('error', 'access_denied')
+      const guessed = second.replace(/code=[^&]+/, 'code=guessed')
+      expect((await agent.visit(foreign)).status).toBe(400)
+      expect((await agent.visit(`${webUi.url}/callback?code=c&state=s`)).status).toBe(400)
+      expect((await agent.visit(declined.href)).status).toBe(401)
+      expect((await agent.visit(guessed)).status).toBe(401)
+      expect(await webUi.isLoggedIn(agent)).toBe(false)
+      expect(await finish(agent, third)).toEqual([303, '/profile'])
+      expect(await webUi.isLoggedIn(agent)).toBe(true)
+    })
+
+    it('are five at once, small enough for any proxy; past that the oldest login is given up', async () => {
+      const agent = new UserAgent()
+      const longest = encodeURIComponent(`/${'漢'.repeat(10)}?${'x'.repeat(420)}`)
+      const callbacks: string[] = []
+      for (let tab = 0; tab < 7; tab += 1) {
+        callbacks.push(await begin(agent, longest))
+        webUi.clock.advance(1_000)
+      }
+      const cookies = loginCookies(agent)
+      expect(cookies).toHaveLength(5)
+      for (const cookie of cookies) expect(cookie.join('=').length).toBeLessThan(1_600)
+      expect(cookies.map((cookie) => cookie.join('=')).join('; ').length).toBeLessThan(8_000)
+      for (const [tab, callback] of callbacks.entries()) {
+        const [status] = await finish(new UserAgent().with(agent.cookies), callback)
+        expect([tab, status]).toEqual([tab, tab < 2 ? 400 : 303])
+      }
+    })
+
+    it('take up no place by logins that are too old', async () => {
+      const agent = new UserAgent()
+      for (let tab = 0; tab < 3; tab += 1) await begin(agent, '/')
+      webUi.clock.advance(10 * 60_000)
+      await begin(agent, '/')
+      expect(loginCookies(agent)).toHaveLength(1)
+    })
+
+    it('keep their forms when the same user has logged in twice; those of another user’s session are worth nothing', async () => {
+      const agent = new UserAgent()
+      const [first, second, third] = [
+        await begin(agent, '/'),
+        await begin(agent, '/'),
+        await begin(agent, '/'),
+      ]
+      await finish(agent, first)
+      const formToken = hiddenField((await agent.visit(webUi.url)).body, 'form_token')
+      await finish(agent, second)
+      expect(hiddenField((await agent.visit(webUi.url)).body, 'form_token')).toBe(formToken)
+      const { user } = webUi.provider
+      webUi.provider.user = { sub: 'ben', name: 'Ben Ruiz' }
+      await finish(agent, third)
+      webUi.provider.user = user
+      expect((await agent.submit(`${webUi.url}/logout`, { form_token: formToken })).status).toBe(403)
+    })
+  })
+
+  describe('an answer that comes again', () => {
+    it('leads home in a browser that is logged in: by Back, by a reload, of any login', async () => {
+      const agent = new UserAgent()
+      const callback = await untilCallback(agent)
+      await agent.visit(callback)
+      const session = agent.cookies.get(SESSION)
+      const asked = webUi.provider.tokenRequests.length
+      const foreign = await untilCallback(new UserAgent())
+      for (const again of [
+        callback,
+        foreign,
+        `${webUi.url}/callback`,
+        `${webUi.url}/callback?error=access_denied`,
+      ]) {
+        const { status, headers } = await agent.step('GET', again)
+        expect([status, headers.get('location'), headers.get('cache-control')]).toEqual([
+          303,
+          '/',
+          'no-store',
+        ])
+      }
+      // Nothing was redeemed, and nobody else was logged in.
+      expect([agent.cookies.get(SESSION), webUi.provider.tokenRequests.length]).toEqual([session, asked])
+    })
+
+    it('is redeemed once when it comes twice at the same time, as after a double click', async () => {
+      const agent = new UserAgent()
+      const callback = await untilCallback(agent)
+      const asked = webUi.provider.tokenRequests.length
+      let reached = () => {}
+      const redeeming = new Promise<void>((resolve) => {
+        reached = resolve
+      })
+      let release = () => {}
+      const released = new Promise<void>((resolve) => {
+        release = resolve
+      })
+      webUi.provider.tricks = {
+        beforeRedeem: () => {
+          reached()
+          return released
+        },
+      }
+      const twin = new UserAgent().with(agent.cookies)
+      const first = agent.step('GET', callback)
+      await redeeming
+      const second = twin.step('GET', callback)
+      // The second one is there before this is answered.
+      for (let trip = 0; trip < 3; trip += 1) await new UserAgent().visit(`${webUi.url}/healthz`)
+      release()
+      expect([(await first).status, (await second).status]).toEqual([303, 303])
+      expect(webUi.provider.tokenRequests.length).toBe(asked + 1)
+      expect(agent.cookies.get(SESSION)).toBe(twin.cookies.get(SESSION))
+      expect(await webUi.isLoggedIn(agent)).toBe(true)
     })
   })
 

@@ -1,19 +1,13 @@
 import type { RequestHandler } from 'express'
-import type { Cookies } from '../cookies.ts'
-import { LOGIN_ATTEMPT_MS, type LoginAttempts } from '../login-attempt.ts'
+import type { LoginAttempts } from '../login-attempt.ts'
 import type { OpenidClient } from '../openid-client.ts'
 import { safeReturnTo } from '../return-to.ts'
 
 /** `GET /login?returnTo=/path`: off to the provider; what must match on the way back stays in a sealed cookie. */
-export function logIn(
-  provider: OpenidClient,
-  attempts: LoginAttempts,
-  cookies: Cookies,
-  baseUrl: string,
-): RequestHandler {
+export function logIn(provider: OpenidClient, attempts: LoginAttempts, baseUrl: string): RequestHandler {
   return async (request, response) => {
     const { url, attempt } = await provider.begin(safeReturnTo(request.query.returnTo, baseUrl))
-    cookies.set(response, 'login', await attempts.seal(attempt), LOGIN_ATTEMPT_MS)
+    await attempts.begin(request, response, attempt)
     response.set('cache-control', 'no-store').redirect(303, url.href)
   }
 }

@@ -6,18 +6,74 @@ describe('POST /logout', () => {
   const webUi = useWebUi()
   const url = () => `${webUi.url}/logout`
 
-  it('ends the session here, revokes the refresh token, and leads to the provider', async () => {
+  /** Where the provider was asked to end a session, and of which ID token it is. */
+  const asked = (location: string) => {
+    const { origin, pathname, searchParams } = new URL(location)
+    expect([origin + pathname, searchParams.get('client_id')]).toEqual([
+      `${webUi.provider.issuer}/session/end`,
+      'web-ui',
+    ])
+    expect(searchParams.get('post_logout_redirect_uri')).toBe(`${webUi.url}/`)
+    return searchParams.get('id_token_hint')
+  }
+  const post = async (agent: UserAgent, formToken: string) =>
+    (
+      await agent.step(
+        'POST',
+        url(),
+        {
+          origin: webUi.url,
+          'sec-fetch-site': 'same-origin',
+          'content-type': 'application/x-www-form-urlencoded',
+        },
+        `form_token=${formToken}`,
+      )
+    ).headers.get('location') as string
+
+  it('ends the session here, revokes the refresh token, and leads to the provider, which need not ask again', async () => {
     const { agent, formToken } = await webUi.logIn()
-    const refreshToken = webUi.provider.secrets.at(-2)
-    const stolen = new UserAgent()
-    for (const [name, value] of agent.cookies) stolen.cookies.set(name, value)
+    const [refreshToken, idToken] = webUi.provider.secrets.slice(-2)
+    const stolen = new UserAgent().with(agent.cookies)
     const visit = await agent.submit(url(), { form_token: formToken })
-    expect(visit.url).toBe(
-      `${webUi.provider.issuer}/session/end?post_logout_redirect_uri=${encodeURIComponent(`${webUi.url}/`)}&client_id=web-ui`,
-    )
+    expect(asked(visit.url)).toBe(idToken)
     expect(agent.cookies.size).toBe(0)
     expect(await webUi.isLoggedIn(stolen)).toBe(false)
     expect(webUi.provider.revoked).toEqual([refreshToken])
+    expect(webUi.logged()).not.toContain('eyJ')
+  })
+
+  it('ends the session at the provider also by a second click, and by the form of another tab', async () => {
+    const { agent, formToken } = await webUi.logIn()
+    const tab = new UserAgent().with(agent.cookies)
+    const idToken = asked(await post(agent, formToken))
+    expect(idToken).not.toBeNull()
+    // The first answer was dropped by the browser, and its cookies with it.
+    expect(asked(await post(tab, formToken))).toBe(idToken)
+    // The cookie is gone: that tab is logged out already.
+    expect(await post(agent, formToken)).toBe('/')
+  })
+
+  it('ends the session at the provider when the one here is over by its age', async () => {
+    const { agent, formToken } = await webUi.logIn()
+    webUi.clock.advance(3_600_000)
+    expect(asked(await post(agent, formToken))).not.toBeNull()
+    expect(agent.cookies.size).toBe(0)
+  })
+
+  it('lets the provider ask when it is not sure whose session is meant', async () => {
+    const { agent, formToken } = await webUi.logIn()
+    const forged = new UserAgent().with(agent.cookies)
+    await post(agent, formToken)
+    expect(asked(await post(forged, 'guessed'))).toBeNull()
+    const unknown = new UserAgent()
+    unknown.cookies.set('__Host-webui-session', 'of-before-a-restart')
+    expect(asked(await post(unknown, formToken))).toBeNull()
+  })
+
+  it('puts no ID token into the URL that is longer than servers take', async () => {
+    webUi.provider.tricks = { idToken: (claims) => ({ ...claims, groups: 'g'.repeat(4_000) }) }
+    const { agent, formToken } = await webUi.logIn()
+    expect(asked(await post(agent, formToken))).toBeNull()
   })
 
   it('CSRF on logout: a form without the token of the session does nothing', async () => {

@@ -25,14 +25,22 @@ export interface LogOutParts {
   readonly log: Logger
 }
 
-/** `POST /logout`: ends the session here, then at the provider (OpenID Connect RP-Initiated Logout 1.0). */
+/**
+ * `POST /logout`: ends the session here, then at the provider (OpenID Connect RP-Initiated Logout 1.0), which is handed the
+ * ID token of the session and so need not ask again. The form of a session that is over already leads there all the
+ * same: else the next login would need no word from the user.
+ */
 export function logOut({ provider, sessions, cookies, log }: LogOutParts): RequestHandler {
   return async (request, response) => {
     const id = cookies.read(request, 'session')
     const session = sessions.find(id)
+    const ended = session ? undefined : sessions.findEnded(id)
+    const isOurForm = same(
+      (request.body as { form_token?: unknown } | undefined)?.form_token,
+      session ?? ended,
+    )
     if (session) {
-      const given = (request.body as { form_token?: unknown } | undefined)?.form_token
-      if (!same(given, session.formToken))
+      if (!isOurForm)
         throw new HttpError(
           403,
           'form_token_missing',
@@ -46,13 +54,14 @@ export function logOut({ provider, sessions, cookies, log }: LogOutParts): Reque
         void provider.revoke(refreshToken).catch((error: Error) => log.warn(`not revoked: ${error.message}`))
     }
     cookies.clear(response, 'session')
-    const next = session ? await endSession(provider) : undefined
+    const idToken = session?.tokens.idToken ?? (isOurForm ? ended?.idToken : undefined)
+    const next = id === undefined ? undefined : await endSession(provider, idToken)
     response.set('cache-control', 'no-store').redirect(303, next?.href ?? '/')
   }
 }
 
-function same(given: unknown, expected: string): boolean {
-  if (typeof given !== 'string') return false
-  const [a, b] = [Buffer.from(given), Buffer.from(expected)]
+function same(given: unknown, expected: { readonly formToken: string } | undefined): boolean {
+  if (typeof given !== 'string' || expected === undefined) return false
+  const [a, b] = [Buffer.from(given), Buffer.from(expected.formToken)]
   return a.length === b.length && timingSafeEqual(a, b)
 }

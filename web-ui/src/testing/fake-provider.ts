@@ -17,6 +17,8 @@ export interface Tricks {
   rawIdToken?: string
   /** Answers the token endpoint instead. */
   tokenEndpoint?: () => { status: number; body: unknown } | undefined
+  /** Runs before a code is redeemed. */
+  beforeRedeem?: () => Promise<void>
   /** Runs before a refresh is answered. */
   beforeRefresh?: () => Promise<void>
 }
@@ -88,6 +90,7 @@ export function fakeProvider({ port, clientId = 'web-ui' }: { port: number; clie
       if (!refreshTokens.delete(form.refresh_token ?? '')) return undefined
       return tokensFor(undefined)
     }
+    await state.tricks.beforeRedeem?.()
     const grant = codes.get(form.code ?? '')
     codes.delete(form.code ?? '')
     const challenge = createHash('sha256')
