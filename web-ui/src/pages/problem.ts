@@ -7,12 +7,12 @@ export interface Problem {
   readonly code: string
   readonly title: string
   readonly message: string
-  /** Starting the login again may help. */
-  readonly offerLogin?: boolean
+  /** What may help: to start the login again, or to send a form that is of now. */
+  readonly offer?: 'login' | 'logout' | undefined
 }
 
 export function problemPage(site: Site, problem: Problem, visitor: Visitor = stranger): Markup {
-  const { status, code, title, message, offerLogin = false } = problem
+  const { status, code, title, message, offer } = problem
   return shell(site, {
     title,
     visitor,
@@ -21,7 +21,8 @@ export function problemPage(site: Site, problem: Problem, visitor: Visitor = str
       <h1>${title}</h1>
       <p class="lede">${message}</p>
       <p class="actions">
-        ${offerLogin && site.loginUrl && html`<a class="button primary" href="${site.loginUrl}">Log in again</a>`}
+        ${offer === 'logout' && html`<a class="button primary" href="/logout">Log out</a>`}
+        ${offer === 'login' && site.loginUrl && html`<a class="button primary" href="${site.loginUrl}">Log in again</a>`}
         <a class="button" href="/">Home</a>
       </p>
     </section>`,

@@ -44,7 +44,7 @@ export function logOut({ provider, sessions, cookies, log }: LogOutParts): Reque
         throw new HttpError(
           403,
           'form_token_missing',
-          'This form was not made by this page, so nothing was ended.',
+          'This form is not of your present session, perhaps because another tab has logged in since, so nothing was ended.',
         )
       sessions.end(id)
       log.info({ sub: session.user.sub }, 'logged out')

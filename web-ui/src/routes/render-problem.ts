@@ -34,7 +34,7 @@ function describe(thrown: unknown): Problem {
       message: thrown.declined
         ? `The identity provider says: ${thrown.message}`
         : `What came back does not belong to the login that began here: ${thrown.message}. You were not logged in.`,
-      offerLogin: true,
+      offer: 'login',
     }
   const { status, code, message } = toHttpError(thrown)
   return {
@@ -42,8 +42,13 @@ function describe(thrown: unknown): Problem {
     code,
     title: TITLES[code] ?? titleOf(status),
     message,
-    offerLogin: code === 'no_login_attempt',
+    offer: OFFERS[code],
   }
+}
+
+const OFFERS: Readonly<Record<string, Problem['offer']>> = {
+  no_login_attempt: 'login',
+  form_token_missing: 'logout',
 }
 
 const TITLES: Readonly<Record<string, string>> = {
