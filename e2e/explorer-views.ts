@@ -1,5 +1,6 @@
 import { expect } from '@jest/globals'
-import type { Page } from 'playwright-core'
+import type { Page, Request } from 'playwright-core'
+import { seriousFindings } from './accessibility.ts'
 
 /** Each live view, and how a person uses it: what is done is seen. */
 export const VIEWS: readonly [string, (view: Page) => Promise<void>][] = [
@@ -9,6 +10,7 @@ export const VIEWS: readonly [string, (view: Page) => Promise<void>][] = [
       const card = view.locator('[data-key-id="servicea"]')
       const before = await card.locator('[data-state="published"] .name').innerText()
       await view.getByRole('button', { name: 'Rotate servicea' }).click()
+      await confirm(view, 'Rotate servicea?', 'Rotate')
       // The key that was published signs now, and verifiers know it since before.
       await card.locator('[data-state="signing"] .name', { hasText: before }).waitFor()
       await view.getByRole('region', { name: 'The key set' }).getByText(before).waitFor()
@@ -24,6 +26,7 @@ export const VIEWS: readonly [string, (view: Page) => Promise<void>][] = [
         .first()
         .waitFor()
       await row.getByRole('button', { name: /^Revoke/ }).click()
+      await confirm(view, /^Revoke every token of /, 'Revoke')
       await view.getByRole('region', { name: 'Ended streams' }).getByText('token_revoked').first().waitFor()
     },
   ],
@@ -36,6 +39,7 @@ export const VIEWS: readonly [string, (view: Page) => Promise<void>][] = [
       const calls = await view.locator('[data-figure="issuerCalls"]').allInnerTexts()
       expect(calls.length).toBe(2)
       await view.getByRole('button', { name: 'Block the user' }).click()
+      await confirm(view, 'Block ada?', 'Block')
       await view
         .getByRole('row', { name: /^ada.* blocked/ })
         .first()
@@ -50,8 +54,10 @@ export const VIEWS: readonly [string, (view: Page) => Promise<void>][] = [
       const authorities = view.getByRole('region', { name: 'Authorities for x509' })
       await authorities.getByText('active').waitFor()
       await view.getByRole('button', { name: 'Rotate the x509 authority' }).click()
+      await confirm(view, 'Rotate the x509 authority?', 'Rotate')
       await authorities.getByText('prepared').waitFor()
       await view.getByRole('button', { name: 'Revoke stranger' }).click()
+      await confirm(view, 'Revoke stranger?', 'Revoke')
       await view.getByRole('button', { name: 'Restore stranger' }).click()
       await view.getByRole('button', { name: 'Revoke stranger' }).waitFor()
     },
@@ -72,3 +78,29 @@ export const VIEWS: readonly [string, (view: Page) => Promise<void>][] = [
     },
   ],
 ]
+
+/** The question before an action: nothing happens on Escape; then it is asked again and confirmed by keyboard. */
+async function confirm(view: Page, title: string | RegExp, label: string): Promise<void> {
+  const question = view.getByRole('alertdialog', { name: title })
+  await question.waitFor()
+  // A second Enter on the same spot must not act.
+  expect(await view.evaluate('document.activeElement.textContent')).toBe('Cancel')
+  expect(await question.getByRole('paragraph').innerText()).toMatch(/\.$/)
+  expect(await seriousFindings(view)).toEqual([])
+  const acted: string[] = []
+  const watch = (request: Request) => {
+    if (request.method() === 'POST') acted.push(request.url())
+  }
+  view.on('request', watch)
+  await view.keyboard.press('Escape')
+  await question.waitFor({ state: 'detached' })
+  expect(acted).toEqual([])
+  view.off('request', watch)
+  // The focus is at the button that asked, also when it was drawn again meanwhile.
+  await view.keyboard.press('Enter')
+  await question.waitFor()
+  await view.keyboard.press('Tab')
+  expect(await view.evaluate('document.activeElement.textContent')).toBe(label)
+  await view.keyboard.press('Enter')
+  await question.waitFor({ state: 'detached' })
+}

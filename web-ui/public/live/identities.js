@@ -46,6 +46,13 @@ liveView({
               : actionButton('Revoke', {
                   key: `entry ${entry.id}`,
                   describe: entry.id,
+                  ask: () => ({
+                    title: `Revoke ${entry.id}?`,
+                    consequence:
+                      `The agent gives ${entry.spiffeId} no SVID any more, and calls as this workload fail. ` +
+                      'Restore brings it back.',
+                    confirm: 'Revoke',
+                  }),
                   run: () => act('/live/identities/revoke', { id: entry.id }),
                 }),
           ]
@@ -77,6 +84,13 @@ liveView({
           actionButton('Rotate', {
             key: `rotate ${kind}`,
             describe: `the ${kind} authority`,
+            ask: () => ({
+              title: `Rotate the ${kind} authority?`,
+              consequence:
+                'A new authority is prepared, published in the trust bundle and then signs. SVIDs signed by the old one ' +
+                'stay valid until they expire. A rotation cannot be undone.',
+              confirm: 'Rotate',
+            }),
             run: () => act('/live/identities/rotate', { kind }),
           }),
           el('p', { class: 'meta' }, 'The next one is published first, and signs when everybody knows it.'),

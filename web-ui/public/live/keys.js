@@ -63,6 +63,13 @@ liveView({
             actionButton('Rotate', {
               key: `rotate ${keyId}`,
               describe: keyId,
+              ask: () => ({
+                title: `Rotate ${keyId}?`,
+                consequence:
+                  'The published key starts to sign, and a new key is published. Unexpired tokens signed with the old ' +
+                  'key stay valid. A rotation cannot be undone.',
+                confirm: 'Rotate',
+              }),
               run: () => act('/live/keys/rotate', { holder, keyId }),
             }),
           ),

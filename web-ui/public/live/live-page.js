@@ -1,5 +1,6 @@
 // @ts-check
 
+import { confirmAction } from '../confirm-action.js'
 import { el } from '../explorer-dom.js'
 import { unwatched } from '../unwatched.js'
 
@@ -161,10 +162,17 @@ export const age = (since) =>
 export const pill = (tone, text) => el('span', { class: `status tone-${tone}` }, text)
 
 /**
+ * A button that runs an action, once at a time. With `ask` the user confirms it first.
  * @param {string} label
- * @param {{ key: string, run: () => Promise<void>, describe?: string, primary?: boolean }} options
+ * @param {{
+ *   key: string,
+ *   run: () => Promise<void>,
+ *   describe?: string,
+ *   primary?: boolean,
+ *   ask?: () => import('../confirm-action.js').Question,
+ * }} options
  */
-export function actionButton(label, { key, run, describe, primary = false }) {
+export function actionButton(label, { key, run, describe, primary = false, ask }) {
   const button = /** @type {HTMLButtonElement} */ (
     el(
       'button',
@@ -179,11 +187,32 @@ export function actionButton(label, { key, run, describe, primary = false }) {
     )
   )
   button.addEventListener('click', async () => {
-    button.setAttribute('aria-busy', 'true')
-    await run()
-    button.removeAttribute('aria-busy')
+    if (busy.has(key)) return
+    busy.add(key)
+    try {
+      if (ask && !(await confirmAction(ask()))) return
+      showBusy(key, true)
+      await run()
+    } finally {
+      busy.delete(key)
+      showBusy(key, false)
+    }
   })
+  if (busy.has(key)) button.setAttribute('aria-busy', 'true')
   return button
+}
+
+/** The actions that run now, by key: their buttons may be drawn again meanwhile. */
+const busy = new Set()
+
+/**
+ * @param {string} key
+ * @param {boolean} isBusy
+ */
+function showBusy(key, isBusy) {
+  const button = document.querySelector(`button[data-key="${CSS.escape(key)}"]`)
+  if (isBusy) button?.setAttribute('aria-busy', 'true')
+  else button?.removeAttribute('aria-busy')
 }
 
 /**

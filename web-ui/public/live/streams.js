@@ -59,6 +59,13 @@ liveView({
           actionButton('Revoke', {
             key: `revoke ${stream.id}`,
             describe: `every token of ${stream.subject ?? stream.jti}`,
+            ask: () => ({
+              title: `Revoke every token of ${stream.subject ?? stream.jti}?`,
+              consequence:
+                'Its open streams close immediately with the reason token_revoked, and the gateway rejects its tokens ' +
+                'until they expire. A revocation cannot be undone.',
+              confirm: 'Revoke',
+            }),
             // A stream may have a newer token than the one shown; its subject is the same.
             run: () =>
               act(

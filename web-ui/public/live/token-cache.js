@@ -117,6 +117,12 @@ function userForm(act) {
       actionButton('Block', {
         key: 'block',
         describe: 'the user',
+        ask: () => ({
+          title: `Block ${user}?`,
+          consequence:
+            'Both proxies answer its requests with 403 within a second, whatever token is cached. Lift removes the block.',
+          confirm: 'Block',
+        }),
         run: () => act('/live/token-cache/block', { key: user }),
       }),
       actionButton('Lift', {
