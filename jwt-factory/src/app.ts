@@ -69,6 +69,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     log,
     metrics,
     listeners: [{ name: 'http', host: config.host, port: config.port }],
+    shownParameters: ['expired'],
     routes: (app, hot) => {
       hot.post('/issueToken/:keyId', callers.known, jsonBody(), issueToken(keys, config, issued))
       hot.post(

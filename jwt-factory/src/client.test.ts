@@ -6,9 +6,12 @@ import { useFactory } from './testing.ts'
 describe('the client of jwt-factory', () => {
   const factory = useFactory()
   let client: JwtFactoryClient
+  let otherKey = ''
   beforeAll(async () => {
     client = createJwtFactoryClient({ baseUrl: factory.url() })
     await factory.get('/keys/servicea')
+    await factory.get('/keys/serviceb')
+    otherKey = await client.issueToken('serviceb', { aud: 'serviceb', sub: 'servicea' })
   })
 
   it('has a token issued, and verified', async () => {
@@ -27,6 +30,17 @@ describe('the client of jwt-factory', () => {
     expect(JSON.stringify(refusal)).toMatch(
       /^{"name":"TokenExpiredError","message":"jwt expired","expiredAt":"2/,
     )
+  })
+
+  it.each([
+    ['for another audience', 'audience_mismatch', { aud: 'servicec' }, (token: string) => token],
+    ['that was changed', 'signature_invalid', {}, changed],
+    ['of another key', 'key_unknown', {}, () => otherKey],
+  ] as const)('names the exact reason of a refusal, of a token %s', async (_what, reason, wanted, spoil) => {
+    const token = spoil(await client.issueToken('servicea', { aud: 'serviceb' }))
+    await expect(
+      client.verify('servicea', { token, aud: 'serviceb', sub: 'servicea', ...wanted }),
+    ).rejects.toMatchObject({ name: 'JsonWebTokenError', reason })
   })
 
   it('says which key to make when there is none', async () => {
@@ -60,3 +74,10 @@ describe('the client of jwt-factory', () => {
     })
   })
 })
+
+/** The token with one claim more, under the same signature. */
+function changed(token: string): string {
+  const [header, claims = '', signature] = token.split('.')
+  const more = { ...JSON.parse(Buffer.from(claims, 'base64url').toString()), admin: true }
+  return [header, Buffer.from(JSON.stringify(more)).toString('base64url'), signature].join('.')
+}

@@ -9,6 +9,9 @@ import {
 import { parseJson } from '@hallpass/untrusted/json'
 
 const PEER = 'jwt-factory'
+/** The header of a refusal that names its reason, one of the verifier's own: `audience_mismatch`. */
+export const REFUSAL_REASON = 'refusal-reason'
+const REASON = /^[a-z_]{1,64}$/
 const JSON_HEADERS = { 'content-type': 'application/json' }
 
 export interface JwtFactoryClientOptions {
@@ -42,10 +45,11 @@ export class RefusedToken extends Error implements TokenRefusal {
   readonly reason: string
   readonly #body: Readonly<Record<string, unknown>>
 
-  constructor(body: Readonly<Record<string, unknown>>) {
+  /** @param reason as the factory names it; one of an older release names none. */
+  constructor(body: Readonly<Record<string, unknown>>, reason: string | undefined) {
     super(String(body.message))
     this.name = String(body.name)
-    this.reason = body.name === 'TokenExpiredError' ? 'expired' : 'refused'
+    this.reason = reason ?? (body.name === 'TokenExpiredError' ? 'expired' : 'refused')
     this.#body = body
   }
 
@@ -77,10 +81,11 @@ export function createJwtFactoryClient({
       throw failure(keyId, status, text)
     },
     async verify(keyId, wanted) {
-      const { status, text } = await post(`/verify/${keyId}`, wanted)
+      const { status, text, headers } = await post(`/verify/${keyId}`, wanted)
       const body = parse(text) as { valid?: unknown; claims: JsonObject; error?: JsonObject } | undefined
       if (status === 200 && body?.valid === true) return { claims: body.claims }
-      if (status === 403 && typeof body?.error?.name === 'string') throw new RefusedToken(body.error)
+      if (status === 403 && typeof body?.error?.name === 'string')
+        throw new RefusedToken(body.error, reasonIn(headers[REFUSAL_REASON]))
       throw failure(keyId, status, text)
     },
     async publicKey(keyId) {
@@ -107,6 +112,8 @@ export function createJwtFactoryClient({
     return unexpectedAnswer(PEER, status, error?.message ?? known ?? 'no reason given')
   }
 }
+
+const reasonIn = (header: unknown) => (typeof header === 'string' && REASON.test(header) ? header : undefined)
 
 /** The documented first step was left out; the answer says which. */
 function missingKey(keyId: string, baseUrl: string): HttpError {

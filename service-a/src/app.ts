@@ -47,6 +47,8 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     name: 'service-a',
     log,
     listeners: [{ name: 'http', host: config.host, port: config.port }],
+    // What a curl of a scenario was run with; audiences and names of faults are no secret.
+    shownParameters: ['fault', 'expired', 'audience'],
     routes: (app, hot) => {
       app.get('/hello', (_request, response) => sendText(response, 200, 'hello'))
       hot.get('/scenario1', scenario1(factory, serviceB))

@@ -95,12 +95,12 @@ export function dispatcher({ routes, origins, log, metrics }: DispatchOptions): 
     // A trace that nobody watches is not carried along: on Node 20 that alone costs every later write a twentieth.
     if (!trace.sampled) return void handle(exchange)
     void runInTrace(trace, () => handle(exchange)).then(() => {
-      const { status = 0 } = exchange
+      const { status = 0, reason } = exchange
       const { traceId, spanId, parentId } = trace
       const durationMs = performance.now() - started
       const hop = { traceId, spanId, parentId, service: SERVICE, method, path, status, startedAt, durationMs }
       // Told when the stream begins, not when it ends: somebody is watching now.
-      publishHop({ kind: 'request', ...hop })
+      publishHop({ kind: 'request', ...hop, ...(reason === undefined ? {} : { reason }) })
     })
   }
 }

@@ -9,6 +9,7 @@ import {
   sendJson,
 } from '@hallpass/service-kit'
 import { TokenError, verifyToken } from '@hallpass/tokens'
+import { REFUSAL_REASON } from '../client.ts'
 import type { Config } from '../config.ts'
 import { keyIdOf } from '../key-id.ts'
 import type { KeyStore } from '../key-store.ts'
@@ -49,6 +50,8 @@ export function verifyIssuedToken(
       if (!(error instanceof TokenError)) throw error
       outcomes.inc({ outcome: error.reason })
       logAlso(request, { reason: error.reason })
+      // The documented body has jsonwebtoken's names; this one is exact, for the service that repeats the verdict.
+      response.setHeader(REFUSAL_REASON, error.reason)
       sendJson(response, 403, { valid: false, error, claims: {} })
     }
   }

@@ -83,6 +83,7 @@ export class Hop {
       readonly status: number
       readonly durationMs: number
     },
+    reason: unknown,
     outcome: Outcome | undefined,
   ): void {
     const { traceId, spanId, parentId } = this.trace
@@ -98,7 +99,14 @@ export class Hop {
         startedAt: this.#startedAt + (request.durationMs - outcome.upstreamMs),
         durationMs: outcome.upstreamMs,
       })
-    publishHop({ ...common, kind: 'request', spanId, parentId, startedAt: this.#startedAt })
+    publishHop({
+      ...common,
+      kind: 'request',
+      spanId,
+      parentId,
+      startedAt: this.#startedAt,
+      ...(typeof reason === 'string' ? { reason } : {}),
+    })
   }
 
   /** Writes the line. */
@@ -110,7 +118,7 @@ export class Hop {
     const path = request.url?.split('?', 1)[0]?.slice(0, 256) ?? ''
     const method = request.method ?? ''
     this.#service.metrics.observeRequest(method, 'forwarded', status, ms / 1000)
-    if (trace.sampled) this.#tell({ method, path, status, durationMs: ms }, outcome)
+    if (trace.sampled) this.#tell({ method, path, status, durationMs: ms }, also.reason, outcome)
     const { log } = this.#service
     if (!log.isLevelEnabled('info')) return
     log.info(

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from '@jest/globals'
 import supertest from 'supertest'
 import { requireBearer } from './bearer.ts'
 import { streamHops } from './hop-stream.ts'
-import { type HopEvent, publishHopsTo, shownBody } from './hops.ts'
+import { type HopEvent, publishHopsTo, shownBody, shownPath } from './hops.ts'
 import { httpService } from './http-service.ts'
 import { silentLog } from './log.ts'
 import { createPeerClient } from './peer-client.ts'
@@ -93,6 +93,46 @@ describe('hop events', () => {
       .expect(401)
     expect(events).toEqual([])
   })
+
+  it('say why a request without a token was refused', async () => {
+    const events: HopEvent[] = []
+    publishHopsTo((event) => events.push(event))
+    const service = httpService({
+      name: 'back',
+      log: silentLog,
+      listeners: [{ name: 'http', host: '127.0.0.1', port: 0 }],
+      shownParameters: ['fault'],
+      routes: (app) => {
+        const verify = () => {
+          throw new WrongAudience('jwt audience invalid')
+        }
+        app.get('/guarded', requireBearer({ realm: 'back', verify }), (_, response) => void response.send())
+      },
+    })
+    await supertest(service.app)
+      .get('/guarded?fault=no-token&access_tok=secret')
+      .set('traceparent', `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`)
+      .expect(401)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(events).toEqual([
+      expect.objectContaining({ kind: 'request', reason: 'no_token', path: '/guarded?fault=no-token' }),
+    ])
+  })
+
+  it.each([
+    ['/scenario3?fault=tampered', ['fault'], '/scenario3?fault=tampered'],
+    ['/scenario3?fault=tampered&password=hunter2', ['fault'], '/scenario3?fault=tampered'],
+    ['/scenario3?fault=tampered', [], '/scenario3'],
+    [`/scenario3?fault=${TOKEN}`, ['fault'], '/scenario3?fault=%5Btoken%5D'],
+    [
+      `/${'x'.repeat(300)}?fault=${'y'.repeat(300)}`,
+      ['fault'],
+      `/${'x'.repeat(255)}?fault=${'y'.repeat(250)}`,
+    ],
+    ['/a?fault=1?2', ['fault'], '/a?fault=1'],
+  ])('show of %s with %j the path %s', (url, parameters, shown) =>
+    expect(shownPath(url, parameters)).toBe(shown),
+  )
 
   it('show bodies short and without tokens', () => {
     expect(shownBody({ token: TOKEN, aud: 'serviceb' })).toBe('{"token":"[token]","aud":"serviceb"}')

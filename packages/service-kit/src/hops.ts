@@ -38,7 +38,7 @@ export interface HopEvent {
   readonly token?: ShownToken
   readonly checks?: readonly HopCheck[]
   readonly verdict?: 'accepted' | 'refused'
-  /** Why a token was refused, or a call failed: stable and machine-readable. */
+  /** Why a request or its token was refused, or a call failed: stable and machine-readable. */
   readonly reason?: string
   readonly message?: string
   /** At most 2 KiB, tokens cut. */
@@ -60,6 +60,21 @@ export const hopsAreWanted = (): boolean => publisher !== undefined
 
 export function publishHop(event: HopEvent): void {
   publisher?.(event)
+}
+
+/** As much of a path, or of a query, as a line of a picture has room for. */
+const MAX_SHOWN_PATH = 256
+
+/**
+ * Returns the path of a request with those parameters of its query that its service knows to be harmless. A query may
+ * hold a credential, so every other parameter is left out.
+ */
+export function shownPath(url: string, parameters: readonly string[]): string {
+  const [path = '', query = ''] = url.split('?', 2)
+  const shown = [...new URLSearchParams(query)].filter(([name]) => parameters.includes(name))
+  if (shown.length === 0) return path.slice(0, MAX_SHOWN_PATH)
+  const text = shown.map(([name, value]) => `${name}=${encodeURIComponent(cutTokens(value))}`).join('&')
+  return `${path.slice(0, MAX_SHOWN_PATH)}?${text.slice(0, MAX_SHOWN_PATH)}`
 }
 
 const MAX_SHOWN_BODY = 2 * 1024

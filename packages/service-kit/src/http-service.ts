@@ -44,6 +44,8 @@ export interface HttpServiceOptions {
   readonly routes: (app: Express, hot: HotRoutes) => void
   /** Each must pass for `/readyz` to answer 200; a thrown error's message is shown. */
   readonly checks?: Readonly<Record<string, () => void | Promise<void>>>
+  /** Query parameters that carry nothing secret: hops show them beside the path. */
+  readonly shownParameters?: readonly string[]
   /** Runs before the listeners open, e.g. to load keys. */
   readonly onStart?: () => void | Promise<void>
   /** Runs after the last request has ended. */
@@ -103,7 +105,12 @@ export function httpService(options: HttpServiceOptions): HttpService {
   const servers: Server[] = []
   /** Node's server forgets a connection once it is another protocol's. */
   const upgraded = new Set<Duplex>()
-  const observe = observeRequests({ name, log, metrics })
+  const observe = observeRequests({
+    name,
+    log,
+    metrics,
+    ...(options.shownParameters ? { shownParameters: options.shownParameters } : {}),
+  })
 
   const app = express()
   app.disable('x-powered-by')

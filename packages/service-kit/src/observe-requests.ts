@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
-import { publishHop } from './hops.ts'
+import { publishHop, shownPath } from './hops.ts'
 import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { runInTrace, traceFrom } from './trace.ts'
@@ -9,6 +9,8 @@ export interface ObservedService {
   readonly name: string
   readonly log: Logger
   readonly metrics: Metrics
+  /** The query parameters that hops may show; none by default. */
+  readonly shownParameters?: readonly string[]
 }
 
 const REQUEST_ID = /^[\w.-]{1,64}$/
@@ -21,6 +23,7 @@ export function observeRequests({
   name,
   log,
   metrics,
+  shownParameters = [],
 }: ObservedService): (request: IncomingMessage, response: ServerResponse, answer: RequestListener) => void {
   return (request, response, answer) => {
     const started = performance.now()
@@ -29,17 +32,19 @@ export function observeRequests({
     const startedAt = Date.now()
     const trace = traceFrom(request.headers.traceparent as string | undefined, name)
     // The query may carry a credential; the path never does. Express changes the URL on the way to a sub-router.
-    const path = request.url?.split('?', 1)[0]?.slice(0, 256)
+    const { url = '' } = request
+    const path = url.split('?', 1)[0]?.slice(0, 256)
     response.setHeader('x-request-id', requestId)
     response.once('close', () => {
       const ms = performance.now() - started
       const routed = request as IncomingMessage & {
         route?: { path?: unknown }
         tokenId?: string
-        logged?: object
+        logged?: { readonly reason?: unknown }
       }
       const route = typeof routed.route?.path === 'string' ? routed.route.path : 'unmatched'
       metrics.observeRequest(request.method ?? '', route, response.statusCode, ms / 1000)
+      const reason = routed.logged?.reason
       if (trace.sampled)
         publishHop({
           kind: 'request',
@@ -48,10 +53,11 @@ export function observeRequests({
           parentId: trace.parentId,
           service: name,
           method: request.method ?? '',
-          path: path ?? '',
+          path: shownPath(url, shownParameters),
           status: response.statusCode,
           startedAt,
           durationMs: ms,
+          ...(typeof reason === 'string' ? { reason } : {}),
         })
       log.info(
         {
