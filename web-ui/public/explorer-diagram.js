@@ -152,7 +152,7 @@ function drawHop(hop, y, x, letters) {
  */
 function wordsOf(hop, letters) {
   if (hop.kind === 'verification')
-    return [hop.verdict === 'accepted' ? '✓ token accepted' : `✗ ${short(hop.reason ?? 'refused', 17)}`, '']
+    return [hop.verdict === 'accepted' ? '✓ token accepted' : `✗ ${short(hop.reason ?? 'refused', 18)}`, '']
   if (hop.kind === 'event') return [`event: ${hop.path}`, hop.reason ?? '']
   return [
     short(`${hop.method} ${hop.path ?? ''}`, letters),

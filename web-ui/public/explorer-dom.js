@@ -39,8 +39,13 @@ export function copyButton(label, text) {
     label,
   )
   button.addEventListener('click', async () => {
-    await navigator.clipboard.writeText(text())
-    button.textContent = 'Copied'
+    // Browsers offer no clipboard to a page that came over plain http from another machine, or may ask and be refused.
+    button.textContent = await Promise.resolve()
+      .then(() => navigator.clipboard.writeText(text()))
+      .then(
+        () => 'Copied',
+        () => 'Not copied: the browser refused',
+      )
     setTimeout(() => {
       button.textContent = label
     }, 1500)

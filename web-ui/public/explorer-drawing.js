@@ -2,7 +2,10 @@
 import { diagram, drawPreview } from './explorer-diagram.js'
 import { copyButton, el } from './explorer-dom.js'
 import { describeHop } from './explorer-hop.js'
-import { hasRefusal, keyOf, lanesOf, stepsOf, titleOf, toMermaid, verdictOf } from './explorer-run.js'
+import { addressOf } from './explorer-location.js'
+import { keyOf, lanesOf, stepsOf, titleOf, toMermaid } from './explorer-run.js'
+import { SCENARIOS } from './explorer-scenarios.js'
+import { verdictOf } from './explorer-verdict.js'
 
 /** @typedef {import('./explorer-run.js').Hop} Hop */
 /** @typedef {import('./explorer-run.js').Run} Run */
@@ -24,7 +27,7 @@ export const NOTHING = ''
  */
 export function drawRun(run, { width, sources, away, selected, onSelect }) {
   const steps = stepsOf(run.hops)
-  const lanes = lanesOf(steps, run.lanes ?? [])
+  const lanes = lanesOf(steps, SCENARIOS.find(({ number }) => number === run.scenario)?.lanes ?? [])
   const details = el('div', { class: 'hop-details', id: 'hop-details' })
   /** @type {Map<string, SVGElement>} */
   const rows = new Map()
@@ -68,7 +71,7 @@ export function drawRun(run, { width, sources, away, selected, onSelect }) {
           picture,
         )
       : drawPreview(lanes, width),
-    steps.length === 0 && away ? el('p', { class: 'notice tone-warn' }, away) : undefined,
+    steps.length === 0 ? missingHops(run, away) : undefined,
     details,
     run.result
       ? el(
@@ -109,16 +112,16 @@ function head(run, steps) {
   return el(
     'header',
     { class: 'picture-head' },
-    el('h2', {}, run.title ?? titleOf(run)),
+    el('h2', {}, titleOf(run)),
     pill(run),
     el(
       'div',
       { class: 'actions' },
-      run.result ? copyButton('Copy as curl', () => run.result?.curl ?? '') : undefined,
+      run.result?.curl ? copyButton('Copy as curl', () => run.result?.curl ?? '') : undefined,
       ...(steps.length > 0
         ? [
             copyButton('Copy as Mermaid', () => toMermaid(steps)),
-            copyButton('Copy the link', () => `${location.origin}/explorer?trace=${run.traceId}`),
+            copyButton('Copy the link', () => location.origin + addressOf({ ...run, trace: run.traceId })),
           ]
         : []),
     ),
@@ -128,9 +131,28 @@ function head(run, steps) {
 
 /** What the answer says; of a run that was begun elsewhere, what its hops do. @param {Run} run */
 function pill(run) {
-  const verdict = verdictOf(run)
-  if (verdict) return el('span', { class: `status tone-${verdict.accepted ? 'good' : 'bad'}` }, verdict.words)
   if (run.running) return el('span', { class: 'status tone-info' }, 'running')
-  if (hasRefusal(run)) return el('span', { class: 'status tone-bad' }, 'refused')
-  return undefined
+  const verdict = verdictOf(run)
+  if (!verdict) return undefined
+  const { tone, words, why } = verdict
+  return el(
+    'span',
+    { class: 'verdict' },
+    el('span', { class: `status tone-${tone}` }, words),
+    why ? el('span', { class: 'why' }, why) : undefined,
+  )
+}
+
+/**
+ * @param {Run} run
+ * @param {string | undefined} away
+ */
+function missingHops(run, away) {
+  if (away) return el('p', { class: 'notice tone-warn' }, away)
+  if (!run.settled) return undefined
+  return el(
+    'p',
+    { class: 'notice tone-info' },
+    'No hop of this run is left: it is too old, or the SSE server was restarted. Its answer is below.',
+  )
 }

@@ -1,6 +1,7 @@
 // @ts-check
 import { el } from './explorer-dom.js'
 import { sentence } from './explorer-run.js'
+import { reasonWords } from './explorer-verdict.js'
 
 /** @typedef {import('./explorer-run.js').Hop} Hop */
 /** @typedef {Readonly<Record<string, { file: string, line: number, href: string }>>} Sources where each check is decided. */
@@ -17,7 +18,7 @@ export function describeHop(hop, sources, close) {
     'article',
     { class: 'card hop-card' },
     el('header', { class: 'hop-head' }, el('h3', {}, sentence(hop)), closer),
-    hop.message === undefined ? undefined : el('p', { class: 'notice tone-bad' }, hop.message),
+    notice(hop),
     hop.checks && hop.checks.length > 0 ? checksTable(hop.checks, hop.reason, sources) : undefined,
     hop.token ? tokenView(hop.token) : undefined,
     hop.requestBody === undefined ? undefined : body('Sent', hop.requestBody),
@@ -29,6 +30,19 @@ export function describeHop(hop, sources, close) {
     if (key === 'Escape') close()
   })
   return card
+}
+
+/**
+ * Why a hop failed. jsonwebtoken has one message for several reasons, so the message is quoted and the reason said.
+ * @param {Hop} hop
+ */
+function notice({ kind, reason, message }) {
+  if (reason === undefined || kind === 'event')
+    return message === undefined ? undefined : el('p', { class: 'notice tone-bad' }, message)
+  const words = reasonWords(reason)
+  const said =
+    message === undefined ? '' : kind === 'call' ? ` ${message}` : ` The caller receives: “${message}”`
+  return el('p', { class: 'notice tone-bad' }, `${words[0]?.toUpperCase()}${words.slice(1)}.${said}`)
 }
 
 /**

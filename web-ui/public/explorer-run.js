@@ -26,76 +26,51 @@ import { runTitle } from './explorer-scenarios.js'
  * @property {string} traceId
  * @property {number} startedAt
  * @property {Hop[]} hops
- * @property {string} [title]
+ * @property {number} [scenario] of a run of this web UI.
+ * @property {string} [fault]
  * @property {boolean} [running]
- * @property {readonly string[]} [lanes] who is known to take part, before anybody has told.
- * @property {{ curl: string, answer: unknown, status: number, durationMs: number }} [result]
+ * @property {boolean} [settled] whether hops that are still missing will hardly come.
+ * @property {boolean} [foreign] whether nothing but its hops is known, yet.
+ * @property {{ curl?: string, answer: unknown, status: number, durationMs: number }} [result]
  */
 
 /**
- * What became of a run, as its answer says: for each callee where there are several.
- * @param {Run} run
- * @returns {{ accepted: boolean, words: string, why: string | undefined } | undefined} `undefined` while it runs.
- */
-export function verdictOf({ result }) {
-  if (!result) return undefined
-  const { status, answer } = result
-  const legs = Object.entries(Object(answer)).flatMap(([name, leg]) => {
-    const callee = /^service([bc])$/i.exec(name)?.[1]
-    return callee && typeof Object(leg).valid === 'boolean' ? [{ callee: callee.toUpperCase(), leg }] : []
-  })
-  if (legs.length === 0) {
-    const accepted = status === 200 && Object(answer).valid !== false
-    return { accepted, words: accepted ? 'accepted' : 'refused', why: accepted ? undefined : whyOf(answer) }
-  }
-  const named = (/** @type {boolean} */ valid) =>
-    legs
-      .filter(({ leg }) => leg.valid === valid)
-      .map(({ callee }) => callee)
-      .join(' and ')
-  const words = [
-    ...(named(false) ? [`refused by ${named(false)}`] : []),
-    ...(named(true) ? [`accepted by ${named(true)}`] : []),
-  ].join(', ')
-  const refused = legs.find(({ leg }) => !leg.valid)
-  return { accepted: !refused, words, why: refused && whyOf(refused.leg) }
-}
-
-/** Whether anybody has refused, as far as the hops tell. @param {Run} run */
-export const hasRefusal = ({ hops }) =>
-  hops.some(({ verdict, status }) => verdict === 'refused' || status === 401 || status === 403)
-
-/**
- * In the words of whoever refused.
- * @param {any} answer
- * @returns {string | undefined}
- */
-const whyOf = (answer) => answer?.error?.message ?? answer?.message
-
-/**
- * What a run is called that this page has not begun, or not since it was loaded: told by what was asked first.
+ * What a run is called: by its scenario and fault where they are known, otherwise by what was requested first.
  * @param {Run} run
  */
-export function titleOf(run) {
-  const hops = [...run.hops].sort((a, b) => a.startedAt - b.startedAt)
-  const asked = hops.find(({ kind, service }) => kind === 'call' && service === 'web-ui')
-  if (asked) return titleOfPath(asked.path ?? '')
-  const requests = hops.filter(({ kind }) => kind === 'request')
+export function titleOf({ scenario, fault, hops }) {
+  if (scenario !== undefined) return runTitle(scenario, fault)
+  const requests = hops.filter(({ kind }) => kind === 'request').sort((a, b) => a.startedAt - b.startedAt)
   const first = requests.find(({ path }) => path?.startsWith('/scenario')) ?? requests[0]
   return first ? `${first.service} ${first.path}` : 'A request'
 }
 
-/** @param {string} path */
-function titleOfPath(path) {
-  const [, number, fault] = /^\/scenario(\d)(?:\?fault=([\w-]+))?/.exec(path) ?? []
-  if (number === undefined) return path === '/' ? 'Scenario 6' : 'Scenario 7'
-  const made = path.includes('audience=')
-    ? 'wrong-audience'
-    : /expired=[1-9t]/.test(path)
-      ? 'expired'
-      : undefined
-  return runTitle(Number(number), fault ?? made)
+/**
+ * The scenario and the fault of a run that the web UI began before it was started again, as its calls show them.
+ * @param {Hop[]} hops
+ * @returns {{ scenario?: number, fault?: string }}
+ */
+export function scenarioIn(hops) {
+  const calls = hops.filter(({ kind, service }) => kind === 'call' && service === 'web-ui')
+  if (calls.length === 0) return {}
+  const { path = '' } = calls.find(({ path }) => path?.startsWith('/scenario')) ?? {}
+  const number = /^\/scenario(\d)/.exec(path)?.[1]
+  const made = path.includes('audience=') ? 'wrong-audience' : /[?&]fault=([\w-]+)/.exec(path)?.[1]
+  if (number !== undefined) return { scenario: Number(number), ...(made ? { fault: made } : {}) }
+  const scenario = calls.some(({ peer }) => peer === 'token-cache-load-balancer') ? 6 : 7
+  const fault = FAULT_OF[stepsOf(hops).find(({ verdict }) => verdict === 'refused')?.reason ?? '']
+  return { scenario, ...(fault ? { fault } : {}) }
 }
+
+/** By which reason each fault is refused where the request itself does not name it. */
+const FAULT_OF = /** @type {Readonly<Record<string, string>>} */ ({
+  expired: 'expired',
+  audience_mismatch: 'wrong-audience',
+  key_unknown: 'wrong-key',
+  signature_invalid: 'tampered',
+  no_token: 'no-token',
+  no_identity: 'no-token',
+})
 
 /** @param {Hop} hop */
 export const keyOf = ({ kind, spanId, service }) => `${kind} ${spanId} ${service}`
@@ -112,10 +87,39 @@ export function stepsOf(hops) {
       kind === 'request' && parentId !== undefined ? [[parentId, service]] : [],
     ),
   )
-  return hops
+  return [...hops, ...refusedRequests(hops)]
     .filter(({ kind, parentId }) => kind !== 'request' || parentId === undefined || !calls.has(parentId))
     .map((hop) => (hop.kind === 'call' ? { ...hop, peer: called.get(hop.spanId) ?? hop.peer ?? '' } : hop))
     .sort((a, b) => placeOf(a, hops) - placeOf(b, hops) || depth(a, hops) - depth(b, hops))
+}
+
+/** Ends the span of a verdict on the request itself. */
+const REQUEST = '.request'
+
+/** The rule by which a request is refused that no verifier has judged the token of. */
+const REQUEST_RULES = /** @type {Readonly<Record<string, string>>} */ ({
+  no_token: 'RFC 6750 §3.1',
+  insufficient_scope: 'RFC 6750 §3.1',
+})
+
+/**
+ * A request that is refused before its token is verified, because there is none, or after, is a verdict, too.
+ * @param {Hop[]} hops
+ * @returns {Hop[]}
+ */
+function refusedRequests(hops) {
+  const judged = new Set(
+    hops.filter(({ verdict }) => verdict === 'refused').map(({ spanId, service }) => `${spanId} ${service}`),
+  )
+  return hops.flatMap(({ kind, status, reason, method, path, ...hop }) => {
+    const refused = kind === 'request' && (status === 401 || status === 403) && reason !== undefined
+    if (!refused || judged.has(`${hop.spanId} ${hop.service}`)) return []
+    const rule = REQUEST_RULES[reason]
+    const checks = rule === undefined ? [] : [{ name: 'request', passed: false, rule }]
+    return [
+      { ...hop, kind: 'verification', spanId: hop.spanId + REQUEST, verdict: 'refused', reason, checks },
+    ]
+  })
 }
 
 /**
@@ -174,7 +178,7 @@ export function endsOf({ kind, service, peer = '' }) {
 export function sentence(hop) {
   const ms = `${hop.durationMs.toFixed(1)} milliseconds`
   if (hop.kind === 'verification')
-    return `${hop.service} ${hop.verdict} the token${hop.reason ? `: ${hop.reason}` : ''}`
+    return `${hop.service} ${hop.verdict} the ${hop.spanId.endsWith(REQUEST) ? 'request' : 'token'}${hop.reason ? `: ${hop.reason}` : ''}`
   if (hop.kind === 'event')
     return `${hop.peer} sends ${hop.service} the event ${hop.path}${hop.reason ? `: ${hop.reason}` : ''}`
   if (hop.kind === 'call')

@@ -1,27 +1,36 @@
 // @ts-check
+import { Heartbeat } from './heartbeat.js'
 
-/** @typedef {import('./explorer-drawing.js').Hop} Hop */
+/** @typedef {import('./explorer-run.js').Hop} Hop */
 
 /** Soon enough to be taken for at once, seldom enough for a room full of pages. */
 const RECONNECT_MS = 1_500
 /** The tokens of the watchers live a minute (web-ui/src/explorer/watcher-tokens.ts). */
 const TOKEN_MS = 60_000
+/** A token that has ended this long ago was the last one: its stream is gone, whatever the connection looks like. */
+const GRACE_MS = 5_000
+/** A connection on which nothing has come for so long is opened again; a machine that slept has lost it. */
+const SILENT_MS = 15_000
+/** The heartbeats of the web UI, until its stream says otherwise. */
+const HEARTBEAT_MS = 1_000
 
-/** @typedef {'live' | 'opening' | 'sse-gateway' | 'sse-server' | 'web-ui'} StreamState `live`, or what is missing. */
+/** @typedef {'connecting' | 'live' | 'opening' | 'sse-gateway' | 'sse-server' | 'web-ui'} StreamState `live`, or what is missing. */
 
 /** @type {Readonly<Record<Exclude<StreamState, 'live'>, string>>} */
 const WORDS = {
-  opening: 'The stream of hops has ended; it is opened anew.',
+  connecting: 'Connecting to the stream of hops …',
+  opening: 'Reconnecting: the stream of hops has closed.',
   'sse-gateway':
-    'The SSE gateway is away: no hop reaches this page. Scenarios 1 to 6 still run, and the picture comes back by itself.',
+    'Reconnecting: the SSE gateway does not answer, so no hop reaches this page. Scenarios 1 to 6 still run, and the picture catches up automatically.',
   'sse-server':
-    'The SSE server is away: services keep what they have to tell. Scenarios 1 to 6 still run, and the picture comes back by itself.',
-  'web-ui': 'The web UI does not answer. This page comes back with it, by itself.',
+    'Reconnecting: the SSE server does not answer. Services keep what they have to report. Scenarios 1 to 6 still run, and the picture catches up automatically.',
+  'web-ui': 'Reconnecting: the web UI does not answer. This page recovers with it, automatically.',
 }
 
 /**
- * The stream of hops. It lives on a token that the server holds for this browser: before the token ends the gateway
- * sends a challenge, this page answers it, and the stream goes on under a new one.
+ * The stream of hops. It is `live` while heartbeats say so, and only then. It lives on a token that the server holds for
+ * this browser: before the token expires the gateway sends a challenge, this page answers it, and the stream continues
+ * under a new one.
  */
 export class HopStream {
   #id = ''
@@ -33,7 +42,8 @@ export class HopStream {
   /** Whether the present source has brought anything; one that has not met nobody. */
   #heard = false
   /** @type {Exclude<StreamState, 'live'> | undefined} */
-  #missing
+  #missing = 'connecting'
+  #heartbeat = new Heartbeat(HEARTBEAT_MS)
   #onHop
   #onState
 
@@ -41,7 +51,7 @@ export class HopStream {
   constructor({ onHop, onState }) {
     this.#onHop = onHop
     this.#onState = onState
-    setInterval(() => this.#tell(), 1000)
+    setInterval(() => this.#tick(), HEARTBEAT_MS / 4)
   }
 
   open() {
@@ -49,24 +59,38 @@ export class HopStream {
     const source = new EventSource(`/explorer/hops?since=${this.#lastEventId || '0-0'}`)
     this.#source = source
     this.#heard = false
-    source.addEventListener('stream', (event) => {
-      this.#heard = true
-      this.#missing = undefined
-      this.#id = JSON.parse(event.data).id
+    this.#heartbeat.start()
+    /**
+     * Listens to one kind of event of this source; whatever comes is a sign of life of the web UI.
+     * @param {string} type
+     * @param {(event: MessageEvent) => void} listener
+     */
+    const on = (type, listener) =>
+      source.addEventListener(type, (event) => {
+        if (source !== this.#source) return
+        this.#heard = true
+        this.#heartbeat.beat()
+        listener(event)
+      })
+    on('stream', ({ data }) => {
+      const { id, heartbeatMs } = JSON.parse(data)
+      this.#id = id
+      this.#heartbeat.everyMs = heartbeatMs
       this.#deadline = Date.now() + TOKEN_MS
-      this.#tell()
+      this.#miss(undefined)
     })
-    source.addEventListener('hop', (event) => {
+    on('heartbeat', () => {
+      if (this.#id) this.#miss(undefined)
+    })
+    on('hop', (event) => {
       this.#lastEventId = event.lastEventId
       this.#onHop(JSON.parse(event.data))
     })
-    source.addEventListener('challenge', (event) => this.#answer(JSON.parse(event.data)))
-    source.addEventListener('away', (event) => {
-      this.#heard = true
-      this.#miss(JSON.parse(event.data).who)
+    on('challenge', ({ data }) => void this.#answer(JSON.parse(data)))
+    on('away', ({ data }) => this.#miss(JSON.parse(data).who))
+    source.addEventListener('error', () => {
+      if (source === this.#source) this.#reopen()
     })
-    source.addEventListener('back', () => this.#miss(undefined))
-    source.addEventListener('error', () => this.#reopen())
   }
 
   /** @param {{ method: string, headers: Record<string, string> }} challenge */
@@ -80,9 +104,18 @@ export class HopStream {
 
   #reopen() {
     this.#source?.close()
-    this.#deadline = 0
+    this.#source = undefined
+    this.#id = ''
     this.#miss(this.#heard ? (this.#missing ?? 'opening') : 'web-ui')
     setTimeout(() => this.open(), RECONNECT_MS)
+  }
+
+  #tick() {
+    if (!this.#source) return
+    const isOver = this.#id !== '' && Date.now() > this.#deadline + GRACE_MS
+    if (isOver || this.#heartbeat.silentMs > SILENT_MS) return this.#reopen()
+    if (this.#heartbeat.isLate) this.#miss('web-ui')
+    else this.#tell()
   }
 
   /** @param {Exclude<StreamState, 'live'> | undefined} what */
@@ -93,7 +126,6 @@ export class HopStream {
 
   #tell() {
     if (this.#missing) return this.#onState(this.#missing, WORDS[this.#missing])
-    if (this.#deadline === 0) return
     const seconds = Math.max(0, Math.round((this.#deadline - Date.now()) / 1000))
     const renewed =
       this.#renewals === 0 ? '' : `, renewed ${this.#renewals === 1 ? 'once' : `${this.#renewals} times`}`

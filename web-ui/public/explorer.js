@@ -1,62 +1,81 @@
 // @ts-check
 
+import { ScenarioCards } from './explorer-cards.js'
 import { drawPreview } from './explorer-diagram.js'
 import { el } from './explorer-dom.js'
 import { drawRun } from './explorer-drawing.js'
-import { hasRefusal, keyOf, titleOf, verdictOf } from './explorer-run.js'
-import { faultName, runTitle, SCENARIOS } from './explorer-scenarios.js'
+import { RunHistory } from './explorer-history.js'
+import { isTraceId, placeInAddress, writeAddress } from './explorer-location.js'
+import { titleOf } from './explorer-run.js'
+import { isOfInterest, RunBook } from './explorer-run-book.js'
+import { runTitle, SCENARIOS } from './explorer-scenarios.js'
 import { HopStream } from './explorer-stream.js'
+import { verdictOf } from './explorer-verdict.js'
 import { unwatched } from './unwatched.js'
 
 /** @typedef {import('./explorer-run.js').Run} Run */
 
-/** Runs that are kept on the page; the server's log keeps about as many. */
-const MAX_RUNS = 50
-const TIME = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' })
+/** Longer than any run: scenario 7 is over after 15 s at the latest, a call after 5 s. */
+const RUN_TIMEOUT_MS = 30_000
+/** After the answer of a run its last hops are here within a fraction of this, if they come at all. */
+const SETTLE_MS = 1_500
+/** A replay of everything that the server still has takes a fraction of this. */
+const UNKNOWN_AFTER_MS = 5_000
+/** How often runs of other tabs are looked for, while one of them has no result. */
+const LIST_AGAIN_MS = 1_000
 
 const root = /** @type {HTMLElement} */ (document.getElementById('explorer'))
-/** @type {Map<string, Run>} */
-const runs = new Map()
+const book = new RunBook()
 let drawing = false
 let pictureIsOld = false
-let historyDrawn = ''
-let shown = new URLSearchParams(location.search).get('trace') ?? ''
+const start = placeInAddress()
+/** The trace that is looked at; empty before there is one. */
+let shown = start.trace
 /** The scenario whose services are shown while there is no run. */
-let chosen = 1
+let chosen = start.scenario ?? 1
+/** Runs that began before are not shown by themselves: the user has not asked for them, or has just left them. */
+let followsSince = Date.now()
+/** The trace that was waited for in vain. */
+let unknown = ''
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let unknownTimer
 /** @type {string | undefined} */
 let selectedHop
 /** @type {import('./explorer-hop.js').Sources} */
 let sources = {}
 /** Why hops do not come at present. @type {string | undefined} */
 let away
+let listIsDue = false
 
 /** What is seen counts down by the second; what is heard is said once. */
 const status = el('p', { class: 'stream-state' })
 const announcer = el('p', { class: 'unseen', role: 'status' })
 const picture = el('section', { class: 'picture', 'aria-label': 'The hops of the run' })
-const history = el('ol', { class: 'runs' })
 const streamView = el('div', { class: 'stream-view', 'data-state': '' }, status)
+const cards = new ScenarioCards({ onRun: run, onLook: preview })
+const runHistory = new RunHistory((traceId) => show(traceId, 'push'))
 
 root.replaceChildren(
   el(
     'div',
     { class: 'rail' },
     el('h2', { class: 'unseen' }, 'Scenarios'),
-    el('div', { class: 'scenarios' }, ...SCENARIOS.map(scenarioCard)),
+    el('div', { class: 'scenarios' }, ...cards.elements),
   ),
   el('div', { class: 'stage' }, streamView, picture),
-  el('aside', { class: 'history' }, el('h2', {}, 'Runs'), history),
+  el('aside', { class: 'history' }, el('h2', {}, 'Runs'), runHistory.element),
   announcer,
 )
+if (start.scenario) cards.choose(start.scenario, start.fault)
+waitForShown()
 
 new HopStream({
   onHop(hop) {
-    const run =
-      runs.get(hop.traceId) ?? remember({ traceId: hop.traceId, hops: [], startedAt: hop.startedAt })
-    // A replay after a reconnect brings what is known already.
-    if (run.hops.some((known) => keyOf(known) === keyOf(hop))) return
-    run.hops.push(hop)
-    if (shown === run.traceId || (shown === '' && isOfInterest(run))) show(run.traceId)
+    const run = book.addHop(hop)
+    if (!run) return
+    if (run.foreign && run.scenario !== undefined) listSoon()
+    if (shown === run.traceId) found(run)
+    else if (shown === '' && run.startedAt >= followsSince && isOfInterest(run)) show(run.traceId, 'replace')
     else draw({ picture: false })
   },
   onState(state, detail) {
@@ -65,11 +84,13 @@ new HopStream({
     if (state === before) return
     streamView.dataset.state = state
     away = state === 'live' ? undefined : detail
-    if (away) announce(away)
-    else if (before) announce('The stream of hops is live again.')
+    if (state !== 'live' && state !== 'connecting') announce(detail)
+    else if (state === 'live' && before && before !== 'connecting')
+      announce('The stream of hops is live again.')
     draw()
   },
 }).open()
+void list()
 void fetch('/live/sources', { headers: unwatched() })
   .then((response) => response.json())
   .then((links) => {
@@ -85,38 +106,14 @@ new ResizeObserver(() => {
   room = picture.clientWidth
   draw()
 }).observe(picture)
+addEventListener('popstate', () => {
+  const place = placeInAddress()
+  if (place.scenario) cards.choose(place.scenario, place.fault)
+  chosen = place.scenario ?? chosen
+  if (place.trace === '') followsSince = Date.now()
+  lookAt(place.trace)
+})
 draw()
-
-/** @param {import('./explorer-scenarios.js').Scenario} scenario */
-function scenarioCard({ number, title, story, faults, spoils }) {
-  const select = /** @type {HTMLSelectElement} */ (
-    el(
-      'select',
-      { 'aria-label': `What scenario ${number} is run with` },
-      el('option', { value: '' }, spoils ? 'Good tokens' : 'Good token'),
-      ...faults.map((fault) => el('option', { value: fault }, faultName(number, fault))),
-    )
-  )
-  const button = el(
-    'button',
-    { type: 'button', class: 'primary', 'aria-label': `Run scenario ${number}, ${title}` },
-    'Run',
-  )
-  // A choice alone runs nothing: who chooses by keyboard passes by the others (WCAG 3.2.2).
-  button.addEventListener('click', () => run(number, select.value || undefined, card))
-  const card = el(
-    'article',
-    { class: 'scenario', 'data-scenario': String(number) },
-    el('span', { class: 'scenario-number', 'aria-hidden': 'true' }, String(number)),
-    el('h3', {}, title),
-    el('p', { class: 'meta' }, story),
-    el('div', { class: 'actions' }, button, select, el('p', { class: 'outcome' })),
-  )
-  // Whoever looks at a scenario sees who takes part in it, unless a run is being looked at.
-  card.addEventListener('focusin', () => preview(number))
-  card.addEventListener('pointerenter', () => preview(number))
-  return card
-}
 
 /** @param {number} scenario */
 function preview(scenario) {
@@ -128,47 +125,80 @@ function preview(scenario) {
 /**
  * @param {number} scenario
  * @param {string | undefined} fault
- * @param {HTMLElement} card
  */
-async function run(scenario, fault, card) {
-  const outcome = /** @type {HTMLElement} */ (card.querySelector('.outcome'))
-  outcome.textContent = 'running …'
-  outcome.className = 'outcome'
-  const traceId = crypto.randomUUID().replaceAll('-', '')
-  const known = remember({
-    traceId,
-    hops: [],
-    startedAt: Date.now(),
-    running: true,
-    title: runTitle(scenario, fault),
-    lanes: SCENARIOS.find(({ number }) => number === scenario)?.lanes ?? [],
-  })
-  show(traceId)
+async function run(scenario, fault) {
+  const { traceId } = book.begin(crypto.randomUUID().replaceAll('-', ''), scenario, fault)
+  cards.choose(scenario, fault)
+  show(traceId, 'push')
   // On a phone the picture is below the scenarios.
   if (picture.getBoundingClientRect().top > innerHeight / 2)
     picture.scrollIntoView({
       behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth',
     })
-  const response = await fetch('/explorer/runs', {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...unwatched() },
-    body: JSON.stringify({ scenario, fault, traceId }),
-  }).catch(() => undefined)
-  known.running = false
-  if (!response?.ok) {
-    const problem = await response?.json().catch(() => undefined)
-    outcome.textContent = problem?.error?.message ?? 'The web UI does not answer.'
-    outcome.className = 'outcome tone-bad'
-    announce(`${known.title}: ${outcome.textContent}`)
-    draw()
-    return
-  }
-  known.result = await response.json()
-  const { accepted = false, words, why } = verdictOf(known) ?? {}
-  outcome.textContent = `${words} after ${Math.round(known.result?.durationMs ?? 0)} ms`
-  outcome.className = `outcome ${accepted ? 'tone-good' : 'tone-bad'}`
-  announce(`${known.title}: ${words}${why ? `, ${why}` : ''}.`)
+  const result = await resultOf({ scenario, fault, traceId })
+  // The run may have been dropped from the book meanwhile; its result is of no other run's concern.
+  const known = book.get(traceId)
+  if (!known) return
+  Object.assign(known, { result, running: false })
+  settle(known)
   draw()
+}
+
+/**
+ * Runs a scenario; what goes wrong is a result too, of status 0 when no answer came.
+ * @param {{ scenario: number, fault: string | undefined, traceId: string }} wish
+ * @returns {Promise<NonNullable<Run['result']>>}
+ */
+async function resultOf(wish) {
+  const started = performance.now()
+  const failed = (/** @type {number} */ status, /** @type {unknown} */ answer) => ({
+    status,
+    answer,
+    durationMs: performance.now() - started,
+  })
+  try {
+    const response = await fetch('/explorer/runs', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...unwatched() },
+      body: JSON.stringify(wish),
+      signal: AbortSignal.timeout(RUN_TIMEOUT_MS),
+    })
+    const body = await response.json().catch(() => undefined)
+    if (response.ok && body) return body
+    return failed(
+      response.ok ? 502 : response.status,
+      body ?? problem(`The web UI answered ${response.status}`),
+    )
+  } catch (error) {
+    const late = /** @type {Error} */ (error).name === 'TimeoutError'
+    return failed(
+      0,
+      problem(
+        late ? `The web UI did not answer within ${RUN_TIMEOUT_MS / 1000} s` : 'The web UI does not answer',
+      ),
+    )
+  }
+}
+
+const problem = (/** @type {string} */ message) => ({ error: { message } })
+
+/**
+ * Says how a run ended, as soon as the reason can be known: from its verifier's hop, or else from the answer.
+ * @param {Run} run
+ */
+function settle(run) {
+  const say = () => {
+    const { words = '', why } = verdictOf(run) ?? {}
+    announce(`${titleOf(run)}: ${words}${why ? `, ${why}` : ''}.`)
+  }
+  const heard = () => verdictOf(run)?.kind !== 'refused' || verdictOf(run)?.why !== undefined
+  const told = heard()
+  if (told) say()
+  setTimeout(() => {
+    run.settled = true
+    if (!told) say()
+    draw()
+  }, SETTLE_MS)
 }
 
 /** For whoever listens to the page. @param {string} text */
@@ -176,25 +206,70 @@ function announce(text) {
   announcer.textContent = text
 }
 
-/** @param {Run} run */
-function remember(run) {
-  runs.set(run.traceId, run)
-  if (runs.size <= MAX_RUNS) return run
-  // Pages and their files come in dozens, and must not drive out what somebody has run.
-  const all = [...runs.values()]
-  const oldest = all.find((known) => known !== run && !isOfInterest(known)) ?? all[0]
-  if (oldest) runs.delete(oldest.traceId)
-  return run
+/**
+ * Leads to a run.
+ * @param {string} traceId
+ * @param {'push' | 'replace'} how
+ */
+function show(traceId, how) {
+  const { scenario, fault } = book.get(traceId) ?? {}
+  writeAddress({ trace: traceId, ...(scenario ? { scenario } : {}), ...(fault ? { fault } : {}) }, how)
+  lookAt(traceId)
 }
 
 /** @param {string} traceId */
-function show(traceId) {
+function lookAt(traceId) {
   if (shown !== traceId) selectedHop = undefined
   shown = traceId
-  const url = new URL(location.href)
-  url.searchParams.set('trace', traceId)
-  window.history.replaceState(null, '', url)
+  waitForShown()
   draw()
+}
+
+/** A link may lead to a trace that is too old, or that there has never been: nobody is left waiting for it. */
+function waitForShown() {
+  clearTimeout(unknownTimer)
+  unknown = ''
+  if (shown === '' || book.get(shown)) return
+  unknownTimer = setTimeout(() => {
+    unknown = shown
+    draw()
+  }, UNKNOWN_AFTER_MS)
+}
+
+/** What is known of the run that is looked at may have grown. @param {Run} run */
+function found({ traceId, scenario, fault }) {
+  if (scenario !== undefined)
+    writeAddress({ trace: traceId, scenario, ...(fault ? { fault } : {}) }, 'replace')
+  draw()
+}
+
+/** Runs of other tabs, and those from before this page was loaded, with their results. */
+async function list() {
+  listIsDue = false
+  const response = await fetch('/explorer/runs', {
+    headers: unwatched(),
+    signal: AbortSignal.timeout(RUN_TIMEOUT_MS),
+  }).catch(() => undefined)
+  if (!response?.ok) return
+  const { runs } = /** @type {{ runs: import('./explorer-run-book.js').ListedRun[] }} */ (
+    await response.json()
+  )
+  for (const listed of runs.reverse()) {
+    const run = book.addListed(listed)
+    if (run.result && !run.settled) setTimeout(() => Object.assign(run, { settled: true }), SETTLE_MS)
+    if (shown === run.traceId) {
+      if (run.scenario && run.hops.length === 0) cards.choose(run.scenario, run.fault)
+      found(run)
+    }
+  }
+  if (runs.some(({ result }) => !result)) listSoon()
+  draw()
+}
+
+function listSoon() {
+  if (listIsDue) return
+  listIsDue = true
+  setTimeout(() => void list(), LIST_AGAIN_MS)
 }
 
 /** Many hops arrive in one burst; one drawing a frame is enough, and most are of a run that is not shown. */
@@ -206,12 +281,13 @@ function draw({ picture = true } = {}) {
     drawing = false
     if (pictureIsOld) drawPicture()
     pictureIsOld = false
-    drawHistory()
+    runHistory.draw(book.list(), shown)
+    cards.draw((scenario) => book.latestOf(scenario))
   })
 }
 
 function drawPicture() {
-  const run = runs.get(shown)
+  const run = book.get(shown)
   const width = picture.clientWidth
   const scroll = picture.querySelector('.diagram')?.scrollLeft ?? 0
   const focused = picture.contains(document.activeElement)
@@ -238,65 +314,41 @@ function drawPicture() {
 
 /** @param {number} width */
 function emptyPicture(width) {
-  if (shown !== '') return [el('p', { class: 'empty' }, away ?? 'Waiting for the hops of this trace …')]
-  const scenario = SCENARIOS.find(({ number }) => number === chosen)
+  if (shown !== '') return [missingRun()]
+  const scenario = SCENARIOS.find(({ number }) => number === chosen) ?? SCENARIOS[0]
   return [
-    el('header', { class: 'picture-head' }, el('h2', {}, `Scenario ${chosen}: ${scenario?.title}`)),
+    el('header', { class: 'picture-head' }, el('h2', {}, `Scenario ${scenario?.number}: ${scenario?.title}`)),
     drawPreview(scenario?.lanes ?? [], width),
     el('p', { class: 'meta' }, 'Run it, here or with curl: each hop is drawn as it happens.'),
   ]
 }
 
-/**
- * Pages, pictures, probes and key sets are requests too, but nothing happens in them that a token has a part in.
- * @param {Run} run
- */
-function isOfInterest(run) {
-  return (
-    run.title !== undefined ||
-    run.hops.some(
-      ({ kind, path = '' }) =>
-        kind === 'verification' || (kind === 'request' && path.startsWith('/scenario')),
-    )
-  )
-}
-
-function drawHistory() {
-  const latest = [...runs.values()].filter(isOfInterest).sort((a, b) => b.startedAt - a.startedAt)
-  if (latest.length === 0) return history.replaceChildren(el('li', { class: 'meta' }, 'None yet.'))
-  const rows = latest.map((run) => ({
-    run,
-    refused: !(verdictOf(run)?.accepted ?? !hasRefusal(run)),
-    title: run.title ?? titleOf(run),
-  }))
-  const seen = JSON.stringify([
-    shown,
-    ...rows.map(({ run, refused, title }) => [run.traceId, refused, title]),
-  ])
-  if (seen === historyDrawn) return
-  historyDrawn = seen
-  history.replaceChildren(
-    ...rows.map(({ run, refused, title }) => {
-      const link = el(
-        'a',
-        {
-          href: `?trace=${run.traceId}`,
-          'data-key': run.traceId,
-          ...(run.traceId === shown ? { 'aria-current': 'true' } : {}),
-        },
-        el('span', {
-          class: refused ? 'dot tone-bad' : 'dot tone-good',
-          role: 'img',
-          'aria-label': refused ? 'refused' : 'accepted',
-        }),
-        el('span', {}, title),
-        el('small', {}, TIME.format(run.startedAt)),
-      )
-      link.addEventListener('click', (event) => {
-        event.preventDefault()
-        show(run.traceId)
-      })
-      return el('li', {}, link)
-    }),
+/** What stands in place of a run that no hop has been seen of. */
+function missingRun() {
+  const { scenario, fault } = placeInAddress()
+  const isId = isTraceId(shown)
+  if (isId && unknown !== shown)
+    return el('p', { class: 'empty' }, away ?? 'Waiting for the hops of this trace …')
+  const known = SCENARIOS.find(({ number }) => number === scenario)
+  const usable = known && (!fault || known.faults.includes(fault))
+  const again = el('button', { type: 'button', class: 'primary', 'data-key': 'again' })
+  if (usable) {
+    again.textContent = `Run ${runTitle(known.number, fault)} again`
+    again.addEventListener('click', () => run(known.number, fault))
+  }
+  return el(
+    'div',
+    { class: 'empty stack unknown-run' },
+    el('h2', {}, isId ? 'No run has this trace ID' : 'This is not a trace ID'),
+    el('p', {}, el('code', {}, shown.slice(0, 64))),
+    el(
+      'p',
+      {},
+      isId
+        ? `No service reports a hop of it. ${away ?? 'The run may be too old, or the link incomplete: only the latest runs are kept, and none outlive a restart.'}`
+        : 'A trace ID has 32 hexadecimal digits. The link may be incomplete.',
+    ),
+    el('p', {}, 'Run a scenario, or choose a run from the list.'),
+    usable ? el('p', {}, again) : undefined,
   )
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import http, { type IncomingMessage, type RequestOptions } from 'node:http'
 import https from 'node:https'
-import { beginCall, PeerError } from '@hallpass/service-kit'
+import { beginCall, createPeerCaller, type PeerCaller, PeerError } from '@hallpass/service-kit'
 import { parseJson } from '@hallpass/untrusted/json'
 
 export const GATEWAY = 'sse-gateway'
@@ -20,11 +20,16 @@ export interface GatewayRequest {
 export class GatewayDoor {
   readonly #origin: URL
   readonly #caFile: string
+  #health: { readonly call: PeerCaller; readonly ca: string | undefined } | undefined
 
   /** @param url any address of the gateway. */
   constructor(url: string, caFile: string) {
     this.#origin = new URL('/', url)
     this.#caFile = caFile
+  }
+
+  get caFile(): string {
+    return this.#caFile
   }
 
   get origin(): string {
@@ -45,6 +50,26 @@ export class GatewayDoor {
     } catch (error) {
       tell({ reason: 'peer_unreachable' })
       throw error
+    }
+  }
+
+  /** Whether the gateway answers a health check in time: one connection, kept open as long as the authority is the same. */
+  async answers(timeoutMs: number): Promise<boolean> {
+    try {
+      const ca = this.#origin.protocol === 'https:' ? await readFile(this.#caFile, 'utf8') : undefined
+      if (this.#health?.ca !== ca || !this.#health)
+        this.#health = {
+          ca,
+          call: createPeerCaller({
+            peer: GATEWAY,
+            baseUrl: this.origin,
+            timeoutMs,
+            ...(ca === undefined ? {} : { tls: { ca } }),
+          }),
+        }
+      return (await this.#health.call({ method: 'GET', path: '/healthz' })).status === 200
+    } catch {
+      return false
     }
   }
 
@@ -73,7 +98,10 @@ export class GatewayDoor {
           request.setTimeout(0)
           resolve(answer)
         })
-        .on('timeout', () => request.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)))
+        .on('timeout', () => {
+          reject(late(`${GATEWAY} at ${url.origin} did not answer within ${TIMEOUT_MS} ms.`))
+          request.destroy()
+        })
         .on('error', (cause) =>
           reject(
             new PeerError(
@@ -90,10 +118,22 @@ export class GatewayDoor {
   }
 }
 
-/** The whole body of an answer that ends by itself, as JSON when it is that. */
+const late = (message: string, cause?: unknown) => new PeerError(GATEWAY, 504, 'peer_timeout', message, cause)
+
+/**
+ * The whole body of an answer that ends by itself, as JSON when it is that.
+ * @throws {PeerError} when it does not come to its end in time.
+ */
 export async function bodyOf(answer: IncomingMessage): Promise<unknown> {
   let text = ''
-  for await (const chunk of answer.setEncoding('utf8')) text += chunk
+  const deadline = setTimeout(() => answer.destroy(), TIMEOUT_MS)
+  try {
+    for await (const chunk of answer.setEncoding('utf8')) text += chunk
+  } catch (error) {
+    throw late(`${GATEWAY} did not finish its answer within ${TIMEOUT_MS} ms.`, error)
+  } finally {
+    clearTimeout(deadline)
+  }
   try {
     return parseJson(text)
   } catch {

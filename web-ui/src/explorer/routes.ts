@@ -18,9 +18,9 @@ import { showLive, showSource } from '../routes/show-live.ts'
 import type { VisitorSource } from '../visitor.ts'
 import { GatewayDoor } from './gateway-door.ts'
 import { GatewayStreams } from './gateway-streams.ts'
-import { runScenario } from './run-scenario.ts'
+import { PathWatch } from './path-watch.ts'
+import { listRuns, runScenario } from './run-scenario.ts'
 import { ScenarioRunner } from './scenario-runner.ts'
-import { ServerWatch } from './server-watch.ts'
 import { StreamScenario } from './stream-scenario.ts'
 import { renewHops, watchHops } from './watch-hops.ts'
 import { watcherOf } from './watcher.ts'
@@ -58,8 +58,9 @@ export function explorerRoutes({ config, site, visitors, cookies, policyFor, clo
   routes.get('/explorer', showExplorer(site, visitors, policyFor))
   routes.use(['/explorer/runs', '/explorer/hops', '/live'], refuseOtherHosts(config.baseUrl))
   routes.use(['/explorer/hops', '/live'], unwatched)
+  routes.get('/explorer/runs', unwatched, listRuns(runner))
   routes.post('/explorer/runs', jsonBody(), runScenario(runner))
-  routes.get('/explorer/hops', watchHops(streams, new ServerWatch(explorer.sseServerUrl), watcher))
+  routes.get('/explorer/hops', watchHops(streams, new PathWatch(explorer.sseServerUrl, door), watcher))
   routes.post('/explorer/hops/:stream', renewHops(streams, watcher))
   routes.get('/.well-known/jwks.json', (_request, response) => void response.json(tokens.keySet))
   for (const page of LIVE_PAGES) routes.get(page.path, showLive(page, site, visitors, policyFor))

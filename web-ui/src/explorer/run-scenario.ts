@@ -4,6 +4,13 @@ import type { ScenarioRunner } from './scenario-runner.ts'
 const USER = /^[\w.-]{1,32}$/
 const TRACE_ID = /^(?!0{32})[0-9a-f]{32}$/
 
+/** `GET /explorer/runs`: the last runs, newest first, each with its result as soon as it has one. */
+export function listRuns({ log }: ScenarioRunner): RequestHandler {
+  return (_request, response) => {
+    response.set('cache-control', 'no-store').json({ runs: log.list() })
+  }
+}
+
 /** `POST /explorer/runs` with `scenario` and perhaps `fault` and `traceId`: runs it and answers with what became of it. */
 export function runScenario(runner: ScenarioRunner): RequestHandler {
   return async (request, response) => {

@@ -1,6 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import { badRequest, createPeerCaller, type PeerCaller, runInTrace, traceFrom } from '@hallpass/service-kit'
+import {
+  badRequest,
+  createPeerCaller,
+  HttpError,
+  type PeerCaller,
+  runInTrace,
+  toHttpError,
+  traceFrom,
+} from '@hallpass/service-kit'
 import { parseJson } from '@hallpass/untrusted/json'
+import { RunLog } from './run-log.ts'
 import type { StreamScenario } from './stream-scenario.ts'
 
 /** What can be made wrong on purpose; the same names as service A's `?fault=`. */
@@ -40,6 +49,9 @@ export const EXPLORER_AGENT = 'explorer'
 /** The audience of a token that is for somebody else, as documented for scenario 5. */
 const SOMEBODY_ELSE = 'spiffe://example.org/some-other-server'
 
+/** Answers of the scenarios have a few KiB; the run log keeps a hundred of them. */
+const MAX_ANSWER_BYTES = 64 * 1024
+
 interface Call {
   readonly run: () => Promise<{ readonly status: number; readonly data: unknown }>
   readonly curl: string
@@ -51,18 +63,29 @@ export class ScenarioRunner {
   readonly #tokenCache: PeerCaller
   readonly #streams: StreamScenario
   readonly #config: RunnerConfig
+  readonly log = new RunLog()
 
   constructor(config: RunnerConfig, streams: StreamScenario) {
     this.#config = config
     this.#streams = streams
-    this.#serviceA = createPeerCaller({ peer: 'service-a', baseUrl: config.serviceAUrl })
-    this.#tokenCache = createPeerCaller({ peer: 'token-cache-load-balancer', baseUrl: config.tokenCacheUrl })
+    this.#serviceA = createPeerCaller({
+      peer: 'service-a',
+      baseUrl: config.serviceAUrl,
+      maxAnswerBytes: MAX_ANSWER_BYTES,
+    })
+    this.#tokenCache = createPeerCaller({
+      peer: 'token-cache-load-balancer',
+      baseUrl: config.tokenCacheUrl,
+      maxAnswerBytes: MAX_ANSWER_BYTES,
+    })
   }
 
   /**
    * @param options.user whose token scenario 6 caches.
    * @param options.traceId chosen by whoever draws the run, to know its hops as they come.
-   * @throws {HttpError} 400 for a scenario or a fault that there is not; 502 naming the first service when it is away.
+   * @throws {HttpError} 400 for an unknown scenario or fault; 409 for a trace id that a run has already; 502 or 504 naming
+   *   the service that did not answer.
+
    */
   async run(
     scenario: unknown,
@@ -77,21 +100,33 @@ export class ScenarioRunner {
     const chosen = fault as Fault | undefined
     const call = this.#callFor(scenario as number, chosen, user)
     const trace = traceFrom(`00-${traceId}-${randomBytes(8).toString('hex')}-01`, 'web-ui')
+    if (this.log.has(traceId))
+      throw new HttpError(
+        409,
+        'trace_in_use',
+        `A run has the trace id ${traceId} already. Choose another one.`,
+      )
+    const { curl } = call
+    const begun = { traceId, scenario: scenario as number, fault: chosen, curl }
+    this.log.begin({ ...begun, startedAt: Date.now() })
     const started = performance.now()
-    const { status, data } = await runInTrace(trace, call.run)
-    return {
-      traceId: trace.traceId,
-      scenario: scenario as number,
-      fault: chosen,
-      status,
-      answer: data,
-      durationMs: performance.now() - started,
-      curl: call.curl,
+    const end = (status: number, answer: unknown) => {
+      const result = { status, answer, durationMs: performance.now() - started, curl }
+      this.log.end(traceId, result)
+      return { ...begun, ...result }
+    }
+    try {
+      const { status, data } = await runInTrace(trace, call.run)
+      return end(status, data)
+    } catch (error) {
+      const { status, body } = toHttpError(error)
+      end(status, body)
+      throw error
     }
   }
 
   #callFor(scenario: number, fault: Fault | undefined, user: string): Call {
-    if (scenario === 7) return { run: () => this.#streams.run(fault), curl: this.#streams.curl }
+    if (scenario === 7) return { run: () => this.#streams.run(fault), curl: this.#streams.curlFor(fault) }
     if (scenario === 6) {
       const headers: Record<string, string> =
         fault === 'no-token' ? {} : { 'remote-user': user, 'user-agent': EXPLORER_AGENT }

@@ -9,6 +9,7 @@ import {
 } from '@hallpass/service-kit'
 import { bodyOf, GATEWAY, type GatewayDoor } from './gateway-door.ts'
 import type { Fault } from './scenario-runner.ts'
+import { streamCurl } from './stream-curl.ts'
 import type { WatcherTokens } from './watcher-tokens.ts'
 
 export interface StreamScenarioOptions {
@@ -68,25 +69,23 @@ export class StreamScenario {
     }
   }
 
-  get curl(): string {
-    const curl = 'curl --cacert .hallpass/certificates/ca.pem'
-    const { origin } = this.#options.door
-    return [
-      `TOKEN=$(${curl} -s -H 'content-type: application/json' -d '{"expires_in":${TOKEN_SECONDS}}' ${origin}/token | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')`,
-      `${curl} -N -H "authorization: Bearer $TOKEN" ${origin}${PATH}`,
-    ].join('\n')
+  curlFor(fault: Fault | undefined): string {
+    const { door, tokens } = this.#options
+    return streamCurl(fault, {
+      origin: door.origin,
+      path: PATH,
+      caFile: door.caFile,
+      request: { expires_in: TOKEN_SECONDS, ...wishFor(fault) },
+      forged: tokens.forgedClaims(ISSUER, SCOPE),
+      waitSeconds: SHORTEST_TOKEN_SECONDS + 1,
+    })
   }
 
   async #firstToken(fault: Fault | undefined): Promise<string | undefined> {
     if (fault === 'no-token') return undefined
     if (fault === 'wrong-key') return this.#options.tokens.forge(ISSUER, SCOPE)
-    if (fault === 'wrong-audience') return this.#token({ audience: SOMEBODY_ELSE })
-    if (fault === 'expired') {
-      const token = await this.#token({ expires_in: SHORTEST_TOKEN_SECONDS })
-      await pause(SHORTEST_TOKEN_SECONDS * 1000)
-      return token
-    }
-    const token = await this.#token()
+    const token = await this.#token(wishFor(fault))
+    if (fault === 'expired') await pause(SHORTEST_TOKEN_SECONDS * 1000)
     return fault === 'tampered' ? tamper(token) : token
   }
 
@@ -116,6 +115,11 @@ export class StreamScenario {
     const seen: { event: string; data: string; afterMs: number }[] = []
     let challenges = 0
     const work: Promise<unknown>[] = []
+    let failure: unknown
+    const fail = (error: unknown) => {
+      failure ??= error
+      stream.destroy()
+    }
     const parser = new EventStreamParser({
       onEvent: (event) => {
         const { event: type = 'message', data } = event
@@ -126,21 +130,22 @@ export class StreamScenario {
         if (type !== 'challenge') return
         challenges += 1
         // The second is left without an answer, to see what happens then.
-        if (challenges === 1) work.push(this.#answer(handle))
+        if (challenges === 1) work.push(this.#answer(handle).catch(fail))
       },
     })
     const deadline = setTimeout(() => stream.destroy(), DEADLINE_MS)
-    await this.#say('the first token pays for this')
+    work.push(this.#say('the first token pays for this').catch(fail))
     try {
       for await (const chunk of stream as AsyncIterable<Buffer>) parser.push(chunk)
+    } catch {
+      // It was interrupted: without its last event the answer says so.
     } finally {
       clearTimeout(deadline)
-      await Promise.all(work)
     }
-    return {
-      ended: JSON.parse(seen.at(-1)?.event === 'end' ? (seen.at(-1)?.data ?? '{}') : '{}'),
-      events: seen,
-    }
+    await Promise.all(work)
+    if (failure) throw failure
+    const last = seen.at(-1)
+    return { ended: last?.event === 'end' ? endIn(last.data) : {}, events: seen }
   }
 
   async #answer(handle: string): Promise<void> {
@@ -166,6 +171,13 @@ export class StreamScenario {
   }
 }
 
+/** What the gateway is asked to make its development token with. */
+function wishFor(fault: Fault | undefined): Readonly<Record<string, unknown>> {
+  if (fault === 'wrong-audience') return { audience: SOMEBODY_ELSE }
+  if (fault === 'expired') return { expires_in: SHORTEST_TOKEN_SECONDS }
+  return {}
+}
+
 /** An event that the stream has brought, as a hop of the picture. */
 function tellOfEvent(type: string, data: string): void {
   const trace = currentTrace()
@@ -181,11 +193,21 @@ function tellOfEvent(type: string, data: string): void {
     path: type,
     startedAt: Date.now(),
     durationMs: 0,
-    ...(type === 'end' ? { reason: (JSON.parse(data) as { reason?: string }).reason ?? 'ended' } : {}),
+    ...(type === 'end' ? { reason: endIn(data).reason ?? 'ended' } : {}),
     answerBody: data,
   })
 }
 let eventCount = 0
+
+/** The data of an `end`, which names the reason; anything else names none. */
+function endIn(data: string): { readonly reason?: string } {
+  try {
+    const { reason } = JSON.parse(data) as { reason?: unknown }
+    return typeof reason === 'string' ? { reason } : {}
+  } catch {
+    return {}
+  }
+}
 
 /** The claims say more than what was signed; the signature stays as it was. */
 function tamper(token: string): string {

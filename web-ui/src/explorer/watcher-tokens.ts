@@ -41,6 +41,11 @@ export class WatcherTokens {
     return this.#sign({ iss: issuer, sub: 'forger', scope })
   }
 
+  /** What a forged token contains, for a command that forges one. */
+  forgedClaims(issuer: string, scope: string): Readonly<Record<string, unknown>> {
+    return { iss: issuer, sub: 'forger', scope, aud: GATEWAY_AUDIENCE }
+  }
+
   async #sign(claims: Readonly<Record<string, unknown>>): Promise<string> {
     if (!this.#key) throw new Error('The key of the watchers is not made yet.')
     return signToken({ ...claims, aud: GATEWAY_AUDIENCE }, this.#key, {

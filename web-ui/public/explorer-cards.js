@@ -1,0 +1,90 @@
+// @ts-check
+import { el } from './explorer-dom.js'
+import { faultName, SCENARIOS } from './explorer-scenarios.js'
+import { verdictOf } from './explorer-verdict.js'
+
+/** @typedef {import('./explorer-run.js').Run} Run */
+
+/** The scenarios with their `Run` buttons; under each, the outcome of its latest run. */
+export class ScenarioCards {
+  /** @type {Map<number, { card: HTMLElement, select: HTMLSelectElement, outcome: HTMLElement }>} */
+  #cards = new Map()
+
+  /** @param {{ onRun: (scenario: number, fault: string | undefined) => void, onLook: (scenario: number) => void }} listeners */
+  constructor({ onRun, onLook }) {
+    for (const scenario of SCENARIOS) this.#cards.set(scenario.number, makeCard(scenario, onRun, onLook))
+  }
+
+  get elements() {
+    return [...this.#cards.values()].map(({ card }) => card)
+  }
+
+  /**
+   * Shows what a run was run with, as far as this scenario has that choice.
+   * @param {number} scenario
+   * @param {string | undefined} fault
+   */
+  choose(scenario, fault = '') {
+    const { select } = this.#cards.get(scenario) ?? {}
+    if (select && [...select.options].some(({ value }) => value === fault)) select.value = fault
+  }
+
+  /** @param {(scenario: number) => Run | undefined} latestOf */
+  draw(latestOf) {
+    for (const [scenario, { outcome }] of this.#cards) {
+      const run = latestOf(scenario)
+      const [text, tone] = run ? outcomeOf(run) : ['', '']
+      outcome.textContent = text
+      outcome.className = `outcome ${tone}`.trim()
+    }
+  }
+}
+
+/**
+ * @param {Run} run
+ * @returns {[text: string, tone: string]}
+ */
+function outcomeOf(run) {
+  if (run.running) return ['running …', '']
+  const verdict = verdictOf(run)
+  if (!verdict) return ['', '']
+  const { words, why, tone } = verdict
+  const after = run.result ? ` after ${Math.round(run.result.durationMs)} ms` : ''
+  return [`${words}${after}${why ? `: ${why}` : ''}`, `tone-${tone}`]
+}
+
+/**
+ * @param {import('./explorer-scenarios.js').Scenario} scenario
+ * @param {(scenario: number, fault: string | undefined) => void} onRun
+ * @param {(scenario: number) => void} onLook
+ */
+function makeCard({ number, title, story, faults, spoils }, onRun, onLook) {
+  const select = /** @type {HTMLSelectElement} */ (
+    el(
+      'select',
+      { 'aria-label': `What scenario ${number} is run with`, autocomplete: 'off' },
+      el('option', { value: '' }, spoils ? 'Good tokens' : 'Good token'),
+      ...faults.map((fault) => el('option', { value: fault }, faultName(number, fault))),
+    )
+  )
+  const button = el(
+    'button',
+    { type: 'button', class: 'primary', 'aria-label': `Run scenario ${number}, ${title}` },
+    'Run',
+  )
+  // A choice by itself runs nothing: who chooses by keyboard passes by the others (WCAG 3.2.2).
+  button.addEventListener('click', () => onRun(number, select.value || undefined))
+  const outcome = el('p', { class: 'outcome' })
+  const card = el(
+    'article',
+    { class: 'scenario', 'data-scenario': String(number) },
+    el('span', { class: 'scenario-number', 'aria-hidden': 'true' }, String(number)),
+    el('h3', {}, title),
+    el('p', { class: 'meta' }, story),
+    el('div', { class: 'actions' }, button, select, outcome),
+  )
+  // Whoever looks at a scenario sees who takes part in it, unless a run is being looked at.
+  card.addEventListener('focusin', () => onLook(number))
+  card.addEventListener('pointerenter', () => onLook(number))
+  return { card, select, outcome }
+}

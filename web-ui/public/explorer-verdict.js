@@ -1,0 +1,224 @@
+// @ts-check
+import { laneName, stepsOf } from './explorer-run.js'
+
+/**
+ * @typedef {import('./explorer-run.js').Hop} Hop
+ * @typedef {import('./explorer-run.js').Run} Run
+ *
+ * @typedef {object} Verdict
+ * @property {'accepted' | 'refused' | 'failed' | 'other'} kind `refused`: somebody judged the token, or its absence;
+ *   `failed`: no verdict was reached; `other`: no token was judged.
+ * @property {'good' | 'bad' | 'warn' | 'info'} tone
+ * @property {string} words `refused by C, accepted by B`
+ * @property {string} [why]
+ */
+
+const TONES = /** @type {const} */ ({ accepted: 'good', refused: 'bad', failed: 'warn', other: 'info' })
+
+/** In words, the reasons that a reader meets; a reason that is not among them is shown as it is. */
+const REASONS = /** @type {Readonly<Record<string, string>>} */ ({
+  expired: 'the token has expired',
+  audience_mismatch: 'wrong audience',
+  wrong_audience: 'wrong audience',
+  issuer_mismatch: 'wrong issuer',
+  subject_mismatch: 'wrong subject',
+  key_unknown: 'unknown signing key',
+  signature_invalid: 'the signature does not match',
+  signature_missing: 'the token is unsigned',
+  revoked: 'the token was revoked',
+  token_revoked: 'the token was revoked',
+  identity_revoked: 'the workload identity was revoked',
+  no_token: 'no token',
+  no_identity: 'the request names no user',
+  blocked: 'an operator has blocked this user',
+  insufficient_scope: 'the token lacks a required scope',
+})
+
+/** @param {string} reason of a refusal or of a failed call. */
+export const reasonWords = (reason) => REASONS[reason] ?? reason.replaceAll('_', ' ')
+
+/**
+ * Judges a run by its own answer and its own hops, and by nothing else.
+ * @param {Run} run
+ * @returns {Verdict | undefined} `undefined` while there is nothing to say.
+ */
+export function verdictOf(run) {
+  const verdict = run.result ? byAnswer(run, run.result) : byHops(run)
+  if (verdict?.kind !== 'accepted' || !run.fault) return verdict
+  // Green would hide what matters most.
+  return { ...verdict, tone: 'bad', why: 'this token should have been refused' }
+}
+
+/**
+ * @param {Verdict['kind']} kind
+ * @param {string} words
+ * @param {string | undefined} [why]
+ * @returns {Verdict}
+ */
+const verdict = (kind, words, why) => ({ kind, tone: TONES[kind], words, ...(why ? { why } : {}) })
+
+/**
+ * @param {Run} run
+ * @param {NonNullable<Run['result']>} result
+ * @returns {Verdict}
+ */
+function byAnswer(run, { status, answer }) {
+  if (status === 401 || status === 403) return verdict('refused', 'refused', whyRefused(run, answer))
+  if (status < 200 || status >= 300)
+    return verdict('failed', 'failed', messageOf(answer) ?? `the answer is ${status}`)
+  const body = Object(answer)
+  const legs = Object.entries(body).flatMap(([name, leg]) => {
+    const callee = /^service([bc])$/i.exec(name)?.[1]
+    return callee && typeof leg === 'object'
+      ? [{ callee: callee.toUpperCase(), outcome: outcomeOf(leg), leg }]
+      : []
+  })
+  if (legs.length > 0) return ofLegs(run, legs)
+  if ('ended' in body) return ofStream(Object(body.ended).reason)
+  const outcome = outcomeOf(body)
+  if (outcome === 'refused') return verdict('refused', 'refused', whyRefused(run, body))
+  if (outcome === 'failed') return verdict('failed', 'failed', failureOf(body))
+  if (outcome === 'accepted' || run.scenario === 6) return verdict('accepted', 'accepted')
+  return verdict('failed', 'failed', 'the answer contains no verdict')
+}
+
+/**
+ * What a callee made of its token. Scenario 5 passes on the status of its server, which may be another than a refusal's.
+ * @param {any} leg
+ * @returns {'accepted' | 'refused' | 'failed' | undefined}
+ */
+function outcomeOf({ valid, status }) {
+  if (typeof valid !== 'boolean') return undefined
+  if (valid) return 'accepted'
+  return status === undefined || status === 401 || status === 403 ? 'refused' : 'failed'
+}
+
+/** @param {any} leg */
+const failureOf = (leg) =>
+  [leg.status === undefined ? '' : `the server answered ${leg.status}`, messageOf(leg)]
+    .filter(Boolean)
+    .join(': ')
+
+/**
+ * @param {Run} run
+ * @param {{ callee: string, outcome: ReturnType<typeof outcomeOf>, leg: any }[]} legs
+ * @returns {Verdict}
+ */
+function ofLegs(run, legs) {
+  const named = (/** @type {string | undefined} */ wanted) =>
+    legs
+      .filter(({ outcome = 'failed' }) => outcome === wanted)
+      .map(({ callee }) => callee)
+      .sort()
+      .join(' and ')
+  const words = [
+    ...(named('failed') ? [`failed at ${named('failed')}`] : []),
+    ...(named('refused') ? [`refused by ${named('refused')}`] : []),
+    ...(named('accepted') ? [`accepted by ${named('accepted')}`] : []),
+  ].join(', ')
+  const failed = legs.find(({ outcome = 'failed' }) => outcome === 'failed')
+  if (failed) return verdict('failed', words, messageOf(failed.leg))
+  const refused = legs.find(({ outcome }) => outcome === 'refused')
+  return refused ? verdict('refused', words, whyRefused(run, refused.leg)) : verdict('accepted', words)
+}
+
+/**
+ * A stream is as it should be when it closes because its token has expired.
+ * @param {unknown} reason
+ */
+function ofStream(reason) {
+  if (reason === 'token_expired') return verdict('accepted', 'accepted')
+  if (reason === 'token_revoked') return verdict('refused', 'refused', reasonWords(reason))
+  return verdict('failed', 'failed', `the stream was interrupted${reason ? ` (${reason})` : ''}`)
+}
+
+/**
+ * The reason as its verifier reports it. An answer has jsonwebtoken's words, which are the same for several reasons: they
+ * stand in only when no verifier's hop has come.
+ * @param {Run} run
+ * @param {any} answer
+ */
+function whyRefused(run, answer) {
+  const refusals = stepsOf(run.hops).filter(({ verdict }) => verdict === 'refused')
+  const { reason } = refusals.find(({ checks }) => checks && checks.length > 0) ?? refusals[0] ?? {}
+  if (reason !== undefined) return reasonWords(reason)
+  return run.settled ? messageOf(answer) : undefined
+}
+
+/** @param {any} answer @returns {string | undefined} */
+const messageOf = (answer) => {
+  const message = answer?.error?.message ?? answer?.message
+  return typeof message === 'string' ? message.replace(/\.$/, '') : undefined
+}
+
+/**
+ * Of a run that this page has no answer of, because somebody else began it: with curl, or before the web UI started.
+ * @param {Run} run
+ * @returns {Verdict | undefined}
+ */
+function byHops({ hops, running }) {
+  if (running) return undefined
+  const steps = stepsOf(hops)
+  const judged = steps.filter(({ kind }) => kind === 'verification')
+  const refused = judged.find(({ verdict, checks }) => verdict === 'refused' && checks?.length)
+  const anyRefused = refused ?? judged.find(({ verdict }) => verdict === 'refused')
+  if (anyRefused) return verdict('refused', wordsOfCallees(judged), reasonWords(anyRefused.reason ?? ''))
+  const stopped = steps.find(({ kind, status }) => kind !== 'event' && (status === 401 || status === 403))
+  if (stopped) return verdict('refused', 'refused')
+  const failures = steps.filter(
+    ({ kind, status, reason }) =>
+      (kind === 'call' || kind === 'request') &&
+      ((status ?? 0) >= 300 || (status === undefined && reason !== undefined)),
+  )
+  // Whoever passes a failure on answers with one, too: the cause is where there was no answer, or the last in the picture.
+  const broken = failures.find(({ status }) => status === undefined) ?? failures.at(-1)
+  if (broken) return verdict('failed', 'failed', wordsOfFailure(broken))
+  const end = hops.find(({ kind, path }) => kind === 'event' && path === 'end')
+  if (end) return ofStream(end.reason)
+  // A stream has begun with its first answer and not ended; anything else is over when its first service has answered.
+  const root = rootOf(hops)
+  if (!root || root.peer === 'sse-gateway') return undefined
+  if (judged.length > 0) return verdict('accepted', wordsOfCallees(judged))
+  return verdict('other', `answered ${root.status}`)
+}
+
+/** @param {Hop} hop */
+const wordsOfFailure = ({ kind, service, peer = '', status, reason = '' }) => {
+  const who = kind === 'call' ? laneName(peer) : service
+  return status === undefined ? `${who}: ${reasonWords(reason)}` : `${who} answered ${status}`
+}
+
+/**
+ * The request with which a run began: of the web UI, or of the first service.
+ * @param {Hop[]} hops
+ */
+function rootOf(hops) {
+  const spans = new Set(hops.filter(({ kind }) => kind !== 'verification').map(({ spanId }) => spanId))
+  return hops.find(
+    ({ kind, parentId, service }) =>
+      (kind === 'call' && service === 'web-ui') ||
+      (kind === 'request' && (parentId === undefined || !spans.has(parentId)) && service !== 'jwt-factory'),
+  )
+}
+
+/**
+ * `refused by C, accepted by B` where both have judged; the factory judges in their place.
+ * @param {Hop[]} judged
+ */
+function wordsOfCallees(judged) {
+  const of = (/** @type {string} */ wanted) => [
+    ...new Set(
+      judged.flatMap(({ service, verdict }) => {
+        const callee = /^service-([bc])$/.exec(service)?.[1]
+        return callee && verdict === wanted ? [callee.toUpperCase()] : []
+      }),
+    ),
+  ]
+  const [refused, accepted] = [of('refused').sort(), of('accepted').sort()]
+  if (refused.length + accepted.length < 2)
+    return judged.some(({ verdict }) => verdict === 'refused') ? 'refused' : 'accepted'
+  return [
+    ...(refused.length > 0 ? [`refused by ${refused.join(' and ')}`] : []),
+    ...(accepted.length > 0 ? [`accepted by ${accepted.join(' and ')}`] : []),
+  ].join(', ')
+}
