@@ -7,12 +7,18 @@ import { verdictOf } from './explorer-verdict.js'
 
 /** The scenarios with their `Run` buttons; under each, the outcome of its latest run. */
 export class ScenarioCards {
+  /** @type {(scenario: number) => Run | undefined} */
+  #latestOf = () => undefined
   /** @type {Map<number, { card: HTMLElement, select: HTMLSelectElement, outcome: HTMLElement }>} */
   #cards = new Map()
 
   /** @param {{ onRun: (scenario: number, fault: string | undefined) => void, onLook: (scenario: number) => void }} listeners */
   constructor({ onRun, onLook }) {
-    for (const scenario of SCENARIOS) this.#cards.set(scenario.number, makeCard(scenario, onRun, onLook))
+    for (const scenario of SCENARIOS) {
+      const card = makeCard(scenario, onRun, onLook)
+      card.select.addEventListener('change', () => this.draw(this.#latestOf))
+      this.#cards.set(scenario.number, card)
+    }
   }
 
   get elements() {
@@ -31,10 +37,14 @@ export class ScenarioCards {
 
   /** @param {(scenario: number) => Run | undefined} latestOf */
   draw(latestOf) {
-    for (const [scenario, { outcome }] of this.#cards) {
+    this.#latestOf = latestOf
+    for (const [scenario, { select, outcome }] of this.#cards) {
       const run = latestOf(scenario)
       const [text, tone] = run ? outcomeOf(run) : ['', '']
-      outcome.textContent = text
+      // Beside another choice the outcome says what it is the outcome of.
+      const isOfAnother = run && (run.fault ?? '') !== select.value
+      const of = run?.fault ? faultName(scenario, run.fault) : select.options[0]?.text
+      outcome.textContent = text && isOfAnother ? `${of}: ${text}` : text
       outcome.className = `outcome ${tone}`.trim()
     }
   }

@@ -73,7 +73,10 @@ export class RunBook {
 
   /** The runs that a reader wants to see, newest first. */
   list() {
-    return [...this.#runs.values()].filter(isOfInterest).sort((a, b) => b.startedAt - a.startedAt)
+    return [...this.#runs.values()]
+      .reverse()
+      .filter(isOfInterest)
+      .sort((a, b) => b.startedAt - a.startedAt)
   }
 
   /** @param {number} scenario @returns {Run | undefined} */

@@ -97,9 +97,14 @@ export function stepsOf(hops) {
 const REQUEST = '.request'
 
 /** The rule by which a request is refused that no verifier has judged the token of. */
-const REQUEST_RULES = /** @type {Readonly<Record<string, string>>} */ ({
-  no_token: 'RFC 6750 §3.1',
-  insufficient_scope: 'RFC 6750 §3.1',
+const REQUEST_CHECKS = /** @type {Readonly<Record<string, NonNullable<Hop['checks']>[number]>>} */ ({
+  no_token: {
+    name: 'credentials',
+    passed: false,
+    rule: 'RFC 6750 §3.1',
+    detail: 'the request contains no bearer token',
+  },
+  insufficient_scope: { name: 'scope', passed: false, rule: 'RFC 6750 §3.1' },
 })
 
 /**
@@ -114,8 +119,8 @@ function refusedRequests(hops) {
   return hops.flatMap(({ kind, status, reason, method, path, ...hop }) => {
     const refused = kind === 'request' && (status === 401 || status === 403) && reason !== undefined
     if (!refused || judged.has(`${hop.spanId} ${hop.service}`)) return []
-    const rule = REQUEST_RULES[reason]
-    const checks = rule === undefined ? [] : [{ name: 'request', passed: false, rule }]
+    const check = REQUEST_CHECKS[reason]
+    const checks = check ? [check] : []
     return [
       { ...hop, kind: 'verification', spanId: hop.spanId + REQUEST, verdict: 'refused', reason, checks },
     ]

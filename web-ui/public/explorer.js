@@ -333,7 +333,7 @@ function missingRun() {
   const usable = known && (!fault || known.faults.includes(fault))
   const again = el('button', { type: 'button', class: 'primary', 'data-key': 'again' })
   if (usable) {
-    again.textContent = `Run ${runTitle(known.number, fault)} again`
+    again.textContent = `Run ${runTitle(known.number, fault).replace('S', 's')}`
     again.addEventListener('click', () => run(known.number, fault))
   }
   return el(

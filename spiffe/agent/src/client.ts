@@ -64,11 +64,18 @@ export interface SpiffeAgentClient {
  */
 export function createSpiffeAgentClient({
   adminSocket,
+  timeoutMs,
 }: {
   readonly adminSocket: string
+  readonly timeoutMs?: number
 }): SpiffeAgentClient {
   const peer = 'spiffe-agent'
-  const call = createPeerCaller({ peer, baseUrl: 'http://localhost', socketPath: adminSocket })
+  const call = createPeerCaller({
+    peer,
+    baseUrl: 'http://localhost',
+    socketPath: adminSocket,
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  })
 
   async function ask<T>(method: 'GET' | 'POST' | 'DELETE', url: string, data?: unknown): Promise<T> {
     const { status, text } = await call({

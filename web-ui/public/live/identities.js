@@ -41,7 +41,7 @@ liveView({
               ? actionButton('Restore', {
                   key: `entry ${entry.id}`,
                   describe: entry.id,
-                  run: () => act('/live/identities/restore', { id: entry.id }),
+                  run: () => act('/live/identities/restore', { id: entry.id }, `${entry.id} was restored.`),
                 })
               : actionButton('Revoke', {
                   key: `entry ${entry.id}`,
@@ -53,7 +53,7 @@ liveView({
                       'Restore brings it back.',
                     confirm: 'Revoke',
                   }),
-                  run: () => act('/live/identities/revoke', { id: entry.id }),
+                  run: () => act('/live/identities/revoke', { id: entry.id }, `${entry.id} was revoked.`),
                 }),
           ]
         }),
@@ -91,7 +91,7 @@ liveView({
                 'stay valid until they expire. A rotation cannot be undone.',
               confirm: 'Rotate',
             }),
-            run: () => act('/live/identities/rotate', { kind }),
+            run: () => act('/live/identities/rotate', { kind }, `The ${kind} authority is rotating.`),
           }),
           el('p', { class: 'meta' }, 'The next one is published first, and signs when everybody knows it.'),
         ),

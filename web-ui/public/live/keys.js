@@ -16,7 +16,7 @@ import {
 /**
  * @typedef {{ kid: string, alg: string, state: 'published' | 'signing' | 'retired', sinceMs: number, untilMs?: number }} Key
  * @typedef {{ holder: string, keyId: string, keys: Key[] }} Holder
- * @typedef {{ holders: Holder[], jwks: { url: string, body: { keys: { kid: string }[] } } }} Keys
+ * @typedef {{ holders: Holder[], away: { holder: string, failure: string }[], jwks: { url: string, body: { keys: { kid: string }[] } } }} Keys
  */
 
 const TONES = { published: 'info', signing: 'good', retired: 'warn' }
@@ -24,7 +24,7 @@ const MEANINGS = { published: 'signs next', signing: 'signs', retired: 'verifies
 
 liveView({
   url: '/live/keys',
-  draw: (/** @type {Keys} */ { holders, jwks }, act) => [
+  draw: (/** @type {Keys} */ { holders, away, jwks }, act) => [
     el(
       'div',
       { class: 'cards' },
@@ -70,11 +70,14 @@ liveView({
                   'key stay valid. A rotation cannot be undone.',
                 confirm: 'Rotate',
               }),
-              run: () => act('/live/keys/rotate', { holder, keyId }),
+              run: () => act('/live/keys/rotate', { holder, keyId }, `${keyId} was rotated.`),
             }),
           ),
         ),
       ),
+    ),
+    ...away.map(({ failure }) =>
+      el('p', { class: 'notice tone-warn' }, `${failure} Its keys are shown when it recovers.`),
     ),
     section(
       'What verifiers see',

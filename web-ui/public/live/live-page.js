@@ -2,78 +2,165 @@
 
 import { confirmAction } from '../confirm-action.js'
 import { el } from '../explorer-dom.js'
+import { Heartbeat } from '../heartbeat.js'
 import { unwatched } from '../unwatched.js'
 
-/** @typedef {(path: string, body: Record<string, unknown>) => Promise<void>} Act posts, and looks again. */
+/**
+ * @typedef {(
+ *   path: string,
+ *   body: Record<string, unknown>,
+ *   done?: string | ((answer: any) => string | undefined),
+ * ) => Promise<boolean>} Act posts, says `done` or what went wrong, and looks again; `done` may throw what went wrong.
+ */
 
 /** How often a view looks again. */
 const AGAIN_MS = 1_000
-/** How often what counts down is written anew. */
+/** How often an answer comes also while one of the services behind it is waited for: 1.5 s, and then the next look. */
+const BEAT_MS = 1_500
+/** How often what counts down is written again, and how old the data is looked at. */
 const TICK_MS = 250
+/** The web UI gives the services behind it 1.5 s (web-ui/src/live/ask-peer.ts), twice where two are asked in turn. */
 const TIMEOUT_MS = 4_000
+/** An action waits for longer: scenario 7 is a stream of five seconds. */
+const ACTION_TIMEOUT_MS = 30_000
 
 /**
- * Reads the message of an answer that is not good.
- * @param {Response} response
+ * Fetches JSON from the web UI.
+ * @param {string} url
+ * @param {number} timeoutMs
+ * @param {RequestInit} [options]
+ * @throws {Error} in words for a reader, whatever went wrong.
  */
-async function problemOf(response) {
+export async function fetchJson(url, timeoutMs, options = {}) {
+  const response = await fetch(url, {
+    cache: 'no-store',
+    ...options,
+    headers: { ...options.headers, ...unwatched() },
+    signal: AbortSignal.timeout(timeoutMs),
+  }).catch((error) => {
+    throw new Error(
+      error.name === 'TimeoutError'
+        ? `The web UI did not answer within ${timeoutMs / 1000} s.`
+        : 'The web UI does not answer.',
+    )
+  })
+  if (response.status === 204) return undefined
   const body = await response.json().catch(() => undefined)
-  return body?.error?.message ?? `The web UI answers ${response.status}.`
+  if (!response.ok) throw new Error(body?.error?.message ?? `The web UI answered ${response.status}.`)
+  return body
 }
 
 /**
- * Keeps a view up to date: asks each second, draws when something has changed, says when nobody answers, and goes on.
+ * Posts JSON to the web UI.
+ * @param {string} path
+ * @param {Record<string, unknown>} body
+ */
+export const postJson = (path, body) =>
+  fetchJson(path, ACTION_TIMEOUT_MS, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+
+/**
+ * Keeps a view up to date: asks each second and draws when something has changed. It says `Live` only while answers come;
+ * after that what is shown is marked as old, with its age, and the view goes on asking.
  * @template T
  * @param {{ url: string, draw: (data: T, act: Act) => (Node | undefined)[] }} view
  */
 export function liveView({ url, draw }) {
   const root = /** @type {HTMLElement} */ (document.getElementById('live'))
+  const heartbeat = new Heartbeat(BEAT_MS)
+  const notes = makeNotes(root)
   let drawn = ''
+  /** Why the last look failed. @type {string | undefined} */
+  let problem
   /** @type {(() => void) | undefined} */
   let lookNow
 
   /** @type {Act} */
-  const act = async (path, body) => {
-    const response = await fetch(path, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...unwatched() },
-      body: JSON.stringify(body),
-    }).catch(() => undefined)
-    if (!response?.ok) say('bad', response ? await problemOf(response) : 'The web UI does not answer.')
-    lookNow?.()
+  const act = async (path, body, done) => {
+    try {
+      const answer = await postJson(path, body)
+      const text = typeof done === 'function' ? done(answer) : done
+      notes.act(text ? 'good' : undefined, text)
+      return true
+    } catch (error) {
+      notes.act('bad', /** @type {Error} */ (error).message)
+      return false
+    } finally {
+      lookNow?.()
+    }
   }
 
   async function look() {
-    const response = await fetch(url, {
-      cache: 'no-store',
-      headers: unwatched(),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    })
-    if (!response.ok) throw new Error(await problemOf(response))
-    const data = await response.json()
+    const data = await fetchJson(url, TIMEOUT_MS)
     const { now, ...rest } = data
     if (now !== undefined) clockOffset = new Date(now).getTime() - Date.now()
+    heartbeat.beat()
+    problem = undefined
     const text = JSON.stringify(rest)
     if (text !== drawn) {
       drawn = text
       redraw(root, draw(data, act))
     }
-    say('good', 'Live')
+    judge()
+  }
+
+  /** Whether what is shown is up to date: an answer that does not come counts as much as a bad one. */
+  function judge() {
+    const isStale = heartbeat.isLate || problem !== undefined
+    root.toggleAttribute('data-stale', isStale && drawn !== '')
+    if (!isStale) {
+      say('good', 'Live')
+      return notes.stale(undefined)
+    }
+    say('bad', `Reconnecting: ${problem ?? 'no answer yet.'}`)
+    notes.stale(drawn === '' ? undefined : `What is shown is ${span(heartbeat.silentMs)} old.`)
   }
 
   async function keepLooking() {
     for (;;) {
-      await look().catch((error) =>
-        say('bad', error.name === 'TypeError' ? 'The web UI does not answer.' : error.message),
-      )
+      await look().catch((error) => {
+        problem = error.message
+      })
       await new Promise((resolve) => {
         lookNow = () => resolve(undefined)
         setTimeout(resolve, AGAIN_MS)
       })
     }
   }
-  setInterval(tick, TICK_MS)
+  setInterval(() => {
+    tick()
+    if (drawn !== '' || problem !== undefined || heartbeat.isLate) judge()
+  }, TICK_MS)
   void keepLooking()
+}
+
+/**
+ * The lines above a view: how old it is, which nobody wants to hear each second, and what became of the last action.
+ * @param {HTMLElement} root
+ */
+function makeNotes(root) {
+  const age = el('p', { class: 'notice tone-warn', id: 'stale', hidden: '' })
+  const acted = el('p', { class: 'notice', id: 'acted', role: 'status', hidden: '' })
+  root.before(el('div', { class: 'live-notes' }, age, acted))
+  return {
+    /** @param {string | undefined} text */
+    stale(text) {
+      age.hidden = text === undefined
+      age.textContent = text ?? ''
+    },
+    /**
+     * @param {'good' | 'bad' | undefined} tone
+     * @param {string} [text]
+     */
+    act(tone, text) {
+      acted.hidden = tone === undefined
+      acted.className = `notice tone-${tone}`
+      acted.textContent = text ?? ''
+    },
+  }
 }
 
 /**

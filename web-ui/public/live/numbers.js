@@ -1,8 +1,7 @@
 // @ts-check
 
 import { el } from '../explorer-dom.js'
-import { unwatched } from '../unwatched.js'
-import { redraw, say, table } from './live-page.js'
+import { postJson, redraw, say, table } from './live-page.js'
 
 /**
  * @typedef {{ scenario: number, latencies: number[], failures: number, tokenSeconds?: number, issuerCalls: number }} Measurement
@@ -70,7 +69,11 @@ const progress = /** @type {HTMLProgressElement} */ (
 )
 const result = el('div', { class: 'stack' })
 
+let isMeasuring = false
 button.addEventListener('click', async () => {
+  // Two at a time would measure each other.
+  if (isMeasuring) return
+  isMeasuring = true
   button.setAttribute('aria-busy', 'true')
   progress.hidden = false
   progress.value = 0
@@ -85,6 +88,7 @@ button.addEventListener('click', async () => {
   } catch (error) {
     say('bad', /** @type {Error} */ (error).message)
   }
+  isMeasuring = false
   progress.hidden = true
   button.removeAttribute('aria-busy')
 })
@@ -134,16 +138,7 @@ async function measure(scenario) {
  * @param {number} requests
  * @returns {Promise<Measurement>}
  */
-async function ask(scenario, requests) {
-  const response = await fetch('/live/measurements', {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...unwatched() },
-    body: JSON.stringify({ scenario, requests }),
-  })
-  const body = await response.json()
-  if (!response.ok) throw new Error(body.error?.message ?? `The web UI answers ${response.status}.`)
-  return body
-}
+const ask = (scenario, requests) => postJson('/live/measurements', { scenario, requests })
 
 function draw() {
   const slowest = Math.max(1, ...[...measured.values()].map(({ p99 }) => p99))

@@ -1,7 +1,6 @@
 // @ts-check
 
 import { el } from '../explorer-dom.js'
-import { unwatched } from '../unwatched.js'
 import { actionButton, age, countdown, liveView, name, pill, section, table } from './live-page.js'
 
 /**
@@ -31,13 +30,8 @@ liveView({
         actionButton('Open one for a few seconds', {
           key: 'open',
           primary: true,
-          run: async () => {
-            void fetch('/explorer/runs', {
-              method: 'POST',
-              headers: { 'content-type': 'application/json', ...unwatched() },
-              body: JSON.stringify({ scenario: 7 }),
-            })
-          },
+          // It is open for seconds, in which the button can open another.
+          run: async () => void act('/explorer/runs', { scenario: 7 }, opened),
         }),
         el('p', { class: 'meta' }, 'Its first challenge is answered, its second is not.'),
       ),
@@ -71,6 +65,7 @@ liveView({
               act(
                 '/live/streams/revoke',
                 stream.subject === null ? { jti: stream.jti } : { sub: stream.subject },
+                `Every token of ${stream.subject ?? stream.jti} was revoked.`,
               ),
           }),
         ]),
@@ -100,3 +95,12 @@ liveView({
     ),
   ],
 })
+
+/**
+ * A run that the gateway has answered with a refusal is an answer all the same.
+ * @param {{ status: number, answer: any }} run
+ * @returns {undefined}
+ */
+function opened({ status, answer }) {
+  if (status !== 200) throw new Error(answer?.error?.message ?? `The gateway answered ${status}.`)
+}

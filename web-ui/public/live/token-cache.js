@@ -1,5 +1,6 @@
 // @ts-check
 
+import { confirmAction } from '../confirm-action.js'
 import { el } from '../explorer-dom.js'
 import { actionButton, age, liveView, name, pill, section, table } from './live-page.js'
 
@@ -21,7 +22,6 @@ const FIGURES = /** @type {const} */ ([
 const VISITS = 10
 
 const count = new Intl.NumberFormat('en')
-let user = 'user1'
 
 liveView({
   url: '/live/token-cache',
@@ -39,7 +39,12 @@ liveView({
           actionButton(value === '0' ? 'Lift the block' : 'Forget', {
             key: `release ${key}`,
             describe: key,
-            run: () => act('/live/token-cache/release', { key }),
+            run: () =>
+              act(
+                '/live/token-cache/release',
+                { key },
+                value === '0' ? `${key} is no longer blocked.` : `The token of ${key} was forgotten.`,
+              ),
           }),
         ]),
         'Nothing yet: the first request of a user brings the first token.',
@@ -55,7 +60,7 @@ function nodeCard({ url, status, failure }) {
       'article',
       { class: 'card' },
       el('header', { class: 'card-head' }, el('h2', {}, url), pill('bad', 'away')),
-      el('p', { class: 'meta' }, `${failure} The other node goes on.`),
+      el('p', { class: 'meta' }, `${failure} The other node continues.`),
     )
   const me = status.peers.find((peer) => peer.name === status.name)
   return el(
@@ -91,45 +96,104 @@ function nodeCard({ url, status, failure }) {
   )
 }
 
-/** @param {import('./live-page.js').Act} act */
+/** What a user may be named, as the web UI checks it (web-ui/src/live/live-token-cache.ts). */
+const USER = /^[\x21-\x7e]{1,128}$/
+
+/** @type {HTMLElement | undefined} */
+let form
+
+/**
+ * The form is made once: what is typed, and the caret, stay while the view around it is drawn again.
+ * @param {import('./live-page.js').Act} act
+ */
 function userForm(act) {
+  form ??= makeUserForm(act)
+  return form
+}
+
+/** @param {import('./live-page.js').Act} act */
+function makeUserForm(act) {
   const input = /** @type {HTMLInputElement} */ (
-    el('input', { id: 'user', class: 'mono', autocomplete: 'off', spellcheck: 'false', 'data-key': 'user' })
+    el('input', {
+      id: 'user',
+      class: 'mono',
+      autocomplete: 'off',
+      spellcheck: 'false',
+      required: '',
+      maxlength: '128',
+      'aria-describedby': 'user-error',
+      'data-key': 'user',
+    })
   )
-  input.value = user
-  input.addEventListener('input', () => {
-    user = input.value
-  })
+  const error = el('p', { class: 'field-error', id: 'user-error', role: 'alert' })
+  input.value = 'user1'
+  /** @param {string} text */
+  const complain = (text) => {
+    error.textContent = text
+    input.setAttribute('aria-invalid', String(text !== ''))
+  }
+  input.addEventListener('input', () => complain(''))
+  /**
+   * @param {(user: string) => Promise<unknown>} run
+   * @returns {() => Promise<void>} which does nothing for a name that cannot be one, and says so.
+   */
+  const withUser = (run) => async () => {
+    const user = input.value.trim()
+    if (USER.test(user)) return void (await run(user))
+    complain(user === '' ? 'Enter a user.' : 'A user has 1 to 128 visible ASCII characters and no space.')
+    input.focus()
+  }
   return el(
     'div',
     { class: 'card form' },
     el('label', { class: 'field' }, 'User', input),
+    error,
     el(
       'div',
       { class: 'actions' },
       actionButton(`Send ${VISITS} requests`, {
         key: 'visit',
         primary: true,
-        run: async () => {
-          for (let sent = 0; sent < VISITS; sent += 1) await act('/live/token-cache/visit', { user })
-        },
+        run: withUser((user) => visit(user, act)),
       }),
       actionButton('Block', {
         key: 'block',
         describe: 'the user',
-        ask: () => ({
-          title: `Block ${user}?`,
-          consequence:
-            'Both proxies answer its requests with 403 within a second, whatever token is cached. Lift removes the block.',
-          confirm: 'Block',
+        run: withUser(async (user) => {
+          const sure = await confirmAction({
+            title: `Block ${user}?`,
+            consequence:
+              'Both proxies answer its requests with 403 within a second, whatever token is cached. Lift removes the block.',
+            confirm: 'Block',
+          })
+          if (sure) await act('/live/token-cache/block', { key: user }, `${user} is blocked at both proxies.`)
         }),
-        run: () => act('/live/token-cache/block', { key: user }),
       }),
       actionButton('Lift', {
         key: 'lift',
         describe: 'the block of the user',
-        run: () => act('/live/token-cache/release', { key: user }),
+        run: withUser((user) =>
+          act('/live/token-cache/release', { key: user }, `${user} gets a new token with its next request.`),
+        ),
       }),
     ),
   )
+}
+
+/**
+ * Sends requests in the name of a user, one after the other, until one fails.
+ * @param {string} user
+ * @param {import('./live-page.js').Act} act
+ */
+async function visit(user, act) {
+  /** @type {Map<number, number>} */
+  const counts = new Map()
+  for (let sent = 1; sent <= VISITS; sent += 1) {
+    const isSent = await act('/live/token-cache/visit', { user }, ({ status }) => {
+      counts.set(status, (counts.get(status) ?? 0) + 1)
+      const answers = [...counts].map(([status, times]) => `${times} × ${status}`).join(', ')
+      return sent < VISITS ? undefined : `${VISITS} requests with the user ${user} were answered: ${answers}.`
+    })
+    if (!isSent) return
+  }
 }

@@ -14,6 +14,8 @@ export interface GatewayRequest {
   readonly token?: string | undefined
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
+  /** Until the head of the answer is there; 5 s by default. */
+  readonly timeoutMs?: number
 }
 
 /** How this service speaks with the gateway: each request on a connection of its own, answered as soon as its head is there. */
@@ -74,7 +76,7 @@ export class GatewayDoor {
   }
 
   async #send(
-    { method, path, token, headers, body }: GatewayRequest,
+    { method, path, token, headers, body, timeoutMs = TIMEOUT_MS }: GatewayRequest,
     traceparent: string,
   ): Promise<IncomingMessage> {
     const url = new URL(path, this.#origin)
@@ -87,7 +89,7 @@ export class GatewayDoor {
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         traceparent,
       },
-      timeout: TIMEOUT_MS,
+      timeout: timeoutMs,
     }
     const tls = url.protocol === 'https:' ? { ca: await readFile(this.#caFile, 'utf8') } : undefined
     return new Promise((resolve, reject) => {
@@ -99,7 +101,7 @@ export class GatewayDoor {
           resolve(answer)
         })
         .on('timeout', () => {
-          reject(late(`${GATEWAY} at ${url.origin} did not answer within ${TIMEOUT_MS} ms.`))
+          reject(late(`${GATEWAY} at ${url.origin} did not answer within ${timeoutMs} ms.`))
           request.destroy()
         })
         .on('error', (cause) =>

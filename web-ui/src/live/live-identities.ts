@@ -1,20 +1,24 @@
 import { badRequest } from '@hallpass/service-kit'
 import { createSpiffeAgentClient, type SpiffeAgentClient } from '@hallpass/spiffe-agent/client'
+import { LIVE_TIMEOUT_MS } from './ask-peer.ts'
 
 /** Who has which SPIFFE identity, until when, and who is trusted to say so; asked through the agent's admin socket. */
 export class LiveIdentities {
   readonly #agent: SpiffeAgentClient
+  /** For what is asked each second. */
+  readonly #looks: SpiffeAgentClient
 
   constructor({ spiffeAdminSocket }: { spiffeAdminSocket: string }) {
     this.#agent = createSpiffeAgentClient({ adminSocket: spiffeAdminSocket })
+    this.#looks = createSpiffeAgentClient({ adminSocket: spiffeAdminSocket, timeoutMs: LIVE_TIMEOUT_MS })
   }
 
   async show() {
     const [entries, held, authorities, bundle] = await Promise.all([
-      this.#agent.entries(),
-      this.#agent.svids(),
-      this.#agent.authorities(),
-      this.#agent.bundle(),
+      this.#looks.entries(),
+      this.#looks.svids(),
+      this.#looks.authorities(),
+      this.#looks.bundle(),
     ])
     return { now: Date.now(), entries, ...held, authorities, bundle }
   }

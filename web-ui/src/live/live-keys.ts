@@ -31,18 +31,31 @@ export class LiveKeys {
   }
 
   async show() {
-    const [states, jwks, own] = await Promise.all([
+    const factory = Promise.all([
       this.#factory<{ keyIds: { keyId: string; keys: KeyState[] }[] }>('/utils/key-states'),
       this.#factory<unknown>('/.well-known/jwks.json'),
+    ])
+    const [ofFactory, own] = await Promise.allSettled([
+      factory,
       this.#serviceA<{ keys: KeyState[] }>('/keys'),
     ])
+    // One that is away is shown as such, beside the keys of the other; it is an error only when both are.
+    if (ofFactory.status === 'rejected' && own.status === 'rejected') throw ofFactory.reason
+    const [states, jwks] = ofFactory.status === 'fulfilled' ? ofFactory.value : [{ keyIds: [] }, undefined]
+    const away = [
+      { holder: 'jwt-factory', outcome: ofFactory },
+      { holder: OWN_KEY, outcome: own },
+    ]
     return {
       now: Date.now(),
       holders: [
         ...states.keyIds.map((one) => ({ ...one, holder: 'jwt-factory' })),
-        { holder: OWN_KEY, keyId: OWN_KEY, keys: own.keys },
+        ...(own.status === 'fulfilled' ? [{ holder: OWN_KEY, keyId: OWN_KEY, keys: own.value.keys }] : []),
       ],
-      jwks: { url: `${this.#options.jwtFactoryUrl}/.well-known/jwks.json`, body: jwks },
+      away: away.flatMap(({ holder, outcome }) =>
+        outcome.status === 'rejected' ? [{ holder, failure: (outcome.reason as Error).message }] : [],
+      ),
+      jwks: { url: `${this.#options.jwtFactoryUrl}/.well-known/jwks.json`, body: jwks ?? { keys: [] } },
     }
   }
 

@@ -1,6 +1,7 @@
 import { badRequest, PeerError } from '@hallpass/service-kit'
 import { bodyOf, GATEWAY, type GatewayDoor } from '../explorer/gateway-door.ts'
 import type { WatcherTokens } from '../explorer/watcher-tokens.ts'
+import { LIVE_TIMEOUT_MS } from './ask-peer.ts'
 
 const MAX_VALUE = 512
 /** In whose name this service administers the gateway. */
@@ -37,7 +38,7 @@ export class LiveStreams {
       method,
       path,
       token: await this.#tokens.issue(ADMINISTRATOR, 'stream:revoke'),
-      ...(body === undefined ? {} : { body }),
+      ...(body === undefined ? { timeoutMs: LIVE_TIMEOUT_MS } : { body }),
     })
     const said = await bodyOf(answer)
     if ((answer.statusCode ?? 0) < 300) return said

@@ -62,11 +62,9 @@ export function liveRoutes({
     '/token-cache',
     show(() => tokenCache.show()),
   )
-  routes.post(
-    '/token-cache/visit',
-    body,
-    act(({ user }) => tokenCache.visit(user)),
-  )
+  routes.post('/token-cache/visit', body, async (request, response) => {
+    response.json(await tokenCache.visit((request.body as Body).user))
+  })
   routes.post(
     '/token-cache/block',
     body,
