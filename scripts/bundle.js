@@ -98,6 +98,9 @@ const settings = (root) => ({
 /** What browsers are served by the web UI: its `public` folder, with one script for each page that has any. */
 export const pagesFolder = (root) => join(bundleFolder(root), 'web-ui-public')
 
+/** Loaded by a page of another service, too, so it is a file of its own besides being part of the pages that import it. */
+const SHARED_SCRIPTS = ['confirm-action.js']
+
 async function bundlePages(root, build) {
   const folder = join(root, 'web-ui/public')
   await cp(folder, pagesFolder(root), { recursive: true, filter: (path) => !path.endsWith('.js') })
@@ -110,7 +113,9 @@ async function bundlePages(root, build) {
   )
   await build({
     absWorkingDir: root,
-    entryPoints: scripts.filter((name) => !imported.has(name)).map((name) => join(folder, name)),
+    entryPoints: scripts
+      .filter((name) => !imported.has(name) || SHARED_SCRIPTS.includes(name))
+      .map((name) => join(folder, name)),
     outbase: folder,
     outdir: pagesFolder(root),
     bundle: true,

@@ -102,14 +102,28 @@ function say(tone, text) {
 element('key-form').addEventListener('submit', async (event) => {
   event.preventDefault()
   const key = element('key').value
+  const what = event.submitter.value
+  if (what === 'block' && !(await isSure(key))) return
   const answer = element('key-answer')
   answer.hidden = false
   try {
-    answer.textContent = await ask(event.submitter.value, key)
+    answer.textContent = await ask(what, key)
   } catch (error) {
     answer.textContent = error.message
   }
 })
+
+/** The question is asked by a component of the house, which has an address of its own. */
+async function isSure(key) {
+  const { confirmAction } = await import(element('key-form').dataset.confirm)
+  return confirmAction({
+    title: `Block ${key}?`,
+    consequence:
+      'Every proxy answers its requests with 403 within a second, whatever token is cached. ' +
+      'Lift the block removes it.',
+    confirm: 'Block',
+  })
+}
 
 async function ask(what, key) {
   if (what === 'show') return shown(key, await fetch(`${KEYVALS}?key=${encodeURIComponent(key)}`))

@@ -143,8 +143,9 @@ export function liveView({ url, draw }) {
  */
 function makeNotes(root) {
   const age = el('p', { class: 'notice tone-warn', id: 'stale', hidden: '' })
-  const acted = el('p', { class: 'notice', id: 'acted', role: 'status', hidden: '' })
-  root.before(el('div', { class: 'live-notes' }, age, acted))
+  const acted = el('p', { class: 'notice', id: 'acted', hidden: '' })
+  const heard = el('p', { class: 'unseen', role: 'status' })
+  root.before(el('div', { class: 'live-notes' }, age, acted), heard)
   return {
     /** @param {string | undefined} text */
     stale(text) {
@@ -159,6 +160,7 @@ function makeNotes(root) {
       acted.hidden = tone === undefined
       acted.className = `notice tone-${tone}`
       acted.textContent = text ?? ''
+      heard.textContent = text ?? ''
     },
   }
 }

@@ -82,7 +82,7 @@ export function showDashboard({ own, house }: DashboardAssets): RequestHandler {
       <section class="section" aria-labelledby="keys">
         <h2 id="keys">A key</h2>
         <p>The user and the agent, as in <code>user1:curl/7.86.0</code>; the user alone for all of its agents.</p>
-        <form id="key-form" class="card key">
+        <form id="key-form" class="card key" data-confirm="${house.url('confirm-action.js')}">
           <label for="key">Key</label>
           <input id="key" name="key" autocomplete="off" spellcheck="false" required placeholder="user1:curl/7.86.0">
           <div class="actions">
