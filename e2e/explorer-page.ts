@@ -15,6 +15,17 @@ export interface DrawnHop {
   readonly jti: string
 }
 
+/** What the page says of a run. */
+export interface DrawnRun {
+  readonly trace: string
+  readonly outcome: string
+  readonly why: string
+}
+
+/** A refusal is not complete without its reason. */
+const OUTCOME =
+  /^(accepted[^:]*(?= after \d+ ms$)|(?:refused|failed)[^:]*(?= after \d+ ms: )) after \d+ ms(?:: (.+))?$/
+
 /** A request as the service that took it has logged it. */
 interface LoggedRequest {
   readonly service: string
@@ -28,8 +39,6 @@ interface LoggedRequest {
 const LOG_MS = 5_000
 /** They log the token that they make or pass on, not one that they have verified. */
 const NO_VERIFIERS = ['token-cache-auth', 'token-cache-proxy']
-/** Refusals before there was a token to verify. */
-const NO_TOKEN = ['no_token', 'no_identity']
 
 /** The explorer as a test uses it: runs scenarios, and reads what was drawn. */
 export class ExplorerPage {
@@ -45,8 +54,8 @@ export class ExplorerPage {
     return new ExplorerPage(page)
   }
 
-  /** Runs a scenario and answers with its trace id and its outcome, e.g. `refused by C, accepted by B`. */
-  async run(scenario: number, fault = ''): Promise<{ trace: string; outcome: string }> {
+  /** Runs a scenario and answers with its trace id, its outcome, e.g. `refused by C, accepted by B`, and the reason. */
+  async run(scenario: number, fault = ''): Promise<DrawnRun> {
     const card = this.page.locator(`[data-scenario="${scenario}"]`)
     await card.locator('select').selectOption(fault)
     const [request] = await Promise.all([
@@ -58,12 +67,10 @@ export class ExplorerPage {
       // Not by the mouse: a page has one, and runs are begun side by side.
       card.getByRole('button').dispatchEvent('click'),
     ])
-    const done = card.locator('.outcome').filter({ hasText: /^(accepted|refused).* after/ })
+    const done = card.locator('.outcome').filter({ hasText: OUTCOME })
     await done.waitFor({ timeout: 15_000 })
-    return {
-      trace: request.postDataJSON().traceId,
-      outcome: (await done.innerText()).replace(/ after .*/, ''),
-    }
+    const [, outcome = '', why = ''] = OUTCOME.exec(await done.innerText()) ?? []
+    return { trace: request.postDataJSON().traceId, outcome, why }
   }
 
   /** Opens a run from the list of runs, and answers when it is drawn. */
@@ -137,7 +144,7 @@ const verdictsDrawn = (hops: readonly DrawnHop[]) =>
 const verdictsLogged = (logged: readonly LoggedRequest[]) =>
   logged
     .flatMap(({ service, status, jti, reason }) => {
-      if (reason !== undefined) return NO_TOKEN.includes(reason) ? [] : [`${service} refused ${reason}`]
+      if (reason !== undefined) return [`${service} refused ${reason}`]
       const accepted = status < 300 && jti !== undefined && !NO_VERIFIERS.includes(service)
       return accepted ? [`${service} accepted ${jti}`] : []
     })

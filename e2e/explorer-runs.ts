@@ -7,16 +7,25 @@ const VERIFIERS: Readonly<Record<number, readonly string[]>> = {
   5: ['spiffe-server'],
   6: ['token-cache-api'],
 }
-/** By fault: the reason of a verifier with a key of its own, of the factory, and of who repeats its verdict without one. */
-const REASONS: Readonly<Record<string, readonly [own: string, factory: string, repeated: string]>> = {
-  expired: ['expired', 'expired', 'expired'],
-  'wrong-audience': ['audience_mismatch', 'audience_mismatch', 'refused'],
-  'wrong-key': ['signature_invalid', 'key_unknown', 'refused'],
-  tampered: ['signature_invalid', 'signature_invalid', 'refused'],
+/** By fault: the reason of a verifier with a key of its own, and of the factory, which its askers repeat. */
+const REASONS: Readonly<Record<string, readonly [own: string, factory: string]>> = {
+  expired: ['expired', 'expired'],
+  'wrong-audience': ['audience_mismatch', 'audience_mismatch'],
+  'wrong-key': ['signature_invalid', 'key_unknown'],
+  tampered: ['signature_invalid', 'signature_invalid'],
+  'no-token': ['no_token', 'no_token'],
+}
+/** In the words of the page. */
+const WORDS: Readonly<Record<string, string>> = {
+  expired: 'the token has expired',
+  audience_mismatch: 'wrong audience',
+  signature_invalid: 'the signature does not match',
+  key_unknown: 'unknown signing key',
+  no_token: 'no token',
 }
 
-/** Scenario, fault, what the page says of it, and every verdict that it draws. */
-export const RUNS: readonly (readonly [number, string | undefined, string, readonly string[]])[] = [
+/** Scenario, fault, what the page says of it, every verdict that it draws, and why. */
+export const RUNS: readonly (readonly [number, string | undefined, string, readonly string[], string])[] = [
   ...Object.entries(VERIFIERS).map(
     ([scenario, services]) =>
       [
@@ -24,35 +33,30 @@ export const RUNS: readonly (readonly [number, string | undefined, string, reado
         undefined,
         ['2', '4'].includes(scenario) ? 'accepted by B and C' : 'accepted',
         services.map((service) => `${service} accepted`),
+        '',
       ] as const,
   ),
-  ...Object.entries(REASONS).flatMap(
-    ([fault, [own, factory, repeated]]) =>
+  ...Object.entries(REASONS).flatMap(([fault, [own, factory]]) => {
+    // Without a token the factory is not asked.
+    const asked = fault === 'no-token' ? [] : [`jwt-factory refused ${factory}`]
+    // The key of the forger is one that the gateway has never heard of.
+    const atGateway = fault === 'wrong-key' ? 'key_unknown' : own
+    const [byOwn, byFactory, byGateway] = [own, factory, atGateway].map((reason) => WORDS[reason] as string)
+    return [
+      [1, fault, 'refused', [...asked, `service-b refused ${factory}`], byFactory],
+      // Each callee has a token of its own: a bad one for C changes nothing at B.
       [
-        [1, fault, 'refused', [`jwt-factory refused ${factory}`, `service-b refused ${repeated}`]],
-        // Each callee has a token of its own: a bad one for C changes nothing at B.
-        [
-          2,
-          fault,
-          'refused by C, accepted by B',
-          [
-            'jwt-factory accepted',
-            'service-b accepted',
-            `jwt-factory refused ${factory}`,
-            `service-c refused ${repeated}`,
-          ],
-        ],
-        [3, fault, 'refused', [`service-b refused ${own}`]],
-        [4, fault, 'refused by B and C', [`service-b refused ${own}`, `service-c refused ${own}`]],
-        // The key of the forger is one that the gateway has never heard of.
-        [7, fault, 'refused', [`sse-gateway refused ${fault === 'wrong-key' ? 'key_unknown' : own}`]],
-      ] as const,
-  ),
-  [5, 'wrong-audience', 'refused', ['spiffe-server refused wrong_audience']],
-  [1, 'no-token', 'refused', []],
-  [2, 'no-token', 'refused by C, accepted by B', ['jwt-factory accepted', 'service-b accepted']],
-  [3, 'no-token', 'refused', []],
-  [4, 'no-token', 'refused by B and C', []],
-  [6, 'no-token', 'refused', []],
-  [7, 'no-token', 'refused', []],
+        2,
+        fault,
+        'refused by C, accepted by B',
+        ['jwt-factory accepted', 'service-b accepted', ...asked, `service-c refused ${factory}`],
+        byFactory,
+      ],
+      [3, fault, 'refused', [`service-b refused ${own}`], byOwn],
+      [4, fault, 'refused by B and C', [`service-b refused ${own}`, `service-c refused ${own}`], byOwn],
+      [7, fault, 'refused', [`sse-gateway refused ${atGateway}`], byGateway],
+    ] as unknown as (readonly [number, string, string, readonly string[], string])[]
+  }),
+  [5, 'wrong-audience', 'refused', ['spiffe-server refused wrong_audience'], 'wrong audience'],
+  [6, 'no-token', 'refused', ['token-cache-proxy refused no_identity'], 'the request names no user'],
 ]

@@ -6,7 +6,7 @@ import type { Page } from 'playwright-core'
 import { startTestSuite, type TestSuite } from '../scripts/test-suite.ts'
 import { seriousFindings } from './accessibility.ts'
 import { takeScreenshots, useBrowser } from './browser.ts'
-import { ExplorerPage } from './explorer-page.ts'
+import { type DrawnRun, ExplorerPage } from './explorer-page.ts'
 import { RUNS } from './explorer-runs.ts'
 import { VIEWS } from './explorer-views.ts'
 
@@ -77,9 +77,9 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
 
   it.each(RUNS)(
     'draws scenario %d with %s: %s, and what is drawn is what the services have logged',
-    async (scenario, fault, expected, verdicts) => {
-      const { trace, outcome } = runs.get(nameOf(scenario, fault)) as { trace: string; outcome: string }
-      expect(outcome).toBe(expected)
+    async (scenario, fault, expected, verdicts, reason) => {
+      const { trace, outcome, why } = runs.get(nameOf(scenario, fault)) as DrawnRun
+      expect([outcome, why]).toEqual([expected, reason])
       await explorer.show(trace)
       await explorer.agreesWithLogs(suite, trace)
       expect(await explorer.verdicts()).toEqual([...verdicts].sort())
@@ -176,7 +176,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
     await keyboard.press('Enter')
     await typist
       .getByRole('status')
-      .filter({ hasText: 'Scenario 3, tampered payload: refused, invalid signature.' })
+      .filter({ hasText: 'Scenario 3, tampered payload: refused, the signature does not match.' })
       .waitFor()
     const opened = typist.locator('.hop[aria-expanded="true"]')
     await typist.locator('.hop[data-verdict="refused"][aria-expanded="true"]').waitFor()
@@ -239,8 +239,8 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
   })
 
   it.each([
-    ['sse-gateway', /^The SSE gateway is away/],
-    ['sse-server', /^The SSE server is away/],
+    ['sse-gateway', /^Reconnecting: the SSE gateway does not answer/],
+    ['sse-server', /^Reconnecting: the SSE server does not answer/],
   ])(
     'says that the %s is away, and which part that is, still runs scenarios, and heals by itself',
     async (name, words) => {
@@ -269,7 +269,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
     await suite.launcher.restart('web-ui', () =>
       page
         .getByRole('status')
-        .filter({ hasText: /^The web UI does not answer/ })
+        .filter({ hasText: /^Reconnecting: the web UI does not answer/ })
         .waitFor(),
     )
     await page.getByText(/^Live: this stream’s token ends/).waitFor()

@@ -130,6 +130,8 @@ async function run(scenario, fault) {
   const { traceId } = book.begin(crypto.randomUUID().replaceAll('-', ''), scenario, fault)
   cards.choose(scenario, fault)
   show(traceId, 'push')
+  // At once: what stands there is of the run before.
+  cards.draw((number) => book.latestOf(number))
   // On a phone the picture is below the scenarios.
   if (picture.getBoundingClientRect().top > innerHeight / 2)
     picture.scrollIntoView({
