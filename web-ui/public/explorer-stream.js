@@ -11,6 +11,11 @@ const TOKEN_MS = 60_000
 const GRACE_MS = 5_000
 /** A connection on which nothing has come for so long is opened again; a machine that slept has lost it. */
 const SILENT_MS = 15_000
+/**
+ * A tab in the background gives its connection back after this time: over HTTP/1.1 a browser opens six to an origin, and the
+ * seventh tab would wait for ever. Nothing is lost; the stream is opened again at the last hop.
+ */
+const HIDDEN_MS = 5_000
 /** The heartbeats of the web UI, until its stream says otherwise. */
 const HEARTBEAT_MS = 1_000
 
@@ -47,14 +52,23 @@ export class HopStream {
   #onHop
   #onState
 
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer
+
   /** @param {{ onHop: (hop: Hop) => void, onState: (state: StreamState, detail: string) => void }} listeners */
   constructor({ onHop, onState }) {
     this.#onHop = onHop
     this.#onState = onState
     setInterval(() => this.#tick(), HEARTBEAT_MS / 4)
+    document.addEventListener('visibilitychange', () => {
+      if (document.hidden) this.#closeSoon()
+      else if (this.#source) clearTimeout(this.#timer)
+      else this.open()
+    })
   }
 
   open() {
+    clearTimeout(this.#timer)
     // From the beginning of what the server still has: a reload, or a link to an old run, loses nothing.
     const source = new EventSource(`/explorer/hops?since=${this.#lastEventId || '0-0'}`)
     this.#source = source
@@ -91,6 +105,11 @@ export class HopStream {
     source.addEventListener('error', () => {
       if (source === this.#source) this.#reopen()
     })
+    if (document.hidden) this.#closeSoon()
+  }
+
+  #closeSoon() {
+    this.#after(HIDDEN_MS, () => this.#close('connecting'))
   }
 
   /** @param {{ method: string, headers: Record<string, string> }} challenge */
@@ -103,11 +122,26 @@ export class HopStream {
   }
 
   #reopen() {
+    this.#close(this.#heard ? (this.#missing ?? 'opening') : 'web-ui')
+    if (!document.hidden) this.#after(RECONNECT_MS, () => this.open())
+  }
+
+  /** @param {Exclude<StreamState, 'live'>} missing */
+  #close(missing) {
     this.#source?.close()
     this.#source = undefined
     this.#id = ''
-    this.#miss(this.#heard ? (this.#missing ?? 'opening') : 'web-ui')
-    setTimeout(() => this.open(), RECONNECT_MS)
+    this.#miss(missing)
+  }
+
+  /**
+   * One thing is due at a time: to open, or to close.
+   * @param {number} milliseconds
+   * @param {() => void} work
+   */
+  #after(milliseconds, work) {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(work, milliseconds)
   }
 
   #tick() {

@@ -1,0 +1,36 @@
+import { expect, it } from '@jest/globals'
+import { RunLog } from './run-log.ts'
+
+const run = (id: number) => ({
+  traceId: String(id),
+  scenario: 3,
+  fault: undefined,
+  curl: 'curl',
+  startedAt: id,
+})
+const result = (answer: string) => ({ status: 200, answer, durationMs: 1, curl: 'curl' })
+
+it('files each result with its own run, whatever the order in which they come', () => {
+  const log = new RunLog()
+  log.begin(run(1))
+  log.begin(run(2))
+  log.end('2', result('newer'))
+  log.end('1', result('older'))
+  log.end('3', result('of nobody'))
+  expect(log.list().map(({ traceId, result }) => [traceId, result?.answer])).toEqual([
+    ['2', 'newer'],
+    ['1', 'older'],
+  ])
+})
+
+it('keeps the last hundred, and drops the result of one that it has dropped', () => {
+  const log = new RunLog()
+  for (let id = 0; id <= 100; id += 1) log.begin(run(id))
+  log.end('0', result('late'))
+  expect([log.list().length, log.has('0'), log.has('100'), log.list()[0]?.traceId]).toEqual([
+    100,
+    false,
+    true,
+    '100',
+  ])
+})
