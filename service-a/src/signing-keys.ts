@@ -14,6 +14,7 @@ import {
   type TokenLibrary,
   type VerificationKey,
 } from '@hallpass/tokens'
+import { callAfter } from '@hallpass/untrusted/timers'
 import { keysFolderOf, keysMissing, SERVICE_A, SERVICE_A_ISSUER } from './identity.ts'
 
 /** After the last token of an old key has expired, its key stays this long for verifiers whose clock is late. */
@@ -47,7 +48,7 @@ export class SigningKeys {
   #sinceMs = 0
   #old: readonly OldKey[] = []
   #writing: Promise<unknown> = Promise.resolve()
-  #cleanUp: NodeJS.Timeout | undefined
+  #cancelCleanUp: (() => void) | undefined
 
   constructor(options: SigningKeysOptions) {
     this.folder = keysFolderOf(options.stateFolder)
@@ -127,7 +128,7 @@ export class SigningKeys {
   }
 
   stop(): void {
-    clearTimeout(this.#cleanUp)
+    this.#cancelCleanUp?.()
   }
 
   async #rotate() {
@@ -149,14 +150,11 @@ export class SigningKeys {
     const sinceMs = this.#options.clock()
     const untilMs = sinceMs + this.#options.tokenLifetimeSeconds * 1000 + MARGIN_MS
     this.#old = [...this.#old, ...keys.map((key) => ({ key, sinceMs, untilMs }))]
-    clearTimeout(this.#cleanUp)
-    this.#cleanUp = setTimeout(
-      () => {
-        // When this fails, the key stays in the set until the next rotation, and verifies nothing that lives.
-        this.#writing = this.#writing.then(() => this.#publish()).catch(() => {})
-      },
-      this.#options.tokenLifetimeSeconds * 1000 + MARGIN_MS,
-    ).unref()
+    this.#cancelCleanUp?.()
+    this.#cancelCleanUp = callAfter(untilMs - sinceMs, () => {
+      // When this fails, the key stays in the set until the next rotation, and verifies nothing that lives.
+      this.#writing = this.#writing.then(() => this.#publish()).catch(() => {})
+    })
   }
 
   async #publish(current = this.#current) {

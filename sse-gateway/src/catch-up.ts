@@ -1,4 +1,5 @@
 import type { StreamEvent } from '@hallpass/event-stream'
+import { cappedMs } from '@hallpass/untrusted/timers'
 import { toClientEvent } from './client-event.ts'
 import { EventBlock } from './event-block.ts'
 import { EventRing, type RingLimits } from './event-ring.ts'
@@ -128,7 +129,7 @@ export class CatchUp {
     this.#quietTimer = setTimeout(() => {
       if (this.#subscriber?.isFull) return this.#awaitQuiet()
       this.#join(this.#options.ring.head, this.#options.ring.head)
-    }, this.#options.quietMs).unref()
+    }, cappedMs(this.#options.quietMs)).unref()
   }
 
   #fail() {

@@ -9,6 +9,7 @@ import {
 } from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
+import { cappedMs } from '@hallpass/untrusted/timers'
 import type { Exchange } from './exchange.ts'
 import { Http1Exchange } from './http1-exchange.ts'
 import { Http2Exchange } from './http2-exchange.ts'
@@ -96,7 +97,7 @@ export class Listener {
     for (const [connection, { open }] of this.#connections) if (open === 0) close(connection)
     const deadline = setTimeout(() => {
       for (const connection of this.#connections.keys()) connection.destroy()
-    }, deadlineMs)
+    }, cappedMs(deadlineMs))
     await closed
     clearTimeout(deadline)
   }

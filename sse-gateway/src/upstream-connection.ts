@@ -2,6 +2,7 @@ import http, { type ClientRequest, type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { EventStreamParser, type StreamEvent, toHeaderValue } from '@hallpass/event-stream'
 import { beginCall, HttpError } from '@hallpass/service-kit'
+import { cappedMs } from '@hallpass/untrusted/timers'
 
 /** Where the events of a path come from. */
 export interface UpstreamTarget {
@@ -119,7 +120,7 @@ function ask(
     const timer = setTimeout(
       () =>
         refuse(unavailable(504, 'upstream_timeout', `The upstream did not answer within ${timeoutMs} ms.`)),
-      timeoutMs,
+      cappedMs(timeoutMs),
     )
     request.once('error', (cause) =>
       refuse(unavailable(502, 'upstream_unreachable', 'The upstream is not reachable.', cause)),

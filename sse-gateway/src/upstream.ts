@@ -1,5 +1,6 @@
 import { encodeComment, type StreamEvent } from '@hallpass/event-stream'
 import type { HttpError, Logger } from '@hallpass/service-kit'
+import { cappedMs } from '@hallpass/untrusted/timers'
 import type { CatchUp } from './catch-up.ts'
 import { CatchUps } from './catch-ups.ts'
 import { GAP, resumableId, toClientEvent } from './client-event.ts'
@@ -231,7 +232,7 @@ export class Upstream {
       if (this.#state === 'connecting') this.#state = 'asleep'
       throw error
     }
-    this.#heartbeat = setInterval(() => this.#beat(), this.#options.heartbeatMs / 4).unref()
+    this.#heartbeat = setInterval(() => this.#beat(), cappedMs(this.#options.heartbeatMs / 4)).unref()
   }
 
   async #open(): Promise<void> {
@@ -260,7 +261,7 @@ export class Upstream {
     this.#state = 'retrying'
     this.#failure = unavailable(502, 'upstream_lost', 'The upstream has gone away.', error)
     if (graceMs === 0) return this.#giveUp(how)
-    this.#graceTimer ??= setTimeout(() => this.#giveUp(how), graceMs).unref()
+    this.#graceTimer ??= setTimeout(() => this.#giveUp(how), cappedMs(graceMs)).unref()
     if (Date.now() - this.#flowingSince > LAST_RETRY_MS) this.#retryDelay = FIRST_RETRY_MS
     this.#retryLater()
   }
@@ -269,7 +270,7 @@ export class Upstream {
     // Several gateways lose one upstream at the same time; they should not all come back at the same time.
     const delay = this.#retryDelay * (0.8 + 0.4 * Math.random())
     this.#retryDelay = Math.min(this.#retryDelay * 2, LAST_RETRY_MS)
-    this.#retryTimer = setTimeout(() => void this.#retry(), delay).unref()
+    this.#retryTimer = setTimeout(() => void this.#retry(), cappedMs(delay)).unref()
   }
 
   async #retry(): Promise<void> {

@@ -1,3 +1,4 @@
+import { cappedMs } from '@hallpass/untrusted/timers'
 /** Callers that wait until something happens, or until their time is over; either way they look again. */
 export class WaitingList {
   readonly #waiting = new Set<() => void>()
@@ -9,7 +10,7 @@ export class WaitingList {
         this.#waiting.delete(wake)
         resolve()
       }
-      const timer = setTimeout(wake, milliseconds)
+      const timer = setTimeout(wake, cappedMs(milliseconds))
       this.#waiting.add(wake)
     })
   }

@@ -1,6 +1,7 @@
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
 import tls, { type SecureContextOptions } from 'node:tls'
 import type { Logger } from '@hallpass/service-kit'
+import { cappedMs } from '@hallpass/untrusted/timers'
 import { publishObjects, type Refusal } from './publish-objects.ts'
 import type { PublishSession } from './publish-session.ts'
 
@@ -81,7 +82,7 @@ export class PublishListener {
     const session = openSession()
     const deadline = setTimeout(() => {
       if (!session.authorized) socket.destroy()
-    }, authorizeDeadlineMs)
+    }, cappedMs(authorizeDeadlineMs))
     socket.once('close', () => clearTimeout(deadline))
     const answer = ({ code, message }: Refusal) => {
       this.#options.log.info({ code }, 'publication refused')

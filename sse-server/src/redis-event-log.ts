@@ -1,4 +1,5 @@
 import type { Logger } from '@hallpass/service-kit'
+import { cappedMs } from '@hallpass/untrusted/timers'
 import type { Redis } from 'ioredis'
 import { type EventLog, LogUnavailableError } from './event-log.ts'
 import { EventRing, type EventRingLimits, type LoggedEvent } from './event-ring.ts'
@@ -167,7 +168,7 @@ export class RedisEventLog implements EventLog {
           for (const event of this.#take(entry)) for (const listener of this.#listeners) listener(event)
       } catch (error) {
         this.#complain(error)
-        await new Promise((resolve) => setTimeout(resolve, backOff(1)))
+        await new Promise((resolve) => setTimeout(resolve, cappedMs(backOff(1))))
       }
     }
   }

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { encodeComment, encodeEvent, gapEvent } from '@hallpass/event-stream'
 import type { Logger, Metrics } from '@hallpass/service-kit'
+import { cappedMs } from '@hallpass/untrusted/timers'
 import type { EventLog } from './event-log.ts'
 import { EVERY_TOPIC, type Topics } from './event-places.ts'
 import type { LoggedEvent } from './event-ring.ts'
@@ -88,7 +89,7 @@ export class StreamHub {
     if (this.#options.keepView)
       for (let index = ring.first; index < ring.next; index += 1)
         if (ring.at(index)?.event === 'view') this.#view = ring.at(index)
-    this.#heart = setInterval(() => this.#beat(), this.#options.heartbeatMs)
+    this.#heart = setInterval(() => this.#beat(), cappedMs(this.#options.heartbeatMs))
     this.#heart.unref()
   }
 

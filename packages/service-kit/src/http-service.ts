@@ -4,6 +4,7 @@ import https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { SecureContextOptions } from 'node:tls'
+import { cappedMs, pause } from '@hallpass/untrusted/timers'
 import express, { type ErrorRequestHandler, type Express } from 'express'
 import { sendError, sendJson } from './answers.ts'
 import { notFound } from './errors.ts'
@@ -208,13 +209,16 @@ export function httpService(options: HttpServiceOptions): HttpService {
 
   async function drain() {
     ready = false
-    if (options.drainDelayMs) await new Promise((resolve) => setTimeout(resolve, options.drainDelayMs))
+    if (options.drainDelayMs) await pause(options.drainDelayMs)
     const closed = Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
     for (const server of servers) server.closeIdleConnections()
-    const deadline = setTimeout(() => {
-      for (const server of servers) server.closeAllConnections()
-      for (const socket of upgraded) socket.destroy()
-    }, options.drainDeadlineMs ?? DRAIN_DEADLINE_MS)
+    const deadline = setTimeout(
+      () => {
+        for (const server of servers) server.closeAllConnections()
+        for (const socket of upgraded) socket.destroy()
+      },
+      cappedMs(options.drainDeadlineMs ?? DRAIN_DEADLINE_MS),
+    )
     await closed
     clearTimeout(deadline)
     await options.onStop?.()

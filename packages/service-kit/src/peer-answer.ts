@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import { cappedMs } from '@hallpass/untrusted/timers'
 import type { Dispatcher } from 'undici'
 
 /** What a peer answered, whole. */
@@ -24,7 +25,7 @@ export function askWithin(
   timeoutMs: number,
 ): Promise<PeerAnswer> {
   return new Promise((resolve, reject) => {
-    const deadline = setTimeout(() => reject(new DripTimeout()), timeoutMs)
+    const deadline = setTimeout(() => reject(new DripTimeout()), cappedMs(timeoutMs))
     const ended =
       <T>(tell: (outcome: T) => void) =>
       (outcome: T) => {
@@ -102,7 +103,7 @@ export class AnswerReader implements Dispatcher.DispatchHandler, PeerAnswer {
   /** The pool's own body timer starts anew with each chunk; a peer that drips must not hold the caller for ever. */
   #limitTime() {
     if (this.#ended) return
-    this.#deadline = setTimeout(() => this.#abort?.(new DripTimeout()), this.#timeoutMs)
+    this.#deadline = setTimeout(() => this.#abort?.(new DripTimeout()), cappedMs(this.#timeoutMs))
   }
 
   #end() {

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import type { Clock, Logger } from '@hallpass/service-kit'
 import { TrustDomain } from '@hallpass/spiffe'
+import { cappedMs } from '@hallpass/untrusted/timers'
 import { Authorities, type AuthorityKind } from './authorities.ts'
 import { Bundles } from './bundles.ts'
 import { Changes } from './changes.ts'
@@ -101,7 +102,7 @@ export class Agent {
       )
       await this.sockets.openInsecure(resolve(sharedSocket), insecureAnyIds)
     }
-    this.#timer = setInterval(() => void this.tick(), this.#tickMs)
+    this.#timer = setInterval(() => void this.tick(), cappedMs(this.#tickMs))
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Upstream } from '@hallpass/reverse-proxy'
 import { askWithin, type Logger } from '@hallpass/service-kit'
+import { cappedMs } from '@hallpass/untrusted/timers'
 
 export interface ProxiesOptions {
   readonly upstreams: readonly Upstream[]
@@ -69,7 +70,7 @@ export class Proxies {
   }
 
   start(): void {
-    this.#timer = setInterval(() => void this.check(), this.#options.checkMs)
+    this.#timer = setInterval(() => void this.check(), cappedMs(this.#options.checkMs))
     this.#timer.unref()
   }
 

@@ -7,6 +7,7 @@ import {
   publishHop,
   unexpectedAnswer,
 } from '@hallpass/service-kit'
+import { pause } from '@hallpass/untrusted/timers'
 import { bodyOf, GATEWAY, type GatewayDoor } from './gateway-door.ts'
 import type { Fault } from './scenario-runner.ts'
 import { streamCurl } from './stream-curl.ts'
@@ -215,5 +216,3 @@ function tamper(token: string): string {
   const changed = { ...JSON.parse(Buffer.from(claims, 'base64url').toString()), admin: true }
   return [header, Buffer.from(JSON.stringify(changed)).toString('base64url'), signature].join('.')
 }
-
-const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))

@@ -6,6 +6,7 @@ import {
   type IncomingHttpHeaders,
 } from 'node:http2'
 import { connect as connectSocket } from 'node:net'
+import { cappedMs } from '@hallpass/untrusted/timers'
 import { DEFAULT_MAX_MESSAGE_BYTES, Deframer, frame } from './framing.ts'
 import type { Method } from './method.ts'
 import { decodeStatusMessage, GrpcError, parseStatus, status, statusOfHttp, statusOfReset } from './status.ts'
@@ -314,7 +315,7 @@ function keepAlive(session: ClientHttp2Session, everyMs: number, timeoutMs: numb
       session.destroy(new Error('keepalive ping was not answered')),
     )
     session.ping(stopTimer)
-  }, everyMs)
+  }, cappedMs(everyMs))
   timer.unref()
   session.once('close', () => clearInterval(timer))
 }

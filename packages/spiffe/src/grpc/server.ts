@@ -14,6 +14,7 @@ import {
   type Server,
   type Socket,
 } from 'node:net'
+import { cappedMs } from '@hallpass/untrusted/timers'
 import { ActiveCall } from './active-call.ts'
 import { DEFAULT_MAX_MESSAGE_BYTES } from './framing.ts'
 import { Metadata } from './metadata.ts'
@@ -222,7 +223,7 @@ function rawSocket(stream: ServerHttp2Stream): Socket {
 }
 
 const pause = (milliseconds: number) =>
-  new Promise<void>((resolve) => setTimeout(resolve, milliseconds).unref())
+  new Promise<void>((resolve) => setTimeout(resolve, cappedMs(milliseconds)).unref())
 
 function decodeRequest<Q>(method: Method<'unary' | 'stream', Q, unknown>, request: Buffer): Q {
   try {

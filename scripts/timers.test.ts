@@ -1,0 +1,46 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from '@jest/globals'
+
+const root = join(import.meta.dirname, '..')
+const sources = execFileSync('git', ['ls-files', '*.ts', '*.js'], { cwd: root, encoding: 'utf8' })
+  .split('\n')
+  .filter((file) => /^[^/]+\/(.+\/)?(src|public)\//.test(file))
+  .filter((file) => !/\.(test|peer)\.ts$|\/testing(\/|\.ts$)|^(e2e|benchmarks|deploy)\//.test(file))
+
+/** What a timer may be given as it is: a number in the source, a constant with a name, or arithmetic of both. */
+const CONSTANT = /^[\d_.\s*/+()-]*([A-Z][A-Z0-9_]*[\d_.\s*/+()-]*)*$/
+
+/** The last argument of each call, by its brackets. */
+function* delaysIn(text: string): Generator<string> {
+  for (const { index, 0: call } of text.matchAll(/\b(?:setTimeout|setInterval|AbortSignal\.timeout)\(/g)) {
+    let depth = 1
+    let start = index + call.length
+    let end = start
+    for (; depth > 0 && end < text.length; end += 1) {
+      const sign = text[end] as string
+      if ('([{'.includes(sign)) depth += 1
+      else if (')]}'.includes(sign)) depth -= 1
+      else if (sign === ',' && depth === 1 && text.slice(end + 1).trimStart()[0] !== ')') start = end + 1
+    }
+    yield text
+      .slice(start, end - 1)
+      .replace(/,\s*$/, '')
+      .trim()
+  }
+}
+
+/** Bounded where it is made, in scripts that a page loads as they are. */
+const IN_PAGES = ['sse-gateway/public/guarded-stream.js: wait']
+
+describe('timers', () => {
+  it('take no delay that is not a constant but through callAfter, pause or cappedMs of packages/untrusted', () => {
+    const found = sources.flatMap((file) =>
+      [...delaysIn(readFileSync(join(root, file), 'utf8'))]
+        .filter((delay) => !CONSTANT.test(delay) && !delay.startsWith('cappedMs('))
+        .map((delay) => `${file}: ${delay}`),
+    )
+    expect(found).toEqual(IN_PAGES)
+  })
+})
