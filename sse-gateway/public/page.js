@@ -1,3 +1,5 @@
+// From the shared assets (web-ui/public), which the gateway serves, too.
+import { confirmAction } from '/confirm-action.js'
 import { GuardedStream } from './guarded-stream.js'
 import { MessageList } from './message-list.js'
 import { TokenTicket } from './token-ticket.js'
@@ -45,8 +47,17 @@ reauthorize.addEventListener('change', () => {
   if (stream) stream.reauthorizes = reauthorize.checked
 })
 stop.addEventListener('click', () => stream?.close())
-revoke.addEventListener('click', () => {
-  if (ticket.token) revokeToken(ticket.token).catch((error) => messages.add('error', error.message))
+revoke.addEventListener('click', async () => {
+  if (!ticket.token) return
+  const isSure = await confirmAction({
+    title: 'Revoke the token?',
+    consequence:
+      'The stream closes immediately with the reason token_revoked, and the gateway rejects this token until it expires. ' +
+      'A revocation cannot be undone.',
+    confirm: 'Revoke',
+  })
+  // The token of now: it may have been renewed meanwhile.
+  if (isSure && ticket.token) revokeToken(ticket.token).catch((error) => messages.add('error', error.message))
 })
 
 /** @param {boolean} open */

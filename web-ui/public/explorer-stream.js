@@ -19,12 +19,13 @@ const HIDDEN_MS = 5_000
 /** The heartbeats of the web UI, until its stream says otherwise. */
 const HEARTBEAT_MS = 1_000
 
-/** @typedef {'connecting' | 'live' | 'opening' | 'sse-gateway' | 'sse-server' | 'web-ui'} StreamState `live`, or what is missing. */
+/** @typedef {'connecting' | 'live' | 'opening' | 'full' | 'sse-gateway' | 'sse-server' | 'web-ui'} StreamState `live`, or what is missing. */
 
 /** @type {Readonly<Record<Exclude<StreamState, 'live'>, string>>} */
 const WORDS = {
   connecting: 'Connecting to the stream of hops …',
   opening: 'Reconnecting: the stream of hops has closed.',
+  full: 'Reconnecting: the limit of pages that watch at once is reached. Close one of them.',
   'sse-gateway':
     'Reconnecting: the SSE gateway does not answer, so no hop reaches this page. Scenarios 1 to 6 still run, and the picture catches up automatically.',
   'sse-server':

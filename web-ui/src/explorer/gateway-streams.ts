@@ -6,6 +6,8 @@ import type { WatcherTokens } from './watcher-tokens.ts'
 
 /** A tab each for a room full of people; beyond it somebody is not a person. */
 const MAX_STREAMS = 200
+/** The code of the refusal beyond it. */
+export const TOO_MANY_WATCHERS = 'too_many_watchers'
 
 interface OpenStream {
   readonly watcher: string
@@ -35,7 +37,7 @@ export class GatewayStreams {
    */
   async open(watcher: string, lastEventId: string | undefined) {
     if (this.#open.size >= MAX_STREAMS)
-      throw new PeerError(GATEWAY, 502, 'too_many_watchers', `${MAX_STREAMS} pages are watching already.`)
+      throw new PeerError(GATEWAY, 502, TOO_MANY_WATCHERS, `${MAX_STREAMS} pages are watching already.`)
     const { door, path, tokens } = this.#options
     const events = await door.knock({
       method: 'GET',

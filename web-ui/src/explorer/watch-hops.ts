@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { PeerError } from '@hallpass/service-kit'
 import type { Request, RequestHandler, Response } from 'express'
 import { GATEWAY } from './gateway-door.ts'
-import type { GatewayStreams } from './gateway-streams.ts'
+import { type GatewayStreams, TOO_MANY_WATCHERS } from './gateway-streams.ts'
 import { HEARTBEAT_MS, type Missing, type PathWatch, SERVER } from './path-watch.ts'
 
 /** An id of an event of the suite is two numbers; anything longer is not one. */
@@ -63,7 +63,7 @@ const beat = (missing: Missing) =>
 
 /** The gateway speaks for the server behind it: its own refusals have other codes. */
 const awayBy = ({ code, message }: PeerError) => ({
-  who: code === 'upstream_away' ? SERVER : GATEWAY,
+  who: code === 'upstream_away' ? SERVER : code === TOO_MANY_WATCHERS ? 'full' : GATEWAY,
   message,
 })
 
