@@ -1,23 +1,35 @@
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ensurePrivateFolder } from '@hallpass/private-files'
 import { type Database, type Key, open, type RootDatabase } from 'lmdb'
+import { LmdbRoom } from './lmdb-room.ts'
 import { LmdbZone } from './lmdb-zone.ts'
-import { type SharedStore, StoreUnavailableError, type Zone } from './shared-store.ts'
+import { Room } from './room.ts'
+import {
+  type SharedStore,
+  type StoreOptions,
+  StoreUnavailableError,
+  type StoreUsage,
+  type Zone,
+  type ZoneOptions,
+} from './shared-store.ts'
 
-export interface LmdbStoreOptions {
+export interface LmdbStoreOptions extends StoreOptions {
   /** Made when it is not there; its files are for their owner alone. */
   readonly folder: string
-  /** Milliseconds since the epoch. */
-  readonly clock?: () => number
+  /** The room on the disk of the folder, in bytes; by default the system is asked. */
+  readonly freeBytes?: () => number
 }
 
-/** Four for each zone. The tier has two zones; the rest is room. */
+/** Four for each zone. The tier has four zones; the rest is room. */
 const MAX_DATABASES = 64
 /**
  * Address space, neither memory nor disk, for eight million entries; beyond that it doubles. lmdb's own beginning of
  * 128 KB doubles thirteen times up to a million, and keeps each old map beside the new one: twice the pages.
  */
 const MAP_BYTES = 8 * 2 ** 30
+/** A writer that a full disk has left hanging must not keep the process from ending. */
+const CLOSE_TIMEOUT_MS = 1_000
 
 /**
  * A store that the processes of one machine share through memory-mapped files: a read costs microseconds and no
@@ -27,41 +39,59 @@ const MAP_BYTES = 8 * 2 ** 30
 export class LmdbStore implements SharedStore {
   readonly kind = 'lmdb'
   readonly #options: LmdbStoreOptions
+  readonly #path: string
+  readonly #state: Room
+  readonly #room: LmdbRoom
   readonly #zones = new Map<string, LmdbZone>()
   #root: RootDatabase | undefined
 
   constructor(options: LmdbStoreOptions) {
     this.#options = options
+    this.#path = join(options.folder, 'store')
+    this.#state = new Room(options.onNotice)
+    this.#room = new LmdbRoom(options.folder, this.#state, options.freeBytes)
+  }
+
+  get isFull(): boolean {
+    return this.#state.isFull
   }
 
   async open(): Promise<void> {
     await ensurePrivateFolder(this.#options.folder)
     this.#root = open({
-      path: join(this.#options.folder, 'store'),
+      path: this.#path,
       maxDbs: MAX_DATABASES,
       mapSize: MAP_BYTES,
       permissionsMode: 0o600,
     } as Parameters<typeof open>[0])
+    this.#room.open(this.#root)
     // Readers that were killed would keep old pages from being used again.
     this.#root.readerCheck()
     for (const zone of this.#zones.values()) zone.start()
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#zones.values()].map((zone) => zone.stop()))
     const root = this.#root
     this.#root = undefined
-    await root?.close()
+    let timer: NodeJS.Timeout | undefined
+    const closed = Promise.all([...this.#zones.values()].map((zone) => zone.stop())).then(() => root?.close())
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, CLOSE_TIMEOUT_MS)
+    })
+    await Promise.race([closed, late])
+    clearTimeout(timer)
   }
 
-  zone(name: string): Zone {
+  zone(name: string, { pinned = false }: ZoneOptions = {}): Zone {
     let zone = this.#zones.get(name)
     if (!zone) {
-      zone = new LmdbZone(
-        <V, K extends Key>(part: string, versions: boolean) =>
+      zone = new LmdbZone({
+        openDatabase: <V, K extends Key>(part: string, versions: boolean) =>
           this.#database<V, K>(`${name}.${part}`, versions),
-        this.#options.clock,
-      )
+        room: this.#room,
+        pinned,
+        clock: this.#options.clock ?? Date.now,
+      })
       this.#zones.set(name, zone)
       if (this.#root) zone.start()
     }
@@ -70,10 +100,21 @@ export class LmdbStore implements SharedStore {
 
   async check(): Promise<void> {
     if (!this.#root) throw new StoreUnavailableError(new Error('it is not open'))
+    this.#room.check()
+  }
+
+  async usage(): Promise<StoreUsage> {
+    try {
+      return { usedBytes: statSync(join(this.#path, 'data.mdb')).size }
+    } catch {
+      return {}
+    }
   }
 
   #database<V, K extends Key>(name: string, useVersions: boolean): Database<V, K> {
     if (!this.#root) throw new StoreUnavailableError(new Error('it is not open'))
-    return this.#root.openDB<V, K>({ name, useVersions })
+    const database = this.#root.openDB<V, K>({ name, useVersions })
+    this.#room.add(database as unknown as Database<unknown, never>)
+    return database
   }
 }

@@ -1,25 +1,51 @@
+import { mastersOf } from './redis-cells.ts'
 import type { RedisConnection, RedisConnectionOptions } from './redis-connection.ts'
+import { type RedisMemory, readMemory } from './redis-memory.ts'
 import { RedisZone } from './redis-zone.ts'
-import { type SharedStore, StoreUnavailableError, type Zone } from './shared-store.ts'
+import { Room } from './room.ts'
+import {
+  type SharedStore,
+  StoreFullError,
+  type StoreOptions,
+  StoreUnavailableError,
+  type StoreUsage,
+  UnsafeStoreError,
+  type Zone,
+  type ZoneOptions,
+} from './shared-store.ts'
 
-export interface RedisStoreOptions extends RedisConnectionOptions {
+export interface RedisStoreOptions extends RedisConnectionOptions, StoreOptions {
   /** Before every key, so that several tiers can live in one database. */
   readonly prefix?: string
-  /** Milliseconds since the epoch. */
-  readonly clock?: () => number
 }
+
+/** The policy and the memory change by an operator's hand, or slowly; one small command for each master. */
+const MEMORY_CHECK_MS = 5_000
+/** Any key: in a cluster a command must be sent to a node, and a key says to which. */
+const CHECK_KEY = 'hallpass:check'
+const CHECK_KEY_MS = 1_000
 
 /** A store that processes on several machines share: Redis or Valkey, alone, behind Sentinel or as a cluster. */
 export class RedisStore implements SharedStore {
   readonly kind = 'redis'
   readonly #options: RedisStoreOptions
+  readonly #room: Room
   #connect: typeof import('./redis-connection.ts').connectRedis | undefined
   #connection: RedisConnection | undefined
   readonly #zones = new Map<string, RedisZone>()
   #open = false
+  #memory: RedisMemory = {}
+  #memoryReadAt = Number.NEGATIVE_INFINITY
+  /** The last notice about the policy, so that each is given once. */
+  #policyNotice: string | undefined
 
   constructor(options: RedisStoreOptions) {
     this.#options = options
+    this.#room = new Room(options.onNotice)
+  }
+
+  get isFull(): boolean {
+    return this.#room.isFull
   }
 
   async open(): Promise<void> {
@@ -32,6 +58,7 @@ export class RedisStore implements SharedStore {
     this.#open = true
     await this.#connection.connect().catch(() => {})
     for (const zone of this.#zones.values()) zone.start()
+    await this.check().catch(() => {})
   }
 
   async close(): Promise<void> {
@@ -40,7 +67,7 @@ export class RedisStore implements SharedStore {
     this.#connection?.disconnect()
   }
 
-  zone(name: string): Zone {
+  zone(name: string, { pinned = false }: ZoneOptions = {}): Zone {
     let zone = this.#zones.get(name)
     if (!zone) {
       zone = new RedisZone({
@@ -50,7 +77,10 @@ export class RedisStore implements SharedStore {
           return this.#connect(this.#options, { blocking })
         },
         prefix: `${this.#options.prefix ?? 'hallpass'}:${name}`,
+        pinned,
         clock: this.#options.clock ?? Date.now,
+        read: (command) => this.#read(command),
+        write: (command) => this.#write(command),
       })
       this.#zones.set(name, zone)
       if (this.#open) zone.start()
@@ -59,16 +89,69 @@ export class RedisStore implements SharedStore {
   }
 
   async check(): Promise<void> {
-    // Any key: in a cluster a command must be sent to a node, and a key says to which.
-    await this.#connected()
-      .exists('hallpass:check')
-      .catch((error) => {
-        throw new StoreUnavailableError(error)
-      })
+    // While it is full, what is asked is whether it takes a write again.
+    if (this.isFull) await this.#write(() => this.#connected().set(CHECK_KEY, '1', 'PX', CHECK_KEY_MS))
+    else await this.#read(() => this.#connected().exists(CHECK_KEY))
+    await this.#readMemory()
+    const { evictionPolicy: policy, maxBytes } = this.#memory
+    if (maxBytes !== undefined && policy?.startsWith('allkeys'))
+      throw new UnsafeStoreError(
+        `Redis may evict entries that must not be lost, such as blocks (maxmemory-policy ${policy}). Set maxmemory-policy to volatile-lru.`,
+      )
+  }
+
+  async usage(): Promise<StoreUsage> {
+    await this.#readMemory()
+    return this.#memory
+  }
+
+  async #readMemory(): Promise<void> {
+    if (performance.now() - this.#memoryReadAt < MEMORY_CHECK_MS) return
+    try {
+      this.#memory = await readMemory(mastersOf(this.#connected()))
+    } catch {
+      this.#memory = {}
+    }
+    this.#memoryReadAt = performance.now()
+    this.#tellOfPolicy()
+  }
+
+  #tellOfPolicy(): void {
+    const { evictionPolicy: policy, maxBytes } = this.#memory
+    const notice =
+      policy === undefined
+        ? 'Redis does not show its maxmemory-policy (INFO memory); it must be volatile-lru or noeviction, or blocks could be lost'
+        : maxBytes !== undefined && policy.startsWith('allkeys')
+          ? `Redis may evict blocks (maxmemory-policy ${policy}): set maxmemory-policy to volatile-lru`
+          : undefined
+    if (notice !== undefined && notice !== this.#policyNotice) this.#options.onNotice?.(notice)
+    this.#policyNotice = notice
   }
 
   #connected(): RedisConnection {
     if (!this.#connection) throw new StoreUnavailableError(new Error('it is not open'))
     return this.#connection
+  }
+
+  async #read<T>(command: () => Promise<T>): Promise<T> {
+    try {
+      return await command()
+    } catch (error) {
+      throw error instanceof StoreUnavailableError ? error : new StoreUnavailableError(error)
+    }
+  }
+
+  async #write<T>(command: () => Promise<T>): Promise<T> {
+    try {
+      const answer = await command()
+      this.#room.free()
+      return answer
+    } catch (error) {
+      if (error instanceof StoreUnavailableError) throw error
+      if (!/\bOOM\b/.test((error as Error).message)) throw new StoreUnavailableError(error)
+      const reason = 'Redis has no memory left: maxmemory is reached, and nothing may be evicted'
+      this.#room.full(reason)
+      throw new StoreFullError(reason)
+    }
   }
 }

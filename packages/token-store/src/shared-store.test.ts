@@ -6,16 +6,27 @@ import { describe, expect, it } from '@jest/globals'
 import { LmdbStore } from './lmdb-store.ts'
 import { RedisStore } from './redis-store.ts'
 import { startRedis } from './testing/redis.ts'
-import { storeContract } from './testing/store-contract.ts'
+import { type StorePlace, storeContract } from './testing/store-contract.ts'
+
+const onLmdb = async (): Promise<StorePlace> => {
+  const folder = await mkdtemp(join(tmpdir(), 'token-store-'))
+  return {
+    open: (clock) => new LmdbStore({ folder, ...(clock ? { clock: clock.now } : {}) }),
+    end: () => rm(folder, { recursive: true }),
+  }
+}
+
+const onRedis = async (): Promise<StorePlace> => {
+  const redis = await startRedis()
+  return {
+    open: (clock) => new RedisStore({ url: redis.url, ...(clock ? { clock: clock.now } : {}) }),
+    end: () => redis.stop(),
+  }
+}
 
 describe('LmdbStore', () => {
-  storeContract(async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'token-store-'))
-    return {
-      open: (clock) => new LmdbStore({ folder, ...(clock ? { clock: clock.now } : {}) }),
-      end: () => rm(folder, { recursive: true }),
-    }
-  })
+  storeContract(onLmdb)
+  describe('with pinned zones', () => storeContract(onLmdb, { pinned: true }))
 
   it('keeps its files for their owner alone', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'token-store-'))
@@ -34,11 +45,6 @@ describe('LmdbStore', () => {
 })
 
 describeWith('redis-server', 'apt-get install redis-server')('RedisStore', () => {
-  storeContract(async () => {
-    const redis = await startRedis()
-    return {
-      open: (clock) => new RedisStore({ url: redis.url, ...(clock ? { clock: clock.now } : {}) }),
-      end: () => redis.stop(),
-    }
-  })
+  storeContract(onRedis)
+  describe('with pinned zones', () => storeContract(onRedis, { pinned: true }))
 })

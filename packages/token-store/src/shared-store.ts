@@ -16,6 +16,17 @@ export interface Lease {
   release(): Promise<void>
 }
 
+/** What a process hears of a zone; see {@link Zone.watch}. */
+export type Change =
+  /** The entry of this key was overruled, or announced. */
+  | { readonly key: string }
+  /** Every entry was removed on purpose ({@link Zone.clear}). */
+  | 'cleared'
+  /** Any entry may have changed: changes may have been missed. */
+  | 'missed'
+  /** The store has lost its entries without anyone having removed them, e.g. by FLUSHALL or an empty failover. */
+  | 'emptied'
+
 /**
  * Entries that every process of the tier sees. Two kinds of writers meet here: the cache, which must never undo what
  * an operator wrote ({@link Zone.replace}), and the operator, whose word every process must hear ({@link Zone.overrule}).
@@ -27,6 +38,8 @@ export interface Zone {
   replace(key: string, seen: SeenEntry | undefined, next: StoredEntry): Promise<boolean>
   /** Writes, or removes, whatever is there, and tells every process. */
   overrule(key: string, next: StoredEntry | undefined): Promise<void>
+  /** Has every process hear of a key, e.g. after {@link Zone.replace}. */
+  announce(key: string): Promise<void>
   /** Removes all entries and tells every process. */
   clear(): Promise<void>
   /** A lease that ends by itself after `milliseconds`, or `undefined` while somebody else has it. */
@@ -35,11 +48,8 @@ export interface Zone {
   entries(): AsyncIterable<readonly [key: string, entry: StoredEntry]>
   /** How many entries there are; those that have just ended may still be counted. */
   count(): Promise<number>
-  /**
-   * Calls `listener` with each key that was overruled, by this process or another; without a key when any may have
-   * been, because the zone was cleared or changes may have been missed.
-   */
-  watch(listener: (key: string | undefined) => void): void
+  /** Calls `listener` with each {@link Change}, made by this process or another; it must not throw. */
+  watch(listener: (change: Change) => void): void
   /**
    * True while every change older than half a second has reached the listeners. Whoever keeps copies
    * must ask `get` before using one when this is false.
@@ -47,47 +57,71 @@ export interface Zone {
   isWatching(): boolean
 }
 
+export interface ZoneOptions {
+  /**
+   * Entries that are never dropped to make room for others (Redis evicts what has an expiry of its own), and that may
+   * be written when nothing else may. For few, small entries that must not be lost.
+   */
+  readonly pinned?: boolean
+}
+
+export interface StoreOptions {
+  /** Milliseconds since the epoch. */
+  readonly clock?: () => number
+  /** Called once for each state of the store that its operator should know of: full, recovered, emptied, misconfigured. */
+  readonly onNotice?: (notice: string) => void
+}
+
 /** The place that the processes of a tier share; one zone never sees the keys of another. */
 export interface SharedStore {
   readonly kind: 'lmdb' | 'redis'
+  /** True while the store takes no new entries, except those of pinned zones if it can. */
+  readonly isFull: boolean
   /** Resolves even when a store across the network is not there yet: calls fail until it is. */
   open(): Promise<void>
   close(): Promise<void>
   /** The same object for the same name. */
-  zone(name: string): Zone
-  /** Throws a {@link StoreUnavailableError} when the store does not answer. */
+  zone(name: string, options?: ZoneOptions): Zone
+  /**
+   * Throws a {@link StoreUnavailableError} when the store does not answer, a {@link StoreFullError} when it has no room,
+   * and an {@link UnsafeStoreError} when its configuration could lose pinned entries.
+   */
   check(): Promise<void>
+  /** What the store takes; undefined figures are unknown. */
+  usage(): Promise<StoreUsage>
+}
+
+export interface StoreUsage {
+  readonly usedBytes?: number
+  /** Where the store begins to evict, or to refuse entries. */
+  readonly maxBytes?: number
+  /** Redis's `maxmemory-policy`. */
+  readonly evictionPolicy?: string
 }
 
 /** The store did not answer, or answered with an error; nothing is known about the entry. */
 export class StoreUnavailableError extends Error {
-  override readonly name = 'StoreUnavailableError'
+  override readonly name: string = 'StoreUnavailableError'
 
   constructor(cause: unknown) {
     super(`The shared store is not available (${(cause as Error)?.message || String(cause)}).`, { cause })
   }
 }
 
-/** What a process may not know about a change for at most this long; see {@link Zone.isWatching}. */
-export const WATCH_WINDOW_MS = 500
+/** The store has no room for the entry; it was not written. */
+export class StoreFullError extends StoreUnavailableError {
+  override readonly name = 'StoreFullError'
 
-/** Tells the listeners of one zone, and never lets one that throws keep the others from hearing. */
-export class Listeners {
-  readonly #listeners: ((key: string | undefined) => void)[] = []
-
-  add(listener: (key: string | undefined) => void): void {
-    this.#listeners.push(listener)
-  }
-
-  tell(key: string | undefined): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(key)
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error
-        })
-      }
-    }
+  constructor(reason: string) {
+    super(new Error(reason))
+    this.message = `The shared store is full (${reason}).`
   }
 }
+
+/** The store answers, but its configuration could lose what must not be lost. */
+export class UnsafeStoreError extends Error {
+  override readonly name = 'UnsafeStoreError'
+}
+
+/** What a process may not know about a change for at most this long; see {@link Zone.isWatching}. */
+export const WATCH_WINDOW_MS = 500

@@ -15,6 +15,8 @@ import { TierTrust } from '@hallpass/tier-trust'
 import { type AuthClient, createAuthClient } from '@hallpass/token-cache-auth/client'
 import { LmdbStore, RedisStore, type SharedStore } from '@hallpass/token-store'
 import { anySubject, cachedVerifier, remoteKeys, verifyToken } from '@hallpass/tokens'
+import { Blocks } from './blocks.ts'
+import { headerValue } from './canonical-field.ts'
 import type { Config } from './config.ts'
 import { byBearer, byRemoteUser, type Identify } from './identify.ts'
 import { KeyMaker } from './identity.ts'
@@ -25,6 +27,7 @@ import { reportFigures } from './report-figures.ts'
 import { keyvals } from './routes/keyvals.ts'
 import { showDashboard } from './routes/show-dashboard.ts'
 import { showStatus } from './routes/show-status.ts'
+import { showUser } from './routes/show-user.ts'
 import { serveRequests } from './serve.ts'
 import { TokenCache } from './token-cache.ts'
 
@@ -36,25 +39,31 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const name = 'token-cache-proxy'
   const metrics = new Metrics(name)
   const trust = new TierTrust(config.trust)
-  const store = openStore(config, clock)
+  const store: SharedStore = openStore(config, clock, (notice) => log.warn({ store: store.kind }, notice))
   const zone = store.zone('tokens')
+  const users = store.zone('users')
   const keys = new KeyMaker(config)
+  const onProblem = (err: unknown, what: string) => log.warn({ err }, what)
+  const blocks = new Blocks({ zone: store.zone('blocks', { pinned: true }), keys, clock, onProblem })
   const factory = createJwtFactoryClient({ baseUrl: config.jwtFactoryUrl })
   const keysOfIssuer = remoteKeys({ issuer: config.issuer, load: () => factory.jwks(), clock })
   let auth: AuthClient
 
   const cache = new TokenCache({
     zone,
+    users,
+    blocks,
     keys,
     clock,
     maxAgeMs: config.maxAgeMs,
     marginMs: config.marginMs,
     maxCopies: config.maxCopies,
+    tokensPerUser: config.tokensPerUser,
     leaseMs: config.issuerTimeoutMs + LEASE_SLACK_MS,
     waitMs: 2 * (config.issuerTimeoutMs + LEASE_SLACK_MS),
     issue: ({ user, fields }, asker) =>
       auth.tokenFor(user, {
-        userAgent: fields[config.identityFields.indexOf('user-agent')] ?? '',
+        userAgent: headerValue(fields[config.identityFields.indexOf('user-agent')] ?? ''),
         requestId: asker.requestId,
         trace: asker.trace,
       }),
@@ -67,18 +76,26 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
         maxLifetimeSeconds: config.maxLifetimeSeconds,
         clock,
       }),
-    onProblem: (err, what) => log.warn({ err }, what),
+    onProblem,
   })
-  reportFigures(metrics, cache)
+  reportFigures(metrics, cache, blocks, store)
 
   const startedAt = clock()
   const peers = new Peers(
     store.zone('peers'),
-    () => ({ name: config.name, startedAt, copies: cache.copies, figures: cache.figures }),
+    () => ({
+      name: config.name,
+      startedAt,
+      copies: cache.copies,
+      blocks: { count: blocks.count, fingerprint: blocks.fingerprint },
+      figures: cache.figures,
+    }),
     clock,
   )
   const tokens = new KeyValues({
     zone,
+    users,
+    blocks,
     keys,
     fieldCount: config.identity === 'bearer' ? 2 : config.identityFields.length,
     blockMs: config.maxAgeMs,
@@ -114,10 +131,11 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     routes: (app) => {
       app.use('/api', operator, keyvals(tokens))
       app.get('/status', operator, showStatus({ config, store, zone, peers, clock }))
+      app.get('/status/users/:user', operator, showUser(tokens, config))
       app.get(['/dashboard.html', '/dashboard'], operator, showDashboard(assets))
       for (const { mountedAt, routes } of Object.values(assets)) app.use(mountedAt, routes)
     },
-    checks: { store: () => store.check() },
+    checks: { store: () => store.check(), blocks: () => blocks.check() },
     onStart: async () => {
       const { fields, tls } = await trust.load()
       auth = createAuthClient({
@@ -137,13 +155,16 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
         api,
         identify: identifier(config, trust, keys, clock),
         cache,
+        blocks,
         clock,
       })
       await store.open()
+      await blocks.start()
       peers.start()
     },
     onStop: async () => {
       peers.stop()
+      blocks.stop()
       await api?.close()
       await store.close()
     },
@@ -153,11 +174,12 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
 
 const isForOperators = (path = '/') => /^\/(api|status|dashboard|assets)(?=[/?.]|$)/.test(path)
 
-function openStore(config: Config, clock: Clock): SharedStore {
-  if (config.redisUrl === undefined) return new LmdbStore({ folder: config.storeFolder, clock })
+function openStore(config: Config, clock: Clock, onNotice: (notice: string) => void): SharedStore {
+  if (config.redisUrl === undefined) return new LmdbStore({ folder: config.storeFolder, clock, onNotice })
   return new RedisStore({
     url: config.redisUrl,
     clock,
+    onNotice,
     ...(config.redisCaFile === undefined ? {} : { ca: readFileSync(config.redisCaFile, 'utf8') }),
   })
 }

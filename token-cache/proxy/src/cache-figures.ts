@@ -15,7 +15,9 @@ export interface CacheFigures {
   blocked: number
   /** Other requests without a token. */
   refused: number
-  /** The shared store did not answer. */
+  /** Requests refused because their user has all the tokens that it may have. */
+  limited: number
+  /** The shared store did not answer, or did not take an entry. */
   storeFailures: number
 }
 
@@ -28,5 +30,6 @@ export const noFigures = (): CacheFigures => ({
   issuerFailures: 0,
   blocked: 0,
   refused: 0,
+  limited: 0,
   storeFailures: 0,
 })

@@ -17,11 +17,20 @@ export interface CachedToken {
   readonly usableUntil: number
 }
 
-/** What an operator wrote: no token for this key. */
+/** What an operator wrote: no token for this key, or for this user. */
 export interface Block {
   readonly kind: 'block'
   readonly readable: string
   readonly endsAt: number
+  /** Set when it is the user who is blocked, whatever the other fields say. */
+  readonly user?: string
+  /** Grows with each word about this key: the highest counts. */
+  readonly revision: number
+}
+
+/** An operator's word that a block is over. Its mere absence would look like a store that has lost it. */
+export interface Unblock extends Omit<Block, 'kind'> {
+  readonly kind: 'unblock'
 }
 
 /** The issuer said no, or nothing; asking again at once would only be a burden on it. */
@@ -36,10 +45,10 @@ export interface Refusal {
 
 export type CacheEntry = CachedToken | Block | Refusal
 
-export const endOf = (entry: CacheEntry): number =>
+export const endOf = (entry: CacheEntry | Unblock): number =>
   entry.kind === 'token' ? entry.usableUntil : entry.endsAt
 
-export function toStored(entry: CacheEntry): StoredEntry {
+export function toStored(entry: CacheEntry | Unblock): StoredEntry {
   return { value: JSON.stringify(entry), endsAt: endOf(entry) }
 }
 

@@ -11,6 +11,11 @@ const MAX_AGE_SECONDS = 300
 const MARGIN_SECONDS = 5
 /** A token takes milliseconds to make; a proxy that is killed while it asks keeps the others waiting this long. */
 const ISSUER_TIMEOUT_MS = 2_000
+/**
+ * A person has a handful of clients, a shared account two dozen. Each is one call to the issuer in four minutes and 1.3 KB
+ * in the store, so a user that names itself anew with each request costs 32 calls in five minutes, and 42 KB.
+ */
+const TOKENS_PER_USER = 32
 /** About 120 MB. */
 const MAX_COPIES = 50_000
 
@@ -55,6 +60,7 @@ export const loadConfig = (env: Environment) =>
         min: 10,
         max: 30_000,
       }),
+      tokensPerUser: variables.integer('TOKENS_PER_USER', TOKENS_PER_USER, { min: 1, max: 1_000 }),
       maxCopies: variables.integer('MAX_COPIES', MAX_COPIES, { min: 1 }),
       redisUrl: variables.optionalText('REDIS_URL'),
       redisCaFile: variables.optionalText('REDIS_CA_FILE'),

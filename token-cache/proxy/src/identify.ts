@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import { bearerToken, challenge, HttpError, isTokenRefusal, type VerifiedClaims } from '@hallpass/service-kit'
 import type { TierTrust } from '@hallpass/tier-trust'
-import type { Identity, KeyMaker } from './identity.ts'
+import { headerText } from './canonical-field.ts'
+import { type Identity, type KeyMaker, USER } from './identity.ts'
 
 export const REALM = 'token-cache'
 
@@ -11,9 +12,6 @@ export type Identify = (request: IncomingMessage) => Identity | Promise<Identity
 /** What may tell callers apart, besides their name. */
 export const IDENTITY_FIELDS = ['remote-user', 'user-agent', 'x-forwarded-for'] as const
 export type IdentityField = (typeof IDENTITY_FIELDS)[number]
-
-/** A name, not a text: visible ASCII without the comma, with which two fields of one name are joined. */
-const USER = /^[!-+\--~]{1,128}$/
 
 /** The user that the balancer names. In these fields anybody could write anything, so only the balancer is believed. */
 export function byRemoteUser(trust: TierTrust, keys: KeyMaker, fields: readonly IdentityField[]): Identify {
@@ -29,7 +27,7 @@ export function byRemoteUser(trust: TierTrust, keys: KeyMaker, fields: readonly 
       throw unauthorized('no_identity', 'The request does not say which user it is from.')
     if (typeof user !== 'string' || !USER.test(user))
       throw new HttpError(400, 'malformed_identity', 'The field remote-user must name one user.')
-    return keys.identity(fields.map((field) => String(headers[field] ?? '')))
+    return keys.identity(fields.map((field) => headerText(String(headers[field] ?? ''))))
   }
 }
 
@@ -39,7 +37,14 @@ export function byBearer(verify: (token: string) => Promise<VerifiedClaims>, key
     const token = bearerToken(request, REALM)
     try {
       const { claims } = await verify(token)
-      return keys.identity([String(claims.sub), String(claims.iss)])
+      const user = String(claims.sub)
+      if (!USER.test(user))
+        throw new HttpError(
+          400,
+          'malformed_identity',
+          'The subject of the token must be 1 to 128 visible ASCII characters without a comma.',
+        )
+      return keys.identity([user, String(claims.iss)])
     } catch (error) {
       if (!isTokenRefusal(error)) throw error
       throw new HttpError(401, 'invalid_token', error.message, {

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { canonicalField } from './canonical-field.ts'
 import { readableKey } from './readable-key.ts'
 
 /** Whom a request is from, and under which key the cache knows the token for it. */
@@ -16,6 +17,9 @@ export interface CacheScope {
   readonly audience: string
 }
 
+/** A name, not a text: visible ASCII without the comma, with which two fields of one name are joined. */
+export const USER = /^[!-+\--~]{1,128}$/
+
 export class KeyMaker {
   readonly #prefix: string
 
@@ -24,26 +28,25 @@ export class KeyMaker {
   }
 
   identity(fields: readonly string[]): Identity {
-    return { user: fields[0] as string, fields, key: this.keyOf(fields) }
+    return { user: fields[0] as string, fields, key: this.keyOf(fields.map(canonicalField)) }
   }
 
   /**
-   * A hash over the fields, each with its length before it: however a caller writes a field, it cannot look like two,
-   * so no two identities have one key.
+   * A hash over the canonical fields, each with its length before it: however a caller writes a field, it cannot look
+   * like two, so no two identities have one key.
    */
-  keyOf(fields: readonly string[]): string {
-    return hash('sha256', `${this.#prefix}${lengthPrefixed(fields)}`, 'base64url')
+  keyOf(canonicalFields: readonly string[]): string {
+    return hash('sha256', `${this.#prefix}${lengthPrefixed(canonicalFields)}`, 'base64url')
   }
 
-  /** The key under which a user is blocked whatever the other fields of the identity say. */
+  /** The key of what concerns a user whatever the other fields of the identity say. */
   userKey(user: string): string {
-    return `${USER_KEY}${this.keyOf([user])}`
+    return `user.${this.keyOf([user])}`
   }
 }
 
-export const USER_KEY = 'user.'
-
-export const describeIdentity = ({ fields }: Identity): string => readableKey(fields).slice(0, 256)
+/** The key as an operator sees it and writes it. */
+export const describeIdentity = ({ fields }: Identity): string => readableKey(fields.map(canonicalField))
 
 const lengthPrefixed = (fields: readonly string[]) =>
   fields.map((field) => `${field.length}:${field}`).join('')

@@ -1,14 +1,22 @@
 import { HttpError } from '@hallpass/service-kit'
-import type { Zone } from '@hallpass/token-store'
-import { type Block, type CacheEntry, endOf, fromStored, toStored } from './cached-token.ts'
-import type { KeyMaker } from './identity.ts'
-import { parseReadableKey } from './readable-key.ts'
+import { StoreUnavailableError, type Zone } from '@hallpass/token-store'
+import { BlockNotSharedError, type Blocks, type BlockTarget } from './blocks.ts'
+import { type CacheEntry, endOf, fromStored } from './cached-token.ts'
+import { canonicalFieldOf } from './canonical-field.ts'
+import { type KeyMaker, USER } from './identity.ts'
+import { parseReadableKey, readableKey, readableUser } from './readable-key.ts'
+import { readRecord } from './user-tokens.ts'
 
 /** The value that blocks a key, as documented. */
-export const BLOCKED = '0'
+const BLOCKED = '0'
+/** What no header field can carry (RFC 9110 §5.5): a key with it names nobody. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const IMPOSSIBLE = /[\x00-\x08\x0a-\x1f\x7f]/
 
 export interface KeyValuesOptions {
   readonly zone: Zone
+  readonly users: Zone
+  readonly blocks: Blocks
   readonly keys: KeyMaker
   /** How many fields an identity has, so that a key with fewer is known to mean a user. */
   readonly fieldCount: number
@@ -26,42 +34,125 @@ export class KeyValues {
   }
 
   async *all(): AsyncIterable<readonly [key: string, value: string]> {
-    for await (const [, stored] of this.#options.zone.entries()) {
+    const { blocks, zone } = this.#options
+    const listed = new Set<string>()
+    for (const { readable } of blocks.all()) {
+      listed.add(readable)
+      yield [readable, BLOCKED]
+    }
+    for await (const [, stored] of zone.entries()) {
       const entry = decode(stored)
-      if (entry && entry.kind !== 'refusal') yield [entry.readable, show(entry)]
+      if (entry && entry.kind !== 'refusal' && !listed.has(entry.readable))
+        yield [entry.readable, show(entry)]
     }
   }
 
+  /** @throws {HttpError} 400 when no caller can have this key. */
   async get(readable: string): Promise<string | undefined> {
-    const stored = await this.#options.zone.get(this.#keyOf(readable))
+    const { blocks, zone } = this.#options
+    const { key } = this.#target(readable)
+    if (blocks.has(key)) return BLOCKED
+    const stored = await zone.get(key)
     const entry = stored && decode(stored)
     return entry && entry.kind !== 'refusal' ? show(entry) : undefined
   }
 
+  /** Whether there is such a key; yes where nobody can be asked, because a block must hold even then. */
+  async mayHave(readable: string): Promise<boolean> {
+    try {
+      return (await this.get(readable)) !== undefined
+    } catch (error) {
+      if (error instanceof StoreUnavailableError) return true
+      throw error
+    }
+  }
+
   /** Blocks the key, or with fewer fields than an identity has the user, for `milliseconds` from now. */
-  async block(readable: string, milliseconds = this.#options.blockMs): Promise<void> {
-    const key = this.#keyOf(readable)
-    const now = this.#options.clock()
-    const stored = await this.#options.zone.get(key)
-    const known = stored && decode(stored)
-    // A copy of the token that a proxy could not be told of ends before the block does.
-    const endsAt = Math.max(now + milliseconds, known?.kind === 'token' ? endOf(known) : 0)
-    const block: Block = { kind: 'block', readable, endsAt }
-    await this.#options.zone.overrule(key, toStored(block))
+  async block(readable: string, milliseconds?: number): Promise<void> {
+    const { blocks, blockMs, clock } = this.#options
+    const target = this.#target(readable)
+    const endsAt = clock() + (milliseconds ?? blockMs)
+    // Where nothing is said the block lasts as long as the token that is blocked would.
+    const tokenEnd = milliseconds === undefined ? await this.#tokenEnd(target.key) : 0
+    await shared(target, () => blocks.block(target, Math.max(endsAt, tokenEnd)))
   }
 
-  remove(readable: string): Promise<void> {
-    return this.#options.zone.overrule(this.#keyOf(readable), undefined)
+  async #tokenEnd(key: string): Promise<number> {
+    try {
+      const stored = await this.#options.zone.get(key)
+      const entry = stored && decode(stored)
+      return entry?.kind === 'token' ? endOf(entry) : 0
+    } catch {
+      return 0
+    }
   }
 
-  clear(): Promise<void> {
-    return this.#options.zone.clear()
+  /** Ends a block; the next request gets a new token. */
+  async remove(readable: string): Promise<void> {
+    const { blocks, zone } = this.#options
+    const target = this.#target(readable)
+    await shared(target, () => blocks.unblock(target))
+    await zone.overrule(target.key, undefined)
   }
 
-  #keyOf(readable: string): string {
+  async clear(): Promise<void> {
+    const { blocks, zone } = this.#options
+    for (const { readable } of [...blocks.all()]) {
+      const target = this.#target(readable)
+      await shared(target, () => blocks.unblock(target))
+    }
+    await zone.clear()
+  }
+
+  /** What is known of a user, its tokens by their keys; `undefined` when no user can be called that. */
+  async user(user: string) {
+    const { blocks, users, zone, keys } = this.#options
+    if (!USER.test(user)) return undefined
+    const record = readRecord(await users.get(keys.userKey(user)))
+    const stored = await Promise.all(record.tokens.map(([key]) => zone.get(key)))
+    const entries = stored.map((one) => one && decode(one)).filter((entry) => entry?.kind === 'token')
+    return {
+      user,
+      key: readableUser(user),
+      blocked: blocks.has(keys.userKey(user)),
+      tokens: Object.fromEntries(entries.map((entry) => [entry?.readable, show(entry as CacheEntry)])),
+    }
+  }
+
+  /** The one key by which an entry is stored, listed, changed and blocked, however an operator writes it. */
+  #target(written: string): BlockTarget {
     const { keys, fieldCount } = this.#options
-    const fields = parseReadableKey(readable, fieldCount)
-    return fields.length < fieldCount ? keys.userKey(fields[0] as string) : keys.keyOf(fields)
+    const [user = '', ...others] = parseReadableKey(written, fieldCount)
+    if (!USER.test(user)) throw noSuchCaller('a user has 1 to 128 visible ASCII characters and no comma')
+    if (others.length + 1 < fieldCount) return { key: keys.userKey(user), readable: readableUser(user), user }
+    if (others.some((field) => IMPOSSIBLE.test(field)))
+      throw noSuchCaller('a header field cannot contain control characters')
+    const fields = [user, ...others.map((field) => canonicalFieldOf(field.replace(/^[ \t]+|[ \t]+$/g, '')))]
+    return { key: keys.keyOf(fields), readable: readableKey(fields) }
+  }
+}
+
+const noSuchCaller = (why: string) =>
+  keyvalError(400, 'KeyvalFormatError', `no caller can have this key: ${why}`)
+
+/** Says where a block holds when the other proxies could not be told. */
+async function shared({ readable }: BlockTarget, work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if (error instanceof RangeError)
+      throw keyvalError(
+        503,
+        'TooManyBlocks',
+        `there are ${error.message} already; deny users at the auth tier`,
+      )
+    if (!(error instanceof BlockNotSharedError)) throw error
+    throw new HttpError(
+      503,
+      'BlockNotShared',
+      `the change of ${JSON.stringify(readable)} holds at this proxy only: ${error.message} It is shared as soon as the store takes it; until then repeat it at every other proxy`,
+      { cause: error, headers: { 'retry-after': '1' } },
+    )
   }
 }
 

@@ -6,6 +6,8 @@ export interface Peer {
   readonly name: string
   readonly startedAt: number
   readonly copies: number
+  /** The same fingerprint at two proxies: they know the same blocks. */
+  readonly blocks: { readonly count: number; readonly fingerprint: string }
   readonly figures: CacheFigures
 }
 

@@ -8,6 +8,9 @@ export function readableKey(fields: readonly string[]): string {
   return fields.map((field, index) => (index === last ? field : escapeField(field))).join(':')
 }
 
+/** How an operator writes a user, and so all of its keys: the beginning of one. */
+export const readableUser = (user: string): string => escapeField(user)
+
 /** The fields of a readable key; fewer than `count` when it has fewer colons. */
 export function parseReadableKey(key: string, count: number): string[] {
   const fields: string[] = []

@@ -12,6 +12,7 @@ import {
 } from '@hallpass/reverse-proxy'
 import { HttpError, toHttpError } from '@hallpass/service-kit'
 import { TIER_HEADER } from '@hallpass/tier-trust'
+import type { Blocks } from './blocks.ts'
 import { forbiddenPage } from './forbidden-page.ts'
 import type { Identify } from './identify.ts'
 import type { Identity } from './identity.ts'
@@ -22,6 +23,7 @@ export interface ServeOptions {
   readonly api: Upstream
   readonly identify: Identify
   readonly cache: TokenCache
+  readonly blocks: Blocks
   readonly clock: () => number
 }
 
@@ -35,7 +37,7 @@ const STRIPPED: ReadonlySet<string> = new Set([
 ])
 
 /** The way of nearly every request: find out whom it is from, add the token, pass it on. */
-export function serveRequests({ service, api, identify, cache, clock }: ServeOptions) {
+export function serveRequests({ service, api, identify, cache, blocks, clock }: ServeOptions) {
   function serve(request: IncomingMessage, response: ServerResponse): void {
     const hop = new Hop(service, request, response)
     try {
@@ -44,10 +46,10 @@ export function serveRequests({ service, api, identify, cache, clock }: ServeOpt
       const identity = identify(request)
       // Without a promise on the way a hit is answered in the turn in which it came.
       const found = identity instanceof Promise ? undefined : cache.peek(identity)
-      if (found) pass(hop, found)
+      if (found) pass(hop, identity as Identity, found)
       else
         obtain(identity, hop).then(
-          (obtained) => pass(hop, obtained),
+          ({ who, found }) => pass(hop, who, found),
           (error: unknown) => fail(hop, error),
         )
     } catch (error) {
@@ -55,12 +57,12 @@ export function serveRequests({ service, api, identify, cache, clock }: ServeOpt
     }
   }
 
-  async function obtain(who: Identity | Promise<Identity>, asker: Asker): Promise<Found> {
-    const identity = await who
-    return cache.peek(identity) ?? (await cache.obtain(identity, asker))
+  async function obtain(identity: Identity | Promise<Identity>, asker: Asker) {
+    const who = await identity
+    return { who, found: cache.peek(who) ?? (await cache.obtain(who, asker)) }
   }
 
-  function pass(hop: Hop, { entry, status }: Found): void {
+  function pass(hop: Hop, who: Identity, { entry, status }: Found): void {
     if (entry.kind !== 'token') {
       fail(hop, refusalOf(entry))
       return
@@ -74,8 +76,12 @@ export function serveRequests({ service, api, identify, cache, clock }: ServeOpt
         `Bearer ${entry.token}`,
         ...hop.fields(),
       ],
-      // Between here and there lies a queue for a connection: a token must not grow old in it.
-      refuseLate: () => (clock() < entry.expiresAt ? undefined : tokenEnded()),
+      // Between here and there lies a queue for a connection: a token must not grow old in it, nor its user be blocked.
+      refuseLate: () => {
+        const block = blocks.find(who)
+        if (block) return refusalOf(block)
+        return clock() < entry.expiresAt ? undefined : tokenEnded()
+      },
       answerFields: ['x-request-id', hop.requestId],
       onFailure: (error) => hop.fail(error),
       onEnd: (outcome) => hop.end(outcome, { cs: status, jti: entry.jti }),
@@ -92,8 +98,8 @@ export function serveRequests({ service, api, identify, cache, clock }: ServeOpt
   async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', () => socket.destroy())
     try {
-      const identity = await identify(request)
-      const { entry, status } = await obtain(identity, { requestId: 'upgrade' })
+      const { found } = await obtain(identify(request), { requestId: 'upgrade' })
+      const { entry, status } = found
       if (entry.kind !== 'token') throw refusalOf(entry)
       const headers = [...requestHeaders(request, STRIPPED), 'authorization', `Bearer ${entry.token}`]
       await forwardUpgrade(request, socket, head, {

@@ -1,5 +1,6 @@
 import { HttpError, PeerError, type TraceContext } from '@hallpass/service-kit'
-import { type SeenEntry, StoreUnavailableError, type Zone } from '@hallpass/token-store'
+import { type SeenEntry, StoreFullError, StoreUnavailableError, type Zone } from '@hallpass/token-store'
+import type { Blocks } from './blocks.ts'
 import { type CacheFigures, noFigures } from './cache-figures.ts'
 import {
   type CachedToken,
@@ -11,8 +12,16 @@ import {
   type Refusal,
   toStored,
 } from './cached-token.ts'
-import { describeIdentity, type Identity, type KeyMaker, USER_KEY } from './identity.ts'
+import { describeIdentity, type Identity, type KeyMaker } from './identity.ts'
 import { RecentCopies } from './recent-copies.ts'
+import {
+  placeInSeconds,
+  readRecord,
+  toRecord,
+  type UserLimits,
+  type UserRecord,
+  withPlace,
+} from './user-tokens.ts'
 
 /** As nginx calls it: how the cache came by what it answers. */
 export type CacheStatus = 'HIT' | 'MISS' | 'EXPIRED' | 'STALE' | 'UPDATING'
@@ -28,8 +37,12 @@ export interface Asker {
   readonly trace?: TraceContext
 }
 
-export interface TokenCacheOptions extends LifeRules {
+export interface TokenCacheOptions extends LifeRules, UserLimits {
+  /** The tokens, by the keys of their identities. */
   readonly zone: Zone
+  /** What is known of each user: see {@link UserRecord}. */
+  readonly users: Zone
+  readonly blocks: Blocks
   readonly keys: KeyMaker
   /** Asks the auth tier; a 403 is its word about the user, anything else its failure. */
   readonly issue: (identity: Identity, asker: Asker) => Promise<string>
@@ -81,9 +94,13 @@ export class TokenCache {
   readonly #options: TokenCacheOptions
   readonly #copies: RecentCopies<Copy>
   readonly #flights = new Map<string, Promise<Found>>()
+  /** How many of them each user has. */
+  readonly #flightsOf = new Map<string, number>()
   readonly #renewals = new Set<string>()
   /** Grows when any entry may have changed: older copies then serve only when the store cannot be asked. */
   #epoch = 0
+  /** The epoch whose copies a store that has lost everything is given back. */
+  #lostEpoch = NEVER
   /** Grows with every change that is heard of. */
   #changes = 0
   #storeAwayUntil = 0
@@ -91,10 +108,14 @@ export class TokenCache {
   constructor(options: TokenCacheOptions) {
     this.#options = options
     this.#copies = new RecentCopies(options.maxCopies)
-    options.zone.watch((key) => {
+    options.zone.watch((change) => {
       this.#changes += 1
-      if (key === undefined || key.startsWith(USER_KEY)) this.#epoch += 1
-      else this.#copies.delete(key)
+      if (typeof change !== 'string') {
+        this.#copies.delete(change.key)
+        return
+      }
+      if (change === 'emptied') this.#lostEpoch = this.#epoch
+      this.#epoch += 1
     })
   }
 
@@ -104,6 +125,8 @@ export class TokenCache {
 
   /** What can be answered without waiting; the path of nearly every request. */
   peek(identity: Identity): Found | undefined {
+    const block = this.#options.blocks.find(identity)
+    if (block) return this.#count({ entry: block, status: 'HIT' })
     const copy = this.#copies.get(identity.key)
     if (!copy || copy.epoch !== this.#epoch || !this.#options.zone.isWatching()) return undefined
     const { entry } = copy
@@ -128,13 +151,32 @@ export class TokenCache {
       const { entry, status } = await flying
       return this.#count({ entry, status: status === 'STALE' ? status : 'HIT' })
     }
+    const { user, key } = identity
+    const ofUser = this.#flightsOf.get(user) ?? 0
+    // More than may ever get a token need not wait for that.
+    if (ofUser >= this.#options.tokensPerUser) throw this.#tooMany(1)
     const flight = this.#fetch(identity, asker)
-    this.#flights.set(identity.key, flight)
+    this.#flights.set(key, flight)
+    this.#flightsOf.set(user, ofUser + 1)
     try {
       return this.#count(await flight)
     } finally {
-      this.#flights.delete(identity.key)
+      this.#flights.delete(key)
+      const left = (this.#flightsOf.get(user) ?? 1) - 1
+      if (left > 0) this.#flightsOf.set(user, left)
+      else this.#flightsOf.delete(user)
     }
+  }
+
+  #tooMany(retryAfterSeconds: number): HttpError {
+    this.figures.limited += 1
+    const { tokensPerUser } = this.#options
+    return new HttpError(
+      429,
+      'too_many_tokens',
+      `This user has ${tokensPerUser} tokens, each for another client (user-agent), and may have no more at a time (TOKENS_PER_USER). Retry later, or with a client that has one.`,
+      { headers: { 'retry-after': String(retryAfterSeconds) } },
+    )
   }
 
   #count(found: Found): Found {
@@ -160,20 +202,28 @@ export class TokenCache {
       this.#storeAwayUntil = performance.now() + STORE_PAUSE_MS
       const copy = this.#lastKnown(identity)
       if (copy) return copy
-      // Nobody can say whether the key is blocked, so nobody gets a new token for it.
-      throw new HttpError(503, 'store_unavailable', 'The store that the proxies share is not available.', {
-        cause: error,
-        headers: { 'retry-after': '1' },
-      })
+      // Nobody can say whether the key is blocked, or keep what the issuer gives: no new token.
+      const isFull = error instanceof StoreFullError
+      throw new HttpError(
+        503,
+        isFull ? 'store_full' : 'store_unavailable',
+        isFull
+          ? 'The store that the proxies share is full, so there are no new tokens.'
+          : 'The store that the proxies share is not available.',
+        { cause: error, headers: { 'retry-after': '1' } },
+      )
     }
   }
 
   async #fetchThroughStore(identity: Identity, asker: Asker): Promise<Found> {
-    const patience = performance.now() + this.#options.waitMs
+    const { zone, keys, waitMs, leaseMs } = this.#options
+    const patience = performance.now() + waitMs
     for (;;) {
-      const { entry } = await this.#read(identity)
+      const { entry, record } = await this.#read(identity)
       if (entry && this.#isSettled(entry)) return { entry, status: 'HIT' }
-      const lease = await this.#options.zone.lease(identity.key, this.#options.leaseMs)
+      if (!entry) this.#place(identity, record)
+      // One for a user and not for a key: the issuer is called for one user once at a time.
+      const lease = await zone.lease(keys.userKey(identity.user), leaseMs)
       if (lease) {
         try {
           const found = await this.#mint(identity, asker)
@@ -181,23 +231,36 @@ export class TokenCache {
         } finally {
           await lease.release()
         }
-      } else if (performance.now() > patience) {
-        return this.#lastKnown(identity) ?? raise(delayed())
-      } else {
-        await new Promise((resolve) => setTimeout(resolve, POLL_MS))
       }
+      if (performance.now() > patience) return this.#lastKnown(identity) ?? raise(delayed())
+      if (!lease) await new Promise((resolve) => setTimeout(resolve, POLL_MS))
     }
   }
 
-  /** What the store knows; a block of the user counts before anything else. */
-  async #read(identity: Identity): Promise<{ entry?: CacheEntry; seen?: SeenEntry }> {
-    const { zone, keys } = this.#options
+  /** @throws {HttpError} 429 when the user has all the tokens that it may have. */
+  #place({ key }: Identity, record: UserRecord) {
+    const { clock, maxAgeMs } = this.#options
+    const now = clock()
+    const place = withPlace(record, key, now + maxAgeMs, now, this.#options)
+    return place ?? raise(this.#tooMany(placeInSeconds(record, now)))
+  }
+
+  /** What the store knows; a block counts before anything else, and a refusal for all clients of a user. */
+  async #read(identity: Identity) {
+    const { zone, keys, users, blocks, clock } = this.#options
     const changes = this.#changes
-    const [seen, ofUser] = await Promise.all([zone.get(identity.key), zone.get(keys.userKey(identity.user))])
-    const block = ofUser ? fromStored(ofUser) : undefined
-    const entry = block?.kind === 'block' ? block : seen ? await this.#decode(identity, seen) : undefined
-    if (entry) this.#keep(identity.key, entry, changes)
-    return { ...(entry ? { entry } : {}), ...(seen ? { seen } : {}) }
+    const [seen, seenRecord, block] = await Promise.all([
+      zone.get(identity.key),
+      users.get(keys.userKey(identity.user)),
+      blocks.ask(identity),
+    ])
+    const record = readRecord(seenRecord)
+    const known = block ?? (seen ? await this.#decode(identity, seen) : undefined)
+    const refusal = record.refusal && record.refusal.endsAt > clock() ? record.refusal : undefined
+    const entry = known && (!refusal || this.#isSettled(known)) ? known : (refusal ?? known)
+    // A block is kept by the blocks.
+    if (entry && entry.kind !== 'block') this.#keep(identity.key, entry, changes)
+    return { entry, seen, record, seenRecord }
   }
 
   /** What others wrote is verified like what the issuer sends: a store that somebody tampered with gives no tokens. */
@@ -218,28 +281,52 @@ export class TokenCache {
   }
 
   /**
-   * Asks the issuer; to be called by whoever holds the lease. Answers `undefined` when an operator wrote meanwhile, so
+   * Asks the issuer; to be called by the holder of the lease. Answers `undefined` when another wrote meanwhile, so
    * that the store must be asked again.
    */
   async #mint(identity: Identity, asker: Asker, renewal = false): Promise<Found | undefined> {
+    const { zone, users, keys, blocks, clock, maxAgeMs } = this.#options
     // Between the look and the lease somebody else may have done it.
-    const { entry: before, seen } = await this.#read(identity)
+    const { entry: before, seen, record, seenRecord } = await this.#read(identity)
     if (
       before &&
       this.#isSettled(before) &&
       !(renewal && before.kind === 'token' && this.#wantsRenewal(before))
     )
       return { entry: before, status: 'HIT' }
-    const old = before?.kind === 'token' && before.usableUntil > this.#options.clock() ? before : undefined
+    const old = before?.kind === 'token' && before.usableUntil > clock() ? before : undefined
+    const place = this.#place(identity, record)
+    const userKey = keys.userKey(identity.user)
+    // The place is taken before the issuer is called: whatever becomes of the call, it counts.
+    if (!(await users.replace(userKey, seenRecord, toRecord(place.record, clock() + maxAgeMs))))
+      return undefined
+    if (place.left !== undefined) await zone.overrule(place.left, undefined)
+
     const changes = this.#changes
-    const entry = await this.#ask(identity, asker, renewal)
-    if (old && entry.kind === 'refusal' && entry.status !== 403) {
-      this.#postpone(identity.key)
-      return { entry: old, status: 'STALE' }
-    }
-    if (!(await this.#options.zone.replace(identity.key, seen, toStored(entry)))) return undefined
+    const entry = (seen ? undefined : this.#lost(identity)) ?? (await this.#ask(identity, asker, renewal))
+    if (entry.kind === 'refusal') {
+      if (old && entry.status !== 403) {
+        this.#postpone(identity.key)
+        return { entry: old, status: 'STALE' }
+      }
+      const { tokens } = seen ? place.record : record
+      const refused = toRecord({ tokens, refusal: entry }, clock() + maxAgeMs)
+      await users.replace(userKey, await users.get(userKey), refused)
+      // Nor may the old token serve once the auth tier cannot be asked any more.
+      if (seen) await zone.overrule(identity.key, undefined)
+    } else if (!(await zone.replace(identity.key, seen, toStored(entry)))) return undefined
+    // Who was blocked while the issuer was asked gets nothing of what it gave.
+    const block = await blocks.ask(identity)
+    if (block) return { entry: block, status: 'HIT' }
     this.#keep(identity.key, entry, changes)
     return { entry, status: before ? 'EXPIRED' : 'MISS' }
+  }
+
+  /** The token that this process has of a store that has lost it. */
+  #lost(identity: Identity): CachedToken | undefined {
+    const copy = this.#copies.get(identity.key)
+    if (copy?.epoch !== this.#lostEpoch || copy.entry.kind !== 'token') return undefined
+    return copy.entry.freshUntil > this.#options.clock() ? copy.entry : undefined
   }
 
   #postpone(key: string): void {
@@ -278,7 +365,7 @@ export class TokenCache {
 
   /** What this process knows when nobody can be asked: it serves to its very end. */
   #lastKnown(identity: Identity): Found | undefined {
-    const entry = this.#copies.get(identity.key)?.entry
+    const entry = this.#options.blocks.find(identity) ?? this.#copies.get(identity.key)?.entry
     return entry && endOf(entry) > this.#options.clock() ? { entry, status: 'STALE' } : undefined
   }
 
@@ -306,7 +393,8 @@ export class TokenCache {
   }
 
   async #renew(identity: Identity): Promise<void> {
-    const lease = await this.#options.zone.lease(identity.key, this.#options.leaseMs)
+    const { zone, keys, leaseMs } = this.#options
+    const lease = await zone.lease(keys.userKey(identity.user), leaseMs)
     if (!lease) return
     try {
       await this.#mint(identity, { requestId: 'renewal' }, true)

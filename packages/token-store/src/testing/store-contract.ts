@@ -1,6 +1,6 @@
 import { ManualClock } from '@hallpass/service-kit/testing'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
-import type { SharedStore, Zone } from '../shared-store.ts'
+import type { Change, SharedStore, Zone, ZoneOptions } from '../shared-store.ts'
 
 /** Where the stores of a test live. */
 export interface StorePlace {
@@ -9,7 +9,7 @@ export interface StorePlace {
 }
 
 /** What every store must do, whatever it is made of: two stores stand for two processes of a tier. */
-export function storeContract(prepare: () => Promise<StorePlace>) {
+export function storeContract(prepare: () => Promise<StorePlace>, options: ZoneOptions = {}) {
   let place: Awaited<ReturnType<typeof prepare>>
   let one: SharedStore
   let other: SharedStore
@@ -28,7 +28,7 @@ export function storeContract(prepare: () => Promise<StorePlace>) {
   /** A zone that no other test uses, as two processes see it. */
   const freshZone = (): [Zone, Zone] => {
     names += 1
-    return [one.zone(`zone${names}`), other.zone(`zone${names}`)]
+    return [one.zone(`zone${names}`, options), other.zone(`zone${names}`, options)]
   }
   const inAMinute = () => Date.now() + 60_000
 
@@ -98,10 +98,11 @@ export function storeContract(prepare: () => Promise<StorePlace>) {
     const started = Date.now()
     await mine.overrule('k', { value: '0', endsAt: inAMinute() })
     await mine.overrule('gone', undefined)
-    await until(async () => heardByMe.length >= 2 && heardByThem.length >= 2)
+    await mine.announce('quiet')
+    await until(async () => heardByMe.length >= 3 && heardByThem.length >= 3)
     expect(Date.now() - started).toBeLessThan(1_000)
-    expect(new Set(heardByThem)).toEqual(new Set(['k', 'gone']))
-    expect(new Set(heardByMe)).toEqual(new Set(['k', 'gone']))
+    expect(new Set(heardByThem)).toEqual(new Set(['k', 'gone', 'quiet']))
+    expect(new Set(heardByMe)).toEqual(new Set(['k', 'gone', 'quiet']))
   })
 
   it('removes one entry, or all of a zone and of no other', async () => {
@@ -111,9 +112,10 @@ export function storeContract(prepare: () => Promise<StorePlace>) {
     await neighbour.replace('a', undefined, { value: 'stays', endsAt: inAMinute() })
     await theirs.overrule('a', undefined)
     expect(await keysOf(mine)).toEqual(['b', 'c'])
+    await until(async () => mine.isWatching())
     const heard = listen(mine)
     await theirs.clear()
-    await until(async () => heard.includes(undefined))
+    await until(async () => heard.includes('(cleared)'))
     expect(await keysOf(mine)).toEqual([])
     expect((await neighbour.get('a'))?.value).toBe('stays')
   })
@@ -135,12 +137,14 @@ export function storeContract(prepare: () => Promise<StorePlace>) {
     const clock = new ManualClock(Date.now())
     const store = place.open(clock)
     await store.open()
-    const zone = store.zone('ending')
+    const zone = store.zone('ending', options)
     await zone.replace('k', undefined, { value: 'v', endsAt: clock.now() + 1_000 })
     clock.advance(999)
     expect(await zone.get('k')).toBeDefined()
     clock.advance(1)
     expect(await zone.get('k')).toBeUndefined()
+    expect(await zone.replace('k', undefined, { value: 'w', endsAt: clock.now() + 1_000 })).toBe(true)
+    clock.advance(1_000)
     expect(await keysOf(zone)).toEqual([])
     await store.close()
   })
@@ -148,16 +152,17 @@ export function storeContract(prepare: () => Promise<StorePlace>) {
   it('stops its timers and connections when it is closed', async () => {
     const store = place.open()
     await store.open()
-    const zone = store.zone('closing')
+    const zone = store.zone('closing', options)
     await until(async () => zone.isWatching())
     await store.close()
     expect(zone.isWatching()).toBe(false)
   })
 }
 
-function listen(zone: Zone): (string | undefined)[] {
-  const heard: (string | undefined)[] = []
-  zone.watch((key) => heard.push(key))
+/** The keys that were heard of, and the other changes by their names. */
+function listen(zone: Zone): string[] {
+  const heard: string[] = []
+  zone.watch((change: Change) => heard.push(typeof change === 'string' ? `(${change})` : change.key))
   return heard
 }
 

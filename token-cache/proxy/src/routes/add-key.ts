@@ -1,3 +1,4 @@
+import { StoreUnavailableError } from '@hallpass/token-store'
 import type { Request, RequestHandler } from 'express'
 import { type KeyValues, keyvalError } from '../key-values.ts'
 import { parseKeyvalBody, requireBlock } from './keyval-body.ts'
@@ -10,10 +11,20 @@ export function addKey(tokens: KeyValues): RequestHandler {
     if (changes.length > 1 && !(await isEmpty(tokens)))
       throw keyvalError(400, 'KeyvalFormatError', 'only one key can be added')
     for (const { key } of changes)
-      if ((await tokens.get(key)) !== undefined)
+      if (await exists(tokens, key))
         throw keyvalError(409, 'KeyvalKeyExists', `key ${JSON.stringify(key)} already exists`)
     for (const { key, expire } of changes) await tokens.block(key, expire)
     response.status(201).end()
+  }
+}
+
+/** Where the store cannot be asked the block is what matters. */
+async function exists(tokens: KeyValues, key: string): Promise<boolean> {
+  try {
+    return (await tokens.get(key)) !== undefined
+  } catch (error) {
+    if (error instanceof StoreUnavailableError) return false
+    throw error
   }
 }
 

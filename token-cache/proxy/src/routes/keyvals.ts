@@ -1,5 +1,5 @@
 import { HttpError, textBody, toHttpError } from '@hallpass/service-kit'
-import { StoreUnavailableError } from '@hallpass/token-store'
+import { StoreFullError, StoreUnavailableError } from '@hallpass/token-store'
 import express, { type ErrorRequestHandler, type RequestHandler, type Router } from 'express'
 import { type KeyValues, keyvalError } from '../key-values.ts'
 import { addKey } from './add-key.ts'
@@ -46,13 +46,18 @@ const CODES: Readonly<Record<number, string>> = { 400: 'BodyReadError', 413: 'Re
 const renderLikeNginx: ErrorRequestHandler = (thrown: unknown, _request, response, _next) => {
   const error =
     thrown instanceof StoreUnavailableError
-      ? new HttpError(503, 'StoreUnavailable', 'the store that the proxies share is not available', {
-          cause: thrown,
-        })
+      ? new HttpError(
+          503,
+          thrown instanceof StoreFullError ? 'StoreFull' : 'StoreUnavailable',
+          thrown.message,
+          {
+            cause: thrown,
+          },
+        )
       : toHttpError(thrown)
   const { status, message } = error
   const own = (error.body as { error?: { status?: number } }).error?.status !== undefined
-  const code = own || thrown instanceof StoreUnavailableError ? error.code : (CODES[status] ?? error.code)
+  const code = own || error.status === 503 ? error.code : (CODES[status] ?? error.code)
   throw new HttpError(status, code, message, {
     cause: error.cause,
     headers: error.headers,

@@ -9,7 +9,7 @@ export function modifyKey(tokens: KeyValues): RequestHandler {
     if (!change || more.length > 0) throw keyvalError(400, 'KeyvalFormatError', 'only one key can be updated')
     const { key, value, expire } = change
     if (value !== null) requireBlock(change)
-    if ((await tokens.get(key)) === undefined)
+    if (!(await tokens.mayHave(key)))
       throw keyvalError(404, 'KeyvalKeyNotFound', `key ${JSON.stringify(key)} not found`)
     if (value === null) await tokens.remove(key)
     else await tokens.block(key, expire)

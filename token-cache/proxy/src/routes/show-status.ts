@@ -1,4 +1,4 @@
-import type { SharedStore, Zone } from '@hallpass/token-store'
+import { type SharedStore, StoreFullError, StoreUnavailableError, type Zone } from '@hallpass/token-store'
 import type { RequestHandler } from 'express'
 import type { Config } from '../config.ts'
 import type { Peers } from '../peers.ts'
@@ -18,10 +18,11 @@ const COUNT_AGAIN_MS = 5_000
 export function showStatus({ config, store, zone, peers, clock }: StatusSources): RequestHandler {
   let counted = { at: Number.NEGATIVE_INFINITY, entries: 0 }
   return async (_request, response) => {
-    const isStoreAway = await store.check().then(
-      () => false,
-      () => true,
+    const problem = await store.check().then(
+      () => undefined,
+      (error: Error) => error,
     )
+    const isStoreAway = problem instanceof StoreUnavailableError && !(problem instanceof StoreFullError)
     const age = performance.now() - counted.at
     if (!isStoreAway && (store.kind === 'lmdb' || age > COUNT_AGAIN_MS))
       counted = { at: performance.now(), entries: await zone.count() }
@@ -32,13 +33,17 @@ export function showStatus({ config, store, zone, peers, clock }: StatusSources)
       store: {
         kind: store.kind,
         available: !isStoreAway,
+        ...(problem ? { problem: problem.message } : {}),
+        full: store.isFull,
         hearsOfChanges: zone.isWatching(),
+        ...(await store.usage()),
         entries: counted.entries,
       },
       rules: {
         identity: config.identity === 'bearer' ? ['sub', 'iss'] : config.identityFields,
         cacheSeconds: config.maxAgeMs / 1000,
         marginSeconds: config.marginMs / 1000,
+        tokensPerUser: config.tokensPerUser,
       },
       peers: isStoreAway ? [] : await peers.all(),
     })

@@ -1,0 +1,32 @@
+import type { Redis } from 'ioredis'
+import type { StoreUsage } from './shared-store.ts'
+
+export type RedisMemory = StoreUsage
+
+/**
+ * What the masters say of their memory. `INFO` and not `CONFIG GET`, which managed services forbid. Of several masters
+ * the sums, and the policy that drops most.
+ */
+export async function readMemory(masters: readonly Redis[]): Promise<RedisMemory> {
+  const nodes = (await Promise.all(masters.map((master) => master.info('memory')))).map(parseMemory)
+  const policies = nodes.map(({ policy }) => policy).filter((policy) => policy !== undefined)
+  const policy = policies.find((one) => one.startsWith('allkeys')) ?? policies[0]
+  const max = sum(nodes.map(({ max }) => max))
+  return {
+    usedBytes: sum(nodes.map(({ used }) => used)),
+    ...(max > 0 ? { maxBytes: max } : {}),
+    ...(policy === undefined ? {} : { evictionPolicy: policy }),
+  }
+}
+
+function parseMemory(info: string) {
+  const field = (name: string) => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1]
+  return {
+    used: Number(field('used_memory') ?? 0),
+    /** 0 means that there is no limit. */
+    max: Number(field('maxmemory') ?? 0),
+    policy: field('maxmemory_policy'),
+  }
+}
+
+const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0)

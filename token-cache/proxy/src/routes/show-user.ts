@@ -1,0 +1,13 @@
+import { HttpError } from '@hallpass/service-kit'
+import type { RequestHandler } from 'express'
+import type { Config } from '../config.ts'
+import type { KeyValues } from '../key-values.ts'
+
+/** `GET /status/users/:user`: whether a user is blocked, and the keys of its tokens; what an operator looks at first. */
+export function showUser(tokens: KeyValues, { tokensPerUser }: Config): RequestHandler {
+  return async (request, response) => {
+    const user = await tokens.user(request.params.user as string)
+    if (!user) throw new HttpError(400, 'malformed_user', 'A user has 1 to 128 visible ASCII characters.')
+    response.set('cache-control', 'no-store').json({ ...user, tokensPerUser })
+  }
+}
