@@ -35,11 +35,16 @@ import { TokenCache } from './token-cache.ts'
 const LEASE_SLACK_MS = 500
 
 /** A proxy that adds a token to each request; it shares the tokens with the other proxies, through the store. */
-export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
+export function createApp(
+  config: Config,
+  log: Logger,
+  clock: Clock = systemClock,
+  makeStore: typeof openStore = openStore,
+): HttpService {
   const name = 'token-cache-proxy'
   const metrics = new Metrics(name)
   const trust = new TierTrust(config.trust)
-  const store: SharedStore = openStore(config, clock, (notice) => log.warn({ store: store.kind }, notice))
+  const store = makeStore(config, clock, (notice) => log.warn({ store: store.kind }, notice))
   const zone = store.zone('tokens')
   const users = store.zone('users')
   const keys = new KeyMaker(config)

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLog, type HttpService } from '@hallpass/service-kit'
 import { ManualClock } from '@hallpass/service-kit/testing'
+import { LmdbStore } from '@hallpass/token-store'
 import { createApp } from '../app.ts'
 import type { CacheFigures } from '../cache-figures.ts'
 import { loadConfig } from '../config.ts'
@@ -33,6 +34,8 @@ export interface TestTier {
   /** A request as an operator sends it. */
   operate(proxy: number, path: string, init?: RequestInit): Promise<Response>
   figures(proxy: number): Promise<CacheFigures>
+  /** Stops a proxy and starts it again, or one more. */
+  restart(proxy: number): Promise<void>
   stop(): Promise<void>
 }
 
@@ -40,12 +43,15 @@ export interface TierOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly proxies?: number
   readonly clock?: ManualClock
+  /** The room on the disk of the embedded store. */
+  readonly freeBytes?: () => number
 }
 
 export async function startTier({
   env = {},
   proxies: count = 2,
   clock = new ManualClock(wholeSecond()),
+  freeBytes,
 }: TierOptions = {}): Promise<TestTier> {
   const folder = await mkdtemp(join(tmpdir(), 'token-cache-'))
   const issuer = await startIssuer(clock.now)
@@ -74,11 +80,21 @@ export async function startTier({
     })
   const log = createLog('proxy', 'debug', { write: (line) => void lines.push(line) })
   const proxies: { url: string; service: HttpService }[] = []
-  for (let index = 0; index < count; index += 1) {
-    const service = createApp(config(index), log, clock.now)
+  async function startProxy(index: number) {
+    const settings = config(index)
+    const service = freeBytes
+      ? createApp(
+          settings,
+          log,
+          clock.now,
+          (_config, _clock, onNotice) =>
+            new LmdbStore({ folder: settings.storeFolder, clock: clock.now, onNotice, freeBytes }),
+        )
+      : createApp(settings, log, clock.now)
     const urls = await service.start()
-    proxies.push({ url: (urls.http ?? urls.https) as string, service })
+    proxies[index] = { url: (urls.http ?? urls.https) as string, service }
   }
+  for (let index = 0; index < count; index += 1) await startProxy(index)
   const secret = await readFile(join(folder, 'token-cache/tier-secret'), 'utf8').catch(() => randomUUID())
 
   const tier: TestTier = {
@@ -105,6 +121,10 @@ export async function startTier({
         peers: { name: string; figures: CacheFigures }[]
       }
       return status.peers.find(({ name }) => name === `proxy${proxy + 1}`)?.figures as CacheFigures
+    },
+    async restart(proxy) {
+      await proxies[proxy]?.service.stop()
+      await startProxy(proxy)
     },
     async stop() {
       await Promise.all(proxies.map(({ service }) => service.stop()))
