@@ -19,7 +19,7 @@ export async function readMemory(masters: readonly Redis[]): Promise<RedisMemory
   }
 }
 
-function parseMemory(info: string) {
+export function parseMemory(info: string) {
   const field = (name: string) => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1]
   return {
     used: Number(field('used_memory') ?? 0),

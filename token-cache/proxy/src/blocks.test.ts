@@ -351,17 +351,16 @@ describeWith('redis-server', 'apt-get install redis-server')('blocks in Redis', 
   }, 30_000)
 
   it('fail closed when the memory is full and nothing may be evicted', async () => {
-    await startOnRedis(['--maxmemory', '3mb', '--maxmemory-policy', 'noeviction'], { proxies: 1 })
+    await startOnRedis(['--maxmemory-policy', 'noeviction'], { proxies: 1 })
     await tier.get(0, 'user1')
-    await fill(1_000, 10_000)
-    await fill(5_000, 10)
+    await command('CONFIG', 'SET', 'maxmemory', '1')
     expect((await errorOf(post('user1')))[1]).toBe('BlockNotShared')
     expect(await statusOf(0, 'user1')).toBe(403)
     expect(
       (await errorOf(tier.get(0, 'new', { headers: { accept: 'application/json' } }))).slice(0, 2),
     ).toEqual([503, 'store_full'])
     expect((await readiness(0))[0]).toBe(503)
-    await command('FLUSHALL')
+    await command('CONFIG', 'SET', 'maxmemory', '0')
     await until(async () => (await readiness(0))[0] === 200)
     expect(await statusOf(0, 'new')).toBe(200)
     expect(await statusOf(0, 'user1')).toBe(403)

@@ -1,0 +1,76 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { LmdbStore } from './lmdb-store.ts'
+import { StoreFullError } from './shared-store.ts'
+
+describe('an lmdb store on a disk without room', () => {
+  const ROOM = 2 ** 30
+  let folder: string
+  let store: LmdbStore
+  let free = ROOM
+  const notices: string[] = []
+  const rejections: unknown[] = []
+  const onRejection = (error: unknown) => void rejections.push(error)
+  beforeEach(async () => {
+    free = ROOM
+    notices.length = rejections.length = 0
+    folder = await mkdtemp(join(tmpdir(), 'lmdb-room-'))
+    store = new LmdbStore({ folder, freeBytes: () => free, onNotice: (notice) => notices.push(notice) })
+    await store.open()
+    process.on('unhandledRejection', onRejection)
+  })
+  afterEach(async () => {
+    process.off('unhandledRejection', onRejection)
+    await store.close()
+    await rm(folder, { recursive: true })
+  })
+  const entry = () => ({ value: 'v', endsAt: Date.now() + 60_000 })
+
+  it('refuses entries and leases before lmdb meets the full disk, says so once, and recovers by itself', async () => {
+    const zone = store.zone('tokens')
+    await zone.replace('known', undefined, entry())
+    await expect(store.check()).resolves.toBeUndefined()
+    free = 200 * 1024
+    const full = new StoreFullError(`the disk of ${folder} has 200 KB left`)
+    await expect(zone.replace('k', undefined, entry())).rejects.toThrow(full)
+    await expect(zone.lease('k', 1_000)).rejects.toThrow(full)
+    await expect(store.check()).rejects.toThrow(full)
+    expect(store.isFull).toBe(true)
+    expect((await zone.get('known'))?.value).toBe('v')
+    expect(notices).toEqual([
+      `the store is full (the disk of ${folder} has 200 KB left): new tokens are refused until there is room, blocks hold`,
+    ])
+    free = ROOM
+    expect(await zone.replace('k', undefined, entry())).toBe(true)
+    expect(store.isFull).toBe(false)
+    expect(notices.slice(1)).toEqual(['the store has room again'])
+    expect(rejections).toEqual([])
+  })
+
+  it('takes pinned entries and removals from a reserve, until that is used up', async () => {
+    const pinned = store.zone('blocks', { pinned: true })
+    const tokens = store.zone('tokens')
+    await tokens.replace('k', undefined, entry())
+    free = 100 * 1024
+    expect(await pinned.replace('k', undefined, entry())).toBe(true)
+    await tokens.overrule('k', undefined)
+    expect(await tokens.get('k')).toBeUndefined()
+    free = 10 * 1024
+    await expect(pinned.replace('k2', undefined, entry())).rejects.toThrow(StoreFullError)
+    await expect(tokens.clear()).rejects.toThrow(StoreFullError)
+    expect((await pinned.get('k'))?.value).toBe('v')
+  })
+
+  it('goes on with the pages that entries of its own have left in the file', async () => {
+    const zone = store.zone('tokens')
+    const keys = Array.from({ length: 600 }, (_, i) => `key${i}`)
+    await Promise.all(keys.map((key) => zone.replace(key, undefined, { ...entry(), value: 'x'.repeat(2_000) })))
+    free = 200 * 1024
+    await expect(zone.replace('k', undefined, entry())).rejects.toThrow(StoreFullError)
+    await zone.clear()
+    expect(await zone.replace('k', undefined, entry())).toBe(true)
+    await expect(store.check()).resolves.toBeUndefined()
+  })
+})

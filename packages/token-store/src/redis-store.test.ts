@@ -1,0 +1,107 @@
+import { describeWith } from '@hallpass/service-kit/testing'
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { Redis } from 'ioredis'
+import { parseMemory } from './redis-memory.ts'
+import { RedisStore } from './redis-store.ts'
+import { StoreFullError, UnsafeStoreError } from './shared-store.ts'
+import { startRedis, type TestRedis } from './testing/redis.ts'
+import { until } from './testing/store-contract.ts'
+
+const entry = () => ({ value: 'v', endsAt: Date.now() + 60_000 })
+
+describeWith('redis-server', 'apt-get install redis-server')('a Redis store', () => {
+  let redis: TestRedis
+  let admin: Redis
+  let store: RedisStore
+  const notices: string[] = []
+  beforeEach(async () => {
+    notices.length = 0
+    redis = await startRedis()
+    admin = new Redis(redis.url)
+    store = new RedisStore({ url: redis.url, onNotice: (notice) => notices.push(notice) })
+    await store.open()
+  })
+  afterEach(async () => {
+    await store.close()
+    admin.disconnect()
+    await redis.stop()
+  })
+
+  it('hears within half a second that Redis has lost everything, and tells it from a zone that was cleared', async () => {
+    const zone = store.zone('tokens')
+    const heard: unknown[] = []
+    zone.watch((change) => heard.push(change))
+    await until(async () => zone.isWatching())
+    heard.length = 0
+    await zone.clear()
+    await until(async () => heard.length > 0)
+    expect(heard).toEqual(['cleared'])
+    const flushed = performance.now()
+    await admin.flushall()
+    await until(async () => heard.length > 1)
+    expect(heard[1]).toBe('emptied')
+    expect(performance.now() - flushed).toBeLessThan(500)
+  })
+
+  it('keeps pinned entries without an expiry of Redis’s own, and others with one', async () => {
+    await store.zone('blocks', { pinned: true }).replace('k', undefined, entry())
+    await store.zone('tokens').replace('k', undefined, entry())
+    expect(await admin.ttl('{hallpass:blocks}:pinned')).toBe(-1)
+    expect(await admin.ttl('hallpass:tokens:entry:k')).toBeGreaterThan(50)
+  })
+
+  it('is full when Redis is, and recovers by itself', async () => {
+    await admin.config('SET', 'maxmemory', '1')
+    await expect(store.zone('tokens').replace('k', undefined, entry())).rejects.toThrow(StoreFullError)
+    await expect(store.check()).rejects.toThrow(
+      'The shared store is full (Redis has no memory left: maxmemory is reached, and nothing may be evicted).',
+    )
+    await admin.config('SET', 'maxmemory', '0')
+    await expect(store.check()).resolves.toBeUndefined()
+    expect(notices).toEqual([expect.stringMatching(/^the store is full/), 'the store has room again'])
+  })
+
+  it.each([
+    ['allkeys-lru', UnsafeStoreError],
+    ['allkeys-random', UnsafeStoreError],
+    ['volatile-ttl', undefined],
+    ['volatile-lru', undefined],
+    ['noeviction', undefined],
+  ])('with maxmemory-policy %s is refused with %s', async (policy, refusal) => {
+    await admin.config('SET', 'maxmemory', '100mb')
+    await admin.config('SET', 'maxmemory-policy', policy)
+    const other = new RedisStore({ url: redis.url, onNotice: (notice) => notices.push(notice) })
+    await other.open()
+    const check = other.check()
+    if (refusal) await expect(check).rejects.toThrow(refusal)
+    else await expect(check).resolves.toBeUndefined()
+    expect(notices).toEqual(
+      refusal ? [`Redis may evict blocks (maxmemory-policy ${policy}): set maxmemory-policy to volatile-lru`] : [],
+    )
+    expect(await other.usage()).toMatchObject({ evictionPolicy: policy, maxBytes: 100 * 2 ** 20 })
+    await other.close()
+  })
+
+  it('that may not say its policy is used, and its operator is told', async () => {
+    await admin.call('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-info', '-config')
+    const other = new RedisStore({
+      url: redis.url.replace('redis://', 'redis://app:secret@'),
+      onNotice: (notice) => notices.push(notice),
+    })
+    await other.open()
+    await expect(other.check()).resolves.toBeUndefined()
+    expect(notices).toEqual([expect.stringContaining('Redis does not show its maxmemory-policy (INFO memory)')])
+    await other.close()
+  })
+})
+
+describe('parseMemory', () => {
+  it('reads what a master says, and knows nothing of what it does not', () => {
+    expect(parseMemory('# Memory\r\nused_memory:1024\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n')).toEqual({
+      used: 1024,
+      max: 0,
+      policy: 'noeviction',
+    })
+    expect(parseMemory('# Memory\r\n')).toEqual({ used: 0, max: 0, policy: undefined })
+  })
+})
