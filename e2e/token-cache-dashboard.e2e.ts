@@ -32,12 +32,12 @@ describe('/dashboard.html', () => {
     expect(await page.getByRole('rowheader').allTextContents()).toEqual(['proxy1', 'proxy2'])
   }, 30_000)
 
-  it('looks a key up, blocks it at every proxy and lifts the block', async () => {
-    await page.getByLabel('Key', { exact: true }).fill('user1:curl/7.86.0')
-    await page.getByRole('button', { name: 'Look up' }).click()
-    await page.getByText(/user1:curl\/7\.86\.0: jti=[\w-]{36} exp=/).waitFor()
-    const block = page.getByRole('button', { name: 'Block', exact: true })
-    const question = page.getByRole('alertdialog', { name: 'Block user1:curl/7.86.0?' })
+  it('blocks a user with all clients, says at how many proxies, and unblocks it', async () => {
+    await page.getByLabel('User', { exact: true }).fill('user1')
+    await page.getByRole('button', { name: 'Look up user' }).click()
+    await page.getByText('user1 is not blocked. Tokens: user1:curl/7.86.0').waitFor()
+    const block = page.getByRole('button', { name: 'Block user', exact: true })
+    const question = page.getByRole('alertdialog', { name: 'Block user1?' })
     await block.click()
     await question.waitFor()
     expect(await seriousFindings(page)).toEqual([])
@@ -47,15 +47,38 @@ describe('/dashboard.html', () => {
     expect((await tier.get(0, 'user1')).status).toBe(200)
     await block.click()
     await question.getByRole('button', { name: 'Block' }).click()
-    await page.getByText('is blocked at every proxy').waitFor()
-    expect((await tier.get(0, 'user1')).status).toBe(403)
-    await page.getByRole('button', { name: 'Lift the block' }).click()
-    await page.getByText('gets a new token with its next request').waitFor()
+    await page.getByText('user1, with all clients, is blocked at 2 of 2 proxies.', { exact: true }).waitFor()
+    for (const proxy of [0, 1])
+      expect((await tier.get(proxy, 'user1', { agent: `agent${proxy}` })).status).toBe(403)
+    await page.getByRole('button', { name: 'Unblock user' }).click()
+    await page.getByText('user1 is unblocked.').waitFor()
     expect((await tier.get(0, 'user1')).status).toBe(200)
-    await page.getByLabel('Key', { exact: true }).fill('<img src=x onerror=alert(1)>')
+    await page.getByLabel('User', { exact: true }).fill('User1')
     await block.click()
     await page.getByRole('alertdialog').getByRole('button', { name: 'Block' }).click()
-    await page.getByText('<img src=x onerror=alert(1)> is blocked').waitFor()
+    await page.getByText('There is no token of this user: was the name meant?').waitFor()
+  }, 30_000)
+
+  it('blocks one client by its key as listed, however long, and never what does not exist', async () => {
+    await tier.get(0, 'user1', { agent: 'x'.repeat(300) })
+    const pairs = (await (await tier.operate(0, '/api/8/http/keyvals/tokens')).json()) as object
+    const key = Object.keys(pairs).find((one) => one.startsWith('user1:sha256=')) as string
+    await page.getByLabel('Key', { exact: true }).fill(key)
+    await page.getByRole('button', { name: 'Look up', exact: true }).click()
+    await page.getByText(/user1:sha256=[\w-]{43}: jti=[\w-]{36} exp=/).waitFor()
+    await page.getByRole('button', { name: 'Block', exact: true }).click()
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Block' }).click()
+    await page.getByText(`${key} is blocked at 2 of 2 proxies.`).waitFor()
+    expect((await tier.get(0, 'user1', { agent: 'x'.repeat(300) })).status).toBe(403)
+    await page.getByRole('button', { name: 'Unblock', exact: true }).click()
+    await page.getByText('gets a new token with its next request').waitFor()
+    expect((await tier.get(0, 'user1', { agent: 'x'.repeat(300) })).status).toBe(200)
+    await page.getByLabel('Key', { exact: true }).fill('nobody:<img src=x onerror=alert(1)>')
+    await page.getByRole('button', { name: 'Block', exact: true }).click()
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Block' }).click()
+    await page
+      .getByText('No entry has the key nobody:<img src=x onerror=alert(1)>, so nothing was blocked.')
+      .waitFor()
   }, 30_000)
 
   it('is good to read for everybody, by day and by night, and breaks no rule of its policy', async () => {

@@ -66,7 +66,9 @@ describe('an lmdb store on a disk without room', () => {
   it('goes on with the pages that entries of its own have left in the file', async () => {
     const zone = store.zone('tokens')
     const keys = Array.from({ length: 600 }, (_, i) => `key${i}`)
-    await Promise.all(keys.map((key) => zone.replace(key, undefined, { ...entry(), value: 'x'.repeat(2_000) })))
+    await Promise.all(
+      keys.map((key) => zone.replace(key, undefined, { ...entry(), value: 'x'.repeat(2_000) })),
+    )
     free = 200 * 1024
     await expect(zone.replace('k', undefined, entry())).rejects.toThrow(StoreFullError)
     await zone.clear()

@@ -76,7 +76,9 @@ describeWith('redis-server', 'apt-get install redis-server')('a Redis store', ()
     if (refusal) await expect(check).rejects.toThrow(refusal)
     else await expect(check).resolves.toBeUndefined()
     expect(notices).toEqual(
-      refusal ? [`Redis may evict blocks (maxmemory-policy ${policy}): set maxmemory-policy to volatile-lru`] : [],
+      refusal
+        ? [`Redis may evict blocks (maxmemory-policy ${policy}): set maxmemory-policy to volatile-lru`]
+        : [],
     )
     expect(await other.usage()).toMatchObject({ evictionPolicy: policy, maxBytes: 100 * 2 ** 20 })
     await other.close()
@@ -90,14 +92,18 @@ describeWith('redis-server', 'apt-get install redis-server')('a Redis store', ()
     })
     await other.open()
     await expect(other.check()).resolves.toBeUndefined()
-    expect(notices).toEqual([expect.stringContaining('Redis does not show its maxmemory-policy (INFO memory)')])
+    expect(notices).toEqual([
+      expect.stringContaining('Redis does not show its maxmemory-policy (INFO memory)'),
+    ])
     await other.close()
   })
 })
 
 describe('parseMemory', () => {
   it('reads what a master says, and knows nothing of what it does not', () => {
-    expect(parseMemory('# Memory\r\nused_memory:1024\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n')).toEqual({
+    expect(
+      parseMemory('# Memory\r\nused_memory:1024\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n'),
+    ).toEqual({
       used: 1024,
       max: 0,
       policy: 'noeviction',

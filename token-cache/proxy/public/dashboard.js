@@ -3,6 +3,9 @@
 
 const AGAIN_MS = 1_000
 const SECONDS = 60
+/** Each proxy tells of itself once a second. */
+const CONFIRM_MS = 4_000
+const CONFIRM_AGAIN_MS = 250
 const SVG = 'http://www.w3.org/2000/svg'
 const KEYVALS = '/api/8/http/keyvals/tokens'
 
@@ -15,7 +18,7 @@ let last
 
 function show({ now, store, peers }) {
   const tier = sum(peers.map(({ figures }) => figures))
-  for (const name of ['hits', 'misses', 'issuerCalls', 'stale', 'blocked'])
+  for (const name of ['hits', 'misses', 'issuerCalls', 'stale', 'blocked', 'limited'])
     element(`tier-${name}`).textContent = number.format(tier[name] ?? 0)
   element('tier-entries').textContent = number.format(store.entries)
   element('peers').replaceChildren(...peers.map((peer) => rowOf(peer, now)))
@@ -23,6 +26,7 @@ function show({ now, store, peers }) {
   const proxies = peers.length === 1 ? '1 proxy' : `${peers.length} proxies`
   if (!store.available)
     say('bad', 'The shared store does not answer: known tokens go on, new ones have to wait')
+  else if (store.problem) say('bad', store.problem)
   else if (!store.hearsOfChanges) say('warn', 'Changes of other proxies may be late')
   else say('good', `${proxies}, sharing ${store.kind === 'lmdb' ? 'lmdb on this machine' : 'Redis'}`)
   record(tier)
@@ -35,13 +39,14 @@ function sum(figures) {
   return total
 }
 
-function rowOf({ name, startedAt, copies, figures }, now) {
+function rowOf({ name, startedAt, copies, blocks, figures }, now) {
   const row = document.createElement('tr')
   const head = document.createElement('th')
   head.scope = 'row'
   head.textContent = name
   row.append(head)
-  const values = [figures.hits, figures.misses, figures.issuerCalls, figures.stale, figures.blocked, copies]
+  const { hits, misses, issuerCalls, stale, blocked, limited } = figures
+  const values = [hits, misses, issuerCalls, stale, blocked, limited, blocks.count, copies]
   for (const text of [duration(now - startedAt), ...values.map((value) => number.format(value))]) {
     const cell = document.createElement('td')
     cell.textContent = text
@@ -99,48 +104,107 @@ function say(tone, text) {
   state.textContent = text
 }
 
-element('key-form').addEventListener('submit', async (event) => {
-  event.preventDefault()
-  const key = element('key').value
-  const what = event.submitter.value
-  if (what === 'block' && !(await isSure(key))) return
-  const answer = element('key-answer')
-  answer.hidden = false
-  try {
-    answer.textContent = await ask(what, key)
-  } catch (error) {
-    answer.textContent = error.message
-  }
-})
+for (const [name, work] of [
+  ['user', askForUser],
+  ['key', askForKey],
+])
+  element(`${name}-form`).addEventListener('submit', async (event) => {
+    event.preventDefault()
+    const what = event.submitter.value
+    const whom = element(name).value.trim()
+    if (what === 'block' && !(await isSure(`${name}-form`, whom))) return
+    const answer = element(`${name}-answer`)
+    answer.hidden = false
+    try {
+      answer.textContent = await work(what, whom)
+    } catch (error) {
+      answer.textContent = error.message
+    }
+  })
 
 /** The question is asked by a component of the house, which has an address of its own. */
-async function isSure(key) {
-  const { confirmAction } = await import(element('key-form').dataset.confirm)
+async function isSure(form, whom) {
+  const { confirmAction } = await import(element(form).dataset.confirm)
   return confirmAction({
-    title: `Block ${key}?`,
+    title: `Block ${whom}?`,
     consequence:
       'Every proxy answers its requests with 403 within a second, whatever token is cached. ' +
-      'Lift the block removes it.',
+      'Unblock removes the block.',
     confirm: 'Block',
   })
 }
 
-async function ask(what, key) {
-  if (what === 'show') return shown(key, await fetch(`${KEYVALS}?key=${encodeURIComponent(key)}`))
-  const body = JSON.stringify({ [key]: what === 'block' ? '0' : null })
-  let response = await fetch(KEYVALS, { method: 'PATCH', body })
-  // A key without an entry is blocked by adding it.
-  if (response.status === 404 && what === 'block') response = await fetch(KEYVALS, { method: 'POST', body })
-  if (!response.ok) return (await response.json()).error.text
-  return what === 'block'
-    ? `${key} is blocked at every proxy.`
-    : `${key} gets a new token with its next request.`
+async function askForUser(what, user) {
+  const { key, blocked, tokens } = await read(`/status/users/${encodeURIComponent(user)}`)
+  const clients = Object.keys(tokens)
+  if (what === 'show') {
+    const state = blocked ? 'is blocked' : 'is not blocked'
+    return clients.length === 0
+      ? `${user} ${state}, and has no token here.`
+      : `${user} ${state}. Tokens: ${clients.join(', ')}`
+  }
+  if (what === 'unblock') {
+    if (!blocked) return `${user} is not blocked.`
+    await change('PATCH', key, null)
+    return `${user} is unblocked.`
+  }
+  // Blocking again makes it last longer.
+  await change(blocked ? 'PATCH' : 'POST', key, '0')
+  const confirmed = await confirmBlock(key, `${user}, with all clients,`)
+  return clients.length > 0
+    ? confirmed
+    : `${confirmed} There is no token of this user: was the name meant? Upper and lower case differ.`
 }
 
-async function shown(key, response) {
-  const body = await response.json()
-  if (!response.ok) return body.error.text
-  return body[key] === '0' ? `${key} is blocked.` : `${key}: ${body[key]}`
+async function askForKey(what, key) {
+  if (what === 'show') {
+    const body = await read(`${KEYVALS}?key=${encodeURIComponent(key)}`)
+    return body[key] === '0' ? `${key} is blocked.` : `${key}: ${body[key]}`
+  }
+  if (what === 'unblock') {
+    await change('PATCH', key, null)
+    return `${key} gets a new token with its next request.`
+  }
+  const response = await fetch(KEYVALS, { method: 'PATCH', body: JSON.stringify({ [key]: '0' }) })
+  if (response.status === 404)
+    return `No entry has the key ${key}, so nothing was blocked. Block the user, or copy a key from the list of all pairs.`
+  if (!response.ok) throw new Error(await textOf(response))
+  return confirmBlock(key, key)
+}
+
+/** Asks for the entry, and every proxy for what it knows, before it says that somebody is blocked. */
+async function confirmBlock(key, whom) {
+  const deadline = performance.now() + CONFIRM_MS
+  for (;;) {
+    const [pair, { name, peers }] = await Promise.all([
+      read(`${KEYVALS}?key=${encodeURIComponent(key)}`),
+      read('/status'),
+    ])
+    if (pair[key] !== '0') throw new Error(`${whom} is not blocked. Try again.`)
+    const mine = peers.find((peer) => peer.name === name)?.blocks.fingerprint
+    const others = peers.filter(({ blocks }) => blocks.fingerprint !== mine).map((peer) => peer.name)
+    if (mine !== undefined && others.length === 0)
+      return `${whom} is blocked at ${peers.length} of ${peers.length} proxies.`
+    if (performance.now() > deadline)
+      return `${whom} is blocked at ${name}. Not confirmed by ${others.join(', ') || 'the others'}.`
+    await new Promise((resolve) => setTimeout(resolve, CONFIRM_AGAIN_MS))
+  }
+}
+
+async function change(method, key, value) {
+  const response = await fetch(KEYVALS, { method, body: JSON.stringify({ [key]: value }) })
+  if (!response.ok) throw new Error(await textOf(response))
+}
+
+async function read(path) {
+  const response = await fetch(path, { cache: 'no-store' })
+  if (!response.ok) throw new Error(await textOf(response))
+  return response.json()
+}
+
+async function textOf(response) {
+  const { error } = await response.json()
+  return error.text ?? error.message
 }
 
 for (;;) {

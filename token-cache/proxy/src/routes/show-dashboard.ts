@@ -14,7 +14,8 @@ const FIGURES = [
   ['issuerCalls', 'Issuer calls', 'tokens asked for, renewals included'],
   ['entries', 'Entries', 'in the shared store'],
   ['stale', 'Stale', 'sent an older token, for want of a new one'],
-  ['blocked', 'Blocked', 'refused by an operator’s word'],
+  ['blocked', 'Blocked', 'requests of blocked callers'],
+  ['limited', 'Limited', 'requests over a user’s limit of tokens'],
 ] as const
 
 const PROXY_COLUMNS = [
@@ -25,6 +26,8 @@ const PROXY_COLUMNS = [
   'Issuer calls',
   'Stale',
   'Blocked',
+  'Limited',
+  'Blocks known',
   'Copies here',
 ] as const
 
@@ -79,16 +82,31 @@ export function showDashboard({ own, house }: DashboardAssets): RequestHandler {
         </div>
       </section>
 
+      <section class="section" aria-labelledby="users">
+        <h2 id="users">Block a user</h2>
+        <p>Blocks every client of the user, at every proxy, for five minutes. Deny the user at the auth tier for longer.</p>
+        <form id="user-form" class="card key" data-confirm="${house.url('confirm-action.js')}">
+          <label for="user">User</label>
+          <input id="user" name="user" autocomplete="off" spellcheck="false" required maxlength="128" placeholder="user1">
+          <div class="actions">
+            <button name="what" value="block" class="button">Block user</button>
+            <button name="what" value="unblock" class="button">Unblock user</button>
+            <button name="what" value="show" class="button">Look up user</button>
+          </div>
+          <p id="user-answer" class="code" role="status" hidden></p>
+        </form>
+      </section>
+
       <section class="section" aria-labelledby="keys">
-        <h2 id="keys">A key</h2>
-        <p>The user and the agent, as in <code>user1:curl/7.86.0</code>; the user alone for all of its agents.</p>
+        <h2 id="keys">One client of a user</h2>
+        <p>A key as <a href="/api/8/http/keyvals/tokens">all pairs</a> list it, as in <code>user1:curl/7.86.0</code>. The user may go on with another <code>user-agent</code>.</p>
         <form id="key-form" class="card key" data-confirm="${house.url('confirm-action.js')}">
           <label for="key">Key</label>
           <input id="key" name="key" autocomplete="off" spellcheck="false" required placeholder="user1:curl/7.86.0">
           <div class="actions">
             <button name="what" value="show" class="button">Look up</button>
             <button name="what" value="block" class="button">Block</button>
-            <button name="what" value="lift" class="button">Lift the block</button>
+            <button name="what" value="unblock" class="button">Unblock</button>
           </div>
           <p id="key-answer" class="code" role="status" hidden></p>
         </form>
