@@ -217,3 +217,16 @@ describe('deploy/kubernetes', () => {
     expect(kubernetes.map(({ name }) => name).filter((name) => !known.includes(name))).toEqual(['redis'])
   })
 })
+
+describe('Redis', () => {
+  it('is started alike in compose and Kubernetes, and never evicts blocks, revocations or events', () => {
+    const [inCompose, inKubernetes] = [
+      compose.redis?.command,
+      deployments.find(({ metadata }) => metadata.name === 'redis')?.spec.template.spec.containers[0]?.args,
+    ]
+    expect(inKubernetes).toEqual(inCompose)
+    const policy = inCompose?.[inCompose.indexOf('--maxmemory-policy') + 1]
+    // What has no expiry stays; decision 17 says why it is this one of the volatile policies.
+    expect(policy).toBe('volatile-lru')
+  })
+})

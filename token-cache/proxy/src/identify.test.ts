@@ -57,6 +57,21 @@ describe('a caller with a token of its own (IDENTITY=bearer)', () => {
     expect(tier.issuer.calls).toEqual([])
   })
 
+  it.each(['Renée', 'a,b', 'x'.repeat(129), 'two words'])(
+    'is refused when its subject is no name that the tiers can pass on: %s',
+    async (sub) => {
+      const answer = await ask(await tokenOf(sub))
+      expect(answer.status).toBe(400)
+      expect(await answer.json()).toEqual({
+        error: {
+          code: 'malformed_identity',
+          message: 'The subject of the token must be 1 to 128 visible ASCII characters without a comma.',
+        },
+      })
+      expect(tier.issuer.calls).toEqual([])
+    },
+  )
+
   it('is refused as soon as its token has ended, though it was just believed', async () => {
     const token = await tokenOf('alice')
     expect((await ask(token)).status).toBe(200)
