@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { workloadAddress } from '@hallpass/spiffe-agent/client'
 
 /** The suite's agent, server and proxy, each a process of its own as `npm start` has them, on free ports. */
 export class SpiffeServices {
@@ -15,7 +16,7 @@ export class SpiffeServices {
 
   /** Where the workload of this name finds the agent. */
   address(name: string): string {
-    return `unix://${join(this.#folder, 'spiffe/sockets', name, 'agent.sock')}`
+    return workloadAddress(this.#folder, name)
   }
 
   /** Starts a service from its bundle; answers where it listens. */

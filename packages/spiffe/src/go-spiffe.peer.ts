@@ -21,6 +21,7 @@ import { authorizeAny } from './tls/authorizer.ts'
 import { mtlsClient } from './tls/client.ts'
 import { peerOf } from './tls/peer.ts'
 import { mtlsServer } from './tls/server.ts'
+import { socketUri } from './workload-api/address.ts'
 import { WorkloadApiClient } from './workload-api/client.ts'
 import { JwtSource } from './workload-api/jwt-source.ts'
 import { X509Source } from './workload-api/x509-source.ts'
@@ -130,7 +131,7 @@ describeWith('go', 'https://go.dev/dl')('go-spiffe and grpc-go', () => {
       }),
     )
     expect(await agent.line()).toBe('READY')
-    const address = `unix://${path}`
+    const address = socketUri(path)
     const client = new WorkloadApiClient({ address })
     expect((await client.fetchX509Svid()).id.toString()).toBe(id)
     expect((await client.fetchX509Bundles()).x509Bundles).toHaveLength(1)

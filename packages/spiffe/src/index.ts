@@ -70,7 +70,14 @@ export {
   tlsServer,
 } from './tls/server.ts'
 export { type UndiciConnector, undiciConnector } from './tls/undici-connector.ts'
-export { AddressError, ENDPOINT_VARIABLE, parseAddress, resolveAddress } from './workload-api/address.ts'
+export {
+  AddressError,
+  ENDPOINT_VARIABLE,
+  explainLongSocketPath,
+  parseAddress,
+  resolveAddress,
+  socketUri,
+} from './workload-api/address.ts'
 export { BundleSource } from './workload-api/bundle-source.ts'
 export {
   type FetchOptions,

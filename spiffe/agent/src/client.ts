@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { createPeerCaller, type PeerError, unexpectedAnswer } from '@hallpass/service-kit/peers'
 import { parseJson } from '@hallpass/untrusted/json'
+import { socketUri } from '@hallpass/spiffe'
 
 export interface AgentEntry {
   readonly id: string
@@ -120,4 +121,4 @@ function parse(text: string): unknown {
 
 /** Where the workload of this name finds the agent of a development start: the default of SPIFFE_ENDPOINT_SOCKET. */
 export const workloadAddress = (stateFolder: string, name: string): string =>
-  `unix://${resolve(stateFolder, 'spiffe/sockets', name, 'agent.sock')}`
+  socketUri(resolve(stateFolder, 'spiffe/sockets', name, 'agent.sock'))

@@ -14,6 +14,15 @@ describe('loadConfig', () => {
       expect(() => loadConfig({ ...env, ...more })).toThrow('for a development start on loopback alone')
   })
 
+  it('refuses a state folder whose sockets no program could open, and names the remedy', () => {
+    const folder = `/${'deep/'.repeat(20)}`
+    expect(() => loadConfig({ STATE_FOLDER: folder })).toThrow(
+      /a unix socket's path has 136 bytes; this system allows 10[37]: "\/deep\/.*agent\.sock"\. Set STATE_FOLDER to a shorter path/,
+    )
+    const sockets = { SOCKET_FOLDER: '/tmp/sockets', ADMIN_SOCKET: '/tmp/admin.sock' }
+    expect(loadConfig({ STATE_FOLDER: folder, ...sockets })).toMatchObject({ socketFolder: '/tmp/sockets' })
+  })
+
   it('names every variable that is wrong at once', () => {
     expect(() =>
       loadConfig({ TRUST_DOMAIN: 'Example.org', X509_TTL_SECONDS: '1', JWT_ALGORITHM: 'HS256' }),

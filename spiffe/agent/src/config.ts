@@ -1,8 +1,11 @@
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { commonConfig, type Environment, isLoopback, readConfig } from '@hallpass/service-kit'
+import { explainLongSocketPath } from '@hallpass/spiffe'
 import { JWT_ALGORITHMS } from './jwt-authority.ts'
 
 const HOUR = 3600
+/** The workload of the suite with the longest name, so with the longest path to its socket. */
+const LONGEST_NAME = 'service-a'
 const TRUST_DOMAIN = /^[a-z0-9._-]{1,255}$/
 
 export const loadConfig = (env: Environment) =>
@@ -22,6 +25,15 @@ export const loadConfig = (env: Environment) =>
       )
       variables.require(insecureAnyIds.length > 0, 'INSECURE_ANY_IDS must say which SPIFFE IDs anybody gets')
     }
+    const socketFolder = variables.text('SOCKET_FOLDER', join(folder, 'sockets'))
+    const adminSocket = variables.text('ADMIN_SOCKET', join(folder, 'admin.sock'))
+    // Absolute, as the workloads use them from wherever they run.
+    const sockets = [join(socketFolder, LONGEST_NAME, 'agent.sock'), adminSocket].map((path) => resolve(path))
+    const [tooLong] = sockets.flatMap((path) => explainLongSocketPath(path) ?? [])
+    variables.require(
+      tooLong === undefined,
+      `a unix socket's ${tooLong}. Set STATE_FOLDER to a shorter path, e.g. STATE_FOLDER=/tmp/hallpass`,
+    )
     return {
       ...common,
       /** Keys, entries and sockets. */
@@ -31,10 +43,10 @@ export const loadConfig = (env: Environment) =>
       insecureAnyIds,
       entriesFile: variables.text('ENTRIES_FILE', join(folder, 'entries.yaml')),
       /** Holds a folder with a socket for each workload that is known by its socket. */
-      socketFolder: variables.text('SOCKET_FOLDER', join(folder, 'sockets')),
+      socketFolder,
       /** For `peercred` and `insecure-any`; the original's programs have this path built in. */
       sharedSocket: variables.text('SHARED_SOCKET', '/tmp/agent.sock'),
-      adminSocket: variables.text('ADMIN_SOCKET', join(folder, 'admin.sock')),
+      adminSocket,
       /** OpenID discovery, health and metrics. */
       port,
       /** `iss` of JWT-SVIDs, and where OpenID verifiers look for the keys. */

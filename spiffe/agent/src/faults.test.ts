@@ -194,7 +194,7 @@ describe('a thousand streams at once', () => {
     const agent = await startAgent({}, { folder, clock: () => Date.now() + ahead })
     const names = ['server', 'proxy', 'client', 'service-a', 'stranger']
     const clients = Array.from({ length: 50 }, (_, index) => {
-      const path = agent.address(names[index % names.length] as string).replace('unix://', '')
+      const path = agent.socket(names[index % names.length] as string)
       return keep(new GrpcClient({ path }, { connectTimeoutMs: 60_000 }))
     })
     const stop = new AbortController()

@@ -47,7 +47,7 @@ async function federate(more: Readonly<Record<string, string>>, profile = 'https
     `federation:\n  - ${JSON.stringify(federation)}\nentries:\n  - ${JSON.stringify(entry)}\n`,
   )
   await writeFile(file, text)
-  const socket = home.address('traveller').replace('unix://', '')
+  const socket = home.socket('traveller')
   await until('the edit to be noticed', async () => existsSync(socket))
 }
 const spiffeProfile = { endpointSpiffeId: 'spiffe://other.org/spiffe-agent', bundleFile: 'other.org.json' }

@@ -33,8 +33,7 @@ const keep = <T extends { close(): void }>(closable: T): T => {
 }
 const clientOf = (name: string) => keep(new WorkloadApiClient({ address: agent.address(name) }))
 /** Without the library's manners: any metadata, any request. */
-const rawClientOf = (name: string) =>
-  keep(new GrpcClient({ path: agent.address(name).replace('unix://', '') }))
+const rawClientOf = (name: string) => keep(new GrpcClient({ path: agent.socket(name) }))
 const refusal = async (call: Promise<unknown>) => {
   const error = await call.then(
     () => undefined,

@@ -3,13 +3,11 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { ensurePrivateFolder } from '@hallpass/private-files'
 import type { Logger } from '@hallpass/service-kit'
+import { explainLongSocketPath } from '@hallpass/spiffe'
 import type { Entry } from './entries.ts'
 import { readPeerCredentials } from './peer-credentials.ts'
 import { uidOf, unixSelectors } from './unix-selectors.ts'
 import type { Workload } from './workload.ts'
-
-/** `sun_path` of unix(7) has 108 bytes, the last of them zero. */
-const MAX_SOCKET_PATH = 107
 
 export interface WorkloadSocketsOptions {
   /** Holds a folder with a socket for each `socket:` selector. */
@@ -112,8 +110,8 @@ export class WorkloadSockets {
 }
 
 async function listen(path: string, accept: (socket: Socket) => void): Promise<Server> {
-  if (Buffer.byteLength(path) > MAX_SOCKET_PATH)
-    throw new Error(`the path of a unix socket has at most ${MAX_SOCKET_PATH} bytes, which ${path} exceeds`)
+  const tooLong = explainLongSocketPath(path)
+  if (tooLong !== undefined) throw new Error(`unix socket ${tooLong}`)
   await removeStale(path)
   const server = createServer(accept)
   await new Promise<void>((resolve, reject) => {

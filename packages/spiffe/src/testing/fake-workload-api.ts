@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { GrpcServer, type ServerCall } from '../grpc/server.ts'
 import { GrpcError, type StatusCode, status } from '../grpc/status.ts'
+import { socketUri } from '../workload-api/address.ts'
 import type {
   JwtBundlesResponse,
   JwtSvidRequest,
@@ -90,7 +91,7 @@ export class FakeWorkloadApi {
   private constructor(folder: string) {
     this.folder = folder
     this.path = join(folder, 'agent.sock')
-    this.address = `unix://${this.path}`
+    this.address = socketUri(this.path)
   }
 
   static async start(): Promise<FakeWorkloadApi> {
@@ -99,9 +100,9 @@ export class FakeWorkloadApi {
     return api
   }
 
-  /** One that does not listen yet: its socket is not there. */
+  /** One that does not listen yet: its socket is not there. Its folder is one that an address must encode. */
   static async create(): Promise<FakeWorkloadApi> {
-    return new FakeWorkloadApi(await mkdtemp(join(tmpdir(), 'spiffe-')))
+    return new FakeWorkloadApi(await mkdtemp(join(tmpdir(), 'spiffe #1 (100%)? ä-')))
   }
 
   /** Listens again after {@link crash}; or on TCP, and then the address is returned. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { parseAddress, resolveAddress } from './address.ts'
+import { MAX_SOCKET_PATH_BYTES, parseAddress, resolveAddress, socketUri } from './address.ts'
 
 describe('the address of the Workload API', () => {
   it.each([
@@ -41,6 +41,32 @@ describe('the address of the Workload API', () => {
         name: 'AddressError',
         code: 'malformed_address',
         message: `workload endpoint ${rule}`,
+      }),
+    )
+  })
+
+  it.each([
+    ['/tmp/agent.sock', 'unix:///tmp/agent.sock'],
+    [
+      '/home/zoë/my projäct #1 (100%)/what?/agent.sock',
+      'unix:///home/zo%C3%AB/my%20proj%C3%A4ct%20%231%20(100%25)/what%3F/agent.sock',
+    ],
+    ['/a%20b/\\/[x]/"`|^', 'unix:///a%2520b/%5C/%5Bx%5D/%22%60%7C%5E'],
+    ['/two\nlines/@:;=+&$,', 'unix:///two%0Alines/%40%3A%3B%3D%2B%26%24%2C'],
+  ])('of the socket %j is %s, and leads back to it', (path, uri) => {
+    expect(socketUri(path)).toBe(uri)
+    expect(parseAddress(uri)).toEqual({ path })
+    // Go's net/url refuses what RFC 3986 does not allow in a path.
+    expect(uri).toMatch(/^unix:\/\/(\/([A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-F]{2})*)+$/)
+  })
+
+  it('may be as long as the system allows, in bytes, and says so when it is longer', () => {
+    const longest = `/${'ä'.repeat((MAX_SOCKET_PATH_BYTES - 1) / 2)}`
+    expect(parseAddress(socketUri(longest))).toEqual({ path: longest })
+    expect(() => parseAddress(socketUri(`${longest}x`))).toThrow(
+      expect.objectContaining({
+        code: 'malformed_address',
+        message: `workload endpoint unix socket URI path has ${MAX_SOCKET_PATH_BYTES + 1} bytes; this system allows ${MAX_SOCKET_PATH_BYTES}: ${JSON.stringify(`${longest}x`)}`,
       }),
     )
   })

@@ -31,6 +31,25 @@ export function resolveAddress(
   return parseAddress(given)
 }
 
+/**
+ * Makes the URI of a unix socket. The path is percent-encoded, so any folder name works: with a space, `%`, `#`, `?` or a letter
+ * beyond ASCII. {@link parseAddress} and go-spiffe decode it.
+ *
+ * @param path absolute
+ */
+export const socketUri = (path: string): string =>
+  `unix://${path.split('/').map(encodeURIComponent).join('/')}`
+
+/** `sun_path` of unix(7) has 108 bytes on Linux, 104 on macOS and the BSDs; the last of them is zero. */
+export const MAX_SOCKET_PATH_BYTES = process.platform === 'linux' ? 107 : 103
+
+/** Says what is wrong with the path of a unix socket that is too long for the operating system; `undefined` if it is not. */
+export function explainLongSocketPath(path: string): string | undefined {
+  const bytes = Buffer.byteLength(path)
+  if (bytes <= MAX_SOCKET_PATH_BYTES) return undefined
+  return `path has ${bytes} bytes; this system allows ${MAX_SOCKET_PATH_BYTES}: ${JSON.stringify(path)}`
+}
+
 /** RFC 3986 Appendix B, for a URI that has a scheme. */
 const URI =
   /^(?<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?:\/\/(?<authority>[^/?#]*))?(?<path>[^?#]*)(?<query>\?[^#]*)?(?<fragment>#.*)?$/s
@@ -70,6 +89,9 @@ function parseUnix({ authority, path, query, fragment }: UriParts): GrpcTarget {
   if (fragment !== undefined) must('must not include a fragment')
   const decoded = decodeURIComponent(path)
   if (decoded.includes('\0')) must('must not include a zero byte')
+  // libuv would cut the path off and connect to another one.
+  const tooLong = explainLongSocketPath(decoded)
+  if (tooLong !== undefined) must(tooLong)
   return { path: decoded }
 }
 

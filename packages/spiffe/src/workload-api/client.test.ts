@@ -3,6 +3,7 @@ import { GrpcError, status } from '../grpc/status.ts'
 import { JwtSvidError } from '../jwt-svid/errors.ts'
 import { parseAndValidate } from '../jwt-svid/parse.ts'
 import { FakeWorkloadApi, jwks, TestTrustDomain } from '../testing/index.ts'
+import { socketUri } from './address.ts'
 import { BundleSource } from './bundle-source.ts'
 import { WorkloadApiClient } from './client.ts'
 
@@ -106,7 +107,7 @@ describe('WorkloadApiClient', () => {
     source.close()
     expect(() => source.getX509Bundle(domain.trustDomain)).toThrow('bundlesource: source is closed')
     await expect(
-      BundleSource.open({ address: `unix://${api.folder}/no.sock`, timeoutMs: 50 }),
+      BundleSource.open({ address: socketUri(`${api.folder}/no.sock`), timeoutMs: 50 }),
     ).rejects.toMatchObject({
       code: 'not_ready',
     })

@@ -9,6 +9,7 @@ import {
   x509BundleMap,
   x509SvidMessage,
 } from '../testing/index.ts'
+import { socketUri } from './address.ts'
 import { X509Source, type X509SourceOptions } from './x509-source.ts'
 
 const denied = new GrpcError(status.permissionDenied, 'no identity issued')
@@ -134,7 +135,7 @@ describe('X509Source', () => {
   })
 
   it('names the missing socket at the time-out', async () => {
-    const source = start({ address: `unix://${api.folder}/nowhere.sock` })
+    const source = start({ address: socketUri(`${api.folder}/nowhere.sock`) })
     await expect(source.ready({ timeoutMs: 100 })).rejects.toMatchObject({
       code: 'not_ready',
       hint: 'the socket does not exist: does the agent run, is SPIFFE_ENDPOINT_SOCKET right?',

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Clock, type Environment, silentLog } from '@hallpass/service-kit'
+import { socketUri } from '@hallpass/spiffe'
 import { createApp } from '../app.ts'
 import { createSpiffeAgentClient, type SpiffeAgentClient } from '../client.ts'
 import { loadConfig } from '../config.ts'
@@ -10,7 +11,8 @@ export interface RunningAgent {
   readonly folder: string
   readonly urls: Readonly<Record<string, string>>
   readonly admin: SpiffeAgentClient
-  /** The address of a workload's own socket. */
+  /** The path of a workload's own socket, and its address. */
+  socket(name: string): string
   address(name: string): string
   stop(): Promise<void>
 }
@@ -34,11 +36,13 @@ export async function startAgent(
   })
   const service = createApp(config, silentLog, clock, { tickMs: TICK_MS })
   const urls = await service.start()
+  const socket = (name: string) => join(config.socketFolder, name, 'agent.sock')
   return {
     folder: stateFolder,
     urls,
     admin: createSpiffeAgentClient({ adminSocket: config.adminSocket }),
-    address: (name) => `unix://${join(config.socketFolder, name, 'agent.sock')}`,
+    socket,
+    address: (name) => socketUri(socket(name)),
     async stop() {
       await service.stop()
       if (folder === undefined) await rm(stateFolder, { recursive: true, force: true })
