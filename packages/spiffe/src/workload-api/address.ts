@@ -69,7 +69,7 @@ interface UriParts {
  */
 export function parseAddress(address: string): GrpcTarget {
   if (!/^[\x21-\x7e]*$/.test(address) || /%(?![0-9A-Fa-f]{2})/.test(address) || address.startsWith(':'))
-    refuse(`is not a valid URI: ${JSON.stringify(address)}`)
+    refuse(`is not a valid URI: ${JSON.stringify(address)}${encodedForm(address)}`)
   const match = URI.exec(address)?.groups
   const scheme = match?.scheme?.toLowerCase()
   const parts = match as unknown as UriParts
@@ -77,6 +77,12 @@ export function parseAddress(address: string): GrpcTarget {
   if (scheme === 'tcp') return parseTcp(parts)
   return refuse('URI must have a "tcp" or "unix" scheme')
 }
+
+/** The remedy for the commonest of them, a path that was pasted as it is. */
+const encodedForm = (address: string): string =>
+  address.startsWith('unix:///')
+    ? `; percent-encoded it is ${socketUri(address.slice('unix://'.length))}`
+    : ''
 
 function parseUnix({ authority, path, query, fragment }: UriParts): GrpcTarget {
   const must = (rule: string) => refuse(rule, 'unix socket URI')
