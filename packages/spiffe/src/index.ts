@@ -73,7 +73,6 @@ export { type UndiciConnector, undiciConnector } from './tls/undici-connector.ts
 export {
   AddressError,
   ENDPOINT_VARIABLE,
-  explainLongSocketPath,
   parseAddress,
   resolveAddress,
   socketUri,

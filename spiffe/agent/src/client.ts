@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { createPeerCaller, type PeerError, unexpectedAnswer } from '@hallpass/service-kit/peers'
+import { socketUri } from '@hallpass/spiffe/address'
 import { parseJson } from '@hallpass/untrusted/json'
-import { socketUri } from '@hallpass/spiffe'
 
 export interface AgentEntry {
   readonly id: string

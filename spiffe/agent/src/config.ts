@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path'
 import { commonConfig, type Environment, isLoopback, readConfig } from '@hallpass/service-kit'
-import { explainLongSocketPath } from '@hallpass/spiffe'
+import { explainLongSocketPath } from '@hallpass/spiffe/address'
 import { JWT_ALGORITHMS } from './jwt-authority.ts'
 
 const HOUR = 3600
