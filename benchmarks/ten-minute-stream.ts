@@ -18,12 +18,12 @@ const { positionals } = parseArgs({ allowPositionals: true })
 const seconds = Number(positionals[0] ?? 600)
 
 const system = new StreamSystem({
-  gateway: {
+  env: {
     CHALLENGE_WINDOW_SECONDS: `${WINDOW_SECONDS}`,
     DEVELOPMENT_TOKEN_SECONDS: `${LIFETIME_SECONDS}`,
   },
 })
-await system.start(1)
+await system.start()
 const newToken = () => system.token({}, LIFETIME_SECONDS)
 const expiryOf = (token: string) =>
   JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()).exp * 1_000

@@ -1,94 +1,90 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { createLog, type Service } from '@hallpass/service-kit'
-import { createApp as createGateway, loadConfig as loadGateway } from '@hallpass/sse-gateway/app'
+import { readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { type ExampleKeys, ensureExampleKeys } from '@hallpass/sse-gateway/client'
-import { createApp as createSseServer, loadConfig as loadSseServer } from '@hallpass/sse-server/app'
 import { publishOverTcp } from '@hallpass/sse-server/client'
 import { signToken } from '@hallpass/tokens'
-import { freePorts } from '../scripts/free-ports.ts'
+import type { SuiteProcess } from '../scripts/suite.ts'
+import { another, type Environment, startTestSuite, type TestSuite, withEnv } from '../scripts/test-suite.ts'
 import type { ClientOptions } from './stream-clients.ts'
+import { TestClock } from './test-clock.ts'
 
-export type Env = Readonly<Record<string, string>>
-
-const ASSETS_FOLDERS = ['../sse-gateway/public', '../web-ui/public']
-  .map((folder) => join(import.meta.dirname, folder))
-  .join()
+const root = dirname(import.meta.dirname)
+const SECOND = 'second-sse-gateway'
 
 /** As documented: tokens of thirty seconds that are challenged ten before their end. */
 export const LIFETIME_SECONDS = 30
 export const WINDOW_SECONDS = 10
-/** Clients of a test need not wait for each other. */
-const CLIENTS_RETRY_MS = { min: 100, max: 300 }
 
-/** The SSE server and the gateways that guard it, on ports of their own and on a clock that can be put forward. */
+export interface StreamSystemOptions {
+  /** For the SSE server and the gateways. */
+  readonly env?: Environment
+  readonly gateways?: 1 | 2
+}
+
+/** The SSE server and the gateways that guard it, as `npm start` runs them, on a clock that can be put forward. */
 export class StreamSystem {
-  readonly gateways: string[] = []
   keys!: ExampleKeys
   ca = ''
   caFile = ''
   certificate = ''
-  log = ''
-  #stateFolder = ''
-  #ports: [tcp: number, http: number] = [0, 0]
-  #server: Service | undefined
-  readonly #services: Service[] = []
-  #aheadMs = 0
-  readonly #env: { readonly server: Env; readonly gateway: Env }
+  #suite!: TestSuite
+  readonly #clock = new TestClock()
+  readonly #options: StreamSystemOptions
 
-  constructor(env: { server?: Env; gateway?: Env }) {
-    this.#env = { server: env.server ?? {}, gateway: env.gateway ?? {} }
+  constructor(options: StreamSystemOptions = {}) {
+    this.#options = options
   }
 
-  async start(gateways: number): Promise<void> {
-    this.#stateFolder = await mkdtemp(join(tmpdir(), 'hallpass-streams-'))
-    this.#ports = (await freePorts(2)) as [number, number]
-    await this.startServer()
-    for (let index = 0; index < gateways; index += 1) await this.#startGateway()
-    this.keys = await ensureExampleKeys(join(this.#stateFolder, 'sse'))
-    this.caFile = join(this.#stateFolder, 'certificates/ca.pem')
+  async start(): Promise<void> {
+    const { env = {}, gateways = 1 } = this.#options
+    this.#suite = await startTestSuite(root, {
+      only: ['sse-server', 'sse-gateway'],
+      env: { CHALLENGE_WINDOW_SECONDS: `${WINDOW_SECONDS}`, ...env },
+      arrange: async (processes) => {
+        const clocked = withEnv(processes, { 'sse-gateway': this.#clock.env })
+        const gateway = clocked.find(({ name }) => name === 'sse-gateway') as SuiteProcess
+        return gateways === 1 ? clocked : [...clocked, await another(gateway, SECOND)]
+      },
+    })
+    const { stateFolder } = this.#suite
+    this.keys = await ensureExampleKeys(join(stateFolder, 'sse'))
+    this.caFile = join(stateFolder, 'certificates/ca.pem')
     this.ca = await readFile(this.caFile, 'utf8')
-    this.certificate = await readFile(join(this.#stateFolder, 'certificates/localhost.pem'), 'utf8')
+    this.certificate = await readFile(join(stateFolder, 'certificates/localhost.pem'), 'utf8')
+  }
+
+  /** One for each gateway. */
+  get urls(): readonly string[] {
+    const names = this.#suite.processes.map(({ name }) => name)
+    return names.filter((name) => name.endsWith('sse-gateway')).map((name) => this.#suite.url(name))
   }
 
   /** The gateway, where there is one. */
   get url(): string {
-    return this.gateways[0] as string
+    return this.urls[0] as string
   }
 
-  async startServer(): Promise<void> {
-    const [tcp, http] = this.#ports
-    const env = {
-      TCP_PORT: `${tcp}`,
-      HTTP_PORT: `${http}`,
-      STATE_FOLDER: this.#stateFolder,
-      ...this.#env.server,
-    }
-    this.#server = createSseServer(loadSseServer(env), this.#logger('sse-server'))
-    await this.#server.start()
+  get log(): string {
+    return this.#suite.lines.join('\n')
   }
 
-  async stopServer(): Promise<void> {
-    await this.#server?.stop()
+  restartServer(): Promise<void> {
+    return this.#suite.launcher.restart('sse-server', async () => {})
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#services.map((service) => service.stop()))
-    await this.stopServer()
-    await rm(this.#stateFolder, { recursive: true, force: true })
+    await this.#suite?.stop()
+    this.#clock.remove()
   }
 
   /** As the documented `nc` does. */
   publish(event: object): Promise<void> {
-    return publishOverTcp({ url: `tcp://localhost:${this.#ports[0]}`, objects: JSON.stringify(event) })
+    return publishOverTcp({ url: this.#suite.url('sse-server', 'TCP_PORT'), objects: JSON.stringify(event) })
   }
 
-  /** The time of the gateways and of their tokens; it goes on by itself, too. */
-  readonly clock = (): number => Date.now() + this.#aheadMs
-
+  /** Puts the clock of the gateways and of their tokens forward. */
   advance(seconds: number): void {
-    this.#aheadMs += seconds * 1_000
+    this.#clock.advance(seconds)
   }
 
   token(claims: object = {}, lifetimeSeconds = LIFETIME_SECONDS): Promise<string> {
@@ -99,32 +95,7 @@ export class StreamSystem {
       scope: 'proxy:stream',
       ...claims,
     }
-    return signToken(all, this.keys.rs256, { lifetimeSeconds, clock: this.clock })
-  }
-
-  async #startGateway() {
-    const env = {
-      PORT: '0',
-      SECOND_PORT: '0',
-      STATE_FOLDER: this.#stateFolder,
-      UPSTREAM_URL: `http://localhost:${this.#ports[1]}/events`,
-      ASSETS_FOLDERS,
-      CHALLENGE_WINDOW_SECONDS: `${WINDOW_SECONDS}`,
-      DEVELOPMENT_TOKEN_SECONDS: `${LIFETIME_SECONDS}`,
-      ...this.#env.gateway,
-    }
-    const config = { ...loadGateway(env), retryMs: CLIENTS_RETRY_MS }
-    const service = createGateway(config, this.#logger('sse-gateway'), this.clock)
-    this.#services.push(service)
-    this.gateways.push((await service.start()).https as string)
-  }
-
-  #logger(name: string) {
-    return createLog(name, 'debug', {
-      write: (line) => {
-        this.log += line
-      },
-    })
+    return signToken(all, this.keys.rs256, { lifetimeSeconds, clock: this.#clock.now })
   }
 }
 

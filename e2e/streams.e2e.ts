@@ -13,7 +13,7 @@ const LIFETIME_SECONDS = 2
 const WINDOW_SECONDS = 1
 
 describe('T01: the documented flow in real time', () => {
-  const system = useStreamSystem({ gateway: { CHALLENGE_WINDOW_SECONDS: `${WINDOW_SECONDS}` } })
+  const system = useStreamSystem({ env: { CHALLENGE_WINDOW_SECONDS: `${WINDOW_SECONDS}` } })
 
   it('keeps its times to the moment, and its events each once to every client that answers its challenges', async () => {
     const newToken = () => system.token({}, LIFETIME_SECONDS)

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll } from '@jest/globals'
-import { type Env, StreamSystem } from './stream-system.ts'
+import { StreamSystem, type StreamSystemOptions } from './stream-system.ts'
 
 /** The streams' part of the suite for the tests of a file. */
-export function useStreamSystem(env: { server?: Env; gateway?: Env } = {}, gateways = 1): StreamSystem {
-  const system = new StreamSystem(env)
-  beforeAll(() => system.start(gateways))
+export function useStreamSystem(options?: StreamSystemOptions): StreamSystem {
+  const system = new StreamSystem(options)
+  beforeAll(() => system.start(), 60_000)
   afterAll(() => system.stop())
   return system
 }

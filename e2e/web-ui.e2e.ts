@@ -3,14 +3,13 @@ import { readFile } from 'node:fs/promises'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { createApp as createBackend, loadConfig as loadBackend } from '@hallpass/backend-api/app'
-import { silentLog } from '@hallpass/service-kit'
-import { describeWith, useService } from '@hallpass/service-kit/testing'
+import { describeWith } from '@hallpass/service-kit/testing'
 import { signToken } from '@hallpass/tokens'
-import { createApp as createWebUi, loadConfig as loadWebUi } from '@hallpass/web-ui/app'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
 import type { Page } from 'playwright-core'
 import { freePorts } from '../scripts/free-ports.ts'
+import type { SuiteProcess } from '../scripts/suite.ts'
+import { another } from '../scripts/test-suite.ts'
 import { seriousFindings } from './accessibility.ts'
 import { everyLook, type Look, takeScreenshots, useBrowser } from './browser.ts'
 import { startForeignProvider } from './foreign-provider.ts'
@@ -23,12 +22,15 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
   beforeAll(async () => {
     page = await browser.newPage()
   })
-  /** The web UI's clock goes with the provider's, which is the machine's, unless a test puts it forward. */
-  let ahead = 0
-  const system = useLoginSystem({ clock: () => Date.now() + ahead })
-  afterEach(() => {
-    ahead = 0
+  let foreignProvider: Awaited<ReturnType<typeof startForeignProvider>>
+  const system = useLoginSystem(async (processes) => {
+    const behindGateway = await webUiBehindGateway(processes)
+    const foreign = await webUiOfForeignProvider(processes)
+    foreignProvider = foreign.provider
+    return [behindGateway, ...foreign.processes]
   })
+  afterEach(() => system.clock.set(0))
+  afterAll(() => foreignProvider?.stop())
 
   async function logIn(page: Page, name = 'Ada Okafor', path = '/login') {
     await page.goto(system.urls.webUi + path)
@@ -148,7 +150,7 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
   it('renews the token in the middle of a session, and the backends take the new one', async () => {
     await logIn(page, 'Zoë Šimić', '/login?returnTo=/profile')
     expect(await page.getByText('0 times in this session').count()).toBe(1)
-    ahead = 100_000
+    system.clock.advance(100)
     await page.reload()
     expect(await page.getByText('once in this session').count()).toBe(1)
     await page.goto(system.urls.webUi)
@@ -249,20 +251,6 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
   })
 
   describe('behind a gateway that logs people in', () => {
-    const webUi = useService(() =>
-      createWebUi(
-        loadWebUi({
-          PORT: '0',
-          ASSETS_FOLDER: 'web-ui/public',
-          ISSUER_BASE_URL: system.urls.identityProvider,
-          AUTH0_CLIENT_ID: 'web-ui',
-          BACKEND_SERVICE_URL: system.urls.backend,
-          SECOND_BACKEND_SERVICE_URL: system.urls.secondBackend,
-        }),
-        silentLog,
-      ),
-    )
-
     /** Tokens as the provider signs them. */
     async function sign(alg: 'RS256' | 'ES256', typ: string, claims: Record<string, unknown>) {
       const file = join(system.stateFolder, 'identity-provider/keys.json')
@@ -288,7 +276,7 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
       const page = await browser.newPage({
         extraHTTPHeaders: { jwt: await idToken(), 'x-name': 'Ada Okafor', my_access_token: accessToken },
       })
-      await page.goto(webUi.url())
+      await page.goto(system.url(BEHIND_GATEWAY))
       expect(await statuses(page)).toEqual(['200', '200'])
       await page.getByRole('link', { name: 'Profile' }).click()
       expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe('Ada Okafor')
@@ -303,7 +291,7 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
       const page = await browser.newPage({
         extraHTTPHeaders: { jwt: `${header}.${claims}.${signature}`, 'x-name': 'Mallory the CEO' },
       })
-      const answer = await page.goto(`${webUi.url()}/profile`)
+      const answer = await page.goto(`${system.url(BEHIND_GATEWAY)}/profile`)
       expect(answer?.status()).toBe(401)
       expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe(
         'You are not who the headers say.',
@@ -314,45 +302,8 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
   })
 
   describe('with another OpenID provider, by environment alone', () => {
-    const audience = 'https://api.elsewhere.example'
-    let provider: Awaited<ReturnType<typeof startForeignProvider>>
-    let webUi: ReturnType<typeof createWebUi>
-    let backend: ReturnType<typeof createBackend>
-    let url = ''
-
-    beforeAll(async () => {
-      const [providerPort, port] = (await freePorts(2)) as [number, number]
-      url = `http://localhost:${port}`
-      const client = { clientId: 'another-client', clientSecret: 'another secret', url }
-      provider = await startForeignProvider({ port: providerPort, audience, ...client })
-      const { issuer } = provider
-      backend = createBackend(loadBackend({ PORT: '0', ISSUER: issuer, AUDIENCE: audience }), silentLog)
-      const { http: backendUrl } = (await backend.start()) as { http: string }
-      webUi = createWebUi(
-        loadWebUi({
-          PORT: String(port),
-          ASSETS_FOLDER: 'web-ui/public',
-          BASE_URL: url,
-          SHOULD_AUTHENTICATE: 'true',
-          ISSUER_BASE_URL: issuer,
-          AUTH0_CLIENT_ID: 'another-client',
-          AUTH0_SECRET: 'another secret',
-          RANDOM_SECRET: 'x'.repeat(44),
-          AUDIENCE: audience,
-          BACKEND_SERVICE_URL: backendUrl,
-          SECOND_BACKEND_SERVICE_URL: system.urls.secondBackend,
-        }),
-        silentLog,
-      )
-      await webUi.start()
-    })
-
-    afterAll(async () => {
-      await Promise.all([webUi.stop(), backend.stop()])
-      provider.stop()
-    })
-
     it('logs in there, and its tokens open its own backend and no other', async () => {
+      const url = system.url(OF_FOREIGN_PROVIDER)
       await page.goto(`${url}/login`)
       await page.locator('input[name=login]').fill('grace')
       await page.locator('input[name=password]').fill('any')
@@ -365,3 +316,42 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     })
   })
 })
+
+const BEHIND_GATEWAY = 'web-ui-behind-gateway'
+const OF_FOREIGN_PROVIDER = 'web-ui-of-foreign-provider'
+
+const named = (processes: readonly SuiteProcess[], name: string) =>
+  processes.find((service) => service.name === name) as SuiteProcess
+
+/** A web UI that leaves the login to a gateway in front of it. */
+async function webUiBehindGateway(processes: readonly SuiteProcess[]): Promise<SuiteProcess> {
+  const webUi = await another(named(processes, 'web-ui'), BEHIND_GATEWAY, { SHOULD_AUTHENTICATE: 'false' })
+  return { ...webUi, env: { ...webUi.env, BASE_URL: webUi.urls.PORT as string } }
+}
+
+/** Another provider, and a web UI and a backend that know it by their environment alone. */
+async function webUiOfForeignProvider(processes: readonly SuiteProcess[]) {
+  const audience = 'https://api.elsewhere.example'
+  const webUi = await another(named(processes, 'web-ui'), OF_FOREIGN_PROVIDER)
+  const url = webUi.urls.PORT as string
+  const [port] = (await freePorts(1)) as [number]
+  const client = { clientId: 'another-client', clientSecret: 'another secret' }
+  const provider = await startForeignProvider({ port, audience, url, ...client })
+  const { issuer } = provider
+  const backend = await another(named(processes, 'backend-api'), 'backend-of-foreign-provider', {
+    ISSUER: issuer,
+    AUDIENCE: audience,
+    REQUIRED_SCOPES: '',
+  })
+  const env = {
+    BASE_URL: url,
+    ISSUER_BASE_URL: issuer,
+    AUTH0_CLIENT_ID: client.clientId,
+    AUTH0_SECRET: client.clientSecret,
+    RANDOM_SECRET: 'x'.repeat(44),
+    AUDIENCE: audience,
+    SCOPE: 'openid profile email offline_access',
+    BACKEND_SERVICE_URL: backend.urls.PORT as string,
+  }
+  return { provider, processes: [backend, { ...webUi, env: { ...webUi.env, ...env } }] }
+}

@@ -3,7 +3,7 @@ import { cp, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
-import { assignFreePorts } from './free-ports.ts'
+import { assignFreePorts, freePorts } from './free-ports.ts'
 import { Launcher } from './launcher.ts'
 import { provision, provisionFiles } from './provision.ts'
 import { type SuiteProcess, wireSuite } from './suite.ts'
@@ -22,9 +22,47 @@ export interface TestSuite {
 export interface TestSuiteOptions {
   /** The services to start; all of them by default. */
   readonly only?: readonly string[]
-  readonly env?: Readonly<Record<string, string>>
+  readonly env?: Environment
   /** `false`: nobody tells of hops, as in production. */
   readonly tellHops?: boolean
+  /** `false`: the state folder is empty, and nobody makes the keys of the documented commands. */
+  readonly keys?: boolean
+  /** Changes the wiring before anything starts, e.g. {@link withEnv}; may also prepare the state folder. */
+  readonly arrange?: (
+    processes: readonly SuiteProcess[],
+    stateFolder: string,
+  ) => readonly SuiteProcess[] | Promise<readonly SuiteProcess[]>
+}
+
+export type Environment = Readonly<Record<string, string>>
+
+/** Adds variables to those that the wiring gives to a service; of the same name, these count. */
+export const withEnv = (
+  processes: readonly SuiteProcess[],
+  envOf: Readonly<Record<string, Environment>>,
+): readonly SuiteProcess[] =>
+  processes.map((service) => ({ ...service, env: { ...service.env, ...envOf[service.name] } }))
+
+/** The same service once more, under another name and on ports of its own. */
+export async function another(
+  service: SuiteProcess,
+  name: string,
+  env: Environment = {},
+): Promise<SuiteProcess> {
+  const listeners = Object.keys(service.urls)
+  const ports = await freePorts(listeners.length)
+  const urls = Object.fromEntries(
+    listeners.map((variable, index) => {
+      const [scheme] = (service.urls[variable] as string).split(':')
+      return [variable, `${scheme}://localhost:${ports[index]}`]
+    }),
+  )
+  const port = Object.fromEntries(listeners.map((variable, index) => [variable, `${ports[index]}`]))
+  const [ready] = Object.entries(service.urls).find(([, url]) => service.readyz.startsWith(url)) as [
+    string,
+    string,
+  ]
+  return { ...service, name, urls, readyz: `${urls[ready]}/readyz`, env: { ...service.env, ...port, ...env } }
 }
 
 /** The keys in a state folder. */
@@ -37,16 +75,20 @@ const KEYS = ['keys', 'scenario-3-keys', 'sse', 'identity-provider']
  */
 export async function startTestSuite(
   root: string,
-  { only, env = {}, tellHops = true }: TestSuiteOptions = {},
+  { only, env = {}, tellHops = true, keys = true, arrange = (processes) => processes }: TestSuiteOptions = {},
 ): Promise<TestSuite> {
   const stateFolder = await mkdtemp(join(tmpdir(), 'hallpass-'))
   const all = wireSuite({ stateFolder, port: await assignFreePorts() })
-  const processes = (only ? all.filter(({ name }) => only.includes(name)) : all).map((service) =>
+  const chosen = (only ? all.filter(({ name }) => only.includes(name)) : all).map((service) =>
     tellHops ? service : { ...service, env: { ...service.env, HOPS_URL: '' } },
   )
 
-  await useKeptKeys(root, stateFolder)
-  await Promise.all([ensureDevelopmentCertificates(stateFolder), provisionFiles(stateFolder)])
+  if (keys) {
+    await useKeptKeys(root, stateFolder)
+    await provisionFiles(stateFolder)
+  }
+  await ensureDevelopmentCertificates(stateFolder)
+  const processes = await arrange(chosen, stateFolder)
   const lines: string[] = []
   const launcher = new Launcher({
     root,
@@ -60,8 +102,10 @@ export async function startTestSuite(
   }
   try {
     await launcher.start(processes)
-    await provision(processes)
-    await keepKeys(root, stateFolder, processes)
+    if (keys) {
+      await provision(processes)
+      await keepKeys(root, stateFolder, processes)
+    }
   } catch (error) {
     await stop()
     throw new Error(`${(error as Error).message}\n${lines.slice(-20).join('\n')}`, { cause: error })

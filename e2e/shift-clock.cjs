@@ -1,0 +1,18 @@
+// node --require shift-clock.cjs: the clock of a process that a test starts runs ahead by the milliseconds in a file, as a
+// 64-bit float (test-clock.ts). It is read at every look at the clock, so that a test that has put it forward need not wait.
+const { openSync, readSync } = require('node:fs')
+
+const file = openSync(process.env.TEST_CLOCK_FILE, 'r')
+const ahead = Buffer.alloc(8)
+const { Date: SystemDate } = globalThis
+const now = () => {
+  readSync(file, ahead, 0, 8, 0)
+  return SystemDate.now() + ahead.readDoubleLE()
+}
+
+globalThis.Date = new Proxy(SystemDate, {
+  construct: (target, args, newTarget) =>
+    Reflect.construct(target, args.length > 0 ? args : [now()], newTarget),
+  apply: () => new Date().toString(),
+  get: (target, name) => (name === 'now' ? now : Reflect.get(target, name)),
+})
