@@ -10,8 +10,7 @@ import { readFile } from 'node:fs/promises'
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { join } from 'node:path'
-import { afterAll, beforeAll } from '@jest/globals'
-import { type ScenarioOptions, ScenarioServices } from '../../service-a/src/testing.ts'
+import { ScenarioSuite, type ScenarioSuiteOptions } from './scenario-suite.ts'
 
 export interface Answer {
   readonly status: number
@@ -91,22 +90,19 @@ export interface Target {
  * attack fails for its own reason and not for want of a signature.
  */
 export class Lab {
-  readonly services: ScenarioServices
+  readonly services: ScenarioSuite
   /** B asks the factory (scenario 1), and B asks nobody (scenario 3). */
   targets: readonly [central: Target, own: Target] = [] as never
 
-  constructor(options: ScenarioOptions = {}) {
-    this.services = new ScenarioServices(options)
+  constructor(options: ScenarioSuiteOptions = {}) {
+    this.services = new ScenarioSuite(options)
   }
 
   async start(): Promise<void> {
     const { services } = this
     await services.start()
-    await services.get('jwt-factory', '/keys/servicea').expect(200)
-    await services.post('jwt-factory', '/utils/dump').expect(200)
-    await services.post('service-a', '/gen-keys').expect(200)
     const ca = await this.file('certificates/ca.pem')
-    const jwks = JSON.parse(await this.file('scenario-3-keys/jwks.json'))
+    const ownKey = createPrivateKey(await this.file('scenario-3-keys/jwt-private.pem'))
     this.targets = [
       target({
         name: 'a service that asks the factory',
@@ -118,10 +114,10 @@ export class Lab {
       target({
         name: 'a service that knows A’s key',
         issuer: 'https://service-issuer',
-        key: createPrivateKey(await this.file('scenario-3-keys/jwt-private.pem')),
-        kid: jwks.keys[0].kid,
+        key: ownKey,
+        kid: await this.#kidInKeySet(ownKey),
         present: (token) =>
-          send(`${services.url('service-b', 'https')}/scenario3-server`, {
+          send(`${services.url('service-b', 'HTTPS_PORT')}/scenario3-server`, {
             headers: ['authorization', `Bearer ${token}`],
             ca,
           }),
@@ -135,6 +131,13 @@ export class Lab {
 
   atB = (path: string, token: string, service: 'service-b' | 'service-c' = 'service-b') =>
     send(`${this.services.url(service)}${path}`, { headers: ['authorization', `Bearer ${token}`] })
+
+  /** The kid under which B finds A's key. */
+  async #kidInKeySet(key: KeyObject): Promise<string> {
+    const { keys } = JSON.parse(await this.file('scenario-3-keys/jwks.json'))
+    const { n } = key.export({ format: 'jwk' })
+    return keys.find((jwk: { n: string }) => jwk.n === n).kid
+  }
 
   /** The kid that a token of the factory names. */
   async #kidOfFactory(): Promise<string> {
@@ -176,12 +179,4 @@ export function publicForms(key: KeyObject): Buffer[] {
     }),
     Buffer.from(JSON.stringify(publicKey.export({ format: 'jwk' }))),
   ]
-}
-
-/** A lab for the tests of a file. */
-export function useLab(options?: ScenarioOptions): Lab {
-  const lab = new Lab(options)
-  beforeAll(() => lab.start())
-  afterAll(() => lab.stop())
-  return lab
 }

@@ -7,14 +7,10 @@
  */
 
 import { signToken } from '@hallpass/tokens'
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { ScenarioServices } from '../../service-a/src/testing.ts'
-import { Callers } from './callers.ts'
-import { useLab } from './lab.ts'
+import { describe, expect, it } from '@jest/globals'
+import { callers, guarded, lab } from './targets.ts'
 
 describe('a token that somebody else has got', () => {
-  const lab = useLab()
-
   it('AL-30 is good again and again until it expires: a bearer token is not bound to its bearer', async () => {
     for (const target of lab.targets) {
       const token = target.token()
@@ -54,26 +50,15 @@ describe('a token that somebody else has got', () => {
     await lab.services.get('service-a', `/scenario1?expired=${token}`).expect(200)
     await lab.services.get('service-b', '/hello').set('x-request-id', token.slice(0, 60)).expect(200)
     await lab.services.get('service-b', '/hello').set('traceparent', token).expect(200)
-    const text = lab.services.lines.join('')
+    const text = lab.services.lines.join('\n')
     expect(text).toContain('"/scenario3-server"')
     expect(text).not.toContain('eyJ')
   })
 })
 
 describe('a caller’s assertion', () => {
-  const callers = new Callers()
-  const services = new ScenarioServices({ prepare: callers.prepareServices })
-  beforeAll(async () => {
-    await services.start()
-    await services
-      .get('jwt-factory', '/keys/servicea')
-      .set('authorization', await callers.as('operator'))
-      .expect(200)
-  })
-  afterAll(() => services.stop())
-
   const mint = (authorization: string) =>
-    services
+    guarded
       .post('jwt-factory', '/issueToken/servicea', { aud: 'serviceb' })
       .set('authorization', authorization)
 
@@ -91,7 +76,7 @@ describe('a caller’s assertion', () => {
     const elsewhere = [
       'https://other/',
       'https://jwt-factory',
-      `${services.url('jwt-factory')}/issueToken/servicea`,
+      `${guarded.url('jwt-factory')}/issueToken/servicea`,
     ]
     for (const audience of elsewhere) {
       const { status, body } = await mint(await callers.as('servicea', audience))
@@ -107,7 +92,7 @@ describe('a caller’s assertion', () => {
 
   it('AL-16 is not a token, and a token is not an assertion', async () => {
     const assertion = (await callers.as('servicea', 'serviceb')).replace('Bearer ', '')
-    const atB = await services
+    const atB = await guarded
       .get('service-b', '/scenario1-server')
       .set('authorization', `Bearer ${assertion}`)
     expect(atB.status).toBe(401)
@@ -117,7 +102,7 @@ describe('a caller’s assertion', () => {
   })
 
   it('AL-31 is not to be found in a log either', () => {
-    expect(services.lines.length).toBeGreaterThan(10)
-    expect(services.lines.join('')).not.toContain('eyJ')
+    expect(guarded.lines.length).toBeGreaterThan(10)
+    expect(guarded.lines.join('\n')).not.toContain('eyJ')
   })
 })

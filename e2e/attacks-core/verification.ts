@@ -12,11 +12,10 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { generateSigningKey, publicJwks, type SigningKey, signToken } from '@hallpass/tokens'
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { ScenarioServices } from '../../service-a/src/testing.ts'
-import { type Answer, forge, hmac, publicForms, rsa, send, type Target, useLab } from './lab.ts'
-
-const lab = useLab()
+import { afterAll, describe, expect, it } from '@jest/globals'
+import { type Answer, forge, hmac, publicForms, rsa, send, type Target } from './lab.ts'
+import { useScenarioSuite } from './scenario-suite.ts'
+import { lab } from './targets.ts'
 
 /** Each attack at each verifier; the answer must be a refusal in the form of RFC 6750 §3.1. */
 async function refuse(attack: (target: Target) => string, message: string | RegExp): Promise<void> {
@@ -396,7 +395,9 @@ describe('the factory, when it must fetch the keys of its callers', () => {
     fetched.push(request.url ?? '')
     answer(request, response)
   })
-  const services = new ScenarioServices({
+  const services = useScenarioSuite({
+    only: ['jwt-factory'],
+    keys: false,
     prepare: async (stateFolder) => {
       key = await generateSigningKey('ES256', 'known')
       answer = (_request, response) => response.end(JSON.stringify(publicJwks([key])))
@@ -416,11 +417,9 @@ describe('the factory, when it must fetch the keys of its callers', () => {
       }
     },
   })
-  beforeAll(() => services.start())
-  afterAll(async () => {
+  afterAll(() => {
     issuer.closeAllConnections()
     issuer.close()
-    await services.stop()
   })
 
   const show = async (clientId = 'servicea', by = key) => {
