@@ -1,31 +1,43 @@
+import { dirname } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import type { Page } from 'playwright-core'
-import { startTier, type TestTier } from '../token-cache/proxy/src/testing/tier.ts'
+import { startTestSuite, type TestSuite } from '../scripts/test-suite.ts'
 import { seriousFindings } from './accessibility.ts'
 import { takeScreenshots, useBrowser } from './browser.ts'
 
+const root = dirname(import.meta.dirname)
+const TIERS = [
+  'jwt-factory',
+  ...['api', 'auth', 'proxy1', 'proxy2', 'load-balancer'].map((tier) => `token-cache-${tier}`),
+]
+
 describe('/dashboard.html', () => {
-  let tier: TestTier
+  let suite: TestSuite
+  /** `curl -H "remote-user: …" localhost:8000`: the balancer takes the proxies in turn. */
+  const get = (user: string, agent = 'curl/7.86.0') =>
+    fetch(suite.url('token-cache-load-balancer'), {
+      headers: { 'remote-user': user, 'user-agent': agent },
+    })
   const browser = useBrowser()
   let page: Page
   const problems: string[] = []
   beforeAll(async () => {
-    tier = await startTier()
+    suite = await startTestSuite(root, { only: TIERS })
     page = await browser.newPage()
     page.on('console', (message) => {
       if (['error', 'warning'].includes(message.type()) && !message.text().includes('404'))
         problems.push(message.text())
     })
     page.on('pageerror', (error) => problems.push(error.message))
-    await page.goto(`${tier.proxies[0]?.url}/dashboard.html`)
+    await page.goto(`${suite.url('token-cache-proxy1')}/dashboard.html`)
   }, 60_000)
   afterAll(async () => {
-    await tier.stop()
+    await suite?.stop()
   })
 
   it('counts as the requests come', async () => {
     await page.getByText('2 proxies, sharing lmdb on this machine').waitFor()
-    for (let i = 0; i < 6; i += 1) await tier.get(i % 2, 'user1')
+    for (let i = 0; i < 6; i += 1) await get('user1')
     await page.locator('#tier-hits', { hasText: /^5$/ }).waitFor()
     expect(await page.locator('#tier-misses').textContent()).toBe('1')
     expect(await page.locator('#tier-issuerCalls').textContent()).toBe('1')
@@ -44,15 +56,15 @@ describe('/dashboard.html', () => {
     await page.keyboard.press('Enter')
     await question.waitFor({ state: 'detached' })
     // `Cancel` has the focus: nothing has happened.
-    expect((await tier.get(0, 'user1')).status).toBe(200)
+    expect((await get('user1')).status).toBe(200)
     await block.click()
     await question.getByRole('button', { name: 'Block' }).click()
     await page.getByText('user1, with all clients, is blocked at 2 of 2 proxies.', { exact: true }).waitFor()
-    for (const proxy of [0, 1])
-      expect((await tier.get(proxy, 'user1', { agent: `agent${proxy}` })).status).toBe(403)
+    // One request for each proxy, with an agent that neither has seen.
+    for (const agent of ['agent0', 'agent1']) expect((await get('user1', agent)).status).toBe(403)
     await page.getByRole('button', { name: 'Unblock user' }).click()
     await page.getByText('user1 is unblocked.').waitFor()
-    expect((await tier.get(0, 'user1')).status).toBe(200)
+    expect((await get('user1')).status).toBe(200)
     await page.getByLabel('User', { exact: true }).fill('User1')
     await block.click()
     await page.getByRole('alertdialog').getByRole('button', { name: 'Block' }).click()
@@ -60,8 +72,10 @@ describe('/dashboard.html', () => {
   }, 30_000)
 
   it('blocks one client by its key as listed, however long, and never what does not exist', async () => {
-    await tier.get(0, 'user1', { agent: 'x'.repeat(300) })
-    const pairs = (await (await tier.operate(0, '/api/8/http/keyvals/tokens')).json()) as object
+    await get('user1', 'x'.repeat(300))
+    const pairs = (await (
+      await fetch(`${suite.url('token-cache-proxy1')}/api/8/http/keyvals/tokens`)
+    ).json()) as object
     const key = Object.keys(pairs).find((one) => one.startsWith('user1:sha256=')) as string
     await page.getByLabel('Key', { exact: true }).fill(key)
     await page.getByRole('button', { name: 'Look up', exact: true }).click()
@@ -69,10 +83,10 @@ describe('/dashboard.html', () => {
     await page.getByRole('button', { name: 'Block', exact: true }).click()
     await page.getByRole('alertdialog').getByRole('button', { name: 'Block' }).click()
     await page.getByText(`${key} is blocked at 2 of 2 proxies.`).waitFor()
-    expect((await tier.get(0, 'user1', { agent: 'x'.repeat(300) })).status).toBe(403)
+    expect((await get('user1', 'x'.repeat(300))).status).toBe(403)
     await page.getByRole('button', { name: 'Unblock', exact: true }).click()
     await page.getByText('gets a new token with its next request').waitFor()
-    expect((await tier.get(0, 'user1', { agent: 'x'.repeat(300) })).status).toBe(200)
+    expect((await get('user1', 'x'.repeat(300))).status).toBe(200)
     await page.getByLabel('Key', { exact: true }).fill('nobody:<img src=x onerror=alert(1)>')
     await page.getByRole('button', { name: 'Block', exact: true }).click()
     await page.getByRole('alertdialog').getByRole('button', { name: 'Block' }).click()
