@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
-import { cp, mkdir, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -37,7 +37,7 @@ export function findServices(root) {
 export const bundleName = (folder) => folder.replaceAll('/', '-')
 
 /**
- * One file per service, plus the launcher: plain `node` starts it four to ten times faster than a TypeScript loader
+ * One file per service, plus the launcher and the command line: plain `node` starts it four to ten times faster than a TypeScript loader
  * does, in half the memory (docs/decisions/002-bundles-at-start.md). What is there already is kept as long as no
  * source has changed since; `extraEntries` are made every time.
  */
@@ -45,13 +45,16 @@ export async function bundle(root, extraEntries = {}) {
   const services = Object.fromEntries(
     findServices(root).map((folder) => [bundleName(folder), join(root, folder, 'src/main.ts')]),
   )
-  const entries = { start: join(root, 'scripts/start.ts'), ...services }
+  const entries = {
+    start: join(root, 'scripts/start.ts'),
+    hallpass: join(root, 'cli/src/run.ts'),
+    ...services,
+  }
   const isFresh = isUnchanged(root, Object.keys(entries))
   if (isFresh && Object.keys(extraEntries).length === 0) return
   const { build, stop } = await import('esbuild')
   try {
     if (!isFresh) {
-      await rm(bundleFolder(root), { recursive: true, force: true })
       const { metafile } = await build({ ...settings(root), entryPoints: entries })
       await bundlePages(root, build)
       await remember(root, metafile)
@@ -103,7 +106,8 @@ const SHARED_SCRIPTS = ['confirm-action.js']
 
 async function bundlePages(root, build) {
   const folder = join(root, 'web-ui/public')
-  await cp(folder, pagesFolder(root), { recursive: true, filter: (path) => !path.endsWith('.js') })
+  const made = `${pagesFolder(root)}.${process.pid}`
+  await cp(folder, made, { recursive: true, filter: (path) => !path.endsWith('.js') })
   const scripts = readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.js'))
   const imported = new Set(
     scripts.flatMap((name) => {
@@ -117,7 +121,7 @@ async function bundlePages(root, build) {
       .filter((name) => !imported.has(name) || SHARED_SCRIPTS.includes(name))
       .map((name) => join(folder, name)),
     outbase: folder,
-    outdir: pagesFolder(root),
+    outdir: made,
     bundle: true,
     format: 'esm',
     target: 'es2022',
@@ -126,6 +130,22 @@ async function bundlePages(root, build) {
     sourcemap: 'linked',
     logLevel: 'error',
   })
+  await rm(pagesFolder(root), { recursive: true, force: true })
+  // Another process that has made the same meanwhile leaves nothing to do.
+  await rename(made, pagesFolder(root)).catch(() => rm(made, { recursive: true }))
+}
+
+/**
+ * Writes a file whole or not at all: others may run the bundles, or make them at the same moment, like the two programs
+ * of `hallpass token | hallpass token decode -`.
+ */
+async function replaceFile(path, contents) {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  const part = `${path}.${process.pid}.part`
+  await writeFile(part, contents)
+  // What V8 has made of the file before; it would take it for that of this one if both have the same length.
+  await rm(`${path}.v8`, { force: true })
+  await rename(part, path)
 }
 
 /** Folders are among them, whose time changes when a file comes or goes. */
@@ -143,7 +163,7 @@ async function remember(root, { inputs }) {
   const files = Object.keys(inputs).filter((file) => !file.includes('node_modules/'))
   const settled = [...files, ...filesOfPages(root), 'scripts/bundle.js', 'node_modules/.package-lock.json']
   const times = Object.fromEntries(settled.map((file) => [file, timeOf(join(root, file))]))
-  await writeFile(inputsFile(root), JSON.stringify({ root, times }))
+  await replaceFile(inputsFile(root), JSON.stringify({ root, times }))
 }
 
 function isUnchanged(root, names) {
@@ -250,9 +270,8 @@ const asciiAlone = {
   setup: (esbuild) =>
     esbuild.onEnd(async ({ outputFiles = [] }) => {
       for (const { path, contents } of outputFiles) {
-        await mkdir(dirname(path), { recursive: true, mode: 0o700 })
         const isCode = path.endsWith('.cjs')
-        await writeFile(
+        await replaceFile(
           path,
           isCode
             ? Buffer.from(contents)

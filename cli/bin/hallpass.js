@@ -1,6 +1,4 @@
 #!/usr/bin/env node
-import { register } from 'tsx/esm/api'
+import { runFreshBundle } from '../../scripts/run-fresh-bundle.js'
 
-register()
-const { main } = await import('../src/hallpass.ts')
-process.exitCode = await main(process.argv.slice(2))
+await runFreshBundle('hallpass')
