@@ -1,7 +1,6 @@
 import { type ChildProcess, execFile } from 'node:child_process'
 import { resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { runCli } from '../cli/src/testing/run-cli.ts'
 import { startTestSuite, type TestSuite } from '../scripts/test-suite.ts'
 
 const root = resolve(import.meta.dirname, '..')
@@ -10,7 +9,10 @@ describe('npx hallpass, with the suite running', () => {
   let suite: TestSuite
   beforeAll(async () => {
     suite = await startTestSuite(root, {
-      only: ['jwt-factory', 'service-a', 'service-b', 'service-c', 'sse-server', 'sse-gateway'],
+      only: [
+        ...['jwt-factory', 'service-a', 'service-b', 'service-c', 'sse-server', 'sse-gateway'],
+        ...['spiffe-agent', 'spiffe-server', 'spiffe-proxy'],
+      ],
       env: { CHALLENGE_WINDOW_SECONDS: '1' },
     })
   }, 60_000)
@@ -39,9 +41,6 @@ describe('npx hallpass, with the suite running', () => {
     })
   }
 
-  /** A second less for each command than to start the program. */
-  const inProcess = (...args: readonly string[]) => runCli(args, { env: { STATE_FOLDER: suite.stateFolder } })
-
   it('makes a token that the gateway takes', async () => {
     const { out: token } = await hallpass('token')
     const url = `${suite.url('sse-gateway', 'PORT')}/events`
@@ -58,8 +57,8 @@ describe('npx hallpass, with the suite running', () => {
     const listening = hallpass('listen', '--url', url, '--exp', '4s')
     await listening.printed('connected')
     const to = suite.url('sse-server', 'TCP_PORT')
-    expect(await inProcess('publish', '--to', to, '{"data":"Hello"}')).toMatchObject({
-      exitCode: 0,
+    expect(await hallpass('publish', '--to', to, '{"data":"Hello"}')).toEqual({
+      code: 0,
       out: '',
       err: '',
     })
@@ -75,13 +74,75 @@ describe('npx hallpass, with the suite running', () => {
     async (number) => {
       const url = suite.url('service-a', 'PORT')
       const [good, expired] = await Promise.all([
-        inProcess('scenario', number, '--url', url),
-        inProcess('scenario', number, '--url', url, '--expired'),
+        hallpass('scenario', number, '--url', url),
+        hallpass('scenario', number, '--url', url, '--expired'),
       ])
-      expect([good.exitCode, good.err]).toEqual([0, ''])
+      expect([good.code, good.err]).toEqual([0, ''])
       expect(good.out).toMatch(/✓ service B let it in\n {4}iss/)
-      expect([expired.exitCode, expired.err]).toEqual([0, ''])
+      expect([expired.code, expired.err]).toEqual([0, ''])
       expect(expired.out).toMatch(/✗ service [BC] refused it: jwt expired/)
     },
   )
+
+  it('runs scenario 5, as any workload', async () => {
+    const url = suite.url('spiffe-proxy', 'PORT')
+    expect(await hallpass('scenario', '5', '--url', url)).toEqual({
+      code: 0,
+      out: expect.stringContaining('Success!'),
+      err: '',
+    })
+  })
+
+  it('shows who a workload is, and makes and validates its tokens', async () => {
+    const shown = await hallpass('spiffe', 'show', '--as', 'proxy')
+    expect([shown.code, shown.err]).toEqual([0, ''])
+    expect(shown.out).toMatch(
+      /^spiffe:\/\/example\.org\/server {2}until .*\ntrusts example\.org \(1 authority\)$/,
+    )
+    const audience = 'spiffe://example.org/server'
+    const { out: token } = await hallpass('spiffe', 'token', audience)
+    const validations = await Promise.all(
+      [[], ['--by-agent']].map((how) =>
+        hallpass('spiffe', 'validate', token, '--audience', audience, ...how),
+      ),
+    )
+    for (const { code, out } of validations) expect([code, out]).toEqual([0, 'spiffe://example.org/client'])
+  })
+
+  it('administers the agent', async () => {
+    const added = await hallpass('spiffe', 'add', 'spiffe://example.org/odd', '--selector', 'socket:odd')
+    expect(added).toEqual({ code: 0, out: 'added odd', err: '' })
+    expect(await hallpass('spiffe', 'show', '--as', 'odd')).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('spiffe://example.org/odd'),
+    })
+    const commands = [
+      [['entries'], /^odd +spiffe:\/\/example\.org\/odd/m],
+      [['revoke', 'odd'], /^revoked odd$/],
+      [['restore', 'odd'], /^restored odd$/],
+      [['remove', 'odd'], /^removed odd$/],
+      [['rotate', 'jwt'], /^jwt authority \S+ is published and signs in \d+ s$/],
+      [['authorities'], /^x509 +active +until /m],
+      [['retire', 'x509'], /^there is no old x509 authority$/],
+    ] as const
+    for (const [args, pattern] of commands) {
+      const { code, out, err } = await hallpass('spiffe', ...args)
+      expect([args, code, err]).toEqual([args, 0, ''])
+      expect(out).toMatch(pattern)
+    }
+  })
+
+  it('says where it has looked for a workload that is not there, whatever its name', async () => {
+    const { code, err } = await hallpass('spiffe', 'show', '--as', 'ünusual name #1 100%?')
+    expect(code).toBe(3)
+    expect(err).toContain(`cannot reach ${suite.stateFolder}/spiffe/sockets/ünusual name #1 100%?/agent.sock`)
+  })
+
+  it('reads policies', async () => {
+    expect(await hallpass('lint-policies', 'deploy/istio')).toEqual({
+      code: 0,
+      out: expect.stringMatching(/^0 findings in \d+ files$/),
+      err: '',
+    })
+  })
 })
