@@ -93,7 +93,7 @@ const settings = (root) => ({
   external: EXTERNAL,
   logLevel: 'error',
   define: { 'import.meta.dirname': '__dirname', 'import.meta.filename': '__filename' },
-  plugins: [undiciPoolAlone(root), axiosAlone(root), expressAlone(root), asciiAlone],
+  plugins: [lmdbFromAnyFolder, undiciPoolAlone(root), axiosAlone(root), expressAlone(root), asciiAlone],
   write: false,
   metafile: true,
 })
@@ -181,6 +181,22 @@ function isUnchanged(root, names) {
 }
 
 const timeOf = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs
+
+/**
+ * lmdb as an ES module: its other form takes its own path for a URL, and so does not find its native code in a folder whose
+ * name has a `#`, a `?` or a `%` in it.
+ */
+const lmdbFromAnyFolder = {
+  name: 'lmdb-from-any-folder',
+  setup(esbuild) {
+    esbuild.onResolve({ filter: /^lmdb$/ }, ({ path, kind }) =>
+      kind === 'require-resolve' ? { path, external: true } : { path, namespace: 'lmdb' },
+    )
+    esbuild.onLoad({ filter: /./, namespace: 'lmdb' }, () => ({
+      contents: `module.exports = require(require('node:path').join(require.resolve('lmdb'), '../../node-index.js'))`,
+    }))
+  },
+}
 
 /** The whole of undici only where more than its pool is asked for. */
 const undiciPoolAlone = (root) => ({
