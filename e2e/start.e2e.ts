@@ -1,11 +1,23 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { afterEach, describe, expect, it } from '@jest/globals'
+import { promisify } from 'node:util'
+import { hasProgram } from '@hallpass/service-kit/testing'
+import { RedisServer } from '@hallpass/service-kit/testing/redis'
+import { afterAll, afterEach, describe, expect, it } from '@jest/globals'
 import { useKeptKeys } from '../scripts/test-suite.ts'
+import { Collector } from './collector.ts'
+import { Person } from './person.ts'
+import { copyProject } from './project-copy.ts'
 
-const root = dirname(import.meta.dirname)
+const original = dirname(import.meta.dirname)
+/** What a person has just cloned and installed, in a folder with an awkward name. */
+const root = copyProject(original)
+afterAll(() => rm(dirname(root), { recursive: true, force: true }))
+
+/** A state folder elsewhere, whose name is awkward in another way. */
+const newStateFolder = () => mkdtemp(join(tmpdir(), 'st?te #1 %41 '))
 
 const cleanUps: (() => unknown)[] = []
 afterEach(async () => {
@@ -13,22 +25,21 @@ afterEach(async () => {
 })
 
 /** A start that is not the first one: it finds keys. */
-async function npmStartAgain(...args: string[]) {
-  const stateFolder = await mkdtemp(join(tmpdir(), 'hallpass-start-'))
-  await useKeptKeys(root, stateFolder)
-  return npmStartIn(stateFolder, args)
+async function npmStartAgain(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  const stateFolder = await newStateFolder()
+  await useKeptKeys(original, stateFolder)
+  return npmStartIn(stateFolder, args, env)
 }
 
-async function npmStart(...args: string[]) {
-  return npmStartIn(await mkdtemp(join(tmpdir(), 'hallpass-start-')), args)
-}
+/** The first start of a clone: nothing is there, not even its state folder. */
+const npmStart = (...args: string[]) => npmStartIn(join(root, '.hallpass'), args)
 
 /** `npm start` in a state folder of its own, as the leader of its process group, like in a terminal. */
-async function npmStartIn(stateFolder: string, args: readonly string[]) {
+async function npmStartIn(stateFolder: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const launcher = spawn(process.execPath, ['scripts/start.js', '--free-ports', ...args], {
     cwd: root,
     detached: true,
-    env: { ...process.env, STATE_FOLDER: stateFolder },
+    env: { ...process.env, STATE_FOLDER: stateFolder, ...env },
   })
   const seen = { output: '' }
   for (const stream of [launcher.stdout, launcher.stderr])
@@ -41,7 +52,8 @@ async function npmStartIn(stateFolder: string, args: readonly string[]) {
       killGroup(launcher, 'SIGKILL')
       await ended
     }
-    await rm(stateFolder, { recursive: true, force: true })
+    // With the copy goes its own.
+    if (!stateFolder.startsWith(root)) await rm(stateFolder, { recursive: true, force: true })
   })
   const until = async (pattern: RegExp): Promise<RegExpExecArray> => {
     for (;;) {
@@ -52,7 +64,9 @@ async function npmStartIn(stateFolder: string, args: readonly string[]) {
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
   }
-  return { launcher, seen, ended, until }
+  /** The URL of a service's first listener, as the table says it. */
+  const url = async (service: string) => (await until(new RegExp(` {2}${service} +(http\\S+)`)))[1] as string
+  return { launcher, seen, ended, until, url, stateFolder }
 }
 
 const killGroup = (launcher: ChildProcess, signal: NodeJS.Signals) =>
@@ -77,24 +91,26 @@ async function untilGroupIsGone(launcher: ChildProcess, milliseconds: number) {
 describe('npm start', () => {
   it('shows what runs where, with commands that work, and on Ctrl-C stops all of it', async () => {
     const before = await readdir(root)
-    const { launcher, seen, ended, until } = await npmStart()
+    const started = await npmStart()
+    const { launcher, seen, ended, until } = started
     await until(/Everything is ready after [\d.]+ s/)
     expect(seen.output).toMatch(/ {2}jwt-factory +http:\/\/localhost:\d+ +ready/)
     const [, scenario] = await until(/curl (http:\S+\/scenario1)\n/)
     expect(await (await fetch(scenario as string)).json()).toMatchObject({ valid: true })
     await until(/service-a +GET \/scenario1 200/)
+    await useEverything(started)
     killGroup(launcher, 'SIGINT')
     const stopped = Date.now()
     expect(await ended).toBe(0)
     expect(Date.now() - stopped).toBeLessThan(5_000)
     await untilGroupIsGone(launcher, 1_000)
     await expect(fetch(scenario as string)).rejects.toThrow('fetch failed')
-    expect(await readdir(root)).toEqual(before)
+    expect((await readdir(root)).filter((name) => name !== '.hallpass')).toEqual(before)
     expect(seen.output).not.toContain('eyJ')
-  }, 40_000)
+  }, 60_000)
 
   it('names a service that dies, stops the rest and fails', async () => {
-    const { launcher, seen, ended, until } = await npmStartAgain('--quiet')
+    const { launcher, seen, ended, until } = await npmStartAgain(['--quiet'])
     await until(/Everything is ready/)
     const victim = (await childrenOf(launcher.pid as number)).find(({ command }) =>
       command.includes('service-c'),
@@ -105,12 +121,32 @@ describe('npm start', () => {
     await untilGroupIsGone(launcher, 1_000)
   }, 40_000)
 
-  it('leaves no service behind when the launcher itself is killed', async () => {
-    const { launcher, until } = await npmStartAgain('--quiet')
-    await until(/Everything is ready/)
-    launcher.kill('SIGKILL')
-    await untilGroupIsGone(launcher, 5_000)
-  }, 40_000)
+  it('does the same the second time, with another token library, a collector and Redis; nothing stays when it is killed', async () => {
+    const collector = new Collector()
+    const hasRedis = hasProgram('redis-server', 'apt-get install redis-server')
+    const redis = hasRedis ? await RedisServer.start() : undefined
+    cleanUps.push(
+      () => collector.stop(),
+      () => redis?.remove(),
+    )
+    const started = await npmStartAgain(['--quiet'], {
+      TOKEN_LIBRARY: 'jose',
+      OTEL_EXPORTER_OTLP_ENDPOINT: await collector.start(),
+      ...(redis && { REDIS_URL: redis.url }),
+    })
+    await started.until(/Everything is ready/)
+    await useEverything(started)
+    await collector.until((spans) => {
+      const services = new Set(spans.map(({ service }) => service))
+      return ['web-ui', 'identity-provider', 'service-a', 'token-cache-auth'].every((name) =>
+        services.has(name),
+      )
+    })
+    if (redis)
+      expect(await redis.keys()).toEqual(expect.arrayContaining([expect.stringContaining('known-user')]))
+    started.launcher.kill('SIGKILL')
+    await untilGroupIsGone(started.launcher, 5_000)
+  }, 60_000)
 
   it('explains itself, and refuses a flag that it does not know', async () => {
     const help = await npmStart('--help')
@@ -121,6 +157,28 @@ describe('npm start', () => {
     expect(wrong.seen.output).toContain("Unknown option '--qiet'")
   })
 })
+
+type Started = Awaited<ReturnType<typeof npmStartIn>>
+
+/** What a person does with a suite that has just started: logs in, runs each scenario, looks at an identity. */
+async function useEverything({ url, stateFolder, seen }: Started): Promise<void> {
+  await new Person(await url('web-ui')).logInAndOut('ada', 'Ada Okafor')
+  const serviceA = await url('service-a')
+  for (const number of [1, 2, 3, 4, 5]) {
+    const text = await (await fetch(`${serviceA}/scenario${number}`)).text()
+    expect([number, text]).toEqual([number, expect.stringContaining('"valid":true')])
+    expect([number, text]).toEqual([number, expect.not.stringContaining('"valid":false')])
+  }
+  const headers = { 'remote-user': 'known-user' }
+  expect((await fetch(await url('token-cache-load-balancer'), { headers })).status).toBe(200)
+  const { stdout } = await promisify(execFile)(
+    join(root, 'node_modules/.bin/hallpass'),
+    ['spiffe', 'show', '--as', 'client'],
+    { env: { ...process.env, STATE_FOLDER: stateFolder } },
+  )
+  expect(stdout).toMatch(/^spiffe:\/\/example\.org\/client /)
+  expect(seen.output).not.toMatch(/Warning|^\s+at /m)
+}
 
 async function childrenOf(pid: number): Promise<{ pid: number; command: string }[]> {
   const ps = spawn('ps', ['-A', '-o', 'pid=,ppid=,args='])

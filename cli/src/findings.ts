@@ -6,6 +6,7 @@ import net from 'node:net'
 import { join } from 'node:path'
 import { socketHost } from '@hallpass/untrusted/address'
 import type { SuiteProcess } from '../../scripts/suite.ts'
+import { loginFinding } from './login-finding.ts'
 import { stateFolder } from './state-folder.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -37,6 +38,8 @@ export async function* findings(
   yield await certificates(folder, ca, terminal.clock())
   const probed = await Promise.all(processes.map((service) => probe(service, ca, terminal)))
   yield* probed.flatMap((found) => found ?? [])
+  const webUi = processes.find(({ name }, index) => name === 'web-ui' && probed[index] !== undefined)
+  if (webUi?.urls.PORT) yield await loginFinding(webUi.urls.PORT)
   const missing = processes.filter((_service, index) => probed[index] === undefined).map(({ name }) => name)
   if (missing.length > 0)
     yield { state: 'note', what: `Not running: ${missing.join(', ')}`, remedy: 'npm start' }

@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import net, { type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 
 /** A Redis of a test's own, on a free port, which can be killed and started again with what it had written. */
 export class RedisServer {
@@ -41,6 +42,12 @@ export class RedisServer {
       if (output.includes('Ready to accept connections')) break
     }
     if (!output.includes('Ready to accept')) throw new Error(`redis-server did not start:\n${output}`)
+  }
+
+  /** The names of what it holds. */
+  async keys(): Promise<string[]> {
+    const { stdout } = await promisify(execFile)('redis-cli', ['-p', `${this.port}`, '--raw', 'KEYS', '*'])
+    return stdout.split('\n').filter(Boolean)
   }
 
   async kill(): Promise<void> {

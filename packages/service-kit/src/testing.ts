@@ -46,11 +46,14 @@ export function useService<S extends Service>(create: () => S | Promise<S>) {
  * A `describe` for tests that need a program which a user may lack. Where it is absent they are skipped, with
  * the reason printed; under `CI=true` they must run, so its absence fails them.
  */
-export function describeWith(program: string, install: string): typeof describe | typeof describe.skip {
-  const found = spawnSync('sh', ['-c', `command -v "$0"`, program]).status === 0
-  if (found) return describe
+export const describeWith = (program: string, install: string): typeof describe | typeof describe.skip =>
+  hasProgram(program, install) ? describe : describe.skip
+
+/** The same for a part of a test: whether the program is there; where it is absent, the reason is printed. */
+export function hasProgram(program: string, install: string): boolean {
+  if (spawnSync('sh', ['-c', `command -v "$0"`, program]).status === 0) return true
   const reason = `${program} is not installed (${install})`
   if (process.env.CI === 'true') throw new Error(`CI must run these tests: ${reason}.`)
   console.warn(`skipped: ${reason}`)
-  return describe.skip
+  return false
 }

@@ -1,0 +1,86 @@
+import type { Finding } from './findings.ts'
+
+/** A login renders a few pages; on a busy machine each takes a second. */
+const TIMEOUT_MS = 10_000
+/** /login → provider → form, and back over the callback: more than these is a loop. */
+const MAX_REDIRECTS = 15
+
+interface Page {
+  readonly url: string
+  readonly status: number
+  readonly text: string
+}
+
+/** Logs the first user in who is offered, as a browser without script does, and reads the profile. */
+export async function loginFinding(webUi: string): Promise<Finding> {
+  try {
+    const visit = browser()
+    const form = await visit(`${webUi}/login`)
+    expectOk(form)
+    const action = /<form[^>]* action="([^"]+)"/.exec(form.text)?.[1]
+    const user = /<button[^>]* name="user" value="([^"]+)"/.exec(form.text)?.[1]
+    if (action === undefined || user === undefined) {
+      // Another provider, which wants a password.
+      return {
+        state: 'note',
+        what: `The login was not tried: ${form.url.split('?')[0]} does not offer the suite's users`,
+      }
+    }
+    expectOk(await visit(new URL(action, form.url).href, { user }))
+    const profile = await visit(`${webUi}/profile`)
+    expectOk(profile)
+    if (!profile.text.includes(user)) throw new Error(`${profile.url} does not show ${user}`)
+    return { state: 'good', what: `${user} can log in at ${webUi}` }
+  } catch (error) {
+    return {
+      state: 'bad',
+      what: `Nobody can log in at ${webUi}: ${(error as Error).message}`,
+      remedy:
+        'See the lines of web-ui and identity-provider in the log of npm start; then stop it with Ctrl-C and start it again.',
+    }
+  }
+}
+
+function expectOk({ url, status, text }: Page) {
+  if (status === 200) return
+  const heading = /<h1[^>]*>([^<]+)/.exec(text)?.[1] ?? /"message":"([^"]+)"/.exec(text)?.[1] ?? ''
+  // Without the query, which may hold a code.
+  throw new Error(`${url.split('?')[0]} answers ${status}${heading && `, ${heading}`}`)
+}
+
+function browser() {
+  const cookies = new Map<string, string>()
+  async function ask(url: string, form?: Readonly<Record<string, string>>): Promise<Response> {
+    const headers = {
+      cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; '),
+      ...(form && { origin: new URL(url).origin }),
+    }
+    const signal = AbortSignal.timeout(TIMEOUT_MS)
+    const response = await fetch(url, {
+      headers,
+      signal,
+      redirect: 'manual',
+      ...(form && { method: 'POST', body: new URLSearchParams(form) }),
+    }).catch((error: Error) => {
+      throw new Error(`${url.split('?')[0]} does not answer (${causeOf(error)})`)
+    })
+    for (const line of response.headers.getSetCookie()) {
+      const [name = '', value = ''] = (line.split(';')[0] as string).split(/=(.*)/s)
+      if (/expires=Thu, 01 Jan 1970|max-age=0/i.test(line)) cookies.delete(name)
+      else cookies.set(name, value)
+    }
+    return response
+  }
+  return async (url: string, form?: Readonly<Record<string, string>>): Promise<Page> => {
+    let at = url
+    let response = await ask(url, form)
+    for (let hops = 0; hops < MAX_REDIRECTS && response.headers.has('location'); hops += 1) {
+      at = new URL(response.headers.get('location') as string, at).href
+      await response.arrayBuffer()
+      response = await ask(at)
+    }
+    return { url: at, status: response.status, text: await response.text() }
+  }
+}
+
+const causeOf = ({ message, cause }: Error) => (cause as NodeJS.ErrnoException | undefined)?.code ?? message

@@ -1,0 +1,81 @@
+import { expect } from '@jest/globals'
+
+const TIMEOUT_MS = 15_000
+const MAX_REDIRECTS = 15
+/** The web UI and the provider may each ask whether it is meant. */
+const MAX_QUESTIONS = 2
+
+interface Seen {
+  readonly url: string
+  readonly status: number
+  readonly text: string
+}
+
+/** A browser without script: keeps cookies, follows redirects, fills in forms. */
+export class Person {
+  readonly #cookies = new Map<string, string>()
+  readonly #webUi: string
+
+  constructor(webUi: string) {
+    this.#webUi = webUi
+  }
+
+  async visit(url: string, form?: Readonly<Record<string, string>>): Promise<Seen> {
+    let response = await this.#ask(url, form)
+    let at = url
+    for (let hops = 0; hops < MAX_REDIRECTS && response.headers.has('location'); hops += 1) {
+      at = new URL(response.headers.get('location') as string, at).href
+      await response.arrayBuffer()
+      response = await this.#ask(at)
+    }
+    return { url: at, status: response.status, text: await response.text() }
+  }
+
+  /** Logs in, reads the profile, calls both backends through the web UI, logs out; fails where the first of it goes wrong. */
+  async logInAndOut(user: string, name: string): Promise<void> {
+    const login = await this.visit(`${this.#webUi}/login`)
+    expect([login.status, login.url]).toEqual([200, expect.stringContaining('/interaction/')])
+    const home = await this.visit(formOf(login), { user })
+    expect([home.status, home.url]).toEqual([200, `${this.#webUi}/`])
+    expect(home.text).toContain(`Hello, ${name}.`)
+    expect(home.text).toContain('the first backend')
+    const profile = await this.visit(`${this.#webUi}/profile`)
+    expect([profile.status, profile.text.includes(name)]).toEqual([200, true])
+    let page = await this.visit(`${this.#webUi}/logout`)
+    for (let asked = 0; asked < MAX_QUESTIONS && page.url !== `${this.#webUi}/`; asked += 1)
+      page = await this.visit(...submit(page))
+    expect([page.status, page.url]).toEqual([200, `${this.#webUi}/`])
+    expect((await this.visit(`${this.#webUi}/`)).text).not.toContain(name)
+  }
+
+  async #ask(url: string, form?: Readonly<Record<string, string>>): Promise<Response> {
+    const response = await fetch(url, {
+      redirect: 'manual',
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      headers: {
+        cookie: [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; '),
+        ...(form && { origin: new URL(url).origin }),
+      },
+      ...(form && { method: 'POST', body: new URLSearchParams(form) }),
+    })
+    for (const line of response.headers.getSetCookie()) {
+      const [name, value] = (line.split(';')[0] as string).split(/=(.*)/s) as [string, string]
+      if (/expires=Thu, 01 Jan 1970|max-age=0/i.test(line)) this.#cookies.delete(name)
+      else this.#cookies.set(name, value)
+    }
+    return response
+  }
+}
+
+/** Where the form of a page goes. */
+function formOf({ url, text }: Seen): string {
+  const action = /<form[^>]* action="([^"]+)"/.exec(text)?.[1]
+  if (action === undefined) throw new Error(`There is no form at ${url}: ${text.slice(0, 300)}`)
+  return new URL(action.replaceAll('&amp;', '&'), url).href
+}
+
+/** The form of a page with what it holds already. */
+function submit(page: Seen): [url: string, fields: Record<string, string>] {
+  const fields = [...page.text.matchAll(/<(?:input|button)[^>]* name="([^"]+)"(?:[^>]* value="([^"]*)")?/g)]
+  return [formOf(page), Object.fromEntries(fields.map(([, name, value]) => [name, value ?? '']))]
+}
