@@ -16,6 +16,9 @@ const original = dirname(import.meta.dirname)
 const root = copyProject(original)
 afterAll(() => rm(dirname(root), { recursive: true, force: true }))
 
+/** All bundles and keys are made, and twenty processes started, perhaps beside another test that does the same. */
+const START_TIMEOUT_MS = 120_000
+
 /** A state folder elsewhere, whose name is awkward in another way. */
 const newStateFolder = () => mkdtemp(join(tmpdir(), 'st?te #1 %41 '))
 
@@ -107,7 +110,7 @@ describe('npm start', () => {
     await expect(fetch(scenario as string)).rejects.toThrow('fetch failed')
     expect((await readdir(root)).filter((name) => name !== '.hallpass')).toEqual(before)
     expect(seen.output).not.toContain('eyJ')
-  }, 60_000)
+  }, START_TIMEOUT_MS)
 
   it('names a service that dies, stops the rest and fails', async () => {
     const { launcher, seen, ended, until } = await npmStartAgain(['--quiet'])
@@ -119,7 +122,7 @@ describe('npm start', () => {
     expect(await ended).toBe(1)
     expect(seen.output).toContain('service-c was ended by SIGKILL')
     await untilGroupIsGone(launcher, 1_000)
-  }, 40_000)
+  }, START_TIMEOUT_MS)
 
   it('does the same the second time, with another token library, a collector and Redis; nothing stays when it is killed', async () => {
     const collector = new Collector()
@@ -146,7 +149,7 @@ describe('npm start', () => {
       expect(await redis.keys()).toEqual(expect.arrayContaining([expect.stringContaining('known-user')]))
     started.launcher.kill('SIGKILL')
     await untilGroupIsGone(started.launcher, 5_000)
-  }, 60_000)
+  }, START_TIMEOUT_MS)
 
   it('explains itself, and refuses a flag that it does not know', async () => {
     const help = await npmStart('--help')
