@@ -62,6 +62,7 @@ export function createApp(
     clock,
     maxAgeMs: config.maxAgeMs,
     marginMs: config.marginMs,
+    maxLifetimeMs: 1000 * config.maxLifetimeSeconds,
     maxCopies: config.maxCopies,
     tokensPerUser: config.tokensPerUser,
     leaseMs: config.issuerTimeoutMs + LEASE_SLACK_MS,

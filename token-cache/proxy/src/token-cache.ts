@@ -52,6 +52,8 @@ export interface TokenCacheOptions extends LifeRules, UserLimits {
     user: string,
   ) => Promise<{ readonly claims: Readonly<Record<string, unknown>> }>
   readonly clock: () => number
+  /** The longest life of a token; what is known of a user is kept as long, so that no token of it is forgotten. */
+  readonly maxLifetimeMs: number
   /** A holder that was killed keeps the others waiting this long; longer than a call to the issuer can take. */
   readonly leaseMs: number
   /** A request waits this long for another process to bring the token. */
@@ -285,7 +287,7 @@ export class TokenCache {
    * that the store must be asked again.
    */
   async #mint(identity: Identity, asker: Asker, renewal = false): Promise<Found | undefined> {
-    const { zone, users, keys, blocks, clock, maxAgeMs } = this.#options
+    const { zone, users, keys, blocks, clock, maxLifetimeMs } = this.#options
     // Between the look and the lease somebody else may have done it.
     const { entry: before, seen, record, seenRecord } = await this.#read(identity)
     if (
@@ -298,7 +300,7 @@ export class TokenCache {
     const place = this.#place(identity, record)
     const userKey = keys.userKey(identity.user)
     // The place is taken before the issuer is called: whatever becomes of the call, it counts.
-    if (!(await users.replace(userKey, seenRecord, toRecord(place.record, clock() + maxAgeMs))))
+    if (!(await users.replace(userKey, seenRecord, toRecord(place.record, clock() + maxLifetimeMs))))
       return undefined
     if (place.left !== undefined) await zone.overrule(place.left, undefined)
 
@@ -310,7 +312,7 @@ export class TokenCache {
         return { entry: old, status: 'STALE' }
       }
       const { tokens } = seen ? place.record : record
-      const refused = toRecord({ tokens, refusal: entry }, clock() + maxAgeMs)
+      const refused = toRecord({ tokens, refusal: entry }, clock() + maxLifetimeMs)
       await users.replace(userKey, await users.get(userKey), refused)
       // Nor may the old token serve once the auth tier cannot be asked any more.
       if (seen) await zone.overrule(identity.key, undefined)
