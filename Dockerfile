@@ -7,7 +7,7 @@ ARG NODE_EXTRA_CA_CERTS
 COPY . .
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
  && node deploy/containers/bundle.js /out \
- && rm -rf node_modules/@hallpass node_modules/esbuild node_modules/@esbuild node_modules/tsx node_modules/.bin \
+ && rm -rf node_modules/@hallpass node_modules/esbuild node_modules/@esbuild node_modules/.bin \
  && mkdir -p /out/state && chmod 700 /out/state
 
 FROM node:24-slim

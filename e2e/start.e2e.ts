@@ -92,64 +92,76 @@ async function untilGroupIsGone(launcher: ChildProcess, milliseconds: number) {
 }
 
 describe('npm start', () => {
-  it('shows what runs where, with commands that work, and on Ctrl-C stops all of it', async () => {
-    const before = await readdir(root)
-    const started = await npmStart()
-    const { launcher, seen, ended, until } = started
-    await until(/Everything is ready after [\d.]+ s/)
-    expect(seen.output).toMatch(/ {2}jwt-factory +http:\/\/localhost:\d+ +ready/)
-    const [, scenario] = await until(/curl (http:\S+\/scenario1)\n/)
-    expect(await (await fetch(scenario as string)).json()).toMatchObject({ valid: true })
-    await until(/service-a +GET \/scenario1 200/)
-    await useEverything(started)
-    killGroup(launcher, 'SIGINT')
-    const stopped = Date.now()
-    expect(await ended).toBe(0)
-    expect(Date.now() - stopped).toBeLessThan(5_000)
-    await untilGroupIsGone(launcher, 1_000)
-    await expect(fetch(scenario as string)).rejects.toThrow('fetch failed')
-    expect((await readdir(root)).filter((name) => name !== '.hallpass')).toEqual(before)
-    expect(seen.output).not.toContain('eyJ')
-  }, START_TIMEOUT_MS)
+  it(
+    'shows what runs where, with commands that work, and on Ctrl-C stops all of it',
+    async () => {
+      const before = await readdir(root)
+      const started = await npmStart()
+      const { launcher, seen, ended, until } = started
+      await until(/Everything is ready after [\d.]+ s/)
+      expect(seen.output).toMatch(/ {2}jwt-factory +http:\/\/localhost:\d+ +ready/)
+      const [, scenario] = await until(/curl (http:\S+\/scenario1)\n/)
+      expect(await (await fetch(scenario as string)).json()).toMatchObject({ valid: true })
+      await until(/service-a +GET \/scenario1 200/)
+      await useEverything(started)
+      killGroup(launcher, 'SIGINT')
+      const stopped = Date.now()
+      expect(await ended).toBe(0)
+      expect(Date.now() - stopped).toBeLessThan(5_000)
+      await untilGroupIsGone(launcher, 1_000)
+      await expect(fetch(scenario as string)).rejects.toThrow('fetch failed')
+      expect((await readdir(root)).filter((name) => name !== '.hallpass')).toEqual(before)
+      expect(seen.output).not.toContain('eyJ')
+    },
+    START_TIMEOUT_MS,
+  )
 
-  it('names a service that dies, stops the rest and fails', async () => {
-    const { launcher, seen, ended, until } = await npmStartAgain(['--quiet'])
-    await until(/Everything is ready/)
-    const victim = (await childrenOf(launcher.pid as number)).find(({ command }) =>
-      command.includes('service-c'),
-    )
-    process.kill(victim?.pid as number, 'SIGKILL')
-    expect(await ended).toBe(1)
-    expect(seen.output).toContain('service-c was ended by SIGKILL')
-    await untilGroupIsGone(launcher, 1_000)
-  }, START_TIMEOUT_MS)
-
-  it('does the same the second time, with another token library, a collector and Redis; nothing stays when it is killed', async () => {
-    const collector = new Collector()
-    const hasRedis = hasProgram('redis-server', 'apt-get install redis-server')
-    const redis = hasRedis ? await RedisServer.start() : undefined
-    cleanUps.push(
-      () => collector.stop(),
-      () => redis?.remove(),
-    )
-    const started = await npmStartAgain(['--quiet'], {
-      TOKEN_LIBRARY: 'jose',
-      OTEL_EXPORTER_OTLP_ENDPOINT: await collector.start(),
-      ...(redis && { REDIS_URL: redis.url }),
-    })
-    await started.until(/Everything is ready/)
-    await useEverything(started)
-    await collector.until((spans) => {
-      const services = new Set(spans.map(({ service }) => service))
-      return ['web-ui', 'identity-provider', 'service-a', 'token-cache-auth'].every((name) =>
-        services.has(name),
+  it(
+    'names a service that dies, stops the rest and fails',
+    async () => {
+      const { launcher, seen, ended, until } = await npmStartAgain(['--quiet'])
+      await until(/Everything is ready/)
+      const victim = (await childrenOf(launcher.pid as number)).find(({ command }) =>
+        command.includes('service-c'),
       )
-    })
-    if (redis)
-      expect(await redis.keys()).toEqual(expect.arrayContaining([expect.stringContaining('known-user')]))
-    started.launcher.kill('SIGKILL')
-    await untilGroupIsGone(started.launcher, 5_000)
-  }, START_TIMEOUT_MS)
+      process.kill(victim?.pid as number, 'SIGKILL')
+      expect(await ended).toBe(1)
+      expect(seen.output).toContain('service-c was ended by SIGKILL')
+      await untilGroupIsGone(launcher, 1_000)
+    },
+    START_TIMEOUT_MS,
+  )
+
+  it(
+    'does the same the second time, with another token library, a collector and Redis; nothing stays when it is killed',
+    async () => {
+      const collector = new Collector()
+      const hasRedis = hasProgram('redis-server', 'apt-get install redis-server')
+      const redis = hasRedis ? await RedisServer.start() : undefined
+      cleanUps.push(
+        () => collector.stop(),
+        () => redis?.remove(),
+      )
+      const started = await npmStartAgain(['--quiet'], {
+        TOKEN_LIBRARY: 'jose',
+        OTEL_EXPORTER_OTLP_ENDPOINT: await collector.start(),
+        ...(redis && { REDIS_URL: redis.url }),
+      })
+      await started.until(/Everything is ready/)
+      await useEverything(started)
+      await collector.until((spans) => {
+        const services = new Set(spans.map(({ service }) => service))
+        return ['web-ui', 'identity-provider', 'service-a', 'token-cache-auth'].every((name) =>
+          services.has(name),
+        )
+      })
+      if (redis)
+        expect(await redis.keys()).toEqual(expect.arrayContaining([expect.stringContaining('known-user')]))
+      started.launcher.kill('SIGKILL')
+      await untilGroupIsGone(started.launcher, 5_000)
+    },
+    START_TIMEOUT_MS,
+  )
 
   it('explains itself, and refuses a flag that it does not know', async () => {
     const help = await npmStart('--help')
