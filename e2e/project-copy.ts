@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import {
   copyFileSync,
   linkSync,
@@ -10,6 +9,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { projectFiles } from '../scripts/project-files.ts'
 
 /** What a shell, a URL and a regular expression each take for something else, and a letter of two bytes. */
 const AWKWARD = 'my projäct #1 (100%)'
@@ -20,10 +20,7 @@ const AWKWARD = 'my projäct #1 (100%)'
  */
 export function copyProject(root: string): string {
   const copy = join(mkdtempSync(join(tmpdir(), 'hallpass-')), AWKWARD)
-  const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
-    cwd: root,
-  })
-  for (const file of files.toString().split('\0').filter(Boolean)) share(join(root, file), join(copy, file))
+  for (const file of projectFiles(root)) share(join(root, file), join(copy, file))
   for (const workspace of ['.', 'packages/pages', 'web-ui'])
     shareFolder(join(root, workspace, 'node_modules'), join(copy, workspace, 'node_modules'))
   return copy

@@ -1,22 +1,17 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
+import { projectFiles } from './project-files.ts'
 
 const root = join(import.meta.dirname, '..')
 
-/** Files with tests, of the checkout or of an unpacked archive. */
-function testFiles(folder = ''): string[] {
-  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
-    const path = join(folder, entry.name)
-    if (entry.isDirectory()) return /^(node_modules|\..*)$/.test(entry.name) ? [] : testFiles(path)
-    return /\.(test|e2e)\.ts$/.test(entry.name) ? [path] : []
-  })
-}
+/** Files with tests; in e2e, the tests of one suite may be in several modules. */
+const testFiles = projectFiles(root).filter((file) => /\.test\.ts$|^e2e\/.*\.ts$/.test(file))
 
 /** Each label in the title of a test, with the files that have one. */
 function labelsInTitles(pattern: RegExp): Map<string, Set<string>> {
   const found = new Map<string, Set<string>>()
-  for (const file of testFiles()) {
+  for (const file of testFiles) {
     const titles = readFileSync(join(root, file), 'utf8').matchAll(
       /(?:describe|it|test|\))[^\n]*?\(\s*'([^\n]*)/g,
     )

@@ -2,11 +2,11 @@
  * Section A of the table of attacks, AL-01 to AL-09, against running services. Where a row is about minting or about
  * keys, callers must prove who they are, as anywhere but on a developer's own machine.
  */
-import { execFileSync } from 'node:child_process'
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { generateSigningKey, parseCompact, publicJwk, signToken } from '@hallpass/tokens'
 import { describe, expect, it } from '@jest/globals'
+import { projectFiles } from '../../scripts/project-files.ts'
 import { startTestSuite, withEnv } from '../../scripts/test-suite.ts'
 import { forge, hmac } from './lab.ts'
 import { callers, lab, guarded as services } from './targets.ts'
@@ -161,12 +161,8 @@ describe('minting and keys, with callers that must prove who they are', () => {
       expect([path, (await stat(path)).mode & 0o777]).toEqual([path, 0o600])
     }
     expect(found).toBeGreaterThan(2)
-    const committed = execFileSync('git', ['ls-files', '-z'], { cwd: root })
-      .toString()
-      .split('\0')
-      .filter(Boolean)
     const leaks: string[] = []
-    for (const path of committed) {
+    for (const path of projectFiles(root)) {
       const text = await readFile(join(root, path), 'utf8').catch(() => '')
       if (/-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{40,}/.test(text)) leaks.push(path)
     }
