@@ -96,7 +96,7 @@ export function createJwtFactoryClient({
       throw failure(keyId, status, text)
     },
     async jwks() {
-      const { status, text } = await get('/.well-known/jwks.json')
+      const { status, text } = await call({ method: 'GET', path: '/.well-known/jwks.json', shared: true })
       if (status === 200) return parse(text)
       throw failure('', status, text)
     },

@@ -1,3 +1,4 @@
+import { DEADLINE_HEADER } from '@hallpass/service-kit/deadline'
 import { parseJson, readJson, writeJson } from '@hallpass/untrusted/json'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { parseHttpUrl } from '../arguments.ts'
@@ -102,7 +103,10 @@ async function call(url: string): Promise<string> {
   let text: string
   let status: number
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) })
+    const response = await fetch(url, {
+      headers: { [DEADLINE_HEADER]: `${TIMEOUT_MS}` },
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    })
     status = response.status
     text = await response.text()
   } catch (error) {

@@ -1,7 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { HttpError, PeerError } from '@hallpass/service-kit'
+import {
+  callBudget,
+  DEADLINE_HEADER,
+  deadlineFrom,
+  deadlinePassed,
+  HttpError,
+  hasBody,
+  PeerError,
+} from '@hallpass/service-kit'
 import type { Dispatcher } from 'undici'
-import { answerHeaders, hasBody } from './headers.ts'
+import { answerHeaders } from './headers.ts'
 import type { Upstream } from './upstream.ts'
 
 /** How a forwarded request ended. */
@@ -66,6 +74,9 @@ class Forwarding implements Dispatcher.DispatchHandler {
   #clientGone = false
   #sent = false
   #ended = false
+  /** When the client stops waiting for the head of the answer, if it has said so. */
+  readonly #deadline: number | undefined
+  #answerTimer: NodeJS.Timeout | undefined
   #abort: ((reason: Error) => void) | undefined
   #resume: (() => void) | undefined
 
@@ -74,6 +85,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
     this.#response = response
     this.#options = options
     this.#hasBody = hasBody(request)
+    this.#deadline = deadlineFrom(request.headers[DEADLINE_HEADER])
     response.on('close', this.#closed)
   }
 
@@ -81,12 +93,21 @@ class Forwarding implements Dispatcher.DispatchHandler {
     this.#upstream = upstream
     this.#upstreams = this.#upstreams ? `${this.#upstreams}, ${upstream.address}` : upstream.address
     this.#sent = false
+    this.#abort = undefined
+    const budgetMs = callBudget(this.#deadline, upstream.answerTimeoutMs)
+    if (budgetMs === 0) {
+      this.#refuse(deadlinePassed(upstream.name))
+      return
+    }
+    this.#limitAnswer(budgetMs)
     try {
       upstream.pool.dispatch(
         {
           path: this.#request.url as string,
           method: this.#request.method as Dispatcher.HttpMethod,
-          headers: this.#options.headers,
+          headers: this.#hasLimit
+            ? [...this.#options.headers, DEADLINE_HEADER, `${budgetMs}`]
+            : this.#options.headers,
           body: (this.#hasBody ? this.#body() : null) as null,
         },
         this,
@@ -94,6 +115,23 @@ class Forwarding implements Dispatcher.DispatchHandler {
     } catch (error) {
       this.onError(error as Error)
     }
+  }
+
+  /** How long an upload takes is its sender's business; unless it says when it must be over, the pool's own timers do. */
+  get #hasLimit(): boolean {
+    return !this.#hasBody || this.#deadline !== undefined
+  }
+
+  #limitAnswer(budgetMs: number): void {
+    clearTimeout(this.#answerTimer)
+    if (!this.#hasLimit) return
+    const { name, address } = this.#upstream
+    this.#answerTimer = setTimeout(() => {
+      const late = lateAnswer(name, address, budgetMs)
+      // A request that still waits for a connection has nothing that could be aborted.
+      if (this.#abort) this.#abort(late)
+      else this.onError(late)
+    }, budgetMs)
   }
 
   // A generator that was not started can be thrown away: unlike a stream, it leaves the request unread for the next
@@ -117,6 +155,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
 
   onHeaders(status: number, raw: Buffer[], resume: () => void, statusText: string): boolean {
     if (status < 200) return true
+    clearTimeout(this.#answerTimer)
     this.#upstreamStatus = status
     this.#resume = resume
     const { fields, hasLength } = answerHeaders(raw)
@@ -169,12 +208,13 @@ class Forwarding implements Dispatcher.DispatchHandler {
     const next = this.#mayRetry(error)
       ? this.#options.retry?.({ upstream: this.#upstream, error, unsent: !this.#sent })
       : undefined
-    if (next) {
-      this.attempt(next)
-    } else {
-      this.#options.onFailure(error)
-      this.#end(error)
-    }
+    if (next) this.attempt(next)
+    else this.#refuse(error)
+  }
+
+  #refuse(error: HttpError): void {
+    this.#options.onFailure(error)
+    this.#end(error)
   }
 
   #mayRetry(error: HttpError): boolean {
@@ -192,6 +232,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
   #end(failure?: HttpError): void {
     if (this.#ended) return
     this.#ended = true
+    clearTimeout(this.#answerTimer)
     this.#options.onEnd({
       upstreams: this.#upstreams,
       ...(this.#upstreamStatus === undefined ? {} : { upstreamStatus: this.#upstreamStatus }),
@@ -201,6 +242,9 @@ class Forwarding implements Dispatcher.DispatchHandler {
     })
   }
 }
+
+const lateAnswer = (name: string, address: string, budgetMs: number) =>
+  new PeerError(name, 504, 'peer_timeout', `${name} at ${address} did not answer within ${budgetMs} ms.`)
 
 /** What a failed attempt means to the client; the cause is for the log. */
 export function peerErrorOf({ name, address }: Upstream, cause: Error): PeerError {

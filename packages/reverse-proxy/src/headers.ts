@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http'
+import { DEADLINE_HEADER } from '@hallpass/service-kit'
 
 /**
  * Fields that belong to one connection (RFC 9110 §7.6.1), and those that each hop writes anew: the framing of the
- * body, the host, and `expect`, which this hop has already answered.
+ * body, the host, what is left of the deadline, and `expect`, which this hop has already answered.
  */
 const OF_THIS_HOP = new Set([
   'connection',
@@ -16,6 +17,7 @@ const OF_THIS_HOP = new Set([
   'upgrade',
   'expect',
   'host',
+  DEADLINE_HEADER,
 ])
 
 /** Of an answer, the hop's own fields and nothing else: its framing is Node's to write. */
@@ -78,9 +80,3 @@ const tokensOf = (value: string) => new Set(value.toLowerCase().split(/[\s,]+/))
 
 /** Field values are bytes (RFC 9110 §5.5); Node reads and writes them as latin1. */
 const latin1 = (bytes: Buffer | undefined) => bytes?.toString('latin1') ?? ''
-
-/** Whether a request has a body, as its framing says (RFC 9112 §6). */
-export function hasBody({ headers }: IncomingMessage): boolean {
-  const length = headers['content-length']
-  return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0')
-}

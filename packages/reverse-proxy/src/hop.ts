@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import {
   HttpError,
+  isUnread,
   type Logger,
   type Metrics,
   nextHop,
@@ -63,7 +64,7 @@ export class Hop {
     response.setHeader('cache-control', 'no-store')
     response.setHeader('x-content-type-options', 'nosniff')
     // A body that was not read to its end would be taken for the next request on this connection.
-    if (!this.request.complete) response.setHeader('connection', 'close')
+    if (isUnread(this.request)) response.setHeader('connection', 'close')
     for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value)
     if (body)
       response

@@ -1,5 +1,5 @@
 export { type ForwardFailure, type ForwardOptions, forward, type Outcome } from './forward.ts'
-export { hasBody, requestHeaders } from './headers.ts'
+export { requestHeaders } from './headers.ts'
 export { Hop, type HopService, refuseTrace } from './hop.ts'
-export { forwardUpgrade, refuseUpgrade } from './upgrade.ts'
+export { forwardUpgrade } from './upgrade.ts'
 export { Upstream, type UpstreamOptions } from './upstream.ts'

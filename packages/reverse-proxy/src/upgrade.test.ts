@@ -1,10 +1,10 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { toHttpError } from '@hallpass/service-kit'
+import { refuseUpgrade, toHttpError } from '@hallpass/service-kit'
 import { afterEach, describe, expect, it } from '@jest/globals'
 import { requestHeaders } from './headers.ts'
-import { forwardUpgrade, refuseUpgrade } from './upgrade.ts'
+import { forwardUpgrade } from './upgrade.ts'
 import { Upstream } from './upstream.ts'
 
 const closing: (() => unknown)[] = []

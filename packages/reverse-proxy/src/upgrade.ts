@@ -1,7 +1,7 @@
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import type { Duplex } from 'node:stream'
-import type { HttpError } from '@hallpass/service-kit'
+import { callBudget, DEADLINE_HEADER, deadlineFrom, deadlinePassed } from '@hallpass/service-kit'
 import { peerErrorOf } from './forward.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -27,6 +27,8 @@ export function forwardUpgrade(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const { secureContext, servername } = upstream
+    const budgetMs = callBudget(deadlineFrom(request.headers[DEADLINE_HEADER]), HANDSHAKE_TIMEOUT_MS)
+    if (budgetMs === 0) throw deadlinePassed(upstream.name)
     const call = (upstream.url.protocol === 'https:' ? https : http).request({
       host: upstream.url.hostname.replace(/^\[|\]$/g, ''),
       port: upstream.url.port,
@@ -40,9 +42,11 @@ export function forwardUpgrade(
         'upgrade',
         'upgrade',
         request.headers.upgrade as string,
+        DEADLINE_HEADER,
+        `${budgetMs}`,
       ],
       agent: false,
-      timeout: HANDSHAKE_TIMEOUT_MS,
+      timeout: budgetMs,
       ...(secureContext ? { secureContext } : {}),
       ...(servername ? { servername } : {}),
     })
@@ -94,16 +98,4 @@ function headOf(answer: IncomingMessage): string {
     head += `${name}: ${answer.rawHeaders[index + 1]}\r\n`
   }
   return `${head}${refused ? 'Connection: close\r\n' : ''}\r\n`
-}
-
-/** Refuses an upgrade with the error's status; the socket is no server response any more. */
-export function refuseUpgrade(client: Duplex, error: HttpError): void {
-  const body = JSON.stringify(error.body)
-  const headers = { ...error.headers, 'content-type': 'application/json; charset=utf-8' }
-  client.end(
-    `HTTP/1.1 ${error.status} ${http.STATUS_CODES[error.status]}\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
-      `${Object.entries(headers)
-        .map(([name, value]) => `${name}: ${value}\r\n`)
-        .join('')}\r\n${body}`,
-  )
 }

@@ -37,13 +37,16 @@ export class Upstream {
   /** As access logs show it. */
   readonly address: string
   readonly url: URL
+  /** From the request to the first byte of the answer. */
+  readonly answerTimeoutMs: number
   /** The bundles hold no more of undici (scripts/undici-pool.cjs). */
   readonly pool: Pick<Pool, 'dispatch' | 'destroy'>
   readonly secureContext: SecureContext | undefined
   readonly servername: string | undefined
 
   constructor(options: UpstreamOptions) {
-    const { name, tls } = options
+    const { name, tls, answerTimeoutMs = ANSWER_TIMEOUT_MS } = options
+    this.answerTimeoutMs = answerTimeoutMs
     this.name = name
     this.url = new URL(options.url)
     this.address = `${this.url.hostname}:${this.url.port || (this.url.protocol === 'https:' ? 443 : 80)}`
@@ -55,7 +58,7 @@ export class Upstream {
       connections: options.maxConnections ?? MAX_CONNECTIONS,
       pipelining: 1,
       keepAliveTimeout: KEEP_ALIVE_MS,
-      headersTimeout: options.answerTimeoutMs ?? ANSWER_TIMEOUT_MS,
+      headersTimeout: answerTimeoutMs,
       bodyTimeout: options.idleTimeoutMs ?? IDLE_TIMEOUT_MS,
       // A stopped or restarted upstream is tried with each new request, not held back by the failures before.
       connect: {

@@ -34,6 +34,10 @@ export class PeerError extends HttpError {
   }
 }
 
+/** A call that is not made, because nobody would wait for its answer. */
+export const deadlinePassed = (peer: string) =>
+  new PeerError(peer, 504, 'deadline_exceeded', `${peer} was not called: the caller's deadline has passed.`)
+
 export const badRequest = (code: string, message: string, cause?: unknown) =>
   new HttpError(400, code, message, { cause })
 

@@ -56,7 +56,12 @@ function jsonLoader(issuer: string, ca?: string): (url: string) => Promise<unkno
       callers.set(origin, call)
     }
     const path = pathname + search
-    const { status, text } = await call({ method: 'GET', path, headers: { accept: 'application/json' } })
+    const { status, text } = await call({
+      method: 'GET',
+      path,
+      headers: { accept: 'application/json' },
+      shared: true,
+    })
     if (status !== 200) throw unexpectedAnswer('issuer', status, `GET ${url}`)
     const keys = parse(url, text)
     if (typeof keys !== 'object' || keys === null)

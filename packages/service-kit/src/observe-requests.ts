@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { DEADLINE_HEADER, deadlineFrom } from './deadline.ts'
 import { publishHop, shownPath } from './hops.ts'
 import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
@@ -30,7 +31,11 @@ export function observeRequests({
     const given = request.headers['x-request-id']
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
     const startedAt = Date.now()
-    const trace = traceFrom(request.headers.traceparent as string | undefined, name)
+    const trace = traceFrom(
+      request.headers.traceparent as string | undefined,
+      name,
+      deadlineFrom(request.headers[DEADLINE_HEADER]),
+    )
     // The query may carry a credential; the path never does. Express changes the URL on the way to a sub-router.
     const { url = '' } = request
     const path = url.split('?', 1)[0]?.slice(0, 256)

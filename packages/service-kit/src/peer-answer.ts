@@ -10,14 +10,14 @@ export interface PeerAnswer {
   readonly text: string
 }
 
-/** A peer that began to answer and does not come to an end. */
-export class DripTimeout extends Error {
-  readonly code = 'BODY_TIMEOUT'
+/** A peer that has not answered, or not to the end, in the time that it had. */
+export class AnswerTimeout extends Error {
+  readonly code = 'ANSWER_TIMEOUT'
 }
 
 /**
  * Asks once and waits no longer than `timeoutMs` for the whole of it, connecting included.
- * @throws {Error} undici's, or a {@link DripTimeout}
+ * @throws {Error} undici's, or an {@link AnswerTimeout}
  */
 export function askWithin(
   pool: Pick<Dispatcher, 'dispatch'>,
@@ -25,15 +25,11 @@ export function askWithin(
   timeoutMs: number,
 ): Promise<PeerAnswer> {
   return new Promise((resolve, reject) => {
-    const deadline = setTimeout(() => reject(new DripTimeout()), cappedMs(timeoutMs))
-    const ended =
-      <T>(tell: (outcome: T) => void) =>
-      (outcome: T) => {
-        clearTimeout(deadline)
-        tell(outcome)
-      }
-    const reader = new AnswerReader(timeoutMs, ended(resolve), ended(reject))
-    pool.dispatch({ ...request, headersTimeout: timeoutMs }, reader)
+    // The pool's own timers are exact to a second at best, and a deadline is worth nothing half a second late.
+    pool.dispatch(
+      { ...request, headersTimeout: 0, bodyTimeout: 0 },
+      new AnswerReader(timeoutMs, resolve, reject),
+    )
   })
 }
 
@@ -41,22 +37,21 @@ export function askWithin(
  * Takes one answer from the pool's parser as it comes. An answer of the suite is there at once, head and body; the
  * pool's request(), with a stream for the body and a promise for each part, costs half as much again as the call.
  */
-export class AnswerReader implements Dispatcher.DispatchHandler, PeerAnswer {
+class AnswerReader implements Dispatcher.DispatchHandler, PeerAnswer {
   status = 0
   text = ''
   #rawHeaders: readonly Buffer[] = []
   readonly #chunks: Buffer[] = []
-  readonly #timeoutMs: number
   readonly #done: (answer: PeerAnswer) => void
   readonly #fail: (error: Error) => void
   #abort: ((reason: Error) => void) | undefined
-  #deadline: NodeJS.Timeout | undefined
+  readonly #deadline: NodeJS.Timeout
   #ended = false
 
   constructor(timeoutMs: number, done: (answer: PeerAnswer) => void, fail: (error: Error) => void) {
-    this.#timeoutMs = timeoutMs
     this.#done = done
     this.#fail = fail
+    this.#deadline = setTimeout(() => this.#giveUp(), cappedMs(timeoutMs))
   }
 
   /** Read when asked for: nearly every caller looks at the status alone. */
@@ -71,15 +66,15 @@ export class AnswerReader implements Dispatcher.DispatchHandler, PeerAnswer {
   }
 
   onConnect(abort: (reason?: Error) => void): void {
-    this.#abort = abort
+    // The time may be over before there was a connection to send the request on.
+    if (this.#ended) abort()
+    else this.#abort = abort
   }
 
   onHeaders(status: number, rawHeaders: Buffer[]): boolean {
     if (status < 200) return true
     this.status = status
     this.#rawHeaders = rawHeaders
-    // What came in one piece has ended by then and needs no timer.
-    queueMicrotask(() => this.#limitTime())
     return true
   }
 
@@ -89,6 +84,7 @@ export class AnswerReader implements Dispatcher.DispatchHandler, PeerAnswer {
   }
 
   onComplete(): void {
+    if (this.#ended) return
     this.#end()
     const [first, ...more] = this.#chunks
     this.text = (more.length === 0 ? first : Buffer.concat(this.#chunks))?.toString('utf8') ?? ''
@@ -96,14 +92,15 @@ export class AnswerReader implements Dispatcher.DispatchHandler, PeerAnswer {
   }
 
   onError(error: Error): void {
+    if (this.#ended) return
     this.#end()
     this.#fail(error)
   }
 
-  /** The pool's own body timer starts anew with each chunk; a peer that drips must not hold the caller for ever. */
-  #limitTime() {
-    if (this.#ended) return
-    this.#deadline = setTimeout(() => this.#abort?.(new DripTimeout()), cappedMs(this.#timeoutMs))
+  #giveUp() {
+    const late = new AnswerTimeout()
+    this.onError(late)
+    this.#abort?.(late)
   }
 
   #end() {

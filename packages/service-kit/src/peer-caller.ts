@@ -1,9 +1,10 @@
 import { createSecureContext, type PeerCertificate } from 'node:tls'
 import { type buildConnector, type Dispatcher, Pool } from 'undici'
 import { beginCall } from './begin-call.ts'
-import { PeerError } from './errors.ts'
-import { AnswerReader, type PeerAnswer } from './peer-answer.ts'
-import type { TraceContext } from './trace.ts'
+import { callBudget, DEADLINE_HEADER } from './deadline.ts'
+import { deadlinePassed, PeerError } from './errors.ts'
+import { askWithin, type PeerAnswer } from './peer-answer.ts'
+import { currentTrace, type TraceContext } from './trace.ts'
 
 export interface PeerClientOptions {
   /** The name that errors and pictures use, e.g. `jwt-factory`. */
@@ -11,7 +12,7 @@ export interface PeerClientOptions {
   readonly baseUrl: string
   /** A unix socket to connect to instead of the host of `baseUrl`. */
   readonly socketPath?: string
-  /** From the call to the last byte of the answer. */
+  /** From the call to the last byte of the answer; less when the request that causes the call has a closer deadline. */
   readonly timeoutMs?: number
   /** A longer answer is a failure of the peer. */
   readonly maxAnswerBytes?: number
@@ -33,6 +34,8 @@ export interface PeerClientOptions {
 
 /** Five seconds: far beyond any answer of the suite (p99 < 50 ms), short enough for a person to wait. */
 const TIMEOUT_MS = 5_000
+/** Of what is fetched for many requests at once: those that wait for it must still be able to say for which peer. */
+const SHARED_PART = 0.5
 /** A loopback call takes a millisecond, so 64 carry tens of thousands of calls a second. */
 const MAX_CONNECTIONS = 64
 /** Answers of the suite are a few KiB; a key set of a foreign issuer is at most 64 KiB. */
@@ -47,6 +50,11 @@ export interface PeerCall {
   readonly body?: string | Uint8Array | undefined
   /** The hop that causes this call, for whoever has it at hand; the current one by default. */
   readonly trace?: TraceContext | undefined
+  /**
+   * The answer is kept for other requests, too, e.g. a key set. The deadline of the one that causes the call does not
+   * count then, or an impatient caller could make it fail for all.
+   */
+  readonly shared?: boolean
 }
 
 /** Calls one peer. Every status is an answer, for the caller to judge; no answer is a {@link PeerError}. */
@@ -63,31 +71,33 @@ export function createPeerCaller(options: PeerClientOptions): PeerCaller {
   const prefix = base.pathname.replace(/\/$/, '')
   const pool = createPool(base.origin, timeoutMs, options)
 
-  const send = async (call: PeerCall, traceparent: string): Promise<PeerAnswer> => {
-    const headers: Record<string, string> = { ...call.headers, traceparent }
+  const send = async (call: PeerCall, traceparent: string, budgetMs: number): Promise<PeerAnswer> => {
+    if (budgetMs === 0) throw deadlinePassed(peer)
+    const headers: Record<string, string> = {
+      ...call.headers,
+      traceparent,
+      [DEADLINE_HEADER]: `${budgetMs}`,
+    }
     if (authorization && headers.authorization === undefined) headers.authorization = await authorization()
     // Redirects are not followed: a token must reach the peer it was made for, and no other.
     const { method, path, body = null } = call
-    return new Promise((resolve, reject) => {
-      pool.dispatch(
-        { method, path: prefix + path, headers, body },
-        new AnswerReader(timeoutMs, resolve, reject),
-      )
-    })
+    return askWithin(pool, { method, path: prefix + path, headers, body }, budgetMs)
   }
 
   return async (call) => {
-    const { method, path, headers, body } = call
+    const { method, path, headers, body, trace = currentTrace(), shared = false } = call
     const { traceparent, tell } = beginCall(
       { peer, method, path, authorization: headers?.authorization, body },
-      call.trace,
+      trace,
     )
+    const budgetMs = shared ? timeoutMs * SHARED_PART : callBudget(trace?.deadline, timeoutMs)
     try {
-      const answer = await send(call, traceparent)
+      const answer = await send(call, traceparent, budgetMs)
       tell({ status: answer.status, answer: answer.text })
       return answer
     } catch (cause) {
-      const error = toPeerError(peer, socketPath ?? base.origin, timeoutMs, cause)
+      const error =
+        cause instanceof PeerError ? cause : toPeerError(peer, socketPath ?? base.origin, budgetMs, cause)
       tell({ reason: error.code, message: error.message })
       throw error
     }
@@ -104,8 +114,6 @@ function createPool(
   const pool = new Pool(origin, {
     connections: MAX_CONNECTIONS,
     maxResponseSize: maxAnswerBytes,
-    headersTimeout: timeoutMs,
-    bodyTimeout: timeoutMs,
     connect: options.connect ?? {
       timeout: timeoutMs,
       ...(socketPath === undefined ? {} : { socketPath }),
@@ -143,7 +151,11 @@ function toPeerError(peer: string, origin: string, timeoutMs: number, error: unk
   )
 }
 
-/** An answer that a client did not expect, as an error that names the peer. */
+/**
+ * Returns an answer that a client did not expect as an error that names the peer. A 504 stays one: the peer says in
+ * `detail` which of its own peers did not answer.
+ */
 export function unexpectedAnswer(peer: string, status: number, detail: string): PeerError {
+  if (status === 504) return new PeerError(peer, 504, 'peer_timeout', `${peer} answered 504: ${detail}`)
   return new PeerError(peer, 502, 'peer_unexpected_answer', `${peer} answered ${status}: ${detail}`)
 }

@@ -14,19 +14,30 @@ export interface TraceContext {
   readonly sampled: boolean
   /** The service that the request is in. */
   readonly service: string
+  /** When the caller stops waiting, on the clock of `performance.now()`; absent when it has not said. */
+  readonly deadline: number | undefined
 }
 
 const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]([0-9a-f])$/
 
 const storage = new AsyncLocalStorage<TraceContext>()
 
-/** Continues the caller's trace, or starts one when the header is absent or malformed (W3C §4.3). */
-export function traceFrom(traceparent: string | undefined, service = 'unknown'): TraceContext {
+/**
+ * Continues the caller's trace, or starts one when the header is absent or malformed (W3C §4.3).
+ * @param deadline see {@link TraceContext}; calls that are made in this trace end before it.
+ */
+export function traceFrom(
+  traceparent: string | undefined,
+  service = 'unknown',
+  deadline?: number,
+): TraceContext {
   const match = traceparent === undefined ? null : TRACEPARENT.exec(traceparent)
+  const spanId = newSpanId()
   if (!match)
-    return { traceId: newTraceId(), spanId: newSpanId(), parentId: undefined, sampled: sampleRoot(), service }
+    return { traceId: newTraceId(), spanId, parentId: undefined, sampled: sampleRoot(), service, deadline }
   const [, traceId, parentId, flags] = match as unknown as [string, string, string, string]
-  return { traceId, spanId: newSpanId(), parentId, sampled: (Number.parseInt(flags, 16) & 1) === 1, service }
+  const sampled = (Number.parseInt(flags, 16) & 1) === 1
+  return { traceId, spanId, parentId, sampled, service, deadline }
 }
 
 export const runInTrace = <T>(trace: TraceContext, run: () => T): T => storage.run(trace, run)
@@ -43,7 +54,14 @@ export function nextHop(current = currentTrace()): {
 } {
   const trace: TraceContext = current
     ? { ...current, spanId: newSpanId(), parentId: current.spanId }
-    : { traceId: newTraceId(), spanId: newSpanId(), parentId: undefined, sampled: false, service: 'unknown' }
+    : {
+        traceId: newTraceId(),
+        spanId: newSpanId(),
+        parentId: undefined,
+        sampled: false,
+        service: 'unknown',
+        deadline: undefined,
+      }
   return { trace, traceparent: `00-${trace.traceId}-${trace.spanId}-0${trace.sampled ? 1 : 0}` }
 }
 

@@ -54,14 +54,15 @@ export function createAuthClient({ baseUrl, fields, tls, timeoutMs }: AuthClient
       })
       if (status === 200) return text
       if (status === 403) throw new HttpError(403, 'user_denied', 'This user gets no tokens.')
-      throw unexpectedAnswer(PEER, status, codeOf(text))
+      throw unexpectedAnswer(PEER, status, reasonIn(text))
     },
   }
 }
 
-function codeOf(text: string): string {
+function reasonIn(text: string): string {
   try {
-    return String((parseJson(text) as { error?: { code?: unknown } }).error?.code)
+    const { error } = parseJson(text) as { error?: { code?: string; message?: string } }
+    return error?.message ?? error?.code ?? 'no reason given'
   } catch {
     return 'no reason given'
   }

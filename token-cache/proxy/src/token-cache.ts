@@ -419,6 +419,9 @@ function toRefusal(identity: Identity, error: unknown, endsAt: number): Refusal 
   const readable = describeIdentity(identity)
   if (error instanceof HttpError && error.status === 403)
     return { kind: 'refusal', readable, status: 403, code: error.code, message: error.message, endsAt }
+  // Its message names who did not answer: the auth tier, or the factory behind it.
+  if (error instanceof PeerError && error.status === 504)
+    return { kind: 'refusal', readable, status: 504, code: error.code, message: error.message, endsAt }
   return {
     kind: 'refusal',
     readable,

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import http, { type IncomingMessage, type RequestOptions } from 'node:http'
 import https from 'node:https'
-import { beginCall, createPeerCaller, type PeerCaller, PeerError } from '@hallpass/service-kit'
+import { beginCall, createPeerCaller, DEADLINE_HEADER, type PeerCaller, PeerError } from '@hallpass/service-kit'
 import { parseJson } from '@hallpass/untrusted/json'
 
 export const GATEWAY = 'sse-gateway'
@@ -88,6 +88,7 @@ export class GatewayDoor {
         ...headers,
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         traceparent,
+        [DEADLINE_HEADER]: timeoutMs,
       },
       timeout: timeoutMs,
     }
