@@ -1,8 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLog, type Service, silentLog } from '@hallpass/service-kit'
 import * as agent from '@hallpass/spiffe-agent/app'
+import { createSpiffeAgentClient, workloadAddress } from '@hallpass/spiffe-agent/client'
 import * as proxy from '@hallpass/spiffe-proxy/app'
 import * as server from '@hallpass/spiffe-server/app'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
@@ -11,6 +14,8 @@ import * as serviceA from '../app.ts'
 
 let folder: string
 let agentService: Service
+let config: ReturnType<typeof agent.loadConfig>
+let proxyUrl: string
 let url: string
 const running: Service[] = []
 const lines: string[] = []
@@ -24,12 +29,14 @@ async function start(service: Service) {
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'scenario5-'))
   const env = { STATE_FOLDER: folder, PORT: '0', HEALTH_PORT: '0', BUNDLE_ENDPOINT_PORT: '0' }
-  agentService = agent.createApp(agent.loadConfig(env), silentLog)
+  config = agent.loadConfig(env)
+  agentService = agent.createApp(config, silentLog)
   await agentService.start()
   const { https: SERVER_URL } = await start(server.createApp(server.loadConfig(env), log))
   const { https: PROXY_URL } = await start(proxy.createApp(proxy.loadConfig({ ...env, SERVER_URL }), log))
-  const config = serviceA.loadConfig({ ...env, SPIFFE_PROXY_URL: PROXY_URL, PEER_TIMEOUT_MS: '1000' })
-  url = (await start(serviceA.createApp(config, log))).http as string
+  proxyUrl = PROXY_URL as string
+  const ownConfig = serviceA.loadConfig({ ...env, SPIFFE_PROXY_URL: PROXY_URL, PEER_TIMEOUT_MS: '1000' })
+  url = (await start(serviceA.createApp(ownConfig, log))).http as string
 })
 afterAll(async () => {
   for (const service of running.reverse()) await service.stop()
@@ -86,18 +93,106 @@ describe('GET /scenario5', () => {
   })
 })
 
-describe('GET /scenario5 without an agent', () => {
-  it('is 504, names the agent and what is wrong with it', async () => {
-    const config = serviceA.loadConfig({
-      STATE_FOLDER: join(folder, 'elsewhere'),
-      PORT: '0',
-      PEER_TIMEOUT_MS: '500',
+/** Service A of its own, so that it has asked its agent for nothing yet. */
+async function freshServiceA(env: Readonly<Record<string, string>> = {}): Promise<string> {
+  const config = serviceA.loadConfig({
+    STATE_FOLDER: folder,
+    PORT: '0',
+    SPIFFE_PROXY_URL: proxyUrl,
+    PEER_TIMEOUT_MS: '5000',
+    ...env,
+  })
+  return (await start(serviceA.createApp(config, silentLog))).http as string
+}
+
+async function refusal(baseUrl: string) {
+  const began = performance.now()
+  const { status, body } = await request(baseUrl).get('/scenario5')
+  // Long before any timeout.
+  expect(performance.now() - began).toBeLessThan(1_500)
+  return { status, ...(body.error as { code: string; message: string }) }
+}
+
+describe('GET /scenario5 without an identity', () => {
+  const admin = () => createSpiffeAgentClient(config)
+
+  it('is 502 at once without an agent, and names the agent and what is wrong with it', async () => {
+    const answer = await refusal(await freshServiceA({ STATE_FOLDER: join(folder, 'elsewhere') }))
+    expect(answer).toMatchObject({ status: 502, code: 'peer_unreachable' })
+    expect(answer.message).toMatch(/^spiffe-agent: unable to create X509Source: .*ENOENT/)
+  })
+
+  it('is 503 identity_revoked at once when its entry is revoked, asked before or not, and works when it is restored', async () => {
+    const asked = url
+    const unasked = await freshServiceA()
+    await scenario5().expect(200)
+    await admin().revoke('service-a')
+    for (const baseUrl of [asked, unasked]) {
+      const answer = await refusal(baseUrl)
+      expect(answer).toMatchObject({ status: 503, code: 'identity_revoked' })
+      expect(answer.message).toMatch(
+        /^spiffe-agent has revoked the identity of this workload; restore its entry .*no identity issued/,
+      )
+    }
+    await admin().restore('service-a')
+    await until(async () => (await request(asked).get('/scenario5')).status === 200)
+    expect((await request(unasked).get('/scenario5')).status).toBe(200)
+  })
+
+  it('is 503 identity_revoked at once when its entry was removed', async () => {
+    await admin().removeEntry('service-a')
+    expect(await refusal(url)).toMatchObject({ status: 503, code: 'identity_revoked' })
+  })
+
+  it('is 503 identity_not_issued at once for a workload that has no entry yet', async () => {
+    const attested = await attestedAgent()
+    const answer = await refusal(await freshServiceA({ SPIFFE_ENDPOINT_SOCKET: attested }))
+    expect(answer).toMatchObject({ status: 503, code: 'identity_not_issued' })
+    expect(answer.message).toMatch(/^spiffe-agent issues no identity to this workload; add an entry/)
+  })
+})
+
+/** An agent that tells workloads apart by what the kernel says of them, and knows none. */
+async function attestedAgent(): Promise<string> {
+  const stateFolder = await mkdtemp(join(folder, 'attested-'))
+  const entriesFile = join(stateFolder, 'entries.yaml')
+  await writeFile(entriesFile, 'entries: []\n')
+  const sharedSocket = join(stateFolder, 'shared.sock')
+  const env = {
+    STATE_FOLDER: stateFolder,
+    PORT: '0',
+    BUNDLE_ENDPOINT_PROFILE: 'off',
+    ATTESTATION: 'peercred',
+    SHARED_SOCKET: sharedSocket,
+    ENTRIES_FILE: entriesFile,
+  }
+  await start(agent.createApp(agent.loadConfig(env), silentLog))
+  return `unix://${sharedSocket}`
+}
+
+async function until(done: () => Promise<boolean>) {
+  while (!(await done())) await new Promise((resolve) => setTimeout(resolve, 50))
+}
+
+describe('GET /scenario5 with a server that does not answer', () => {
+  it('is 504 and names the server, sooner than the caller stops waiting', async () => {
+    const silent = createServer().listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const { port } = silent.address() as AddressInfo
+    const env = { STATE_FOLDER: folder, PORT: '0', HEALTH_PORT: '0' }
+    const { https } = await start(
+      proxy.createApp(proxy.loadConfig({ ...env, SERVER_URL: `https://localhost:${port}` }), log),
+    )
+    const frozen = await freshServiceA({
+      SPIFFE_PROXY_URL: https as string,
+      SPIFFE_ENDPOINT_SOCKET: workloadAddress(folder, 'client'),
+      PEER_TIMEOUT_MS: '2000',
     })
-    const { http } = await start(serviceA.createApp(config, silentLog))
-    const { status, body } = await request(http as string).get('/scenario5')
+    const { status, body } = await request(frozen).get('/scenario5')
     expect([status, body.error.code]).toEqual([504, 'peer_timeout'])
     expect(body.error.message).toMatch(
-      /^spiffe-agent: unable to create X509Source: context deadline exceeded: \d+ attempts, the last one: .*ENOENT/,
+      /^spiffe-proxy answered 504: spiffe-server at https:\/\/localhost:\d+ did not answer within 1[56]\d\d ms\.$/,
     )
+    silent.close()
   })
 })

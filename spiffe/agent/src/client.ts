@@ -3,6 +3,8 @@ import { createPeerCaller, type PeerError, unexpectedAnswer } from '@hallpass/se
 import { socketUri } from '@hallpass/spiffe/address'
 import { parseJson } from '@hallpass/untrusted/json'
 
+export { ENTRY_REVOKED } from './refusals.ts'
+
 export interface AgentEntry {
   readonly id: string
   readonly spiffeId: string

@@ -50,6 +50,7 @@ async function startExample() {
     proxyUrl: proxyUrl as string,
     proxyId: AUDIENCE,
     timeoutMs: 2_000,
+    agentTimeoutMs: 2_000,
   })
   return {
     client,

@@ -92,11 +92,9 @@ describe('a stream', () => {
     const stream = rawClientOf('client').stream(api.fetchX509Svid, {}, { metadata: HEADER })
     await stream.next()
     await agent.admin.revoke('client')
-    expect(await refusal(stream.next())).toEqual([status.permissionDenied, 'no identity issued'])
-    expect(await refusal(clientOf('client').fetchX509Svid())).toEqual([
-      status.permissionDenied,
-      'no identity issued',
-    ])
+    const revoked = [status.permissionDenied, 'no identity issued: the entry of this workload is revoked']
+    expect(await refusal(stream.next())).toEqual(revoked)
+    expect(await refusal(clientOf('client').fetchX509Svid())).toEqual(revoked)
     await agent.admin.restore('client')
     expect((await clientOf('client').fetchX509Svid()).id.toString()).toBe('spiffe://example.org/client')
   })

@@ -18,8 +18,9 @@ import * as api from '@hallpass/spiffe/workload-api'
 import { type Bundles, jwksBytes, x509Bytes } from './bundles.ts'
 import type { Changes } from './changes.ts'
 import type { Entry } from './entries.ts'
+import { ENTRY_REVOKED } from './refusals.ts'
 import type { SvidIssuer } from './svid-issuer.ts'
-import { entriesOf, type Workload } from './workload.ts'
+import { entriesOf, isRevoked, type Workload } from './workload.ts'
 
 export interface WorkloadApiOptions {
   /** The registered entries, as they are now. */
@@ -168,8 +169,14 @@ export class WorkloadApi {
       // The reason stands in the agent's log; the caller may be a stranger.
     }
     if (!workload) throw refused(status.unavailable, 'workload attestation failed')
-    const entries = entriesOf(workload, this.#options.entries())
-    if (entries.length === 0) throw refused(status.permissionDenied, 'no identity issued')
+    const registered = this.#options.entries()
+    const entries = entriesOf(workload, registered)
+    if (entries.length === 0)
+      // The words of SPIRE; what follows them helps the workload to say what is wrong.
+      throw refused(
+        status.permissionDenied,
+        isRevoked(workload, registered) ? `no identity issued: ${ENTRY_REVOKED}` : 'no identity issued',
+      )
     return entries
   }
 }

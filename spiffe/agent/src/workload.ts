@@ -21,3 +21,11 @@ export function entriesOf(workload: Workload, entries: readonly Entry[]): Entry[
   }
   return [...found.values()]
 }
+
+/** Whether a workload has no identity only because its entries are revoked. */
+export const isRevoked = (workload: Workload, entries: readonly Entry[]): boolean =>
+  entriesOf(workload, entries).length === 0 &&
+  entriesOf(
+    workload,
+    entries.map((entry) => ({ ...entry, revoked: false })),
+  ).length > 0

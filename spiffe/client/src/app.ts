@@ -20,7 +20,13 @@ export class UnexpectedStatus extends Error {
  */
 export async function callServer(config: Config, audience = config.serverId): Promise<string> {
   const { endpoint, proxyUrl, serverId: proxyId, timeoutMs } = config
-  const proxy = await openSpiffeProxyClient({ endpoint, proxyUrl, proxyId, timeoutMs })
+  const proxy = await openSpiffeProxyClient({
+    endpoint,
+    proxyUrl,
+    proxyId,
+    timeoutMs,
+    agentTimeoutMs: timeoutMs,
+  })
   try {
     const { status, body } = await proxy.get(audience)
     if (status !== 200) throw new UnexpectedStatus(status)

@@ -14,8 +14,12 @@ export interface SpiffeProxyClientOptions {
   readonly proxyUrl: string
   /** Who the proxy must prove to be. */
   readonly proxyId: string
-  /** For the agent to answer the first time, and for each call. */
+  /** For each call through the proxy. */
   readonly timeoutMs: number
+  /** For each answer of the agent. */
+  readonly agentTimeoutMs: number
+  /** Gives up when the agent is not there or issues no identity, in place of trying until its time is over. */
+  readonly failFast?: boolean
 }
 
 export interface SpiffeProxyAnswer {
@@ -38,14 +42,20 @@ export interface SpiffeProxyClient {
  * @throws with the words of the original, `unable to create X509Source: …`, and the last cause.
  */
 export async function openSpiffeProxyClient(options: SpiffeProxyClientOptions): Promise<SpiffeProxyClient> {
-  const { endpoint: address, proxyUrl, proxyId, timeoutMs } = options
-  const x509Source = await X509Source.open({ address, timeoutMs }).catch(
-    failed('unable to create X509Source'),
-  )
-  const jwtSource = await JwtSource.open({ address, timeoutMs }).catch((error) => {
-    x509Source.close()
-    return failed('unable to create JWTSource')(error)
-  })
+  const { endpoint: address, proxyUrl, proxyId, timeoutMs, agentTimeoutMs, failFast = false } = options
+  const agent = { address, timeoutMs: agentTimeoutMs, failFast }
+  // At the same time, so that an agent that does not answer costs its time once.
+  const [x509, jwt] = await Promise.allSettled([X509Source.open(agent), JwtSource.open(agent)])
+  if (x509.status === 'rejected') {
+    if (jwt.status === 'fulfilled') jwt.value.close()
+    throw failure('unable to create X509Source', x509.reason)
+  }
+  if (jwt.status === 'rejected') {
+    x509.value.close()
+    throw failure('unable to create JWTSource', jwt.reason)
+  }
+  const x509Source = x509.value
+  const jwtSource = jwt.value
   const connect = undiciConnector(tlsClient(x509Source, authorizeId(proxyId)))
   const http = createPeerClient({
     peer: 'spiffe-proxy',
@@ -56,7 +66,10 @@ export async function openSpiffeProxyClient(options: SpiffeProxyClientOptions): 
   })
   return {
     async get(audience) {
-      const svid = await jwtSource.fetchJwtSvid({ audience }).catch(failed('unable to fetch SVID'))
+      const svid = await jwtSource.fetchJwtSvid({ audience }).catch((cause: Error) => {
+        throw failure('unable to fetch SVID', cause)
+      })
+      identityOf(x509Source)
       const { status, data, headers } = await http.get('/', {
         headers: { authorization: `Bearer ${svid.marshal()}` },
         responseType: 'text',
@@ -71,8 +84,13 @@ export async function openSpiffeProxyClient(options: SpiffeProxyClientOptions): 
   }
 }
 
-const failed =
-  (what: string) =>
-  (cause: Error): never => {
-    throw new Error(`${what}: ${cause.message}`, { cause })
+const failure = (what: string, cause: Error) => new Error(`${what}: ${cause.message}`, { cause })
+
+/** Says that it is our own identity that is missing, before a handshake fails over it and the proxy is blamed. */
+function identityOf(source: X509Source) {
+  try {
+    return source.getX509Svid()
+  } catch (cause) {
+    throw failure('unable to use X509Source', cause as Error)
   }
+}

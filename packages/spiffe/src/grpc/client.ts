@@ -38,6 +38,9 @@ const DEFAULT_CONNECT_TIMEOUT_MS = 5000
 const DEFAULT_KEEP_ALIVE_MS = 310_000
 const DEFAULT_KEEP_ALIVE_TIMEOUT_MS = 20_000
 
+/** One server may be on its way out when a call arrives, hardly the next one as well. */
+const MAX_ATTEMPTS = 2
+
 /** A call that is under way. */
 interface OpenCall {
   readonly session: ClientHttp2Session
@@ -51,7 +54,7 @@ interface OpenCall {
 
 /**
  * A gRPC client over one connection, opened when the first call needs it and again after it was lost. Calls are
- * not retried here: whoever calls knows what may be repeated.
+ * not retried here, but those that the server says it has not seen (RFC 9113 §8.7): the caller knows what may be repeated.
  */
 export class GrpcClient {
   readonly #target: GrpcTarget
@@ -66,11 +69,17 @@ export class GrpcClient {
 
   /** @throws GrpcError */
   async unary<Q, A>(method: Method<'unary', Q, A>, request: Q, options: CallOptions = {}): Promise<A> {
-    const call = this.#open(method, request, options)
-    try {
-      return await this.#onlyMessage(method, call)
-    } finally {
-      call.release()
+    for (let attempt = 1; ; attempt += 1) {
+      const call = this.#open(method, request, options)
+      try {
+        return await this.#onlyMessage(method, call)
+      } catch (error) {
+        // The call crossed a GOAWAY: the server has not seen it, and it belongs on the next connection.
+        const unseen = call.stream.rstCode === constants.NGHTTP2_REFUSED_STREAM
+        if (!unseen || attempt === MAX_ATTEMPTS || call.ownEnd) throw error
+      } finally {
+        call.release()
+      }
     }
   }
 

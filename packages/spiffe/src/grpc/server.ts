@@ -147,7 +147,8 @@ export class GrpcServer extends EventEmitter<{ call: [path: string, code: number
   }
 
   /**
-   * Stops: no new connection, streams end with Unavailable, unary calls may finish within `graceMs`.
+   * Stops: no new connection, clients get a GOAWAY, streams end with Unavailable, unary calls may finish within
+   * `graceMs`. A call that crosses the GOAWAY is refused unprocessed, and its client may repeat it (RFC 9113 §8.7).
    */
   async close(graceMs = 1000): Promise<void> {
     this.#closing = true

@@ -60,6 +60,8 @@ export interface SubscriptionOptions<T> {
 
 export interface ReadyOptions {
   readonly timeoutMs?: number
+  /** Rejects with the first failure instead of waiting for a later attempt to succeed. */
+  readonly failFast?: boolean
   readonly signal?: AbortSignal
 }
 
@@ -114,26 +116,32 @@ export class Subscription<T> extends EventEmitter<SubscriptionEvents<T>> {
   /**
    * Waits for something to give.
    *
-   * @throws SourceError `not_ready` after the time-out, with the last cause; `failed` or `closed` at once
+   * @throws SourceError `not_ready` after the timeout, with the last cause, or with `failFast` after the first failure;
+   *   `failed` or `closed` immediately
    */
-  async ready({ timeoutMs = DEFAULT_READY_TIMEOUT_MS, signal }: ReadyOptions = {}): Promise<void> {
+  async ready(options: ReadyOptions = {}): Promise<void> {
+    const { timeoutMs = DEFAULT_READY_TIMEOUT_MS, failFast = false, signal } = options
     signal?.throwIfAborted()
     if (this.#state === 'current' || this.#state === 'stale') return
     if (this.#state === 'failed' || this.#state === 'closed') throw this.#nothing()
+    if (failFast && this.#lastError) throw this.#nothing()
     await new Promise<void>((resolve, reject) => {
       const settle = (finish: () => void) => {
         cancel()
         this.off('update', onUpdate)
         this.off('end', onEnd)
+        this.off('failure', onFailure)
         signal?.removeEventListener('abort', onAbort)
         finish()
       }
       const onUpdate = () => settle(resolve)
       const onEnd = () => settle(() => reject(this.#nothing()))
+      const onFailure = () => settle(() => reject(this.#nothing()))
       const onAbort = () => settle(() => reject(signal?.reason))
       const cancel = callAfter(timeoutMs, () => settle(() => reject(this.#timedOut())), { keepAlive: true })
       this.on('update', onUpdate)
       this.on('end', onEnd)
+      if (failFast) this.on('failure', onFailure)
       signal?.addEventListener('abort', onAbort, { once: true })
     })
   }

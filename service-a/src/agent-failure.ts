@@ -1,0 +1,40 @@
+import { HttpError, PeerError } from '@hallpass/service-kit'
+import { GrpcError, status } from '@hallpass/spiffe'
+import { ENTRY_REVOKED } from '@hallpass/spiffe-agent/client'
+
+const AGENT = 'spiffe-agent'
+
+/**
+ * Returns what it means to a caller that this service has got nothing from its SPIFFE agent.
+ * @param hadIdentity whether the agent has once said who this service is: then it has taken that back.
+ */
+export function agentFailure(error: unknown, hadIdentity: boolean): HttpError {
+  const { message } = error as Error
+  const answer = grpcErrorIn(error)
+  if (answer?.code === status.permissionDenied) {
+    const revoked = hadIdentity || message.includes(ENTRY_REVOKED)
+    return new HttpError(
+      503,
+      revoked ? 'identity_revoked' : 'identity_not_issued',
+      revoked
+        ? `${AGENT} has revoked the identity of this workload; restore its entry at the agent. ${message}`
+        : `${AGENT} issues no identity to this workload; add an entry for it at the agent. ${message}`,
+      { cause: error },
+    )
+  }
+  const late = answer?.code === status.deadlineExceeded || message.includes('deadline exceeded')
+  return new PeerError(
+    AGENT,
+    late ? 504 : 502,
+    late ? 'peer_timeout' : 'peer_unreachable',
+    `${AGENT}: ${message}`,
+    error,
+  )
+}
+
+/** The agent's own words stand at the end of the chain of causes. */
+function grpcErrorIn(error: unknown): GrpcError | undefined {
+  for (let cause = error; cause instanceof Error; cause = cause.cause)
+    if (cause instanceof GrpcError) return cause
+  return undefined
+}
