@@ -11,6 +11,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   return httpService({
     name: 'backend-api',
     log,
+    config,
     listeners: [{ name: 'http', host: config.host, port: config.port }],
     routes: (routes) => {
       routes.get(endpoint, guards, sendData(endpoint))

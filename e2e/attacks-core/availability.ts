@@ -120,7 +120,7 @@ describe('the services', () => {
     const slow = Array.from({ length: 100 }, () => {
       const socket = connect(Number(port), hostname)
       socket.on('error', () => {})
-      socket.write('GET /scenario1 HTTP/1.1\r\nhost: x\r\nx-slow: ')
+      socket.write('GET /scenario1 HTTP/1.1\r\nhost: localhost\r\nx-slow: ')
       const drip = setInterval(() => socket.write('z'), 100)
       const end = () => {
         clearInterval(drip)

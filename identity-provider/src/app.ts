@@ -34,6 +34,7 @@ export function createApp(config: Config, log: Logger) {
   return httpService({
     name: 'identity-provider',
     log,
+    config,
     listeners: [{ name: 'http', host: config.host, port: config.port }],
     contentSecurityPolicy: false,
     async onStart() {

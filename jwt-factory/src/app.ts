@@ -67,6 +67,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   return httpService({
     name: NAME,
     log,
+    config,
     metrics,
     listeners: [{ name: 'http', host: config.host, port: config.port }],
     shownParameters: ['expired'],

@@ -46,6 +46,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   return httpService({
     name: 'service-a',
     log,
+    config,
     listeners: [{ name: 'http', host: config.host, port: config.port }],
     // What a curl of a scenario was run with; audiences and names of faults are no secret.
     shownParameters: ['fault', 'expired', 'audience'],

@@ -20,6 +20,7 @@ export function createApp(config: Config, log: Logger, clock?: Clock): HttpServi
   return httpService({
     name: 'service-c',
     log,
+    config,
     listeners: [
       { name: 'http', host: config.host, port: config.port },
       { name: 'https', host: config.host, port: config.httpsPort, tls: () => tlsFiles(config) },

@@ -1,7 +1,14 @@
 import { unwatchFile, watchFile } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
-import { type Clock, type Logger, Metrics, type Service, systemClock } from '@hallpass/service-kit'
+import {
+  type Clock,
+  foreignPagesGuard,
+  type Logger,
+  Metrics,
+  type Service,
+  systemClock,
+} from '@hallpass/service-kit'
 import { type AuthorizationRules, Authorizer } from './authorizer.ts'
 import type { Config, PathRule } from './config.ts'
 import { answerJson, dispatcher, type RouteTable } from './dispatch.ts'
@@ -182,7 +189,13 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     if (config.ownKeys) await ensureExampleKeys(config.exampleKeysFolder)
     if (config.ownCertificates) await ensureDevelopmentCertificates(config.stateFolder)
     await peers?.start()
-    const handle = dispatcher({ routes: await routes(), origins, log, metrics })
+    const handle = dispatcher({
+      routes: await routes(),
+      origins,
+      refuseForeign: foreignPagesGuard(config.host, config),
+      log,
+      metrics,
+    })
     const tls = await readTls()
     const urls: Record<string, string> = {}
     for (const [name, port] of Object.entries({ https: config.port, second: config.secondPort })) {
@@ -195,12 +208,13 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     return urls
   }
 
-  async function drain() {
+  async function drain(delayMs: number) {
     ready = false
     unwatchFile(config.certFile, onCertificate)
-    const closed = Promise.all(listeners.map((listener) => listener.stop(DRAIN_DEADLINE_MS)))
+    await Promise.all(listeners.map((listener) => listener.drain(delayMs)))
+    // Its clients come back at once, and must find another gateway.
     streams.endAll('shutting_down')
-    await closed
+    await Promise.all(listeners.map((listener) => listener.close(DRAIN_DEADLINE_MS)))
     for (const upstream of upstreams.values()) upstream.stop()
     peers?.stop()
     wheel.stop()
@@ -216,8 +230,8 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
         throw error
       }
     },
-    stop() {
-      stopping ??= drain()
+    stop(drainDelayMs = 0) {
+      stopping ??= drain(drainDelayMs)
       return stopping
     },
   }

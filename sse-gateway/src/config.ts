@@ -46,6 +46,8 @@ const configFile = z.strictObject({
 export type IssuerRule = z.infer<typeof issuerFile>
 export type PathRule = z.infer<typeof pathFile>
 
+/** Less than the five seconds that a caller of the suite waits, so that it hears that it was the upstream. */
+const UPSTREAM_TIMEOUT_MS = 4_000
 /** The documented token of the original's own test lives a day. */
 const DAY_SECONDS = 86_400
 
@@ -111,7 +113,7 @@ export function loadConfig(env: Environment) {
       maxStreams: variables.integer('MAX_STREAMS', 20_000, { min: 1 }),
       maxStreamsPerSubject: variables.integer('MAX_STREAMS_PER_SUBJECT', 100, { min: 1 }),
       upstreamCaFile: variables.optionalText('UPSTREAM_CA_FILE'),
-      upstreamTimeoutMs: variables.milliseconds('UPSTREAM_TIMEOUT_MS', 5_000, { min: 1 }),
+      upstreamTimeoutMs: variables.milliseconds('UPSTREAM_TIMEOUT_MS', UPSTREAM_TIMEOUT_MS, { min: 1 }),
       upstreamGraceMs: 1_000 * variables.seconds('UPSTREAM_GRACE_SECONDS', 30, { max: MAX_TIMER_SECONDS }),
       maxEventBytes: variables.integer('MAX_EVENT_BYTES', 1024 * 1024, { min: 1 }),
       /** For each path: two minutes at 30 events a second; 16 MiB is what a client may fall behind before it is dropped. */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { OutgoingHttpHeaders } from 'node:http'
 import {
+  type ForeignPagesGuard,
   HttpError,
   isTokenRefusal,
   type Logger,
@@ -22,6 +23,8 @@ export type RouteTable = Readonly<Record<string, Readonly<Record<string, Handler
 export interface DispatchOptions {
   readonly routes: RouteTable
   readonly origins: AllowedOrigins
+  /** On a development start, keeps pages out whose own name points to this machine. */
+  readonly refuseForeign: ForeignPagesGuard
   readonly log: Logger
   readonly metrics: Metrics
 }
@@ -37,13 +40,23 @@ const LOGGED_PATH_LENGTH = 256
 const SERVICE = 'sse-gateway'
 
 /** Finds the handler of each exchange, turns what it throws into an answer, and logs what became of it. */
-export function dispatcher({ routes, origins, log, metrics }: DispatchOptions): (exchange: Exchange) => void {
+export function dispatcher({
+  routes,
+  origins,
+  refuseForeign,
+  log,
+  metrics,
+}: DispatchOptions): (exchange: Exchange) => void {
   const table = new Map(
     Object.entries(routes).map(([path, methods]) => [path, new Map(Object.entries(methods))]),
   )
 
   async function handle(exchange: Exchange) {
     try {
+      const { method, host } = exchange
+      // Only the host counts: which pages may read is what ALLOWED_ORIGINS says, and every stream needs a token.
+      const refusal = exchange.malformed ?? refuseForeign({ method, host, headers: {} })
+      if (refusal) throw refusal
       if (isPreflight(exchange)) return answer(exchange, 204, preflightHeaders(exchange, origins))
       const methods = table.get(exchange.path)
       if (!methods) throw notFound('no_such_path', 'There is nothing at this path.')

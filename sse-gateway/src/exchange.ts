@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
+import type { HttpError } from '@hallpass/service-kit'
 import type { ClientWriter } from './client-writer.ts'
 
 /** One request and the ways to answer it, the same over HTTP/2 and HTTP/1.1. */
@@ -12,6 +13,8 @@ export interface Exchange {
   /** Names and values in turn, each field as it came, also those that `headers` joins or drops. */
   readonly rawHeaders: readonly string[]
   readonly host: string
+  /** Why it is not clear whom the request is for: it names two hosts, or its target is none. */
+  readonly malformed: HttpError | undefined
   readonly hasBody: boolean
   /** The same object for all requests of one connection. */
   readonly connection: object
@@ -27,6 +30,8 @@ export interface Exchange {
   answer(status: number, headers: OutgoingHttpHeaders, body?: Buffer | string): void
   /** From then on the request's headers and query may be gone. */
   openStream(headers: OutgoingHttpHeaders): ClientWriter
+  /** The answer will say that its connection must not be used again; over HTTP/2 the session has said so. */
+  askToLeave(): void
   /** Whether the client is gone, or the answer is complete. */
   readonly closed: boolean
   onClose(listener: () => void): void

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { type HttpError, settleTarget } from '@hallpass/service-kit'
 import { type ClientWriter, Http1Writer } from './client-writer.ts'
 import { type Exchange, splitTarget } from './exchange.ts'
 import { readBounded } from './read-bounded.ts'
@@ -12,6 +13,7 @@ export class Http1Exchange implements Exchange {
   readonly query: URLSearchParams
   readonly headers: IncomingHttpHeaders
   readonly rawHeaders: readonly string[]
+  readonly malformed: HttpError | undefined
   readonly hasBody: boolean
   readonly connection: Socket
   readonly remoteAddress: string
@@ -23,6 +25,7 @@ export class Http1Exchange implements Exchange {
   constructor(request: IncomingMessage, response: ServerResponse) {
     this.#request = request
     this.#response = response
+    this.malformed = settleTarget(request)
     this.method = request.method ?? ''
     const { path, query } = splitTarget(request.url ?? '')
     this.path = path
@@ -57,6 +60,10 @@ export class Http1Exchange implements Exchange {
     this.status = 200
     this.#response.writeHead(200, headers)
     return new Http1Writer(this.#response)
+  }
+
+  askToLeave(): void {
+    if (!this.#response.headersSent) this.#response.setHeader('connection', 'close')
   }
 
   get closed(): boolean {

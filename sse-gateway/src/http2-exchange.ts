@@ -5,6 +5,7 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2'
+import { type HttpError, namesTwoHosts, twoHosts } from '@hallpass/service-kit'
 import { type ClientWriter, Http2Writer } from './client-writer.ts'
 import { type Exchange, splitTarget } from './exchange.ts'
 import { readBounded } from './read-bounded.ts'
@@ -20,6 +21,7 @@ export class Http2Exchange implements Exchange {
   query: URLSearchParams
   headers: IncomingHttpHeaders
   rawHeaders: readonly string[]
+  readonly malformed: HttpError | undefined
   readonly hasBody: boolean
   readonly connection: ServerHttp2Session
   readonly remoteAddress: string
@@ -35,6 +37,7 @@ export class Http2Exchange implements Exchange {
     this.query = query
     this.headers = headers
     this.rawHeaders = rawHeaders
+    this.malformed = isAmbiguous(headers, rawHeaders) ? twoHosts() : undefined
     this.hasBody = !stream.endAfterHeaders && headers['content-length'] !== '0'
     this.connection = stream.session as ServerHttp2Session
     this.remoteAddress = stream.session?.socket.remoteAddress ?? ''
@@ -73,6 +76,8 @@ export class Http2Exchange implements Exchange {
     return new Http2Writer(this.#stream)
   }
 
+  askToLeave(): void {}
+
   get closed(): boolean {
     return this.#stream.destroyed || this.#stream.closed
   }
@@ -80,4 +85,11 @@ export class Http2Exchange implements Exchange {
   onClose(listener: () => void): void {
     this.#stream.once('close', listener)
   }
+}
+
+/** RFC 9113 §8.3.1: a `Host` beside the `:authority` must not say something else. */
+function isAmbiguous(headers: IncomingHttpHeaders, rawHeaders: readonly string[]): boolean {
+  const { ':authority': authority, host } = headers
+  if (host === undefined) return false
+  return (authority !== undefined && authority !== host) || namesTwoHosts(rawHeaders)
 }

@@ -7,8 +7,9 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2'
-import type { AddressInfo, Socket } from 'node:net'
+import net, { type AddressInfo, type Socket } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
+import { pause, Returners, untilUnused } from '@hallpass/service-kit'
 import { cappedMs } from '@hallpass/untrusted/timers'
 import type { Exchange } from './exchange.ts'
 import { Http1Exchange } from './http1-exchange.ts'
@@ -36,8 +37,14 @@ const MAX_CONNECTIONS = 25_000
 export class Listener {
   readonly #server: Http2SecureServer
   readonly #connections = new Map<ServerHttp2Session | Socket, Usage>()
+  readonly #exchanges = new Set<Exchange>()
+  /** Those that came during the delay; they are asked to leave when nobody can come back any more. */
+  readonly #late = new WeakSet<ServerHttp2Session | Socket>()
   #idleCheck: NodeJS.Timeout | undefined
-  #stopping = false
+  #stage: 'serving' | 'delaying' | 'lingering' | 'closing' = 'serving'
+  #closed: Promise<unknown> = Promise.resolve()
+  readonly #returners = new Returners()
+  #activeAt = 0
 
   constructor(tls: SecureContextOptions, handle: (exchange: Exchange) => void) {
     const options: SecureServerOptions & ServerOptions = {
@@ -64,6 +71,9 @@ export class Listener {
     server.on('stream', (...[stream, headers, , rawHeaders]: StreamArguments) => {
       this.#take(new Http2Exchange(stream, headers, rawHeaders), stream.session as ServerHttp2Session, handle)
     })
+    server.on('connection', () => {
+      if (this.#stage === 'delaying') this.#returners.comes()
+    })
     server.on('secureConnection', (socket) => {
       // Node sends each event at once; waiting for more to send would only make it late.
       socket.setNoDelay(true)
@@ -89,27 +99,68 @@ export class Listener {
     this.#server.setSecureContext({ ...tls, minVersion: 'TLSv1.2' })
   }
 
-  /** Takes no more connections, lets the open exchanges end, and cuts what is left at the deadline. */
-  async stop(deadlineMs: number): Promise<void> {
-    this.#stopping = true
+  /**
+   * Asks clients to leave: in answers (HTTP/1.1) or by GOAWAY (HTTP/2). For `delayMs` connections are still accepted.
+   * Resolves when no more are.
+   */
+  async drain(delayMs: number): Promise<void> {
+    this.#stage = 'delaying'
+    this.#askToLeave()
+    if (delayMs > 0) {
+      await pause(delayMs)
+      await this.#returners.untilBack()
+    }
+    this.#stage = 'lingering'
+    this.#askToLeave()
+    // Not the server's own close, which cuts idle connections, the next request on its way or not.
+    this.#closed = new Promise((resolve) => net.Server.prototype.close.call(this.#server, resolve))
+    this.#activeAt = performance.now()
+    if (delayMs > 0) await Promise.race([this.#closed, untilUnused(() => this.#activeAt)])
+  }
+
+  /** Lets the open exchanges end, and cuts what is left at the deadline. */
+  async close(deadlineMs: number): Promise<void> {
+    this.#stage = 'closing'
     clearInterval(this.#idleCheck)
-    const closed = new Promise((resolve) => this.#server.close(resolve))
-    for (const [connection, { open }] of this.#connections) if (open === 0) close(connection)
+    for (const [connection, { open }] of this.#connections)
+      if (open === 0 || 'goaway' in connection) close(connection)
     const deadline = setTimeout(() => {
       for (const connection of this.#connections.keys()) connection.destroy()
     }, cappedMs(deadlineMs))
-    await closed
+    await this.#closed
     clearTimeout(deadline)
+  }
+
+  #askToLeave() {
+    // A GOAWAY: what is open goes on, and what crosses it is refused unprocessed, to be sent again (RFC 9113 §8.7).
+    for (const connection of this.#connections.keys())
+      if ('goaway' in connection && !connection.closed) {
+        connection.close()
+        this.#returners.leaves()
+      }
+    for (const exchange of this.#exchanges) this.#ask(exchange)
+  }
+
+  /** Over HTTP/2 the session has been asked. */
+  #ask(exchange: Exchange) {
+    if (exchange.protocol === 'h2') return
+    exchange.askToLeave()
+    this.#returners.leaves()
   }
 
   #take(exchange: Exchange, connection: ServerHttp2Session | Socket, handle: (exchange: Exchange) => void) {
     const usage = this.#connections.get(connection) ?? this.#track(connection)
     usage.open += 1
+    this.#exchanges.add(exchange)
     exchange.onClose(() => {
       usage.open -= 1
       usage.idleSince = performance.now()
-      if (this.#stopping && usage.open === 0) close(connection)
+      this.#exchanges.delete(exchange)
+      if (this.#stage === 'lingering') this.#activeAt = performance.now()
+      if (this.#stage === 'closing' && usage.open === 0) close(connection)
     })
+    if (this.#stage !== 'serving' && !(this.#stage === 'delaying' && this.#late.has(connection)))
+      this.#ask(exchange)
     handle(exchange)
   }
 
@@ -117,7 +168,7 @@ export class Listener {
     const usage = { open: 0, idleSince: performance.now() }
     this.#connections.set(connection, usage)
     connection.once('close', () => this.#connections.delete(connection))
-    if (this.#stopping) close(connection)
+    if (this.#stage === 'delaying') this.#late.add(connection)
     return usage
   }
 

@@ -52,6 +52,7 @@ export function createApp(
   const http = httpService({
     name: 'sse-server',
     log,
+    config,
     metrics,
     listeners: [{ name: 'http', host: config.host, port: config.httpPort, ...(tls ? { tls } : {}) }],
     checks: { 'event log': () => events.check() },
@@ -63,6 +64,11 @@ export function createApp(
       app.get('/topics/:topic', stream(hub, events))
       app.get('/{*path}', stream(hub, events))
       app.options('/{*path}', preflight)
+    },
+    onDrain: async () => {
+      // What was read is still streamed.
+      await tcp.stop()
+      hub.stop()
     },
   })
 
@@ -91,12 +97,8 @@ export function createApp(
         throw error
       }
     },
-    async stop() {
-      // No connection comes any more, and readiness falls; then what is open is ended, publishers first.
-      const drained = http.stop()
-      await tcp.stop()
-      hub.stop()
-      await drained
+    async stop(drainDelayMs) {
+      await http.stop(drainDelayMs)
       await events.stop()
     },
   }

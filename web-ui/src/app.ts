@@ -53,7 +53,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   }
   const form = formBody({ maxBytes: MAX_FORM_BYTES })
   const listeners = [{ name: 'http', host: config.host, port: config.port }] as const
-  const common = { name: 'web-ui', log, listeners, contentSecurityPolicy: false } as const
+  const common = { name: 'web-ui', log, config, listeners, contentSecurityPolicy: false } as const
 
   if (!login) {
     const { verify } = gateway

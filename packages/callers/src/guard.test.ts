@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { httpService, sendJson, silentLog } from '@hallpass/service-kit'
-import { useService } from '@hallpass/service-kit/testing'
+import { developmentConfig, useService } from '@hallpass/service-kit/testing'
 import { generateSigningKey, publicJwks, type SigningKey } from '@hallpass/tokens'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import request from 'supertest'
@@ -17,6 +17,7 @@ function guarded(config: CallersConfig) {
   return httpService({
     name: 'guarded',
     log: silentLog,
+    config: developmentConfig,
     listeners: [{ name: 'http', host: '127.0.0.1', port: 0 }],
     routes: (app) => {
       app.get('/known', callers.known, (req, res) =>

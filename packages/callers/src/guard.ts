@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { bearerToken, type Clock, type Handler, HttpError } from '@hallpass/service-kit'
 import type { CallersConfig } from './config.ts'
-import { refuseForeignPages } from './foreign-pages.ts'
 import type { Caller, TrustedCallers } from './trusted-callers.ts'
 
 /** What stands before the routes of a service that not everybody may use. */
@@ -21,8 +20,7 @@ export const callerOf = (request: IncomingMessage): Caller | undefined => caller
 
 /** @param audience this service's own name, which a caller's proof must be made for. */
 export function callerGuard(config: CallersConfig, audience: string, clock?: Clock): CallerGuard {
-  if (config.mode === 'open')
-    return { load: () => Promise.resolve(), known: refuseForeignPages, admin: refuseForeignPages }
+  if (config.mode === 'open') return { load: () => Promise.resolve(), known: refuseLinks, admin: refuseLinks }
   if (config.mode === 'closed') return { load: () => Promise.resolve(), known: refuseAll, admin: refuseAll }
   let trusted: TrustedCallers | undefined
   const identify = async (request: IncomingMessage): Promise<Caller> => {
@@ -48,6 +46,13 @@ export function callerGuard(config: CallersConfig, audience: string, clock?: Clo
       next()
     },
   }
+}
+
+/** The listener keeps the pages of other sites out; a link on one of them must not do here what a caller does either. */
+const refuseLinks: Handler = (request, _response, next) => {
+  if (request.headers['sec-fetch-site'] === 'cross-site')
+    throw new HttpError(403, 'foreign_origin', 'A link on another site must not use this endpoint.')
+  next()
 }
 
 const refuseAll: Handler = () => {

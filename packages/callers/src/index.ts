@@ -1,5 +1,4 @@
 export * from './config.ts'
 export * from './credentials.ts'
-export { refuseForeignPages } from './foreign-pages.ts'
 export * from './guard.ts'
 export type { Caller } from './trusted-callers.ts'

@@ -1,5 +1,6 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import { toHttpError } from './errors.ts'
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { type HttpError, toHttpError } from './errors.ts'
 import type { Logger } from './log.ts'
 import { logAlso } from './observe-requests.ts'
 import { currentTrace } from './trace.ts'
@@ -24,6 +25,15 @@ export function sendText(response: ServerResponse, status: number, text: string)
     .end(text)
 }
 
+/** Whether a request has a body, as its framing says (RFC 9112 §6). */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  const length = headers['content-length']
+  return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0')
+}
+
+/** Whether there is more of a request to read. One without a body has been read, although Node says so a moment later. */
+export const isUnread = (request: IncomingMessage): boolean => !request.complete && hasBody(request)
+
 /** The one place where a thrown error becomes an answer. */
 export function sendError(log: Logger, thrown: unknown, request: IncomingMessage, response: ServerResponse) {
   const error = toHttpError(thrown)
@@ -39,8 +49,20 @@ export function sendError(log: Logger, thrown: unknown, request: IncomingMessage
     return
   }
   // A body that was not read to its end would be taken for the next request on this connection.
-  if (!request.complete) response.setHeader('connection', 'close')
+  if (isUnread(request)) response.setHeader('connection', 'close')
   for (const [header, value] of Object.entries(error.headers)) response.setHeader(header, value)
   response.setHeader('cache-control', 'no-store')
   sendJson(response, error.status, error.body)
+}
+
+/** Refuses an upgrade with the error's status; the socket is no server response any more. */
+export function refuseUpgrade(client: Duplex, error: HttpError): void {
+  const body = JSON.stringify(error.body)
+  const headers = { ...error.headers, 'content-type': 'application/json; charset=utf-8' }
+  client.end(
+    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
+      `${Object.entries(headers)
+        .map(([name, value]) => `${name}: ${value}\r\n`)
+        .join('')}\r\n${body}`,
+  )
 }

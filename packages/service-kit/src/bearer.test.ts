@@ -3,6 +3,7 @@ import supertest from 'supertest'
 import { requireBearer } from './bearer.ts'
 import { httpService } from './http-service.ts'
 import { createLog } from './log.ts'
+import { developmentConfig } from './testing.ts'
 import type { TokenRefusal } from './verification.ts'
 
 class Expired extends Error implements TokenRefusal {
@@ -17,6 +18,7 @@ const lines: string[] = []
 const { app } = httpService({
   name: 'guarded',
   log: createLog('guarded', 'info', { write: (line) => void lines.push(line) }),
+  config: developmentConfig,
   listeners: [{ name: 'http', host: '127.0.0.1', port: 0 }],
   routes: (routes) => {
     const verify = (token: string) => {

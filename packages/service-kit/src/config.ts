@@ -142,6 +142,13 @@ export function readConfig<T>(env: Environment, read: (variables: VariableReader
   return config
 }
 
+/** A load balancer of Kubernetes learns within about a second that a pod leaves; a slow one takes a few. */
+const DRAIN_DELAY_MS = 5_000
+/** Nobody balances on a laptop, and Ctrl-C should be over at once. */
+const DEVELOPMENT_DRAIN_DELAY_MS = 250
+/** Longer than any balancer takes to notice. */
+const MAX_DRAIN_DELAY_MS = 60_000
+
 /** The variables that every service has, with their defaults for a development start. */
 export function commonConfig(variables: VariableReader) {
   const production = variables.optionalText('NODE_ENV') === 'production'
@@ -149,6 +156,14 @@ export function commonConfig(variables: VariableReader) {
     production,
     /** The address to bind; loopback on a development start, every address elsewhere. */
     host: variables.text('HOST', production ? '0.0.0.0' : '127.0.0.1'),
+    /** Names beside localhost under which a development start on loopback is called, e.g. through a tunnel. */
+    allowedHosts: variables.list('ALLOWED_HOSTS', []),
+    /** How long it goes on accepting connections after it is told to stop, with `/readyz` at 503. */
+    drainDelayMs: variables.integer(
+      'DRAIN_DELAY_MS',
+      production ? DRAIN_DELAY_MS : DEVELOPMENT_DRAIN_DELAY_MS,
+      { max: MAX_DRAIN_DELAY_MS },
+    ),
     logLevel: variables.oneOf('LOG_LEVEL', ['fatal', 'error', 'warn', 'info', 'debug', 'silent'], 'info'),
     /** Keys, certificates and databases live here, for their owner's eyes only. */
     stateFolder: variables.text('STATE_FOLDER', '.hallpass'),

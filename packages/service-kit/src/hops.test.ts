@@ -7,6 +7,7 @@ import { type HopEvent, publishHopsTo, shownBody, shownPath } from './hops.ts'
 import { httpService } from './http-service.ts'
 import { silentLog } from './log.ts'
 import { createPeerClient } from './peer-client.ts'
+import { developmentConfig } from './testing.ts'
 
 const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
 const TOKEN = `${part({ alg: 'RS256', kid: 'k1' })}.${part({ sub: 'servicea', aud: 'serviceb' })}.c2lnbmF0dXJl`
@@ -32,6 +33,7 @@ async function startPair() {
   const back = httpService({
     name: 'back',
     log: silentLog,
+    config: developmentConfig,
     listeners,
     routes: (app) => {
       const verify = () => {
@@ -45,6 +47,7 @@ async function startPair() {
   const front = httpService({
     name: 'front',
     log: silentLog,
+    config: developmentConfig,
     listeners,
     routes: (app) =>
       void app.get('/', async (_, response) => {
@@ -100,6 +103,7 @@ describe('hop events', () => {
     const service = httpService({
       name: 'back',
       log: silentLog,
+      config: developmentConfig,
       listeners: [{ name: 'http', host: '127.0.0.1', port: 0 }],
       shownParameters: ['fault'],
       routes: (app) => {

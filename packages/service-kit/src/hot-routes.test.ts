@@ -6,6 +6,7 @@ import { type Handler, queryOf } from './hot-routes.ts'
 import { type HttpService, httpService } from './http-service.ts'
 import { jsonBody } from './json-body.ts'
 import { silentLog } from './log.ts'
+import { developmentConfig } from './testing.ts'
 import { currentTrace } from './trace.ts'
 
 const tell: Handler = (request, response) =>
@@ -23,6 +24,7 @@ beforeAll(async () => {
   service = httpService({
     name: 'test',
     log: silentLog,
+    config: developmentConfig,
     listeners: [{ name: 'http', host: '127.0.0.1', port: 0 }],
     routes: (app, hot) => {
       app.use((_request, _response, next) => {

@@ -9,6 +9,7 @@ import { type HttpService, type HttpServiceOptions, httpService } from './http-s
 import { jsonBody } from './json-body.ts'
 import { createLog, silentLog } from './log.ts'
 import { createPeerClient } from './peer-client.ts'
+import { developmentConfig } from './testing.ts'
 import { currentTrace } from './trace.ts'
 
 const started: HttpService[] = []
@@ -20,6 +21,7 @@ function serviceWith(options: Partial<HttpServiceOptions> = {}) {
   const service = httpService({
     name: 'test',
     log: silentLog,
+    config: developmentConfig,
     listeners: [{ name: 'http', host: '127.0.0.1', port: 0 }],
     routes: (app) => {
       app.get('/hello', (_request, response) => void response.send('hello'))
@@ -115,7 +117,10 @@ describe('httpService', () => {
     const { http } = await serviceWith({
       routes: (app) => void app.get('/keys/:id', (_request, response) => void response.send('x')),
     }).start()
-    const answer = await raw(http as string, 'GET /keys/%zz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')
+    const answer = await raw(
+      http as string,
+      'GET /keys/%zz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n',
+    )
     expect(answer).toContain('400 Bad Request')
     expect(answer).not.toContain('node_modules')
   })
@@ -143,7 +148,7 @@ describe('httpService', () => {
     const { http } = await serviceWith().start()
     const answer = await raw(
       http as string,
-      `GET /hello HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(65_536)}\r\n\r\n`,
+      `GET /hello HTTP/1.1\r\nhost: localhost\r\nx: ${'y'.repeat(65_536)}\r\n\r\n`,
     )
     expect(answer).toContain('431')
     await supertest(http as string)
@@ -316,7 +321,7 @@ describe('jsonBody', () => {
     const chunk = `3e8\r\n${'x'.repeat(1000)}\r\n`
     const answer = await raw(
       http as string,
-      `POST /echo HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n${chunk.repeat(3)}`,
+      `POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n${chunk.repeat(3)}`,
     )
     expect(answer).toContain('413 Payload Too Large')
     expect(answer).toContain('body_too_large')

@@ -1,17 +1,20 @@
 import { chmod } from 'node:fs/promises'
-import http, { type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import http, { type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { SecureContextOptions } from 'node:tls'
-import { cappedMs, pause } from '@hallpass/untrusted/timers'
+import { cappedMs } from '@hallpass/untrusted/timers'
 import express, { type ErrorRequestHandler, type Express } from 'express'
-import { sendError, sendJson } from './answers.ts'
-import { notFound } from './errors.ts'
+import { refuseUpgrade, sendError, sendJson } from './answers.ts'
+import { Connections } from './connections.ts'
+import { type HttpError, notFound } from './errors.ts'
+import { foreignPagesGuard, type HostsConfig } from './foreign-pages.ts'
 import { HotRoutes } from './hot-routes.ts'
 import type { Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { observeRequests } from './observe-requests.ts'
+import { settleTarget } from './request-target.ts'
 import { securityHeaders } from './security-headers.ts'
 import type { Service } from './service.ts'
 
@@ -40,6 +43,8 @@ export type Listener = NetworkListener | SocketListener
 export interface HttpServiceOptions {
   readonly name: string
   readonly log: Logger
+  /** Whose pages may call, on a development start. */
+  readonly config: HostsConfig
   readonly listeners: readonly [Listener, ...Listener[]]
   /** The route table; `hot` takes the routes that carry the load. */
   readonly routes: (app: Express, hot: HotRoutes) => void
@@ -49,6 +54,8 @@ export interface HttpServiceOptions {
   readonly shownParameters?: readonly string[]
   /** Runs before the listeners open, e.g. to load keys. */
   readonly onStart?: () => void | Promise<void>
+  /** Runs once no more requests are expected, to end what would not end by itself, e.g. streams. */
+  readonly onDrain?: () => void | Promise<void>
   /** Runs after the last request has ended. */
   readonly onStop?: () => void | Promise<void>
   readonly metrics?: Metrics
@@ -64,8 +71,6 @@ export interface HttpServiceOptions {
   readonly maxConnections?: number
   /** The pages of the web UI need their own; an API forbids everything. */
   readonly contentSecurityPolicy?: false
-  /** How long `/readyz` answers 503 before the listeners close, so that a load balancer sees it first. */
-  readonly drainDelayMs?: number
   /** Connections that are still busy after this time are cut. */
   readonly drainDeadlineMs?: number
 }
@@ -92,7 +97,7 @@ const TIMEOUT_CHECK_MS = 2_000
 const KEEP_ALIVE_MS = 10_000
 /** Every caller in the suite pools at most 64 connections; the rest is room for curls, browsers and probes. */
 const MAX_CONNECTIONS = 10_000
-const DRAIN_DEADLINE_MS = 3_000
+const DRAIN_DEADLINE_MS = 2_500
 /** Connections that wait to be accepted; with Node's 511 a thousand callers at once would make some wait a second. */
 const BACKLOG = 4_096
 
@@ -103,7 +108,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
   const checks = Object.entries(options.checks ?? {})
   let ready = false
   let stopping: Promise<void> | undefined
-  const servers: Server[] = []
+  const connections = new Connections()
   /** Node's server forgets a connection once it is another protocol's. */
   const upgraded = new Set<Duplex>()
   const observe = observeRequests({
@@ -143,7 +148,27 @@ export function httpService(options: HttpServiceOptions): HttpService {
       if (!options.intercept?.(request, response, listenerName)) observe(request, response, route)
     }
 
-  const listener = listenerNamed(options.listeners[0].name)
+  /** The one way in: nothing of a listener's is reached but through here. */
+  function guarded(address: Listener, serve: RequestListener): RequestListener {
+    const refusalOf = admission(address)
+    return (request, response) => {
+      connections.take(request, response)
+      const refusal = refusalOf(request)
+      if (!refusal) return serve(request, response)
+      observe(request, response, () => sendError(log, refusal, request, response))
+    }
+  }
+
+  /** Only its owner can open a unix socket, and no browser can. */
+  function admission(address: Listener): (request: IncomingMessage) => HttpError | undefined {
+    if ('path' in address) return settleTarget
+    const isForeign = foreignPagesGuard(address.host, options.config)
+    return (request) =>
+      settleTarget(request) ??
+      isForeign({ method: request.method, host: request.headers.host, headers: request.headers })
+  }
+
+  const listener = guarded(options.listeners[0], listenerNamed(options.listeners[0].name))
 
   async function answerReadiness(response: ServerResponse) {
     const failed: Record<string, string> = ready
@@ -174,9 +199,10 @@ export function httpService(options: HttpServiceOptions): HttpService {
       connectionsCheckingInterval: TIMEOUT_CHECK_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
     }
-    const serve: RequestListener = handle
-      ? (...exchange) => observe(...exchange, handle)
-      : listenerNamed(address.name)
+    const serve = guarded(
+      address,
+      handle ? (...exchange) => observe(...exchange, handle) : listenerNamed(address.name),
+    )
     const secure =
       tls &&
       https.createServer(
@@ -186,14 +212,17 @@ export function httpService(options: HttpServiceOptions): HttpService {
     if (secure) prepare?.(secure)
     const server = secure ?? http.createServer(limits, serve)
     const { onUpgrade } = options
+    const refusalOf = admission(address)
     if (onUpgrade)
       server.on('upgrade', (request, socket, head) => {
+        const refusal = refusalOf(request)
+        if (refusal) return refuseUpgrade(socket, refusal)
         upgraded.add(socket)
         socket.once('close', () => upgraded.delete(socket))
         onUpgrade(request, socket, head, address.name)
       })
     server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS
-    servers.push(server)
+    connections.add(server)
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       if ('path' in address) server.listen(address.path, resolve)
@@ -207,20 +236,19 @@ export function httpService(options: HttpServiceOptions): HttpService {
     return [address.name, `${tls ? 'https' : 'http'}://${urlHost(address.host)}:${bound}`]
   }
 
-  async function drain() {
+  async function drain(delayMs: number) {
     ready = false
-    if (options.drainDelayMs) await pause(options.drainDelayMs)
-    const closed = Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-    for (const server of servers) server.closeIdleConnections()
-    const deadline = setTimeout(
-      () => {
-        for (const server of servers) server.closeAllConnections()
-        for (const socket of upgraded) socket.destroy()
+    const deadlineMs = cappedMs(options.drainDeadlineMs ?? DRAIN_DEADLINE_MS)
+    await connections.drain({
+      delayMs,
+      deadlineMs,
+      onClosing: async () => {
+        setTimeout(() => {
+          for (const socket of upgraded) socket.destroy()
+        }, deadlineMs).unref()
+        await options.onDrain?.()
       },
-      cappedMs(options.drainDeadlineMs ?? DRAIN_DEADLINE_MS),
-    )
-    await closed
-    clearTimeout(deadline)
+    })
     await options.onStop?.()
   }
 
@@ -239,8 +267,8 @@ export function httpService(options: HttpServiceOptions): HttpService {
         throw error
       }
     },
-    stop() {
-      stopping ??= drain()
+    stop(drainDelayMs = 0) {
+      stopping ??= drain(drainDelayMs)
       return stopping
     },
   }

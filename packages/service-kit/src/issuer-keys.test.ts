@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import { httpService } from './http-service.ts'
 import { issuerKeys } from './issuer-keys.ts'
 import { silentLog } from './log.ts'
-import { useService } from './testing.ts'
+import { developmentConfig, useService } from './testing.ts'
 
 describe('issuerKeys', () => {
   const answers = { issuer: '', jwks_uri: '' }
@@ -10,6 +10,7 @@ describe('issuerKeys', () => {
     httpService({
       name: 'issuer',
       log: silentLog,
+      config: developmentConfig,
       listeners: [{ name: 'http', host: '127.0.0.1', port: 0 }],
       routes: (routes) => {
         routes.get('/.well-known/openid-configuration', (_request, response) => void response.json(answers))

@@ -4,7 +4,7 @@ import { publishHopsTo } from './hops.ts'
 import { createLog, type Logger } from './log.ts'
 import type { Service } from './service.ts'
 
-/** A service must have stopped by then, so that the whole suite stops within five seconds. */
+/** A service must have stopped so long after its drain delay, so that the whole suite stops within five seconds. */
 const STOP_DEADLINE_MS = 4_000
 
 /**
@@ -48,8 +48,8 @@ async function live<C extends CommonConfig>(
     if (stopping) return
     stopping = true
     log.info({ why }, 'stopping')
-    setTimeout(() => process.exit(1), STOP_DEADLINE_MS).unref()
-    const stopped = service.stop().then(() => spans?.stop())
+    setTimeout(() => process.exit(1), config.drainDelayMs + STOP_DEADLINE_MS).unref()
+    const stopped = service.stop(config.drainDelayMs).then(() => spans?.stop())
     stopped.then(
       () => process.exit(exitCode),
       (error: unknown) => {

@@ -1,7 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { afterAll, beforeAll, describe } from '@jest/globals'
 import type { Clock } from './clock.ts'
+import type { HostsConfig } from './foreign-pages.ts'
 import type { Service } from './service.ts'
+
+export { type LoopOutcome, loopClients } from './keep-alive-clients.ts'
 
 /** A clock that stands still until the test moves it. */
 export class ManualClock {
@@ -17,6 +20,9 @@ export class ManualClock {
     this.#now += milliseconds
   }
 }
+
+/** What every service of a development start has in its configuration. */
+export const developmentConfig: HostsConfig = { production: false, allowedHosts: [] }
 
 /** Starts a service for the tests of a `describe`, on ports of its own, and stops it after them. */
 export function useService<S extends Service>(create: () => S | Promise<S>) {

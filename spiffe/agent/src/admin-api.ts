@@ -14,6 +14,7 @@ export function adminApi(agent: Agent, config: Config, log: Logger): HttpService
   return httpService({
     name: 'spiffe-agent-admin',
     log,
+    config,
     onStart: async () => {
       await ensurePrivateFolder(dirname(config.adminSocket))
       await removeStale(config.adminSocket)

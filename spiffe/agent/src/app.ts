@@ -24,6 +24,7 @@ export function createApp(
     httpService({
       name: 'spiffe-agent',
       log,
+      config,
       listeners: [{ name: 'http', host: config.host, port: config.port }],
       routes: (app) => {
         const { jwt } = agent.authorities
@@ -57,10 +58,10 @@ export function createApp(
         throw error
       }
     },
-    async stop() {
+    async stop(drainDelayMs) {
       if (!running) return
       const { agent, services } = running
-      await Promise.all(services.map((service) => service.stop()))
+      await Promise.all(services.map((service) => service.stop(drainDelayMs)))
       await agent.stop()
     },
   }

@@ -188,7 +188,7 @@ describe('the bundle endpoint', () => {
     }
     const status = (method: string, path: string) =>
       new Promise((resolve, reject) => {
-        request(`${foreign.urls.bundle}${path}`, { method, ...tls, agent: false }, (response) => {
+        request(new URL(path, foreign.urls.bundle), { method, ...tls, agent: false }, (response) => {
           response.resume()
           resolve(response.statusCode)
         })

@@ -27,6 +27,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   return httpService({
     name: 'spiffe-proxy',
     log,
+    config,
     listeners: [
       {
         name: 'https',

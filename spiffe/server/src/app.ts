@@ -20,6 +20,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   return httpService({
     name: 'spiffe-server',
     log,
+    config,
     listeners: [
       {
         name: 'https',

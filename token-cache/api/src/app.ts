@@ -28,6 +28,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   return httpService({
     name: 'token-cache-api',
     log,
+    config,
     listeners: [
       {
         name: config.secure ? 'https' : 'http',

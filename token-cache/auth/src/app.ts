@@ -17,6 +17,7 @@ export function createApp(config: Config, log: Logger): HttpService {
   return httpService({
     name: 'token-cache-auth',
     log,
+    config,
     listeners: [
       {
         name: config.trust.kind === 'certificate' ? 'https' : 'http',

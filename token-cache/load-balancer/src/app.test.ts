@@ -147,7 +147,7 @@ describe('the balancer', () => {
     const { port } = new URL(url)
     const first = connect(Number(port), '127.0.0.1')
     await new Promise((resolve) => first.once('connect', resolve))
-    first.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
+    first.write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n')
     await new Promise((resolve) => first.once('data', resolve))
     const second = connect(Number(port), '127.0.0.1')
     second.on('error', () => {})
@@ -155,7 +155,7 @@ describe('the balancer', () => {
     second.on('data', (chunk) => {
       heard += chunk
     })
-    second.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
+    second.write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n')
     await new Promise((resolve) => second.once('close', resolve))
     expect(heard).toBe('')
     first.destroy()
@@ -165,7 +165,7 @@ describe('the balancer', () => {
     await start()
     const answer = await new Promise<string>((resolve) => {
       const socket = connect(Number(new URL(url).port), '127.0.0.1', () =>
-        socket.write('TRACE / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'),
+        socket.write('TRACE / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n'),
       )
       socket.on('data', (chunk) => resolve(chunk.toString()))
     })
@@ -235,7 +235,7 @@ describe('a proxy that is gone', () => {
     for (let i = 0; i < 4; i += 1)
       await new Promise<void>((resolve) => {
         const socket = connect(Number(new URL(url).port), '127.0.0.1', () => {
-          socket.write('POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\npart')
+          socket.write('POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\npart')
           setTimeout(() => socket.destroy(), 30)
         })
         socket.on('close', () => resolve())

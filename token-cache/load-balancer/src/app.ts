@@ -19,6 +19,7 @@ export function createApp(config: Config, log: Logger): HttpService {
   return httpService({
     name,
     log,
+    config,
     metrics,
     listeners: [
       {

@@ -7,11 +7,10 @@ import {
   Hop,
   type HopService,
   refuseTrace,
-  refuseUpgrade,
   requestHeaders,
   type Upstream,
 } from '@hallpass/reverse-proxy'
-import { HttpError, toHttpError } from '@hallpass/service-kit'
+import { HttpError, refuseUpgrade, toHttpError } from '@hallpass/service-kit'
 import { EDGE_FIELDS } from './edge-fields.ts'
 import type { Proxies } from './proxies.ts'
 

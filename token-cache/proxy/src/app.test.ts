@@ -89,7 +89,7 @@ describe('a request', () => {
     const { connect } = await import('node:net')
     const answer = await new Promise<string>((resolve) => {
       const socket = connect(Number(new URL(tier.proxies[0]?.url as string).port), '127.0.0.1', () =>
-        socket.write('TRACE / HTTP/1.1\r\nhost: x\r\nremote-user: u\r\nconnection: close\r\n\r\n'),
+        socket.write('TRACE / HTTP/1.1\r\nhost: localhost\r\nremote-user: u\r\nconnection: close\r\n\r\n'),
       )
       let text = ''
       socket.on('data', (chunk) => {
@@ -306,7 +306,12 @@ describe('AL-62 a stampede', () => {
     await start({ env: { ISSUER_TIMEOUT_MS: '150' } })
     tier.issuer.answer = () => {}
     const answers = await Promise.all(Array.from({ length: 40 }, (_, i) => tier.get(i % 2, 'user1')))
-    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([503]))
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([504]))
+    const { error } = (await (answers[0] as Response).json()) as { error: unknown }
+    expect(error).toMatchObject({
+      code: 'peer_timeout',
+      message: expect.stringMatching(/^token-cache-auth at .* did not answer within 150 ms\.$/),
+    })
     expect(tier.issuer.calls.length).toBe(1)
   })
 })

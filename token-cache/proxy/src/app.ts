@@ -107,7 +107,7 @@ export function createApp(
     blockMs: config.maxAgeMs,
     clock,
   })
-  const operator = requireOperator(config.adminTokenFile)
+  const operator = requireOperator(config.adminTokenFile, config.allowedHosts)
   const assets = { own: new Assets(config.assetsFolder), house: new Assets(config.houseFolder) }
 
   const secure = config.trust.kind === 'certificate'
@@ -116,6 +116,7 @@ export function createApp(
   const service = httpService({
     name,
     log,
+    config,
     metrics,
     listeners: secure
       ? [

@@ -1,8 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
-import { refuseForeignPages } from '@hallpass/callers'
-import { bearerToken, challenge, HttpError, isLoopback } from '@hallpass/service-kit'
+import { bearerToken, challenge, HttpError, isLoopback, refuseForeignPages } from '@hallpass/service-kit'
 import type { RequestHandler } from 'express'
 
 /** As for every secret here: nobody guesses 128 bits. */
@@ -13,16 +12,26 @@ const REALM = 'token-cache operators'
  * Lets operators pass: whoever sits at this machine, or shows the token of `tokenFile`. What another proxy on this
  * machine passes on comes from loopback, too, but not from somebody who sits here.
  */
-export function requireOperator(tokenFile: string | undefined): RequestHandler {
+export function requireOperator(
+  tokenFile: string | undefined,
+  allowedHosts: readonly string[] = [],
+): RequestHandler {
+  const refusalOf = refuseForeignPages(allowedHosts, { links: false })
   const token = tokenFile === undefined ? undefined : readFileSync(tokenFile, 'utf8').trim()
   if (token !== undefined && token.length < MIN_TOKEN_LENGTH)
     throw new Error(`The token in ${tokenFile} is shorter than ${MIN_TOKEN_LENGTH} characters.`)
-  return (request, response, next) => {
+  return (request, _response, next) => {
     if (token !== undefined && request.headers.authorization !== undefined) {
       if (!equal(bearerToken(request, REALM), token)) throw notAnOperator()
       next()
     } else if (isLocal(request)) {
-      refuseForeignPages(request, response, next)
+      const refusal = refusalOf({
+        method: request.method,
+        host: request.headers.host,
+        headers: request.headers,
+      })
+      if (refusal) throw refusal
+      next()
     } else {
       throw notAnOperator()
     }

@@ -6,11 +6,10 @@ import {
   Hop,
   type HopService,
   refuseTrace,
-  refuseUpgrade,
   requestHeaders,
   type Upstream,
 } from '@hallpass/reverse-proxy'
-import { HttpError, toHttpError } from '@hallpass/service-kit'
+import { HttpError, refuseUpgrade, toHttpError } from '@hallpass/service-kit'
 import { TIER_HEADER } from '@hallpass/tier-trust'
 import type { Blocks } from './blocks.ts'
 import { forbiddenPage } from './forbidden-page.ts'

@@ -1,5 +1,5 @@
 import { httpService, silentLog } from '@hallpass/service-kit'
-import { useService } from '@hallpass/service-kit/testing'
+import { developmentConfig, useService } from '@hallpass/service-kit/testing'
 import { describe, expect, it } from '@jest/globals'
 import request from 'supertest'
 import { createApp, loadConfig } from '../app.ts'
@@ -51,6 +51,7 @@ describe('GET / beside backends that are not as they should be', () => {
     httpService({
       name: 'mesh',
       log: silentLog,
+      config: developmentConfig,
       listeners: [{ name: 'http', host: '127.0.0.1', port: 0 }],
       routes: (routes) => {
         routes.get('/data', (incoming, response) => {

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { HttpError, httpService, silentLog } from '@hallpass/service-kit'
 import { generateSigningKey, publicJwks, type SigningKey, signToken } from '@hallpass/tokens'
 import express from 'express'
+import { developmentConfig } from '@hallpass/service-kit/testing'
 
 type Claims = Record<string, unknown>
 
@@ -103,6 +104,7 @@ export function fakeProvider({ port, clientId = 'web-ui' }: { port: number; clie
   const service = httpService({
     name: 'fake-provider',
     log: silentLog,
+    config: developmentConfig,
     listeners: [{ name: 'http', host: '127.0.0.1', port }],
     onStart: async () => {
       state.key = await generateSigningKey('RS256')
