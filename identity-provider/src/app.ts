@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { Assets } from '@hallpass/pages'
-import { readOrCreatePrivateFile } from '@hallpass/private-files'
+import { readOrCreateSecret } from '@hallpass/private-files'
 import { formBody, httpService, type Logger } from '@hallpass/service-kit'
 import type Provider from 'oidc-provider'
 import type { Config } from './config.ts'
@@ -41,8 +41,8 @@ export function createApp(config: Config, log: Logger) {
       const [library, keys, clientSecret, cookieSecret] = await Promise.all([
         loadOidcLibrary(log),
         loadSigningKeys(config.keysFile),
-        readOrCreatePrivateFile(config.clientSecretFile, newSecret),
-        readOrCreatePrivateFile(config.cookieSecretFile, newSecret),
+        readOrCreateSecret(config.clientSecretFile, newSecret),
+        readOrCreateSecret(config.cookieSecretFile, newSecret),
       ])
       const pages = providerPages(assets, config.webUiUrl)
       started = createProvider({ library, config, users, keys, clientSecret, cookieSecret, pages })

@@ -1,4 +1,4 @@
-import { mkdtempSync, statSync } from 'node:fs'
+import { mkdtempSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
@@ -16,4 +16,15 @@ describe('loadSigningKeys', () => {
     expect(await loadSigningKeys(file)).toEqual(first)
     expect(statSync(file).mode & 0o777).toBe(0o600)
   })
+
+  it.each(['', '{}', '{"keys":[]}', '{"keys":[{"kty":"RSA"}]}', 'null', '{"keys":'])(
+    'names the file when it holds %j',
+    async (text) => {
+      const file = join(mkdtempSync(join(tmpdir(), 'keys-')), 'keys.json')
+      writeFileSync(file, text)
+      await expect(loadSigningKeys(file)).rejects.toThrow(
+        `${file}: ${text === '' ? 'empty' : 'not a set of private keys (RS256 and ES256)'}. Restore it, or delete it`,
+      )
+    },
+  )
 })

@@ -1,5 +1,5 @@
 import { createPrivateKey, type JsonWebKey } from 'node:crypto'
-import { readOrCreatePrivateFile } from '@hallpass/private-files'
+import { parseStateFile, readOrCreatePrivateFile } from '@hallpass/private-files'
 import { exportPrivatePem, generateSigningKey, publicJwk } from '@hallpass/tokens'
 
 /** A private key as JWK; what oidc-provider signs with. */
@@ -14,7 +14,15 @@ export async function loadSigningKeys(file: string): Promise<readonly PrivateJwk
     const keys = await Promise.all([generatePrivateJwk('RS256'), generatePrivateJwk('ES256')])
     return JSON.stringify({ keys }, null, 2)
   })
-  return (JSON.parse(text) as { keys: PrivateJwk[] }).keys
+  return parseStateFile(file, text, 'a set of private keys (RS256 and ES256)', readKeySet)
+}
+
+function readKeySet(text: string): readonly PrivateJwk[] {
+  const { keys } = JSON.parse(text) as { keys: PrivateJwk[] }
+  for (const key of keys) createPrivateKey({ key, format: 'jwk' })
+  for (const needed of ['RS256', 'ES256'])
+    if (!keys.some(({ alg, kid }) => alg === needed && typeof kid === 'string')) throw new Error(needed)
+  return keys
 }
 
 async function generatePrivateJwk(alg: 'RS256' | 'ES256'): Promise<PrivateJwk> {

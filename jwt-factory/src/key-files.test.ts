@@ -108,13 +108,10 @@ describe('KeyFiles', () => {
     await newFiles().save(store)
     await writeFile(join(folder, 'README'), 'x')
     await writeFile(join(folder, 'dots.and-more-private.pem'), 'x')
-    await writeFile(join(folder, 'broken-private.pem'), 'x')
-    await writeFile(join(folder, 'broken-public.pem'), 'x')
     await mkdir(join(folder, 'folder-private.pem'))
     expect((await restarted()).keyIds).toEqual(['servicea'])
     expect(warnings().sort()).toEqual([
       'README: not a key file; ignored',
-      'broken-private.pem: not a usable key; ignored',
       'dots.and-more-private.pem: not a key file; ignored',
       'folder-private.pem: not a key file; ignored',
     ])
@@ -147,13 +144,14 @@ describe('KeyFiles', () => {
     expect(warnings()).toContain('servicea-public.pem: does not fit its private key, which counts')
   })
 
-  it('names the reason but not the content of a key that it cannot use', async () => {
+  it('does not start over a key that it cannot use, and names the file but not its content', async () => {
     await mkdir(folder, { recursive: true })
     const pem = '-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n'
     for (const half of ['private', 'public']) await writeFile(join(folder, `servicea-${half}.pem`), pem)
-    expect((await restarted()).keyIds).toEqual([])
-    expect(lines.join()).toContain('The key is not a PEM that can be read.')
-    expect(lines.join()).not.toContain('c2VjcmV0')
+    await expect(restarted()).rejects.toThrow(
+      `${join(folder, 'servicea-private.pem')}: not a private key for ES256 as PEM. Restore it, or delete it and start again: ` +
+        'a new key is made, and tokens signed with this one are rejected.',
+    )
   })
 
   it('loads nothing from a folder that is not there yet, and makes it', async () => {

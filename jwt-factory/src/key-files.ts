@@ -1,7 +1,13 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ensurePrivateFolder, readIfThere, writePrivateFile } from '@hallpass/private-files'
+import {
+  asStateFileError,
+  ensurePrivateFolder,
+  parseStateFile,
+  readPresent,
+  writePrivateFile,
+} from '@hallpass/private-files'
 import type { Clock, Logger } from '@hallpass/service-kit'
 import {
   type Algorithm,
@@ -28,6 +34,9 @@ interface SavedKey {
   readonly state: State
   readonly key: SigningKey
 }
+
+const LOST_KEY =
+  'Restore it, or delete it and start again: a new key is made, and tokens signed with this one are rejected.'
 
 export interface KeyFilesOptions {
   readonly folder: string
@@ -100,7 +109,10 @@ export class KeyFiles {
     this.#savedKeyIds = ours
   }
 
-  /** Puts the saved keys into a store. What is no key of ours is named in the log, and left alone. */
+  /**
+   * Puts the saved keys into a store. A file with another name than a key file's is named in the log, and left alone.
+   * @throws {StateFileError} when a key file holds no key of the algorithm.
+   */
   async load(store: KeyStore): Promise<void> {
     const byKeyId = new Map<string, SavedKey[]>()
     for (const saved of await this.#readAll()) {
@@ -137,7 +149,9 @@ export class KeyFiles {
   async #readAll(): Promise<SavedKey[]> {
     const { log } = this.#options
     await ensurePrivateFolder(this.folder)
-    const entries = await readdir(this.folder, { withFileTypes: true })
+    const entries = await readdir(this.folder, { withFileTypes: true }).catch((error: unknown) => {
+      throw asStateFileError(this.folder, error)
+    })
     const names = new Set(entries.filter((entry) => entry.isFile()).map(({ name }) => name))
     const keys: SavedKey[] = []
     for (const { name } of entries) {
@@ -149,27 +163,35 @@ export class KeyFiles {
       if (!names.has(name) || !groups) log.warn({ file: name }, 'not a key file; ignored')
       else if (!names.has(other)) log.warn({ file: name }, 'the other half of this key is missing; ignored')
       else if (groups.half === 'private') {
-        const key = await this.#readPair(groups.keyId as string, name, other)
-        if (key) keys.push({ keyId: groups.keyId as string, state: stateOf(groups), key })
+        const keyId = groups.keyId as string
+        keys.push({ keyId, state: stateOf(groups), key: await this.#readPair(keyId, name, other) })
       }
     }
     return keys
   }
 
-  async #readPair(keyId: string, privateFile: string, publicFile: string): Promise<SigningKey | undefined> {
+  /** @throws {StateFileError} because a signing key must not be replaced without anybody knowing. */
+  async #readPair(keyId: string, privateFile: string, publicFile: string): Promise<SigningKey> {
     const { algorithm, log } = this.#options
-    try {
-      const privatePem = (await readIfThere(join(this.folder, privateFile))) ?? ''
-      const key = importSigningKey(privatePem, { alg: algorithm })
-      const publicKey = createPublicKey((await readIfThere(join(this.folder, publicFile))) ?? '')
-      if (!isSameKey(publicKey, key.publicKey))
-        log.warn({ file: publicFile }, 'does not fit its private key, which counts')
-      return named(keyId, key)
-    } catch (error) {
-      // The message names the reason; OpenSSL's own could quote the file.
-      log.warn({ file: privateFile, reason: (error as Error).message }, 'not a usable key; ignored')
-      return undefined
-    }
+    const file = join(this.folder, privateFile)
+    const key = parseStateFile(
+      file,
+      await readPresent(file),
+      `a private key for ${algorithm} as PEM`,
+      (text) => importSigningKey(text, { alg: algorithm }),
+      LOST_KEY,
+    )
+    const publicPath = join(this.folder, publicFile)
+    const publicKey = parseStateFile(
+      publicPath,
+      await readPresent(publicPath),
+      'a public key as PEM',
+      createPublicKey,
+      'Delete both files of this key, or restore this one: openssl pkey -pubout makes it of the private key.',
+    )
+    if (!isSameKey(publicKey, key.publicKey))
+      log.warn({ file: publicFile }, 'does not fit its private key, which counts')
+    return named(keyId, key)
   }
 }
 

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readCaFile } from '@hallpass/certificates'
 import { createPeerCaller, type PeerCaller, unexpectedAnswer } from '@hallpass/service-kit'
 import { parseJson } from '@hallpass/untrusted/json'
 
@@ -43,7 +43,7 @@ export class Callee {
   /** At the first call, because on a fresh machine the certificates are made while the service starts. */
   async #connect(): Promise<PeerCaller> {
     const { name: peer, baseUrl, timeoutMs, caFile } = this.#options
-    const tls = caFile === undefined ? {} : { tls: { ca: await readFile(caFile, 'utf8') } }
+    const tls = caFile === undefined ? {} : { tls: { ca: await readCaFile(caFile) } }
     return createPeerCaller({ peer, baseUrl, timeoutMs, ...tls })
   }
 }

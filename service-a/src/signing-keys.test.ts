@@ -45,6 +45,16 @@ describe('SigningKeys', () => {
     })
   })
 
+  it('names a file that is corrupt', async () => {
+    await newKeys().rotate()
+    const own = join(stateFolder, 'own/jwt-private.pem')
+    const set = join(stateFolder, 'scenario-3-keys/jwks.json')
+    await writeFile(set, '{"keys":7}')
+    await expect(newKeys().load()).rejects.toThrow(`${set}: not a key set (JWKS). Restore it, or delete it`)
+    await writeFile(own, '-----BEGIN PRIVATE KEY-----')
+    await expect(newKeys().load()).rejects.toThrow(`${own}: not a private RSA key as PEM. Restore it, or`)
+  })
+
   it('signs with the key of an earlier start', async () => {
     const before = newKeys()
     await before.rotate()

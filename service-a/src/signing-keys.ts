@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { readIfThere, writePrivateFile, writePublicFile } from '@hallpass/private-files'
+import { parseStateFile, readIfThere, writePrivateFile, writePublicFile } from '@hallpass/private-files'
 import type { Clock } from '@hallpass/service-kit'
 import {
   exportPrivatePem,
@@ -59,13 +59,21 @@ export class SigningKeys {
   async load(): Promise<void> {
     const pem = await readIfThere(this.#options.privateKeyFile)
     if (pem === undefined) return
-    const current = importSigningKey(pem, { alg: 'RS256' })
+    const { privateKeyFile } = this.#options
+    const current = parseStateFile(privateKeyFile, pem, 'a private RSA key as PEM', (text) =>
+      importSigningKey(text, { alg: 'RS256' }),
+    )
     this.#current = current
     this.#sinceMs = this.#options.clock()
-    const set = await readIfThere(join(this.folder, 'jwks.json'))
+    const setFile = join(this.folder, 'jwks.json')
+    const set = await readIfThere(setFile)
     // Nobody knows when they were replaced, so they stay as long as if it had been now.
     const others =
-      set === undefined ? [] : parseJwks(JSON.parse(set)).filter(({ kid }) => kid !== current.kid)
+      set === undefined
+        ? []
+        : parseStateFile(setFile, set, 'a key set (JWKS)', (text) => parseJwks(JSON.parse(text))).filter(
+            ({ kid }) => kid !== current.kid,
+          )
     this.#retire(others)
     await this.#publish()
   }

@@ -1,6 +1,5 @@
 import { unwatchFile, watchFile } from 'node:fs'
-import { readFile } from 'node:fs/promises'
-import { ensureDevelopmentCertificates } from '@hallpass/certificates'
+import { ensureDevelopmentCertificates, readCaFile, readTlsFiles } from '@hallpass/certificates'
 import {
   type Clock,
   foreignPagesGuard,
@@ -63,7 +62,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   revocations.onRevoked((revocation) => streams.endRevoked(revocation))
 
   async function routes(): Promise<RouteTable> {
-    const upstreamCa = config.upstreamCaFile && (await readFile(config.upstreamCaFile, 'utf8'))
+    const upstreamCa = config.upstreamCaFile && (await readCaFile(config.upstreamCaFile))
     const files = await StaticFiles.load(config.assetsFolders)
     const file = (exchange: Exchange) => files.answer(exchange)
     const paths = Object.entries(config.paths)
@@ -168,10 +167,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     exchange.answer(200, { 'content-type': metrics.registry.contentType, 'cache-control': 'no-store' }, text)
   }
 
-  const readTls = async () => ({
-    cert: await readFile(config.certFile, 'utf8'),
-    key: await readFile(config.keyFile, 'utf8'),
-  })
+  const readTls = () => readTlsFiles(config)
 
   /** New certificates count for new connections; a certificate manager replaces the files while the gateway runs. */
   async function renewTls() {

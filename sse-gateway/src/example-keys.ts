@@ -1,9 +1,16 @@
 import { join } from 'node:path'
-import { readIfThere, withFolderLock, writePrivateFile, writePublicFile } from '@hallpass/private-files'
+import {
+  parseStateFile,
+  readIfThere,
+  withFolderLock,
+  writePrivateFile,
+  writePublicFile,
+} from '@hallpass/private-files'
 import {
   exportPrivatePem,
   generateSigningKey,
   importSigningKey,
+  parseJwks,
   publicJwks,
   type SigningKey,
 } from '@hallpass/tokens'
@@ -47,10 +54,20 @@ const filesIn = (folder: string) => ({
 async function readKeys(folder: string): Promise<ExampleKeys | undefined> {
   const files = filesIn(folder)
   const [rs256, es256, jwks] = await Promise.all([files.rs256, files.es256, files.jwks].map(readIfThere))
-  if (!rs256 || !es256 || !jwks) return undefined
+  if (rs256 === undefined || es256 === undefined || jwks === undefined) return undefined
+  const remedy = `Restore it, or delete ${folder} and start again: new keys are made.`
+  const read = (file: string, text: string, alg: 'RS256' | 'ES256', kid: string) =>
+    parseStateFile(
+      file,
+      text,
+      `a private ${alg} key as PEM`,
+      () => importSigningKey(text, { alg, kid }),
+      remedy,
+    )
+  parseStateFile(files.jwks, jwks, 'a key set (JWKS)', (text) => parseJwks(JSON.parse(text)), remedy)
   return {
-    rs256: importSigningKey(rs256, { alg: 'RS256', kid: 'example' }),
-    es256: importSigningKey(es256, { alg: 'ES256', kid: 'example_ec' }),
+    rs256: read(files.rs256, rs256, 'RS256', 'example'),
+    es256: read(files.es256, es256, 'ES256', 'example_ec'),
     jwksFile: files.jwks,
   }
 }

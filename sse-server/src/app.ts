@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
+import { readTlsFiles } from '@hallpass/certificates'
 import {
   type Clock,
   httpService,
@@ -37,10 +37,7 @@ export function createApp(
   const publisher = new Publisher(events, hub, config)
   const guard = config.guard && publisherGuard(config.guard, clock)
   const { certFile, keyFile } = config
-  const tls =
-    certFile && keyFile
-      ? async () => ({ cert: await readFile(certFile), key: await readFile(keyFile) })
-      : undefined
+  const tls = certFile && keyFile ? () => readTlsFiles({ certFile, keyFile }) : undefined
 
   const tcp = new PublishListener({
     host: config.host,

@@ -1,4 +1,4 @@
-import { readOrCreatePrivateFile } from '@hallpass/private-files'
+import { readOrCreateSecret } from '@hallpass/private-files'
 import type { LoginConfig } from './config.ts'
 import { newSecret } from './session-store.ts'
 
@@ -14,8 +14,8 @@ export class Secrets {
   async load(): Promise<void> {
     const { clientSecret, clientSecretFile, randomSecret, randomSecretFile } = this.#login
     const [client, random] = await Promise.all([
-      clientSecret ?? readOrCreatePrivateFile(clientSecretFile, newSecret),
-      randomSecret ?? readOrCreatePrivateFile(randomSecretFile, newSecret),
+      clientSecret ?? readOrCreateSecret(clientSecretFile, newSecret),
+      randomSecret ?? readOrCreateSecret(randomSecretFile, newSecret),
     ])
     this.#loaded = { client: client.trim(), random: random.trim() }
   }

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -71,6 +71,28 @@ describe('ensureDevelopmentCertificates', () => {
     expect(await read(caFile)).toBe(ca)
     expect(await read(certFile)).not.toBe(leaf)
     expect(new X509Certificate(await read(certFile)).verify(new X509Certificate(ca).publicKey)).toBe(true)
+  })
+
+  it.each([
+    ['ca.pem', 'not a certificate as PEM'],
+    ['localhost.pem', 'not a certificate as PEM'],
+    ['localhost-key.pem', 'not a private key as PEM'],
+  ])('names %s when it is corrupt, and does not replace it', async (name, reason) => {
+    await ensureDevelopmentCertificates(folder)
+    const file = join(folder, 'certificates', name)
+    await writeFile(file, 'nonsense')
+    await expect(ensureDevelopmentCertificates(folder)).rejects.toThrow(
+      `${file}: ${reason}. Restore it, or delete ${join(folder, 'certificates')} and start again: new certificates are made.`,
+    )
+    expect(await read(file)).toBe('nonsense')
+  })
+
+  it('names a key that is not that of its certificate', async () => {
+    const { keyFile } = await ensureDevelopmentCertificates(folder)
+    await writeFile(keyFile, await read(join(folder, 'certificates/ca-key.pem')))
+    await expect(ensureDevelopmentCertificates(folder)).rejects.toThrow(
+      `${keyFile}: not the private key of its certificate. `,
+    )
   })
 
   it('adds the host names that a deployment asks for', async () => {

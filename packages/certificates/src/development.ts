@@ -1,6 +1,7 @@
-import { X509Certificate } from 'node:crypto'
+import type { X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { readIfThere, withFolderLock, writePrivateFile, writePublicFile } from '@hallpass/private-files'
+import { readCertificate, readKeyOf } from './read-pair.ts'
 
 /** A year: short enough that a forgotten development authority dies by itself. */
 const AUTHORITY_DAYS = 365
@@ -19,6 +20,7 @@ export interface DevelopmentCertificates {
 /**
  * Makes the development authority and the certificate for `localhost` (and `dnsNames`, e.g. the host names of a
  * compose file) under `<stateFolder>/certificates`, unless good ones are there. Safe when several processes ask at once.
+ * @throws {StateFileError} when one that is there is none: it is not replaced, because others may trust it.
  */
 export async function ensureDevelopmentCertificates(
   stateFolder: string,
@@ -31,14 +33,19 @@ export async function ensureDevelopmentCertificates(
     keyFile: join(folder, 'localhost-key.pem'),
   }
   const caKeyFile = join(folder, 'ca-key.pem')
-  if (await isGood(files, dnsNames, now)) return files
+  // Outside the lock a key and its certificate may be of two kinds, because another process is just renewing them.
+  if (await isGood(folder, files, dnsNames, now).catch(() => false)) return files
   await withFolderLock(folder, async () => {
-    if (await isGood(files, dnsNames, now)) return
+    if (await isGood(folder, files, dnsNames, now)) return
     // The generator takes a tenth of a second to load, and most starts do not need it.
     const { createAuthority, issueLeaf } = await import('./authority.ts')
+    const remedy = remedyIn(folder)
     let certificate = await readIfThere(files.caFile)
     let privateKey = await readIfThere(caKeyFile)
-    if (!certificate || !privateKey || expiresSoon(certificate, now)) {
+    const authority =
+      certificate === undefined ? undefined : readCertificate(files.caFile, certificate, remedy)
+    if (authority && privateKey !== undefined) readKeyOf(authority, caKeyFile, privateKey, remedy)
+    if (!certificate || !privateKey || !authority || expiresSoon(authority, now)) {
       ;({ certificate, privateKey } = await createAuthority('Hallpass development CA', {
         days: AUTHORITY_DAYS,
         now,
@@ -58,19 +65,28 @@ export async function ensureDevelopmentCertificates(
   return files
 }
 
+const remedyIn = (folder: string) =>
+  `Restore it, or delete ${folder} and start again: new certificates are made.`
+
 async function isGood(
+  folder: string,
   files: DevelopmentCertificates,
   dnsNames: readonly string[],
   now: number,
 ): Promise<boolean> {
   const [ca, cert, key] = await Promise.all([files.caFile, files.certFile, files.keyFile].map(readIfThere))
-  if (!ca || !cert || !key || expiresSoon(ca, now) || expiresSoon(cert, now)) return false
-  const leaf = new X509Certificate(cert)
+  if (ca === undefined || cert === undefined || key === undefined) return false
+  const remedy = remedyIn(folder)
+  const authority = readCertificate(files.caFile, ca, remedy)
+  const leaf = readCertificate(files.certFile, cert, remedy)
+  readKeyOf(leaf, files.keyFile, key, remedy)
   return (
-    leaf.verify(new X509Certificate(ca).publicKey) &&
+    !expiresSoon(authority, now) &&
+    !expiresSoon(leaf, now) &&
+    leaf.verify(authority.publicKey) &&
     dnsNames.every((name) => leaf.checkHost(name) !== undefined)
   )
 }
 
-const expiresSoon = (certificate: string, now: number) =>
-  new Date(new X509Certificate(certificate).validTo).getTime() - now < RENEW_BEFORE_MS
+const expiresSoon = (certificate: X509Certificate, now: number) =>
+  new Date(certificate.validTo).getTime() - now < RENEW_BEFORE_MS

@@ -1,10 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { link, mkdir, open, readFile, rename, rm, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { asStateFileError, onStateFile, parseStateFile } from './state-file-error.ts'
+
+export { withShortSocketPath } from './short-socket-path.ts'
+export { asStateFileError, MADE_AGAIN, parseStateFile, StateFileError } from './state-file-error.ts'
+export { checkStateVersion, claimStateVersion, STATE_VERSION } from './state-version.ts'
 
 /** Makes a folder, and those above it, that only their owner can enter (0700). */
 export async function ensurePrivateFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 })
+  await onStateFile(path, () => mkdir(path, { recursive: true, mode: 0o700 }))
 }
 
 /**
@@ -12,12 +17,12 @@ export async function ensurePrivateFolder(path: string): Promise<void> {
  * never a part, whatever happens to the machine in between.
  */
 export async function writePrivateFile(path: string, data: string | Uint8Array): Promise<void> {
-  await replaceFile(path, data, 0o600)
+  await onStateFile(path, () => replaceFile(path, data, 0o600))
 }
 
 /** The same for a file without a secret (0644), e.g. a certificate or a key set that others may read. */
 export async function writePublicFile(path: string, data: string | Uint8Array): Promise<void> {
-  await replaceFile(path, data, 0o644)
+  await onStateFile(path, () => replaceFile(path, data, 0o644))
 }
 
 async function replaceFile(path: string, data: string | Uint8Array, mode: number) {
@@ -39,6 +44,10 @@ async function writePart(path: string, data: string | Uint8Array, mode: number):
     await file.chmod(mode)
     await file.writeFile(data)
     await file.sync()
+  } catch (error) {
+    // On a full disk a part is of no use, and takes the space that is left.
+    await rm(part, { force: true })
+    throw error
   } finally {
     await file.close()
   }
@@ -56,7 +65,13 @@ export async function readOrCreatePrivateFile(
   const existing = await readIfThere(path)
   if (existing !== undefined) return existing
   await ensurePrivateFolder(dirname(path))
-  const part = await writePart(path, await create(), 0o600)
+  const text = await create()
+  await onStateFile(path, () => linkWhole(path, text))
+  return readPresent(path)
+}
+
+async function linkWhole(path: string, text: string) {
+  const part = await writePart(path, text, 0o600)
   try {
     // Unlike rename, link fails when somebody else was first.
     await link(part, path)
@@ -65,16 +80,37 @@ export async function readOrCreatePrivateFile(
   } finally {
     await unlink(part)
   }
-  return readFile(path, 'utf8')
 }
 
+/** 128 bits in base64 have 22 characters; a provider elsewhere may have used any that are printable. */
+const SECRET = /^[\x21-\x7e]{22,}$/
+
+/**
+ * Answers a secret that several services share; the first of them makes it.
+ * @throws {StateFileError} when the file holds something that is too short, or no such secret.
+ */
+export async function readOrCreateSecret(path: string, create: () => string): Promise<string> {
+  const text = await readOrCreatePrivateFile(path, create)
+  return parseStateFile(path, text, 'a secret of at least 22 printable characters', (content) => {
+    const secret = content.trim()
+    if (!SECRET.test(secret)) throw new Error('too short')
+    return secret
+  })
+}
+
+/** The text of a file, or nothing where there is none. @throws {StateFileError} when it cannot be read. */
 export async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
+    return onStateFile(path, () => Promise.reject(error))
   }
+}
+
+/** The text of a file that must be there. @throws {StateFileError} when it is not, or cannot be read. */
+export function readPresent(path: string): Promise<string> {
+  return onStateFile(path, () => readFile(path, 'utf8'))
 }
 
 /** Longer than any work that is done under a lock (making a key takes a second at worst). */
@@ -93,7 +129,7 @@ export async function withFolderLock<T>(folder: string, work: () => Promise<T>):
       await mkdir(lock)
       break
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw asStateFileError(lock, error)
       const age = await stat(lock).then(
         ({ mtimeMs }) => Date.now() - mtimeMs,
         () => 0,

@@ -259,7 +259,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
     async start() {
       await options.onStart?.()
       try {
-        const urls = Object.fromEntries(await Promise.all(options.listeners.map(listen)))
+        const urls = Object.fromEntries(await allOrEveryFailure(options.listeners.map(listen)))
         ready = true
         return urls
       } catch (error) {
@@ -272,6 +272,15 @@ export function httpService(options: HttpServiceOptions): HttpService {
       return stopping
     },
   }
+}
+
+/** All bad ports at once, not only the first of them. */
+async function allOrEveryFailure<T>(attempts: readonly Promise<T>[]): Promise<T[]> {
+  const results = await Promise.allSettled(attempts)
+  const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
+  if (failures.length > 1) throw new AggregateError(failures)
+  if (failures.length === 1) throw failures[0]
+  return Promise.all(attempts)
 }
 
 /** What to write into a URL for an address that may mean "every address". */

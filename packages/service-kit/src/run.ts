@@ -1,4 +1,6 @@
-import { type CommonConfig, ConfigError, type Environment } from './config.ts'
+import { checkStateVersion } from '@hallpass/private-files'
+import type { CommonConfig, Environment } from './config.ts'
+import { describeStartFailure } from './describe-start-failure.ts'
 import { streamHops } from './hop-stream.ts'
 import { publishHopsTo } from './hops.ts'
 import { createLog, type Logger } from './log.ts'
@@ -9,7 +11,7 @@ const STOP_DEADLINE_MS = 4_000
 
 /**
  * The life of a process: configuration, start, ready, and on SIGTERM, SIGINT or the end of its parent a clean stop.
- * Exit code 0 after a clean stop, 1 after a failure, 78 when the configuration is not usable (sysexits' EX_CONFIG).
+ * Exits with one of {@link EXIT_CODES}; what prevents a start is said in a line on standard error.
  */
 export function run<C extends CommonConfig>(
   name: string,
@@ -18,8 +20,9 @@ export function run<C extends CommonConfig>(
   createApp: (config: C, log: Logger) => Service,
 ): void {
   live(name, env, loadConfig, createApp).catch((error: unknown) => {
-    process.stderr.write(`${name}: ${explain(error)}\n`)
-    process.exit(error instanceof ConfigError ? 78 : 1)
+    const { message, exitCode } = describeStartFailure(error)
+    process.stderr.write(`${name}: ${message}\n`)
+    process.exit(exitCode)
   })
 }
 
@@ -30,6 +33,7 @@ async function live<C extends CommonConfig>(
   createApp: (config: C, log: Logger) => Service,
 ) {
   const config = loadConfig(env)
+  await checkStateVersion(config.stateFolder)
   const log = createLog(name, config.logLevel)
   const spans = config.otlpEndpoint
     ? (await import('./span-export.ts')).exportSpans(config.otlpEndpoint, name)
@@ -72,11 +76,4 @@ async function live<C extends CommonConfig>(
   const urls = await service.start()
   log.info({ urls }, 'ready')
   process.send?.({ ready: urls })
-}
-
-function explain(error: unknown): string {
-  const { code, port, message } = error as NodeJS.ErrnoException & { port?: number }
-  if (code === 'EADDRINUSE') return `port ${port} is in use by another process`
-  if (code === 'EACCES' && port !== undefined) return `port ${port} needs more rights than this process has`
-  return message ?? String(error)
 }

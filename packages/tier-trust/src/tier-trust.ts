@@ -1,10 +1,9 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { SecureContextOptions, TLSSocket } from 'node:tls'
-import { tlsFiles } from '@hallpass/certificates'
-import { readOrCreatePrivateFile } from '@hallpass/private-files'
+import { readCaFile, tlsFiles } from '@hallpass/certificates'
+import { parseStateFile, readOrCreatePrivateFile } from '@hallpass/private-files'
 import type { TierTrustConfig } from './config.ts'
 
 /** Carries the secret from one tier to the next, and never leaves them. */
@@ -38,17 +37,19 @@ export class TierTrust {
   async load(): Promise<TierCredentials> {
     if (this.#config.kind === 'certificate') {
       const { cert, key } = await tlsFiles(this.#config)
-      return { fields: [], tls: { ca: await readFile(this.#config.tls.caFile, 'utf8'), cert, key } }
+      return { fields: [], tls: { ca: await readCaFile(this.#config.tls.caFile), cert, key } }
     }
-    const secret = await readOrCreatePrivateFile(this.#config.secretFile, () =>
+    const text = await readOrCreatePrivateFile(this.#config.secretFile, () =>
       randomBytes(SECRET_BYTES).toString('base64url'),
     )
-    if (!/^[\w-]{32,}\s*$/.test(secret))
-      throw new Error(
-        `The secret in ${this.#config.secretFile} is not one: it has at least 32 letters and digits.`,
-      )
-    this.#secret = Buffer.from(secret.trim(), 'latin1')
-    return { fields: [TIER_HEADER, secret.trim()] }
+    const shown = parseStateFile(
+      this.#config.secretFile,
+      text,
+      'a secret of at least 32 letters and digits',
+      readSecret,
+    )
+    this.#secret = Buffer.from(shown, 'latin1')
+    return { fields: [TIER_HEADER, shown] }
   }
 
   isFromTier(request: IncomingMessage): boolean {
@@ -69,7 +70,7 @@ export class TierTrust {
     return {
       cert,
       key,
-      ca: await readFile(this.#config.tls.caFile, 'utf8'),
+      ca: await readCaFile(this.#config.tls.caFile),
       requestCert: true,
       rejectUnauthorized: true,
     }
@@ -84,6 +85,11 @@ export class TierTrust {
     this.#judged.set(socket, judged)
     return judged
   }
+}
+
+function readSecret(text: string): string {
+  if (!/^[\w-]{32,}\s*$/.test(text)) throw new Error('too short')
+  return text.trim()
 }
 
 /** The DNS and URI names of `DNS:localhost, URI:spiffe://…`; names that Node had to quote are not ours. */

@@ -1,7 +1,8 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
-import { ensurePrivateFolder } from '@hallpass/private-files'
+import { ensurePrivateFolder, StateFileError } from '@hallpass/private-files'
 import { type Database, type Key, open, type RootDatabase } from 'lmdb'
+import { checkLmdbFile } from './check-lmdb-file.ts'
 import { LmdbRoom } from './lmdb-room.ts'
 import { LmdbZone } from './lmdb-zone.ts'
 import { Room } from './room.ts'
@@ -58,12 +59,20 @@ export class LmdbStore implements SharedStore {
 
   async open(): Promise<void> {
     await ensurePrivateFolder(this.#options.folder)
-    this.#root = open({
-      path: this.#path,
-      maxDbs: MAX_DATABASES,
-      mapSize: MAP_BYTES,
-      permissionsMode: 0o600,
-    } as Parameters<typeof open>[0])
+    const path = this.#path
+    const remedy = `Delete ${path} and start again: tokens are cached again, blocks must be set again.`
+    await checkLmdbFile(join(path, 'data.mdb'), remedy)
+    try {
+      this.#root = open({
+        path,
+        maxDbs: MAX_DATABASES,
+        mapSize: MAP_BYTES,
+        permissionsMode: 0o600,
+      } as Parameters<typeof open>[0])
+    } catch (error) {
+      // E.g. no permission, no space left on the disk.
+      throw new StateFileError(path, `lmdb cannot open it (${(error as Error).message})`, remedy, error)
+    }
     this.#room.open(this.#root)
     // Readers that were killed would keep old pages from being used again.
     this.#root.readerCheck()

@@ -109,6 +109,8 @@ describe('Authorities', () => {
 
   it('refuses the keys of another trust domain', async () => {
     await open()
-    await expect(open('other.org')).rejects.toThrow('holds the keys of example.org, not of other.org')
+    await expect(open('other.org')).rejects.toThrow(
+      'holds the keys of the trust domain example.org, not of other.org',
+    )
   })
 })

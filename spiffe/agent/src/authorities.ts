@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { readIfThere, writePrivateFile } from '@hallpass/private-files'
+import { parseStateFile, readIfThere, StateFileError, writePrivateFile } from '@hallpass/private-files'
 import type { Clock } from '@hallpass/service-kit'
 import { AuthorityCycle, type Stage } from './authority-cycle.ts'
 import {
@@ -32,6 +32,10 @@ export interface AuthoritiesOptions {
 
 export const AUTHORITY_KINDS = ['x509', 'jwt'] as const
 export type AuthorityKind = (typeof AUTHORITY_KINDS)[number]
+
+/** What the old authorities signed is rejected once they are gone. */
+const REMEDY =
+  'Restore it, or delete it and start again: new authorities are made, and workloads get new SVIDs.'
 
 type Stored<A> = Omit<Stage<never>, 'authority'> & { readonly authority: A }
 interface StateFile {
@@ -78,14 +82,24 @@ export class Authorities {
     )
   }
 
-  /** @throws when the state file belongs to another trust domain or cannot be read. */
+  /** @throws {StateFileError} when the state file belongs to another trust domain or cannot be used. */
   static async open(options: AuthoritiesOptions): Promise<Authorities> {
     const file = join(options.folder, 'authorities.json')
     const text = await readIfThere(file)
-    const state = text === undefined ? undefined : (JSON.parse(text) as StateFile)
-    if (state && state.trustDomain !== options.trustDomain)
-      throw new Error(`${file} holds the keys of ${state.trustDomain}, not of ${options.trustDomain}`)
-    const authorities = new Authorities(options, file, state)
+    const restore = (content: string): Authorities => {
+      const state = JSON.parse(content) as StateFile
+      if (state.trustDomain !== options.trustDomain)
+        throw new StateFileError(
+          file,
+          `holds the keys of the trust domain ${state.trustDomain}, not of ${options.trustDomain}`,
+          'Set TRUST_DOMAIN to that one, or move the file away: new authorities are made.',
+        )
+      return new Authorities(options, file, state)
+    }
+    const authorities =
+      text === undefined
+        ? new Authorities(options, file, undefined)
+        : parseStateFile(file, text, "the agent's authorities with their keys (JSON)", restore, REMEDY)
     await authorities.advance()
     return authorities
   }

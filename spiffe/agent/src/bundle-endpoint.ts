@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises'
 import type { Server } from 'node:https'
 import type { SecureContextOptions } from 'node:tls'
+import { readTlsFiles } from '@hallpass/certificates'
 import { type HttpService, httpService, type Logger } from '@hallpass/service-kit'
 import type { Agent } from './agent.ts'
 import type { Config } from './config.ts'
@@ -17,7 +17,7 @@ export function bundleEndpoint(agent: Agent, config: Config, log: Logger): HttpS
   const { bundleEndpointProfile: profile, bundleEndpointPort: port, host } = config
   if (profile === 'off') return []
   const stop = new AbortController()
-  const context = () => (profile === 'https_web' ? webCertificate(config) : ownSvid(agent))
+  const context = () => (profile === 'https_web' ? readTlsFiles(config) : ownSvid(agent))
 
   /** The SVID changes when half of its life is over and when another authority signs. */
   async function followRotation(server: Server) {
@@ -77,11 +77,6 @@ async function ownSvid(agent: Agent): Promise<SecureContextOptions> {
   const { certificate, privateKey } = await agent.issuer.x509Svid(entry)
   return { cert: pem('CERTIFICATE', certificate), key: pem('PRIVATE KEY', privateKey) }
 }
-
-const webCertificate = async ({ certFile, keyFile }: Config): Promise<SecureContextOptions> => ({
-  cert: await readFile(certFile),
-  key: await readFile(keyFile),
-})
 
 const pem = (label: string, der: Buffer) =>
   `-----BEGIN ${label}-----\n${der.toString('base64').replace(/.{64}/g, '$&\n').trimEnd()}\n-----END ${label}-----\n`

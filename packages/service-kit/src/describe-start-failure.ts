@@ -1,0 +1,32 @@
+import { asStateFileError, StateFileError } from '@hallpass/private-files'
+import { ConfigError } from './config.ts'
+import { EXIT_CODES } from './exit-codes.ts'
+
+export interface StartFailure {
+  /** The cause and the remedy, without a stack. */
+  readonly message: string
+  readonly exitCode: number
+}
+
+/** Says why a process could not start, for the person who started it. */
+export function describeStartFailure(thrown: unknown): StartFailure {
+  const errors = thrown instanceof AggregateError ? thrown.errors : [thrown]
+  const ports = errors.map(describePort)
+  if (ports.every((text) => text !== undefined))
+    return { message: ports.join('; '), exitCode: EXIT_CODES.portTaken }
+  const [error] = errors as [NodeJS.ErrnoException]
+  const path = error.path ?? (error as { dest?: string }).dest
+  const known = path === undefined ? error : asStateFileError(path, error)
+  if (known instanceof StateFileError) return { message: known.message, exitCode: EXIT_CODES.stateUnusable }
+  if (known instanceof ConfigError) return { message: known.message, exitCode: EXIT_CODES.configuration }
+  return { message: error?.message ?? String(error), exitCode: EXIT_CODES.failed }
+}
+
+function describePort(error: unknown): string | undefined {
+  const { code, port } = error as NodeJS.ErrnoException & { port?: number }
+  if (port === undefined) return undefined
+  if (code === 'EADDRINUSE')
+    return `port ${port} is in use by another process. Stop it (lsof -i :${port}), or choose another port`
+  if (code === 'EACCES') return `port ${port} needs more rights than this process has. Choose one above 1023`
+  return undefined
+}

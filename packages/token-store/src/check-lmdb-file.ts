@@ -1,0 +1,51 @@
+import { open } from 'node:fs/promises'
+import { StateFileError } from '@hallpass/private-files'
+
+/** Where lmdb keeps what it needs to find everything else (MDB_meta in mdb.c, 64 bits): twice, a page each. */
+const MAGIC = { offset: 24, value: 0xbeefc0de } as const
+const PAGE_SIZE_OFFSET = 48
+const LAST_PAGE_OFFSET = 144
+const TRANSACTION_OFFSET = 152
+const META_BYTES = 160
+const MAX_PAGE_BYTES = 64 * 1024
+
+/**
+ * Looks whether lmdb can use a data file. lmdb itself does not: it maps the file into memory, and one that is damaged
+ * or cut off ends the process with a segmentation fault. A file that is not there, or empty, is good: lmdb fills it.
+ * @throws {StateFileError} when it is not a store, or shorter than it says.
+ */
+export async function checkLmdbFile(file: string, remedy: string): Promise<void> {
+  const handle = await open(file, 'r').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw new StateFileError(file, `cannot be read (${error.code})`, remedy, error)
+  })
+  if (!handle) return
+  try {
+    const { size } = await handle.stat()
+    if (size === 0) return
+    const first = await readMeta(0)
+    const pageBytes = first.readUInt32LE(PAGE_SIZE_OFFSET)
+    if (!isMeta(first) || pageBytes > MAX_PAGE_BYTES) throw damaged('not a token store (lmdb)')
+    const metas = [first, await readMeta(pageBytes)]
+    if (!metas.every(isMeta)) throw damaged('a damaged token store (lmdb)')
+    const newest = metas.reduce((a, b) => (transaction(b) > transaction(a) ? b : a))
+    const needed = (newest.readBigUInt64LE(LAST_PAGE_OFFSET) + 1n) * BigInt(pageBytes)
+    if (BigInt(size) < needed)
+      throw damaged(`a token store (lmdb) that was cut off: ${size} of ${needed} bytes`)
+  } finally {
+    await handle.close()
+  }
+
+  async function readMeta(position: number): Promise<Buffer> {
+    const page = Buffer.alloc(META_BYTES)
+    await handle?.read(page, 0, META_BYTES, position)
+    return page
+  }
+
+  function damaged(reason: string) {
+    return new StateFileError(file, reason, remedy)
+  }
+}
+
+const isMeta = (page: Buffer) => page.readUInt32LE(MAGIC.offset) === MAGIC.value
+const transaction = (page: Buffer) => page.readBigUInt64LE(TRANSACTION_OFFSET)
