@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { readIfThere, writePublicFile } from './index.ts'
+import { readIfThere, writePublicFile } from './private-files.ts'
 import { parseStateFile, StateFileError } from './state-file-error.ts'
 
 /**
