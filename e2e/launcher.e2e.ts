@@ -13,6 +13,7 @@ describe('Launcher', () => {
     folder: 'jwt-factory',
     shows: '',
     urls: {},
+    needs: [],
     readyz: 'http://localhost:1/readyz',
     env,
   })
@@ -22,7 +23,7 @@ describe('Launcher', () => {
     await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
     const { port } = taken.address() as { port: number }
     await expect(launcher.start([factoryWith({ PORT: String(port), STATE_FOLDER: '/tmp' })])).rejects.toThrow(
-      `jwt-factory stopped with exit code 1: port ${port} is in use by another process`,
+      `jwt-factory stopped with exit code 69: port ${port} is in use by another process. Stop it (lsof -i :${port}), or choose another port`,
     )
     taken.close()
   })

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
-import { createServer } from 'node:net'
 import { wireSuite } from './suite.ts'
+import { listenError } from './taken-ports.ts'
 
 /** Gives each documented port of the suite a free one. */
 export async function assignFreePorts(): Promise<(documented: number) => number> {
@@ -24,16 +24,9 @@ export async function freePorts(count: number): Promise<number[]> {
   const free: number[] = []
   while (free.length < count) {
     const port = randomInt(FIRST, LAST)
-    if (given.has(port) || !(await isFree(port))) continue
+    if (given.has(port) || (await listenError(port)) !== undefined) continue
     given.add(port)
     free.push(port)
   }
   return free
 }
-
-const isFree = (port: number) =>
-  new Promise<boolean>((resolve) => {
-    const server = createServer()
-    server.once('error', () => resolve(false))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
-  })

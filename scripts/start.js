@@ -1,12 +1,44 @@
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { installWhatIsMissing, requireNode } from './install.js'
+import { alreadyRuns, suiteOwner } from './suite-owner.js'
 
 requireNode()
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 await installWhatIsMissing(root)
+// First of all, because new bundles would take the old ones away from a suite that runs.
+const stateFolder = resolve(process.env.STATE_FOLDER || join(root, '.hallpass'))
+const owner = process.argv.includes('--help') ? undefined : await suiteOwner(stateFolder)
+if (owner) {
+  console.error(alreadyRuns(stateFolder, owner.pid))
+  // EX_TEMPFAIL (packages/service-kit/src/exit-codes.ts)
+  process.exit(75)
+}
 const { bundle, bundleFolder } = await import('./bundle.js')
-await bundle(root)
+try {
+  await bundle(root)
+} catch (error) {
+  reportUnwritable(bundleFolder(root), error)
+}
 const { start } = createRequire(import.meta.url)(join(bundleFolder(root), 'start.cjs'))
 await start(root, process.argv.slice(2))
+
+/** The folder, the cause and the remedy in one line, where the system does not let the bundles be written; any other error is a bug. */
+function reportUnwritable(folder, error) {
+  const causes = {
+    EACCES: ['no permission', 'Give this user access to it (chown, chmod).'],
+    EPERM: ['not permitted', 'Give this user access to it (chown, chmod).'],
+    EROFS: ['the file system is read-only', 'Mount it writable.'],
+    ENOSPC: ['no space left on the disk', 'Free some space.'],
+    EDQUOT: ['the disk quota is used up', 'Free some space.'],
+    ENOTDIR: ['a file is in the place of a folder', 'Move it away.'],
+    EEXIST: ['a file is in the place of a folder', 'Move it away.'],
+  }
+  const code = error.code ?? /\b(E[A-Z]{3,10}):/.exec(error.message)?.[1]
+  if (!(code in causes)) throw error
+  const [cause, remedy] = causes[code]
+  console.error(`${folder}: ${cause}; the bundles of the services cannot be written. ${remedy}`)
+  // EX_IOERR, as for every other file of the state (packages/service-kit/src/exit-codes.ts).
+  process.exit(74)
+}

@@ -1,105 +1,152 @@
-import { join, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
+import { join, relative, resolve } from 'node:path'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
-import { ensurePrivateFolder } from '@hallpass/private-files'
+import { claimStateVersion, ensurePrivateFolder, StateFileError } from '@hallpass/private-files'
+import { EXIT_CODES } from '@hallpass/service-kit/exit-codes'
 import { assignFreePorts } from './free-ports.ts'
 import { Launcher } from './launcher.ts'
+import { AlreadyRuns, LauncherSocket } from './launcher-socket.ts'
 import { LogView } from './log-view.ts'
 import { provision, provisionFiles } from './provision.ts'
+import { HELP, parseStartOptions, type StartOptions, UsageError } from './start-options.ts'
 import { type SuiteProcess, wireSuite } from './suite.ts'
-
-const HELP = `npm start: runs the whole suite on this machine
-
-  npm start                 start everything, show one log
-  npm start -- --quiet      the table, warnings and errors only
-  npm start -- --json       the services' own JSON log lines
-  npm start -- --free-ports where the documented ports are taken: any that are free
-  npm start -- --help       this text
-
-State (keys, certificates, databases) lives in .hallpass/, or in STATE_FOLDER; delete it to begin anew.
-Ctrl-C stops everything.`
+import { ServiceDied, type ServiceEnd } from './supervised-service.ts'
+import { PortsTaken, requireFreePorts } from './taken-ports.ts'
 
 /** Starts the suite, prints what runs where, and stays until it is told to stop. */
 export async function start(root: string, args: readonly string[]): Promise<void> {
-  const values = parseOptions(args)
-  if ('failure' in values) {
-    console.error(`${values.failure}\n\n${HELP}`)
-    process.exit(2)
+  let socket: LauncherSocket | undefined
+  try {
+    const options = parseStartOptions(args, namesOfServices())
+    if (options.help) {
+      console.log(HELP)
+      process.exit(EXIT_CODES.stopped)
+    }
+    const stateFolder = resolve(process.env.STATE_FOLDER || join(root, '.hallpass'))
+    await ensurePrivateFolder(stateFolder)
+    await claimStateVersion(stateFolder)
+    socket = await LauncherSocket.claim(stateFolder)
+    await Promise.all([ensureDevelopmentCertificates(stateFolder), provisionFiles(stateFolder)])
+    const port = options.freePorts ? await assignFreePorts() : (documented: number) => documented
+    const processes = wireSuite({ port, stateFolder })
+    await requireFreePorts(processes.filter(({ name }) => !options.leftOut.includes(name)))
+    await runSuite({ root, stateFolder, options, processes, socket })
+  } catch (error) {
+    await socket?.close()
+    if (error instanceof UsageError) console.error(`${error.message}\n\n${HELP}`)
+    else console.error(isExpected(error) ? (error as Error).message : error)
+    process.exit(exitCodeOf(error))
   }
-  if (values.help) {
-    console.log(HELP)
-    process.exit(0)
-  }
-  const stateFolder = resolve(process.env.STATE_FOLDER ?? join(root, '.hallpass'))
-  await ensurePrivateFolder(stateFolder)
-  await Promise.all([ensureDevelopmentCertificates(stateFolder), provisionFiles(stateFolder)])
+}
 
-  const port = values['free-ports'] ? await assignFreePorts() : (documented: number) => documented
-  const processes = wireSuite({ port, stateFolder })
+interface Suite {
+  readonly root: string
+  readonly stateFolder: string
+  readonly options: StartOptions
+  readonly processes: readonly SuiteProcess[]
+  readonly socket: LauncherSocket
+}
+
+async function runSuite({ root, stateFolder, options, processes, socket }: Suite) {
+  const { leftOut, json, quiet } = options
   const view = new LogView(
     processes.map(({ name }) => name),
     process.stdout.isTTY === true || process.env.FORCE_COLOR === '1',
   )
-  const progress = new Progress(processes.length)
-  let keys: Promise<void> | undefined
+  const progress = new Progress(processes.length - leftOut.length)
+  const away = new Set<string>()
+  const provisioned = new Map<string, Promise<void>>()
   const launcher = new Launcher({
     root,
     stateFolder,
-    env: values.quiet ? { LOG_LEVEL: 'warn' } : {},
-    onLine: (service, line) => progress.above(values.json ? line : view.line(service, line)),
-    onReady: (service) => {
-      progress.step(service.name)
+    env: quiet ? { LOG_LEVEL: 'warn' } : {},
+    onLine: (service, line) => progress.above(json ? line : view.line(service, line)),
+    onReady: ({ name }, milliseconds) => {
+      progress.step(name)
+      if (away.delete(name)) progress.note(`${name} is ready again after ${seconds(milliseconds)} s.`)
       // At once, while others still start: somebody may be waiting for this one alone.
-      if (service.name === 'jwt-factory') {
-        keys = provision(processes)
-        keys.catch(() => {})
+      if (name === 'jwt-factory') {
+        const keys = provision(processes)
+        keys.catch((error: Error) => progress.note(`The first keys could not be made: ${error.message}`))
+        provisioned.set(name, keys)
       }
     },
-    onDeath: (error) => void end(error),
+    onEnd: ({ name }, end) => {
+      away.add(name)
+      progress.note(view.paint(describeEnd(name, end), 31))
+    },
   })
+  socket.serve(launcher, (name, verb) =>
+    progress.note(
+      verb === 'start'
+        ? `${name} is started.`
+        : `${name} is stopped, and stays stopped until: npx hallpass service start ${name}`,
+    ),
+  )
 
   let ending = false
-  async function end(error?: Error) {
+  async function end(error?: unknown) {
     if (ending) return
     ending = true
     progress.clear()
-    if (error) console.error(view.paint(`\n${error.message}\nStopping the rest.`, 31))
+    if (error) console.error(view.paint(`\n${(error as Error).message}\nStopping the rest.`, 31))
     const stopped = performance.now()
     await launcher.stop()
-    console.error(`All services have stopped (${((performance.now() - stopped) / 1000).toFixed(1)} s).`)
-    process.exit(error ? 1 : 0)
+    await socket.close()
+    console.error(`All services have stopped (${seconds(performance.now() - stopped)} s).`)
+    process.exit(error ? exitCodeOf(error) : EXIT_CODES.stopped)
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void end())
 
   try {
-    await launcher.start(processes)
-    await keys
+    for (const line of missingNeeds(processes, leftOut)) progress.note(line)
+    await launcher.start(processes, leftOut)
+    await provisioned.get('jwt-factory')
     progress.clear()
-    if (!ending) console.log(describe(processes, view, performance.now()))
+    if (!ending) console.log(describe({ root, stateFolder, options, processes, socket }, view))
   } catch (error) {
-    await end(error as Error)
+    await end(error)
   }
 }
 
-const OPTIONS = {
-  quiet: { type: 'boolean' },
-  json: { type: 'boolean' },
-  'free-ports': { type: 'boolean' },
-  help: { type: 'boolean' },
-} as const
+const namesOfServices = () => wireSuite({ port: (port) => port, stateFolder: '' }).map(({ name }) => name)
 
-function parseOptions(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: OPTIONS }).values
-  } catch (error) {
-    return { failure: (error as Error).message }
-  }
+/** What prevents a start and is no bug: its message says all that there is to know. */
+const isExpected = (error: unknown) =>
+  [StateFileError, AlreadyRuns, PortsTaken, ServiceDied].some((kind) => error instanceof kind)
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof UsageError) return EXIT_CODES.usage
+  if (error instanceof StateFileError) return EXIT_CODES.stateUnusable
+  if (error instanceof AlreadyRuns) return EXIT_CODES.alreadyRuns
+  if (error instanceof PortsTaken) return EXIT_CODES.portTaken
+  if (error instanceof ServiceDied) return error.exitCode || EXIT_CODES.failed
+  return EXIT_CODES.failed
 }
+
+function describeEnd(name: string, { how, lastWords, restartInMs }: ServiceEnd): string {
+  const next =
+    restartInMs === undefined
+      ? `It is not restarted; when the cause is mended: npx hallpass service start ${name}`
+      : `Restarting it in ${seconds(restartInMs)} s.`
+  return `${name} ${how}${lastWords ? `: ${lastWords}` : ''}${/[.!?]$/.test(lastWords) ? '' : '.'} ${next}`
+}
+
+/** What fails because of the services that are left out, a line each. */
+function missingNeeds(processes: readonly SuiteProcess[], leftOut: readonly string[]): string[] {
+  return processes.flatMap(({ name, needs }) => {
+    const missing = needs.filter((needed) => leftOut.includes(needed))
+    if (leftOut.includes(name) || missing.length === 0) return []
+    return [`${name} needs ${missing.join(', ')}, which ${missing.length === 1 ? 'is' : 'are'} left out.`]
+  })
+}
+
+const seconds = (milliseconds: number) => (milliseconds / 1000).toFixed(1)
 
 /** One line at the bottom of a terminal that counts the services; elsewhere it says nothing. */
 class Progress {
   readonly #total: number
-  readonly #ready: string[] = []
+  readonly #ready = new Set<string>()
+  #last = ''
   #done = false
 
   constructor(total: number) {
@@ -108,7 +155,8 @@ class Progress {
   }
 
   step(name: string) {
-    this.#ready.push(name)
+    this.#ready.add(name)
+    this.#last = name
     this.#draw()
   }
 
@@ -116,6 +164,13 @@ class Progress {
   above(line: string) {
     this.#wipe()
     process.stdout.write(`${line}\n`)
+    this.#draw()
+  }
+
+  /** A line of the launcher's own, which is no part of the log. */
+  note(line: string) {
+    this.#wipe()
+    process.stderr.write(`${line}\n`)
     this.#draw()
   }
 
@@ -130,36 +185,35 @@ class Progress {
 
   #draw() {
     if (!process.stdout.isTTY || this.#done) return
-    process.stdout.write(
-      `\r\x1b[2Kstarting ${this.#ready.length}/${this.#total}  ${this.#ready.at(-1) ?? ''}`,
-    )
+    process.stdout.write(`\r\x1b[2Kstarting ${this.#ready.size}/${this.#total}  ${this.#last}`)
   }
 }
 
-function describe(processes: readonly SuiteProcess[], view: LogView, milliseconds: number): string {
-  const rows = processes.map(
-    ({ name, urls, shows }) => [name, Object.values(urls).join(' '), 'ready', shows] as const,
-  )
+function describe({ root, stateFolder, options, processes }: Suite, view: LogView): string {
+  const rows = processes.map(({ name, urls, shows }) => {
+    const state = options.leftOut.includes(name) ? 'left out' : 'ready'
+    return [name, Object.values(urls).join(' '), state, shows] as const
+  })
   const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => (row[column] as string).length)))
   const table = rows.map(([name, urls, state, shows]) =>
     [
       `  ${name.padEnd(widths[0] as number)}`,
       urls.padEnd(widths[1] as number),
-      view.paint(state.padEnd(widths[2] as number), 32),
+      view.paint(state.padEnd(widths[2] as number), state === 'ready' ? 32 : 33),
       view.paint(shows, 90),
     ].join('  '),
   )
+  const runs = (name: string) => !options.leftOut.includes(name)
   const urlOf = (service: string) => processes.find(({ name }) => name === service)?.urls.PORT
   const base = urlOf('service-a')
-  const page = urlOf('web-ui')
-  return `
-${table.join('\n')}
+  const explorer = runs('web-ui')
+    ? ` See every hop of every scenario, with its token and its checks:
 
-  Everything is ready after ${(milliseconds / 1000).toFixed(1)} s. This is a development start: all of it listens on this
-  machine alone, and jwt-factory signs for any caller. See every hop of every scenario, with its token and its checks:
-
-    ${page}/explorer
-
+    ${urlOf('web-ui')}/explorer
+`
+    : '\n'
+  const scenarios = runs('service-a')
+    ? `
   or try:
 
     curl ${base}/scenario1
@@ -168,7 +222,14 @@ ${table.join('\n')}
     curl ${base}/scenario3
     curl ${base}/scenario4
     curl ${base}/scenario5
+`
+    : ''
+  const state = stateFolder.startsWith(`${root}/`) ? `${relative(root, stateFolder)}/` : stateFolder
+  return `
+${table.join('\n')}
 
-  Ctrl-C stops it.
+  Everything is ready after ${seconds(performance.now())} s. This is a development start: all of it listens on this
+  machine alone, and jwt-factory signs for any caller.${explorer}${scenarios}
+  Ctrl-C stops it. Keys and certificates stay in ${state} (npm run clean deletes them).
 `
 }

@@ -17,6 +17,8 @@ export interface SuiteProcess {
   readonly urls: Readonly<Record<string, string>>
   /** Where `/readyz` answers. */
   readonly readyz: string
+  /** The services that it calls, and without which some of what it does fails. */
+  readonly needs: readonly string[]
 }
 
 export interface Wiring {
@@ -35,7 +37,7 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
     shows: string,
     ports: Ports,
     env: Readonly<Record<string, string>> = {},
-    folder = name,
+    { folder = name, alsoNeeds = [] }: { folder?: string; alsoNeeds?: readonly string[] } = {},
   ): Readonly<Record<string, string>> {
     const listeners = Object.entries(ports).map(([variable, listener]) => {
       const [scheme, documented] = listener.split(':') as [string, string]
@@ -50,6 +52,7 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
       shows,
       urls,
       readyz,
+      needs: [...processes.filter((other) => isNamedIn(env, other)).map((other) => other.name), ...alsoNeeds],
       env: {
         STATE_FOLDER: stateFolder,
         HOPS_URL: `tcp://localhost:${port(7001)}`,
@@ -78,21 +81,21 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
     'says who a workload is',
     { PORT: 'http:8446', BUNDLE_ENDPOINT_PORT: 'https:8447' },
     {},
-    'spiffe/agent',
+    { folder: 'spiffe/agent' },
   )
   const spiffeServer = add(
     'spiffe-server',
     'is called in scenario 5',
     { PORT: 'https:8445', HEALTH_PORT: 'http:8449' },
     {},
-    'spiffe/server',
+    { folder: 'spiffe/server', alsoNeeds: ['spiffe-agent'] },
   )
   const spiffeProxy = add(
     'spiffe-proxy',
     'ends TLS on the way to it',
     { PORT: 'https:8444', HEALTH_PORT: 'http:8448' },
     { SERVER_URL: spiffeServer.PORT as string },
-    'spiffe/proxy',
+    { folder: 'spiffe/proxy', alsoNeeds: ['spiffe-agent'] },
   )
   add(
     'service-a',
@@ -106,6 +109,7 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
       SERVICE_C_TLS_URL: serviceC.HTTPS_PORT as string,
       SPIFFE_PROXY_URL: spiffeProxy.PORT as string,
     },
+    { alsoNeeds: ['spiffe-agent'] },
   )
 
   const sseServer = add('sse-server', 'streams what is published', {
@@ -148,7 +152,7 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
     'lets in who may read:data2',
     { PORT: 'http:3004' },
     { ...guard, ENDPOINT: '/data2', REQUIRED_SCOPES: 'read:data2' },
-    'backend-api',
+    { folder: 'backend-api' },
   )
   add(
     'web-ui',
@@ -180,14 +184,14 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
     'answers to a good token',
     { PORT: 'http:8084' },
     { JWT_FACTORY_URL: jwtFactory.PORT as string },
-    'token-cache/api',
+    { folder: 'token-cache/api' },
   )
   const tokenCacheAuth = add(
     'token-cache-auth',
     'makes the token of a user, once',
     { PORT: 'http:8083' },
     { JWT_FACTORY_URL: jwtFactory.PORT as string },
-    'token-cache/auth',
+    { folder: 'token-cache/auth' },
   )
   const tokenCacheProxies = ([8080, 8081] as const).map((documented, index) =>
     add(
@@ -201,7 +205,7 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
         JWT_FACTORY_URL: jwtFactory.PORT as string,
         ASSETS_FOLDER: 'token-cache/proxy/public',
       },
-      'token-cache/proxy',
+      { folder: 'token-cache/proxy' },
     ),
   )
   add(
@@ -209,8 +213,12 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
     'spreads requests over the proxies',
     { PORT: 'http:8000' },
     { PROXY_URLS: tokenCacheProxies.map(({ PORT }) => PORT).join(',') },
-    'token-cache/load-balancer',
+    { folder: 'token-cache/load-balancer' },
   )
 
   return processes
 }
+
+/** Whether a process is told the URL of another. */
+const isNamedIn = (env: Readonly<Record<string, string>>, { urls }: SuiteProcess) =>
+  Object.values(env).some((value) => Object.values(urls).some((url) => value.includes(url)))

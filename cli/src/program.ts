@@ -5,6 +5,7 @@ import { addLintPolicies } from './commands/lint-policies.ts'
 import { addListen } from './commands/listen.ts'
 import { addPublish } from './commands/publish.ts'
 import { addScenario } from './commands/scenario.ts'
+import { addService } from './commands/service.ts'
 import { addSpiffe } from './commands/spiffe.ts'
 import { addToken } from './commands/token.ts'
 import { addTokenDecode } from './commands/token-decode.ts'
@@ -39,6 +40,7 @@ export function createProgram(terminal: Terminal): Command {
   addPublish(program, terminal)
   addListen(program, terminal)
   addScenario(program, terminal)
+  addService(program, terminal)
   addSpiffe(program, terminal)
   addDoctor(program, terminal)
   addLintPolicies(program, terminal)

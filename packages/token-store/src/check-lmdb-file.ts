@@ -21,13 +21,14 @@ export async function checkLmdbFile(file: string, remedy: string): Promise<void>
   })
   if (!handle) return
   try {
-    const { size } = await handle.stat()
-    if (size === 0) return
+    if ((await handle.stat()).size === 0) return
     const first = await readMeta(0)
     const pageBytes = first.readUInt32LE(PAGE_SIZE_OFFSET)
     if (!isMeta(first) || pageBytes > MAX_PAGE_BYTES) throw damaged('not a token store (lmdb)')
     const metas = [first, await readMeta(pageBytes)]
     if (!metas.every(isMeta)) throw damaged('a damaged token store (lmdb)')
+    // Only now: another process may be writing, and it writes pages before it says that they are there.
+    const { size } = await handle.stat()
     const newest = metas.reduce((a, b) => (transaction(b) > transaction(a) ? b : a))
     const needed = (newest.readBigUInt64LE(LAST_PAGE_OFFSET) + 1n) * BigInt(pageBytes)
     if (BigInt(size) < needed)

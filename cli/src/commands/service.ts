@@ -1,0 +1,97 @@
+import { createLauncherClient, type LaunchedService, launcherSocketOf } from '@hallpass/service-kit/launcher'
+import { PeerError } from '@hallpass/service-kit/peers'
+import type { Command } from 'commander'
+import { CommandFailure, EXIT } from '../failure.ts'
+import { stateFolder } from '../state-folder.ts'
+import type { Terminal } from '../terminal.ts'
+
+const EXAMPLES = `
+Talks to the npm start that runs in the state folder.
+
+  hallpass service list
+  hallpass service stop jwt-factory      what if the issuer is down?
+  hallpass service start jwt-factory`
+
+const COLOURS = {
+  running: 'green',
+  starting: 'yellow',
+  restarting: 'yellow',
+  stopping: 'yellow',
+  stopped: 'yellow',
+  failed: 'red',
+} as const
+
+/** Stops and starts single services of the running suite. */
+export function addService(program: Command, terminal: Terminal): Command {
+  const { print, style } = terminal
+  const service = program
+    .command('service')
+    .description('List the services of the running suite; stop, start and restart single ones.')
+    .addHelpText('after', EXAMPLES)
+
+  service
+    .command('list')
+    .description('List the services, their state and where they listen.')
+    .option('--json', 'as JSON')
+    .action(({ json }: { json?: boolean }) =>
+      ask(terminal, async (launcher) => {
+        const suite = await launcher.suite()
+        if (json) return print(JSON.stringify(suite, null, 2))
+        const width = Math.max(...suite.services.map(({ name }) => name.length))
+        for (const { name, state, urls, restarts, lastEnd } of suite.services) {
+          const again = restarts > 0 ? `  restarted ${restarts} ${restarts === 1 ? 'time' : 'times'}` : ''
+          print(
+            `${name.padEnd(width)}  ${style(COLOURS[state], state.padEnd(10))}  ${urls.join(' ')}${again}`,
+          )
+          if (lastEnd !== undefined && state !== 'running') print(`${' '.repeat(width)}  ${lastEnd}`)
+        }
+      }),
+    )
+
+  const verb = (name: 'stop' | 'start' | 'restart', description: string, past: string) =>
+    service
+      .command(name)
+      .description(description)
+      .argument('<name...>', 'the services, by their names in the list')
+      .action((names: string[]) =>
+        ask(terminal, async (launcher) => {
+          const { services } = await launcher.suite()
+          requireKnown(names, services)
+          for (const one of names) {
+            if (name !== 'start') await launcher.stop(one)
+            if (name !== 'stop') await launcher.start(one)
+            print(`${past} ${one}`)
+          }
+        }),
+      )
+  verb('stop', 'Stop a service; it stays stopped until it is started, and the others run on.', 'stopped')
+  verb('start', 'Start a service that was stopped or left out, and wait until it is ready.', 'started')
+  verb('restart', 'Stop a service, start it again and wait until it is ready.', 'restarted')
+  return service
+}
+
+function requireKnown(names: readonly string[], services: readonly LaunchedService[]) {
+  const unknown = names.filter((name) => !services.some((service) => service.name === name))
+  if (unknown.length > 0)
+    throw new CommandFailure(
+      `There is no service ${unknown.join(', ')}. The services are: ${services.map(({ name }) => name).join(', ')}`,
+      EXIT.usage,
+    )
+}
+
+async function ask(
+  terminal: Terminal,
+  call: (launcher: ReturnType<typeof createLauncherClient>) => Promise<void>,
+): Promise<void> {
+  const folder = stateFolder(terminal)
+  try {
+    await call(createLauncherClient(launcherSocketOf(folder)))
+  } catch (error) {
+    if (!(error instanceof PeerError)) throw error
+    if (error.code === 'peer_unreachable')
+      throw new CommandFailure(`No suite runs in ${folder}. Start it: npm start`, EXIT.unreachable)
+    if (error.code === 'peer_timeout') throw new CommandFailure(error.message, EXIT.unreachable)
+    // The launcher's own words.
+    throw new CommandFailure(error.message.replace(/^launcher answered \d+: /, ''))
+  }
+}

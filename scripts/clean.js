@@ -1,0 +1,85 @@
+import { existsSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { suiteOwner } from './suite-owner.js'
+
+const HELP = `npm run clean: deletes what the suite has made in its state folder: keys, certificates, databases, bundles
+
+  npm run clean                       deletes it in .hallpass/, or in STATE_FOLDER
+  STATE_FOLDER=… npm run clean        the same in another folder
+  npm run clean -- --help             this help
+
+The next npm start makes everything again: tokens signed with the old keys are rejected from then on, and the new
+development CA must be trusted again where the old one was. Files that the suite has not made are kept.
+It refuses while a suite runs there. Exit codes: 0 done, 1 failed, 2 unknown option, 75 a suite runs there.`
+
+/** What the suite makes in a state folder; a STATE_FOLDER that was mistyped must not cost somebody their home. */
+const OURS = [
+  'bundles',
+  'certificates',
+  'identity-provider',
+  'keys',
+  'scenario-3-keys',
+  'spiffe',
+  'sse',
+  'suite.sock',
+  'test-keys',
+  'token-cache',
+  'version',
+  'web-ui',
+  '.lock',
+]
+
+const args = process.argv.slice(2)
+if (args.includes('--help') || args.includes('-h')) {
+  console.log(HELP)
+  process.exit(0)
+}
+if (args.length > 0) {
+  console.error(`Unknown option '${args[0]}'.\n\n${HELP}`)
+  process.exit(2)
+}
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const folder = resolve(process.env.STATE_FOLDER || join(root, '.hallpass'))
+if (!existsSync(folder)) {
+  console.log(`There is no ${folder}: nothing to delete.`)
+  process.exit(0)
+}
+const owner = await suiteOwner(folder)
+if (owner) {
+  console.error(
+    `A suite runs in ${folder}${owner.pid === undefined ? '' : ` (pid ${owner.pid})`}. Stop it with Ctrl-C in its terminal, then run this again.`,
+  )
+  process.exit(75)
+}
+try {
+  clean()
+} catch (error) {
+  console.error(
+    `${error.path ?? folder}: cannot be deleted (${error.code ?? error.message}). Give this user access to it.`,
+  )
+  process.exit(1)
+}
+
+function clean() {
+  const entries = readdirSync(folder)
+  const ours = entries.filter((name) => OURS.includes(name))
+  for (const name of ours) {
+    const path = join(folder, name)
+    const files = statSync(path).isDirectory() ? countFiles(path) : undefined
+    rmSync(path, { recursive: true, force: true })
+    console.log(
+      `deleted ${path}${files === undefined ? '' : ` (${files} ${files === 1 ? 'file' : 'files'})`}`,
+    )
+  }
+  const others = entries.filter((name) => !OURS.includes(name))
+  if (others.length === 0) {
+    rmdirSync(folder)
+    console.log(`deleted ${folder}`)
+  } else console.log(`kept ${others.map((name) => join(folder, name)).join(', ')}: not made by the suite`)
+}
+
+function countFiles(path) {
+  return readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => !entry.isDirectory())
+    .length
+}

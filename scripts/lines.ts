@@ -1,0 +1,13 @@
+/** Calls `receive` with each line of a stream that is not empty, the last one also without a line break. */
+export function forEachLine(stream: NodeJS.ReadableStream, receive: (line: string) => void) {
+  let rest = ''
+  stream.setEncoding('utf8')
+  stream.on('data', (chunk: string) => {
+    const lines = (rest + chunk).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) if (line.trim()) receive(line)
+  })
+  stream.on('end', () => {
+    if (rest.trim()) receive(rest)
+  })
+}

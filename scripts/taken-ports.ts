@@ -1,0 +1,80 @@
+import { readdir, readFile, readlink } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import type { SuiteProcess } from './suite.ts'
+
+/** A port that cannot be listened on, and why. */
+interface TakenPort {
+  readonly service: string
+  readonly port: number
+  /** The `code` of the system's error. */
+  readonly code: string
+}
+
+/** Ports that services need and cannot have. Its message has a line for each, and the remedy. */
+export class PortsTaken extends Error {
+  constructor(lines: readonly string[]) {
+    const those = lines.length === 1 ? 'it' : 'them'
+    super(
+      `${lines.join('\n')}\nEnd what has ${those}, or start on ports that are free: npm start -- --free-ports`,
+    )
+    this.name = 'PortsTaken'
+  }
+}
+
+/**
+ * Looks at every port before anything starts, so that all bad ones are known at once.
+ * @throws {PortsTaken}
+ */
+export async function requireFreePorts(processes: readonly SuiteProcess[]): Promise<void> {
+  const wanted = processes.flatMap(({ name, urls }) =>
+    Object.values(urls).map((url) => ({ service: name, port: Number(new URL(url).port) })),
+  )
+  const tried = await Promise.all(wanted.map(async (one) => ({ ...one, code: await listenError(one.port) })))
+  const taken = tried.filter((one): one is TakenPort => one.code !== undefined)
+  if (taken.length === 0) return
+  const holders = await holdersOf(taken.map(({ port }) => port))
+  throw new PortsTaken(taken.map((one) => describe(one, holders.get(one.port))))
+}
+
+function describe({ service, port, code }: TakenPort, holder: string | undefined): string {
+  if (code === 'EACCES') return `port ${port} of ${service} needs more rights than this process has`
+  if (code !== 'EADDRINUSE') return `port ${port} of ${service} cannot be listened on (${code})`
+  return `port ${port} of ${service} is in use by ${holder ?? `another process (lsof -i :${port} names it)`}`
+}
+
+export function listenError(port: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code ?? 'unknown'))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(undefined)))
+  })
+}
+
+/** What /proc/net/tcp calls a socket that listens. */
+const LISTENS = '0A'
+
+/**
+ * The processes that listen on these ports, e.g. `node (pid 7)`, as far as this system says; Linux says it of those
+ * that this user may look at.
+ */
+async function holdersOf(ports: readonly number[]): Promise<ReadonlyMap<number, string>> {
+  const portOfInode = new Map<string, number>()
+  for (const table of ['/proc/net/tcp', '/proc/net/tcp6'])
+    for (const line of (await readFile(table, 'utf8').catch(() => '')).split('\n')) {
+      const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/)
+      const port = Number.parseInt(local.split(':')[1] ?? '', 16)
+      if (state === LISTENS && inode !== undefined && ports.includes(port)) portOfInode.set(inode, port)
+    }
+  const holders = new Map<number, string>()
+  if (portOfInode.size === 0) return holders
+  for (const pid of (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name)))
+    for (const descriptor of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
+      const target = await readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => '')
+      const port = portOfInode.get(/^socket:\[(\d+)\]$/.exec(target)?.[1] ?? '')
+      if (port !== undefined && !holders.has(port)) {
+        const name = (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')).trim()
+        holders.set(port, `${name || 'a process'} (pid ${pid})`)
+      }
+    }
+  return holders
+}
