@@ -55,7 +55,7 @@ export class Launcher {
 
   /** Starts a service that was stopped; resolves when it is ready. */
   async startService(name: string): Promise<void> {
-    if (this.#stopping) throw new Error('The suite stops.')
+    if (this.#stopping !== undefined) throw new Error('The suite stops.')
     await this.service(name).start()
   }
 

@@ -1,0 +1,166 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
+import { runCli } from '../cli/src/testing/run-cli.ts'
+import { useKeptKeys } from '../scripts/test-suite.ts'
+import { type StartedSuite, startSuite } from './started-suite.ts'
+
+const root = dirname(import.meta.dirname)
+const SOME = ['--free-ports', '--quiet', '--only', 'jwt-factory,service-a', '--only', 'service-b']
+
+async function newStateFolder(...below: string[]) {
+  const folder = join(await mkdtemp(join(tmpdir(), 'hallpass-services-')), ...below)
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await useKeptKeys(root, folder)
+  return folder
+}
+
+async function untilGone(suite: StartedSuite, milliseconds: number) {
+  const deadline = Date.now() + milliseconds
+  while (suite.isAlive() && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(suite.isAlive()).toBe(false)
+}
+
+describe('a suite of which single services stop', () => {
+  let stateFolder: string
+  let suite: StartedSuite
+  let serviceA: string
+  beforeAll(async () => {
+    stateFolder = await newStateFolder()
+    suite = startSuite(stateFolder, SOME)
+    await suite.until(/Everything is ready/)
+    serviceA = (await suite.until(/curl (http:\S+)\/scenario1\n/))[1] as string
+  }, 60_000)
+  afterAll(async () => {
+    if (suite.isAlive()) process.kill(-(suite.launcher.pid as number), 'SIGINT')
+    await suite.ended
+    await rm(stateFolder, { recursive: true, force: true })
+  }, 10_000)
+
+  const service = (...args: string[]) =>
+    runCli(['service', ...args], { env: { STATE_FOLDER: stateFolder } })
+  const list = async () => {
+    const { services } = JSON.parse((await service('list', '--json')).out) as {
+      services: { name: string; state: string; pid?: number; restarts: number; lastEnd?: string }[]
+    }
+    return Object.fromEntries(services.map((one) => [one.name, one]))
+  }
+  const scenario1 = async () => {
+    const response = await fetch(`${serviceA}/scenario1`)
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> }
+  }
+
+  it('says what the services need that are left out, and shows them as left out', async () => {
+    expect(suite.output()).toContain(
+      'service-a needs service-c, spiffe-proxy, spiffe-agent, which are left out.\n',
+    )
+    expect(suite.output()).toMatch(/ {2}web-ui +http:\S+ +left out /)
+    expect((await list()).sse_server).toBeUndefined()
+    expect((await list())['sse-server']?.state).toBe('stopped')
+  })
+
+  it('restarts one that dies, says how it ended, and leaves the others alone', async () => {
+    const before = await list()
+    process.kill(before['service-b']?.pid as number, 'SIGKILL')
+    await suite.until(/service-b was ended by SIGKILL\. Restarting it in 0\.5 s\./)
+    await suite.until(/service-b is ready again after [\d.]+ s\./)
+    const after = await list()
+    expect(after['service-b']).toMatchObject({ state: 'running', restarts: 1 })
+    expect(after['service-b']?.lastEnd).toBe('service-b was ended by SIGKILL')
+    expect(after['jwt-factory']?.pid).toBe(before['jwt-factory']?.pid)
+    expect((await scenario1()).body).toMatchObject({ valid: true })
+  }, 20_000)
+
+  it('keeps one stopped until it is started, while the others run', async () => {
+    expect(await service('stop', 'jwt-factory')).toEqual({ exitCode: 0, out: 'stopped jwt-factory', err: '' })
+    expect((await list())['jwt-factory']).toMatchObject({ state: 'stopped' })
+    const { status, body } = await scenario1()
+    expect(status).toBe(502)
+    expect(body).toMatchObject({ error: { code: 'peer_unreachable' } })
+    expect((await service('start', 'jwt-factory')).out).toBe('started jwt-factory')
+    expect((await scenario1()).body).toMatchObject({ valid: true })
+    expect(suite.output()).toContain('jwt-factory is stopped, and stays stopped until:')
+    expect((await list())['jwt-factory']?.restarts).toBe(0)
+  }, 20_000)
+
+  it('starts one that was left out, and rejects names that are none', async () => {
+    expect((await service('restart', 'service-c')).out).toBe('restarted service-c')
+    expect((await list())['service-c']).toMatchObject({ state: 'running' })
+    expect(await service('stop', 'service-d')).toMatchObject({
+      exitCode: 2,
+      err: expect.stringContaining('There is no service service-d. The services are: jwt-factory, service-b,'),
+    })
+  }, 20_000)
+
+  it('is found by a second start in the same folder, and by npm run clean', async () => {
+    const second = startSuite(stateFolder, ['--free-ports'])
+    expect(await second.ended).toBe(75)
+    expect(second.output()).toBe(
+      `The suite already runs in ${stateFolder}, started by pid ${suite.launcher.pid}. ` +
+        'Stop it with Ctrl-C there, or set STATE_FOLDER to another folder and use --free-ports for a second one.\n',
+    )
+    const clean = spawnSync(process.execPath, ['scripts/clean.js'], {
+      cwd: root,
+      encoding: 'utf8',
+      env: { ...process.env, STATE_FOLDER: stateFolder },
+    })
+    expect([clean.status, clean.stderr]).toEqual([75, expect.stringContaining(`A suite runs in ${stateFolder}`)])
+    expect((await stat(join(stateFolder, 'suite.sock'))).mode & 0o777).toBe(0o600)
+  })
+
+  it('ends within five seconds on Ctrl-C, also while a service waits for its restart, and removes its socket', async () => {
+    process.kill((await list())['service-b']?.pid as number, 'SIGKILL')
+    await suite.until(/service-b was ended by SIGKILL[^]*service-b was ended by SIGKILL/)
+    const stopped = Date.now()
+    process.kill(-(suite.launcher.pid as number), 'SIGINT')
+    expect(await suite.ended).toBe(0)
+    expect(Date.now() - stopped).toBeLessThan(5_000)
+    await untilGone(suite, 1_000)
+    expect(existsSync(join(stateFolder, 'suite.sock'))).toBe(false)
+    expect(await service('list')).toMatchObject({
+      exitCode: 3,
+      err: `hallpass: No suite runs in ${stateFolder}. Start it: npm start`,
+    })
+  }, 20_000)
+})
+
+describe('a suite whose launcher is killed', () => {
+  const cleanUps: (() => unknown)[] = []
+  afterEach(async () => {
+    for (const cleanUp of cleanUps.splice(0)) await cleanUp()
+  })
+
+  it('leaves nothing running, and the next start takes its socket over, in a folder however deep', async () => {
+    const deep = await newStateFolder(...Array.from({ length: 6 }, (_, i) => `a-rather-long-folder-name-${i}`))
+    cleanUps.push(() => rm(deep, { recursive: true, force: true }))
+    const args = ['--free-ports', '--quiet', '--only', 'jwt-factory']
+    const first = startSuite(deep, args)
+    await first.until(/Everything is ready/)
+    first.launcher.kill('SIGKILL')
+    await untilGone(first, 5_000)
+    const second = startSuite(deep, args)
+    await second.until(/Everything is ready/)
+    const { out } = await runCli(['service', 'list'], { env: { STATE_FOLDER: deep } })
+    expect(out).toMatch(/^jwt-factory +running /)
+    process.kill(-(second.launcher.pid as number), 'SIGINT')
+    expect(await second.ended).toBe(0)
+  }, 40_000)
+})
+
+describe('npm start with names', () => {
+  it.each([
+    [['--without', 'service-b,nobody'], 'There is no service nobody. The services are:\n  jwt-factory\n'],
+    [['--only', 'nobody'], 'There is no service nobody.'],
+    [['--only', ''], '--only needs the name of a service.'],
+    [['--only', 'service-a', '--without', 'service-b'], '--without and --only exclude each other.'],
+  ])('rejects %j', async (args, message) => {
+    const folder = join(tmpdir(), `hallpass-never-made-${process.pid}`)
+    const suite = startSuite(folder, args)
+    expect(await suite.ended).toBe(2)
+    expect(suite.output()).toContain(message)
+    expect(existsSync(folder)).toBe(false)
+  })
+})
