@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import http from 'node:http'
 import https from 'node:https'
 import net from 'node:net'
@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { socketHost } from '@hallpass/untrusted/address'
 import type { SuiteProcess } from '../../scripts/suite.ts'
 import { loginFinding } from './login-finding.ts'
+import { stateFindings } from './state-findings.ts'
 import { stateFolder } from './state-folder.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -23,7 +24,6 @@ const LEAST_NODE = [20, 19] as const
 /** Verifiers of the suite forgive no more than five seconds; the `Date` header counts whole ones. */
 const MAX_SKEW_MS = 3_000
 const PROBE_TIMEOUT_MS = 2_000
-const RENEW_BEFORE_MS = 24 * 3_600_000
 
 /** What commonly goes wrong, one after the other. */
 export async function* findings(
@@ -33,9 +33,9 @@ export async function* findings(
   const folder = stateFolder(terminal)
   yield nodeVersion()
   yield await stateFolderOf(folder)
-  yield* privateFiles(folder)
+  yield* stateFindings(folder, terminal.clock())
   const ca = await readText(join(folder, 'certificates/ca.pem'))
-  yield await certificates(folder, ca, terminal.clock())
+  yield* await certificates(folder, ca, terminal.clock())
   const probed = await Promise.all(processes.map((service) => probe(service, ca, terminal)))
   yield* probed.flatMap((found) => found ?? [])
   const webUi = processes.find(({ name }, index) => name === 'web-ui' && probed[index] !== undefined)
@@ -70,43 +70,27 @@ async function stateFolderOf(folder: string): Promise<Finding> {
   return { state: 'good', what: `The state folder ${folder} is its owner's alone` }
 }
 
-/** Keys that others could read; a copy from elsewhere is how they come to be. */
-async function* privateFiles(folder: string): AsyncGenerator<Finding> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
-  let keys = 0
-  for (const entry of entries) {
-    if (!entry.isFile() || !/\.(pem|key)$/.test(entry.name)) continue
-    const file = join(entry.parentPath, entry.name)
-    if (!(await readText(file))?.includes('PRIVATE KEY')) continue
-    keys += 1
-    if (((await modeOf(file)) ?? 0) & 0o077)
-      yield { state: 'bad', what: `Others can read the private key ${file}`, remedy: `chmod 600 ${file}` }
-  }
-  if (keys > 0) yield { state: 'good', what: `${keys} private keys were looked at` }
-}
-
-async function certificates(folder: string, ca: string | undefined, now: number): Promise<Finding> {
-  const remedy = `rm -r ${join(folder, 'certificates')} && npm start`
+/** Whether the two fit, and until when; what is wrong with one of them by itself has been said before. */
+async function certificates(folder: string, ca: string | undefined, now: number): Promise<Finding[]> {
   const leaf = await readText(join(folder, 'certificates/localhost.pem'))
   if (ca === undefined || leaf === undefined)
-    return { state: 'note', what: 'There are no development certificates yet', remedy: 'npm start' }
+    return [{ state: 'note', what: 'There are no development certificates yet', remedy: 'npm start' }]
   try {
     const [authority, certificate] = [new X509Certificate(ca), new X509Certificate(leaf)]
-    if (!certificate.verify(authority.publicKey))
-      return { state: 'bad', what: 'localhost.pem is not signed by ca.pem', remedy }
     const ends = Math.min(Date.parse(certificate.validTo), Date.parse(authority.validTo))
-    if (ends - now < RENEW_BEFORE_MS)
-      return {
-        state: 'bad',
-        what: `The development certificates end on ${new Date(ends).toISOString().slice(0, 10)}`,
-        remedy,
-      }
-    return {
-      state: 'good',
-      what: `The development certificates are good until ${new Date(ends).toISOString().slice(0, 10)}`,
-    }
+    if (!certificate.verify(authority.publicKey))
+      return [
+        {
+          state: 'bad',
+          what: `${join(folder, 'certificates/localhost.pem')}: not signed by ca.pem`,
+          remedy: `rm -r ${join(folder, 'certificates')} && npm start`,
+        },
+      ]
+    if (ends < now) return []
+    const day = new Date(ends).toISOString().slice(0, 10)
+    return [{ state: 'good', what: `The development certificates are good until ${day}` }]
   } catch {
-    return { state: 'bad', what: 'A development certificate cannot be read', remedy }
+    return []
   }
 }
 

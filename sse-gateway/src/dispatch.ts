@@ -5,6 +5,7 @@ import {
   HttpError,
   isTokenRefusal,
   type Logger,
+  logFailure,
   type Metrics,
   notFound,
   publishHop,
@@ -72,7 +73,7 @@ export function dispatcher({
     } catch (thrown) {
       const error = toHttpError(thrown)
       exchange.reason = isTokenRefusal(error.cause) ? error.cause.reason : error.code
-      if (error.status >= 500) log.error({ err: error.cause ?? error, code: error.code }, error.message)
+      if (error.status >= 500) logFailure(log, error)
       answerJson(exchange, error.status, error.body, { ...corsHeaders(exchange, origins), ...error.headers })
     }
   }

@@ -4,6 +4,7 @@ import {
   HttpError,
   isUnread,
   type Logger,
+  logFailure,
   type Metrics,
   nextHop,
   publishHop,
@@ -55,11 +56,7 @@ export class Hop {
   fail(error: HttpError, body?: { readonly type: string; readonly text: string }): void {
     const { response } = this
     if (response.headersSent || response.destroyed) return void response.destroy()
-    if (error.status >= 500)
-      this.#service.log.error(
-        { err: error.cause ?? error, code: error.code, requestId: this.requestId },
-        error.message,
-      )
+    if (error.status >= 500) logFailure(this.#service.log, error, { requestId: this.requestId })
     response.setHeader('x-request-id', this.requestId)
     response.setHeader('cache-control', 'no-store')
     response.setHeader('x-content-type-options', 'nosniff')

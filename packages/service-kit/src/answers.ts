@@ -2,6 +2,7 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import type { Duplex } from 'node:stream'
 import { type HttpError, toHttpError } from './errors.ts'
 import type { Logger } from './log.ts'
+import { logFailure } from './log-failure.ts'
 import { logAlso } from './observe-requests.ts'
 import { currentTrace } from './trace.ts'
 import { isTokenRefusal } from './verification.ts'
@@ -39,11 +40,7 @@ export function sendError(log: Logger, thrown: unknown, request: IncomingMessage
   const error = toHttpError(thrown)
   // The verifier's own reason says more than that the token is invalid.
   logAlso(request, { reason: isTokenRefusal(error.cause) ? error.cause.reason : error.code })
-  if (error.status >= 500)
-    log.error(
-      { err: error.cause ?? error, code: error.code, traceId: currentTrace()?.traceId },
-      error.message,
-    )
+  if (error.status >= 500) logFailure(log, error, { traceId: currentTrace()?.traceId })
   if (response.headersSent) {
     response.destroy()
     return

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
-import { createLog } from './log.ts'
+import { createLog, readable } from './log.ts'
 
 const TOKEN = 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzZXJ2aWNlYSJ9.c2lnbmF0dXJl'
 
@@ -45,6 +45,17 @@ describe('createLog', () => {
     logInto(lines).info({ value, 'grüße\u202e': 1 }, 'größe')
     expect(lines[0]).toMatch(/^[ -~üöß]+\n$/)
     expect(JSON.parse(lines[0] as string)).toMatchObject({ value, 'grüße\u202e': 1, msg: 'größe' })
+  })
+
+  it('shows a person on a terminal the line of npm start; the stack only of errors', () => {
+    const lines: string[] = []
+    const log = createLog('a-service', 'info', readable({ write: (line) => void lines.push(line) }, false))
+    log.info({ method: 'GET', path: '/scenario1', status: 200, ms: 3.1, requestId: 'x', jti: 'j' }, 'request')
+    log.warn({ err: new Error('no answer') }, 'a peer is away')
+    log.error({ err: new Error(`odd ${TOKEN}`) }, 'failed')
+    expect(lines[0]).toMatch(/^\d\d:\d\d:\d\d\.\d{3} {2}GET \/scenario1 200 3\.1 ms jti=j\n$/)
+    expect(lines[1]).toMatch(/^\S+ {2}warning: a peer is away no answer\n$/)
+    expect(lines[2]).toMatch(/^\S+ {2}error: failed odd \[token\]\n {4}at .+log\.test\.ts/)
   })
 
   it('has written everything when the process ends, in one write for what was logged in one turn', () => {

@@ -1,5 +1,5 @@
 import { sendPage } from '@hallpass/pages'
-import { currentTrace, type Logger, toHttpError } from '@hallpass/service-kit'
+import { currentTrace, type Logger, logFailure, toHttpError } from '@hallpass/service-kit'
 import type { ErrorRequestHandler } from 'express'
 import { LoginRefused } from '../openid-client.ts'
 import { type Problem, problemPage } from '../pages/problem.ts'
@@ -10,15 +10,7 @@ export function renderProblem(site: Site, log: Logger): ErrorRequestHandler {
   return (thrown: unknown, request, response, next) => {
     if (response.headersSent || request.accepts(['json', 'html']) !== 'html') return next(thrown)
     const problem = describe(thrown)
-    if (problem.status >= 500)
-      log.error(
-        {
-          err: toHttpError(thrown).cause ?? thrown,
-          code: problem.code,
-          traceId: currentTrace()?.traceId,
-        },
-        problem.message,
-      )
+    if (problem.status >= 500) logFailure(log, toHttpError(thrown), { traceId: currentTrace()?.traceId })
     else if (thrown instanceof LoginRefused)
       log.warn({ code: problem.code }, `login refused: ${thrown.message}`)
     sendPage(response, problemPage(site, problem), { status: problem.status })

@@ -73,7 +73,7 @@ export function reverseProxy({ target, agent, log }: ReverseProxyOptions): Reque
     const fail = (error: Error) => {
       upstream.destroy()
       tell({ reason: error instanceof PeerError ? error.code : 'peer_unreachable' })
-      log.error({ err: error }, `http: proxy error: ${error.message}`)
+      log.warn(`http: proxy error: ${error.message}`)
       if (response.headersSent) response.destroy()
       else if (error instanceof PeerError) refuse(response, error)
       else response.writeHead(502, { 'content-length': 0 }).end()

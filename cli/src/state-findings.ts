@@ -1,0 +1,193 @@
+import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { basename, dirname, join, relative } from 'node:path'
+import { checkStateVersion, StateFileError } from '@hallpass/private-files'
+import { checkLmdbFile } from '@hallpass/token-store'
+import { parseDocument } from 'yaml'
+import type { Finding } from './findings.ts'
+
+/** Made of sources at each start that needs them; keys of tests are another matter. */
+const NOT_STATE = /^(bundles|test-keys)(\/|$)/
+/** The name of a file while it is being written (packages/private-files). */
+const PART = /\.\d+\.[0-9a-f]{8}\.part$/
+const RENEW_BEFORE_MS = 24 * 3_600_000
+const MIN_SECRET_LENGTH = 22
+
+/** What a file holds, as far as others may have to fit it. */
+interface Content {
+  readonly keys: readonly KeyObject[]
+  readonly certificates: readonly X509Certificate[]
+  readonly isSecret: boolean
+}
+
+const NOTHING: Content = { keys: [], certificates: [], isSecret: false }
+
+/** Opens every file of a state folder, and says of each that cannot be used which it is, why, and what mends it. */
+export async function* stateFindings(folder: string, now: number): AsyncGenerator<Finding> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
+  const files = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((file) => !NOT_STATE.test(relative(folder, file)))
+    .sort()
+  const contents = new Map<string, Content>()
+  let bad = 0
+  for (const file of files) {
+    const found = await lookAt(file, folder, now)
+    if ('what' in found) {
+      bad += 1
+      yield found
+    } else contents.set(file, found)
+    for (const finding of await permissions(file, 'what' in found ? NOTHING : found)) {
+      bad += finding.state === 'bad' ? 1 : 0
+      yield finding
+    }
+  }
+  for (const finding of misfits(contents)) {
+    bad += 1
+    yield finding
+  }
+  const all = [...contents.values()]
+  const count = (of: (content: Content) => number) => all.reduce((sum, content) => sum + of(content), 0)
+  const privateKeys = count(({ keys }) => keys.filter(({ type }) => type === 'private').length)
+  const certificates = count((content) => content.certificates.length)
+  if (files.length > 0 && bad === 0)
+    yield {
+      state: 'good',
+      what: `${files.length} state files were opened and can be used: ${privateKeys} private keys, ${certificates} certificates`,
+    }
+}
+
+async function lookAt(file: string, folder: string, now: number): Promise<Content | Finding> {
+  const remedy = `Restore it, or: rm ${file} && npm start`
+  try {
+    if (PART.test(file)) return { state: 'note', what: `${file} was left by a write that was cut off`, remedy: `rm ${file}` }
+    if (basename(file) === 'data.mdb') {
+      await checkLmdbFile(file, `rm -r ${dirname(file)}`)
+      return NOTHING
+    }
+    if (basename(file) === 'lock.mdb') return NOTHING
+    const text = await readFile(file, 'utf8')
+    if (text.trim() === '') return bad(file, 'empty', remedy)
+    if (file === join(folder, 'version')) {
+      await checkStateVersion(folder)
+      return NOTHING
+    }
+    const content = read(file, text)
+    for (const certificate of content.certificates) {
+      const ends = Date.parse(certificate.validTo)
+      if (ends - now < RENEW_BEFORE_MS && !isRenewed(file))
+        return bad(file, `a certificate that ends on ${new Date(ends).toISOString().slice(0, 10)}`, remedyOf(file))
+    }
+    return content
+  } catch (error) {
+    if (error instanceof StateFileError) return { state: 'bad', what: `${error.file}: ${error.reason}`, remedy: error.remedy }
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return NOTHING
+    if (code === 'EACCES' || code === 'EPERM')
+      return bad(file, 'this user may not read it', `sudo chown $(id -un) ${file} && chmod 600 ${file}`)
+    // OpenSSL's and JSON's own messages could quote what they could not read.
+    return bad(file, `not ${expected(file)}`, remedyOf(file))
+  }
+}
+
+const bad = (file: string, reason: string, remedy: string): Finding => ({
+  state: 'bad',
+  what: `${file}: ${reason}`,
+  remedy,
+})
+
+const isOfAuthority = (file: string) => basename(dirname(file)) === 'certificates'
+/** The agent makes new authorities long before the old ones end. */
+const isRenewed = (file: string) => basename(dirname(file)) === 'spiffe'
+
+const remedyOf = (file: string) =>
+  isOfAuthority(file) ? `rm -r ${dirname(file)} && npm start` : `Restore it, or: rm ${file} && npm start`
+
+const expected = (file: string) => {
+  if (/\.(pem|crt|key)$/.test(file)) return 'a key or certificate as PEM'
+  if (file.endsWith('.json')) return 'JSON with usable keys'
+  if (/\.ya?ml$/.test(file)) return 'YAML'
+  return `a secret of at least ${MIN_SECRET_LENGTH} characters`
+}
+
+/** Reads a file by the kind that its name says; throws when it is not of that kind. */
+function read(file: string, text: string): Content {
+  if (/\.(pem|crt|key)$/.test(file)) {
+    const content = readPem(text)
+    if (content.keys.length + content.certificates.length === 0) throw new Error('no PEM')
+    return content
+  }
+  if (file.endsWith('.json')) return readJson(JSON.parse(text))
+  if (/\.ya?ml$/.test(file)) {
+    const [error] = parseDocument(text).errors
+    if (error) throw error
+    return NOTHING
+  }
+  if (!/^\S+\s*$/.test(text) || text.trim().length < MIN_SECRET_LENGTH) throw new Error('no secret')
+  return { ...NOTHING, isSecret: true }
+}
+
+function readPem(text: string): Content {
+  const keys: KeyObject[] = []
+  const certificates: X509Certificate[] = []
+  const blocks = text.match(/-----BEGIN ([A-Z0-9 ]+)-----[^]*?-----END \1-----/g) ?? []
+  // A block whose end is missing must not go unseen.
+  if (blocks.length !== (text.match(/-----BEGIN /g) ?? []).length) throw new Error('a PEM without its end')
+  for (const block of blocks) {
+    if (block.includes('BEGIN CERTIFICATE')) certificates.push(new X509Certificate(block))
+    else keys.push(block.includes('PRIVATE KEY') ? createPrivateKey(block) : createPublicKey(block))
+  }
+  return { keys, certificates, isSecret: keys.some(({ type }) => type === 'private') }
+}
+
+/** Every key in JSON, as JWK or as PEM, wherever it stands. */
+function readJson(value: unknown): Content {
+  const parts: Content[] = []
+  if (typeof value === 'string' && value.includes('-----BEGIN ')) parts.push(readPem(value))
+  if (typeof value === 'object' && value !== null) {
+    const members = value as Record<string, unknown>
+    if (typeof members.kty === 'string') parts.push(readJwk(members))
+    else if ('keys' in members && !Array.isArray(members.keys)) throw new Error('no key set')
+    for (const member of Object.values(members)) parts.push(readJson(member))
+    const { certificate, privateKey } = members
+    if (typeof certificate === 'string' && typeof privateKey === 'string')
+      if (!new X509Certificate(certificate).checkPrivateKey(createPrivateKey(privateKey)))
+        throw new Error('another key')
+  }
+  return {
+    keys: parts.flatMap(({ keys }) => keys),
+    certificates: parts.flatMap(({ certificates }) => certificates),
+    isSecret: parts.some(({ isSecret }) => isSecret),
+  }
+}
+
+function readJwk(key: Record<string, unknown>): Content {
+  const isSecret = 'd' in key
+  const read = isSecret ? createPrivateKey : createPublicKey
+  return { keys: [read({ key, format: 'jwk' })], certificates: [], isSecret }
+}
+
+/** Others could read what is secret; a copy from elsewhere is how that comes to be. */
+async function permissions(file: string, { isSecret, keys }: Content): Promise<Finding[]> {
+  const mode = (await stat(file).catch(() => undefined))?.mode ?? 0
+  if (!isSecret || (mode & 0o077) === 0) return []
+  const what = keys.length > 0 ? 'private key' : 'secret'
+  return [{ state: 'bad', what: `Others can read the ${what} ${file}`, remedy: `chmod 600 ${file}` }]
+}
+
+/** Files that belong together by their names, and do not. */
+function* misfits(contents: ReadonlyMap<string, Content>): Iterable<Finding> {
+  for (const [file, { keys }] of contents) {
+    const [key] = keys
+    if (key?.type !== 'private') continue
+    const publicFile = file.replace(/-private\.pem$/, '-public.pem')
+    const publicKey = contents.get(publicFile)?.keys[0]
+    if (publicFile !== file && publicKey && !publicKey.equals(createPublicKey(key)))
+      yield bad(publicFile, `not the public half of ${basename(file)}`, `openssl pkey -in ${file} -pubout -out ${publicFile}`)
+    const certificateFile = file.replace(/-key\.pem$/, '.pem')
+    const certificate = contents.get(certificateFile)?.certificates[0]
+    if (certificateFile !== file && certificate && !certificate.checkPrivateKey(key))
+      yield bad(file, `not the private key of ${basename(certificateFile)}`, remedyOf(file))
+  }
+}

@@ -1,0 +1,72 @@
+/** Puts a colour (of ECMA-48: 31 red, 32 green, …) around text, or leaves it as it is. */
+export type Paint = (text: string, colour: number) => string
+
+export const paintWith =
+  (colours: boolean): Paint =>
+  (text, colour) =>
+    colours ? `\x1b[${colour}m${text}\x1b[0m` : text
+
+const LEVELS: Readonly<Record<number, string>> = { 40: 'warning', 50: 'error', 60: 'fatal' }
+/** From this level on the stack is shown: it is a fault of the program's own. */
+const ERROR_LEVEL = 50
+/** Fields that the line shows by itself, or that only a machine wants. */
+const SHOWN = new Set([
+  'level',
+  'time',
+  'service',
+  'msg',
+  'name',
+  'method',
+  'path',
+  'status',
+  'ms',
+  'requestId',
+  'traceId',
+  'err',
+])
+
+export interface ReadableLine {
+  /** Of the day, to the millisecond. */
+  readonly time: string
+  readonly text: string
+}
+
+/** A JSON line of a service's log for a person; nothing for any other line. */
+export function readableLine(json: string, paint: Paint): ReadableLine | undefined {
+  const entry = parse(json)
+  return entry && { time: String(entry.time ?? '').slice(11, 23), text: describe(entry, paint) }
+}
+
+function describe(entry: Record<string, unknown>, paint: Paint): string {
+  const level = Number(entry.level)
+  const rest = Object.entries(entry)
+    .filter(([name]) => !SHOWN.has(name))
+    .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+  const error = entry.err as { message?: string; stack?: string } | undefined
+  if (error?.message) rest.push(error.message)
+  const details = rest.length > 0 ? paint(` ${rest.join(' ')}`, 90) : ''
+  if (entry.msg === 'request') {
+    const status = Number(entry.status)
+    const painted = paint(String(status), status >= 500 ? 31 : status >= 400 ? 33 : 32)
+    return `${entry.method} ${entry.path} ${painted} ${entry.ms} ms${details}`
+  }
+  const label = LEVELS[level]
+  const stack = level >= ERROR_LEVEL ? framesOf(error?.stack) : ''
+  return `${label ? paint(`${label}: `, 31) : ''}${String(entry.msg ?? '')}${details}${stack && paint(stack, 90)}`
+}
+
+/** Where an error came from, a line each, below the line that has its message. */
+const framesOf = (stack: string | undefined) =>
+  (stack?.split('\n') ?? [])
+    .filter((line) => /^\s+at /.test(line))
+    .map((line) => `\n    ${line.trim()}`)
+    .join('')
+
+function parse(text: string): Record<string, unknown> | undefined {
+  if (!text.startsWith('{')) return undefined
+  try {
+    return JSON.parse(text) as Record<string, unknown>
+  } catch {
+    return undefined
+  }
+}
