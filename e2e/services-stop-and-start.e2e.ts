@@ -40,8 +40,7 @@ describe('a suite of which single services stop', () => {
     await rm(stateFolder, { recursive: true, force: true })
   }, 10_000)
 
-  const service = (...args: string[]) =>
-    runCli(['service', ...args], { env: { STATE_FOLDER: stateFolder } })
+  const service = (...args: string[]) => runCli(['service', ...args], { env: { STATE_FOLDER: stateFolder } })
   const list = async () => {
     const { services } = JSON.parse((await service('list', '--json')).out) as {
       services: { name: string; state: string; pid?: number; restarts: number; lastEnd?: string }[]
@@ -91,7 +90,9 @@ describe('a suite of which single services stop', () => {
     expect((await list())['service-c']).toMatchObject({ state: 'running' })
     expect(await service('stop', 'service-d')).toMatchObject({
       exitCode: 2,
-      err: expect.stringContaining('There is no service service-d. The services are: jwt-factory, service-b,'),
+      err: expect.stringContaining(
+        'There is no service service-d. The services are: jwt-factory, service-b,',
+      ),
     })
   }, 20_000)
 
@@ -107,13 +108,16 @@ describe('a suite of which single services stop', () => {
       encoding: 'utf8',
       env: { ...process.env, STATE_FOLDER: stateFolder },
     })
-    expect([clean.status, clean.stderr]).toEqual([75, expect.stringContaining(`A suite runs in ${stateFolder}`)])
+    expect([clean.status, clean.stderr]).toEqual([
+      75,
+      expect.stringContaining(`A suite runs in ${stateFolder}`),
+    ])
     expect((await stat(join(stateFolder, 'suite.sock'))).mode & 0o777).toBe(0o600)
   })
 
   it('ends within five seconds on Ctrl-C, also while a service waits for its restart, and removes its socket', async () => {
     process.kill((await list())['service-b']?.pid as number, 'SIGKILL')
-    await suite.until(/service-b was ended by SIGKILL[^]*service-b was ended by SIGKILL/)
+    await suite.until(/service-b was ended by SIGKILL[\s\S]*service-b was ended by SIGKILL/)
     const stopped = Date.now()
     process.kill(-(suite.launcher.pid as number), 'SIGINT')
     expect(await suite.ended).toBe(0)
@@ -134,7 +138,9 @@ describe('a suite whose launcher is killed', () => {
   })
 
   it('leaves nothing running, and the next start takes its socket over, in a folder however deep', async () => {
-    const deep = await newStateFolder(...Array.from({ length: 6 }, (_, i) => `a-rather-long-folder-name-${i}`))
+    const deep = await newStateFolder(
+      ...Array.from({ length: 6 }, (_, i) => `a-rather-long-folder-name-${i}`),
+    )
     cleanUps.push(() => rm(deep, { recursive: true, force: true }))
     const args = ['--free-ports', '--quiet', '--only', 'jwt-factory']
     const first = startSuite(deep, args)

@@ -3,12 +3,9 @@ import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
-import { useKeptKeys } from '../scripts/test-suite.ts'
 import { startSuite } from './started-suite.ts'
 
-const root = dirname(import.meta.dirname)
 const isRoot = process.getuid?.() === 0
 
 describe('npm start with a fault', () => {
@@ -17,9 +14,13 @@ describe('npm start with a fault', () => {
   const cleanUps: (() => unknown)[] = []
   beforeAll(async () => {
     good = await mkdtemp(join(tmpdir(), 'hallpass-good-'))
-    await useKeptKeys(root, good)
-    await ensureDevelopmentCertificates(good)
-  })
+    // Each service has made its files once.
+    const all = 'jwt-factory,service-a,sse-gateway,identity-provider,web-ui,spiffe-agent,token-cache-proxy1'
+    const suite = startSuite(good, ['--quiet', '--free-ports', '--only', all])
+    await suite.until(/Everything is ready/)
+    process.kill(-(suite.launcher.pid as number), 'SIGINT')
+    expect(await suite.ended).toBe(0)
+  }, 60_000)
   afterAll(() => rm(good, { recursive: true, force: true }))
   afterEach(async () => {
     for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
@@ -45,38 +46,58 @@ describe('npm start with a fault', () => {
   it.each([
     ['jwt-factory', 'certificates/ca.pem', 'not a certificate as PEM. Restore it, or delete '],
     ['jwt-factory', 'version', 'not a version number. Restore it (this release writes 1), or '],
-    ['jwt-factory', 'keys/servicea-private.pem', 'not a private key for RS256 as PEM. Restore it, or delete it'],
-    ['service-a', 'scenario-3-keys/jwt-private.pem', 'not a private RSA key as PEM. Restore it, or delete it'],
+    [
+      'jwt-factory',
+      'keys/servicea-private.pem',
+      'not a private key for RS256 as PEM. Restore it, or delete it',
+    ],
+    [
+      'service-a',
+      'scenario-3-keys/jwt-private.pem',
+      'not a private RSA key as PEM. Restore it, or delete it',
+    ],
     ['service-a', 'scenario-3-keys/jwks.json', 'not a key set (JWKS). Restore it, or delete it'],
     ['sse-gateway', 'sse/private.pem', 'not a private RS256 key as PEM. Restore it, or delete '],
     ['sse-gateway', 'sse/jwks.json', 'not a key set (JWKS). Restore it, or delete '],
     ['identity-provider', 'identity-provider/keys.json', 'not a set of private keys (RS256 and ES256). '],
-    ['identity-provider', 'identity-provider/cookie-secret', 'not a secret of at least 22 printable characters. '],
+    [
+      'identity-provider',
+      'identity-provider/cookie-secret',
+      'not a secret of at least 22 printable characters. ',
+    ],
     ['web-ui', 'web-ui/random-secret', 'not a secret of at least 22 printable characters. '],
     ['spiffe-agent', 'spiffe/authorities.json', "not the agent's authorities with their keys (JSON). "],
     ['spiffe-agent', 'spiffe/entries.yaml', 'not usable: '],
     ['token-cache-proxy1', 'token-cache/tier-secret', 'not a secret of at least 32 letters and digits. '],
     ['token-cache-proxy1', 'token-cache/store/data.mdb', 'not a token store (lmdb). Delete '],
-  ])('of %s names %s, the cause and the remedy', async (service, file, words) => {
-    await newState()
-    await mkdir(dirname(join(state, file)), { recursive: true, mode: 0o700 })
-    await writeFile(join(state, file), 'nonsense {')
-    const { code, output } = await start(service, {}, '--free-ports')
-    expect(output).toContain(line(file, words))
-    expect(code).toBe(74)
-  }, 30_000)
+  ])(
+    'of %s names %s, the cause and the remedy',
+    async (service, file, words) => {
+      await newState()
+      await mkdir(dirname(join(state, file)), { recursive: true, mode: 0o700 })
+      await writeFile(join(state, file), 'nonsense {')
+      const { code, output } = await start(service, {}, '--free-ports')
+      expect(output).toContain(line(file, words))
+      expect(code).toBe(74)
+    },
+    30_000,
+  )
 
   it.each([
     ['0', 'made by an older release (state version 0, this release uses 1). To keep'],
     ['2', 'made by a newer release (state version 2, this release uses 1). Start that'],
-  ])('in the state folder of version %s says how to keep or delete it', async (version, words) => {
-    await newState()
-    await writeFile(join(state, 'version'), version)
-    const { code, output } = await start('jwt-factory', {}, '--free-ports')
-    expect(output).toContain(`${state}: ${words}`)
-    expect(output.trim().split('\n')).toHaveLength(1)
-    expect(code).toBe(74)
-  }, 30_000)
+  ])(
+    'in the state folder of version %s says how to keep or delete it',
+    async (version, words) => {
+      await newState()
+      await writeFile(join(state, 'version'), version)
+      const { code, output } = await start('jwt-factory', {}, '--free-ports')
+      expect(output).toContain(`${state}: ${words}`)
+      expect(output.trim().split('\n')).toHaveLength(1)
+      expect(code).toBe(74)
+    },
+    30_000,
+  )
 
   it('names a file in the place of the state folder', async () => {
     await newState()
@@ -97,21 +118,34 @@ describe('npm start with a fault', () => {
     cleanUps.push(() => spawnSync('umount', [state]))
   }
 
-  mounted('names a folder on a full disk', async () => {
-    await mount('size=16k,mode=700')
-    const { code, output } = await start('jwt-factory', {}, '--free-ports')
-    expect(output).toMatch(
-      new RegExp(`^${state}/\\S+: no space left on the disk. Free some space, or set STATE_FOLDER to another`, 'm'),
-    )
-    expect(code).toBe(74)
-  }, 30_000)
+  mounted(
+    'names a folder on a full disk',
+    async () => {
+      await mount('size=16k,mode=700')
+      const { code, output } = await start('jwt-factory', {}, '--free-ports')
+      expect(output).toMatch(
+        new RegExp(
+          `^${state}/\\S+: no space left on the disk. Free some space, or set STATE_FOLDER to another`,
+          'm',
+        ),
+      )
+      expect(code).toBe(74)
+    },
+    30_000,
+  )
 
-  mounted('names a folder that cannot be written to', async () => {
-    await mount('ro,size=64k,mode=700')
-    const { code, output } = await start('jwt-factory', {}, '--free-ports')
-    expect(output).toMatch(new RegExp(`^${state}\\S*: the file system is read-only. Mount it writable, or set`))
-    expect(code).toBe(74)
-  }, 30_000)
+  mounted(
+    'names a folder that cannot be written to',
+    async () => {
+      await mount('ro,size=64k,mode=700')
+      const { code, output } = await start('jwt-factory', {}, '--free-ports')
+      expect(output).toMatch(
+        new RegExp(`^${state}\\S*: the file system is read-only. Mount it writable, or set`),
+      )
+      expect(code).toBe(74)
+    },
+    30_000,
+  )
 
   it('names every port that is in use, whose it is, and --free-ports', async () => {
     await newState()
@@ -133,7 +167,11 @@ describe('npm start with a fault', () => {
 
   it('of the configuration ends the start', async () => {
     await newState()
-    const { code, output } = await start('jwt-factory', { LOG_LEVEL: 'loud', TOKEN_LIBRARY: 'x' }, '--free-ports')
+    const { code, output } = await start(
+      'jwt-factory',
+      { LOG_LEVEL: 'loud', TOKEN_LIBRARY: 'x' },
+      '--free-ports',
+    )
     expect(output).toContain('jwt-factory stopped with exit code 78')
     expect(code).toBe(78)
   }, 30_000)

@@ -40,7 +40,8 @@ export function startSuite(
       for (;;) {
         const match = pattern.exec(output)
         if (match) return match
-        if (launcher.exitCode !== null) throw new Error(`npm start ended with ${launcher.exitCode}:\n${output}`)
+        if (launcher.exitCode !== null)
+          throw new Error(`npm start ended with ${launcher.exitCode}:\n${output}`)
         await new Promise((resolve) => setTimeout(resolve, 20))
       }
     },

@@ -1,4 +1,5 @@
 import { type Paint, paintWith, readableLine } from '@hallpass/service-kit/readable-log'
+import { escapeForTerminal } from '@hallpass/untrusted/terminal'
 
 /** Colours that are told apart on a dark and on a light terminal, one per service in turn. */
 const COLOURS = [36, 33, 35, 32, 34, 96, 93, 95, 92, 94]
@@ -21,7 +22,7 @@ export class LogView {
     const colour = COLOURS[this.#order.indexOf(service) % COLOURS.length] ?? 37
     const prefix = this.paint(service.padEnd(this.#width), colour)
     const readable = readableLine(text, this.paint)
-    if (!readable) return `${NO_TIME} ${prefix}  ${text}`
+    if (!readable) return `${NO_TIME} ${prefix}  ${escapeForTerminal(text)}`
     return `${this.paint(readable.time, 90)} ${prefix}  ${readable.text}`
   }
 }

@@ -2,6 +2,7 @@ import { join, relative, resolve } from 'node:path'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { claimStateVersion, ensurePrivateFolder, StateFileError } from '@hallpass/private-files'
 import { EXIT_CODES } from '@hallpass/service-kit/exit-codes'
+import { escapeForTerminal, escapeJsonForTerminal } from '@hallpass/untrusted/terminal'
 import { assignFreePorts } from './free-ports.ts'
 import { Launcher } from './launcher.ts'
 import { AlreadyRuns, LauncherSocket } from './launcher-socket.ts'
@@ -59,7 +60,7 @@ async function runSuite({ root, stateFolder, options, processes, socket }: Suite
     root,
     stateFolder,
     env: quiet ? { LOG_LEVEL: 'warn' } : {},
-    onLine: (service, line) => progress.above(json ? line : view.line(service, line)),
+    onLine: (service, line) => progress.above(json ? escapeJsonForTerminal(line) : view.line(service, line)),
     onReady: ({ name }, milliseconds) => {
       progress.step(name)
       if (away.delete(name)) progress.note(`${name} is ready again after ${seconds(milliseconds)} s.`)
@@ -128,7 +129,7 @@ function describeEnd(name: string, { how, lastWords, restartInMs }: ServiceEnd):
     restartInMs === undefined
       ? `It is not restarted; when the cause is mended: npx hallpass service start ${name}`
       : `Restarting it in ${seconds(restartInMs)} s.`
-  return `${name} ${how}${lastWords ? `: ${lastWords}` : ''}${/[.!?]$/.test(lastWords) ? '' : '.'} ${next}`
+  return `${name} ${how}${lastWords ? `: ${escapeForTerminal(lastWords)}` : ''}${/[.!?]$/.test(lastWords) ? '' : '.'} ${next}`
 }
 
 /** What fails because of the services that are left out, a line each. */

@@ -78,18 +78,24 @@ describe('stateFindings', () => {
     expect(found).toEqual([expect.stringMatching(/ => ./)])
     expect(found[0]).toContain(`bad: ${file}: ${reason} => `)
     await writeFile(join(folder, file), '')
-    if (!file.endsWith('.mdb')) expect(await look()).toContainEqual(expect.stringContaining(`bad: ${file}: empty =>`))
+    if (!file.endsWith('.mdb'))
+      expect(await look()).toContainEqual(expect.stringContaining(`bad: ${file}: empty =>`))
   })
 
   it('names a key that was cut off, one in JSON that is none, and a store that was cut off', async () => {
     const key = join(folder, 'keys/servicea-private.pem')
     await truncate(key, 100)
-    await writeFile(join(folder, 'identity-provider/keys.json'), '{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}]}')
+    await writeFile(
+      join(folder, 'identity-provider/keys.json'),
+      '{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}]}',
+    )
     await truncate(join(folder, 'token-cache/store/data.mdb'), 12_000)
     expect(await look()).toEqual([
       expect.stringContaining('bad: identity-provider/keys.json: not JSON with usable keys => '),
       expect.stringContaining('bad: keys/servicea-private.pem: not a key or certificate as PEM => '),
-      expect.stringContaining('bad: token-cache/store/data.mdb: a token store (lmdb) that was cut off: 12000 of '),
+      expect.stringContaining(
+        'bad: token-cache/store/data.mdb: a token store (lmdb) that was cut off: 12000 of ',
+      ),
     ])
   })
 
@@ -98,20 +104,38 @@ describe('stateFindings', () => {
     await writeFile(join(folder, 'keys/servicea-public.pem'), other.publicPem)
     await writeFile(join(folder, 'certificates/localhost-key.pem'), other.privatePem)
     const file = join(folder, 'spiffe/authorities.json')
-    await writeFile(file, (await readFile(file, 'utf8')).replace(/("privateKey":)"[^"]*"/, `$1${JSON.stringify(other.privatePem)}`))
+    await writeFile(
+      file,
+      (await readFile(file, 'utf8')).replace(
+        /("privateKey":)"[^"]*"/,
+        `$1${JSON.stringify(other.privatePem)}`,
+      ),
+    )
     expect(await look()).toEqual([
       expect.stringContaining('bad: spiffe/authorities.json: not JSON with usable keys => '),
-      expect.stringContaining('bad: certificates/localhost-key.pem: not the private key of localhost.pem => rm -r '),
-      expect.stringContaining('bad: keys/servicea-public.pem: not the public half of servicea-private.pem => openssl '),
+      expect.stringContaining(
+        'bad: certificates/localhost-key.pem: not the private key of localhost.pem => rm -r ',
+      ),
+      expect.stringContaining(
+        'bad: keys/servicea-public.pem: not the public half of servicea-private.pem => openssl ',
+      ),
     ])
   })
 
   it('names secrets of every kind that others can read', async () => {
-    for (const file of ['keys/servicea-private.pem', 'identity-provider/keys.json', 'identity-provider/cookie-secret'])
+    for (const file of [
+      'keys/servicea-private.pem',
+      'identity-provider/keys.json',
+      'identity-provider/cookie-secret',
+    ])
       await chmod(join(folder, file), 0o640)
     expect(await look()).toEqual([
-      expect.stringContaining('bad: Others can read the secret identity-provider/cookie-secret => chmod 600 '),
-      expect.stringContaining('bad: Others can read the private key identity-provider/keys.json => chmod 600 '),
+      expect.stringContaining(
+        'bad: Others can read the secret identity-provider/cookie-secret => chmod 600 ',
+      ),
+      expect.stringContaining(
+        'bad: Others can read the private key identity-provider/keys.json => chmod 600 ',
+      ),
       expect.stringContaining('bad: Others can read the private key keys/servicea-private.pem => chmod 600 '),
     ])
   })

@@ -61,7 +61,8 @@ export async function* stateFindings(folder: string, now: number): AsyncGenerato
 async function lookAt(file: string, folder: string, now: number): Promise<Content | Finding> {
   const remedy = `Restore it, or: rm ${file} && npm start`
   try {
-    if (PART.test(file)) return { state: 'note', what: `${file} was left by a write that was cut off`, remedy: `rm ${file}` }
+    if (PART.test(file))
+      return { state: 'note', what: `${file} was left by a write that was cut off`, remedy: `rm ${file}` }
     if (basename(file) === 'data.mdb') {
       await checkLmdbFile(file, `rm -r ${dirname(file)}`)
       return NOTHING
@@ -77,11 +78,16 @@ async function lookAt(file: string, folder: string, now: number): Promise<Conten
     for (const certificate of content.certificates) {
       const ends = Date.parse(certificate.validTo)
       if (ends - now < RENEW_BEFORE_MS && !isRenewed(file))
-        return bad(file, `a certificate that ends on ${new Date(ends).toISOString().slice(0, 10)}`, remedyOf(file))
+        return bad(
+          file,
+          `a certificate that ends on ${new Date(ends).toISOString().slice(0, 10)}`,
+          remedyOf(file),
+        )
     }
     return content
   } catch (error) {
-    if (error instanceof StateFileError) return { state: 'bad', what: `${error.file}: ${error.reason}`, remedy: error.remedy }
+    if (error instanceof StateFileError)
+      return { state: 'bad', what: `${error.file}: ${error.reason}`, remedy: error.remedy }
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') return NOTHING
     if (code === 'EACCES' || code === 'EPERM')
@@ -131,7 +137,7 @@ function read(file: string, text: string): Content {
 function readPem(text: string): Content {
   const keys: KeyObject[] = []
   const certificates: X509Certificate[] = []
-  const blocks = text.match(/-----BEGIN ([A-Z0-9 ]+)-----[^]*?-----END \1-----/g) ?? []
+  const blocks = text.match(/-----BEGIN ([A-Z0-9 ]+)-----[\s\S]*?-----END \1-----/g) ?? []
   // A block whose end is missing must not go unseen.
   if (blocks.length !== (text.match(/-----BEGIN /g) ?? []).length) throw new Error('a PEM without its end')
   for (const block of blocks) {
@@ -148,7 +154,7 @@ function readJson(value: unknown): Content {
   if (typeof value === 'object' && value !== null) {
     const members = value as Record<string, unknown>
     if (typeof members.kty === 'string') parts.push(readJwk(members))
-    else if ('keys' in members && !Array.isArray(members.keys)) throw new Error('no key set')
+    else if (Object.hasOwn(members, 'keys') && !Array.isArray(members.keys)) throw new Error('no key set')
     for (const member of Object.values(members)) parts.push(readJson(member))
     const { certificate, privateKey } = members
     if (typeof certificate === 'string' && typeof privateKey === 'string')
@@ -184,7 +190,11 @@ function* misfits(contents: ReadonlyMap<string, Content>): Iterable<Finding> {
     const publicFile = file.replace(/-private\.pem$/, '-public.pem')
     const publicKey = contents.get(publicFile)?.keys[0]
     if (publicFile !== file && publicKey && !publicKey.equals(createPublicKey(key)))
-      yield bad(publicFile, `not the public half of ${basename(file)}`, `openssl pkey -in ${file} -pubout -out ${publicFile}`)
+      yield bad(
+        publicFile,
+        `not the public half of ${basename(file)}`,
+        `openssl pkey -in ${file} -pubout -out ${publicFile}`,
+      )
     const certificateFile = file.replace(/-key\.pem$/, '.pem')
     const certificate = contents.get(certificateFile)?.certificates[0]
     if (certificateFile !== file && certificate && !certificate.checkPrivateKey(key))

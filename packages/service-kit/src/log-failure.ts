@@ -1,11 +1,15 @@
-import { HttpError } from './errors.ts'
+import type { HttpError } from './errors.ts'
 import type { Logger } from './log.ts'
 
 /**
  * Logs why a request got a 5xx. What the service has foreseen (keys that are not made yet, a peer that is away, too many
  * requests) is a warning with its code; anything else is a bug, with the stack.
  */
-export function logFailure(log: Logger, error: HttpError, fields: Readonly<Record<string, unknown>> = {}): void {
+export function logFailure(
+  log: Logger,
+  error: HttpError,
+  fields: Readonly<Record<string, unknown>> = {},
+): void {
   const { code, message, cause } = error
   if (code === UNFORESEEN) log.error({ err: cause ?? error, code, ...fields }, message)
   else log.warn({ code, ...reasonOf(cause), ...fields }, message)

@@ -58,6 +58,15 @@ describe('createLog', () => {
     expect(lines[2]).toMatch(/^\S+ {2}error: failed odd \[token\]\n {4}at .+log\.test\.ts/)
   })
 
+  it('shows a person what a caller has sent as text, which no terminal obeys', () => {
+    const lines: string[] = []
+    const log = createLog('a-service', 'info', readable({ write: (line) => void lines.push(line) }, false))
+    log.info({ method: 'GET', path: '/\x1b[2J', status: 200, ms: 1, agent: '\x9b31m\u202e' }, 'request')
+    log.warn({ err: new Error('a\r\nforged') }, 'odd \x07')
+    expect(lines.join('')).not.toMatch(/[^\n\x20-\x7e]/)
+    expect(lines.join('').split('\n')).toHaveLength(3)
+  })
+
   it('has written everything when the process ends, in one write for what was logged in one turn', () => {
     const module = JSON.stringify(join(import.meta.dirname, 'log.ts'))
     const program = `

@@ -1,3 +1,5 @@
+import { escapeForTerminal } from '@hallpass/untrusted/terminal'
+
 /** Puts a colour (of ECMA-48: 31 red, 32 green, …) around text, or leaves it as it is. */
 export type Paint = (text: string, colour: number) => string
 
@@ -31,35 +33,43 @@ export interface ReadableLine {
   readonly text: string
 }
 
-/** A JSON line of a service's log for a person; nothing for any other line. */
+/**
+ * A JSON line of a service's log for a person; nothing for any other line. Paths, names and messages come from outside,
+ * so everything but the colours is escaped.
+ */
 export function readableLine(json: string, paint: Paint): ReadableLine | undefined {
   const entry = parse(json)
-  return entry && { time: String(entry.time ?? '').slice(11, 23), text: describe(entry, paint) }
+  return (
+    entry && { time: escapeForTerminal(String(entry.time ?? '').slice(11, 23)), text: describe(entry, paint) }
+  )
 }
 
 function describe(entry: Record<string, unknown>, paint: Paint): string {
   const level = Number(entry.level)
   const rest = Object.entries(entry)
     .filter(([name]) => !SHOWN.has(name))
-    .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .map(([name, value]) =>
+      escapeForTerminal(`${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`),
+    )
   const error = entry.err as { message?: string; stack?: string } | undefined
-  if (error?.message) rest.push(error.message)
+  if (error?.message) rest.push(escapeForTerminal(error.message))
   const details = rest.length > 0 ? paint(` ${rest.join(' ')}`, 90) : ''
   if (entry.msg === 'request') {
     const status = Number(entry.status)
+    const request = escapeForTerminal(`${entry.method} ${entry.path}`)
     const painted = paint(String(status), status >= 500 ? 31 : status >= 400 ? 33 : 32)
-    return `${entry.method} ${entry.path} ${painted} ${entry.ms} ms${details}`
+    return `${request} ${painted} ${Number(entry.ms)} ms${details}`
   }
   const label = LEVELS[level]
   const stack = level >= ERROR_LEVEL ? framesOf(error?.stack) : ''
-  return `${label ? paint(`${label}: `, 31) : ''}${String(entry.msg ?? '')}${details}${stack && paint(stack, 90)}`
+  return `${label ? paint(`${label}: `, 31) : ''}${escapeForTerminal(String(entry.msg ?? ''))}${details}${stack && paint(stack, 90)}`
 }
 
 /** Where an error came from, a line each, below the line that has its message. */
 const framesOf = (stack: string | undefined) =>
   (stack?.split('\n') ?? [])
     .filter((line) => /^\s+at /.test(line))
-    .map((line) => `\n    ${line.trim()}`)
+    .map((line) => `\n    ${escapeForTerminal(line.trim())}`)
     .join('')
 
 function parse(text: string): Record<string, unknown> | undefined {

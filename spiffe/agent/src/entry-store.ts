@@ -1,5 +1,10 @@
 import { stat } from 'node:fs/promises'
-import { readIfThere, readOrCreatePrivateFile, writePrivateFile } from '@hallpass/private-files'
+import {
+  readIfThere,
+  readOrCreatePrivateFile,
+  StateFileError,
+  writePrivateFile,
+} from '@hallpass/private-files'
 import type { TrustDomain } from '@hallpass/spiffe'
 import { type Document, parseDocument, type YAMLMap, type YAMLSeq } from 'yaml'
 import { DEFAULT_ENTRIES } from './default-entries.ts'
@@ -31,15 +36,29 @@ export class EntryStore {
 
   /**
    * Opens the file; where there is none, writes the suite's own.
-   * @throws {EntriesError} when the file has mistakes.
+   * @throws {StateFileError} with every mistake of the file.
    */
   static async open(file: string, trustDomain: TrustDomain): Promise<EntryStore> {
     const text = await readOrCreatePrivateFile(file, () =>
       DEFAULT_ENTRIES.replaceAll('spiffe://example.org', trustDomain.id),
     )
-    const store = new EntryStore(file, trustDomain, text)
+    const store = EntryStore.#read(file, trustDomain, text)
     store.#stamp = await stampOf(file)
     return store
+  }
+
+  static #read(file: string, trustDomain: TrustDomain, text: string): EntryStore {
+    try {
+      return new EntryStore(file, trustDomain, text)
+    } catch (error) {
+      if (!(error instanceof EntriesError)) throw error
+      const problems = error.problems.map((problem) => problem.split('\n', 1)[0]).join('; ')
+      throw new StateFileError(
+        file,
+        `not usable: ${problems}`,
+        'Correct it, or delete it: the default entries are made.',
+      )
+    }
   }
 
   get entries(): readonly Entry[] {
