@@ -72,6 +72,8 @@ async function runSuite({ root, stateFolder, options, processes, socket }: Suite
       }
     },
     onEnd: ({ name }, end) => {
+      // One that cannot be started ends the start, which says so.
+      if (!started && end.restartInMs === undefined) return
       away.add(name)
       progress.note(view.paint(describeEnd(name, end), 31))
     },
@@ -85,11 +87,13 @@ async function runSuite({ root, stateFolder, options, processes, socket }: Suite
   )
 
   let ending = false
+  let started = false
   async function end(error?: unknown) {
     if (ending) return
     ending = true
     progress.clear()
-    if (error) console.error(view.paint(`\n${(error as Error).message}\nStopping the rest.`, 31))
+    if (error)
+      console.error(view.paint(`\n${escapeForTerminal((error as Error).message)}\nStopping the rest.`, 31))
     const stopped = performance.now()
     await launcher.stop()
     await socket.close()
@@ -101,6 +105,7 @@ async function runSuite({ root, stateFolder, options, processes, socket }: Suite
   try {
     for (const line of missingNeeds(processes, leftOut)) progress.note(line)
     await launcher.start(processes, leftOut)
+    started = true
     await provisioned.get('jwt-factory')
     progress.clear()
     if (!ending) console.log(describe({ root, stateFolder, options, processes, socket }, view))

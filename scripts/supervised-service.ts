@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { EXIT_CODES } from '@hallpass/service-kit/exit-codes'
 import { ask } from './ask.ts'
+import { LastWords } from './last-words.ts'
 import { forEachLine } from './lines.ts'
 import { pointToSources } from './source-positions.ts'
 import type { SuiteProcess } from './suite.ts'
@@ -173,21 +174,20 @@ export class SupervisedService {
 
   /** Passes its lines on, and answers what it said last. */
   #listen(child: ChildProcess): () => string {
-    let lastWords = ''
-    // What comes after the message of an error is its stack and its members.
-    const isError = /^\w*Error( \[\w+\])?: /
+    const words = new LastWords()
+    let listens = false
+    child.once('message', () => {
+      listens = true
+    })
     for (const stream of [child.stdout, child.stderr])
       if (stream)
         forEachLine(stream, (text) => {
           const line = text.includes('.cjs:') ? pointToSources(text) : text
-          if (stream === child.stderr) {
-            // What a service says to people begins with its own name, which two of one kind share.
-            if (!/^(\s|Node\.js v|[}\])]|$)/.test(line) && !isError.test(lastWords))
-              lastWords = line.replace(/^[a-z-]+: /, '')
-          } else lastWords = fatalWords(line) ?? lastWords
-          this.#options.onLine(this.service.name, line)
+          const isVerdict = stream === child.stderr ? words.hear(line) : words.hearLog(line)
+          // Why it cannot start is said once, by whoever tells of its end.
+          if (listens || !isVerdict) this.#options.onLine(this.service.name, line)
         })
-    return () => lastWords
+    return () => words.text
   }
 
   #ended(ranMs: number, end: Omit<ServiceEnd, 'restartInMs'>) {
@@ -269,19 +269,6 @@ function withResolvers(): PromiseWithResolvers {
     reject = no
   })
   return { promise, resolve, reject }
-}
-
-/** Pino's number for what ends a process. */
-const FATAL = '"level":60'
-
-function fatalWords(line: string): string | undefined {
-  if (!line.includes(FATAL)) return undefined
-  try {
-    const { msg, err } = JSON.parse(line) as { msg?: string; err?: { message?: string } }
-    return err?.message ?? msg
-  } catch {
-    return undefined
-  }
 }
 
 /** What a service may see of the launcher's own environment: nothing that changes whom it trusts. */

@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } fr
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { checkStateVersion, StateFileError } from '@hallpass/private-files'
-import { checkLmdbFile } from '@hallpass/token-store'
+import { checkLmdbFile } from '@hallpass/token-store/lmdb-file'
 import { parseDocument } from 'yaml'
 import type { Finding } from './findings.ts'
 

@@ -64,6 +64,8 @@ export const loadConfig = (env: Environment) =>
         tokenCacheUrl: variables.url('TOKEN_CACHE_URL', 'http://localhost:8000'),
         hopsStreamUrl: variables.url('HOPS_STREAM_URL', 'https://localhost:7143/hops'),
         caFile: variables.text('CA_FILE', join(common.stateFolder, 'certificates/ca.pem')),
+        /** Set by `npm start`, through whose socket single services are stopped and started; absent, there are no buttons. */
+        launcherSocket: common.production ? undefined : variables.optionalText('LAUNCHER_SOCKET'),
       },
     }
   })

@@ -1,4 +1,3 @@
-export { checkLmdbFile } from './check-lmdb-file.ts'
 export { LmdbStore } from './lmdb-store.ts'
 export { RedisStore } from './redis-store.ts'
 export {

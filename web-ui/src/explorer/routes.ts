@@ -21,6 +21,7 @@ import { GatewayStreams } from './gateway-streams.ts'
 import { PathWatch } from './path-watch.ts'
 import { listRuns, runScenario } from './run-scenario.ts'
 import { ScenarioRunner } from './scenario-runner.ts'
+import { serviceRoutes } from './services.ts'
 import { StreamScenario } from './stream-scenario.ts'
 import { renewHops, watchHops } from './watch-hops.ts'
 import { watcherOf } from './watcher.ts'
@@ -55,10 +56,20 @@ export function explorerRoutes({ config, site, visitors, cookies, policyFor, clo
 
   const routes = express.Router()
   routes.get('/', leadStrangers(visitors, '/explorer'))
-  routes.get('/explorer', showExplorer(site, visitors, policyFor))
+  routes.get(
+    '/explorer',
+    showExplorer(site, visitors, policyFor, { services: explorer.launcherSocket !== undefined }),
+  )
   routes.use(['/explorer/runs', '/explorer/hops', '/live'], refuseOtherHosts(config.baseUrl))
   routes.use(['/explorer/hops', '/live'], unwatched)
   routes.get('/explorer/runs', unwatched, listRuns(runner))
+  if (explorer.launcherSocket !== undefined)
+    routes.use(
+      '/explorer/services',
+      refuseOtherHosts(config.baseUrl),
+      unwatched,
+      serviceRoutes({ launcherSocket: explorer.launcherSocket, baseUrl: config.baseUrl }),
+    )
   routes.post('/explorer/runs', jsonBody(), runScenario(runner))
   routes.get('/explorer/hops', watchHops(streams, new PathWatch(explorer.sseServerUrl, door), watcher))
   routes.post('/explorer/hops/:stream', renewHops(streams, watcher))

@@ -2,14 +2,19 @@ import { html, type Markup } from '@hallpass/pages'
 import type { Visitor } from '../visitor.ts'
 import { type Site, shell } from './shell.ts'
 
+export interface ExplorerParts {
+  /** Whether services can be stopped and started here. */
+  readonly services: boolean
+}
+
 /** The explorer: its picture is drawn by `explorer.js` from the hops that arrive. */
-export function explorerPage(site: Site, visitor: Visitor): Markup {
+export function explorerPage(site: Site, visitor: Visitor, { services }: ExplorerParts): Markup {
   return shell(site, {
     title: 'Explorer',
     current: '/explorer',
     visitor,
-    styles: ['explorer.css'],
-    scripts: ['explorer.js'],
+    styles: ['explorer.css', ...(services ? ['explorer-services.css'] : [])],
+    scripts: ['explorer.js', ...(services ? ['explorer-services.js'] : [])],
     content: html`
       <section class="intro">
         <h1>Watch a token at work.</h1>
@@ -20,6 +25,7 @@ export function explorerPage(site: Site, visitor: Visitor): Markup {
       </section>
       <div class="explorer" id="explorer">
         <noscript><p class="notice">The picture is drawn by a script. Without one, run the scenarios with curl; the README shows how.</p></noscript>
-      </div>`,
+      </div>
+      ${services && html`<section class="services" id="services" aria-labelledby="services-title"></section>`}`,
   })
 }

@@ -1,15 +1,20 @@
 import { sendPage } from '@hallpass/pages'
 import type { RequestHandler } from 'express'
 import type { PolicyFor } from '../page-policy.ts'
-import { explorerPage } from '../pages/explorer.ts'
+import { type ExplorerParts, explorerPage } from '../pages/explorer.ts'
 import type { Site } from '../pages/shell.ts'
 import type { VisitorSource } from '../visitor.ts'
 
 /** `GET /explorer`: the page that runs scenarios and draws their hops. */
-export function showExplorer(site: Site, visitors: VisitorSource, policyFor: PolicyFor): RequestHandler {
+export function showExplorer(
+  site: Site,
+  visitors: VisitorSource,
+  policyFor: PolicyFor,
+  parts: ExplorerParts,
+): RequestHandler {
   return async (request, response) => {
     const visitor = await visitors.identify(request)
-    sendPage(response, explorerPage(site, visitor), {
+    sendPage(response, explorerPage(site, visitor, parts), {
       policy: { ...(await policyFor(visitor)), scripts: true, connect: ["'self'"] },
     })
   }

@@ -1,0 +1,65 @@
+import { HttpError } from '@hallpass/service-kit'
+import { createLauncherClient, type LauncherClient } from '@hallpass/service-kit/launcher'
+import express, { type RequestHandler, type Router } from 'express'
+
+/** This service: it serves the page that would have to start it again. */
+const OWN_NAME = 'web-ui'
+
+/** Under `/explorer/services`: the services of the suite that `npm start` runs, to be stopped and started one by one. */
+export function serviceRoutes({
+  launcherSocket,
+  baseUrl,
+}: {
+  launcherSocket: string
+  baseUrl: string
+}): Router {
+  const launcher = createLauncherClient(launcherSocket)
+  const routes = express.Router()
+  routes.get('/', listServices(launcher))
+  routes.post('/:name/:verb', requireOwnPage(baseUrl), changeService(launcher))
+  return routes
+}
+
+function listServices(launcher: LauncherClient): RequestHandler {
+  return async (_request, response) => {
+    const { services } = await launcher.suite()
+    response.set('cache-control', 'no-store').json({
+      services: services.map(({ name, shows, state, needs, restarts, lastEnd }) => ({
+        name,
+        shows,
+        state,
+        needs,
+        restarts,
+        lastEnd,
+        ...(name === OWN_NAME
+          ? { fixed: 'It serves this page. In a terminal: npx hallpass service stop web-ui' }
+          : {}),
+      })),
+    })
+  }
+}
+
+function changeService(launcher: LauncherClient): RequestHandler {
+  return async (request, response) => {
+    const { name, verb } = request.params as { name: string; verb: string }
+    if (verb !== 'stop' && verb !== 'start')
+      throw new HttpError(404, 'no_such_endpoint', 'A service can be stopped or started.')
+    if (name === OWN_NAME && verb === 'stop')
+      throw new HttpError(
+        409,
+        'serves_this_page',
+        'web-ui serves this page and cannot be stopped from it. In a terminal: npx hallpass service stop web-ui',
+      )
+    await launcher[verb](name)
+    response.status(204).end()
+  }
+}
+
+/** A browser names the origin of every POST; what does not is no page of ours. */
+const requireOwnPage =
+  (baseUrl: string): RequestHandler =>
+  (request, _response, next) => {
+    if (request.headers.origin !== new URL(baseUrl).origin)
+      throw new HttpError(403, 'foreign_origin', 'Services are stopped and started by the explorer only.')
+    next()
+  }
