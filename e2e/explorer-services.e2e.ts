@@ -33,7 +33,9 @@ describeWith('chromium', 'apt-get install chromium')('the services of the explor
 
   const row = (name: string) => page.locator(`tr[data-service="${name}"]`)
   const stateOf = async (name: string, state: string) =>
-    row(name).locator('.status', { hasText: new RegExp(`^${state}$`) }).waitFor()
+    row(name)
+      .locator('.status', { hasText: new RegExp(`^${state}$`) })
+      .waitFor()
 
   it('are shown with their state, and are accessible', async () => {
     await stateOf('jwt-factory', 'running')

@@ -34,6 +34,7 @@ const normalise = (text: string) =>
     .replace(/"publicKey":"[^"]*"/g, '"publicKey":"KEY"')
     .replace(/"folder":"[^"]*"/g, '"folder":"FOLDER"')
     .replace(/\b\d{10}\b/g, 'SECONDS')
+    .replace(/localhost:\d+/g, 'localhost:PORT')
 
 let suite: TestSuite
 beforeAll(async () => {

@@ -117,22 +117,6 @@ describe('npm start', () => {
   )
 
   it(
-    'names a service that dies, stops the rest and fails',
-    async () => {
-      const { launcher, seen, ended, until } = await npmStartAgain(['--quiet'])
-      await until(/Everything is ready/)
-      const victim = (await childrenOf(launcher.pid as number)).find(({ command }) =>
-        command.includes('service-c'),
-      )
-      process.kill(victim?.pid as number, 'SIGKILL')
-      expect(await ended).toBe(1)
-      expect(seen.output).toContain('service-c was ended by SIGKILL')
-      await untilGroupIsGone(launcher, 1_000)
-    },
-    START_TIMEOUT_MS,
-  )
-
-  it(
     'does the same the second time, with another token library, a collector and Redis; nothing stays when it is killed',
     async () => {
       const collector = new Collector()
@@ -193,15 +177,4 @@ async function useEverything({ url, stateFolder, seen }: Started): Promise<void>
   )
   expect(stdout).toMatch(/^spiffe:\/\/example\.org\/client /)
   expect(seen.output).not.toMatch(/Warning|^\s+at /m)
-}
-
-async function childrenOf(pid: number): Promise<{ pid: number; command: string }[]> {
-  const ps = spawn('ps', ['-A', '-o', 'pid=,ppid=,args='])
-  let output = ''
-  for await (const chunk of ps.stdout.setEncoding('utf8')) output += chunk
-  return output
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/))
-    .filter(([, parent]) => Number(parent) === pid)
-    .map(([child, , ...command]) => ({ pid: Number(child), command: command.join(' ') }))
 }

@@ -1,6 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import http from 'node:http'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { describeWith } from '@hallpass/service-kit/testing'
 import { startRedis, type TestRedis } from '@hallpass/token-store/testing'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
@@ -28,22 +27,17 @@ class Tier {
   readonly suite: TestSuite
   /** As every caller of the suite: it lets an idle connection go long before the server does (10 s). */
   readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 1_000, timeout: 4_000 })
-  readonly #revived: ChildProcess[] = []
 
-  readonly #env: Record<string, string>
-
-  private constructor(suite: TestSuite, env: Record<string, string>) {
+  private constructor(suite: TestSuite) {
     this.suite = suite
-    this.#env = env
   }
 
   static async start(env: Record<string, string> = {}): Promise<Tier> {
-    return new Tier(await startTestSuite(root, { only: TIERS, env }), env)
+    return new Tier(await startTestSuite(root, { only: TIERS, env }))
   }
 
   async stop() {
     this.#agent.destroy()
-    for (const child of this.#revived) child.kill('SIGKILL')
     await this.suite.stop()
   }
 
@@ -91,21 +85,13 @@ class Tier {
   }
 
   kill(service: string) {
-    process.kill(this.suite.launcher.pid(service) ?? (this.#revived.at(-1)?.pid as number), 'SIGKILL')
+    void this.suite.launcher.stopService(service, 'SIGKILL')
   }
 
   /** Starts a service that was killed once more, as it was. */
   async revive(service: string) {
-    const { folder, env, readyz } = this.suite.processes.find(({ name }) => name === service) as SuiteProcess
-    const bundle = join(root, '.hallpass/bundles', `${folder.replaceAll('/', '-')}.cjs`)
-    this.#revived.push(
-      spawn(process.execPath, [join(root, 'scripts/run-bundle.cjs'), bundle], {
-        cwd: root,
-        stdio: 'ignore',
-        env: { PATH: process.env.PATH, ...this.#env, ...env },
-      }),
-    )
-    await until(async () => (await fetch(readyz).catch(() => undefined))?.status === 200, 15_000)
+    const { readyz } = this.suite.processes.find(({ name }) => name === service) as SuiteProcess
+    await this.suite.launcher.startService(service)
     // The balancer looks twice a second whether a proxy is back.
     const up = new RegExp(`proxy="${new URL(readyz).host}"[^}]*} 1`)
     await until(async () => up.test((await this.call('token-cache-load-balancer', '/metrics')).text))

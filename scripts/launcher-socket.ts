@@ -46,7 +46,7 @@ export class LauncherSocket {
   }
 
   /** From now on services can be stopped and started through it; `onDone` is called when that has happened. */
-  serve(launcher: Launcher, onDone: (name: string, verb: 'start' | 'stop') => void) {
+  serve(launcher: Launcher, onDone: (name: string, verb: 'start' | 'stop') => void = () => {}) {
     this.#launcher = launcher
     this.#onDone = onDone
   }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { assignFreePorts, freePorts } from './free-ports.ts'
 import { Launcher } from './launcher.ts'
+import { LauncherSocket } from './launcher-socket.ts'
 import { provision, provisionFiles } from './provision.ts'
 import { type SuiteProcess, wireSuite } from './suite.ts'
 
@@ -89,6 +90,7 @@ export async function startTestSuite(
   }
   await ensureDevelopmentCertificates(stateFolder)
   const processes = await arrange(chosen, stateFolder)
+  const socket = await LauncherSocket.claim(stateFolder)
   const lines: string[] = []
   const launcher = new Launcher({
     root,
@@ -96,8 +98,10 @@ export async function startTestSuite(
     env,
     onLine: (service, line) => lines.push(`${service} ${line}`),
   })
+  socket.serve(launcher)
   const stop = async () => {
     await launcher.stop()
+    await socket.close()
     await rm(stateFolder, { recursive: true, force: true })
   }
   try {
