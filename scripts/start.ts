@@ -2,6 +2,7 @@ import { join, relative, resolve } from 'node:path'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { claimStateVersion, ensurePrivateFolder, StateFileError } from '@hallpass/private-files'
 import { EXIT_CODES } from '@hallpass/service-kit/exit-codes'
+import { launcherSocketOf } from '@hallpass/service-kit/launcher'
 import { escapeForTerminal, escapeJsonForTerminal } from '@hallpass/untrusted/terminal'
 import { assignFreePorts } from './free-ports.ts'
 import { Launcher } from './launcher.ts'
@@ -59,7 +60,8 @@ async function runSuite({ root, stateFolder, options, processes, socket }: Suite
   const launcher = new Launcher({
     root,
     stateFolder,
-    env: quiet ? { LOG_LEVEL: 'warn' } : {},
+    // For the web UI's buttons. No deployment has it, so it is not in the wiring.
+    env: { LAUNCHER_SOCKET: launcherSocketOf(stateFolder), ...(quiet ? { LOG_LEVEL: 'warn' } : {}) },
     onLine: (service, line) => progress.above(json ? escapeJsonForTerminal(line) : view.line(service, line)),
     onReady: ({ name }, milliseconds) => {
       progress.step(name)

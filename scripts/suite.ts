@@ -2,7 +2,6 @@
  * The whole system on one page: every process, the ports it listens on, and whom it talks to.
  * `npm start`, the system tests and the manifest tests all read it from here.
  */
-import { join } from 'node:path'
 
 /** `https:8443` is a port that speaks TLS; the variable it stands under tells the service to listen there. */
 type Ports = Readonly<Record<string, `http:${number}` | `https:${number}` | `tcp:${number}`>>
@@ -160,7 +159,6 @@ export function wireSuite({ port, stateFolder }: Wiring): SuiteProcess[] {
     'pages, for a person',
     { PORT: 'http:4000' },
     {
-      LAUNCHER_SOCKET: join(stateFolder, 'suite.sock'),
       // One script for each page, where web-ui/public has their sources.
       ASSETS_FOLDER: '.hallpass/bundles/web-ui-public',
       SHOULD_AUTHENTICATE: 'true',

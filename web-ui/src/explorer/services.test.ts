@@ -48,7 +48,10 @@ describe('the services of the explorer', () => {
       log: silentLog,
       listeners: [{ name: 'http', host: '127.0.0.1', port: 0 }],
       routes: (routes) =>
-        routes.use('/explorer/services', serviceRoutes({ launcherSocket: join(folder, 'suite.sock'), baseUrl })),
+        routes.use(
+          '/explorer/services',
+          serviceRoutes({ launcherSocket: join(folder, 'suite.sock'), baseUrl }),
+        ),
     })
     return request(service.app)
   }
@@ -58,7 +61,10 @@ describe('the services of the explorer', () => {
     expect(status).toBe(200)
     expect(body.services).toEqual([
       { name: 'jwt-factory', shows: 'does jwt-factory', state: 'running', needs: [], restarts: 0 },
-      expect.objectContaining({ name: 'web-ui', fixed: expect.stringContaining('npx hallpass service stop web-ui') }),
+      expect.objectContaining({
+        name: 'web-ui',
+        fixed: expect.stringContaining('npx hallpass service stop web-ui'),
+      }),
     ])
     expect(body.pid).toBeUndefined()
   })
