@@ -3,7 +3,7 @@ import { PeerError } from '@hallpass/service-kit/peers'
 import type { Command } from 'commander'
 import { CommandFailure, EXIT } from '../failure.ts'
 import { stateFolder } from '../state-folder.ts'
-import type { Terminal } from '../terminal.ts'
+import { printJson, type Terminal } from '../terminal.ts'
 
 const EXAMPLES = `
 Talks to the npm start that runs in the state folder.
@@ -36,7 +36,7 @@ export function addService(program: Command, terminal: Terminal): Command {
     .action(({ json }: { json?: boolean }) =>
       ask(terminal, async (launcher) => {
         const suite = await launcher.suite()
-        if (json) return print(JSON.stringify(suite, null, 2))
+        if (json) return printJson(terminal, JSON.stringify(suite, null, 2))
         const width = Math.max(...suite.services.map(({ name }) => name.length))
         for (const { name, state, urls, restarts, lastEnd } of suite.services) {
           const again = restarts > 0 ? `  restarted ${restarts} ${restarts === 1 ? 'time' : 'times'}` : ''
