@@ -59,11 +59,11 @@ describe('the README', () => {
   it.each(transcript.map(({ command, output }) => [command, output]))('%s', async (command, output) => {
     const { stdout } = await promisify(execFile)('bash', ['-c', onFreePorts(command)], {
       cwd: root,
-      timeout: 15_000,
+      timeout: 30_000,
       env: { ...process.env, STATE_FOLDER: suite.stateFolder },
     })
     expect(normalise(stdout.trim())).toBe(normalise(output))
-  })
+  }, 40_000)
 
   /** The documented ports, replaced by those of this run. */
   function onFreePorts(command: string): string {

@@ -1,3 +1,4 @@
+import { StateFileError } from '@hallpass/private-files'
 import { CommanderError } from 'commander'
 import { CommandFailure, EXIT } from './failure.ts'
 import { createProgram } from './program.ts'
@@ -15,8 +16,8 @@ export async function main(args: readonly string[], terminal: Terminal = systemT
       for (const line of error.more) terminal.note(`  ${line}`)
       return error.exitCode
     }
-    // What the system refuses (EACCES, ENOSPC, ENOTDIR …) names the file; a stack would not help.
-    if (isSystemError(error)) terminal.note(`hallpass: ${error.message}`)
+    // A state file, or what the system refuses (EACCES, ENOSPC, …), is named with its cause; a stack would not help.
+    if (error instanceof StateFileError || isSystemError(error)) terminal.note(`hallpass: ${error.message}`)
     else for (const line of stackOf(error).split('\n')) terminal.note(line)
     return EXIT.failed
   }
