@@ -56,14 +56,18 @@ describe('the suite', () => {
 describe('the README', () => {
   it('has a transcript', () => expect(transcript.length).toBeGreaterThan(5))
 
-  it.each(transcript.map(({ command, output }) => [command, output]))('%s', async (command, output) => {
-    const { stdout } = await promisify(execFile)('bash', ['-c', onFreePorts(command)], {
-      cwd: root,
-      timeout: 30_000,
-      env: { ...process.env, STATE_FOLDER: suite.stateFolder },
-    })
-    expect(normalise(stdout.trim())).toBe(normalise(output))
-  }, 40_000)
+  it.each(transcript.map(({ command, output }) => [command, output]))(
+    '%s',
+    async (command, output) => {
+      const { stdout } = await promisify(execFile)('bash', ['-c', onFreePorts(command)], {
+        cwd: root,
+        timeout: 30_000,
+        env: { ...process.env, STATE_FOLDER: suite.stateFolder },
+      })
+      expect(normalise(stdout.trim())).toBe(normalise(output))
+    },
+    40_000,
+  )
 
   /** The documented ports, replaced by those of this run. */
   function onFreePorts(command: string): string {

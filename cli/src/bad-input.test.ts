@@ -234,7 +234,10 @@ describe('a bad value', () => {
 
   it('of STATE_FOLDER is a file', async () => {
     const { exitCode, err } = await run(['token'], '', { STATE_FOLDER: page })
-    expect([exitCode, err]).toEqual([1, expect.stringMatching(/^hallpass: \S+page\.html\/\S+: part of the path is a file, not a folder\. Move/)])
+    expect([exitCode, err]).toEqual([
+      1,
+      expect.stringMatching(/^hallpass: \S+page\.html\/\S+: part of the path is a file, not a folder\. Move/),
+    ])
     expect(err).not.toMatch(/\n {4}at /)
   })
 })
