@@ -140,7 +140,9 @@ describe('npm start', () => {
         )
       })
       if (redis)
-        expect(await redis.keys()).toEqual(expect.arrayContaining([expect.stringContaining('known-user')]))
+        expect(await redis.keys()).toEqual(
+          expect.arrayContaining([expect.stringMatching(/^hallpass:tokens:entry:/)]),
+        )
       started.launcher.kill('SIGKILL')
       await untilGroupIsGone(started.launcher, 5_000)
     },
