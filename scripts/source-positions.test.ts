@@ -10,7 +10,7 @@ import { pointToSources } from './source-positions.ts'
 describe('pointToSources', () => {
   let folder: string
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'hallpass-positions-'))
+    folder = await mkdtemp(join(tmpdir(), 'hallpass positions (100%) #'))
     await writeFile(
       join(folder, 'service.ts'),
       'interface Request { id: string }\n\nfunction fail(request: Request): never {\n  throw new Error(request.id)\n}\nfail({ id: "first" })\n',

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs'
 import { SourceMap } from 'node:module'
 import { dirname, relative, resolve } from 'node:path'
 
-const POSITION = /([^\s("']+\/bundles\/[\w-]+\.cjs):(\d+):(\d+)/g
+/** From a slash at the beginning of a word or a bracket; the folder's own name may hold spaces and brackets. */
+const POSITION = /(?<=^|[\s(])(\/(?:(?!\\n| \(\/)[^"'\n])*?\/bundles\/[\w-]+\.cjs):(\d+):(\d+)/g
 const maps = new Map<string, SourceMap | undefined>()
 
 /**
