@@ -199,7 +199,8 @@ function settle(run) {
   setTimeout(() => {
     run.settled = true
     if (!told) say()
-    draw()
+    // A picture that says no more than before need not appear again.
+    draw({ picture: !told || run.hops.length === 0 })
   }, SETTLE_MS)
 }
 
@@ -265,7 +266,7 @@ async function list() {
     }
   }
   if (runs.some(({ result }) => !result)) listSoon()
-  draw()
+  draw({ picture: false })
 }
 
 function listSoon() {
