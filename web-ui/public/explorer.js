@@ -49,7 +49,9 @@ let listIsDue = false
 
 /** What is seen counts down by the second; what is heard is said once. */
 const status = el('p', { class: 'stream-state' })
-const announcer = el('p', { class: 'unseen', role: 'status' })
+/** One for runs and one for the stream: neither takes the words of the other away before they are heard. */
+const runAnnouncer = el('p', { class: 'unseen', role: 'status' })
+const streamAnnouncer = el('p', { class: 'unseen', role: 'status' })
 const picture = el('section', { class: 'picture', 'aria-label': 'The hops of the run' })
 const streamView = el('div', { class: 'stream-view', 'data-state': '' }, status)
 const cards = new ScenarioCards({ onRun: run, onLook: preview })
@@ -64,7 +66,8 @@ root.replaceChildren(
   ),
   el('div', { class: 'stage' }, streamView, picture),
   el('aside', { class: 'history' }, el('h2', {}, 'Runs'), runHistory.element),
-  announcer,
+  runAnnouncer,
+  streamAnnouncer,
 )
 if (start.scenario) cards.choose(start.scenario, start.fault)
 waitForShown()
@@ -84,9 +87,9 @@ new HopStream({
     if (state === before) return
     streamView.dataset.state = state
     away = state === 'live' ? undefined : detail
-    if (state !== 'live' && state !== 'connecting') announce(detail)
+    if (state !== 'live' && state !== 'connecting') announce(streamAnnouncer, detail)
     else if (state === 'live' && before && before !== 'connecting')
-      announce('The stream of hops is live again.')
+      announce(streamAnnouncer, 'The stream of hops is live again.')
     draw()
   },
 }).open()
@@ -191,7 +194,7 @@ const problem = (/** @type {string} */ message) => ({ error: { message } })
 function settle(run) {
   const say = () => {
     const { words = '', why } = verdictOf(run) ?? {}
-    announce(`${titleOf(run)}: ${words}${why ? `, ${why}` : ''}.`)
+    announce(runAnnouncer, `${titleOf(run)}: ${words}${why ? `, ${why}` : ''}.`)
   }
   const heard = () => verdictOf(run)?.kind !== 'refused' || verdictOf(run)?.why !== undefined
   const told = heard()
@@ -204,8 +207,12 @@ function settle(run) {
   }, SETTLE_MS)
 }
 
-/** For whoever listens to the page. @param {string} text */
-function announce(text) {
+/**
+ * For whoever listens to the page.
+ * @param {HTMLElement} announcer
+ * @param {string} text
+ */
+function announce(announcer, text) {
   announcer.textContent = text
 }
 
