@@ -187,7 +187,14 @@ export function redraw(root, content) {
   const open = new Set(
     [...root.querySelectorAll('details[open]')].map((one) => /** @type {HTMLElement} */ (one).dataset.key),
   )
-  root.replaceChildren(...content.filter((node) => node !== undefined))
+  const nodes = content.filter((node) => node !== undefined)
+  // What is the same stays where it is: taken out, even for a moment, it would lose the focus and a key that is pressed.
+  for (const [index, node] of nodes.entries()) {
+    const old = root.childNodes[index]
+    if (old === undefined) root.append(node)
+    else if (old !== node) old.replaceWith(node)
+  }
+  while (root.childNodes.length > nodes.length) root.lastChild?.remove()
   for (const one of root.querySelectorAll('details'))
     if (one.dataset.key !== undefined && open.has(one.dataset.key)) one.open = true
   tick()

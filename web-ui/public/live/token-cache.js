@@ -27,7 +27,7 @@ liveView({
   url: '/live/token-cache',
   draw: (/** @type {Cache} */ { nodes, entries }, act) => [
     el('div', { class: 'cards' }, ...nodes.map(nodeCard)),
-    section('Try it', userForm(act)),
+    userForm(act),
     section(
       'What they share',
       table(
@@ -107,7 +107,7 @@ let form
  * @param {import('./live-page.js').Act} act
  */
 function userForm(act) {
-  form ??= makeUserForm(act)
+  form ??= section('Try it', makeUserForm(act))
   return form
 }
 
