@@ -8,6 +8,7 @@ import {
   hasBody,
   PeerError,
 } from '@hallpass/service-kit'
+import { cappedMs } from '@hallpass/untrusted/timers'
 import type { Dispatcher } from 'undici'
 import { answerHeaders } from './headers.ts'
 import type { Upstream } from './upstream.ts'
@@ -131,7 +132,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
       // A request that still waits for a connection has nothing that could be aborted.
       if (this.#abort) this.#abort(late)
       else this.onError(late)
-    }, budgetMs)
+    }, cappedMs(budgetMs))
   }
 
   // A generator that was not started can be thrown away: unlike a stream, it leaves the request unread for the next

@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
+import { cappedMs } from '@hallpass/untrusted/timers'
 import { pause, Returners, untilUnused } from './drain-pauses.ts'
 
 export interface DrainOptions {
@@ -69,7 +70,7 @@ export class Connections {
     )
     const deadline = setTimeout(() => {
       for (const server of this.#servers) server.closeAllConnections()
-    }, deadlineMs)
+    }, cappedMs(deadlineMs))
     this.#activeAt = performance.now()
     if (delayMs > 0) await Promise.race([closed, untilUnused(() => this.#activeAt)])
     this.#stage = 'closing'

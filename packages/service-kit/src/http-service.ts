@@ -238,14 +238,14 @@ export function httpService(options: HttpServiceOptions): HttpService {
 
   async function drain(delayMs: number) {
     ready = false
-    const deadlineMs = cappedMs(options.drainDeadlineMs ?? DRAIN_DEADLINE_MS)
+    const deadlineMs = options.drainDeadlineMs ?? DRAIN_DEADLINE_MS
     await connections.drain({
       delayMs,
       deadlineMs,
       onClosing: async () => {
         setTimeout(() => {
           for (const socket of upgraded) socket.destroy()
-        }, deadlineMs).unref()
+        }, cappedMs(deadlineMs)).unref()
         await options.onDrain?.()
       },
     })

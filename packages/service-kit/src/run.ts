@@ -1,4 +1,5 @@
 import { checkStateVersion } from '@hallpass/private-files'
+import { cappedMs } from '@hallpass/untrusted/timers'
 import type { CommonConfig, Environment } from './config.ts'
 import { describeStartFailure } from './describe-start-failure.ts'
 import { streamHops } from './hop-stream.ts'
@@ -52,7 +53,7 @@ async function live<C extends CommonConfig>(
     if (stopping) return
     stopping = true
     log.info({ why }, 'stopping')
-    setTimeout(() => process.exit(1), config.drainDelayMs + STOP_DEADLINE_MS).unref()
+    setTimeout(() => process.exit(1), cappedMs(config.drainDelayMs + STOP_DEADLINE_MS)).unref()
     const stopped = service.stop(config.drainDelayMs).then(() => spans?.stop())
     stopped.then(
       () => process.exit(exitCode),

@@ -1,7 +1,13 @@
 import { readFile } from 'node:fs/promises'
 import http, { type IncomingMessage, type RequestOptions } from 'node:http'
 import https from 'node:https'
-import { beginCall, createPeerCaller, DEADLINE_HEADER, type PeerCaller, PeerError } from '@hallpass/service-kit'
+import {
+  beginCall,
+  createPeerCaller,
+  DEADLINE_HEADER,
+  type PeerCaller,
+  PeerError,
+} from '@hallpass/service-kit'
 import { parseJson } from '@hallpass/untrusted/json'
 
 export const GATEWAY = 'sse-gateway'

@@ -46,6 +46,7 @@ describe('the services of the explorer', () => {
     const service = httpService({
       name: 'web-ui',
       log: silentLog,
+      config: { allowedHosts: [], production: false },
       listeners: [{ name: 'http', host: '127.0.0.1', port: 0 }],
       routes: (routes) =>
         routes.use(

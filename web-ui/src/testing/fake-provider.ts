@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { HttpError, httpService, silentLog } from '@hallpass/service-kit'
+import { developmentConfig } from '@hallpass/service-kit/testing'
 import { generateSigningKey, publicJwks, type SigningKey, signToken } from '@hallpass/tokens'
 import express from 'express'
-import { developmentConfig } from '@hallpass/service-kit/testing'
 
 type Claims = Record<string, unknown>
 

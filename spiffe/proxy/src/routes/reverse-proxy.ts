@@ -19,6 +19,7 @@ import {
   sendJson,
 } from '@hallpass/service-kit'
 import { socketHost } from '@hallpass/untrusted/address'
+import { cappedMs } from '@hallpass/untrusted/timers'
 
 export interface ReverseProxyOptions {
   readonly target: URL
@@ -79,7 +80,7 @@ export function reverseProxy({ target, agent, log }: ReverseProxyOptions): Reque
       else response.writeHead(502, { 'content-length': 0 }).end()
     }
     // Not the socket's own timeout, which would begin anew with each byte that is sent.
-    const late = setTimeout(() => upstream.destroy(tooLate(target.origin, budgetMs)), budgetMs)
+    const late = setTimeout(() => upstream.destroy(tooLate(target.origin, budgetMs)), cappedMs(budgetMs))
     upstream.on('error', (error) => {
       if (!response.destroyed) fail(error)
     })
