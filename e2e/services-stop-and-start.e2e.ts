@@ -4,8 +4,8 @@ import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
-import { runCli } from '../cli/src/testing/run-cli.ts'
 import { useKeptKeys } from '../scripts/test-suite.ts'
+import { hallpass } from './installed-cli.ts'
 import { type StartedSuite, startSuite } from './started-suite.ts'
 
 const root = dirname(import.meta.dirname)
@@ -40,7 +40,7 @@ describe('a suite of which single services stop', () => {
     await rm(stateFolder, { recursive: true, force: true })
   }, 10_000)
 
-  const service = (...args: string[]) => runCli(['service', ...args], { env: { STATE_FOLDER: stateFolder } })
+  const service = (...args: string[]) => hallpass(['service', ...args], { STATE_FOLDER: stateFolder })
   const list = async () => {
     const { services } = JSON.parse((await service('list', '--json')).out) as {
       services: { name: string; state: string; pid?: number; restarts: number; lastEnd?: string }[]
@@ -149,7 +149,7 @@ describe('a suite whose launcher is killed', () => {
     await untilGone(first, 5_000)
     const second = startSuite(deep, args)
     await second.until(/Everything is ready/)
-    const { out } = await runCli(['service', 'list'], { env: { STATE_FOLDER: deep } })
+    const { out } = await hallpass(['service', 'list'], { STATE_FOLDER: deep })
     expect(out).toMatch(/^jwt-factory +running /)
     process.kill(-(second.launcher.pid as number), 'SIGINT')
     expect(await second.ended).toBe(0)

@@ -54,7 +54,7 @@ describe('the gateway as a service', () => {
       { kind: 'call', status: 200 },
       { kind: 'request', status: 200 },
       { kind: 'verification', verdict: 'refused', reason: 'header_malformed' },
-      { kind: 'request', status: 401 },
+      { kind: 'request', status: 401, reason: 'header_malformed' },
     ])
     for (const hop of hops) expect(hop.traceId).toBe('a'.repeat(32))
     for (const hop of hops.filter(({ kind }) => kind !== 'call'))

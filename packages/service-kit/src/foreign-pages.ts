@@ -73,6 +73,9 @@ export function refuseForeignPages(
 const followsLink = (method: string | undefined, headers: IncomingHttpHeaders) =>
   method === 'GET' && headers['sec-fetch-mode'] === 'navigate' && headers['sec-fetch-dest'] === 'document'
 
+/** A cache must not give one page the answer to another. */
+const VARY = { headers: { vary: 'Sec-Fetch-Site, Origin' } }
+
 const foreignHost = () =>
   new HttpError(
     403,
@@ -85,4 +88,5 @@ const foreignOrigin = () =>
     403,
     'foreign_origin',
     'In development, this service does not answer requests of pages from other sites. Add their hosts to ALLOWED_HOSTS.',
+    VARY,
   )

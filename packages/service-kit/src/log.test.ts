@@ -1,5 +1,7 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { describe, expect, it } from '@jest/globals'
 import { createLog, readable } from './log.ts'
 
@@ -92,5 +94,53 @@ describe('createLog', () => {
         .split('\n')
         .map((line) => JSON.parse(line).msg),
     ).toEqual(['one', 'two', 'last'])
+  })
+
+  it('ends, and goes on until then, when nobody reads its log any more', async () => {
+    const module = JSON.stringify(join(import.meta.dirname, 'log.ts'))
+    const program = `
+      import(${module}).then(({ createLog }) => {
+        const log = createLog('a-service', 'info')
+        log.info('first')
+        process.on('message', () => {
+          for (let i = 0; i < 100; i += 1) log.info('to nobody')
+          setImmediate(() => process.exit(3))
+        })
+      })`
+    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], {
+      cwd: import.meta.dirname,
+      stdio: ['ignore', 'pipe', 'ignore', 'ipc'],
+    })
+    await once(child.stdout as Readable, 'data')
+    child.stdout?.destroy()
+    child.send('go on')
+    const [code] = await once(child, 'close')
+    expect(code).toBe(3)
+  })
+
+  it('keeps the service going while its log is not read, writes all of it later, and counts what it dropped', async () => {
+    const module = JSON.stringify(join(import.meta.dirname, 'log.ts'))
+    const program = `
+      import(${module}).then(({ createLog }) => {
+        const log = createLog('a-service', 'info')
+        for (let i = 0; i < 12; i += 1) log.info({ i, text: 'x'.repeat(1_000_000) }, 'long')
+        process.send('still here')
+        process.on('message', () => setTimeout(() => process.exit(0), 200))
+        setInterval(() => {}, 1_000)
+      })`
+    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], {
+      cwd: import.meta.dirname,
+      stdio: ['ignore', 'pipe', 'ignore', 'ipc'],
+    })
+    await once(child, 'message')
+    let text = ''
+    child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk
+      if (text.includes('dropped')) child.send('end')
+    })
+    await once(child, 'close')
+    const lines = text.trim().split('\n')
+    expect(lines.filter((line) => line.includes('"long"'))).toHaveLength(9)
+    expect(lines.at(-1)).toContain('3 log lines were dropped: nobody read the log')
   })
 })

@@ -1,6 +1,7 @@
 import { escapeJsonForTerminal } from '@hallpass/untrusted/terminal'
-import { type DestinationStream, destination, type Logger, pino } from 'pino'
+import { type DestinationStream, type Logger, pino } from 'pino'
 import { paintWith, readableLine } from './readable-log.ts'
+import { StandardOutput } from './standard-output.ts'
 
 export type { Logger } from 'pino'
 
@@ -25,7 +26,7 @@ export function createLog(name: string, level: string, stream: DestinationStream
 }
 
 function processOutput(): DestinationStream {
-  const output = standardOutput()
+  const output = new StandardOutput()
   // `hasColors` looks at NO_COLOR and FORCE_COLOR, too.
   return process.stdout.isTTY ? readable(output, process.stdout.hasColors()) : output
 }
@@ -43,28 +44,3 @@ export function readable(output: DestinationStream, colours: boolean): Destinati
 
 /** For tests, and wherever nobody listens. */
 export const silentLog: Logger = pino({ level: 'silent' })
-
-/** Some thirty lines; more than that is written at once. */
-const MAX_BUFFERED_BYTES = 8 * 1024
-
-/**
- * Writes the lines of one turn of the event loop together: under load a line's share of a system call is a tenth, and
- * none is late for a reader. What a process has logged before it exits is written, whatever the reason.
- */
-function standardOutput(): DestinationStream {
-  const output = destination({ fd: 1, sync: true, minLength: MAX_BUFFERED_BYTES })
-  let scheduled = false
-  const flush = () => {
-    scheduled = false
-    output.flushSync()
-  }
-  process.on('exit', flush)
-  return {
-    write: (line) => {
-      output.write(line)
-      if (scheduled) return
-      scheduled = true
-      setImmediate(flush)
-    },
-  }
-}
