@@ -38,13 +38,13 @@ export const VIEWS: readonly [string, (view: Page) => Promise<void>][] = [
       await view.getByRole('row', { name: /ada:explorer jti=/ }).waitFor()
       const calls = await view.locator('[data-figure="issuerCalls"]').allInnerTexts()
       expect(calls.length).toBe(2)
-      await view.getByRole('button', { name: 'Block the user' }).click()
+      await view.getByRole('button', { name: 'Block the user', exact: true }).click()
       await confirm(view, 'Block ada?', 'Block')
       await view
         .getByRole('row', { name: /^ada.* blocked/ })
         .first()
         .waitFor()
-      await view.getByRole('button', { name: 'Lift the block of the user' }).click()
+      await view.getByRole('button', { name: 'Unblock the user' }).click()
       await view.getByRole('row', { name: /^ada.* blocked/ }).waitFor({ state: 'detached' })
     },
   ],

@@ -146,7 +146,7 @@ async function askForUser(what, user) {
   if (what === 'unblock') {
     if (!blocked) return `${user} is not blocked.`
     await change('PATCH', key, null)
-    return `${user} is unblocked.`
+    return confirmUnblock(`${user} is unblocked`)
   }
   // Blocking again makes it last longer.
   await change(blocked ? 'PATCH' : 'POST', key, '0')
@@ -163,7 +163,7 @@ async function askForKey(what, key) {
   }
   if (what === 'unblock') {
     await change('PATCH', key, null)
-    return `${key} gets a new token with its next request.`
+    return confirmUnblock(`${key} gets a new token with its next request`)
   }
   const response = await fetch(KEYVALS, { method: 'PATCH', body: JSON.stringify({ [key]: '0' }) })
   if (response.status === 404)
@@ -172,21 +172,31 @@ async function askForKey(what, key) {
   return confirmBlock(key, key)
 }
 
-/** Asks for the entry, and every proxy for what it knows, before it says that somebody is blocked. */
+/** Asks for the entry before it says that a user is blocked. */
 async function confirmBlock(key, whom) {
+  const { name, count, missing } = await untilAllAgree()
+  const pair = await read(`${KEYVALS}?key=${encodeURIComponent(key)}`)
+  if (pair[key] !== '0') throw new Error(`${whom} is not blocked. Try again.`)
+  return missing
+    ? `${whom} is blocked at ${name}. Not confirmed by ${missing}.`
+    : `${whom} is blocked at ${count} of ${count} proxies.`
+}
+
+async function confirmUnblock(what) {
+  const { name, missing } = await untilAllAgree()
+  return missing ? `${what} at ${name}. Not confirmed by ${missing}.` : `${what}.`
+}
+
+/** Waits until every proxy has the blocks of this one. */
+async function untilAllAgree() {
   const deadline = performance.now() + CONFIRM_MS
   for (;;) {
-    const [pair, { name, peers }] = await Promise.all([
-      read(`${KEYVALS}?key=${encodeURIComponent(key)}`),
-      read('/status'),
-    ])
-    if (pair[key] !== '0') throw new Error(`${whom} is not blocked. Try again.`)
+    const { name, peers } = await read('/status')
     const mine = peers.find((peer) => peer.name === name)?.blocks.fingerprint
     const others = peers.filter(({ blocks }) => blocks.fingerprint !== mine).map((peer) => peer.name)
-    if (mine !== undefined && others.length === 0)
-      return `${whom} is blocked at ${peers.length} of ${peers.length} proxies.`
+    if (mine !== undefined && others.length === 0) return { name, count: peers.length, missing: '' }
     if (performance.now() > deadline)
-      return `${whom} is blocked at ${name}. Not confirmed by ${others.join(', ') || 'the others'}.`
+      return { name, count: peers.length, missing: others.join(', ') || 'the others' }
     await new Promise((resolve) => setTimeout(resolve, CONFIRM_AGAIN_MS))
   }
 }

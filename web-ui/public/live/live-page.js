@@ -262,7 +262,7 @@ export const pill = (tone, text) => el('span', { class: `status tone-${tone}` },
  * @param {string} label
  * @param {{
  *   key: string,
- *   run: () => Promise<void>,
+ *   run: () => Promise<unknown>,
  *   describe?: string,
  *   primary?: boolean,
  *   ask?: () => import('../confirm-action.js').Question,

@@ -36,7 +36,7 @@ liveView({
         entries.map(({ key, value }) => [
           name(key),
           value === '0' ? pill('bad', 'blocked') : el('span', { class: 'meta mono' }, value),
-          actionButton(value === '0' ? 'Lift the block' : 'Forget', {
+          actionButton(value === '0' ? 'Unblock' : 'Forget', {
             key: `release ${key}`,
             describe: key,
             run: () =>
@@ -163,17 +163,17 @@ function makeUserForm(act) {
           const sure = await confirmAction({
             title: `Block ${user}?`,
             consequence:
-              'Both proxies answer its requests with 403 within a second, whatever token is cached. Lift removes the block.',
+              'Both proxies answer its requests with 403 within a second, whatever token is cached. Unblock removes the block.',
             confirm: 'Block',
           })
-          if (sure) await act('/live/token-cache/block', { key: user }, `${user} is blocked at both proxies.`)
+          if (sure) await act('/live/token-cache/block', { user }, `${user} is blocked at every proxy.`)
         }),
       }),
-      actionButton('Lift', {
-        key: 'lift',
-        describe: 'the block of the user',
+      actionButton('Unblock', {
+        key: 'unblock',
+        describe: 'the user',
         run: withUser((user) =>
-          act('/live/token-cache/release', { key: user }, `${user} gets a new token with its next request.`),
+          act('/live/token-cache/unblock', { user }, `${user} is unblocked at every proxy.`),
         ),
       }),
     ),

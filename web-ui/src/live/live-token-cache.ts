@@ -1,4 +1,11 @@
-import { badRequest, createPeerCaller, type PeerCaller, unexpectedAnswer } from '@hallpass/service-kit'
+import {
+  badRequest,
+  createPeerCaller,
+  HttpError,
+  type PeerCaller,
+  unexpectedAnswer,
+} from '@hallpass/service-kit'
+import { pause } from '@hallpass/untrusted/timers'
 import { EXPLORER_AGENT } from '../explorer/scenario-runner.ts'
 import { type AskPeer, askPeer } from './ask-peer.ts'
 
@@ -9,6 +16,9 @@ const USER = /^[\x21-\x7e]{1,128}$/
 const MAX_KEY_LENGTH = 16 * 1024
 /** What a reader of the page wants to look at; the proxies' own API has all. */
 const MAX_ENTRIES = 100
+/** The proxies promise a second; three times that is a fault to be told. */
+const CONFIRM_MS = 3_000
+const CONFIRM_AGAIN_MS = 100
 
 /** The two proxies of the token cache, side by side, and what they share. */
 export class LiveTokenCache {
@@ -53,29 +63,51 @@ export class LiveTokenCache {
    * @throws {HttpError} 400 for what cannot be a user, 502 naming the balancer.
    */
   async visit(user: unknown): Promise<{ status: number }> {
-    if (typeof user !== 'string' || !USER.test(user))
-      throw badRequest('invalid_user', 'A user has 1 to 128 visible ASCII characters and no space.')
-    const headers = { 'remote-user': user, 'user-agent': EXPLORER_AGENT }
+    const headers = { 'remote-user': userOf(user), 'user-agent': EXPLORER_AGENT }
     const { status, text } = await this.#balancer({ method: 'GET', path: '/', headers })
     if (status >= 400 && status !== 403)
       throw unexpectedAnswer('token-cache-load-balancer', status, text.slice(0, 200))
     return { status }
   }
 
-  async block(key: unknown): Promise<void> {
-    const name = keyOf(key)
-    const body = JSON.stringify({ [name]: '0' })
+  /**
+   * Blocks a user, with all clients.
+   * @throws {HttpError} 504 when a proxy has not confirmed it in time.
+   */
+  async block(user: unknown): Promise<void> {
+    const name = userOf(user)
     await this.#first(async (ask) => {
-      // An entry that is there is changed, a key without one is added.
-      const known = Object.hasOwn(await ask<Record<string, string>>(KEYVALS), name)
-      await ask(KEYVALS, { method: known ? 'PATCH' : 'POST', body })
+      const { key, blocked } = await statusOf(name, ask)
+      const body = JSON.stringify({ [key]: '0' })
+      await ask(KEYVALS, { method: blocked ? 'PATCH' : 'POST', body })
+      await untilAllAgree(ask)
     })
   }
 
-  /** Lifts a block, or lets a token be made anew. */
+  /**
+   * Removes the block of a user.
+   * @throws {HttpError} 409 when the user is not blocked, 504 when a proxy has not confirmed it in time.
+   */
+  async unblock(user: unknown): Promise<void> {
+    const name = userOf(user)
+    await this.#first(async (ask) => {
+      const { key, blocked } = await statusOf(name, ask)
+      if (!blocked) throw new HttpError(409, 'not_blocked', `${name} is not blocked.`)
+      await ask(KEYVALS, { method: 'PATCH', body: JSON.stringify({ [key]: null }) })
+      await untilAllAgree(ask)
+    })
+  }
+
+  /**
+   * Lifts the block of an entry, or lets a new token be made.
+   * @throws {HttpError} 504 when a proxy has not confirmed it in time.
+   */
   async release(key: unknown): Promise<void> {
     const body = JSON.stringify({ [keyOf(key)]: null })
-    await this.#first((ask) => ask(KEYVALS, { method: 'PATCH', body }))
+    await this.#first(async (ask) => {
+      await ask(KEYVALS, { method: 'PATCH', body })
+      await untilAllAgree(ask)
+    })
   }
 
   /** What the first node that is there answers: they share one store. */
@@ -85,10 +117,44 @@ export class LiveTokenCache {
       try {
         return await work(ask)
       } catch (error) {
+        // Another proxy would say the same.
+        if (error instanceof HttpError && error.status < 500) throw error
         last = error
       }
     }
     throw last
+  }
+}
+
+const statusOf = (user: string, ask: AskPeer) =>
+  ask<{ key: string; blocked: boolean }>(`/status/users/${encodeURIComponent(user)}`)
+
+function userOf(value: unknown): string {
+  if (typeof value !== 'string' || !USER.test(value))
+    throw badRequest('invalid_user', 'A user has 1 to 128 visible ASCII characters and no space.')
+  return value
+}
+
+interface ProxyStatus {
+  readonly name: string
+  readonly peers: readonly { readonly name: string; readonly blocks: { readonly fingerprint: string } }[]
+}
+
+/** Waits until every proxy has the blocks of the one that was asked: only then is a change true everywhere. */
+async function untilAllAgree(ask: AskPeer): Promise<void> {
+  const deadline = performance.now() + CONFIRM_MS
+  for (;;) {
+    const { name, peers } = await ask<ProxyStatus>('/status')
+    const own = peers.find((peer) => peer.name === name)?.blocks.fingerprint
+    const others = peers.filter(({ blocks }) => blocks.fingerprint !== own).map((peer) => peer.name)
+    if (own !== undefined && others.length === 0) return
+    if (performance.now() > deadline)
+      throw new HttpError(
+        504,
+        'not_confirmed',
+        `${name} has made the change. ${others.join(', ') || 'The others'} did not confirm it within ${CONFIRM_MS / 1000} s.`,
+      )
+    await pause(CONFIRM_AGAIN_MS)
   }
 }
 

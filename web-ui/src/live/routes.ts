@@ -68,7 +68,12 @@ export function liveRoutes({
   routes.post(
     '/token-cache/block',
     body,
-    act(({ key }) => tokenCache.block(key)),
+    act(({ user }) => tokenCache.block(user)),
+  )
+  routes.post(
+    '/token-cache/unblock',
+    body,
+    act(({ user }) => tokenCache.unblock(user)),
   )
   routes.post(
     '/token-cache/release',
