@@ -91,4 +91,15 @@ describeWith('redis-server', 'apt-get install redis-server')('several gateways w
     await stream.end()
     expect(stream.seen.at(-1)).toBe('end:{"reason":"token_revoked"}')
   })
+
+  it('write back what an emptied Redis has forgotten, so that a gateway that starts later knows it', async () => {
+    const [one] = await two()
+    const token = await gateway.token({ sub: 'erin' })
+    expect((await revoke(one, 'erin')).status).toBe(204)
+    await redis.command('FLUSHALL')
+    await gateway.until(async () => (await redis.keys()).includes('hallpass:sse-gateway:revoked'))
+    const later = await connectHttp2(await gateway.start({ REDIS_URL: redis.url }), gateway.ca)
+    expect((await later.request('/events', { headers: bearer(token) })).status).toBe(401)
+    later.close()
+  })
 })

@@ -23,6 +23,9 @@ const backOff = (attempt: number) => Math.min(25 * 2 ** Math.min(attempt, 6), 1_
 /** Long enough to be unique among the gateways, short enough for a handle. */
 const NODE_BYTES = 6
 
+/** How soon the gateways write back what a Redis that was emptied, or failed over without data, has forgotten. */
+const KEPT_CHECK_MS = 1_000
+
 const PREFIX = 'hallpass:sse-gateway'
 const REVOKED = `${PREFIX}:revoked`
 const REVOCATIONS = `${PREFIX}:revocations`
@@ -68,6 +71,7 @@ export class GatewayPeers {
   #messages!: Redis
   readonly #asked = new Map<string, (extended: boolean) => void>()
   #loaded = false
+  #keptCheck: NodeJS.Timeout | undefined
 
   constructor(options: GatewayPeersOptions) {
     this.#options = options
@@ -78,9 +82,11 @@ export class GatewayPeers {
     await this.#open()
     await Promise.allSettled([this.#commands.connect(), this.#messages.connect()])
     if (this.#messages.status === 'ready') await this.#load()
+    this.#keptCheck = setInterval(() => void this.#checkKept(), KEPT_CHECK_MS).unref()
   }
 
   stop(): void {
+    clearInterval(this.#keptCheck)
     this.#commands?.disconnect()
     this.#messages?.disconnect()
   }
@@ -174,12 +180,30 @@ export class GatewayPeers {
         const parsed = revocationMessage.safeParse(parseJson(text))
         if (parsed.success) revocations.add(parsed.data)
       }
+      await this.#writeBack()
       this.#loaded = true
       log.info('redis is connected')
     } catch (err) {
       log.warn({ err }, 'revocations could not be loaded')
       if (this.#messages.status === 'ready') setTimeout(() => void this.#load(), 500).unref()
     }
+  }
+
+  /** Every gateway knows every revocation, so a list that is shorter than this gateway's has lost some. */
+  async #checkKept(): Promise<void> {
+    if (!this.#loaded) return
+    try {
+      if ((await this.#commands.zcard(REVOKED)) >= this.#options.revocations.current.length) return
+      await this.#writeBack()
+      this.#options.log.warn('Redis had lost revocations; they were written back')
+    } catch (err) {
+      this.#options.log.debug({ err }, 'revocations could not be compared')
+    }
+  }
+
+  async #writeBack(): Promise<void> {
+    const pairs = this.#options.revocations.current.flatMap((one) => [one.revokedAt, JSON.stringify(one)])
+    if (pairs.length > 0) await this.#commands.zadd(REVOKED, ...pairs)
   }
 
   #take(channel: string, text: string) {

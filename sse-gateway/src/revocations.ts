@@ -36,6 +36,12 @@ export class Revocations {
     return this.#entries.size
   }
 
+  /** Those that could still be shown by a token. */
+  get current(): readonly Revocation[] {
+    this.#forgetExpired()
+    return [...this.#entries.values()]
+  }
+
   /** Called with each new revocation, from here or from another gateway. */
   onRevoked(listener: (revocation: Revocation) => void): void {
     this.#listeners.push(listener)

@@ -44,10 +44,15 @@ export class RedisServer {
     if (!output.includes('Ready to accept')) throw new Error(`redis-server did not start:\n${output}`)
   }
 
-  /** The names of what it holds. */
-  async keys(): Promise<string[]> {
-    const { stdout } = await promisify(execFile)('redis-cli', ['-p', `${this.port}`, '--raw', 'KEYS', '*'])
+  /** The lines that it answers, e.g. to `command('KEYS', '*')`. */
+  async command(...words: readonly string[]): Promise<string[]> {
+    const { stdout } = await promisify(execFile)('redis-cli', ['-p', `${this.port}`, '--raw', ...words])
     return stdout.split('\n').filter(Boolean)
+  }
+
+  /** The names of what it holds. */
+  keys(): Promise<string[]> {
+    return this.command('KEYS', '*')
   }
 
   async kill(): Promise<void> {
