@@ -33,7 +33,8 @@ skeleton() {
   printf 'hosts: files dns\n' >"$root/etc/nsswitch.conf"
   local name
   for name in libnss_files.so.2 libnss_dns.so.2 libresolv.so.2; do
-    path=$(ldconfig -p | awk -v name="$name" '$1 == name { print $NF; exit }')
+    # To the end: an awk that stops early may end ldconfig by SIGPIPE, and with it this script.
+    path=$(ldconfig -p | awk -v name="$name" '$1 == name && !found { print $NF; found = 1 }')
     [ -z "$path" ] || { mkdir -p "$root$(dirname "$path")"; cp -L "$path" "$root$path"; }
   done
   [ ! -e /etc/ssl/certs/ca-certificates.crt ] || install -D -m 644 /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
