@@ -83,25 +83,22 @@ async function check() {
 }
 
 /**
- * Runs selections of tests side by side. Jest prints its own progress: the first as it runs, the others when they end.
- * A failed file is not run again: a test that passes at the second attempt has a defect.
+ * Runs selections of tests one after the other: each keeps both cores busy, and two at once would only make deadlines
+ * pass. A failed file is not run again: a test that passes at the second attempt has a defect.
  */
 async function runTests(...selections) {
-  const runs = await Promise.all(
-    selections.map((selection, index) => jest([...selection, ...args], index === 0 ? 'inherit' : 'pipe')),
-  )
-  for (const { output, passed, failed, skipped } of runs) {
-    process.stderr.write(output)
+  for (const selection of selections) {
+    const { passed, failed, skipped } = await jest([...selection, ...args])
     totals.passed += passed
     totals.failed += failed
     totals.skipped += skipped
   }
 }
 
-async function jest(options, progress) {
+async function jest(options) {
   const folder = mkdtempSync(join(tmpdir(), 'hallpass-test-'))
   const report = join(folder, 'report.json')
-  const { code, output } = await run(
+  const { code } = await run(
     [
       'node_modules/jest/bin/jest.js',
       '--json',
@@ -111,19 +108,18 @@ async function jest(options, progress) {
       ...options,
     ],
     // Jest sends its JSON to standard output as well as to the file; its progress is on standard error.
-    { stdio: ['ignore', 'ignore', progress] },
+    { stdio: ['ignore', 'ignore', 'inherit'] },
   )
   try {
     const results = JSON.parse(readFileSync(report, 'utf8'))
     const failed = results.numFailedTests + results.numRuntimeErrorTestSuites
     return {
-      output,
       passed: results.numPassedTests,
       failed: code !== 0 && failed === 0 ? 1 : failed,
       skipped: results.numPendingTests,
     }
   } catch {
-    return { output, passed: 0, failed: 1, skipped: 0 }
+    return { passed: 0, failed: 1, skipped: 0 }
   } finally {
     rmSync(folder, { recursive: true })
   }
