@@ -12,7 +12,7 @@ import { dirname, join } from 'node:path'
 import { projectFiles } from '../scripts/project-files.ts'
 
 /** What a shell, a URL and a regular expression each take for something else, and a letter of two bytes. */
-const AWKWARD = 'my projäct #1 (100%)'
+const AWKWARD = 'my projäct #1 (100%)?'
 
 /**
  * Copies the project as it stands, with what is installed and without what it has made, into a new folder that has an awkward

@@ -164,6 +164,8 @@ type Started = Awaited<ReturnType<typeof npmStartIn>>
 /** What a person does with a suite that has just started: logs in, runs each scenario, looks at an identity. */
 async function useEverything({ url, stateFolder, seen }: Started): Promise<void> {
   await new Person(await url('web-ui')).logInAndOut('ada', 'Ada Okafor')
+  for (const page of ['explorer', 'keys', 'streams', 'token-cache', 'identities', 'numbers'])
+    expect([page, (await fetch(`${await url('web-ui')}/${page}`)).status]).toEqual([page, 200])
   const serviceA = await url('service-a')
   for (const number of [1, 2, 3, 4, 5]) {
     const text = await (await fetch(`${serviceA}/scenario${number}`)).text()

@@ -57,7 +57,7 @@ export async function bundle(root, extraEntries = {}) {
     if (!isFresh) {
       const { metafile } = await build({ ...settings(root), entryPoints: entries })
       await bundlePages(root, build)
-      await remember(root, metafile)
+      await remember(root, Object.keys(entries), metafile)
     }
     if (Object.keys(extraEntries).length > 0) await build({ ...settings(root), entryPoints: extraEntries })
   } finally {
@@ -116,11 +116,12 @@ async function bundlePages(root, build) {
     }),
   )
   await build({
-    absWorkingDir: root,
+    // Relative names: in the absolute path of an entry esbuild takes a `?` for the beginning of a query.
+    absWorkingDir: folder,
     entryPoints: scripts
       .filter((name) => !imported.has(name) || SHARED_SCRIPTS.includes(name))
-      .map((name) => join(folder, name)),
-    outbase: folder,
+      .map((name) => `./${name}`),
+    outbase: '.',
     outdir: made,
     bundle: true,
     format: 'esm',
@@ -159,11 +160,12 @@ function filesOfPages(root) {
 const inputsFile = (root) => join(bundleFolder(root), 'inputs.json')
 
 /** What the bundles were made of: this file, the lock, and every source with its time; packages by the lock alone. */
-async function remember(root, { inputs }) {
+async function remember(root, names, { inputs }) {
   const files = Object.keys(inputs).filter((file) => !file.includes('node_modules/'))
   const settled = [...files, ...filesOfPages(root), 'scripts/bundle.js', 'node_modules/.package-lock.json']
   const times = Object.fromEntries(settled.map((file) => [file, timeOf(join(root, file))]))
-  await replaceFile(inputsFile(root), JSON.stringify({ root, times }))
+  const sizes = Object.fromEntries(names.map((name) => [name, sizeOf(root, name)]))
+  await replaceFile(inputsFile(root), JSON.stringify({ root, times, sizes }))
 }
 
 function isUnchanged(root, names) {
@@ -175,10 +177,14 @@ function isUnchanged(root, names) {
   }
   return (
     made.root === root &&
-    names.every((name) => existsSync(join(bundleFolder(root), `${name}.cjs`))) &&
+    // A bundle that something has cut off or overwritten is made again.
+    names.every((name) => made.sizes?.[name] !== undefined && made.sizes[name] === sizeOf(root, name)) &&
     Object.entries(made.times).every(([file, time]) => timeOf(join(root, file)) === time)
   )
 }
+
+const sizeOf = (root, name) =>
+  statSync(join(bundleFolder(root), `${name}.cjs`), { throwIfNoEntry: false })?.size
 
 const timeOf = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs
 
