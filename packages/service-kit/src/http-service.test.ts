@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it } from '@jest/globals'
 import supertest from 'supertest'
 import { HttpError } from './errors.ts'
 import { type HttpService, type HttpServiceOptions, httpService } from './http-service.ts'
-import { jsonBody } from './json-body.ts'
+import { formBody, jsonBody, textBody } from './json-body.ts'
 import { createLog, silentLog } from './log.ts'
 import { createPeerClient } from './peer-client.ts'
 import { developmentConfig } from './testing.ts'
@@ -313,7 +313,27 @@ describe('jsonBody', () => {
       body: Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]),
     })
     expect(answer.status).toBe(400)
-    expect(await answer.json()).toMatchObject({ error: { code: 'malformed_json' } })
+    expect(await answer.json()).toEqual({
+      error: { code: 'malformed_json', message: 'The body is not valid UTF-8.' },
+    })
+  })
+
+  it.each([
+    ['form', formBody()],
+    ['text', textBody()],
+  ])('refuses invalid UTF-8 in a %s as well', async (_, body) => {
+    const { http } = await serviceWith({
+      routes: (routes) => void routes.post('/', body, (_request, response) => void response.send()),
+    }).start()
+    const answer = await fetch(http as string, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: Buffer.from('a=\xff', 'latin1'),
+    })
+    expect([answer.status, await answer.json()]).toEqual([
+      400,
+      { error: { code: 'invalid_utf8', message: 'The body is not valid UTF-8.' } },
+    ])
   })
 
   it('stops reading a body without a length at the limit', async () => {

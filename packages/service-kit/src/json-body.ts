@@ -27,7 +27,7 @@ export function formBody({ maxBytes = MAX_BODY_BYTES } = {}): Handler {
 
 /** Reads a body of whatever type as text into `request.body`, for who has rules of its own; an absent body is empty. */
 export function textBody({ maxBytes = MAX_BODY_BYTES } = {}): Handler {
-  return readBody(maxBytes, ANY_TYPE, '', (bytes) => bytes.toString('utf8'), '')
+  return readBody(maxBytes, ANY_TYPE, '', readText, '')
 }
 
 const ANY_TYPE = /^/
@@ -82,9 +82,15 @@ function readBody(
   }
 }
 
+/** Decoding would change what is no UTF-8. */
+function readText(bytes: Buffer): string {
+  if (!isUtf8(bytes)) throw badRequest('invalid_utf8', 'The body is not valid UTF-8.')
+  return bytes.toString('utf8')
+}
+
 function parseForm(bytes: Buffer): JsonObject {
   const form = new Map<string, string>()
-  for (const [name, value] of new URLSearchParams(bytes.toString('utf8'))) {
+  for (const [name, value] of new URLSearchParams(readText(bytes))) {
     // RFC 6749 §3.1: parameters must not be included more than once.
     if (form.has(name) || name in {})
       throw badRequest('repeated_parameter', 'The form has a parameter twice, or a reserved name.')
@@ -106,7 +112,7 @@ function parseJsonObject(bytes: Buffer): JsonObject {
  * @throws {HttpError} 400 with the code of the {@link JsonError}: nothing that was sent is changed or lost unsaid
  */
 export function readJsonBody(bytes: Buffer, maxDepth = MAX_DEPTH): unknown {
-  if (!isUtf8(bytes)) throw badRequest('malformed_json', 'The body is not valid JSON.')
+  if (!isUtf8(bytes)) throw badRequest('malformed_json', 'The body is not valid UTF-8.')
   try {
     return parseJson(bytes.toString('utf8'), { maxDepth })
   } catch (cause) {
