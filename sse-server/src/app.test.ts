@@ -23,7 +23,7 @@ const post = (url: string, body: unknown, headers: Record<string, string> = {}) 
   fetch(`${url}/publish`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
-    body: typeof body === 'string' ? body : JSON.stringify(body),
+    body: typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body),
   })
 
 describe('the SSE server', () => {
@@ -67,7 +67,7 @@ describe('the SSE server', () => {
       {
         code: 'bad_member',
         message:
-          'event "a\\nb" is not valid: it must be a string of at most 254 bytes without line breaks and NUL.',
+          'event "a\\nb" is not valid: it must be a string of at most 254 bytes without line breaks, NUL or lone surrogates.',
       },
     ])
     await reader.until(({ events }) => events.length === 5)
@@ -191,6 +191,7 @@ describe('the SSE server', () => {
     ['an empty publication', '{}', 400, 'empty_publication'],
     ['a member twice', '{"data":{"a":1,"a":2}}', 400, 'duplicate_member'],
     ['a bad id', '{"id":"\\n","data":1}', 400, 'bad_member'],
+    ['what is no UTF-8', Buffer.from('{"data":"\xff"}', 'latin1'), 400, 'malformed_json'],
     ['an object of more than 1 MiB', `{"data":"${'x'.repeat(1024 * 1024)}"}`, 413, 'object_too_large'],
     ['3 MiB of white space', ' '.repeat(3 * 1024 * 1024), 413, 'object_too_large'],
   ])('refuses %s over HTTP', async (_what, body, status, code) => {

@@ -91,6 +91,29 @@ describe('JsonObjectParser', () => {
     expect(parse(['{"da', 'ta":"o', 'ne"}'])).toEqual([one])
   })
 
+  it.each([
+    ['a byte that UTF-8 has not', Buffer.from('{"data":"\xff"}', 'latin1')],
+    ['half a character', Buffer.from('{"data":"\xc3"}', 'latin1')],
+    ['a surrogate', Buffer.from('{"data":"\xed\xa0\x80"}', 'latin1')],
+  ])('refuses %s, which would arrive as another character, and goes on', (_what, bytes) => {
+    expect(parse([bytes, ONE])).toEqual(['malformed_json', one])
+    expect(parse([...bytes].map((byte) => Uint8Array.of(byte)))).toEqual(['malformed_json'])
+    const messages: string[] = []
+    const parser = new JsonObjectParser({
+      onObject: () => {},
+      onError: ({ message }) => messages.push(message),
+    })
+    parser.push(bytes)
+    expect(messages).toEqual(['The object is not valid UTF-8.'])
+  })
+
+  it('keeps characters of several bytes that are cut anywhere, and passes over a byte order mark', () => {
+    const bytes = Buffer.from('\ufeff{"data":"é€😀\ufffd\ufeff"}')
+    const whole = [{ data: 'é€😀\ufffd\ufeff' }]
+    expect(parse([bytes])).toEqual(whole)
+    expect(parse([...bytes].map((byte) => Uint8Array.of(byte)))).toEqual(whole)
+  })
+
   it('takes an object of the greatest size, and skips one that is greater', () => {
     const fits = JSON.stringify({ data: 'x'.repeat(89) })
     const tooLarge = JSON.stringify({ data: '}'.repeat(90) })

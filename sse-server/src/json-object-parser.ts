@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { JsonError, readJson } from '@hallpass/untrusted/json'
 
 /** A piece of the input that is not a JSON object; the parser has skipped it and goes on. */
@@ -36,25 +37,28 @@ const [COMMA, COLON, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [
 ]
 /** Stands before each text of a JSON text sequence (RFC 7464). */
 const RECORD_SEPARATOR = 0x1e
+/** Some editors put it before the first object. */
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf]
 
 type Expected = 'key or }' | 'key' | ':' | 'value' | 'value or ]' | ', or end'
 
 /**
- * Finds the JSON objects in a stream of bytes: one a line, pretty-printed, or one right behind the other, split
- * over chunks anywhere. It follows the grammar (RFC 8259 §2) character by character, so each is looked at once,
+ * Finds the JSON objects in a stream of bytes, which must be UTF-8: one a line, pretty-printed, or one right behind the other, split
+ * over chunks anywhere. It follows the grammar (RFC 8259 §2) byte by byte, so each is looked at once,
  * and a bad object is known where it goes wrong: it is reported, and reading goes on behind its closing
  * brace or at the next line that starts with a brace, whichever comes first.
  */
 export class JsonObjectParser {
   readonly #options: JsonObjectParserOptions
   readonly #maxBytes: number
-  readonly #decoder = new TextDecoder()
+  /** How much of a byte order mark the input may still begin with. */
+  #mark = BYTE_ORDER_MARK
 
   #mode: 'between' | 'object' | 'skipping' = 'between'
   /** What stands before the object that is being read has been reported. */
   #reported = false
+  /** A character for each byte. */
   #text = ''
-  #bytes = 0
   #previous = LF
 
   #open: ('object' | 'array')[] = []
@@ -71,9 +75,10 @@ export class JsonObjectParser {
 
   /** Takes the next bytes and calls `onObject` and `onError` for what they complete, in order. */
   push(chunk: Uint8Array): void {
-    const text = this.#decoder.decode(chunk, { stream: true })
+    // What the grammar asks for is ASCII; the rest is decoded with its object, where what is no UTF-8 can be refused.
+    const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString('latin1')
     let start = 0
-    for (let index = 0; index < text.length; index += 1) {
+    for (let index = this.#passMark(text); index < text.length; index += 1) {
       if (this.#mode === 'object' && this.#inString && !this.#escaped) {
         // Most of an object is text: only what may end it is worth a step.
         index = nextInString(text, index)
@@ -99,11 +104,21 @@ export class JsonObjectParser {
     this.#text = ''
   }
 
+  /** Where the input goes on behind a byte order mark that begins it. */
+  #passMark(text: string): number {
+    let index = 0
+    while (index < text.length && this.#mark.length > 0)
+      if (text.charCodeAt(index) === this.#mark[0]) {
+        this.#mark = this.#mark.slice(1)
+        index += 1
+      } else this.#mark = []
+    return index
+  }
+
   #startsAt(code: number): boolean {
     if (code === OPEN_OBJECT) {
       this.#mode = 'object'
       this.#text = ''
-      this.#bytes = 0
       this.#open = ['object']
       this.#expected = 'key or }'
       this.#inString = this.#escaped = this.#inScalar = this.#reported = false
@@ -178,21 +193,21 @@ export class JsonObjectParser {
   }
 
   #keep(piece: string) {
-    this.#bytes += Buffer.byteLength(piece)
-    if (this.#bytes > this.#maxBytes) this.#refuse('object_too_large')
+    if (this.#text.length + piece.length > this.#maxBytes) this.#refuse('object_too_large')
     else this.#text += piece
   }
 
   #finish(piece: string) {
     this.#keep(piece)
     const complete = this.#mode === 'object'
-    const text = this.#text
+    const bytes = Buffer.from(this.#text, 'latin1')
     this.#mode = 'between'
     this.#text = ''
     if (!complete) return
+    if (!isUtf8(bytes)) return this.#report('malformed_json', 'The object is not valid UTF-8.')
     let object: Readonly<Record<string, unknown>>
     try {
-      object = readJson(text, { maxDepth: MAX_DEPTH }) as Readonly<Record<string, unknown>>
+      object = readJson(bytes.toString('utf8'), { maxDepth: MAX_DEPTH }) as Readonly<Record<string, unknown>>
     } catch (error) {
       if (error instanceof JsonError && error.code === 'duplicate_member')
         return this.#report('duplicate_member', error.message)

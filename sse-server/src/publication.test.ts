@@ -5,7 +5,7 @@ import { PublicationError, toPublication } from './publication.ts'
 type Refusal = [what: string, object: Record<string, unknown>, code: string, message: string]
 
 const invalid = (member: string, value: string) =>
-  `${member} ${value} is not valid: it must be a string of at most 254 bytes without line breaks and NUL.`
+  `${member} ${value} is not valid: it must be a string of at most 254 bytes without line breaks, NUL or lone surrogates.`
 const badRetry = (value: string) =>
   `retry ${value} is not valid: it must be an integer of milliseconds from 0 to 86400000.`
 const badTopic = (value: string) =>
@@ -17,6 +17,7 @@ describe('toPublication', () => {
     ['a text of several lines', { data: 'a\nb\r\nc' }, { data: 'a\nb\r\nc' }],
     ['an empty text', { data: '' }, { data: '' }],
     ['an object', { data: { id: 1, name: 'Hello World!' } }, { data: '{"id":1,"name":"Hello World!"}' }],
+    ['a lone surrogate in an object', { data: ['\ud800'] }, { data: '["\\ud800"]' }],
     ['an array', { data: [1, 'a'] }, { data: '[1,"a"]' }],
     ['a number', { data: 5 }, { data: '5' }],
     ['a boolean', { data: false }, { data: 'false' }],
@@ -54,6 +55,12 @@ describe('toPublication', () => {
     ['nothing', {}, 'empty_publication', 'A publication needs data, event, id or retry.'],
     ['a topic alone', { topic: 't' }, 'empty_publication', 'A publication needs data, event, id or retry.'],
     ['a type with a line break', { name: 'a\ndata:b' }, 'bad_member', invalid('event', '"a\\ndata:b"')],
+    [
+      'a text that is no UTF-8',
+      { data: 'a\ud800' },
+      'bad_member',
+      'data has a lone surrogate, which has no UTF-8. Send whole characters.',
+    ],
     ['a type that is an object', { name: {} }, 'bad_member', invalid('event', '{}')],
     ['a type that is no UTF-8', { name: '\ud800' }, 'bad_member', invalid('event', '"\\ud800"')],
     ...['challenge', 'end', 'stream', 'gap'].flatMap((type) =>

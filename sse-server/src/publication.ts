@@ -23,6 +23,9 @@ export class PublicationError extends Error {
   }
 }
 
+/** It has no UTF-8: it would arrive as another character. In an object it stays the escape that it was. */
+const LONE_SURROGATE = /\p{Cs}/u
+
 /** The form of a position in the log: `milliseconds-counter`. It belongs to the log; an id of a publisher is refused in it. */
 const POSITION = /^\d+-\d+$/
 
@@ -36,7 +39,7 @@ export function toPublication(object: Readonly<Record<string, unknown>>): Public
   const { data, id, retry, topic } = object
   const type = object.name ?? object.event ?? object.type
   const publication: Publication = {
-    ...(data === undefined ? {} : { data: typeof data === 'string' ? data : writeJson(data) }),
+    ...(data === undefined ? {} : { data: typeof data === 'string' ? text(data) : writeJson(data) }),
     ...(type === undefined || type === '' ? {} : { event: eventType(type) }),
     ...(id === undefined ? {} : { id: eventId(id) }),
     ...(retry === undefined ? {} : { retry: milliseconds(retry) }),
@@ -57,17 +60,25 @@ function shown(value: unknown): string {
   )
 }
 
+function text(data: string): string {
+  if (LONE_SURROGATE.test(data))
+    throw new PublicationError(
+      'bad_member',
+      'data has a lone surrogate, which has no UTF-8. Send whole characters.',
+    )
+  return data
+}
+
 function name(member: string, value: unknown): string {
   if (
     typeof value !== 'string' ||
     /[\r\n\0]/.test(value) ||
-    // A lone surrogate has no UTF-8: it would arrive as another character.
-    /\p{Cs}/u.test(value) ||
+    LONE_SURROGATE.test(value) ||
     Buffer.byteLength(value) > MAX_EVENT_ID_BYTES
   )
     throw new PublicationError(
       'bad_member',
-      `${member} ${shown(value)} is not valid: it must be a string of at most ${MAX_EVENT_ID_BYTES} bytes without line breaks and NUL.`,
+      `${member} ${shown(value)} is not valid: it must be a string of at most ${MAX_EVENT_ID_BYTES} bytes without line breaks, NUL or lone surrogates.`,
     )
   return value
 }
