@@ -193,7 +193,8 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     await expect(log.append({ data: 'lost' })).rejects.toMatchObject({
       status: 503,
       code: 'log_unavailable',
-      message: 'The event log does not answer; try again in a moment.',
+      message:
+        'The event log does not answer, and may have kept the event or not. Try again in a moment; with an id of your own, the same each time, readers can drop a duplicate.',
     })
     await until(() => {
       try {

@@ -28,12 +28,17 @@ export interface EventLog {
   check(): void
 }
 
-/** A publisher may try again; the event may then come twice, if the first attempt was kept after all. */
+/** A store that has not answered may still keep the event, e.g. when it was frozen and goes on. */
 export class LogUnavailableError extends HttpError {
   constructor(cause?: unknown) {
-    super(503, 'log_unavailable', 'The event log does not answer; try again in a moment.', {
-      cause,
-      headers: { 'retry-after': '1' },
-    })
+    super(
+      503,
+      'log_unavailable',
+      'The event log does not answer, and may have kept the event or not. Try again in a moment; with an id of your own, the same each time, readers can drop a duplicate.',
+      {
+        cause,
+        headers: { 'retry-after': '1' },
+      },
+    )
   }
 }

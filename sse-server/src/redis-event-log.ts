@@ -16,6 +16,8 @@ export interface RedisEventLogOptions {
 
 /** A publisher that has waited this long gets a 503 and may try again. */
 const COMMAND_TIMEOUT_MS = 2_000
+/** How soon a Redis that is connected and does not answer is noticed, beside the timeout. */
+const PING_MS = 1_000
 /** The reader asks again after this time, so a connection that died silently is noticed. */
 const BLOCK_MS = 5_000
 /** From one attempt to connect to the next: at once after a restart, at most two seconds later. */
@@ -46,6 +48,7 @@ export class RedisEventLog implements EventLog {
   /** The reader is connected anew, and what it missed meanwhile may be gone. */
   #reconnected = false
   #stopped = false
+  #pings: NodeJS.Timeout | undefined
   #following: Promise<void> | undefined
 
   constructor({ url, stream, log, limits }: RedisEventLogOptions) {
@@ -62,11 +65,17 @@ export class RedisEventLog implements EventLog {
     await Promise.allSettled([this.#writer.connect(), this.#reader.connect()])
     if (this.#reader.status === 'ready') await this.#load().catch((error: unknown) => this.#complain(error))
     this.#following = this.#follow()
+    // One that is not answered ends its connection, so the log is not ready until Redis answers again.
+    this.#pings = setInterval(() => {
+      if (this.#writer.status === 'ready')
+        this.#writer.ping().catch((error: unknown) => this.#complain(error))
+    }, PING_MS).unref()
   }
 
   async stop(): Promise<void> {
     if (!this.#stopped) {
       this.#stopped = true
+      clearInterval(this.#pings)
       this.#reader?.disconnect()
       this.#writer?.disconnect()
     }
@@ -113,9 +122,15 @@ export class RedisEventLog implements EventLog {
     this.#writer = new Redis(this.#url, {
       ...shared,
       commandTimeout: COMMAND_TIMEOUT_MS,
+      // Ends a connection on which nothing is answered; what is published then is refused unsent.
+      socketTimeout: COMMAND_TIMEOUT_MS,
       enableOfflineQueue: false,
     })
-    this.#reader = new Redis(this.#url, { ...shared, commandTimeout: BLOCK_MS * 2 })
+    this.#reader = new Redis(this.#url, {
+      ...shared,
+      commandTimeout: BLOCK_MS * 2,
+      socketTimeout: BLOCK_MS * 2,
+    })
     for (const connection of [this.#writer, this.#reader])
       connection.on('error', (error: Error) => this.#log.debug({ err: error }, 'redis connection failed'))
     this.#reader.on('close', () => {

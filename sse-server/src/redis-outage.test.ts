@@ -66,7 +66,8 @@ describeWith('redis-server', 'apt-get install redis-server')('servers that share
     await until(async () => (await server.ready()) === 503)
 
     const refused = await server.post('lost')
-    const message = 'The event log does not answer; try again in a moment.'
+    const message =
+      'The event log does not answer, and may have kept the event or not. Try again in a moment; with an id of your own, the same each time, readers can drop a duplicate.'
     expect([refused.status, refused.headers.get('retry-after'), await refused.json()]).toEqual([
       503,
       '1',
@@ -89,6 +90,22 @@ describeWith('redis-server', 'apt-get install redis-server')('servers that share
     expect(resumed.data()).toEqual(['after'])
     await server.stop()
   })
+
+  it('are not ready while Redis is frozen, refuse then without a wait, and recover', async () => {
+    const server = await start()
+    redis.freeze()
+    await until(async () => (await server.ready()) === 503)
+    const began = performance.now()
+    expect((await server.post('refused unsent')).status).toBe(503)
+    expect(performance.now() - began).toBeLessThan(1_000)
+    redis.thaw()
+    await until(async () => (await server.ready()) === 200)
+    const { id } = (await (await server.post('after')).json()) as { id: string }
+    const reader = await openStream(`${server.http}/events?lastEventId=0-0`)
+    await reader.until(({ events }) => events.some((event) => event.lastEventId === id))
+    expect(reader.data()).not.toContain('refused unsent')
+    await server.stop()
+  }, 20_000)
 
   it('answer a client with 503 until they know what it missed', async () => {
     await redis.kill()

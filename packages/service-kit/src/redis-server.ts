@@ -55,6 +55,15 @@ export class RedisServer {
     return this.command('KEYS', '*')
   }
 
+  /** It keeps its connections, and the kernel takes what is sent; nothing is answered until `thaw`. */
+  freeze(): void {
+    this.#process?.kill('SIGSTOP')
+  }
+
+  thaw(): void {
+    this.#process?.kill('SIGCONT')
+  }
+
   async kill(): Promise<void> {
     if (this.#process?.exitCode !== null || this.#process.signalCode !== null) return
     const exited = once(this.#process, 'exit')
