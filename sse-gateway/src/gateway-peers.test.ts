@@ -92,6 +92,22 @@ describeWith('redis-server', 'apt-get install redis-server')('several gateways w
     expect(stream.seen.at(-1)).toBe('end:{"reason":"token_revoked"}')
   })
 
+  it('are not ready while Redis is frozen, and recover', async () => {
+    const [one, other] = await two()
+    const stream = await one.request('/events', { headers: bearer(await gateway.token({ sub: 'frank' })) })
+    redis.freeze()
+    await gateway.until(async () => (await one.request('/readyz')).status === 503)
+    await gateway.until(async () => (await other.request('/readyz')).status === 503)
+    expect((await revoke(other, 'frank')).status).toBe(503)
+    redis.thaw()
+    await gateway.until(async () => (await one.request('/readyz')).status === 200)
+    await gateway.until(async () => (await other.request('/readyz')).status === 200)
+    gateway.clock.advance(1)
+    expect((await revoke(other, 'frank')).status).toBe(204)
+    await stream.end()
+    expect(stream.seen.at(-1)).toBe('end:{"reason":"token_revoked"}')
+  }, 20_000)
+
   it('write back what an emptied Redis has forgotten, so that a gateway that starts later knows it', async () => {
     const [one] = await two()
     const token = await gateway.token({ sub: 'erin' })

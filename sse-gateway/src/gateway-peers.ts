@@ -23,7 +23,10 @@ const backOff = (attempt: number) => Math.min(25 * 2 ** Math.min(attempt, 6), 1_
 /** Long enough to be unique among the gateways, short enough for a handle. */
 const NODE_BYTES = 6
 
-/** How soon the gateways write back what a Redis that was emptied, or failed over without data, has forgotten. */
+/**
+ * How soon the gateways write back what a Redis that was emptied, or failed over without data, has forgotten; and how
+ * soon, beside the timeout, they notice one that is connected and does not answer.
+ */
 const KEPT_CHECK_MS = 1_000
 
 const PREFIX = 'hallpass:sse-gateway'
@@ -81,7 +84,7 @@ export class GatewayPeers {
   async start(): Promise<void> {
     await this.#open()
     await Promise.allSettled([this.#commands.connect(), this.#messages.connect()])
-    if (this.#messages.status === 'ready') await this.#load()
+    await this.#load()
     this.#keptCheck = setInterval(() => void this.#checkKept(), KEPT_CHECK_MS).unref()
   }
 
@@ -153,7 +156,13 @@ export class GatewayPeers {
   async #open() {
     // It takes 5 MB and 20 ms, which a gateway without peers should not pay.
     const { Redis } = await import('ioredis')
-    const shared = { lazyConnect: true, connectTimeout: ANSWER_TIMEOUT_MS, retryStrategy: backOff }
+    const shared = {
+      lazyConnect: true,
+      connectTimeout: ANSWER_TIMEOUT_MS,
+      // Ends a connection on which nothing is answered, so the gateway is not ready until Redis answers again.
+      socketTimeout: ANSWER_TIMEOUT_MS,
+      retryStrategy: backOff,
+    }
     this.#commands = new Redis(this.#options.url, {
       ...shared,
       commandTimeout: ANSWER_TIMEOUT_MS,
@@ -161,18 +170,24 @@ export class GatewayPeers {
       maxRetriesPerRequest: 0,
     })
     this.#messages = new Redis(this.#options.url, { ...shared, maxRetriesPerRequest: null })
-    for (const connection of [this.#commands, this.#messages])
+    for (const connection of [this.#commands, this.#messages]) {
       connection.on('error', (err: Error) => this.#options.log.debug({ err }, 'redis connection failed'))
+      // Messages that came while the connection was away are lost, so what is kept is read again each time.
+      connection.on('ready', () => void this.#load())
+      connection.on('close', () => {
+        this.#loaded = false
+        this.#options.log.warn('redis is not connected')
+      })
+    }
     this.#messages.on('message', (channel: string, text: string) => this.#take(channel, text))
-    // Messages that came while the connection was away are lost, so what is kept is read again each time.
-    this.#messages.on('ready', () => void this.#load())
-    this.#messages.on('close', () => {
-      this.#loaded = false
-      this.#options.log.warn('redis is not connected')
-    })
+  }
+
+  get #connected(): boolean {
+    return this.#commands.status === 'ready' && this.#messages.status === 'ready'
   }
 
   async #load(): Promise<void> {
+    if (!this.#connected) return
     const { log, revocations } = this.#options
     try {
       await this.#messages.subscribe(REVOCATIONS, nodeChannel(this.node))
@@ -181,11 +196,13 @@ export class GatewayPeers {
         if (parsed.success) revocations.add(parsed.data)
       }
       await this.#writeBack()
+      // When one has closed meanwhile, its return loads again.
+      if (!this.#connected) return
       this.#loaded = true
       log.info('redis is connected')
     } catch (err) {
       log.warn({ err }, 'revocations could not be loaded')
-      if (this.#messages.status === 'ready') setTimeout(() => void this.#load(), 500).unref()
+      if (this.#connected) setTimeout(() => void this.#load(), 500).unref()
     }
   }
 
@@ -193,7 +210,8 @@ export class GatewayPeers {
   async #checkKept(): Promise<void> {
     if (!this.#loaded) return
     try {
-      if ((await this.#commands.zcard(REVOKED)) >= this.#options.revocations.current.length) return
+      const [kept] = await Promise.all([this.#commands.zcard(REVOKED), this.#messages.ping()])
+      if (kept >= this.#options.revocations.current.length) return
       await this.#writeBack()
       this.#options.log.warn('Redis had lost revocations; they were written back')
     } catch (err) {
