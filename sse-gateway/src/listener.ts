@@ -133,6 +133,8 @@ export class Listener {
 
   #askToLeave() {
     // A GOAWAY: what is open goes on, and what crosses it is refused unprocessed, to be sent again (RFC 9113 §8.7).
+    // §6.8 would announce it by one with the greatest stream id. Node cannot: after any GOAWAY of its own it ignores new
+    // streams (it has no nghttp2_submit_shutdown_notice), so what crosses would get no answer at all until the last one.
     for (const connection of this.#connections.keys())
       if ('goaway' in connection && !connection.closed) {
         connection.close()
