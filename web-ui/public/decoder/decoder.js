@@ -28,6 +28,9 @@ async function read() {
   element('fault').hidden = true
   element('parts').replaceChildren()
   element('reading').hidden = true
+  // Whatever comes of this text, the verdict on the one before is not its.
+  element('findings').replaceChildren()
+  element('verdict').textContent = ''
   if (text === '') return
   try {
     token = readToken(text)

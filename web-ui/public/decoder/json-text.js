@@ -8,6 +8,35 @@ const PIECES = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g
 /** What a page would not show, or would show elsewhere; inside a string `\u` means the same. */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
+/** As packages/untrusted: deeper than any message that a person wrote, and far from the end of the stack. */
+export const MAX_DEPTH = 64
+
+/**
+ * Whether a text nests deeper than MAX_DEPTH; to be asked before anything walks over its value, as walks recurse.
+ * @param {string} json
+ */
+export function isTooDeep(json) {
+  let depth = 0
+  for (const [piece] of json.matchAll(PIECES)) {
+    if (piece === '{' || piece === '[') depth += 1
+    if (piece === '}' || piece === ']') depth -= 1
+    if (depth > MAX_DEPTH) return true
+  }
+  return false
+}
+
+/**
+ * A text of a token as a page may show it: what is invisible, or would reorder the line, becomes visible.
+ * @param {string} text
+ */
+export const visible = (text) => text.replace(INVISIBLE, escaped)
+
+/**
+ * A value of a token in a sentence; `String` would call the members of an object.
+ * @param {unknown} value
+ */
+export const inWords = (value) => (typeof value === 'string' ? value : JSON.stringify(value))
+
 /**
  * Breaks a JSON text into lines and changes nothing else but invisible characters in strings, which become visible.
  * @param {string} json
@@ -22,7 +51,7 @@ export function indentJson(json) {
     if (closes) depth -= 1
     // Empty objects and arrays stay on one line.
     if (closes !== opened || before === ',') text += `\n${'  '.repeat(depth)}`
-    text += piece === ':' ? ': ' : piece.startsWith('"') ? piece.replace(INVISIBLE, escaped) : piece
+    text += piece === ':' ? ': ' : piece.startsWith('"') ? visible(piece) : piece
     if (piece === '{' || piece === '[') depth += 1
     before = piece
   }

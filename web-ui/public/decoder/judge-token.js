@@ -1,4 +1,4 @@
-import { lossIn } from './json-text.js'
+import { inWords, lossIn, visible } from './json-text.js'
 
 /**
  * One thing that a verifier would look at. `open` where nobody has said what is expected.
@@ -54,7 +54,8 @@ export function judgeToken({ header, claims, texts }, expected, now) {
 const finding = (name, rule, good, detail) => ({
   name,
   rule,
-  detail,
+  // Most of it quotes the token.
+  detail: visible(detail),
   verdict: good === undefined ? 'open' : good ? 'pass' : 'fail',
 })
 
@@ -111,7 +112,7 @@ function type(typ) {
   const rule = 'RFC 8725 §3.11'
   if (typ === undefined)
     return finding('type', rule, undefined, 'None: any kind of token could be taken for it.')
-  return finding('type', rule, undefined, `${String(typ)}${TYPES[String(typ).toLowerCase()] ?? ''}`)
+  return finding('type', rule, undefined, `${inWords(typ)}${TYPES[inWords(typ).toLowerCase()] ?? ''}`)
 }
 
 /** @type {Readonly<Record<string, string>>} */
@@ -143,7 +144,7 @@ function audience(aud, expected) {
   const rule = 'RFC 7519 §4.1.3'
   const list = Array.isArray(aud) ? aud : aud === undefined ? [] : [aud]
   if (list.length === 0) return finding('audience', rule, false, 'None: it can be used anywhere.')
-  const names = list.map(String).join(', ')
+  const names = list.map(inWords).join(', ')
   if (expected !== '' && !list.includes(expected))
     return finding('audience', rule, false, `${names}, not ${expected}`)
   if (list.length > 1)

@@ -1,3 +1,5 @@
+import { isTooDeep, MAX_DEPTH } from './json-text.js'
+
 /** Reads a token without believing it. Everything here works in the page alone: nothing is sent anywhere. */
 
 /**
@@ -66,6 +68,8 @@ function readPart(text, part) {
   } catch {
     throw new NotAToken(`The ${part} is not JSON.`)
   }
+  if (isTooDeep(json))
+    throw new NotAToken(`The ${part} cannot be read: nested too deeply, more than ${MAX_DEPTH} levels.`)
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new NotAToken(`The ${part} is not a JSON object.`)
   return { value, json }

@@ -1,3 +1,4 @@
+import { inWords, visible } from './json-text.js'
 import { readBase64url, writeBase64url } from './read-token.js'
 
 /** Why a text is not a key that this token could have been signed with. */
@@ -58,11 +59,11 @@ const ALGORITHMS = new Map([
 export async function verifySignature(token, keyText) {
   /** @param {'pass' | 'fail' | 'open'} verdict @param {string} detail */
   const finding = (verdict, detail) =>
-    /** @type {const} */ ({ name: 'signature', verdict, detail, rule: 'RFC 7515 §5.2' })
+    /** @type {const} */ ({ name: 'signature', verdict, detail: visible(detail), rule: 'RFC 7515 §5.2' })
   if (keyText.trim() === '') return finding('open', 'Without the issuer’s public key nobody can tell.')
   const { alg, kid } = token.header
   const algorithm = ALGORITHMS.get(alg)
-  if (!algorithm) return finding('fail', `A signature by ${String(alg)} is not verified here.`)
+  if (!algorithm) return finding('fail', `A signature by ${inWords(alg)} is not verified here.`)
   // Browsers keep Web Crypto from pages that came over plain http from elsewhere.
   if (!globalThis.crypto?.subtle)
     return finding('open', 'This page came over plain http, where browsers do not verify.')
@@ -124,7 +125,7 @@ function fromJson(text, kty, kid) {
   throw new NotAKey(
     kid === undefined
       ? `The token names no key, and ${possible.length} of the set could be it.`
-      : `The set has no key named ${String(kid)}.`,
+      : `The set has no key named ${inWords(kid)}.`,
   )
 }
 

@@ -33,6 +33,10 @@ describe('readToken', () => {
     [`${encode({})}.${encode({})}.AAAAA`, /signature is cut off/],
     [`${encode({})}.${encode({})}.AB`, /bits that are not zero/],
     ['a'.repeat(70_000), /longer than 64 KiB/],
+    [
+      `${encode({})}.${Buffer.from(`{"a":${'['.repeat(3000)}${']'.repeat(3000)}}`).toString('base64url')}.`,
+      /^The claims cannot be read: nested too deeply, more than 64 levels\.$/,
+    ],
   ])('says why %.20j is none', (text, message) => {
     expect(() => readToken(text)).toThrow(message)
   })
@@ -96,6 +100,19 @@ describe('judgeToken', () => {
       'issued at': 'pass: 60 seconds ago',
       lifetime: 'pass: 5 minutes',
     })
+  })
+
+  it('shows what is invisible in a claim, as the claims themselves are shown', () => {
+    const shown = verdicts({ ...good, iss: 'a\u202eb', sub: 'admin\u200b', aud: 'c\u2066' })
+    expect([shown.issuer, shown.subject, shown.audience]).toEqual([
+      'fail: a\\u202eb, not a',
+      'pass: admin\\u200b',
+      'fail: c\\u2066, not c',
+    ])
+  })
+
+  it('quotes an object where a text belongs', () => {
+    expect(verdicts(good, { alg: 'ES256', typ: { toString: 1 } }).type).toBe('open: {"toString":1}')
   })
 
   it('leaves open what nobody has said', () => {
