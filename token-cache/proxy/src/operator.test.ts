@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import http from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals'
@@ -17,6 +18,17 @@ const fileWith = (text: string) => {
 let tier: TestTier | undefined
 afterEach(() => tier?.stop())
 
+/** What `fetch` would write itself: it sets `sec-fetch-mode`. */
+const send = (url: string, path: string, headers: Record<string, string>) =>
+  new Promise<{ status: number | undefined }>((resolve, reject) => {
+    http
+      .get(`${url}${path}`, { headers }, (response) => {
+        response.resume()
+        resolve({ status: response.statusCode })
+      })
+      .on('error', reject)
+  })
+
 describe('an operator', () => {
   // As whoever comes from another machine, through something that says so.
   const elsewhere = { 'x-forwarded-for': '192.0.2.1' }
@@ -32,6 +44,31 @@ describe('an operator', () => {
     expect(await statusWith({ ...elsewhere, authorization: `Bearer ${TOKEN}x` })).toBe(401)
     // A wrong token is refused at this machine, too: whoever shows one means to be asked for it.
     expect(await statusWith({ authorization: 'Bearer another-token-of-that-length' })).toBe(401)
+  })
+
+  it('is no page at another port of this machine; that may only lead here by a link', async () => {
+    tier = await startTier({ proxies: 1 })
+    const own = tier.proxies[0]?.url as string
+    const write = async (headers: Record<string, string>) => {
+      const response = await tier?.operate(0, ZONE, { method: 'POST', body: '{"user1":"0"}', headers })
+      const { error } = response?.status === 403 ? ((await response.json()) as { error: unknown }) : {}
+      return [response?.status, error]
+    }
+    const refusal = [403, expect.objectContaining({ code: 'foreign_origin' })]
+    expect(await write({ origin: 'http://localhost:3000', 'sec-fetch-site': 'same-site' })).toEqual(refusal)
+    expect(await write({ origin: 'http://localhost:3000' })).toEqual(refusal)
+    expect(await write({ origin: 'null' })).toEqual(refusal)
+    expect(await write({ 'sec-fetch-site': 'same-site' })).toEqual(refusal)
+    expect(await write({ origin: own, 'sec-fetch-site': 'same-origin' })).toEqual([201, undefined])
+    const read = async (dest: string) =>
+      (
+        await send(own, '/dashboard.html', {
+          'sec-fetch-site': 'same-site',
+          'sec-fetch-mode': 'navigate',
+          'sec-fetch-dest': dest,
+        })
+      ).status
+    expect([await read('document'), await read('iframe')]).toEqual([200, 403])
   })
 
   it('has no token that can be guessed', () => {

@@ -31,6 +31,7 @@ export function requireOperator(
         headers: request.headers,
       })
       if (refusal) throw refusal
+      if (isOfOtherPage(request)) throw foreignOrigin()
       next()
     } else {
       throw notAnOperator()
@@ -43,9 +44,26 @@ function isLocal({ socket, headers }: IncomingMessage): boolean {
   return isLoopback(address) && !['x-forwarded-for', 'forwarded', 'via'].some((name) => name in headers)
 }
 
+/**
+ * To a browser two ports of localhost are one site, but a page at another port is another program's. It may only lead
+ * here by a link. Programs send neither field, and pages of this service send its own origin.
+ */
+function isOfOtherPage({ method, headers }: IncomingMessage): boolean {
+  const { host, origin, 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'sec-fetch-dest': dest } = headers
+  if (site === 'same-origin') return false
+  if (origin !== undefined && origin.toLowerCase() !== `http://${host}`.toLowerCase()) return true
+  const followsLink = method === 'GET' && mode === 'navigate' && dest === 'document'
+  return site !== undefined && site !== 'none' && !followsLink
+}
+
 function equal(shown: string, token: string): boolean {
   return shown.length === token.length && timingSafeEqual(Buffer.from(shown), Buffer.from(token))
 }
+
+const foreignOrigin = () =>
+  new HttpError(403, 'foreign_origin', 'Operators’ requests are not taken from pages of another origin.', {
+    headers: { vary: 'Sec-Fetch-Site, Origin' },
+  })
 
 const notAnOperator = () =>
   new HttpError(
