@@ -16,7 +16,7 @@ const number = new Intl.NumberFormat('en')
 const history = Array.from({ length: SECONDS }, () => ({ hits: 0, misses: 0 }))
 let last
 
-function show({ now, store, peers }) {
+function show({ now, store, peers, absent }) {
   const tier = sum(peers.map(({ figures }) => figures))
   for (const name of ['hits', 'misses', 'issuerCalls', 'stale', 'blocked', 'limited'])
     element(`tier-${name}`).textContent = number.format(tier[name] ?? 0)
@@ -28,9 +28,12 @@ function show({ now, store, peers }) {
     say('bad', 'The shared store does not answer: known tokens go on, new ones have to wait')
   else if (store.problem) say('bad', store.problem)
   else if (!store.hearsOfChanges) say('warn', 'Changes of other proxies may be late')
+  else if (absent.length > 0) say('warn', doNotAnswer(absent))
   else say('good', `${proxies}, sharing ${store.kind === 'lmdb' ? 'lmdb on this machine' : 'Redis'}`)
   record(tier)
 }
+
+const doNotAnswer = (names) => `${names.join(', ')} ${names.length === 1 ? 'does' : 'do'} not answer`
 
 function sum(figures) {
   const total = {}
@@ -136,9 +139,11 @@ async function isSure(form, whom) {
 
 async function askForUser(what, user) {
   const { key, blocked, tokens } = await read(`/status/users/${encodeURIComponent(user)}`)
-  const clients = Object.keys(tokens)
+  // While the store is away the proxy knows the blocks, and not the tokens.
+  const clients = Object.keys(tokens ?? {})
   if (what === 'show') {
     const state = blocked ? 'is blocked' : 'is not blocked'
+    if (tokens === null) return `${user} ${state}. Its tokens are not known: the store does not answer.`
     return clients.length === 0
       ? `${user} ${state}, and has no token here.`
       : `${user} ${state}. Tokens: ${clients.join(', ')}`
@@ -151,7 +156,7 @@ async function askForUser(what, user) {
   // Blocking again makes it last longer.
   await change(blocked ? 'PATCH' : 'POST', key, '0')
   const confirmed = await confirmBlock(key, `${user}, with all clients,`)
-  return clients.length > 0
+  return clients.length > 0 || tokens === null
     ? confirmed
     : `${confirmed} There is no token of this user: was the name meant? Upper and lower case differ.`
 }
@@ -174,29 +179,38 @@ async function askForKey(what, key) {
 
 /** Asks for the entry before it says that a user is blocked. */
 async function confirmBlock(key, whom) {
-  const { name, count, missing } = await untilAllAgree()
+  const { count, agreed, missing } = await untilAllAgree()
   const pair = await read(`${KEYVALS}?key=${encodeURIComponent(key)}`)
   if (pair[key] !== '0') throw new Error(`${whom} is not blocked. Try again.`)
-  return missing
-    ? `${whom} is blocked at ${name}. Not confirmed by ${missing}.`
-    : `${whom} is blocked at ${count} of ${count} proxies.`
+  const where = agreed === undefined ? `this proxy` : `${agreed} of ${count} proxies`
+  return `${whom} is blocked at ${where}${missing && `; ${missing}`}.`
 }
 
 async function confirmUnblock(what) {
   const { name, missing } = await untilAllAgree()
-  return missing ? `${what} at ${name}. Not confirmed by ${missing}.` : `${what}.`
+  return missing ? `${what} at ${name}; ${missing}.` : `${what}.`
 }
 
 /** Waits until every proxy has the blocks of this one. */
 async function untilAllAgree() {
   const deadline = performance.now() + CONFIRM_MS
   for (;;) {
-    const { name, peers } = await read('/status')
+    const { name, peers, absent } = await read('/status')
     const mine = peers.find((peer) => peer.name === name)?.blocks.fingerprint
     const others = peers.filter(({ blocks }) => blocks.fingerprint !== mine).map((peer) => peer.name)
-    if (mine !== undefined && others.length === 0) return { name, count: peers.length, missing: '' }
-    if (performance.now() > deadline)
-      return { name, count: peers.length, missing: others.join(', ') || 'the others' }
+    const count = peers.length + absent.length
+    const agreed = peers.length - others.length
+    if (mine !== undefined && others.length === 0 && absent.length === 0)
+      return { name, count, agreed, missing: '' }
+    if (performance.now() > deadline) {
+      // Without the store this proxy does not hear of the others.
+      if (mine === undefined) return { name, missing: 'the others cannot be asked' }
+      const why = [
+        ...(others.length > 0 ? [`not confirmed by ${others.join(', ')}`] : []),
+        ...(absent.length > 0 ? [doNotAnswer(absent)] : []),
+      ]
+      return { name, count, agreed, missing: why.join('; ') }
+    }
     await new Promise((resolve) => setTimeout(resolve, CONFIRM_AGAIN_MS))
   }
 }

@@ -170,7 +170,7 @@ export function createApp(
       peers.start()
     },
     onStop: async () => {
-      peers.stop()
+      await peers.stop()
       blocks.stop()
       await api?.close()
       await store.close()

@@ -335,6 +335,30 @@ describeWith('redis-server', 'apt-get install redis-server')('blocks in Redis', 
     expect(await statusOf(1, 'blocked')).toBe(403)
   }, 30_000)
 
+  it('are shown while Redis is away, without the tokens that nobody knows then', async () => {
+    await startOnRedis([], { proxies: 1 })
+    await post('blocked')
+    await redis?.kill()
+    const shown = async (user: string) => {
+      const response = await tier.operate(0, `/status/users/${user}`)
+      return [response.status, await response.json()]
+    }
+    expect(await shown('blocked')).toEqual([
+      200,
+      { user: 'blocked', key: 'blocked', blocked: true, tokens: null, tokensPerUser: 32 },
+    ])
+    expect(await shown('another')).toMatchObject([200, { blocked: false, tokens: null }])
+    await tier.restart(0)
+    expect(await errorOf(tier.operate(0, '/status/users/blocked'))).toEqual([
+      503,
+      'store_unavailable',
+      'The store that the proxies share is not available, and has not been since this proxy started.',
+    ])
+    expect(
+      tier.lines.filter((line) => line.includes('"level":"error"') || line.includes('"level":50')),
+    ).toEqual([])
+  }, 30_000)
+
   it('hold here while Redis is away, and everywhere when it is back', async () => {
     await startOnRedis([])
     await tier.get(0, 'user1')

@@ -103,6 +103,11 @@ export class Blocks {
     return word?.kind === 'block' && word.endsAt > this.#options.clock()
   }
 
+  /** Whether what this process knows is all that there is. */
+  get areKnown(): boolean {
+    return this.#isLoaded
+  }
+
   get count(): number {
     return this.#users.size + this.#identities.size
   }

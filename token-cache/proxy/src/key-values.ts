@@ -104,18 +104,35 @@ export class KeyValues {
     await zone.clear()
   }
 
-  /** What is known of a user, its tokens by their keys; `undefined` when no user can be called that. */
+  /**
+   * What is known of a user, its tokens by their keys; `undefined` when no user can be called that. While the store is
+   * away nobody knows the tokens (`null`), but this process has the blocks.
+   * @throws {HttpError} 503 when the blocks are not known either.
+   */
   async user(user: string) {
-    const { blocks, users, zone, keys } = this.#options
+    const { blocks, keys } = this.#options
     if (!USER.test(user)) return undefined
-    const record = readRecord(await users.get(keys.userKey(user)))
-    const stored = await Promise.all(record.tokens.map(([key]) => zone.get(key)))
-    const entries = stored.map((one) => one && decode(one)).filter((entry) => entry?.kind === 'token')
-    return {
-      user,
-      key: readableUser(user),
-      blocked: blocks.has(keys.userKey(user)),
-      tokens: Object.fromEntries(entries.map((entry) => [entry?.readable, show(entry as CacheEntry)])),
+    const tokens = await this.#tokensOf(user)
+    if (tokens === null && !blocks.areKnown)
+      throw new HttpError(
+        503,
+        'store_unavailable',
+        'The store that the proxies share is not available, and has not been since this proxy started.',
+        { headers: { 'retry-after': '1' } },
+      )
+    return { user, key: readableUser(user), blocked: blocks.has(keys.userKey(user)), tokens }
+  }
+
+  async #tokensOf(user: string): Promise<Record<string, string> | null> {
+    const { users, zone, keys } = this.#options
+    try {
+      const record = readRecord(await users.get(keys.userKey(user)))
+      const stored = await Promise.all(record.tokens.map(([key]) => zone.get(key)))
+      const entries = stored.map((one) => one && decode(one)).filter((entry) => entry?.kind === 'token')
+      return Object.fromEntries(entries.map((entry) => [entry?.readable, show(entry as CacheEntry)]))
+    } catch (error) {
+      if (error instanceof StoreUnavailableError) return null
+      throw error
     }
   }
 
@@ -150,7 +167,7 @@ async function shared({ readable }: BlockTarget, work: () => Promise<void>): Pro
     throw new HttpError(
       503,
       'BlockNotShared',
-      `the change of ${JSON.stringify(readable)} holds at this proxy only: ${error.message} It is shared as soon as the store takes it; until then repeat it at every other proxy`,
+      `the change of ${JSON.stringify(readable)} holds at this proxy only: ${error.message} It is shared as soon as the store takes it; until then repeat it at every other proxy, and again at this one if it restarts, which loses the change`,
       { cause: error, headers: { 'retry-after': '1' } },
     )
   }

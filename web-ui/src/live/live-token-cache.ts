@@ -19,6 +19,7 @@ const MAX_ENTRIES = 100
 /** The proxies promise a second; three times that is a fault to be told. */
 const CONFIRM_MS = 3_000
 const CONFIRM_AGAIN_MS = 100
+const NOT_CONFIRMED = 'not_confirmed'
 
 /** The two proxies of the token cache, side by side, and what they share. */
 export class LiveTokenCache {
@@ -80,7 +81,7 @@ export class LiveTokenCache {
       const { key, blocked } = await statusOf(name, ask)
       const body = JSON.stringify({ [key]: '0' })
       await ask(KEYVALS, { method: blocked ? 'PATCH' : 'POST', body })
-      await untilAllAgree(ask)
+      await this.#untilAllAgree(ask)
     })
   }
 
@@ -94,7 +95,7 @@ export class LiveTokenCache {
       const { key, blocked } = await statusOf(name, ask)
       if (!blocked) throw new HttpError(409, 'not_blocked', `${name} is not blocked.`)
       await ask(KEYVALS, { method: 'PATCH', body: JSON.stringify({ [key]: null }) })
-      await untilAllAgree(ask)
+      await this.#untilAllAgree(ask)
     })
   }
 
@@ -106,7 +107,7 @@ export class LiveTokenCache {
     const body = JSON.stringify({ [keyOf(key)]: null })
     await this.#first(async (ask) => {
       await ask(KEYVALS, { method: 'PATCH', body })
-      await untilAllAgree(ask)
+      await this.#untilAllAgree(ask)
     })
   }
 
@@ -118,11 +119,51 @@ export class LiveTokenCache {
         return await work(ask)
       } catch (error) {
         // Another proxy would say the same.
-        if (error instanceof HttpError && error.status < 500) throw error
+        if (error instanceof HttpError && (error.status < 500 || error.code === NOT_CONFIRMED)) throw error
         last = error
       }
     }
     throw last
+  }
+
+  /**
+   * Waits until every proxy has the blocks of the one that was asked: only then is a change true everywhere. Every
+   * proxy of the configuration counts, and every one that the asked one knows of.
+   */
+  async #untilAllAgree(ask: AskPeer): Promise<void> {
+    const deadline = performance.now() + CONFIRM_MS
+    for (;;) {
+      const [{ name, peers, absent }, silent] = await Promise.all([
+        ask<ProxyStatus>('/status'),
+        this.#silentExcept(ask),
+      ])
+      const own = peers.find((peer) => peer.name === name)?.blocks.fingerprint
+      const others = peers.filter(({ blocks }) => blocks.fingerprint !== own).map((peer) => peer.name)
+      const missing = [...others, ...absent, ...silent]
+      if (own !== undefined && missing.length === 0) return
+      if (performance.now() > deadline)
+        throw new HttpError(
+          504,
+          NOT_CONFIRMED,
+          `${name} has made the change. ${missing.join(', ') || 'The others'} did not confirm it within ${CONFIRM_MS / 1000} s.`,
+        )
+      await pause(CONFIRM_AGAIN_MS)
+    }
+  }
+
+  /** The proxies of the configuration that do not answer, by address: the name is known to those that answer. */
+  async #silentExcept(asked: AskPeer): Promise<string[]> {
+    const answers = await Promise.all(
+      this.#proxies.map(({ url, ask }) =>
+        ask === asked
+          ? undefined
+          : ask('/status').then(
+              () => undefined,
+              () => url,
+            ),
+      ),
+    )
+    return answers.filter((url) => url !== undefined)
   }
 }
 
@@ -138,24 +179,8 @@ function userOf(value: unknown): string {
 interface ProxyStatus {
   readonly name: string
   readonly peers: readonly { readonly name: string; readonly blocks: { readonly fingerprint: string } }[]
-}
-
-/** Waits until every proxy has the blocks of the one that was asked: only then is a change true everywhere. */
-async function untilAllAgree(ask: AskPeer): Promise<void> {
-  const deadline = performance.now() + CONFIRM_MS
-  for (;;) {
-    const { name, peers } = await ask<ProxyStatus>('/status')
-    const own = peers.find((peer) => peer.name === name)?.blocks.fingerprint
-    const others = peers.filter(({ blocks }) => blocks.fingerprint !== own).map((peer) => peer.name)
-    if (own !== undefined && others.length === 0) return
-    if (performance.now() > deadline)
-      throw new HttpError(
-        504,
-        'not_confirmed',
-        `${name} has made the change. ${others.join(', ') || 'The others'} did not confirm it within ${CONFIRM_MS / 1000} s.`,
-      )
-    await pause(CONFIRM_AGAIN_MS)
-  }
+  /** Those that lately were peers, and are silent. */
+  readonly absent: readonly string[]
 }
 
 function keyOf(value: unknown): string {

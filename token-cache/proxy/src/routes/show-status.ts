@@ -45,7 +45,7 @@ export function showStatus({ config, store, zone, peers, clock }: StatusSources)
         marginSeconds: config.marginMs / 1000,
         tokensPerUser: config.tokensPerUser,
       },
-      peers: isStoreAway ? [] : await peers.all(),
+      ...(isStoreAway ? { peers: [], absent: [] } : await peers.all()),
     })
   }
 }
