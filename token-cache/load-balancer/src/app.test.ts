@@ -183,6 +183,14 @@ describe('a proxy that is gone', () => {
     expect(lines.join()).toContain('a proxy is left out')
   })
 
+  it('is named when there is no other', async () => {
+    await start()
+    for (const proxy of proxies) await proxy.stop()
+    const [status, body] = await ask()
+    expect(status).toBe(502)
+    expect(JSON.parse(body)).toMatchObject({ error: { code: 'peer_unreachable' } })
+  })
+
   it('is not sent a POST that may have reached it, but the next one is whole', async () => {
     await start()
     if (proxies[0]) proxies[0].answer = (request) => void request.socket.destroy()

@@ -307,6 +307,7 @@ describe('AL-62 a stampede', () => {
     tier.issuer.answer = () => {}
     const answers = await Promise.all(Array.from({ length: 40 }, (_, i) => tier.get(i % 2, 'user1')))
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([504]))
+    expect(answers[0]?.headers.get('retry-after')).toBe('1')
     const { error } = (await (answers[0] as Response).json()) as { error: unknown }
     expect(error).toMatchObject({
       code: 'peer_timeout',

@@ -128,7 +128,7 @@ function refusalOf(entry: Exclude<Found['entry'], { kind: 'token' }>): HttpError
   return entry.kind === 'block'
     ? new HttpError(403, 'blocked', 'An operator has blocked this caller.')
     : new HttpError(entry.status, entry.code, entry.message, {
-        headers: entry.status === 503 ? { 'retry-after': '1' } : {},
+        headers: entry.status === 403 ? {} : { 'retry-after': '1' },
       })
 }
 
