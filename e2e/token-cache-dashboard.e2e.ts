@@ -95,6 +95,23 @@ describe('/dashboard.html', () => {
       .waitFor()
   }, 30_000)
 
+  it('says that a frozen proxy has not confirmed a block', async () => {
+    const pid = suite.launcher.pid('token-cache-proxy2') as number
+    process.kill(pid, 'SIGSTOP')
+    try {
+      await page.locator('#state', { hasText: 'proxy2 does not answer' }).waitFor()
+      await page.getByLabel('User', { exact: true }).fill('user9')
+      await page.getByRole('button', { name: 'Block user', exact: true }).click()
+      await page.getByRole('alertdialog').getByRole('button', { name: 'Block' }).click()
+      await page
+        .getByText('user9, with all clients, is blocked at 1 of 2 proxies; proxy2 does not answer.')
+        .waitFor()
+    } finally {
+      process.kill(pid, 'SIGCONT')
+    }
+    await page.getByText('2 proxies, sharing lmdb on this machine').waitFor()
+  }, 30_000)
+
   it('is good to read for everybody, by day and by night, and breaks no rule of its policy', async () => {
     await takeScreenshots(page, 'token-cache-dashboard')
     expect(await seriousFindings(page)).toEqual([])
