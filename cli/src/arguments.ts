@@ -20,6 +20,8 @@ export function parseTcpUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url?.protocol !== 'tcp:' || url.hostname === '' || url.port === '')
     throw new InvalidArgumentError(`${text} is not a TCP address: tcp://localhost:7001, tcp://[::1]:7001.`)
+  if (!/^tcp:\/\/[^/?#@]+\/?$/.test(text))
+    throw new InvalidArgumentError('A TCP address has a host and a port, and nothing else.')
   return text
 }
 

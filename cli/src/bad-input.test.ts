@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import http from 'node:http'
+import https from 'node:https'
 import net, { type AddressInfo, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,7 +17,7 @@ import { runCli } from './testing/run-cli.ts'
 const NEEDS: Readonly<Record<string, readonly string[]>> = {
   'token encode': ['{}'],
   'token decode': ['a.b.c'],
-  publish: ['{}'],
+  publish: ['{"data":"x"}'],
   scenario: ['1'],
   'spiffe token': ['spiffe://example.org/server'],
   'spiffe validate': ['--audience', 'a', 'a.b.c'],
@@ -132,6 +133,46 @@ describe('a bad value', () => {
     [['publish', '{}', '--to', 'tcp://::1:7001'], 2, 'is not a TCP address'],
     [['publish', '{}', '--http', 'localhost:8001'], 2, 'localhost:8001 is not an http or https URL.'],
     [['publish', '{}', '--token', 'a b'], 2, 'A token has no spaces'],
+    [['publish', '{"data":"x"'], 2, 'object'],
+    [['publish', '{}'], 2, 'A publication needs data, event, id or retry.'],
+    [['publish', '{"name":"a\\nb","data":"x"}'], 2, 'name "a\\nb" is not valid'],
+    [['publish', '{"type":"end","data":"x"}'], 2, 'type "end" is reserved'],
+    [['publish', '{"unknown":7,"data":"x"}'], 2, '"unknown" is not a member of an event'],
+    [['publish', '{"data":"x"}{"data":1,}'], 2, 'The object is not valid JSON.'],
+    [['publish', '{"data":"x"}{"data":"y"}', '--http'], 2, 'one event at a time, not 2.'],
+    [['publish', '--http', '{"data":"x"}'], 2, 'The event comes first'],
+    [['publish', '--http', '-'], 2, 'The event comes first'],
+    [
+      ['publish', '{"data":"x"}', '--http', '--to', 'tcp://localhost:1'],
+      2,
+      '--to is for TCP and --http for HTTP; give one of them.',
+    ],
+    [
+      ['publish', '{"data":"x"}', '--to', 'tcp://localhost:1/path'],
+      2,
+      'a host and a port, and nothing else.',
+    ],
+    [['publish', '{"data":"x"}', '--to', 'tcp://localhost:1?a'], 2, 'a host and a port, and nothing else.'],
+    [['publish', '{"data":"x"}', '--to', 'tcp://u@localhost:1'], 2, 'a host and a port, and nothing else.'],
+    [['publish', '{"data":"x"}', '--ca', 'ca.pem'], 2, '--ca is for --http with an https URL'],
+    [['publish', '{"data":"x"}', '--http', '--ca', 'ca.pem'], 2, '--ca is for --http with an https URL'],
+    [['publish', '{"data":"x"}', '--data', 'a', '--data', 'b'], 2, 'The option --data is given twice.'],
+    [['token', '--aud', 'a', '--aud', 'b'], 2, 'The option --aud is given twice.'],
+    [['token', '-a', 'a', '--aud=b'], 2, 'The option --aud is given twice.'],
+    [['token', '--aud', 'a', '--no-aud'], 2, 'The options --aud and --no-aud contradict each other.'],
+    [['token', '--payload', 'a=1', '--payload', 'a=2'], 2, 'The claim a is given twice.'],
+    [['token', '--payload', 'exp=1', '--exp', '1m'], 2, 'The claim exp is given twice.'],
+    [['token', '{"aud":"a"}', '--aud', 'b'], 2, 'The claim aud is given twice.'],
+    [['token', 'encode', '{"n":1}', '--payload', 'n=2'], 2, 'The claim n is given twice.'],
+    [['token', '--payload', 'n={"a":1'], 2, 'The value is not valid JSON.'],
+    [['token', '--payload', 'n=[1'], 2, 'The value is not valid JSON.'],
+    [['token', '--secret', '@/dev/zero'], 1, '/dev/zero has more than 64 KiB'],
+    [['listen', '--ca', '/dev/zero'], 1, '/dev/zero has more than 1024 KiB'],
+    [['scenario', '1', '--url', 'http://localhost:1'], 2, 'has a port that HTTP clients must not use'],
+    [['bad\ncmd'], 2, "unknown command 'bad\\ncmd'"],
+    [['tokem\n'], 2, "unknown command 'tokem\\n'"],
+    [['--bad\nopt'], 2, "unknown option '--bad\\nopt'"],
+    [['scenario', '1', '--fault', 'a\nb'], 2, 'a\\nb'],
     [['listen', '--url', 'tcp://localhost:1'], 2, 'is not an http or https URL.'],
     [['listen', '--url', 'https://u:p@localhost/'], 2, 'A URL with a password in it'],
     [['listen', '--exp', 'soon'], 2, '"soon" is no time'],
@@ -212,6 +253,18 @@ describe('a bad value', () => {
     expect(err).not.toMatch(/\n {4}at /)
   })
 
+  it('of standard input is no UTF-8', async () => {
+    const { exitCode, out, err } = await runCli(['publish', '-'], {
+      stdin: Buffer.from('{"data":"\xff"}', 'latin1'),
+    })
+    expect([exitCode, out, err]).toEqual([2, '', 'hallpass: Standard input is not valid UTF-8.'])
+  })
+
+  it('that is a flag or a list may come again', async () => {
+    const twice = ['--no-iat', '--no-iat', '-P', 'a=1', '-P', 'b=2']
+    expect((await run(['token', ...twice])).exitCode).toBe(0)
+  })
+
   it('of --ca is a file without a certificate', async () => {
     const { exitCode, err } = await run(['listen', '--ca', page])
     expect([exitCode, err]).toEqual([1, `hallpass: ${page} has no certificate in PEM.`])
@@ -252,9 +305,20 @@ describe('a peer', () => {
   }
   let raw: number
   let page: number
+  /** Its certificate is from the authority of another state folder. */
+  let secure: number
+  let other: string
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'hallpass-bad-'))
     await ensureDevelopmentCertificates(folder)
+    other = await mkdtemp(join(tmpdir(), 'hallpass-other-'))
+    const { certFile, keyFile } = await ensureDevelopmentCertificates(other)
+    secure = await listen(
+      https.createServer(
+        { cert: await readFile(certFile), key: await readFile(keyFile) },
+        (_request, response) => response.writeHead(202).end('{"id":"1-0"}'),
+      ),
+    )
     raw = await listen(net.createServer((socket) => socket.on('error', () => {}).end('SSH-2.0\u001b[2J\r\n')))
     page = await listen(
       http.createServer((_request, response) =>
@@ -265,12 +329,13 @@ describe('a peer', () => {
   afterAll(async () => {
     for (const server of servers) server.close()
     await rm(folder, { recursive: true })
+    await rm(other, { recursive: true })
   })
   const run = (args: readonly string[]) => runCli(args, { env: { STATE_FOLDER: folder } })
 
   it.each([
-    [['publish', '{}', '--to', 'tcp://localhost:2']],
-    [['publish', '{}', '--http', 'http://localhost:2']],
+    [['publish', '{"data":"x"}', '--to', 'tcp://localhost:2']],
+    [['publish', '{"data":"x"}', '--http', 'http://localhost:2']],
     [['listen', '--url', 'https://localhost:2']],
     [['listen', '--url', 'http://localhost:2']],
     [['listen', '--url', 'https://[::1]:2']],
@@ -293,17 +358,74 @@ describe('a peer', () => {
     expect(err).not.toMatch(/\n {4}at /)
   })
 
-  it('that speaks no TLS ends listen with 3', async () => {
-    const { exitCode, err } = await run(['listen', '--url', `https://localhost:${raw}/`])
-    expect([exitCode, err]).toEqual([
-      3,
-      expect.stringMatching(/is not reachable \(\w+\)\. Is the suite running/),
-    ])
+  const EVENT = '{"data":"x"}'
+  it.each([
+    ['no TLS', 'listen', () => ['--url', `https://localhost:${raw}/`], 'speaks no TLS (', 'Try http:'],
+    ['no TLS', 'listen', () => ['--url', `https://localhost:${page}/`], 'speaks no TLS (', 'Try http:'],
+    [
+      'no TLS',
+      'publish',
+      () => [EVENT, '--http', `https://localhost:${page}`],
+      'speaks no TLS (',
+      'Try http:',
+    ],
+    ['no TLS', 'scenario', () => ['1', '--url', `https://localhost:${page}`], 'speaks no TLS (', 'Try http:'],
+    ['TLS', 'listen', () => ['--url', `http://localhost:${secure}/`], 'speaks no plain HTTP (', 'Try https:'],
+    [
+      'TLS',
+      'publish',
+      () => [EVENT, '--http', `http://localhost:${secure}`],
+      'speaks no plain HTTP (',
+      'Try https:',
+    ],
+    [
+      'TLS',
+      'scenario',
+      () => ['1', '--url', `http://localhost:${secure}`],
+      'speaks no plain HTTP (',
+      'Try https:',
+    ],
+    [
+      'another authority',
+      'listen',
+      () => ['--url', `https://localhost:${secure}/`],
+      'is not trusted (',
+      '--ca',
+    ],
+    [
+      'another authority',
+      'publish',
+      () => [EVENT, '--http', `https://localhost:${secure}`],
+      'is not trusted (',
+      '--ca',
+    ],
+    [
+      'another authority',
+      'scenario',
+      () => ['1', '--url', `https://localhost:${secure}`],
+      'is not trusted (',
+      'NODE_EXTRA_CA_CERTS',
+    ],
+  ] as const)(
+    'that speaks %s ends %s with 3, cause and remedy',
+    async (_what, command, args, cause, remedy) => {
+      const { exitCode, out, err } = await run([command, ...args()])
+      expect([exitCode, out]).toEqual([3, ''])
+      expect(err).toContain(cause)
+      expect(err).toContain(remedy)
+      expect(err).not.toContain('npm start')
+    },
+  )
+
+  it('is trusted by publish with its --ca', async () => {
+    const ca = join(other, 'certificates/ca.pem')
+    const args = ['publish', EVENT, '--http', `https://localhost:${secure}`, '--ca', ca]
+    expect(await run(args)).toEqual({ exitCode: 0, out: '1-0', err: '' })
   })
 
   it.each([
-    ['publish over HTTP', (): string[] => ['publish', '{}', '--http', `http://localhost:${page}`]],
-    ['publish over TCP', (): string[] => ['publish', '{}', '--to', `tcp://localhost:${raw}`]],
+    ['publish over HTTP', (): string[] => ['publish', '{"data":"x"}', '--http', `http://localhost:${page}`]],
+    ['publish over TCP', (): string[] => ['publish', '{"data":"x"}', '--to', `tcp://localhost:${raw}`]],
     ['listen', (): string[] => ['listen', '--url', `http://localhost:${page}/`]],
     ['scenario', (): string[] => ['scenario', '1', '--url', `http://localhost:${page}`]],
   ])('that is something else is quoted safely by %s', async (_what, args) => {

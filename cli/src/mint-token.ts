@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ensureExampleKeys } from '@hallpass/sse-gateway/client'
 import { type Algorithm, importSigningKey, KeyError, libraries, type SigningKey } from '@hallpass/tokens'
-import { CommandFailure, EXIT, reasonOf } from './failure.ts'
+import { CommandFailure, EXIT } from './failure.ts'
+import { MAX_KEY_BYTES, readSmallFile } from './small-file.ts'
 import { stateFolderForKeys } from './state-folder.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -40,12 +40,7 @@ export async function chooseKey({ alg, kid, secret }: KeyChoice, terminal: Termi
       EXIT.usage,
     )
   const file = secret.slice(1)
-  let pem: string
-  try {
-    pem = await readFile(file, 'utf8')
-  } catch (error) {
-    throw new CommandFailure(`${file} cannot be read: ${reasonOf(error)}.`)
-  }
+  const pem = await readSmallFile(file, MAX_KEY_BYTES)
   try {
     return importSigningKey(pem, { alg, ...(kid === undefined ? {} : { kid }) })
   } catch (error) {

@@ -29,7 +29,12 @@ export function createProgram(terminal: Terminal): Command {
     .configureOutput({
       writeOut: lines(terminal.print),
       writeErr: lines(terminal.note),
-      outputError: (text, write) => write(text.replace(/^error: /, 'hallpass: ')),
+      // One line for one thing: a line break in an argument that Commander quotes must not make a line.
+      outputError: (text) => {
+        const [, message = text, hint] = /^(.*?)(?:\n(\(Did you mean .*\)))?\n$/s.exec(text) ?? []
+        terminal.note(message.replace(/^error: /, 'hallpass: '))
+        if (hint !== undefined) terminal.note(hint)
+      },
     })
     .showHelpAfterError('Try --help.')
     .helpCommand(false)
@@ -45,7 +50,32 @@ export function createProgram(terminal: Terminal): Command {
   addDoctor(program, terminal)
   addLintPolicies(program, terminal)
   addHelp(program)
+  refuseRepeated(program)
   return program
+}
+
+/** A second value would silently replace the first; lists and flags may be repeated. */
+function refuseRepeated(command: Command) {
+  const given = new Map<string, string>()
+  for (const option of command.options) {
+    const isList = option.variadic || typeof option.defaultValue === 'object'
+    const isFlag = !option.required && !option.optional
+    const name = option.attributeName()
+    if (!isList)
+      command.on(`option:${option.name()}`, () => {
+        const before = given.get(name)
+        given.set(name, option.long ?? option.name())
+        if (before === undefined || (isFlag && before === option.long)) return
+        throw new CommandFailure(
+          before === option.long
+            ? `The option ${option.long} is given twice.`
+            : `The options ${before} and ${option.long} contradict each other.`,
+          EXIT.usage,
+          ['Give it once. Try --help.'],
+        )
+      })
+  }
+  command.commands.forEach(refuseRepeated)
 }
 
 /** An empty value is a variable of a script that was not set, and means nothing to any command. */

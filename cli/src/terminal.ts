@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { styleText } from 'node:util'
 import { escapeForTerminal, escapeJsonForTerminal } from '@hallpass/untrusted/terminal'
-import { CommandFailure } from './failure.ts'
+import { CommandFailure, EXIT } from './failure.ts'
 
 type Style = Parameters<typeof styleText>[0]
 
@@ -91,7 +91,7 @@ const MAX_STDIN_BYTES = 64 * 1024 * 1024
 
 /**
  * The text of standard input, to its end.
- * @throws {CommandFailure} when there is too much of it
+ * @throws {CommandFailure} when there is too much of it, or when it is not UTF-8
  */
 export async function readStdin({ stdin }: Terminal): Promise<string> {
   const chunks: Buffer[] = []
@@ -103,5 +103,9 @@ export async function readStdin({ stdin }: Terminal): Promise<string> {
       throw new CommandFailure(`Standard input has more than ${MAX_STDIN_BYTES / 1024 / 1024} MiB.`)
     chunks.push(bytes)
   }
-  return Buffer.concat(chunks).toString()
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
+  } catch {
+    throw new CommandFailure('Standard input is not valid UTF-8.', EXIT.usage)
+  }
 }

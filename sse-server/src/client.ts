@@ -1,8 +1,13 @@
+import http from 'node:http'
+import https from 'node:https'
 import net from 'node:net'
 import { socketHost } from '@hallpass/untrusted/address'
 import { parseJson } from '@hallpass/untrusted/json'
+import { checkPublications } from './check-publications.ts'
+import { JsonObjectError } from './json-object-parser.ts'
+import { PublicationError } from './publication.ts'
 
-/** What was not published, and why: the server's own code, or `unreachable`. */
+/** What was not published, and why: the server's own code, `unreachable`, or `invalid` before anything was sent. */
 export class PublishError extends Error {
   readonly code: string
 
@@ -17,6 +22,20 @@ export class PublishError extends Error {
 const TIMEOUT_MS = 5_000
 /** One refusal has some hundred characters; the first one is all that is looked at. */
 const MAX_ANSWER_CHARACTERS = 64 * 1024
+
+/**
+ * The number of JSON objects in a text, when each of them can be published.
+ * @throws {PublishError} `invalid`, with what is wrong with the first that cannot
+ */
+export function countPublications(text: string): number {
+  try {
+    return checkPublications(text)
+  } catch (error) {
+    if (error instanceof JsonObjectError || error instanceof PublicationError)
+      throw new PublishError('invalid', error.message, error)
+    throw error
+  }
+}
 
 export interface PublishOverTcpOptions {
   /** `tcp://localhost:7001` */
@@ -54,30 +73,22 @@ export interface PublishOverHttpOptions {
   /** One JSON object, as text. */
   readonly object: string
   readonly token?: string | undefined
+  /** The only authorities that are trusted over https, as PEM; without it those of this system. */
+  readonly ca?: string | undefined
 }
 
 /**
  * Resolves with the id of the event once the log has it.
  * @throws {PublishError}
  */
-export async function publishOverHttp({ baseUrl, object, token }: PublishOverHttpOptions): Promise<string> {
-  let text: string
-  let status: number
+export async function publishOverHttp(options: PublishOverHttpOptions): Promise<string> {
+  let answer: { status: number; text: string }
   try {
-    const response = await fetch(`${baseUrl.replace(/\/$/, '')}/publish`, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-      },
-      body: object,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    })
-    status = response.status
-    text = await response.text()
+    answer = await post(options)
   } catch (error) {
-    throw unreachable(baseUrl, (error as Error).cause ?? error)
+    throw unreachable(options.baseUrl, error)
   }
+  const { status, text } = answer
   if (status !== 202) throw refused(text)
   try {
     return String((parseJson(text) as { id: unknown }).id)
@@ -86,10 +97,53 @@ export async function publishOverHttp({ baseUrl, object, token }: PublishOverHtt
   }
 }
 
+function post({
+  baseUrl,
+  object,
+  token,
+  ca,
+}: PublishOverHttpOptions): Promise<{ status: number; text: string }> {
+  const url = new URL(`${baseUrl.replace(/\/$/, '')}/publish`)
+  const { request } = url.protocol === 'https:' ? https : http
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      url,
+      {
+        method: 'POST',
+        agent: false,
+        ...(ca === undefined ? {} : { ca }),
+        headers: {
+          'content-type': 'application/json',
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        },
+      },
+      (response) => {
+        let text = ''
+        const done = () => {
+          resolve({ status: response.statusCode ?? 0, text })
+          sent.destroy()
+        }
+        response.setEncoding('utf8').on('data', (chunk: string) => {
+          text += chunk
+          if (text.length > MAX_ANSWER_CHARACTERS) done()
+        })
+        response.once('end', done).on('error', reject)
+      },
+    )
+    const deadline = setTimeout(
+      () => sent.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })),
+      TIMEOUT_MS,
+    )
+    sent
+      .on('error', reject)
+      .once('close', () => clearTimeout(deadline))
+      .end(object)
+  })
+}
+
 function unreachable(url: string, cause: unknown): PublishError {
-  const { code, name, message } = cause as { code?: unknown; name?: string; message?: string }
-  const why =
-    typeof code === 'string' ? code : name === 'TimeoutError' ? `no answer within ${TIMEOUT_MS} ms` : message
+  const { code, message } = cause as { code?: unknown; message?: string }
+  const why = typeof code === 'string' ? code : message
   return new PublishError('unreachable', `The SSE server at ${url} is not reachable (${why}).`, cause)
 }
 

@@ -54,22 +54,22 @@ describe('toPublication', () => {
   it.each<Refusal>([
     ['nothing', {}, 'empty_publication', 'A publication needs data, event, id or retry.'],
     ['a topic alone', { topic: 't' }, 'empty_publication', 'A publication needs data, event, id or retry.'],
-    ['a type with a line break', { name: 'a\ndata:b' }, 'bad_member', invalid('event', '"a\\ndata:b"')],
+    ['a type with a line break', { name: 'a\ndata:b' }, 'bad_member', invalid('name', '"a\\ndata:b"')],
     [
       'a text that is no UTF-8',
       { data: 'a\ud800' },
       'bad_member',
       'data has a lone surrogate, which has no UTF-8. Send whole characters.',
     ],
-    ['a type that is an object', { name: {} }, 'bad_member', invalid('event', '{}')],
-    ['a type that is no UTF-8', { name: '\ud800' }, 'bad_member', invalid('event', '"\\ud800"')],
+    ['a type that is an object', { name: {} }, 'bad_member', invalid('name', '{}')],
+    ['a type that is no UTF-8', { name: '\ud800' }, 'bad_member', invalid('name', '"\\ud800"')],
     ...['challenge', 'end', 'stream', 'gap'].flatMap((type) =>
       ['name', 'event', 'type'].map(
         (member): Refusal => [
           `the type ${type} as ${member}`,
           { [member]: type, data: 'x' },
           'reserved_event',
-          `event "${type}" is reserved: by it a gateway or this server talks to clients. Use another name.`,
+          `${member} "${type}" is reserved: by it a gateway or this server talks to clients. Use another name.`,
         ],
       ),
     ),

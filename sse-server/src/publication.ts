@@ -29,6 +29,11 @@ const LONE_SURROGATE = /\p{Cs}/u
 /** The form of a position in the log: `milliseconds-counter`. It belongs to the log; an id of a publisher is refused in it. */
 const POSITION = /^\d+-\d+$/
 
+/** The type of the event; the first that is there counts. */
+const TYPE_MEMBERS = ['name', 'event', 'type'] as const
+/** Everything that a publication can have. */
+export const PUBLICATION_MEMBERS: readonly string[] = ['data', ...TYPE_MEMBERS, 'id', 'retry', 'topic']
+
 /**
  * The publication in a JSON object: `data` as text, anything else as compact JSON with its numbers as they were written; the event's type as `name`, `event` or
  * `type`; `id`, `retry` and `topic`. Members that are not known are ignored.
@@ -37,10 +42,11 @@ const POSITION = /^\d+-\d+$/
  */
 export function toPublication(object: Readonly<Record<string, unknown>>): Publication {
   const { data, id, retry, topic } = object
-  const type = object.name ?? object.event ?? object.type
+  const member = TYPE_MEMBERS.find((one) => (object[one] ?? undefined) !== undefined) ?? 'event'
+  const type = object[member] ?? undefined
   const publication: Publication = {
     ...(data === undefined ? {} : { data: typeof data === 'string' ? text(data) : writeJson(data) }),
-    ...(type === undefined || type === '' ? {} : { event: eventType(type) }),
+    ...(type === undefined || type === '' ? {} : { event: eventType(member, type) }),
     ...(id === undefined ? {} : { id: eventId(id) }),
     ...(retry === undefined ? {} : { retry: milliseconds(retry) }),
     ...(topic === undefined ? {} : { topic: topicName(topic) }),
@@ -83,12 +89,12 @@ function name(member: string, value: unknown): string {
   return value
 }
 
-function eventType(value: unknown): string {
-  const type = name('event', value)
+function eventType(member: string, value: unknown): string {
+  const type = name(member, value)
   if (isControlEvent(type))
     throw new PublicationError(
       'reserved_event',
-      `event ${shown(type)} is reserved: by it a gateway or this server talks to clients. Use another name.`,
+      `${member} ${shown(type)} is reserved: by it a gateway or this server talks to clients. Use another name.`,
     )
   return type
 }

@@ -46,7 +46,7 @@ describe('hallpass listen', () => {
   })
 
   const listen = (args: readonly string[], onLine?: (line: string) => unknown) =>
-    runCli(['listen', '--url', stream, ...args], {
+    runCli(['listen', ...(args.includes('--url') ? [] : ['--url', stream]), ...args], {
       env: { STATE_FOLDER: folder },
       ...(onLine === undefined ? {} : { onLine }),
     })

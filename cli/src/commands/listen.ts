@@ -1,14 +1,13 @@
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { readEvents, type StreamEvent } from '@hallpass/event-stream'
 import { parseCompact, TokenError } from '@hallpass/tokens'
 import { parseJson } from '@hallpass/untrusted/json'
 import { type Command, InvalidArgumentError } from 'commander'
 import { parseHttpUrl, parseToken } from '../arguments.ts'
+import { readAuthority } from '../authority.ts'
+import { connectionFailure } from '../connection-failure.ts'
 import { isDate, parseTime } from '../expiry.ts'
-import { CommandFailure, EXIT, reasonOf } from '../failure.ts'
+import { CommandFailure, EXIT } from '../failure.ts'
 import { chooseKey, mintToken, STREAM_TOKEN } from '../mint-token.ts'
-import { stateFolder } from '../state-folder.ts'
 import { openStream, type StreamConnection } from '../stream-connection.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -31,9 +30,6 @@ renewed. Without TLS no token is sent, unless --token gives one.
   hallpass listen --url http://localhost:8001/events    what the SSE server streams, without the gateway
 
 Exit codes: 0 after Ctrl-C, 1 refused, 2 a bad command line, 3 not reachable, 4 the token expired, 5 ended otherwise.`
-
-/** Refused certificates have codes of OpenSSL and codes of Node; these are how they look. */
-const NOT_TRUSTED = /CERT|SELF_SIGNED|ALTNAME|UNABLE_TO/
 
 export function addListen(program: Command, terminal: Terminal): Command {
   return program
@@ -96,7 +92,7 @@ class Listening {
       connection = await openStream({
         url: this.#url,
         http1,
-        ca: await this.#authority(),
+        ca: await readAuthority(this.#options.ca, this.#terminal),
         headers: {
           accept: 'text/event-stream',
           ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
@@ -106,7 +102,7 @@ class Listening {
         },
       })
     } catch (error) {
-      throw notConnected(this.#url.origin, error)
+      throw connectionFailure(this.#url.origin, error)
     }
     if (connection.status === 200) {
       this.#greet(connection, token)
@@ -165,23 +161,6 @@ class Listening {
     return mintToken({ ...claims, iat: Math.floor(now / 1000), exp, jti: crypto.randomUUID() }, key)
   }
 
-  /** The development authority, when it is there; else what this system trusts. */
-  async #authority(): Promise<string | undefined> {
-    const { ca } = this.#options
-    const file = ca ?? join(stateFolder(this.#terminal), 'certificates/ca.pem')
-    let pem: string
-    try {
-      pem = await readFile(file, 'utf8')
-    } catch (error) {
-      if (ca === undefined) return undefined
-      throw new CommandFailure(`${file} cannot be read: ${reasonOf(error)}.`)
-    }
-    // TLS would take a file without one for no authority at all.
-    if (!pem.includes('-----BEGIN CERTIFICATE-----'))
-      throw new CommandFailure(`${file} has no certificate in PEM.`)
-    return pem
-  }
-
   /** One line for one thing: a line break in an event is shown as \n, so that no event looks like several. */
   #say(style: Parameters<Terminal['style']>[0], what: string, text: string) {
     const { print, clock } = this.#terminal
@@ -194,20 +173,6 @@ class Listening {
 function parseEventId(text: string): string {
   if (/[\0\r\n]/.test(text)) throw new InvalidArgumentError('An id has no line breaks and no NUL.')
   return text
-}
-
-function notConnected(origin: string, error: unknown): unknown {
-  if (error instanceof CommandFailure) return error
-  const reason = reasonOf(error)
-  if (NOT_TRUSTED.test(reason))
-    return new CommandFailure(
-      `${origin} is not trusted (${reason}). Give its authority with --ca file.pem.`,
-      EXIT.unreachable,
-    )
-  return new CommandFailure(
-    `${origin} is not reachable (${reason}). Is the suite running? npm start`,
-    EXIT.unreachable,
-  )
 }
 
 async function readText({ body, close }: StreamConnection): Promise<string> {

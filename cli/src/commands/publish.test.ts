@@ -6,7 +6,8 @@ import { runCli } from '../testing/run-cli.ts'
 
 describe('hallpass publish', () => {
   const server = useService(() => createApp(loadConfig({ HTTP_PORT: '0', TCP_PORT: '0' }), silentLog))
-  const publish = (...args: string[]) => runCli(['publish', '--to', server.url('tcp'), ...args])
+  const publish = (...args: string[]) =>
+    runCli(['publish', ...(args.includes('--http') ? [] : ['--to', server.url('tcp')]), ...args])
 
   /** Everything that was published, as the server would replay it. */
   async function published(): Promise<string> {
@@ -30,17 +31,22 @@ describe('hallpass publish', () => {
     )
   })
 
-  it('says what the server said', async () => {
+  it('says what is wrong with an event', async () => {
     const overTcp = await publish('{"data":1,}')
-    expect(overTcp).toEqual({ exitCode: 1, out: '', err: 'hallpass: The object is not valid JSON.' })
+    expect(overTcp).toEqual({ exitCode: 2, out: '', err: 'hallpass: The object is not valid JSON.' })
     const overHttp = await publish('{"id":"\\n"}', '--http', server.url())
-    expect(overHttp).toMatchObject({ exitCode: 1, err: expect.stringContaining('id "\\n" is not valid') })
+    expect(overHttp).toMatchObject({ exitCode: 2, err: expect.stringContaining('id "\\n" is not valid') })
   })
 
   it('says what answers instead of the server', async () => {
-    const { exitCode, err } = await runCli(['publish', '{}', '--to', server.url().replace('http', 'tcp')])
+    const { exitCode, err } = await runCli([
+      'publish',
+      '{"data":"x"}',
+      '--to',
+      server.url().replace('http', 'tcp'),
+    ])
     expect([exitCode, err]).toEqual([1, expect.stringContaining('The answer is not that of an SSE server')])
-    expect((await publish('{}', '--http', `${server.url()}/healthz`)).exitCode).toBe(1)
+    expect((await publish('{"data":"x"}', '--http', `${server.url()}/healthz`)).exitCode).toBe(1)
   })
 
   it.each([
@@ -49,10 +55,10 @@ describe('hallpass publish', () => {
     ['--to', 'tcp://[::1]:2'],
     ['--http', 'http://[::1]:2'],
   ])('exits with 3 when nobody is there (%s)', async (option, url) => {
-    const { exitCode, err } = await runCli(['publish', '{}', option, url])
+    const { exitCode, err } = await runCli(['publish', '{"data":"x"}', option, url])
     expect([exitCode, err]).toEqual([
       3,
-      `hallpass: The SSE server at ${url} is not reachable (ECONNREFUSED).`,
+      `hallpass: ${url} is not reachable (ECONNREFUSED). Is the suite running? npm start`,
     ])
   })
 

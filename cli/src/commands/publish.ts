@@ -1,14 +1,17 @@
-import { PublishError, publishOverHttp, publishOverTcp } from '@hallpass/sse-server/client'
-import type { Command } from 'commander'
+import { countPublications, PublishError, publishOverHttp, publishOverTcp } from '@hallpass/sse-server/client'
+import { type Command, InvalidArgumentError } from 'commander'
 import { argumentOrStdin, parseHttpUrl, parseTcpUrl, parseToken } from '../arguments.ts'
+import { readAuthority } from '../authority.ts'
+import { connectionFailure } from '../connection-failure.ts'
 import { CommandFailure, EXIT } from '../failure.ts'
 import type { Terminal } from '../terminal.ts'
 
 interface PublishOptions {
   readonly data?: string
-  readonly to: string
+  readonly to?: string
   readonly http?: string | true
   readonly token?: string
+  readonly ca?: string
 }
 
 const EXAMPLES = `
@@ -24,30 +27,50 @@ export function addPublish(program: Command, terminal: Terminal): Command {
     .description('Send an event to the SSE server, over TCP or HTTP.')
     .argument('[event]', 'a JSON object, or - for objects from standard input')
     .option('--data <text>', 'in place of an object: an event with this text')
-    .option('--to <url>', 'the TCP port', parseTcpUrl, 'tcp://localhost:7001')
-    .option('--http [url]', 'over HTTP instead (default: http://localhost:8001)', parseHttpUrl)
+    .option('--to <url>', 'the TCP port (default: tcp://localhost:7001)', parseTcpUrl)
+    .option('--http [url]', 'over HTTP instead (default: http://localhost:8001)', parseBaseUrl)
     .option('--token <token>', 'a token with the scope publish, where the server asks for one', parseToken)
+    .option(
+      '--ca <file>',
+      'authority of an https server (default: the development authority of the state folder)',
+    )
     .addHelpText('after', EXAMPLES)
-    .action(async (event: string | undefined, { data, to, http, token }: PublishOptions) => {
+    .action(async (event: string | undefined, options: PublishOptions) => {
+      const { data, to, http, token, ca } = options
+      if (http !== undefined && to !== undefined)
+        throw new CommandFailure('--to is for TCP and --http for HTTP; give one of them.', EXIT.usage)
+      const baseUrl = http === true ? 'http://localhost:8001' : http
+      const isTls = baseUrl?.startsWith('https:') === true
+      if (ca !== undefined && !isTls)
+        throw new CommandFailure(
+          '--ca is for --http with an https URL; nothing else is TLS here.',
+          EXIT.usage,
+        )
       const text = await objectsOf(event, data, terminal)
+      const url = baseUrl ?? to ?? 'tcp://localhost:7001'
       try {
-        if (http === undefined) await publishOverTcp({ url: to, objects: text, token })
-        else
-          terminal.print(
-            await publishOverHttp({
-              baseUrl: http === true ? 'http://localhost:8001' : http,
-              object: text,
-              token,
-            }),
-          )
+        const count = countPublications(text)
+        if (baseUrl === undefined) return await publishOverTcp({ url, objects: text, token })
+        if (count !== 1)
+          throw new CommandFailure(`Over HTTP it is one event at a time, not ${count}.`, EXIT.usage)
+        const authority = isTls ? await readAuthority(ca, terminal) : undefined
+        terminal.print(await publishOverHttp({ baseUrl, object: text, token, ca: authority }))
       } catch (error) {
         if (!(error instanceof PublishError)) throw error
-        throw new CommandFailure(error.message, error.code === 'unreachable' ? EXIT.unreachable : EXIT.failed)
+        if (error.code === 'unreachable') throw connectionFailure(url, error.cause)
+        throw new CommandFailure(error.message, error.code === 'invalid' ? EXIT.usage : EXIT.failed)
       }
     })
 }
 
-/** What is to be sent, as text: whether it is a good publication is the server's to say. */
+/** The URL of `--http` may be left out, so the event behind it looks like one. */
+function parseBaseUrl(text: string): string {
+  if (text === '-' || /^\s*\{/.test(text))
+    throw new InvalidArgumentError("The event comes first: hallpass publish '{…}' --http")
+  return parseHttpUrl(text)
+}
+
+/** What is to be sent, as text. */
 async function objectsOf(
   event: string | undefined,
   data: string | undefined,

@@ -39,7 +39,9 @@ describe('hallpass scenario', () => {
   })
   afterAll(() => void server.close())
   const run = (...args: string[]) =>
-    runCli(['scenario', '--url', url, ...args], { clock: () => Date.parse('2026-01-01T00:00:00Z') })
+    runCli(['scenario', ...(args.includes('--url') ? [] : ['--url', url]), ...args], {
+      clock: () => Date.parse('2026-01-01T00:00:00Z'),
+    })
 
   it('shows who let it in, and with which claims', async () => {
     const { exitCode, out } = await run('1')

@@ -2,8 +2,9 @@ import { DEADLINE_HEADER } from '@hallpass/service-kit/deadline'
 import { parseJson, readJson, writeJson } from '@hallpass/untrusted/json'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { parseHttpUrl } from '../arguments.ts'
+import { connectionFailure } from '../connection-failure.ts'
 import { fromNow } from '../expiry.ts'
-import { CommandFailure, EXIT, reasonOf } from '../failure.ts'
+import { CommandFailure, EXIT } from '../failure.ts'
 import { stateFolder } from '../state-folder.ts'
 import { printJson, type Terminal } from '../terminal.ts'
 
@@ -68,13 +69,14 @@ export function addScenario(program: Command, terminal: Terminal): Command {
       } = options
       const started = performance.now()
       if (number === 5) {
-        const { accepted, text } = await callThroughProxy(fault, options, terminal)
+        const { accepted, text, audience } = await callThroughProxy(fault, options, terminal)
         heading(number, performance.now() - started, terminal)
         terminal.print(
           accepted
             ? `${terminal.style('green', '✓')} ${text}`
             : `${terminal.style('red', '✗')} the server refused it: ${text}`,
         )
+        terminal.print(`    aud  ${audience}`)
         if (accepted === (fault === undefined)) return
         throw new CommandFailure(
           accepted
@@ -110,10 +112,7 @@ async function call(url: string): Promise<string> {
     status = response.status
     text = await response.text()
   } catch (error) {
-    throw new CommandFailure(
-      `${url} is not reachable (${reasonOf(error)}). Is the suite running? npm start`,
-      EXIT.unreachable,
-    )
+    throw connectionFailure(url, error, 'Node reads its authority from NODE_EXTRA_CA_CERTS=file.pem.')
   }
   if (status === 200) return text
   const { message = text.slice(0, 200), step, code = '' } = errorIn(text)
@@ -215,7 +214,7 @@ async function callThroughProxy(
   fault: string | undefined,
   { audience = fault === undefined ? undefined : SOMEBODY_ELSE, url }: ScenarioOptions,
   terminal: Terminal,
-): Promise<{ accepted: boolean; text: string }> {
+): Promise<{ accepted: boolean; text: string; audience: string }> {
   // gRPC takes a while to load, and the other scenarios do not need it.
   const { callServer, loadConfig, UnexpectedStatus } = await import('@hallpass/spiffe-client/app')
   const env = {
@@ -224,15 +223,19 @@ async function callThroughProxy(
     ...(url === undefined ? {} : { PROXY_URL: url }),
     TIMEOUT_MS: `${TIMEOUT_MS}`,
   }
+  let asked = audience ?? ''
   try {
-    return { accepted: true, text: (await callServer(loadConfig(env), audience)).trim() }
+    const config = loadConfig(env)
+    asked = audience ?? config.serverId
+    return { accepted: true, text: (await callServer(config, asked)).trim(), audience: asked }
   } catch (error) {
     const { name, message } = error as Error
     if (name === 'ConfigError') throw new CommandFailure(message.replaceAll(/\n */g, ' '), EXIT.usage)
     if (!(error instanceof UnexpectedStatus))
       // The agent answers a workload that it does not know; everything else before an answer is nobody there.
       throw new CommandFailure(message, /PermissionDenied/.test(message) ? EXIT.failed : EXIT.unreachable)
-    if (error.status === 401 || error.status === 403) return { accepted: false, text: message }
+    if (error.status === 401 || error.status === 403)
+      return { accepted: false, text: message, audience: asked }
     throw new CommandFailure(message, error.status >= 502 ? EXIT.unreachable : EXIT.failed)
   }
 }

@@ -3,7 +3,7 @@ import { argumentOrStdin, parseClaims } from '../arguments.ts'
 import { CommandFailure, EXIT } from '../failure.ts'
 import { chooseKey, mintToken } from '../mint-token.ts'
 import type { Terminal } from '../terminal.ts'
-import { addTokenOptions, claimsOf, type TokenOptions } from './token.ts'
+import { addTokenOptions, claimsOf, refuseContradiction, type TokenOptions } from './token.ts'
 
 const EXAMPLES = `
 The claims are signed as they are: unlike "hallpass token" it adds none, so what comes of it may well be refused. Without
@@ -20,11 +20,12 @@ export function addTokenEncode(token: Command, terminal: Terminal): Command {
     .argument('[claims]', 'a JSON object, or - to read it from standard input')
   return addTokenOptions(encode, {})
     .addHelpText('after', EXAMPLES)
-    .action(async (given: string | undefined, options: TokenOptions) => {
+    .action(async (given: string | undefined, options: TokenOptions, command: Command) => {
       const asked = { ...claimsOf(options, terminal.clock()), ...options.payload }
       if (given === undefined && Object.keys(asked).length === 0)
         throw new CommandFailure('Give claims as a JSON object: \'{"sub":"example"}\'.', EXIT.usage)
       const claims = given === undefined ? {} : parseClaims(await argumentOrStdin(given, 'claims', terminal))
+      refuseContradiction(command, options, claims)
       const key = await chooseKey(options, terminal)
       terminal.print(await mintToken({ ...claims, ...asked }, key, options.typ))
     })

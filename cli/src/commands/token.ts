@@ -4,6 +4,7 @@ import { JsonError, parseJson } from '@hallpass/untrusted/json'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { argumentOrStdin, parseClaims } from '../arguments.ts'
 import { parseTime } from '../expiry.ts'
+import { CommandFailure, EXIT } from '../failure.ts'
 import { chooseKey, mintToken, STREAM_TOKEN } from '../mint-token.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -42,8 +43,9 @@ export function addToken(program: Command, terminal: Terminal): Command {
     .argument('[claims]', 'more claims, as a JSON object, or - to read them from standard input')
   return addTokenOptions(token, STREAM_TOKEN)
     .addHelpText('after', EXAMPLES)
-    .action(async (given: string | undefined, options: TokenOptions) => {
+    .action(async (given: string | undefined, options: TokenOptions, command: Command) => {
       const more = given === undefined ? {} : parseClaims(await argumentOrStdin(given, 'claims', terminal))
+      refuseContradiction(command, options, more)
       const now = terminal.clock()
       const iat = options.iat ? Math.floor(now / 1000) : undefined
       const defaults = { iat, jti: randomUUID(), scope: STREAM_TOKEN.scope }
@@ -110,6 +112,29 @@ export function claimsOf(
   )
 }
 
+const CLAIM_OPTIONS = ['iss', 'aud', 'sub', 'exp', 'nbf', 'jti'] as const
+
+/**
+ * A claim has one value, wherever it was written.
+ * @throws {CommandFailure} 2 when several of an option, --payload and the JSON object give it
+ */
+export function refuseContradiction(
+  command: Command,
+  options: TokenOptions,
+  claims: Readonly<Record<string, unknown>>,
+): void {
+  const optional = CLAIM_OPTIONS.filter(
+    (name) => command.getOptionValueSource(name) === 'cli' && options[name] !== false,
+  )
+  const names = [...optional, ...Object.keys(options.payload), ...Object.keys(claims)]
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined)
+    throw new CommandFailure(
+      `The claim ${twice} is given twice. Give it once: as an option, with --payload or in the JSON object.`,
+      EXIT.usage,
+    )
+}
+
 function parseAlgorithm(text: string): string {
   if (/^HS\d+$/i.test(text))
     throw new InvalidArgumentError(
@@ -123,16 +148,18 @@ function parseAlgorithm(text: string): string {
 function collectClaim(text: string, claims: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const [, name, value] = /^([^=]+)=(.*)$/s.exec(text) ?? []
   if (name === undefined || value === undefined) throw new InvalidArgumentError('It is written name=value.')
+  if (Object.hasOwn(claims, name)) throw new InvalidArgumentError(`The claim ${name} is given twice.`)
   return { ...claims, [name]: valueIn(value) }
 }
 
-/** What is not JSON is the text itself. */
+/** What is not JSON is the text itself, unless it was clearly meant to be JSON. */
 function valueIn(text: string): unknown {
   try {
     return parseJson(text)
   } catch (error) {
     if (!(error instanceof JsonError)) throw error
-    if (error.code === 'malformed_json') return text
+    if (error.code === 'malformed_json' && !/^\s*[{[]/.test(text)) return text
+    if (error.code === 'malformed_json') throw new InvalidArgumentError('The value is not valid JSON.')
     throw new InvalidArgumentError(error.message)
   }
 }

@@ -12,7 +12,7 @@ export interface CliRun {
 
 export interface RunCliOptions {
   readonly env?: Readonly<Record<string, string>>
-  readonly stdin?: string
+  readonly stdin?: string | Buffer
   readonly clock?: () => number
   /** As on a terminal that has colours. */
   readonly colourful?: boolean
