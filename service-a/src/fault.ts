@@ -11,13 +11,20 @@ export const SOMEBODY_ELSE = 'somebody-else'
 
 /**
  * `?fault=tampered`, or the documented `?expired=1`.
+ * @param faults those that the scenario can make
+ * @param known the message when another is asked for
  * @throws {HttpError} 400 `unknown_fault`, with those that there are.
  */
-export function faultOf(request: IncomingMessage): Fault | undefined {
+export function faultOf(
+  request: IncomingMessage,
+  faults: readonly Fault[] = FAULTS,
+  known = `A fault is one of ${faults.join(', ')}.`,
+): Fault | undefined {
   const { fault } = queryOf(request)
-  if (fault === undefined || fault === '') return wantsExpired(request) ? 'expired' : undefined
-  if ((FAULTS as readonly unknown[]).includes(fault)) return fault as Fault
-  throw badRequest('unknown_fault', `A fault is one of ${FAULTS.join(', ')}.`)
+  const asked = fault || (wantsExpired(request) ? 'expired' : undefined)
+  if (asked === undefined) return undefined
+  if ((faults as readonly unknown[]).includes(asked)) return asked as Fault
+  throw badRequest('unknown_fault', known)
 }
 
 /** The token with another subject under the same signature, as a thief would try it. */

@@ -10,6 +10,9 @@ import { agentFailure } from './agent-failure.ts'
 /** Of the time for a call, what the agent may take: who waits for this service must still hear whose fault it is. */
 const AGENT_PART = 0.4
 
+/** Accepted, not authenticated, not on the list of the server. */
+const VERDICTS = [200, 401, 403]
+
 export type SpiffeCalleeOptions = Pick<
   SpiffeProxyClientOptions,
   'endpoint' | 'proxyUrl' | 'proxyId' | 'timeoutMs'
@@ -31,7 +34,7 @@ export class SpiffeCallee {
   }
 
   /**
-   * Calls with a token for this audience; every status is an answer, but that the proxy has waited for the server without success.
+   * Calls with a token for this audience. That the server accepts or refuses it is an answer; anything else is not.
    * @throws {HttpError} 502 or 504, naming the agent, the proxy or the server; 503 when this service has no identity.
    */
   async call(audience: string): Promise<SpiffeProxyAnswer> {
@@ -39,8 +42,8 @@ export class SpiffeCallee {
       // At the first call, so that service A starts without an agent; again, when that has failed.
       this.#opened ??= this.#open()
       const answer = await (await this.#opened).get(audience)
-      if (answer.status !== 504) return answer
-      throw unexpectedAnswer('spiffe-proxy', 504, reasonIn(answer.body))
+      if (VERDICTS.includes(answer.status)) return answer
+      throw unexpected(answer)
     } catch (error) {
       throw error instanceof HttpError ? error : agentFailure(error, this.#hadIdentity)
     }
@@ -65,6 +68,15 @@ export class SpiffeCallee {
     const opened = await this.#opened?.catch(() => undefined)
     opened?.close()
   }
+}
+
+function unexpected({ status, body, via }: SpiffeProxyAnswer): HttpError {
+  // What has come through the proxy names it in `Via`; what the proxy says itself does not.
+  if (via?.includes('spiffe-proxy')) return unexpectedAnswer('spiffe-server', status, reasonIn(body))
+  // The proxy, like the original's, says with nothing but a 502 that it has no answer to pass on.
+  const reason =
+    body === '' ? 'spiffe-server did not answer; the log of spiffe-proxy says why.' : reasonIn(body)
+  return unexpectedAnswer('spiffe-proxy', status, reason)
 }
 
 function reasonIn(body: string): string {

@@ -93,7 +93,7 @@ describe('hallpass spiffe, as the owner of the agent', () => {
     expect(steps.map(({ exitCode }) => exitCode)).toEqual([0, 0, 1, 0, 0, 0])
     expect(steps[0]?.out).toBe('added worker')
     expect(steps[2]?.err).toBe(
-      'hallpass: rpc error: code = PermissionDenied desc = no identity issued: the entry of this workload is revoked',
+      'hallpass: rpc error: code = PermissionDenied desc = no identity issued: the entry of this workload is revoked; npm run spiffe:agent -- restore worker restores it',
     )
     expect(steps[4]?.out).toMatch(/^spiffe:\/\/example\.org\/a\/worker {2}until \S+, in \d+ s /)
     expect((await run('entries')).out).toMatch(/^server +spiffe:\/\/example\.org\/server +socket:server$/m)

@@ -79,6 +79,34 @@ describe('GET /scenario5', () => {
     )
   })
 
+  it('makes an audience for somebody else on request', async () => {
+    const { body } = await scenario5('?fault=wrong-audience').expect(200)
+    expect(body).toMatchObject({ valid: false, status: 401, svid: { audience: ['somebody-else'] } })
+  })
+
+  it.each([
+    '?fault=tampered',
+    '?fault=expired',
+    '?expired=1',
+    '?fault=upside-down',
+    '?fault=no-token&audience=x',
+  ])('is 400 for a fault that no agent makes (%s), and says which there is', async (query) => {
+    const { body } = await scenario5(query).expect(400)
+    expect(body.error).toMatchObject({
+      code: 'unknown_fault',
+      message:
+        'Scenario 5 has the fault wrong-audience, or audience=ID for one of your choice: the agent signs no SVID that is bad in another way.',
+    })
+  })
+
+  it('is 400 for two audiences', async () => {
+    const { body } = await scenario5('?fault=wrong-audience&audience=x').expect(400)
+    expect(body.error).toMatchObject({
+      code: 'invalid_audience',
+      message: 'audience and fault=wrong-audience both name an audience; give one.',
+    })
+  })
+
   it.each(['?audience=', '?audience=a&audience=b', `?audience=${'x'.repeat(2049)}`])(
     'is 400 without one audience (%#)',
     async (query) => {
@@ -131,7 +159,7 @@ describe('GET /scenario5 without an identity', () => {
       const answer = await refusal(baseUrl)
       expect(answer).toMatchObject({ status: 503, code: 'identity_revoked' })
       expect(answer.message).toMatch(
-        /^spiffe-agent has revoked the identity of this workload; restore its entry .*no identity issued/,
+        /^spiffe-agent has revoked the identity of this workload; restore its entry .*no identity issued: .* revoked; npm run spiffe:agent -- restore service-a /,
       )
     }
     await admin().restore('service-a')
@@ -173,6 +201,34 @@ async function attestedAgent(): Promise<string> {
 async function until(done: () => Promise<boolean>) {
   while (!(await done())) await new Promise((resolve) => setTimeout(resolve, 50))
 }
+
+describe('GET /scenario5 with a server that is down', () => {
+  it('is 502 and names the server, and no verdict on the token', async () => {
+    const gone = createServer().listen(0, '127.0.0.1')
+    await once(gone, 'listening')
+    const { port } = gone.address() as AddressInfo
+    await new Promise((resolve) => gone.close(resolve))
+    const env = { STATE_FOLDER: folder, PORT: '0', HEALTH_PORT: '0' }
+    const { https } = await start(
+      proxy.createApp(proxy.loadConfig({ ...env, SERVER_URL: `https://localhost:${port}` }), log),
+    )
+    const client = await freshServiceA({
+      SPIFFE_PROXY_URL: https as string,
+      SPIFFE_ENDPOINT_SOCKET: workloadAddress(folder, 'client'),
+    })
+    const { status, body } = await request(client).get('/scenario5')
+    expect({ status, body }).toEqual({
+      status: 502,
+      body: {
+        error: expect.objectContaining({
+          code: 'peer_unexpected_answer',
+          message:
+            'spiffe-proxy answered 502: spiffe-server did not answer; the log of spiffe-proxy says why.',
+        }),
+      },
+    })
+  })
+})
 
 describe('GET /scenario5 with a server that does not answer', () => {
   it('is 504 and names the server, sooner than the caller stops waiting', async () => {

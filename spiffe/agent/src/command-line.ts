@@ -4,6 +4,7 @@ import type { Environment } from '@hallpass/service-kit'
 export const HELP = `spiffe-agent: a development Workload API
 
   npm run spiffe:agent                                 start it
+  npm run spiffe:agent -- --help                       show this
   npm run spiffe:agent -- --insecure-any=ID,…          give these identities to whoever opens the shared socket
 
 With an agent running:
@@ -25,13 +26,18 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** What the words ask for: a verb for a running agent, or the agent itself with more environment. */
+/**
+ * What the words ask for: help, a verb for a running agent, or the agent itself with more environment.
+ * @throws {UsageError}
+ */
 export function readCommandLine(
   words: readonly string[],
-): { verb: readonly string[] } | { env: Environment } {
+): { help: true } | { verb: readonly string[] } | { env: Environment } {
   if (words.length === 0) return { env: {} }
+  if (words[0] === 'help' || words.includes('--help') || words.includes('-h')) return { help: true }
   if (!words[0]?.startsWith('-')) return { verb: words }
-  const { values } = parseWords(words, { 'insecure-any': { type: 'string' } })
+  const { values, positionals } = parseWords(words, { 'insecure-any': { type: 'string' } })
+  if (positionals.length > 0) throw new UsageError(`Unexpected argument '${positionals[0]}'.\n\n${HELP}`)
   const ids = values['insecure-any']
   return { env: ids ? { ATTESTATION: 'insecure-any', INSECURE_ANY_IDS: String(ids) } : {} }
 }
@@ -44,6 +50,8 @@ export function parseWords(
   try {
     return parseArgs({ args: [...words], allowPositionals: true, options: options ?? {} })
   } catch (error) {
-    throw new UsageError(`${(error as Error).message}\n\n${HELP}`)
+    // Node's advice about arguments that begin with a hyphen fits no command of the agent.
+    const [problem] = (error as Error).message.split(/\. |\n/, 1)
+    throw new UsageError(`${problem}.\n\n${HELP}`)
   }
 }

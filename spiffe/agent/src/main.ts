@@ -1,16 +1,17 @@
-import { run } from '@hallpass/service-kit'
+import { EXIT_CODES, run } from '@hallpass/service-kit'
 import { createApp } from './app.ts'
-import { readCommandLine } from './command-line.ts'
+import { HELP, readCommandLine, UsageError } from './command-line.ts'
 import { loadConfig } from './config.ts'
 
 const fail = (error: unknown) => {
-  process.stderr.write(`spiffe-agent: ${(error as Error).message}\n`)
-  process.exitCode = 1
+  process.stderr.write(`spiffe-agent: ${(error as Error).message.trimEnd()}\n`)
+  process.exitCode = error instanceof UsageError ? EXIT_CODES.usage : EXIT_CODES.failed
 }
 
 try {
   const command = readCommandLine(process.argv.slice(2))
-  if ('verb' in command)
+  if ('help' in command) process.stdout.write(HELP)
+  else if ('verb' in command)
     // Not before it is needed: the agent itself calls nobody, and a client takes 6 MB.
     import('./verbs.ts')
       .then(({ runVerb }) => runVerb(command.verb, loadConfig(process.env).adminSocket))

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { HELP } from './command-line.ts'
 import { type RunningAgent, startAgent } from './testing/agent.ts'
 import { runVerb } from './verbs.ts'
 
@@ -61,8 +62,9 @@ describe('the verbs', () => {
   })
 
   it('explain themselves when they are not understood', async () => {
-    await expect(say('dance')).rejects.toThrow('npm run spiffe:agent -- entry list')
-    await expect(say('entry list --colour')).rejects.toThrow("Unknown option '--colour'")
+    await expect(say('dance')).rejects.toThrow(`Unknown command 'dance'.\n\n${HELP}`)
+    await expect(say('entry dance')).rejects.toThrow("Unknown command 'entry dance'.\n\n")
+    await expect(say('entry list --colour')).rejects.toThrow(`Unknown option '--colour'.\n\n${HELP}`)
     await expect(say('entry remove')).rejects.toThrow('say entry remove ID')
   })
 

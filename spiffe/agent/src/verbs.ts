@@ -10,7 +10,7 @@ export async function runVerb(words: readonly string[], adminSocket: string): Pr
   const [verb = '', object = ''] = words
   const { values, positionals } = parseWords(words, ENTRY_OPTIONS)
   const command = VERBS[`${verb} ${object}`] ?? VERBS[verb]
-  if (!command) throw new UsageError(HELP)
+  if (!command) throw new UsageError(`Unknown command '${words.slice(0, 2).join(' ')}'.\n\n${HELP}`)
   return command(client, positionals, values)
 }
 

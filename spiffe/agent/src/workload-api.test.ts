@@ -92,7 +92,10 @@ describe('a stream', () => {
     const stream = rawClientOf('client').stream(api.fetchX509Svid, {}, { metadata: HEADER })
     await stream.next()
     await agent.admin.revoke('client')
-    const revoked = [status.permissionDenied, 'no identity issued: the entry of this workload is revoked']
+    const revoked = [
+      status.permissionDenied,
+      'no identity issued: the entry of this workload is revoked; npm run spiffe:agent -- restore client restores it',
+    ]
     expect(await refusal(stream.next())).toEqual(revoked)
     expect(await refusal(clientOf('client').fetchX509Svid())).toEqual(revoked)
     await agent.admin.restore('client')

@@ -18,9 +18,9 @@ import * as api from '@hallpass/spiffe/workload-api'
 import { type Bundles, jwksBytes, x509Bytes } from './bundles.ts'
 import type { Changes } from './changes.ts'
 import type { Entry } from './entries.ts'
-import { ENTRY_REVOKED } from './refusals.ts'
+import { ENTRY_REVOKED, restoreCommand } from './refusals.ts'
 import type { SvidIssuer } from './svid-issuer.ts'
-import { entriesOf, isRevoked, type Workload } from './workload.ts'
+import { entriesOf, revokedEntryOf, type Workload } from './workload.ts'
 
 export interface WorkloadApiOptions {
   /** The registered entries, as they are now. */
@@ -171,13 +171,15 @@ export class WorkloadApi {
     if (!workload) throw refused(status.unavailable, 'workload attestation failed')
     const registered = this.#options.entries()
     const entries = entriesOf(workload, registered)
-    if (entries.length === 0)
-      // The words of SPIRE; what follows them helps the workload to say what is wrong.
-      throw refused(
-        status.permissionDenied,
-        isRevoked(workload, registered) ? `no identity issued: ${ENTRY_REVOKED}` : 'no identity issued',
-      )
-    return entries
+    if (entries.length > 0) return entries
+    const revoked = revokedEntryOf(workload, registered)
+    // The words of SPIRE; what follows them helps the workload to say what is wrong.
+    throw refused(
+      status.permissionDenied,
+      revoked
+        ? `no identity issued: ${ENTRY_REVOKED}; ${restoreCommand(revoked.id)} restores it`
+        : 'no identity issued',
+    )
   }
 }
 

@@ -22,10 +22,9 @@ export function entriesOf(workload: Workload, entries: readonly Entry[]): Entry[
   return [...found.values()]
 }
 
-/** Whether a workload has no identity only because its entries are revoked. */
-export const isRevoked = (workload: Workload, entries: readonly Entry[]): boolean =>
-  entriesOf(workload, entries).length === 0 &&
+/** Returns the first entry that would give a workload an identity if it were not revoked. */
+export const revokedEntryOf = (workload: Workload, entries: readonly Entry[]): Entry | undefined =>
   entriesOf(
     workload,
-    entries.map((entry) => ({ ...entry, revoked: false })),
-  ).length > 0
+    entries.filter(({ revoked }) => revoked).map((entry) => ({ ...entry, revoked: false })),
+  )[0]

@@ -10,7 +10,11 @@ export function explain(error: unknown): string {
   if (systemCode === 'ECONNREFUSED') return 'nobody listens on the socket: the agent has stopped'
   if (systemCode === 'EACCES') return `the socket may not be opened by this process, ${whoAmI()}`
   if (!(error instanceof GrpcError)) return 'the answer of the agent breaks the rules of the Workload API'
-  if (error.code === status.permissionDenied) return `the agent has no entry for this process, ${whoAmI()}`
+  if (error.code === status.permissionDenied)
+    // An agent that says more than SPIRE knows the reason better than we do.
+    return error.details === 'no identity issued'
+      ? `the agent has no entry for this process, ${whoAmI()}`
+      : `the agent refuses this process, ${whoAmI()}`
   if (error.code === status.invalidArgument)
     return 'the agent refuses the request itself: is this its Workload API?'
   if (error.code === status.unimplemented) return 'the server on this socket does not offer this method'

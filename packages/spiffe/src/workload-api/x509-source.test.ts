@@ -134,6 +134,13 @@ describe('X509Source', () => {
     })
   })
 
+  it('does not guess at the reason of an agent that names it', async () => {
+    api.setX509(new GrpcError(status.permissionDenied, 'no identity issued: the entry is revoked'))
+    await expect(start().ready({ timeoutMs: 100 })).rejects.toMatchObject({
+      hint: `the agent refuses this process, uid ${process.getuid?.()}, pid ${process.pid}`,
+    })
+  })
+
   it('names the missing socket at the time-out', async () => {
     const source = start({ address: socketUri(`${api.folder}/nowhere.sock`) })
     await expect(source.ready({ timeoutMs: 100 })).rejects.toMatchObject({

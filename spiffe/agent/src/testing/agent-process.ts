@@ -4,6 +4,8 @@ import { promisify } from 'node:util'
 
 const root = resolve(import.meta.dirname, '../../../..')
 
+export const AGENT_BUNDLE = join(root, '.hallpass/bundles/spiffe-agent.cjs')
+
 /** Makes the files that `npm start` runs; half a second. */
 export async function bundleServices(): Promise<void> {
   const script = "import('./scripts/bundle.js').then(({ bundle }) => bundle(process.cwd()))"
@@ -12,7 +14,7 @@ export async function bundleServices(): Promise<void> {
 
 /** Starts the agent as a process of its own, as `npm start` does, and resolves when it is ready. */
 export async function startAgentProcess(env: Readonly<Record<string, string>>): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [join(root, '.hallpass/bundles/spiffe-agent.cjs')], {
+  const child = spawn(process.execPath, [AGENT_BUNDLE], {
     env: { PATH: process.env.PATH, LOG_LEVEL: 'silent', PORT: '0', BUNDLE_ENDPOINT_PORT: '0', ...env },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
