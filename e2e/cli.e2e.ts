@@ -132,10 +132,13 @@ describe('npx hallpass, with the suite running', () => {
     }
   })
 
-  it('says where it has looked for a workload that is not there, whatever its name', async () => {
+  it('refuses what is no name of a workload, and names those that there are', async () => {
     const { code, err } = await hallpass('spiffe', 'show', '--as', 'ünusual name #1 100%?')
-    expect(code).toBe(3)
-    expect(err).toContain(`cannot reach ${suite.stateFolder}/spiffe/sockets/ünusual name #1 100%?/agent.sock`)
+    expect(code).toBe(2)
+    expect(err).toContain('not "ünusual name #1 100%?"')
+    const unknown = await hallpass('spiffe', 'show', '--as', 'nobody')
+    expect(unknown.code).toBe(2)
+    expect(unknown.err).toContain('The workloads are: client, ')
   })
 
   it('reads policies', async () => {

@@ -6,6 +6,7 @@ import {
   readConfig,
   type VariableReader,
 } from '@hallpass/service-kit'
+import { agentAdminSocket } from '@hallpass/spiffe-agent/client'
 
 /** 256 bits, as base64 or hex; `openssl rand -base64 32` makes 44 characters. */
 const MIN_SECRET_LENGTH = 32
@@ -52,10 +53,7 @@ export const loadConfig = (env: Environment) =>
           'http://localhost:8080',
           'http://localhost:8081',
         ]),
-        spiffeAdminSocket: variables.text(
-          'SPIFFE_ADMIN_SOCKET',
-          join(common.stateFolder, 'spiffe/admin.sock'),
-        ),
+        spiffeAdminSocket: variables.text('SPIFFE_ADMIN_SOCKET', agentAdminSocket(common.stateFolder)),
         /** Where checks link to, e.g. `https://github.com/OWNER/REPOSITORY/blob/main`; without it, to the files here. */
         sourceUrl: variables.optionalUrl('SOURCE_URL'),
         /** The checkout, where there is one. */

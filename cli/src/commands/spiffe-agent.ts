@@ -1,7 +1,7 @@
-import { join } from 'node:path'
 import { PeerError } from '@hallpass/service-kit/peers'
 import {
   type AgentEntry,
+  agentAdminSocket,
   createSpiffeAgentClient,
   type SpiffeAgentClient,
 } from '@hallpass/spiffe-agent/client'
@@ -116,7 +116,7 @@ export function addAgentVerbs(spiffe: Command, terminal: Terminal): Command {
 }
 
 async function callAgent<T>(terminal: Terminal, call: (client: SpiffeAgentClient) => Promise<T>): Promise<T> {
-  const adminSocket = join(stateFolder(terminal), 'spiffe/admin.sock')
+  const adminSocket = agentAdminSocket(stateFolder(terminal))
   try {
     return await call(createSpiffeAgentClient({ adminSocket }))
   } catch (error) {

@@ -68,8 +68,17 @@ describe('hallpass spiffe, as a workload', () => {
       err: 'hallpass: rpc error: code = PermissionDenied desc = no identity issued',
     })
     expect(await run('show --as nobody')).toMatchObject({
+      exitCode: 2,
+      err: 'hallpass: There is no workload nobody with a socket. The workloads are: client, proxy, server, service-a, stranger',
+    })
+    const elsewhere = { STATE_FOLDER: join(folder, 'elsewhere') }
+    expect(await run('show --as nobody', undefined, elsewhere)).toMatchObject({
       exitCode: 3,
       err: expect.stringMatching(/ENOENT.*\. Is the agent running\? npm run spiffe:agent$/),
+    })
+    expect(await run('show --as ../admin')).toMatchObject({
+      exitCode: 2,
+      err: 'hallpass: --as takes the name of a workload: 1 to 32 letters, digits, - and _; not "../admin".',
     })
     expect(await run('show', undefined, { SPIFFE_ENDPOINT_SOCKET: 'http://localhost' })).toMatchObject({
       exitCode: 2,

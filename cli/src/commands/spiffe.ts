@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises'
 import {
   AddressError,
   GrpcError,
@@ -7,7 +8,7 @@ import {
   WorkloadApiClient,
   type X509Svid,
 } from '@hallpass/spiffe'
-import { workloadAddress } from '@hallpass/spiffe-agent/client'
+import { workloadAddress, workloadSocketFolder } from '@hallpass/spiffe-agent/client'
 import { escapeJsonForTerminal } from '@hallpass/untrusted/terminal'
 import type { Command } from 'commander'
 import { argumentOrStdin, withoutBearer } from '../arguments.ts'
@@ -102,6 +103,7 @@ async function ask(
   terminal: Terminal,
   call: (client: WorkloadApiClient) => Promise<void>,
 ): Promise<void> {
+  if (as !== undefined) await requireWorkload(as, stateFolder(terminal))
   const configured = as === undefined ? terminal.env.SPIFFE_ENDPOINT_SOCKET : undefined
   const address = configured || workloadAddress(stateFolder(terminal), as ?? 'client')
   let client: WorkloadApiClient | undefined
@@ -121,6 +123,21 @@ async function ask(
   } finally {
     client?.close()
   }
+}
+
+/** What a selector `socket:NAME` may name (spiffe/agent/src/entries.ts): a folder, and never a path. */
+const WORKLOAD = /^[A-Za-z0-9_-]{1,32}$/
+
+/** Refuses the name of a workload that the agent has made no socket for; where there is no agent, the call says so. */
+async function requireWorkload(name: string, folder: string): Promise<void> {
+  if (!WORKLOAD.test(name))
+    throw new CommandFailure(`--as takes the name of a workload: 1 to 32 letters, digits, - and _; not ${JSON.stringify(name)}.`, EXIT.usage)
+  const names = await readdir(workloadSocketFolder(folder)).catch((): string[] => [])
+  if (names.length > 0 && !names.includes(name))
+    throw new CommandFailure(
+      `There is no workload ${name} with a socket. The workloads are: ${names.sort().join(', ')}`,
+      EXIT.usage,
+    )
 }
 
 const toJson = ({ id, expiresAt, hint, leaf }: X509Svid) => ({

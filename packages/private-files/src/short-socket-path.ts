@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 
 /** `sun_path` of unix(7) has 108 bytes, the last of them zero; macOS has 104. */
-const MAX_SOCKET_PATH_BYTES = 103
+export const MAX_SOCKET_PATH_BYTES = 103
 
 /**
  * Runs `use` with a path of a Unix socket that the system takes. It limits the length of the path, not of where that

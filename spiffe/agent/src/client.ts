@@ -1,4 +1,5 @@
-import { resolve } from 'node:path'
+import { join } from 'node:path'
+import { shortSocketFolder } from '@hallpass/private-files'
 import { createPeerCaller, type PeerError, unexpectedAnswer } from '@hallpass/service-kit/peers'
 import { socketUri } from '@hallpass/spiffe/address'
 import { parseJson } from '@hallpass/untrusted/json'
@@ -121,6 +122,18 @@ function parse(text: string): unknown {
   }
 }
 
+/** The workload of the suite with the longest name, so with the longest path to its socket. */
+const LONGEST_SOCKET = 'sockets/service-a/agent.sock'
+
+const socketsBelow = (stateFolder: string) => shortSocketFolder(join(stateFolder, 'spiffe'), LONGEST_SOCKET)
+
+/** Where an agent of this state folder listens for its owner: the default of ADMIN_SOCKET. */
+export const agentAdminSocket = (stateFolder: string): string => join(socketsBelow(stateFolder), 'admin.sock')
+
+/** Holds a folder with a socket for each workload: the default of SOCKET_FOLDER. */
+export const workloadSocketFolder = (stateFolder: string): string =>
+  join(socketsBelow(stateFolder), 'sockets')
+
 /** Where the workload of this name finds the agent of a development start: the default of SPIFFE_ENDPOINT_SOCKET. */
 export const workloadAddress = (stateFolder: string, name: string): string =>
-  socketUri(resolve(stateFolder, 'spiffe/sockets', name, 'agent.sock'))
+  socketUri(join(workloadSocketFolder(stateFolder), name, 'agent.sock'))

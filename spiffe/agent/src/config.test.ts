@@ -1,3 +1,5 @@
+import { readlinkSync, rmSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
 import { loadConfig } from './config.ts'
 
@@ -14,10 +16,14 @@ describe('loadConfig', () => {
       expect(() => loadConfig({ ...env, ...more })).toThrow('for a development start on loopback alone')
   })
 
-  it('refuses a state folder whose sockets no program could open, and names the remedy', () => {
+  it('shortens the paths of sockets in a deep state folder, and refuses those that were set too long', () => {
     const folder = `/${'deep/'.repeat(20)}`
-    expect(() => loadConfig({ STATE_FOLDER: folder })).toThrow(
-      /a unix socket's path has 136 bytes; this system allows 10[37]: "\/deep\/.*agent\.sock"\. Set STATE_FOLDER to a shorter path/,
+    const { socketFolder, adminSocket } = loadConfig({ STATE_FOLDER: folder })
+    expect(dirname(socketFolder)).toBe(dirname(adminSocket))
+    expect(readlinkSync(dirname(adminSocket))).toBe(`${folder}spiffe`)
+    rmSync(dirname(dirname(adminSocket)), { recursive: true })
+    expect(() => loadConfig({ STATE_FOLDER: '/tmp/state', SOCKET_FOLDER: folder })).toThrow(
+      /a unix socket's path has 121 bytes; this system allows 10[37]: "\/deep\/.*agent\.sock"\. Set SOCKET_FOLDER and ADMIN_SOCKET, or STATE_FOLDER, to shorter paths/,
     )
     const sockets = { SOCKET_FOLDER: '/tmp/sockets', ADMIN_SOCKET: '/tmp/admin.sock' }
     expect(loadConfig({ STATE_FOLDER: folder, ...sockets })).toMatchObject({ socketFolder: '/tmp/sockets' })

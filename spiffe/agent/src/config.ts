@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path'
 import { commonConfig, type Environment, isLoopback, readConfig } from '@hallpass/service-kit'
 import { explainLongSocketPath } from '@hallpass/spiffe/address'
+import { agentAdminSocket, workloadSocketFolder } from './client.ts'
 import { JWT_ALGORITHMS } from './jwt-authority.ts'
 
 const HOUR = 3600
@@ -25,14 +26,14 @@ export const loadConfig = (env: Environment) =>
       )
       variables.require(insecureAnyIds.length > 0, 'INSECURE_ANY_IDS must say which SPIFFE IDs anybody gets')
     }
-    const socketFolder = variables.text('SOCKET_FOLDER', join(folder, 'sockets'))
-    const adminSocket = variables.text('ADMIN_SOCKET', join(folder, 'admin.sock'))
+    const socketFolder = variables.text('SOCKET_FOLDER', workloadSocketFolder(common.stateFolder))
+    const adminSocket = variables.text('ADMIN_SOCKET', agentAdminSocket(common.stateFolder))
     // Absolute, as the workloads use them from wherever they run.
     const sockets = [join(socketFolder, LONGEST_NAME, 'agent.sock'), adminSocket].map((path) => resolve(path))
     const [tooLong] = sockets.flatMap((path) => explainLongSocketPath(path) ?? [])
     variables.require(
       tooLong === undefined,
-      `a unix socket's ${tooLong}. Set STATE_FOLDER to a shorter path, e.g. STATE_FOLDER=/tmp/hallpass`,
+      `a unix socket's ${tooLong}. Set SOCKET_FOLDER and ADMIN_SOCKET, or STATE_FOLDER, to shorter paths, e.g. STATE_FOLDER=/tmp/hallpass`,
     )
     return {
       ...common,
