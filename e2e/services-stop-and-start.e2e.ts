@@ -96,6 +96,25 @@ describe('a suite of which single services stop', () => {
     })
   }, 20_000)
 
+  it('shows one that hangs as not answering, which doctor names with its remedy', async () => {
+    process.kill((await list())['service-b']?.pid as number, 'SIGSTOP')
+    expect((await list())['service-b']?.state).toBe('not answering')
+    await service('stop', 'jwt-factory')
+    const { out } = await hallpass(['doctor'], { STATE_FOLDER: stateFolder })
+    expect(out).toContain('✗ service-b does not answer\n    npx hallpass service restart service-b\n')
+    expect(out).toMatch(/· Not running: jwt-factory, .*\n {4}npx hallpass service start jwt-factory /)
+    expect(out).not.toContain('another program')
+    await service('start', 'jwt-factory')
+    expect((await service('restart', 'service-b')).out).toBe('restarted service-b')
+    expect((await list())['service-b']?.state).toBe('running')
+  }, 40_000)
+
+  it('does not hide a wrong option of a second start', async () => {
+    const second = startSuite(stateFolder, ['--only', 'bogus'])
+    expect(await second.ended).toBe(2)
+    expect(second.output()).toContain('There is no service bogus. The services are:')
+  }, 20_000)
+
   it('is found by a second start in the same folder, and by npm run clean', async () => {
     const second = startSuite(stateFolder, ['--free-ports'])
     expect(await second.ended).toBe(75)

@@ -169,10 +169,21 @@ describe('npm start with a fault', () => {
     await newState()
     const { code, output } = await start(
       'jwt-factory',
-      { LOG_LEVEL: 'loud', TOKEN_LIBRARY: 'x' },
+      { LOG_LEVEL: 'loud' },
       '--free-ports',
     )
     expect(output).toContain('jwt-factory stopped with exit code 78')
+    expect(code).toBe(78)
+  }, 30_000)
+
+  it('of a variable that several services read ends it before the first of them runs', async () => {
+    await newState()
+    const { code, output } = await start(
+      'jwt-factory',
+      { TOKEN_LIBRARY: 'x', REDIS_URL: 'http://x' },
+      '--free-ports',
+    )
+    expect(output).toMatch(/^TOKEN_LIBRARY: There is no token library x; .+\nREDIS_URL must be .+\n$/)
     expect(code).toBe(78)
   }, 30_000)
 })

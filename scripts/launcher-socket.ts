@@ -4,6 +4,7 @@ import { asStateFileError, withFolderLock, withShortSocketPath } from '@hallpass
 import { type LaunchedSuite, launcherSocketOf } from '@hallpass/service-kit/launcher'
 import { type Launcher, NoSuchService } from './launcher.ts'
 import { alreadyRuns, suiteOwner } from './suite-owner.js'
+import type { SupervisedService } from './supervised-service.ts'
 
 /** Another launcher has this state folder. */
 export class AlreadyRuns extends Error {
@@ -92,17 +93,22 @@ export class LauncherSocket {
     return {}
   }
 
-  #describe(): LaunchedSuite {
-    const services = (this.#launcher?.services ?? []).map(({ service, state, pid, restarts, lastEnd }) => ({
-      name: service.name,
-      shows: service.shows,
-      state,
-      urls: Object.values(service.urls),
-      needs: service.needs,
-      restarts,
-      ...(pid === undefined ? {} : { pid }),
-      ...(lastEnd === undefined ? {} : { lastEnd }),
-    }))
+  async #describe(): Promise<LaunchedSuite> {
+    const describe = async (supervised: SupervisedService) => {
+      const state = await supervised.listedState()
+      const { service, pid, restarts, lastEnd } = supervised
+      return {
+        name: service.name,
+        shows: service.shows,
+        state,
+        urls: Object.values(service.urls),
+        needs: service.needs,
+        restarts,
+        ...(pid === undefined ? {} : { pid }),
+        ...(lastEnd === undefined ? {} : { lastEnd }),
+      }
+    }
+    const services = await Promise.all((this.#launcher?.services ?? []).map(describe))
     return { pid: process.pid, services }
   }
 }

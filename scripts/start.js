@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,18 +11,26 @@ await installWhatIsMissing(root)
 // First of all, because new bundles would take the old ones away from a suite that runs.
 const stateFolder = resolve(process.env.STATE_FOLDER || join(root, '.hallpass'))
 const owner = process.argv.includes('--help') ? undefined : await suiteOwner(stateFolder)
+const { bundle, bundleFolder } = await import('./bundle.js')
+const launcher = join(bundleFolder(root), 'start.cjs')
+const load = createRequire(import.meta.url)
 if (owner) {
+  // By the bundle that is there: that of the suite that runs.
+  const mistake = existsSync(launcher) ? load(launcher).explainArguments?.(process.argv.slice(2)) : undefined
+  if (mistake !== undefined) {
+    console.error(mistake)
+    process.exit(2)
+  }
   console.error(alreadyRuns(stateFolder, owner.pid))
   // EX_TEMPFAIL (packages/service-kit/src/exit-codes.ts)
   process.exit(75)
 }
-const { bundle, bundleFolder } = await import('./bundle.js')
 try {
   await bundle(root)
 } catch (error) {
   reportUnwritable(bundleFolder(root), error)
 }
-const { start } = createRequire(import.meta.url)(join(bundleFolder(root), 'start.cjs'))
+const { start } = load(launcher)
 await start(root, process.argv.slice(2))
 
 /** The folder, the cause and the remedy in one line, where the system does not let the bundles be written; any other error is a bug. */

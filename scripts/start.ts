@@ -9,6 +9,7 @@ import { Launcher } from './launcher.ts'
 import { AlreadyRuns, LauncherSocket } from './launcher-socket.ts'
 import { LogView } from './log-view.ts'
 import { provision, provisionFiles } from './provision.ts'
+import { EnvironmentUnusable, requireEnvironment } from './require-environment.ts'
 import { HELP, parseStartOptions, type StartOptions, UsageError } from './start-options.ts'
 import { type SuiteProcess, wireSuite } from './suite.ts'
 import { ServiceDied, type ServiceEnd } from './supervised-service.ts'
@@ -23,6 +24,7 @@ export async function start(root: string, args: readonly string[]): Promise<void
       console.log(HELP)
       process.exit(EXIT_CODES.stopped)
     }
+    requireEnvironment(process.env)
     const stateFolder = resolve(process.env.STATE_FOLDER || join(root, '.hallpass'))
     await ensurePrivateFolder(stateFolder)
     await claimStateVersion(stateFolder)
@@ -34,11 +36,24 @@ export async function start(root: string, args: readonly string[]): Promise<void
     await runSuite({ root, stateFolder, options, processes, socket })
   } catch (error) {
     await socket?.close()
-    if (error instanceof UsageError) console.error(`${error.message}\n\n${HELP}`)
+    if (error instanceof UsageError) console.error(usage(error))
     else console.error(isExpected(error) ? (error as Error).message : error)
     process.exit(exitCodeOf(error))
   }
 }
+
+/** What is wrong with a command line, where there is nothing to start since a suite runs; `undefined` if nothing is. */
+export function explainArguments(args: readonly string[]): string | undefined {
+  try {
+    parseStartOptions(args, namesOfServices())
+    return undefined
+  } catch (error) {
+    if (error instanceof UsageError) return usage(error)
+    throw error
+  }
+}
+
+const usage = ({ message }: UsageError) => `${message}\n\n${HELP}`
 
 interface Suite {
   readonly root: string
@@ -120,13 +135,16 @@ const namesOfServices = () => wireSuite({ port: (port) => port, stateFolder: '' 
 
 /** What prevents a start and is no bug: its message says all that there is to know. */
 const isExpected = (error: unknown) =>
-  [StateFileError, AlreadyRuns, PortsTaken, ServiceDied].some((kind) => error instanceof kind)
+  [StateFileError, AlreadyRuns, PortsTaken, ServiceDied, EnvironmentUnusable].some(
+    (kind) => error instanceof kind,
+  )
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError) return EXIT_CODES.usage
   if (error instanceof StateFileError) return EXIT_CODES.stateUnusable
   if (error instanceof AlreadyRuns) return EXIT_CODES.alreadyRuns
   if (error instanceof PortsTaken) return EXIT_CODES.portTaken
+  if (error instanceof EnvironmentUnusable) return EXIT_CODES.configuration
   if (error instanceof ServiceDied) return error.exitCode || EXIT_CODES.failed
   return EXIT_CODES.failed
 }

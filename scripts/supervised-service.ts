@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { EXIT_CODES } from '@hallpass/service-kit/exit-codes'
-import { ask } from './ask.ts'
+import { type Answer, ask } from './ask.ts'
 import { LastWords } from './last-words.ts'
 import { forEachLine } from './lines.ts'
 import { pointToSources } from './source-positions.ts'
@@ -15,6 +15,8 @@ const READY_POLL_MS = 15
 const LATE_POLL_MS = 1_000
 /** A service that listens and is silent for so long is asked again. */
 const PROBE_TIMEOUT_MS = 2_000
+/** A list waits no longer for one that hangs: less than those wait who ask for it (suite-owner.js). */
+const LISTED_TIMEOUT_MS = 1_500
 /** Each service gives up draining after 4 s; what is left then is killed, so that all is over within 5 s. */
 const STOP_DEADLINE_MS = 4_500
 /** The first restart comes before a caller has given up; each further one waits twice as long. */
@@ -89,6 +91,16 @@ export class SupervisedService {
 
   get state(): ServiceState {
     return this.#state
+  }
+
+  /** Its state as of now: a process that runs may hang, which only asking it shows. */
+  async listedState(): Promise<ServiceState | 'not answering'> {
+    if (this.#state !== 'running') return this.#state
+    const answers = await this.#ask(this.service.readyz, LISTED_TIMEOUT_MS).then(
+      () => true,
+      () => false,
+    )
+    return answers || this.#state !== 'running' ? this.#state : 'not answering'
   }
 
   get pid(): number | undefined {
@@ -236,14 +248,18 @@ export class SupervisedService {
 
   async #probe(url: string): Promise<string> {
     try {
-      const ca = url.startsWith('https:')
-        ? readFileSync(join(this.#options.stateFolder, 'certificates/ca.pem'), 'utf8')
-        : undefined
-      const { status, text } = await ask(url, { ca, timeoutMs: PROBE_TIMEOUT_MS })
+      const { status, text } = await this.#ask(url, PROBE_TIMEOUT_MS)
       return status === 200 ? 'ready' : `${status} ${text}`
     } catch (error) {
       return (error as Error).message
     }
+  }
+
+  async #ask(url: string, timeoutMs: number): Promise<Answer> {
+    const ca = url.startsWith('https:')
+      ? readFileSync(join(this.#options.stateFolder, 'certificates/ca.pem'), 'utf8')
+      : undefined
+    return ask(url, { ca, timeoutMs })
   }
 
   #settle(error?: Error) {

@@ -122,6 +122,26 @@ describe('findings', () => {
     ).toMatch(taken)
   })
 
+  it('tells by the launcher what hangs, what is stopped, and where the others listen', async () => {
+    const url = await serve(ready)
+    const services = [
+      { name: 'b', state: 'not answering', urls: [url] },
+      { name: 'c', state: 'stopped', urls: ['http://localhost:2'] },
+      { name: 'd', state: 'running', urls: [url] },
+    ]
+    const launcher = http.createServer((_request, response) => response.end(JSON.stringify({ services })))
+    await new Promise<void>((resolve) => launcher.listen(join(folder, 'suite.sock'), resolve))
+    stops.push(() => launcher.close())
+    const documented = { ...service('http://localhost:2'), name: 'd' }
+    const gone = { ...service('http://localhost:2'), name: 'c' }
+    const found = await look([{ ...service(url), name: 'b' }, gone, documented])
+    expect(found.slice(-3)).toEqual([
+      'bad: b does not answer => npx hallpass service restart b',
+      'good: d is ready',
+      'note: Not running: c => npx hallpass service start c',
+    ])
+  })
+
   it('tells of a clock that is wrong', async () => {
     const found = await look([service(await serve(ready))], Date.now() + 60_000)
     expect(found.at(-1)).toMatch(

@@ -4,6 +4,7 @@ import http from 'node:http'
 import https from 'node:https'
 import net from 'node:net'
 import { join } from 'node:path'
+import { createLauncherClient, type LaunchedService, launcherSocketOf } from '@hallpass/service-kit/launcher'
 import { socketHost } from '@hallpass/untrusted/address'
 import type { SuiteProcess } from '../../scripts/suite.ts'
 import { loginFinding } from './login-finding.ts'
@@ -36,14 +37,62 @@ export async function* findings(
   yield* stateFindings(folder, terminal.clock())
   const ca = await readText(join(folder, 'certificates/ca.pem'))
   yield* await certificates(folder, ca, terminal.clock())
-  const probed = await Promise.all(processes.map((service) => probe(service, ca, terminal)))
+  const launched = await launchedServices(folder)
+  const stateOf = (name: string) => launched?.find((service) => service.name === name)?.state
+  const services = processes.map((service) => asLaunched(service, launched ?? []))
+  const probed = await Promise.all(
+    services.map((service) =>
+      stateOf(service.name) === 'not answering' ? [frozen(service.name)] : probe(service, ca, terminal),
+    ),
+  )
   yield* probed.flatMap((found) => found ?? [])
-  const webUi = processes.find(({ name }, index) => name === 'web-ui' && probed[index] !== undefined)
+  const webUi = services.find(({ name }, index) => name === 'web-ui' && probed[index] !== undefined)
   if (webUi?.urls.PORT) yield await loginFinding(webUi.urls.PORT)
-  const missing = processes.filter((_service, index) => probed[index] === undefined).map(({ name }) => name)
-  if (missing.length > 0)
-    yield { state: 'note', what: `Not running: ${missing.join(', ')}`, remedy: 'npm start' }
+  const missing = services.filter((_service, index) => probed[index] === undefined).map(({ name }) => name)
+  const away = missing.filter((name) => /^(stopped|failed)$/.test(stateOf(name) ?? ''))
+  const others = missing.filter((name) => !away.includes(name))
+  if (away.length > 0)
+    yield {
+      state: 'note',
+      what: `Not running: ${away.join(', ')}`,
+      remedy: `npx hallpass service start ${away.join(' ')}`,
+    }
+  if (others.length > 0 && launched) yield { state: 'note', what: `Not ready yet: ${others.join(', ')}` }
+  else if (others.length > 0)
+    yield { state: 'note', what: `Not running: ${others.join(', ')}`, remedy: 'npm start' }
 }
+
+/** The services of the suite that runs in a state folder; nothing, when none runs or its launcher does not answer. */
+async function launchedServices(folder: string): Promise<readonly LaunchedService[] | undefined> {
+  try {
+    return (await createLauncherClient(launcherSocketOf(folder)).suite()).services
+  } catch {
+    return undefined
+  }
+}
+
+/** A service with the ports that it was started on, which `--free-ports` chooses. */
+function asLaunched<S extends Pick<SuiteProcess, 'name' | 'readyz' | 'urls'>>(
+  service: S,
+  launched: readonly LaunchedService[],
+): S {
+  const urls = launched.find(({ name }) => name === service.name)?.urls
+  if (!urls) return service
+  const documented = Object.entries(service.urls)
+  const { origin } = new URL(service.readyz)
+  const health = documented.findIndex(([, url]) => url === origin)
+  return {
+    ...service,
+    urls: Object.fromEntries(documented.map(([variable, url], index) => [variable, urls[index] ?? url])),
+    readyz: `${urls[health] ?? origin}/readyz`,
+  }
+}
+
+const frozen = (name: string): Finding => ({
+  state: 'bad',
+  what: `${name} does not answer`,
+  remedy: `npx hallpass service restart ${name}`,
+})
 
 function nodeVersion(): Finding {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)

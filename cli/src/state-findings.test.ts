@@ -139,4 +139,14 @@ describe('stateFindings', () => {
       expect.stringContaining('bad: Others can read the private key keys/servicea-private.pem => chmod 600 '),
     ])
   })
+
+  it('leaves a file to the process that writes it, and tells of one whose process has ended', async () => {
+    await writeFile(join(folder, `keys/a.${process.pid}.0123abcd.part`), 'half')
+    expect(await look()).toHaveLength(1)
+    // Beyond the greatest id that a system gives.
+    await writeFile(join(folder, 'keys/a.4999999.0123abcd.part'), 'half')
+    expect(await look()).toContainEqual(
+      expect.stringMatching(/^note: keys\/a\.4999999\.0123abcd\.part was left by a write that was cut off => rm /),
+    )
+  })
 })

@@ -9,7 +9,7 @@ import type { Finding } from './findings.ts'
 /** Made of sources at each start that needs them; keys of tests are another matter. */
 const NOT_STATE = /^(bundles|test-keys)(\/|$)/
 /** The name of a file while it is being written (packages/private-files). */
-const PART = /\.\d+\.[0-9a-f]{8}\.part$/
+const PART = /\.(?<pid>\d+)\.[0-9a-f]{8}\.part$/
 const RENEW_BEFORE_MS = 24 * 3_600_000
 const MIN_SECRET_LENGTH = 22
 
@@ -61,7 +61,9 @@ export async function* stateFindings(folder: string, now: number): AsyncGenerato
 async function lookAt(file: string, folder: string, now: number): Promise<Content | Finding> {
   const remedy = `Restore it, or: rm ${file} && npm start`
   try {
-    if (PART.test(file))
+    const writer = PART.exec(file)?.groups?.pid
+    if (writer !== undefined && isAlive(Number(writer))) return NOTHING
+    if (writer !== undefined)
       return { state: 'note', what: `${file} was left by a write that was cut off`, remedy: `rm ${file}` }
     if (basename(file) === 'data.mdb') {
       await checkLmdbFile(file, `rm -r ${dirname(file)}`)
@@ -94,6 +96,16 @@ async function lookAt(file: string, folder: string, now: number): Promise<Conten
       return bad(file, 'this user may not read it', `sudo chown $(id -un) ${file} && chmod 600 ${file}`)
     // OpenSSL's and JSON's own messages could quote what they could not read.
     return bad(file, `not ${expected(file)}`, remedyOf(file))
+  }
+}
+
+/** Whether a process of this id runs, whoever's it is. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 

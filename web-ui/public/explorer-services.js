@@ -5,7 +5,7 @@ import { el } from './explorer-dom.js'
 import { unwatched } from './unwatched.js'
 
 /**
- * @typedef {'starting' | 'running' | 'restarting' | 'stopping' | 'stopped' | 'failed'} State
+ * @typedef {'starting' | 'running' | 'not answering' | 'restarting' | 'stopping' | 'stopped' | 'failed'} State
  * @typedef {{ name: string, shows: string, state: State, needs: string[], restarts: number, lastEnd?: string, fixed?: string }} Service
  */
 
@@ -16,6 +16,7 @@ const TIMEOUT_MS = 45_000
 /** @type {Record<State, string>} */
 const TONES = {
   running: 'good',
+  'not answering': 'bad',
   starting: 'info',
   restarting: 'warn',
   stopping: 'info',
@@ -136,7 +137,7 @@ function row(service, all) {
 /** @param {Service} service @param {Service[]} all */
 function action(service, all) {
   const { name, state } = service
-  const stops = state === 'running' || state === 'starting' || state === 'restarting'
+  const stops = ['running', 'not answering', 'starting', 'restarting'].includes(state)
   const button = el(
     'button',
     {

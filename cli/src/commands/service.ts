@@ -14,6 +14,7 @@ Talks to the npm start that runs in the state folder.
 
 const COLOURS = {
   running: 'green',
+  'not answering': 'red',
   starting: 'yellow',
   restarting: 'yellow',
   stopping: 'yellow',
@@ -38,10 +39,11 @@ export function addService(program: Command, terminal: Terminal): Command {
         const suite = await launcher.suite()
         if (json) return printJson(terminal, JSON.stringify(suite, null, 2))
         const width = Math.max(...suite.services.map(({ name }) => name.length))
+        const stateWidth = Math.max(10, ...suite.services.map(({ state }) => state.length))
         for (const { name, state, urls, restarts, lastEnd } of suite.services) {
           const again = restarts > 0 ? `  restarted ${restarts} ${restarts === 1 ? 'time' : 'times'}` : ''
           print(
-            `${name.padEnd(width)}  ${style(COLOURS[state], state.padEnd(10))}  ${urls.join(' ')}${again}`,
+            `${name.padEnd(width)}  ${style(COLOURS[state], state.padEnd(stateWidth))}  ${urls.join(' ')}${again}`,
           )
           if (lastEnd !== undefined && state !== 'running') print(`${' '.repeat(width)}  ${lastEnd}`)
         }

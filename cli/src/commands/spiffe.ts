@@ -131,7 +131,10 @@ const WORKLOAD = /^[A-Za-z0-9_-]{1,32}$/
 /** Refuses the name of a workload that the agent has made no socket for; where there is no agent, the call says so. */
 async function requireWorkload(name: string, folder: string): Promise<void> {
   if (!WORKLOAD.test(name))
-    throw new CommandFailure(`--as takes the name of a workload: 1 to 32 letters, digits, - and _; not ${JSON.stringify(name)}.`, EXIT.usage)
+    throw new CommandFailure(
+      `--as takes the name of a workload: 1 to 32 letters, digits, - and _; not ${JSON.stringify(name)}.`,
+      EXIT.usage,
+    )
   const names = await readdir(workloadSocketFolder(folder)).catch((): string[] => [])
   if (names.length > 0 && !names.includes(name))
     throw new CommandFailure(

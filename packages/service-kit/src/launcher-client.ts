@@ -8,7 +8,8 @@ export interface LaunchedService {
   readonly name: string
   /** What a reader learns from it. */
   readonly shows: string
-  readonly state: 'starting' | 'running' | 'restarting' | 'stopping' | 'stopped' | 'failed'
+  /** `not answering`: its process runs and hangs. */
+  readonly state: 'starting' | 'running' | 'not answering' | 'restarting' | 'stopping' | 'stopped' | 'failed'
   readonly urls: readonly string[]
   /** The services that it calls. */
   readonly needs: readonly string[]

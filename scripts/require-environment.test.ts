@@ -1,0 +1,19 @@
+import { describe, expect, it } from '@jest/globals'
+import { EnvironmentUnusable, requireEnvironment } from './require-environment.ts'
+
+describe('requireEnvironment', () => {
+  it.each([{}, { TOKEN_LIBRARY: '', REDIS_URL: '' }, { TOKEN_LIBRARY: 'jose', REDIS_URL: 'rediss://r:1' }])(
+    'passes %j',
+    (env) => expect(() => requireEnvironment(env)).not.toThrow(),
+  )
+
+  it('names every variable that is wrong, with what it may be', () => {
+    const env = { TOKEN_LIBRARY: 'jwt', REDIS_URL: 'localhost:6379' }
+    expect(() => requireEnvironment(env)).toThrow(
+      new EnvironmentUnusable(
+        'TOKEN_LIBRARY: There is no token library jwt; there are node-crypto, jsonwebtoken, jose, node-jose.\n' +
+          'REDIS_URL must be a redis or rediss URL, e.g. redis://localhost:6379',
+      ),
+    )
+  })
+})
