@@ -167,11 +167,7 @@ describe('npm start with a fault', () => {
 
   it('of the configuration ends the start', async () => {
     await newState()
-    const { code, output } = await start(
-      'jwt-factory',
-      { LOG_LEVEL: 'loud' },
-      '--free-ports',
-    )
+    const { code, output } = await start('jwt-factory', { LOG_LEVEL: 'loud' }, '--free-ports')
     expect(output).toContain('jwt-factory stopped with exit code 78')
     expect(code).toBe(78)
   }, 30_000)

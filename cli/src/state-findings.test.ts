@@ -146,7 +146,9 @@ describe('stateFindings', () => {
     // Beyond the greatest id that a system gives.
     await writeFile(join(folder, 'keys/a.4999999.0123abcd.part'), 'half')
     expect(await look()).toContainEqual(
-      expect.stringMatching(/^note: keys\/a\.4999999\.0123abcd\.part was left by a write that was cut off => rm /),
+      expect.stringMatching(
+        /^note: keys\/a\.4999999\.0123abcd\.part was left by a write that was cut off => rm /,
+      ),
     )
   })
 })
