@@ -21,12 +21,12 @@ describe('loadConfig', () => {
     const { socketFolder, adminSocket } = loadConfig({ STATE_FOLDER: folder })
     expect(dirname(socketFolder)).toBe(dirname(adminSocket))
     expect(readlinkSync(dirname(adminSocket))).toBe(`${folder}spiffe`)
-    rmSync(dirname(dirname(adminSocket)), { recursive: true })
     expect(() => loadConfig({ STATE_FOLDER: '/tmp/state', SOCKET_FOLDER: folder })).toThrow(
       /a unix socket's path has 121 bytes; this system allows 10[37]: "\/deep\/.*agent\.sock"\. Set SOCKET_FOLDER and ADMIN_SOCKET, or STATE_FOLDER, to shorter paths/,
     )
     const sockets = { SOCKET_FOLDER: '/tmp/sockets', ADMIN_SOCKET: '/tmp/admin.sock' }
     expect(loadConfig({ STATE_FOLDER: folder, ...sockets })).toMatchObject({ socketFolder: '/tmp/sockets' })
+    rmSync(dirname(dirname(adminSocket)), { recursive: true })
   })
 
   it('names every variable that is wrong at once', () => {
