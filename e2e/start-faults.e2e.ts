@@ -165,13 +165,6 @@ describe('npm start with a fault', () => {
     expect(code).toBe(69)
   }, 30_000)
 
-  it('of the configuration ends the start', async () => {
-    await newState()
-    const { code, output } = await start('jwt-factory', { LOG_LEVEL: 'loud' }, '--free-ports')
-    expect(output).toContain('jwt-factory stopped with exit code 78')
-    expect(code).toBe(78)
-  }, 30_000)
-
   it('of a variable that several services read ends it before the first of them runs', async () => {
     await newState()
     const { code, output } = await start(

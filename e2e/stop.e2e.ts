@@ -152,6 +152,7 @@ function loopOf(step: (outcome: LoopOutcome, client: number) => Promise<boolean>
 
 function loopHttp2(url: string): Loop {
   const sessions = new Map<number, http2.ClientHttp2Session>()
+  const served = new WeakSet<http2.ClientHttp2Session>()
   return loopOf(async (outcome, client) => {
     let session = sessions.get(client)
     if (!session || session.closed || session.destroyed) {
@@ -170,7 +171,8 @@ function loopHttp2(url: string): Loop {
       }
       session.on('error', () => {})
     }
-    const stream = session.request({ ':path': '/healthz' })
+    const current = session
+    const stream = current.request({ ':path': '/healthz' })
     return new Promise<boolean>((resolve) => {
       let status: number | undefined
       stream.on('response', (headers) => {
@@ -178,10 +180,18 @@ function loopHttp2(url: string): Loop {
       })
       // Not processed, so to be sent again on another connection (RFC 9113 §8.7).
       const unseen = () => stream.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM
-      stream.on('error', (error) => unseen() || outcome.failures.push(error.message))
+      // TLS 1.3 lets a client send before the server has seen the end of its handshake: a connection that is reset before its
+      // first answer was never accepted, as one that is refused.
+      const isNew = () => outcome.askedToLeave > 0 && !served.has(current)
+      stream.on('error', (error) => unseen() || isNew() || outcome.failures.push(error.message))
       stream.on('close', () => {
-        if (status === 200) outcome.answered += 1
-        else if (!unseen()) outcome.failures.push(`closed with status ${status}`)
+        if (status === 200) {
+          outcome.answered += 1
+          served.add(current)
+        } else if (!unseen()) {
+          if (isNew()) outcome.refused += 1
+          else outcome.failures.push(`closed with status ${status}`)
+        }
         resolve(status === 200 || unseen())
       })
       stream.resume().end()

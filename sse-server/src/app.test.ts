@@ -67,7 +67,7 @@ describe('the SSE server', () => {
       {
         code: 'bad_member',
         message:
-          'event "a\\nb" is not valid: it must be a string of at most 254 bytes without line breaks, NUL or lone surrogates.',
+          'name "a\\nb" is not valid: it must be a string of at most 254 bytes without line breaks, NUL or lone surrogates.',
       },
     ])
     await reader.until(({ events }) => events.length === 5)
