@@ -226,7 +226,7 @@ describe('Redis', () => {
     ]
     expect(inKubernetes).toEqual(inCompose)
     const policy = inCompose?.[inCompose.indexOf('--maxmemory-policy') + 1]
-    // What has no expiry stays; decision 17 says why it is this one of the volatile policies.
+    // What has no expiry stays; decision 13 says why it is this one of the volatile policies.
     expect(policy).toBe('volatile-lru')
   })
 })
