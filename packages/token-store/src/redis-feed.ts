@@ -12,6 +12,9 @@ const PAUSE_MS = 100
  */
 const SETTLE_MS = 2 * WATCH_WINDOW_MS
 
+/** Far longer than a disconnection takes. */
+const STOP_MS = 1_000
+
 /**
  * Follows a Redis stream of changed keys. Unlike a subscription, a stream is read from where one stopped, so nothing
  * is lost between two connections; and a read that comes back empty proves that the connection lives. A random
@@ -52,7 +55,8 @@ export class RedisFeed {
   async stop(): Promise<void> {
     this.#stopped = true
     this.#connection?.disconnect()
-    await this.#running
+    // A connection that is only being made can swallow what was asked of it; closing must not wait for that.
+    await Promise.race([this.#running, new Promise((resolve) => setTimeout(resolve, STOP_MS))])
     this.#confirmedAt = Number.NEGATIVE_INFINITY
   }
 
@@ -71,6 +75,8 @@ export class RedisFeed {
         if (!this.#stopped) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
       }
     }
+    // One that was made after the stop.
+    this.#connection?.disconnect()
   }
 
   /**
