@@ -1,6 +1,6 @@
 import { dirname } from 'node:path'
 import { afterAll, beforeAll } from '@jest/globals'
-import type { SuiteProcess } from '../scripts/suite.ts'
+import type { SuiteProcess } from '../scripts/suite-builder.ts'
 import { startTestSuite, type TestSuite, withEnv } from '../scripts/test-suite.ts'
 import { TestClock } from './test-clock.ts'
 

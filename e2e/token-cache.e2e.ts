@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { describeWith } from '@hallpass/service-kit/testing'
 import { startRedis, type TestRedis } from '@hallpass/token-store/testing'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import type { SuiteProcess } from '../scripts/suite.ts'
+import type { SuiteProcess } from '../scripts/suite-builder.ts'
 import { startTestSuite, type TestSuite } from '../scripts/test-suite.ts'
 
 const root = dirname(import.meta.dirname)

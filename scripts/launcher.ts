@@ -1,4 +1,4 @@
-import type { SuiteProcess } from './suite.ts'
+import type { SuiteProcess } from './suite-builder.ts'
 import { SupervisedService, type SupervisionOptions } from './supervised-service.ts'
 
 export type LauncherOptions = Pick<SupervisionOptions, 'root' | 'stateFolder'> & Partial<SupervisionOptions>

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { ensurePrivateFolder, writePrivateFile } from '@hallpass/private-files'
 import { exportPrivatePem, generateSigningKey } from '@hallpass/tokens'
 import { ask } from './ask.ts'
-import type { SuiteProcess } from './suite.ts'
+import type { SuiteProcess } from './suite-builder.ts'
 
 /** Three RSA keys on a machine that is busy starting eighteen processes. */
 const CALL_TIMEOUT_MS = 60_000

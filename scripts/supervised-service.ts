@@ -6,7 +6,7 @@ import { type Answer, ask } from './ask.ts'
 import { LastWords } from './last-words.ts'
 import { forEachLine } from './lines.ts'
 import { pointToSources } from './source-positions.ts'
-import type { SuiteProcess } from './suite.ts'
+import type { SuiteProcess } from './suite-builder.ts'
 
 /** A service on a busy laptop needs a second; after this one is stuck. */
 const READY_DEADLINE_MS = 30_000

@@ -1,6 +1,6 @@
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import type { SuiteProcess } from './suite.ts'
+import type { SuiteProcess } from './suite-builder.ts'
 
 /** A port that cannot be listened on, and why. */
 interface TakenPort {

@@ -7,7 +7,8 @@ import { assignFreePorts, freePorts } from './free-ports.ts'
 import { Launcher } from './launcher.ts'
 import { LauncherSocket } from './launcher-socket.ts'
 import { provision, provisionFiles } from './provision.ts'
-import { type SuiteProcess, wireSuite } from './suite.ts'
+import { wireSuite } from './suite.ts'
+import type { SuiteProcess } from './suite-builder.ts'
 
 export interface TestSuite {
   readonly processes: readonly SuiteProcess[]
