@@ -20,6 +20,7 @@ import { scenario4 } from './routes/scenario4.ts'
 import { scenario5 } from './routes/scenario5.ts'
 import { SigningKeys } from './signing-keys.ts'
 import { SpiffeCallee } from './spiffe-callee.ts'
+import { factoryTokens, ownTokens } from './token-source.ts'
 
 export { loadConfig } from './config.ts'
 
@@ -41,6 +42,8 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const serviceCOverTls = new Callee({ name: 'servicec', baseUrl: config.serviceCTlsUrl, timeoutMs, caFile })
   const spiffeServer = new SpiffeCallee({ ...config.spiffe, timeoutMs })
   const keys = new SigningKeys({ ...config, clock })
+  const fromFactory = factoryTokens(factory)
+  const signedByA = ownTokens(keys)
   const callers = callerGuard(config.callers, SERVICE_A, clock)
 
   return httpService({
@@ -52,10 +55,10 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     shownParameters: ['fault', 'expired', 'audience'],
     routes: (app, hot) => {
       app.get('/hello', (_request, response) => sendText(response, 200, 'hello'))
-      hot.get('/scenario1', scenario1(factory, serviceB))
-      hot.get('/scenario2', scenario2(factory, serviceB, serviceC))
-      hot.get('/scenario3', scenario3(keys, serviceBOverTls))
-      hot.get('/scenario4', scenario4(keys, serviceBOverTls, serviceCOverTls))
+      hot.get('/scenario1', scenario1(fromFactory, serviceB))
+      hot.get('/scenario2', scenario2(fromFactory, serviceB, serviceC))
+      hot.get('/scenario3', scenario3(signedByA, serviceBOverTls))
+      hot.get('/scenario4', scenario4(signedByA, serviceBOverTls, serviceCOverTls))
       app.get('/scenario5', scenario5(spiffeServer))
       app.get('/keys', callers.admin, listOwnKeys(keys))
       app.post('/gen-keys', callers.admin, genKeys(keys))
