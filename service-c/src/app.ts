@@ -1,36 +1,15 @@
-import { tlsFiles } from '@hallpass/certificates'
-import { serviceAGuards } from '@hallpass/service-a/client'
-import {
-  type Clock,
-  type HttpService,
-  httpService,
-  type Logger,
-  requireTls,
-  sendClaims,
-  sendText,
-} from '@hallpass/service-kit'
-import type { Config } from './config.ts'
+import { type CalleeConfig, createCallee } from '@hallpass/callee'
+import { createJwtFactoryClient } from '@hallpass/jwt-factory/client'
+import { serviceA } from '@hallpass/service-a/client'
+import type { Clock, Logger } from '@hallpass/service-kit'
 
 export { loadConfig } from './config.ts'
 
-/** The callee of the scenarios: a table of guarded routes. */
-export function createApp(config: Config, log: Logger, clock?: Clock): HttpService {
-  const { byFactory, byItsOwnKey } = serviceAGuards(config, 'servicec', clock)
-
-  return httpService({
-    name: 'service-c',
-    log,
+/** A callee of service A, like service B; what they have in common is in `@hallpass/callee`. */
+export const createApp = (config: CalleeConfig, log: Logger, clock?: Clock) =>
+  createCallee(
+    { name: 'service-c', audience: 'servicec', caller: serviceA, issuerClient: createJwtFactoryClient },
     config,
-    listeners: [
-      { name: 'http', host: config.host, port: config.port },
-      { name: 'https', host: config.host, port: config.httpsPort, tls: () => tlsFiles(config) },
-    ],
-    routes: (app, hot) => {
-      app.get('/hello', (_request, response) => sendText(response, 200, 'hello'))
-      hot.get('/scenario1-server', byFactory, sendClaims)
-      hot.get('/scenario2-server', byFactory, sendClaims)
-      hot.get('/scenario3-server', requireTls, byItsOwnKey, sendClaims)
-      hot.get('/scenario4-server', requireTls, byItsOwnKey, sendClaims)
-    },
-  })
-}
+    log,
+    clock,
+  )

@@ -1,16 +1,3 @@
-import { serviceAGuardsConfig } from '@hallpass/service-a/client'
-import { commonConfig, type Environment, readConfig, tlsConfig } from '@hallpass/service-kit'
+import { calleeConfig } from '@hallpass/callee'
 
-export type Config = ReturnType<typeof loadConfig>
-
-export const loadConfig = (env: Environment) =>
-  readConfig(env, (variables) => {
-    const common = commonConfig(variables)
-    return {
-      ...common,
-      ...serviceAGuardsConfig(variables),
-      port: variables.port('PORT', 3002),
-      httpsPort: variables.port('HTTPS_PORT', 9443),
-      tls: tlsConfig(variables, common),
-    }
-  })
+export const loadConfig = calleeConfig({ http: 3002, https: 9443 })

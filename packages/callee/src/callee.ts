@@ -1,5 +1,4 @@
 import { tlsFiles } from '@hallpass/certificates'
-import { serviceAGuards } from '@hallpass/service-a/client'
 import {
   type Clock,
   type HttpService,
@@ -8,17 +7,22 @@ import {
   requireTls,
   sendClaims,
   sendText,
+  systemClock,
 } from '@hallpass/service-kit'
-import type { Config } from './config.ts'
-
-export { loadConfig } from './config.ts'
+import type { CalleeConfig } from './config.ts'
+import { type GuardOptions, guards } from './guards.ts'
 
 /** The callee of the scenarios: a table of guarded routes. */
-export function createApp(config: Config, log: Logger, clock?: Clock): HttpService {
-  const { byFactory, byItsOwnKey } = serviceAGuards(config, 'serviceb', clock)
+export function createCallee(
+  options: GuardOptions & { readonly name: string },
+  config: CalleeConfig,
+  log: Logger,
+  clock: Clock = systemClock,
+): HttpService {
+  const { byIssuer, byPublishedKey } = guards(options, config, clock)
 
   return httpService({
-    name: 'service-b',
+    name: options.name,
     log,
     config,
     listeners: [
@@ -27,10 +31,10 @@ export function createApp(config: Config, log: Logger, clock?: Clock): HttpServi
     ],
     routes: (app, hot) => {
       app.get('/hello', (_request, response) => sendText(response, 200, 'hello'))
-      hot.get('/scenario1-server', byFactory, sendClaims)
-      hot.get('/scenario2-server', byFactory, sendClaims)
-      hot.get('/scenario3-server', requireTls, byItsOwnKey, sendClaims)
-      hot.get('/scenario4-server', requireTls, byItsOwnKey, sendClaims)
+      hot.get('/scenario1-server', byIssuer, sendClaims)
+      hot.get('/scenario2-server', byIssuer, sendClaims)
+      hot.get('/scenario3-server', requireTls, byPublishedKey, sendClaims)
+      hot.get('/scenario4-server', requireTls, byPublishedKey, sendClaims)
     },
   })
 }

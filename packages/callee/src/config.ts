@@ -1,16 +1,25 @@
-import { serviceAGuardsConfig } from '@hallpass/service-a/client'
+import { credentialConfig } from '@hallpass/callers'
 import { commonConfig, type Environment, readConfig, tlsConfig } from '@hallpass/service-kit'
+import { libraryNamed } from '@hallpass/tokens'
 
-export type Config = ReturnType<typeof loadConfig>
+export type CalleeConfig = ReturnType<ReturnType<typeof calleeConfig>>
 
-export const loadConfig = (env: Environment) =>
-  readConfig(env, (variables) => {
-    const common = commonConfig(variables)
-    return {
-      ...common,
-      ...serviceAGuardsConfig(variables),
-      port: variables.port('PORT', 3001),
-      httpsPort: variables.port('HTTPS_PORT', 8443),
-      tls: tlsConfig(variables, common),
-    }
-  })
+/** Returns the `loadConfig` of a callee, which listens on these ports unless it is configured otherwise. */
+export const calleeConfig =
+  (ports: { readonly http: number; readonly https: number }) => (env: Environment) =>
+    readConfig(env, (variables) => {
+      const common = commonConfig(variables)
+      return {
+        ...common,
+        port: variables.port('PORT', ports.http),
+        httpsPort: variables.port('HTTPS_PORT', ports.https),
+        tls: tlsConfig(variables, common),
+        /** Where the issuer of scenarios 1 and 2 is, and how this service authenticates to it. */
+        jwtFactoryUrl: variables.url('JWT_FACTORY_URL', 'http://localhost:5555'),
+        jwtFactoryIssuer: variables.text('JWT_FACTORY_ISSUER', 'https://jwt-factory/'),
+        peerTimeoutMs: variables.milliseconds('PEER_TIMEOUT_MS', 5_000, { min: 10, max: 60_000 }),
+        credential: credentialConfig(variables),
+        /** What verifies in scenarios 3 and 4; all of them do the same. */
+        library: variables.parsed('TOKEN_LIBRARY', 'node-crypto', (name) => libraryNamed(name, ['RS256'])),
+      }
+    })

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { HttpError } from '@hallpass/service-kit'
 import { ManualClock } from '@hallpass/service-kit/testing'
 import { generateSigningKey, publicJwks } from '@hallpass/tokens'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
@@ -14,6 +15,14 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true }))
 
+const keysMissing = () => new HttpError(503, 'keys_missing', 'The caller has published no keys yet.')
+const finder = (clock = new ManualClock()) =>
+  publishedKeys(
+    { keySetFile: (stateFolder) => join(stateFolder, 'jwks.json'), keysMissing },
+    folder,
+    clock.now,
+  )
+
 const publish = async (...kids: string[]) => {
   const keys = await Promise.all(kids.map((kid) => generateSigningKey('EdDSA', kid)))
   await writeFile(file, JSON.stringify(publicJwks(keys)))
@@ -21,7 +30,7 @@ const publish = async (...kids: string[]) => {
 
 describe('publishedKeys', () => {
   it('sees a new key with the first token that names it', async () => {
-    const find = publishedKeys(file, new ManualClock().now)
+    const find = finder()
     await publish('first')
     expect((await find('', 'first', 'EdDSA'))?.kid).toBe('first')
     await publish('second', 'first')
@@ -30,7 +39,7 @@ describe('publishedKeys', () => {
 
   it('sees within a second that a key was withdrawn', async () => {
     const clock = new ManualClock()
-    const find = publishedKeys(file, clock.now)
+    const find = finder(clock)
     await publish('first', 'second')
     expect(await find('', 'first', 'EdDSA')).toBeDefined()
     await publish('second')
@@ -40,15 +49,19 @@ describe('publishedKeys', () => {
   })
 
   it('knows no key by an invented name, or by none', async () => {
-    const find = publishedKeys(file, new ManualClock().now)
+    const find = finder()
     await publish('first')
     for (const kid of ['__proto__', '../first', 'x', undefined])
       expect(await find('', kid, 'EdDSA')).toBeUndefined()
   })
 
   it('says which step makes the keys while there are none, and finds them later', async () => {
-    const find = publishedKeys(file, new ManualClock().now)
-    await expect(find('', 'first', 'EdDSA')).rejects.toMatchObject({ status: 503, code: 'keys_missing' })
+    const find = finder()
+    await expect(find('', 'first', 'EdDSA')).rejects.toMatchObject({
+      status: 503,
+      code: 'keys_missing',
+      message: 'The caller has published no keys yet.',
+    })
     await publish('first')
     expect(await find('', 'first', 'EdDSA')).toBeDefined()
   })
@@ -56,7 +69,7 @@ describe('publishedKeys', () => {
   const oct = '{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}'
 
   it('refuses a set that is none, and believes the next good one', async () => {
-    const find = publishedKeys(file, new ManualClock().now)
+    const find = finder()
     await writeFile(file, oct)
     await expect(find('', 'first', 'EdDSA')).rejects.toMatchObject({
       status: 503,
@@ -69,7 +82,7 @@ describe('publishedKeys', () => {
 
   it('keeps the last good set when what follows is none', async () => {
     const clock = new ManualClock()
-    const find = publishedKeys(file, clock.now)
+    const find = finder(clock)
     await publish('first')
     expect(await find('', 'first', 'EdDSA')).toBeDefined()
     await writeFile(file, oct)

@@ -2,16 +2,21 @@ import { readFile, stat } from 'node:fs/promises'
 import { type Clock, HttpError } from '@hallpass/service-kit'
 import { type KeyFinder, parseJwks, type VerificationKey } from '@hallpass/tokens'
 import { readJson } from '@hallpass/untrusted/json'
-import { keysMissing } from './identity.ts'
+import type { Caller } from './caller.ts'
 
 /** How often a callee looks whether a key was withdrawn; a new one it sees when a token names it. */
 const RECHECK_MS = 1_000
 
 /**
- * The keys of a key set file, read again when the file has changed and a token names a key that is not known yet. To
+ * Returns the keys that a caller publishes in a file, which is read again when the file has changed and a token names a key that is not known yet. To
  * look costs a `stat`, so a flood of invented names costs little, and a rotation counts with its first token.
  */
-export function publishedKeys(file: string, clock: Clock): KeyFinder {
+export function publishedKeys(
+  { keySetFile, keysMissing }: Pick<Caller, 'keySetFile' | 'keysMissing'>,
+  stateFolder: string,
+  clock: Clock,
+): KeyFinder {
+  const file = keySetFile(stateFolder)
   let keys: ReadonlyMap<string, VerificationKey> = new Map()
   let version = ''
   let checkedAt = Number.NEGATIVE_INFINITY

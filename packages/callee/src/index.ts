@@ -1,0 +1,2 @@
+export { createCallee } from './callee.ts'
+export { type CalleeConfig, calleeConfig } from './config.ts'

@@ -1,0 +1,16 @@
+import {
+  keySetFileOf,
+  keysMissing,
+  MAX_TOKEN_LIFETIME_SECONDS,
+  SERVICE_A,
+  SERVICE_A_ISSUER,
+} from './identity.ts'
+
+/** What a callee must know of service A to recognize its tokens. */
+export const serviceA = {
+  subject: SERVICE_A,
+  issuer: SERVICE_A_ISSUER,
+  maxTokenLifetimeSeconds: MAX_TOKEN_LIFETIME_SECONDS,
+  keySetFile: keySetFileOf,
+  keysMissing,
+}

@@ -1,0 +1,15 @@
+import { type CalleeConfig, createCallee } from '@hallpass/callee'
+import { createJwtFactoryClient } from '@hallpass/jwt-factory/client'
+import { serviceA } from '@hallpass/service-a/client'
+import type { Clock, Logger } from '@hallpass/service-kit'
+
+export { loadConfig } from './config.ts'
+
+/** A callee of service A, like service C; what they have in common is in `@hallpass/callee`. */
+export const createApp = (config: CalleeConfig, log: Logger, clock?: Clock) =>
+  createCallee(
+    { name: 'service-b', audience: 'serviceb', caller: serviceA, issuerClient: createJwtFactoryClient },
+    config,
+    log,
+    clock,
+  )

@@ -1,0 +1,3 @@
+import { calleeConfig } from '@hallpass/callee'
+
+export const loadConfig = calleeConfig({ http: 3001, https: 8443 })
