@@ -9,11 +9,10 @@ export {
 export { serveBundle } from './federation/serve.ts'
 export { type BundleWatcher, type WatchBundleOptions, watchBundle } from './federation/watch.ts'
 export { GrpcError, type StatusCode, status, statusName } from './grpc/status.ts'
-export { JwtBundle } from './jwt-bundle/bundle.ts'
+export { JwtBundle, type JwtBundleSource } from './jwt-bundle/bundle.ts'
 export { JwtBundleError, type JwtBundleErrorCode } from './jwt-bundle/errors.ts'
 export type { JwtAuthority } from './jwt-bundle/jwk.ts'
 export { JwtBundleSet } from './jwt-bundle/set.ts'
-export type { JwtBundleSource } from './jwt-bundle/source.ts'
 export { JwtSvidError, type JwtSvidErrorCode } from './jwt-svid/errors.ts'
 export {
   cachedValidator,
@@ -103,11 +102,9 @@ export {
   parsePemCertificates,
 } from './x509/certificate.ts'
 export { PathError, type PathErrorCode } from './x509/path.ts'
-export { X509Bundle } from './x509-bundle/bundle.ts'
+export { X509Bundle, type X509BundleSource } from './x509-bundle/bundle.ts'
 export { X509BundleError, type X509BundleErrorCode } from './x509-bundle/errors.ts'
 export { X509BundleSet } from './x509-bundle/set.ts'
-export type { X509BundleSource } from './x509-bundle/source.ts'
 export { X509SvidError, type X509SvidErrorCode } from './x509-svid/errors.ts'
-export type { X509SvidSource } from './x509-svid/source.ts'
-export { X509Svid } from './x509-svid/svid.ts'
+export { X509Svid, type X509SvidSource } from './x509-svid/svid.ts'
 export { type VerifiedPeer, type VerifyOptions, verifyX509Svid } from './x509-svid/verify.ts'

@@ -5,7 +5,7 @@ import { parseTrustDomain, type SpiffeIdLike, type TrustDomainLike } from '../sp
 import { authorizeId } from '../tls/authorizer.ts'
 import { tlsClient } from '../tls/client.ts'
 import { SpiffeAgent } from '../tls/https-agent.ts'
-import type { X509BundleSource } from '../x509-bundle/source.ts'
+import type { X509BundleSource } from '../x509-bundle/bundle.ts'
 import { FederationError } from './errors.ts'
 
 /** A bundle has a handful of keys; a document of a megabyte is none. */

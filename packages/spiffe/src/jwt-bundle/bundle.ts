@@ -3,10 +3,15 @@ import { parseTrustDomain, type TrustDomainLike } from '../spiffe-id/parse.ts'
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
 import { JwtBundleError } from './errors.ts'
 import { type JwtAuthority, keysOf, readAuthority, toJwk } from './jwk.ts'
-import type { JwtBundleSource } from './source.ts'
 
 /** Uses that a JWT authority may bear in the Workload API. */
 const USES: ReadonlySet<unknown> = new Set(['jwt-svid', 'sig'])
+
+/** Where the JWT authorities of a trust domain come from, asked again for every token. */
+export interface JwtBundleSource {
+  /** @throws JwtBundleError `bundle_not_found`, or what the source throws when it has nothing to trust */
+  getJwtBundle(trustDomain: TrustDomain): JwtBundle
+}
 
 /** The keys that sign JWT-SVIDs of one trust domain. Immutable. */
 export class JwtBundle implements JwtBundleSource {

@@ -1,7 +1,6 @@
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
-import type { JwtBundle } from './bundle.ts'
+import type { JwtBundle, JwtBundleSource } from './bundle.ts'
 import { JwtBundleError } from './errors.ts'
-import type { JwtBundleSource } from './source.ts'
 
 /** JWT bundles by trust domain; a token is only ever held against the one of its own `sub`. */
 export class JwtBundleSet implements JwtBundleSource {

@@ -1,10 +1,8 @@
-import type { JwtBundle } from '../jwt-bundle/bundle.ts'
+import type { JwtBundle, JwtBundleSource } from '../jwt-bundle/bundle.ts'
 import { JwtBundleError } from '../jwt-bundle/errors.ts'
-import type { JwtBundleSource } from '../jwt-bundle/source.ts'
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
-import type { X509Bundle } from '../x509-bundle/bundle.ts'
+import type { X509Bundle, X509BundleSource } from '../x509-bundle/bundle.ts'
 import { X509BundleError } from '../x509-bundle/errors.ts'
-import type { X509BundleSource } from '../x509-bundle/source.ts'
 import type { SpiffeBundle } from './bundle.ts'
 
 /** SPIFFE bundles by trust domain. */

@@ -1,6 +1,6 @@
 import type { SecureContextOptions } from 'node:tls'
 import type { Clock } from '../clock.ts'
-import type { X509BundleSource } from '../x509-bundle/source.ts'
+import type { X509BundleSource } from '../x509-bundle/bundle.ts'
 import { type VerifiedPeer, verifyX509Svid } from '../x509-svid/verify.ts'
 import type { Authorizer } from './authorizer.ts'
 

@@ -2,7 +2,14 @@ import { parseTrustDomain, type TrustDomainLike } from '../spiffe-id/parse.ts'
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
 import { type Certificate, parseCertificates, parsePemCertificates, toPem } from '../x509/certificate.ts'
 import { X509BundleError } from './errors.ts'
-import type { X509BundleSource } from './source.ts'
+
+/** Where the bundles of trust domains come from, asked again for every peer. */
+export interface X509BundleSource {
+  /** @throws X509BundleError `bundle_not_found`, or what the source throws when it has nothing to trust */
+  getX509Bundle(trustDomain: TrustDomain): X509Bundle
+  /** All of them: OpenSSL must be told the authorities before it sees who comes. */
+  readonly x509Bundles: readonly X509Bundle[]
+}
 
 /** The authorities of one trust domain: whoever chains to one of them is of it. Immutable. */
 export class X509Bundle implements X509BundleSource {

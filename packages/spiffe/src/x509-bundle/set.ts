@@ -1,7 +1,6 @@
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
-import type { X509Bundle } from './bundle.ts'
+import type { X509Bundle, X509BundleSource } from './bundle.ts'
 import { X509BundleError } from './errors.ts'
-import type { X509BundleSource } from './source.ts'
 
 /** Bundles by trust domain; they are never pooled, or one domain could vouch for the workloads of another. */
 export class X509BundleSet implements X509BundleSource {

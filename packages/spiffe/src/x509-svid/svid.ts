@@ -4,9 +4,14 @@ import type { SpiffeId } from '../spiffe-id/id.ts'
 import { type Certificate, parseCertificates, parsePemCertificates, toPem } from '../x509/certificate.ts'
 import { X509SvidError } from './errors.ts'
 import { leafViolation, readLeafId } from './leaf.ts'
-import type { X509SvidSource } from './source.ts'
 
 const KEY_TYPES: ReadonlySet<string> = new Set(['rsa', 'rsa-pss', 'ec', 'ed25519'])
+
+/** Where one's own X.509-SVID comes from, asked again for every handshake: that is how it rotates. */
+export interface X509SvidSource {
+  /** @throws SourceError when there is none to present: not yet, withdrawn, expired, closed */
+  getX509Svid(): X509Svid
+}
 
 /** One's own X.509-SVID: an ID, the certificates that show it, leaf first, and the key of the leaf. Immutable. */
 export class X509Svid implements X509SvidSource {
