@@ -17,7 +17,7 @@ const workloads = ['web-ui', 'backend', 'jwt-factory', 'services', 'sse', 'token
 const istio = yamlIn('istio')
 const original = read('istio/alternatives/original-mistake.txt')
 
-describe('the policies of deploy/', () => {
+describe('the policies in deploy/', () => {
   it.each([
     ['the numbered steps of Istio', [...workloads, ...istio]],
     [
@@ -26,11 +26,11 @@ describe('the policies of deploy/', () => {
     ],
     ['the ambient steps', [...workloads, ...yamlIn('istio/ambient')]],
     ['the steps of Gloo', [...workloads, read('gloo/web-ui/deploy-gloo.yaml'), ...yamlIn('gloo')]],
-  ])('have nothing that the linter knows: %s', (_what, files) => {
+  ])('have no linter findings: %s', (_what, files) => {
     expect(lintPolicies(files)).toEqual([])
   })
 
-  it('warn after step 5, which lets requests without a token pass until step 6', () => {
+  it('get a warning after step 5, which accepts requests without a token until step 6', () => {
     const found = lintPolicies([...workloads, ...istio.slice(0, 5)])
     expect(found.map(({ code, file }) => `${file} ${code}`)).toEqual([
       'istio/05-request-authentication.yaml token-not-demanded',
@@ -38,7 +38,7 @@ describe('the policies of deploy/', () => {
     ])
   })
 
-  it('are not what the original said, whose second source takes the place of the first', () => {
+  it('do not repeat the mistake of the original tutorial, whose second source replaces the first', () => {
     const found = lintPolicies([...workloads, ...istio.slice(0, 5), original])
     expect(found[0]).toMatchObject({ code: 'duplicate-key', file: original.file, line: 16 })
   })

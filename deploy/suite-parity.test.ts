@@ -4,7 +4,7 @@ import { describe, expect, it } from '@jest/globals'
 import { parse, parseAllDocuments } from 'yaml'
 import { wireSuite } from '../scripts/suite.ts'
 
-/** Where the manifests call a process of the suite by another name, or have two of it. */
+/** Processes of the suite that have another name in the manifests, or two instances. */
 const IN_COMPOSE: Readonly<Record<string, readonly string[]>> = {
   'sse-gateway': ['sse-gateway1', 'sse-gateway2'],
 }
@@ -13,9 +13,9 @@ const IN_KUBERNETES: Readonly<Record<string, string>> = {
   'token-cache-proxy1': 'token-cache-proxy',
   'token-cache-proxy2': 'token-cache-proxy',
 }
-/** In Kubernetes, SPIRE and a provider such as Auth0 take their place. */
+/** In Kubernetes, SPIRE and a provider such as Auth0 replace these. */
 const NOT_IN_KUBERNETES = ['spiffe-agent', 'spiffe-server', 'spiffe-proxy', 'identity-provider']
-/** Set by the image, or for the explorer of a development start, where whoever tells of hops is on the same machine. */
+/** Set by the image, or only used by the explorer in development mode, where services report hops on the same machine. */
 const ELSEWHERE = [
   'STATE_FOLDER',
   'ASSETS_FOLDER',
@@ -28,17 +28,17 @@ const ELSEWHERE = [
   'TOKEN_CACHE_URL',
   'TOKEN_CACHE_PROXY_URLS',
 ]
-/** The explorer asks the factory; the web UI without it has no business there. */
-const OF_THE_EXPLORER: Readonly<Record<string, string>> = { 'web-ui': 'JWT_FACTORY_URL' }
-/** Only known where they are: addresses, names, and what the tutorial asks the reader for. */
-const OF_THE_PLACE = /(_URL|_URLS|^PROXY_NAME|^ISSUER|^BASE_URL|^AUDIENCE|^AUTH0_CLIENT_ID)$/
-/** In Kubernetes the mesh guards the backends until an overlay adds this, and SPIRE is not part of it. */
-const OF_THE_OVERLAYS = ['ISSUER', 'AUDIENCE', 'SPIFFE_PROXY_URL']
-/** Where the documented port is that of the outside. */
+/** Only the explorer calls the factory, so the web UI without the explorer does not get its URL. */
+const ONLY_FOR_THE_EXPLORER: Readonly<Record<string, string>> = { 'web-ui': 'JWT_FACTORY_URL' }
+/** Values that differ between environments: addresses, names, and what the user must supply. */
+const PER_ENVIRONMENT = /(_URL|_URLS|^PROXY_NAME|^ISSUER|^BASE_URL|^AUDIENCE|^AUTH0_CLIENT_ID)$/
+/** In Kubernetes, overlays add ISSUER and AUDIENCE (the base leaves access control to the mesh); SPIRE is separate. */
+const FROM_OVERLAYS = ['ISSUER', 'AUDIENCE', 'SPIFFE_PROXY_URL']
+/** Ports inside the container, where only the outside port is the documented one. */
 const IN_CONTAINER: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'web-ui': { PORT: '8080' },
 }
-/** One proxy in each pod, so each may listen on the same port. */
+/** Each proxy has its own pod, so both may use the same port. */
 const OWN_NETWORK = ['token-cache-proxy2']
 
 interface Container {
@@ -71,7 +71,7 @@ const root = join(import.meta.dirname, '..')
 const suite = wireSuite({ port: (documented) => documented, stateFolder: '/state' }).map((process) => ({
   ...process,
   env: Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => name !== OF_THE_EXPLORER[process.name]),
+    Object.entries(process.env).filter(([name]) => name !== ONLY_FOR_THE_EXPLORER[process.name]),
   ),
 }))
 const compose = parse(readFileSync(join(root, 'docker-compose.yml'), 'utf8'), { merge: true })
@@ -98,14 +98,14 @@ describe('docker-compose.yml', () => {
           const own = service?.environment?.[variable]
           expect(own === undefined ? `${variable} is missing` : variable).toBe(variable)
           const isPort = variable in urls && OWN_NETWORK.includes(name)
-          if (!OF_THE_PLACE.test(variable) && !isPort)
+          if (!PER_ENVIRONMENT.test(variable) && !isPort)
             expect([variable, own]).toEqual([variable, IN_CONTAINER[name]?.[variable] ?? value])
         }
       }
     },
   )
 
-  it('has nothing else but Redis, the set-up and the operator', () => {
+  it('has no other services than Redis, setup and operator', () => {
     const known = suite.flatMap(({ name }) => IN_COMPOSE[name] ?? [name])
     expect(Object.keys(compose).filter((name) => !known.includes(name))).toEqual([
       'setup',
@@ -114,7 +114,7 @@ describe('docker-compose.yml', () => {
     ])
   })
 
-  it('has the documented ports', () => {
+  it('publishes the documented ports', () => {
     const published = Object.values(compose).flatMap(({ ports = [] }) =>
       ports.map((port) => Number(/:(\d+):\d+$/.exec(port)?.[1])),
     )
@@ -125,8 +125,8 @@ describe('docker-compose.yml', () => {
     expect(new Set(published).size).toBe(published.length)
   })
 
-  it('has each port of the suite on the one that listens', () => {
-    // Inside alone: the tiers of the token cache, behind the balancer, and the health of the SPIFFE examples.
+  it('publishes each port of the suite at the service that listens on it', () => {
+    // Not published: the tiers of the token cache behind the balancer, and the health ports of the SPIFFE examples.
     for (const { name, urls, env } of suite.filter((process) => !process.name.startsWith('token-cache'))) {
       const service = compose[IN_COMPOSE[name]?.[0] ?? name]
       const host = service?.network_mode?.replace('service:', '')
@@ -136,7 +136,7 @@ describe('docker-compose.yml', () => {
     }
   })
 
-  it('shows the private key of service A to service A alone', () => {
+  it('gives the private key of service A only to service A', () => {
     const file = compose['service-a']?.environment?.PRIVATE_KEY_FILE ?? ''
     const mounts = (name: string) =>
       (compose[name]?.volumes ?? []).map((text) => text.split(':') as [string, string, string?])
@@ -175,10 +175,10 @@ describe('deploy/kubernetes', () => {
       expect(container?.args).toEqual([folder])
       const own = new Map((container?.env ?? []).map((entry) => [entry.name, entry.value]))
       for (const [variable, value] of fixed(env)) {
-        if (OF_THE_OVERLAYS.includes(variable)) continue
+        if (FROM_OVERLAYS.includes(variable)) continue
         expect(own.has(variable) ? variable : `${variable} is missing`).toBe(variable)
         const isPort = variable in urls && OWN_NETWORK.includes(name)
-        if (!OF_THE_PLACE.test(variable) && !isPort)
+        if (!PER_ENVIRONMENT.test(variable) && !isPort)
           expect([variable, own.get(variable)]).toEqual([variable, IN_CONTAINER[name]?.[variable] ?? value])
       }
       const ports = (container?.ports ?? []).map(({ containerPort }) => containerPort)
@@ -194,7 +194,7 @@ describe('deploy/kubernetes', () => {
     ])
   })
 
-  it('shows the private key of service A to service A alone', () => {
+  it('gives the private key of service A only to service A', () => {
     const claims = (name: string) => {
       const { template } = deployments.find(({ metadata }) => metadata.name === name)?.spec ?? {}
       return (template?.spec.volumes ?? []).flatMap(({ persistentVolumeClaim: claim }) =>
@@ -212,21 +212,21 @@ describe('deploy/kubernetes', () => {
       expect(claims(callee)).toEqual([{ claimName: 'service-a-key-set', readOnly: true }])
   })
 
-  it('has no process that the suite does not know, but Redis', () => {
+  it('has only processes of the suite, and Redis', () => {
     const known = suite.map(({ name }) => IN_KUBERNETES[name] ?? name)
     expect(kubernetes.map(({ name }) => name).filter((name) => !known.includes(name))).toEqual(['redis'])
   })
 })
 
 describe('Redis', () => {
-  it('is started alike in compose and Kubernetes, and never evicts blocks, revocations or events', () => {
+  it('has the same arguments in compose and Kubernetes, and never evicts blocks, revocations or events', () => {
     const [inCompose, inKubernetes] = [
       compose.redis?.command,
       deployments.find(({ metadata }) => metadata.name === 'redis')?.spec.template.spec.containers[0]?.args,
     ]
     expect(inKubernetes).toEqual(inCompose)
     const policy = inCompose?.[inCompose.indexOf('--maxmemory-policy') + 1]
-    // What has no expiry stays; decision 13 says why it is this one of the volatile policies.
+    // Never evicts entries without an expiry; decision 13 explains why not another volatile policy.
     expect(policy).toBe('volatile-lru')
   })
 })

@@ -20,10 +20,10 @@ const all = ['kubernetes/base', 'istio', 'gloo'].flatMap(yamlIn)
 const policy = join(here, 'istio/06-allow-webui-to-backend-with-user.yaml')
 const deployment = join(here, 'kubernetes/base/web-ui/deploy.yaml')
 
-/** A file of ours with a mistake. */
+/** Writes a copy of one of our files with a mistake in it. */
 function broken(file: string, right: string, wrong: string): string {
   const text = readFileSync(file, 'utf8')
-  if (!text.includes(right)) throw new Error(`${right} is not in ${file}`)
+  if (!text.includes(right)) throw new Error(`${file} does not contain ${right}`)
   const copy = join(scratch, `broken-${wrong.replace(/\W+/g, '-')}.yaml`)
   writeFileSync(copy, text.replace(right, wrong))
   return copy
@@ -50,15 +50,15 @@ describeWithValidator(
       ...args,
     )
   const kinds = ['cert-manager.io', 'gateway.networking.k8s.io', 'gloo.solo.io', 'istio.io']
-  /** Kinds of others; the models know all of them but Gloo's. */
+  /** Skips kinds without a Kubernetes schema, except `known`; @kubernetes-models covers all of them but Gloo's. */
   const skip = (...known: string[]) => {
     const objects = all.flatMap((file) => [
       ...readFileSync(file, 'utf8').matchAll(/^apiVersion: (\S+)\nkind: (\S+)/gm),
     ])
-    const foreign = objects.filter(([, group = '']) =>
+    const others = objects.filter(([, group = '']) =>
       kinds.some((one) => !known.includes(one) && group.includes(one)),
     )
-    return ['-skip', [...new Set(foreign.map(([, version, kind]) => `${version}/${kind}`))].join()]
+    return ['-skip', [...new Set(others.map(([, version, kind]) => `${version}/${kind}`))].join()]
   }
 
   it('finds nothing in any file', () => {
@@ -71,12 +71,12 @@ describeWithValidator(
     expect([status, output]).toEqual([0, expect.stringMatching(/Invalid: 0, Errors: 0/)])
   })
 
-  it('finds a member that no deployment has', () => {
+  it('finds an unknown member of a deployment', () => {
     const { status, output } = conform(broken(deployment, 'replicas: 1', 'replica: 1'))
     expect([status, output]).toEqual([1, expect.stringContaining('replica')])
   })
 
-  describeWithValidator('istioctl')('and those of Istio', () => {
+  describeWithValidator('istioctl')('with the schemas of Istio', () => {
     const location = () => [
       '-schema-location',
       `${istioSchemas()}/{{.ResourceKind}}_{{.Group}}_{{.ResourceAPIVersion}}.json`,
@@ -87,7 +87,7 @@ describeWithValidator(
       expect([status, output]).toEqual([0, expect.stringMatching(/Invalid: 0, Errors: 0/)])
     })
 
-    it('finds a member that no policy has', () => {
+    it('finds an unknown member of a policy', () => {
       const { status, output } = conform(
         ...location(),
         broken(policy, 'requestPrincipals:', 'requestPrincipal:'),
@@ -104,7 +104,7 @@ describeWithValidator(join(peersFolder, 'models'))('@kubernetes-models', () => {
     expect(checked).toBeGreaterThan(100)
   })
 
-  it('finds what is not of the right type', () => {
+  it('finds values of the wrong type', () => {
     const gateway = broken(join(here, 'istio/web-ui/gateway-api.yaml'), 'port: 443', 'port: https')
     const { findings } = checkWithModels([gateway, broken(policy, 'principals:', 'principals: x #')])
     expect(findings).toEqual([expect.stringContaining('port'), expect.stringContaining('principals')])
@@ -117,7 +117,7 @@ describeWithValidator('kubectl', 'istioctl')('istioctl', () => {
     expect([status, output]).toEqual([0, expect.not.stringContaining('Error')])
   })
 
-  it('finds the original’s mistake, which kubectl does not', () => {
+  it('finds the mistake of the original tutorial, which kubectl misses', () => {
     const { status, output } = run(
       'istioctl',
       'validate',
@@ -134,12 +134,12 @@ describeWithValidator('kubectl', 'istioctl')('istioctl', () => {
 })
 
 describeWithValidator('kubectl', 'kube-score')('kube-score', () => {
-  // Fixed tags are not pulled anew; Istio's own gateway pod is in no manifest.
+  // Tags are fixed, so pulling again changes nothing; Istio's own gateway pod is in no manifest.
   const ignored = ['container-image-pull-policy', 'networkpolicy-targets-pod'].flatMap((test) => [
     '--ignore-test',
     test,
   ])
-  it.each(sets)('has nothing critical to say about %s', (set) => {
+  it.each(sets)('finds nothing critical in %s', (set) => {
     const { output } = run('kube-score', 'score', '--output-format', 'ci', ...ignored, built(set))
     expect(output).toContain('[OK]')
     expect(output.split('\n').filter((line) => line.startsWith('[CRITICAL]'))).toEqual([])
@@ -147,11 +147,11 @@ describeWithValidator('kubectl', 'kube-score')('kube-score', () => {
 })
 
 describeWithValidator('hadolint')('hadolint', () => {
-  it('has nothing to say about the Dockerfile', () => {
+  it('finds nothing in the Dockerfile', () => {
     expect(run('hadolint', join(here, '../Dockerfile'))).toEqual({ status: 0, output: '' })
   })
 
-  it('has about one whose packages are not pinned and that is root', () => {
+  it('finds unpinned packages and the root user in another Dockerfile', () => {
     const file = join(scratch, 'Dockerfile')
     writeFileSync(file, 'FROM node\nRUN apt-get install curl\nUSER root\n')
     expect(run('hadolint', file)).toEqual({ status: 1, output: expect.stringMatching(/DL3006[\s\S]*DL3002/) })

@@ -6,11 +6,11 @@ import { afterAll, describe } from '@jest/globals'
 import { parseAllDocuments } from 'yaml'
 
 const here = import.meta.dirname
-/** Where `.ci/install-peers` puts what comes from elsewhere. */
+/** The folder into which `.ci/install-peers` installs third-party programs. */
 export const peersFolder = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'hallpass/peers')
 
 export const kubernetesSchemasFolder = join(peersFolder, 'kubernetes-schemas')
-/** The kinds of Kubernetes that our files have. */
+/** The Kubernetes kinds that our files contain. */
 const KINDS = [
   'configmap-v1',
   'deployment-apps-v1',
@@ -25,11 +25,11 @@ const KINDS = [
   'serviceaccount-v1',
 ]
 
-/** For what the validators read; gone after the tests. */
+/** A temporary folder for the validators' input, deleted after the tests. */
 export const scratch = mkdtempSync(join(tmpdir(), 'hallpass-validators-'))
 afterAll(() => rmSync(scratch, { recursive: true }))
 
-/** What stands between a reader and a validator must be as cheap as `npm test`; who has them gets more. */
+/** Describes tests that need programs or files; skips them with a warning if one is missing. */
 export function describeWithValidator(...programs: readonly string[]) {
   const missing = programs.filter(
     (name) => spawnSync('sh', ['-c', 'test -e "$0" || command -v "$0"', name]).status !== 0,
@@ -47,7 +47,7 @@ export function run(program: string, ...args: readonly string[]) {
   return { status, output: `${stdout}${stderr}` }
 }
 
-/** Every file of a folder that `kubectl apply -f` is documented for, or that a kustomization takes whole. */
+/** Returns the manifests of a folder that are applied as they are, or included whole by a kustomization. */
 export const yamlIn = (path: string) =>
   readdirSync(join(here, path), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.yaml') && !name.includes('kustomization') && !name.includes('overlays'))
@@ -55,7 +55,7 @@ export const yamlIn = (path: string) =>
 
 export const sets = ['base', 'overlays/istio', 'overlays/ambient'] as const
 
-/** What `kubectl apply -k` would send. */
+/** Builds a kustomization as `kubectl apply -k` would, and returns the file. */
 export function built(name: string): string {
   const folder = join(here, 'kubernetes', name)
   const { status, output } = run('kubectl', 'kustomize', '--load-restrictor=LoadRestrictionsNone', folder)
@@ -80,7 +80,7 @@ interface Crd {
   }
 }
 
-/** Writes the schemas of Kubernetes, each whole in one file, as kubeconform wants them. */
+/** Writes self-contained schemas of the Kubernetes kinds, one file each, as kubeconform requires. */
 export function kubernetesSchemas(): string {
   const folder = join(scratch, 'kubernetes-schemas')
   mkdirSync(folder, { recursive: true })
@@ -93,7 +93,7 @@ export function kubernetesSchemas(): string {
   return folder
 }
 
-/** Writes the schemas of Istio's own kinds, as the installer would bring them into a cluster, for kubeconform. */
+/** Writes schemas of Istio's own kinds for kubeconform, from the CRDs that its installer would apply. */
 export function istioSchemas(): string {
   const folder = join(scratch, 'istio-schemas')
   mkdirSync(folder, { recursive: true })
@@ -108,7 +108,7 @@ export function istioSchemas(): string {
     const { group, names, versions } = crd.spec
     for (const { name, schema } of versions) {
       const { properties } = schema.openAPIV3Schema
-      // The schema of a CRD leaves these three to the API server.
+      // A CRD's schema omits these three members; the API server checks them.
       const whole = { ...properties, apiVersion: { type: 'string' }, kind: { type: 'string' } }
       const closed = close({ ...schema.openAPIV3Schema, properties: whole })
       Object.assign(closed.properties ?? {}, { metadata: { type: 'object' } })
@@ -118,7 +118,7 @@ export function istioSchemas(): string {
   return folder
 }
 
-/** Unknown members are an error, as with `kubectl --validate=strict`. */
+/** Returns the schema with unknown members forbidden, as with `kubectl --validate=strict`. */
 function close(schema: Schema): Schema {
   const { properties, items, additionalProperties: others } = schema
   const closed = { ...schema }
@@ -135,7 +135,7 @@ function close(schema: Schema): Schema {
   return closed
 }
 
-/** Runs in a process of its own, in the folder of the models, which is far outside of what the tests transform. */
+/** A program for another process, in the models' folder, because Jest cannot load files from there. */
 const CHECK_WITH_MODELS = `
 import { readFileSync } from 'node:fs'
 const packageOf = (group) =>
@@ -158,12 +158,12 @@ for (const { file, object } of JSON.parse(readFileSync(0, 'utf8'))) {
 console.log(JSON.stringify({ checked, findings }))
 `
 
-/** Has the npm packages of the models look at every object. */
+/** Validates every object with the npm packages of @kubernetes-models. */
 export function checkWithModels(files: readonly string[]): { checked: number; findings: string[] } {
   const objects = files.flatMap((file) =>
     parseAllDocuments(readFileSync(file, 'utf8'))
       .map((document) => document.toJS())
-      // Gloo's kinds are known to its licensed product alone.
+      // Only Gloo's licensed product knows its kinds.
       .filter((object) => object && !/gloo\.solo\.io/.test(object.apiVersion))
       .map((object) => ({ file: file.replace(`${here}/`, ''), object })),
   )

@@ -2,7 +2,7 @@ import { cpSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { bundle, bundleFolder, pagesFolder } from '../../scripts/bundle.js'
 
-/** Everything that the image runs: the bundles of the services, what starts them, and the files that they serve. */
+/** Makes everything that the image contains: the bundles of the services, the programs that start them, and the files that they serve. */
 const root = process.cwd()
 const app = join(process.argv[2] ?? 'out', 'app')
 const isOfTests = (path) => /\.(test|peer)\.ts$|\/testing(\.ts)?$/.test(path)
@@ -14,6 +14,6 @@ cpSync(bundleFolder(root), app, { recursive: true, filter: (path) => path !== pa
 cpSync(pagesFolder(root), join(app, 'web-ui/public'), { recursive: true })
 for (const folder of ['sse-gateway/public', 'token-cache/proxy/public'])
   cpSync(join(root, folder), join(app, folder), { recursive: true })
-// What the explorer shows as the line that decided (web-ui/src/live/check-sources.ts); 100 KB.
+// The explorer shows the source line of the check that decided (web-ui/src/live/check-sources.ts); 100 KB.
 for (const folder of ['packages/tokens/src', 'packages/spiffe/src/jwt-svid'])
   cpSync(join(root, folder), join(app, folder), { recursive: true, filter: (path) => !isOfTests(path) })

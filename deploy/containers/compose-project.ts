@@ -5,15 +5,15 @@ import { type Engine, run } from './engine.ts'
 
 const READY_DEADLINE_MS = 240_000
 const LOOK_AGAIN_MS = 500
-/** Somebody who waits wants to see that it goes on. */
+/** Interval of progress lines, which show that a long wait has not hung. */
 const TELL_MS = 10_000
 
 export interface ComposeProjectOptions {
   readonly engine: Engine
-  /** Where docker-compose.yml is. */
+  /** The folder of docker-compose.yml. */
   readonly root: string
   readonly name: string
-  /** Of this machine; the ports of the containers are published there alone. */
+  /** An address of this machine; the containers' ports are published only there. */
   readonly address: string
   /** For cookies, certificates and streams. */
   readonly folder: string
@@ -24,7 +24,7 @@ export interface Answer {
   readonly body: string
 }
 
-/** The containers of one `docker-compose up`, and how a person speaks to them: by curl. */
+/** The containers of one `docker-compose up`, called with curl as a user would. */
 export class ComposeProject {
   readonly #options: ComposeProjectOptions
   readonly #env: NodeJS.ProcessEnv
@@ -35,7 +35,7 @@ export class ComposeProject {
     this.#env = { ...options.engine.env, BIND: options.address, COMPOSE_PROJECT_NAME: options.name }
   }
 
-  /** A line of progress, at once: Jest keeps what is logged until a file is done. */
+  /** Prints a line of progress immediately: Jest holds back logged lines until a test file is done. */
   say(text: string): void {
     process.stderr.write(
       `${String(Math.round((Date.now() - this.#startedAt) / 1000)).padStart(5)} s  ${text}\n`,
@@ -63,12 +63,12 @@ export class ComposeProject {
   }
 
   kill(...services: string[]): void {
-    this.say(`kills ${services.join(', ')}`)
+    this.say(`killing ${services.join(', ')}`)
     this.docker('kill', ...services.map((service) => this.container(service)))
   }
 
   start(...services: string[]): void {
-    this.say(`starts ${services.join(', ')} again`)
+    this.say(`starting ${services.join(', ')}`)
     this.docker('start', ...services.map((service) => this.container(service)))
   }
 
@@ -93,17 +93,19 @@ export class ComposeProject {
     const deadline = Date.now() + READY_DEADLINE_MS
     for (let toldAt = Date.now(); !isSo(); ) {
       if (Date.now() > deadline)
-        throw new Error(`not within ${READY_DEADLINE_MS / 1000} s: ${what}\n${this.states().join('\n')}`)
+        throw new Error(
+          `timed out after ${READY_DEADLINE_MS / 1000} s, waiting until ${what}\n${this.states().join('\n')}`,
+        )
       if (Date.now() - toldAt > TELL_MS) {
         toldAt = Date.now()
-        this.say(`waits until ${what}; not healthy: ${this.#notYet().join(', ') || 'none'}`)
+        this.say(`waiting until ${what}; not healthy: ${this.#notYet().join(', ') || 'none'}`)
       }
       await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS))
     }
     this.say(what)
   }
 
-  /** What the operator may have signed: a token for an audience. */
+  /** Returns curl options with a token for `audience`, issued to the operator. */
   token(audience: string, ...scopeAndSubject: string[]): string[] {
     const text = this.compose(
       'run',
@@ -132,13 +134,13 @@ export class ComposeProject {
     return ['-sS', '--connect-to', `localhost::${this.#options.address}:`]
   }
 
-  /** What a stream has to say within two seconds. */
+  /** Returns what a stream sends within two seconds. */
   peek(url: string, ...options: string[]): string {
     const args = [...this.#curlOptions(), '-N', '-m', '2', ...options, url]
     return spawnSync('curl', args, { cwd: this.#options.folder, encoding: 'utf8' }).stdout
   }
 
-  /** Reads a stream until it ends. */
+  /** Reads a stream until it closes. */
   stream(url: string, ...options: string[]): { text: () => string; ended: () => boolean } {
     const file = join(this.#options.folder, `stream-${Date.now()}`)
     const output = openSync(file, 'w')

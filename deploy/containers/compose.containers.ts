@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { ComposeProject } from './compose-project.ts'
 import { type Engine, findEngine } from './engine.ts'
 
-/** A build without a cache takes minutes on two cores, and so does a start on a busy machine. */
+/** Timeouts are in minutes: an uncached build takes that long on two cores, and so does a start on a busy machine. */
 const MINUTES = 60_000
 const AUTHORITIES = '/etc/ssl/certs/ca-certificates.crt'
 
@@ -17,19 +17,19 @@ const describeHere = typeof engine === 'string' ? describe.skip : describe
 describeHere('docker-compose.yml', () => {
   const folder = mkdtempSync(join(tmpdir(), 'hallpass-containers-'))
   const name = `hallpass-test-${process.pid}`
-  // An address of its own, so that a suite on the documented ports does not get in the way.
+  // A separate address, so that a suite on the documented ports does not conflict.
   const project = new ComposeProject({ engine: engine as Engine, root, name, folder, address: '127.0.0.77' })
   const curl: ComposeProject['curl'] = (...args) => project.curl(...args)
   const caFile = join(folder, 'ca.pem')
 
   beforeAll(async () => {
-    // Where no registry of images can be reached, the base images are made from what this machine has.
-    project.say('makes the base images that are missing')
+    // Without access to an image registry, the base images are made from this machine's programs.
+    project.say('making missing base images')
     project.script(join(import.meta.dirname, 'import-base-images.sh'))
     const authorities = existsSync(AUTHORITIES) ? ['--build-arg', `NODE_EXTRA_CA_CERTS=${AUTHORITIES}`] : []
-    project.say('builds the image')
+    project.say('building the image')
     project.docker('build', '--network', 'host', ...authorities, '--tag', 'hallpass:0.1.0', '.')
-    project.say('starts the containers')
+    project.say('starting the containers')
     project.compose('up', '--detach')
     await project.untilHealthy()
     writeFileSync(caFile, project.inside('sse-gateway1', 'cat', '/state/certificates/ca.pem'))
@@ -53,11 +53,11 @@ describeHere('docker-compose.yml', () => {
     2 * MINUTES,
   )
 
-  it('refuses the expired token of scenario 1', () => {
+  it('rejects the expired token of scenario 1', () => {
     expect(curl('http://localhost:3000/scenario1?expired=1').body).toContain('jwt expired')
   })
 
-  it('lets nobody have a token made who has not proved who it is', () => {
+  it('issues tokens only to authenticated callers', () => {
     const { status, body } = curl('http://localhost:5555/issueToken/servicea', '-X', 'POST')
     expect([status, JSON.parse(body).error.code]).toEqual([401, 'invalid_client'])
     expect(curl('http://localhost:5555/keys/servicea').status).toBe(401)
@@ -65,7 +65,7 @@ describeHere('docker-compose.yml', () => {
   })
 
   it(
-    'runs scenario 6 for a user with a token, and for nobody who only says a name',
+    'runs scenario 6 for a user with a token, and rejects a user who only sends a name',
     () => {
       const { status, body } = curl('http://localhost/', ...project.token('token-cache', '', 'user1'))
       expect([status, body]).toEqual([200, expect.stringContaining('user1')])
@@ -78,7 +78,7 @@ describeHere('docker-compose.yml', () => {
     ['ada', '200', '200'],
     ['ben', '200', '403'],
   ])(
-    'logs %s in, whom the backends answer %s and %s (scenario 8)',
+    'logs %s in, who gets %s and %s from the backends (scenario 8)',
     (user, first, second) => {
       const jar = ['-L', '-c', `${user}.cookies`, '-b', `${user}.cookies`]
       const form = curl('http://localhost:4000/login', ...jar).body
@@ -92,13 +92,13 @@ describeHere('docker-compose.yml', () => {
     2 * MINUTES,
   )
 
-  it('says that the explorer is off, as services tell nobody of their hops', () => {
+  it('reports that the explorer is off, because services do not report their hops', () => {
     const { status, body } = curl('http://localhost:4000/explorer', '-H', 'Accept: application/json')
     expect([status, body]).toEqual([404, expect.stringContaining('explorer_off')])
     expect(curl('http://localhost:4000/').body).not.toContain('/explorer')
   })
 
-  it('shows the private key of service A to service A alone', () => {
+  it('gives the private key of service A only to service A', () => {
     for (const callee of ['service-b', 'service-c']) {
       expect(project.inside(callee, 'ls', '-R', '/state')).not.toContain('jwt-private.pem')
       expect(project.inside(callee, 'ls', '/state/scenario-3-keys')).toBe('jwks.json\njwt-public.pem')
@@ -130,13 +130,13 @@ describeHere('docker-compose.yml', () => {
       )
 
     it(
-      'a stream (scenario 7) goes on at the other gateway, and nothing is lost',
+      'a stream (scenario 7) continues at the other gateway, and no event is lost',
       async () => {
         expect(publish('before')).toBe(202)
         const first = project.stream('https://localhost:7143/events', ...since('0'))
         await project.until('the first gateway streams', () => first.text().includes('data:before'))
         project.kill('sse-gateway1')
-        await project.until('the stream is cut', first.ended)
+        await project.until('the stream is interrupted', first.ended)
         expect(publish('while it is away')).toBe(202)
         const last = /.*id:(\S+)/s.exec(first.text())?.[1] ?? ''
         expect(eventsSince(7144, last)).toEqual(['while it is away'])
@@ -148,7 +148,7 @@ describeHere('docker-compose.yml', () => {
     )
 
     it(
-      'no request is lost with a proxy, and the balancer sends to it again when it is back',
+      'no request fails when a proxy dies, and the balancer uses the proxy again after its restart',
       async () => {
         const newcomer = project.token('token-cache', '', 'user2')
         project.kill('token-cache-proxy1')
@@ -159,21 +159,21 @@ describeHere('docker-compose.yml', () => {
             .length
         const before = timesBack()
         project.start('token-cache-proxy1')
-        await project.until('the balancer sends to it again', () => timesBack() > before)
+        await project.until('the balancer uses the proxy again', () => timesBack() > before)
       },
       3 * MINUTES,
     )
 
     it(
-      'users whom a proxy knows are served without Redis, nobody new is let in, and all is well when it is back',
+      'without Redis, users with a cached token are served and others are rejected, until it is back',
       async () => {
         const [known, newcomer] = ['user3', 'user4'].map((user) => project.token('token-cache', '', user))
         const ask = (user: string[] = []) => curl('http://localhost/', ...user)
-        // In turn, so that each proxy has seen the user.
+        // Requests go to the proxies in turn: now each proxy has the user's token.
         for (let i = 0; i < 4; i += 1) expect(ask(known).status).toBe(200)
         project.kill('redis', 'sse-gateway1', 'token-cache-proxy1')
         for (let i = 0; i < 4; i += 1) expect(ask(known).status).toBe(200)
-        // Nobody can say whether a user is blocked while the store is away: the cache fails closed.
+        // While the store is unavailable, no proxy can check whether a user is blocked: the cache fails closed.
         const { status, body } = ask(newcomer)
         expect([status, body]).toEqual([503, expect.stringContaining('store_unavailable')])
         expect(publish('into nothing')).toBe(503)
@@ -189,9 +189,9 @@ describeHere('docker-compose.yml', () => {
   })
 
   it(
-    'writes no token into a log, and runs as nobody special',
+    'logs no token, and runs as an unprivileged user',
     () => {
-      // The operator's own tokens are what it was asked for; those containers are gone.
+      // The operator prints tokens on purpose; its containers are already removed.
       expect(project.compose('logs', '--no-color')).not.toMatch(/eyJ[\w-]{20}/)
       expect(project.inside('jwt-factory', 'id', '-u')).toBe('1000')
       expect(() => project.inside('jwt-factory', 'sh', '-c', 'echo x > /app/x')).toThrow(

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** A container engine: one that runs already, or one that is started for the test and stopped after it. */
+/** A container engine: one that is already running, or one that is started for the test and stopped after it. */
 export interface Engine {
   readonly env: NodeJS.ProcessEnv
   stop(): Promise<void>
@@ -11,18 +11,18 @@ export interface Engine {
 
 const START_DEADLINE_MS = 30_000
 
-/** Finds or starts an engine; a text says why there can be none. */
+/** Finds or starts an engine. Returns the reason, as a string, if neither is possible. */
 export async function findEngine(): Promise<Engine | string> {
   for (const program of ['docker', 'docker-compose'])
     if (spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0) return `${program} is not installed`
   if (answers(process.env)) return { env: process.env, stop: async () => {} }
-  if (process.getuid?.() !== 0) return 'no Docker engine answers, and only root can start one'
+  if (process.getuid?.() !== 0) return 'no Docker engine is running, and only root can start one'
   if (spawnSync('sh', ['-c', 'command -v dockerd']).status !== 0)
-    return 'no Docker engine answers, and there is no dockerd'
+    return 'no Docker engine is running, and dockerd is not installed'
   return startEngine()
 }
 
-/** The first shares the layers of images, which saves minutes of copying; the second works everywhere. */
+/** In order of preference: overlay2 shares image layers, which saves minutes of copying; vfs works everywhere. */
 const STORAGE_DRIVERS = ['overlay2', 'vfs']
 
 async function startEngine(): Promise<Engine | string> {
@@ -30,12 +30,12 @@ async function startEngine(): Promise<Engine | string> {
     const engine = await startWith(driver)
     if (engine) return engine
   }
-  return 'dockerd does not start here'
+  return 'dockerd could not be started'
 }
 
 async function startWith(driver: string): Promise<Engine | undefined> {
   const folder = mkdtempSync(join(tmpdir(), 'hallpass-docker-'))
-  // Kept, so that the next run need not build the image anew.
+  // Kept between runs, so that the next run need not build the image again.
   const images = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'hallpass/docker')
   mkdirSync(images, { recursive: true })
   const socket = `unix://${join(folder, 'docker.sock')}`
@@ -44,7 +44,7 @@ async function startWith(driver: string): Promise<Engine | undefined> {
     `--data-root=${images}`,
     `--exec-root=${join(folder, 'exec')}`,
   ]
-  // When the test is ended before its time, so is the engine, and with it all containers.
+  // If the test process dies, this ends the engine and all its containers.
   const follow = ['--pdeathsig', 'TERM', 'dockerd']
   const daemon = spawn('setpriv', [...follow, ...options, '-H', socket, `--pidfile=${join(folder, 'pid')}`], {
     stdio: 'ignore',
@@ -67,7 +67,7 @@ async function startWith(driver: string): Promise<Engine | undefined> {
   return undefined
 }
 
-/** What a run that was ended before its time has left, and the layers of images that nobody names any more. */
+/** Removes containers that an aborted run left behind, and image layers without a tag. */
 function removeLeftovers(env: NodeJS.ProcessEnv) {
   const command = 'docker ps --all --quiet | xargs --no-run-if-empty docker rm --force --volumes'
   spawnSync('sh', ['-c', `${command}; docker system prune --force --volumes`], { env })
@@ -83,7 +83,7 @@ async function end(child: ChildProcess) {
   await closed
 }
 
-/** Runs a program to its end and answers what it printed. @throws {Error} with what it printed when it failed. */
+/** Runs a program and returns its output. @throws {Error} with the output if the program fails. */
 export function run(
   program: string,
   args: readonly string[],

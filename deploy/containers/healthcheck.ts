@@ -3,7 +3,7 @@ import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { join } from 'node:path'
 
-/** Exits 0 when the service of this container is ready. HEALTH_URL says where it answers, by default on PORT. */
+/** Exits with 0 if the service of this container is ready, else with 1. Calls HEALTH_URL, by default /readyz on PORT. */
 const url = process.env.HEALTH_URL ?? `http://localhost:${process.env.PORT}/readyz`
 const done = (response: IncomingMessage) => process.exit(response.statusCode === 200 ? 0 : 1)
 const request = url.startsWith('https:')
@@ -15,7 +15,7 @@ request.on('error', (error) => {
   process.exit(1)
 })
 
-/** The service's own certificate is good enough to ask the service itself, also where it asks callers for one. */
+/** Returns the service's own certificate, which also serves as the client certificate where the service requires one. */
 function ownCertificate() {
   const read = (name: string) =>
     readFileSync(join(process.env.STATE_FOLDER ?? '/state', 'certificates', name), 'utf8')

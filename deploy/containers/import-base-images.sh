@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Makes the base images that the Dockerfile and docker-compose.yml name from programs of this machine, for where no
-# registry of images can be reached: Node 24 from npm, the rest (a shell, coreutils, their libraries) from the system.
-# Usage: import-base-images.sh; DOCKER_HOST says which engine.
+# Makes the base images of the Dockerfile and docker-compose.yml from programs of this machine, for machines without access
+# to an image registry: Node 24 from npm, the rest (a shell, coreutils, their libraries) from the system.
+# Usage: import-base-images.sh; DOCKER_HOST selects the engine.
 set -euo pipefail
 node_image=node:24-slim redis_image=redis:7-alpine
 node_version=24.21.0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Copies programs, and the libraries that they load, to the same places under a new root.
+# Copies programs and the libraries that they load to the same paths under a new root.
 copy() {
   local root=$1 program path library
   shift
@@ -33,7 +33,7 @@ skeleton() {
   printf 'hosts: files dns\n' >"$root/etc/nsswitch.conf"
   local name
   for name in libnss_files.so.2 libnss_dns.so.2 libresolv.so.2; do
-    # To the end: an awk that stops early may end ldconfig by SIGPIPE, and with it this script.
+    # Reads all input: if awk stopped early, ldconfig could die of SIGPIPE, and with it this script.
     path=$(ldconfig -p | awk -v name="$name" '$1 == name && !found { print $NF; found = 1 }')
     [ -z "$path" ] || { mkdir -p "$root$(dirname "$path")"; cp -L "$path" "$root$path"; }
   done

@@ -5,13 +5,13 @@ import { dirname, join } from 'node:path'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { exportPrivatePem, generateSigningKey, publicJwks } from '@hallpass/tokens'
 
-/** The user of the image. */
+/** The user that runs in the image. */
 const NODE = 1000
 
-/** A suite that is up for a week must not meet the end of its certificates. */
+/** Certificates are renewed if they expire sooner, so that a suite can run for a week. */
 const RENEW_BEFORE_MS = 7 * 24 * 3600 * 1000
 
-/** The names under which a service is called, all of which its certificate must have. */
+/** The host names under which each service is called; its certificate must contain all of them. */
 const TLS_NAMES: Readonly<Record<string, readonly string[]>> = {
   'service-a': ['service-a'],
   'service-b': ['service-b'],
@@ -26,7 +26,7 @@ const TLS_NAMES: Readonly<Record<string, readonly string[]>> = {
   'spiffe-agent': ['spiffe-agent'],
 }
 
-/** Who may have what signed by jwt-factory; the key of each goes into the volume of its owner. */
+/** The callers that jwt-factory trusts and what each may request; each caller's key is stored in its own volume. */
 const CALLERS: Readonly<Record<string, { clientId: string; rights: Record<string, unknown> }>> = {
   'service-a': { clientId: 'servicea', rights: { keyId: 'servicea' } },
   'service-b': { clientId: 'serviceb', rights: { keyId: 'serviceb' } },
@@ -47,9 +47,9 @@ const CALLERS: Readonly<Record<string, { clientId: string; rights: Record<string
 }
 
 /**
- * Makes what the services of the compose file need at their first start, each in its own volume under `root`:
- * certificates of one authority, the keys with which callers prove who they are, and who is trusted. What is there
- * stays, except certificates that end soon. The authority's key stays in a volume that no service has.
+ * Creates what the services of the compose file need at their first start, each in its own volume under `root`:
+ * certificates from one CA, the keys with which callers authenticate, and the trusted-callers files. Keeps existing
+ * files, except certificates that expire soon. The CA's key stays in a volume that no service mounts.
  */
 export async function setUp(root: string): Promise<void> {
   for (const [service, dnsNames] of Object.entries(TLS_NAMES)) {
@@ -59,7 +59,7 @@ export async function setUp(root: string): Promise<void> {
     const folder = join(root, service, 'certificates')
     await mkdir(folder, { recursive: true, mode: 0o700 })
     await copyFile(caFile, join(folder, 'ca.pem'))
-    // The next service's certificate takes its place there, so it is copied at once.
+    // Copied before the next service's certificate overwrites it.
     if (!isGood(join(folder, 'localhost.pem'), caFile)) {
       await copyFile(keyFile, join(folder, 'localhost-key.pem'))
       await copyFile(certFile, join(folder, 'localhost.pem'))
@@ -97,7 +97,7 @@ export async function setUp(root: string): Promise<void> {
   await give(root)
 }
 
-/** Signed by the authority of now, and for a week more at least. */
+/** Whether the certificate was signed by the current CA and is valid for at least another week. */
 function isGood(certFile: string, caFile: string): boolean {
   if (!existsSync(certFile)) return false
   const [leaf, authority] = [certFile, caFile].map((file) => new X509Certificate(readFileSync(file)))

@@ -4,16 +4,16 @@ import { createJwtFactoryClient } from '@hallpass/jwt-factory/client'
 import { importSigningKey } from '@hallpass/tokens'
 import { setUp } from './setup.ts'
 
-const HELP = `setup FOLDER                          make certificates, keys and trust for the services
-provision                             make the keys of the services at jwt-factory, and service A's own
-token AUDIENCE [SCOPE] [SUBJECT]      print a token of the operator`
+const HELP = `setup FOLDER                          make certificates, keys and trusted-callers files for the services
+provision                             make the services' keys at jwt-factory, and service A's own key
+token AUDIENCE [SCOPE] [SUBJECT]      print a token issued to the operator`
 
 const FACTORY = 'http://jwt-factory:5555'
-/** Its name in the tokens: http, as its keys are fetched so, within the network of the containers. */
+/** Its `iss`: an http URL, because its keys are fetched over http within the network of the containers. */
 const FACTORY_ISSUER = 'http://jwt-factory:5555/'
 const SERVICE_A = 'http://service-a:3000'
 
-/** What an operator of the containers does: `docker-compose run --rm -T --no-deps operator token https://api.example.com`. */
+/** Runs the operator's commands: `docker-compose run --rm -T --no-deps operator token https://api.example.com`. */
 async function main([command, ...args]: readonly string[]): Promise<void> {
   switch (command) {
     case 'setup':
@@ -24,7 +24,7 @@ async function main([command, ...args]: readonly string[]): Promise<void> {
       const [aud = '', scope, sub] = args
       const factory = createJwtFactoryClient({
         baseUrl: FACTORY,
-        authorization: proofFor(FACTORY_ISSUER),
+        authorization: assertionFor(FACTORY_ISSUER),
       })
       console.log(
         await factory.issueToken('operator', { aud, ...(scope ? { scope } : {}), ...(sub ? { sub } : {}) }),
@@ -32,19 +32,19 @@ async function main([command, ...args]: readonly string[]): Promise<void> {
       return
     }
     default:
-      throw new Error(`one of:\n${HELP}`)
+      throw new Error(`Unknown command. Use one of:\n${HELP}`)
   }
 }
 
-/** The steps that the documented curl commands take before the first scenario, here by somebody who may. */
+/** Creates the keys that scenarios 1 to 4 need, as the documented curl commands do, authenticated as the operator. */
 async function provision() {
   for (const keyId of ['servicea', 'serviceb', 'token-cache-auth', 'operator'])
-    await call(`${FACTORY}/keys/${keyId}`, 'GET', proofFor(FACTORY_ISSUER))
-  await call(`${FACTORY}/utils/dump`, 'POST', proofFor(FACTORY_ISSUER))
-  await call(`${SERVICE_A}/gen-keys`, 'POST', proofFor('servicea'))
+    await call(`${FACTORY}/keys/${keyId}`, 'GET', assertionFor(FACTORY_ISSUER))
+  await call(`${FACTORY}/utils/dump`, 'POST', assertionFor(FACTORY_ISSUER))
+  await call(`${SERVICE_A}/gen-keys`, 'POST', assertionFor('servicea'))
 }
 
-const proofFor = (audience: string) =>
+const assertionFor = (audience: string) =>
   privateKeyJwt({
     clientId: 'operator',
     audience,

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Makes a self-signed certificate for webuitest.com, as sold nowhere: for a cluster on your own machine.
-#   ./selfsigned-cert.sh              makes it, and prints what to do next
+# Makes a self-signed certificate for webuitest.com, for a cluster on your own machine.
+#   ./selfsigned-cert.sh              makes it and prints the next command
 #   . ./selfsigned-cert.sh            the same, and sets SERVER_CERT_NAME in your shell for the next command
-# SERVER_CERT_NAME and DOMAIN may be set before.
+# Set SERVER_CERT_NAME and DOMAIN to use other names.
 : "${SERVER_CERT_NAME:=webuitest.com}" "${DOMAIN:=webuitest.com}"
 export SERVER_CERT_NAME
-# In a subshell, so that nothing of the reader's shell changes when this file is sourced.
+# In a subshell, so that sourcing this file does not change the umask of the user's shell.
 if (
   umask 077
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -sha256 -noenc -days 90 \

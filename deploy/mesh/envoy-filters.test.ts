@@ -12,18 +12,18 @@ const filters = (...texts: string[]) =>
   }) as { name: string; typed_config: { rules: unknown; providers: unknown } }[]
 
 describe('envoyFilters', () => {
-  it('puts nothing before a workload for which no policy holds', () => {
+  it('generates no filter for a workload to which no policy applies', () => {
     expect(filters(policy('{ selector: { matchLabels: { app: webui } } }'))).toEqual([])
     expect(filters(policy('{}').replace('{ name: p }', '{ name: p, namespace: other }'))).toEqual([])
     expect(filters(policy('{ targetRefs: [{ kind: Service, name: webui }] }'))).toEqual([])
   })
 
-  it('makes an empty policy one that allows nothing', () => {
+  it('translates an empty policy to one that allows nothing', () => {
     const [rbac] = filters(policy('{}'))
     expect(rbac?.typed_config.rules).toEqual({ action: 'ALLOW', policies: {} })
   })
 
-  it('joins the members of a source by and, the sources by or', () => {
+  it('joins the members of a source with AND, and sources with OR', () => {
     const [rbac] = filters(
       policy(
         '{ rules: [{ from: [{ source: { principals: [td/a], requestPrincipals: ["https://issuer.example//*"] } }, { source: { principals: [td/b] } }] }] }',
@@ -57,7 +57,7 @@ describe('envoyFilters', () => {
     })
   })
 
-  it('checks tokens before it looks at who calls, and denies before it allows', () => {
+  it('puts token checks before caller checks, and DENY before ALLOW', () => {
     const names = filters(
       policy('{}'),
       policy('{ action: DENY, rules: [{ from: [{ source: { principals: [td/a] } }] }] }'),
@@ -74,11 +74,11 @@ describe('envoyFilters', () => {
   })
 
   it.each([
-    ['{ rules: [{ from: [{ source: { namespaces: [a] } }] }] }', 'namespaces of a source is not translated'],
-    ['{ rules: [{ to: [{ operation: { ports: ["80"] } }] }] }', 'ports of a operation is not translated'],
+    ['{ rules: [{ from: [{ source: { namespaces: [a] } }] }] }', 'namespaces of source is not translated'],
+    ['{ rules: [{ to: [{ operation: { ports: ["80"] } }] }] }', 'ports of operation is not translated'],
     ['{ rules: [{ when: [{ key: source.ip, values: [a] }] }] }', 'when is not translated'],
     ['{ action: CUSTOM }', 'p: the action CUSTOM is not translated'],
-  ])('refuses %s rather than to pass over it', (spec, message) => {
+  ])('throws for %s instead of ignoring it', (spec, message) => {
     expect(() => filters(policy(spec))).toThrow(message)
   })
 })

@@ -8,7 +8,7 @@ import {
   type Typed,
 } from '@hallpass/policy-linter'
 
-/** What a policy is compared with to see whether it holds here. */
+/** The workload whose filters are generated; decides which policies apply. */
 export interface Workload {
   /** The Service in front of it, for policies with `targetRefs`. */
   readonly service: string
@@ -22,10 +22,10 @@ const PAYLOAD = 'payload'
 const EVERYTHING = { any: true }
 
 /**
- * The filters that Istio puts before a workload, made from the policies themselves: `jwt_authn` from
- * RequestAuthentication, `rbac` from AuthorizationPolicy. Only what the files of deploy/ use is translated; anything
- * else is an error, so that no field is passed over in silence.
- * @param keySets the key set of each issuer, as JSON. istiod would fetch it from `jwksUri`.
+ * Generates from policies the Envoy filters that Istio puts in front of a workload: `jwt_authn` from
+ * RequestAuthentication, `rbac` from AuthorizationPolicy. Translates only what the files in deploy/ use and throws
+ * for anything else, so that no field is silently ignored.
+ * @param keySets the JWKS of each issuer, as JSON. istiod would fetch it from `jwksUri`.
  */
 export function envoyFilters(
   manifests: readonly Manifest[],
@@ -33,30 +33,31 @@ export function envoyFilters(
   keySets: Readonly<Record<string, string>>,
 ): Json[] {
   const authentications = ofKind(manifests, 'RequestAuthentication').filter((policy) =>
-    holdsFor(policy, workload),
+    appliesTo(policy, workload),
   )
   const authorizations = ofKind(manifests, 'AuthorizationPolicy').filter((policy) =>
-    holdsFor(policy, workload),
+    appliesTo(policy, workload),
   )
   const filters: Json[] = []
   if (authentications.length > 0) filters.push(jwtFilter(authentications, keySets))
   for (const action of ['DENY', 'ALLOW'] as const) {
     const policies = authorizations.filter(({ spec }) => spec.action === action)
-    // Without any ALLOW policy everything is allowed; with one, only what some rule of some policy allows.
+    // Without an ALLOW policy, everything is allowed; with one, only what some rule allows.
     if (policies.length > 0) filters.push(rbacFilter(action, policies))
   }
-  const foreign = authorizations.find(({ spec }) => spec.action !== 'ALLOW' && spec.action !== 'DENY')
-  if (foreign) throw new Error(`${foreign.name}: the action ${foreign.spec.action} is not translated`)
+  const unsupported = authorizations.find(({ spec }) => spec.action !== 'ALLOW' && spec.action !== 'DENY')
+  if (unsupported)
+    throw new Error(`${unsupported.name}: the action ${unsupported.spec.action} is not translated`)
   return filters
 }
 
-function holdsFor(
+function appliesTo(
   { namespace, spec }: Typed<AuthorizationPolicySpec | RequestAuthenticationSpec>,
   workload: Workload,
 ): boolean {
   if (namespace !== workload.namespace) return false
   if (spec.targetRefs.length > 0)
-    // A policy at the waypoint itself holds for every service behind it.
+    // A policy on the waypoint itself applies to every service behind it.
     return spec.targetRefs.some(
       ({ kind, name }) => (kind === 'Service' && name === workload.service) || kind === 'Gateway',
     )
@@ -65,7 +66,7 @@ function holdsFor(
   )
 }
 
-/** `allow_missing` is Istio's: a token that comes must be good, and none need come. */
+/** `allow_missing`, as in Istio: a token that is sent must be valid, but none is required. */
 function jwtFilter(
   authentications: readonly Typed<RequestAuthenticationSpec>[],
   keySets: Readonly<Record<string, string>>,
@@ -73,7 +74,7 @@ function jwtFilter(
   const rules = authentications.flatMap(({ spec }) => spec.jwtRules)
   const providers = rules.map(({ issuer, audiences }, index) => {
     const keySet = keySets[issuer]
-    if (keySet === undefined) throw new Error(`there is no key set of ${issuer}`)
+    if (keySet === undefined) throw new Error(`no key set for issuer ${issuer}`)
     const provider = {
       issuer,
       ...(audiences.length > 0 ? { audiences } : {}),
@@ -103,9 +104,9 @@ function rbacFilter(action: 'ALLOW' | 'DENY', policies: readonly Typed<Authoriza
   })
 }
 
-/** The items of `from` and of `to` are alternatives; `from` and `to` must both hold. */
+/** The items of `from` and of `to` are alternatives; one of each must match. */
 function rbacPolicy({ from, to, when, ...rest }: PolicyRule): Json {
-  refuseRest(rest, 'rule')
+  rejectRest(rest, 'rule')
   if (when.length > 0) throw new Error('when is not translated')
   return {
     principals: from.length === 0 ? [EVERYTHING] : from.map(({ source }) => principalOf(source)),
@@ -113,9 +114,9 @@ function rbacPolicy({ from, to, when, ...rest }: PolicyRule): Json {
       to.length === 0
         ? [EVERYTHING]
         : to.map(({ operation: { paths, methods, ...others } }) => {
-            refuseRest(others, 'operation')
+            rejectRest(others, 'operation')
             return allOf('rules', [
-              anyOf('rules', paths, (path) => ({ url_path: { path: textMatch(path) } })),
+              anyOf('rules', paths, (path) => ({ url_path: { path: stringMatch(path) } })),
               anyOf('rules', methods, (method) => ({
                 header: { name: ':method', string_match: { exact: method } },
               })),
@@ -124,9 +125,9 @@ function rbacPolicy({ from, to, when, ...rest }: PolicyRule): Json {
   }
 }
 
-/** All members of a source must hold, and of each member one value. */
+/** All members of a source must match, each with at least one of its values. */
 function principalOf({ principals, requestPrincipals, ...rest }: PolicySource): Json {
-  refuseRest(rest, 'source')
+  rejectRest(rest, 'source')
   return allOf('ids', [
     anyOf('ids', principals, (name) => ({
       authenticated: {
@@ -137,7 +138,7 @@ function principalOf({ principals, requestPrincipals, ...rest }: PolicySource): 
   ])
 }
 
-/** `<iss>/<sub>`, of which the issuer may end with a slash itself; `*` for any user of any issuer. */
+/** Parses `<iss>/<sub>`, where the issuer itself may end with a slash; `*` means any user of any issuer. */
 function userOf(name: string): Json {
   const slash = name.lastIndexOf('/')
   const [issuer, subject] = name === '*' ? ['*', '*'] : [name.slice(0, slash), name.slice(slash + 1)]
@@ -152,7 +153,7 @@ const claim = (name: string, value: string): Json => ({
   },
 })
 
-const textMatch = (text: string): Json =>
+const stringMatch = (text: string): Json =>
   text.endsWith('*')
     ? { prefix: text.slice(0, -1) }
     : text.startsWith('*')
@@ -171,9 +172,9 @@ function allOf(member: 'ids' | 'rules', conditions: readonly (Json | undefined)[
   return present.length === 0 ? EVERYTHING : { [`and_${member}`]: { [member]: present } }
 }
 
-function refuseRest(rest: Json, what: string) {
+function rejectRest(rest: Json, what: string) {
   for (const [name, value] of Object.entries(rest))
-    if (!Array.isArray(value) || value.length > 0) throw new Error(`${name} of a ${what} is not translated`)
+    if (!Array.isArray(value) || value.length > 0) throw new Error(`${name} of ${what} is not translated`)
 }
 
 const filter = (name: string, type: string, config: Json): Json => ({

@@ -7,15 +7,15 @@ const READY_DEADLINE_MS = 15_000
 
 export interface EnvoyOptions {
   readonly program: string
-  /** PEM files of the certificate that Envoy shows, and of the authority whose clients it believes. */
+  /** PEM files: Envoy's server certificate and key, and the CA that it trusts for client certificates. */
   readonly tls: { readonly certFile: string; readonly keyFile: string; readonly caFile: string }
   readonly upstreamPort: number
-  /** The filters of each listener, by its name. */
+  /** The filters of each listener, by listener name. */
   readonly listeners: Readonly<Record<string, readonly object[]>>
 }
 
 export interface Envoy {
-  /** The port of each listener, by its name. */
+  /** The port of each listener, by listener name. */
   readonly ports: Readonly<Record<string, number>>
   stop(): Promise<void>
 }
@@ -104,7 +104,7 @@ const listener = (name: string, filters: readonly object[], tls: EnvoyOptions['t
         name: 'envoy.transport_sockets.tls',
         typed_config: {
           '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',
-          // As PERMISSIVE: a caller without an identity gets as far as the policies, which must refuse it themselves.
+          // Like PERMISSIVE: a caller without a certificate still reaches the policies, which must reject it.
           require_client_certificate: false,
           common_tls_context: {
             tls_certificates: [

