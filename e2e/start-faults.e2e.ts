@@ -105,7 +105,7 @@ describe('npm start with a fault', () => {
     state = join(state, 'file')
     const { code, output } = await start('jwt-factory')
     expect(output).toBe(
-      `${state}: a file is in the place of a folder. Move it away, or set STATE_FOLDER to another folder.\n`,
+      `${state}: a file exists where a folder is expected. Move it away, or set STATE_FOLDER to another folder.\n`,
     )
     expect(code).toBe(74)
   }, 30_000)

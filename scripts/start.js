@@ -41,8 +41,8 @@ function reportUnwritable(folder, error) {
     EROFS: ['the file system is read-only', 'Mount it writable.'],
     ENOSPC: ['no space left on the disk', 'Free some space.'],
     EDQUOT: ['the disk quota is used up', 'Free some space.'],
-    ENOTDIR: ['a file is in the place of a folder', 'Move it away.'],
-    EEXIST: ['a file is in the place of a folder', 'Move it away.'],
+    ENOTDIR: ['a file exists where a folder is expected', 'Move it away.'],
+    EEXIST: ['a file exists where a folder is expected', 'Move it away.'],
   }
   const code = error.code ?? /\b(E[A-Z]{3,10}):/.exec(error.message)?.[1]
   if (!(code in causes)) throw error

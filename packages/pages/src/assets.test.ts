@@ -14,7 +14,7 @@ writeFileSync(join(folder, 'fonts/a.woff2'), 'font')
 const serve = (assets: Assets) => express().use(assets.mountedAt, assets.routes)
 
 describe('Assets', () => {
-  it('serves a file to be kept for a year, under an address that changes with the content', async () => {
+  it('serves a file that is cached for a year, at a URL that changes with the content', async () => {
     const before = new Assets(folder)
     const answer = await request(serve(before)).get(before.url('house.css'))
     expect(answer.status).toBe(200)
@@ -41,8 +41,8 @@ describe('Assets', () => {
       expect((await request(serve(assets)).get(`/assets/x/${path}`)).status).toBe(404)
   })
 
-  it('knows its files by name', () => {
-    expect(() => new Assets(folder).url('hause.css')).toThrow('There is no asset named hause.css.')
+  it('throws for an unknown file name', () => {
+    expect(() => new Assets(folder).url('hause.css')).toThrow('Asset hause.css not found.')
     expect(() => new Assets(join(folder, 'gone'))).toThrow(/ENOENT/)
   })
 })

@@ -6,17 +6,17 @@ import express, { type Router } from 'express'
 const YEAR_S = 31_536_000
 
 /**
- * The files beside the pages: styles, fonts, scripts, pictures. They are served under a version that changes with
- * their content, so a browser keeps them for a year and never shows an old one; their relative links keep working.
+ * Serves a folder of static files: styles, fonts, scripts, pictures. Their URLs contain a version that changes with the
+ * content, so browsers cache them for a year and never show an old one. Relative links between them keep working.
  */
 export class Assets {
-  /** To be mounted where `url` points: `app.use(assets.mountedAt, assets.routes)`. */
+  /** The path at which to mount the routes: `app.use(assets.mountedAt, assets.routes)`. */
   readonly routes: Router
   readonly mountedAt = '/assets'
   readonly #version: string
   readonly #files: ReadonlySet<string>
 
-  /** @throws when the folder is not there: a service without its pages must not start. */
+  /** @throws if the folder does not exist: a service must not start without its pages. */
   constructor(folder: string) {
     const files = readdirSync(folder, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
@@ -31,7 +31,7 @@ export class Assets {
       `/${this.#version}`,
       express.static(folder, { index: false, redirect: false, immutable: true, maxAge: YEAR_S * 1000 }),
     )
-    // A page from before the last start asks for a version that is gone; it gets today's file, for once.
+    // A page loaded before the last start requests an old version; it gets the current file, uncached.
     this.routes.use(
       '/:version',
       express.static(folder, { index: false, redirect: false, cacheControl: false, etag: false }),
@@ -39,11 +39,11 @@ export class Assets {
   }
 
   /**
-   * The address of a file.
-   * @throws {TypeError} when there is no such file: a typing mistake, found by the first test that shows the page.
+   * Returns the URL of a file.
+   * @throws {TypeError} if the file does not exist, so that the first test of a page finds a typo.
    */
   url(file: string): string {
-    if (!this.#files.has(file)) throw new TypeError(`There is no asset named ${file}.`)
+    if (!this.#files.has(file)) throw new TypeError(`Asset ${file} not found.`)
     return `${this.mountedAt}/${this.#version}/${file}`
   }
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import { html } from './html.ts'
 
 describe('html', () => {
-  it('escapes what comes from outside, in content and in attributes', () => {
+  it('escapes inserted values, in content and in attributes', () => {
     const name = `<img src=x onerror="alert('1')">&`
     expect(String(html`<p title="${name}">${name}</p>`)).toBe(
       '<p title="&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;&amp;">' +
@@ -10,7 +10,7 @@ describe('html', () => {
     )
   })
 
-  it('lets no text rewrite the line that it stands in', () => {
+  it('escapes characters that could reorder or rewrite the line', () => {
     expect(String(html`<p>${'a\u202eb\u2066c\u009b1m\u001b\u0000'} is not trusted</p>`)).toBe(
       '<p>a\\u202eb\\u2066c\\u009b1m\\u001b\\u0000 is not trusted</p>',
     )
@@ -18,17 +18,17 @@ describe('html', () => {
     expect(String(html`${names}`)).toBe(names)
   })
 
-  it('keeps the markup of other templates, alone or in a list', () => {
+  it('keeps the markup of other templates, single or in a list', () => {
     expect(String(html`<ul>${['a', '<'].map((item) => html`<li>${item}</li>`)}</ul>`)).toBe(
       '<ul><li>a</li><li>&lt;</li></ul>',
     )
   })
 
-  it('escapes a list of texts', () => {
+  it('escapes a list of strings', () => {
     expect(String(html`${['<', '>']}`)).toBe('&lt;&gt;')
   })
 
-  it('leaves out what is absent, but not zero', () => {
+  it('omits undefined, null and false, but not zero', () => {
     expect(String(html`${undefined}${null}${false}${0}${''}`)).toBe('0')
   })
 })

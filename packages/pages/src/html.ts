@@ -1,4 +1,4 @@
-/** A piece of HTML in which everything that came from outside is already escaped. */
+/** A fragment of HTML in which all inserted values are already escaped. */
 export class Markup {
   readonly #text: string
 
@@ -11,7 +11,7 @@ export class Markup {
   }
 }
 
-/** What may stand between `${` and `}`; nothing, `false` and `null` leave no trace. */
+/** A value that may be inserted with `${…}`; `undefined`, `false` and `null` are omitted. */
 export type Content = Markup | string | number | false | null | undefined | readonly Content[]
 
 const ENTITIES: Readonly<Record<string, string>> = {
@@ -23,8 +23,8 @@ const ENTITIES: Readonly<Record<string, string>> = {
 }
 
 /**
- * Controls, and what overrides the direction of all that follows in its block: a name could rewrite the sentence that it
- * stands in. The marks and joiners that languages need are not among them.
+ * Control characters, and characters that override the text direction of the rest of a block: with them, a name could
+ * visually rewrite the sentence around it. Excludes the marks and joiners that some languages need.
  */
 const OVERRIDES = /(?![\t\n\r])\p{Cc}|[\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu
 
@@ -34,9 +34,9 @@ const escapeText = (text: string) =>
     .replace(OVERRIDES, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
 /**
- * A template for HTML: what stands in it as text is kept, what is put into it is escaped, for an element's content
- * and for an attribute's value in quotes. It is no place for text inside `<script>` or `<style>`, which pages
- * under their policy do not have anyway.
+ * Builds HTML from a template literal: the literal parts are kept, inserted values are escaped for element content
+ * and quoted attribute values. Do not insert values inside `<script>` or `<style>`; the pages' content security policy
+ * forbids both anyway.
  */
 export function html(parts: TemplateStringsArray, ...contents: Content[]): Markup {
   let text = parts[0] as string

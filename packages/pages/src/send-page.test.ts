@@ -5,7 +5,7 @@ import { html } from './html.ts'
 import { contentSecurityPolicy, sendPage } from './send-page.ts'
 
 describe('sendPage', () => {
-  it('sends a page that no cache keeps, under a policy without scripts', async () => {
+  it('sends a page that is not cached, with a policy without scripts', async () => {
     const app = express().get('/', (_request, response) =>
       sendPage(response, html`<html lang="en"></html>`, { status: 401 }),
     )
@@ -16,7 +16,7 @@ describe('sendPage', () => {
     expect(answer.headers['content-security-policy']).toContain("script-src 'none'; connect-src 'none'")
   })
 
-  it('allows what a page needs and nothing inline', () => {
+  it('allows only what a page needs, and nothing inline', () => {
     const policy = contentSecurityPolicy({ scripts: true, forms: ['https://idp.example'] })
     expect(policy).toContain("script-src 'self'")
     expect(policy).toContain("form-action 'self' https://idp.example")

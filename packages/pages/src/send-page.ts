@@ -1,14 +1,14 @@
 import type { Response } from 'express'
 import type { Markup } from './html.ts'
 
-/** What a page may do beyond showing itself; by default it may not even run a script. */
+/** What a page is allowed to do. By default, it cannot even run scripts. */
 export interface PagePolicy {
-  /** Scripts of this origin, as files; there is no way to allow one inside the page. */
+  /** Script files of this origin. Inline scripts cannot be allowed. */
   readonly scripts?: boolean
-  /** Origins that its scripts may call. */
+  /** Origins that the page's scripts may call. */
   readonly connect?: readonly string[]
   readonly images?: readonly string[]
-  /** Origins to which a form may lead, also by a redirect after this origin has taken it. */
+  /** Origins to which a form may be submitted, including redirects after the submission. */
   readonly forms?: readonly string[]
 }
 
@@ -17,7 +17,7 @@ export interface PageOptions {
   readonly policy?: PagePolicy
 }
 
-/** The value of `Content-Security-Policy` for a page (CSP Level 3). */
+/** Returns the value of `Content-Security-Policy` for a page (CSP Level 3). */
 export function contentSecurityPolicy(policy: PagePolicy = {}): string {
   const { scripts = false, connect = [], images = [], forms = [] } = policy
   const list = (...sources: readonly string[]) => (sources.length === 0 ? "'none'" : sources.join(' '))
@@ -36,13 +36,13 @@ export function contentSecurityPolicy(policy: PagePolicy = {}): string {
   ].join('; ')
 }
 
-/** Sends a page. It may hold what only its reader may see, so no cache keeps it. */
+/** Sends a page with `no-store`, because it may contain data that only this user may see. */
 export function sendPage(response: Response, page: Markup, options: PageOptions = {}): void {
   response
     .status(options.status ?? 200)
     .set('content-security-policy', contentSecurityPolicy(options.policy))
     .set('cache-control', 'no-store')
-    // Without any referrer browsers hide the origin of a form too, and then it looks like a stranger's.
+    // With `no-referrer`, browsers also send `Origin: null` for forms, which looks like another site's form.
     .set('referrer-policy', 'same-origin')
     .set('permissions-policy', 'camera=(), geolocation=(), microphone=()')
     .type('html')

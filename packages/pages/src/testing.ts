@@ -5,26 +5,26 @@ export interface Visit {
   readonly status: number
   readonly headers: Headers
   readonly body: string
-  /** Where it ended, after the redirects that were followed. */
+  /** The final URL, after redirects. */
   readonly url: string
 }
 
 /**
- * A browser without a window: keeps cookies (by name, for every port, as browsers do for localhost), follows
- * redirects, and says about itself what browsers say.
+ * A minimal browser for tests: stores cookies (by name, for every port, as browsers do for localhost), follows
+ * redirects, and sends the headers that browsers send.
  */
 export class UserAgent {
   readonly cookies = new Map<string, string>()
-  /** Each `Set-Cookie` as it came. */
+  /** Each `Set-Cookie` header as received. */
   readonly setCookies: string[] = []
 
-  /** Takes over the cookies of another one: a second tab of its browser, or somebody who has stolen them. */
+  /** Copies the cookies of another browser: a second tab, or an attacker who has stolen them. */
   with(cookies: ReadonlyMap<string, string>): this {
     for (const [name, value] of cookies) this.cookies.set(name, value)
     return this
   }
 
-  /** Goes where a link leads. */
+  /** Follows a link. */
   visit(url: string, headers: Record<string, string> = {}): Promise<Visit> {
     return this.request('GET', url, {
       accept: 'text/html',
@@ -35,7 +35,7 @@ export class UserAgent {
     })
   }
 
-  /** Sends a form of a page of the same origin. */
+  /** Submits a form of a page of the same origin. */
   submit(url: string, fields: Record<string, string>, headers: Record<string, string> = {}): Promise<Visit> {
     return this.request(
       'POST',
@@ -53,7 +53,7 @@ export class UserAgent {
     )
   }
 
-  /** One request; does not follow a redirect. */
+  /** Sends one request without following redirects. */
   async step(
     method: string,
     url: string,
@@ -61,7 +61,7 @@ export class UserAgent {
     body?: string,
   ): Promise<Visit> {
     const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
-    // Not fetch: that sets the `Sec-Fetch-` headers itself.
+    // Not fetch, which sets the `Sec-Fetch-` headers itself.
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {
       http
         .request(url, { method, headers: { ...headers, ...(cookie === '' ? {} : { cookie }) } }, resolve)
@@ -94,7 +94,7 @@ export class UserAgent {
   }
 }
 
-/** The value of a hidden field of a page's form. */
+/** Returns the value of a hidden field in a page's form. */
 export function hiddenField(page: string, name: string): string {
   const match = new RegExp(`name="${name}" value="([^"]*)"`).exec(page)
   if (!match) throw new Error(`The page has no field named ${name}.`)

@@ -1,4 +1,4 @@
-/** Each is explained in the README of this package. */
+/** The README of this package explains each code. */
 export type FindingCode =
   | 'unreadable'
   | 'malformed'
@@ -10,11 +10,11 @@ export type FindingCode =
   | 'waypoint-without-target-refs'
   | 'custom-with-source'
 
-/** Something that a cluster would accept, and that does not mean what it seems to mean. */
+/** A mistake that a cluster accepts: a policy that does not do what it seems to do. */
 export interface Finding {
   readonly code: FindingCode
   readonly file: string
-  /** The first line of the file is 1. */
+  /** 1-based. */
   readonly line: number
   readonly reason: string
   readonly fix: string

@@ -28,11 +28,11 @@ const lint = (...texts: string[]) =>
   )
 
 describe('lintPolicies', () => {
-  it('has nothing to say about a policy that demands the workload and the user', () => {
+  it('finds nothing in a policy that requires the workload and the user', () => {
     expect(lint(AUTHENTICATION, BOTH, service('{ name: http, port: 80 }'))).toEqual([])
   })
 
-  it('finds the key that stands twice, of which a cluster keeps the last', () => {
+  it('finds a key that appears twice, of which a cluster keeps the last', () => {
     const twice = BOTH.replace(
       '            requestPrincipals',
       '          source:\n            requestPrincipals',
@@ -40,11 +40,11 @@ describe('lintPolicies', () => {
     expect(lint(AUTHENTICATION, twice)).toEqual(['2.yaml:10 duplicate-key'])
     const [finding] = lintPolicies([{ file: 'a.yaml', text: twice }])
     expect(finding?.reason).toBe(
-      'the key "source" stands twice in one object; kubectl keeps the last and drops the first without a word',
+      'the key "source" appears twice in one object; kubectl keeps the last and silently drops the first',
     )
   })
 
-  it('finds two sources that mean either', () => {
+  it('finds two sources that are alternatives', () => {
     const either = BOTH.replace(
       '            requestPrincipals',
       '        - source:\n            requestPrincipals',
@@ -52,7 +52,7 @@ describe('lintPolicies', () => {
     expect(lint(either)).toEqual(['1.yaml:8 or-for-and'])
   })
 
-  it('finds two rules that mean either', () => {
+  it('finds two rules that are alternatives', () => {
     const either = policy(`  rules:
     - from: [{ source: { principals: [a] } }]
     - from: [{ source: { requestPrincipals: ["*"] } }]
@@ -60,15 +60,15 @@ describe('lintPolicies', () => {
     expect(lint(either)).toEqual(['1.yaml:8 or-for-and'])
   })
 
-  it('finds two policies for one workload that mean either', () => {
+  it('finds two policies for one workload that are alternatives', () => {
     const workload = policy('  rules: [{ from: [{ source: { principals: [a] } }] }]\n')
     const user = policy('  rules: [{ from: [{ source: { requestPrincipals: ["*"] } }] }]\n')
     expect(lint(workload, user.replace('name: allow', 'name: users'))).toEqual(['2.yaml:6 or-for-and'])
-    // Of the same name, the second replaces the first.
+    // With the same name, the second replaces the first.
     expect(lint(workload, user)).toEqual([])
   })
 
-  it('leaves a denial alone, where either is what is meant', () => {
+  it('accepts alternatives in a DENY policy, where they are intended', () => {
     expect(
       lint(
         policy(`  action: DENY
@@ -79,7 +79,7 @@ describe('lintPolicies', () => {
     ).toEqual([])
   })
 
-  it('finds a RequestAuthentication that nothing demands', () => {
+  it('finds a RequestAuthentication whose token no policy requires', () => {
     expect(lint(AUTHENTICATION)).toEqual(['1.yaml:1 token-not-demanded'])
     const other = BOTH.replace('backend-api', 'webui')
     expect(lint(AUTHENTICATION, other)).toEqual(['1.yaml:1 token-not-demanded'])
@@ -87,7 +87,7 @@ describe('lintPolicies', () => {
     expect(lint(AUTHENTICATION, workloadOnly)).toEqual(['1.yaml:1 token-not-demanded'])
   })
 
-  it('takes a denial of requests without a token, and a claim that is asked for, as a demand', () => {
+  it('accepts a DENY for requests without a token, and a required claim, as requiring a token', () => {
     const denial = policy(
       '  action: DENY\n  rules: [{ from: [{ source: { notRequestPrincipals: ["*"] } }] }]\n',
     )
@@ -96,16 +96,16 @@ describe('lintPolicies', () => {
     expect(lint(AUTHENTICATION, claim)).toEqual([])
   })
 
-  it('finds tokens that may be for anybody', () => {
-    const anybody = AUTHENTICATION.replace(/ *audiences.*\n/, '')
-    expect(lint(anybody, BOTH)).toEqual(['1.yaml:7 missing-audiences'])
+  it('finds rules that accept tokens for any audience', () => {
+    const anyAudience = AUTHENTICATION.replace(/ *audiences.*\n/, '')
+    expect(lint(anyAudience, BOTH)).toEqual(['1.yaml:7 missing-audiences'])
     const empty = AUTHENTICATION.replace('[https://webui]', '[]')
     expect(lint(empty, BOTH)).toEqual(['1.yaml:7 missing-audiences'])
     const asked = BOTH.replace(
       /$/,
       '      when: [{ key: request.auth.audiences, values: [https://webui] }]\n',
     )
-    expect(lint(anybody, asked)).toEqual([])
+    expect(lint(anyAudience, asked)).toEqual([])
   })
 
   it.each([
@@ -113,18 +113,18 @@ describe('lintPolicies', () => {
     '{ name: tcp-web, port: 80 }',
     '{ name: https, port: 443 }',
     '{ name: httpd, port: 80 }',
-  ])('finds the port %s, on which no rule about HTTP can hold', (port) => {
+  ])('finds the port %s, on which no rule about HTTP can match', (port) => {
     expect(lint(AUTHENTICATION, BOTH, service(port))).toEqual(['3.yaml:7 opaque-port'])
   })
 
-  it('lets a port say its protocol by name or by appProtocol, and be opaque where no rule reads HTTP', () => {
+  it('accepts a protocol in the port name or appProtocol, and any port where no rule is about HTTP', () => {
     for (const port of ['{ name: http-web, port: 80 }', '{ name: web, appProtocol: http, port: 80 }'])
       expect(lint(AUTHENTICATION, BOTH, service(port))).toEqual([])
     const tcp = policy('  rules: [{ from: [{ source: { principals: [a] } }] }]\n')
     expect(lint(tcp, service('{ name: tcp-redis, port: 6379 }'))).toEqual([])
   })
 
-  it('finds policies that ztunnel cannot enforce where a waypoint should', () => {
+  it('finds policies that ztunnel cannot enforce and a waypoint should', () => {
     const waypoint =
       'apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: { name: waypoint }\nspec: { gatewayClassName: istio-waypoint }\n'
     expect(lint(waypoint, AUTHENTICATION, BOTH)).toEqual([
@@ -139,7 +139,7 @@ describe('lintPolicies', () => {
     expect(lint(namespace, BOTH)).toEqual(['2.yaml:5 waypoint-without-target-refs'])
   })
 
-  it('finds an external authorizer that is chosen by the source', () => {
+  it('finds an external authorizer that is selected by source', () => {
     const custom = policy('  action: CUSTOM\n  rules: [{ from: [{ source: { principals: [a] } }] }]\n')
     expect(lint(custom)).toEqual(['1.yaml:7 custom-with-source'])
     expect(
@@ -147,7 +147,7 @@ describe('lintPolicies', () => {
     ).toEqual([])
   })
 
-  it('says where a file is no YAML, or no policy', () => {
+  it('reports the line where a file is not valid YAML or not a valid policy', () => {
     expect(lint('a: [')).toEqual(['1.yaml:1 unreadable'])
     expect(lint('- a\n')).toEqual(['1.yaml:1 malformed'])
     expect(lint(policy('  rules: nonsense\n'))).toEqual(['1.yaml:5 malformed'])

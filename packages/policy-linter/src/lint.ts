@@ -8,9 +8,9 @@ import { findOrForAnd } from './rules/or-for-and.ts'
 import { findTokenNotDemanded } from './rules/token-not-demanded.ts'
 import { findWaypointWithoutTargetRefs } from './rules/waypoint-without-target-refs.ts'
 
-/** Rules that look at one object. */
+/** Rules that check one object at a time. */
 const OBJECT_RULES = [findCustomWithSource]
-/** Rules about what holds when all is applied. */
+/** Rules that check all applied objects together. */
 const SET_RULES = [
   findOrForAnd,
   findTokenNotDemanded,
@@ -20,8 +20,8 @@ const SET_RULES = [
 ]
 
 /**
- * Looks for what a cluster accepts and does not mean what it seems to mean.
- * @param files in the order in which they are applied; an object that comes again replaces the earlier one.
+ * Finds mistakes in policies that a cluster accepts: policies that do not do what they seem to do.
+ * @param files in the order in which they are applied; a later object replaces an earlier one of the same identity.
  */
 export function lintPolicies(files: readonly SourceFile[]): Finding[] {
   const read = files.map(readManifests)
@@ -38,7 +38,7 @@ export function lintPolicies(files: readonly SourceFile[]): Finding[] {
   ]
 }
 
-/** What is left after `kubectl apply` of one after the other. */
+/** Returns the objects that remain after `kubectl apply` of all, in order. */
 export function applied(manifests: readonly Manifest[]): Manifest[] {
   const byIdentity = new Map<string, Manifest>()
   for (const manifest of manifests) {

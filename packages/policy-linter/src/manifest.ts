@@ -9,7 +9,7 @@ export interface SourceFile {
 
 type Path = readonly (string | number)[]
 
-/** One Kubernetes object, with the way back to the lines that it was written on. */
+/** One Kubernetes object, with the source lines of its members. */
 export interface Manifest {
   readonly file: string
   readonly apiVersion: string
@@ -18,7 +18,7 @@ export interface Manifest {
   readonly namespace: string
   readonly labels: Readonly<Record<string, string>>
   readonly spec: unknown
-  /** The line of a member, or of the closest one above it that there is. */
+  /** Returns the line of a member, or of its closest existing ancestor. */
   lineOf(path?: Path): number
 }
 
@@ -35,7 +35,7 @@ const object = z.looseObject({
   spec: z.unknown().optional(),
 })
 
-/** Reads the objects of a file, one after the other; what is wrong with the YAML itself is a finding. */
+/** Reads the objects of a file; reports errors of the YAML itself as findings. */
 export function readManifests({ file, text }: SourceFile): { manifests: Manifest[]; findings: Finding[] } {
   const lines = new LineCounter()
   const findings: Finding[] = []
@@ -49,8 +49,8 @@ export function readManifests({ file, text }: SourceFile): { manifests: Manifest
           code: 'duplicate-key',
           file,
           line,
-          reason: `the key "${keyAt(text, pos[0])}" stands twice in one object; kubectl keeps the last and drops the first without a word`,
-          fix: 'write one object with the members of both, or two list items',
+          reason: `the key "${keyAt(text, pos[0])}" appears twice in one object; kubectl keeps the last and silently drops the first`,
+          fix: 'merge both into one object, or make them two list items',
         })
       else
         findings.push({
@@ -58,7 +58,7 @@ export function readManifests({ file, text }: SourceFile): { manifests: Manifest
           file,
           line,
           reason: message.split('\n')[0] ?? message,
-          fix: 'mend the YAML',
+          fix: 'fix the YAML',
         })
     }
     const content: unknown = document.errors.every(({ code }) => code === 'DUPLICATE_KEY')
@@ -84,7 +84,7 @@ export function readManifests({ file, text }: SourceFile): { manifests: Manifest
   return { manifests, findings }
 }
 
-/** The finding for an object that has not the shape of its kind. */
+/** Returns the finding for an object that does not match the schema of its kind. */
 export function malformed(file: string, lineOf: Manifest['lineOf'], error: z.ZodError): Finding {
   const [issue] = error.issues
   const path = (issue?.path ?? []).filter((part) => typeof part !== 'symbol')
@@ -92,8 +92,8 @@ export function malformed(file: string, lineOf: Manifest['lineOf'], error: z.Zod
     code: 'malformed',
     file,
     line: lineOf(path),
-    reason: `${path.join('.') || 'the object'}: ${issue?.message ?? 'not an object of this kind'}`,
-    fix: 'give it the shape that its kind has',
+    reason: `${path.join('.') || 'the object'}: ${issue?.message ?? 'not a valid object of this kind'}`,
+    fix: 'correct the member so that it matches the schema of its kind',
   }
 }
 

@@ -67,7 +67,7 @@ export type PolicyRule = z.infer<typeof rule>
 export type AuthorizationPolicySpec = z.infer<typeof authorizationPolicy>
 export type RequestAuthenticationSpec = z.infer<typeof requestAuthentication>
 
-/** An object whose `spec` has been read as its kind demands. */
+/** An object whose `spec` has been validated against the schema of its kind. */
 export type Typed<Spec> = Omit<Manifest, 'spec'> & { readonly spec: Spec }
 
 const SCHEMAS = {
@@ -82,14 +82,14 @@ const isOfKind = ({ apiVersion, kind }: Manifest, wanted: Kind): boolean =>
   kind === wanted &&
   (wanted === 'Service' ? apiVersion === 'v1' : apiVersion.startsWith('security.istio.io/'))
 
-/** What is wrong with the shape of an object of a kind that is read here. */
+/** Returns the schema errors of an object, if its kind is one of those read here. */
 export function shapeError(manifest: Manifest): z.ZodError | undefined {
   for (const kind of Object.keys(SCHEMAS) as Kind[])
     if (isOfKind(manifest, kind)) return SCHEMAS[kind].safeParse(manifest.spec).error
   return undefined
 }
 
-/** The objects of one kind; those of another shape are left out, and are findings of their own. */
+/** Returns the valid objects of one kind. Invalid ones are reported as findings elsewhere. */
 export function ofKind<K extends Kind>(
   manifests: readonly Manifest[],
   kind: K,
@@ -102,18 +102,18 @@ export function ofKind<K extends Kind>(
     })
 }
 
-/** Whether a source is of workloads alone, of users alone, of both, or of neither. */
+/** Whether a source names workloads, users, both or neither. */
 export const namesWorkload = ({ principals, serviceAccounts, namespaces }: PolicySource): boolean =>
   principals.length + serviceAccounts.length + namespaces.length > 0
 export const namesUser = ({ requestPrincipals }: PolicySource): boolean => requestPrincipals.length > 0
 
-/** True when no request without a verified token satisfies the rule. */
+/** Returns true if no request without a verified token satisfies the rule. */
 export function demandsToken({ from, when }: PolicyRule): boolean {
   const bySource = from.length > 0 && from.every(({ source: item }) => namesUser(item))
   return bySource || when.some(({ key, values }) => key.startsWith('request.auth.') && values.length > 0)
 }
 
-/** True when the rule can only be decided by reading HTTP. */
+/** Returns true if the rule can be evaluated only by reading HTTP. */
 export function readsHttp({ from, to, when }: PolicyRule): boolean {
   return (
     from.some(({ source: item }) => item.requestPrincipals.length + item.notRequestPrincipals.length > 0) ||

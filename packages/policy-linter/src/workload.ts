@@ -5,10 +5,10 @@ interface Targeted {
   readonly targetRefs: readonly { readonly kind: string; readonly name: string }[]
 }
 
-/** Where Istio's own configuration lives; policies there hold in every namespace. */
+/** Istio's root namespace; policies in it apply to every namespace. */
 const ROOT_NAMESPACE = 'istio-system'
 
-/** True when every workload that `narrow` covers is covered by `wide`, as far as labels and names tell. */
+/** Returns true if `wide` covers every workload that `narrow` covers, judged by labels and names. */
 export function covers(wide: Typed<Targeted>, narrow: Typed<Targeted>): boolean {
   if (wide.namespace !== narrow.namespace && wide.namespace !== ROOT_NAMESPACE) return false
   if (wide.spec.targetRefs.length > 0 || narrow.spec.targetRefs.length > 0)
@@ -21,7 +21,7 @@ export function covers(wide: Typed<Targeted>, narrow: Typed<Targeted>): boolean 
   return isSubset(labelsOf(wide), labelsOf(narrow))
 }
 
-/** True when the policy holds for the workloads behind a service. */
+/** Returns true if the policy applies to the workloads behind a service. */
 export function coversService(
   policy: Typed<Targeted>,
   service: Typed<{ readonly selector: Readonly<Record<string, string>> }>,

@@ -19,7 +19,7 @@ afterAll(() => rm(folder, { recursive: true }))
 const mode = async (path: string) => ((await stat(path)).mode & 0o777).toString(8)
 
 describe('writePrivateFile', () => {
-  it('makes a file that only its owner can read, in folders that only their owner can enter', async () => {
+  it('creates an owner-only file in owner-only folders', async () => {
     const path = join(folder, 'a/b/key.pem')
     await writePrivateFile(path, 'secret')
     expect(await readFile(path, 'utf8')).toBe('secret')
@@ -27,14 +27,14 @@ describe('writePrivateFile', () => {
     expect(await mode(join(folder, 'a/b'))).toBe('700')
   })
 
-  it('replaces the text whole and leaves no part behind', async () => {
+  it('replaces the content atomically and leaves no partial file behind', async () => {
     const path = join(folder, 'replaced/key.pem')
     await Promise.all(Array.from({ length: 20 }, (_, i) => writePrivateFile(path, `${i}`.repeat(1000))))
     expect(new Set(await readFile(path, 'utf8')).size).toBeLessThanOrEqual(2)
     expect(await readdir(join(folder, 'replaced'))).toEqual(['key.pem'])
   })
 
-  it('narrows the rights of a file that was open to others', async () => {
+  it('makes a file owner-only that others could read', async () => {
     const path = join(folder, 'narrowed.pem')
     await writePublicFile(path, 'x')
     expect(await mode(path)).toBe('644')
@@ -44,7 +44,7 @@ describe('writePrivateFile', () => {
 })
 
 describe('readOrCreatePrivateFile', () => {
-  it('gives all of several callers the text of the first', async () => {
+  it('returns the content of the first caller to all concurrent callers', async () => {
     const path = join(folder, 'once/secret')
     let made = 0
     const texts = await Promise.all(
@@ -56,7 +56,7 @@ describe('readOrCreatePrivateFile', () => {
 })
 
 describe('withFolderLock', () => {
-  it('runs one after the other', async () => {
+  it('runs callers one after the other', async () => {
     const locked = join(folder, 'locked')
     await ensurePrivateFolder(locked)
     let inside = 0
@@ -74,7 +74,7 @@ describe('withFolderLock', () => {
     expect(await readdir(locked)).toEqual([])
   })
 
-  it('is free again after a failure', async () => {
+  it('is released after a failure', async () => {
     const locked = join(folder, 'failed')
     await expect(withFolderLock(locked, () => Promise.reject(new Error('no')))).rejects.toThrow('no')
     expect(await withFolderLock(locked, async () => 'yes')).toBe('yes')

@@ -3,20 +3,20 @@ import { link, mkdir, open, readFile, rename, rm, stat, unlink } from 'node:fs/p
 import { dirname, join } from 'node:path'
 import { asStateFileError, onStateFile, parseStateFile } from './state-file-error.ts'
 
-/** Makes a folder, and those above it, that only their owner can enter (0700). */
+/** Creates a folder and its missing parents, all owner-only (0700). @throws {StateFileError} */
 export async function ensurePrivateFolder(path: string): Promise<void> {
   await onStateFile(path, () => mkdir(path, { recursive: true, mode: 0o700 }))
 }
 
 /**
- * Writes a file that only its owner can read (0600), in one step: a reader sees the old text or the new one,
- * never a part, whatever happens to the machine in between.
+ * Writes an owner-only file (0600) atomically: a reader sees the old or the new content, never a part of it, even after
+ * a crash. @throws {StateFileError}
  */
 export async function writePrivateFile(path: string, data: string | Uint8Array): Promise<void> {
   await onStateFile(path, () => replaceFile(path, data, 0o600))
 }
 
-/** The same for a file without a secret (0644), e.g. a certificate or a key set that others may read. */
+/** Like {@link writePrivateFile}, for a file without a secret (0644), e.g. a certificate or a public key set. */
 export async function writePublicFile(path: string, data: string | Uint8Array): Promise<void> {
   await onStateFile(path, () => replaceFile(path, data, 0o644))
 }
@@ -36,12 +36,12 @@ async function writePart(path: string, data: string | Uint8Array, mode: number):
   const part = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.part`
   const file = await open(part, 'wx', mode)
   try {
-    // The process's umask may have taken bits away that a public file needs.
+    // The process's umask may have removed bits that a public file needs.
     await file.chmod(mode)
     await file.writeFile(data)
     await file.sync()
   } catch (error) {
-    // On a full disk a part is of no use, and takes the space that is left.
+    // On a full disk, a partial file is useless and takes the remaining space.
     await rm(part, { force: true })
     throw error
   } finally {
@@ -51,8 +51,8 @@ async function writePart(path: string, data: string | Uint8Array, mode: number):
 }
 
 /**
- * Answers the file's text; when there is none, makes it. Of several processes that start at once, one makes it
- * and all read the same.
+ * Returns the file's content; creates the file with `create` if it does not exist. If several processes do this
+ * concurrently, one creates the file and all return its content.
  */
 export async function readOrCreatePrivateFile(
   path: string,
@@ -69,7 +69,7 @@ export async function readOrCreatePrivateFile(
 async function linkWhole(path: string, text: string) {
   const part = await writePart(path, text, 0o600)
   try {
-    // Unlike rename, link fails when somebody else was first.
+    // Unlike rename, link fails if another process was first.
     await link(part, path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
@@ -78,12 +78,12 @@ async function linkWhole(path: string, text: string) {
   }
 }
 
-/** 128 bits in base64 have 22 characters; a provider elsewhere may have used any that are printable. */
+/** 128 bits are 22 characters in base64; secrets from another provider may contain any printable character. */
 const SECRET = /^[\x21-\x7e]{22,}$/
 
 /**
- * Answers a secret that several services share; the first of them makes it.
- * @throws {StateFileError} when the file holds something that is too short, or no such secret.
+ * Returns a secret that several services share; the first of them creates it.
+ * @throws {StateFileError} if the content is shorter than 22 characters or not printable.
  */
 export async function readOrCreateSecret(path: string, create: () => string): Promise<string> {
   const text = await readOrCreatePrivateFile(path, create)
@@ -94,7 +94,7 @@ export async function readOrCreateSecret(path: string, create: () => string): Pr
   })
 }
 
-/** The text of a file, or nothing where there is none. @throws {StateFileError} when it cannot be read. */
+/** Returns a file's content, or undefined if it does not exist. @throws {StateFileError} if it cannot be read. */
 export async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8')
@@ -104,17 +104,17 @@ export async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 
-/** The text of a file that must be there. @throws {StateFileError} when it is not, or cannot be read. */
+/** Returns a file's content. @throws {StateFileError} if it does not exist or cannot be read. */
 export function readPresent(path: string): Promise<string> {
   return onStateFile(path, () => readFile(path, 'utf8'))
 }
 
-/** Longer than any work that is done under a lock (making a key takes a second at worst). */
+/** Longer than any work under a lock: generating a key takes at most a second. */
 const STALE_LOCK_MS = 15_000
 const LOCK_POLL_MS = 20
 
 /**
- * Runs `work` while no other process of this machine runs its own under the same folder's lock.
+ * Runs `work` while holding the folder's lock, which excludes all other processes on this machine.
  * A lock whose holder died is taken over after 15 s.
  */
 export async function withFolderLock<T>(folder: string, work: () => Promise<T>): Promise<T> {

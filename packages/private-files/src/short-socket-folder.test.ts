@@ -10,11 +10,11 @@ const LONGEST = 'sockets/service-a/agent.sock'
 describe('shortSocketFolder', () => {
   afterEach(() => rmSync(dirname(shortSocketFolder(DEEP, LONGEST)), { recursive: true, force: true }))
 
-  it('leaves a folder as it is whose sockets can be opened', () => {
+  it('returns a folder unchanged if its socket paths are short enough', () => {
     expect(shortSocketFolder('/tmp/state/spiffe', LONGEST)).toBe('/tmp/state/spiffe')
   })
 
-  it('answers one short link to a deep folder, again and again', () => {
+  it('returns the same short link to a deep folder every time', () => {
     const short = shortSocketFolder(DEEP, LONGEST)
     expect(join(short, LONGEST).length).toBeLessThan(103)
     expect(readlinkSync(short)).toBe(DEEP)
@@ -23,7 +23,7 @@ describe('shortSocketFolder', () => {
     rmSync(dirname(shortSocketFolder(`${DEEP}2`, LONGEST)), { recursive: true })
   })
 
-  it('uses no folder that others can enter', () => {
+  it('uses no folder that others can access', () => {
     const own = dirname(shortSocketFolder(DEEP, LONGEST))
     rmSync(own, { recursive: true })
     mkdirSync(own)

@@ -4,14 +4,14 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { MAX_SOCKET_PATH_BYTES } from './short-socket-path.ts'
 
-/** Of a user's folders; 64 bits tell them apart. */
+/** Of the hash in a link's name: 64 bits distinguish a user's folders. */
 const HASH_DIGITS = 16
 
 /**
- * Answers a folder through which the sockets of `folder` can be opened: itself, unless their paths are longer than the
- * system takes; then a symbolic link to it in the folder of temporary files. Every process of a user gets the same.
+ * Returns a path of `folder` that is short enough for its sockets: the folder itself, or, if the socket paths would exceed
+ * the system's limit, a symbolic link to it in the temporary folder. All processes of a user get the same link.
  *
- * @param longest the longest path of a socket below `folder`, relative to it
+ * @param longest the longest socket path, relative to `folder`
  */
 export function shortSocketFolder(folder: string, longest: string): string {
   const target = resolve(folder)
@@ -20,7 +20,7 @@ export function shortSocketFolder(folder: string, longest: string): string {
   const own = join(tmpdir(), `hp-${process.getuid?.() ?? 0}-${hash}`)
   const link = join(own, 'd')
   unlessThere(() => mkdirSync(own, { mode: 0o700 }))
-  // Everybody can make a folder there. In one of somebody else the link would lead to that one's sockets.
+  // Any user can create a folder there. In another user's folder, the link could lead to that user's sockets.
   const found = lstatSync(own)
   const isOurs = found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o077) === 0
   if (!isOurs) return target

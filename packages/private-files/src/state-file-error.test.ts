@@ -32,8 +32,8 @@ const failureOf = async (work: Promise<unknown>) => {
   return (error as StateFileError).message
 }
 
-describe('a state file that cannot be used', () => {
-  it('is named with the cause and the remedy, in one line', async () => {
+describe('an unusable state file', () => {
+  it('is reported in one line with its path, the cause and the fix', async () => {
     const file = join(folder, 'file')
     await writeFile(file, 'x')
     await mkdir(join(folder, 'a-folder'))
@@ -41,10 +41,10 @@ describe('a state file that cannot be used', () => {
       `${join(file, 'below')}: part of the path is a file, not a folder. Move that file away, or set STATE_FOLDER to another folder.`,
     )
     expect(await failureOf(ensurePrivateFolder(file))).toContain(
-      `${file}: a file is in the place of a folder. `,
+      `${file}: a file exists where a folder is expected. `,
     )
     expect(await failureOf(readIfThere(join(folder, 'a-folder')))).toContain(
-      'a folder is in the place of a file',
+      'a folder exists where a file is expected',
     )
     expect(await failureOf(readPresent(join(folder, 'missing')))).toContain('missing: not found. ')
     expect(await failureOf(writePrivateFile(join(file, 'key.pem'), 'x'))).toContain(`${file}`)
@@ -54,28 +54,28 @@ describe('a state file that cannot be used', () => {
     ['EACCES', 'no permission'],
     ['EROFS', 'the file system is read-only'],
     ['ENOSPC', 'no space left on the disk'],
-  ])('is told by the error %s of the system', (code, reason) => {
+  ])('is recognized by the system error %s', (code, reason) => {
     const error = Object.assign(new Error(code), { code, path: '/state/keys/a.pem.123.0a1b2c3d.part' })
     expect(asStateFileError('/state', error)).toMatchObject({ file: '/state/keys/a.pem', reason })
   })
 
-  it('is not told of other errors', () => {
+  it('is not reported for other errors', () => {
     const error = new TypeError('a bug')
     expect(asStateFileError('/state', error)).toBe(error)
   })
 
-  it('is one whose content is not what it must be; the message has nothing of the content', () => {
+  it('is reported when its content is invalid, without any of the content', () => {
     const parse = () => parseStateFile('/state/keys.json', '{"d":"secret', 'a set of keys', JSON.parse)
     expect(parse).toThrow(StateFileError)
     expect(parse).toThrow(
-      '/state/keys.json: not a set of keys. Restore it, or delete it and start again: a new one is made.',
+      '/state/keys.json: not a set of keys. Restore it, or delete it and start again: a new one is created.',
     )
     expect(() => parseStateFile('/f', ' \n', 'a key', JSON.parse)).toThrow('/f: empty. ')
   })
 })
 
 describe('readOrCreateSecret', () => {
-  it('makes a secret once, and rejects what is too short to be one', async () => {
+  it('creates a secret once, and rejects one that is too short', async () => {
     const file = join(folder, 'secret')
     expect(await readOrCreateSecret(file, () => 'x'.repeat(43))).toBe('x'.repeat(43))
     await writeFile(file, 'short\n')
@@ -86,7 +86,7 @@ describe('readOrCreateSecret', () => {
 })
 
 describe('the version of a state folder', () => {
-  it('is written once, and its own release accepts it', async () => {
+  it('is written once and accepted by the same release', async () => {
     const state = join(folder, 'of-this-release')
     expect(await checkStateVersion(state)).toBeUndefined()
     await claimStateVersion(state)
@@ -98,7 +98,7 @@ describe('the version of a state folder', () => {
     ['0', 'made by an older release (state version 0, this release uses 1). To keep the state'],
     ['2', 'made by a newer release (state version 2, this release uses 1). Start that release'],
     ['one', 'not a version number. Restore it (this release writes 1), or delete the state: npm run clean'],
-  ])('is refused when it is %s', async (version, message) => {
+  ])('is rejected when it is %s', async (version, message) => {
     const state = join(folder, `version-${version}`)
     await mkdir(state)
     await writeFile(join(state, 'version'), version)
@@ -107,7 +107,7 @@ describe('the version of a state folder', () => {
 })
 
 describe('withShortSocketPath', () => {
-  it('binds and connects a socket in a folder that is too deep for its path, and leaves no link behind', async () => {
+  it('binds and connects a socket whose path is too long, and leaves no link behind', async () => {
     const deep = join(folder, ...Array.from({ length: 12 }, (_, i) => `a-long-folder-name-${i}`))
     await mkdir(deep, { recursive: true })
     const socket = join(deep, 'suite.sock')

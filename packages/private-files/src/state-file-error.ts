@@ -1,12 +1,12 @@
 /**
- * A file or folder of the state that cannot be used. Its message is one line for a person: the file, the cause, the
- * remedy; nothing of the file's content, which may be secret.
+ * Thrown when a file or folder of the state cannot be used. The message is one line: the path, the cause and the fix.
+ * It contains nothing of the file's content, which may be secret.
  */
 export class StateFileError extends Error {
   readonly file: string
-  /** What is wrong with it, without a full stop. */
+  /** The cause, without a full stop. */
   readonly reason: string
-  /** What to do about it, as a sentence. */
+  /** The fix, as a sentence. */
   readonly remedy: string
 
   constructor(file: string, reason: string, remedy: string, cause?: unknown) {
@@ -20,24 +20,24 @@ export class StateFileError extends Error {
 
 const ELSEWHERE = 'or set STATE_FOLDER to another folder.'
 
-/** What the system's error codes mean for somebody who starts a service. */
+/** The cause and fix for each system error code, for the user who starts a service. */
 const FAULTS: Readonly<Record<string, readonly [reason: string, remedy: string]>> = {
   EACCES: ['no permission', `Give this user access to it (chown, chmod), ${ELSEWHERE}`],
   EPERM: ['not permitted', `Give this user access to it (chown, chmod), ${ELSEWHERE}`],
   EROFS: ['the file system is read-only', `Mount it writable, ${ELSEWHERE}`],
   ENOSPC: ['no space left on the disk', `Free some space, ${ELSEWHERE}`],
   EDQUOT: ['the disk quota is used up', `Free some space, ${ELSEWHERE}`],
-  EIO: ['the disk reports an error', `Check the disk, ${ELSEWHERE}`],
+  EIO: ['the disk reported an error', `Check the disk, ${ELSEWHERE}`],
   ENOTDIR: ['part of the path is a file, not a folder', `Move that file away, ${ELSEWHERE}`],
-  EEXIST: ['a file is in the place of a folder', `Move it away, ${ELSEWHERE}`],
-  EISDIR: ['a folder is in the place of a file', `Move it away, ${ELSEWHERE}`],
+  EEXIST: ['a file exists where a folder is expected', `Move it away, ${ELSEWHERE}`],
+  EISDIR: ['a folder exists where a file is expected', `Move it away, ${ELSEWHERE}`],
   ENOENT: ['not found', `Create it, ${ELSEWHERE}`],
   ENAMETOOLONG: ['the path is too long', 'Set STATE_FOLDER to a folder with a shorter path.'],
   ELOOP: ['the path has a loop of symbolic links', `Remove the loop, ${ELSEWHERE}`],
   EMFILE: ['too many open files', 'Raise the limit (ulimit -n).'],
 }
 
-/** Runs what reads or writes `file`; an error of the system becomes a {@link StateFileError}. */
+/** Runs `work`, which reads or writes `file`, and converts system errors to a {@link StateFileError}. */
 export async function onStateFile<T>(file: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
@@ -46,25 +46,25 @@ export async function onStateFile<T>(file: string, work: () => Promise<T>): Prom
   }
 }
 
-/** The same error if it is none of the system's. */
+/** Returns a {@link StateFileError} for a system error, and any other error unchanged. */
 export function asStateFileError(file: string, error: unknown): unknown {
   if (error instanceof StateFileError) return error
   const { code, path } = error as NodeJS.ErrnoException
   const fault = code === undefined ? undefined : FAULTS[code]
-  // The system names the folder that it could not enter or make; that is where to look.
+  // The system names the folder that it could not access or create, which is the one to report.
   return fault ? new StateFileError(nameOf(path) ?? file, ...fault, error) : error
 }
 
-/** A file that is being written has a name of its own until it is whole; nobody knows it by that one. */
+/** Replaces the temporary name of a partially written file, which the user does not know, with its final name. */
 const nameOf = (path: string | undefined) => path?.replace(/\.\d+\.[0-9a-f]{8}\.part$/, '')
 
-/** What to do about a file that the next start makes again when it is gone. */
-export const MADE_AGAIN = 'Restore it, or delete it and start again: a new one is made.'
+/** The fix for a file that the next start creates again if it is missing. */
+export const MADE_AGAIN = 'Restore it, or delete it and start again: a new one is created.'
 
 /**
  * Reads the content of a state file, e.g. as a key.
- * @param expected what it must be, for the message, e.g. `a private key`
- * @throws {StateFileError} in place of whatever `parse` throws
+ * @param expected the expected content, for the message, e.g. `a private key`
+ * @throws {StateFileError} if `parse` throws
  */
 export function parseStateFile<T>(
   file: string,

@@ -3,16 +3,16 @@ import { readIfThere, writePublicFile } from './private-files.ts'
 import { parseStateFile, StateFileError } from './state-file-error.ts'
 
 /**
- * The layout of the state folder. It goes up by one when a release can no longer use the files of the one before; a
- * folder without a version file was made before there were any, or by a service that was started by itself.
+ * The version of the state folder's layout, incremented when a release cannot use the files of the previous one. A folder
+ * has no version file if it was created before version files existed, or by a service that was started without the suite.
  */
 export const STATE_VERSION = 1
 
 const versionFile = (stateFolder: string) => join(stateFolder, 'version')
 
 /**
- * Refuses a state folder that another release has made.
- * @throws {StateFileError} saying which release is older, and how to keep or delete the state.
+ * Returns the version of the state folder, or undefined if it has none.
+ * @throws {StateFileError} if another release created the folder, with the ways to keep or delete the state.
  */
 export async function checkStateVersion(stateFolder: string): Promise<number | undefined> {
   const file = versionFile(stateFolder)
@@ -37,13 +37,13 @@ export async function checkStateVersion(stateFolder: string): Promise<number | u
   )
 }
 
-/** The same, and marks a folder that has no version yet as this release's. */
+/** Like {@link checkStateVersion}; also writes this release's version if the folder has none. */
 export async function claimStateVersion(stateFolder: string): Promise<void> {
   if ((await checkStateVersion(stateFolder)) === undefined)
     await writePublicFile(versionFile(stateFolder), `${STATE_VERSION}\n`)
 }
 
 function readNumber(text: string): number {
-  if (!/^\d{1,9}\s*$/.test(text)) throw new Error('no number')
+  if (!/^\d{1,9}\s*$/.test(text)) throw new Error('not a number')
   return Number(text)
 }

@@ -6,26 +6,26 @@ import { readCaFile, tlsFiles } from '@hallpass/certificates'
 import { parseStateFile, readOrCreatePrivateFile } from '@hallpass/private-files'
 import type { TierTrustConfig } from './config.ts'
 
-/** Carries the secret from one tier to the next, and never leaves them. */
+/** The header that carries the secret between tiers; never forwarded beyond them. */
 export const TIER_HEADER = 'x-hallpass-tier'
 
-/** 256 bits: nobody guesses it. */
+/** 256 bits: not guessable. */
 const SECRET_BYTES = 32
 
-/** What a connection to the next tier needs to be trusted there, and to trust it. */
+/** What this tier needs to authenticate to the next tier and to verify it. */
 export interface TierCredentials {
-  /** Name, value, name, value …: to be sent with each request. */
+  /** Header fields to send with each request, as name, value, name, value, … */
   readonly fields: readonly string[]
   readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string }
 }
 
 /**
- * Tells the tiers of a system apart from everybody else. What a tier says about a caller, in headers that anybody
- * could write, is believed only after {@link isFromTier}.
+ * Distinguishes requests of the other tiers from all others. Identity headers, which any client could write, are trusted
+ * only if {@link isFromTier} returns true.
  */
 export class TierTrust {
   readonly #config: TierTrustConfig
-  /** A certificate is looked at once per connection. */
+  /** Caches the result per connection, so that a certificate is checked once. */
   readonly #judged = new WeakMap<Socket, boolean>()
   #secret: Buffer | undefined
 
@@ -33,7 +33,7 @@ export class TierTrust {
     this.#config = config
   }
 
-  /** Reads the secret or the certificate; makes the secret when this tier is the first to start. */
+  /** Reads the secret or the certificate. The first tier to start creates the secret. @throws {StateFileError} */
   async load(): Promise<TierCredentials> {
     if (this.#config.kind === 'certificate') {
       const { cert, key } = await tlsFiles(this.#config)
@@ -56,7 +56,7 @@ export class TierTrust {
     if (this.#config.kind === 'certificate') return this.#hasKnownName(request.socket)
     const shown = request.headers[TIER_HEADER]
     const secret = this.#secret
-    // In constant time, so that the time it takes does not tell how much of a guess was right.
+    // In constant time, so that the duration does not reveal how much of a guess was right.
     return (
       typeof shown === 'string' &&
       shown.length === secret?.length &&
@@ -64,7 +64,7 @@ export class TierTrust {
     )
   }
 
-  /** For the listener of a tier: only certificates of the configured authority get through the handshake. */
+  /** Returns the TLS options of a tier's listener: only client certificates of the configured CA pass the handshake. */
   async listenerTls(): Promise<SecureContextOptions & { requestCert: true; rejectUnauthorized: true }> {
     const { cert, key } = await tlsFiles(this.#config)
     return {
@@ -92,7 +92,7 @@ function readSecret(text: string): string {
   return text.trim()
 }
 
-/** The DNS and URI names of `DNS:localhost, URI:spiffe://…`; names that Node had to quote are not ours. */
+/** Returns the DNS and URI names of `DNS:localhost, URI:spiffe://…`. Skips names that Node had to quote; ours need no quotes. */
 function namesOf(subjectAltName: string | undefined): string[] {
   return (subjectAltName ?? '')
     .split(', ')

@@ -2,7 +2,7 @@ import type { Finding } from '../finding.ts'
 import type { Manifest } from '../manifest.ts'
 import { ofKind } from '../policy.ts'
 
-/** CUSTOM is decided before the identities of the request are known, so what it says of the source is not heeded. */
+/** Finds CUSTOM policies with a source: CUSTOM is evaluated before identities are known, so the source is ignored. */
 export function findCustomWithSource(manifests: readonly Manifest[]): Finding[] {
   return ofKind(manifests, 'AuthorizationPolicy')
     .filter(({ spec }) => spec.action === 'CUSTOM')
@@ -17,8 +17,8 @@ export function findCustomWithSource(manifests: readonly Manifest[]): Finding[] 
           code: 'custom-with-source' as const,
           file,
           line: lineOf(['spec', 'rules', index]),
-          reason: `${name} asks an external authorizer depending on the source, which CUSTOM does not support`,
-          fix: 'choose by host, path or method here, and allow or deny sources in another policy',
+          reason: `${name} selects an external authorizer by source, which CUSTOM does not support`,
+          fix: 'select by host, path or method here, and allow or deny sources in another policy',
         },
       ]
     })

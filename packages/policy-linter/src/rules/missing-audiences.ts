@@ -3,7 +3,7 @@ import type { Manifest } from '../manifest.ts'
 import { ofKind } from '../policy.ts'
 import { covers } from '../workload.ts'
 
-/** Without `audiences`, a token that the issuer made for any other API is as good as one for this. */
+/** Finds JWT rules without `audiences`: they accept the issuer's tokens for any other API. */
 export function findMissingAudiences(manifests: readonly Manifest[]): Finding[] {
   const policies = ofKind(manifests, 'AuthorizationPolicy')
   return ofKind(manifests, 'RequestAuthentication').flatMap((authentication) => {
@@ -25,8 +25,8 @@ export function findMissingAudiences(manifests: readonly Manifest[]): Finding[] 
               code: 'missing-audiences' as const,
               file: authentication.file,
               line: authentication.lineOf(['spec', 'jwtRules', index]),
-              reason: `any token of ${issuer} is accepted, whomever it was made for`,
-              fix: 'name in audiences what this API is called at the issuer',
+              reason: `any token from ${issuer} is accepted, whatever its audience`,
+              fix: 'list in audiences the identifier that this API has at the issuer',
             },
           ],
     )

@@ -3,10 +3,10 @@ import type { Manifest } from '../manifest.ts'
 import { ofKind, readsHttp } from '../policy.ts'
 import { coversService } from '../workload.ts'
 
-/** Protocols whose requests a sidecar reads; `https` is not among them, as it is opaque to the sidecar. */
+/** Protocols whose requests a sidecar can read. Not `https`, which is encrypted for the sidecar. */
 const HTTP_PROTOCOLS = ['http', 'http2', 'grpc', 'grpc-web', 'kubernetes.io/h2c', 'kubernetes.io/ws']
 
-/** On a port that is not known to be HTTP, rules about tokens, paths and methods can hold for no request. */
+/** Finds rules about tokens, paths and methods for ports that are not declared as HTTP: such rules match no request. */
 export function findOpaquePorts(manifests: readonly Manifest[]): Finding[] {
   const policies = [
     ...ofKind(manifests, 'RequestAuthentication'),
@@ -23,8 +23,8 @@ export function findOpaquePorts(manifests: readonly Manifest[]): Finding[] {
               code: 'opaque-port' as const,
               file: service.file,
               line: service.lineOf(['spec', 'ports', index]),
-              reason: `${policy.name} reads HTTP, but the port ${name ?? index + 1} of ${service.name} is not said to speak it`,
-              fix: 'name the port http or http-…, or give it appProtocol: http',
+              reason: `${policy.name} has rules about HTTP, but port ${name ?? index + 1} of ${service.name} is not declared as HTTP`,
+              fix: 'name the port http or http-…, or set appProtocol: http',
             },
           ],
     )

@@ -3,11 +3,11 @@ import type { Manifest } from '../manifest.ts'
 import { demandsToken, namesUser, namesWorkload, ofKind, type PolicyRule } from '../policy.ts'
 import { covers } from '../workload.ts'
 
-const FIX = 'put principals and requestPrincipals into one source: members of one source must all hold'
+const FIX = 'put principals and requestPrincipals into one source: all members of one source must match'
 
 /**
- * Members of one source are ANDed; sources, rules and policies are ORed. Where one item names the workload and
- * another one the user, either of them opens the door alone.
+ * Finds alternatives that were probably meant as AND. Members of one source are ANDed; sources, rules and policies are
+ * ORed. If one item names the workload and another one the user, either is enough.
  */
 export function findOrForAnd(manifests: readonly Manifest[]): Finding[] {
   const policies = ofKind(manifests, 'AuthorizationPolicy').filter(({ spec }) => spec.action === 'ALLOW')
@@ -18,7 +18,7 @@ export function findOrForAnd(manifests: readonly Manifest[]): Finding[] {
         code: 'or-for-and',
         file,
         line: lineOf(['spec', 'rules', ...path]),
-        reason: `two ${what}, one for the workload and one for the user, mean either, not both`,
+        reason: `two ${what}, one for the workload and one for the user: either is enough, not both required`,
         fix: FIX,
       })
     }
@@ -30,14 +30,14 @@ export function findOrForAnd(manifests: readonly Manifest[]): Finding[] {
       )
     })
     if (split !== -1) finding([split, 'from'], 'sources')
-    const apart = spec.rules.findIndex(isUserAlone)
-    if (apart !== -1 && spec.rules.some(isWorkloadAlone)) finding([apart], 'rules')
+    const apart = spec.rules.findIndex(namesOnlyUser)
+    if (apart !== -1 && spec.rules.some(namesOnlyWorkload)) finding([apart], 'rules')
   }
-  for (const user of policies.filter(({ spec }) => spec.rules.some(isUserAlone))) {
+  for (const user of policies.filter(({ spec }) => spec.rules.some(namesOnlyUser))) {
     const other = policies.find(
       (policy) =>
         policy !== user &&
-        policy.spec.rules.some(isWorkloadAlone) &&
+        policy.spec.rules.some(namesOnlyWorkload) &&
         (covers(policy, user) || covers(user, policy)),
     )
     if (other)
@@ -45,16 +45,16 @@ export function findOrForAnd(manifests: readonly Manifest[]): Finding[] {
         code: 'or-for-and',
         file: user.file,
         line: user.lineOf(['spec', 'rules']),
-        reason: `the policies ${user.name} and ${other.name} hold for one workload, and either of them is enough`,
+        reason: `the policies ${user.name} and ${other.name} apply to the same workload: either is enough`,
         fix: FIX,
       })
   }
   return findings
 }
 
-const isUserAlone = (rule: PolicyRule): boolean =>
+const namesOnlyUser = (rule: PolicyRule): boolean =>
   demandsToken(rule) && rule.from.every(({ source }) => !namesWorkload(source))
 
-/** A rule for some paths or methods alone is an exception that somebody meant. */
-const isWorkloadAlone = (rule: PolicyRule): boolean =>
+/** A rule for only some paths or methods is an intended exception. */
+const namesOnlyWorkload = (rule: PolicyRule): boolean =>
   rule.to.length === 0 && !demandsToken(rule) && rule.from.some(({ source }) => namesWorkload(source))

@@ -3,7 +3,7 @@ import type { Manifest } from '../manifest.ts'
 import { type AuthorizationPolicySpec, demandsToken, ofKind } from '../policy.ts'
 import { covers } from '../workload.ts'
 
-/** A RequestAuthentication refuses bad tokens; a request without any passes it. */
+/** Finds RequestAuthentications without a policy that requires a token: they accept requests without one. */
 export function findTokenNotDemanded(manifests: readonly Manifest[]): Finding[] {
   const policies = ofKind(manifests, 'AuthorizationPolicy')
   return ofKind(manifests, 'RequestAuthentication').flatMap((authentication) => {
@@ -20,9 +20,9 @@ export function findTokenNotDemanded(manifests: readonly Manifest[]): Finding[] 
         file: authentication.file,
         line: authentication.lineOf(),
         reason: open
-          ? `${authentication.name} checks tokens, but the policy ${open.name} allows requests that bring none`
-          : `${authentication.name} checks the tokens that come, and lets requests without one pass`,
-        fix: 'demand requestPrincipals in each AuthorizationPolicy that allows requests to these workloads',
+          ? `${authentication.name} checks tokens, but the policy ${open.name} allows requests without one`
+          : `${authentication.name} rejects invalid tokens, but accepts requests without a token`,
+        fix: 'require requestPrincipals in each AuthorizationPolicy that allows requests to these workloads',
       },
     ]
   })

@@ -3,8 +3,9 @@ import type { Manifest } from '../manifest.ts'
 import { ofKind, readsHttp } from '../policy.ts'
 
 /**
- * In ambient mode a policy with a selector is enforced by ztunnel, which reads no HTTP: rules about tokens then allow
- * nothing, and a RequestAuthentication is not looked at. Only `targetRefs` bring a policy to the waypoint.
+ * Finds policies about HTTP that no waypoint enforces. In ambient mode, a policy with a selector is enforced by ztunnel,
+ * which does not read HTTP: rules about tokens then allow nothing, and a RequestAuthentication is ignored. Only a policy
+ * with `targetRefs` is enforced by the waypoint.
  */
 export function findWaypointWithoutTargetRefs(manifests: readonly Manifest[]): Finding[] {
   const ambient = new Set([
@@ -23,8 +24,8 @@ export function findWaypointWithoutTargetRefs(manifests: readonly Manifest[]): F
       code: 'waypoint-without-target-refs',
       file,
       line: lineOf(['spec']),
-      reason: `${kind} ${name} reads HTTP in an ambient namespace, and without targetRefs no waypoint enforces it`,
-      fix: 'name the Service (or the waypoint Gateway) in targetRefs, in place of the selector',
+      reason: `${kind} ${name} has rules about HTTP in an ambient namespace, but without targetRefs no waypoint enforces them`,
+      fix: 'name the Service (or the waypoint Gateway) in targetRefs instead of using a selector',
     }))
 }
 
