@@ -29,14 +29,14 @@ describeWith('chromium', 'apt-get install chromium')('the page of the SSE gatewa
     page.locator(`#messages li[data-kind="${kind}"]`, { hasText: text })
   const untilChallenge = LIFETIME_SECONDS - WINDOW_SECONDS
 
-  it('opens a stream, shows its events, answers its challenges, and lives on past the old expiry', async () => {
+  it('opens a stream, shows its events, answers its challenges, and stays open past the first token’s expiry', async () => {
     const { page, errors } = await openPage()
     expect(await page.getByLabel('Location').inputValue()).toBe(`${system.url}/events`)
     await page.getByRole('button', { name: 'Go' }).click()
     await message(page, 'stream', 'open').waitFor()
     await system.publish({ data: 'Hello, <b>world</b>' })
     await message(page, 'event', 'Hello, <b>world</b>').waitFor()
-    // Types that the browser itself uses for its connection are a publisher's to use, and no more than messages.
+    // Publishers may use the event types that the browser uses for its connection; they are shown as messages.
     for (const name of ['open', 'error']) {
       await system.publish({ name, data: `published ${name}` })
       await message(page, 'event', `published ${name}`).waitFor()
@@ -56,7 +56,7 @@ describeWith('chromium', 'apt-get install chromium')('the page of the SSE gatewa
     await page.getByRole('button', { name: 'Stop' }).click()
   }, 30_000)
 
-  it('lets the stream end when Reauthorize is off: the reason, an error in the console, and no way back', async () => {
+  it('shows the end reason, logs an error and stops reconnecting when Reauthorize is off', async () => {
     const { page, errors } = await openPage()
     await page.getByLabel('Reauthorize').uncheck()
     await page.getByRole('button', { name: 'Go' }).click()
@@ -67,14 +67,14 @@ describeWith('chromium', 'apt-get install chromium')('the page of the SSE gatewa
     system.advance(WINDOW_SECONDS)
     await message(page, 'end', 'token_expired').waitFor()
     expect(await page.locator('#state').textContent()).toBe('token expired')
-    // The browser comes back by itself with its old URL, hears 401 and stops.
-    await message(page, 'end', 'the gateway refuses the old token').waitFor()
+    // The browser reconnects with its old URL, receives 401 and stops.
+    await message(page, 'end', 'the gateway rejects the old token').waitFor()
     await takeScreenshots(page, 'stream-ended')
     expect(errors.some((error) => error.includes('The event stream has ended.'))).toBe(true)
     expect(errors.some((error) => error.includes('401'))).toBe(true)
   }, 30_000)
 
-  it('comes back with a new token when its connection is cut, and shows each event once', async () => {
+  it('reconnects with a new token after a lost connection and shows each event once', async () => {
     const { page } = await openPage(cuttable.url)
     await page.getByRole('button', { name: 'Go' }).click()
     await message(page, 'stream', 'open').waitFor()
@@ -82,11 +82,11 @@ describeWith('chromium', 'apt-get install chromium')('the page of the SSE gatewa
     await message(page, 'event', 'before the cut').waitFor()
     system.advance(untilChallenge)
     await message(page, 'answer', '204').waitFor()
-    // The token of the URL expires.
+    // The token in the URL expires.
     system.advance(WINDOW_SECONDS)
     cuttable.cut()
     await system.publish({ data: 'during the cut' })
-    await message(page, 'stream', 'coming back').waitFor({ timeout: 10_000 })
+    await message(page, 'stream', 'reconnecting').waitFor({ timeout: 10_000 })
     await message(page, 'event', 'during the cut').waitFor()
     await system.publish({ data: 'after the cut' })
     await message(page, 'event', 'after the cut').waitFor()
@@ -97,19 +97,19 @@ describeWith('chromium', 'apt-get install chromium')('the page of the SSE gatewa
     ])
   }, 40_000)
 
-  it('ends the stream at once when the token is revoked', async () => {
+  it('closes the stream immediately when its token is revoked', async () => {
     const { page } = await openPage()
     await page.getByRole('button', { name: 'Go' }).click()
     await message(page, 'stream', 'open').waitFor()
-    await page.getByRole('button', { name: 'Revoke the token' }).click()
-    const question = page.getByRole('alertdialog', { name: 'Revoke the token?' })
+    await page.getByRole('button', { name: 'Revoke token' }).click()
+    const question = page.getByRole('alertdialog', { name: 'Revoke this token?' })
     const revoked = Date.now()
     await question.getByRole('button', { name: 'Revoke' }).click()
     await message(page, 'end', 'token_revoked').waitFor()
     expect(Date.now() - revoked).toBeLessThan(1_000)
   })
 
-  it('is readable for everybody, by day and by night', async () => {
+  it('has no accessibility violations in light and dark mode and works by keyboard', async () => {
     const { page } = await openPage()
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme })
@@ -121,13 +121,12 @@ describeWith('chromium', 'apt-get install chromium')('the page of the SSE gatewa
       )
       expect(violations.map(({ id }) => id)).toEqual([])
     }
-    // Without a mouse.
     await page.getByLabel('Location').focus()
     await page.keyboard.press('Enter')
     await message(page, 'stream', 'open').waitFor()
   })
 
-  it('has no private key and no token in its log', () => {
+  it('logs no token', () => {
     expect(system.log).toContain('"stream ended"')
     expect(system.log).not.toContain('eyJ')
   })

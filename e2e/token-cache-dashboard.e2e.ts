@@ -13,7 +13,7 @@ const TIERS = [
 
 describe('/dashboard.html', () => {
   let suite: TestSuite
-  /** `curl -H "remote-user: …" localhost:8000`: the balancer takes the proxies in turn. */
+  /** `curl -H "remote-user: …" localhost:8000`: the balancer alternates between the proxies. */
   const get = (user: string, agent = 'curl/7.86.0') =>
     fetch(suite.url('token-cache-load-balancer'), {
       headers: { 'remote-user': user, 'user-agent': agent },
@@ -35,7 +35,7 @@ describe('/dashboard.html', () => {
     await suite?.stop()
   })
 
-  it('counts as the requests come', async () => {
+  it('updates its figures as requests arrive', async () => {
     await page.getByText('2 proxies, sharing lmdb on this machine').waitFor()
     for (let i = 0; i < 6; i += 1) await get('user1')
     await page.locator('#tier-hits', { hasText: /^5$/ }).waitFor()
@@ -44,7 +44,7 @@ describe('/dashboard.html', () => {
     expect(await page.getByRole('rowheader').allTextContents()).toEqual(['proxy1', 'proxy2'])
   }, 30_000)
 
-  it('blocks a user with all clients, says at how many proxies, and unblocks it', async () => {
+  it('blocks a user with all clients, reports at how many proxies, and unblocks the user', async () => {
     await page.getByLabel('User', { exact: true }).fill('user1')
     await page.getByRole('button', { name: 'Look up user' }).click()
     await page.getByText('user1 is not blocked. Tokens: user1:curl/7.86.0').waitFor()
@@ -55,12 +55,12 @@ describe('/dashboard.html', () => {
     expect(await seriousFindings(page)).toEqual([])
     await page.keyboard.press('Enter')
     await question.waitFor({ state: 'detached' })
-    // `Cancel` has the focus: nothing has happened.
+    // `Cancel` has the focus, so Enter changes nothing.
     expect((await get('user1')).status).toBe(200)
     await block.click()
     await question.getByRole('button', { name: 'Block' }).click()
     await page.getByText('user1, with all clients, is blocked at 2 of 2 proxies.', { exact: true }).waitFor()
-    // One request for each proxy, with an agent that neither has seen.
+    // One request to each proxy, with user agents that neither has seen.
     for (const agent of ['agent0', 'agent1']) expect((await get('user1', agent)).status).toBe(403)
     await page.getByRole('button', { name: 'Unblock user' }).click()
     await page.getByText('user1 is unblocked.').waitFor()
@@ -68,10 +68,10 @@ describe('/dashboard.html', () => {
     await page.getByLabel('User', { exact: true }).fill('User1')
     await block.click()
     await page.getByRole('alertdialog').getByRole('button', { name: 'Block' }).click()
-    await page.getByText('There is no token of this user: was the name meant?').waitFor()
+    await page.getByText('No token of this user is cached.').waitFor()
   }, 30_000)
 
-  it('blocks one client by its key as listed, however long, and never what does not exist', async () => {
+  it('blocks one client by its listed key, however long, and rejects a key that does not exist', async () => {
     await get('user1', 'x'.repeat(300))
     const pairs = (await (
       await fetch(`${suite.url('token-cache-proxy1')}/api/8/http/keyvals/tokens`)
@@ -95,7 +95,7 @@ describe('/dashboard.html', () => {
       .waitFor()
   }, 30_000)
 
-  it('says that a frozen proxy has not confirmed a block', async () => {
+  it('reports that a frozen proxy has not confirmed a block', async () => {
     const pid = suite.launcher.pid('token-cache-proxy2') as number
     process.kill(pid, 'SIGSTOP')
     try {
@@ -112,7 +112,7 @@ describe('/dashboard.html', () => {
     await page.getByText('2 proxies, sharing lmdb on this machine').waitFor()
   }, 30_000)
 
-  it('is good to read for everybody, by day and by night, and breaks no rule of its policy', async () => {
+  it('has no accessibility violations in light and dark mode, no overflow, and no policy violations', async () => {
     await takeScreenshots(page, 'token-cache-dashboard')
     expect(await seriousFindings(page)).toEqual([])
     await page.setViewportSize({ width: 375, height: 800 })

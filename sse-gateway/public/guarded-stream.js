@@ -3,15 +3,21 @@ import { fetchToken } from './tokens.js'
 /** @typedef {import('./tokens.js').Token} Token */
 /** @typedef {'event' | 'challenge' | 'answer' | 'end' | 'stream' | 'error'} Kind */
 
-/** Ends after which a new stream with a new token is worth a try at once, before the browser tries with the old one. */
-const COME_BACK = ['stream_too_old', 'upstream_ended', 'upstream_failed', 'client_too_slow', 'shutting_down']
-const FIRST_WAIT_MS = 1000
+/** End reasons after which this page reconnects with a new token, before the browser reconnects with the old one. */
+const RECONNECT_AFTER = [
+  'stream_too_old',
+  'upstream_ended',
+  'upstream_failed',
+  'client_too_slow',
+  'shutting_down',
+]
+const FIRST_WAIT_MS = 1_000
 const LONGEST_WAIT_MS = 30_000
 
 /**
- * A stream of the gateway: opens it with a token, answers its challenges with new ones, says what happens.
- * The browser's own EventSource does the reading; it can send no header, so the token stands in the URL, and the
- * handle, which another client would take from a header, comes as the first event.
+ * Opens a stream at the gateway with a token, answers its challenges with new tokens, and reports what happens.
+ * The browser's EventSource cannot send or read headers. The token is therefore in the URL, and the stream handle,
+ * which other clients read from a header, arrives as the first event.
  */
 export class GuardedStream {
   /** @type {EventSource | undefined} */
@@ -21,7 +27,7 @@ export class GuardedStream {
   #lastEventId = ''
   #closed = false
   #revoked = false
-  /** Tries since the stream was open last. */
+  /** Attempts since the stream was last open. */
   #tries = 0
   /** @type {(kind: Kind, text: string) => void} */
   #onMessage
@@ -36,7 +42,7 @@ export class GuardedStream {
    * @param {string} location
    * @param {object} listeners
    * @param {(kind: Kind, text: string) => void} listeners.onMessage
-   * @param {(token: Token) => void} listeners.onToken the stream goes on with this token
+   * @param {(token: Token) => void} listeners.onToken called when the stream is opened or reauthorized with this token
    * @param {() => void} listeners.onClosed
    */
   constructor(location, { onMessage, onToken, onClosed }) {
@@ -52,12 +58,12 @@ export class GuardedStream {
     const url = new URL(this.#location)
     url.searchParams.set('access_token', token.text)
     url.searchParams.set('handle', '1')
-    // A new EventSource does not know what the one before it has seen.
+    // A new EventSource has no last event ID of its own.
     if (this.#lastEventId) url.searchParams.set('lastEventId', this.#lastEventId)
     const source = new EventSource(url)
     this.#source = source
     source.addEventListener('open', (event) => {
-      // The browser's own; a published event of this type is a message like any other.
+      // A connection event is not a MessageEvent; a published event may also have the type `open`.
       if (event instanceof MessageEvent) return this.#take(event, event.data)
       this.#tries = 0
       this.#onToken(token)
@@ -72,21 +78,24 @@ export class GuardedStream {
       if (this.reauthorizes) this.#answer(JSON.parse(event.data)).catch((error) => this.#fail(error))
       else this.#onMessage('answer', 'none: Reauthorize is off')
     })
-    source.addEventListener('gap', (event) => this.#onMessage('error', `events are missing: ${event.data}`))
+    source.addEventListener('gap', (event) =>
+      this.#onMessage('error', `events may be missing: ${event.data}`),
+    )
     source.addEventListener('end', (event) => this.#end(JSON.parse(event.data).reason))
     source.addEventListener('error', (event) => {
       if (event instanceof MessageEvent) return this.#take(event, event.data)
       console.error('The event stream has ended.', event)
-      // CONNECTING: the browser comes back by itself, with its old URL. CLOSED: that was refused, and it has stopped.
+      // CONNECTING: the browser reconnects automatically, with its old URL. CLOSED: the gateway rejected that, and the
+      // browser has stopped.
       if (source.readyState !== EventSource.CLOSED || source !== this.#source) return
-      if (this.reauthorizes && !this.#revoked) this.#comeBack()
-      else this.#finish('end', 'the gateway refuses the old token, and the browser stops')
+      if (this.reauthorizes && !this.#revoked) this.#reconnect()
+      else this.#finish('end', 'the gateway rejects the old token, so the browser does not reconnect')
     })
   }
 
   close() {
     if (this.#closed) return
-    this.#finish('stream', 'closed here')
+    this.#finish('stream', 'closed by this page')
   }
 
   /**
@@ -99,7 +108,7 @@ export class GuardedStream {
   }
 
   /**
-   * The challenge says how to answer it; a new token is what it asks for.
+   * Sends a new token with the method and the headers that the challenge names.
    * @param {{ method: string, headers: Record<string, string> }} challenge
    */
   async #answer({ method, headers }) {
@@ -116,20 +125,20 @@ export class GuardedStream {
   #end(reason) {
     this.#onMessage('end', reason)
     this.#revoked = reason === 'token_revoked'
-    if (this.reauthorizes && COME_BACK.includes(reason)) this.#comeBack()
+    if (this.reauthorizes && RECONNECT_AFTER.includes(reason)) this.#reconnect()
   }
 
-  /** With a new token, and from the last event that came; later each time, and not together with all others. */
-  #comeBack() {
+  /** Opens the stream again, with a new token and after the last event received. Waits longer each time, with jitter. */
+  #reconnect() {
     this.#source?.close()
     const wait = Math.min(FIRST_WAIT_MS * 2 ** this.#tries, LONGEST_WAIT_MS) * (0.5 + Math.random())
     this.#tries += 1
-    this.#onMessage('stream', `coming back with a new token in ${(wait / 1000).toFixed(1)} s`)
+    this.#onMessage('stream', `reconnecting with a new token in ${(wait / 1000).toFixed(1)} s`)
     setTimeout(() => {
       if (this.#closed) return
       this.open().catch((error) => {
         this.#fail(error)
-        this.#comeBack()
+        this.#reconnect()
       })
     }, wait)
   }

@@ -9,17 +9,17 @@ const TONES = {
   end: 'tone-bad',
   error: 'tone-bad',
 }
-/** A page that stays open for a day must not grow for a day. */
+/** Bounds the memory of a page that stays open. */
 const MAX_MESSAGES = 500
 
-/** What happened, the newest first. */
+/** Lists what happened, newest first. */
 export class MessageList {
   #list = /** @type {HTMLElement} */ (document.getElementById('messages'))
   #empty = /** @type {HTMLElement} */ (document.getElementById('empty'))
 
   /**
    * @param {Kind} kind
-   * @param {string} text shown as text, whatever is in it
+   * @param {string} text shown as plain text, never parsed as HTML
    */
   add(kind, text) {
     const now = new Date()

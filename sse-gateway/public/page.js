@@ -1,4 +1,4 @@
-// From the shared assets (web-ui/public), which the gateway serves, too.
+// A shared asset (web-ui/public), which the gateway also serves.
 import { confirmAction } from '/confirm-action.js'
 import { GuardedStream } from './guarded-stream.js'
 import { MessageList } from './message-list.js'
@@ -25,7 +25,7 @@ form.addEventListener('submit', (event) => {
   const opened = new GuardedStream(place.value, {
     onMessage: (kind, text) => {
       messages.add(kind, text)
-      if (kind === 'challenge') ticket.state('challenged', 'asked for a new token')
+      if (kind === 'challenge') ticket.state('challenged', 'waiting for a new token')
       if (kind === 'end' && !ticket.hasEnded) ticket.state('ended', text.replaceAll('_', ' '))
     },
     onToken: (token) => ticket.show(token),
@@ -50,13 +50,13 @@ stop.addEventListener('click', () => stream?.close())
 revoke.addEventListener('click', async () => {
   if (!ticket.token) return
   const isSure = await confirmAction({
-    title: 'Revoke the token?',
+    title: 'Revoke this token?',
     consequence:
       'The stream closes immediately with the reason token_revoked, and the gateway rejects this token until it expires. ' +
       'A revocation cannot be undone.',
     confirm: 'Revoke',
   })
-  // The token of now: it may have been renewed meanwhile.
+  // The current token: it may have been renewed while the dialog was open.
   if (isSure && ticket.token) revokeToken(ticket.token).catch((error) => messages.add('error', error.message))
 })
 

@@ -5,7 +5,7 @@ const REFRESH_MS = 100
 /** @param {string} id */
 const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id))
 
-/** The token as a ticket: whose it is, and how long it still lives. */
+/** Shows the current token: its subject, its ID, and the time until it expires. */
 export class TokenTicket {
   /** @type {Token | undefined} */
   token
@@ -14,7 +14,7 @@ export class TokenTicket {
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #timer
 
-  /** A stream begins; its first token is not a renewal. */
+  /** Resets the count of renewals: the first token of a stream is not a renewal. */
   begin() {
     this.#renewals = -1
   }

@@ -3,13 +3,13 @@
  * @property {string} text
  * @property {number} issuedAt in milliseconds since the epoch
  * @property {number} expiresAt in milliseconds since the epoch
- * @property {number} windowMs how long before its end the gateway asks for the next one
+ * @property {number} windowMs how long before its expiry the gateway sends a challenge
  * @property {string} subject
  * @property {string} id its `jti`
  */
 
 /**
- * A new token from the gateway's token endpoint: where a login would be. The key that signs it stays there.
+ * Fetches a token from the gateway's demo token endpoint. A real application would log the user in here.
  * @returns {Promise<Token>}
  */
 export async function fetchToken() {
@@ -18,7 +18,7 @@ export async function fetchToken() {
     headers: { 'content-type': 'application/json' },
     body: '{}',
   })
-  if (!answer.ok) throw new Error(`No token: the token endpoint answered ${answer.status}.`)
+  if (!answer.ok) throw new Error(`No token: the token endpoint returned ${answer.status}.`)
   const { access_token: text, challengeWindowMs: windowMs } = await answer.json()
   const { exp, iat, sub, jti } = JSON.parse(decode(text.split('.')[1]))
   return { text, windowMs, issuedAt: iat * 1000, expiresAt: exp * 1000, subject: sub, id: jti }
@@ -31,7 +31,7 @@ function decode(part) {
 }
 
 /**
- * Revokes a token by itself: whoever has it may give it up.
+ * Revokes a token, authenticated by that same token.
  * @param {Token} token
  */
 export async function revokeToken(token) {
@@ -40,5 +40,5 @@ export async function revokeToken(token) {
     headers: { authorization: `Bearer ${token.text}`, 'content-type': 'application/json' },
     body: JSON.stringify({ jti: token.id }),
   })
-  if (!answer.ok) throw new Error(`Not revoked: the gateway answered ${answer.status}.`)
+  if (!answer.ok) throw new Error(`The token was not revoked: the gateway returned ${answer.status}.`)
 }

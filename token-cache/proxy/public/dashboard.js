@@ -1,9 +1,9 @@
-// Keeps the page up to date from /status, and asks the key-value API for one key.
-// No markup is ever made from text: everything goes in as text nodes.
+// Keeps the page up to date from /status, and reads and changes keys with the key-value API.
+// Text from a service becomes a text node, never HTML.
 
 const AGAIN_MS = 1_000
 const SECONDS = 60
-/** Each proxy tells of itself once a second. */
+/** Long enough for several reports: each proxy reports its state once per second. */
 const CONFIRM_MS = 4_000
 const CONFIRM_AGAIN_MS = 250
 const SVG = 'http://www.w3.org/2000/svg'
@@ -12,7 +12,7 @@ const KEYVALS = '/api/8/http/keyvals/tokens'
 const element = (id) => document.getElementById(id)
 const number = new Intl.NumberFormat('en')
 
-/** Hits and misses in each of the last seconds, the newest last. */
+/** Hits and misses per second for the last minute, newest last. */
 const history = Array.from({ length: SECONDS }, () => ({ hits: 0, misses: 0 }))
 let last
 
@@ -25,9 +25,9 @@ function show({ now, store, peers, absent }) {
 
   const proxies = peers.length === 1 ? '1 proxy' : `${peers.length} proxies`
   if (!store.available)
-    say('bad', 'The shared store does not answer: known tokens go on, new ones have to wait')
+    say('bad', 'The shared store does not answer. Cached tokens still work; new tokens have to wait')
   else if (store.problem) say('bad', store.problem)
-  else if (!store.hearsOfChanges) say('warn', 'Changes of other proxies may be late')
+  else if (!store.hearsOfChanges) say('warn', 'Changes made at other proxies may arrive late')
   else if (absent.length > 0) say('warn', doNotAnswer(absent))
   else say('good', `${proxies}, sharing ${store.kind === 'lmdb' ? 'lmdb on this machine' : 'Redis'}`)
   record(tier)
@@ -67,7 +67,7 @@ function duration(milliseconds) {
 
 function record(tier) {
   const { hits = 0, misses = 0 } = tier
-  // A proxy that was started anew counts from nothing.
+  // A restarted proxy counts from zero.
   if (last) history.push({ hits: Math.max(0, hits - last.hits), misses: Math.max(0, misses - last.misses) })
   while (history.length > SECONDS) history.shift()
   last = { hits, misses }
@@ -85,7 +85,7 @@ function draw() {
     ]
   })
   const { hits, misses } = history.at(-1)
-  const words = `Just now ${number.format(hits)} hits and ${number.format(misses)} misses a second; at most ${number.format(most)} requests in the last minute’s seconds.`
+  const words = `Now: ${number.format(hits)} hits and ${number.format(misses)} misses per second. Peak in the last minute: ${number.format(most)} requests per second.`
   element('chart').replaceChildren(...bars)
   element('chart').setAttribute('aria-label', words)
   element('chart-words').textContent = words
@@ -101,7 +101,7 @@ function bar(kind, x, y, width, height) {
 
 function say(tone, text) {
   const state = element('state')
-  // What has not changed need not be read aloud again.
+  // Setting an unchanged text would make screen readers announce it again.
   if (state.textContent === text) return
   state.className = `status tone-${tone}`
   state.textContent = text
@@ -125,13 +125,13 @@ for (const [name, work] of [
     }
   })
 
-/** The question is asked by a component of the house, which has an address of its own. */
+/** Asks for confirmation with the shared dialog, which is served at an address of its own. */
 async function isSure(form, whom) {
   const { confirmAction } = await import(element(form).dataset.confirm)
   return confirmAction({
     title: `Block ${whom}?`,
     consequence:
-      'Every proxy answers its requests with 403 within a second, whatever token is cached. ' +
+      'Within a second, every proxy answers its requests with 403, even if a token is cached. ' +
       'Unblock removes the block.',
     confirm: 'Block',
   })
@@ -139,13 +139,13 @@ async function isSure(form, whom) {
 
 async function askForUser(what, user) {
   const { key, blocked, tokens } = await read(`/status/users/${encodeURIComponent(user)}`)
-  // While the store is away the proxy knows the blocks, and not the tokens.
+  // Without the store a proxy knows the blocks, but not the tokens.
   const clients = Object.keys(tokens ?? {})
   if (what === 'show') {
     const state = blocked ? 'is blocked' : 'is not blocked'
-    if (tokens === null) return `${user} ${state}. Its tokens are not known: the store does not answer.`
+    if (tokens === null) return `${user} ${state}. Its tokens are unknown: the store does not answer.`
     return clients.length === 0
-      ? `${user} ${state}, and has no token here.`
+      ? `${user} ${state} and has no cached token.`
       : `${user} ${state}. Tokens: ${clients.join(', ')}`
   }
   if (what === 'unblock') {
@@ -153,12 +153,12 @@ async function askForUser(what, user) {
     await change('PATCH', key, null)
     return confirmUnblock(`${user} is unblocked`)
   }
-  // Blocking again makes it last longer.
+  // Blocking a blocked user starts the five minutes again.
   await change(blocked ? 'PATCH' : 'POST', key, '0')
   const confirmed = await confirmBlock(key, `${user}, with all clients,`)
   return clients.length > 0 || tokens === null
     ? confirmed
-    : `${confirmed} There is no token of this user: was the name meant? Upper and lower case differ.`
+    : `${confirmed} No token of this user is cached. Check the spelling: names are case-sensitive.`
 }
 
 async function askForKey(what, key) {
@@ -172,17 +172,17 @@ async function askForKey(what, key) {
   }
   const response = await fetch(KEYVALS, { method: 'PATCH', body: JSON.stringify({ [key]: '0' }) })
   if (response.status === 404)
-    return `No entry has the key ${key}, so nothing was blocked. Block the user, or copy a key from the list of all pairs.`
+    return `No entry has the key ${key}, so nothing was blocked. Block the user instead, or copy a key from the list of all pairs.`
   if (!response.ok) throw new Error(await textOf(response))
   return confirmBlock(key, key)
 }
 
-/** Asks for the entry before it says that a user is blocked. */
+/** Reads the entry back before reporting that it is blocked. */
 async function confirmBlock(key, whom) {
   const { count, agreed, missing } = await untilAllAgree()
   const pair = await read(`${KEYVALS}?key=${encodeURIComponent(key)}`)
-  if (pair[key] !== '0') throw new Error(`${whom} is not blocked. Try again.`)
-  const where = agreed === undefined ? `this proxy` : `${agreed} of ${count} proxies`
+  if (pair[key] !== '0') throw new Error(`${whom} is not blocked yet. Try again.`)
+  const where = agreed === undefined ? 'this proxy' : `${agreed} of ${count} proxies`
   return `${whom} is blocked at ${where}${missing && `; ${missing}`}.`
 }
 
@@ -191,7 +191,7 @@ async function confirmUnblock(what) {
   return missing ? `${what} at ${name}; ${missing}.` : `${what}.`
 }
 
-/** Waits until every proxy has the blocks of this one. */
+/** Waits until every proxy reports the same blocks as this one. */
 async function untilAllAgree() {
   const deadline = performance.now() + CONFIRM_MS
   for (;;) {
@@ -203,8 +203,8 @@ async function untilAllAgree() {
     if (mine !== undefined && others.length === 0 && absent.length === 0)
       return { name, count, agreed, missing: '' }
     if (performance.now() > deadline) {
-      // Without the store this proxy does not hear of the others.
-      if (mine === undefined) return { name, missing: 'the others cannot be asked' }
+      // Without the store this proxy receives no reports of the others.
+      if (mine === undefined) return { name, missing: 'the other proxies cannot be reached' }
       const why = [
         ...(others.length > 0 ? [`not confirmed by ${others.join(', ')}`] : []),
         ...(absent.length > 0 ? [doNotAnswer(absent)] : []),
@@ -234,10 +234,10 @@ async function textOf(response) {
 for (;;) {
   try {
     const response = await fetch('/status', { cache: 'no-store', signal: AbortSignal.timeout(3 * AGAIN_MS) })
-    if (!response.ok) throw new Error(`The proxy answers ${response.status}.`)
+    if (!response.ok) throw new Error(`It returned ${response.status}.`)
     show(await response.json())
   } catch (error) {
-    say('bad', `This proxy cannot be asked. ${error.message}`)
+    say('bad', `This proxy cannot be reached. ${error.message}`)
   }
   await new Promise((resolve) => setTimeout(resolve, AGAIN_MS))
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 
-/** The documented answer to a blocked caller: a page for whoever does not ask for JSON. */
+/** Returns the documented HTML page for a blocked caller, unless the caller accepts JSON. */
 export function forbiddenPage({ headers }: IncomingMessage): { type: string; text: string } | undefined {
   if (headers.accept?.includes('json')) return undefined
   return { type: 'text/html', text: PAGE }

@@ -1,21 +1,21 @@
 import { type Assets, html, sendPage } from '@hallpass/pages'
 import type { RequestHandler } from 'express'
 
-/** The page's own files, and those of the house. */
+/** The page's own files, and the shared ones. */
 export interface DashboardAssets {
   readonly own: Assets
   readonly house: Assets
 }
 
-/** The figures of the whole tier: which one, and what it says. */
+/** The figures of the whole tier, each with its meaning. */
 const FIGURES = [
-  ['hits', 'Hits', 'found a token'],
+  ['hits', 'Hits', 'used a cached token'],
   ['misses', 'Misses', 'waited for a new token'],
-  ['issuerCalls', 'Issuer calls', 'tokens asked for, renewals included'],
+  ['issuerCalls', 'Issuer calls', 'tokens requested, renewals included'],
   ['entries', 'Entries', 'in the shared store'],
-  ['stale', 'Stale', 'sent an older token, for want of a new one'],
+  ['stale', 'Stale', 'used an older token: no new one was available'],
   ['blocked', 'Blocked', 'requests of blocked callers'],
-  ['limited', 'Limited', 'requests over a user’s limit of tokens'],
+  ['limited', 'Limited', 'requests over a user’s token limit'],
 ] as const
 
 const PROXY_COLUMNS = [
@@ -28,10 +28,10 @@ const PROXY_COLUMNS = [
   'Blocked',
   'Limited',
   'Blocks known',
-  'Copies here',
+  'Copies in memory',
 ] as const
 
-/** `GET /dashboard.html`: the tier as it is now; the page's script keeps it so from `/status`. */
+/** Handles `GET /dashboard.html`; the page's script fills in the figures from `/status`. */
 export function showDashboard({ own, house }: DashboardAssets): RequestHandler {
   const page = html`<html lang="en">
   <head>
@@ -45,20 +45,20 @@ export function showDashboard({ own, house }: DashboardAssets): RequestHandler {
     <script type="module" src="${own.url('dashboard.js')}"></script>
   </head>
   <body>
-    <a class="skip" href="#content">Skip to the content</a>
+    <a class="skip" href="#content">Skip to content</a>
     <header class="bar">
       <a class="brand" href="/dashboard.html"><img src="${house.url('mark.svg')}" alt="" width="28" height="28"> Hallpass <span>token cache</span></a>
     </header>
     <main class="page" id="content">
       <section class="intro">
         <h1>One cache, several proxies</h1>
-        <p class="lede">Every request leaves with the token of its user. A token is made once, and all proxies share it.</p>
-        <p id="state" class="status tone-info" role="status">Asking the proxy</p>
-        <noscript><p class="notice tone-warn">The figures come by a script. Without it, <a href="/status">/status</a> has them as JSON.</p></noscript>
+        <p class="lede">Each request is forwarded with a token of its user. A token is issued once and shared by all proxies.</p>
+        <p id="state" class="status tone-info" role="status">Connecting to the proxy</p>
+        <noscript><p class="notice tone-warn">This page needs JavaScript. <a href="/status">/status</a> has the same figures as JSON.</p></noscript>
       </section>
 
       <section class="section" aria-labelledby="tier">
-        <h2 id="tier">The tier</h2>
+        <h2 id="tier">All proxies together</h2>
         <dl class="figures">
           ${FIGURES.map(
             ([id, name, meaning]) =>
@@ -68,12 +68,12 @@ export function showDashboard({ own, house }: DashboardAssets): RequestHandler {
         <figure class="card chart">
           <figcaption class="card-head"><h3>Requests per second</h3><span class="legend"><i class="hit"></i> hits <i class="miss"></i> misses</span></figcaption>
           <svg id="chart" viewBox="0 0 600 120" preserveAspectRatio="none" role="img" aria-label="No requests yet"></svg>
-          <p class="meta" id="chart-words">The last minute, by the second.</p>
+          <p class="meta" id="chart-words">Requests in each second of the last minute.</p>
         </figure>
       </section>
 
       <section class="section" aria-labelledby="proxies">
-        <h2 id="proxies">The proxies</h2>
+        <h2 id="proxies">Proxies</h2>
         <div class="scroll" tabindex="0" role="region" aria-labelledby="proxies">
           <table class="table">
             <thead><tr>${PROXY_COLUMNS.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
@@ -84,7 +84,7 @@ export function showDashboard({ own, house }: DashboardAssets): RequestHandler {
 
       <section class="section" aria-labelledby="users">
         <h2 id="users">Block a user</h2>
-        <p>Blocks every client of the user, at every proxy, for five minutes. Deny the user at the auth tier for longer.</p>
+        <p>Blocks every client of the user at every proxy for five minutes. To block a user for longer, deny it at the auth tier.</p>
         <form id="user-form" class="card key" data-confirm="${house.url('confirm-action.js')}">
           <label for="user">User</label>
           <input id="user" name="user" autocomplete="off" spellcheck="false" required maxlength="128" placeholder="user1">
@@ -98,8 +98,8 @@ export function showDashboard({ own, house }: DashboardAssets): RequestHandler {
       </section>
 
       <section class="section" aria-labelledby="keys">
-        <h2 id="keys">One client of a user</h2>
-        <p>A key as <a href="/api/8/http/keyvals/tokens">all pairs</a> list it, as in <code>user1:curl/7.86.0</code>. The user may go on with another <code>user-agent</code>.</p>
+        <h2 id="keys">Block one client of a user</h2>
+        <p>Enter a key from the list of <a href="/api/8/http/keyvals/tokens">all pairs</a>, for example <code>user1:curl/7.86.0</code>. Other clients of the user (with another <code>user-agent</code>) are not blocked.</p>
         <form id="key-form" class="card key" data-confirm="${house.url('confirm-action.js')}">
           <label for="key">Key</label>
           <input id="key" name="key" autocomplete="off" spellcheck="false" required placeholder="user1:curl/7.86.0">
@@ -112,7 +112,7 @@ export function showDashboard({ own, house }: DashboardAssets): RequestHandler {
         </form>
       </section>
     </main>
-    <footer class="foot"><span>Tokens are shown by their <code>jti</code>, never as such.</span><a href="/metrics">Metrics</a><a href="/api/8/http/keyvals/tokens">All pairs as JSON</a></footer>
+    <footer class="foot"><span>Tokens are shown only by their <code>jti</code>.</span><a href="/metrics">Metrics</a><a href="/api/8/http/keyvals/tokens">All pairs as JSON</a></footer>
   </body>
 </html>`
   return (_request, response) => sendPage(response, page, { policy: { scripts: true, connect: ["'self'"] } })
