@@ -9,9 +9,9 @@ const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id))
 const field = (id) => /** @type {HTMLInputElement | HTMLTextAreaElement} */ (document.getElementById(id))
 
 const VERDICTS = /** @type {const} */ ({
-  pass: ['good', 'passes'],
-  fail: ['bad', 'fails'],
-  open: ['info', 'open'],
+  pass: ['good', 'passed'],
+  fail: ['bad', 'failed'],
+  open: ['info', 'not checked'],
 })
 
 /** @type {import('./read-token.js').Token | undefined} */
@@ -19,7 +19,7 @@ let token
 /** @type {import('./judge-token.js').Finding | undefined} */
 let signature
 
-/** Reads what stands in the fields, and shows what it is. */
+/** Reads the fields and shows the token and the findings. */
 async function read() {
   const text = cleanToken(field('token').value)
   token = undefined
@@ -28,7 +28,7 @@ async function read() {
   element('fault').hidden = true
   element('parts').replaceChildren()
   element('reading').hidden = true
-  // Whatever comes of this text, the verdict on the one before is not its.
+  // The old verdict must not stay next to a new token.
   element('findings').replaceChildren()
   element('verdict').textContent = ''
   if (text === '') return
@@ -45,19 +45,19 @@ async function read() {
   element('claims').textContent = indentJson(token.texts.claims)
   const read = token
   const verified = await verifySignature(read, field('key').value)
-  // Somebody may have typed in the meantime.
+  // The input may have changed while the signature was verified.
   if (token !== read) return
   signature = verified
   judge()
 }
 
-/** The verdicts of now; time goes on while one reads. */
+/** Makes the checks again: those of the times change while the page is open. */
 function judge() {
   if (!token || !signature) return
   const expected = { issuer: field('issuer').value.trim(), audience: field('audience').value.trim() }
   const findings = [signature, ...judgeToken(token, expected, Date.now() / 1000)]
   const list = element('findings')
-  // A row that says the same stays as it is, so that one can select it, and a screen reader is not sent back.
+  // An unchanged row stays in place, so that its text stays selected and screen readers do not start again.
   findings.forEach((finding, index) => {
     const old = list.children[index]
     const key = JSON.stringify(finding)
@@ -72,12 +72,12 @@ function judge() {
   const open = findings.filter(({ verdict }) => verdict === 'open')
   const [tone, words] =
     failed.length > 0
-      ? ['bad', `A strict verifier refuses this: ${failed.map(({ name }) => name).join(', ')}.`]
+      ? ['bad', `A strict verifier rejects this token: ${failed.map(({ name }) => name).join(', ')}.`]
       : open.length > 0
-        ? ['info', `Nothing is wrong so far. Open: ${open.map(({ name }) => name).join(', ')}.`]
-        : ['good', 'Every check passes.']
+        ? ['info', `No check failed. Not checked: ${open.map(({ name }) => name).join(', ')}.`]
+        : ['good', 'All checks passed.']
   element('verdict').className = `notice tone-${tone}`
-  // Said once, not every second.
+  // Setting an unchanged text would make screen readers announce it every second.
   if (element('verdict').textContent !== words) element('verdict').textContent = words
 }
 
@@ -129,7 +129,7 @@ element('clear').addEventListener('click', () => {
   void read()
   field('token').focus()
 })
-// What was pasted must not be there for whoever uses this browser next.
+// The next user of this browser must not find the pasted token, for example with the Back button.
 addEventListener('pagehide', () => {
   for (const id of ['token', 'key']) field(id).value = ''
 })

@@ -1,18 +1,18 @@
 /**
- * JSON as a page shows it: the text as it was signed, on lines of its own, and not what JavaScript makes of it. The
- * services have the same in packages/untrusted, which a page without a build step cannot load.
+ * Formats JSON for display exactly as it was signed, not as JavaScript would write it again. The services use
+ * packages/untrusted for this, which a page without a build step cannot load.
  */
 
-/** The pieces of a JSON text that JSON.parse has taken: strings, punctuation, and numbers or words. */
+/** The tokens of valid JSON: strings, punctuation, and numbers or literals. */
 const PIECES = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g
-/** What a page would not show, or would show elsewhere; inside a string `\u` means the same. */
+/** Characters that are invisible or reorder the line. Inside a string, `\u` has the same meaning. */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
-/** As packages/untrusted: deeper than any message that a person wrote, and far from the end of the stack. */
+/** The same limit as in packages/untrusted: deeper than any real message, far from a stack overflow. */
 export const MAX_DEPTH = 64
 
 /**
- * Whether a text nests deeper than MAX_DEPTH; to be asked before anything walks over its value, as walks recurse.
+ * Returns whether JSON nests deeper than MAX_DEPTH. Call it before walking over the value: walks are recursive.
  * @param {string} json
  */
 export function isTooDeep(json) {
@@ -26,19 +26,19 @@ export function isTooDeep(json) {
 }
 
 /**
- * A text of a token as a page may show it: what is invisible, or would reorder the line, becomes visible.
+ * Escapes characters that are invisible or reorder the line.
  * @param {string} text
  */
 export const visible = (text) => text.replace(INVISIBLE, escaped)
 
 /**
- * A value of a token in a sentence; `String` would call the members of an object.
+ * Formats a value of a token for a sentence. `String` would call methods of an object.
  * @param {unknown} value
  */
 export const inWords = (value) => (typeof value === 'string' ? value : JSON.stringify(value))
 
 /**
- * Breaks a JSON text into lines and changes nothing else but invisible characters in strings, which become visible.
+ * Breaks JSON into indented lines. Changes nothing else, except that it escapes invisible characters in strings.
  * @param {string} json
  */
 export function indentJson(json) {
@@ -66,19 +66,21 @@ const escaped = (character) =>
   ).join('')
 
 /**
- * What a verifier in JavaScript would lose or change of a JSON text, as one sentence; nothing when it is read as it is.
- * @param {string} json that JSON.parse has taken
+ * Returns what a JavaScript verifier would lose or change when it parses the JSON, or undefined if nothing.
+ * @param {string} json valid JSON
  * @returns {string | undefined}
  */
 export function lossIn(json) {
   const pieces = [...json.matchAll(PIECES)].map(([piece]) => piece)
   const members = pieces.filter((piece) => piece === ':').length
   if (countMembers(JSON.parse(json)) !== members)
-    return 'A member occurs twice, and verifiers differ in which counts.'
+    return 'A member occurs twice. Verifiers differ in which one they use.'
   const number = pieces.find(
     (piece) => /^[-\d]/.test(piece) && decimal(piece) !== decimal(String(Number(piece))),
   )
-  return number === undefined ? undefined : `${number.slice(0, 40)} is a number that many verifiers change.`
+  return number === undefined
+    ? undefined
+    : `Many verifiers cannot represent the number ${number.slice(0, 40)} exactly.`
 }
 
 /** @param {unknown} value @returns {number} */
@@ -90,7 +92,7 @@ const countMembers = (value) =>
         Array.isArray(value) ? 0 : Object.keys(value).length,
       )
 
-/** One form for every way to write a number: its digits, and the power of ten behind them. @param {string} source */
+/** Normalizes a number to its digits and a power of ten. @param {string} source */
 function decimal(source) {
   const [, sign = '', whole = '', fraction = '', exponent = '0'] =
     /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(source) ?? []

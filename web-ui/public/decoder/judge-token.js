@@ -1,7 +1,7 @@
 import { inWords, lossIn, visible } from './json-text.js'
 
 /**
- * One thing that a verifier would look at. `open` where nobody has said what is expected.
+ * The result of one check. `open` if the check needs an expectation or a key that was not entered.
  * @typedef {object} Finding
  * @property {string} name
  * @property {'pass' | 'fail' | 'open'} verdict
@@ -11,17 +11,17 @@ import { inWords, lossIn, visible } from './json-text.js'
 
 /**
  * @typedef {object} Expectations
- * @property {string} issuer empty: not said
- * @property {string} audience empty: not said
+ * @property {string} issuer empty if not entered
+ * @property {string} audience empty if not entered
  */
 
 const ASYMMETRIC = /^(RS|PS|ES)(256|384|512)$|^EdDSA$|^Ed25519$/
 const EMBEDDED_KEYS = ['jku', 'jwk', 'x5u', 'x5c']
-/** What lives longer is a password that somebody else has chosen. */
+/** A token that is valid for longer is as risky as a password. */
 const LONG_LIFE_S = 24 * 3600
 
 /**
- * Everything about a token that can be judged without a key, in the order in which a verifier looks.
+ * Makes every check that needs no key, in the order of a verifier.
  * @param {import('./read-token.js').Token} token
  * @param {Expectations} expected
  * @param {number} now seconds since the epoch
@@ -47,14 +47,14 @@ export function judgeToken({ header, claims, texts }, expected, now) {
 /**
  * @param {string} name
  * @param {string} rule
- * @param {boolean | undefined} good `undefined`: open
+ * @param {boolean | undefined} good `undefined` for a verdict of `open`
  * @param {string} detail
  * @returns {Finding}
  */
 const finding = (name, rule, good, detail) => ({
   name,
   rule,
-  // Most of it quotes the token.
+  // Details quote the token.
   detail: visible(detail),
   verdict: good === undefined ? 'open' : good ? 'pass' : 'fail',
 })
@@ -68,19 +68,14 @@ function form({ header, claims }) {
 /** @param {unknown} alg */
 function algorithm(alg) {
   const rule = 'RFC 8725 §3.1'
-  if (typeof alg !== 'string') return finding('algorithm', rule, false, 'The header names none.')
+  if (typeof alg !== 'string') return finding('algorithm', rule, false, 'The header has no alg.')
   if (alg.toLowerCase() === 'none')
-    return finding('algorithm', rule, false, 'none: anybody can have written this.')
+    return finding('algorithm', rule, false, 'none: the token is unsigned, so anyone can forge it.')
   if (/^HS\d+$/.test(alg))
-    return finding(
-      'algorithm',
-      rule,
-      false,
-      `${alg}: whoever can verify this can also sign in the issuer’s name.`,
-    )
+    return finding('algorithm', rule, false, `${alg}: anyone who can verify this token can also forge it.`)
   if (!ASYMMETRIC.test(alg))
-    return finding('algorithm', rule, false, `${alg} is not an algorithm for signatures.`)
-  return finding('algorithm', rule, true, `${alg}; the verifier must insist on it, not the token.`)
+    return finding('algorithm', rule, false, `${alg} is not an asymmetric signature algorithm.`)
+  return finding('algorithm', rule, true, `${alg}. The verifier, not the token, must choose the algorithm.`)
 }
 
 /** @param {unknown} crit */
@@ -91,7 +86,7 @@ const critical = (crit) =>
         'critical',
         'RFC 7515 §4.1.11',
         false,
-        `A verifier must know ${JSON.stringify(crit)}, or refuse.`,
+        `A verifier that does not understand ${JSON.stringify(crit)} must reject the token.`,
       )
 
 /** @param {Readonly<Record<string, unknown>>} header */
@@ -103,7 +98,7 @@ function embeddedKey(header) {
         'embedded key',
         'RFC 8725 §3.10',
         false,
-        `${found}: the token brings, or names, the key to believe it by.`,
+        `${found}: the token supplies its own verification key.`,
       )
 }
 
@@ -111,13 +106,13 @@ function embeddedKey(header) {
 function type(typ) {
   const rule = 'RFC 8725 §3.11'
   if (typ === undefined)
-    return finding('type', rule, undefined, 'None: any kind of token could be taken for it.')
+    return finding('type', rule, undefined, 'None: the token can be confused with another kind of token.')
   return finding('type', rule, undefined, `${inWords(typ)}${TYPES[inWords(typ).toLowerCase()] ?? ''}`)
 }
 
 /** @type {Readonly<Record<string, string>>} */
 const TYPES = {
-  jwt: ': an ID token, or anything else',
+  jwt: ': an ID token, or any other kind',
   'at+jwt': ': an access token (RFC 9068)',
   'logout+jwt': ': a logout token',
   'wit+jwt': ': a workload identity token (draft)',
@@ -130,9 +125,8 @@ const TYPES = {
  */
 function issuer(iss, expected) {
   const rule = 'RFC 7519 §4.1.1'
-  if (typeof iss !== 'string' || iss === '')
-    return finding('issuer', rule, false, 'The token does not say who made it.')
-  if (expected === '') return finding('issuer', rule, undefined, `${iss}; is that whom you trust?`)
+  if (typeof iss !== 'string' || iss === '') return finding('issuer', rule, false, 'The token has no issuer.')
+  if (expected === '') return finding('issuer', rule, undefined, `${iss}. Enter the issuer that you expect.`)
   return finding('issuer', rule, iss === expected, iss === expected ? iss : `${iss}, not ${expected}`)
 }
 
@@ -143,17 +137,17 @@ function issuer(iss, expected) {
 function audience(aud, expected) {
   const rule = 'RFC 7519 §4.1.3'
   const list = Array.isArray(aud) ? aud : aud === undefined ? [] : [aud]
-  if (list.length === 0) return finding('audience', rule, false, 'None: it can be used anywhere.')
+  if (list.length === 0) return finding('audience', rule, false, 'None: any service may accept the token.')
   const names = list.map(inWords).join(', ')
   if (expected !== '' && !list.includes(expected))
     return finding('audience', rule, false, `${names}, not ${expected}`)
   if (list.length > 1)
-    return finding('audience', rule, false, `${names}: each of them can use it at the others.`)
+    return finding('audience', rule, false, `${names}: each of these can replay the token at the others.`)
   return finding(
     'audience',
     rule,
     expected === '' ? undefined : true,
-    expected === '' ? `${names}; is that you?` : names,
+    expected === '' ? `${names}. Enter the audience that you expect.` : names,
   )
 }
 
@@ -163,7 +157,7 @@ const subject = (sub) =>
     'subject',
     'RFC 7519 §4.1.2',
     typeof sub === 'string' && sub !== '',
-    typeof sub === 'string' && sub !== '' ? sub : 'The token does not say of whom it speaks.',
+    typeof sub === 'string' && sub !== '' ? sub : 'The token has no subject.',
   )
 
 /**
@@ -172,7 +166,7 @@ const subject = (sub) =>
  */
 function expiry(exp, now) {
   const rule = 'RFC 7519 §4.1.4'
-  if (exp === undefined) return finding('expiry', rule, false, 'None: whoever finds it can use it for ever.')
+  if (exp === undefined) return finding('expiry', rule, false, 'None: the token never expires.')
   if (typeof exp !== 'number')
     return finding('expiry', rule, false, `${JSON.stringify(exp)} is not a number of seconds.`)
   return finding(
@@ -197,8 +191,8 @@ function notBefore(nbf, now) {
     typeof nbf !== 'number'
       ? `${JSON.stringify(nbf)} is not a number of seconds.`
       : good
-        ? `since ${duration(now - nbf)}`
-        : `good in ${duration(nbf - now)}`,
+        ? `${duration(now - nbf)} ago`
+        : `in ${duration(nbf - now)}: not valid yet`,
   )
 }
 
@@ -208,14 +202,16 @@ function notBefore(nbf, now) {
  */
 function issuedAt(iat, now) {
   const rule = 'RFC 7519 §4.1.6'
-  if (iat === undefined) return finding('issued at', rule, undefined, 'Not said.')
+  if (iat === undefined) return finding('issued at', rule, undefined, 'None.')
   if (typeof iat !== 'number')
     return finding('issued at', rule, false, `${JSON.stringify(iat)} is not a number of seconds.`)
   return finding(
     'issued at',
     rule,
     iat <= now,
-    iat <= now ? `${duration(now - iat)} ago` : `in ${duration(iat - now)}: a clock is wrong.`,
+    iat <= now
+      ? `${duration(now - iat)} ago`
+      : `in ${duration(iat - now)}: this clock or the issuer’s is wrong.`,
   )
 }
 
@@ -231,7 +227,9 @@ function lifetime(exp, iat) {
     'lifetime',
     'RFC 8725 §3.10',
     good,
-    life <= 0 ? 'It ended before it began.' : `${duration(life)}${good ? '' : ': a thief has that long.'}`,
+    life <= 0
+      ? 'exp is not after iat.'
+      : `${duration(life)}${good ? '' : ': a stolen token can be used that long.'}`,
   )
 }
 
@@ -243,7 +241,7 @@ const UNITS = /** @type {const} */ ([
 ])
 
 /**
- * A length of time in the unit that a person would use; seconds up to two minutes.
+ * Formats a duration in a readable unit; in seconds up to two minutes.
  * @param {number} seconds
  */
 export function duration(seconds) {

@@ -1,25 +1,25 @@
 import { isTooDeep, MAX_DEPTH } from './json-text.js'
 
-/** Reads a token without believing it. Everything here works in the page alone: nothing is sent anywhere. */
+/** Reads a token without verifying it. Works only in the browser: nothing is sent anywhere. */
 
 /**
  * @typedef {object} Token
  * @property {Readonly<Record<string, unknown>>} header
  * @property {Readonly<Record<string, unknown>>} claims
- * @property {{ readonly header: string, readonly claims: string }} texts the JSON, as it was signed
+ * @property {{ readonly header: string, readonly claims: string }} texts the JSON as it was signed
  * @property {Uint8Array<ArrayBuffer>} signature
  * @property {Uint8Array<ArrayBuffer>} signedBytes what the signature covers (RFC 7515 §5.1)
  * @property {readonly [header: string, claims: string, signature: string]} parts
  */
 
-/** Why a text is not a token. */
+/** Reports why a string is not a token. */
 export class NotAToken extends Error {}
 
-/** The longest text that is looked at; a token that does not fit into a header is of no use to anybody. */
+/** The longest input that is read. A token that does not fit into a header is of no use. */
 const MAX_LENGTH = 64 * 1024
 
 /**
- * What people paste, as the token in it: with `Authorization: Bearer` before it, in quotes, or broken into lines.
+ * Extracts the token from what people paste: with `Authorization: Bearer` before it, in quotes, or broken into lines.
  * @param {string} text
  */
 export const cleanToken = (text) =>
@@ -31,15 +31,18 @@ export const cleanToken = (text) =>
     .replace(/[\r\n]\s*/g, '')
 
 /**
- * @param {string} text a compact JWS (RFC 7515 §7.1)
+ * Reads a compact JWS.
+ * @param {string} text as in RFC 7515 §7.1
  * @returns {Token}
  * @throws {NotAToken}
  */
 export function readToken(text) {
-  if (text.length > MAX_LENGTH) throw new NotAToken(`It is longer than ${MAX_LENGTH / 1024} KiB.`)
+  if (text.length > MAX_LENGTH) throw new NotAToken(`The token is longer than ${MAX_LENGTH / 1024} KiB.`)
   const parts = text.split('.')
   if (parts.length === 5)
-    throw new NotAToken('It has five parts: it is encrypted (JWE), and only its reader can open it.')
+    throw new NotAToken(
+      'This token has five parts: it is encrypted (JWE), and only its recipient can decrypt it.',
+    )
   if (parts.length !== 3) throw new NotAToken(`A signed token has three parts; this has ${parts.length}.`)
   const [header, claims, signature] = /** @type {[string, string, string]} */ (parts)
   const [headerPart, claimsPart] = [readPart(header, 'header'), readPart(claims, 'claims')]
@@ -81,13 +84,13 @@ function readPart(text, part) {
  * @returns {Uint8Array<ArrayBuffer>}
  */
 export function readBase64url(text, part) {
-  if (!/^[\w-]*$/.test(text)) throw new NotAToken(`The ${part} has characters that base64url does not have.`)
-  if (text.length % 4 === 1) throw new NotAToken(`The ${part} is cut off.`)
+  if (!/^[\w-]*$/.test(text)) throw new NotAToken(`The ${part} contains characters that are not base64url.`)
+  if (text.length % 4 === 1) throw new NotAToken(`The ${part} is truncated.`)
   const bytes = Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (character) =>
     character.charCodeAt(0),
   )
   if (writeBase64url(bytes) !== text)
-    throw new NotAToken(`The ${part} ends in bits that are not zero: it was changed, or cut off.`)
+    throw new NotAToken(`The ${part} ends in nonzero padding bits: it was changed or truncated.`)
   return bytes
 }
 

@@ -1,7 +1,7 @@
 import { inWords, visible } from './json-text.js'
 import { readBase64url, writeBase64url } from './read-token.js'
 
-/** Why a text is not a key that this token could have been signed with. */
+/** Reports why a string is not a key that could verify this token. */
 export class NotAKey extends Error {}
 
 /**
@@ -33,7 +33,7 @@ const ecdsa = (hash, namedCurve) => ({
 const ed25519 = { kty: 'OKP', import: 'Ed25519', verify: 'Ed25519' }
 
 /**
- * RFC 7518 §3.1, RFC 8037, RFC 9864; only what is here is verified, so a token cannot choose something weaker.
+ * RFC 7518 §3.1, RFC 8037, RFC 9864. No other algorithm is accepted, so a token cannot choose a weaker one.
  * @type {ReadonlyMap<unknown, Algorithm>}
  */
 const ALGORITHMS = new Map([
@@ -51,32 +51,32 @@ const ALGORITHMS = new Map([
 ])
 
 /**
- * Whether the key made the token's signature. The key stays in the page.
+ * Verifies the token's signature with a public key. The key stays in the page.
  * @param {import('./read-token.js').Token} token
- * @param {string} keyText a JWK, a JWKS, a PEM, or the JSON with one that jwt-factory answers
+ * @param {string} keyText a JWK, a JWKS, a PEM, or jwt-factory's JSON answer with a PEM
  * @returns {Promise<import('./judge-token.js').Finding>}
  */
 export async function verifySignature(token, keyText) {
   /** @param {'pass' | 'fail' | 'open'} verdict @param {string} detail */
   const finding = (verdict, detail) =>
     /** @type {const} */ ({ name: 'signature', verdict, detail: visible(detail), rule: 'RFC 7515 §5.2' })
-  if (keyText.trim() === '') return finding('open', 'Without the issuer’s public key nobody can tell.')
+  if (keyText.trim() === '') return finding('open', 'Enter the issuer’s public key to verify the signature.')
   const { alg, kid } = token.header
   const algorithm = ALGORITHMS.get(alg)
-  if (!algorithm) return finding('fail', `A signature by ${inWords(alg)} is not verified here.`)
-  // Browsers keep Web Crypto from pages that came over plain http from elsewhere.
+  if (!algorithm) return finding('fail', `This page does not support the algorithm ${inWords(alg)}.`)
+  // Browsers offer Web Crypto only in secure contexts.
   if (!globalThis.crypto?.subtle)
-    return finding('open', 'This page came over plain http, where browsers do not verify.')
+    return finding('open', 'Browsers verify signatures only on HTTPS pages and on localhost.')
   try {
     const key = await importKey(keyText, algorithm, kid)
     const good = await crypto.subtle.verify(algorithm.verify, key, token.signature, token.signedBytes)
     return good
-      ? finding('pass', 'The key has signed exactly this.')
-      : finding('fail', 'The key has not signed this: it is another key’s, or it was changed.')
+      ? finding('pass', 'The signature matches this key.')
+      : finding('fail', 'The signature does not match: the token was changed, or another key signed it.')
   } catch (error) {
     return finding(
       'fail',
-      error instanceof NotAKey ? error.message : `The key is not one for ${String(alg)}.`,
+      error instanceof NotAKey ? error.message : `This key cannot verify ${String(alg)} signatures.`,
     )
   }
 }
@@ -90,8 +90,8 @@ async function importKey(text, algorithm, kid) {
   const found = text.trim().startsWith('{') ? fromJson(text, algorithm.kty, kid) : text.trim()
   if (typeof found === 'object') {
     if (found.d !== undefined || found.k !== undefined)
-      throw new NotAKey('This is a private key. It does not belong here, nor anywhere else.')
-    // Its `alg` and `use` are the issuer's word, not the browser's business; what it is for is said above.
+      throw new NotAKey('This is a private key. Never paste a private key; use the public key.')
+    // `alg` and `use` are left out: the algorithm is chosen above, and Web Crypto would reject a key of another use.
     const { kty, n, e, crv, x, y } = /** @type {JsonWebKey} */ (found)
     const members = Object.entries({ kty, n, e, crv, x, y }).filter(([, value]) => value !== undefined)
     const jwk = /** @type {JsonWebKey} */ (Object.fromEntries(members))
@@ -111,7 +111,7 @@ function fromJson(text, kty, kid) {
   try {
     value = JSON.parse(text)
   } catch {
-    throw new NotAKey('The key is not JSON.')
+    throw new NotAKey('The key is not valid JSON.')
   }
   // `curl localhost:5555/utils/publicKey/servicea`
   if (typeof value.publicKey === 'string') return value.publicKey
@@ -124,12 +124,12 @@ function fromJson(text, kty, kid) {
   if (possible.length === 1) return possible[0]
   throw new NotAKey(
     kid === undefined
-      ? `The token names no key, and ${possible.length} of the set could be it.`
-      : `The set has no key named ${inWords(kid)}.`,
+      ? `The token has no kid, and ${possible.length} keys of the set could match.`
+      : `The key set has no key with the kid ${inWords(kid)}.`,
   )
 }
 
-/** AlgorithmIdentifier of RSA (RFC 8017 §A.1), as DER. */
+/** DER of RSA's AlgorithmIdentifier (RFC 8017 §A.1). */
 const RSA_IDENTIFIER = [
   0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
 ]
@@ -144,18 +144,20 @@ function spki(text) {
   if (!match) throw new NotAKey('This is neither a JWK nor a PEM.')
   const [, label, body = ''] = match
   if (label?.includes('PRIVATE'))
-    throw new NotAKey('This is a private key. It does not belong here, nor anywhere else.')
+    throw new NotAKey('This is a private key. Never paste a private key; use the public key.')
   const der = readBase64url(body.replace(/[\s=]/g, '').replaceAll('+', '-').replaceAll('/', '_'), 'key')
   if (label === 'PUBLIC KEY') return der
   if (label === 'RSA PUBLIC KEY') {
     const bits = tagged(0x03, [0x00, ...der])
     return Uint8Array.from(tagged(0x30, [...RSA_IDENTIFIER, ...bits]))
   }
-  throw new NotAKey(`A ${label} is not a public key; openssl x509 -pubkey takes one out of a certificate.`)
+  throw new NotAKey(
+    `A ${label} is not a public key. Extract one from a certificate with: openssl x509 -noout -pubkey`,
+  )
 }
 
 /**
- * One element of DER (X.690 §8.1).
+ * Encodes one DER element (X.690 §8.1).
  * @param {number} tag
  * @param {readonly number[]} content
  */
@@ -175,7 +177,7 @@ function decodeText(text) {
 }
 
 /**
- * A token with its key, made here and now, to try the page with.
+ * Makes an example token and its public key.
  * @param {{ expired?: boolean, tampered?: boolean }} options
  * @returns {Promise<{ token: string, key: string }>}
  */

@@ -29,15 +29,15 @@ describe('readToken', () => {
     [`${encode({})}.${encode([])}.`, /claims is not a JSON object/],
     [`${encode({})}.bm8.`, /claims is not JSON/],
     [`${encode({})}.${Buffer.from([0x22, 0xff, 0x22]).toString('base64url')}.`, /claims is not JSON/],
-    [`${encode({})}.${encode({})}.a+b=`, /characters that base64url does not have/],
-    [`${encode({})}.${encode({})}.AAAAA`, /signature is cut off/],
-    [`${encode({})}.${encode({})}.AB`, /bits that are not zero/],
+    [`${encode({})}.${encode({})}.a+b=`, /characters that are not base64url/],
+    [`${encode({})}.${encode({})}.AAAAA`, /signature is truncated/],
+    [`${encode({})}.${encode({})}.AB`, /nonzero padding bits/],
     ['a'.repeat(70_000), /longer than 64 KiB/],
     [
       `${encode({})}.${Buffer.from(`{"a":${'['.repeat(3000)}${']'.repeat(3000)}}`).toString('base64url')}.`,
       /^The claims cannot be read: nested too deeply, more than 64 levels\.$/,
     ],
-  ])('says why %.20j is none', (text, message) => {
+  ])('explains why %.20j is not a token', (text, message) => {
     expect(() => readToken(text)).toThrow(message)
   })
 })
@@ -57,7 +57,7 @@ describe('indentJson', () => {
     expect(indentJson(JSON.stringify(value))).toBe(JSON.stringify(value, null, 2))
   })
 
-  it('shows what is invisible or would reorder the line', () => {
+  it('escapes characters that are invisible or reorder the line', () => {
     expect(indentJson('{"sub":"admin\u202e\u200b\u{e0041}"}')).toBe(
       '{\n  "sub": "admin\\u202e\\u200b\\udb40\\udc41"\n}',
     )
@@ -66,11 +66,11 @@ describe('indentJson', () => {
 
 describe('judgeToken', () => {
   it.each([
-    ['{"id":9007199254740993}', 'fail: 9007199254740993 is a number that many verifiers change.'],
-    ['{"n":[1e400]}', 'fail: 1e400 is a number that many verifiers change.'],
-    ['{"a":1,"a":2}', 'fail: A member occurs twice, and verifiers differ in which counts.'],
+    ['{"id":9007199254740993}', 'fail: Many verifiers cannot represent the number 9007199254740993 exactly.'],
+    ['{"n":[1e400]}', 'fail: Many verifiers cannot represent the number 1e400 exactly.'],
+    ['{"a":1,"a":2}', 'fail: A member occurs twice. Verifiers differ in which one they use.'],
     ['{"n":[1.0,0.1,1e3,-0,9007199254740992],"t":"1e400"}', undefined],
-  ])('says of %s what a verifier would', (json, said) => {
+  ])('reports what a verifier would change in %s', (json, said) => {
     const token = readToken(`${encode({})}.${Buffer.from(json).toString('base64url')}.AAAA`)
     const form = judgeToken(token, { issuer: '', audience: '' }, 0).find(({ name }) => name === 'form')
     expect(form && `${form.verdict}: ${form.detail}`).toBe(said)
@@ -89,10 +89,10 @@ describe('judgeToken', () => {
   const failed = (claims: Record<string, unknown>, header?: unknown) =>
     Object.values(verdicts({ ...good, ...claims }, header)).filter((verdict) => verdict.startsWith('fail'))
 
-  it('finds nothing wrong with a good token, and says how long it is good', () => {
+  it('passes a valid token and shows when it expires', () => {
     expect(verdicts(good)).toEqual({
-      algorithm: 'pass: ES256; the verifier must insist on it, not the token.',
-      type: 'open: JWT: an ID token, or anything else',
+      algorithm: 'pass: ES256. The verifier, not the token, must choose the algorithm.',
+      type: 'open: JWT: an ID token, or any other kind',
       issuer: 'pass: a',
       expiry: 'pass: in 4 minutes',
       audience: 'pass: c',
@@ -102,7 +102,7 @@ describe('judgeToken', () => {
     })
   })
 
-  it('shows what is invisible in a claim, as the claims themselves are shown', () => {
+  it('escapes invisible characters in claims that it quotes', () => {
     const shown = verdicts({ ...good, iss: 'a\u202eb', sub: 'admin\u200b', aud: 'c\u2066' })
     expect([shown.issuer, shown.subject, shown.audience]).toEqual([
       'fail: a\\u202eb, not a',
@@ -111,38 +111,38 @@ describe('judgeToken', () => {
     ])
   })
 
-  it('quotes an object where a text belongs', () => {
+  it('quotes an object where a string belongs', () => {
     expect(verdicts(good, { alg: 'ES256', typ: { toString: 1 } }).type).toBe('open: {"toString":1}')
   })
 
-  it('leaves open what nobody has said', () => {
+  it('leaves open what has no expectation', () => {
     expect(verdicts(good, undefined, { issuer: '', audience: '' })).toMatchObject({
-      issuer: 'open: a; is that whom you trust?',
-      audience: 'open: c; is that you?',
+      issuer: 'open: a. Enter the issuer that you expect.',
+      audience: 'open: c. Enter the audience that you expect.',
     })
   })
 
   it.each([
     [{ exp: now - 41 }, undefined, '41 seconds ago'],
     [{ exp: now }, undefined, '0 seconds ago'],
-    [{ exp: undefined }, undefined, 'None: whoever finds it can use it for ever.'],
+    [{ exp: undefined }, undefined, 'None: the token never expires.'],
     [{ exp: '1' }, undefined, '"1" is not a number of seconds.'],
-    [{ exp: now + 10 * 86_400 }, undefined, '10 days: a thief has that long.'],
-    [{ nbf: now + 10 }, undefined, 'good in 10 seconds'],
-    [{ iat: now + 86_400, exp: now + 86_401 }, undefined, 'in 24 hours: a clock is wrong.'],
+    [{ exp: now + 10 * 86_400 }, undefined, '10 days: a stolen token can be used that long.'],
+    [{ nbf: now + 10 }, undefined, 'in 10 seconds: not valid yet'],
+    [
+      { iat: now + 86_400, exp: now + 86_401 },
+      undefined,
+      'in 24 hours: this clock or the issuer’s is wrong.',
+    ],
     [{ iss: 'mallory' }, undefined, 'mallory, not a'],
     [{ aud: 'd' }, undefined, 'd, not c'],
-    [{ aud: ['c', 'd'] }, undefined, 'c, d: each of them can use it at the others.'],
-    [{ aud: undefined }, undefined, 'None: it can be used anywhere.'],
-    [{ sub: '' }, undefined, 'The token does not say of whom it speaks.'],
-    [{}, { alg: 'nOnE' }, 'none: anybody can have written this.'],
-    [{}, { alg: 'HS256' }, 'HS256: whoever can verify this can also sign in the issuer’s name.'],
-    [{}, { alg: 'ES256', crit: ['x'] }, 'A verifier must know ["x"], or refuse.'],
-    [
-      {},
-      { alg: 'ES256', jku: 'https://evil.example' },
-      'jku: the token brings, or names, the key to believe it by.',
-    ],
+    [{ aud: ['c', 'd'] }, undefined, 'c, d: each of these can replay the token at the others.'],
+    [{ aud: undefined }, undefined, 'None: any service may accept the token.'],
+    [{ sub: '' }, undefined, 'The token has no subject.'],
+    [{}, { alg: 'nOnE' }, 'none: the token is unsigned, so anyone can forge it.'],
+    [{}, { alg: 'HS256' }, 'HS256: anyone who can verify this token can also forge it.'],
+    [{}, { alg: 'ES256', crit: ['x'] }, 'A verifier that does not understand ["x"] must reject the token.'],
+    [{}, { alg: 'ES256', jku: 'https://evil.example' }, 'jku: the token supplies its own verification key.'],
   ])('finds what is wrong with %j %j', (claims, header, detail) => {
     expect(failed(claims, header)).toContain(`fail: ${detail}`)
   })
@@ -155,7 +155,7 @@ describe('verifySignature', () => {
   }
 
   it.each(['RS256', 'PS256', 'ES256', 'EdDSA'] as const)(
-    'knows the signature of %s by a JWK, a key set and a PEM, and no other',
+    'verifies %s with a JWK, a key set and a PEM, and rejects another key',
     async (alg) => {
       const { key, token } = await sign(alg)
       const other = await generateSigningKey(alg, key.kid)
@@ -172,7 +172,7 @@ describe('verifySignature', () => {
     },
   )
 
-  it('knows an RSA key as jwt-factory gives it: PKCS#1, in base64', async () => {
+  it('accepts an RSA key as jwt-factory returns it: PKCS#1 in base64', async () => {
     const { key, token } = await sign('RS256')
     const pem = key.publicKey.export({ type: 'pkcs1', format: 'pem' })
     expect(await verifySignature(token, Buffer.from(pem).toString('base64'))).toMatchObject({
@@ -180,14 +180,16 @@ describe('verifySignature', () => {
     })
   })
 
-  it('says why a key is of no use', async () => {
+  it('explains why a key cannot be used', async () => {
     const { key, token } = await sign('RS256')
     const another = await generateSigningKey('ES256')
     const why = async (text: string) => (await verifySignature(token, text)).detail
-    expect(await why('')).toBe('Without the issuer’s public key nobody can tell.')
-    expect(await why(JSON.stringify(publicJwk(another)))).toBe('The key is not one for RS256.')
-    expect(await why(JSON.stringify(publicJwks([another])))).toBe(`The set has no key named ${key.kid}.`)
-    expect(await why('{')).toBe('The key is not JSON.')
+    expect(await why('')).toBe('Enter the issuer’s public key to verify the signature.')
+    expect(await why(JSON.stringify(publicJwk(another)))).toBe('This key cannot verify RS256 signatures.')
+    expect(await why(JSON.stringify(publicJwks([another])))).toBe(
+      `The key set has no key with the kid ${key.kid}.`,
+    )
+    expect(await why('{')).toBe('The key is not valid JSON.')
     expect(await why('secret')).toBe('This is neither a JWK nor a PEM.')
     expect(await why(key.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString())).toMatch(
       /This is a private key/,
@@ -197,7 +199,7 @@ describe('verifySignature', () => {
     )
   })
 
-  it('makes an example that passes, and one that was tampered with that does not', async () => {
+  it('makes an example that passes, and a tampered one that fails', async () => {
     const good = await exampleToken()
     expect(await verifySignature(readToken(good.token), good.key)).toMatchObject({ verdict: 'pass' })
     const bad = await exampleToken({ tampered: true })
@@ -214,5 +216,5 @@ describe('duration', () => {
     [7200, '2 hours'],
     [172_800, '2 days'],
     [3 * 365.25 * 86_400, '3 years'],
-  ])('says %d as %s', (seconds, text) => expect(duration(seconds)).toBe(text))
+  ])('formats %d as %s', (seconds, text) => expect(duration(seconds)).toBe(text))
 })
