@@ -33,7 +33,7 @@ describeWith('chromium', 'apt-get install chromium')('pictures of the explorer',
     await writePicture(page, 'explorer-stream', '#explorer')
     await page.goto(`${suite.url('web-ui')}/numbers`)
     await page.getByRole('button', { name: /^Measure/ }).click()
-    await page.getByText(/^Measured here/).waitFor({ timeout: 60_000 })
+    await page.getByText(/^Measured on this machine/).waitFor({ timeout: 60_000 })
     await writePicture(page, 'explorer-numbers', '#live')
   }, 180_000)
 })

@@ -223,7 +223,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
         await state.getByText(/^Reconnecting: /).waitFor()
         await page
           .locator('#stale')
-          .getByText(/^What is shown is \d+ s old\.$/)
+          .getByText(/^This data is \d+ s old\.$/)
           .waitFor()
         expect(await page.locator('#live').getAttribute('data-stale')).toBe('')
         expect(await seriousFindings(page)).toEqual([])
@@ -265,7 +265,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
     for (const [typed, words] of [
       ['', 'Enter a user.'],
       ['  ', 'Enter a user.'],
-      ['a b', 'A user has 1 to 128 visible ASCII characters and no space.'],
+      ['a b', 'A user has 1 to 128 visible ASCII characters and no spaces.'],
     ] as const)
       for (const button of [/^Send 10/, 'Block the user', 'Unblock the user']) {
         await user.fill(typed)
@@ -279,7 +279,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
 
     await user.fill('ada')
     await page.getByRole('button', { name: /^Send 10/ }).click()
-    await page.getByText('10 requests with the user ada were answered: 10 × 200.').first().waitFor()
+    await page.getByText('10 requests as ada were answered: 10 × 200.').first().waitFor()
     await suite.launcher.restart('token-cache-load-balancer', async () => {
       posted.length = 0
       await page.getByRole('button', { name: /^Send 10/ }).click()

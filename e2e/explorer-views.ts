@@ -19,7 +19,7 @@ export const VIEWS: readonly [string, (view: Page) => Promise<void>][] = [
   [
     'streams',
     async (view) => {
-      await view.getByRole('button', { name: /^Open one/ }).click()
+      await view.getByRole('button', { name: /^Open a stream/ }).click()
       const row = view.getByRole('row', { name: /\/events/ })
       await row
         .getByText(/challenged|open/)
@@ -66,12 +66,12 @@ export const VIEWS: readonly [string, (view: Page) => Promise<void>][] = [
     'numbers',
     async (view) => {
       await view.getByRole('button', { name: /^Measure/ }).click()
-      await view.getByText(/^Measured here/).waitFor({ timeout: 20_000 })
-      const row = view.getByRole('row', { name: /^Issuer calls a request/ })
+      await view.getByText(/^Measured on this machine/).waitFor({ timeout: 20_000 })
+      const row = view.getByRole('row', { name: /^Issuer calls per request/ })
       expect(await row.getByRole('cell').allInnerTexts()).toEqual(['2', '4', '0', '0'])
       expect(
         await view
-          .getByRole('row', { name: /^Wrong answers/ })
+          .getByRole('row', { name: /^Failed requests/ })
           .getByRole('cell')
           .allInnerTexts(),
       ).toEqual(['0', '0', '0', '0'])

@@ -3,18 +3,18 @@
 /**
  * @typedef {object} Question
  * @property {string} title the action as a question: `Block user1?`
- * @property {string} consequence what happens next, to whom, and how it can be undone.
- * @property {string} confirm the label of the button that acts: the verb of the title, never `OK`.
+ * @property {string} consequence what the action does, to whom, and how to undo it.
+ * @property {string} confirm the label of the confirming button: the verb of the title, never `OK`.
  */
 
-/** Numbers the dialogs, so that each is described by its own text. */
+/** Makes the element IDs of each dialog unique. */
 let asked = 0
 
 /**
- * Asks once before an action that others notice. A modal dialog of the browser: the tab key stays inside, Escape
- * cancels, and `Cancel` has the focus, so that a second Enter or click on the same spot does nothing.
+ * Asks for confirmation of an action that affects others, in a modal dialog: Tab stays inside, Escape cancels, and
+ * `Cancel` has the focus, so a second Enter or click in the same place does nothing.
  * @param {Question} question
- * @returns {Promise<boolean>} true only if the user confirmed; false at once while another question is open.
+ * @returns {Promise<boolean>} true only if the user confirmed; false immediately if another dialog is open.
  */
 export function confirmAction({ title, consequence, confirm }) {
   if (document.querySelector('dialog.confirm')) return Promise.resolve(false)
@@ -54,7 +54,7 @@ const answer = (label, value, className) =>
   Object.assign(document.createElement('button'), { value, className, textContent: label })
 
 /**
- * A live page may have drawn its buttons again meanwhile: the one with the same key is the same button.
+ * Returns the focus to the opener, or to the button with the same key if a live page has redrawn it meanwhile.
  * @param {HTMLElement | null} opener
  */
 function focusAgain(opener) {

@@ -1,20 +1,20 @@
 // @ts-check
 
-/** Beats that may be missed: one can be late, two in a row are not there. */
+/** Heartbeats that may be missed before they count as late. */
 const MISSED = 2
-/** What a beat may take on its way, and a busy page to notice it. */
+/** Allowance for network delay and a busy page. */
 const SLACK_MS = 500
 
-/** When something that should come regularly came last, and so whether what is shown is up to date. */
+/** Tracks when a regular message last arrived, and so whether the displayed data is current. */
 export class Heartbeat {
-  /** The named interval. */
+  /** The announced interval. */
   everyMs
   #lastAt = 0
   #now
 
   /**
    * @param {number} everyMs
-   * @param {() => number} now milliseconds that no change of the clock moves.
+   * @param {() => number} now monotonic milliseconds.
    */
   constructor(everyMs, now = () => performance.now()) {
     this.everyMs = everyMs
@@ -22,7 +22,7 @@ export class Heartbeat {
     this.start()
   }
 
-  /** Counts from now: a connection that opens has the time of its first beats. */
+  /** Restarts the wait, so that a new connection has time for its first heartbeat. */
   start() {
     this.#lastAt = this.#now()
   }
@@ -31,7 +31,7 @@ export class Heartbeat {
     this.start()
   }
 
-  /** How long nothing has come. */
+  /** Milliseconds since the last heartbeat. */
   get silentMs() {
     return this.#now() - this.#lastAt
   }

@@ -1,8 +1,8 @@
 // @ts-check
 
 /**
- * A header that keeps a look out of the picture: a trace that nobody watches (W3C Trace Context, sampled 0). Without it
- * each look of each view would be a run in the explorer.
+ * Returns a `traceparent` header that is not sampled (W3C Trace Context). Without it, each request of this page
+ * would be a run in the explorer.
  */
 export function unwatched() {
   const hex = (/** @type {number} */ bytes) =>

@@ -20,11 +20,11 @@ liveView({
       el(
         'p',
         {},
-        `The agent has made ${issued} X.509-SVIDs since it started. Each is renewed long before it ends, without a restart.`,
+        `The agent has issued ${issued} X.509-SVIDs since it started. Each is renewed at half of its lifetime, without a restart.`,
       ),
       table(
         'Workloads and their SVIDs',
-        ['SPIFFE ID', 'Known by', 'Ends in', 'Renewed in', 'Signed by', ''],
+        ['SPIFFE ID', 'Selectors', 'Expires in', 'Renewed in', 'Signed by', ''],
         entries.map((entry) => {
           const svid = svids.find(({ entryId }) => entryId === entry.id)
           return [
@@ -33,8 +33,8 @@ liveView({
             entry.revoked
               ? pill('bad', 'revoked')
               : svid
-                ? countdown(svid.expiresAt, { from: svid.notBefore, done: 'ended' })
-                : el('span', { class: 'meta' }, 'has not asked'),
+                ? countdown(svid.expiresAt, { from: svid.notBefore, done: 'expired' })
+                : el('span', { class: 'meta' }, 'not issued yet'),
             svid && !entry.revoked ? countdown(svid.renewsAt) : '–',
             svid ? el('code', { title: svid.authorityId }, `${svid.authorityId.slice(0, 8)}…`) : '–',
             entry.revoked
@@ -49,34 +49,34 @@ liveView({
                   ask: () => ({
                     title: `Revoke ${entry.id}?`,
                     consequence:
-                      `The agent gives ${entry.spiffeId} no SVID any more, and calls as this workload fail. ` +
-                      'Restore brings it back.',
+                      `The agent stops issuing SVIDs for ${entry.spiffeId}, and calls as this workload fail. ` +
+                      'Restore undoes this.',
                     confirm: 'Revoke',
                   }),
                   run: () => act('/live/identities/revoke', { id: entry.id }, `${entry.id} was revoked.`),
                 }),
           ]
         }),
-        'No workload has an entry.',
+        'No workload is registered.',
       ),
     ),
     .../** @type {const} */ (['x509', 'jwt']).map((kind) =>
       section(
-        kind === 'x509' ? 'Who signs certificates' : 'Who signs JWT-SVIDs',
+        kind === 'x509' ? 'X.509 authorities' : 'JWT authorities',
         table(
           `Authorities for ${kind}`,
-          ['Authority', 'State', 'Next', 'Ends in'],
+          ['Authority', 'State', 'Next', 'Expires in'],
           authorities[kind].map(({ id, state, activatesAt, retiresAt, expiresAt }) => [
             name(id),
             pill(TONES[state], state),
             activatesAt
               ? el('span', {}, 'signs in ', countdown(activatesAt))
               : retiresAt
-                ? el('span', {}, 'leaves in ', countdown(retiresAt))
+                ? el('span', {}, 'removed in ', countdown(retiresAt))
                 : '–',
             countdown(expiresAt),
           ]),
-          'There is none.',
+          'No authority yet.',
         ),
         el(
           'div',
@@ -93,16 +93,20 @@ liveView({
             }),
             run: () => act('/live/identities/rotate', { kind }, `The ${kind} authority is rotating.`),
           }),
-          el('p', { class: 'meta' }, 'The next one is published first, and signs when everybody knows it.'),
+          el(
+            'p',
+            { class: 'meta' },
+            'A new authority is published first and signs when all workloads have it.',
+          ),
         ),
       ),
     ),
     section(
-      'The trust bundle',
+      'Trust bundle',
       el(
         'p',
         {},
-        `What everybody holds an SVID against: ${bundle.keys.length} keys, in change number ${bundle.spiffe_sequence}.`,
+        `Keys that verify SVIDs: ${bundle.keys.length}. Sequence number: ${bundle.spiffe_sequence}.`,
       ),
       jsonDetails('The bundle as JSON', bundle),
     ),

@@ -20,7 +20,7 @@ import {
  */
 
 const TONES = { published: 'info', signing: 'good', retired: 'warn' }
-const MEANINGS = { published: 'signs next', signing: 'signs', retired: 'verifies on' }
+const MEANINGS = { published: 'signs next', signing: 'signs', retired: 'still verifies' }
 
 liveView({
   url: '/live/keys',
@@ -36,7 +36,7 @@ liveView({
             'header',
             { class: 'card-head' },
             el('h2', {}, keyId),
-            el('p', { class: 'meta' }, holder === keyId ? 'signs for itself' : `held by ${holder}`),
+            el('p', { class: 'meta' }, holder === keyId ? 'held by the service itself' : `held by ${holder}`),
           ),
           el(
             'ul',
@@ -52,7 +52,7 @@ liveView({
                   { class: 'meta' },
                   `${alg}, ${MEANINGS[state]}; for `,
                   age(sinceMs),
-                  ...(untilMs === undefined ? [] : [', leaves in ', countdown(untilMs)]),
+                  ...(untilMs === undefined ? [] : [', removed in ', countdown(untilMs)]),
                 ),
               ),
             ),
@@ -77,14 +77,14 @@ liveView({
       ),
     ),
     ...away.map(({ failure }) =>
-      el('p', { class: 'notice tone-warn' }, `${failure} Its keys are shown when it recovers.`),
+      el('p', { class: 'notice tone-warn' }, `${failure} Its keys appear when it recovers.`),
     ),
     section(
       'What verifiers see',
       el(
         'p',
         {},
-        'The key set of the factory: the public half of every key above that it holds, whatever its state. ',
+        'The JWKS of jwt-factory: the public half of each of its keys above, in any state. ',
         name(jwks.url),
       ),
       table(

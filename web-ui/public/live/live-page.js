@@ -10,18 +10,18 @@ import { unwatched } from '../unwatched.js'
  *   path: string,
  *   body: Record<string, unknown>,
  *   done?: string | ((answer: any) => string | undefined),
- * ) => Promise<boolean>} Act posts, says `done` or what went wrong, and looks again; `done` may throw what went wrong.
+ * ) => Promise<boolean>} Act posts, shows `done` or the error, and refreshes the view; `done` may throw an error to show.
  */
 
-/** How often a view looks again. */
+/** Time between two requests of a view. */
 const AGAIN_MS = 1_000
-/** How often an answer comes also while one of the services behind it is waited for: 1.5 s, and then the next look. */
+/** The longest regular time between two answers: the web UI waits up to 1.5 s for a service that does not answer. */
 const BEAT_MS = 1_500
-/** How often what counts down is written again, and how old the data is looked at. */
+/** How often countdowns and the age of the data are updated. */
 const TICK_MS = 250
-/** The web UI gives the services behind it 1.5 s (web-ui/src/live/ask-peer.ts), twice where two are asked in turn. */
+/** The web UI waits 1.5 s for each service behind it (web-ui/src/live/ask-peer.ts), and calls at most two in sequence. */
 const TIMEOUT_MS = 4_000
-/** An action waits for longer: scenario 7 is a stream of five seconds. */
+/** Actions take longer: scenario 7 is a stream of five seconds. */
 const ACTION_TIMEOUT_MS = 30_000
 
 /**
@@ -29,7 +29,7 @@ const ACTION_TIMEOUT_MS = 30_000
  * @param {string} url
  * @param {number} timeoutMs
  * @param {RequestInit} [options]
- * @throws {Error} in words for a reader, whatever went wrong.
+ * @throws {Error} with a message for the user, whatever went wrong.
  */
 export async function fetchJson(url, timeoutMs, options = {}) {
   const response = await fetch(url, {
@@ -63,8 +63,8 @@ export const postJson = (path, body) =>
   })
 
 /**
- * Keeps a view up to date: asks each second and draws when something has changed. It says `Live` only while answers come;
- * after that what is shown is marked as old, with its age, and the view goes on asking.
+ * Keeps a view up to date: requests its data each second and redraws it after a change. The view is `Live` only while
+ * answers arrive; otherwise the data is marked as old, with its age, and the view keeps trying.
  * @template T
  * @param {{ url: string, draw: (data: T, act: Act) => (Node | undefined)[] }} view
  */
@@ -73,10 +73,10 @@ export function liveView({ url, draw }) {
   const heartbeat = new Heartbeat(BEAT_MS)
   const notes = makeNotes(root)
   let drawn = ''
-  /** Why the last look failed. @type {string | undefined} */
+  /** Why the last request failed. @type {string | undefined} */
   let problem
   /** @type {(() => void) | undefined} */
-  let lookNow
+  let refreshNow
 
   /** @type {Act} */
   const act = async (path, body, done) => {
@@ -89,11 +89,11 @@ export function liveView({ url, draw }) {
       notes.act('bad', /** @type {Error} */ (error).message)
       return false
     } finally {
-      lookNow?.()
+      refreshNow?.()
     }
   }
 
-  async function look() {
+  async function refresh() {
     const data = await fetchJson(url, TIMEOUT_MS)
     const { now, ...rest } = data
     if (now !== undefined) clockOffset = new Date(now).getTime() - Date.now()
@@ -107,7 +107,7 @@ export function liveView({ url, draw }) {
     judge()
   }
 
-  /** Whether what is shown is up to date: an answer that does not come counts as much as a bad one. */
+  /** Shows whether the data is current. A missing answer counts like a failed one. */
   function judge() {
     const isStale = heartbeat.isLate || problem !== undefined
     root.toggleAttribute('data-stale', isStale && drawn !== '')
@@ -116,16 +116,16 @@ export function liveView({ url, draw }) {
       return notes.stale(undefined)
     }
     say('bad', `Reconnecting: ${problem ?? 'no answer yet.'}`)
-    notes.stale(drawn === '' ? undefined : `What is shown is ${span(heartbeat.silentMs)} old.`)
+    notes.stale(drawn === '' ? undefined : `This data is ${span(heartbeat.silentMs)} old.`)
   }
 
-  async function keepLooking() {
+  async function keepRefreshing() {
     for (;;) {
-      await look().catch((error) => {
+      await refresh().catch((error) => {
         problem = error.message
       })
       await new Promise((resolve) => {
-        lookNow = () => resolve(undefined)
+        refreshNow = () => resolve(undefined)
         setTimeout(resolve, AGAIN_MS)
       })
     }
@@ -134,11 +134,11 @@ export function liveView({ url, draw }) {
     tick()
     if (drawn !== '' || problem !== undefined || heartbeat.isLate) judge()
   }, TICK_MS)
-  void keepLooking()
+  void keepRefreshing()
 }
 
 /**
- * The lines above a view: how old it is, which nobody wants to hear each second, and what became of the last action.
+ * Makes the lines above a view: its age, which screen readers do not announce, and the result of the last action.
  * @param {HTMLElement} root
  */
 function makeNotes(root) {
@@ -171,14 +171,14 @@ function makeNotes(root) {
  */
 export function say(tone, text) {
   const state = /** @type {HTMLElement} */ (document.getElementById('state'))
-  // What has not changed need not be read aloud again.
+  // Setting an unchanged text would make screen readers announce it again.
   if (state.textContent === text) return
   state.className = `status live-state tone-${tone}`
   state.textContent = text
 }
 
 /**
- * Puts new content in place of the old; who was at a button is at the same button after.
+ * Replaces the content and keeps the focus on the same button.
  * @param {HTMLElement} root
  * @param {(Node | undefined)[]} content
  */
@@ -188,7 +188,7 @@ export function redraw(root, content) {
     [...root.querySelectorAll('details[open]')].map((one) => /** @type {HTMLElement} */ (one).dataset.key),
   )
   const nodes = content.filter((node) => node !== undefined)
-  // What is the same stays where it is: taken out, even for a moment, it would lose the focus and a key that is pressed.
+  // An unchanged node stays in the document: removing it, even for a moment, would lose its focus and a pressed key.
   for (const [index, node] of nodes.entries()) {
     const old = root.childNodes[index]
     if (old === undefined) root.append(node)
@@ -202,7 +202,7 @@ export function redraw(root, content) {
     /** @type {HTMLElement | null} */ (root.querySelector(`[data-key="${CSS.escape(before)}"]`))?.focus()
 }
 
-/** What the server's clock is ahead of this one. */
+/** Milliseconds by which the server's clock is ahead of this one. */
 let clockOffset = 0
 
 function tick() {
@@ -230,12 +230,12 @@ export function span(milliseconds) {
 }
 
 /**
- * The time until a moment, counting down; with `from`, with a bar that empties.
+ * Makes a countdown to a time; with `from`, also a bar that empties.
  * @param {number | string | null | undefined} until
  * @param {{ from?: number | string, done?: string }} options
  */
 export function countdown(until, { from, done } = {}) {
-  if (until === null || until === undefined) return el('span', {}, 'no end')
+  if (until === null || until === undefined) return el('span', {}, 'never')
   const time = el('span', {
     class: 'countdown',
     'data-until': String(new Date(until).getTime()),
@@ -258,7 +258,7 @@ export const age = (since) =>
 export const pill = (tone, text) => el('span', { class: `status tone-${tone}` }, text)
 
 /**
- * A button that runs an action, once at a time. With `ask` the user confirms it first.
+ * Makes a button that runs an action, one run at a time. With `ask`, the user confirms it first.
  * @param {string} label
  * @param {{
  *   key: string,
@@ -276,7 +276,7 @@ export function actionButton(label, { key, run, describe, primary = false, ask }
         type: 'button',
         class: primary ? 'primary' : 'small',
         'data-key': key,
-        // It begins with the words that are seen, for people who steer by voice (WCAG 2.5.3).
+        // Begins with the visible label, for users of speech input (WCAG 2.5.3).
         ...(describe === undefined ? {} : { 'aria-label': `${label} ${describe}` }),
       },
       label,
@@ -298,7 +298,7 @@ export function actionButton(label, { key, run, describe, primary = false, ask }
   return button
 }
 
-/** The actions that run now, by key: their buttons may be drawn again meanwhile. */
+/** The keys of the running actions; their buttons may be redrawn meanwhile. */
 const busy = new Set()
 
 /**
@@ -312,11 +312,11 @@ function showBusy(key, isBusy) {
 }
 
 /**
- * A table that scrolls by itself where the window is narrow; on a phone each row is a list of its cells.
+ * Makes a table that scrolls in a narrow window; on a phone each row is a list of its cells.
  * @param {string} caption
  * @param {string[]} columns
  * @param {(Node | string)[][]} rows
- * @param {string} empty what stands there without rows.
+ * @param {string} empty the text to show without rows.
  */
 export function table(caption, columns, rows, empty) {
   if (rows.length === 0) return el('p', { class: 'empty' }, empty)
@@ -352,7 +352,7 @@ export const section = (title, ...content) =>
   el('section', { class: 'section' }, el('h2', {}, title), ...content)
 
 /**
- * JSON that is there for who wants it.
+ * Makes a collapsed view of JSON.
  * @param {string} title
  * @param {unknown} value
  */
@@ -365,7 +365,7 @@ export const jsonDetails = (title, value) =>
   )
 
 /**
- * A long name, of which the end may be left out where there is no room.
+ * Makes a name whose end may be cut off where space is short.
  * @param {string} text
  */
 export const name = (text) => el('code', { class: 'name', title: text }, text)

@@ -8,48 +8,49 @@ import { postJson, redraw, say, table } from './live-page.js'
  * @typedef {{ p50: number, p99: number, requests: number, failures: number, issuerCalls: number, tokenSeconds: number | undefined }} Figures
  */
 
-/** In how many steps the progress is shown. */
+/** Steps of the progress bar for each scenario. */
 const BATCHES = 4
-/** The greatest batch that the web UI measures in one go. */
+/** The largest batch that the web UI measures in one request. */
 const LARGEST_BATCH = 100
 /**
- * Of each scenario; enough for a 99th percentile that means something, over in a few seconds. `?requests=400` asks for
- * more, or for less.
+ * Requests of each scenario: enough for a meaningful 99th percentile, done in a few seconds. `?requests=400` sets
+ * another number.
  */
 const wanted = Number(new URLSearchParams(location.search).get('requests')) || 200
 const BATCH = Math.min(LARGEST_BATCH, Math.max(1, Math.round(wanted / BATCHES)))
-/** Not counted: a connection that opens, code that is compiled. */
+/** Requests that are not counted: connections open and code is compiled. */
 const WARM_UP = 20
 
 const SCENARIOS = [
   {
     number: 1,
     title: 'Central signing',
-    keys: 'All private keys in the factory; A and B have none.',
+    keys: 'All private keys are at the factory; A and B have none.',
     token:
-      'Calls B in A’s name, and nobody else. B asks the factory each time, so a revocation ends it at once.',
-    key: 'B has no key that signs tokens. Its own credential gets tokens in B’s name, until it is taken away.',
+      'An attacker can call B with sub A, and no other service. B calls the factory for each token, so a revocation is effective immediately.',
+    key: 'B has no key that signs tokens. Its client credential gets tokens with sub B until it is revoked.',
   },
   {
     number: 2,
     title: 'Fan-out',
-    keys: 'All private keys in the factory; A, B and C have none.',
-    token: 'Calls B in A’s name. At C it is worth nothing: the audience is B alone.',
+    keys: 'All private keys are at the factory; A, B and C have none.',
+    token: 'An attacker can call B with sub A. C rejects the token: its audience is only B.',
     key: 'As in 1, and the same for C.',
   },
   {
     number: 3,
     title: 'Self-signed over TLS',
-    keys: 'A’s private key in A’s own file; B has the public half.',
-    token: 'Calls B in A’s name. Nobody is asked, so nothing but its expiry ends it: it is short.',
-    key: 'B’s TLS key lets the thief be B and collect A’s tokens for B, until the certificate is replaced.',
+    keys: 'A’s private key is in A’s own file; B has the public key.',
+    token:
+      'An attacker can call B with sub A. B verifies locally, so only expiry stops it: the lifetime is short.',
+    key: 'With B’s TLS key an attacker can impersonate B and collect A’s tokens for B, until the certificate is replaced.',
   },
   {
     number: 4,
     title: 'Self-signed fan-out',
-    keys: 'A’s private key in A’s own file; B and C have the public half.',
-    token: 'Calls B in A’s name, not C: each callee gets a token of its own.',
-    key: 'As in 3; C has another key, and another certificate.',
+    keys: 'A’s private key is in A’s own file; B and C have the public key.',
+    token: 'An attacker can call B with sub A, but not C: each callee gets its own token.',
+    key: 'As in 3; C has its own key and certificate.',
   },
 ]
 
@@ -63,7 +64,7 @@ const progress = /** @type {HTMLProgressElement} */ (
   el('progress', {
     max: String(SCENARIOS.length * BATCHES),
     value: '0',
-    'aria-label': 'Measured so far',
+    'aria-label': 'Measurement progress',
     hidden: '',
   })
 )
@@ -71,7 +72,7 @@ const result = el('div', { class: 'stack' })
 
 let isMeasuring = false
 button.addEventListener('click', async () => {
-  // Two at a time would measure each other.
+  // Two measurements at a time would distort each other.
   if (isMeasuring) return
   isMeasuring = true
   button.setAttribute('aria-busy', 'true')
@@ -84,7 +85,7 @@ button.addEventListener('click', async () => {
       measured.set(number, await measure(number))
       draw()
     }
-    say('good', `Measured here, just now: ${BATCHES * BATCH} requests of each`)
+    say('good', `Measured on this machine: ${BATCHES * BATCH} requests of each scenario`)
   } catch (error) {
     say('bad', /** @type {Error} */ (error).message)
   }
@@ -101,7 +102,7 @@ root.replaceChildren(
     el(
       'p',
       { class: 'meta' },
-      `${BATCHES * BATCH} requests of each scenario, four at a time, from the web UI. It takes a few seconds.`,
+      `Sends ${BATCHES * BATCH} requests of each scenario, four at a time, from the web UI. Takes a few seconds.`,
     ),
   ),
   result,
@@ -144,7 +145,7 @@ function draw() {
   const slowest = Math.max(1, ...[...measured.values()].map(({ p99 }) => p99))
   const figure = (/** @type {number} */ number, /** @type {(figures: Figures) => Node | string} */ show) => {
     const figures = measured.get(number)
-    return figures ? show(figures) : el('span', { class: 'meta' }, 'not yet')
+    return figures ? show(figures) : el('span', { class: 'meta' }, 'not measured')
   }
   const bar = (/** @type {number} */ milliseconds) => {
     const fill = el('i')
@@ -158,31 +159,31 @@ function draw() {
   }
   /** @type {[string, (scenario: (typeof SCENARIOS)[number]) => Node | string][]} */
   const rows = [
-    ['Half of the requests within', ({ number }) => figure(number, ({ p50 }) => bar(p50))],
-    ['99 of 100 within', ({ number }) => figure(number, ({ p99 }) => bar(p99))],
+    ['p50 latency', ({ number }) => figure(number, ({ p50 }) => bar(p50))],
+    ['p99 latency', ({ number }) => figure(number, ({ p99 }) => bar(p99))],
     [
-      'Issuer calls a request',
+      'Issuer calls per request',
       ({ number }) =>
         figure(number, ({ issuerCalls, requests }) =>
           (issuerCalls / requests).toFixed(issuerCalls % requests === 0 ? 0 : 2),
         ),
     ],
-    ['Wrong answers', ({ number }) => figure(number, ({ failures }) => String(failures))],
-    ['Where keys live', ({ keys }) => keys],
-    ['A thief of B’s token', ({ token }) => token],
+    ['Failed requests', ({ number }) => figure(number, ({ failures }) => String(failures))],
+    ['Where the keys are', ({ keys }) => keys],
+    ['If B’s token is stolen', ({ token }) => token],
     [
-      '… for how long',
+      'A stolen token is valid for',
       ({ number }) =>
         figure(number, ({ tokenSeconds }) =>
           tokenSeconds === undefined
             ? 'unknown'
-            : `at most ${tokenSeconds >= 120 ? `${tokenSeconds / 60} min` : `${tokenSeconds} s`}, as its token says`,
+            : `at most ${tokenSeconds >= 120 ? `${tokenSeconds / 60} min` : `${tokenSeconds} s`} (iat to exp)`,
         ),
     ],
-    ['A thief of B’s key', ({ key }) => key],
+    ['If B’s key is stolen', ({ key }) => key],
   ]
   const comparison = table(
-    'Scenarios 1 to 4 side by side',
+    'Comparison of scenarios 1 to 4',
     ['', ...SCENARIOS.map(({ number, title }) => `${number}  ${title}`)],
     rows.map(([title, cell]) => [title, ...SCENARIOS.map(cell)]),
     '',

@@ -10,7 +10,7 @@ import { actionButton, age, countdown, liveView, name, pill, section, table } fr
  * @typedef {{ count: number, open: Open[], ended: Ended[] }} Streams
  */
 
-/** Why a stream ends, in tones: as it should, because somebody said so, or because something is wrong. */
+/** The color of each end reason; any other reason is a failure. */
 const REASONS = /** @type {Readonly<Record<string, string>>} */ ({
   token_expired: 'warn',
   token_revoked: 'bad',
@@ -27,27 +27,27 @@ liveView({
       el(
         'div',
         { class: 'actions' },
-        actionButton('Open one for a few seconds', {
+        actionButton('Open a stream for a few seconds', {
           key: 'open',
           primary: true,
-          // It is open for seconds, in which the button can open another.
+          // Not awaited: the stream is open for seconds, and the button can open another meanwhile.
           run: async () => void act('/explorer/runs', { scenario: 7 }, opened),
         }),
-        el('p', { class: 'meta' }, 'Its first challenge is answered, its second is not.'),
+        el('p', { class: 'meta' }, 'The first challenge is answered, the second is not.'),
       ),
       table(
         'Open streams',
-        ['Whose', 'Path', 'State', 'Token left', 'Challenged, answered', 'Open for', ''],
+        ['Subject', 'Path', 'State', 'Token expires in', 'Challenged, answered', 'Open for', ''],
         open.map((stream) => [
           el(
             'span',
             { class: 'two' },
-            name(stream.subject ?? 'nobody named'),
+            name(stream.subject ?? 'no subject'),
             el('small', {}, `jti ${stream.jti}`),
           ),
           el('span', { class: 'two' }, name(stream.path), el('small', {}, stream.protocol)),
           stream.state === 'open' ? pill('good', 'open') : pill('warn', 'challenged'),
-          countdown(stream.endsAt, { from: stream.openedAt, done: 'ending' }),
+          countdown(stream.endsAt, { from: stream.openedAt, done: 'closing' }),
           `${stream.challenges}, ${stream.answers}`,
           age(stream.openedAt),
           actionButton('Revoke', {
@@ -60,7 +60,7 @@ liveView({
                 'until they expire. A revocation cannot be undone.',
               confirm: 'Revoke',
             }),
-            // A stream may have a newer token than the one shown; its subject is the same.
+            // By subject: the stream may have a newer token than the one shown.
             run: () =>
               act(
                 '/live/streams/revoke',
@@ -69,19 +69,19 @@ liveView({
               ),
           }),
         ]),
-        'No stream is open. The explorer opens one while it is looked at.',
+        'No stream is open. The explorer opens one while its page is open.',
       ),
     ),
     section(
-      'The last that ended',
+      'Recently ended',
       table(
         'Ended streams',
-        ['Whose', 'Path', 'Why', 'Challenged, answered', 'Lasted', 'Ago'],
+        ['Subject', 'Path', 'Reason', 'Challenged, answered', 'Open for', 'Ended (ago)'],
         ended.map((stream) => [
           el(
             'span',
             { class: 'two' },
-            name(stream.subject ?? 'nobody named'),
+            name(stream.subject ?? 'no subject'),
             el('small', {}, `jti ${stream.jti}`),
           ),
           name(stream.path),
@@ -90,14 +90,14 @@ liveView({
           `${((Date.parse(stream.endedAt) - Date.parse(stream.openedAt)) / 1000).toFixed(1)} s`,
           age(stream.endedAt),
         ]),
-        'None since the gateway started.',
+        'No stream has ended since the gateway started.',
       ),
     ),
   ],
 })
 
 /**
- * A run that the gateway has answered with a refusal is an answer all the same.
+ * Reports a stream that the gateway rejected as a failed action, although the run itself succeeded.
  * @param {{ status: number, answer: any }} run
  * @returns {undefined}
  */

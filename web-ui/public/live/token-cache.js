@@ -13,12 +13,12 @@ import { actionButton, age, liveView, name, pill, section, table } from './live-
  */
 
 const FIGURES = /** @type {const} */ ([
-  ['hits', 'Hits', 'found a token'],
-  ['misses', 'Misses', 'waited for one'],
-  ['issuerCalls', 'Issuer calls', 'tokens asked for'],
-  ['blocked', 'Blocked', 'by an operator’s word'],
+  ['hits', 'Hits', 'used a cached token'],
+  ['misses', 'Misses', 'waited for a new token'],
+  ['issuerCalls', 'Issuer calls', 'tokens requested'],
+  ['blocked', 'Blocked', 'requests of blocked users'],
 ])
-/** In one go: enough to see both nodes at work. */
+/** Requests per click: enough to use both nodes. */
 const VISITS = 10
 
 const count = new Intl.NumberFormat('en')
@@ -29,10 +29,10 @@ liveView({
     el('div', { class: 'cards' }, ...nodes.map(nodeCard)),
     userForm(act),
     section(
-      'What they share',
+      'Shared entries',
       table(
         'Entries of the shared store',
-        ['Whose', 'What', ''],
+        ['User or key', 'Token', ''],
         entries.map(({ key, value }) => [
           name(key),
           value === '0' ? pill('bad', 'blocked') : el('span', { class: 'meta mono' }, value),
@@ -47,7 +47,7 @@ liveView({
               ),
           }),
         ]),
-        'Nothing yet: the first request of a user brings the first token.',
+        'No entries yet. The first request of a user adds a token.',
       ),
     ),
   ],
@@ -59,7 +59,7 @@ function nodeCard({ url, status, failure }) {
     return el(
       'article',
       { class: 'card' },
-      el('header', { class: 'card-head' }, el('h2', {}, url), pill('bad', 'away')),
+      el('header', { class: 'card-head' }, el('h2', {}, url), pill('bad', 'unavailable')),
       el('p', { class: 'meta' }, `${failure} The other node continues.`),
     )
   const me = status.peers.find((peer) => peer.name === status.name)
@@ -70,7 +70,7 @@ function nodeCard({ url, status, failure }) {
       'header',
       { class: 'card-head' },
       el('h2', {}, status.name),
-      pill('good', status.store.available ? 'ready' : 'without its store'),
+      pill('good', status.store.available ? 'ready' : 'store unavailable'),
     ),
     el(
       'dl',
@@ -88,22 +88,22 @@ function nodeCard({ url, status, failure }) {
     el(
       'p',
       { class: 'meta' },
-      `${count.format(status.store.entries)} ${status.store.entries === 1 ? 'entry' : 'entries'} in ${status.store.kind}, ${me?.copies ?? 0} copied here; a token is kept ${status.rules.cacheSeconds} s. Up for `,
+      `${count.format(status.store.entries)} ${status.store.entries === 1 ? 'entry' : 'entries'} in ${status.store.kind}, ${me?.copies ?? 0} in memory. Tokens are cached for ${status.rules.cacheSeconds} s. Up for `,
       ...(me ? [age(me.startedAt)] : ['a moment']),
       '. ',
-      el('a', { href: `${url}/dashboard.html` }, 'Its own page'),
+      el('a', { href: `${url}/dashboard.html` }, 'Dashboard'),
     ),
   )
 }
 
-/** What a user may be named, as the web UI checks it (web-ui/src/live/live-token-cache.ts). */
+/** Valid user names, as in web-ui/src/live/live-token-cache.ts. */
 const USER = /^[\x21-\x7e]{1,128}$/
 
 /** @type {HTMLElement | undefined} */
 let form
 
 /**
- * The form is made once: what is typed, and the caret, stay while the view around it is drawn again.
+ * Returns the form, which is made once: the typed text and the caret stay while the view around it is redrawn.
  * @param {import('./live-page.js').Act} act
  */
 function userForm(act) {
@@ -135,12 +135,12 @@ function makeUserForm(act) {
   input.addEventListener('input', () => complain(''))
   /**
    * @param {(user: string) => Promise<unknown>} run
-   * @returns {() => Promise<void>} which does nothing for a name that cannot be one, and says so.
+   * @returns {() => Promise<void>} which shows an error and does nothing else if the name is invalid.
    */
   const withUser = (run) => async () => {
     const user = input.value.trim()
     if (USER.test(user)) return void (await run(user))
-    complain(user === '' ? 'Enter a user.' : 'A user has 1 to 128 visible ASCII characters and no space.')
+    complain(user === '' ? 'Enter a user.' : 'A user has 1 to 128 visible ASCII characters and no spaces.')
     input.focus()
   }
   return el(
@@ -163,7 +163,7 @@ function makeUserForm(act) {
           const sure = await confirmAction({
             title: `Block ${user}?`,
             consequence:
-              'Both proxies answer its requests with 403 within a second, whatever token is cached. Unblock removes the block.',
+              'Within a second, both proxies answer its requests with 403, even if a token is cached. Unblock removes the block.',
             confirm: 'Block',
           })
           if (sure) await act('/live/token-cache/block', { user }, `${user} is blocked at every proxy.`)
@@ -181,7 +181,7 @@ function makeUserForm(act) {
 }
 
 /**
- * Sends requests in the name of a user, one after the other, until one fails.
+ * Sends requests as a user, one after another, until one fails.
  * @param {string} user
  * @param {import('./live-page.js').Act} act
  */
@@ -192,7 +192,7 @@ async function visit(user, act) {
     const isSent = await act('/live/token-cache/visit', { user }, ({ status }) => {
       counts.set(status, (counts.get(status) ?? 0) + 1)
       const answers = [...counts].map(([status, times]) => `${times} × ${status}`).join(', ')
-      return sent < VISITS ? undefined : `${VISITS} requests with the user ${user} were answered: ${answers}.`
+      return sent < VISITS ? undefined : `${VISITS} requests as ${user} were answered: ${answers}.`
     })
     if (!isSent) return
   }

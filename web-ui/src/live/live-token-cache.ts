@@ -172,7 +172,7 @@ const statusOf = (user: string, ask: AskPeer) =>
 
 function userOf(value: unknown): string {
   if (typeof value !== 'string' || !USER.test(value))
-    throw badRequest('invalid_user', 'A user has 1 to 128 visible ASCII characters and no space.')
+    throw badRequest('invalid_user', 'A user has 1 to 128 visible ASCII characters and no spaces.')
   return value
 }
 
