@@ -55,7 +55,7 @@ describe('the explorer elsewhere than in Chromium', () => {
         expect(await page.evaluate(DRAWN)).toEqual(['jwt-factory accepted', 'service-b accepted'])
         await page.evaluate(run('expired'))
         await until(page, `document.querySelectorAll('.hop[data-verdict="refused"]').length === 2`)
-        await until(page, `document.querySelector('.picture-head .status')?.textContent === 'refused'`)
+        await until(page, `document.querySelector('.picture-head .status')?.textContent === 'rejected'`)
         await until(page, `document.querySelectorAll('.hop[data-status="401"]').length === 1`)
         expect(await page.evaluate(DRAWN)).toEqual([
           'jwt-factory 403',

@@ -24,7 +24,7 @@ export interface DrawnRun {
 
 /** A refusal is not complete without its reason. */
 const OUTCOME =
-  /^(accepted[^:]*(?= after \d+ ms$)|(?:refused|failed)[^:]*(?= after \d+ ms: )) after \d+ ms(?:: (.+))?$/
+  /^(accepted[^:]*(?= after \d+ ms$)|(?:rejected|failed)[^:]*(?= after \d+ ms: )) after \d+ ms(?:: (.+))?$/
 
 /** A request as the service that took it has logged it. */
 interface LoggedRequest {
@@ -50,11 +50,11 @@ export class ExplorerPage {
 
   static async open(page: Page, suite: TestSuite, query = ''): Promise<ExplorerPage> {
     await page.goto(`${suite.url('web-ui')}/explorer${query}`)
-    await page.getByText(/^Live: this stream’s token ends/).waitFor()
+    await page.getByText(/^Live: this stream’s token expires/).waitFor()
     return new ExplorerPage(page)
   }
 
-  /** Runs a scenario and answers with its trace id, its outcome, e.g. `refused by C, accepted by B`, and the reason. */
+  /** Runs a scenario and answers with its trace id, its outcome, e.g. `rejected by C, accepted by B`, and the reason. */
   async run(scenario: number, fault = ''): Promise<DrawnRun> {
     const card = this.page.locator(`[data-scenario="${scenario}"]`)
     await card.locator('select').selectOption(fault)

@@ -43,20 +43,20 @@ export const RUNS: readonly (readonly [number, string | undefined, string, reado
     const atGateway = fault === 'wrong-key' ? 'key_unknown' : own
     const [byOwn, byFactory, byGateway] = [own, factory, atGateway].map((reason) => WORDS[reason] as string)
     return [
-      [1, fault, 'refused', [...asked, `service-b refused ${factory}`], byFactory],
+      [1, fault, 'rejected', [...asked, `service-b refused ${factory}`], byFactory],
       // Each callee has a token of its own: a bad one for C changes nothing at B.
       [
         2,
         fault,
-        'refused by C, accepted by B',
+        'rejected by C, accepted by B',
         ['jwt-factory accepted', 'service-b accepted', ...asked, `service-c refused ${factory}`],
         byFactory,
       ],
-      [3, fault, 'refused', [`service-b refused ${own}`], byOwn],
-      [4, fault, 'refused by B and C', [`service-b refused ${own}`, `service-c refused ${own}`], byOwn],
-      [7, fault, 'refused', [`sse-gateway refused ${atGateway}`], byGateway],
+      [3, fault, 'rejected', [`service-b refused ${own}`], byOwn],
+      [4, fault, 'rejected by B and C', [`service-b refused ${own}`, `service-c refused ${own}`], byOwn],
+      [7, fault, 'rejected', [`sse-gateway refused ${atGateway}`], byGateway],
     ] as unknown as (readonly [number, string, string, readonly string[], string])[]
   }),
-  [5, 'wrong-audience', 'refused', ['spiffe-server refused wrong_audience'], 'wrong audience'],
-  [6, 'no-token', 'refused', ['token-cache-proxy refused no_identity'], 'the request names no user'],
+  [5, 'wrong-audience', 'rejected', ['spiffe-server refused wrong_audience'], 'wrong audience'],
+  [6, 'no-token', 'rejected', ['token-cache-proxy refused no_identity'], 'the request names no user'],
 ]

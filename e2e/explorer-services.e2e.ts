@@ -45,7 +45,7 @@ describeWith('chromium', 'apt-get install chromium')('the services of the explor
     expect(await seriousFindings(page)).toEqual([])
   }, 20_000)
 
-  it('are asked about once before they stop; Cancel stops nothing', async () => {
+  it('are stopped only after confirmation; Cancel stops nothing', async () => {
     await page.getByRole('button', { name: 'Stop jwt-factory' }).click()
     const dialog = page.getByRole('alertdialog')
     expect(await dialog.innerText()).toContain('Stop jwt-factory?')
@@ -54,12 +54,12 @@ describeWith('chromium', 'apt-get install chromium')('the services of the explor
     await stateOf('jwt-factory', 'running')
   }, 20_000)
 
-  it('stop and start, and say which others call what is stopped', async () => {
+  it('stop and start, and show which services call a stopped one', async () => {
     await page.getByRole('button', { name: 'Stop jwt-factory' }).click()
     await page.getByRole('alertdialog').getByRole('button', { name: 'Stop' }).click()
     await page.getByText('jwt-factory is stopped.', { exact: true }).waitFor()
     await stateOf('jwt-factory', 'stopped')
-    expect(await row('service-b').innerText()).toContain('Calls jwt-factory, not running.')
+    expect(await row('service-b').innerText()).toContain('Calls jwt-factory, which is not running.')
     expect(await page.locator('.services summary').innerText()).toContain('not running: jwt-factory')
     await page.getByRole('button', { name: 'Start jwt-factory' }).click()
     await page.getByText('jwt-factory is running.', { exact: true }).waitFor()

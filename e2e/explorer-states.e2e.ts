@@ -69,20 +69,20 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
     await card.getByRole('combobox').selectOption('wrong-key')
     await card.getByRole('button').click()
     await outcome(page, 3)
-      .getByText(/^refused after \d+ ms: the signature does not match$/)
+      .getByText(/^rejected after \d+ ms: the signature does not match$/)
       .waitFor()
     const older = page.waitForResponse((response) => response.request().postDataJSON()?.fault === undefined)
     release()
     await older
     const rows = page.locator('.runs a')
     await rows.last().locator('[aria-label="accepted"]').waitFor()
-    expect(await outcome(page, 3).innerText()).toMatch(/^refused/)
+    expect(await outcome(page, 3).innerText()).toMatch(/^rejected/)
     expect(await outcome(page, 3).getAttribute('class')).toBe('outcome tone-bad')
     expect(await heading(page).innerText()).toBe('Scenario 3, wrong key')
-    expect(await verdict(page).innerText()).toBe('refused')
+    expect(await verdict(page).innerText()).toBe('rejected')
     // Beside another choice the card says whose outcome that is.
     await card.getByRole('combobox').selectOption('expired')
-    expect(await outcome(page, 3).innerText()).toMatch(/^Wrong key: refused after/)
+    expect(await outcome(page, 3).innerText()).toMatch(/^Wrong key: rejected after/)
   }, 30_000)
 
   it('leads back and forth between runs, keeps them over a reload, and shows them in another tab', async () => {
@@ -104,11 +104,11 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
     for (const again of [page, (await open(new URL(page.url()).search)).page]) {
       if (again === page) await page.reload()
       await heading(again).getByText('Scenario 3, tampered payload').waitFor()
-      await verdict(again).getByText('refused').waitFor()
+      await verdict(again).getByText('rejected').waitFor()
       await again.locator('.picture-head .why').getByText('the signature does not match').waitFor()
       expect(await again.locator('[data-key="answer"]').innerText()).toContain('"valid": false')
-      expect(await outcome(again, 3).innerText()).toMatch(/^refused after/)
-      expect(await again.getByLabel('What scenario 3 is run with').inputValue()).toBe('tampered')
+      expect(await outcome(again, 3).innerText()).toMatch(/^rejected after/)
+      expect(await again.getByLabel('Token for scenario 3').inputValue()).toBe('tampered')
       await again.getByText('Scenario 1, no token').waitFor()
     }
   }, 30_000)
@@ -139,15 +139,15 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
     const missing = page.locator('.runs a', { hasText: 'service-a /scenario9' })
     await missing.locator('.tone-warn[aria-label="failed"]').waitFor()
     const expired = page.locator('.runs a', { hasText: 'service-a /scenario1?expired=1' })
-    await expired.locator('.tone-bad[aria-label="refused"]').waitFor()
+    await expired.locator('.tone-bad[aria-label="rejected"]').waitFor()
     expect(await page.content()).not.toContain('hunter2')
     await expired.click()
     await page.locator('.picture-head .why').getByText('the token has expired').waitFor()
   }, 20_000)
 
   it.each([
-    ['a'.repeat(32), /^No run has this trace ID/, true],
-    ['../etc', /^This is not a trace ID/, false],
+    ['a'.repeat(32), /^Unknown trace ID/, true],
+    ['../etc', /^Invalid trace ID/, false],
   ])(
     'says of the trace %s that there is none, and what to do',
     async (trace, words, hasRun) => {
@@ -158,7 +158,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
       expect(await seriousFindings(page)).toEqual([])
       if (!hasRun) return
       await missing.getByRole('button', { name: 'Run scenario 3, tampered payload' }).click()
-      await verdict(page).getByText('refused').waitFor()
+      await verdict(page).getByText('rejected').waitFor()
     },
     30_000,
   )

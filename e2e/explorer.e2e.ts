@@ -86,7 +86,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
       // Each request is drawn as the call of whoever made it; none comes from nowhere.
       expect(await explorer.hop({ kind: 'request' }).count()).toBe(0)
       const refusals = await explorer.hop({ kind: 'call', status: '401' }).count()
-      expect(refusals > 0).toBe(outcome.startsWith('refused'))
+      expect(refusals > 0).toBe(outcome.startsWith('rejected'))
     },
   )
 
@@ -160,23 +160,23 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
       throw new Error(`The focus never came to ${name}: ${way.join(' | ')}`)
     }
 
-    const way = await tabTo(/^What scenario 3 is run with/)
+    const way = await tabTo(/^Token for scenario 3/)
     // In the order in which a person reads.
-    expect(way.filter((name) => /^(Skip|Run|What)/.test(name))).toEqual([
-      'Skip to the content',
+    expect(way.filter((name) => /^(Skip|Run|Token)/.test(name))).toEqual([
+      'Skip to content',
       'Run scenario 1, Central signing',
-      'What scenario 1 is run with',
+      'Token for scenario 1',
       'Run scenario 2, Fan-out',
-      'What scenario 2 is run with',
+      'Token for scenario 2',
       'Run scenario 3, Self-signed over TLS',
-      'What scenario 3 is run with',
+      'Token for scenario 3',
     ])
     await keyboard.type('Tampered')
     await tabTo(/^Run scenario 3/, 'Shift+Tab')
     await keyboard.press('Enter')
     await typist
       .getByRole('status')
-      .filter({ hasText: 'Scenario 3, tampered payload: refused, the signature does not match.' })
+      .filter({ hasText: 'Scenario 3, tampered payload: rejected, the signature does not match.' })
       .waitFor()
     const opened = typist.locator('.hop[aria-expanded="true"]')
     await typist.locator('.hop[data-verdict="refused"][aria-expanded="true"]').waitFor()
@@ -186,7 +186,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
     await typist.getByRole('button', { name: 'Copied' }).waitFor()
     const mermaid = (await typist.evaluate('navigator.clipboard.readText()')) as string
     expect(mermaid.split('\n')[0]).toBe('sequenceDiagram')
-    expect(mermaid).toContain('Note over service_b: refused (signature_invalid)')
+    expect(mermaid).toContain('Note over service_b: rejected (signature_invalid)')
 
     // One step leads into the picture, to the hop that is open; arrows lead on.
     await tabTo(/signature_inv/)
@@ -256,7 +256,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
         expect((await run).outcome).toBe('accepted')
         trace = (await run).trace
       })
-      await page.getByText(/^Live: this stream’s token ends/).waitFor()
+      await page.getByText(/^Live: this stream’s token expires/).waitFor()
       // What was told meanwhile comes late, and nothing of it is missing.
       await explorer.agreesWithLogs(suite, trace)
       await explorer.run(3, 'expired')
@@ -272,7 +272,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
         .filter({ hasText: /^Reconnecting: the web UI does not answer/ })
         .waitFor(),
     )
-    await page.getByText(/^Live: this stream’s token ends/).waitFor()
+    await page.getByText(/^Live: this stream’s token expires/).waitFor()
     expect((await explorer.run(3)).outcome).toBe('accepted')
     await explorer.hop({ verdict: 'accepted' }).waitFor()
   })

@@ -5,7 +5,7 @@ import { verdictOf } from './explorer-verdict.js'
 
 /** @typedef {import('./explorer-run.js').Run} Run */
 
-/** The scenarios with their `Run` buttons; under each, the outcome of its latest run. */
+/** The cards of the scenarios: a `Run` button, a choice of token, and the outcome of the latest run. */
 export class ScenarioCards {
   /** @type {(scenario: number) => Run | undefined} */
   #latestOf = () => undefined
@@ -26,7 +26,7 @@ export class ScenarioCards {
   }
 
   /**
-   * Shows what a run was run with, as far as this scenario has that choice.
+   * Selects the fault of a run, if this scenario offers it.
    * @param {number} scenario
    * @param {string | undefined} fault
    */
@@ -41,7 +41,7 @@ export class ScenarioCards {
     for (const [scenario, { select, outcome }] of this.#cards) {
       const run = latestOf(scenario)
       const [text, tone] = run ? outcomeOf(run) : ['', '']
-      // Beside another choice the outcome says what it is the outcome of.
+      // If another option is selected now, the outcome names its own.
       const isOfAnother = run && (run.fault ?? '') !== select.value
       const of = run?.fault ? faultName(scenario, run.fault) : select.options[0]?.text
       outcome.textContent = text && isOfAnother ? `${of}: ${text}` : text
@@ -55,7 +55,7 @@ export class ScenarioCards {
  * @returns {[text: string, tone: string]}
  */
 function outcomeOf(run) {
-  if (run.running) return ['running …', '']
+  if (run.running) return ['running…', '']
   const verdict = verdictOf(run)
   if (!verdict) return ['', '']
   const { words, why, tone } = verdict
@@ -72,8 +72,8 @@ function makeCard({ number, title, story, faults, spoils }, onRun, onLook) {
   const select = /** @type {HTMLSelectElement} */ (
     el(
       'select',
-      { 'aria-label': `What scenario ${number} is run with`, autocomplete: 'off' },
-      el('option', { value: '' }, spoils ? 'Good tokens' : 'Good token'),
+      { 'aria-label': `Token for scenario ${number}`, autocomplete: 'off' },
+      el('option', { value: '' }, spoils ? 'Valid tokens' : 'Valid token'),
       ...faults.map((fault) => el('option', { value: fault }, faultName(number, fault))),
     )
   )
@@ -82,7 +82,7 @@ function makeCard({ number, title, story, faults, spoils }, onRun, onLook) {
     { type: 'button', class: 'primary', 'aria-label': `Run scenario ${number}, ${title}` },
     'Run',
   )
-  // A choice by itself runs nothing: who chooses by keyboard passes by the others (WCAG 3.2.2).
+  // Selecting an option does not run it: keyboard users pass other options on the way (WCAG 3.2.2).
   button.addEventListener('click', () => onRun(number, select.value || undefined))
   const outcome = el('p', { class: 'outcome' })
   const card = el(
@@ -93,7 +93,7 @@ function makeCard({ number, title, story, faults, spoils }, onRun, onLook) {
     el('p', { class: 'meta' }, story),
     el('div', { class: 'actions' }, button, select, outcome),
   )
-  // Whoever looks at a scenario sees who takes part in it, unless a run is being looked at.
+  // Pointing at a scenario previews its services, unless a run is shown.
   card.addEventListener('focusin', () => onLook(number))
   card.addEventListener('pointerenter', () => onLook(number))
   return { card, select, outcome }

@@ -4,19 +4,19 @@ import { endsOf, keyOf, sentence } from './explorer-run.js'
 
 /** @typedef {import('./explorer-run.js').Hop} Hop */
 
-/** Between two lanes, in pixels: as the room allows, but never so little that words overlap. */
+/** Distance of two lanes in pixels: as wide as the space allows, but never so narrow that labels overlap. */
 const WIDEST_LANE = 190
 const NARROWEST_LANE = 118
 const ROW = 46
-/** A verdict's, unless its words need more. */
+/** Width of a verdict, unless its label needs more. */
 const PILL = 122
 const TOP = 64
 const MARGIN = 72
-/** Inside the frame of the picture. */
+/** Inside the frame of the diagram. */
 const PADDING = 18
 
 /**
- * Who takes part in a scenario, before it has been run.
+ * Draws the services of a scenario before its first run.
  * @param {readonly string[]} lanes
  * @param {number} width
  */
@@ -24,12 +24,13 @@ export function drawPreview(lanes, width) {
   const nobody = { rows: new Map(), current: undefined, choose: () => {} }
   return el(
     'div',
-    { class: 'diagram preview', role: 'img', 'aria-label': `Takes part: ${lanes.join(', ')}` },
+    { class: 'diagram preview', role: 'img', 'aria-label': `Services: ${lanes.join(', ')}` },
     diagram([], [...lanes], width, nobody, 4),
   )
 }
 
 /**
+ * Draws hops as a sequence diagram, one row for each.
  * @param {Hop[]} steps
  * @param {string[]} lanes
  * @param {number} width of the frame, in pixels.
@@ -37,7 +38,7 @@ export function drawPreview(lanes, width) {
  *   rows: Map<string, SVGElement>,
  *   current: Hop | undefined,
  *   choose: (hop: Hop | undefined) => void,
- * }} view `rows` is filled with the row of each hop; `current` is the one that the tabulator key leads to.
+ * }} view `rows` is filled with the row of each hop; `current` is the row in the tab order.
  * @param {number} emptyRows
  */
 export function diagram(steps, lanes, width, { rows, current, choose }, emptyRows = 1) {
@@ -84,7 +85,7 @@ export function diagram(steps, lanes, width, { rows, current, choose }, emptyRow
   return svg('svg', { viewBox: `0 0 ${breadth} ${height}`, width: breadth, height }, ...heads, ...drawn)
 }
 
-/** The token cache's names are longer than a lane is wide. @param {string} name */
+/** Shortens the token cache's names, which are longer than a lane is wide. @param {string} name */
 const laneLabel = (name) => name.replace(/^token-cache-(load-)?/, 'cache ')
 
 /**
@@ -109,7 +110,7 @@ function drawHop(hop, y, x, letters) {
     'data-verdict': hop.verdict ?? '',
     'data-reason': hop.reason ?? '',
     'data-jti': String(hop.token?.claims.jti ?? ''),
-    // It begins with the words that are seen, for people who steer by voice (WCAG 2.5.3).
+    // Begins with the visible label, for users of speech input (WCAG 2.5.3).
     'aria-label': `${first}${second} (${sentence(hop)})`,
   })
   if (hop.kind === 'verification') {
@@ -124,7 +125,7 @@ function drawHop(hop, y, x, letters) {
   const right = x(to) > x(from)
   const tip = x(to) + (right ? -4 : 4)
   row.append(
-    // A wide, unseen line: the seen one is too thin to be hit with a finger.
+    // An invisible, larger target: the visible line is too thin for a finger.
     svg('rect', {
       class: 'target',
       x: Math.min(x(from), x(to)),
@@ -145,14 +146,14 @@ function drawHop(hop, y, x, letters) {
 }
 
 /**
- * What stands at a hop.
+ * Returns the two labels of a hop.
  * @param {Hop} hop
  * @param {number} letters
  * @returns {[string, string]}
  */
 function wordsOf(hop, letters) {
   if (hop.kind === 'verification')
-    return [hop.verdict === 'accepted' ? '✓ token accepted' : `✗ ${short(hop.reason ?? 'refused', 18)}`, '']
+    return [hop.verdict === 'accepted' ? '✓ token accepted' : `✗ ${short(hop.reason ?? 'rejected', 18)}`, '']
   if (hop.kind === 'event') return [`event: ${hop.path}`, hop.reason ?? '']
   return [
     short(`${hop.method} ${hop.path ?? ''}`, letters),

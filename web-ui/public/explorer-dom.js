@@ -1,7 +1,7 @@
 // @ts-check
 
 /**
- * Makes an element; texts become text nodes, so nothing that a service said is ever read as markup.
+ * Makes an element. Strings become text nodes, so data of a service is never parsed as HTML.
  * @param {string} tag
  * @param {Record<string, string>} [attributes]
  * @param {...(Node | string | undefined)} children
@@ -28,7 +28,7 @@ export function svg(tag, attributes = {}, ...children) {
 }
 
 /**
- * A button that copies a text and says so.
+ * Makes a button that copies a string and confirms it.
  * @param {string} label
  * @param {() => string} text
  */
@@ -39,12 +39,12 @@ export function copyButton(label, text) {
     label,
   )
   button.addEventListener('click', async () => {
-    // Browsers offer no clipboard to a page that came over plain http from another machine, or may ask and be refused.
+    // Browsers offer the clipboard only to secure contexts, and the user may deny access.
     button.textContent = await Promise.resolve()
       .then(() => navigator.clipboard.writeText(text()))
       .then(
         () => 'Copied',
-        () => 'Not copied: the browser refused',
+        () => 'Not copied: no clipboard access',
       )
     setTimeout(() => {
       button.textContent = label

@@ -10,12 +10,12 @@ import { verdictOf } from './explorer-verdict.js'
 /** @typedef {import('./explorer-run.js').Hop} Hop */
 /** @typedef {import('./explorer-run.js').Run} Run */
 
-/** What is chosen when a reader has closed the hop that was open. */
+/** The selection after the user has closed the open hop. */
 export const NOTHING = ''
 
 /**
- * The hops of a run as a sequence diagram, with the details of one below. A hop is opened and closed by a click, Enter
- * or the space bar, and closed by Escape.
+ * Draws the hops of a run as a sequence diagram, with the details of one below. A click, Enter or Space opens and
+ * closes a hop; Escape closes it.
  * @param {Run} run
  * @param {{
  *   width: number,
@@ -23,7 +23,7 @@ export const NOTHING = ''
  *   away: string | undefined,
  *   selected: string | undefined,
  *   onSelect: (key: string) => void,
- * }} view `away`: why hops do not come at present; `selected`: of the reader, `undefined` before a choice.
+ * }} view `away`: why hops do not arrive at present; `selected`: chosen by the user, `undefined` before a choice.
  */
 export function drawRun(run, { width, sources, away, selected, onSelect }) {
   const steps = stepsOf(run.hops)
@@ -66,7 +66,7 @@ export function drawRun(run, { width, sources, away, selected, onSelect }) {
           {
             class: 'diagram',
             role: 'group',
-            'aria-label': 'Sequence of hops; arrow keys lead from one to the next',
+            'aria-label': 'Sequence of hops; use the arrow keys to move between them',
           },
           picture,
         )
@@ -77,7 +77,7 @@ export function drawRun(run, { width, sources, away, selected, onSelect }) {
       ? el(
           'section',
           { class: 'stack' },
-          el('h3', {}, 'The answer'),
+          el('h3', {}, 'Answer'),
           el(
             'pre',
             { class: 'code', tabindex: '0', 'data-key': 'answer' },
@@ -89,7 +89,8 @@ export function drawRun(run, { width, sources, away, selected, onSelect }) {
 }
 
 /**
- * What is opened before a reader has chosen. Who asks another's verdict tells of it, too; the checks are with whoever made them.
+ * Returns the hop to open before the user chooses one. A service that calls a verifier reports its verdict too, but only
+ * the verifier reports the checks.
  * @param {Hop[]} steps
  */
 function mostTelling(steps) {
@@ -121,7 +122,7 @@ function head(run, steps) {
       ...(steps.length > 0
         ? [
             copyButton('Copy as Mermaid', () => toMermaid(steps)),
-            copyButton('Copy the link', () => location.origin + addressOf({ ...run, trace: run.traceId })),
+            copyButton('Copy link', () => location.origin + addressOf({ ...run, trace: run.traceId })),
           ]
         : []),
     ),
@@ -129,7 +130,7 @@ function head(run, steps) {
   )
 }
 
-/** What the answer says; of a run that was begun elsewhere, what its hops do. @param {Run} run */
+/** Makes the verdict of a run, from its answer or, if another client started it, from its hops. @param {Run} run */
 function pill(run) {
   if (run.running) return el('span', { class: 'status tone-info' }, 'running')
   const verdict = verdictOf(run)
@@ -153,6 +154,6 @@ function missingHops(run, away) {
   return el(
     'p',
     { class: 'notice tone-info' },
-    'No hop of this run is left: it is too old, or the SSE server was restarted. Its answer is below.',
+    'The hops of this run are no longer stored: it is too old, or the SSE server was restarted. Its answer is below.',
   )
 }

@@ -8,7 +8,7 @@ import { verdictOf } from './explorer-verdict.js'
 
 const TIME = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' })
 
-/** The list of runs, newest first; it is drawn again only when something in it has changed. */
+/** The list of runs, newest first; redrawn only after a change. */
 export class RunHistory {
   element = el('ol', { class: 'runs' })
   #drawn = ''
@@ -24,7 +24,7 @@ export class RunHistory {
    * @param {string} shown
    */
   draw(runs, shown) {
-    if (runs.length === 0) return this.element.replaceChildren(el('li', { class: 'meta' }, 'None yet.'))
+    if (runs.length === 0) return this.element.replaceChildren(el('li', { class: 'meta' }, 'No runs yet.'))
     const rows = runs.map((run) => {
       const { words = run.running ? 'running' : 'unfinished', tone = 'info' } = verdictOf(run) ?? {}
       return { run, words, tone, title: titleOf(run), address: addressOf({ ...run, trace: run.traceId }) }
@@ -62,7 +62,7 @@ export class RunHistory {
       el('small', {}, TIME.format(run.startedAt)),
     )
     link.addEventListener('click', (event) => {
-      // Into a new tab or window is the browser's business.
+      // The browser opens new tabs and windows.
       if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return
       event.preventDefault()
       this.#onShow(run.traceId)

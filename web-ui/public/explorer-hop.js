@@ -4,9 +4,10 @@ import { sentence } from './explorer-run.js'
 import { reasonWords } from './explorer-verdict.js'
 
 /** @typedef {import('./explorer-run.js').Hop} Hop */
-/** @typedef {Readonly<Record<string, { file: string, line: number, href: string }>>} Sources where each check is decided. */
+/** @typedef {Readonly<Record<string, { file: string, line: number, href: string }>>} Sources the source line of each check. */
 
 /**
+ * Draws the details of a hop: its checks, its token, its bodies.
  * @param {Hop} hop
  * @param {Sources} sources
  * @param {() => void} close
@@ -21,10 +22,10 @@ export function describeHop(hop, sources, close) {
     notice(hop),
     hop.checks && hop.checks.length > 0 ? checksTable(hop.checks, hop.reason, sources) : undefined,
     hop.token ? tokenView(hop.token) : undefined,
-    hop.requestBody === undefined ? undefined : body('Sent', hop.requestBody),
+    hop.requestBody === undefined ? undefined : body('Request body', hop.requestBody),
     hop.answerBody === undefined
       ? undefined
-      : body(hop.kind === 'event' ? 'Its data' : 'Answered', hop.answerBody),
+      : body(hop.kind === 'event' ? 'Event data' : 'Answer body', hop.answerBody),
   )
   card.addEventListener('keydown', ({ key }) => {
     if (key === 'Escape') close()
@@ -33,7 +34,7 @@ export function describeHop(hop, sources, close) {
 }
 
 /**
- * Why a hop failed. jsonwebtoken has one message for several reasons, so the message is quoted and the reason said.
+ * Explains why a hop failed. jsonwebtoken has one message for several reasons, so both reason and message are shown.
  * @param {Hop} hop
  */
 function notice({ kind, reason, message }) {
@@ -47,21 +48,21 @@ function notice({ kind, reason, message }) {
 
 /**
  * @param {NonNullable<Hop['checks']>} checks
- * @param {string | undefined} reason of the refusal.
+ * @param {string | undefined} reason of the rejection.
  * @param {Sources} sources
  */
 function checksTable(checks, reason, sources) {
   return el(
     'table',
     { class: 'checks' },
-    el('caption', {}, 'Each check that the verifier made, in its order'),
+    el('caption', {}, 'The checks of the verifier, in order'),
     el(
       'thead',
       {},
       el(
         'tr',
         {},
-        ...['Check', 'Verdict', 'Rule', 'Decided at'].map((title) => el('th', { scope: 'col' }, title)),
+        ...['Check', 'Verdict', 'Rule', 'Source'].map((title) => el('th', { scope: 'col' }, title)),
       ),
     ),
     el(
@@ -121,11 +122,7 @@ function tokenView({ header, claims }) {
       { class: 'code token-claims', tabindex: '0', 'aria-label': 'Claims' },
       JSON.stringify(claims, null, 2),
     ),
-    el(
-      'p',
-      { class: 'meta' },
-      'The signature was cut before this was told: what is shown here is worth nothing to a thief.',
-    ),
+    el('p', { class: 'meta' }, 'The signature is removed, so this token cannot be replayed.'),
   )
 }
 

@@ -1,14 +1,14 @@
 // @ts-check
 
-/** @typedef {{ trace: string, scenario?: number, fault?: string }} Place what is looked at; `trace` is empty before a run. */
+/** @typedef {{ trace: string, scenario?: number, fault?: string }} Place what the page shows; `trace` is empty before a run. */
 
-/** W3C Trace Context; all zeros is not one. */
+/** A trace ID as in W3C Trace Context, which excludes all zeros. */
 const TRACE_ID = /^(?!0{32})[0-9a-f]{32}$/
 
 /** @param {string} trace */
 export const isTraceId = (trace) => TRACE_ID.test(trace)
 
-/** @returns {Place} what the address says. */
+/** Reads the place from the address. @returns {Place} */
 export function placeInAddress() {
   const query = new URLSearchParams(location.search)
   const scenario = Number(query.get('scenario'))
@@ -31,8 +31,8 @@ export function addressOf({ trace, scenario, fault }) {
 }
 
 /**
- * Makes the address say what is looked at: `push` for a step of the user, so that Back leads to the run before, `replace`
- * for what the page has found out itself.
+ * Writes the place to the address: `push` after an action of the user, so that Back returns to the run before;
+ * `replace` for what the page finds out itself.
  * @param {Place} place
  * @param {'push' | 'replace'} how
  */

@@ -6,15 +6,15 @@ import { keyOf, scenarioIn } from './explorer-run.js'
  * @typedef {import('./explorer-run.js').Run} Run
  * @typedef {NonNullable<Run['result']>} Result
  * @typedef {{ traceId: string, scenario: number, fault?: string, startedAt: number, result?: Result }} ListedRun as
- *   the web UI keeps it.
+ *   the web UI stores it.
  */
 
-/** Runs that are kept on the page; the web UI and the SSE server keep about as many. */
+/** Runs stored in the page; the web UI and the SSE server store about as many. */
 const MAX_RUNS = 50
 
 /**
- * The runs that this page knows. Every hop and every answer is filed by its trace id, so whatever comes late changes its
- * own run and no other.
+ * The runs that this page knows. Every hop and every answer is filed by its trace ID, so a late one changes only its own
+ * run.
  */
 export class RunBook {
   /** @type {Map<string, Run>} */
@@ -26,7 +26,7 @@ export class RunBook {
   }
 
   /**
-   * Files a run of this page.
+   * Adds a run started by this page.
    * @param {string} traceId
    * @param {number} scenario
    * @param {string | undefined} fault
@@ -44,9 +44,9 @@ export class RunBook {
   }
 
   /**
-   * Files a hop.
+   * Adds a hop to its run.
    * @param {Hop} hop
-   * @returns {Run | undefined} the run that it has changed: none, when a replay after a reconnect brings a known hop.
+   * @returns {Run | undefined} the changed run, or undefined for a hop that is already known: a reconnect replays hops.
    */
   addHop(hop) {
     const run =
@@ -59,19 +59,19 @@ export class RunBook {
   }
 
   /**
-   * Files a run that the web UI lists: of another tab, or from before this page was loaded.
+   * Adds a run that the web UI lists: of another tab, or from before this page was loaded.
    * @param {ListedRun} listed
    */
   addListed({ traceId, scenario, fault, startedAt, result }) {
     const run = this.#runs.get(traceId) ?? this.#keep({ traceId, hops: [], startedAt })
-    // An answer that this page has waited for in vain is known there all the same.
+    // The web UI may know an answer that this page did not receive in time.
     const waited = run.result === undefined || run.result.status === 0
     Object.assign(run, { scenario, ...(fault ? { fault } : {}), foreign: false })
     if (waited) Object.assign(run, result ? { result, running: false } : { running: true })
     return run
   }
 
-  /** The runs that a reader wants to see, newest first. */
+  /** Returns the runs worth listing, newest first. */
   list() {
     return [...this.#runs.values()]
       .reverse()
@@ -88,7 +88,7 @@ export class RunBook {
   #keep(run) {
     this.#runs.set(run.traceId, run)
     if (this.#runs.size <= MAX_RUNS) return run
-    // Pages and their files come in dozens, and must not drive out what a user has run.
+    // Requests for pages and files are many, and must not displace the user's runs.
     const others = [...this.#runs.values()].filter((known) => known !== run && !known.running)
     const oldest =
       others.find((known) => !isOfInterest(known)) ?? others.sort((a, b) => a.startedAt - b.startedAt)[0]
@@ -98,7 +98,7 @@ export class RunBook {
 }
 
 /**
- * Pages, pictures, probes and key sets are requests too, but no token has a part in them.
+ * Returns whether a run is a scenario or has a verified token, unlike requests for pages, probes and key sets.
  * @param {Run} run
  */
 export function isOfInterest(run) {

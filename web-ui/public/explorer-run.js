@@ -29,13 +29,13 @@ import { runTitle } from './explorer-scenarios.js'
  * @property {number} [scenario] of a run of this web UI.
  * @property {string} [fault]
  * @property {boolean} [running]
- * @property {boolean} [settled] whether hops that are still missing will hardly come.
- * @property {boolean} [foreign] whether nothing but its hops is known, yet.
+ * @property {boolean} [settled] whether no more hops are expected.
+ * @property {boolean} [foreign] whether only its hops are known so far.
  * @property {{ curl?: string, answer: unknown, status: number, durationMs: number }} [result]
  */
 
 /**
- * What a run is called: by its scenario and fault where they are known, otherwise by what was requested first.
+ * Returns the title of a run: its scenario and fault if known, otherwise its first request.
  * @param {Run} run
  */
 export function titleOf({ scenario, fault, hops }) {
@@ -46,7 +46,7 @@ export function titleOf({ scenario, fault, hops }) {
 }
 
 /**
- * The scenario and the fault of a run that the web UI began before it was started again, as its calls show them.
+ * Infers scenario and fault from the calls of a run that the web UI started before its last restart.
  * @param {Hop[]} hops
  * @returns {{ scenario?: number, fault?: string }}
  */
@@ -62,7 +62,7 @@ export function scenarioIn(hops) {
   return { scenario, ...(fault ? { fault } : {}) }
 }
 
-/** By which reason each fault is refused where the request itself does not name it. */
+/** The fault for each reason of a rejection, for scenarios whose request does not name the fault. */
 const FAULT_OF = /** @type {Readonly<Record<string, string>>} */ ({
   expired: 'expired',
   audience_mismatch: 'wrong-audience',
@@ -76,8 +76,8 @@ const FAULT_OF = /** @type {Readonly<Record<string, string>>} */ ({
 export const keyOf = ({ kind, spanId, service }) => `${kind} ${spanId} ${service}`
 
 /**
- * Calls and verifications in their order. The request that a call caused is the same hop, told by its
- * other end, so it is left out unless nobody told of the call; but it knows best who was called.
+ * Returns calls and verifications in order. A call and the request that it caused are one hop, reported by both ends:
+ * the request is left out unless its caller reports nothing, but it names the called service.
  * @param {Hop[]} hops
  */
 export function stepsOf(hops) {
@@ -93,10 +93,10 @@ export function stepsOf(hops) {
     .sort((a, b) => placeOf(a, hops) - placeOf(b, hops) || depth(a, hops) - depth(b, hops))
 }
 
-/** Ends the span of a verdict on the request itself. */
+/** The suffix of the span ID of a verdict on the request itself. */
 const REQUEST = '.request'
 
-/** The rule by which a request is refused that no verifier has judged the token of. */
+/** The failed check of a request that was rejected without verifying a token. */
 const REQUEST_CHECKS = /** @type {Readonly<Record<string, NonNullable<Hop['checks']>[number]>>} */ ({
   no_token: {
     name: 'credentials',
@@ -108,7 +108,8 @@ const REQUEST_CHECKS = /** @type {Readonly<Record<string, NonNullable<Hop['check
 })
 
 /**
- * A request that is refused before its token is verified, because there is none, or after, is a verdict, too.
+ * Makes a verdict of each request that was rejected before or after the verification of its token, for example because
+ * it has none.
  * @param {Hop[]} hops
  * @returns {Hop[]}
  */
@@ -128,12 +129,13 @@ function refusedRequests(hops) {
 }
 
 /**
- * When a hop stands in the picture: when it began; but a verdict for which somebody else was asked, when it fell.
+ * Returns the position of a hop in the diagram: its start, or, for a verdict that needed a call to another service, its
+ * end.
  * @param {Hop} hop
  * @param {Hop[]} hops
  */
 function placeOf({ kind, spanId, service, startedAt, durationMs }, hops) {
-  // Begins are known to the millisecond alone.
+  // Start times have a resolution of one millisecond.
   const end = startedAt + durationMs + 1
   const asked = hops.some(
     (hop) =>
@@ -169,29 +171,29 @@ export function lanesOf(steps, known) {
   return [...names]
 }
 
-/** Peers are called by their audience (`serviceb`), services tell by their process (`service-b`). @param {string} name */
+/** Maps a peer's audience (`serviceb`) to the name of its process (`service-b`). @param {string} name */
 export const laneName = (name) => name.replace(/^service([abc])$/, 'service-$1')
 
-/** From whom an arrow goes to whom. @param {Hop} hop @returns {[string, string]} */
+/** Returns the lanes that the arrow of a hop connects. @param {Hop} hop @returns {[from: string, to: string]} */
 export function endsOf({ kind, service, peer = '' }) {
   if (kind === 'call') return [service, laneName(peer)]
   if (kind === 'event') return [laneName(peer), service]
   return ['you', service]
 }
 
-/** @param {Hop} hop */
+/** Describes a hop in one sentence. @param {Hop} hop */
 export function sentence(hop) {
   const ms = `${hop.durationMs.toFixed(1)} milliseconds`
   if (hop.kind === 'verification')
-    return `${hop.service} ${hop.verdict} the ${hop.spanId.endsWith(REQUEST) ? 'request' : 'token'}${hop.reason ? `: ${hop.reason}` : ''}`
+    return `${hop.service} ${hop.verdict === 'accepted' ? 'accepted' : 'rejected'} the ${hop.spanId.endsWith(REQUEST) ? 'request' : 'token'}${hop.reason ? `: ${hop.reason}` : ''}`
   if (hop.kind === 'event')
     return `${hop.peer} sends ${hop.service} the event ${hop.path}${hop.reason ? `: ${hop.reason}` : ''}`
   if (hop.kind === 'call')
     return `${hop.service} calls ${hop.peer}: ${hop.method} ${hop.path}, ${hop.status ?? hop.reason}, ${ms}`
-  return `${hop.service} takes ${hop.method} ${hop.path}, ${hop.status}, ${ms}`
+  return `${hop.service} receives ${hop.method} ${hop.path}, ${hop.status}, ${ms}`
 }
 
-/** What would end a statement, start another or be taken for a tag, as Mermaid's code for it. @param {unknown} text */
+/** Escapes characters that Mermaid would read as syntax or HTML. @param {unknown} text */
 const plain = (text) =>
   String(text).replace(/[#;&<>"`\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (sign) => `#${sign.codePointAt(0)};`)
 
@@ -200,7 +202,7 @@ export function toMermaid(steps) {
   const id = (/** @type {string} */ name) => name.replace(/\W/g, '_')
   const lines = steps.map((hop) => {
     if (hop.kind === 'verification')
-      return `  Note over ${id(hop.service)}: ${hop.verdict === 'accepted' ? 'token accepted' : `refused (${plain(hop.reason)})`}`
+      return `  Note over ${id(hop.service)}: ${hop.verdict === 'accepted' ? 'token accepted' : `rejected (${plain(hop.reason)})`}`
     const [from, to] = endsOf(hop)
     if (hop.kind === 'event')
       return `  ${id(from)}-->>${id(to)}: ${plain(hop.path)}${hop.reason ? ` (${plain(hop.reason)})` : ''}`

@@ -6,8 +6,8 @@
  * @property {string} title
  * @property {string} story
  * @property {string[]} faults
- * @property {string} [spoils] whose token a fault spoils, where there are several.
- * @property {string[]} lanes who takes part, in the order in which the picture has them.
+ * @property {string} [spoils] whose token the fault is in, where there are several tokens.
+ * @property {string[]} lanes the services, in the order of the diagram.
  */
 
 /** @type {Readonly<Record<string, string>>} */
@@ -25,7 +25,7 @@ export const SCENARIOS = [
   {
     number: 1,
     title: 'Central signing',
-    story: 'The factory holds the keys: it signs for A, and B asks it about the token.',
+    story: 'The factory holds the keys: it signs A’s token, and B calls it to verify the token.',
     faults: ALL,
     lanes: ['web-ui', 'service-a', 'jwt-factory', 'service-b'],
   },
@@ -33,7 +33,7 @@ export const SCENARIOS = [
     number: 2,
     title: 'Fan-out',
     story:
-      'One token for each callee: what B gets is nothing at C, and a bad one for C changes nothing at B.',
+      'One token for each callee: C rejects B’s token, and a bad token for C does not affect the call to B.',
     faults: ALL,
     spoils: 'C',
     lanes: ['web-ui', 'service-a', 'jwt-factory', 'service-b', 'service-c'],
@@ -41,14 +41,15 @@ export const SCENARIOS = [
   {
     number: 3,
     title: 'Self-signed over TLS',
-    story: 'A signs with its own key. B has the public half and asks nobody.',
+    story: 'A signs with its own key. B has the public key and verifies locally.',
     faults: ALL,
     lanes: ['web-ui', 'service-a', 'service-b'],
   },
   {
     number: 4,
     title: 'Self-signed fan-out',
-    story: 'The same for two callees at once, each with a token of its own; a fault is in both.',
+    story:
+      'The same for two callees called concurrently, each with its own token. A fault is in both tokens.',
     faults: ALL,
     spoils: 'both',
     lanes: ['web-ui', 'service-a', 'service-b', 'service-c'],
@@ -56,14 +57,14 @@ export const SCENARIOS = [
   {
     number: 5,
     title: 'JWT-SVID through a proxy',
-    story: 'An agent says who A is; the token outlives the TLS that a proxy ends.',
+    story: 'An agent identifies A. A proxy terminates TLS; the token passes through it to the server.',
     faults: ['wrong-audience'],
     lanes: ['web-ui', 'service-a', 'spiffe-proxy', 'spiffe-server'],
   },
   {
     number: 6,
     title: 'Cached tokens',
-    story: 'Two proxies share one cache: the issuer is asked once for a thousand requests.',
+    story: 'Two proxies share one cache: one issuer call serves a thousand requests.',
     faults: ['no-token'],
     lanes: [
       'web-ui',
@@ -77,14 +78,14 @@ export const SCENARIOS = [
     number: 7,
     title: 'Streams bound to a token',
     story:
-      'Asked for a new token and given one, the stream stays; asked again in vain, it ends with its token.',
+      'The client answers the first challenge and ignores the second; the stream closes at token expiry.',
     faults: ALL,
     lanes: ['web-ui', 'sse-gateway', 'sse-server'],
   },
 ]
 
 /**
- * What is made wrong, and for whom: `No token for C`.
+ * Names a fault and, with several tokens, whose token has it: `No token for C`.
  * @param {number} number
  * @param {string} fault
  */

@@ -9,9 +9,9 @@ import { unwatched } from './unwatched.js'
  * @typedef {{ name: string, shows: string, state: State, needs: string[], restarts: number, lastEnd?: string, fixed?: string }} Service
  */
 
-/** How often the list is read again while it is open. */
+/** Time between two requests of the list while it is open. */
 const AGAIN_MS = 2_000
-/** The launcher waits half a minute for a service to get ready. */
+/** Longer than the launcher waits for a service to get ready: 30 s. */
 const TIMEOUT_MS = 45_000
 /** @type {Record<State, string>} */
 const TONES = {
@@ -23,7 +23,7 @@ const TONES = {
   stopped: 'warn',
   failed: 'bad',
 }
-/** Without these no hop reaches this page. */
+/** The services that deliver hops to this page. */
 const CARRY_HOPS = ['sse-server', 'sse-gateway']
 
 const root = /** @type {HTMLElement} */ (document.getElementById('services'))
@@ -38,7 +38,7 @@ const details = /** @type {HTMLDetailsElement} */ (
     el(
       'p',
       { class: 'meta' },
-      'Stop one, run a scenario, and see what its callers do. It stays stopped until you start it.',
+      'Stop a service, run a scenario and see how its callers fail. A stopped service stays stopped until you start it.',
     ),
     note,
     el(
@@ -59,7 +59,7 @@ const details = /** @type {HTMLDetailsElement} */ (
   )
 )
 root.replaceChildren(details)
-/** The services that are being stopped or started by this page. @type {Map<string, string>} */
+/** The services that this page is stopping or starting. @type {Map<string, string>} */
 const busy = new Map()
 let drawn = ''
 
@@ -116,7 +116,9 @@ function row(service, all) {
   const { name, shows, state, needs, restarts, lastEnd, fixed } = service
   const missing = needs.filter((needed) => all.some((one) => one.name === needed && one.state !== 'running'))
   const remarks = [
-    missing.length > 0 && state === 'running' ? `Calls ${missing.join(', ')}, not running.` : '',
+    missing.length > 0 && state === 'running'
+      ? `Calls ${missing.join(', ')}, which ${missing.length === 1 ? 'is' : 'are'} not running.`
+      : '',
     lastEnd && state !== 'running' ? lastEnd : '',
     restarts > 0 ? `Restarted ${restarts} ${restarts === 1 ? 'time' : 'times'}.` : '',
   ].filter(Boolean)

@@ -3,40 +3,39 @@ import { Heartbeat } from './heartbeat.js'
 
 /** @typedef {import('./explorer-run.js').Hop} Hop */
 
-/** Soon enough to be taken for at once, seldom enough for a room full of pages. */
+/** Short enough to seem immediate, long enough for many open pages. */
 const RECONNECT_MS = 1_500
-/** The tokens of the watchers live a minute (web-ui/src/explorer/watcher-tokens.ts). */
+/** The lifetime of a watcher's token (web-ui/src/explorer/watcher-tokens.ts). */
 const TOKEN_MS = 60_000
-/** A token that has ended this long ago was the last one: its stream is gone, whatever the connection looks like. */
+/** A stream whose token expired this long ago is closed, even if the connection still looks open. */
 const GRACE_MS = 5_000
-/** A connection on which nothing has come for so long is opened again; a machine that slept has lost it. */
+/** A connection that is silent for this long is opened again: it may be lost, for example after the machine slept. */
 const SILENT_MS = 15_000
 /**
- * A tab in the background gives its connection back after this time: over HTTP/1.1 a browser opens six to an origin, and the
- * seventh tab would wait for ever. Nothing is lost; the stream is opened again at the last hop.
+ * A background tab closes its connection after this time: over HTTP/1.1 a browser opens at most six connections to an
+ * origin, and a seventh tab would wait. No hop is lost: the stream resumes after the last one received.
  */
 const HIDDEN_MS = 5_000
-/** The heartbeats of the web UI, until its stream says otherwise. */
+/** The interval of heartbeats until the stream announces it. */
 const HEARTBEAT_MS = 1_000
 
-/** @typedef {'connecting' | 'live' | 'opening' | 'full' | 'sse-gateway' | 'sse-server' | 'web-ui'} StreamState `live`, or what is missing. */
+/** @typedef {'connecting' | 'live' | 'opening' | 'full' | 'sse-gateway' | 'sse-server' | 'web-ui'} StreamState `live`, or what is unavailable. */
 
 /** @type {Readonly<Record<Exclude<StreamState, 'live'>, string>>} */
 const WORDS = {
-  connecting: 'Connecting to the stream of hops …',
+  connecting: 'Connecting to the stream of hops…',
   opening: 'Reconnecting: the stream of hops has closed.',
-  full: 'Reconnecting: the limit of pages that watch at once is reached. Close one of them.',
+  full: 'Reconnecting: too many explorer pages are open. Close one of them.',
   'sse-gateway':
     'Reconnecting: the SSE gateway does not answer, so no hop reaches this page. Scenarios 1 to 6 still run, and the picture catches up automatically.',
   'sse-server':
-    'Reconnecting: the SSE server does not answer. Services keep what they have to report. Scenarios 1 to 6 still run, and the picture catches up automatically.',
-  'web-ui': 'Reconnecting: the web UI does not answer. This page recovers with it, automatically.',
+    'Reconnecting: the SSE server does not answer. Services keep their hops meanwhile. Scenarios 1 to 6 still run, and the picture catches up automatically.',
+  'web-ui': 'Reconnecting: the web UI does not answer. This page recovers automatically.',
 }
 
 /**
- * The stream of hops. It is `live` while heartbeats say so, and only then. It lives on a token that the server holds for
- * this browser: before the token expires the gateway sends a challenge, this page answers it, and the stream continues
- * under a new one.
+ * The stream of hops. It is `live` only while heartbeats arrive. The server holds its token for this browser: before the
+ * token expires the gateway sends a challenge, this page answers it, and the stream continues with a new token.
  */
 export class HopStream {
   #id = ''
@@ -45,7 +44,7 @@ export class HopStream {
   /** @type {EventSource | undefined} */
   #source
   #lastEventId = ''
-  /** Whether the present source has brought anything; one that has not met nobody. */
+  /** Whether the current source has received an event. If not, the web UI is unreachable. */
   #heard = false
   /** @type {Exclude<StreamState, 'live'> | undefined} */
   #missing = 'connecting'
@@ -70,13 +69,13 @@ export class HopStream {
 
   open() {
     clearTimeout(this.#timer)
-    // From the beginning of what the server still has: a reload, or a link to an old run, loses nothing.
+    // From the oldest stored hop: a reload, or a link to an old run, loses nothing.
     const source = new EventSource(`/explorer/hops?since=${this.#lastEventId || '0-0'}`)
     this.#source = source
     this.#heard = false
     this.#heartbeat.start()
     /**
-     * Listens to one kind of event of this source; whatever comes is a sign of life of the web UI.
+     * Listens to one type of event; every event also counts as a heartbeat of the web UI.
      * @param {string} type
      * @param {(event: MessageEvent) => void} listener
      */
@@ -136,7 +135,7 @@ export class HopStream {
   }
 
   /**
-   * One thing is due at a time: to open, or to close.
+   * Schedules opening or closing, in place of what was scheduled before.
    * @param {number} milliseconds
    * @param {() => void} work
    */
@@ -164,6 +163,6 @@ export class HopStream {
     const seconds = Math.max(0, Math.round((this.#deadline - Date.now()) / 1000))
     const renewed =
       this.#renewals === 0 ? '' : `, renewed ${this.#renewals === 1 ? 'once' : `${this.#renewals} times`}`
-    this.#onState('live', `Live: this stream’s token ends in ${seconds} s${renewed}.`)
+    this.#onState('live', `Live: this stream’s token expires in ${seconds} s${renewed}.`)
   }
 }

@@ -6,16 +6,16 @@ import { laneName, stepsOf } from './explorer-run.js'
  * @typedef {import('./explorer-run.js').Run} Run
  *
  * @typedef {object} Verdict
- * @property {'accepted' | 'refused' | 'failed' | 'other'} kind `refused`: somebody judged the token, or its absence;
- *   `failed`: no verdict was reached; `other`: no token was judged.
+ * @property {'accepted' | 'refused' | 'failed' | 'other'} kind `refused`: a verifier rejected the token, or the request had none;
+ *   `failed`: no verdict was reached; `other`: no token was verified.
  * @property {'good' | 'bad' | 'warn' | 'info'} tone
- * @property {string} words `refused by C, accepted by B`
+ * @property {string} words `rejected by C, accepted by B`
  * @property {string} [why]
  */
 
 const TONES = /** @type {const} */ ({ accepted: 'good', refused: 'bad', failed: 'warn', other: 'info' })
 
-/** In words, the reasons that a reader meets; a reason that is not among them is shown as it is. */
+/** Readable forms of reasons. Any other reason is shown with spaces for underscores. */
 const REASONS = /** @type {Readonly<Record<string, string>>} */ ({
   expired: 'the token has expired',
   audience_mismatch: 'wrong audience',
@@ -34,19 +34,19 @@ const REASONS = /** @type {Readonly<Record<string, string>>} */ ({
   insufficient_scope: 'the token lacks a required scope',
 })
 
-/** @param {string} reason of a refusal or of a failed call. */
+/** @param {string} reason of a rejection or of a failed call. */
 export const reasonWords = (reason) => REASONS[reason] ?? reason.replaceAll('_', ' ')
 
 /**
- * Judges a run by its own answer and its own hops, and by nothing else.
+ * Returns the verdict on a run, from its own answer and hops only.
  * @param {Run} run
- * @returns {Verdict | undefined} `undefined` while there is nothing to say.
+ * @returns {Verdict | undefined} `undefined` while there is no verdict.
  */
 export function verdictOf(run) {
   const verdict = run.result ? byAnswer(run, run.result) : byHops(run)
   if (verdict?.kind !== 'accepted' || !run.fault) return verdict
-  // Green would hide what matters most.
-  return { ...verdict, tone: 'bad', why: 'this token should have been refused' }
+  // An accepted bad token must not be shown in green.
+  return { ...verdict, tone: 'bad', why: 'this token should have been rejected' }
 }
 
 /**
@@ -63,7 +63,7 @@ const verdict = (kind, words, why) => ({ kind, tone: TONES[kind], words, ...(why
  * @returns {Verdict}
  */
 function byAnswer(run, { status, answer }) {
-  if (status === 401 || status === 403) return verdict('refused', 'refused', whyRefused(run, answer))
+  if (status === 401 || status === 403) return verdict('refused', 'rejected', whyRefused(run, answer))
   if (status < 200 || status >= 300)
     return verdict('failed', 'failed', messageOf(answer) ?? `the answer is ${status}`)
   const body = Object(answer)
@@ -76,14 +76,14 @@ function byAnswer(run, { status, answer }) {
   if (legs.length > 0) return ofLegs(run, legs)
   if ('ended' in body) return ofStream(Object(body.ended).reason)
   const outcome = outcomeOf(body)
-  if (outcome === 'refused') return verdict('refused', 'refused', whyRefused(run, body))
+  if (outcome === 'refused') return verdict('refused', 'rejected', whyRefused(run, body))
   if (outcome === 'failed') return verdict('failed', 'failed', failureOf(body))
   if (outcome === 'accepted' || run.scenario === 6) return verdict('accepted', 'accepted')
   return verdict('failed', 'failed', 'the answer contains no verdict')
 }
 
 /**
- * What a callee made of its token. Scenario 5 passes on the status of its server, which may be another than a refusal's.
+ * Returns what a callee decided about its token. Scenario 5 forwards its server's status, which may be of a failure.
  * @param {any} leg
  * @returns {'accepted' | 'refused' | 'failed' | undefined}
  */
@@ -113,7 +113,7 @@ function ofLegs(run, legs) {
       .join(' and ')
   const words = [
     ...(named('failed') ? [`failed at ${named('failed')}`] : []),
-    ...(named('refused') ? [`refused by ${named('refused')}`] : []),
+    ...(named('refused') ? [`rejected by ${named('refused')}`] : []),
     ...(named('accepted') ? [`accepted by ${named('accepted')}`] : []),
   ].join(', ')
   const failed = legs.find(({ outcome = 'failed' }) => outcome === 'failed')
@@ -123,18 +123,18 @@ function ofLegs(run, legs) {
 }
 
 /**
- * A stream is as it should be when it closes because its token has expired.
+ * Judges a stream by its end reason: token expiry is the expected one.
  * @param {unknown} reason
  */
 function ofStream(reason) {
   if (reason === 'token_expired') return verdict('accepted', 'accepted')
-  if (reason === 'token_revoked') return verdict('refused', 'refused', reasonWords(reason))
+  if (reason === 'token_revoked') return verdict('refused', 'rejected', reasonWords(reason))
   return verdict('failed', 'failed', `the stream was interrupted${reason ? ` (${reason})` : ''}`)
 }
 
 /**
- * The reason as its verifier reports it. An answer has jsonwebtoken's words, which are the same for several reasons: they
- * stand in only when no verifier's hop has come.
+ * Returns the reason that the verifier reports. The answer has jsonwebtoken's message, which is the same for several
+ * reasons, so it is used only if no verifier's hop arrives.
  * @param {Run} run
  * @param {any} answer
  */
@@ -152,7 +152,7 @@ const messageOf = (answer) => {
 }
 
 /**
- * Of a run that this page has no answer of, because somebody else began it: with curl, or before the web UI started.
+ * Judges a run whose answer this page does not have: it was started with curl, or before the web UI started.
  * @param {Run} run
  * @returns {Verdict | undefined}
  */
@@ -164,18 +164,18 @@ function byHops({ hops, running }) {
   const anyRefused = refused ?? judged.find(({ verdict }) => verdict === 'refused')
   if (anyRefused) return verdict('refused', wordsOfCallees(judged), reasonWords(anyRefused.reason ?? ''))
   const stopped = steps.find(({ kind, status }) => kind !== 'event' && (status === 401 || status === 403))
-  if (stopped) return verdict('refused', 'refused')
+  if (stopped) return verdict('refused', 'rejected')
   const failures = steps.filter(
     ({ kind, status, reason }) =>
       (kind === 'call' || kind === 'request') &&
       ((status ?? 0) >= 300 || (status === undefined && reason !== undefined)),
   )
-  // Whoever passes a failure on answers with one, too: the cause is where there was no answer, or the last in the picture.
+  // A failure propagates to all callers: its cause is the call without an answer, or the last failed hop.
   const broken = failures.find(({ status }) => status === undefined) ?? failures.at(-1)
   if (broken) return verdict('failed', 'failed', wordsOfFailure(broken))
   const end = hops.find(({ kind, path }) => kind === 'event' && path === 'end')
   if (end) return ofStream(end.reason)
-  // A stream has begun with its first answer and not ended; anything else is over when its first service has answered.
+  // A stream is not over with its first answer; any other run is.
   const root = rootOf(hops)
   if (!root || root.peer === 'sse-gateway') return undefined
   if (judged.length > 0) return verdict('accepted', wordsOfCallees(judged))
@@ -189,7 +189,7 @@ const wordsOfFailure = ({ kind, service, peer = '', status, reason = '' }) => {
 }
 
 /**
- * The request with which a run began: of the web UI, or of the first service.
+ * Returns the first hop of a run: the web UI's call, or the request at the first service.
  * @param {Hop[]} hops
  */
 function rootOf(hops) {
@@ -202,7 +202,7 @@ function rootOf(hops) {
 }
 
 /**
- * `refused by C, accepted by B` where both have judged; the factory judges in their place.
+ * Names the callees if both have a verdict: `rejected by C, accepted by B`. A verdict of jwt-factory is not listed.
  * @param {Hop[]} judged
  */
 function wordsOfCallees(judged) {
@@ -216,9 +216,9 @@ function wordsOfCallees(judged) {
   ]
   const [refused, accepted] = [of('refused').sort(), of('accepted').sort()]
   if (refused.length + accepted.length < 2)
-    return judged.some(({ verdict }) => verdict === 'refused') ? 'refused' : 'accepted'
+    return judged.some(({ verdict }) => verdict === 'refused') ? 'rejected' : 'accepted'
   return [
-    ...(refused.length > 0 ? [`refused by ${refused.join(' and ')}`] : []),
+    ...(refused.length > 0 ? [`rejected by ${refused.join(' and ')}`] : []),
     ...(accepted.length > 0 ? [`accepted by ${accepted.join(' and ')}`] : []),
   ].join(', ')
 }

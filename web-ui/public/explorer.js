@@ -15,27 +15,27 @@ import { unwatched } from './unwatched.js'
 
 /** @typedef {import('./explorer-run.js').Run} Run */
 
-/** Longer than any run: scenario 7 is over after 15 s at the latest, a call after 5 s. */
+/** Longer than any run: scenario 7 takes at most 15 s, a call at most 5 s. */
 const RUN_TIMEOUT_MS = 30_000
-/** After the answer of a run its last hops are here within a fraction of this, if they come at all. */
+/** After the answer of a run its last hops normally arrive within a fraction of this time. */
 const SETTLE_MS = 1_500
-/** A replay of everything that the server still has takes a fraction of this. */
+/** A replay of all stored hops takes a fraction of this time. */
 const UNKNOWN_AFTER_MS = 5_000
-/** How often runs of other tabs are looked for, while one of them has no result. */
+/** Time between requests for runs of other tabs while one of them has no result. */
 const LIST_AGAIN_MS = 1_000
 
 const root = /** @type {HTMLElement} */ (document.getElementById('explorer'))
 const book = new RunBook()
 let drawing = false
-let pictureIsOld = false
+let pictureIsStale = false
 const start = placeInAddress()
-/** The trace that is looked at; empty before there is one. */
+/** The trace that is shown; empty before the first run. */
 let shown = start.trace
-/** The scenario whose services are shown while there is no run. */
+/** The scenario whose services are shown before a run. */
 let chosen = start.scenario ?? 1
-/** Runs that began before are not shown by themselves: the user has not asked for them, or has just left them. */
+/** Earlier runs are not shown automatically: the user has not requested them, or has just left them. */
 let followsSince = Date.now()
-/** The trace that was waited for in vain. */
+/** The trace of which no hop arrived in time. */
 let unknown = ''
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let unknownTimer
@@ -43,13 +43,13 @@ let unknownTimer
 let selectedHop
 /** @type {import('./explorer-hop.js').Sources} */
 let sources = {}
-/** Why hops do not come at present. @type {string | undefined} */
+/** Why hops do not arrive at present. @type {string | undefined} */
 let away
 let listIsDue = false
 
-/** What is seen counts down by the second; what is heard is said once. */
+/** Visible only: it changes each second. The announcers below tell screen readers about changes of state. */
 const status = el('p', { class: 'stream-state' })
-/** One for runs and one for the stream: neither takes the words of the other away before they are heard. */
+/** Two announcers, so that a message of one does not replace an unread message of the other. */
 const runAnnouncer = el('p', { class: 'unseen', role: 'status' })
 const streamAnnouncer = el('p', { class: 'unseen', role: 'status' })
 const picture = el('section', { class: 'picture', 'aria-label': 'The hops of the run' })
@@ -100,9 +100,9 @@ void fetch('/live/sources', { headers: unwatched() })
     sources = links
     draw()
   })
-  // Without them checks are shown without the line that decided.
+  // Without them, checks are shown without their source lines.
   .catch(() => {})
-// Its height is of our own making.
+// Only a change of width needs a redraw; the height follows from the content.
 let room = 0
 new ResizeObserver(() => {
   if (picture.clientWidth === room) return
@@ -133,7 +133,7 @@ async function run(scenario, fault) {
   const { traceId } = book.begin(crypto.randomUUID().replaceAll('-', ''), scenario, fault)
   cards.choose(scenario, fault)
   show(traceId, 'push')
-  // At once: what stands there is of the run before.
+  // Immediately: the card still shows the outcome of the run before.
   cards.draw((number) => book.latestOf(number))
   // On a phone the picture is below the scenarios.
   if (picture.getBoundingClientRect().top > innerHeight / 2)
@@ -141,7 +141,7 @@ async function run(scenario, fault) {
       behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth',
     })
   const result = await resultOf({ scenario, fault, traceId })
-  // The run may have been dropped from the book meanwhile; its result is of no other run's concern.
+  // The run may have been dropped from the book meanwhile.
   const known = book.get(traceId)
   if (!known) return
   Object.assign(known, { result, running: false })
@@ -150,11 +150,11 @@ async function run(scenario, fault) {
 }
 
 /**
- * Runs a scenario; what goes wrong is a result too, of status 0 when no answer came.
- * @param {{ scenario: number, fault: string | undefined, traceId: string }} wish
+ * Runs a scenario. A failure is a result too, with status 0 if there was no answer.
+ * @param {{ scenario: number, fault: string | undefined, traceId: string }} request
  * @returns {Promise<NonNullable<Run['result']>>}
  */
-async function resultOf(wish) {
+async function resultOf(request) {
   const started = performance.now()
   const failed = (/** @type {number} */ status, /** @type {unknown} */ answer) => ({
     status,
@@ -165,7 +165,7 @@ async function resultOf(wish) {
     const response = await fetch('/explorer/runs', {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...unwatched() },
-      body: JSON.stringify(wish),
+      body: JSON.stringify(request),
       signal: AbortSignal.timeout(RUN_TIMEOUT_MS),
     })
     const body = await response.json().catch(() => undefined)
@@ -188,7 +188,7 @@ async function resultOf(wish) {
 const problem = (/** @type {string} */ message) => ({ error: { message } })
 
 /**
- * Says how a run ended, as soon as the reason can be known: from its verifier's hop, or else from the answer.
+ * Announces the verdict on a run as soon as its reason is known: from the verifier's hop, or else from the answer.
  * @param {Run} run
  */
 function settle(run) {
@@ -202,13 +202,13 @@ function settle(run) {
   setTimeout(() => {
     run.settled = true
     if (!told) say()
-    // A picture that says no more than before need not appear again.
+    // Redraw only if the verdict has changed, or to show that no hops have arrived.
     draw({ picture: !told || run.hops.length === 0 })
   }, SETTLE_MS)
 }
 
 /**
- * For whoever listens to the page.
+ * Announces a text to screen readers.
  * @param {HTMLElement} announcer
  * @param {string} text
  */
@@ -217,7 +217,7 @@ function announce(announcer, text) {
 }
 
 /**
- * Leads to a run.
+ * Shows a run and writes its address.
  * @param {string} traceId
  * @param {'push' | 'replace'} how
  */
@@ -235,7 +235,7 @@ function lookAt(traceId) {
   draw()
 }
 
-/** A link may lead to a trace that is too old, or that there has never been: nobody is left waiting for it. */
+/** Reports after a while that a trace is unknown: a link may name one that is too old or never existed. */
 function waitForShown() {
   clearTimeout(unknownTimer)
   unknown = ''
@@ -246,14 +246,14 @@ function waitForShown() {
   }, UNKNOWN_AFTER_MS)
 }
 
-/** What is known of the run that is looked at may have grown. @param {Run} run */
+/** Updates address and picture when more is known about the shown run. @param {Run} run */
 function found({ traceId, scenario, fault }) {
   if (scenario !== undefined)
     writeAddress({ trace: traceId, scenario, ...(fault ? { fault } : {}) }, 'replace')
   draw()
 }
 
-/** Runs of other tabs, and those from before this page was loaded, with their results. */
+/** Loads the runs of other tabs, and those from before this page was loaded, with their results. */
 async function list() {
   listIsDue = false
   const response = await fetch('/explorer/runs', {
@@ -282,15 +282,15 @@ function listSoon() {
   setTimeout(() => void list(), LIST_AGAIN_MS)
 }
 
-/** Many hops arrive in one burst; one drawing a frame is enough, and most are of a run that is not shown. */
+/** Schedules one redraw per frame, as hops arrive in bursts. The picture is redrawn only if asked for. */
 function draw({ picture = true } = {}) {
-  pictureIsOld ||= picture
+  pictureIsStale ||= picture
   if (drawing) return
   drawing = true
   requestAnimationFrame(() => {
     drawing = false
-    if (pictureIsOld) drawPicture()
-    pictureIsOld = false
+    if (pictureIsStale) drawPicture()
+    pictureIsStale = false
     runHistory.draw(book.list(), shown)
     cards.draw((scenario) => book.latestOf(scenario))
   })
@@ -329,16 +329,16 @@ function emptyPicture(width) {
   return [
     el('header', { class: 'picture-head' }, el('h2', {}, `Scenario ${scenario?.number}: ${scenario?.title}`)),
     drawPreview(scenario?.lanes ?? [], width),
-    el('p', { class: 'meta' }, 'Run it, here or with curl: each hop is drawn as it happens.'),
+    el('p', { class: 'meta' }, 'Run it here or with curl. Each hop is drawn as it happens.'),
   ]
 }
 
-/** What stands in place of a run that no hop has been seen of. */
+/** Makes the replacement for a run without hops. */
 function missingRun() {
   const { scenario, fault } = placeInAddress()
   const isId = isTraceId(shown)
   if (isId && unknown !== shown)
-    return el('p', { class: 'empty' }, away ?? 'Waiting for the hops of this trace …')
+    return el('p', { class: 'empty' }, away ?? 'Waiting for the hops of this trace…')
   const known = SCENARIOS.find(({ number }) => number === scenario)
   const usable = known && (!fault || known.faults.includes(fault))
   const again = el('button', { type: 'button', class: 'primary', 'data-key': 'again' })
@@ -349,13 +349,13 @@ function missingRun() {
   return el(
     'div',
     { class: 'empty stack unknown-run' },
-    el('h2', {}, isId ? 'No run has this trace ID' : 'This is not a trace ID'),
+    el('h2', {}, isId ? 'Unknown trace ID' : 'Invalid trace ID'),
     el('p', {}, el('code', {}, shown.slice(0, 64))),
     el(
       'p',
       {},
       isId
-        ? `No service reports a hop of it. ${away ?? 'The run may be too old, or the link incomplete: only the latest runs are kept, and none outlive a restart.'}`
+        ? `No service has reported a hop of this trace. ${away ?? 'The run may be too old, or the link incomplete: only the latest runs are stored, until the next restart.'}`
         : 'A trace ID has 32 hexadecimal digits. The link may be incomplete.',
     ),
     el('p', {}, 'Run a scenario, or choose a run from the list.'),

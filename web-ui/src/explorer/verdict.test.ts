@@ -34,7 +34,7 @@ const said = (parts: Partial<Run>) => {
 const good = { valid: true, claims: {} }
 const bad = (message: string) => ({ valid: false, error: { name: 'JsonWebTokenError', message }, claims: {} })
 const noToken = { valid: false, message: 'no token provided' }
-/** What each fault is refused with: the answer of its callee, the reason of its verifier, what a reader sees. */
+/** Each fault with the answer of its callee, the reason of its verifier, and the words of the page. */
 const FAULTS = [
   ['expired', bad('jwt expired'), 'expired', 'the token has expired'],
   ['wrong-audience', bad('jwt audience invalid. expected: serviceb'), 'audience_mismatch', 'wrong audience'],
@@ -60,11 +60,11 @@ describe('verdictOf, by scenario and fault', () => {
 
   describe.each(FAULTS)('with %s', (fault, answer, reason, why) => {
     it.each([
-      [1, 200, answer, 'jwt-factory', 'refused'],
-      [2, 200, { serviceb: good, servicec: answer }, 'service-c', 'refused by C, accepted by B'],
-      [3, 200, answer, 'service-b', 'refused'],
-      [4, 200, { serviceB: answer, serviceC: answer }, 'service-b', 'refused by B and C'],
-      [7, 401, { error: { code: 'invalid_token', message: 'invalid signature' } }, 'sse-gateway', 'refused'],
+      [1, 200, answer, 'jwt-factory', 'rejected'],
+      [2, 200, { serviceb: good, servicec: answer }, 'service-c', 'rejected by C, accepted by B'],
+      [3, 200, answer, 'service-b', 'rejected'],
+      [4, 200, { serviceB: answer, serviceC: answer }, 'service-b', 'rejected by B and C'],
+      [7, 401, { error: { code: 'invalid_token', message: 'invalid signature' } }, 'sse-gateway', 'rejected'],
     ])('scenario %d', (scenario, status, body, service, words) =>
       expect(
         said({ scenario, fault, hops: [ofFault(service, reason)], result: answered(status, body) }),
@@ -72,7 +72,7 @@ describe('verdictOf, by scenario and fault', () => {
     )
   })
 
-  it('scenario 5 with a wrong audience, in the words of its own verifier', () =>
+  it('scenario 5 with a wrong audience, with the reason of its own verifier', () =>
     expect(
       said({
         scenario: 5,
@@ -80,7 +80,7 @@ describe('verdictOf, by scenario and fault', () => {
         hops: [refusal('spiffe-server', 'wrong_audience')],
         result: answered(200, { valid: false, status: 401, message: 'Unauthorized' }),
       }),
-    ).toEqual(['refused', 'bad', 'refused', 'wrong audience']))
+    ).toEqual(['refused', 'bad', 'rejected', 'wrong audience']))
 
   it('scenario 6 without a user', () =>
     expect(
@@ -90,28 +90,28 @@ describe('verdictOf, by scenario and fault', () => {
         hops: [hop({ service: 'token-cache-proxy', status: 401, reason: 'no_identity' })],
         result: answered(401, { error: { code: 'no_identity', message: 'x' } }),
       }),
-    ).toEqual(['refused', 'bad', 'refused', 'the request names no user']))
+    ).toEqual(['refused', 'bad', 'rejected', 'the request names no user']))
 })
 
 describe('verdictOf, when no token was judged', () => {
   it.each([404, 400, 302, 429, 500, 502, 503, 504, 0])(
-    'an answer of %d has failed, and is not green',
+    'an answer of %d is a failure and not green',
     (status) =>
       expect(
         said({
           scenario: 3,
           fault: 'wrong-key',
-          result: answered(status, { error: { message: 'It is so.' } }),
+          result: answered(status, { error: { message: 'Out of order.' } }),
         }),
-      ).toEqual(['failed', 'warn', 'failed', 'It is so']),
+      ).toEqual(['failed', 'warn', 'failed', 'Out of order']),
   )
 
   it.each([
-    ['a text', 'hello'],
+    ['a string', 'hello'],
     ['no verdict', { hello: 1 }],
     ['null', null],
     ['a list', []],
-  ])('an answer of another service, %s, has failed', (_what, answer) =>
+  ])('an answer without a verdict, %s, is a failure', (_what, answer) =>
     expect(said({ scenario: 1, result: answered(200, answer) })).toEqual([
       'failed',
       'warn',
@@ -120,12 +120,12 @@ describe('verdictOf, when no token was judged', () => {
     ]),
   )
 
-  it('a server of scenario 5 that is down has refused nothing', () =>
+  it('a server of scenario 5 that is down is a failure, not a rejection', () =>
     expect(
       said({ scenario: 5, result: answered(200, { valid: false, status: 502, message: 'Bad Gateway' }) }),
     ).toEqual(['failed', 'warn', 'failed', 'the server answered 502: Bad Gateway']))
 
-  it('one callee that has failed is named, and so is the other', () =>
+  it('names the failed callee and the other one', () =>
     expect(
       said({
         scenario: 4,
@@ -141,28 +141,28 @@ describe('verdictOf, when no token was judged', () => {
     expect(said({ scenario: 7, result: answered(200, { ended, events: [] }) })).toEqual([
       kind,
       kind === 'failed' ? 'warn' : 'bad',
-      kind,
+      kind === 'failed' ? 'failed' : 'rejected',
       why,
     ]),
   )
 })
 
 describe('verdictOf', () => {
-  it('never shows a bad token that was accepted in green', () =>
+  it('never shows an accepted bad token in green', () =>
     expect(said({ scenario: 3, fault: 'wrong-key', result: answered(200, good) })).toEqual([
       'accepted',
       'bad',
       'accepted',
-      'this token should have been refused',
+      'this token should have been rejected',
     ]))
 
-  it('waits for the verifier’s reason before it quotes an answer that several reasons share', () => {
+  it('waits for the verifier’s reason before quoting an ambiguous answer', () => {
     const parts = { scenario: 1, fault: 'wrong-key', result: answered(200, bad('invalid signature')) }
-    expect(said(parts)).toEqual(['refused', 'bad', 'refused', undefined])
-    expect(said({ ...parts, settled: true })).toEqual(['refused', 'bad', 'refused', 'invalid signature'])
+    expect(said(parts)).toEqual(['refused', 'bad', 'rejected', undefined])
+    expect(said({ ...parts, settled: true })).toEqual(['refused', 'bad', 'rejected', 'invalid signature'])
   })
 
-  it('prefers the verifier that made the checks to the one that repeats its verdict', () =>
+  it('prefers the verifier that made the checks to the caller that repeats its verdict', () =>
     expect(
       said({
         scenario: 1,
@@ -171,10 +171,10 @@ describe('verdictOf', () => {
       })[3],
     ).toBe('unknown signing key'))
 
-  it('says nothing while a run is running', () => expect(verdictOf(run({ running: true }))).toBeUndefined())
+  it('has no verdict while a run is running', () => expect(verdictOf(run({ running: true }))).toBeUndefined())
 })
 
-describe('verdictOf, by the hops of a run from elsewhere', () => {
+describe('verdictOf, by the hops of a run that another client started', () => {
   const root = (status: number, path = '/scenario3?fault=tampered') =>
     hop({ service: 'service-a', spanId: 'root', method: 'GET', path, status })
   const call = (peer: string, parts: Partial<Hop>) =>
@@ -183,18 +183,18 @@ describe('verdictOf, by the hops of a run from elsewhere', () => {
   it.each([
     ['accepted', [root(200), acceptance('service-b')], ['accepted', 'good', 'accepted', undefined]],
     [
-      'refused by one of two',
+      'rejected by one of two callees',
       [root(200), acceptance('service-b'), refusal('service-c', 'expired')],
-      ['refused', 'bad', 'refused by C, accepted by B', 'the token has expired'],
+      ['refused', 'bad', 'rejected by C, accepted by B', 'the token has expired'],
     ],
     [
-      'refused without a token',
+      'rejected without a token',
       [
         root(200),
         call('serviceb', { status: 401 }),
         hop({ parentId: 'call', status: 401, reason: 'no_token' }),
       ],
-      ['refused', 'bad', 'refused', 'no token'],
+      ['refused', 'bad', 'rejected', 'no token'],
     ],
     ['a 404', [root(404, '/scenario9')], ['failed', 'warn', 'failed', 'service-a answered 404']],
     [
@@ -208,7 +208,7 @@ describe('verdictOf, by the hops of a run from elsewhere', () => {
 })
 
 describe('stepsOf', () => {
-  it('draws the refusal of a request without a token as a verdict, with its rule', () => {
+  it('draws the rejection of a request without a token as a verdict, with its rule', () => {
     const hops = [
       hop({ kind: 'call', service: 'service-a', spanId: 'call', peer: 'serviceb', status: 401 }),
       hop({ spanId: 'b', parentId: 'call', status: 401, reason: 'no_token', method: 'GET', path: '/x' }),
@@ -225,7 +225,7 @@ describe('stepsOf', () => {
     ])
   })
 
-  it('draws a refused token once', () => {
+  it('draws a rejected token once', () => {
     const hops = [
       { ...refusal('service-b', 'expired'), spanId: 'b' },
       hop({ spanId: 'b', status: 401, reason: 'expired' }),
@@ -248,9 +248,9 @@ describe('titleOf', () => {
       { scenario: 7, fault: 'tampered' },
     ],
     [[hop({ service: 'service-a', path: '/scenario1' })], {}],
-  ])('knows the scenario of the hops %#', (hops, expected) => expect(scenarioIn(hops)).toEqual(expected))
+  ])('infers the scenario of the hops %#', (hops, expected) => expect(scenarioIn(hops)).toEqual(expected))
 
-  it('names a run from a terminal by its request, with its query', () =>
+  it('titles a run from a terminal by its request and query', () =>
     expect(titleOf(run({ hops: [hop({ service: 'service-a', path: '/scenario1?expired=1' })] }))).toBe(
       'service-a /scenario1?expired=1',
     ))

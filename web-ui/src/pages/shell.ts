@@ -41,7 +41,7 @@ export function shell(
     ${scripts.map((name) => html`<script type="module" src="${assets.url(name)}"></script>`)}
   </head>
   <body>
-    <a class="skip" href="#content">Skip to the content</a>
+    <a class="skip" href="#content">Skip to content</a>
     <header class="bar">
       <a class="brand" href="/"><img src="${assets.url('mark.svg')}" alt="" width="28" height="28"> Hallpass</a>
       <nav aria-label="Pages">
