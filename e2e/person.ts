@@ -37,7 +37,7 @@ export class Person {
     expect([login.status, login.url]).toEqual([200, expect.stringContaining('/interaction/')])
     const home = await this.visit(formOf(login), { user })
     expect([home.status, home.url]).toEqual([200, `${this.#webUi}/`])
-    expect(home.text).toContain(`Hello, ${name}.`)
+    expect(home.text).toContain(`Hello, ${name}<`)
     expect(home.text).toContain('the first backend')
     const profile = await this.visit(`${this.#webUi}/profile`)
     expect([profile.status, profile.text.includes(name)]).toEqual([200, true])

@@ -121,7 +121,10 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
 }
 
 function explorerIsOff(): never {
-  throw notFound('explorer_off', 'The explorer is part of a development start (npm start) and is off here.')
+  throw notFound(
+    'explorer_off',
+    'The explorer is off here. It is part of development mode (npm start); set EXPLORER=true to turn it on.',
+  )
 }
 
 function noSuchPage(request: Request): never {

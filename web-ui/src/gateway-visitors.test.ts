@@ -56,14 +56,14 @@ describe('login at the gateway', () => {
     expect([answer.status, answer.text]).toEqual([200, expect.stringContaining(name)])
   })
 
-  it('says so on a clear page when no identity came, and goes on living', async () => {
+  it('reports a missing identity on a page and keeps running', async () => {
     const app = webUi()
     const answer = await request(app).get('/profile').set('accept', 'text/html')
-    expect([answer.status, answer.text]).toEqual([401, expect.stringContaining('has not said who you are')])
+    expect([answer.status, answer.text]).toEqual([401, expect.stringContaining('The gateway sent no identity')])
     expect((await request(app).get('/')).status).toBe(200)
   })
 
-  it('has no login of its own, and names no page that is not there', async () => {
+  it('has no login of its own and links only to existing pages', async () => {
     expect((await get('/login', {})).status).toBe(404)
     const { text } = await get('/', {})
     expect(text).not.toContain('Log in')
@@ -96,12 +96,12 @@ describe('login at the gateway', () => {
       [
         'another name than the token says',
         async () => ({ jwt: await provider.state.idToken(), 'x-name': 'Mallory the CEO' }),
-        /x-name is not what the token says/,
+        /x-name differs from the token/,
       ],
       [
         'a picture that the token does not have',
         async () => ({ jwt: await provider.state.idToken(), 'x-picture': 'https://evil.example/p.png' }),
-        /x-picture is not what the token says/,
+        /x-picture differs from the token/,
       ],
       [
         'a token for another client',
@@ -157,7 +157,7 @@ describe('login at the gateway', () => {
 
     it('leaves an event in the log, without the token', () => {
       const log = lines.join('')
-      expect(log).toContain('identity header refused: x-name is not what the token says')
+      expect(log).toContain('identity header rejected: x-name differs from the token')
       expect(log).toContain('"reason":"signature_invalid"')
       expect(log).not.toContain('eyJ')
     })

@@ -55,7 +55,7 @@ export class GatewayVisitors implements VisitorSource {
       const value = header(request, name)
       // A gateway has nothing to set for a claim that is absent, so a value there is the sender's own.
       if (value !== undefined && utf8(value) !== user.claims[claim])
-        throw this.#forged(`${name} is not what the token says`)
+        throw this.#forged(`${name} differs from the token`)
     }
     const accessToken = header(request, ACCESS_TOKEN_HEADER)
     return {
@@ -103,8 +103,8 @@ export class GatewayVisitors implements VisitorSource {
   }
 
   #forged(message: string, reason = 'identity_mismatch'): HttpError {
-    this.#options.log.warn({ reason }, `identity header refused: ${message}`)
-    return new HttpError(401, 'identity_not_verified', `The identity in the headers is not good: ${message}.`)
+    this.#options.log.warn({ reason }, `identity header rejected: ${message}`)
+    return new HttpError(401, 'identity_not_verified', `Identity headers could not be verified: ${message}.`)
   }
 }
 

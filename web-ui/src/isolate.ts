@@ -17,7 +17,7 @@ export function isolate(baseUrl: string): RequestHandler {
     // Browsers without Fetch Metadata still name the origin of what may change something (Fetch Standard §3.1).
     const changes = request.method !== 'GET' && request.method !== 'HEAD'
     if ((foreign && !followsLink) || (changes && origin !== undefined && origin !== own))
-      throw new HttpError(403, 'foreign_origin', 'Requests of other origins are not answered here.')
+      throw new HttpError(403, 'foreign_origin', 'Requests from other origins are rejected.')
     next()
   }
 }

@@ -207,9 +207,9 @@ export class OpenidClient {
     if (error instanceof oidc.AuthorizationResponseError || error instanceof oidc.ResponseBodyError)
       return new LoginRefused(error.error, error.error_description ?? error.error, true)
     if (code === 'OAUTH_TIMEOUT')
-      return this.#peerError(504, 'peer_timeout', `does not answer within ${TIMEOUT_S} s`)
+      return this.#peerError(504, 'peer_timeout', `did not answer within ${TIMEOUT_S} s`)
     if (code === 'OAUTH_RESPONSE_IS_NOT_CONFORM' || code === 'OAUTH_RESPONSE_IS_NOT_JSON')
-      return this.#peerError(502, 'peer_unexpected_answer', `answers nonsense (${message})`)
+      return this.#peerError(502, 'peer_unexpected_answer', `sent an invalid response (${message})`)
     // fetch() says no more than TypeError, which the library may wrap; the reason is its cause.
     const failed = [error, cause].find((one) => (one as Error | undefined)?.name === 'TypeError')
     if (failed !== undefined && code === '') {

@@ -27,7 +27,7 @@ export class Secrets {
   readonly random = (): string => this.#get().random
 
   #get() {
-    if (!this.#loaded) throw new Error('The secrets are used before they are loaded.')
+    if (!this.#loaded) throw new Error('The secrets have not been loaded yet.')
     return this.#loaded
   }
 }

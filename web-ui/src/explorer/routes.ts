@@ -102,6 +102,6 @@ const refuseOtherHosts =
   (baseUrl: string): RequestHandler =>
   (request, _response, next) => {
     if (request.headers.host !== new URL(baseUrl).host)
-      throw new HttpError(403, 'foreign_host', `This is answered at ${baseUrl} alone.`)
+      throw new HttpError(403, 'foreign_host', `Requests must use the host of ${baseUrl}.`)
     next()
   }

@@ -29,7 +29,7 @@ it('keeps a run by its trace id, with its status, and runs no other under the sa
   await expect(runner.run(3, undefined, { traceId: TRACE })).rejects.toMatchObject({
     status: 409,
     code: 'trace_in_use',
-    message: `A run has the trace id ${TRACE} already. Choose another one.`,
+    message: `Another run already has the trace ID ${TRACE}. Choose another one.`,
   })
   expect(await runner.run(2, undefined)).toMatchObject({ status: 404 })
 })

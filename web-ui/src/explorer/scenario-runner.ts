@@ -94,9 +94,12 @@ export class ScenarioRunner {
   ): Promise<Run> {
     const possible = POSSIBLE[scenario as number]
     if (!possible)
-      throw badRequest('unknown_scenario', `A scenario is one of ${Object.keys(POSSIBLE).join(', ')}.`)
+      throw badRequest('unknown_scenario', `Set scenario to one of ${Object.keys(POSSIBLE).join(', ')}.`)
     if (fault !== undefined && !possible.includes(fault as Fault))
-      throw badRequest('unknown_fault', `Scenario ${scenario} can be run with ${possible.join(', ')}.`)
+      throw badRequest(
+        'unknown_fault',
+        `Set fault to one of ${possible.join(', ')} for scenario ${scenario}.`,
+      )
     const chosen = fault as Fault | undefined
     const call = this.#callFor(scenario as number, chosen, user)
     const trace = traceFrom(`00-${traceId}-${randomBytes(8).toString('hex')}-01`, 'web-ui')
@@ -104,7 +107,7 @@ export class ScenarioRunner {
       throw new HttpError(
         409,
         'trace_in_use',
-        `A run has the trace id ${traceId} already. Choose another one.`,
+        `Another run already has the trace ID ${traceId}. Choose another one.`,
       )
     const { curl } = call
     const begun = { traceId, scenario: scenario as number, fault: chosen, curl }

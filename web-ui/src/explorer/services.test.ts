@@ -87,7 +87,7 @@ describe('the services of the explorer', () => {
       const isOnThisMachine = origin === undefined || origin.startsWith('http://localhost')
       expect(body.error.message).toBe(
         isOnThisMachine
-          ? 'Services are stopped and started by the explorer only.'
+          ? 'Only the explorer’s page can stop and start services.'
           : 'In development, this service does not answer requests of pages from other sites. Add their hosts to ALLOWED_HOSTS.',
       )
       expect(asked).toEqual([])

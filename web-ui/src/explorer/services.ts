@@ -43,7 +43,7 @@ function changeService(launcher: LauncherClient): RequestHandler {
   return async (request, response) => {
     const { name, verb } = request.params as { name: string; verb: string }
     if (verb !== 'stop' && verb !== 'start')
-      throw new HttpError(404, 'no_such_endpoint', 'A service can be stopped or started.')
+      throw new HttpError(404, 'no_such_endpoint', 'Expected the action stop or start.')
     if (name === OWN_NAME && verb === 'stop')
       throw new HttpError(
         409,
@@ -60,6 +60,6 @@ const requireOwnPage =
   (baseUrl: string): RequestHandler =>
   (request, _response, next) => {
     if (request.headers.origin !== new URL(baseUrl).origin)
-      throw new HttpError(403, 'foreign_origin', 'Services are stopped and started by the explorer only.')
+      throw new HttpError(403, 'foreign_origin', 'Only the explorer’s page can stop and start services.')
     next()
   }

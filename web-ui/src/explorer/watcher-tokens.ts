@@ -47,7 +47,7 @@ export class WatcherTokens {
   }
 
   async #sign(claims: Readonly<Record<string, unknown>>): Promise<string> {
-    if (!this.#key) throw new Error('The key of the watchers is not made yet.')
+    if (!this.#key) throw new Error('The signing key has not been made yet.')
     return signToken({ ...claims, aud: GATEWAY_AUDIENCE }, this.#key, {
       lifetimeSeconds: LIFETIME_SECONDS,
       clock: this.#clock,

@@ -24,13 +24,12 @@ export class LiveIdentities {
   }
 
   async rotate(kind: unknown): Promise<void> {
-    if (kind !== 'x509' && kind !== 'jwt')
-      throw badRequest('unknown_kind', 'An authority is of kind x509 or jwt.')
+    if (kind !== 'x509' && kind !== 'jwt') throw badRequest('unknown_kind', 'Set kind to x509 or jwt.')
     await this.#agent.rotate(kind)
   }
 
   async setRevoked(id: unknown, revoked: boolean): Promise<void> {
-    if (typeof id !== 'string') throw badRequest('unknown_entry', 'An entry has an id.')
+    if (typeof id !== 'string') throw badRequest('unknown_entry', 'Set id to the ID of an entry.')
     await (revoked ? this.#agent.revoke(id) : this.#agent.restore(id))
   }
 }

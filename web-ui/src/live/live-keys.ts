@@ -63,7 +63,7 @@ export class LiveKeys {
   async rotate(holder: unknown, keyId: unknown): Promise<void> {
     if (holder === OWN_KEY) return void (await this.#serviceA('/gen-keys', { method: 'POST' }))
     if (holder !== 'jwt-factory' || typeof keyId !== 'string' || !KEY_ID.test(keyId))
-      throw badRequest('unknown_key', 'A key has a holder, jwt-factory or service-a, and a key id.')
+      throw badRequest('unknown_key', 'Set holder to jwt-factory or service-a, and keyId to a key ID.')
     await this.#factory(`/keys/${keyId}`, { method: 'POST' })
   }
 }

@@ -29,7 +29,7 @@ export class LiveStreams {
       typeof value !== 'string' ||
       value.length > MAX_VALUE
     )
-      throw badRequest('invalid_revocation', 'What is revoked is a jti, a sub or a session.')
+      throw badRequest('invalid_revocation', 'Set exactly one of jti, sub and session.')
     await this.#ask('POST', '/revocations', JSON.stringify({ [kind]: value }))
   }
 

@@ -58,7 +58,7 @@ describe('a block', () => {
     await expect(cacheOf(one.url, two.url).block('user1')).rejects.toMatchObject({
       status: 504,
       code: 'not_confirmed',
-      message: `proxy1 has made the change. ${named} did not confirm it within 3 s.`,
+      message: `proxy1 made the change, but ${named} did not confirm it within 3 s.`,
     })
     expect(two.calls).not.toContain('POST /api/8/http/keyvals/tokens')
   })

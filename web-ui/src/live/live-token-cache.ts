@@ -145,7 +145,7 @@ export class LiveTokenCache {
         throw new HttpError(
           504,
           NOT_CONFIRMED,
-          `${name} has made the change. ${missing.join(', ') || 'The others'} did not confirm it within ${CONFIRM_MS / 1000} s.`,
+          `${name} made the change, but ${missing.join(', ') || 'the other proxies'} did not confirm it within ${CONFIRM_MS / 1000} s.`,
         )
       await pause(CONFIRM_AGAIN_MS)
     }
@@ -185,6 +185,9 @@ interface ProxyStatus {
 
 function keyOf(value: unknown): string {
   if (typeof value !== 'string' || value.trim() === '' || value.length > MAX_KEY_LENGTH)
-    throw badRequest('invalid_key', 'A key is a user, or a user and its agent, as in user1:curl/7.86.0.')
+    throw badRequest(
+      'invalid_key',
+      'Set key to a user, or to a user and its user agent, for example user1:curl/7.86.0.',
+    )
   return value
 }

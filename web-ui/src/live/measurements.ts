@@ -34,9 +34,9 @@ export class Measurements {
   /** @throws {HttpError} 400 for a scenario that is not compared, 502 when a service is away. */
   async measure(scenario: unknown, requests: unknown): Promise<Measurement> {
     if (!SCENARIOS.includes(scenario))
-      throw badRequest('unknown_scenario', `A scenario is one of ${SCENARIOS.join(', ')}.`)
+      throw badRequest('unknown_scenario', `Set scenario to one of ${SCENARIOS.join(', ')}.`)
     if (!Number.isInteger(requests) || (requests as number) < 1 || (requests as number) > MAX_REQUESTS)
-      throw badRequest('invalid_requests', `A batch has 1 to ${MAX_REQUESTS} requests.`)
+      throw badRequest('invalid_requests', `Set requests to an integer from 1 to ${MAX_REQUESTS}.`)
     const before = await this.#issuerCalls()
     const latencies: number[] = []
     let failures = 0

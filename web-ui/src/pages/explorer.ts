@@ -3,11 +3,11 @@ import type { Visitor } from '../visitor.ts'
 import { type Site, shell } from './shell.ts'
 
 export interface ExplorerParts {
-  /** Whether services can be stopped and started here. */
+  /** Whether the page can stop and start services. */
   readonly services: boolean
 }
 
-/** The explorer: its picture is drawn by `explorer.js` from the hops that arrive. */
+/** Returns the explorer's page; `explorer.js` draws the hops as they arrive. */
 export function explorerPage(site: Site, visitor: Visitor, { services }: ExplorerParts): Markup {
   return shell(site, {
     title: 'Explorer',
@@ -17,14 +17,14 @@ export function explorerPage(site: Site, visitor: Visitor, { services }: Explore
     scripts: ['explorer.js', ...(services ? ['explorer-services.js'] : [])],
     content: html`
       <section class="intro">
-        <h1>Watch a token at work.</h1>
+        <h1>Follow a token through the services</h1>
         <p class="lede">
-          Run a scenario. Each service tells of the request it took, the call it made and the token it checked, and the
-          picture draws itself from what they say. Then run it with a bad token, and see who stops it, and by which rule.
+          Run a scenario. Each service reports its requests, calls and verified tokens; the diagram shows them live. Then
+          run it with a bad token and see which service rejects it, and by which rule.
         </p>
       </section>
       <div class="explorer" id="explorer">
-        <noscript><p class="notice">The picture is drawn by a script. Without one, run the scenarios with curl; the README shows how.</p></noscript>
+        <noscript><p class="notice">The explorer needs JavaScript. Without it, run the scenarios with curl; see the README.</p></noscript>
       </div>
       ${services && html`<section class="services" id="services" aria-labelledby="services-title"></section>`}`,
   })

@@ -17,28 +17,28 @@ export function homePage(
       <section class="intro">
         <h1>${headline(visitor)}</h1>
         <p class="lede">
-          Each time you open this page, the web UI calls two backends on your behalf. They let in whoever holds a good
-          access token, and say plainly why they let nobody else in.
+          Each time you open this page, the web UI calls two backends on your behalf. They accept a valid access token and
+          explain every rejection.
         </p>
       </section>
       <section class="section" aria-labelledby="calls">
-        <h2 id="calls">The calls made for this page</h2>
+        <h2 id="calls">Calls made for this page</h2>
         <div class="cards">${results.map(callCard)}</div>
-        ${traceId !== undefined && html`<p class="meta">Both calls, and this page, are trace <code>${traceId}</code> in every log.</p>`}
+        ${traceId !== undefined && html`<p class="meta">All logs contain these calls under the trace ID <code>${traceId}</code>.</p>`}
       </section>
       <section class="section" aria-labelledby="story">
-        <h2 id="story">What happens between your click and an answer</h2>
+        <h2 id="story">How login works</h2>
         <ol class="steps">
-          <li><h3>You log in elsewhere</h3><p>The identity provider learns who you are. This service never sees how.</p></li>
-          <li><h3>A code comes back</h3><p>It is good once, for a minute, and only together with the secret that this browser’s login began with (PKCE).</p></li>
-          <li><h3>Tokens stay here</h3><p>Your browser gets a cookie that means nothing elsewhere. No script can read a token, because no page holds one.</p></li>
-          <li><h3>The backends verify</h3><p>Issuer, audience, type, expiry, signature. An ID token is refused: it says who you are, not what you may do.</p></li>
+          <li><h3>You log in at the identity provider</h3><p>Only the identity provider sees your credentials.</p></li>
+          <li><h3>It returns an authorization code</h3><p>The code works once, within a minute, and only with this login’s PKCE code verifier.</p></li>
+          <li><h3>Tokens stay on this server</h3><p>Your browser gets only a session cookie. No script can read a token, because no page contains one.</p></li>
+          <li><h3>The backends verify the access token</h3><p>They check issuer, audience, type, expiry and signature. They reject an ID token: it identifies you, but grants no access.</p></li>
         </ol>
       </section>`,
   })
 }
 
-const headline = ({ user }: Visitor) => (user ? `Hello, ${user.name}.` : 'Nobody gets past without a pass.')
+const headline = ({ user }: Visitor) => (user ? `Hello, ${user.name}` : 'You are not logged in')
 
 function callCard(result: BackendResult): Markup {
   const { tone, word } = verdict(result)
@@ -67,18 +67,18 @@ function answer(result: BackendResult): Content {
   const { status, body, challenge } = result.answer
   const text = typeof body === 'string' ? body : JSON.stringify(body, null, 2)
   return html`${status >= 300 && html`<p class="notice">${reason(result, status)}</p>`}
-    <pre class="code" tabindex="0" aria-label="The answer of ${result.peer}">${text}</pre>
+    <pre class="code" tabindex="0" aria-label="Answer of ${result.peer}">${text}</pre>
     ${challenge !== undefined && html`<p class="meta"><code>WWW-Authenticate: ${challenge}</code></p>`}`
 }
 
 function reason({ withToken }: BackendResult, status: number): string {
   if (status === 401)
     return withToken
-      ? 'The backend does not accept your token. Below it says why.'
-      : 'You are not logged in, so the call carried no token.'
+      ? 'The backend rejected your token. Its reason is below.'
+      : 'You are not logged in, so the call had no token.'
   if (status === 403)
     return withToken
-      ? 'It knows who you are, and you may not. Your token lacks what this backend asks for.'
-      : 'The way to the backend is closed: a policy on the way refused the call.'
-  return `The backend answered ${status}, which is not what was asked for.`
+      ? 'Your token is valid but lacks a scope that this backend requires.'
+      : 'A mesh policy blocked the call.'
+  return `The backend answered with the unexpected status ${status}.`
 }

@@ -10,47 +10,47 @@ export interface LivePage {
   readonly lede: string
 }
 
-/** The live views: what each shows is drawn by the script of its name, from `/live/…`. */
+/** The live views. The script with the name of the view draws it from `/live/…`. */
 export const LIVE_PAGES: readonly LivePage[] = [
   {
     path: '/numbers',
     label: 'Numbers',
-    heading: 'Four ways, side by side.',
+    heading: 'Compare scenarios 1 to 4',
     lede:
-      'The same call with each of scenarios 1 to 4: how long it takes here, how often the issuer is asked, where keys ' +
-      'live, and what a thief could do with what lies at service B.',
+      'The same call in each scenario: its latency on this machine, the number of calls to the issuer, where the keys are, ' +
+      'and what an attacker can do with a token or key stolen from service B.',
   },
   {
     path: '/keys',
     label: 'Keys',
-    heading: 'Every key, and where it is in its life.',
+    heading: 'Signing keys and their states',
     lede:
-      'A key is published before it signs, and stays until the last token that it has signed expires. So a rotation ' +
-      'refuses no good token: rotate one, run a scenario, and see.',
+      'A key is published before it signs, and stays published until the last token that it signed has expired. So ' +
+      'rotation never rejects a valid token. To try it, rotate a key and run a scenario.',
   },
   {
     path: '/streams',
     label: 'Streams',
-    heading: 'Streams that end with their token.',
+    heading: 'Streams that close when their token expires',
     lede:
-      'Each open stream of the gateway, with the time that its token has left. Before the end the gateway asks for a new ' +
-      'token; who answers stays, who does not is told why it is over.',
+      'Each open stream of the gateway, with the time until its token expires. Before that, the gateway requests a new ' +
+      'token. If the client sends one, the stream continues; if not, it ends with a reason.',
   },
   {
     path: '/token-cache',
     label: 'Cache',
-    heading: 'One cache, two proxies.',
+    heading: 'One cache, two proxies',
     lede:
-      'Both nodes of the token cache beside each other. The issuer is asked once for a user, however many requests come, ' +
-      'and at whichever node. A block is in force at both at once.',
+      'Both nodes of the token cache. The issuer is called once for a user, however many requests arrive at either node. ' +
+      'A block is effective at both nodes within a second.',
   },
   {
     path: '/identities',
     label: 'Identities',
-    heading: 'Who is who, and who says so.',
+    heading: 'SPIFFE identities',
     lede:
-      'The SPIFFE identities that the agent gives out: short-lived certificates that renew themselves at half of their ' +
-      'life, and the authorities that everybody trusts.',
+      'The SPIFFE identities that the agent issues: short-lived certificates, renewed at half of their lifetime, and the ' +
+      'authorities that sign them.',
   },
 ]
 
@@ -65,10 +65,10 @@ export function livePage(site: Site, visitor: Visitor, { path, label, heading, l
       <section class="intro">
         <h1>${heading}</h1>
         <p class="lede">${lede}</p>
-        <p class="status tone-info live-state" id="state" role="status">Asking</p>
+        <p class="status tone-info live-state" id="state" role="status">Loading</p>
       </section>
       <div class="live" id="live">
-        <noscript><p class="notice tone-warn">What is here changes by the second and is drawn by a script; scripts are off.</p></noscript>
+        <noscript><p class="notice tone-warn">This page needs JavaScript.</p></noscript>
       </div>`,
   })
 }

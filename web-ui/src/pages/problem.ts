@@ -7,7 +7,7 @@ export interface Problem {
   readonly code: string
   readonly title: string
   readonly message: string
-  /** What may help: to start the login again, or to send a form that is of now. */
+  /** What may help: to log in again, or to log out with a current form. */
   readonly offer?: 'login' | 'logout' | undefined
 }
 

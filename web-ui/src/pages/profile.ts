@@ -4,16 +4,16 @@ import { portrait, type Site, shell } from './shell.ts'
 
 /** What the registered claims of an ID token mean (OpenID Connect Core §2, §5.1). */
 const MEANINGS: Readonly<Record<string, string>> = {
-  iss: 'who says so',
-  sub: 'your name there, for ever',
-  aud: 'whom it is told',
-  exp: 'until when it holds',
-  iat: 'when it was said',
-  auth_time: 'when you logged in',
-  nonce: 'ties it to this login',
-  at_hash: 'ties it to the access token',
-  sid: 'your session there',
-  azp: 'who asked',
+  iss: 'issuer',
+  sub: 'your permanent user ID',
+  aud: 'intended recipient (audience)',
+  exp: 'expires at',
+  iat: 'issued at',
+  auth_time: 'logged in at',
+  nonce: 'bound to this login',
+  at_hash: 'bound to the access token',
+  sid: 'session ID at the provider',
+  azp: 'requesting client',
 }
 
 const TIMES = new Set(['exp', 'iat', 'auth_time', 'nbf', 'updated_at'])
@@ -38,8 +38,8 @@ export function profilePage(site: Site, visitor: Visitor & { user: User }, now: 
       </section>
       ${access && accessSection(access, now)}</div>
       <section class="section" aria-labelledby="claims">
-        <h2 id="claims">What the identity provider says of you</h2>
-        <p>The claims of your ID token. Its signature was checked, and no page holds the token itself.</p>
+        <h2 id="claims">Your ID token claims</h2>
+        <p>The web UI verified the token’s signature. No page contains the token itself.</p>
         <dl class="facts card">
           ${Object.entries(user.claims).map(
             ([claim, value]) =>
@@ -54,14 +54,14 @@ export function profilePage(site: Site, visitor: Visitor & { user: User }, now: 
 function accessSection({ expiresAt, scope, canRefresh, refreshes }: AccessSummary, now: number): Markup {
   return html`<section class="card" aria-labelledby="access">
     <h2 id="access">Your access token</h2>
-    <p class="meta">It opens the backends, and it stays on the server.</p>
+    <p class="meta">The web UI sends it to the backends. It stays on the server.</p>
     <dl class="facts">
-      <dt>Good for</dt>
+      <dt>Valid for</dt>
       <dd>${expiresAt === undefined ? 'an unknown time' : `another ${seconds(expiresAt - now)}`}</dd>
       <dt>Renewed</dt>
-      <dd>${refreshes === 1 ? 'once' : `${refreshes} times`} in this session${canRefresh ? '' : '; it cannot be, so you will log in again'}</dd>
-      <dt>Allows</dt>
-      <dd><code>${scope ?? 'what you asked for'}</code></dd>
+      <dd>${refreshes === 1 ? 'once' : `${refreshes} times`} in this session${canRefresh ? '' : '; without a refresh token you have to log in again'}</dd>
+      <dt>Scope</dt>
+      <dd><code>${scope ?? 'as requested'}</code></dd>
     </dl>
   </section>`
 }

@@ -1,14 +1,14 @@
 import { type Assets, type Content, html, type Markup } from '@hallpass/pages'
 import type { Visitor } from '../visitor.ts'
 
-/** What every page knows of the service around it. */
+/** What every page needs to know about the service. */
 export interface Site {
   readonly assets: Assets
-  /** The pages that are there, as [path, label]. */
+  /** The pages in the navigation. */
   readonly pages: readonly (readonly [path: string, label: string])[]
-  /** Absent when nobody can log in here. */
+  /** Undefined if this service has no login. */
   readonly loginUrl: string | undefined
-  /** Where the provider ends its session; a form that ends ours leads there. */
+  /** The logout path of the gateway in front, if it handles the login. */
   readonly gatewayLogoutPath: string | undefined
 }
 
@@ -20,7 +20,7 @@ export interface PageFrame {
   readonly content: Content
   /** Names of script files, loaded as modules. */
   readonly scripts?: readonly string[]
-  /** Names of style sheets beside that of the house. */
+  /** Names of style sheets in addition to the shared one. */
   readonly styles?: readonly string[]
 }
 
@@ -54,7 +54,7 @@ export function shell(
     </header>
     <main class="page" id="content">${content}</main>
     <footer class="foot">
-      <span>Your tokens stay on the server; no page holds one.</span>
+      <span>Your tokens stay on the server. No page contains one.</span>
     </footer>
   </body>
 </html>`
@@ -72,7 +72,7 @@ function account(site: Site, { user, formToken }: Visitor): Content {
     </form>`
 }
 
-/** The picture of a user; decoration beside the name. Without one, the first letter of the name. */
+/** Returns the user's picture, or the first letter of the name. Decorative: the name is next to it. */
 export function portrait(name: string, picture: string | undefined, size: number): Markup {
   return picture === undefined
     ? html`<span class="initial" aria-hidden="true">${[...name][0]?.toUpperCase()}</span>`

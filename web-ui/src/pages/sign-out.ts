@@ -2,7 +2,7 @@ import { html, type Markup } from '@hallpass/pages'
 import type { Visitor } from '../visitor.ts'
 import { type Site, shell } from './shell.ts'
 
-/** Asks before it does: a link alone must not log anybody out. */
+/** Returns the page that asks for confirmation: a link must not be enough to log a user out. */
 export function signOutPage(site: Site, visitor: Visitor): Markup {
   return shell(site, {
     title: 'Log out',
@@ -10,16 +10,16 @@ export function signOutPage(site: Site, visitor: Visitor): Markup {
     content: visitor.user
       ? html`<section class="intro">
           <h1>Log out?</h1>
-          <p class="lede">Your session here ends, and the identity provider is asked to end its own.</p>
+          <p class="lede">Ends your session here and at the identity provider.</p>
           <form class="actions" method="post" action="/logout">
             <input type="hidden" name="form_token" value="${visitor.formToken}">
             <button class="primary">Log out ${visitor.user.name}</button>
-            <a class="button quiet" href="/">Stay</a>
+            <a class="button quiet" href="/">Cancel</a>
           </form>
         </section>`
       : html`<section class="intro">
-          <h1>You are not logged in.</h1>
-          <p class="lede">So there is nothing to end.</p>
+          <h1>You are not logged in</h1>
+          <p class="lede">There is no session to end.</p>
           <p><a class="button" href="/">Home</a></p>
         </section>`,
   })

@@ -60,6 +60,6 @@ describe('POST /backchannel-logout', () => {
   })
 
   it('refuses a request without a token', async () => {
-    expect((await send(undefined)).body).toContain('There is no logout_token.')
+    expect((await send(undefined)).body).toContain('The parameter logout_token is missing.')
   })
 })

@@ -10,9 +10,9 @@ import type { RequestHandler } from 'express'
 import type { SessionStore } from '../session-store.ts'
 import type { TrustedIssuer } from '../trusted-issuer.ts'
 
-/** What a logout token must speak of (OpenID Connect Back-Channel Logout 1.0 §2.4). */
+/** The event that a logout token must contain (OpenID Connect Back-Channel Logout 1.0 §2.4). */
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout'
-/** Two minutes are what the standard recommends; providers differ. */
+/** The standard recommends two minutes; some providers use more. */
 const MAX_LIFETIME_S = 600
 const LEEWAY_S = 10
 
@@ -25,8 +25,8 @@ export interface EndByProviderParts {
 }
 
 /**
- * `POST /backchannel-logout`: the provider says that a session is over, so it is over here. It comes from the
- * provider itself, not from a browser, and only its signature tells so.
+ * Handles `POST /backchannel-logout`: ends the sessions that the provider has ended. The request comes from the provider,
+ * not from a browser; only the signature of the logout token proves that.
  */
 export function endByProvider({
   issuer,
@@ -37,7 +37,8 @@ export function endByProvider({
 }: EndByProviderParts): RequestHandler {
   return async (request, response) => {
     const token = (request.body as { logout_token?: unknown } | undefined)?.logout_token
-    if (typeof token !== 'string') throw badRequest('invalid_request', 'There is no logout_token.')
+    if (typeof token !== 'string')
+      throw badRequest('invalid_request', 'The parameter logout_token is missing.')
     const trusted = await issuer.find()
     const claims = await observeVerification(token, async () => {
       const verified = await verifyToken(token, {
@@ -50,9 +51,9 @@ export function endByProvider({
         clock,
       })
       const { events, nonce, sid, sub } = verified.claims
-      const speaksOfLogout = typeof events === 'object' && events !== null && LOGOUT_EVENT in events
+      const isLogoutEvent = typeof events === 'object' && events !== null && LOGOUT_EVENT in events
       // An ID token of the same provider for the same client must not end sessions (§2.6).
-      if (!speaksOfLogout || nonce !== undefined || (sid === undefined && sub === undefined))
+      if (!isLogoutEvent || nonce !== undefined || (sid === undefined && sub === undefined))
         throw new TokenError('typ_not_allowed', 'this is not a logout token', {
           checks: [
             ...verified.checks,

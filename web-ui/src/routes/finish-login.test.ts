@@ -102,7 +102,7 @@ describe('GET /callback', () => {
     it('login CSRF: refuses an answer in a browser that did not ask', async () => {
       const callback = await untilCallback(new UserAgent())
       const victim = new UserAgent()
-      await expectRefused(await victim.visit(callback), victim, 400, /not begun in this browser/)
+      await expectRefused(await victim.visit(callback), victim, 400, /not started in this browser/)
     })
 
     it('missing state: refuses the answer', async () => {
@@ -180,7 +180,7 @@ describe('GET /callback', () => {
       const callback = await untilCallback(agent)
       const [[name, sealed]] = loginCookies(agent) as [[string, string]]
       agent.cookies.set(name, sealed.slice(0, -2) + (sealed.endsWith('AA') ? 'BB' : 'AA'))
-      await expectRefused(await agent.visit(callback), agent, 400, /not begun in this browser/)
+      await expectRefused(await agent.visit(callback), agent, 400, /not started in this browser/)
     })
   })
 
@@ -387,10 +387,10 @@ describe('GET /callback', () => {
     expect(visit.body).toContain('&lt;script&gt;alert(1)&lt;/script&gt;')
   })
 
-  it('is 502 when the provider answers nonsense', async () => {
+  it('is 502 when the provider sends an invalid response', async () => {
     webUi.provider.tricks = { tokenEndpoint: () => ({ status: 503, body: {} }) }
     const agent = new UserAgent()
-    await expectRefused(await agent.visit(`${webUi.url}/login`), agent, 502, /answers nonsense/)
+    await expectRefused(await agent.visit(`${webUi.url}/login`), agent, 502, /sent an invalid response/)
   })
 
   it('no log has a token, a code, a state or a cookie', async () => {

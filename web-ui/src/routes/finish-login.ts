@@ -18,13 +18,14 @@ export interface FinishLoginParts {
 }
 
 /**
- * `GET /callback`: the provider has sent the browser back with a code. It is redeemed only in the browser that began
- * this very login, by its `state`; other logins under way there go on. The session that follows has a new id, whatever
- * cookie came along. A callback that belongs to no login here (Back, a reload) leads home whoever is logged in.
+ * Handles `GET /callback`: the provider has redirected the browser back with an authorization code. The code is redeemed
+ * only in the browser that started this login, found by its `state`; other pending logins of the browser are unaffected.
+ * The session gets a new ID, whatever cookie the browser sends. A callback without a pending login (Back, a reload)
+ * redirects a logged-in user to the home page.
  */
 export function finishLogin(parts: FinishLoginParts): RequestHandler {
   const { attempts, sessions, cookies, sessionMaxMs } = parts
-  /** Codes that are being redeemed. A browser that asks twice at once (a double click) gets one answer: codes are good once. */
+  /** Codes that are being redeemed. A code works once, so two concurrent requests (a double click) share the result. */
   const underWay = new Map<string, Promise<string>>()
   return async (request, response) => {
     const query = request.originalUrl.split('?').slice(1).join('?')
@@ -36,7 +37,7 @@ export function finishLogin(parts: FinishLoginParts): RequestHandler {
       throw new HttpError(
         400,
         'no_login_attempt',
-        'This login was not begun in this browser, or it took more than ten minutes: no login under way here has the "state" that came back.',
+        'This login was not started in this browser, or it took more than ten minutes: the returned "state" matches no pending login. Log in again.',
       )
     }
     attempts.end(response, attempt.state)
@@ -50,7 +51,7 @@ export function finishLogin(parts: FinishLoginParts): RequestHandler {
   }
 }
 
-/** @returns the id of the session, which takes the place of the one that the browser had. */
+/** Redeems the code and starts a session, which replaces the browser's previous one. @returns its ID. */
 async function startSession(
   { provider, sessions, cookies, log, clock }: FinishLoginParts,
   request: Request,
@@ -59,15 +60,16 @@ async function startSession(
 ): Promise<string> {
   const tokens = await provider.finish(query, attempt)
   const { claims } = tokens
-  // The client library insists on an ID token; without one there is nobody to log in.
-  if (typeof claims?.sub !== 'string') throw new LoginRefused('no_id_token', 'There is no ID token.', false)
+  // The client library already requires an ID token; this narrows the type and checks `sub`.
+  if (typeof claims?.sub !== 'string')
+    throw new LoginRefused('no_id_token', 'the response contains no ID token', false)
 
   const user = userFrom(claims, new URL(String(claims.iss)).origin)
   const before = sessions.end(cookies.read(request, 'session'))
   const id = sessions.start({
     user,
     tokens: new SessionTokens(tokens, (old) => renewFor(provider, user.sub, old), clock),
-    // The same user in another tab: the forms of the pages that are open there stay good.
+    // For the same user, forms of pages open in other tabs stay valid.
     formToken: before?.user.sub === user.sub ? before.formToken : newSecret(),
     providerSession: typeof claims.sid === 'string' ? claims.sid : undefined,
   })
@@ -75,10 +77,10 @@ async function startSession(
   return id
 }
 
-/** A refresh must speak of the same user as the login did (OpenID Connect Core §12.2). */
+/** Renews tokens. The new ID token must have the same subject as the login (OpenID Connect Core §12.2). */
 async function renewFor(provider: OpenidClient, sub: string, refreshToken: string): Promise<Tokens> {
   const tokens = await provider.refresh(refreshToken)
   if (tokens.claims !== undefined && tokens.claims.sub !== sub)
-    throw new LoginRefused('other_subject', 'The renewed token speaks of another user.', false)
+    throw new LoginRefused('other_subject', 'the renewed ID token has another subject', false)
   return tokens
 }

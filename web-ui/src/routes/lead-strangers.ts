@@ -2,8 +2,8 @@ import type { RequestHandler } from 'express'
 import type { VisitorSource } from '../visitor.ts'
 
 /**
- * Leads a person who opens `/` for the first time to the explorer: not logged in, and come by no link (Fetch Metadata's
- * `none`). The navigation, the way back from a logout, and curl get the home page that they asked for.
+ * Redirects a user who opens `/` directly (Fetch Metadata's `none`) and is not logged in to the explorer. Links, the
+ * redirect after logout, and curl get the home page.
  */
 export function leadStrangers(visitors: VisitorSource, to: string): RequestHandler {
   return async (request, response, next) => {

@@ -3,7 +3,7 @@ import type { LoginAttempts } from '../login-attempt.ts'
 import type { OpenidClient } from '../openid-client.ts'
 import { safeReturnTo } from '../return-to.ts'
 
-/** `GET /login?returnTo=/path`: off to the provider; what must match on the way back stays in a sealed cookie. */
+/** Handles `GET /login?returnTo=/path`: redirects to the provider; what the callback must match is in a sealed cookie. */
 export function logIn(provider: OpenidClient, attempts: LoginAttempts, baseUrl: string): RequestHandler {
   return async (request, response) => {
     const { url, attempt } = await provider.begin(safeReturnTo(request.query.returnTo, baseUrl))

@@ -80,7 +80,7 @@ describe('POST /logout', () => {
     const { agent } = await webUi.logIn()
     for (const fields of [{}, { form_token: '' }, { form_token: 'guessed' }] as Record<string, string>[]) {
       const visit = await agent.submit(url(), fields)
-      expect([visit.status, visit.body]).toEqual([403, expect.stringContaining('nothing was ended')])
+      expect([visit.status, visit.body]).toEqual([403, expect.stringContaining('You are still logged in')])
       // A tab that is older than the login is left a way out.
       expect(visit.body).toContain('<a class="button primary" href="/logout">Log out</a>')
     }

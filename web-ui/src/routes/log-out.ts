@@ -10,7 +10,7 @@ import { signOutPage } from '../pages/sign-out.ts'
 import type { SessionStore } from '../session-store.ts'
 import type { VisitorSource } from '../visitor.ts'
 
-/** `GET /logout`: asks; nothing ends by a link. */
+/** Handles `GET /logout`: shows a form, because a link must not end a session. */
 export function askToLogOut(site: Site, visitors: VisitorSource, policyFor: PolicyFor): RequestHandler {
   return async (request, response) => {
     const visitor = await visitors.identify(request)
@@ -26,9 +26,9 @@ export interface LogOutParts {
 }
 
 /**
- * `POST /logout`: ends the session here, then at the provider (OpenID Connect RP-Initiated Logout 1.0), which is handed the
- * ID token of the session and so need not ask again. The form of a session that is over already leads there all the
- * same: else the next login would need no word from the user.
+ * Handles `POST /logout`: ends the session here, then at the provider (OpenID Connect RP-Initiated Logout 1.0). The provider
+ * receives the ID token of the session, so it need not ask the user. The form of a session that has already ended leads
+ * there too: otherwise the provider's session would log the user in again without asking.
  */
 export function logOut({ provider, sessions, cookies, log }: LogOutParts): RequestHandler {
   return async (request, response) => {
@@ -44,14 +44,16 @@ export function logOut({ provider, sessions, cookies, log }: LogOutParts): Reque
         throw new HttpError(
           403,
           'form_token_missing',
-          'This form is not of your present session, perhaps because another tab has logged in since, so nothing was ended.',
+          'Missing or wrong form token, perhaps because another tab has logged in since. You are still logged in; reload and retry.',
         )
       sessions.end(id)
       log.info({ sub: session.user.sub }, 'logged out')
       const { refreshToken } = session.tokens
-      // Nobody waits for it: the session is over here, whatever the provider says.
+      // Not awaited: a provider failure must not delay logout.
       if (refreshToken !== undefined)
-        void provider.revoke(refreshToken).catch((error: Error) => log.warn(`not revoked: ${error.message}`))
+        void provider
+          .revoke(refreshToken)
+          .catch((error: Error) => log.warn(`refresh token not revoked: ${error.message}`))
     }
     cookies.clear(response, 'session')
     const idToken = session?.tokens.idToken ?? (isOurForm ? ended?.idToken : undefined)

@@ -5,14 +5,14 @@ import { LoginRefused } from '../openid-client.ts'
 import { type Problem, problemPage } from '../pages/problem.ts'
 import type { Site } from '../pages/shell.ts'
 
-/** Every failure as a page for a person; programs get JSON, from the service kit. */
+/** Renders every error as a page for browsers; other clients get JSON from the service kit. */
 export function renderProblem(site: Site, log: Logger): ErrorRequestHandler {
   return (thrown: unknown, request, response, next) => {
     if (response.headersSent || request.accepts(['json', 'html']) !== 'html') return next(thrown)
     const problem = describe(thrown)
     if (problem.status >= 500) logFailure(log, toHttpError(thrown), { traceId: currentTrace()?.traceId })
     else if (thrown instanceof LoginRefused)
-      log.warn({ code: problem.code }, `login refused: ${thrown.message}`)
+      log.warn({ code: problem.code }, `login rejected: ${thrown.message}`)
     sendPage(response, problemPage(site, problem), { status: problem.status })
   }
 }
@@ -22,10 +22,10 @@ function describe(thrown: unknown): Problem {
     return {
       status: thrown.declined ? 401 : 400,
       code: thrown.code,
-      title: thrown.declined ? 'You were not logged in.' : 'This login cannot be trusted.',
+      title: thrown.declined ? 'You were not logged in' : 'Login could not be verified',
       message: thrown.declined
-        ? `The identity provider says: ${thrown.message}`
-        : `What came back does not belong to the login that began here: ${thrown.message}. You were not logged in.`,
+        ? `The identity provider declined: ${thrown.message}`
+        : `The provider’s response failed verification: ${thrown.message}. You were not logged in.`,
       offer: 'login',
     }
   const { status, code, message } = toHttpError(thrown)
@@ -44,13 +44,13 @@ const OFFERS: Readonly<Record<string, Problem['offer']>> = {
 }
 
 const TITLES: Readonly<Record<string, string>> = {
-  no_login_attempt: 'This login has no beginning.',
-  identity_not_verified: 'You are not who the headers say.',
-  foreign_origin: 'That came from somewhere else.',
-  no_such_endpoint: 'There is no such page.',
+  no_login_attempt: 'Login expired or was not started in this browser',
+  identity_not_verified: 'Identity headers could not be verified',
+  foreign_origin: 'Request from another origin',
+  no_such_endpoint: 'Page not found',
 }
 
 function titleOf(status: number): string {
-  if (status === 502 || status === 504) return 'Somebody we need is away.'
-  return status >= 500 ? 'Something went wrong here.' : 'That did not work.'
+  if (status === 502 || status === 504) return 'A required service is unavailable'
+  return status >= 500 ? 'Internal error' : 'Request failed'
 }

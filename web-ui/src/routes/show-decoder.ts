@@ -5,7 +5,7 @@ import { decoderPage } from '../pages/decoder.ts'
 import type { Site } from '../pages/shell.ts'
 import type { VisitorSource } from '../visitor.ts'
 
-/** `GET /decoder`: reads tokens in the browser; its script may run, and may call nobody. */
+/** Handles `GET /decoder`. The policy runs the page's script and blocks every request of it. */
 export function showDecoder(site: Site, visitors: VisitorSource, policyFor: PolicyFor): RequestHandler {
   return async (request, response) => {
     const visitor = await visitors.identify(request)

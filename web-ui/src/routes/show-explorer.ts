@@ -5,7 +5,7 @@ import { type ExplorerParts, explorerPage } from '../pages/explorer.ts'
 import type { Site } from '../pages/shell.ts'
 import type { VisitorSource } from '../visitor.ts'
 
-/** `GET /explorer`: the page that runs scenarios and draws their hops. */
+/** Handles `GET /explorer`: the page that runs scenarios and draws their hops. */
 export function showExplorer(
   site: Site,
   visitors: VisitorSource,

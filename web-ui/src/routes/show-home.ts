@@ -8,7 +8,7 @@ import type { Site } from '../pages/shell.ts'
 import { traceHeaders } from '../trace-headers.ts'
 import type { VisitorSource } from '../visitor.ts'
 
-/** `GET /`: calls both backends for the visitor, and shows what they said. */
+/** Handles `GET /`: calls both backends for the visitor and shows their answers. */
 export function showHome(
   site: Site,
   visitors: VisitorSource,

@@ -8,7 +8,7 @@ import type { Site } from '../pages/shell.ts'
 import { sourcePage } from '../pages/source.ts'
 import type { VisitorSource } from '../visitor.ts'
 
-/** `GET /keys` and its like: a page whose script keeps it up to date. */
+/** Handles the live views, such as `GET /keys`; the script of each page keeps it up to date. */
 export function showLive(
   page: LivePage,
   site: Site,
@@ -23,7 +23,7 @@ export function showLive(
   }
 }
 
-/** `GET /source?file=…`: a file of the checkout that a check links to, and no other. */
+/** Handles `GET /source?file=…`: shows only files that a check links to. */
 export function showSource(
   sources: CheckSources,
   site: Site,
@@ -33,7 +33,7 @@ export function showSource(
   return async (request, response) => {
     const { file } = request.query
     const lines = sources.read(file)
-    if (!lines) throw notFound('no_such_source', 'No check links to this file.')
+    if (!lines) throw notFound('no_such_source', 'Source file not found: no check links to it.')
     const visitor = await visitors.identify(request)
     sendPage(response, sourcePage(site, visitor, String(file), lines), { policy: await policyFor(visitor) })
   }

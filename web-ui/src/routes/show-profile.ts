@@ -7,7 +7,7 @@ import { profilePage } from '../pages/profile.ts'
 import type { Site } from '../pages/shell.ts'
 import type { VisitorSource } from '../visitor.ts'
 
-/** `GET /profile`: who you are. Without a session you are asked; behind a gateway, it should have asked. */
+/** Handles `GET /profile`. Redirects to the login if there is no session; behind a gateway, reports that it sent no identity. */
 export function showProfile(
   site: Site,
   visitors: VisitorSource,
@@ -25,10 +25,10 @@ export function showProfile(
     const page = problemPage(site, {
       status: 401,
       code: 'no_identity',
-      title: 'The gateway has not said who you are.',
+      title: 'The gateway sent no identity',
       message:
-        'This service leaves the login to a gateway in front, which passes your identity on in headers. This request ' +
-        'carried none: it came past the gateway, or the gateway has no login configured for this route.',
+        'A gateway in front of this service handles the login and forwards your identity in headers. This request had none: ' +
+        'it bypassed the gateway, or the gateway has no login configured for this route.',
     })
     sendPage(response, page, { status: 401 })
   }
