@@ -4,7 +4,9 @@ import { jestExpect as expect } from '@jest/expect'
 import { createEmptyTestResult } from '@jest/test-result'
 import * as circus from 'jest-circus'
 import { formatExecError, formatResultsErrors } from 'jest-message-util'
+import { useTestEnvironment } from './test-environment.js'
 
+useTestEnvironment()
 register('./jest-modules.js', import.meta.url)
 process.setSourceMapsEnabled(true)
 circus.addEventHandler(followTest)
