@@ -10,6 +10,9 @@ const SCREENSHOTS = join(import.meta.dirname, '../artifacts/screenshots')
 const WINDOWLESS = '/usr/bin/chromium-headless-shell'
 const CHROMIUM = existsSync(WINDOWLESS) ? WINDOWLESS : '/usr/bin/chromium'
 
+/** Not a promise about the pages: on a busy machine with two cores a first page may need seconds. */
+const WAIT_MS = 15_000
+
 /** Without the calls that it makes by itself; as root it has no sandbox of its own. */
 const launch = (args: readonly string[]) =>
   chromium.launch({
@@ -53,7 +56,7 @@ export function useBrowser(args: () => readonly string[] = () => []) {
   async function newContext(options: ContextOptions = {}): Promise<BrowserContext> {
     if (!browser) throw new Error('The browser is used before it has started.')
     const context = await browser.newContext({ reducedMotion: 'reduce', ...options })
-    context.setDefaultTimeout(5_000)
+    context.setDefaultTimeout(WAIT_MS)
     return context
   }
   return {

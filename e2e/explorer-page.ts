@@ -68,7 +68,7 @@ export class ExplorerPage {
       card.getByRole('button').dispatchEvent('click'),
     ])
     const done = card.locator('.outcome').filter({ hasText: OUTCOME })
-    await done.waitFor({ timeout: 15_000 })
+    await done.waitFor()
     const [, outcome = '', why = ''] = OUTCOME.exec(await done.innerText()) ?? []
     return { trace: request.postDataJSON().traceId, outcome, why }
   }

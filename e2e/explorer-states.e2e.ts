@@ -153,7 +153,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
     async (trace, words, hasRun) => {
       const { page } = await open(`?scenario=3&fault=tampered&trace=${encodeURIComponent(trace)}`)
       const missing = page.locator('.unknown-run')
-      await missing.getByText(words).waitFor({ timeout: 8_000 })
+      await missing.getByText(words).waitFor()
       await missing.getByText('Run a scenario, or choose a run from the list.').waitFor()
       expect(await seriousFindings(page)).toEqual([])
       if (!hasRun) return
@@ -190,7 +190,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
         await page.locator('.stream-state', { hasText: `Reconnecting: ${words}` }).waitFor()
         expect(Date.now() - since).toBeLessThan(5_000)
       })
-      await page.locator('.stream-view[data-state="live"]').waitFor({ timeout: 10_000 })
+      await page.locator('.stream-view[data-state="live"]').waitFor()
     },
     30_000,
   )
@@ -228,7 +228,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
         expect(await page.locator('#live').getAttribute('data-stale')).toBe('')
         expect(await seriousFindings(page)).toEqual([])
       })
-      await state.getByText(/^Live$/).waitFor({ timeout: 10_000 })
+      await state.getByText(/^Live$/).waitFor()
       expect(await page.locator('#live').getAttribute('data-stale')).toBeNull()
     },
     30_000,
@@ -247,11 +247,11 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
         .getByText(/^Live$/)
         .waitFor()
       await frozen(service, async () => {
-        await page.locator('#live').getByText(words).waitFor({ timeout: 10_000 })
+        await page.locator('#live').getByText(words).waitFor()
         await page.getByRole('heading', { name: rest }).waitFor()
         expect(await page.locator('#state').innerText()).toBe('Live')
       })
-      await page.locator('#live').getByText(words).waitFor({ state: 'detached', timeout: 10_000 })
+      await page.locator('#live').getByText(words).waitFor({ state: 'detached' })
     },
     30_000,
   )

@@ -71,7 +71,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
     await watched.hop({ kind: 'event', path: 'challenge' }).first().waitFor()
     const before = await watched.page.locator('.picture-head .status').innerText()
     await watched.page.reload()
-    await watched.hop({ kind: 'event', path: 'end' }).waitFor({ timeout: 15_000 })
+    await watched.hop({ kind: 'event', path: 'end' }).waitFor()
     return { explorer: watched, before }
   }
 
@@ -260,7 +260,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
       // What was told meanwhile comes late, and nothing of it is missing.
       await explorer.agreesWithLogs(suite, trace)
       await explorer.run(3, 'expired')
-      await explorer.hop({ verdict: 'refused' }).waitFor({ timeout: 15_000 })
+      await explorer.hop({ verdict: 'refused' }).waitFor()
     },
     45_000,
   )

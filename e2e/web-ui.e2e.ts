@@ -163,7 +163,7 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     await page.goto(`${system.urls.identityProvider}/session/end`)
     await page.getByRole('button', { name: 'Sign out' }).click()
     // The provider tells every client before it shows its page, and waits up to ten seconds for each.
-    await page.getByRole('heading', { name: 'You are signed out' }).waitFor({ timeout: 12_000 })
+    await page.getByRole('heading', { name: 'You are signed out' }).waitFor()
     expect(system.logged()).toContain('sessions ended by the identity provider')
     await page.goto(system.urls.webUi)
     expect(await statuses(page)).toEqual(['401', '401'])
