@@ -71,9 +71,9 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     metrics,
     listeners: [{ name: 'http', host: config.host, port: config.port }],
     shownParameters: ['expired'],
-    routes: (app, hot) => {
-      hot.post('/issueToken/:keyId', callers.known, jsonBody(), issueToken(keys, config, issued))
-      hot.post(
+    routes: (app) => {
+      app.post('/issueToken/:keyId', callers.known, jsonBody(), issueToken(keys, config, issued))
+      app.post(
         '/verify/:keyId',
         callers.known,
         jsonBody(),

@@ -53,12 +53,12 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     listeners: [{ name: 'http', host: config.host, port: config.port }],
     // What a curl of a scenario was run with; audiences and names of faults are no secret.
     shownParameters: ['fault', 'expired', 'audience'],
-    routes: (app, hot) => {
+    routes: (app) => {
       app.get('/hello', (_request, response) => sendText(response, 200, 'hello'))
-      hot.get('/scenario1', scenario1(fromFactory, serviceB))
-      hot.get('/scenario2', scenario2(fromFactory, serviceB, serviceC))
-      hot.get('/scenario3', scenario3(signedByA, serviceBOverTls))
-      hot.get('/scenario4', scenario4(signedByA, serviceBOverTls, serviceCOverTls))
+      app.get('/scenario1', scenario1(fromFactory, serviceB))
+      app.get('/scenario2', scenario2(fromFactory, serviceB, serviceC))
+      app.get('/scenario3', scenario3(signedByA, serviceBOverTls))
+      app.get('/scenario4', scenario4(signedByA, serviceBOverTls, serviceCOverTls))
       app.get('/scenario5', scenario5(spiffeServer))
       app.get('/keys', callers.admin, listOwnKeys(keys))
       app.post('/gen-keys', callers.admin, genKeys(keys))

@@ -1,5 +1,5 @@
-import type { IncomingMessage } from 'node:http'
-import { badRequest, queryOf } from '@hallpass/service-kit'
+import { badRequest } from '@hallpass/service-kit'
+import type { Request } from 'express'
 import { wantsExpired } from './wants-expired.ts'
 
 /** What can be made wrong with the token of a scenario, on purpose, to see who refuses it and why. */
@@ -16,11 +16,11 @@ export const SOMEBODY_ELSE = 'somebody-else'
  * @throws {HttpError} 400 `unknown_fault`, with those that there are.
  */
 export function faultOf(
-  request: IncomingMessage,
+  request: Pick<Request, 'query'>,
   faults: readonly Fault[] = FAULTS,
   known = `A fault is one of ${faults.join(', ')}.`,
 ): Fault | undefined {
-  const { fault } = queryOf(request)
+  const { fault } = request.query
   const asked = fault || (wantsExpired(request) ? 'expired' : undefined)
   if (asked === undefined) return undefined
   if ((faults as readonly unknown[]).includes(asked)) return asked as Fault

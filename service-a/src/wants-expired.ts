@@ -1,8 +1,7 @@
-import type { IncomingMessage } from 'node:http'
-import { queryOf } from '@hallpass/service-kit'
+import type { Request } from 'express'
 
 /** `?expired=123` as in the documented examples: any value that does not say no. */
-export function wantsExpired(request: IncomingMessage): boolean {
-  const { expired } = queryOf(request)
+export function wantsExpired(request: Pick<Request, 'query'>): boolean {
+  const { expired } = request.query
   return expired !== undefined && !['', '0', 'false'].includes(String(expired))
 }

@@ -5,12 +5,11 @@ import {
   type Handler,
   HttpError,
   type JsonObject,
-  queryOf,
-  type RoutedRequest,
   scopesOf,
   sendText,
 } from '@hallpass/service-kit'
 import { SigningError } from '@hallpass/tokens'
+import type { Request } from 'express'
 import type { Config } from '../config.ts'
 import { keyIdOf } from '../key-id.ts'
 import type { KeyStore } from '../key-store.ts'
@@ -74,8 +73,8 @@ function grantedClaims({ iss: _, sub, ...asked }: JsonObject, caller: Caller): J
 const isScope = (scope: unknown) => scope === undefined || typeof scope === 'string'
 
 /** `?expired=123` as in the documented example: any value that does not say no. */
-function wantsExpired(request: RoutedRequest): boolean {
-  const { expired } = queryOf(request)
+function wantsExpired(request: Request): boolean {
+  const { expired } = request.query
   return expired !== undefined && !['', '0', 'false'].includes(String(expired))
 }
 

@@ -29,12 +29,12 @@ export function createCallee(
       { name: 'http', host: config.host, port: config.port },
       { name: 'https', host: config.host, port: config.httpsPort, tls: () => tlsFiles(config) },
     ],
-    routes: (app, hot) => {
+    routes: (app) => {
       app.get('/hello', (_request, response) => sendText(response, 200, 'hello'))
-      hot.get('/scenario1-server', byIssuer, sendClaims)
-      hot.get('/scenario2-server', byIssuer, sendClaims)
-      hot.get('/scenario3-server', requireTls, byPublishedKey, sendClaims)
-      hot.get('/scenario4-server', requireTls, byPublishedKey, sendClaims)
+      app.get('/scenario1-server', byIssuer, sendClaims)
+      app.get('/scenario2-server', byIssuer, sendClaims)
+      app.get('/scenario3-server', requireTls, byPublishedKey, sendClaims)
+      app.get('/scenario4-server', requireTls, byPublishedKey, sendClaims)
     },
   })
 }

@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import type { TLSSocket } from 'node:tls'
+import type { Request } from 'express'
 import { sendJson } from './answers.ts'
 import { HttpError } from './errors.ts'
-import type { Handler, RoutedRequest } from './hot-routes.ts'
+import type { Handler } from './handler.ts'
 import {
   isTokenRefusal,
   observeVerification,
@@ -28,7 +29,7 @@ const defaultRefusalBody = (refusal: TokenRefusal) => ({
 })
 
 /** A request that carried a good token. */
-export type AuthorizedRequest = RoutedRequest & { readonly token: VerifiedClaims; tokenId?: string }
+export type AuthorizedRequest = Request & { readonly token: VerifiedClaims; tokenId?: string }
 
 /** Lets a request pass with a good bearer token alone; 401 and 403 as in RFC 6750 §3. */
 export function requireBearer(options: RequireBearerOptions): Handler {

@@ -30,8 +30,8 @@ async function start(
   return { url: (await service.start()).it as string, service }
 }
 
-const hello: HttpServiceOptions['routes'] = (_app, hot) =>
-  hot.get('/', (_request, response) => response.end('hello'))
+const hello: HttpServiceOptions['routes'] = (app) =>
+  app.get('/', (_request, response) => response.end('hello'))
 
 /** One request over a connection of the agent. */
 const get = (url: string, agent: http.Agent) =>
@@ -83,8 +83,8 @@ describe('a service that stops', () => {
 
   it('asks a client to leave whose request was under way already', async () => {
     let answer: () => void = () => {}
-    const { url, service } = await start((_app, hot) =>
-      hot.get('/', (_request, response) => {
+    const { url, service } = await start((app) =>
+      app.get('/', (_request, response) => {
         answer = () => response.end('late')
       }),
     )
@@ -99,8 +99,8 @@ describe('a service that stops', () => {
 
   it('does not wait for a client whose answer had begun and has ended', async () => {
     let end: () => void = () => {}
-    const { url, service } = await start((_app, hot) =>
-      hot.get('/', (_request, response) => {
+    const { url, service } = await start((app) =>
+      app.get('/', (_request, response) => {
         response.write('begun ')
         end = () => response.end('ended')
       }),
@@ -118,8 +118,8 @@ describe('a service that stops', () => {
   it('ends what does not end by itself when it accepts no more connections', async () => {
     let stream: http.ServerResponse | undefined
     const { url, service } = await start(
-      (_app, hot) =>
-        hot.get('/', (_request, response) => {
+      (app) =>
+        app.get('/', (_request, response) => {
           response.write('event')
           stream = response
         }),

@@ -55,8 +55,8 @@ describe('a chain of three services of which the last is silent', () => {
         log: silentLog,
         config: developmentConfig,
         listeners: [{ name: 'http', host: '127.0.0.1', port: 0 }],
-        routes: (_app, hot) =>
-          hot.get('/', async (request, response) => {
+        routes: (app) =>
+          app.get('/', async (request, response) => {
             seen.push(`${name} ${request.headers[DEADLINE_HEADER]}`)
             sendJson(response, 200, await answer())
           }),

@@ -134,9 +134,9 @@ describe('a service of a development start', () => {
           handle: (request, response) => response.end(`own ${request.url}`),
         },
       ],
-      routes: (app, hot) => {
+      routes: (app) => {
         app.get('/express', (request, response) => void response.send(request.headers.host))
-        hot.get('/hot', (request, response) => response.end(request.headers.host))
+        app.get('/hot', (request, response) => response.end(request.headers.host))
       },
       intercept: (request, response) => {
         if (request.url !== '/intercepted') return false

@@ -5,12 +5,12 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { SecureContextOptions } from 'node:tls'
 import { cappedMs } from '@hallpass/untrusted/timers'
-import express, { type ErrorRequestHandler, type Express } from 'express'
+import type { ErrorRequestHandler, Express } from 'express'
 import { refuseUpgrade, sendError, sendJson } from './answers.ts'
 import { Connections } from './connections.ts'
 import { type HttpError, notFound } from './errors.ts'
+import { expressApp } from './express-app.ts'
 import { foreignPagesGuard, type HostsConfig } from './foreign-pages.ts'
-import { HotRoutes } from './hot-routes.ts'
 import type { Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { observeRequests } from './observe-requests.ts'
@@ -46,8 +46,8 @@ export interface HttpServiceOptions {
   /** Whose pages may call, on a development start. */
   readonly config: HostsConfig
   readonly listeners: readonly [Listener, ...Listener[]]
-  /** The route table; `hot` takes the routes that carry the load. */
-  readonly routes: (app: Express, hot: HotRoutes) => void
+  /** The route table. */
+  readonly routes: (app: Express) => void
   /** Each must pass for `/readyz` to answer 200; a thrown error's message is shown. */
   readonly checks?: Readonly<Record<string, () => void | Promise<void>>>
   /** Query parameters that carry nothing secret: hops show them beside the path. */
@@ -118,13 +118,8 @@ export function httpService(options: HttpServiceOptions): HttpService {
     ...(options.shownParameters ? { shownParameters: options.shownParameters } : {}),
   })
 
-  const app = express()
-  app.disable('x-powered-by')
-  app.disable('etag')
-  app.enable('case sensitive routing')
-  app.set('query parser', 'simple')
-  const hot = new HotRoutes(app)
-  options.routes(app, hot)
+  const { app, classes } = expressApp()
+  options.routes(app)
   app.use((request) => {
     throw notFound('no_such_endpoint', `There is no ${request.method} ${request.path} here.`)
   })
@@ -134,8 +129,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
   const headers = securityHeaders({ pages: options.contentSecurityPolicy === false })
   const route: RequestListener = (request, response) => {
     for (const [header, value] of headers) response.setHeader(header, value)
-    if (!hot.answer(request, response, (error) => sendError(log, error, request, response)))
-      app(request, response)
+    app(request, response)
   }
 
   const listenerNamed =
@@ -193,6 +187,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
   async function listen(address: Listener): Promise<[string, string]> {
     const { tls, prepare, handle } = 'path' in address ? {} : address
     const limits = {
+      ...classes,
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { JsonError, parseJson } from '@hallpass/untrusted/json'
 import { badRequest, HttpError } from './errors.ts'
-import type { Handler } from './hot-routes.ts'
+import type { Handler } from './handler.ts'
 import { currentTrace, runInTrace } from './trace.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>

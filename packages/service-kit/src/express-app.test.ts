@@ -1,8 +1,10 @@
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import supertest from 'supertest'
 import { sendJson } from './answers.ts'
 import { HttpError } from './errors.ts'
-import { type Handler, queryOf } from './hot-routes.ts'
+import { expressApp } from './express-app.ts'
+import type { Handler } from './handler.ts'
 import { type HttpService, httpService } from './http-service.ts'
 import { jsonBody } from './json-body.ts'
 import { silentLog } from './log.ts'
@@ -12,32 +14,30 @@ import { currentTrace } from './trace.ts'
 const tell: Handler = (request, response) =>
   sendJson(response, 200, {
     params: request.params,
-    query: queryOf(request),
+    query: request.query,
     body: request.body ?? null,
     traced: currentTrace() !== undefined,
   })
 
 let service: HttpService
 let url: string
-let askedExpress = 0
 beforeAll(async () => {
   service = httpService({
     name: 'test',
     log: silentLog,
     config: developmentConfig,
     listeners: [{ name: 'http', host: '127.0.0.1', port: 0 }],
-    routes: (app, hot) => {
-      app.use((_request, _response, next) => {
-        askedExpress += 1
-        next()
-      })
-      hot.get('/plain', tell)
-      hot.post('/things/:name', jsonBody(), tell)
-      hot.get('/throws', () => {
+    routes: (app) => {
+      app.get('/plain', tell)
+      app.get('/express', (request, response) =>
+        response.json({ hostname: request.hostname, ip: request.ip }),
+      )
+      app.post('/things/:name', jsonBody(), tell)
+      app.get('/throws', () => {
         throw new HttpError(418, 'teapot', 'I am a teapot.')
       })
-      hot.get('/rejects', () => Promise.reject(new TypeError('a secret detail')))
-      hot.get(
+      app.get('/rejects', () => Promise.reject(new TypeError('a secret detail')))
+      app.get(
         '/passes-on',
         (_request, _response, next) => next(new HttpError(409, 'conflict', 'No.')),
         () => {
@@ -50,42 +50,34 @@ beforeAll(async () => {
 })
 afterAll(() => service.stop())
 
-/** Whether Express was asked for what is done meanwhile. */
-async function expressIsAsked(act: () => Promise<unknown>): Promise<boolean> {
-  const before = askedExpress
-  await act()
-  return askedExpress > before
-}
-
-describe('a hot route', () => {
-  it('is answered without Express, with its headers, query, parameter, body and trace', async () => {
-    const asked = await expressIsAsked(async () => {
-      const plain = await supertest(url).get('/plain?expired=1&a=b&a=c').expect(200)
-      expect(plain.body).toEqual({
-        params: {},
-        query: { expired: '1', a: ['b', 'c'] },
-        body: null,
-        traced: true,
-      })
-      expect(plain.headers).toMatchObject({
-        'content-security-policy': "default-src 'none';frame-ancestors 'none'",
-        'x-content-type-options': 'nosniff',
-        'x-request-id': expect.stringMatching(/^[\w-]{36}$/),
-      })
-      const posted = await supertest(url).post('/things/one_1.x').send({ a: 1 }).expect(200)
-      expect(posted.body).toEqual({ params: { name: 'one_1.x' }, query: {}, body: { a: 1 }, traced: true })
+describe('a route', () => {
+  it('has headers, query, parameter, body and trace', async () => {
+    const plain = await supertest(url).get('/plain?expired=1&a=b&a=c').expect(200)
+    expect(plain.body).toEqual({
+      params: {},
+      query: { expired: '1', a: ['b', 'c'] },
+      body: null,
+      traced: true,
     })
-    expect(asked).toBe(false)
+    expect(plain.headers).toMatchObject({
+      'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+      'x-content-type-options': 'nosniff',
+      'x-request-id': expect.stringMatching(/^[\w-]{36}$/),
+    })
+    const posted = await supertest(url).post('/things/one_1.x').send({ a: 1 }).expect(200)
+    expect(posted.body).toEqual({ params: { name: 'one_1.x' }, query: {}, body: { a: 1 }, traced: true })
   })
 
-  it('is answered alike by Express where the path is written in another way', async () => {
-    const asked = await expressIsAsked(async () => {
-      const escaped = await supertest(url).post('/things/o%6Ee').send({ a: 1 }).expect(200)
-      expect(escaped.body).toEqual({ params: { name: 'one' }, query: {}, body: { a: 1 }, traced: true })
-      await supertest(url).get('/plain/').expect(200)
-      await supertest(url).head('/plain').expect(200)
-    })
-    expect(asked).toBe(true)
+  it('has all that Express adds', async () => {
+    const answer = await supertest(url).get('/express').expect(200)
+    expect(answer.body).toEqual({ hostname: 'localhost', ip: '127.0.0.1' })
+  })
+
+  it('is the same however its path is written', async () => {
+    const escaped = await supertest(url).post('/things/o%6Ee').send({ a: 1 }).expect(200)
+    expect(escaped.body).toEqual({ params: { name: 'one' }, query: {}, body: { a: 1 }, traced: true })
+    await supertest(url).get('/plain/').expect(200)
+    await supertest(url).head('/plain').expect(200)
   })
 
   it('does not stand for what only looks like it', async () => {
@@ -97,7 +89,7 @@ describe('a hot route', () => {
     await supertest(url).get('/things/one').expect(404)
   })
 
-  it('has its failures rendered like any other', async () => {
+  it('has its failures rendered', async () => {
     const teapot = await supertest(url).get('/throws').expect(418)
     expect(teapot.body).toEqual({ error: { code: 'teapot', message: 'I am a teapot.' } })
     const rejected = await supertest(url).get('/rejects').expect(500)
@@ -118,5 +110,20 @@ describe('a hot route', () => {
     const metrics = await supertest(url).get('/metrics').expect(200)
     expect(metrics.text).toContain('route="/things/:name"')
     expect(metrics.text).not.toContain('two')
+  })
+})
+
+describe('an Express app', () => {
+  it('leaves requests and responses the prototypes with which they were made', async () => {
+    const { app, classes } = expressApp()
+    app.get('/', (_request, response) => void response.json({ a: 1 }))
+    const prototypes: boolean[] = []
+    const server = http.createServer(classes, (request: IncomingMessage, response: ServerResponse) => {
+      const before = [request, response].map(Object.getPrototypeOf)
+      app(request, response)
+      prototypes.push(...[request, response].map((one, at) => Object.getPrototypeOf(one) === before[at]))
+    })
+    await supertest(server).get('/').expect(200, { a: 1 })
+    expect(prototypes).toEqual([true, true])
   })
 })
