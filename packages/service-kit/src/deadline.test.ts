@@ -4,7 +4,8 @@ import { sendJson } from './answers.ts'
 import { callBudget, DEADLINE_HEADER, deadlineFrom } from './deadline.ts'
 import { httpService } from './http-service.ts'
 import { silentLog } from './log.ts'
-import { createPeerCaller, type PeerCaller, unexpectedAnswer } from './peer-caller.ts'
+import { createPeerCaller, type PeerCaller } from './peer-caller.ts'
+import { unexpectedAnswer } from './peer-errors.ts'
 import { developmentConfig, useService } from './testing.ts'
 
 const left = (deadline: number | undefined) => (deadline ?? Number.NaN) - performance.now()

@@ -23,21 +23,6 @@ export class HttpError extends Error {
   }
 }
 
-/** A call to a peer that failed; 502 when the peer is not there or answers nonsense, 504 when it is too slow. */
-export class PeerError extends HttpError {
-  readonly peer: string
-
-  constructor(peer: string, status: 502 | 504, code: string, message: string, cause?: unknown) {
-    super(status, code, message, { cause })
-    this.name = 'PeerError'
-    this.peer = peer
-  }
-}
-
-/** A call that is not made, because nobody would wait for its answer. */
-export const deadlinePassed = (peer: string) =>
-  new PeerError(peer, 504, 'deadline_exceeded', `${peer} was not called: the caller's deadline has passed.`)
-
 export const badRequest = (code: string, message: string, cause?: unknown) =>
   new HttpError(400, code, message, { cause })
 

@@ -1,5 +1,6 @@
 import { JsonError, readJson } from '@hallpass/untrusted/json'
-import { createPeerCaller, type PeerCaller, unexpectedAnswer } from './peer-caller.ts'
+import { createPeerCaller, type PeerCaller } from './peer-caller.ts'
+import { unexpectedAnswer } from './peer-errors.ts'
 
 export interface IssuerKeysOptions {
   /** Exactly as in the `iss` claim of the issuer's tokens. */

@@ -5,7 +5,7 @@ import type { Dispatcher } from 'undici'
 /** What a peer answered, whole. */
 export interface PeerAnswer {
   readonly status: number
-  /** Names in lower case; of a name that comes again the values are joined (RFC 9110 §5.3). */
+  /** Names in lower case; of a name that comes again the values are joined (RFC 9110 §5.3), but not of `set-cookie`. */
   readonly headers: IncomingHttpHeaders
   readonly text: string
 }
@@ -56,13 +56,7 @@ class AnswerReader implements Dispatcher.DispatchHandler, PeerAnswer {
 
   /** Read when asked for: nearly every caller looks at the status alone. */
   get headers(): IncomingHttpHeaders {
-    const headers: Record<string, string> = {}
-    for (let index = 0; index < this.#rawHeaders.length; index += 2) {
-      const name = String(this.#rawHeaders[index]).toLowerCase()
-      const value = (this.#rawHeaders[index + 1] as Buffer).toString('latin1')
-      headers[name] = headers[name] === undefined ? value : `${headers[name]}, ${value}`
-    }
-    return headers
+    return headersOf(this.#rawHeaders)
   }
 
   onConnect(abort: (reason?: Error) => void): void {
@@ -107,4 +101,15 @@ class AnswerReader implements Dispatcher.DispatchHandler, PeerAnswer {
     this.#ended = true
     clearTimeout(this.#deadline)
   }
+}
+
+export function headersOf(raw: readonly Buffer[]): IncomingHttpHeaders {
+  const headers: IncomingHttpHeaders = {}
+  for (let index = 0; index < raw.length; index += 2) {
+    const name = String(raw[index]).toLowerCase()
+    const value = (raw[index + 1] as Buffer).toString('latin1')
+    if (name === 'set-cookie') headers[name] = [...(headers[name] ?? []), value]
+    else headers[name] = headers[name] === undefined ? value : `${headers[name]}, ${value}`
+  }
+  return headers
 }

@@ -2,20 +2,19 @@ import { createSecureContext, type PeerCertificate } from 'node:tls'
 import { type buildConnector, type Dispatcher, Pool } from 'undici'
 import { beginCall } from './begin-call.ts'
 import { callBudget, DEADLINE_HEADER } from './deadline.ts'
-import { deadlinePassed, PeerError } from './errors.ts'
 import { askWithin, type PeerAnswer } from './peer-answer.ts'
+import { deadlinePassed, peerFailure } from './peer-errors.ts'
+import { openWithin, type PeerStream } from './peer-stream.ts'
 import { currentTrace, type TraceContext } from './trace.ts'
 
-export interface PeerClientOptions {
+export interface PeerOptions {
   /** The name that errors and pictures use, e.g. `jwt-factory`. */
   readonly peer: string
-  readonly baseUrl: string
-  /** A unix socket to connect to instead of the host of `baseUrl`. */
-  readonly socketPath?: string
   /** From the call to the last byte of the answer; less when the request that causes the call has a closer deadline. */
   readonly timeoutMs?: number
   /** A longer answer is a failure of the peer. */
   readonly maxAnswerBytes?: number
+  readonly maxConnections?: number
   readonly tls?: {
     /** The only authorities that are trusted, as PEM. */
     readonly ca: string
@@ -30,6 +29,12 @@ export interface PeerClientOptions {
   readonly interceptor?: Dispatcher.DispatcherComposeInterceptor
   /** Called for each request; the result goes into the `Authorization` header. */
   readonly authorization?: () => string | Promise<string>
+}
+
+export interface PeerClientOptions extends PeerOptions {
+  readonly baseUrl: string
+  /** A unix socket to connect to instead of the host of `baseUrl`. */
+  readonly socketPath?: string
 }
 
 /** Five seconds: far beyond any answer of the suite (p99 < 50 ms), short enough for a person to wait. */
@@ -50,28 +55,41 @@ export interface PeerCall {
   readonly body?: string | Uint8Array | undefined
   /** The hop that causes this call, for whoever has it at hand; the current one by default. */
   readonly trace?: TraceContext | undefined
+  /** For this call, in place of the peer's. */
+  readonly timeoutMs?: number | undefined
   /**
    * The answer is kept for other requests, too, e.g. a key set. The deadline of the one that causes the call does not
    * count then, or an impatient caller could make it fail for all.
    */
-  readonly shared?: boolean
+  readonly shared?: boolean | undefined
 }
 
-/** Calls one peer. Every status is an answer, for the caller to judge; no answer is a {@link PeerError}. */
+/** Calls one peer. Every status is an answer, for the caller to judge; no answer is a PeerError. */
 export type PeerCaller = (call: PeerCall) => Promise<PeerAnswer>
+
+/** Calls one peer for a stream: the time that a call has is for the head of the answer. */
+export type PeerOpener = (call: PeerCall) => Promise<PeerStream>
 
 /**
  * How a service calls another where each microsecond counts: one pool of kept-alive connections, with time-outs, trace
- * and errors that name the peer. {@link createPeerClient} is the same as an axios instance, for everywhere else
+ * and errors that name the peer. `createPeerClient` is the same as an axios instance, for everywhere else
  * (docs/decisions/003-axios-over-a-pool.md). TLS is verified, always; the secure context is made once.
  */
-export function createPeerCaller(options: PeerClientOptions): PeerCaller {
-  const { peer, timeoutMs = TIMEOUT_MS, authorization, socketPath } = options
+export const createPeerCaller = (options: PeerClientOptions): PeerCaller => connectPeer(options).ask
+
+/** The pool of one peer, and the two ways to call it. */
+export function connectPeer(options: PeerClientOptions): { ask: PeerCaller; open: PeerOpener } {
+  const { peer, timeoutMs: ownMs = TIMEOUT_MS, authorization, socketPath } = options
   const base = new URL(options.baseUrl)
   const prefix = base.pathname.replace(/\/$/, '')
-  const pool = createPool(base.origin, timeoutMs, options)
+  const pool = createPool(base.origin, ownMs, options)
 
-  const send = async (call: PeerCall, traceparent: string, budgetMs: number): Promise<PeerAnswer> => {
+  const send = async <T>(
+    through: Through<T>,
+    call: PeerCall,
+    traceparent: string,
+    budgetMs: number,
+  ): Promise<T> => {
     if (budgetMs === 0) throw deadlinePassed(peer)
     const headers: Record<string, string> = {
       ...call.headers,
@@ -81,38 +99,59 @@ export function createPeerCaller(options: PeerClientOptions): PeerCaller {
     if (authorization && headers.authorization === undefined) headers.authorization = await authorization()
     // Redirects are not followed: a token must reach the peer it was made for, and no other.
     const { method, path, body = null } = call
-    return askWithin(pool, { method, path: prefix + path, headers, body }, budgetMs)
+    return through(pool, { method, path: prefix + path, headers, body }, budgetMs)
   }
 
-  return async (call) => {
-    const { method, path, headers, body, trace = currentTrace(), shared = false } = call
-    const { traceparent, tell } = beginCall(
-      { peer, method, path, authorization: headers?.authorization, body },
-      trace,
-    )
-    const budgetMs = shared ? timeoutMs * SHARED_PART : callBudget(trace?.deadline, timeoutMs)
-    try {
-      const answer = await send(call, traceparent, budgetMs)
-      tell({ status: answer.status, answer: answer.text })
-      return answer
-    } catch (cause) {
-      const error =
-        cause instanceof PeerError ? cause : toPeerError(peer, socketPath ?? base.origin, budgetMs, cause)
-      tell({ reason: error.code, message: error.message })
-      throw error
+  const callThrough =
+    <T extends Told>(through: Through<T>) =>
+    async (call: PeerCall): Promise<T> => {
+      const { method, path, headers, body, trace = currentTrace(), shared = false } = call
+      const { traceparent, tell } = beginCall(
+        { peer, method, path, authorization: headers?.authorization, body },
+        trace,
+      )
+      const timeoutMs = call.timeoutMs ?? ownMs
+      const budgetMs = shared ? timeoutMs * SHARED_PART : callBudget(trace?.deadline, timeoutMs)
+      try {
+        const answer = await send(through, call, traceparent, budgetMs)
+        tell({ status: answer.status, answer: answer.text })
+        return answer
+      } catch (cause) {
+        const error = peerFailure({ peer, address: socketPath ?? base.origin, timeoutMs: budgetMs }, cause)
+        tell({ reason: error.code, message: error.message })
+        throw error
+      }
     }
-  }
+
+  return { ask: callThrough(askWithin), open: callThrough<PeerStream & Told>(openWithin) }
 }
+
+interface Told {
+  readonly status: number
+  /** A stream has none yet. */
+  readonly text?: string
+}
+
+type Through<T> = (
+  pool: Pick<Dispatcher, 'dispatch'>,
+  request: Dispatcher.DispatchOptions,
+  timeoutMs: number,
+) => Promise<T>
 
 function createPool(
   origin: string,
   timeoutMs: number,
   options: PeerClientOptions,
 ): Pick<Dispatcher, 'dispatch'> {
-  const { tls, socketPath, maxAnswerBytes = MAX_ANSWER_BYTES } = options
+  const {
+    tls,
+    socketPath,
+    maxAnswerBytes = MAX_ANSWER_BYTES,
+    maxConnections: connections = MAX_CONNECTIONS,
+  } = options
   const { ca, cert, key, ...connect } = tls ?? {}
   const pool = new Pool(origin, {
-    connections: MAX_CONNECTIONS,
+    connections,
     maxResponseSize: maxAnswerBytes,
     connect: options.connect ?? {
       timeout: timeoutMs,
@@ -122,40 +161,4 @@ function createPool(
     },
   })
   return options.interceptor ? pool.compose(options.interceptor) : pool
-}
-
-function toPeerError(peer: string, origin: string, timeoutMs: number, error: unknown): PeerError {
-  const { code = '', name, message } = error as { code?: string; name: string; message: string }
-  if (/TIMEOUT|ETIMEDOUT/.test(code))
-    return new PeerError(
-      peer,
-      504,
-      'peer_timeout',
-      `${peer} at ${origin} did not answer within ${timeoutMs} ms.`,
-      error,
-    )
-  if (/CERT|TLS|SSL|ALTNAME|SIGNATURE/.test(code) || /^(X509|Spiffe)/.test(name))
-    return new PeerError(
-      peer,
-      502,
-      'peer_not_trusted',
-      `${peer} at ${origin} is not trusted (${/^[A-Z_]+$/.test(code) ? code : message}).`,
-      error,
-    )
-  return new PeerError(
-    peer,
-    502,
-    'peer_unreachable',
-    `${peer} at ${origin} is not reachable (${code || message}).`,
-    error,
-  )
-}
-
-/**
- * Returns an answer that a client did not expect as an error that names the peer. A 504 stays one: the peer says in
- * `detail` which of its own peers did not answer.
- */
-export function unexpectedAnswer(peer: string, status: number, detail: string): PeerError {
-  if (status === 504) return new PeerError(peer, 504, 'peer_timeout', `${peer} answered 504: ${detail}`)
-  return new PeerError(peer, 502, 'peer_unexpected_answer', `${peer} answered ${status}: ${detail}`)
 }

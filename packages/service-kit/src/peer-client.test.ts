@@ -4,9 +4,10 @@ import https from 'node:https'
 import type { AddressInfo, Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { afterEach, describe, expect, it } from '@jest/globals'
-import { createPeerClient } from './peer-client.ts'
+import { createHttpClient, createPeerClient, fetchOver } from './peer-client.ts'
 import { runInTrace, traceFrom } from './trace.ts'
 
 const servers: (http.Server | https.Server)[] = []
@@ -122,10 +123,59 @@ describe('createPeerClient', () => {
     await expect(peer.get('/')).rejects.toMatchObject({ status: 504, code: 'peer_timeout' })
   })
 
-  it('refuses an answer beyond its limit', async () => {
-    const port = await serve((_, response) => response.end('x'.repeat(2 * 1024 * 1024)))
-    const peer = createPeerClient({ peer: 'huge', baseUrl: `http://localhost:${port}` })
-    await expect(peer.get('/')).rejects.toMatchObject({ status: 502, code: 'peer_unreachable' })
+  it('hands a stream over as soon as its head is there, and ends the call when it is destroyed', async () => {
+    let gone = false
+    const port = await serve((_, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      const timer = setInterval(() => response.write('data: tick\n\n'), 5)
+      response.on('close', () => {
+        gone = true
+        clearInterval(timer)
+      })
+    })
+    const peer = createPeerClient({ peer: 'ticking', baseUrl: `http://localhost:${port}`, timeoutMs: 200 })
+    const { status, data } = await peer.get<Readable>('/', { responseType: 'stream' })
+    const started = performance.now()
+    let text = ''
+    for await (const chunk of data) {
+      text += chunk
+      // Longer than the call could take: that is the limit for the head only.
+      if (performance.now() - started > 300) break
+    }
+    expect([status, text.startsWith('data: tick\n\n')]).toEqual([200, true])
+    while (!gone) await new Promise((resolve) => setTimeout(resolve, 5))
+  })
+
+  it('gives up on a stream that does not begin, and shows one that breaks off', async () => {
+    const port = await serve((request, response) => {
+      if (request.url === '/silent') return
+      response.writeHead(200).write('half')
+      setTimeout(() => response.destroy(), 20)
+    })
+    const peer = createPeerClient({ peer: 'broken', baseUrl: `http://localhost:${port}` })
+    const began = performance.now()
+    await expect(peer.get('/silent', { responseType: 'stream', timeout: 100 })).rejects.toMatchObject({
+      status: 504,
+      code: 'peer_timeout',
+      message: `broken at http://localhost:${port} did not answer within 100 ms.`,
+    })
+    expect(performance.now() - began).toBeLessThan(1_000)
+    const { data } = await peer.get<Readable>('/', { responseType: 'stream' })
+    await expect(data.toArray()).rejects.toMatchObject({ code: 'UND_ERR_SOCKET' })
+  })
+
+  it('keeps the cookies of an answer apart, and leaves text text', async () => {
+    const port = await serve((_, response) =>
+      response
+        .setHeader('set-cookie', ['a=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT', 'b=2'])
+        .end('9007199254740993'),
+    )
+    const peer = createPeerClient({ peer: 'baker', baseUrl: `http://localhost:${port}` })
+    const { data, headers } = await peer.get('/')
+    expect(headers['set-cookie']).toEqual(['a=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT', 'b=2'])
+    // A number that JavaScript cannot hold.
+    expect(data).toBe('9007199254740993')
+    expect((await peer.get('/', { responseType: 'text' })).data).toBe('9007199254740993')
   })
 
   it('speaks TLS to a peer of its own authority alone', async () => {
@@ -161,5 +211,57 @@ describe('createPeerClient', () => {
     } finally {
       await rm(folder, { recursive: true })
     }
+  })
+})
+
+describe('createHttpClient', () => {
+  it('calls any address, each origin over connections of its own, and follows no redirect', async () => {
+    const elsewhere = await serve((request, response) => response.end(`elsewhere ${request.url}`))
+    const port = await serve((request, response) => {
+      if (request.url === '/moved')
+        response.writeHead(302, { location: `http://localhost:${elsewhere}/` }).end('moved')
+      else response.end(`here ${request.url}`)
+    })
+    const client = createHttpClient({ peer: 'any' })
+    expect((await client.get(`http://localhost:${port}/x?y=1#z`)).data).toBe('here /x?y=1')
+    expect((await client.get(`http://localhost:${elsewhere}/`)).data).toBe('elsewhere /')
+    const { status, data } = await client.get(`http://localhost:${port}/moved`)
+    expect([status, data]).toEqual([302, 'moved'])
+  })
+
+  it('takes no proxy from the environment', async () => {
+    const port = await serve((_, response) => response.end('direct'))
+    process.env.http_proxy = 'http://127.0.0.1:1'
+    try {
+      expect((await createHttpClient({ peer: 'any' }).get(`http://127.0.0.1:${port}/`)).data).toBe('direct')
+    } finally {
+      delete process.env.http_proxy
+    }
+  })
+})
+
+describe('fetchOver', () => {
+  it('sends what a library asks for, and answers as fetch does', async () => {
+    const port = await serve(async (request, response) => {
+      let body = ''
+      for await (const chunk of request) body += chunk
+      if (request.method === 'DELETE') return response.writeHead(204).end()
+      response.setHeader('content-type', 'application/json')
+      response.end(JSON.stringify({ method: request.method, type: request.headers['content-type'], body }))
+    })
+    const ask = fetchOver(createHttpClient({ peer: 'issuer' }))
+    const answer = await ask(new URL(`http://localhost:${port}/token`), {
+      method: 'POST',
+      headers: new Headers({ 'content-type': 'application/x-www-form-urlencoded;charset=UTF-8' }),
+      body: new URLSearchParams({ grant_type: 'a b' }),
+    })
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'application/json'])
+    expect(await answer.json()).toEqual({
+      method: 'POST',
+      type: 'application/x-www-form-urlencoded;charset=UTF-8',
+      body: 'grant_type=a+b',
+    })
+    expect((await ask(`http://localhost:${port}/token`, { method: 'DELETE' })).status).toBe(204)
+    await expect(ask('http://localhost:1/')).rejects.toMatchObject({ code: 'peer_unreachable' })
   })
 })

@@ -1,20 +1,56 @@
-import { readJson } from '@hallpass/untrusted/json'
+import { parseJson } from '@hallpass/untrusted/json'
 import axios, { AxiosHeaders, type AxiosInstance, type InternalAxiosRequestConfig } from 'axios'
-import { createPeerCaller, type PeerCall, type PeerClientOptions } from './peer-caller.ts'
+import { connectPeer, type PeerCall, type PeerClientOptions, type PeerOptions } from './peer-caller.ts'
 
 export type { AxiosInstance } from 'axios'
 
+declare module 'axios' {
+  interface AxiosRequestConfig {
+    /** The answer is kept for other requests, too: see `PeerCall`. */
+    shared?: boolean
+  }
+}
+
+type Peer = ReturnType<typeof connectPeer>
+
 /**
- * How a service calls another: one axios instance per peer, over the pool of {@link createPeerCaller} with all that it
- * does. Every status is an answer, for the caller to judge; no answer is a PeerError that names the peer.
+ * How a service calls another: one axios instance per peer, over the pool of `createPeerCaller` with all that it does:
+ * kept-alive connections, verified TLS, a deadline, a limit for the answer, the trace, no redirects, no proxy from the
+ * environment. Every status is an answer, for the caller to judge; no answer is a PeerError that names the peer.
+ * `data` is what the JSON says, or the text of anything else; with `responseType: 'stream'` it is a Readable.
  */
 export function createPeerClient(options: PeerClientOptions): AxiosInstance {
-  const call = createPeerCaller(options)
+  const peer = connectPeer(options)
+  return clientOf((url) => ({ peer, path: url }))
+}
+
+/**
+ * The same for addresses that are not known beforehand, e.g. what a discovery document names: every URL is absolute, and
+ * each origin has a pool of its own.
+ */
+export function createHttpClient(options: PeerOptions): AxiosInstance {
+  const peers = new Map<string, Peer>()
+  return clientOf((url) => {
+    const { origin, pathname, search } = new URL(url)
+    let peer = peers.get(origin)
+    if (!peer) {
+      peer = connectPeer({ ...options, baseUrl: origin })
+      peers.set(origin, peer)
+    }
+    return { peer, path: pathname + search }
+  })
+}
+
+function clientOf(find: (url: string) => { peer: Peer; path: string }): AxiosInstance {
   return axios.create({
     adapter: async (config) => {
-      const { status, headers, text } = await call(callOf(config))
+      const { url = '/', params } = config
+      const { peer, path } = find(params === undefined ? url : axios.getUri({ url, params }))
+      const call = callOf(config, path)
+      const { status, headers, data } =
+        config.responseType === 'stream' ? streamed(await peer.open(call)) : read(await peer.ask(call))
       return {
-        data: text,
+        data,
         status,
         statusText: '',
         headers: new AxiosHeaders(headers as Record<string, string>),
@@ -26,22 +62,52 @@ export function createPeerClient(options: PeerClientOptions): AxiosInstance {
   })
 }
 
-/** What is not JSON stays text. */
-function parse(text: string): unknown {
+const streamed = ({ body, ...head }: Awaited<ReturnType<Peer['open']>>) => ({ ...head, data: body })
+const read = ({ status, headers, text }: Awaited<ReturnType<Peer['ask']>>) => ({
+  status,
+  headers,
+  data: text,
+})
+
+/** What is not JSON, or has numbers that JavaScript cannot hold, stays text. */
+function parse(this: InternalAxiosRequestConfig, data: unknown): unknown {
+  if (typeof data !== 'string' || this.responseType === 'text') return data
   try {
-    return readJson(text)
+    return parseJson(data)
   } catch {
-    return text
+    return data
   }
 }
 
-function callOf(config: InternalAxiosRequestConfig): PeerCall {
-  const { url = '/', params, method = 'get', data } = config
+function callOf(config: InternalAxiosRequestConfig, path: string): PeerCall {
+  const { method = 'get', data, timeout, shared } = config
   const headers = Object.entries(config.headers.toJSON()).map(([name, value]) => [name.toLowerCase(), value])
   return {
     method: method.toUpperCase() as PeerCall['method'],
-    path: params === undefined ? url : axios.getUri({ url, params }),
+    path,
     headers: Object.fromEntries(headers) as Record<string, string>,
     body: data as PeerCall['body'],
+    // Zero is axios' way to say that there is none.
+    timeoutMs: timeout || undefined,
+    shared,
   }
 }
+
+/**
+ * Returns what libraries take in place of `fetch`, so that their calls are made like all others. Of the options it knows
+ * the method, the headers and a body of text.
+ */
+export const fetchOver =
+  (http: AxiosInstance) =>
+  async (url: string | URL, init: RequestInit = {}): Promise<Response> => {
+    const { status, headers, data } = await http.request({
+      url: String(url),
+      method: init.method ?? 'GET',
+      headers: Object.fromEntries(new Headers(init.headers)),
+      data: init.body === null || init.body === undefined ? undefined : String(init.body),
+      responseType: 'text',
+    })
+    // https://fetch.spec.whatwg.org/#null-body-status
+    const body = status === 204 || status === 205 || status === 304 ? null : data
+    return new Response(body, { status, headers: headers as Record<string, string> })
+  }
