@@ -15,7 +15,7 @@ const CLAIMS_OF_OTHER_TOKENS = ['nonce', 'at_hash', 'c_hash', 'events'] as const
  */
 export function requireAccessToken(guard: Guard, clock: Clock): RequestHandler {
   const { issuer, audience, audienceList, jwksUrl, scopes, maxLifetimeSeconds, leewaySeconds } = guard
-  const keys = remoteKeys({ issuer, load: issuerKeys({ issuer, jwksUrl }), clock })
+  const keys = remoteKeys({ issuer, ...issuerKeys({ issuer, jwksUrl }), clock })
   return requireBearer({
     realm: 'backend-api',
     scopes,

@@ -3,18 +3,19 @@ import { ensureDevelopmentCertificates, readCaFile, readTlsFiles } from '@hallpa
 import {
   type Clock,
   foreignPagesGuard,
+  issuerKeys,
   type Logger,
   Metrics,
   type Service,
   systemClock,
 } from '@hallpass/service-kit'
+import { remoteKeys } from '@hallpass/tokens'
 import { type AuthorizationRules, Authorizer } from './authorizer.ts'
 import type { Config, PathRule } from './config.ts'
 import { answerJson, dispatcher, type RouteTable } from './dispatch.ts'
 import { ensureExampleKeys } from './example-keys.ts'
 import type { Exchange } from './exchange.ts'
 import { GatewayPeers } from './gateway-peers.ts'
-import { issuerKeys } from './issuer-keys.ts'
 import { Listener } from './listener.ts'
 import { Revocations } from './revocations.ts'
 import { listStreams } from './routes/list-streams.ts'
@@ -133,7 +134,10 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   function authorizerOf(rule: Omit<PathRule, 'upstream'>): Authorizer {
     const rules: AuthorizationRules = {
       ...rule,
-      issuers: rule.issuers.map((issuer) => ({ ...issuer, keys: issuerKeys(issuer, clock) })),
+      issuers: rule.issuers.map((issuer) => ({
+        ...issuer,
+        keys: remoteKeys({ issuer: issuer.issuer, ...issuerKeys(issuer), clock }),
+      })),
       maxLifetimeSeconds: config.maxTokenLifetimeSeconds,
     }
     return new Authorizer(rules, config.realm, revocations, clock)

@@ -13,10 +13,12 @@ afterEach(() => {
   server?.close()
 })
 
-async function status(key: SigningKey): Promise<number> {
-  const answer = await gateway.request('/events', {
-    headers: { authorization: `Bearer ${await gateway.token({}, { key, lifetimeSeconds: 3_600 })}` },
-  })
+/** An issuer without TLS: its keys may come without it, too. */
+const PLAIN = 'http://auth.test'
+
+async function status(key: SigningKey, claims = {}): Promise<number> {
+  const token = await gateway.token(claims, { key, lifetimeSeconds: 3_600 })
+  const answer = await gateway.request('/events', { headers: { authorization: `Bearer ${token}` } })
   answer.close()
   return answer.status
 }
@@ -49,33 +51,37 @@ describe('the keys of an issuer', () => {
     })
     await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve))
     const { port } = server.address() as AddressInfo
-    await gateway.start({ JWKS_URL: `http://127.0.0.1:${port}/jwks.json` })
-    expect(await status(key)).toBe(200)
+    await gateway.start({ ISSUER: PLAIN, JWKS_URL: `http://127.0.0.1:${port}/jwks.json` })
+    expect(await status(key, { iss: PLAIN })).toBe(200)
     const connection = await gateway.connect()
     const stranger = await generateSigningKey('ES256')
     const answers = await Promise.all(
       Array.from({ length: 1_000 }, async (_, index) =>
         connection.request('/events', {
           headers: {
-            authorization: `Bearer ${await gateway.token({}, { key: { ...stranger, kid: `kid-${index}` } })}`,
+            authorization: `Bearer ${await gateway.token({ iss: PLAIN }, { key: { ...stranger, kid: `kid-${index}` } })}`,
           },
         }),
       ),
     )
     expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([401]))
-    expect(await status(key)).toBe(200)
+    expect(await status(key, { iss: PLAIN })).toBe(200)
     expect(fetches).toBeLessThanOrEqual(2)
   })
 
-  it('are said to be unavailable when they cannot be had, which is nobody’s bad token', async () => {
-    await gateway.start({ JWKS_URL: 'http://127.0.0.1:1/jwks.json' })
+  it.each([
+    ['nobody serves them', PLAIN, 'is not reachable (ECONNREFUSED)'],
+    ['an https issuer hands them out in the clear', 'https://auth.example.com', 'is not an https URL'],
+  ])('are not available when %s, which is nobody’s bad token', async (_why, iss, reason) => {
+    await gateway.start({ ISSUER: iss, JWKS_URL: 'http://127.0.0.1:1/jwks.json' })
     const answer = await gateway.request('/events', {
-      headers: { authorization: `Bearer ${await gateway.token()}` },
+      headers: { authorization: `Bearer ${await gateway.token({ iss })}` },
     })
     expect([answer.status, answer.json]).toEqual([
       503,
       { error: { code: 'keys_unavailable', message: "The issuer's keys are not available." } },
     ])
     expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0)
+    expect(gateway.log).toContain(reason)
   })
 })

@@ -1,7 +1,5 @@
-import { readFile } from 'node:fs/promises'
 import { type Clock, issuerKeys } from '@hallpass/service-kit'
 import { anySubject, remoteKeys, type VerifiedToken, verifyToken } from '@hallpass/tokens'
-import { readJson } from '@hallpass/untrusted/json'
 
 export interface GuardConfig {
   readonly issuer: string
@@ -20,10 +18,7 @@ export type PublisherGuard = (token: string) => Promise<VerifiedToken>
 /** Verifies the tokens of publishers: who they are is free, from whom and for what is not. */
 export function publisherGuard(config: GuardConfig, clock: Clock): PublisherGuard {
   const { issuer, audience, jwksFile, jwksUrl, maxLifetimeSeconds } = config
-  const load = jwksFile
-    ? async (): Promise<unknown> => readJson(await readFile(jwksFile, 'utf8'))
-    : issuerKeys({ issuer, jwksUrl })
-  const keys = remoteKeys({ issuer, load, clock })
+  const keys = remoteKeys({ issuer, ...issuerKeys({ issuer, jwksFile, jwksUrl }), clock })
   return (token) =>
     verifyToken(token, { issuer, audience, subject: anySubject, keys, maxLifetimeSeconds, clock })
 }

@@ -24,6 +24,6 @@ export class TrustedIssuer {
 
   async #ask() {
     const { issuer, jwksUrl } = await this.#provider.issuer()
-    return { issuer, keys: remoteKeys({ issuer, load: issuerKeys({ issuer, jwksUrl }), clock: this.#clock }) }
+    return { issuer, keys: remoteKeys({ issuer, ...issuerKeys({ issuer, jwksUrl }), clock: this.#clock }) }
   }
 }

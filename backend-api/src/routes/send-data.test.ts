@@ -135,6 +135,18 @@ describe('GET /data', () => {
     const token = await accessToken({ iss: 'http://localhost:1' })
     expect((await get(token, down)).status).toBe(502)
   })
+
+  it('takes no keys in the clear for an issuer with an https name', async () => {
+    const iss = 'https://login.example.com/'
+    const answer = await get(await accessToken({ iss }), { ISSUER: iss, JWKS_URL: `${issuer}/jwks` })
+    expect([answer.status, answer.body.error]).toEqual([
+      502,
+      {
+        code: 'peer_not_trusted',
+        message: `issuer at ${issuer} is not trusted (${issuer}/jwks is not an https URL).`,
+      },
+    ])
+  })
 })
 
 describe('the configuration', () => {

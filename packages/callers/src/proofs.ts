@@ -1,8 +1,6 @@
-import { readFile } from 'node:fs/promises'
 import { type Clock, ExpiringSet, HttpError, issuerKeys, isTokenRefusal } from '@hallpass/service-kit'
 import { JwtBundle, JwtSvidError, parseAndValidate, SpiffeId } from '@hallpass/spiffe'
 import { anySubject, remoteKeys, type VerificationRules, verifyToken } from '@hallpass/tokens'
-import { readJson } from '@hallpass/untrusted/json'
 import type { TrustEntry } from './trust-file.ts'
 
 /** How one kind of caller proves who it is. */
@@ -49,7 +47,7 @@ export function clientAssertions(entry: Entry<'private_key_jwt'>, { audience, cl
     subject: anySubject,
     keys: remoteKeys({
       issuer: clientId,
-      load: keySetOf(clientId, entry),
+      ...issuerKeys({ issuer: clientId, ...entry }),
       cooldownMs: KEY_COOLDOWN_MS,
       clock,
     }),
@@ -85,7 +83,7 @@ export function serviceAccountTokens(entry: Entry<'kubernetes'>, { audience, clo
     audience,
     audienceList: 'contains',
     subject: anySubject,
-    keys: remoteKeys({ issuer, load: keySetOf(issuer, entry), cooldownMs: KEY_COOLDOWN_MS, clock }),
+    keys: remoteKeys({ issuer, ...issuerKeys(entry), cooldownMs: KEY_COOLDOWN_MS, clock }),
     typ: ['JWT'],
     maxLifetimeSeconds: WORKLOAD_TOKEN_LIFETIME_SECONDS,
     leewaySeconds: LEEWAY_SECONDS,
@@ -102,7 +100,7 @@ export function serviceAccountTokens(entry: Entry<'kubernetes'>, { audience, clo
 
 /** A JWT-SVID, whose `sub` is a SPIFFE id of the trust domain (JWT-SVID §5). */
 export function jwtSvids(entry: Entry<'spiffe'>, { audience, clock }: ProofOptions): Proof {
-  const load = keySetOf(entry.trustDomain, entry)
+  const { load } = issuerKeys({ issuer: entry.trustDomain, ...entry })
   let bundle: JwtBundle | undefined
   let loadedAt = Number.NEGATIVE_INFINITY
 
@@ -140,17 +138,6 @@ export function trustDomainOf(sub: unknown): string | undefined {
     return SpiffeId.parse(sub).trustDomain.name
   } catch {
     return undefined
-  }
-}
-
-function keySetOf(issuer: string, { jwksFile, jwksUrl, ca }: TrustEntry): () => Promise<unknown> {
-  if (jwksFile === undefined) return issuerKeys({ issuer, jwksUrl, ca })
-  return async () => {
-    try {
-      return readJson(await readFile(jwksFile, 'utf8')) as unknown
-    } catch (cause) {
-      throw new HttpError(503, 'keys_unusable', `The keys of ${issuer} cannot be read.`, { cause })
-    }
   }
 }
 

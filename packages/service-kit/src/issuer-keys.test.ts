@@ -22,20 +22,24 @@ describe('issuerKeys', () => {
 
   it('follows the discovery document to the keys', async () => {
     Object.assign(answers, { issuer: provider.url(), jwks_uri: `${provider.url()}/keys` })
-    await expect(issuerKeys({ issuer: provider.url() })()).resolves.toEqual({ keys: [] })
+    await expect(issuerKeys({ issuer: provider.url() }).load()).resolves.toEqual({ keys: [] })
   })
 
   it('asks a key set of its own at once', async () => {
-    const load = issuerKeys({ issuer: 'https://elsewhere.example/', jwksUrl: `${provider.url()}/keys` })
-    await expect(load()).rejects.toMatchObject({ message: expect.stringContaining('is not an https URL') })
+    const { load } = issuerKeys({ issuer: 'https://elsewhere.example/', jwksUrl: `${provider.url()}/keys` })
+    await expect(load()).rejects.toMatchObject({
+      status: 502,
+      code: 'peer_not_trusted',
+      message: `issuer at ${provider.url()} is not trusted (${provider.url()}/keys is not an https URL).`,
+    })
     await expect(
-      issuerKeys({ issuer: 'http://elsewhere.example', jwksUrl: `${provider.url()}/keys` })(),
+      issuerKeys({ issuer: 'http://elsewhere.example', jwksUrl: `${provider.url()}/keys` }).load(),
     ).resolves.toEqual({ keys: [] })
   })
 
   it('refuses the keys of an issuer that calls itself by another name', async () => {
     Object.assign(answers, { issuer: 'http://mallory.example', jwks_uri: `${provider.url()}/keys` })
-    await expect(issuerKeys({ issuer: provider.url() })()).rejects.toMatchObject({
+    await expect(issuerKeys({ issuer: provider.url() }).load()).rejects.toMatchObject({
       code: 'peer_unexpected_answer',
       message: expect.stringContaining('it calls itself "http://mallory.example"'),
     })
@@ -43,13 +47,13 @@ describe('issuerKeys', () => {
 
   it('does not follow redirects', async () => {
     Object.assign(answers, { issuer: provider.url(), jwks_uri: `${provider.url()}/moved` })
-    await expect(issuerKeys({ issuer: provider.url() })()).rejects.toMatchObject({
+    await expect(issuerKeys({ issuer: provider.url() }).load()).rejects.toMatchObject({
       message: expect.stringContaining('issuer answered 302'),
     })
   })
 
   it('names the issuer that is down', async () => {
-    await expect(issuerKeys({ issuer: 'http://localhost:1' })()).rejects.toMatchObject({
+    await expect(issuerKeys({ issuer: 'http://localhost:1' }).load()).rejects.toMatchObject({
       status: 502,
       code: 'peer_unreachable',
     })

@@ -199,7 +199,7 @@ function identifier(config: Config, trust: TierTrust, keys: KeyMaker, clock: Clo
     subject: anySubject,
     keys: remoteKeys({
       issuer: config.callerIssuer,
-      load: issuerKeys({ issuer: config.callerIssuer, jwksUrl: config.callerJwksUrl }),
+      ...issuerKeys({ issuer: config.callerIssuer, jwksUrl: config.callerJwksUrl }),
       clock,
     }),
     maxLifetimeSeconds: config.maxLifetimeSeconds,

@@ -57,6 +57,27 @@ describe('a caller with a token of its own (IDENTITY=bearer)', () => {
     expect(tier.issuer.calls).toEqual([])
   })
 
+  it('is not taken when its issuer with an https name hands out keys in the clear', async () => {
+    const secure = 'https://callers.test/'
+    const env = {
+      IDENTITY: 'bearer',
+      CALLER_ISSUER: secure,
+      CALLER_JWKS_URL: `${callers.url}/.well-known/jwks.json`,
+    }
+    const careless = await startTier({ env, proxies: 1, clock })
+    try {
+      const answer = await fetch(`${careless.proxies[0]?.url}/`, {
+        headers: { authorization: `Bearer ${await tokenOf('alice', { iss: secure })}` },
+      })
+      expect([answer.status, await answer.json()]).toMatchObject([
+        502,
+        { error: { code: 'peer_not_trusted', message: expect.stringContaining('is not an https URL') } },
+      ])
+    } finally {
+      await careless.stop()
+    }
+  })
+
   it.each(['Renée', 'a,b', 'x'.repeat(129), 'two words'])(
     'is refused when its subject is no name that the tiers can pass on: %s',
     async (sub) => {
