@@ -1,8 +1,12 @@
+import { once } from 'node:events'
 import { readFile, rm, writeFile } from 'node:fs/promises'
+import http2 from 'node:http2'
+import net from 'node:net'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { expect, it } from '@jest/globals'
+import { Listener } from './listener.ts'
 import { useGateway } from './testing/gateway.ts'
 
 const gateway = useGateway()
@@ -49,4 +53,35 @@ it('keeps its certificate when the new one cannot be read', async () => {
   await gateway.until(() => gateway.log.includes('the certificate could not be read again'))
   expect(await handshake(['h2'])).toEqual(first)
   await writeFile(file, good)
+})
+
+it('asks a client to leave whose handshake was under way when the others were asked', async () => {
+  const read = (name: string) => readFile(join(gateway.stateFolder, 'certificates', name))
+  const tls = { cert: await read('localhost.pem'), key: await read('localhost-key.pem') }
+  const listener = new Listener(tls, (exchange) => exchange.answer(204, {}))
+  const port = await listener.start(0, '127.0.0.1')
+  const tcp = net.connect(port, '127.0.0.1')
+  await once(tcp, 'connect')
+  const drained = listener.drain(50)
+  const refused = () =>
+    new Promise<boolean>((resolve) => {
+      const probe = net.connect(port, '127.0.0.1', () => {
+        probe.destroy()
+        resolve(false)
+      })
+      probe.on('error', () => resolve(true))
+    })
+  await gateway.until(refused)
+
+  const ca = await read('ca.pem')
+  const session = http2.connect('https://localhost', {
+    createConnection: () => connect({ socket: tcp, host: 'localhost', ca, ALPNProtocols: ['h2'] }),
+  })
+  const asked = once(session, 'goaway')
+  const stream = session.request({ ':path': '/' })
+  const [headers] = await once(stream, 'response')
+  expect(headers).toMatchObject({ ':status': 204 })
+  await asked
+  await drained
+  await listener.close(1_000)
 })

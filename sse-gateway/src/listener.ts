@@ -140,13 +140,16 @@ export class Listener {
         connection.close()
         this.#returners.leaves()
       }
-    for (const exchange of this.#exchanges) this.#ask(exchange)
+    for (const exchange of this.#exchanges) if (exchange.protocol !== 'h2') this.#ask(exchange)
   }
 
-  /** Over HTTP/2 the session has been asked. */
   #ask(exchange: Exchange) {
-    if (exchange.protocol === 'h2') return
-    exchange.askToLeave()
+    if (exchange.protocol === 'h2') {
+      // A session whose handshake was under way when the others were asked; its first request is answered.
+      const session = exchange.connection as ServerHttp2Session
+      if (session.closed) return
+      session.close()
+    } else exchange.askToLeave()
     this.#returners.leaves()
   }
 
