@@ -2,7 +2,13 @@ import { readFile } from 'node:fs/promises'
 import http2 from 'node:http2'
 import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { type LoopOutcome, loopClients } from '@hallpass/service-kit/testing'
+import {
+  type ClientLoops,
+  keepAliveClients,
+  type LoopOutcome,
+  loopClients,
+  wasRefused,
+} from '@hallpass/service-kit/testing'
 import { WorkloadApiClient } from '@hallpass/spiffe'
 import { workloadAddress } from '@hallpass/spiffe-agent/client'
 import { publishOverHttp, publishOverTcp } from '@hallpass/sse-server/client'
@@ -20,16 +26,14 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => suite?.stop())
 
-type Loop = Pick<ReturnType<typeof loopClients>, 'outcome' | 'done' | 'stop'>
-
 const over = (service: string, listener: string, path: string, headers: Record<string, string> = {}) =>
-  loopClients(suite.url(service, listener) + path, {
+  keepAliveClients(suite.url(service, listener) + path, {
     headers,
     ...(suite.url(service, listener).startsWith('https:') ? { ca } : {}),
   })
 
 /** Sends SIGTERM to a service whose clients are busy, and says what became of their requests. */
-async function stopUnder(service: string, loops: readonly Loop[]): Promise<LoopOutcome[]> {
+async function stopUnder(service: string, loops: readonly ClientLoops[]): Promise<LoopOutcome[]> {
   while (loops.some(({ outcome }) => outcome.answered < 32)) {
     const [failure] = loops.flatMap(({ outcome }) => outcome.failures)
     if (failure !== undefined)
@@ -130,30 +134,16 @@ describe('SIGTERM fails no request of clients that keep their connections', () =
   }, 30_000)
 })
 
-const emptyOutcome = (): LoopOutcome => ({ answered: 0, askedToLeave: 0, refused: 0, failures: [] })
-
-/** One step after the other of each client, until one says that it has ended, or the test does. */
-function loopOf(step: (outcome: LoopOutcome, client: number) => Promise<boolean>, clients: number): Loop {
-  const outcome = emptyOutcome()
-  let stopped = false
-  const one = async (_: unknown, client: number) => {
-    while (!stopped && (await step(outcome, client)));
-  }
-  const done = Promise.all(Array.from({ length: clients }, one)).then(() => outcome)
-  return {
-    outcome,
-    done,
-    stop: () => {
-      stopped = true
-      return done
-    },
-  }
-}
-
-function loopHttp2(url: string): Loop {
+function loopHttp2(url: string): ClientLoops {
   const sessions = new Map<number, http2.ClientHttp2Session>()
   const served = new WeakSet<http2.ClientHttp2Session>()
-  return loopOf(async (outcome, client) => {
+  return loopClients(async (outcome, client) => {
+    /** Ends the client. */
+    const failed = (error: Error, isNew: boolean) => {
+      if (wasRefused(error, outcome, isNew)) outcome.refused += 1
+      else outcome.failures.push(error.message)
+      return false
+    }
     let session = sessions.get(client)
     if (!session || session.closed || session.destroyed) {
       session = http2.connect(url, { ca })
@@ -161,47 +151,45 @@ function loopHttp2(url: string): Loop {
         outcome.askedToLeave += 1
       })
       sessions.set(client, session)
-      const refused = await new Promise<NodeJS.ErrnoException | undefined>((resolve) =>
+      const error = await new Promise<Error | undefined>((resolve) =>
         session?.once('connect', () => resolve(undefined)).once('error', resolve),
       )
-      if (refused) {
-        if (refused.code === 'ECONNREFUSED') outcome.refused += 1
-        else outcome.failures.push(refused.message)
-        return false
-      }
+      if (error) return failed(error, true)
       session.on('error', () => {})
     }
     const current = session
     const stream = current.request({ ':path': '/healthz' })
     return new Promise<boolean>((resolve) => {
       let status: number | undefined
+      let error: Error | undefined
       stream.on('response', (headers) => {
-        status = headers[':status'] as number
+        status = headers[':status']
       })
-      // Not processed, so to be sent again on another connection (RFC 9113 §8.7).
-      const unseen = () => stream.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM
-      // TLS 1.3 lets a client send before the server has seen the end of its handshake: a connection that is reset before its
-      // first answer was never accepted, as one that is refused.
-      const isNew = () => outcome.askedToLeave > 0 && !served.has(current)
-      stream.on('error', (error) => unseen() || isNew() || outcome.failures.push(error.message))
+      stream.on('error', (cause) => {
+        error = cause
+      })
       stream.on('close', () => {
         if (status === 200) {
           outcome.answered += 1
           served.add(current)
-        } else if (!unseen()) {
-          if (isNew()) outcome.refused += 1
-          else outcome.failures.push(`closed with status ${status}`)
-        }
-        resolve(status === 200 || unseen())
+          resolve(true)
+        } else if (stream.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM)
+          // Not processed, so to be sent again on another connection (RFC 9113 §8.7).
+          resolve(true)
+        else resolve(failed(error ?? new Error(`closed with status ${status}`), !served.has(current)))
       })
       stream.resume().end()
     })
   }, 16)
 }
 
-function loopPublisher(kind: string, taken: string[], publish: (object: string) => Promise<unknown>): Loop {
+function loopPublisher(
+  kind: string,
+  taken: string[],
+  publish: (object: string) => Promise<unknown>,
+): ClientLoops {
   let count = 0
-  return loopOf(async (outcome) => {
+  return loopClients(async (outcome) => {
     const data = `${kind} ${++count}`
     try {
       await publish(JSON.stringify({ data }))
@@ -215,9 +203,9 @@ function loopPublisher(kind: string, taken: string[], publish: (object: string) 
   }, 4)
 }
 
-function loopWorkload(): Loop {
+function loopWorkload(): ClientLoops {
   const clients = new Map<number, WorkloadApiClient>()
-  return loopOf(async (outcome, index) => {
+  return loopClients(async (outcome, index) => {
     const client =
       clients.get(index) ?? new WorkloadApiClient({ address: workloadAddress(suite.stateFolder, 'client') })
     clients.set(index, client)

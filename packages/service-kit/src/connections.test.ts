@@ -8,7 +8,7 @@ import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { afterEach, describe, expect, it } from '@jest/globals'
 import { type HttpService, type HttpServiceOptions, httpService, type Listener } from './http-service.ts'
 import { silentLog } from './log.ts'
-import { developmentConfig, loopClients } from './testing.ts'
+import { developmentConfig, keepAliveClients } from './testing.ts'
 
 let started: HttpService | undefined
 afterEach(() => started?.stop())
@@ -55,7 +55,7 @@ describe('a service that stops', () => {
       })
       for (const delayMs of [0, 50, 250]) {
         const { url, service } = await start(hello, scheme === 'https' ? { tls: () => ({ cert, key }) } : {})
-        const clients = loopClients(url, { ca })
+        const clients = keepAliveClients(url, { ca })
         await until(() => clients.outcome.answered > 64)
         await service.stop(delayMs)
         const { answered, failures, ...ends } = await clients.done

@@ -4,7 +4,13 @@ import type { Clock } from './clock.ts'
 import type { HostsConfig } from './foreign-pages.ts'
 import type { Service } from './service.ts'
 
-export { type LoopOutcome, loopClients } from './keep-alive-clients.ts'
+export {
+  type ClientLoops,
+  keepAliveClients,
+  type LoopOutcome,
+  loopClients,
+  wasRefused,
+} from './keep-alive-clients.ts'
 
 /** A clock that stands still until the test moves it. */
 export class ManualClock {
