@@ -1,6 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { readIfThere, withFolderLock, writePrivateFile, writePublicFile } from '@hallpass/private-files'
+import { createAuthority, issueLeaf } from './authority.ts'
 import { readCertificate, readKeyOf } from './read-pair.ts'
 
 /** A year: short enough that a forgotten development authority dies by itself. */
@@ -9,7 +10,11 @@ const LEAF_DAYS = 90
 /** Renewed when less is left, so that a suite which runs over a weekend does not meet the end. */
 const RENEW_BEFORE_MS = 7 * 24 * 60 * 60 * 1000
 
-const LOCALHOST = { dnsNames: ['localhost'], ipAddresses: ['127.0.0.1', '::1'] }
+/** `localhost`, 127.0.0.1 and ::1. */
+const LOCALHOST = {
+  dnsNames: ['localhost'],
+  ipAddresses: [Buffer.from([127, 0, 0, 1]), Buffer.from([...Array(15).fill(0), 1])],
+}
 
 export interface DevelopmentCertificates {
   readonly caFile: string
@@ -37,8 +42,6 @@ export async function ensureDevelopmentCertificates(
   if (await isGood(folder, files, dnsNames, now).catch(() => false)) return files
   await withFolderLock(folder, async () => {
     if (await isGood(folder, files, dnsNames, now)) return
-    // The generator takes a tenth of a second to load, and most starts do not need it.
-    const { createAuthority, issueLeaf } = await import('./authority.ts')
     const remedy = remedyIn(folder)
     let certificate = await readIfThere(files.caFile)
     let privateKey = await readIfThere(caKeyFile)

@@ -1,3 +1,11 @@
+export {
+  type Certificate,
+  PathError,
+  type PathErrorCode,
+  parseCertificate,
+  parseCertificates,
+  parsePemCertificates,
+} from '@hallpass/x509'
 export { type Clock, systemClock } from './clock.ts'
 export { FederationError, type FederationErrorCode } from './federation/errors.ts'
 export {
@@ -95,13 +103,6 @@ export {
 } from './workload-api/subscription.ts'
 export type { Watcher } from './workload-api/watch.ts'
 export { X509Source, type X509SourceHealth, type X509SourceOptions } from './workload-api/x509-source.ts'
-export {
-  type Certificate,
-  parseCertificate,
-  parseCertificates,
-  parsePemCertificates,
-} from './x509/certificate.ts'
-export { PathError, type PathErrorCode } from './x509/path.ts'
 export { X509Bundle, type X509BundleSource } from './x509-bundle/bundle.ts'
 export { X509BundleError, type X509BundleErrorCode } from './x509-bundle/errors.ts'
 export { X509BundleSet } from './x509-bundle/set.ts'

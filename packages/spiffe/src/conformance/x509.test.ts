@@ -1,3 +1,4 @@
+import { parseCertificate } from '@hallpass/x509'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { ConformanceRig } from '../testing/conformance-rig.ts'
 import {
@@ -9,7 +10,6 @@ import {
   x509BundleMap,
   x509SvidMessage,
 } from '../testing/index.ts'
-import { parseCertificate } from '../x509/certificate.ts'
 import { X509Bundle } from '../x509-bundle/bundle.ts'
 
 /* Groups XS, XV, XF and HX of the catalogue of spiffe-conformance-test-suite; see endpoint.test.ts. */

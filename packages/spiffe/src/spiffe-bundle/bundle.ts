@@ -1,9 +1,9 @@
 import { JsonError, JsonNumber, readJson, toNumber, writeJson } from '@hallpass/untrusted/json'
+import { type Certificate, parseCertificate } from '@hallpass/x509'
 import { JwtBundle, type JwtBundleSource } from '../jwt-bundle/bundle.ts'
 import { type Jwk, keysOf, readAuthority, toJwk } from '../jwt-bundle/jwk.ts'
 import { parseTrustDomain, type TrustDomainLike } from '../spiffe-id/parse.ts'
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
-import { type Certificate, parseCertificate } from '../x509/certificate.ts'
 import { X509Bundle, type X509BundleSource } from '../x509-bundle/bundle.ts'
 import { SpiffeBundleError } from './errors.ts'
 

@@ -7,10 +7,10 @@ import {
   sign,
   webcrypto,
 } from 'node:crypto'
+import { parseCertificate } from '@hallpass/x509'
 import * as x509 from '@peculiar/x509'
 import { JwtBundle } from '../jwt-bundle/bundle.ts'
 import { TrustDomain } from '../spiffe-id/trust-domain.ts'
-import { parseCertificate } from '../x509/certificate.ts'
 import { X509Bundle } from '../x509-bundle/bundle.ts'
 import { X509Svid } from '../x509-svid/svid.ts'
 

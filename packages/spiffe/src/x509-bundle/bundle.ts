@@ -1,6 +1,6 @@
+import { type Certificate, parseCertificates, parsePemCertificates, toPem } from '@hallpass/x509'
 import { parseTrustDomain, type TrustDomainLike } from '../spiffe-id/parse.ts'
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
-import { type Certificate, parseCertificates, parsePemCertificates, toPem } from '../x509/certificate.ts'
 import { X509BundleError } from './errors.ts'
 
 /** Where the bundles of trust domains come from, asked again for every peer. */

@@ -1,5 +1,5 @@
+import type { PathErrorCode } from '@hallpass/x509'
 import type { SpiffeIdErrorCode } from '../spiffe-id/errors.ts'
-import type { PathErrorCode } from '../x509/path.ts'
 
 export type X509SvidErrorCode =
   | SpiffeIdErrorCode

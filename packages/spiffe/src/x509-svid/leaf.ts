@@ -1,11 +1,7 @@
+import { type Certificate, EXTENDED_KEY_USAGE, uriNames } from '@hallpass/x509'
 import { SpiffeIdError } from '../spiffe-id/errors.ts'
 import { SpiffeId } from '../spiffe-id/id.ts'
-import { type Certificate, uriNames } from '../x509/certificate.ts'
 import { X509SvidError, type X509SvidErrorCode } from './errors.ts'
-
-const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
-const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
-const ANY_EXTENDED_KEY_USAGE = '2.5.29.37.0'
 
 /** A rule that a leaf breaks: its code, and what is said of it. */
 export type Violation = readonly [code: X509SvidErrorCode, message: string]
@@ -66,8 +62,11 @@ export function leafViolation(leaf: Certificate, id: SpiffeId, words: 'peer' | '
   if (leaf.subjectIsEmpty && !leaf.namesAreCritical)
     return ['name_not_critical', 'leaf certificate with an empty subject and a URI SAN that is not critical']
   const extended = leaf.extendedKeyUsages
-  if (extended && !extended.includes(ANY_EXTENDED_KEY_USAGE))
-    if (!extended.includes(SERVER_AUTH) || !extended.includes(CLIENT_AUTH))
+  if (extended && !extended.includes(EXTENDED_KEY_USAGE.any))
+    if (
+      !extended.includes(EXTENDED_KEY_USAGE.serverAuth) ||
+      !extended.includes(EXTENDED_KEY_USAGE.clientAuth)
+    )
       return [
         'extended_key_usage',
         'leaf certificate without both serverAuth and clientAuth extended key usage',

@@ -1,3 +1,4 @@
+import { parseCertificate, parsePemCertificates } from '@hallpass/x509'
 import { beforeAll, describe, expect, it } from '@jest/globals'
 import {
   type CertificateShape,
@@ -6,7 +7,6 @@ import {
   TestAuthority,
   TestTrustDomain,
 } from '../testing/index.ts'
-import { parseCertificate, parsePemCertificates } from '../x509/certificate.ts'
 import { X509Bundle } from '../x509-bundle/bundle.ts'
 import { X509BundleSet } from '../x509-bundle/set.ts'
 import { X509Svid } from './svid.ts'

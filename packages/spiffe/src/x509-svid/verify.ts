@@ -1,7 +1,6 @@
+import { type Certificate, findPath, PathError, parseCertificate } from '@hallpass/x509'
 import { type Clock, systemClock } from '../clock.ts'
 import type { SpiffeId } from '../spiffe-id/id.ts'
-import { type Certificate, parseCertificate } from '../x509/certificate.ts'
-import { findPath, PathError } from '../x509/path.ts'
 import type { X509BundleSource } from '../x509-bundle/bundle.ts'
 import { X509BundleError } from '../x509-bundle/errors.ts'
 import { X509SvidError } from './errors.ts'

@@ -1,5 +1,6 @@
 import type { Certificate } from './certificate.ts'
 import { brokenConstraint } from './names.ts'
+import { HASH, SIGNATURE } from './oids.ts'
 
 /** Longer paths do not occur; an attacker who sends many certificates should not buy many signature checks. */
 const MAX_PATH_LENGTH = 8
@@ -7,16 +8,16 @@ const MAX_SIGNATURE_CHECKS = 100
 
 /** What certificates may be signed with: nothing with SHA-1 or MD5, whose signatures can be forged. */
 const SIGNATURE_ALGORITHMS: ReadonlySet<string> = new Set([
-  '1.2.840.113549.1.1.11', // RSA with SHA-256, -384, -512
-  '1.2.840.113549.1.1.12',
-  '1.2.840.113549.1.1.13',
-  '1.2.840.113549.1.1.10 2.16.840.1.101.3.4.2.1', // RSASSA-PSS with the same
-  '1.2.840.113549.1.1.10 2.16.840.1.101.3.4.2.2',
-  '1.2.840.113549.1.1.10 2.16.840.1.101.3.4.2.3',
-  '1.2.840.10045.4.3.2', // ECDSA with SHA-256, -384, -512
-  '1.2.840.10045.4.3.3',
-  '1.2.840.10045.4.3.4',
-  '1.3.101.112', // Ed25519
+  SIGNATURE.rsaWithSha256,
+  SIGNATURE.rsaWithSha384,
+  SIGNATURE.rsaWithSha512,
+  `${SIGNATURE.rsaPss} ${HASH.sha256}`,
+  `${SIGNATURE.rsaPss} ${HASH.sha384}`,
+  `${SIGNATURE.rsaPss} ${HASH.sha512}`,
+  SIGNATURE.ecdsaWithSha256,
+  SIGNATURE.ecdsaWithSha384,
+  SIGNATURE.ecdsaWithSha512,
+  SIGNATURE.ed25519,
 ])
 
 export type PathErrorCode = 'expired' | 'not_yet_valid' | 'unknown_authority' | 'unknown_critical_extension'

@@ -1,18 +1,6 @@
-/** The few DER encodings (ITU-T X.690) that a certificate is made of. */
+import { constructed, primitive, TAG } from './tags.ts'
 
-const TAG = {
-  boolean: 0x01,
-  integer: 0x02,
-  bitString: 0x03,
-  octetString: 0x04,
-  oid: 0x06,
-  utf8String: 0x0c,
-  printableString: 0x13,
-  utcTime: 0x17,
-  generalizedTime: 0x18,
-  sequence: 0x30,
-  set: 0x31,
-} as const
+/* The few DER encodings (X.690) that a certificate consists of. */
 
 function encode(tag: number, ...contents: readonly Uint8Array[]): Buffer {
   const length = contents.reduce((sum, content) => sum + content.length, 0)
@@ -36,9 +24,9 @@ export const printableString = (text: string) => encode(TAG.printableString, Buf
 export const utf8String = (text: string) => encode(TAG.utf8String, Buffer.from(text))
 export const booleanTrue = () => encode(TAG.boolean, Buffer.from([0xff]))
 /** `[n] EXPLICIT` around a value. */
-export const explicit = (n: number, value: Uint8Array) => encode(0xa0 | n, value)
+export const explicit = (n: number, value: Uint8Array) => encode(constructed(n), value)
 /** `[n] IMPLICIT` in place of a primitive value's own tag. */
-export const implicit = (n: number, content: Uint8Array) => encode(0x80 | n, content)
+export const implicit = (n: number, content: Uint8Array) => encode(primitive(n), content)
 
 /** A positive number, given as its big-endian octets. */
 export function integer(octets: Uint8Array): Buffer {
@@ -51,7 +39,7 @@ export function integer(octets: Uint8Array): Buffer {
 
 export function oid(dotted: string): Buffer {
   const [first = 0, second = 0, ...arcs] = dotted.split('.').map(Number)
-  return encode(TAG.oid, Buffer.from([first * 40 + second, ...arcs.flatMap(base128)]))
+  return encode(TAG.objectIdentifier, Buffer.from([first * 40 + second, ...arcs.flatMap(base128)]))
 }
 
 function base128(arc: number): number[] {

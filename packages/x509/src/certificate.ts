@@ -10,39 +10,16 @@ import {
   readSmallInteger,
   readTime,
   splitSequences,
-  TAG,
-} from './der.ts'
+} from './der-reader.ts'
+import { KEY_USAGES, type KeyUsage } from './key-usage.ts'
 import { type GeneralName, type NameConstraints, readGeneralNames, readNameConstraints } from './names.ts'
-
-const OID = {
-  subjectKeyIdentifier: '2.5.29.14',
-  keyUsage: '2.5.29.15',
-  subjectAltName: '2.5.29.17',
-  basicConstraints: '2.5.29.19',
-  nameConstraints: '2.5.29.30',
-  certificatePolicies: '2.5.29.32',
-  authorityKeyIdentifier: '2.5.29.35',
-  extendedKeyUsage: '2.5.29.37',
-} as const
-
-/** The bits of keyUsage (RFC 5280 §4.2.1.3). */
-const KEY_USAGES = [
-  'digitalSignature',
-  'nonRepudiation',
-  'keyEncipherment',
-  'dataEncipherment',
-  'keyAgreement',
-  'keyCertSign',
-  'cRLSign',
-  'encipherOnly',
-  'decipherOnly',
-] as const
-export type KeyUsage = (typeof KEY_USAGES)[number]
+import { EXTENSION, HASH, SIGNATURE } from './oids.ts'
+import { constructed, primitive, TAG } from './tags.ts'
 
 /**
- * A certificate with what X.509-SVID §4 and RFC 5280 §6 ask about it, read from its DER. Node's X509Certificate
- * tells it wrongly or ambiguously: `ca` is false for cA=true without keyCertSign, `keyUsage` is the extended one,
- * and `subjectAltName` is a text that a name with a comma can forge.
+ * A certificate with what RFC 5280 §6 and X.509-SVID §4 require to know of it, read from its DER. Node's X509Certificate
+ * is wrong or ambiguous about it: `ca` is false for cA=true without keyCertSign, `keyUsage` is the extended one,
+ * and `subjectAltName` is a string that a name with a comma can forge.
  */
 export interface Certificate {
   readonly raw: Buffer
@@ -66,6 +43,8 @@ export interface Certificate {
   readonly keyUsageIsCritical: boolean
   readonly extendedKeyUsages: readonly string[] | undefined
   readonly nameConstraints: NameConstraints | undefined
+  /** The subject key identifier, which certificates that it signs repeat (RFC 5280 §4.2.1.2). */
+  readonly keyIdentifier: Buffer | undefined
   /** Critical extensions that nothing here understands: such a certificate is never accepted. */
   readonly unknownCritical: readonly string[]
 }
@@ -81,7 +60,7 @@ export function parseCertificate(der: Uint8Array): Certificate {
   certificate.expect(TAG.bitString)
   certificate.end()
 
-  tbs.optional(0xa0)
+  tbs.optional(constructed(0))
   tbs.expect(TAG.integer)
   // RFC 5280 §4.1.1.2: the algorithm inside what is signed is the one outside.
   if (!tbs.expect(TAG.sequence).raw.equals(algorithm.raw))
@@ -93,18 +72,19 @@ export function parseCertificate(der: Uint8Array): Certificate {
   validity.end()
   const subject = tbs.expect(TAG.sequence)
   tbs.expect(TAG.sequence)
-  tbs.optional(0x81)
-  tbs.optional(0x82)
-  const extensions = readExtensions(tbs.optional(0xa3))
+  tbs.optional(primitive(1))
+  tbs.optional(primitive(2))
+  const extensions = readExtensions(tbs.optional(constructed(3)))
   tbs.end()
 
   const x509 = readByNode(bytes)
-  const names = extensions.take(OID.subjectAltName)
-  const usages = extensions.take(OID.keyUsage)
-  const constraints = readBasicConstraints(extensions.take(OID.basicConstraints)?.value)
-  const extendedUsages = extensions.take(OID.extendedKeyUsage)
-  const nameConstraints = extensions.take(OID.nameConstraints)
-  for (const harmless of [OID.subjectKeyIdentifier, OID.authorityKeyIdentifier, OID.certificatePolicies])
+  const names = extensions.take(EXTENSION.subjectAltName)
+  const usages = extensions.take(EXTENSION.keyUsage)
+  const constraints = readBasicConstraints(extensions.take(EXTENSION.basicConstraints)?.value)
+  const extendedUsages = extensions.take(EXTENSION.extendedKeyUsage)
+  const nameConstraints = extensions.take(EXTENSION.nameConstraints)
+  const keyIdentifier = extensions.take(EXTENSION.subjectKeyIdentifier)
+  for (const harmless of [EXTENSION.authorityKeyIdentifier, EXTENSION.certificatePolicies])
     extensions.take(harmless)
 
   return {
@@ -124,6 +104,7 @@ export function parseCertificate(der: Uint8Array): Certificate {
     keyUsageIsCritical: usages?.critical ?? false,
     extendedKeyUsages: extendedUsages && readExtendedKeyUsages(extendedUsages.value),
     nameConstraints: nameConstraints && readNameConstraints(nameConstraints.value),
+    keyIdentifier: keyIdentifier && readKeyIdentifier(keyIdentifier.value),
     unknownCritical: extensions.criticalLeft(),
   }
 }
@@ -145,8 +126,8 @@ export function parsePemCertificates(pem: string): Certificate[] {
     })
 }
 
-export const toPem = (certificate: Certificate): string =>
-  `-----BEGIN CERTIFICATE-----\n${certificate.raw.toString('base64').replace(/.{1,64}/g, '$&\n')}-----END CERTIFICATE-----\n`
+export const toPem = ({ raw }: Pick<Certificate, 'raw'>): string =>
+  `-----BEGIN CERTIFICATE-----\n${raw.toString('base64').replace(/.{1,64}/g, '$&\n')}-----END CERTIFICATE-----\n`
 
 /** The URIs among its names, as they stand in it. */
 export const uriNames = (certificate: Certificate): string[] =>
@@ -216,6 +197,13 @@ function readKeyUsages(value: Buffer): ReadonlySet<KeyUsage> {
   return new Set(KEY_USAGES.filter((_, bit) => bits.has(bit)))
 }
 
+function readKeyIdentifier(value: Buffer): Buffer {
+  const reader = new DerReader(value)
+  const { content } = reader.expect(TAG.octetString)
+  reader.end()
+  return content
+}
+
 function readExtendedKeyUsages(value: Buffer): string[] {
   const outer = new DerReader(value)
   const list = inside(outer.expect(TAG.sequence))
@@ -229,10 +217,10 @@ function readExtendedKeyUsages(value: Buffer): string[] {
 function readSignatureAlgorithm(element: Element): string {
   const algorithm = inside(element)
   const oid = readObjectIdentifier(algorithm.expect(TAG.objectIdentifier))
-  if (oid !== '1.2.840.113549.1.1.10') return oid
+  if (oid !== SIGNATURE.rsaPss) return oid
   const parameters = algorithm.optional(TAG.sequence)
-  const hash = parameters && inside(parameters).optional(0xa0)
-  if (!hash) return `${oid} 1.3.14.3.2.26`
+  const hash = parameters && inside(parameters).optional(constructed(0))
+  if (!hash) return `${oid} ${HASH.sha1}`
   const hashAlgorithm = inside(inside(hash).expect(TAG.sequence))
   return `${oid} ${readObjectIdentifier(hashAlgorithm.expect(TAG.objectIdentifier))}`
 }

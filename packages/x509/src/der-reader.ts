@@ -1,14 +1,4 @@
-/** The tags of DER that certificates use (X.690 §8). */
-export const TAG = {
-  boolean: 0x01,
-  integer: 0x02,
-  bitString: 0x03,
-  octetString: 0x04,
-  objectIdentifier: 0x06,
-  utcTime: 0x17,
-  generalizedTime: 0x18,
-  sequence: 0x30,
-} as const
+import { TAG } from './tags.ts'
 
 /** Bytes that are not DER, or not of the shape that was asked for. */
 export class DerError extends Error {

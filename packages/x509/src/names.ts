@@ -1,4 +1,5 @@
-import { DerError, DerReader, inside, TAG } from './der.ts'
+import { DerError, DerReader, inside } from './der-reader.ts'
+import { constructed, primitive, TAG } from './tags.ts'
 
 /** The kinds of GeneralName that are told apart (RFC 5280 §4.2.1.6); the rest are `other`. */
 export type NameKind = 'email' | 'dns' | 'directory' | 'uri' | 'ip' | 'other'
@@ -8,13 +9,13 @@ export interface GeneralName {
   readonly value: Buffer
 }
 
-const KINDS: Readonly<Record<number, NameKind>> = {
-  129: 'email',
-  130: 'dns',
-  164: 'directory',
-  134: 'uri',
-  135: 'ip',
-}
+const KINDS: ReadonlyMap<number, NameKind> = new Map([
+  [primitive(1), 'email'],
+  [primitive(2), 'dns'],
+  [constructed(4), 'directory'],
+  [primitive(6), 'uri'],
+  [primitive(7), 'ip'],
+])
 
 /** @throws DerError */
 export function readGeneralNames(der: Buffer): GeneralName[] {
@@ -29,7 +30,7 @@ export function readGeneralNames(der: Buffer): GeneralName[] {
 
 function readName(reader: DerReader): GeneralName {
   const { tag, content } = reader.next()
-  const kind = KINDS[tag] ?? 'other'
+  const kind = KINDS.get(tag) ?? 'other'
   // RFC 5280 §4.2.1.6: these are IA5Strings, and a byte beyond ASCII is read differently by different readers.
   if ((kind === 'uri' || kind === 'dns' || kind === 'email') && content.some((byte) => byte >= 0x80))
     throw new DerError(`a name of kind ${kind} has a byte that is not ASCII`)
@@ -59,8 +60,8 @@ export function readNameConstraints(der: Buffer): NameConstraints {
     }
     return names
   }
-  const permitted = read(0xa0)
-  const excluded = read(0xa1)
+  const permitted = read(constructed(0))
+  const excluded = read(constructed(1))
   constraints.end()
   return { permitted, excluded }
 }

@@ -1,0 +1,8 @@
+export * from './certificate.ts'
+export { DerError } from './der-reader.ts'
+export * from './extensions.ts'
+export type { KeyUsage } from './key-usage.ts'
+export type { GeneralName, NameConstraints } from './names.ts'
+export { EXTENDED_KEY_USAGE } from './oids.ts'
+export * from './path.ts'
+export * from './write-certificate.ts'
