@@ -70,7 +70,7 @@ describe('a caller’s assertion', () => {
       401,
       {
         code: 'invalid_client',
-        message: 'The caller did not prove who it is: the assertion was used before.',
+        message: 'Client authentication failed: the assertion was already used.',
       },
     ])
     const elsewhere = [

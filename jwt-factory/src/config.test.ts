@@ -13,7 +13,9 @@ describe('the configuration of jwt-factory', () => {
 
   it('refuses to be open where others could reach it', () => {
     for (const env of [{ HOST: '0.0.0.0' }, { NODE_ENV: 'production' }])
-      expect(() => loadConfig({ ...env, CALLERS: 'open' })).toThrow('CALLERS=open serves whoever asks')
+      expect(() => loadConfig({ ...env, CALLERS: 'open' })).toThrow(
+        'CALLERS=open disables caller authentication',
+      )
   })
 
   it('names every variable that is wrong at once', () => {

@@ -16,25 +16,25 @@ function problemsOf(env: Environment): readonly string[] {
 }
 
 describe('callersConfig', () => {
-  it('is open on a development start, which binds loopback', () => {
+  it('is open in development mode, which binds loopback', () => {
     expect(read({})).toEqual({ mode: 'open' })
     expect(read({ HOST: '::1' })).toEqual({ mode: 'open' })
   })
 
-  it('refuses to be open on an address that others reach', () => {
+  it('rejects CALLERS=open on an address that other machines can reach', () => {
     for (const HOST of ['0.0.0.0', '::', '192.168.1.5', 'example.org', '127.0.0.1.example.org'])
       expect(problemsOf({ HOST, CALLERS: 'open' })).toEqual([
-        `CALLERS=open serves whoever asks, so it needs a loopback HOST (it is ${HOST}) and NODE_ENV other than production`,
+        `CALLERS=open disables caller authentication, so it needs a loopback HOST (it is ${HOST}) and a NODE_ENV other than production`,
       ])
   })
 
-  it('refuses to be open in production, even on loopback', () => {
+  it('rejects CALLERS=open in production, even on loopback', () => {
     expect(problemsOf({ NODE_ENV: 'production', HOST: '127.0.0.1', CALLERS: 'open' })).toEqual([
       expect.stringContaining('NODE_ENV other than production'),
     ])
   })
 
-  it('asks for the list of trusted callers wherever it is not open', () => {
+  it('requires the trusted-callers file unless it is open', () => {
     for (const env of [{ NODE_ENV: 'production' }, { HOST: '0.0.0.0' }, { CALLERS: 'authenticated' }])
       expect(problemsOf(env)).toEqual([expect.stringContaining('TRUSTED_CALLERS_FILE is required')])
     expect(read({ NODE_ENV: 'production', TRUSTED_CALLERS_FILE: '/etc/callers.yaml' })).toEqual({
@@ -43,7 +43,7 @@ describe('callersConfig', () => {
     })
   })
 
-  it('is closed without a list where that is allowed', () => {
+  it('is closed without the file where that is allowed', () => {
     const closed = (env: Environment) =>
       readConfig(env, (variables) =>
         callersConfig(variables, commonConfig(variables), { whenUnnamed: 'closed' }),

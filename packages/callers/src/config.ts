@@ -1,27 +1,27 @@
 import { type CommonConfig, isLoopback, type VariableReader } from '@hallpass/service-kit'
 
-/** Who may call: anybody who reaches this machine's loopback, callers that a file names, or nobody. */
+/** Who may call: any client that reaches this machine's loopback, the callers in a file, or no one. */
 export type CallersConfig =
   | { readonly mode: 'open' }
   | { readonly mode: 'closed' }
   | { readonly mode: 'authenticated'; readonly trustFile: string }
 
 /**
- * Reads `CALLERS` and `TRUSTED_CALLERS_FILE`. Open is the default of a development start on loopback, and
- * impossible anywhere else: whoever reaches an open issuer is every service at once.
- * @param whenUnnamed what it means that no file names callers: a mistake, or that nobody may call.
+ * Reads `CALLERS` and `TRUSTED_CALLERS_FILE`. `open` is the default in development mode on loopback and an error anywhere
+ * else: any client that reaches an open issuer can act as every service.
+ * @param whenUnnamed whether a missing TRUSTED_CALLERS_FILE is an error or closes the service to all callers.
  */
 export function callersConfig(
   variables: VariableReader,
   { host, production }: CommonConfig,
-  { whenUnnamed = 'refused' as 'refused' | 'closed' } = {},
+  { whenUnnamed = 'error' as 'error' | 'closed' } = {},
 ): CallersConfig {
   const mayBeOpen = isLoopback(host) && !production
   const mode = variables.oneOf('CALLERS', ['open', 'authenticated'], mayBeOpen ? 'open' : 'authenticated')
   if (mode === 'open') {
     variables.require(
       mayBeOpen,
-      `CALLERS=open serves whoever asks, so it needs a loopback HOST (it is ${host}) and NODE_ENV other than production`,
+      `CALLERS=open disables caller authentication, so it needs a loopback HOST (it is ${host}) and a NODE_ENV other than production`,
     )
     return { mode }
   }
@@ -29,7 +29,7 @@ export function callersConfig(
   if (trustFile === undefined && whenUnnamed === 'closed') return { mode: 'closed' }
   variables.require(
     trustFile !== undefined,
-    'TRUSTED_CALLERS_FILE is required, because callers must prove who they are unless HOST is loopback and NODE_ENV is not production',
+    'TRUSTED_CALLERS_FILE is required, because callers must authenticate unless HOST is a loopback address and NODE_ENV is not production',
   )
   return { mode, trustFile: trustFile ?? '' }
 }

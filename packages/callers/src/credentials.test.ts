@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 describe('tokenFile', () => {
-  it('shows what the file holds, and notices within 10 s that the platform has renewed it', async () => {
+  it('sends the content of the file, and notices a renewed token within 10 s', async () => {
     const clock = new ManualClock()
     const path = join(folder, 'token')
     await writeFile(path, 'first\n')
@@ -30,18 +30,18 @@ describe('tokenFile', () => {
 describe('credentialConfig', () => {
   const credential = (env: Record<string, string>) => readConfig(env, credentialConfig)
 
-  it('is no credential when nothing is configured', () => {
+  it('is undefined when nothing is configured', () => {
     expect(credential({})).toEqual({ kind: 'none' })
     expect(authorizationFor({ kind: 'none' }, { clientId: 'a', audience: 'b' })).toBeUndefined()
   })
 
-  it('refuses two credentials', () => {
+  it('rejects two credentials', () => {
     expect(() => credential({ CALLER_KEY_FILE: 'k', CALLER_TOKEN_FILE: 't' })).toThrow(
-      'CALLER_TOKEN_FILE and CALLER_KEY_FILE exclude each other',
+      'Set CALLER_TOKEN_FILE or CALLER_KEY_FILE, not both',
     )
   })
 
-  it('signs an assertion for one audience with the key of the file, a new one for each call', async () => {
+  it('signs a new assertion for each call, for one audience, with the key from the file', async () => {
     const key = await generateSigningKey('ES256')
     const path = join(folder, 'key.pem')
     await writeFile(path, exportPrivatePem(key))

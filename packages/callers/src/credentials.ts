@@ -2,17 +2,17 @@ import { readFile } from 'node:fs/promises'
 import { type Clock, systemClock, type VariableReader } from '@hallpass/service-kit'
 import { type Algorithm, importSigningKey, type SigningKey, signToken } from '@hallpass/tokens'
 
-/** Gives the value of an `Authorization` header, anew for each call. */
+/** Returns the value of the `Authorization` header for one call. */
 export type Authorization = () => Promise<string>
 
-/** The call that it is made for starts at once; the rest is for two clocks that differ. */
+/** The call starts immediately; the rest allows for clock skew. */
 const ASSERTION_LIFETIME_SECONDS = 30
 /** The kubelet and SPIFFE's file helper renew a token minutes before it expires. */
 const TOKEN_FILE_MAX_AGE_MS = 10_000
 
 /**
- * Proves who calls with a key of its own: a client assertion (RFC 7523 §2.2) for one call, whose only audience is the
- * callee's issuer name (draft-ietf-oauth-rfc7523bis).
+ * Authenticates with the caller's own key: creates a client assertion (RFC 7523 §2.2) for each call, whose only audience
+ * is the callee's issuer name (draft-ietf-oauth-rfc7523bis).
  */
 export function privateKeyJwt(options: {
   readonly clientId: string
@@ -33,7 +33,7 @@ export function privateKeyJwt(options: {
   }
 }
 
-/** Shows a token that the platform keeps fresh in a file: a projected Kubernetes token, or a JWT-SVID. */
+/** Authenticates with a token that the platform renews in a file: a projected Kubernetes token or a JWT-SVID. */
 export function tokenFile(path: string, clock: Clock = systemClock): Authorization {
   let token = ''
   let readAt = Number.NEGATIVE_INFINITY
@@ -46,23 +46,23 @@ export function tokenFile(path: string, clock: Clock = systemClock): Authorizati
   }
 }
 
-/** How a service proves who it is to those that it calls. */
+/** How a service authenticates to the services that it calls. */
 export type CredentialConfig =
   | { readonly kind: 'none' }
   | { readonly kind: 'token-file'; readonly path: string }
   | { readonly kind: 'private-key'; readonly path: string; readonly algorithm: Algorithm }
 
-/** Reads `CALLER_TOKEN_FILE`, or `CALLER_KEY_FILE` with `CALLER_KEY_ALGORITHM`; neither means no proof. */
+/** Reads `CALLER_TOKEN_FILE`, or `CALLER_KEY_FILE` with `CALLER_KEY_ALGORITHM`; without either, calls carry no credential. */
 export function credentialConfig(variables: VariableReader): CredentialConfig {
   const tokenPath = variables.optionalText('CALLER_TOKEN_FILE')
   const keyPath = variables.optionalText('CALLER_KEY_FILE')
   const algorithm = variables.oneOf('CALLER_KEY_ALGORITHM', ['RS256', 'PS256', 'ES256', 'EdDSA'], 'ES256')
-  variables.require(!(tokenPath && keyPath), 'CALLER_TOKEN_FILE and CALLER_KEY_FILE exclude each other')
+  variables.require(!(tokenPath && keyPath), 'Set CALLER_TOKEN_FILE or CALLER_KEY_FILE, not both')
   if (tokenPath) return { kind: 'token-file', path: tokenPath }
   return keyPath ? { kind: 'private-key', path: keyPath, algorithm } : { kind: 'none' }
 }
 
-/** The proof that the configuration asks for, made for one callee. */
+/** Returns the configured credential for calls to one callee, or undefined if none is configured. */
 export function authorizationFor(
   config: CredentialConfig,
   { clientId, audience }: { readonly clientId: string; readonly audience: string },

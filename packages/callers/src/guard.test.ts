@@ -31,15 +31,15 @@ function guarded(config: CallersConfig) {
   })
 }
 
-describe('a guard that is open', () => {
+describe('an open guard', () => {
   const service = useService(() => guarded({ mode: 'open' }))
 
-  it('lets everybody on this machine pass', async () => {
+  it('accepts every client on this machine', async () => {
     for (const path of ['/known', '/admin'])
       await request(service.url()).get(path).expect(200, { caller: null })
   })
 
-  it('stops web pages of other sites in the developer’s browser', async () => {
+  it('rejects web pages of other sites in the developer’s browser', async () => {
     const get = () => request(service.url()).get('/admin')
     for (const origin of ['https://evil.example', 'http://localhost.evil.example', 'null']) {
       const { status, body } = await get().set('origin', origin)
@@ -49,14 +49,14 @@ describe('a guard that is open', () => {
     await get().set('origin', 'http://localhost:4000').set('sec-fetch-site', 'same-site').expect(200)
   })
 
-  it('stops pages whose own name points to this machine (DNS rebinding)', async () => {
+  it('rejects pages whose host name resolves to this machine (DNS rebinding)', async () => {
     const { status, body } = await request(service.url()).get('/admin').set('host', 'evil.example:5555')
     expect([status, body.error.code]).toEqual([403, 'foreign_host'])
     await request(service.url()).get('/admin').set('host', '[::1]:5555').expect(200)
   })
 })
 
-describe('a guard that knows its callers', () => {
+describe('an authenticating guard', () => {
   let folder: string
   let keys: Record<'servicea' | 'operator', SigningKey>
   beforeAll(async () => {
@@ -78,13 +78,13 @@ describe('a guard that knows its callers', () => {
   const as = (clientId: 'servicea' | 'operator') =>
     privateKeyJwt({ clientId, audience: AUDIENCE, key: keys[clientId] })()
 
-  it('asks who calls', async () => {
+  it('requires a credential', async () => {
     const { status, headers, body } = await request(service.url()).get('/known')
     expect([status, body.error.code]).toEqual([401, 'invalid_client'])
     expect(headers['www-authenticate']).toBe(`Bearer realm="${AUDIENCE}"`)
   })
 
-  it('lets known callers pass, and administrators where it says so', async () => {
+  it('accepts trusted callers, and only administrators on admin routes', async () => {
     await request(service.url())
       .get('/known')
       .set('authorization', await as('servicea'))
@@ -99,22 +99,25 @@ describe('a guard that knows its callers', () => {
     expect([status, body.error.code]).toEqual([403, 'not_an_administrator'])
   })
 
-  it('does not take an assertion in the URL, or two of them', async () => {
+  it('rejects an assertion in the URL, and two assertions', async () => {
     const assertion = (await as('servicea')).replace('Bearer ', '')
     const inUrl = await request(service.url()).get(`/known?access_token=${assertion}`)
     expect([inUrl.status, inUrl.body.error.code]).toEqual([400, 'invalid_request'])
   })
 })
 
-describe('a guard that is closed', () => {
+describe('a closed guard', () => {
   const service = useService(() => guarded({ mode: 'closed' }))
 
-  it('lets nobody pass, and says who could change that', async () => {
+  it('rejects every caller and names TRUSTED_CALLERS_FILE', async () => {
     for (const path of ['/known', '/admin']) {
       const { status, body } = await request(service.url()).get(path)
       expect([status, body.error]).toEqual([
         403,
-        { code: 'closed', message: 'Nobody may do this here; TRUSTED_CALLERS_FILE names who may.' },
+        {
+          code: 'closed',
+          message: 'This operation is disabled. List allowed callers in TRUSTED_CALLERS_FILE.',
+        },
       ])
     }
   })

@@ -3,35 +3,35 @@ import { bearerToken, type Clock, type Handler, HttpError } from '@hallpass/serv
 import type { CallersConfig } from './config.ts'
 import type { Caller, TrustedCallers } from './trusted-callers.ts'
 
-/** What stands before the routes of a service that not everybody may use. */
+/** The guard in front of a service's routes. */
 export interface CallerGuard {
-  /** Reads the trust file. To be awaited before the service listens. */
+  /** Reads the trusted-callers file. Must be awaited before the service listens. @throws {ConfigError} */
   load(): Promise<void>
-  /** Lets trusted callers pass; {@link callerOf} then tells which one it is. */
+  /** Accepts only trusted callers; {@link callerOf} then returns the caller. */
   readonly known: Handler
-  /** Lets callers pass that may administer the service. */
+  /** Accepts only callers with the `admin` right. */
   readonly admin: Handler
 }
 
 const callers = new WeakMap<IncomingMessage, Caller>()
 
-/** The caller of a guarded request, or `undefined` where the service is open to everybody. */
+/** Returns the caller of a guarded request, or undefined if the service is unauthenticated. */
 export const callerOf = (request: IncomingMessage): Caller | undefined => callers.get(request)
 
-/** @param audience this service's own name, which a caller's proof must be made for. */
+/** Creates a guard. @param audience this service's own name, which must be the audience of a caller's credential. */
 export function callerGuard(config: CallersConfig, audience: string, clock?: Clock): CallerGuard {
-  if (config.mode === 'open') return { load: () => Promise.resolve(), known: refuseLinks, admin: refuseLinks }
-  if (config.mode === 'closed') return { load: () => Promise.resolve(), known: refuseAll, admin: refuseAll }
+  if (config.mode === 'open') return { load: () => Promise.resolve(), known: rejectLinks, admin: rejectLinks }
+  if (config.mode === 'closed') return { load: () => Promise.resolve(), known: rejectAll, admin: rejectAll }
   let trusted: TrustedCallers | undefined
   const identify = async (request: IncomingMessage): Promise<Caller> => {
-    if (!trusted) throw new Error('The guard is used before it has loaded its trust file.')
-    const caller = await trusted.identify(proofOf(request, audience))
+    if (!trusted) throw new Error('The guard was used before load() had read the trusted-callers file.')
+    const caller = await trusted.identify(credentialOf(request, audience))
     callers.set(request, caller)
     return caller
   }
   return {
     load: async () => {
-      // With its YAML reader, schema and SPIFFE it takes 50 ms and 8 MB, which an open service should not pay.
+      // Loaded only here: with its YAML parser, schema and SPIFFE it costs 50 ms and 8 MB, which an open service does not need.
       const { TrustedCallers } = await import('./trusted-callers.ts')
       trusted = await TrustedCallers.load(config.trustFile, audience, clock)
     },
@@ -42,30 +42,47 @@ export function callerGuard(config: CallersConfig, audience: string, clock?: Clo
     admin: async (request, _response, next) => {
       const caller = await identify(request)
       if (!caller.admin)
-        throw new HttpError(403, 'not_an_administrator', `${caller.subject} may not administer this service.`)
+        throw new HttpError(
+          403,
+          'not_an_administrator',
+          `${caller.subject} is not allowed to administer this service.`,
+        )
       next()
     },
   }
 }
 
-/** The listener keeps the pages of other sites out; a link on one of them must not do here what a caller does either. */
-const refuseLinks: Handler = (request, _response, next) => {
+/** The listener already rejects requests from other sites' pages; this also rejects navigation by a link on one of them. */
+const rejectLinks: Handler = (request, _response, next) => {
   if (request.headers['sec-fetch-site'] === 'cross-site')
-    throw new HttpError(403, 'foreign_origin', 'A link on another site must not use this endpoint.')
+    throw new HttpError(
+      403,
+      'foreign_origin',
+      'This endpoint does not accept requests from links on other sites.',
+    )
   next()
 }
 
-const refuseAll: Handler = () => {
-  throw new HttpError(403, 'closed', 'Nobody may do this here; TRUSTED_CALLERS_FILE names who may.')
+const rejectAll: Handler = () => {
+  throw new HttpError(
+    403,
+    'closed',
+    'This operation is disabled. List allowed callers in TRUSTED_CALLERS_FILE.',
+  )
 }
 
-function proofOf(request: IncomingMessage, realm: string): string {
+function credentialOf(request: IncomingMessage, realm: string): string {
   try {
     return bearerToken(request, realm)
   } catch (error) {
     if (!(error instanceof HttpError) || error.status !== 401) throw error
-    throw new HttpError(401, 'invalid_client', 'The caller must prove who it is with a signed assertion.', {
-      headers: error.headers,
-    })
+    throw new HttpError(
+      401,
+      'invalid_client',
+      'Client authentication is required. Send a signed assertion as the bearer token.',
+      {
+        headers: error.headers,
+      },
+    )
   }
 }

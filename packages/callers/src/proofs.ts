@@ -3,40 +3,40 @@ import { JwtBundle, JwtSvidError, parseAndValidate, SpiffeId } from '@hallpass/s
 import { anySubject, remoteKeys, type VerificationRules, verifyToken } from '@hallpass/tokens'
 import type { TrustEntry } from './trust-file.ts'
 
-/** How one kind of caller proves who it is. */
+/** Verifies one kind of caller credential. */
 export interface Proof {
   /**
-   * The subject whom a token proves to be the caller.
+   * Verifies a token and returns its subject, the caller.
    * @throws {HttpError} 401 `invalid_client`
    */
   subjectOf(token: string): Promise<string>
 }
 
 export interface ProofOptions {
-  /** This service's own name, which the token must be made for. */
+  /** This service's own name, the required audience of the token. */
   readonly audience: string
   readonly clock: Clock
 }
 
 type Entry<M extends TrustEntry['method']> = Extract<TrustEntry, { method: M }>
 
-/** An assertion is made for one call, so a minute covers the slowest one and the clocks' difference. */
+/** An assertion is made for one call, so a minute is enough for the slowest call and the clock skew. */
 const ASSERTION_LIFETIME_SECONDS = 60
-/** Kubernetes makes projected tokens of an hour by default and renews them before their end. */
+/** Projected Kubernetes tokens are valid for an hour by default and are renewed before they expire. */
 const WORKLOAD_TOKEN_LIFETIME_SECONDS = 3_660
-/** Two well-kept machines differ by less. */
+/** More than the clock skew of two synchronized machines. */
 const LEEWAY_SECONDS = 5
-/** A new key of a caller counts within this time; more often nobody can make us look. */
+/** A caller's new key is accepted after at most this time. Also limits how often a token can cause a reload of the keys. */
 const KEY_COOLDOWN_MS = 5_000
-/** A jti is some random bytes, not a text. */
+/** Enough for any random ID; longer values would waste memory. */
 const MAX_JTI_LENGTH = 128
 
-/** A minute, the longest life of an assertion, at 1,000 calls a second of one client; about 7 MB when full. */
+/** One minute, the maximum lifetime of an assertion, at 1,000 calls per second from one client; about 7 MB when full. */
 const MAX_ASSERTIONS = 60_000
 
 /**
- * private_key_jwt: a client signs an assertion for one call (RFC 7523 §3; its audience as in draft-ietf-oauth-rfc7523bis).
- * One process remembers which were used; two instances behind a balancer would each accept an assertion once.
+ * Verifies private_key_jwt: a client signs an assertion for each call (RFC 7523 §3; audience as in draft-ietf-oauth-rfc7523bis).
+ * Each process remembers the assertions used there; two instances behind a balancer would each accept an assertion once.
  */
 export function clientAssertions(entry: Entry<'private_key_jwt'>, { audience, clock }: ProofOptions): Proof {
   const { clientId } = entry
@@ -59,23 +59,19 @@ export function clientAssertions(entry: Entry<'private_key_jwt'>, { audience, cl
   return {
     async subjectOf(token) {
       const { sub, jti, exp } = await verified(token, rules)
-      if (sub !== clientId) throw invalidClient('iss and sub of the assertion must both be the client id')
+      if (sub !== clientId) throw invalidClient('iss and sub of the assertion must both be the client ID')
       if (typeof jti !== 'string' || jti === '' || jti.length > MAX_JTI_LENGTH)
-        throw invalidClient('the assertion needs a jti')
-      if (used.has(jti)) throw invalidClient('the assertion was used before')
-      // It is safer to refuse a caller than to forget an assertion.
+        throw invalidClient('the assertion has no valid jti')
+      if (used.has(jti)) throw invalidClient('the assertion was already used')
+      // It is safer to reject a caller than to forget a used assertion.
       if (!used.add(jti, ((exp as number) + LEEWAY_SECONDS) * 1000))
-        throw new HttpError(
-          503,
-          'too_many_assertions',
-          'Too many assertions are alive; try again in a minute.',
-        )
+        throw new HttpError(503, 'too_many_assertions', 'Too many unexpired assertions. Retry in a minute.')
       return clientId
     },
   }
 }
 
-/** A projected token of a Kubernetes service account, shown again and again until the kubelet renews it. */
+/** Verifies projected tokens of Kubernetes service accounts, which callers reuse until the kubelet renews them. */
 export function serviceAccountTokens(entry: Entry<'kubernetes'>, { audience, clock }: ProofOptions): Proof {
   const { issuer } = entry
   const rules: VerificationRules = {
@@ -92,19 +88,19 @@ export function serviceAccountTokens(entry: Entry<'kubernetes'>, { audience, clo
   return {
     async subjectOf(token) {
       const { sub, aud } = await verified(token, rules)
-      refuseSeveralAudiences(aud)
+      rejectSeveralAudiences(aud)
       return sub as string
     },
   }
 }
 
-/** A JWT-SVID, whose `sub` is a SPIFFE id of the trust domain (JWT-SVID §5). */
+/** Validates JWT-SVIDs, whose `sub` is a SPIFFE ID of the trust domain (JWT-SVID §5). */
 export function jwtSvids(entry: Entry<'spiffe'>, { audience, clock }: ProofOptions): Proof {
   const { load } = issuerKeys({ issuer: entry.trustDomain, ...entry })
   let bundle: JwtBundle | undefined
   let loadedAt = Number.NEGATIVE_INFINITY
 
-  /** The last good bundle stays while the next cannot be had. */
+  /** Returns the bundle, reloaded at most every 5 s; the last valid one if reloading fails. */
   async function currentBundle(): Promise<JwtBundle> {
     if (bundle && clock() - loadedAt <= KEY_COOLDOWN_MS) return bundle
     loadedAt = clock()
@@ -121,7 +117,7 @@ export function jwtSvids(entry: Entry<'spiffe'>, { audience, clock }: ProofOptio
       const authorities = await currentBundle()
       try {
         const svid = parseAndValidate(token, authorities, audience, { clock, leewaySeconds: LEEWAY_SECONDS })
-        refuseSeveralAudiences(svid.audience)
+        rejectSeveralAudiences(svid.audience)
         return svid.id.toString()
       } catch (error) {
         if (error instanceof JwtSvidError) throw invalidClient(error.message, error)
@@ -131,7 +127,7 @@ export function jwtSvids(entry: Entry<'spiffe'>, { audience, clock }: ProofOptio
   }
 }
 
-/** The trust domain of a subject that is a SPIFFE id. */
+/** Returns the trust domain of a subject that is a SPIFFE ID, else undefined. */
 export function trustDomainOf(sub: unknown): string | undefined {
   if (typeof sub !== 'string' || !sub.startsWith('spiffe://')) return undefined
   try {
@@ -150,15 +146,15 @@ async function verified(token: string, rules: VerificationRules) {
   }
 }
 
-/** Whoever else a token is for could show it here. */
-function refuseSeveralAudiences(audience: unknown) {
+/** Any other audience of the token could replay it here. */
+function rejectSeveralAudiences(audience: unknown) {
   if (Array.isArray(audience) && audience.length > 1)
-    throw invalidClient('the assertion is for more than one audience')
+    throw invalidClient('the assertion has more than one audience')
 }
 
-/** RFC 6749 §5.2 */
+/** Creates the error of a failed client authentication (RFC 6749 §5.2). */
 export const invalidClient = (why: string, cause?: unknown) =>
-  new HttpError(401, 'invalid_client', `The caller did not prove who it is: ${why}.`, {
+  new HttpError(401, 'invalid_client', `Client authentication failed: ${why}.`, {
     cause,
     headers: { 'www-authenticate': 'Bearer error="invalid_client"' },
   })

@@ -3,18 +3,18 @@ import { join } from 'node:path'
 import { exportPrivatePem, generateSigningKey, publicJwks, type SigningKey } from '@hallpass/tokens'
 import { privateKeyJwt } from './credentials.ts'
 
-/** Callers with a key of their own each, for the tests of a service that is not open. */
+/** Callers with their own keys, for tests of a service that authenticates callers. */
 export class TestCallers<Name extends string> {
   readonly #rights: Readonly<Record<Name, object>>
   readonly #keys = new Map<string, SigningKey>()
   #folder = ''
 
-  /** @param rights what the trust file grants to each, beside its id and its keys. */
+  /** @param rights each caller's rights in the trusted-callers file. */
   constructor(rights: Readonly<Record<Name, object>>) {
     this.#rights = rights
   }
 
-  /** Writes the trust file and the keys below `stateFolder`; answers with what the service must be told. */
+  /** Writes the trusted-callers file and the keys below `stateFolder`; returns the variables for the service. */
   async prepare(stateFolder: string): Promise<{ CALLERS: string; TRUSTED_CALLERS_FILE: string }> {
     this.#folder = join(stateFolder, 'callers')
     await mkdir(this.#folder, { mode: 0o700 })
@@ -32,18 +32,18 @@ export class TestCallers<Name extends string> {
     return { CALLERS: 'authenticated', TRUSTED_CALLERS_FILE: trustFile }
   }
 
-  /** For the `CALLER_KEY_FILE` of a service. */
+  /** Returns the value for the `CALLER_KEY_FILE` of a service. */
   keyFile(name: string): string {
     return join(this.#folder, `${name}.pem`)
   }
 
   key(name: Name): SigningKey {
     const key = this.#keys.get(name)
-    if (!key) throw new Error('The callers have not been prepared.')
+    if (!key) throw new Error('Call prepare() first.')
     return key
   }
 
-  /** The header with which a caller proves to a service who it is. */
+  /** Returns the `Authorization` header with which a caller authenticates to a service. */
   as(name: Name, audience: string): Promise<string> {
     return privateKeyJwt({ clientId: name, audience, key: this.key(name) })()
   }

@@ -25,7 +25,7 @@ const KUBERNETES = `callers:
 `
 
 describe('readTrustFile', () => {
-  it('reads YAML and JSON, and looks for files beside the list', async () => {
+  it('reads YAML and JSON, with file names relative to the file', async () => {
     const entry = { method: 'private_key_jwt', clientId: 'servicea', jwksFile: 'a.json', keyId: 'servicea' }
     const expected = [{ ...entry, jwksFile: join(folder, 'a.json'), admin: false, claims: [], scopes: [] }]
     expect(await read(JSON.stringify({ callers: [entry] }))).toEqual(expected)
@@ -39,7 +39,7 @@ describe('readTrustFile', () => {
 
   it.each([
     ['a misspelled right', KUBERNETES.replace('keyId', 'keyid'), 'keyid'],
-    ['a key id that is a path', KUBERNETES.replace('servicea }', '"../x" }'), 'keyId'],
+    ['a key ID that is a path', KUBERNETES.replace('servicea }', '"../x" }'), 'keyId'],
     [
       'no keys to verify with',
       KUBERNETES.replace(/ *jwksUrl.*\n/, ''),
@@ -47,24 +47,16 @@ describe('readTrustFile', () => {
     ],
     ['an unknown method', KUBERNETES.replace('method: kubernetes', 'method: password'), 'method'],
     ['no callers', 'callers: []', 'callers'],
-    [
-      'a member that comes twice, of which most readers would see the last',
-      `${KUBERNETES}callers: []\n`,
-      'unique',
-    ],
-    [
-      'an authority that is not there',
-      KUBERNETES.replace('subjects', 'caFile: none.pem\n    subjects'),
-      'ENOENT',
-    ],
-  ])('refuses %s, and names it', async (_what, text, named) => {
+    ['a duplicate member, of which most parsers would keep the last', `${KUBERNETES}callers: []\n`, 'unique'],
+    ['a missing CA file', KUBERNETES.replace('subjects', 'caFile: none.pem\n    subjects'), 'ENOENT'],
+  ])('rejects %s, and names it', async (_what, text, named) => {
     await expect(read(text)).rejects.toMatchObject({
       name: 'ConfigError',
       message: expect.stringContaining(named),
     })
   })
 
-  it('names a list that is not there', async () => {
+  it('names a missing file', async () => {
     await expect(readTrustFile('/no/such/callers.yaml')).rejects.toMatchObject({
       name: 'ConfigError',
       message: expect.stringContaining('/no/such/callers.yaml'),

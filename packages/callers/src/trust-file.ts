@@ -5,26 +5,26 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 
 const rights = {
-  /** The key that the caller may have its tokens signed with. */
+  /** The ID of the key that signs the caller's tokens. */
   keyId: z
     .string()
     .regex(/^[A-Za-z0-9_-]{1,64}$/)
     .optional(),
   /** May create, rotate, list and save keys. */
   admin: z.boolean().default(false),
-  /** For whom it may have tokens; anybody, when it is left out. */
+  /** The audiences that it may request; if omitted, any. */
   audiences: z.array(z.string()).optional(),
-  /** The claims, besides `aud` and `scope`, that it may ask for. */
+  /** The claims that it may set besides `aud` and `scope`. */
   claims: z.array(z.string()).default([]),
-  /** The scopes that it may ask for. */
+  /** The scopes that it may request. */
   scopes: z.array(z.string()).default([]),
 }
 
 const keySource = {
-  /** A JWKS beside the trust file; read again when a token names a key that is not in it. */
+  /** A JWKS, relative to the trusted-callers file; reloaded when a token has an unknown `kid`. */
   jwksFile: z.string().optional(),
   jwksUrl: z.url().optional(),
-  /** The authority of `jwksUrl`'s certificate, e.g. the one that Kubernetes mounts. */
+  /** The CA of `jwksUrl`'s certificate, e.g. the one that Kubernetes mounts. */
   caFile: z.string().optional(),
 }
 
@@ -51,13 +51,13 @@ const trustFile = z.strictObject({
     .min(1),
 })
 
-/** A trusted caller, or an issuer of trusted callers' tokens. */
+/** A trusted caller, or a trusted issuer of callers' tokens. */
 export type TrustEntry = z.infer<typeof entry> & { readonly ca?: string }
 export type Rights = Pick<Extract<TrustEntry, { method: 'private_key_jwt' }>, keyof typeof rights>
 
 /**
- * Reads the list of trusted callers, YAML or JSON; file names in it are relative to the list itself.
- * @throws {ConfigError} naming each member that is wrong.
+ * Reads the trusted-callers file, YAML or JSON; file names in it are relative to it.
+ * @throws {ConfigError} naming each invalid member.
  */
 export async function readTrustFile(path: string): Promise<TrustEntry[]> {
   let content: unknown

@@ -68,26 +68,26 @@ const assertion = (
     ...options,
   })
 
-/** As the API server makes them: the audience in a list. */
+/** As the API server issues them: the audience in a list. */
 const podToken = (claims: object = {}) =>
   signToken({ iss: CLUSTER, sub: POD, aud: [AUDIENCE], ...claims }, clusterKey, {
     lifetimeSeconds: 3600,
     clock: clock.now,
   })
 
-/** SPIRE leaves iss out unless it is told one. */
+/** SPIRE omits iss unless one is configured. */
 const svid = (claims: object = {}, lifetimeSeconds = 300, key = clusterKey) =>
   signToken({ sub: WORKLOAD, aud: [AUDIENCE], ...claims }, key, { lifetimeSeconds, clock: clock.now })
 
-const refused = (message: string) => ({
+const rejection = (message: string) => ({
   status: 401,
   code: 'invalid_client',
-  message: `The caller did not prove who it is: ${message}.`,
+  message: `Client authentication failed: ${message}.`,
   headers: { 'www-authenticate': 'Bearer error="invalid_client"' },
 })
 
 describe('a client assertion (private_key_jwt)', () => {
-  it('names the caller and its rights', async () => {
+  it('identifies the caller and its rights', async () => {
     const authorization = privateKeyJwt({
       clientId: 'servicea',
       audience: AUDIENCE,
@@ -104,58 +104,60 @@ describe('a client assertion (private_key_jwt)', () => {
     })
   })
 
-  it('serves once', async () => {
+  it('is accepted only once', async () => {
     const token = await assertion()
     await callers.identify(token)
-    await expect(callers.identify(token)).rejects.toMatchObject(refused('the assertion was used before'))
+    await expect(callers.identify(token)).rejects.toMatchObject(rejection('the assertion was already used'))
   })
 
-  it('is refused when it is for another server, or for several (rfc7523bis)', async () => {
+  it('is rejected for another audience, or for several (rfc7523bis)', async () => {
     const wrong = `jwt audience invalid. expected: ${AUDIENCE}`
     await expect(callers.identify(await assertion({ aud: 'https://other/' }))).rejects.toMatchObject(
-      refused(wrong),
+      rejection(wrong),
     )
-    await expect(callers.identify(await assertion({ aud: [AUDIENCE] }))).rejects.toMatchObject(refused(wrong))
+    await expect(callers.identify(await assertion({ aud: [AUDIENCE] }))).rejects.toMatchObject(
+      rejection(wrong),
+    )
     await expect(
       callers.identify(await assertion({ aud: [AUDIENCE, 'https://other/'] })),
-    ).rejects.toMatchObject(refused(wrong))
+    ).rejects.toMatchObject(rejection(wrong))
   })
 
-  it('is refused when another client signed it', async () => {
+  it('is rejected when another client signed it', async () => {
     await expect(callers.identify(await assertion({}, keyOfB))).rejects.toMatchObject(
-      refused('invalid signature'),
+      rejection('invalid signature'),
     )
   })
 
-  it('is refused when it speaks for another than its maker', async () => {
+  it('is rejected when its sub is not its iss', async () => {
     await expect(callers.identify(await assertion({ sub: 'serviceb' }))).rejects.toMatchObject(
-      refused('iss and sub of the assertion must both be the client id'),
+      rejection('iss and sub of the assertion must both be the client ID'),
     )
   })
 
-  it('is refused when it has expired, or lives longer than a minute', async () => {
+  it('is rejected when it has expired, or is valid for more than a minute', async () => {
     await expect(
       callers.identify(await assertion({}, keyOfA, { lifetimeSeconds: -30 })),
-    ).rejects.toMatchObject(refused('jwt expired'))
+    ).rejects.toMatchObject(rejection('jwt expired'))
     await expect(
       callers.identify(await assertion({}, keyOfA, { lifetimeSeconds: 61 })),
-    ).rejects.toMatchObject(refused('jwt lifetime too long'))
+    ).rejects.toMatchObject(rejection('jwt lifetime too long'))
   })
 
-  it('is refused when it is a token of another kind', async () => {
+  it('is rejected when it has another typ', async () => {
     await expect(callers.identify(await assertion({}, keyOfA, { typ: 'at+jwt' }))).rejects.toMatchObject(
-      refused('jwt type invalid. expected: JWT or client-authentication+jwt'),
+      rejection('jwt type invalid. expected: JWT or client-authentication+jwt'),
     )
   })
 
-  it('is refused from an issuer that nobody listed, and when it is no token at all', async () => {
+  it('is rejected when its issuer is not listed, or when it is not a token', async () => {
     await expect(callers.identify(await assertion({ iss: 'mallory', sub: 'mallory' }))).rejects.toMatchObject(
-      refused('nobody trusts the issuer of this assertion'),
+      rejection('the issuer of the assertion is not trusted'),
     )
-    await expect(callers.identify('abc')).rejects.toMatchObject(refused('jwt malformed'))
+    await expect(callers.identify('abc')).rejects.toMatchObject(rejection('jwt malformed'))
   })
 
-  it('is accepted with a new key as soon as that is published, without a restart', async () => {
+  it('is accepted with a newly published key, without a restart', async () => {
     await callers.identify(await assertion())
     const next = await generateSigningKey('ES256', `a-${randomUUID()}`)
     await publish('a.json', [keyOfA, next])
@@ -164,7 +166,7 @@ describe('a client assertion (private_key_jwt)', () => {
 })
 
 describe('a projected Kubernetes token', () => {
-  it('names the service account, as often as it is shown', async () => {
+  it('identifies the service account, every time it is used', async () => {
     const token = await podToken()
     expect(await callers.identify(token)).toMatchObject({ subject: POD, keyId: 'servicea', admin: false })
     expect(await callers.identify(token)).toMatchObject({ subject: POD })
@@ -173,14 +175,14 @@ describe('a projected Kubernetes token', () => {
     })
   })
 
-  it('is refused when it is good for anybody else, too', async () => {
+  it('is rejected when it has another audience, too', async () => {
     await expect(callers.identify(await podToken({ aud: [AUDIENCE, CLUSTER] }))).rejects.toMatchObject(
-      refused('the assertion is for more than one audience'),
+      rejection('the assertion has more than one audience'),
     )
     await expect(callers.identify(await podToken({ aud: [CLUSTER] }))).rejects.toMatchObject({ status: 401 })
   })
 
-  it('is 403 for an account that the list does not name', async () => {
+  it('gets 403 for an account that is not listed', async () => {
     await expect(
       callers.identify(await podToken({ sub: 'system:serviceaccount:default:other' })),
     ).rejects.toMatchObject({
@@ -191,38 +193,38 @@ describe('a projected Kubernetes token', () => {
 })
 
 describe('a JWT-SVID', () => {
-  it('names the workload, without an iss, by the bundle of its trust domain', async () => {
+  it('identifies the workload without an iss, with the bundle of its trust domain', async () => {
     expect(await callers.identify(await svid())).toMatchObject({ subject: WORKLOAD, keyId: 'servicea' })
     expect(await callers.identify(await svid({ iss: 'https://spire.example' }))).toMatchObject({
       subject: WORKLOAD,
     })
   })
 
-  it('is refused for another audience, for several, of another trust domain, and when it has expired', async () => {
+  it('is rejected for another audience, several audiences, another trust domain, and when expired', async () => {
     await expect(callers.identify(await svid({ aud: ['https://other/'] }))).rejects.toMatchObject({
       status: 401,
       code: 'invalid_client',
       message: expect.stringContaining('expected audience'),
     })
     await expect(callers.identify(await svid({ aud: [AUDIENCE, 'https://other/'] }))).rejects.toMatchObject(
-      refused('the assertion is for more than one audience'),
+      rejection('the assertion has more than one audience'),
     )
     await expect(callers.identify(await svid({ sub: 'spiffe://other.org/service-a' }))).rejects.toMatchObject(
-      refused('nobody trusts the issuer of this assertion'),
+      rejection('the issuer of the assertion is not trusted'),
     )
     await expect(callers.identify(await svid({}, -60))).rejects.toMatchObject(
-      refused('jwtsvid: token has expired'),
+      rejection('jwtsvid: token has expired'),
     )
   })
 
-  it('is 403 for a workload that the list does not name', async () => {
+  it('gets 403 for a workload that is not listed', async () => {
     await expect(callers.identify(await svid({ sub: 'spiffe://example.org/other' }))).rejects.toMatchObject({
       status: 403,
       code: 'caller_not_listed',
     })
   })
 
-  it('is accepted from a new authority some seconds after that is in the bundle', async () => {
+  it('is accepted from a new authority within seconds of its addition to the bundle', async () => {
     await callers.identify(await svid())
     const next = await generateSigningKey('ES256', 'next')
     await publish('bundle.json', [clusterKey, next])
@@ -249,7 +251,7 @@ describe('keys that would come in the clear for an issuer with an https name', (
 })
 
 describe('keys that cannot be read', () => {
-  it('are 503, and the last good ones stay', async () => {
+  it('cause a 503, and the last valid ones stay in use', async () => {
     await callers.identify(await assertion())
     await callers.identify(await svid())
     for (const file of ['a.json', 'bundle.json']) await writeFile(join(folder, file), 'no JSON')

@@ -11,9 +11,9 @@ import {
 } from './proofs.ts'
 import type { Rights, TrustEntry } from './trust-file.ts'
 
-/** A caller that has proved who it is, and what it may do. */
+/** An authenticated caller and its rights. */
 export interface Caller extends Rights {
-  /** The `sub` that proved it: a client's id, a Kubernetes service account, a SPIFFE id. */
+  /** The verified `sub`: a client ID, a Kubernetes service account or a SPIFFE ID. */
   readonly subject: string
 }
 
@@ -22,9 +22,9 @@ interface TrustedIssuer {
   readonly rightsOf: ReadonlyMap<string, Rights>
 }
 
-/** The callers of a trust file. */
+/** The callers of a trusted-callers file. */
 export class TrustedCallers {
-  /** By the `iss` of what they show, and SPIFFE's by the trust domain of its `sub`. */
+  /** Keyed by the `iss` of their tokens; for SPIFFE, by the trust domain of the `sub`. */
   readonly #issuers: ReadonlyMap<string, TrustedIssuer>
 
   constructor(entries: readonly TrustEntry[], options: ProofOptions) {
@@ -32,30 +32,36 @@ export class TrustedCallers {
   }
 
   /**
-   * @param audience this service's own name, which a proof must be made for and for nobody else.
-   * @throws {ConfigError} when the file cannot be used.
+   * Reads a trusted-callers file.
+   * @param audience this service's own name, the only allowed audience of a credential.
+   * @throws {ConfigError} if the file is missing or invalid.
    */
   static async load(path: string, audience: string, clock: Clock = systemClock): Promise<TrustedCallers> {
-    // The parsers that it needs weigh 9 MB, and an open development start has no such file.
+    // Imported only here: the parsers take 9 MB, and an open service has no such file.
     const { readTrustFile } = await import('./trust-file.ts')
     return new TrustedCallers(await readTrustFile(path), { audience, clock })
   }
 
   /**
-   * Who signed the token that a caller shows.
-   * @throws {HttpError} 401 `invalid_client` when it proves nothing, 403 when nobody listed the caller.
+   * Verifies a caller's token and returns the caller.
+   * @throws {HttpError} 401 `invalid_client` if the token is invalid, 403 if the caller is not listed.
    */
   async identify(token: string): Promise<Caller> {
     const trusted = this.#issuers.get(namedIn(token))
-    if (!trusted) throw invalidClient('nobody trusts the issuer of this assertion')
+    if (!trusted) throw invalidClient('the issuer of the assertion is not trusted')
     const subject = await trusted.proof.subjectOf(token)
     const rights = trusted.rightsOf.get(subject)
-    if (!rights) throw new HttpError(403, 'caller_not_listed', `${subject} is not among the trusted callers.`)
+    if (!rights)
+      throw new HttpError(
+        403,
+        'caller_not_listed',
+        `${subject} is not a trusted caller. Add it to TRUSTED_CALLERS_FILE.`,
+      )
     return { subject, ...rights }
   }
 }
 
-/** Read before anything is verified, and good for nothing but to choose whose keys to verify with. */
+/** Returns the unverified issuer, which only selects the keys to verify with. */
 function namedIn(token: string): string {
   try {
     const { iss, sub } = parseCompact(token).payload

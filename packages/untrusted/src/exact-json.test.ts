@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { JsonNumber, parseJson, readJson, writeJson } from './exact-json.ts'
 
-const refusal = (text: string, read: (text: string) => unknown = parseJson) => {
+const errorOf = (text: string, read: (text: string) => unknown = parseJson) => {
   try {
     return read(text)
   } catch (error) {
@@ -39,7 +39,7 @@ describe('parseJson', () => {
     '4.35e-7',
     '0.000001',
     '1e0010',
-  ])('takes %s', (source) => {
+  ])('accepts %s', (source) => {
     expect(parseJson(`{"n":${source}}`)).toEqual({ n: Number(source) })
   })
 
@@ -60,17 +60,17 @@ describe('parseJson', () => {
     '1e309',
     '4e-324',
     '1e0000000400',
-  ])('refuses %s', (source) => {
-    expect(refusal(`{"n":${source}}`)).toBe(inexact('Member n', source))
-    expect(refusal(source)).toBe(inexact('The value', source))
-    expect(refusal(`[ ${source} ]`)).toBe(inexact('Member [0]', source))
+  ])('rejects %s', (source) => {
+    expect(errorOf(`{"n":${source}}`)).toBe(inexact('Member n', source))
+    expect(errorOf(source)).toBe(inexact('The value', source))
+    expect(errorOf(`[ ${source} ]`)).toBe(inexact('Member [0]', source))
   })
 
-  it('names the member, however deep it is, and quotes only a part of what is long', () => {
-    expect(refusal('{"a":{"b c":[1,{"id":9007199254740993}]}}')).toBe(
+  it('names the member at any depth, and quotes only part of long values', () => {
+    expect(errorOf('{"a":{"b c":[1,{"id":9007199254740993}]}}')).toBe(
       inexact('Member a["b c"][1].id', '9007199254740993'),
     )
-    expect(refusal(`{"${'n'.repeat(100)}":${'9'.repeat(100)}}`)).toBe(
+    expect(errorOf(`{"${'n'.repeat(100)}":${'9'.repeat(100)}}`)).toBe(
       inexact(`Member ${'n'.repeat(40)}…`, `${'9'.repeat(40)}…`),
     )
   })
@@ -81,12 +81,12 @@ describe('parseJson', () => {
     ['[{"x":{"b":null,"b":null}}]', 'Member [0].x.b'],
     ['{"__proto__":1,"__proto__":2}', 'Member __proto__'],
     ['{"a":[],"a":{}}', 'Member a'],
-  ])('refuses %s', (text, member) => {
-    expect(refusal(text)).toBe(`duplicate_member: ${member} occurs twice; send it once.`)
-    expect(refusal(text, readJson)).toBe(`duplicate_member: ${member} occurs twice; send it once.`)
+  ])('rejects %s', (text, member) => {
+    expect(errorOf(text)).toBe(`duplicate_member: ${member} occurs twice; send it once.`)
+    expect(errorOf(text, readJson)).toBe(`duplicate_member: ${member} occurs twice; send it once.`)
   })
 
-  it('keeps a member named __proto__ as one like the others, on both paths', () => {
+  it('treats __proto__ as an ordinary member, on both paths', () => {
     for (const more of ['', ',"n":1234567890123456.0'])
       for (const read of [parseJson, readJson]) {
         const value = read(`{"__proto__":{"admin":true}${more}}`) as Record<string, unknown>
@@ -97,20 +97,20 @@ describe('parseJson', () => {
   })
 
   it.each(['', 'nonsense', '{"a":01}', '{"a":NaN}', '\ufeff{}', '{"a":1', '"\n"', '{"a":1}}'])(
-    'refuses %j',
+    'rejects %j',
     (text) => {
-      expect(refusal(text)).toBe('malformed_json: The text is not valid JSON.')
+      expect(errorOf(text)).toBe('malformed_json: The text is not valid JSON.')
     },
   )
 
-  it('refuses what nests too deep before anything recurses', () => {
-    expect(refusal('['.repeat(1_000_000))).toBe('json_too_deep: The JSON nests deeper than 64 levels.')
-    expect(refusal('[[1]]', (text) => parseJson(text, { maxDepth: 1 }))).toBe(
+  it('rejects deep nesting before anything recurses', () => {
+    expect(errorOf('['.repeat(1_000_000))).toBe('json_too_deep: The JSON nests deeper than 64 levels.')
+    expect(errorOf('[[1]]', (text) => parseJson(text, { maxDepth: 1 }))).toBe(
       'json_too_deep: The JSON nests deeper than 1 levels.',
     )
   })
 
-  it('does not look for numbers in strings', () => {
+  it('ignores numbers in strings', () => {
     const value = { 'k: 9007199254740993': ', 1e400', b: ':"[18446744073709551615\\' }
     expect(parseJson(JSON.stringify(value))).toEqual(value)
     expect(readJson(JSON.stringify(value))).toEqual(value)
@@ -138,12 +138,12 @@ describe('readJson', () => {
     '0.1000000000000000055511151231257827',
     '1234567890123456',
     '1e21',
-  ])('keeps %s as it was written', (source) => {
+  ])('keeps %s as written', (source) => {
     for (const text of [source, `{"n":${source}}`, `[${source},{"m":[${source}]}]`])
       expect(writeJson(readJson(text))).toBe(text)
   })
 
-  it('makes ordinary numbers of ordinary numbers', () => {
+  it('returns ordinary numbers as numbers', () => {
     expect(readJson('{"a":[1,-2.5],"big":9007199254740993}')).toEqual({
       a: [1, -2.5],
       big: new JsonNumber('9007199254740993'),
@@ -152,7 +152,7 @@ describe('readJson', () => {
 })
 
 describe('writeJson', () => {
-  it('writes like JSON.stringify, and its numbers outside of it as strings', () => {
+  it('writes like JSON.stringify, which itself writes a JsonNumber as a string', () => {
     const value = { n: new JsonNumber('1e400'), s: '"1e400"' }
     expect(writeJson(value)).toBe('{"n":1e400,"s":"\\"1e400\\""}')
     expect(writeJson({ a: [value.n] }, 2)).toBe('{\n  "a": [\n    1e400\n  ]\n}')

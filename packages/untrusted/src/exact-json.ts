@@ -6,36 +6,36 @@ export { JsonError, type JsonErrorCode } from './json-error.ts'
 export { JsonNumber, toNumber, writeJson } from './json-number.ts'
 
 export interface JsonOptions {
-  /** Deeper texts are refused: JSON.stringify and every walk over a value recurse. */
+  /** Deeper texts are rejected, because JSON.stringify and every function that walks a value recurse. */
   readonly maxDepth?: number
 }
 
-/** Deeper than any message that a person wrote, and far from the end of the stack. */
+/** Deeper than any realistic message, and far below the stack limit. */
 const MAX_DEPTH = 64
 
 /**
- * Numbers that JavaScript may change: those of 16 digits, or with an exponent of three. A double keeps every other one
- * (IEEE 754: 15 digits up to 1e308). Strings that look so only cost a second reading.
+ * Matches numbers that JavaScript may change: 16 or more digits, or a three-digit exponent. A double keeps all others
+ * (IEEE 754: 15 digits up to 1e308). A match inside a string only costs a second pass.
  */
 const MAY_BE_INEXACT = /(?:^|[[:,\s])-?(?:[\d.]{16}|\d+(?:\.\d+)?[eE][+-]?\d{3})/
-/** Numbers that JavaScript may write otherwise: also -0, exponents, zeros at the end, and what it gives an exponent. */
+/** Matches numbers that JavaScript may write differently: also -0, exponents, trailing zeros, and small fractions. */
 const MAY_BE_REWRITTEN =
   /(?:^|[[:,\s])(?:-0(?![.\d])|-?(?:[\d.]{16}|\d+(?:\.\d+)?[eE]|\d+\.(?:0{6}|\d*0(?!\d))))/
 
 /**
- * Reads a JSON text whose values are to be used: each number is exactly the one that was sent, or the text is refused. So is
- * a text with a member twice, of which JavaScript would keep the last.
+ * Parses JSON whose values will be used. Rejects numbers that a double cannot represent exactly, and duplicate members, of
+ * which JavaScript would keep the last.
  * @throws {JsonError}
  */
 export function parseJson(text: string, { maxDepth = MAX_DEPTH }: JsonOptions = {}): unknown {
   const { value, unique } = parse(text, maxDepth)
-  return unique && !MAY_BE_INEXACT.test(text) ? value : new SourceReader(text, 'refuse').read()
+  return unique && !MAY_BE_INEXACT.test(text) ? value : new SourceReader(text, 'reject').read()
 }
 
 /**
- * Reads a JSON text whose values are to be shown or passed on: a number that JavaScript would write otherwise becomes a
- * JsonNumber, which writeJson writes as it was.
- * @throws {JsonError} as parseJson does, but for no number
+ * Parses JSON whose values will be shown or forwarded. A number that JavaScript would write differently becomes a
+ * JsonNumber, which writeJson writes unchanged.
+ * @throws {JsonError} like parseJson, but never `inexact_number`
  */
 export function readJson(text: string, { maxDepth = MAX_DEPTH }: JsonOptions = {}): unknown {
   const { value, unique } = parse(text, maxDepth)
@@ -52,6 +52,6 @@ function parse(text: string, maxDepth: number) {
   } catch (cause) {
     throw new JsonError('malformed_json', 'The text is not valid JSON.', { cause })
   }
-  // Of two equal names JSON.parse keeps one, so a lost member shows as a colon too many.
+  // JSON.parse keeps one of two equal names, so a duplicate member shows as an extra colon.
   return { value, unique: membersIn(value) === members }
 }

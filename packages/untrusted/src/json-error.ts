@@ -1,6 +1,6 @@
 export type JsonErrorCode = 'malformed_json' | 'json_too_deep' | 'duplicate_member' | 'inexact_number'
 
-/** Why a text is not taken as JSON. The message names the member, and quotes no more than a few characters of it. */
+/** Thrown for JSON that is rejected. The message names the member and quotes at most a few characters of it. */
 export class JsonError extends Error {
   override readonly name = 'JsonError'
   readonly code: JsonErrorCode

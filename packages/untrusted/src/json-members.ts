@@ -3,8 +3,8 @@ const COLON = 0x3a
 const BACKSLASH = 0x5c
 
 /**
- * Counts the members of all objects of a JSON text together: the colons outside strings.
- * @returns undefined when the text nests deeper than `maxDepth`
+ * Counts the members of all objects in a JSON text, i.e. the colons outside strings.
+ * @returns undefined if the text nests deeper than `maxDepth`
  */
 export function countMembers(text: string, maxDepth: number): number | undefined {
   let members = 0
@@ -25,7 +25,7 @@ export function countMembers(text: string, maxDepth: number): number | undefined
   return members
 }
 
-/** Returns the index of the quote that ends the string which starts at `start`; the text's length when none does. */
+/** Returns the index of the quote that ends the string starting at `start`, or the text's length if there is none. */
 export function endOfString(text: string, start: number): number {
   let end = text.indexOf('"', start + 1)
   while (end !== -1) {

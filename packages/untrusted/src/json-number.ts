@@ -1,4 +1,4 @@
-/** A number that JavaScript would change, as it was written. {@link writeJson} writes it so again. */
+/** Holds a number that JavaScript would change, in its original spelling. {@link writeJson} writes it unchanged. */
 export class JsonNumber {
   /** The digits, sign and exponent of the JSON text. */
   readonly source: string
@@ -11,13 +11,13 @@ export class JsonNumber {
     return this.source
   }
 
-  /** Outside of writeJson its digits as a string: another type, but not another number. */
+  /** Returns the digits as a string outside of writeJson: the type changes, but not the value. */
   toJSON(): string {
     return writing ? MARK + this.source : this.source
   }
 }
 
-/** Stands before a number while writeJson writes. Nobody outside can guess it, so no string is taken for a number. */
+/** Marks a number while writeJson runs. It is random, so that no string in the input can be mistaken for a number. */
 const MARK = Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join('-')
 const MARKED = new RegExp(`"${MARK}([^"]*)"`, 'g')
 let writing = false
@@ -33,23 +33,23 @@ export function writeJson(value: unknown, indent?: number): string {
   }
 }
 
-/** The number that a value of {@link readJson} is: of a JsonNumber, when it is exact (`1e3`, `2.0`). What is none stays as it is. */
+/** Converts a JsonNumber to a number if that is exact (`1e3`, `2.0`); returns every other value unchanged. */
 export const toNumber = (value: unknown): unknown =>
   value instanceof JsonNumber && isExact(value.source) ? Number(value.source) : value
 
-/** Whether JavaScript writes the very number that a JSON text has: 1.0 and 1 are one number, 1e400 and Infinity are not. */
+/** Returns whether JavaScript represents a number's exact value: true for 1.0, false for 1e400. */
 export function isExact(source: string): boolean {
   const number = Number(source)
   return Number.isFinite(number) && decimal(source) === decimal(String(number))
 }
 
-/** One form for every way to write a number: its digits without zeros around them, and the power of ten behind them. */
+/** Returns the canonical form of a number: its digits without leading and trailing zeros, and a power of ten. */
 function decimal(source: string): string {
   const [, sign, whole = '', fraction = '', exponent = '0'] =
     /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(source) ?? []
   const digits = (whole + fraction).replace(/^0+/, '')
   const kept = digits.replace(/0+$/, '')
-  // RFC 8259 has a minus zero, mathematics has not.
+  // -0, which RFC 8259 allows, has the same value as 0.
   if (kept === '') return '0'
   return `${sign}${kept}e${Number(exponent) - fraction.length + digits.length - kept.length}`
 }

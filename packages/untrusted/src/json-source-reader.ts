@@ -2,23 +2,23 @@ import { JsonError } from './json-error.ts'
 import { endOfString } from './json-members.ts'
 import { isExact, JsonNumber } from './json-number.ts'
 
-/** An error shows this much of a number or a name: enough to find it. */
+/** The number of characters of a number or name that an error quotes. */
 const MAX_QUOTED = 40
 
-/** Reads a text that JSON.parse has taken already, with an eye on what JSON.parse does not show: each number as it is written, and equal names. */
+/** Parses text that JSON.parse has already accepted, to see what JSON.parse hides: the spelling of numbers and duplicate names. */
 export class SourceReader {
   readonly #text: string
-  readonly #inexact: 'refuse' | 'keep'
+  readonly #inexact: 'reject' | 'keep'
   readonly #path: (string | number)[] = []
   #at = 0
 
-  /** @param text valid JSON; @param inexact what becomes of a number that JavaScript would change */
-  constructor(text: string, inexact: 'refuse' | 'keep') {
+  /** @param text valid JSON; @param inexact what to do with a number that JavaScript would change */
+  constructor(text: string, inexact: 'reject' | 'keep') {
     this.#text = text
     this.#inexact = inexact
   }
 
-  /** @throws {JsonError} `duplicate_member`, and `inexact_number` where it refuses */
+  /** @throws {JsonError} `duplicate_member`, and `inexact_number` in mode `reject` */
   read(): unknown {
     const first = this.#skipSpace()
     if (first === '{') return this.#object()
@@ -31,7 +31,7 @@ export class SourceReader {
   }
 
   #number(source: string): unknown {
-    if (this.#inexact === 'refuse') {
+    if (this.#inexact === 'reject') {
       if (isExact(source)) return Number(source)
       throw new JsonError(
         'inexact_number',
@@ -58,7 +58,7 @@ export class SourceReader {
       this.#path.pop()
     }
     this.#at += 1
-    // It defines members, so that one named __proto__ is one like the others.
+    // Defines members instead of assigning them, so that __proto__ is an ordinary member.
     return Object.fromEntries(members)
   }
 
@@ -81,13 +81,13 @@ export class SourceReader {
     return JSON.parse(this.#text.slice(start, this.#at)) as string
   }
 
-  /** Returns the next character that is not white space. */
+  /** Skips white space and returns the next character. */
   #skipSpace(): string | undefined {
     while (/\s/.test(this.#text[this.#at] ?? '')) this.#at += 1
     return this.#text[this.#at]
   }
 
-  /** `Member user.ids[2]`; what is not a plain name stands in brackets. */
+  /** Returns the current path, e.g. `Member user.ids[2]`; unusual names are in brackets. */
   #where(): string {
     if (this.#path.length === 0) return 'The value'
     const path = this.#path.map((step, index) => {

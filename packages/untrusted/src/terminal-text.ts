@@ -1,18 +1,18 @@
 /**
- * What a terminal obeys or does not show: controls of C0 and C1 (ESC starts colours, titles, clipboard writes; U+009B is
- * ESC [ in one character), line and paragraph separators, bidirectional overrides, zero-width and other invisible
- * characters, lone surrogates. U+FE0E and U+FE0F only choose between the two forms of a sign: emoji need them.
+ * Matches characters that a terminal interprets or hides: C0 and C1 controls (ESC starts colors, titles, clipboard writes;
+ * U+009B is ESC [ in one character), line and paragraph separators, bidirectional overrides, zero-width and other
+ * invisible characters, lone surrogates. Not U+FE0E and U+FE0F, which only select the text or emoji form of a character.
  */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]|(?![\u{fe0e}\u{fe0f}])\p{Default_Ignorable_Code_Point}/gu
 
-/** Most of what is written, and quick to know. */
+/** Matches most texts, with a fast check. */
 const PRINTABLE = /^[ -~]*$/
 
 const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
 /**
- * Returns the text with `\n`, `\u001b`, `\u{e0041}` in place of every character that could move the cursor, change
- * colours, reorder the line or hide. The result is one line, whatever the text was.
+ * Replaces every character that could move the cursor, change colors, reorder the line or be invisible with an escape:
+ * `\n`, `\u001b`, `\u{e0041}`. The result is always one line.
  */
 export const escapeForTerminal = (text: string): string =>
   PRINTABLE.test(text) ? text : text.replace(UNSAFE, (character) => SHORT[character] ?? codePoint(character))
@@ -23,8 +23,8 @@ function codePoint(character: string): string {
 }
 
 /**
- * Returns a JSON text that is safe on a terminal and means exactly the same: in JSON every such character can only stand
- * in a string, where `\u` writes it. White space between values is kept.
+ * Makes JSON safe for a terminal without changing its value: in JSON, such characters occur only in strings,
+ * where `\u` can express them. Keeps white space between values.
  */
 export const escapeJsonForTerminal = (json: string): string =>
   PRINTABLE_LINES.test(json)

@@ -7,7 +7,7 @@ const DAY_MS = 86_400_000
 describe('callAfter', () => {
   let now = 0
   const advance = (milliseconds: number) => {
-    // In steps, because a timer of Node fires once per tick.
+    // In steps, because Node's timers fire once per tick.
     for (let left = milliseconds; left > 0; left -= DAY_MS) {
       now += Math.min(left, DAY_MS)
       mock.timers.tick(Math.min(left, DAY_MS))
@@ -25,9 +25,9 @@ describe('callAfter', () => {
 
   it.each([
     ['a second', 1_000],
-    ['30 days, the refresh hint that fired at once', 30 * DAY_MS],
+    ['30 days, a refresh hint that used to fire immediately', 30 * DAY_MS],
     ['a year', 365 * DAY_MS],
-    ['one more than a timer holds', MAX_TIMER_MS + 1],
+    ['one more than the maximum delay of a timer', MAX_TIMER_MS + 1],
   ])('waits for %s', (_name, milliseconds) => {
     let called = 0
     callAfter(milliseconds, () => {
@@ -41,7 +41,7 @@ describe('callAfter', () => {
     expect(called).toBe(1)
   })
 
-  it('waits for ever for Infinity', () => {
+  it('never fires for Infinity', () => {
     let called = 0
     callAfter(Infinity, () => {
       called += 1
@@ -50,7 +50,7 @@ describe('callAfter', () => {
     expect(called).toBe(0)
   })
 
-  it('can be called off in a later part of a long wait', () => {
+  it('can be canceled in a later part of a long wait', () => {
     let called = 0
     const cancel = callAfter(60 * DAY_MS, () => {
       called += 1
@@ -61,7 +61,7 @@ describe('callAfter', () => {
     expect(called).toBe(0)
   })
 
-  it('calls for what is due already, behind the caller', () => {
+  it('calls back for a past time, but after the caller returns', () => {
     let called = 0
     callAfter(-DAY_MS, () => {
       called += 1
@@ -71,15 +71,15 @@ describe('callAfter', () => {
     expect(called).toBe(1)
   })
 
-  it('refuses NaN', () => {
+  it('rejects NaN', () => {
     expect(() => callAfter(Number.NaN, () => {})).toThrow(
-      new RangeError('A delay is a number of milliseconds, not NaN.'),
+      new RangeError('A delay must be a number of milliseconds, not NaN.'),
     )
   })
 })
 
-describe('with the timers of Node, which keep 31 bits', () => {
-  it('nothing long fires at once, nor wakes up again and again', async () => {
+describe('with Node’s timers, which have 31 bits', () => {
+  it('does not fire long delays immediately or wake up repeatedly', async () => {
     const set = mock.method(globalThis, 'setTimeout')
     const fired: number[] = []
     const cancels = [2 ** 31, 30 * DAY_MS, 1e15, Infinity].map((delay) =>
@@ -95,7 +95,7 @@ describe('with the timers of Node, which keep 31 bits', () => {
 })
 
 describe('pause', () => {
-  it('ends with its time or with the signal, whichever is first', async () => {
+  it('ends after its time or with the signal, whichever is first', async () => {
     await pause(1)
     const stop = new AbortController()
     const paused = pause(Infinity, stop.signal)

@@ -1,21 +1,21 @@
-/** Node and browsers keep a timer's delay in 31 bits: a longer one fires at once. It is 24 days and 20 hours. */
+/** The maximum delay of timers in Node and browsers, 24 days and 20 hours; with a longer one they fire immediately. */
 export const MAX_TIMER_MS = 2 ** 31 - 1
 
-/** Returns what setInterval, and libraries with a timeout in milliseconds, take for a number from outside. */
+/** Limits a delay from outside to the range of setInterval and of libraries' timeouts. @throws {RangeError} for NaN */
 export function cappedMs(milliseconds: number): number {
-  if (Number.isNaN(milliseconds)) throw new RangeError('A delay is a number of milliseconds, not NaN.')
+  if (Number.isNaN(milliseconds)) throw new RangeError('A delay must be a number of milliseconds, not NaN.')
   return Math.min(Math.max(0, milliseconds), MAX_TIMER_MS)
 }
 
 export interface CallAfterOptions {
-  /** Whether the process stays alive for it; by default it does not. */
+  /** Whether the timer keeps the process alive. Default: false. */
   readonly keepAlive?: boolean
 }
 
 /**
- * Calls back once, after so many milliseconds, however many: a delay that no timer holds is waited for in parts, and
- * Infinity for ever. What is due already is called at once, but never before this function returns.
- * @returns a function that calls it off
+ * Calls back once after any number of milliseconds: delays beyond a timer's maximum are split, Infinity never fires, and
+ * a past time fires immediately, but after this function has returned.
+ * @returns a function that cancels the call
  * @throws {RangeError} for NaN
  */
 export function callAfter(
@@ -30,7 +30,7 @@ export function callAfter(
     if (!keepAlive) timer.unref()
   }
   const next = () => {
-    // Timers may be a fraction of a millisecond early.
+    // Timers may fire a fraction of a millisecond early.
     if (due - performance.now() < 1) callBack()
     else arm()
   }
@@ -38,7 +38,7 @@ export function callAfter(
   return () => clearTimeout(timer)
 }
 
-/** Resolves after so many milliseconds, however many, or as soon as the signal is aborted. Keeps the process alive. */
+/** Resolves after any number of milliseconds, or when the signal is aborted. Keeps the process alive. */
 export function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve()
