@@ -94,7 +94,7 @@ describe('stateFindings', () => {
       expect.stringContaining('bad: identity-provider/keys.json: not JSON with usable keys => '),
       expect.stringContaining('bad: keys/servicea-private.pem: not a key or certificate as PEM => '),
       expect.stringContaining(
-        'bad: token-cache/store/data.mdb: a token store (lmdb) that was cut off: 12000 of ',
+        'bad: token-cache/store/data.mdb: a token store (lmdb) that was truncated: 12000 of ',
       ),
     ])
   })

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { LmdbStore } from './lmdb-store.ts'
 
-describe('an lmdb store whose file is damaged', () => {
+describe('an lmdb store with a damaged file', () => {
   let folder: string
   let file: string
   beforeEach(async () => {
@@ -22,11 +22,15 @@ describe('an lmdb store whose file is damaged', () => {
 
   const opened = () => new LmdbStore({ folder }).open()
   const remedy = () =>
-    `Delete ${join(folder, 'store')} and start again: tokens are cached again, blocks must be set again.`
+    `Delete ${join(folder, 'store')} and start again: tokens are cached again automatically; set blocks again.`
 
   it.each([
-    ['holds something else', async () => writeFile(file, 'garbage'), 'not a token store (lmdb)'],
-    ['holds noise', async () => writeFile(file, Buffer.alloc(100_000, 0xa5)), 'not a token store (lmdb)'],
+    ['contains something else', async () => writeFile(file, 'garbage'), 'not a token store (lmdb)'],
+    [
+      'contains random bytes',
+      async () => writeFile(file, Buffer.alloc(100_000, 0xa5)),
+      'not a token store (lmdb)',
+    ],
     [
       'has lost one of its two meta pages',
       async () => {
@@ -36,19 +40,19 @@ describe('an lmdb store whose file is damaged', () => {
       },
       'a damaged token store (lmdb)',
     ],
-  ])('is named when it %s, where lmdb would end the process', async (_what, damage, reason) => {
+  ])('is reported when it %s, where lmdb would crash', async (_what, damage, reason) => {
     await damage()
     await expect(opened()).rejects.toThrow(`${file}: ${reason}. ${remedy()}`)
   })
 
-  it('is named when it was cut off', async () => {
+  it('is reported when it was truncated', async () => {
     await truncate(file, 20_000)
     await expect(opened()).rejects.toThrow(
-      /data\.mdb: a token store \(lmdb\) that was cut off: 20000 of \d+ bytes\. /,
+      /data\.mdb: a token store \(lmdb\) that was truncated: 20000 of \d+ bytes\. /,
     )
   })
 
-  it('is opened when it is empty, as lmdb leaves it for a moment', async () => {
+  it('is opened when it is empty, as lmdb leaves it briefly', async () => {
     await rm(join(folder, 'store'), { recursive: true })
     const store = new LmdbStore({ folder })
     await store.open()

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises'
 import { StateFileError } from '@hallpass/private-files'
 
-/** Where lmdb keeps what it needs to find everything else (MDB_meta in mdb.c, 64 bits): twice, a page each. */
+/** Offsets in lmdb's meta pages, of which a file has two (MDB_meta in mdb.c, 64 bits). */
 const MAGIC = { offset: 24, value: 0xbeefc0de } as const
 const PAGE_SIZE_OFFSET = 48
 const LAST_PAGE_OFFSET = 144
@@ -10,9 +10,9 @@ const META_BYTES = 160
 const MAX_PAGE_BYTES = 64 * 1024
 
 /**
- * Looks whether lmdb can use a data file. lmdb itself does not: it maps the file into memory, and one that is damaged
- * or cut off ends the process with a segmentation fault. A file that is not there, or empty, is good: lmdb fills it.
- * @throws {StateFileError} when it is not a store, or shorter than it says.
+ * Checks that lmdb can use a data file. lmdb itself does not check: it maps the file into memory, and a damaged or
+ * truncated file crashes the process. A missing or empty file is valid; lmdb initializes it.
+ * @throws {StateFileError} if the file is not an lmdb store, is damaged, or is shorter than its meta pages require.
  */
 export async function checkLmdbFile(file: string, remedy: string): Promise<void> {
   const handle = await open(file, 'r').catch((error: NodeJS.ErrnoException) => {
@@ -27,12 +27,12 @@ export async function checkLmdbFile(file: string, remedy: string): Promise<void>
     if (!isMeta(first) || pageBytes > MAX_PAGE_BYTES) throw damaged('not a token store (lmdb)')
     const metas = [first, await readMeta(pageBytes)]
     if (!metas.every(isMeta)) throw damaged('a damaged token store (lmdb)')
-    // Only now: another process may be writing, and it writes pages before it says that they are there.
+    // Read the size last: another process may be writing, and it writes pages before it records them in the meta page.
     const { size } = await handle.stat()
     const newest = metas.reduce((a, b) => (transaction(b) > transaction(a) ? b : a))
     const needed = (newest.readBigUInt64LE(LAST_PAGE_OFFSET) + 1n) * BigInt(pageBytes)
     if (BigInt(size) < needed)
-      throw damaged(`a token store (lmdb) that was cut off: ${size} of ${needed} bytes`)
+      throw damaged(`a token store (lmdb) that was truncated: ${size} of ${needed} bytes`)
   } finally {
     await handle.close()
   }

@@ -7,12 +7,12 @@ import { describe, expect, it } from '@jest/globals'
 import { LmdbStore } from './lmdb-store.ts'
 
 describe('an lmdb store whose writers are killed', () => {
-  it('opens clean each time, with every entry whole, for those who stay and those who come', async () => {
+  it('opens without errors and with intact entries, for surviving and new processes', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'lmdb-crash-'))
     const staying = new LmdbStore({ folder })
     await staying.open()
     try {
-      // The others go on writing while one is killed; the last one leaves nobody behind who could tidy up.
+      // The others keep writing while one is killed; after the last one, no process is left to clean up.
       const writers = await Promise.all([startWriter(folder), startWriter(folder), startWriter(folder)])
       for (const [round, writer] of writers.entries()) {
         await new Promise((resolve) => setTimeout(resolve, 100 + 70 * round))

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { LmdbStore } from './lmdb-store.ts'
 import { StoreFullError } from './shared-store.ts'
 
-describe('an lmdb store on a disk without room', () => {
+describe('an lmdb store on a full disk', () => {
   const ROOM = 2 ** 30
   let folder: string
   let store: LmdbStore
@@ -28,7 +28,7 @@ describe('an lmdb store on a disk without room', () => {
   })
   const entry = () => ({ value: 'v', endsAt: Date.now() + 60_000 })
 
-  it('refuses entries and leases before lmdb meets the full disk, says so once, and recovers by itself', async () => {
+  it('rejects entries and leases before the disk is full, reports it once, and recovers automatically', async () => {
     const zone = store.zone('tokens')
     await zone.replace('known', undefined, entry())
     await expect(store.check()).resolves.toBeUndefined()
@@ -40,7 +40,7 @@ describe('an lmdb store on a disk without room', () => {
     expect(store.isFull).toBe(true)
     expect((await zone.get('known'))?.value).toBe('v')
     expect(notices).toEqual([
-      `the store is full (the disk of ${folder} has 200 KB left): new tokens are refused until there is room, blocks hold`,
+      `the store is full (the disk of ${folder} has 200 KB left): new tokens are not stored until there is room; blocks still apply`,
     ])
     free = ROOM
     expect(await zone.replace('k', undefined, entry())).toBe(true)
@@ -49,7 +49,7 @@ describe('an lmdb store on a disk without room', () => {
     expect(rejections).toEqual([])
   })
 
-  it('takes pinned entries and removals from a reserve, until that is used up', async () => {
+  it('accepts pinned entries and removals in the reserve, until that is used up', async () => {
     const pinned = store.zone('blocks', { pinned: true })
     const tokens = store.zone('tokens')
     await tokens.replace('k', undefined, entry())
@@ -63,7 +63,7 @@ describe('an lmdb store on a disk without room', () => {
     expect((await pinned.get('k'))?.value).toBe('v')
   })
 
-  it('goes on with the pages that entries of its own have left in the file', async () => {
+  it('reuses pages in the file that expired entries have freed', async () => {
     const zone = store.zone('tokens')
     const keys = Array.from({ length: 600 }, (_, i) => `key${i}`)
     await Promise.all(

@@ -4,23 +4,23 @@ import type { Room } from './room.ts'
 import { StoreFullError } from './shared-store.ts'
 
 /**
- * What a write may add to the file until it is committed: a leaf in each of two databases, and a value of two pages.
- * Writes that are committed together share the pages above.
+ * The maximum growth of the file by one write: a leaf page in each of two databases, and a value of two pages.
+ * Writes that are committed together share the branch pages.
  */
 const WRITE_BYTES = 16 * 1024
-/** Kept for pinned entries (blocks) and for removals, some hundreds of each; other entries are refused before. */
+/** Reserved for pinned entries (blocks) and removals, some hundreds of each; other entries are rejected earlier. */
 const RESERVE_BYTES = 256 * 1024
-/** As much again before a full store counts as one with room, so that it does not change with every burst. */
+/** Twice the reserve must be free before a full store counts as recovered, so that the state does not flap. */
 const RECOVERED_BYTES = 2 * RESERVE_BYTES
-/** Never used: what another process writes between the look and the commit. */
+/** Never used by us: covers writes of other processes between the check and the commit. */
 const FLOOR_BYTES = 64 * 1024
 
-/** `entry`: one that may be refused. `vital`: pinned entries, and whatever makes room. */
+/** `entry`: may be rejected. `vital`: pinned entries and removals. */
 export type WriteKind = 'entry' | 'vital'
 
 /**
- * Whether lmdb may write. It must not meet a full disk: its native part then overruns a buffer, which ends the process
- * or leaves its writer hanging. So the room on the disk, and in the file itself, is looked at before each write.
+ * Decides whether lmdb may write. On a full disk, lmdb's native code overruns a buffer, which crashes the process or hangs
+ * its writer. So the free space on the disk, and inside the file, is checked before each write.
  */
 export class LmdbRoom {
   readonly #folder: string
@@ -28,8 +28,8 @@ export class LmdbRoom {
   readonly #room: Room
   readonly #databases = new Set<Database<unknown, never>>()
   #root: RootDatabase | undefined
-  #underWay = 0
-  /** Why the last write failed; until one succeeds, nobody knows whether the next one will. */
+  #pending = 0
+  /** Why the last write failed. Cleared by the next successful write. */
   #failure: string | undefined
 
   constructor(folder: string, room: Room, freeBytes = () => freeBytesOf(folder)) {
@@ -47,61 +47,61 @@ export class LmdbRoom {
     this.#databases.add(database)
   }
 
-  /** @throws {StoreFullError} when the write must not be tried. */
+  /** Checks that there is room for a write. @throws {StoreFullError} if the write must not be tried. */
   admit(kind: WriteKind): void {
     const free = this.#freeBytes()
-    const needed = (kind === 'vital' ? FLOOR_BYTES : RESERVE_BYTES) + this.#underWay * WRITE_BYTES
+    const needed = (kind === 'vital' ? FLOOR_BYTES : RESERVE_BYTES) + this.#pending * WRITE_BYTES
     if (free >= Math.max(needed, RECOVERED_BYTES)) {
       this.#recovered()
       return
     }
     const inside = this.#freeInside()
-    // lmdb takes the pages inside the file first, but not always: this write must fit on the disk, too.
-    const roomy = free >= 2 * FLOOR_BYTES + this.#underWay * WRITE_BYTES ? Math.max(free, inside) : free
+    // lmdb usually reuses free pages inside the file, but not always: this write must fit on the disk, too.
+    const roomy = free >= 2 * FLOOR_BYTES + this.#pending * WRITE_BYTES ? Math.max(free, inside) : free
     if (roomy >= RECOVERED_BYTES) this.#recovered()
     if (roomy >= needed) return
     const reason = `the disk of ${this.#folder} has ${Math.floor(free / 1024)} KB left`
-    // A burst of writes passes; a lack of room is a state.
+    // A burst of writes is temporary and not reported; lack of space is.
     if (Math.max(free, inside) < RESERVE_BYTES) this.#room.full(reason)
     throw new StoreFullError(reason)
   }
 
   /**
-   * How many removals may be under way at once: each copies its page, and the old one is free only afterwards. A block
-   * must still fit beside them.
+   * How many more removals may run concurrently: each copies its page and frees the old one only afterwards. Leaves room
+   * for a block.
    */
   get removals(): number {
-    return Math.floor((this.#freeBytes() - 2 * FLOOR_BYTES) / WRITE_BYTES) - this.#underWay
+    return Math.floor((this.#freeBytes() - 2 * FLOOR_BYTES) / WRITE_BYTES) - this.#pending
   }
 
   #recovered(): void {
     if (this.#failure === undefined) this.#room.free()
   }
 
-  /** @throws {StoreFullError} when there is no room for an entry, or the last write failed. */
+  /** Checks the store's state. @throws {StoreFullError} if there is no room for an entry, or the last write failed. */
   check(): void {
     this.admit('entry')
     if (this.#failure !== undefined) throw new StoreFullError(this.#failure)
   }
 
-  /** Counts a write until it is over, and remembers that one failed. */
+  /** Counts a write as pending until it settles, and records whether it failed. */
   async during<T>(write: Promise<T>): Promise<T> {
-    this.#underWay += 1
+    this.#pending += 1
     try {
       const answer = await write
       if (this.#failure !== undefined) this.#room.free()
       this.#failure = undefined
       return answer
     } catch (error) {
-      this.#failure = `the last write into ${this.#folder} failed`
+      this.#failure = `the last write to ${this.#folder} failed`
       this.#room.full(this.#failure)
       throw error
     } finally {
-      this.#underWay -= 1
+      this.#pending -= 1
     }
   }
 
-  /** Pages of the file that entries have left, and that lmdb writes to before the file grows. */
+  /** Returns the bytes in free pages of the file, which lmdb reuses before the file grows. */
   #freeInside(): number {
     if (!this.#root) return 0
     const stats = this.#root.getStats() as unknown as Stats

@@ -16,26 +16,26 @@ import {
 } from './shared-store.ts'
 
 export interface LmdbStoreOptions extends StoreOptions {
-  /** Made when it is not there; its files are for their owner alone. */
+  /** Created if missing; its files are owner-only (0600). */
   readonly folder: string
-  /** The room on the disk of the folder, in bytes; by default the system is asked. */
+  /** Returns the free space on the folder's disk, in bytes. Default: asks the system. */
   readonly freeBytes?: () => number
 }
 
-/** Four for each zone. The tier has four zones; the rest is room. */
+/** Four databases per zone. The tier has four zones; the rest is spare. */
 const MAX_DATABASES = 64
 /**
- * Address space, neither memory nor disk, for eight million entries; beyond that it doubles. lmdb's own beginning of
- * 128 KB doubles thirteen times up to a million, and keeps each old map beside the new one: twice the pages.
+ * Address space (not memory or disk) for eight million entries; beyond that, lmdb doubles it. lmdb's own default of
+ * 128 KB would double thirteen times up to a million entries and keep each old map: twice the pages.
  */
 const MAP_BYTES = 8 * 2 ** 30
-/** A writer that a full disk has left hanging must not keep the process from ending. */
+/** How long to wait for pending writes: a writer hung by a full disk must not keep the process from exiting. */
 const CLOSE_TIMEOUT_MS = 1_000
 
 /**
- * A store that the processes of one machine share through memory-mapped files: a read costs microseconds and no
- * message. lmdb never overwrites what it has committed, so a process that is killed while it writes leaves the last
- * good state, and its locks fall with it.
+ * A store that processes on one machine share through memory-mapped files: a read takes microseconds and needs no
+ * message. lmdb never overwrites committed data, so a process that is killed while writing leaves the last
+ * committed state, and its locks are released.
  */
 export class LmdbStore implements SharedStore {
   readonly kind = 'lmdb'
@@ -60,7 +60,7 @@ export class LmdbStore implements SharedStore {
   async open(): Promise<void> {
     await ensurePrivateFolder(this.#options.folder)
     const path = this.#path
-    const remedy = `Delete ${path} and start again: tokens are cached again, blocks must be set again.`
+    const remedy = `Delete ${path} and start again: tokens are cached again automatically; set blocks again.`
     await checkLmdbFile(join(path, 'data.mdb'), remedy)
     try {
       this.#root = open({
@@ -71,10 +71,10 @@ export class LmdbStore implements SharedStore {
       } as Parameters<typeof open>[0])
     } catch (error) {
       // E.g. no permission, no space left on the disk.
-      throw new StateFileError(path, `lmdb cannot open it (${(error as Error).message})`, remedy, error)
+      throw new StateFileError(path, `lmdb could not open it (${(error as Error).message})`, remedy, error)
     }
     this.#room.open(this.#root)
-    // Readers that were killed would keep old pages from being used again.
+    // Slots of killed readers would keep old pages from being reused.
     this.#root.readerCheck()
     for (const zone of this.#zones.values()) zone.start()
   }
@@ -108,7 +108,7 @@ export class LmdbStore implements SharedStore {
   }
 
   async check(): Promise<void> {
-    if (!this.#root) throw new StoreUnavailableError(new Error('it is not open'))
+    if (!this.#root) throw new StoreUnavailableError(new Error('not open'))
     this.#room.check()
   }
 
@@ -121,7 +121,7 @@ export class LmdbStore implements SharedStore {
   }
 
   #database<V, K extends Key>(name: string, useVersions: boolean): Database<V, K> {
-    if (!this.#root) throw new StoreUnavailableError(new Error('it is not open'))
+    if (!this.#root) throw new StoreUnavailableError(new Error('not open'))
     const database = this.#root.openDB<V, K>({ name, useVersions })
     this.#room.add(database as unknown as Database<unknown, never>)
     return database

@@ -12,14 +12,14 @@ import {
   type Zone,
 } from './shared-store.ts'
 
-/** Five looks within the watch window, at a microsecond each. */
-const LOOK_MS = 100
-/** A change that took longer than this to be committed could be overlooked; a commit takes milliseconds. */
+/** Five polls within the watch window, at a microsecond each. */
+const POLL_MS = 100
+/** A change whose commit took longer than this could be overlooked; a commit takes milliseconds. */
 const LATE_COMMIT_US = 10_000_000
-/** Changes are kept this long, for processes that were suspended. */
+/** How long changes are stored, for processes that were suspended. */
 const KEEP_CHANGES_US = 60_000_000
 const SWEEP_MS = 1_000
-/** What one sweep removes at most, so that no request waits behind it. */
+/** The maximum number of removals per sweep, so that no request waits for one. */
 const SWEEP_BATCH = 2_000
 
 type Record = readonly [value: string, endsAt: number]
@@ -35,9 +35,8 @@ export interface LmdbZoneOptions {
 }
 
 /**
- * One zone of an lmdb store, in four databases: the entries, their keys by end (so that the sweep finds what has
- * ended), the leases, and the changes of the last minute (which every process looks at ten times a second: lmdb has
- * no messages).
+ * One zone of an lmdb store, in four databases: the entries, their keys by expiry (for the sweep), the leases, and
+ * the changes of the last minute (which every process polls ten times per second, because lmdb has no messages).
  */
 export class LmdbZone implements Zone {
   readonly #openDatabase: OpenDatabase
@@ -53,7 +52,7 @@ export class LmdbZone implements Zone {
   #leases!: Database<number, string>
   #changes!: Database<string, ChangeKey>
   #timers: NodeJS.Timeout[] = []
-  #lookedAt = Number.NEGATIVE_INFINITY
+  #polledAt = Number.NEGATIVE_INFINITY
   #newestChange = 0
 
   constructor({ openDatabase, room, pinned, clock }: LmdbZoneOptions) {
@@ -69,28 +68,28 @@ export class LmdbZone implements Zone {
     this.#leases = this.#openDatabase('leases', true)
     this.#changes = this.#openDatabase('changes', false)
     this.#open = true
-    this.#look(true)
+    this.#poll(true)
     this.#timers = [
-      setInterval(() => this.#try(() => this.#look()), LOOK_MS),
+      setInterval(() => this.#try(() => this.#poll()), POLL_MS),
       setInterval(() => this.#try(() => this.sweep()), SWEEP_MS),
     ]
     for (const timer of this.#timers) timer.unref()
-    // What was there before is unknown to the listeners.
+    // The listeners do not know earlier changes.
     this.#listeners.tell('missed')
   }
 
-  /** A look that fails leaves {@link isWatching} to say so; a sweep is tried again. */
+  /** Ignores errors: after a failed poll, {@link isWatching} becomes false; a failed sweep is retried. */
   #try(work: () => void): void {
     try {
       work()
     } catch {}
   }
 
-  /** Resolves when nothing is being written any more; an environment must not be closed under a write. */
+  /** Resolves when all writes are done: lmdb must not be closed during a write. */
   async stop(): Promise<void> {
     this.#open = false
     for (const timer of this.#timers) clearInterval(timer)
-    this.#lookedAt = Number.NEGATIVE_INFINITY
+    this.#polledAt = Number.NEGATIVE_INFINITY
     await Promise.allSettled(this.#writes)
   }
 
@@ -104,7 +103,7 @@ export class LmdbZone implements Zone {
     this.#room.admit(this.#kind)
     const write = () => this.#write(key, next)
     if (seen) return this.#finish(this.#entries.ifVersion(key, seen.version as number, write))
-    // An entry that has ended may still be there; to the caller it was absent.
+    // An expired entry may still be stored; to the caller it was absent.
     const ended = this.#entries.getEntry(key)
     if (!ended) return this.#finish(this.#entries.ifNoExists(key, write))
     if (ended.value[1] > this.#clock()) return false
@@ -118,17 +117,17 @@ export class LmdbZone implements Zone {
       this.#entries.batch(() => {
         if (next) this.#write(key, next)
         else this.#quietly(this.#entries.remove(key))
-        this.#tell(key)
+        this.#notify(key)
       }),
     )
-    this.#look()
+    this.#poll()
   }
 
   async announce(key: string): Promise<void> {
     this.#begin()
     this.#room.admit('vital')
-    await this.#finish(this.#entries.batch(() => this.#tell(key)))
-    this.#look()
+    await this.#finish(this.#entries.batch(() => this.#notify(key)))
+    this.#poll()
   }
 
   async clear(): Promise<void> {
@@ -150,12 +149,12 @@ export class LmdbZone implements Zone {
         key,
         now + milliseconds,
         version,
-        // `null` means: only when there is none.
+        // `null` means: only if the key is absent.
         (held?.version ?? null) as number,
       ),
     )
     if (!taken) return undefined
-    // A lease that cannot be given back, because the store is closing or its disk is full, lapses.
+    // If the release fails because the store is closing or the disk is full, the lease expires on its own.
     const release = async () => {
       try {
         this.#begin()
@@ -170,7 +169,7 @@ export class LmdbZone implements Zone {
     this.#begin()
     let from: string | undefined
     for (;;) {
-      // In pages: an open cursor would hold every page that is written meanwhile.
+      // In pages: an open cursor would keep lmdb from reusing pages written meanwhile.
       this.#begin()
       const page = Array.from(
         this.#entries.getRange({
@@ -197,10 +196,10 @@ export class LmdbZone implements Zone {
   }
 
   isWatching(): boolean {
-    return performance.now() - this.#lookedAt < WATCH_WINDOW_MS
+    return performance.now() - this.#polledAt < WATCH_WINDOW_MS
   }
 
-  /** Removes what has ended; every process does it now and then, and together they do no harm. */
+  /** Removes expired entries, leases and changes. Safe to run in several processes at the same time. */
   sweep(): void {
     const room = this.#room.removals
     let left = Math.max(0, Math.min(SWEEP_BATCH, room))
@@ -223,18 +222,18 @@ export class LmdbZone implements Zone {
     const oldest = microseconds() - KEEP_CHANGES_US
     for (const change of this.#changes.getKeys({ end: [oldest, 0], limit: Math.max(0, left) }))
       remove(this.#changes.remove(change))
-    const isCut = left <= 0 && removals.length > 0
-    // With little room the batches are small; then the next one need not wait for its time.
-    void Promise.allSettled(removals).then(() => isCut && this.#try(() => this.sweep()))
+    const hasMore = left <= 0 && removals.length > 0
+    // With little free space, batches are small; then continue immediately instead of waiting for the interval.
+    void Promise.allSettled(removals).then(() => hasMore && this.#try(() => this.sweep()))
   }
 
-  /** Begins a call: what it reads is what is there now, not what an earlier read of this turn has seen. */
+  /** Begins a call with a new read transaction, so that it sees the current data and not an earlier snapshot. */
   #begin(): void {
-    if (!this.#open) throw new StoreUnavailableError(new Error('it is closed'))
+    if (!this.#open) throw new StoreUnavailableError(new Error('closed'))
     this.#entries.resetReadTxn()
   }
 
-  /** The answer of a write, which {@link stop} waits for. */
+  /** Returns the result of a write and registers the write with {@link stop}. @throws {StoreUnavailableError} if it fails */
   #finish<T>(write: Promise<T>): Promise<T> {
     const done: Promise<T> = this.#room
       .during(write)
@@ -247,7 +246,7 @@ export class LmdbZone implements Zone {
     return done
   }
 
-  /** For writes whose failure another one reports, or that are tried again. */
+  /** Ignores the failure of a write that another write reports, or that is retried. */
   #quietly(write: Promise<unknown>): void {
     write.catch(forgetCommitError)
   }
@@ -263,20 +262,20 @@ export class LmdbZone implements Zone {
     this.#quietly(this.#ends.put([endsAt, key], true))
   }
 
-  #tell(key: string): void {
+  #notify(key: string): void {
     this.#quietly(this.#changes.put([microseconds(), newVersion()], key))
   }
 
-  /** Reads the changes since the last look; a change may be committed a little after one with a later time. */
-  #look(first = false): void {
+  /** Reads the changes since the last poll. A change may be committed slightly after one with a later time. */
+  #poll(first = false): void {
     this.#begin()
     const now = performance.now()
-    if (!first && now - this.#lookedAt > KEEP_CHANGES_US / 2_000) this.#listeners.tell('missed')
+    if (!first && now - this.#polledAt > KEEP_CHANGES_US / 2_000) this.#listeners.tell('missed')
     const time = microseconds()
     for (const { key: change, value: key } of this.#changes.getRange({
       start: [this.#newestChange - LATE_COMMIT_US, 0],
     })) {
-      // From before the machine started anew: its monotonic clock began again.
+      // From before a reboot, which resets the monotonic clock.
       if (change[0] > time) {
         this.#quietly(this.#finish(this.#changes.remove(change)))
         continue
@@ -291,17 +290,17 @@ export class LmdbZone implements Zone {
       if (Number.parseInt(id, 10) >= this.#newestChange - 2 * LATE_COMMIT_US) break
       this.#seen.delete(id)
     }
-    this.#lookedAt = now
+    this.#polledAt = now
   }
 }
 
-/** A version that no earlier write of the key has had. */
+/** Returns a random version that no earlier write of the key has. */
 const newVersion = (): number => randomInt(1, 2 ** 48 - 1)
 
-/** The machine's monotonic clock: the same for all its processes, and nobody can set it back. */
+/** Returns the machine's monotonic time, which is the same in all processes and cannot be set back. */
 const microseconds = (): number => Number(process.hrtime.bigint() / 1000n)
 
-/** lmdb gives the reason of a failed commit as a promise of its own; unheard, its rejection would end the process. */
+/** lmdb reports a failed commit also as a separate promise, whose unhandled rejection would crash the process. */
 function forgetCommitError(error: unknown): void {
   const { commitError } = error as { commitError?: Promise<unknown> }
   commitError?.catch(() => {})

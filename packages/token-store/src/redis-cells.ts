@@ -1,13 +1,13 @@
 import type { RedisConnection } from './redis-connection.ts'
 
-/** Where the entries of one zone lie in Redis; a value begins with the time when it ends. */
+/** How the entries of one zone are stored in Redis. A stored value begins with its expiry time. */
 export interface RedisCells {
   get(key: string): Promise<string | null>
-  /** Writes when the value is still `seen`; an absent one was seen as '', and one that has ended is absent. */
+  /** Writes if the value is still `seen`. An absent or expired value is ''. */
   replace(key: string, seen: string, next: string, endsAt: number, now: number): Promise<boolean>
   set(key: string, value: string, endsAt: number, now: number): Promise<unknown>
   delete(key: string): Promise<unknown>
-  /** Removes a value that has ended, unless another was written since. */
+  /** Removes an expired value, unless another was written since. */
   drop(key: string, value: string): Promise<unknown>
   scan(): AsyncIterable<readonly (readonly [key: string, value: string])[]>
   count(): Promise<number>
@@ -16,7 +16,7 @@ export interface RedisCells {
 
 const SCAN_COUNT = 500
 
-/** What has ended by the caller's clock is absent, whatever Redis's own says. */
+/** Lua: a value that has expired by the caller's clock counts as absent, whatever Redis's own clock says. */
 const ENDED = `if value ~= '' and tonumber(string.match(value, '^%d+') or '0') <= tonumber(ARGV[1]) then value = '' end`
 
 const REPLACE_KEY = `
@@ -26,7 +26,7 @@ if value ~= ARGV[2] then return 0 end
 redis.call('set', KEYS[1], ARGV[3], 'px', ARGV[4])
 return 1`
 
-/** A key for each entry, with Redis's own expiry: what Redis evicts first when its memory is full. */
+/** A key per entry with Redis's own expiry, so that Redis can evict it when its memory is full. */
 export class ExpiringKeys implements RedisCells {
   readonly #connection: () => RedisConnection
   readonly #prefix: string
@@ -53,7 +53,7 @@ export class ExpiringKeys implements RedisCells {
     return this.#connection().del(this.#prefix + key)
   }
 
-  /** Redis removes it. */
+  /** Redis removes expired keys itself. */
   async drop() {}
 
   async *scan() {
@@ -77,7 +77,7 @@ export class ExpiringKeys implements RedisCells {
       await Promise.all(names.map((name) => this.#connection().unlink(name)))
   }
 
-  /** From every master of a cluster. */
+  /** Scans every master of a cluster. */
   async *#names(): AsyncIterable<string[]> {
     const connection = this.#connection()
     for (const node of mastersOf(connection)) {
@@ -101,8 +101,8 @@ return 1`
 const DROP_FIELD = `if redis.call('hget', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('hdel', KEYS[1], ARGV[1]) end return 0`
 
 /**
- * One hash for all entries, without an expiry: the `volatile-*` policies never evict it, and the entries are found
- * without a walk through everything else. What has ended is removed by whoever lists the entries.
+ * One hash for all entries, without an expiry: the `volatile-*` policies never evict it, and the entries are listed
+ * without a scan of all keys. Listing the entries removes the expired ones.
  */
 export class PinnedHash implements RedisCells {
   readonly #connection: () => RedisConnection

@@ -2,26 +2,26 @@ import { Cluster, Redis } from 'ioredis'
 
 export type RedisConnection = Redis | Cluster
 
-/** A call is a fraction of a millisecond; a node that takes this long is as good as gone, and requests wait. */
+/** A call takes a fraction of a millisecond; a node that takes this long counts as failed, because requests wait. */
 const COMMAND_TIMEOUT_MS = 1_000
 const CONNECT_TIMEOUT_MS = 1_000
-/** Soon enough to be back within a second, seldom enough not to be a load. */
+/** Short enough to reconnect within a second, long enough not to cause load. */
 const RETRY_MS = 200
 
 export interface RedisConnectionOptions {
   /**
    * `redis://`, `rediss://` (TLS), `redis-sentinel://host:port,host:port/master-name`,
    * `redis-cluster://host:port,host:port`; `rediss-sentinel://` and `rediss-cluster://` for TLS.
-   * A user and a password may stand before the first host.
+   * A user and a password may precede the first host.
    */
   readonly url: string
-  /** PEM of the only authority that is trusted for TLS; the system's authorities when absent. */
+  /** PEM of the only CA that is trusted for TLS. Default: the system's CAs. */
   readonly ca?: string
 }
 
 /**
- * Opens connections of one kind. Calls never queue while there is no connection: they fail at once, and the
- * caller decides. With `blocking`, calls may wait at the server for longer than usual.
+ * Opens a connection. Without a connection, calls fail immediately instead of queueing, and the caller decides what to do.
+ * With `blocking`, calls may wait at the server longer than usual.
  */
 export function connectRedis(options: RedisConnectionOptions, { blocking = 0 } = {}): RedisConnection {
   const { scheme, nodes, path, username, password } = parseRedisUrl(options.url)
@@ -45,7 +45,7 @@ export function connectRedis(options: RedisConnectionOptions, { blocking = 0 } =
       clusterRetryStrategy: () => RETRY_MS,
       retryDelayOnFailover: RETRY_MS,
       slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
-      // A node that has just become master is known within this time.
+      // A new master is known within this time.
       slotsRefreshInterval: 1_000,
     })
   if (scheme.endsWith('-sentinel'))
@@ -64,7 +64,10 @@ export function parseRedisUrl(url: string) {
     /^(rediss?(?:-sentinel|-cluster)?):\/\/(?:([^:@/]*):([^@/]*)@|([^:@/]+)@)?([^/?#]+)(?:\/([^/?#]*))?$/.exec(
       url,
     )
-  if (!match) throw new TypeError('The URL of the store is not of a form that is known here.')
+  if (!match)
+    throw new TypeError(
+      'REDIS_URL must be redis://, redis-sentinel:// or redis-cluster:// (or rediss…:// for TLS).',
+    )
   const [, scheme, username, password, onlyPassword, hosts, path = ''] = match
   const defaultPort = scheme?.endsWith('-sentinel') ? 26_379 : 6379
   return {
@@ -74,7 +77,7 @@ export function parseRedisUrl(url: string) {
     path: decodeURIComponent(path),
     nodes: (hosts as string).split(',').map((node) => {
       const [, host, port] = /^(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(node) ?? []
-      if (host === undefined) throw new TypeError(`${node} is not a host and a port.`)
+      if (host === undefined) throw new TypeError(`${node} must be a host and a port.`)
       return { host: host.replace(/^\[|\]$/g, ''), port: Number(port ?? defaultPort) }
     }),
   }

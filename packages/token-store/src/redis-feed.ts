@@ -2,23 +2,23 @@ import { randomUUID } from 'node:crypto'
 import type { RedisConnection } from './redis-connection.ts'
 import { type Change, WATCH_WINDOW_MS } from './shared-store.ts'
 
-/** How long the server may keep a read waiting for a change; two fit into the watch window. */
+/** How long a read waits at the server for a change; two such reads fit into the watch window. */
 const BLOCK_MS = 200
-/** After a failed read; the connection itself comes back at its own pace. */
+/** The pause after a failed read; the connection itself reconnects independently. */
 const PAUSE_MS = 100
 /**
- * How long a process that finds an empty store waits before it believes that: twice what the others need to notice, and
- * to write back what they know. The wait ends when the store has been read.
+ * How long a process that finds the store empty waits before it reads it: twice the time that the others need to notice
+ * the loss and write back their entries.
  */
 const SETTLE_MS = 2 * WATCH_WINDOW_MS
 
-/** Far longer than a disconnection takes. */
+/** Far longer than a disconnect takes. */
 const STOP_MS = 1_000
 
 /**
- * Follows a Redis stream of changed keys. Unlike a subscription, a stream is read from where one stopped, so nothing
- * is lost between two connections; and a read that comes back empty proves that the connection lives. A random
- * generation beside the stream shows whether the store has lost everything: no command of ours ever removes it.
+ * Follows a Redis stream of changed keys. Unlike a subscription, a stream can be resumed where reading stopped, so no change
+ * is lost between two connections, and an empty response proves that the connection is alive. A random generation, stored
+ * next to the stream and never removed by our commands, shows whether the store has lost all data.
  */
 export class RedisFeed {
   readonly #open: (blockingMs: number) => RedisConnection
@@ -40,7 +40,7 @@ export class RedisFeed {
     { settle }: { readonly settle: boolean },
   ) {
     this.#open = open
-    // In a cluster one node has both, and the pinned entries: what is lost is lost together.
+    // The same hash tag: in a cluster, one node stores both and the pinned entries, so they are lost together or not at all.
     this.#stream = `{${prefix}}:changes`
     this.#generationKey = `{${prefix}}:generation`
     this.#listener = listener
@@ -55,7 +55,7 @@ export class RedisFeed {
   async stop(): Promise<void> {
     this.#stopped = true
     this.#connection?.disconnect()
-    // A connection that is only being made can swallow what was asked of it; closing must not wait for that.
+    // A connection that is still connecting can drop a command; closing must not wait for its response.
     await Promise.race([this.#running, new Promise((resolve) => setTimeout(resolve, STOP_MS))])
     this.#confirmedAt = Number.NEGATIVE_INFINITY
   }
@@ -75,13 +75,13 @@ export class RedisFeed {
         if (!this.#stopped) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
       }
     }
-    // One that was made after the stop.
+    // In case it was opened after stop().
     this.#connection?.disconnect()
   }
 
   /**
-   * Changes from here on are read one by one; of those before nothing is known, e.g. because a replica that became
-   * master never heard of them.
+   * Starts reading at the end of the stream. Earlier changes are unknown, e.g. because a replica that became master
+   * never received them.
    */
   async #begin(): Promise<void> {
     if (!this.#connection) {
@@ -100,7 +100,7 @@ export class RedisFeed {
     this.#confirmedAt = performance.now()
   }
 
-  /** False when the store is no longer the one that was read so far. */
+  /** Reads the next changes. Returns false if the store has lost its data since the last read. */
   async #read(): Promise<boolean> {
     const asked = performance.now()
     const answer = await this.#connection?.xread(
@@ -117,7 +117,7 @@ export class RedisFeed {
       this.#lastId = id
       this.#listener(fields[1] === '' ? 'cleared' : { key: fields[1] as string })
     }
-    // An answer may be long under way: it speaks of the time when it was sent, which an empty one puts off.
+    // A response may arrive late: it is current as of the request, or, if empty, as of the end of the wait at the server.
     this.#confirmedAt = answer ? asked : asked + BLOCK_MS
     return true
   }

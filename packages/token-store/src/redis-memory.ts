@@ -4,8 +4,8 @@ import type { StoreUsage } from './shared-store.ts'
 export type RedisMemory = StoreUsage
 
 /**
- * What the masters say of their memory. `INFO` and not `CONFIG GET`, which managed services forbid. Of several masters
- * the sums, and the policy that drops most.
+ * Reads the masters' memory figures with `INFO`, because managed services forbid `CONFIG GET`. For several masters,
+ * returns the sums and the least safe policy.
  */
 export async function readMemory(masters: readonly Redis[]): Promise<RedisMemory> {
   const nodes = (await Promise.all(masters.map((master) => master.info('memory')))).map(parseMemory)
@@ -23,7 +23,7 @@ export function parseMemory(info: string) {
   const field = (name: string) => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1]
   return {
     used: Number(field('used_memory') ?? 0),
-    /** 0 means that there is no limit. */
+    /** 0 means no limit. */
     max: Number(field('maxmemory') ?? 0),
     policy: field('maxmemory_policy'),
   }

@@ -27,7 +27,7 @@ describeWith('redis-server', 'apt-get install redis-server')('a Redis store', ()
     await redis.stop()
   })
 
-  it('hears within half a second that Redis has lost everything, and tells it from a zone that was cleared', async () => {
+  it('reports within half a second that Redis has lost everything, and distinguishes it from a cleared zone', async () => {
     const zone = store.zone('tokens')
     const heard: unknown[] = []
     zone.watch((change) => heard.push(change))
@@ -43,18 +43,18 @@ describeWith('redis-server', 'apt-get install redis-server')('a Redis store', ()
     expect(performance.now() - flushed).toBeLessThan(500)
   })
 
-  it('keeps pinned entries without an expiry of Redis’s own, and others with one', async () => {
+  it('stores pinned entries without a Redis expiry, and others with one', async () => {
     await store.zone('blocks', { pinned: true }).replace('k', undefined, entry())
     await store.zone('tokens').replace('k', undefined, entry())
     expect(await admin.ttl('{hallpass:blocks}:pinned')).toBe(-1)
     expect(await admin.ttl('hallpass:tokens:entry:k')).toBeGreaterThan(50)
   })
 
-  it('is full when Redis is, and recovers by itself', async () => {
+  it('is full when Redis is, and recovers automatically', async () => {
     await admin.config('SET', 'maxmemory', '1')
     await expect(store.zone('tokens').replace('k', undefined, entry())).rejects.toThrow(StoreFullError)
     await expect(store.check()).rejects.toThrow(
-      'The shared store is full (Redis has no memory left: maxmemory is reached, and nothing may be evicted).',
+      'The shared store is full (Redis is out of memory: maxmemory is reached, and nothing can be evicted).',
     )
     await admin.config('SET', 'maxmemory', '0')
     await expect(store.check()).resolves.toBeUndefined()
@@ -67,7 +67,7 @@ describeWith('redis-server', 'apt-get install redis-server')('a Redis store', ()
     ['volatile-ttl', undefined],
     ['volatile-lru', undefined],
     ['noeviction', undefined],
-  ])('with maxmemory-policy %s is refused with %s', async (policy, refusal) => {
+  ])('with maxmemory-policy %s fails its check with %s', async (policy, refusal) => {
     await admin.config('SET', 'maxmemory', '100mb')
     await admin.config('SET', 'maxmemory-policy', policy)
     const other = new RedisStore({ url: redis.url, onNotice: (notice) => notices.push(notice) })
@@ -84,7 +84,7 @@ describeWith('redis-server', 'apt-get install redis-server')('a Redis store', ()
     await other.close()
   })
 
-  it('that may not say its policy is used, and its operator is told', async () => {
+  it('that does not report its policy is used, and its operator gets a notice', async () => {
     await admin.call('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-info', '-config')
     const other = new RedisStore({
       url: redis.url.replace('redis://', 'redis://app:secret@'),
@@ -93,14 +93,14 @@ describeWith('redis-server', 'apt-get install redis-server')('a Redis store', ()
     await other.open()
     await expect(other.check()).resolves.toBeUndefined()
     expect(notices).toEqual([
-      expect.stringContaining('Redis does not show its maxmemory-policy (INFO memory)'),
+      expect.stringContaining('Redis does not report its maxmemory-policy (INFO memory)'),
     ])
     await other.close()
   })
 })
 
 describe('parseMemory', () => {
-  it('reads what a master says, and knows nothing of what it does not', () => {
+  it('reads the reported figures, and leaves the others undefined', () => {
     expect(
       parseMemory('# Memory\r\nused_memory:1024\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n'),
     ).toEqual({

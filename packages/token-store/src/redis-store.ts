@@ -15,17 +15,17 @@ import {
 } from './shared-store.ts'
 
 export interface RedisStoreOptions extends RedisConnectionOptions, StoreOptions {
-  /** Before every key, so that several tiers can live in one database. */
+  /** The prefix of every key, so that several tiers can share one database. */
   readonly prefix?: string
 }
 
-/** The policy and the memory change by an operator's hand, or slowly; one small command for each master. */
+/** Rarely, because the policy and memory limit change only when an operator changes them; one small command per master. */
 const MEMORY_CHECK_MS = 5_000
-/** Any key: in a cluster a command must be sent to a node, and a key says to which. */
+/** An arbitrary key: in a cluster, the key determines the node that gets the command. */
 const CHECK_KEY = 'hallpass:check'
 const CHECK_KEY_MS = 1_000
 
-/** A store that processes on several machines share: Redis or Valkey, alone, behind Sentinel or as a cluster. */
+/** A store that processes on several machines share: Redis or Valkey as a single server, behind Sentinel or as a cluster. */
 export class RedisStore implements SharedStore {
   readonly kind = 'redis'
   readonly #options: RedisStoreOptions
@@ -36,7 +36,7 @@ export class RedisStore implements SharedStore {
   #open = false
   #memory: RedisMemory = {}
   #memoryReadAt = Number.NEGATIVE_INFINITY
-  /** The last notice about the policy, so that each is given once. */
+  /** The last notice about the policy, so that it is not repeated. */
   #policyNotice: string | undefined
 
   constructor(options: RedisStoreOptions) {
@@ -49,11 +49,11 @@ export class RedisStore implements SharedStore {
   }
 
   async open(): Promise<void> {
-    // A tier on one machine never needs the client, which weighs some megabytes.
+    // Imported only here: a tier on one machine does not need the client, which takes some megabytes.
     const { connectRedis } = await import('./redis-connection.ts')
     this.#connect = connectRedis
     this.#connection = connectRedis(this.#options)
-    // Each failure reaches the caller of the command that failed; without a listener it would end the process.
+    // Errors reach the caller of the failed command; without a listener, they would also crash the process.
     this.#connection.on('error', () => {})
     this.#open = true
     await this.#connection.connect().catch(() => {})
@@ -73,7 +73,7 @@ export class RedisStore implements SharedStore {
       zone = new RedisZone({
         connection: () => this.#connected(),
         openFeed: (blocking) => {
-          if (!this.#connect) throw new StoreUnavailableError(new Error('it is not open'))
+          if (!this.#connect) throw new StoreUnavailableError(new Error('not open'))
           return this.#connect(this.#options, { blocking })
         },
         prefix: `${this.#options.prefix ?? 'hallpass'}:${name}`,
@@ -89,7 +89,7 @@ export class RedisStore implements SharedStore {
   }
 
   async check(): Promise<void> {
-    // While it is full, what is asked is whether it takes a write again.
+    // While the store is full, try a write to see whether it has room again.
     if (this.isFull) await this.#write(() => this.#connected().set(CHECK_KEY, '1', 'PX', CHECK_KEY_MS))
     else await this.#read(() => this.#connected().exists(CHECK_KEY))
     await this.#readMemory()
@@ -113,14 +113,14 @@ export class RedisStore implements SharedStore {
       this.#memory = {}
     }
     this.#memoryReadAt = performance.now()
-    this.#tellOfPolicy()
+    this.#reportPolicy()
   }
 
-  #tellOfPolicy(): void {
+  #reportPolicy(): void {
     const { evictionPolicy: policy, maxBytes } = this.#memory
     const notice =
       policy === undefined
-        ? 'Redis does not show its maxmemory-policy (INFO memory); it must be volatile-lru or noeviction, or blocks could be lost'
+        ? 'Redis does not report its maxmemory-policy (INFO memory); make sure that it is volatile-lru or noeviction, or blocks may be lost'
         : maxBytes !== undefined && policy.startsWith('allkeys')
           ? `Redis may evict blocks (maxmemory-policy ${policy}): set maxmemory-policy to volatile-lru`
           : undefined
@@ -129,7 +129,7 @@ export class RedisStore implements SharedStore {
   }
 
   #connected(): RedisConnection {
-    if (!this.#connection) throw new StoreUnavailableError(new Error('it is not open'))
+    if (!this.#connection) throw new StoreUnavailableError(new Error('not open'))
     return this.#connection
   }
 
@@ -149,7 +149,7 @@ export class RedisStore implements SharedStore {
     } catch (error) {
       if (error instanceof StoreUnavailableError) throw error
       if (!/\bOOM\b/.test((error as Error).message)) throw new StoreUnavailableError(error)
-      const reason = 'Redis has no memory left: maxmemory is reached, and nothing may be evicted'
+      const reason = 'Redis is out of memory: maxmemory is reached, and nothing can be evicted'
       this.#room.full(reason)
       throw new StoreFullError(reason)
     }

@@ -8,7 +8,7 @@ import { RedisStore } from './redis-store.ts'
 import { freePort } from './testing/redis.ts'
 import { storeContract, until } from './testing/store-contract.ts'
 
-/** Servers of a test's own, each a real process, all ended with it. */
+/** A test's own servers: real processes that end with the test. */
 class Servers {
   readonly #running = new Map<number, ChildProcess>()
   #folder = ''
@@ -19,10 +19,10 @@ class Servers {
 
   async start(args: readonly string[] = [], config?: string): Promise<number> {
     let port = await freePort()
-    // A node of a cluster talks to the others on this port plus 10,000.
+    // A cluster node talks to the others on this port plus 10,000.
     while (port > 55_000) port = await freePort()
     const file = join(this.#folder, `${port}.conf`)
-    // Sentinels write what they learn into their file.
+    // Sentinels write their state into this file.
     await writeFile(
       file,
       `port ${port}\nbind 127.0.0.1\nsave ""\ndir ${this.#folder}\n${config ?? ''}`.replaceAll(
@@ -69,7 +69,7 @@ async function untilWritten(store: RedisStore, key: string, withinMs: number): P
       .then(() => zone.isWatching())
       .catch(() => false)
     if (done) return Date.now() - started
-    if (Date.now() - started > withinMs) throw new Error(`The store did not come back within ${withinMs} ms.`)
+    if (Date.now() - started > withinMs) throw new Error(`The store did not recover within ${withinMs} ms.`)
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }
@@ -99,14 +99,14 @@ describeWith('redis-server', 'apt-get install redis-server')('RedisStore behind 
   }, 30_000)
   afterAll(() => servers.close())
 
-  describe('in peace', () => {
+  describe('without failures', () => {
     storeContract(async () => ({
       open: (clock) => new RedisStore({ url, ...(clock ? { clock: clock.now } : {}) }),
       end: async () => {},
     }))
   })
 
-  it('fails while there is no master, and goes on with the next one', async () => {
+  it('fails while there is no master, and continues with the next one', async () => {
     const store = new RedisStore({ url })
     await store.open()
     const zone = store.zone('tokens')
@@ -120,7 +120,7 @@ describeWith('redis-server', 'apt-get install redis-server')('RedisStore behind 
     const ms = await untilWritten(store, 'after', 20_000)
     console.log(`a new master after ${ms} ms`)
     expect((await zone.get('after'))?.value).toBe('after')
-    // What happened meanwhile nobody knows: every copy must be asked for again.
+    // Changes may have been missed: every copy must be read again.
     // A replica that did not get the last writes of its master has lost them.
     expect(heard.some((change) => change === 'missed' || change === 'emptied')).toBe(true)
     await store.close()
@@ -153,20 +153,20 @@ describeWith('redis-server', 'apt-get install redis-server')('RedisStore on a cl
   }, 60_000)
   afterAll(() => servers.close())
 
-  describe('in peace', () => {
+  describe('without failures', () => {
     storeContract(async () => ({
       open: (clock) => new RedisStore({ url, ...(clock ? { clock: clock.now } : {}) }),
       end: async () => {},
     }))
   })
 
-  it('goes on when a master is gone and its replica has taken over', async () => {
+  it('continues when a replica has replaced a failed master', async () => {
     const store = new RedisStore({ url })
     await store.open()
     const zone = store.zone('tokens')
     await until(async () => zone.isWatching())
     await Promise.all(Array.from({ length: 60 }, (_, i) => zone.replace(`k${i}`, undefined, entry('v'))))
-    // A master answers before its replica has heard; what is lost with it is not the point here. WAIT would not do: it
+    // A master answers before its replica has the write; this test is not about such losses. WAIT does not help: it
     // waits for the writes of its own connection, and this one has made none.
     await until(async () => {
       const info = cli(ports[0] as number, 'info', 'replication')

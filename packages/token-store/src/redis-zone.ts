@@ -5,10 +5,10 @@ import type { RedisConnection } from './redis-connection.ts'
 import { RedisFeed } from './redis-feed.ts'
 import type { Change, Lease, SeenEntry, StoredEntry, Zone } from './shared-store.ts'
 
-/** Deletes only what this holder has set: a lease that has lapsed may be another's by now. */
+/** Deletes the lease only if this holder still has it: after it expired, another process may hold it. */
 const RELEASE = `if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0`
 
-/** Processes that were away for longer than this many changes ask for each entry again; see RedisFeed. */
+/** The length of the stream. Processes that missed more changes read all entries again; see RedisFeed. */
 const KEEP_CHANGES = 10_000
 
 export interface RedisZoneOptions {
@@ -17,7 +17,7 @@ export interface RedisZoneOptions {
   readonly prefix: string
   readonly pinned: boolean
   readonly clock: () => number
-  /** Runs a command that writes, or only reads; throws a StoreUnavailableError when it fails. */
+  /** Runs a read or write command. @throws {StoreUnavailableError} if it fails */
   readonly write: <T>(command: () => Promise<T>) => Promise<T>
   readonly read: <T>(command: () => Promise<T>) => Promise<T>
 }
@@ -85,7 +85,7 @@ export class RedisZone implements Zone {
     const holder = randomUUID()
     if ((await write(() => connection().set(name, holder, 'PX', milliseconds, 'NX'))) === null)
       return undefined
-    // A lease that cannot be given back lapses.
+    // If the release fails, the lease expires on its own.
     const release = async () => {
       try {
         await connection().eval(RELEASE, 1, name, holder)

@@ -1,4 +1,4 @@
-/** Whether a store takes new entries, as its last write showed; its operator is told when that changes. */
+/** Tracks whether a store accepts new entries, judged by its last write, and notifies the operator of changes. */
 export class Room {
   readonly #onNotice: (notice: string) => void
   #isFull = false
@@ -13,7 +13,9 @@ export class Room {
 
   full(reason: string): void {
     if (!this.#isFull)
-      this.#onNotice(`the store is full (${reason}): new tokens are refused until there is room, blocks hold`)
+      this.#onNotice(
+        `the store is full (${reason}): new tokens are not stored until there is room; blocks still apply`,
+      )
     this.#isFull = true
   }
 

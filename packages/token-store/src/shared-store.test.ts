@@ -28,7 +28,7 @@ describe('LmdbStore', () => {
   storeContract(onLmdb)
   describe('with pinned zones', () => storeContract(onLmdb, { pinned: true }))
 
-  it('keeps its files for their owner alone', async () => {
+  it('makes its files owner-only', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'token-store-'))
     const store = new LmdbStore({ folder: join(folder, 'made') })
     await store.open()

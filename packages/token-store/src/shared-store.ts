@@ -1,66 +1,66 @@
-/** What a zone keeps under a key. */
+/** What a zone stores under a key. */
 export interface StoredEntry {
   readonly value: string
-  /** Milliseconds since the epoch; from then on the entry is gone. */
+  /** Expiry time, in milliseconds since the epoch. */
   readonly endsAt: number
 }
 
-/** An entry as it was read; {@link Zone.replace} takes it as proof that nobody has written since. */
+/** An entry as read; {@link Zone.replace} uses its version to detect writes since then. */
 export interface SeenEntry extends StoredEntry {
-  /** Differs between any two writes of a key. */
+  /** Different for any two writes of a key. */
   readonly version: string | number
 }
 
-/** The right to do something that one process of the tier may do at a time. */
+/** The right to do something that only one process of the tier may do at a time. */
 export interface Lease {
   release(): Promise<void>
 }
 
-/** What a process hears of a zone; see {@link Zone.watch}. */
+/** A change of a zone, as reported by {@link Zone.watch}. */
 export type Change =
   /** The entry of this key was overruled, or announced. */
   | { readonly key: string }
   /** Every entry was removed on purpose ({@link Zone.clear}). */
   | 'cleared'
-  /** Any entry may have changed: changes may have been missed. */
+  /** Changes may have been missed, so any entry may have changed. */
   | 'missed'
-  /** The store has lost its entries without anyone having removed them, e.g. by FLUSHALL or an empty failover. */
+  /** The store has lost its entries, e.g. by FLUSHALL or a failover without data. */
   | 'emptied'
 
 /**
- * Entries that every process of the tier sees. Two kinds of writers meet here: the cache, which must never undo what
- * an operator wrote ({@link Zone.replace}), and the operator, whose word every process must hear ({@link Zone.overrule}).
+ * Entries that every process of the tier shares. There are two kinds of writers: the cache, which must never overwrite an
+ * operator's change ({@link Zone.replace}), and the operator, of whose changes every process is notified ({@link Zone.overrule}).
  */
 export interface Zone {
-  /** The entry as the tier knows it now, or `undefined` when there is none or its end has come. */
+  /** Returns the current entry, or undefined if there is none or it has expired. */
   get(key: string): Promise<SeenEntry | undefined>
-  /** Writes only when the entry is still the one that was `seen` (compare and set); tells nobody. */
+  /** Writes only if the entry is still the one that was `seen` (compare and set). Notifies no other process. */
   replace(key: string, seen: SeenEntry | undefined, next: StoredEntry): Promise<boolean>
-  /** Writes, or removes, whatever is there, and tells every process. */
+  /** Writes or removes an entry unconditionally and notifies every process. */
   overrule(key: string, next: StoredEntry | undefined): Promise<void>
-  /** Has every process hear of a key, e.g. after {@link Zone.replace}. */
+  /** Notifies every process of a key, e.g. after {@link Zone.replace}. */
   announce(key: string): Promise<void>
-  /** Removes all entries and tells every process. */
+  /** Removes all entries and notifies every process. */
   clear(): Promise<void>
-  /** A lease that ends by itself after `milliseconds`, or `undefined` while somebody else has it. */
+  /** Acquires a lease that expires after `milliseconds`; returns undefined while another holder has it. */
   lease(key: string, milliseconds: number): Promise<Lease | undefined>
-  /** All entries that have not ended; what is written meanwhile may or may not be among them. */
+  /** Lists all unexpired entries. Entries written meanwhile may or may not be included. */
   entries(): AsyncIterable<readonly [key: string, entry: StoredEntry]>
-  /** How many entries there are; those that have just ended may still be counted. */
+  /** Returns the number of entries, which may include some that have just expired. */
   count(): Promise<number>
   /** Calls `listener` with each {@link Change}, made by this process or another; it must not throw. */
   watch(listener: (change: Change) => void): void
   /**
-   * True while every change older than half a second has reached the listeners. Whoever keeps copies
-   * must ask `get` before using one when this is false.
+   * Returns true while every change older than half a second has reached the listeners. If false, a process with cached
+   * copies must call `get` before using one.
    */
   isWatching(): boolean
 }
 
 export interface ZoneOptions {
   /**
-   * Entries that are never dropped to make room for others (Redis evicts what has an expiry of its own), and that may
-   * be written when nothing else may. For few, small entries that must not be lost.
+   * Marks entries that are never evicted to make room for others (Redis evicts keys with an expiry) and that may
+   * be written when other entries are rejected. For a small number of small entries that must not be lost.
    */
   readonly pinned?: boolean
 }
@@ -68,38 +68,38 @@ export interface ZoneOptions {
 export interface StoreOptions {
   /** Milliseconds since the epoch. */
   readonly clock?: () => number
-  /** Called once for each state of the store that its operator should know of: full, recovered, emptied, misconfigured. */
+  /** Called once for each state of the store that the operator should know: full, recovered, emptied, misconfigured. */
   readonly onNotice?: (notice: string) => void
 }
 
-/** The place that the processes of a tier share; one zone never sees the keys of another. */
+/** The store that the processes of a tier share. Zones have separate keys. */
 export interface SharedStore {
   readonly kind: 'lmdb' | 'redis'
-  /** True while the store takes no new entries, except those of pinned zones if it can. */
+  /** True while the store rejects new entries, except those of pinned zones if possible. */
   readonly isFull: boolean
-  /** Resolves even when a store across the network is not there yet: calls fail until it is. */
+  /** Opens the store. Resolves even if a remote store is unreachable; calls then fail until it is reachable. */
   open(): Promise<void>
   close(): Promise<void>
-  /** The same object for the same name. */
+  /** Returns the zone with this name, always the same object. */
   zone(name: string, options?: ZoneOptions): Zone
   /**
-   * Throws a {@link StoreUnavailableError} when the store does not answer, a {@link StoreFullError} when it has no room,
-   * and an {@link UnsafeStoreError} when its configuration could lose pinned entries.
+   * Checks the store. @throws {StoreUnavailableError} if it does not answer, {StoreFullError} if it has no room,
+   * {UnsafeStoreError} if its configuration could lose pinned entries.
    */
   check(): Promise<void>
-  /** What the store takes; undefined figures are unknown. */
+  /** Returns the store's memory figures; unknown figures are undefined. */
   usage(): Promise<StoreUsage>
 }
 
 export interface StoreUsage {
   readonly usedBytes?: number
-  /** Where the store begins to evict, or to refuse entries. */
+  /** The size at which the store begins to evict or reject entries. */
   readonly maxBytes?: number
   /** Redis's `maxmemory-policy`. */
   readonly evictionPolicy?: string
 }
 
-/** The store did not answer, or answered with an error; nothing is known about the entry. */
+/** Thrown if the store does not answer, or answers with an error; the state of the entry is unknown. */
 export class StoreUnavailableError extends Error {
   override readonly name: string = 'StoreUnavailableError'
 
@@ -108,7 +108,7 @@ export class StoreUnavailableError extends Error {
   }
 }
 
-/** The store has no room for the entry; it was not written. */
+/** Thrown if the store has no room; the entry was not written. */
 export class StoreFullError extends StoreUnavailableError {
   override readonly name = 'StoreFullError'
 
@@ -118,10 +118,10 @@ export class StoreFullError extends StoreUnavailableError {
   }
 }
 
-/** The store answers, but its configuration could lose what must not be lost. */
+/** Thrown if the store answers, but its configuration could lose pinned entries. */
 export class UnsafeStoreError extends Error {
   override readonly name = 'UnsafeStoreError'
 }
 
-/** What a process may not know about a change for at most this long; see {@link Zone.isWatching}. */
+/** The maximum delay until a process learns of a change; see {@link Zone.isWatching}. */
 export const WATCH_WINDOW_MS = 500

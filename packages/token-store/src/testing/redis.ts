@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 
-/** A Redis server of a test's own, which keeps nothing. */
+/** A test's own Redis server without persistence. */
 export interface TestRedis {
   readonly url: string
   readonly port: number
-  /** Ends it as a crash does; `start` brings it back, empty. */
+  /** Kills the server as a crash would; `start` restarts it, empty. */
   kill(): Promise<void>
   start(): Promise<void>
   stop(): Promise<void>
@@ -79,7 +79,7 @@ export async function startRedis(args: readonly string[] = []): Promise<TestRedi
   }
 }
 
-/** A port that was free a moment ago. */
+/** Returns a port that was just free. */
 export async function freePort(): Promise<number> {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

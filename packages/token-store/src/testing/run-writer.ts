@@ -1,6 +1,6 @@
 import { LmdbStore } from '../lmdb-store.ts'
 
-/** Writes and overrules entries as fast as it can until it is killed; an entry's value repeats its key. */
+/** Writes and overrules entries as fast as possible until it is killed. An entry's value repeats its key. */
 const store = new LmdbStore({ folder: process.argv[2] as string })
 await store.open()
 const zone = store.zone('tokens')

@@ -2,13 +2,13 @@ import { ManualClock } from '@hallpass/service-kit/testing'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import type { Change, SharedStore, Zone, ZoneOptions } from '../shared-store.ts'
 
-/** Where the stores of a test live. */
+/** The location of a test's stores. */
 export interface StorePlace {
   open(clock?: ManualClock): SharedStore
   end(): Promise<void>
 }
 
-/** What every store must do, whatever it is made of: two stores stand for two processes of a tier. */
+/** The contract of every store implementation. Two stores represent two processes of a tier. */
 export function storeContract(prepare: () => Promise<StorePlace>, options: ZoneOptions = {}) {
   let place: Awaited<ReturnType<typeof prepare>>
   let one: SharedStore
@@ -25,14 +25,14 @@ export function storeContract(prepare: () => Promise<StorePlace>, options: ZoneO
   })
 
   let names = 0
-  /** A zone that no other test uses, as two processes see it. */
+  /** Returns a zone that no other test uses, as seen by two processes. */
   const freshZone = (): [Zone, Zone] => {
     names += 1
     return [one.zone(`zone${names}`, options), other.zone(`zone${names}`, options)]
   }
   const inAMinute = () => Date.now() + 60_000
 
-  it('shows every process what one of them wrote', async () => {
+  it('shows a write of one process to all processes', async () => {
     const [mine, theirs] = freshZone()
     const endsAt = inAMinute()
     expect(await mine.replace('k', undefined, { value: 'v', endsAt })).toBe(true)
@@ -40,14 +40,14 @@ export function storeContract(prepare: () => Promise<StorePlace>, options: ZoneO
     expect(await theirs.get('other')).toBeUndefined()
   })
 
-  it('keeps values as they are, whatever characters they and their keys have', async () => {
+  it('keeps values and keys with any characters', async () => {
     const [mine, theirs] = freshZone()
     const value = '{"a":"ü 1 \u0000\n"}'
     await mine.replace('k:ü *[x]', undefined, { value, endsAt: inAMinute() })
     expect((await theirs.get('k:ü *[x]'))?.value).toBe(value)
   })
 
-  it('writes only over what the writer has seen', async () => {
+  it('overwrites only what the writer has seen', async () => {
     const [mine, theirs] = freshZone()
     await mine.replace('k', undefined, { value: 'first', endsAt: inAMinute() })
     const seen = await mine.get('k')
@@ -58,7 +58,7 @@ export function storeContract(prepare: () => Promise<StorePlace>, options: ZoneO
     expect(await mine.replace('k', await mine.get('k'), { value: 'next', endsAt: inAMinute() })).toBe(true)
   })
 
-  it('lets one of a hundred writers win who all saw nothing', async () => {
+  it('lets exactly one of a hundred concurrent first writers win', async () => {
     const [mine, theirs] = freshZone()
     const wins = await Promise.all(
       Array.from({ length: 100 }, (_, i) =>
@@ -81,7 +81,7 @@ export function storeContract(prepare: () => Promise<StorePlace>, options: ZoneO
     expect(await theirs.lease('k', 10_000)).toBeDefined()
   })
 
-  it('gives a lease that lapsed to the next, and its first holder cannot release that one', async () => {
+  it('gives an expired lease to the next holder, which the first cannot release', async () => {
     const [mine, theirs] = freshZone()
     const late = await mine.lease('k', 30)
     await expect(until(() => theirs.lease('k', 10_000))).resolves.toBeDefined()
@@ -89,7 +89,7 @@ export function storeContract(prepare: () => Promise<StorePlace>, options: ZoneO
     expect(await mine.lease('k', 10_000)).toBeUndefined()
   })
 
-  it('tells every process of what was overruled within a second, and of nothing else', async () => {
+  it('notifies every process of overruled entries within a second, and of no others', async () => {
     const [mine, theirs] = freshZone()
     const [heardByMe, heardByThem] = [listen(mine), listen(theirs)]
     await until(async () => mine.isWatching() && theirs.isWatching())
@@ -105,7 +105,7 @@ export function storeContract(prepare: () => Promise<StorePlace>, options: ZoneO
     expect(new Set(heardByMe)).toEqual(new Set(['k', 'gone', 'quiet']))
   })
 
-  it('removes one entry, or all of a zone and of no other', async () => {
+  it('removes one entry, or all entries of only one zone', async () => {
     const [mine, theirs] = freshZone()
     const [neighbour] = freshZone()
     for (const key of ['a', 'b', 'c']) await mine.replace(key, undefined, { value: key, endsAt: inAMinute() })
@@ -133,7 +133,7 @@ export function storeContract(prepare: () => Promise<StorePlace>, options: ZoneO
     expect(await keysOf(theirs)).toEqual(keys)
   })
 
-  it('treats an entry that has ended as absent', async () => {
+  it('treats an expired entry as absent', async () => {
     const clock = new ManualClock(Date.now())
     const store = place.open(clock)
     await store.open()
@@ -159,7 +159,7 @@ export function storeContract(prepare: () => Promise<StorePlace>, options: ZoneO
   })
 }
 
-/** The keys that were heard of, and the other changes by their names. */
+/** Returns the reported keys, and the other changes in parentheses. */
 function listen(zone: Zone): string[] {
   const heard: string[] = []
   zone.watch((change: Change) => heard.push(typeof change === 'string' ? `(${change})` : change.key))
@@ -172,13 +172,13 @@ async function keysOf(zone: Zone): Promise<string[]> {
   return keys.sort()
 }
 
-/** Asks every few milliseconds until there is an answer. */
+/** Polls until there is a result. */
 export async function until<T>(ask: () => Promise<T>, withinMs = 3_000): Promise<T> {
   const deadline = Date.now() + withinMs
   for (;;) {
     const answer = await ask()
     if (answer) return answer
-    if (Date.now() > deadline) throw new Error(`It did not happen within ${withinMs} ms.`)
+    if (Date.now() > deadline) throw new Error(`Condition not met within ${withinMs} ms.`)
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }
