@@ -4,13 +4,15 @@ import { useFactory } from './testing.ts'
 describe('jwt-factory', () => {
   const factory = useFactory()
 
-  it('says in its log when it is open', () => {
+  it('logs a warning in development mode', () => {
     expect(factory.lines.map((line) => JSON.parse(line).msg)).toContainEqual(
-      expect.stringMatching(/^OPEN: whoever reaches this address gets tokens in any name/),
+      expect.stringMatching(
+        /^OPEN: callers are not authenticated; anyone who reaches this address can get any service’s tokens/,
+      ),
     )
   })
 
-  it('writes no token into its log', async () => {
+  it('logs no token', async () => {
     await factory.get('/keys/servicea')
     const token = await factory.issue('servicea')
     await factory.post('/verify/servicea', { token, aud: 'serviceb', sub: 'servicea' })
@@ -19,7 +21,7 @@ describe('jwt-factory', () => {
     expect(factory.lines.join()).not.toContain('eyJ')
   })
 
-  it('counts the tokens that it has issued, and what it said of those that it was asked about', async () => {
+  it('counts issued tokens, and verified tokens by outcome', async () => {
     await factory.get('/keys/counted')
     const token = await factory.issue('counted')
     for (const sub of ['counted', 'counted', 'other'])
@@ -30,7 +32,7 @@ describe('jwt-factory', () => {
     expect(text).toContain('token_verifications_total{outcome="subject_mismatch",service="jwt-factory"} 1')
   })
 
-  it('is 404 elsewhere, in JSON', async () => {
+  it('answers 404 for other paths, in JSON', async () => {
     const { status, body } = await factory.get('/nowhere')
     expect([status, body.error.code]).toEqual([404, 'no_such_endpoint'])
   })

@@ -30,17 +30,17 @@ export { loadConfig } from './config.ts'
 
 const NAME = 'jwt-factory'
 
-/** The central holder of keys: signs for services that it knows, and tells others whose a token is. */
+/** Creates the central issuer, which signs tokens for services and verifies tokens for them. */
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
   const { algorithm, issuer, library, tokenLifetimeSeconds } = config
   const callers = callerGuard(config.callers, issuer, clock)
   const keys = new KeyStore({
     algorithm,
     clock,
-    onFailure: (err) => log.error({ err }, 'the next key could not be made; the next rotation tries again'),
-    // Verifiers know it by now, so the next start must have it, too; and need not make one.
+    onFailure: (err) => log.error({ err }, 'the next key could not be created; the next rotation retries'),
+    // Verifiers may already know the key, so it must survive a restart.
     onPublished: (ring) =>
-      files.saveNext(ring).catch((err: unknown) => log.error({ err }, 'the next key is not saved')),
+      files.saveNext(ring).catch((err: unknown) => log.error({ err }, 'the next key could not be saved')),
   })
   const folder = join(config.stateFolder, 'keys')
   const files = new KeyFiles({ folder, algorithm, tokenLifetimeSeconds, clock, log })
@@ -55,12 +55,10 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   })
 
   const metrics = new Metrics(NAME)
-  const issued = metrics.counter('tokens_issued_total', 'Tokens signed, by the key id that they are for.', [
-    'key_id',
-  ])
+  const issued = metrics.counter('tokens_issued_total', 'Tokens signed, by key ID.', ['key_id'])
   const outcomes = metrics.counter(
     'token_verifications_total',
-    'Tokens that somebody asked about: valid, or the reason why not.',
+    'Tokens verified, by outcome: valid, or the reason of the rejection.',
     ['outcome'],
   )
 
@@ -99,7 +97,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       if (config.callers.mode === 'open')
         log.warn(
           { host: config.host },
-          'OPEN: whoever reaches this address gets tokens in any name. For development on one machine; CALLERS=authenticated elsewhere',
+          'OPEN: callers are not authenticated; anyone who reaches this address can get any service’s tokens. Outside development, set CALLERS=authenticated',
         )
     },
     onStop: () => files.stop(),

@@ -14,14 +14,14 @@ describe('the client of jwt-factory', () => {
     otherKey = await client.issueToken('serviceb', { aud: 'serviceb', sub: 'servicea' })
   })
 
-  it('has a token issued, and verified', async () => {
+  it('requests a token and verifies it', async () => {
     const token = await client.issueToken('servicea', { aud: 'serviceb' })
     expect(parseCompact(token).payload).toMatchObject({ sub: 'servicea', aud: 'serviceb' })
     const { claims } = await client.verify('servicea', { token, aud: 'serviceb', sub: 'servicea' })
     expect(claims).toEqual(parseCompact(token).payload)
   })
 
-  it('throws the factory’s own refusal', async () => {
+  it('throws the factory’s rejection', async () => {
     const token = await client.issueToken('servicea', { aud: 'serviceb' }, { expired: true })
     const refusal = await client
       .verify('servicea', { token, aud: 'serviceb', sub: 'servicea' })
@@ -34,16 +34,16 @@ describe('the client of jwt-factory', () => {
 
   it.each([
     ['for another audience', 'audience_mismatch', { aud: 'servicec' }, (token: string) => token],
-    ['that was changed', 'signature_invalid', {}, changed],
-    ['of another key', 'key_unknown', {}, () => otherKey],
-  ] as const)('names the exact reason of a refusal, of a token %s', async (_what, reason, wanted, spoil) => {
+    ['that was modified', 'signature_invalid', {}, changed],
+    ['signed with another key', 'key_unknown', {}, () => otherKey],
+  ] as const)('reports the exact reason for rejecting a token %s', async (_what, reason, wanted, spoil) => {
     const token = spoil(await client.issueToken('servicea', { aud: 'serviceb' }))
     await expect(
       client.verify('servicea', { token, aud: 'serviceb', sub: 'servicea', ...wanted }),
     ).rejects.toMatchObject({ name: 'JsonWebTokenError', reason })
   })
 
-  it('says which key to make when there is none', async () => {
+  it('names the key to create when there is none', async () => {
     const missing = {
       status: 503,
       code: 'key_missing',
@@ -65,7 +65,7 @@ describe('the client of jwt-factory', () => {
     expect(parseJwks(await client.jwks()).length).toBeGreaterThanOrEqual(1)
   })
 
-  it('names the factory when it is not there', async () => {
+  it('names the factory when it is unreachable', async () => {
     const nowhere = createJwtFactoryClient({ baseUrl: 'http://127.0.0.1:9' })
     await expect(nowhere.issueToken('servicea', { aud: 'serviceb' })).rejects.toMatchObject({
       status: 502,
@@ -75,7 +75,7 @@ describe('the client of jwt-factory', () => {
   })
 })
 
-/** The token with one claim more, under the same signature. */
+/** Returns the token with an added claim and the old signature. */
 function changed(token: string): string {
   const [header, claims = '', signature] = token.split('.')
   const more = { ...JSON.parse(Buffer.from(claims, 'base64url').toString()), admin: true }

@@ -9,43 +9,43 @@ import {
 import { parseJson } from '@hallpass/untrusted/json'
 
 const PEER = 'jwt-factory'
-/** The header of a refusal that names its reason, one of the verifier's own: `audience_mismatch`. */
+/** The response header with the verifier's reason for a rejection, e.g. `audience_mismatch`. */
 export const REFUSAL_REASON = 'refusal-reason'
 const REASON = /^[a-z_]{1,64}$/
 const JSON_HEADERS = { 'content-type': 'application/json' }
 
 export interface JwtFactoryClientOptions {
   readonly baseUrl: string
-  /** Proves who calls, where the factory asks for it: see `@hallpass/callers`. */
+  /** Returns the caller's credential, if the factory requires one: see `@hallpass/callers`. */
   readonly authorization?: (() => Promise<string>) | undefined
   readonly timeoutMs?: number
 }
 
-/** How other services use the central issuer. */
+/** The client of the central issuer. */
 export interface JwtFactoryClient {
-  /** A token signed with the key of `keyId`. */
+  /** Returns a token signed with the key of `keyId`. */
   issueToken(
     keyId: string,
     claims: JsonObject & { readonly aud: string },
     options?: { readonly expired?: boolean },
   ): Promise<string>
-  /** The claims of a good token; throws a {@link RefusedToken} otherwise. */
+  /** Verifies a token and returns its claims. @throws {RefusedToken} if the token is rejected */
   verify(
     keyId: string,
     wanted: { readonly token: string; readonly aud: string; readonly sub: string },
   ): Promise<VerifiedClaims>
-  /** The PEM of the key that signs. */
+  /** Returns the PEM of the signing key's public half. */
   publicKey(keyId: string): Promise<string>
-  /** The parsed key set, for `remoteKeys` of `@hallpass/tokens`. */
+  /** Returns the parsed JWKS, for `remoteKeys` of `@hallpass/tokens`. */
   jwks(): Promise<unknown>
 }
 
-/** A token that the factory does not call good, in its words. */
+/** Thrown when the factory rejects a token; contains its response. */
 export class RefusedToken extends Error implements TokenRefusal {
   readonly reason: string
   readonly #body: Readonly<Record<string, unknown>>
 
-  /** @param reason as the factory names it; one of an older release names none. */
+  /** @param reason the factory's `refusal-reason`; missing from older releases. */
   constructor(body: Readonly<Record<string, unknown>>, reason: string | undefined) {
     super(String(body.message))
     this.name = String(body.name)
@@ -58,7 +58,7 @@ export class RefusedToken extends Error implements TokenRefusal {
   }
 }
 
-/** Every failure is a {@link RefusedToken}, a `PeerError` that names the factory, or a 503 that says which key to make. */
+/** Creates a client. Its calls fail with a {@link RefusedToken}, a `PeerError` that names the factory, or a 503 that names the missing key. */
 export function createJwtFactoryClient({
   baseUrl,
   authorization,
@@ -115,7 +115,7 @@ export function createJwtFactoryClient({
 
 const reasonIn = (header: unknown) => (typeof header === 'string' && REASON.test(header) ? header : undefined)
 
-/** The documented first step was left out; the answer says which. */
+/** Returns a 503 for a key that has not been created yet, with the command that creates it. */
 function missingKey(keyId: string, baseUrl: string): HttpError {
   const message = `${PEER} has no key named ${keyId} yet.`
   return new HttpError(503, 'key_missing', message, {
@@ -123,7 +123,7 @@ function missingKey(keyId: string, baseUrl: string): HttpError {
   })
 }
 
-/** `undefined` when it is not JSON, which the caller of this service's client will hear of as an unexpected answer. */
+/** Returns undefined for text that is not JSON; the client then reports an unexpected response. */
 function parse(text: string): unknown {
   try {
     return parseJson(text)

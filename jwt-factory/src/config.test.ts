@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import { loadConfig } from './config.ts'
 
 describe('the configuration of jwt-factory', () => {
-  it('is open on a development start, on loopback', () => {
+  it('is open in development mode on loopback', () => {
     expect(loadConfig({})).toMatchObject({
       host: '127.0.0.1',
       port: 5555,
@@ -11,14 +11,14 @@ describe('the configuration of jwt-factory', () => {
     })
   })
 
-  it('refuses to be open where others could reach it', () => {
+  it('rejects CALLERS=open where other machines could reach it', () => {
     for (const env of [{ HOST: '0.0.0.0' }, { NODE_ENV: 'production' }])
       expect(() => loadConfig({ ...env, CALLERS: 'open' })).toThrow(
         'CALLERS=open disables caller authentication',
       )
   })
 
-  it('names every variable that is wrong at once', () => {
+  it('names every invalid variable in one error', () => {
     expect(() => loadConfig({ PORT: 'x', ALGORITHM: 'HS256', TOKEN_LIFETIME_SECONDS: '86400' })).toThrow(
       /ALGORITHM must be one of RS256, PS256, ES256, EdDSA.*\n.*PORT must be.*\n.*TOKEN_LIFETIME_SECONDS must be/,
     )

@@ -2,7 +2,7 @@ import { callersConfig } from '@hallpass/callers'
 import { commonConfig, type Environment, readConfig } from '@hallpass/service-kit'
 import { libraryNamed } from '@hallpass/tokens'
 
-/** An hour, as documented: callers that keep a token need not come back soon, and a stolen one ends today. */
+/** One hour, the documented lifetime: callers can cache a token for a while, and a stolen one expires soon. */
 const TOKEN_LIFETIME_SECONDS = 3600
 
 export type Config = ReturnType<typeof loadConfig>
@@ -14,12 +14,12 @@ export const loadConfig = (env: Environment) =>
     return {
       ...common,
       port: variables.port('PORT', 5555),
-      /** The `iss` of every token, and the audience of a caller's proof. */
+      /** The `iss` of every token, and the audience of a caller's credential. */
       issuer: variables.text('ISSUER', 'https://jwt-factory/'),
-      /** Where others reach this service; stands in its metadata. */
+      /** The base URL of this service, for its metadata. */
       publicUrl: variables.optionalUrl('PUBLIC_URL'),
       algorithm,
-      /** What signs and verifies; all of them do the same. */
+      /** The library that signs and verifies; the results are the same with all of them. */
       library: variables.parsed('TOKEN_LIBRARY', 'node-crypto', (name) => libraryNamed(name, [algorithm])),
       tokenLifetimeSeconds: variables.seconds('TOKEN_LIFETIME_SECONDS', TOKEN_LIFETIME_SECONDS, {
         min: 1,

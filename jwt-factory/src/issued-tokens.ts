@@ -12,7 +12,7 @@ export interface IssuedTokensOptions {
   readonly library: TokenLibrary
 }
 
-/** Tokens of this factory, whichever service's key signed them. */
+/** Verifies and revokes tokens of this factory, signed with any service's key. */
 export class IssuedTokens {
   readonly #options: IssuedTokensOptions
 
@@ -21,7 +21,7 @@ export class IssuedTokens {
   }
 
   /**
-   * The claims of a token that is good for the audience that it names; whether that is the asker is for the asker to see.
+   * Verifies a token for its own audience and returns its claims. The caller must check whether that audience is acceptable.
    * @throws {TokenError}
    */
   async verify(token: string): Promise<Claims> {

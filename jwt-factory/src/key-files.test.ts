@@ -37,7 +37,7 @@ const restarted = async () => {
 }
 const warnings = () => lines.map((line) => JSON.parse(line)).map(({ file, msg }) => `${file}: ${msg}`)
 
-/** A store whose only key id has a key in each state. */
+/** Returns a store whose only key ID has a key in each state. */
 async function storeWithEveryState() {
   const store = newStore()
   const ring = await store.getOrCreate('servicea')
@@ -49,7 +49,7 @@ async function storeWithEveryState() {
 }
 
 describe('KeyFiles', () => {
-  it('brings every key back after a restart, in its state', async () => {
+  it('restores every key after a restart, in its state', async () => {
     const { store, ring } = await storeWithEveryState()
     await newFiles().save(store)
     const back = (await restarted()).get('servicea')
@@ -61,7 +61,7 @@ describe('KeyFiles', () => {
     expect(lines).toEqual([])
   })
 
-  it('keeps all files for their owner alone', async () => {
+  it('makes all files owner-only', async () => {
     const { store } = await storeWithEveryState()
     await newFiles().save(store)
     const files = await readdir(folder)
@@ -70,7 +70,7 @@ describe('KeyFiles', () => {
     expect((await stat(folder)).mode & 0o777).toBe(0o700)
   })
 
-  it('removes the files of keys that are gone, and nobody else’s', async () => {
+  it('removes only the files of removed keys', async () => {
     const { store } = await storeWithEveryState()
     const files = newFiles()
     await files.save(store)
@@ -81,7 +81,7 @@ describe('KeyFiles', () => {
     expect(await readdir(folder)).toContain('notes.txt')
   })
 
-  it('writes one dump after the other when two are asked for', async () => {
+  it('writes concurrent dumps one after the other', async () => {
     const { store } = await storeWithEveryState()
     const files = newFiles()
     await Promise.all([
@@ -92,7 +92,7 @@ describe('KeyFiles', () => {
     expect((await restarted()).get('servicea')?.signing.kid).toBe(store.get('servicea')?.signing.kid)
   })
 
-  it('keeps key ids apart whose names look like file names', async () => {
+  it('distinguishes key IDs that look like file names', async () => {
     const store = newStore()
     const ids = ['a', 'a-public', 'a-private', 'a-private-public', '-', 'next', 'retired-1']
     for (const id of ids) await store.getOrCreate(id)
@@ -102,7 +102,7 @@ describe('KeyFiles', () => {
     for (const id of ids) expect(back.get(id)?.signing.kid).toBe(store.get(id)?.signing.kid)
   })
 
-  it('ignores what is no key, with a line in the log', async () => {
+  it('ignores files that are not keys, and logs them', async () => {
     const store = newStore()
     await store.getOrCreate('servicea')
     await newFiles().save(store)
@@ -117,7 +117,7 @@ describe('KeyFiles', () => {
     ])
   })
 
-  it('ignores half a pair, with a line in the log', async () => {
+  it('ignores half a pair, and logs it', async () => {
     const store = newStore()
     await store.getOrCreate('servicea')
     await store.getOrCreate('serviceb')
@@ -133,7 +133,7 @@ describe('KeyFiles', () => {
     )
   })
 
-  it('believes the private key when the public one does not fit it, and says so', async () => {
+  it('uses the private key when the public one does not match, and logs it', async () => {
     const store = newStore()
     await store.getOrCreate('servicea')
     await store.getOrCreate('serviceb')
@@ -141,20 +141,22 @@ describe('KeyFiles', () => {
     await rename(join(folder, 'serviceb-public.pem'), join(folder, 'servicea-public.pem'))
     const back = await restarted()
     expect(back.get('servicea')?.signing.kid).toBe(store.get('servicea')?.signing.kid)
-    expect(warnings()).toContain('servicea-public.pem: does not fit its private key, which counts')
+    expect(warnings()).toContain(
+      'servicea-public.pem: does not match its private key; the private key is used',
+    )
   })
 
-  it('does not start over a key that it cannot use, and names the file but not its content', async () => {
+  it('throws for an invalid key, with the file name but not its content', async () => {
     await mkdir(folder, { recursive: true })
     const pem = '-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n'
     for (const half of ['private', 'public']) await writeFile(join(folder, `servicea-${half}.pem`), pem)
     await expect(restarted()).rejects.toThrow(
       `${join(folder, 'servicea-private.pem')}: not a private key for ES256 as PEM. Restore it, or delete it and start again: ` +
-        'a new key is made, and tokens signed with this one are rejected.',
+        'a new key is created, and tokens signed with this one are rejected.',
     )
   })
 
-  it('loads nothing from a folder that is not there yet, and makes it', async () => {
+  it('creates a missing folder and loads nothing', async () => {
     expect((await restarted()).keyIds).toEqual([])
     expect(await readFile(folder).catch(({ code }) => code)).toBe('EISDIR')
   })

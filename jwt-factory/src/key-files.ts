@@ -20,9 +20,9 @@ import { KeyRing, type RetiredKey } from './key-ring.ts'
 import { type KeyStore, named } from './key-store.ts'
 
 /**
- * The files of the `keys/` folder: a pair per key, `servicea-private.pem` and `servicea-public.pem` for the one that
- * signs, `servicea.next-…` for the one that will, `servicea.retired-<expiry in seconds>-<thumbprint>-…` for those that
- * verify on. A key id has no dot, so no id can be mistaken for another's state.
+ * Matches the files of the `keys/` folder, a pair per key: `servicea-private.pem` and `servicea-public.pem` for the signing
+ * key, `servicea.next-…` for the next one, `servicea.retired-<expiry in seconds>-<thumbprint>-…` for retired ones. A key
+ * ID has no dot, so it cannot be mistaken for a state.
  */
 const FILE =
   /^(?<keyId>[A-Za-z0-9_-]{1,64}?)(?<state>\.next|\.retired-(?<until>\d{10})-[\w-]{22})?-(?<half>private|public)\.pem$/
@@ -36,18 +36,18 @@ interface SavedKey {
 }
 
 const LOST_KEY =
-  'Restore it, or delete it and start again: a new key is made, and tokens signed with this one are rejected.'
+  'Restore it, or delete it and start again: a new key is created, and tokens signed with this one are rejected.'
 
 export interface KeyFilesOptions {
   readonly folder: string
   readonly algorithm: Algorithm
-  /** A key that was loaded may have signed a moment before it was saved, and since. */
+  /** A loaded key may have signed tokens until just now, so it is retired only after this time. */
   readonly tokenLifetimeSeconds: number
   readonly clock: Clock
   readonly log: Logger
 }
 
-/** Saves the keys of a store, and loads them again when the process starts. */
+/** Saves the keys of a store and loads them at the next start. */
 export class KeyFiles {
   readonly folder: string
   readonly #options: KeyFilesOptions
@@ -60,19 +60,19 @@ export class KeyFiles {
     this.#options = options
   }
 
-  /** True once keys are on disk: from then on a rotation must be saved, or a restart would bring the old key back. */
+  /** Whether keys are on disk. If so, rotations must be saved, or a restart would restore the old key. */
   get hasSaved(): boolean {
     return this.#savedKeyIds.size > 0
   }
 
-  /** Writes every key, each file in one step with mode 0600, and removes those of keys that are gone. */
+  /** Writes every key, each file atomically with mode 0600, and removes the files of removed keys. */
   save(store: KeyStore): Promise<void> {
     const saved = this.#saving.catch(() => {}).then(() => this.#write(store))
     this.#saving = saved
     return saved
   }
 
-  /** Writes the next key of a key id that is saved already; of any other, nothing. */
+  /** Writes the next key if keys of this key ID are already saved; otherwise does nothing. */
   saveNext(ring: KeyRing): Promise<void> {
     const saved = this.#saving
       .catch(() => {})
@@ -84,7 +84,7 @@ export class KeyFiles {
     return saved
   }
 
-  /** Waits for what is being written; a key that is made after this is not saved any more. */
+  /** Waits for pending writes. Keys created afterwards are not saved. */
   async stop(): Promise<void> {
     this.#stopped = true
     await this.#saving.catch(() => {})
@@ -110,8 +110,8 @@ export class KeyFiles {
   }
 
   /**
-   * Puts the saved keys into a store. A file with another name than a key file's is named in the log, and left alone.
-   * @throws {StateFileError} when a key file holds no key of the algorithm.
+   * Loads the saved keys into a store. Other files in the folder are logged and ignored.
+   * @throws {StateFileError} if a key file does not contain a key for the algorithm
    */
   async load(store: KeyStore): Promise<void> {
     const byKeyId = new Map<string, SavedKey[]>()
@@ -126,7 +126,7 @@ export class KeyFiles {
       else
         this.#options.log.warn(
           { keyId },
-          'no key that signs is saved under this key id; the others are ignored',
+          'no signing key is saved for this key ID; its other keys are ignored',
         )
     }
   }
@@ -137,7 +137,7 @@ export class KeyFiles {
     if (!signing) return undefined
     return new KeyRing(keyId, clock, {
       signing,
-      // After a dump that was cut short a key may stand in two states; the one that signs counts.
+      // After an interrupted dump, a key may be saved in two states; signing takes precedence.
       next: keys.find(({ state, key }) => state.is === 'next' && key.kid !== signing.kid)?.key,
       retired: keys.flatMap(({ state, key }): RetiredKey[] =>
         state.is === 'retired' && key.kid !== signing.kid ? [{ key, untilMs: state.untilMs }] : [],
@@ -170,7 +170,7 @@ export class KeyFiles {
     return keys
   }
 
-  /** @throws {StateFileError} because a signing key must not be replaced without anybody knowing. */
+  /** @throws {StateFileError} if the key is invalid, because a signing key must not be replaced silently */
   async #readPair(keyId: string, privateFile: string, publicFile: string): Promise<SigningKey> {
     const { algorithm, log } = this.#options
     const file = join(this.folder, privateFile)
@@ -187,17 +187,17 @@ export class KeyFiles {
       await readPresent(publicPath),
       'a public key as PEM',
       createPublicKey,
-      'Delete both files of this key, or restore this one: openssl pkey -pubout makes it of the private key.',
+      'Delete both files of this key, or restore this one: openssl pkey -pubout derives it from the private key.',
     )
     if (!isSameKey(publicKey, key.publicKey))
-      log.warn({ file: publicFile }, 'does not fit its private key, which counts')
+      log.warn({ file: publicFile }, 'does not match its private key; the private key is used')
     return named(keyId, key)
   }
 }
 
 const isSameKey = (a: KeyObject, b: KeyObject) => a.equals(b)
 
-/** In the order in which they must be written: a rotation moves keys between files, and none may be lost on the way. */
+/** Lists the files in the order in which they must be written: a rotation moves keys between files, and none may be lost if it is interrupted. */
 function* filesOf(ring: KeyRing): Iterable<[name: string, key: SigningKey]> {
   for (const { key, untilMs } of ring.retired)
     yield [`${ring.keyId}.retired-${Math.ceil(untilMs / 1000)}-${key.kid.slice(-22)}`, key]

@@ -1,11 +1,11 @@
 import { badRequest, type HttpError } from '@hallpass/service-kit'
 import type { Request } from 'express'
 
-/** A key id becomes the name of a file, a part of a kid and a word in logs, so it is a plain word. */
+/** A key ID is part of file names, kids and log lines, so only safe characters are allowed. */
 export const KEY_ID = /^[A-Za-z0-9_-]{1,64}$/
 
 /**
- * The key that a request is about.
+ * Returns the key ID in a request's path.
  * @throws {HttpError} 400 `invalid_key_id`
  */
 export function keyIdOf(request: Request): string {
@@ -15,8 +15,8 @@ export function keyIdOf(request: Request): string {
 }
 
 /**
- * The same for a key that is to be made: the names that every JavaScript object has are no names for keys. Ours lie in
- * a Map, where they would do no harm, but a reader of the key set may be less careful.
+ * Returns the ID of a key to create. Rejects the names of members that every JavaScript object has: our keys are in a
+ * Map, where they are harmless, but other users of the IDs may be less careful.
  */
 export function newKeyIdOf(request: Request): string {
   const keyId = keyIdOf(request)
@@ -27,5 +27,5 @@ export function newKeyIdOf(request: Request): string {
 const invalidKeyId = (): HttpError =>
   badRequest(
     'invalid_key_id',
-    'A key id has 1 to 64 letters, digits, hyphens or underscores, and is no reserved word.',
+    'A key ID must have 1 to 64 letters, digits, hyphens or underscores, and must not be a reserved name.',
   )

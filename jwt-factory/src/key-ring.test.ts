@@ -13,15 +13,15 @@ beforeAll(async () => {
 
 const kids = (keys: readonly SigningKey[]) => keys.map(({ kid }) => kid)
 
-describe('the life of a key', () => {
-  it('begins published, before it signs', async () => {
+describe('the lifecycle of a key', () => {
+  it('is published before it signs', async () => {
     const ring = new KeyRing('servicea', new ManualClock().now, { signing: first })
     ring.publish(second)
     expect(kids(ring.published)).toEqual(['first', 'second'])
     expect(parseCompact(await ring.sign({}, 60)).header.kid).toBe('first')
   })
 
-  it('goes on to sign with a rotation, while the key before verifies until its last token has expired', async () => {
+  it('signs after a rotation, while the previous key verifies until its last token has expired', async () => {
     const clock = new ManualClock()
     const ring = new KeyRing('servicea', clock.now, { signing: first })
     await ring.sign({}, 60)
@@ -39,7 +39,7 @@ describe('the life of a key', () => {
     expect(kids(ring.published)).toEqual(['second'])
   })
 
-  it('ends with the rotation when it has signed nothing that lives', async () => {
+  it('is removed at the rotation when it has signed no unexpired token', async () => {
     const ring = new KeyRing('servicea', new ManualClock().now, { signing: first })
     await ring.sign({}, -60)
     ring.publish(second)
@@ -47,7 +47,7 @@ describe('the life of a key', () => {
     expect(kids(ring.published)).toEqual(['second'])
   })
 
-  it('counts a token whose signature was still being made during the rotation', async () => {
+  it('stays for a token that was being signed during the rotation', async () => {
     const ring = new KeyRing('servicea', new ManualClock().now, { signing: first })
     ring.publish(second)
     const token = ring.sign({}, 60)
@@ -55,12 +55,12 @@ describe('the life of a key', () => {
     expect(ring.find(parseCompact(await token).header.kid as string)).toBe(first)
   })
 
-  it('cannot skip being published', () => {
+  it('cannot sign without having been published', () => {
     const ring = new KeyRing('servicea', new ManualClock().now, { signing: first })
     expect(() => ring.rotate()).toThrow('servicea has no published key to rotate to.')
   })
 
-  it('is not found without its name', () => {
+  it('is not found without its kid', () => {
     const ring = new KeyRing('servicea', new ManualClock().now, { signing: first })
     expect(ring.find(undefined)).toBeUndefined()
   })

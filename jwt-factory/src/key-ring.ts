@@ -1,31 +1,31 @@
 import type { Clock } from '@hallpass/service-kit'
 import { libraries, type SigningKey, signToken, type TokenLibrary } from '@hallpass/tokens'
 
-/** A key that signs no more, and the moment when the last token that it signed expires. */
+/** A key that no longer signs, and the time when its last token expires. */
 export interface RetiredKey {
   readonly key: SigningKey
   readonly untilMs: number
 }
 
-/** A key as an operator sees it: where it is in its life, and since when as far as this process knows. */
+/** A key as shown to operators: its state, and since when, as far as this process knows. */
 export interface KeyState {
   readonly kid: string
   readonly alg: string
   readonly state: 'published' | 'signing' | 'retired'
-  /** Milliseconds since the epoch; a key of an earlier start counts from this one. */
+  /** Milliseconds since the epoch; for a loaded key, the start of this process. */
   readonly sinceMs: number
-  /** Of a retired key: when it leaves. */
+  /** When a retired key will be removed, in milliseconds since the epoch. */
   readonly untilMs?: number
 }
 
 /**
- * The keys of one key id, and their lives:
+ * The keys of one key ID. A key passes through these states:
  *
- * created → published (verifiers already see it; it signs next) → signing → retired (verifies on) → removed
+ * created → published (verifiers can already see it) → signing → retired (still verifies) → removed
  *
- * A rotation moves every key one step at once. Because the next key has been published since the rotation before,
- * verifiers that cache the key set know it when its first token arrives; because the last one stays until its last
- * token has expired, no good token is refused.
+ * A rotation moves every key one step. The next key has been published since the previous rotation, so verifiers that
+ * cache the JWKS have it when its first token arrives. A retired key stays until its last token has expired, so no
+ * valid token is rejected.
  */
 export class KeyRing {
   readonly keyId: string
@@ -33,7 +33,7 @@ export class KeyRing {
   #signing: SigningKey
   #next: SigningKey | undefined
   #retired: readonly RetiredKey[]
-  /** When the last token that the signing key has made expires. */
+  /** When the last token signed with the signing key expires. */
   #signingUntilMs: number
   readonly #since = new WeakMap<SigningKey, number>()
 
@@ -44,7 +44,7 @@ export class KeyRing {
       readonly signing: SigningKey
       readonly next?: SigningKey | undefined
       readonly retired?: readonly RetiredKey[]
-      /** For a key that has signed before: when the last of its tokens may expire. */
+      /** For a key that has signed before: the latest possible expiry of its tokens. */
       readonly signingUntilMs?: number
     },
   ) {
@@ -72,12 +72,12 @@ export class KeyRing {
     return this.#retired
   }
 
-  /** Every key that a verifier may meet, now or after the next rotation. */
+  /** The keys that a verifier may need, now or after the next rotation. */
   get published(): SigningKey[] {
     return [this.#signing, ...(this.#next ? [this.#next] : []), ...this.retired.map(({ key }) => key)]
   }
 
-  /** Every key, in the order of their lives. */
+  /** Every key, in lifecycle order. */
   get states(): KeyState[] {
     const shown = (key: SigningKey, state: KeyState['state'], untilMs?: number): KeyState => ({
       kid: key.kid,
@@ -103,7 +103,7 @@ export class KeyRing {
     lifetimeSeconds: number,
     library: TokenLibrary = libraries['node-crypto'],
   ): Promise<string> {
-    // Before the signature, which takes its time: a rotation meanwhile must know of this token.
+    // Set before signing, which is asynchronous: a rotation meanwhile must know of this token.
     this.#signingUntilMs = Math.max(this.#signingUntilMs, this.#clock() + lifetimeSeconds * 1000)
     return signToken(claims, this.#signing, { lifetimeSeconds, clock: this.#clock, library })
   }
@@ -113,7 +113,7 @@ export class KeyRing {
     this.#since.set(next, this.#clock())
   }
 
-  /** The published key begins to sign; the one before verifies on while any of its tokens lives. */
+  /** Makes the published key the signing key and retires the previous one until its last token expires. */
   rotate(): void {
     if (!this.#next) throw new Error(`${this.keyId} has no published key to rotate to.`)
     const now = this.#clock()

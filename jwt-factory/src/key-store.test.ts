@@ -8,7 +8,7 @@ const newStore = (clock = new ManualClock()) =>
   new KeyStore({ algorithm: 'EdDSA', clock: clock.now, onFailure: (error) => failures.push(error) })
 
 describe('KeyStore', () => {
-  it('makes one pair for all who ask for a new key id at the same time', async () => {
+  it('creates one pair for concurrent requests for a new key ID', async () => {
     const store = newStore()
     const rings = await Promise.all([
       ...Array.from({ length: 10 }, () => store.getOrCreate('servicea')),
@@ -18,7 +18,7 @@ describe('KeyStore', () => {
     expect(store.keyIds).toEqual(['servicea'])
   })
 
-  it('lets each of several rotations at the same time bring a key of its own', async () => {
+  it('creates a separate key for each of several concurrent rotations', async () => {
     const store = newStore()
     const { signing } = await store.getOrCreate('servicea')
     const seen = new Set([signing.kid])
@@ -34,14 +34,14 @@ describe('KeyStore', () => {
     const store = newStore()
     const ring = await store.getOrCreate('servicea')
     await store.createOrRotate('servicea')
-    // Made in the background; Jest's own timeout ends the wait if it never comes.
+    // Created in the background; Jest's timeout ends the wait if it never appears.
     while (ring.next === undefined) await new Promise((resolve) => setTimeout(resolve, 5))
     const { next } = ring
     await store.createOrRotate('servicea')
     expect(ring.signing).toBe(next)
   })
 
-  it('names a key by its key id and its thumbprint, in 64 characters at most', async () => {
+  it('makes the kid of the key ID and thumbprint, with at most 64 characters', async () => {
     const store = newStore()
     const { signing } = await store.getOrCreate('servicea')
     expect(signing.kid).toBe(`servicea-${thumbprint(signing.publicKey).slice(0, 22)}`)
@@ -49,7 +49,7 @@ describe('KeyStore', () => {
     expect(long.signing.kid).toMatch(/^x{41}-[\w-]{22}$/)
   })
 
-  it('finds a key of any key id by its name, and no key by a name that JavaScript knows', async () => {
+  it('finds a key of any key ID by its kid, and none by a built-in name of JavaScript', async () => {
     const store = newStore()
     const ring = await store.getOrCreate('servicea')
     expect(store.find(ring.signing.kid)).toEqual({ ring, key: ring.signing })
@@ -59,7 +59,7 @@ describe('KeyStore', () => {
     }
   })
 
-  it('holds as many keys as a verifier of the suite reads in one set, and says so', async () => {
+  it('rejects more keys than the suite’s verifiers accept in one JWKS', async () => {
     const store = newStore()
     const results = await Promise.allSettled(
       Array.from({ length: 60 }, (_, index) => store.getOrCreate(`service-${index}`)),

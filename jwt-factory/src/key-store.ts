@@ -3,8 +3,8 @@ import { type Algorithm, generateSigningKey, type SigningKey, thumbprint } from 
 import { KeyRing } from './key-ring.ts'
 
 /**
- * A verifier of the suite reads key sets of up to 100 keys (packages/tokens, `parseJwks`), about 46 KB. A key id
- * publishes two, the one that signs and the next, and each that is retired until its tokens have expired.
+ * The suite's verifiers accept up to 100 keys in a JWKS (packages/tokens, `parseJwks`), about 46 KB. A key ID publishes
+ * the signing key, the next key, and each retired key until its tokens have expired.
  */
 const MAX_PUBLISHED_KEYS = 100
 const KEYS_OF_A_KEY_ID = 2
@@ -12,13 +12,13 @@ const KEYS_OF_A_KEY_ID = 2
 export interface KeyStoreOptions {
   readonly algorithm: Algorithm
   readonly clock: Clock
-  /** Told of work that failed in the background and will be tried again. */
+  /** Called when background work fails; it will be retried. */
   readonly onFailure: (error: unknown) => void
-  /** Told of a next key that verifiers see from now on. */
+  /** Called when a next key is published. */
   readonly onPublished?: (ring: KeyRing) => void
 }
 
-/** The keys of all key ids. Pairs are made on the thread pool, and never two for what one will do. */
+/** The keys of all key IDs. Generates pairs on the thread pool; concurrent requests for the same key share one pair. */
 export class KeyStore {
   readonly #options: KeyStoreOptions
   readonly #rings = new Map<string, KeyRing>()
@@ -42,7 +42,7 @@ export class KeyStore {
     return this.#rings.get(keyId)
   }
 
-  /** Every public key, of every key id. */
+  /** The public keys of all key IDs. */
   get published(): SigningKey[] {
     return [...this.#rings.values()].flatMap((ring) => ring.published)
   }
@@ -55,20 +55,20 @@ export class KeyStore {
     return undefined
   }
 
-  /** Takes over keys that were saved before. */
+  /** Adds keys that were saved earlier. */
   add(ring: KeyRing): void {
     this.#rings.set(ring.keyId, ring)
     this.#prepareInBackground(ring)
   }
 
-  /** The keys of a key id, made on the first call; callers at the same time share one pair. */
+  /** Returns the keys of a key ID, created on the first call; concurrent callers share one pair. */
   async getOrCreate(keyId: string): Promise<KeyRing> {
     const ring = this.#rings.get(keyId)
     if (ring) return ring
     return once(this.#creating, keyId, () => this.#create(keyId))
   }
 
-  /** Creates the keys, or lets the next one sign; two calls at the same time rotate twice, one after the other. */
+  /** Creates the keys, or rotates them. Concurrent calls rotate one after the other. */
   async createOrRotate(keyId: string): Promise<KeyRing> {
     const ring = this.#rings.get(keyId)
     if (!ring) return this.getOrCreate(keyId)
@@ -105,11 +105,11 @@ export class KeyStore {
       throw new HttpError(
         429,
         'too_many_keys',
-        `At most ${MAX_PUBLISHED_KEYS} keys are published, because verifiers read no more; retired ones leave when their last token has expired.`,
+        `At most ${MAX_PUBLISHED_KEYS} keys can be published, because verifiers accept no more. Retired keys are removed when their last token has expired.`,
       )
   }
 
-  /** Sees to it that the next key is published. */
+  /** Publishes the next key if there is none. */
   async #prepare(ring: KeyRing): Promise<void> {
     if (ring.next) return
     await once(this.#preparing, ring.keyId, async () => {
@@ -127,7 +127,7 @@ export class KeyStore {
   }
 }
 
-/** Starts `work` unless it is under way for this name; all who ask meanwhile get its result. */
+/** Starts `work` unless it is already running for this name; concurrent callers share its result. */
 function once<T>(underWay: Map<string, Promise<T>>, name: string, work: () => Promise<T>): Promise<T> {
   let running = underWay.get(name)
   if (!running) {
@@ -137,13 +137,13 @@ function once<T>(underWay: Map<string, Promise<T>>, name: string, work: () => Pr
   return running
 }
 
-/** 22 characters of base64url are 132 bits of the key's thumbprint: no two keys share them. */
+/** 22 characters of base64url are 132 bits of the key's thumbprint: practically unique. */
 const THUMBPRINT_CHARACTERS = 22
 const KEY_ID_CHARACTERS = 64 - 1 - THUMBPRINT_CHARACTERS
 
 /**
- * Gives a key its kid, which says whose it is and which: `servicea-Zk3…`. Key ids of more than 41 characters are cut
- * there, so that the kid stays within 64.
+ * Sets a key's kid to its key ID and thumbprint: `servicea-Zk3…`. Key IDs are truncated to 41 characters, so that the
+ * kid stays within 64.
  */
 export const named = (keyId: string, key: SigningKey): SigningKey => ({
   ...key,

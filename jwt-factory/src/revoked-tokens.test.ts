@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals'
 import { RevokedTokens } from './revoked-tokens.ts'
 
 describe('RevokedTokens', () => {
-  it('refuses what was revoked, until there would be nothing to refuse', () => {
+  it('rejects a revoked token until it expires', () => {
     const clock = new ManualClock()
     const revoked = new RevokedTokens(clock.now, 1)
     const exp = clock.now() / 1000 + 60

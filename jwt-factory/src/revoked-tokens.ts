@@ -1,12 +1,12 @@
 import { type Clock, ExpiringSet } from '@hallpass/service-kit'
 import { TokenError } from '@hallpass/tokens'
 
-/** An hour of ten revocations a second; about 5 MB. Revoking more at once means rotating the key. */
+/** An hour of ten revocations per second; about 5 MB. To revoke more, rotate the key. */
 const MAX_REVOKED = 36_000
 
 /**
- * The `jti` of tokens that were revoked before they expired (RFC 7009). Whoever asks this factory learns of it at once;
- * who verifies offline learns it from the token's expiry. Kept in memory: a restart forgets them.
+ * The `jti` of unexpired revoked tokens (RFC 7009). Services that call this factory reject them immediately; services that
+ * verify offline accept them until they expire. Stored in memory: a restart forgets them.
  */
 export class RevokedTokens {
   readonly #jtis: ExpiringSet
@@ -15,12 +15,12 @@ export class RevokedTokens {
     this.#jtis = new ExpiringSet(clock, max)
   }
 
-  /** False when there is no room: the caller must be told that the token is still good. */
+  /** Revokes a token. Returns false if there is no room; the token then stays valid, which the caller must report. */
   revoke({ jti, exp }: Readonly<Record<string, unknown>>): boolean {
     return this.#jtis.add(String(jti), Number(exp) * 1000)
   }
 
-  /** @throws {TokenError} `revoked` */
+  /** Rejects a revoked token. @throws {TokenError} `revoked` */
   refuse({ jti }: Readonly<Record<string, unknown>>): void {
     if (this.#jtis.has(String(jti))) throw new TokenError('revoked', 'jwt revoked')
   }

@@ -9,7 +9,7 @@ import request from 'supertest'
 import { createApp } from './app.ts'
 import { loadConfig } from './config.ts'
 
-/** A folder for the tests of a file, which goes away after them. */
+/** Creates a folder for the tests of a file, deleted after them. */
 export function useFolder() {
   const folder = newFolder()
   afterAll(() => rm(folder.path, { recursive: true }))
@@ -27,11 +27,11 @@ function newFolder() {
 export interface FactoryOptions {
   readonly env?: Environment
   readonly clock?: Clock
-  /** Fills the state folder, and answers with what else the factory must be told. */
+  /** Prepares the state folder and returns additional variables for the factory. */
   readonly prepare?: (stateFolder: string) => Promise<Environment>
 }
 
-/** A running factory of its own, in an empty state folder; ES256, because such keys are made in a moment. */
+/** Starts a factory in an empty state folder; with ES256, because such keys are generated quickly. */
 export function useFactory({ env = {}, clock, prepare }: FactoryOptions = {}) {
   const folder = newFolder()
   const lines: string[] = []
@@ -41,7 +41,7 @@ export function useFactory({ env = {}, clock, prepare }: FactoryOptions = {}) {
     const config = { PORT: '0', ALGORITHM: 'ES256', STATE_FOLDER: folder.path, ...env, ...prepared }
     return createApp(loadConfig(config), log, clock)
   })
-  // After the service has stopped, which may still be writing there.
+  // After the service has stopped, because it may still be writing there.
   afterAll(() => rm(folder.path, { recursive: true }))
   return {
     folder,
@@ -55,8 +55,8 @@ export function useFactory({ env = {}, clock, prepare }: FactoryOptions = {}) {
 }
 
 /**
- * A factory that is not open: services A, B and C own the keys of their names, an issuer makes tokens about users, and
- * an operator administers.
+ * Starts a factory with authenticated callers: services A, B and C own the keys of their names, an issuer issues tokens
+ * about users, and an operator is an administrator.
  */
 export function useClosedFactory() {
   const callers = new TestCallers({
@@ -78,7 +78,7 @@ export function useClosedFactory() {
   return {
     ...factory,
     as,
-    /** A token of service A for service B. */
+    /** Returns a token from service A for service B. */
     issueAsA: async () => {
       const request = factory.post('/issueToken/servicea', { aud: 'serviceb' })
       return (await request.set('authorization', await as('servicea')).expect(200)).text

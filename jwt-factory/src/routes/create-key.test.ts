@@ -9,7 +9,7 @@ const pemOf = ({ publicKey }: { publicKey: string }) => Buffer.from(publicKey, '
 describe('GET /keys/:keyId', () => {
   const factory = useFactory({ env: { ALGORITHM: 'RS256' } })
 
-  it('makes an RSA key of 2048 bits on the first call and answers with the same one after', async () => {
+  it('creates a 2048-bit RSA key on the first call and then returns the same one', async () => {
     const { body } = await factory.get('/keys/servicea').expect(200)
     expect(Object.keys(body)).toEqual(['publicKey'])
     expect(pemOf(body)).toMatch(/^-----BEGIN PUBLIC KEY-----\n/)
@@ -17,29 +17,29 @@ describe('GET /keys/:keyId', () => {
     expect((await factory.get('/keys/servicea')).body).toEqual(body)
   })
 
-  it('makes one key when two ask at the same time', async () => {
+  it('creates one key for two concurrent calls', async () => {
     const [first, second] = await Promise.all([factory.get('/keys/twice'), factory.get('/keys/twice')])
     expect(first.body).toEqual(second.body)
   })
 })
 
-describe('key ids', () => {
+describe('key IDs', () => {
   const factory = useFactory()
 
   it.each([
     ['a path', '..%2f..%2fx'],
     ['a longer path', 'aaa%2fbbb'],
     ['a NUL', 'a%00b'],
-    ['a line of its own in the log', 'x%0Ainfo:%20forged'],
+    ['a forged log line', 'x%0Ainfo:%20forged'],
     ['a space', 'a%20b'],
     ['a dot', 'servicea-public.z'],
-    ['a letter beyond ASCII', 'caf%C3%A9'],
+    ['a non-ASCII letter', 'caf%C3%A9'],
     ['65 characters', 'x'.repeat(65)],
     ['300 characters', 'x'.repeat(300)],
     ['a prototype', '__proto__'],
     ['a constructor', 'constructor'],
     ['a method of every object', 'hasOwnProperty'],
-  ])('are refused when they are %s', async (_what, keyId) => {
+  ])('are rejected when they are %s', async (_what, keyId) => {
     for (const method of ['get', 'post'] as const) {
       const { status, body } = await factory[method](`/keys/${keyId}`)
       expect([status, body.error.code]).toEqual([400, 'invalid_key_id'])
@@ -47,7 +47,7 @@ describe('key ids', () => {
     expect((await factory.get('/utils/keys')).body).not.toContain(decodeURIComponent(keyId))
   })
 
-  it('are refused when their escapes are broken', async () => {
+  it('are rejected when their percent-encoding is invalid', async () => {
     const { status, body } = await factory.get('/keys/%zz')
     expect([status, body.error.code]).toEqual([400, 'malformed_path'])
   })
@@ -56,7 +56,7 @@ describe('key ids', () => {
     for (const keyId of ['service-a', 'A_1', 'x'.repeat(64)]) await factory.get(`/keys/${keyId}`).expect(200)
   })
 
-  it('leave nothing on the disk when they are refused', async () => {
+  it('leave nothing on disk when they are rejected', async () => {
     await factory.post('/utils/dump').expect(200, 'OK')
     expect((await readdir(factory.folder.path)).sort()).toEqual(['keys'])
     for (const file of await readdir(join(factory.folder.path, 'keys')))
@@ -67,7 +67,7 @@ describe('key ids', () => {
 describe('POST /keys/:keyId', () => {
   const factory = useFactory()
 
-  it('makes the key, and rotates it when it is there: the new one signs, the old one still verifies', async () => {
+  it('creates the key, and rotates an existing one: the new one signs, the old one still verifies', async () => {
     const first = (await factory.post('/keys/servicea').expect(200)).body
     const token = await factory.issue('servicea')
     const second = (await factory.post('/keys/servicea').expect(200)).body
@@ -78,7 +78,7 @@ describe('POST /keys/:keyId', () => {
       await factory.post('/verify/servicea', { token: good, ...wanted }).expect(200)
   })
 
-  it('refuses no good token while keys rotate under load', async () => {
+  it('rejects no valid token while keys rotate under load', async () => {
     let rotating = true
     const rotations = (async () => {
       for (let round = 0; round < 10; round += 1) await factory.post('/keys/servicea').expect(200)
@@ -95,7 +95,7 @@ describe('POST /keys/:keyId', () => {
     expect(calls).toBeGreaterThan(0)
   })
 
-  it('saves a rotation by itself once keys have been saved, so that a restart does not bring the old key back', async () => {
+  it('saves rotations automatically after the first dump, so that a restart does not restore the old key', async () => {
     await factory.post('/dump').expect(200)
     const before = await readdir(join(factory.folder.path, 'keys'))
     await factory.issue('servicea')

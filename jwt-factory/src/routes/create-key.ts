@@ -5,14 +5,14 @@ import type { KeyFiles } from '../key-files.ts'
 import { newKeyIdOf } from '../key-id.ts'
 import type { KeyStore } from '../key-store.ts'
 
-/** `GET /keys/:keyId`: the public key of a key id, whose pair is made on the first call and stays the same after. */
+/** `GET /keys/:keyId`: returns the public key of a key ID; the first call creates the pair. */
 export function getOrCreateKey(keys: KeyStore): RequestHandler {
   return async (request, response) => {
     sendPublicKey(response, (await keys.getOrCreate(newKeyIdOf(request))).signing)
   }
 }
 
-/** `POST /keys/:keyId`: makes the pair, or lets the next one sign; what the old one has signed stays good. */
+/** `POST /keys/:keyId`: creates the pair, or rotates it. Tokens signed with the old key stay valid. */
 export function createOrRotateKey(keys: KeyStore, files: KeyFiles): RequestHandler {
   return async (request, response) => {
     const ring = await keys.createOrRotate(newKeyIdOf(request))
@@ -22,7 +22,7 @@ export function createOrRotateKey(keys: KeyStore, files: KeyFiles): RequestHandl
   }
 }
 
-/** The documented form: base64 around the PEM. */
+/** Sends the key in the documented form: base64-encoded PEM. */
 export function sendPublicKey(response: Response, key: VerificationKey) {
   sendJson(response, 200, { publicKey: Buffer.from(exportPublicPem(key)).toString('base64') })
 }

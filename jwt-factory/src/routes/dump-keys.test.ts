@@ -22,7 +22,7 @@ async function until(isSo: () => Promise<boolean>) {
 }
 
 describe('POST /utils/dump', () => {
-  it('is kept up: the next key is saved as soon as verifiers see it, and the next start makes none', async () => {
+  it('also saves later next keys as soon as they are published, and the next start creates none', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'dump-keys-'))
     try {
       const before = await start(folder)
@@ -44,7 +44,7 @@ describe('POST /utils/dump', () => {
   })
 
   it.each(['/utils/dump', '/dump'])(
-    '(%s) brings the keys back after a restart, and their tokens stay good',
+    '(%s) restores the keys after a restart, and their tokens stay valid',
     async (path) => {
       const folder = await mkdtemp(join(tmpdir(), 'dump-keys-'))
       try {

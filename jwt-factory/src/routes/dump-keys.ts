@@ -3,7 +3,7 @@ import type { RequestHandler } from 'express'
 import type { KeyFiles } from '../key-files.ts'
 import type { KeyStore } from '../key-store.ts'
 
-/** `POST /utils/dump` and `POST /dump`: saves all keys, so that the next start finds them. */
+/** `POST /utils/dump` and `POST /dump`: saves all keys for the next start. */
 export function dumpKeys(keys: KeyStore, files: KeyFiles): RequestHandler {
   return async (_request, response) => {
     await files.save(keys)

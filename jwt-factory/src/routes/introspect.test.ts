@@ -6,7 +6,7 @@ describe('POST /introspect', () => {
   beforeAll(() => factory.get('/keys/servicea').expect(200))
   const introspect = (form: object) => factory.post('/introspect').type('form').send(form)
 
-  it('tells the claims of a good token', async () => {
+  it('returns the claims of a valid token', async () => {
     const { body, headers } = await introspect({ token: await factory.issue('servicea') }).expect(200)
     expect(body).toMatchObject({
       active: true,
@@ -19,14 +19,14 @@ describe('POST /introspect', () => {
     expect(headers['cache-control']).toBe('no-store')
   })
 
-  it('tells nothing of a bad one but that it is not active', async () => {
+  it('returns only active: false for an invalid token', async () => {
     const expired = (await factory.post('/issueToken/servicea?expired=1', { aud: 'serviceb' })).text
     const manyAudiences = await factory.issue('servicea', { aud: ['serviceb', 'servicec'] })
     for (const token of ['abc', expired, manyAudiences, (await factory.issue('servicea')).slice(0, -2)])
       await introspect({ token }).expect(200, { active: false })
   })
 
-  it('needs a form with a token', async () => {
+  it('requires a form with a token', async () => {
     expect((await introspect({})).body.error.code).toBe('invalid_request')
     expect((await factory.post('/introspect', { token: 'x' })).body.error.code).toBe('wrong_content_type')
     const twice = await factory.post('/introspect').type('form').send('token=a&token=b')
@@ -34,10 +34,10 @@ describe('POST /introspect', () => {
   })
 })
 
-describe('POST /introspect of a factory that is not open', () => {
+describe('POST /introspect with authenticated callers', () => {
   const factory = useClosedFactory()
 
-  it('tells a service of the tokens that are for it, and an administrator of all', async () => {
+  it('shows a service the tokens whose audience it is, and an administrator all tokens', async () => {
     const token = await factory.issueAsA()
     const isActive = async (name: 'servicea' | 'serviceb' | 'servicec' | 'operator') =>
       (await factory.postForm('/introspect', { token }, name)).body.active
@@ -47,7 +47,7 @@ describe('POST /introspect of a factory that is not open', () => {
     expect(await isActive('servicea')).toBe(false)
   })
 
-  it('tells a stranger nothing', async () => {
+  it('rejects unauthenticated callers', async () => {
     const { status, body } = await factory
       .post('/introspect')
       .type('form')

@@ -5,14 +5,14 @@ import type { RequestHandler } from 'express'
 import type { IssuedTokens } from '../issued-tokens.ts'
 
 /**
- * `POST /introspect` (RFC 7662): whether a token is good at this moment, for its audience. Of one that is not, nothing
- * is told but that (§2.2); a caller learns of tokens for itself alone, an administrator of all.
+ * `POST /introspect` (RFC 7662): returns whether a token is valid now, for its audience, and its claims. For an invalid
+ * token, returns only `active: false` (§2.2). A caller can introspect only tokens whose audience it is, an administrator all.
  */
 export function introspect(tokens: IssuedTokens): RequestHandler {
   return async (request, response) => {
     const { token } = request.body as { token?: unknown }
     if (typeof token !== 'string' || token === '')
-      throw badRequest('invalid_request', 'The form needs a token (RFC 7662 §2.1).')
+      throw badRequest('invalid_request', 'The form must contain a token (RFC 7662 §2.1).')
     const caller = callerOf(request)
     response.setHeader('cache-control', 'no-store')
     try {

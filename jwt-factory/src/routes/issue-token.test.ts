@@ -17,7 +17,7 @@ describe('POST /issueToken/:keyId', () => {
     return { response, ...parseCompact(response.text) }
   }
 
-  it('answers with a token as plain text: issuer, key id and claims, one hour from now', async () => {
+  it('returns a token as plain text: issuer, key ID and claims, valid for one hour', async () => {
     const { response, header, payload } = await issue({ aud: 'serviceb' })
     expect(response.headers['content-type']).toBe('text/plain; charset=utf-8')
     expect(response.headers['cache-control']).toBe('no-store')
@@ -37,14 +37,14 @@ describe('POST /issueToken/:keyId', () => {
     expect((await issue()).payload).toMatchObject({ iss: 'https://jwt-factory/', sub: 'servicea' })
   })
 
-  it('keeps exp, iat, nbf and jti to itself, whatever the body says', async () => {
+  it('ignores exp, iat, nbf and jti in the body', async () => {
     const { payload } = await issue({ aud: 'serviceb', exp: 9_999_999_999, iat: 'abc', nbf: 1, jti: 'mine' })
     expect(payload).toMatchObject({ exp: NOW + 3600, iat: NOW })
     expect(payload.nbf).toBeUndefined()
     expect(payload.jti).not.toBe('mine')
   })
 
-  it('lets the body replace iss and sub on an open start, as documented', async () => {
+  it('lets the body replace iss and sub in development mode, as documented', async () => {
     expect((await issue({ iss: 'https://me/', sub: 'someone', roles: ['x'] })).payload).toMatchObject({
       iss: 'https://me/',
       sub: 'someone',
@@ -52,12 +52,12 @@ describe('POST /issueToken/:keyId', () => {
     })
   })
 
-  it.each(['1', '123', 'true', 'yes'])('issues a token that has expired with ?expired=%s', async (value) => {
+  it.each(['1', '123', 'true', 'yes'])('issues an expired token with ?expired=%s', async (value) => {
     expect((await issue({ aud: 'serviceb' }, `?expired=${value}`)).payload).toMatchObject({ exp: NOW - 3600 })
   })
 
   it.each(['?expired=', '?expired=0', '?expired=false', '?expired', '?expires=1'])(
-    'issues a good token with %s',
+    'issues a valid token with %s',
     async (query) => {
       expect((await issue({ aud: 'serviceb' }, query)).payload).toMatchObject({ exp: NOW + 3600 })
     },
@@ -65,20 +65,20 @@ describe('POST /issueToken/:keyId', () => {
 
   it.each([
     ['an unknown key', '/issueToken/nobody', {}, 404, 'key_not_found'],
-    ['a key id that JavaScript knows', '/issueToken/__proto__', {}, 404, 'key_not_found'],
-    ['a key id that is a path', '/issueToken/..%2fx', {}, 400, 'invalid_key_id'],
-    ['a subject that is no text', '/issueToken/servicea', { sub: 5 }, 400, 'invalid_claim'],
-    ['an issuer that is no text', '/issueToken/servicea', { iss: null }, 400, 'invalid_claim'],
+    ['a built-in name of JavaScript as the key ID', '/issueToken/__proto__', {}, 404, 'key_not_found'],
+    ['a path as the key ID', '/issueToken/..%2fx', {}, 400, 'invalid_key_id'],
+    ['a subject that is not a string', '/issueToken/servicea', { sub: 5 }, 400, 'invalid_claim'],
+    ['an issuer that is not a string', '/issueToken/servicea', { iss: null }, 400, 'invalid_claim'],
     ['a body that is a list', '/issueToken/servicea', ['x'], 400, 'not_an_object'],
     ['claims named like a constructor', '/issueToken/servicea', { constructor: 1 }, 400, 'forbidden_member'],
     [
-      'more claims than a verifier would take',
+      'more claims than a verifier would accept',
       '/issueToken/servicea',
       { x: 'y'.repeat(9000) },
       400,
       'claims_too_large',
     ],
-  ])('refuses %s', async (_what, path, body, status, code) => {
+  ])('rejects %s', async (_what, path, body, status, code) => {
     const response = await factory.post(path, body)
     expect([response.status, response.body.error?.code]).toEqual([status, code])
   })
@@ -88,7 +88,7 @@ describe('POST /issueToken/:keyId', () => {
     ['another content type', 'text/plain', '{}', 400, 'wrong_content_type'],
     ['more than 64 KiB', 'application/json', `{"x":"${'y'.repeat(70_000)}"}`, 413, 'body_too_large'],
     ['deep JSON', 'application/json', `${'{"a":'.repeat(1000)}1${'}'.repeat(1000)}`, 400, 'json_too_deep'],
-  ])('refuses %s', async (_what, type, text, status, code) => {
+  ])('rejects %s', async (_what, type, text, status, code) => {
     const response = await factory.post('/issueToken/servicea').type(type).send(text)
     expect([response.status, response.body.error?.code]).toEqual([status, code])
   })
@@ -101,7 +101,7 @@ describe('POST /issueToken/:keyId', () => {
     ],
     ['1e400', 'inexact_number', '1e400 cannot be represented exactly; send it as a string.'],
     ['1e-400', 'inexact_number', '1e-400 cannot be represented exactly; send it as a string.'],
-  ])('signs no other number than the one that was asked for: %s', async (source, code, message) => {
+  ])('rejects a number that it cannot sign exactly: %s', async (source, code, message) => {
     const response = await factory
       .post('/issueToken/servicea')
       .type('application/json')
@@ -113,7 +113,7 @@ describe('POST /issueToken/:keyId', () => {
   })
 })
 
-describe('POST /issueToken/:keyId on a factory that is not open', () => {
+describe('POST /issueToken/:keyId with authenticated callers', () => {
   const factory = useClosedFactory()
   const issueAs = async (name: 'servicea' | 'issuer', keyId: string, body: object) =>
     factory.post(`/issueToken/${keyId}`, body).set('authorization', await factory.as(name))
@@ -122,7 +122,7 @@ describe('POST /issueToken/:keyId on a factory that is not open', () => {
     await factory.get('/keys/issuer').set('authorization', operator).expect(200)
   })
 
-  it('lets a caller with claims: [sub] name whom a token is about, as the issuer of the token cache does', async () => {
+  it('lets a caller with claims: [sub] set the subject, as the auth tier of the token cache does', async () => {
     const { status, text } = await issueAs('issuer', 'issuer', {
       aud: 'api',
       sub: 'user1',
@@ -135,14 +135,14 @@ describe('POST /issueToken/:keyId on a factory that is not open', () => {
   })
 
   it.each([[''], [7], [null], [['user1']]])(
-    'makes it a token of the caller when sub is %j, which names nobody',
+    'sets sub to the caller when the requested sub is %j, which is not a valid subject',
     async (sub) => {
       const { status, text } = await issueAs('issuer', 'issuer', { aud: 'api', sub })
       expect([status, parseCompact(text).payload.sub]).toEqual([200, 'issuer'])
     },
   )
 
-  it('makes it a token of the caller, whatever the body says, when the caller may not name others', async () => {
+  it('sets sub to the caller, whatever the body says, when the caller may not set subjects', async () => {
     const { status, text } = await issueAs('servicea', 'servicea', {
       aud: 'api',
       sub: 'user1',
@@ -156,7 +156,13 @@ describe('POST /issueToken/:keyId on a factory that is not open', () => {
 
   it.each([
     ['a claim that the file does not allow', 'issuer', { aud: 'api', admin: true }, 400, 'claim_not_allowed'],
-    ['a claim of who may ask for none', 'servicea', { aud: 'api', roles: [] }, 400, 'claim_not_allowed'],
+    [
+      'a claim for a caller that may set none',
+      'servicea',
+      { aud: 'api', roles: [] },
+      400,
+      'claim_not_allowed',
+    ],
     ['two audiences', 'issuer', { aud: ['api', 'other'], sub: 'user1' }, 400, 'invalid_target'],
     [
       'another audience than the file allows',
@@ -172,12 +178,12 @@ describe('POST /issueToken/:keyId on a factory that is not open', () => {
       400,
       'invalid_scope',
     ],
-  ] as const)('refuses %s', async (_what, name, body, status, code) => {
+  ] as const)('rejects %s', async (_what, name, body, status, code) => {
     const response = await issueAs(name, name, body)
     expect([response.status, response.body.error?.code]).toEqual([status, code])
   })
 
-  it('refuses the key of another, also to who may name subjects', async () => {
+  it('rejects the key of another caller, even from callers that may set subjects', async () => {
     const response = await issueAs('issuer', 'servicea', { aud: 'api', sub: 'user1' })
     expect([response.status, response.body.error?.code]).toEqual([403, 'not_your_key'])
   })

@@ -16,8 +16,8 @@ import type { KeyStore } from '../key-store.ts'
 import { existingRing } from './public-key.ts'
 
 /**
- * `POST /issueToken/:keyId`: signs the claims of the body for the service whose key it is. `exp`, `iat`, `nbf` and
- * `jti` are the issuer's alone. With `?expired=1` the token has expired an hour ago, to see how that is refused.
+ * `POST /issueToken/:keyId`: issues a token with the claims of the body, signed with the key of the key ID. Only the issuer
+ * sets `exp`, `iat`, `nbf` and `jti`. With `?expired=1`, the token expired an hour ago, to demonstrate its rejection.
  */
 export function issueToken(
   keys: KeyStore,
@@ -28,7 +28,11 @@ export function issueToken(
     const keyId = keyIdOf(request)
     const caller = callerOf(request)
     if (caller && caller.keyId !== keyId)
-      throw new HttpError(403, 'not_your_key', `${caller.subject} may not have tokens signed as ${keyId}.`)
+      throw new HttpError(
+        403,
+        'not_your_key',
+        `${caller.subject} is not allowed to get tokens signed as ${keyId}.`,
+      )
     const ring = existingRing(keys, keyId)
     const { exp: _, iat: __, nbf: ___, jti: ____, ...asked } = request.body as JsonObject
     const claims = caller
@@ -36,7 +40,7 @@ export function issueToken(
       : { iss: issuer, sub: keyId, ...documentedClaims(asked) }
     const token = await ring
       .sign(claims, wantsExpired(request) ? -tokenLifetimeSeconds : tokenLifetimeSeconds, library)
-      .catch(refuseTooLarge)
+      .catch(rejectTooLarge)
     issued.inc({ key_id: keyId })
     // RFC 6749 §5.1
     response.setHeader('cache-control', 'no-store')
@@ -44,41 +48,44 @@ export function issueToken(
   }
 }
 
-/** On an open development start the body may say anything, as documented; the verifier is who must be careful. */
+/** In development mode the body may set any claim, as documented; verifiers must check the claims. */
 function documentedClaims(asked: JsonObject): JsonObject {
   for (const name of ['iss', 'sub'])
     if (asked[name] !== undefined && (typeof asked[name] !== 'string' || asked[name] === ''))
-      throw badRequest('invalid_claim', `The claim ${name} must be a text (RFC 7519 §4.1).`)
+      throw badRequest('invalid_claim', `The claim ${name} must be a string (RFC 7519 §4.1).`)
   return asked
 }
 
 /**
- * What an authenticated caller gets: a token for one audience (RFC 8707 §2, RFC 9700 §2.3), in its own name whatever
- * the body says, and of all other claims those that the trust file allows.
+ * Checks the claims that an authenticated caller may get: one audience (RFC 8707 §2, RFC 9700 §2.3), always its own
+ * subject, and only the other claims that the trusted-callers file allows.
  */
 function grantedClaims({ iss: _, sub, ...asked }: JsonObject, caller: Caller): JsonObject {
   if (typeof asked.aud !== 'string' || asked.aud === '')
-    throw badRequest('invalid_target', 'A token is for exactly one audience: aud must be a text.')
+    throw badRequest('invalid_target', 'A token has exactly one audience. Set aud to a string.')
   if (caller.audiences && !caller.audiences.includes(asked.aud))
-    throw badRequest('invalid_target', `${caller.subject} may not have tokens for ${asked.aud}.`)
+    throw badRequest(
+      'invalid_target',
+      `${caller.subject} is not allowed to get tokens for the audience ${asked.aud}.`,
+    )
   for (const name of Object.keys(asked))
     if (name !== 'aud' && name !== 'scope' && !caller.claims.includes(name))
-      throw badRequest('claim_not_allowed', `${caller.subject} may not ask for the claim ${name}.`)
+      throw badRequest('claim_not_allowed', `${caller.subject} is not allowed to set the claim ${name}.`)
   if (scopesOf(asked).some((scope) => !caller.scopes.includes(scope)) || !isScope(asked.scope))
-    throw badRequest('invalid_scope', `${caller.subject} may not ask for this scope.`)
-  // Only who may name subjects, as the issuer of the token cache does for its users, speaks for others.
+    throw badRequest('invalid_scope', `${caller.subject} is not allowed to get this scope.`)
+  // Only callers with the claim `sub`, such as the auth tier of the token cache, may set another subject.
   return caller.claims.includes('sub') && typeof sub === 'string' && sub !== '' ? { ...asked, sub } : asked
 }
 
 const isScope = (scope: unknown) => scope === undefined || typeof scope === 'string'
 
-/** `?expired=123` as in the documented example: any value that does not say no. */
+/** Returns whether the request has `?expired=` with any value except '', 0 and false; the documented example is 123. */
 function wantsExpired(request: Request): boolean {
   const { expired } = request.query
   return expired !== undefined && !['', '0', 'false'].includes(String(expired))
 }
 
-function refuseTooLarge(error: unknown): never {
+function rejectTooLarge(error: unknown): never {
   if (error instanceof SigningError) throw badRequest('claims_too_large', error.message, error)
   throw error
 }

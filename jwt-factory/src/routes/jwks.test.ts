@@ -8,7 +8,7 @@ describe('GET /.well-known/jwks.json', () => {
   beforeAll(() => factory.get('/keys/servicea').expect(200))
   const get = () => factory.get('/.well-known/jwks.json')
 
-  it('publishes public keys with which anybody can verify, and nothing private', async () => {
+  it('publishes the keys for verification, and nothing private', async () => {
     const { body, headers } = await get().expect(200)
     expect(headers['content-type']).toBe('application/jwk-set+json')
     const keys = parseJwks(body)
@@ -24,7 +24,7 @@ describe('GET /.well-known/jwks.json', () => {
     expect(claims.sub).toBe('servicea')
   })
 
-  it('shows the next key before it signs, and the last one while its tokens live', async () => {
+  it('contains the next key before it signs, and the previous one until its tokens expire', async () => {
     const kids = async () => (await get()).body.keys.map(({ kid }: { kid: string }) => kid) as string[]
     await factory.issue('servicea')
     const before = await kids()
@@ -35,7 +35,7 @@ describe('GET /.well-known/jwks.json', () => {
     expect(before).toContain(kid)
   })
 
-  it('may be kept for five minutes, and costs nothing when nothing has changed', async () => {
+  it('may be cached for five minutes, and answers 304 when unchanged', async () => {
     const { headers } = await get()
     expect(headers['cache-control']).toBe('public, max-age=300')
     const etag = headers.etag as string

@@ -4,12 +4,12 @@ import type { RequestHandler } from 'express'
 import type { KeyStore } from '../key-store.ts'
 
 /**
- * Five minutes, the time that caches commonly keep a key set. The next key is published a whole rotation before it
- * signs, and a retired one outlives its last token, so a copy of this age has every key that it needs.
+ * Five minutes, a common cache time for a JWKS. The next key is published a whole rotation before it signs, and a
+ * retired key stays until its last token has expired, so a copy of this age contains every key that is needed.
  */
 const MAX_AGE_SECONDS = 300
 
-/** `GET /.well-known/jwks.json`: the public keys of all key ids (RFC 7517 §5). A kid begins with its key id. */
+/** `GET /.well-known/jwks.json`: returns the public keys of all key IDs (RFC 7517 §5). A kid begins with its key ID. */
 export function jwks(keys: KeyStore): RequestHandler {
   let current = { kids: '-', etag: '', body: '' }
   const render = () => {
@@ -24,7 +24,7 @@ export function jwks(keys: KeyStore): RequestHandler {
   return (request, response) => {
     const { etag, body } = render()
     response.setHeader('etag', etag).setHeader('cache-control', `public, max-age=${MAX_AGE_SECONDS}`)
-    // RFC 9110 §13.1.2: a list, whose entries compare weakly.
+    // RFC 9110 §13.1.2: a list with weak comparison.
     const known = (request.headers['if-none-match'] ?? '')
       .split(',')
       .map((tag) => tag.trim().replace(/^W\//, ''))

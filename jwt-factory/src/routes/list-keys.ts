@@ -2,12 +2,12 @@ import { sendJson } from '@hallpass/service-kit'
 import type { RequestHandler } from 'express'
 import type { KeyStore } from '../key-store.ts'
 
-/** `GET /utils/keys`: the key ids that this instance knows. */
+/** `GET /utils/keys`: returns the key IDs of this instance. */
 export function listKeys(keys: KeyStore): RequestHandler {
   return (_request, response) => sendJson(response, 200, keys.keyIds)
 }
 
-/** `GET /utils/key-states`: every key of every key id, with the state of its life; never a private part. */
+/** `GET /utils/key-states`: returns every key of every key ID with its state, without private parts. */
 export function listKeyStates(keys: KeyStore): RequestHandler {
   return (_request, response) => {
     const all = [...keys.rings].map(({ keyId, states }) => ({ keyId, keys: states }))

@@ -5,7 +5,7 @@ describe('GET /.well-known/oauth-authorization-server', () => {
   const factory = useFactory()
   const configured = useFactory({ env: { PUBLIC_URL: 'https://factory.example/' } })
 
-  it('says where keys and endpoints are, and the caller cannot make it say otherwise', async () => {
+  it('contains the URLs of keys and endpoints, which the caller cannot change', async () => {
     const { body } = await factory
       .get('/.well-known/oauth-authorization-server')
       .set('host', 'localhost:1')
@@ -19,7 +19,7 @@ describe('GET /.well-known/oauth-authorization-server', () => {
     await factory.get(new URL(body.jwks_uri).pathname).expect(200)
   })
 
-  it('uses the public URL that it was given', async () => {
+  it('uses the configured public URL', async () => {
     const { body } = await configured.get('/.well-known/oauth-authorization-server')
     expect(body.jwks_uri).toBe('https://factory.example/.well-known/jwks.json')
   })

@@ -2,11 +2,11 @@ import { sendJson } from '@hallpass/service-kit'
 import type { RequestHandler } from 'express'
 import type { Config } from '../config.ts'
 
-/** `GET /.well-known/oauth-authorization-server` (RFC 8414 §2): where the keys and the endpoints of this issuer are. */
+/** `GET /.well-known/oauth-authorization-server` (RFC 8414 §2): returns the URLs of this issuer's keys and endpoints. */
 export function metadata({ issuer, publicUrl, callers }: Config): RequestHandler {
   const methods = callers.mode === 'open' ? ['none'] : ['private_key_jwt']
   return (request, response) => {
-    // Never the Host header, which is the caller's to choose.
+    // Never from the Host header, which the caller controls.
     const base = publicUrl ?? `http://localhost:${request.socket.localPort}`
     sendJson(response, 200, {
       issuer,
@@ -15,7 +15,7 @@ export function metadata({ issuer, publicUrl, callers }: Config): RequestHandler
       introspection_endpoint_auth_methods_supported: methods,
       revocation_endpoint: `${base}/revoke`,
       revocation_endpoint_auth_methods_supported: methods,
-      // Tokens come from /issueToken; no OAuth flow ends here.
+      // Tokens are issued by /issueToken; there are no OAuth flows.
       response_types_supported: [],
       grant_types_supported: [],
     })

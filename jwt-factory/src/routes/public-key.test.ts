@@ -4,14 +4,14 @@ import { useFactory } from '../testing.ts'
 describe('GET /utils/publicKey/:keyId', () => {
   const factory = useFactory()
 
-  it('answers with the key that signs', async () => {
+  it('returns the signing key', async () => {
     const { body } = await factory.get('/keys/servicea')
     await factory.get('/utils/publicKey/servicea').expect(200, body)
     const rotated = (await factory.post('/keys/servicea')).body
     await factory.get('/utils/publicKey/servicea').expect(200, rotated)
   })
 
-  it('makes no key: what is not there is 404, also under the names that every object has', async () => {
+  it('creates no key: an unknown key ID is 404, also a built-in name of JavaScript', async () => {
     for (const keyId of ['nobody', '__proto__', 'constructor', 'toString']) {
       const { status, body } = await factory.get(`/utils/publicKey/${keyId}`)
       expect([status, body.error.code]).toEqual([404, 'key_not_found'])

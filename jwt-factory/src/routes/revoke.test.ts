@@ -6,7 +6,7 @@ describe('POST /revoke', () => {
   beforeAll(() => factory.get('/keys/servicea').expect(200))
   const revoke = (form: object) => factory.post('/revoke').type('form').send(form)
 
-  it('ends a token before its time, and no other', async () => {
+  it('revokes one token, and no other', async () => {
     const [token, other] = [await factory.issue('servicea'), await factory.issue('servicea')]
     const verify = (checked: string) =>
       factory.post('/verify/servicea', { token: checked, aud: 'serviceb', sub: 'servicea' })
@@ -21,16 +21,16 @@ describe('POST /revoke', () => {
     await verify(other).expect(200)
   })
 
-  it('is content with a token that is no good anyway (RFC 7009 §2.2)', async () => {
+  it('accepts an invalid token (RFC 7009 §2.2)', async () => {
     await revoke({ token: 'abc' }).expect(200)
     expect((await revoke({})).body.error.code).toBe('invalid_request')
   })
 })
 
-describe('POST /revoke of a factory that is not open', () => {
+describe('POST /revoke with authenticated callers', () => {
   const factory = useClosedFactory()
 
-  it('is for the service that got the token, and for an administrator', async () => {
+  it('is allowed for the token’s subject and for an administrator', async () => {
     const token = await factory.issueAsA()
     const isActive = async () => (await factory.postForm('/introspect', { token }, 'operator')).body.active
     const { status, body } = await factory.postForm('/revoke', { token }, 'serviceb')

@@ -18,7 +18,7 @@ describe('POST /verify/:keyId', () => {
   const wanted = { aud: 'serviceb', sub: 'servicea' }
   const verify = (body: object, keyId = 'servicea') => factory.post(`/verify/${keyId}`, body)
 
-  it('answers with the claims of a good token', async () => {
+  it('returns the claims of a valid token', async () => {
     const { body } = await verify({ token, ...wanted }).expect(200)
     expect(body).toEqual({
       valid: true,
@@ -33,7 +33,7 @@ describe('POST /verify/:keyId', () => {
     })
   })
 
-  it('answers in the documented form when the token has expired', async () => {
+  it('returns the documented body when the token has expired', async () => {
     const expired = (await factory.post('/issueToken/servicea?expired=1', { aud: 'serviceb' })).text
     const { text } = await verify({ token: expired, ...wanted }).expect(403)
     expect(text).toBe(
@@ -61,7 +61,7 @@ describe('POST /verify/:keyId', () => {
       'jwt issuer invalid. expected: https://jwt-factory/',
     ],
     [
-      'a key of another key id',
+      'the key of another key ID',
       async () => ({
         token: await factory.issue('serviceb', { sub: 'servicea', aud: 'serviceb' }),
         ...wanted,
@@ -69,7 +69,7 @@ describe('POST /verify/:keyId', () => {
       'invalid signature',
     ],
     [
-      'a key of nobody here',
+      'an unknown key',
       async () => ({
         token: await signToken({ iss: 'https://jwt-factory/', ...wanted }, stranger, {
           lifetimeSeconds: 60,
@@ -79,18 +79,14 @@ describe('POST /verify/:keyId', () => {
       }),
       'invalid signature',
     ],
-    [
-      'a token that was changed',
-      () => ({ token: token.replace(/.\.([^.]*)$/, 'x.$1'), ...wanted }),
-      'invalid token',
-    ],
+    ['a modified token', () => ({ token: token.replace(/.\.([^.]*)$/, 'x.$1'), ...wanted }), 'invalid token'],
     ['no signature', () => ({ token: token.replace(/[^.]*$/, ''), ...wanted }), 'jwt signature is required'],
     ['no token at all', () => ({ token: 'abc', ...wanted }), 'jwt malformed'],
     ['a token that is a number', () => ({ token: 5, ...wanted }), 'jwt must be a string'],
     ['a token that is a list', () => ({ token: [token], ...wanted }), 'jwt must be a string'],
-    ['a scheme before it', () => ({ token: `Bearer ${token}`, ...wanted }), 'invalid token'],
+    ['a scheme before the token', () => ({ token: `Bearer ${token}`, ...wanted }), 'invalid token'],
   ]
-  it.each(refusals)('refuses %s', async (_what, body, message) => {
+  it.each(refusals)('rejects %s', async (_what, body, message) => {
     const response = await verify(await body())
     expect([response.status, response.body]).toEqual([
       403,
@@ -123,7 +119,7 @@ describe('POST /verify/:keyId', () => {
       { token: 'x', ...wanted, aud: ['serviceb'] },
       'servicea',
       400,
-      'the audience must be a text',
+      'the audience must be a string',
       'audience_invalid',
     ],
     [
@@ -131,15 +127,15 @@ describe('POST /verify/:keyId', () => {
       { token: 'x', ...wanted, sub: ['servicea'] },
       'servicea',
       400,
-      'the subject must be a text',
+      'the subject must be a string',
       'subject_invalid',
     ],
-  ])('refuses %s', async (_what, body, keyId, status, error, code) => {
+  ])('rejects %s', async (_what, body, keyId, status, error, code) => {
     const response = await verify(body, keyId)
     expect([response.status, response.body]).toEqual([status, { valid: false, error, code }])
   })
 
-  it('takes no form', async () => {
+  it('rejects a form', async () => {
     const response = await factory
       .post('/verify/servicea')
       .type('form')

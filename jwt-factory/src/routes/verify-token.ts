@@ -16,8 +16,8 @@ import type { KeyStore } from '../key-store.ts'
 import type { RevokedTokens } from '../revoked-tokens.ts'
 
 /**
- * `POST /verify/:keyId` with `token`, `aud` and `sub`: whether this factory signed the token with a key of the key id,
- * for this audience, in the name of this subject. The bodies are the documented ones.
+ * `POST /verify/:keyId` with `token`, `aud` and `sub`: verifies that this factory signed the token with a key of the key ID,
+ * for this audience and subject. The response bodies are the documented ones.
  */
 export function verifyIssuedToken(
   keys: KeyStore,
@@ -28,7 +28,7 @@ export function verifyIssuedToken(
 ): Handler {
   return async (request, response) => {
     const ring = keys.get(keyIdOf(request))
-    if (!ring) throw refusal(404, 'key_not_found', 'key not found')
+    if (!ring) throw requestError(404, 'key_not_found', 'key not found')
     const { token, aud, sub } = expected(request.body as JsonObject)
     try {
       const { claims } = await observeVerification(token, () =>
@@ -50,24 +50,24 @@ export function verifyIssuedToken(
       if (!(error instanceof TokenError)) throw error
       outcomes.inc({ outcome: error.reason })
       logAlso(request, { reason: error.reason })
-      // The documented body has jsonwebtoken's names; this one is exact, for the service that repeats the verdict.
+      // The documented body has jsonwebtoken's error names; this header has the exact reason, for services that report the result.
       response.setHeader(REFUSAL_REASON, error.reason)
       sendJson(response, 403, { valid: false, error, claims: {} })
     }
   }
 }
 
-/** In the order of the documented system: the token, the audience, the subject. */
+/** Checks the members in the documented order: token, audience, subject. */
 function expected({ token, aud, sub }: JsonObject) {
-  if (token === undefined || token === '') throw refusal(400, 'token_missing', 'no token specified')
-  if (aud === undefined || aud === '') throw refusal(400, 'audience_missing', 'no audience specified')
-  if (sub === undefined || sub === '') throw refusal(400, 'subject_missing', 'no subject specified')
-  // A list would let a token for any of several services pass here; whoever verifies has one name.
-  if (typeof aud !== 'string') throw refusal(400, 'audience_invalid', 'the audience must be a text')
-  if (typeof sub !== 'string') throw refusal(400, 'subject_invalid', 'the subject must be a text')
-  // What is no text is refused by the verifier, in its own words.
+  if (token === undefined || token === '') throw requestError(400, 'token_missing', 'no token specified')
+  if (aud === undefined || aud === '') throw requestError(400, 'audience_missing', 'no audience specified')
+  if (sub === undefined || sub === '') throw requestError(400, 'subject_missing', 'no subject specified')
+  // With a list, a token for any of several services would be accepted; a verifier has exactly one audience.
+  if (typeof aud !== 'string') throw requestError(400, 'audience_invalid', 'the audience must be a string')
+  if (typeof sub !== 'string') throw requestError(400, 'subject_invalid', 'the subject must be a string')
+  // verifyToken rejects a token that is not a string.
   return { token: token as string, aud, sub }
 }
 
-const refusal = (status: number, code: string, error: string) =>
+const requestError = (status: number, code: string, error: string) =>
   new HttpError(status, code, error, { body: { valid: false, error, code } })
