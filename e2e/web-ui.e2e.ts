@@ -62,7 +62,7 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     expect(await statuses(page)).toEqual(['401', '401'])
     // Back to the profile shows no profile, not even from a cache, and out at the provider too: it asks again.
     await page.goBack()
-    expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe('Who are you?')
+    expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe('Choose a user')
     expect(failures).toEqual([])
   })
 
@@ -90,7 +90,7 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     await other.getByRole('button', { name: 'Log out' }).click()
     await other.getByRole('link', { name: 'Log in' }).waitFor()
     await other.goto(`${system.urls.webUi}/login`)
-    expect(await other.getByRole('heading', { level: 1 }).innerText()).toBe('Who are you?')
+    expect(await other.getByRole('heading', { level: 1 }).innerText()).toBe('Choose a user')
     await other.close()
   })
 
@@ -114,7 +114,7 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     await page.goto(`${system.urls.webUi}/logout`)
     await look('log-out')
     await page.goto(`${system.urls.identityProvider}/session/end`)
-    await page.getByRole('button', { name: 'Sign out' }).waitFor()
+    await page.getByRole('button', { name: 'Log out' }).waitFor()
     await look('sign-out')
     expect(findings).toEqual([])
   }, 60_000)
@@ -161,9 +161,9 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
   it('is logged out by a logout at the provider itself', async () => {
     await logIn(page)
     await page.goto(`${system.urls.identityProvider}/session/end`)
-    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByRole('button', { name: 'Log out' }).click()
     // The provider tells every client before it shows its page, and waits up to ten seconds for each.
-    await page.getByRole('heading', { name: 'You are signed out' }).waitFor()
+    await page.getByRole('heading', { name: 'You are logged out' }).waitFor()
     expect(system.logged()).toContain('sessions ended by the identity provider')
     await page.goto(system.urls.webUi)
     expect(await statuses(page)).toEqual(['401', '401'])

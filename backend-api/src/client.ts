@@ -3,21 +3,21 @@ import { parseJson } from '@hallpass/untrusted/json'
 
 export interface BackendAnswer {
   readonly status: number
-  /** Parsed when it is JSON; a mesh refuses in plain text (`RBAC: access denied`). */
+  /** Parsed if it is JSON, else a string: a mesh rejects in plain text (`RBAC: access denied`). */
   readonly body: unknown
-  /** Why a 401 or 403 was given, as the guard put it (RFC 6750 §3). */
+  /** The `WWW-Authenticate` value of a 401 or 403, with the reason (RFC 6750 §3). */
   readonly challenge: string | undefined
 }
 
 export interface BackendCall {
-  /** The user's access token; absent for a visitor who has not logged in. */
+  /** The user's access token; undefined if the user is not logged in. */
   readonly accessToken: string | undefined
-  /** Trace headers of the request that causes this call. */
+  /** Trace headers of the request that caused this call. */
   readonly headers?: Readonly<Record<string, string>>
 }
 
 export interface BackendClient {
-  /** @throws {PeerError} when there is no answer; every answer, whatever its status, is returned. */
+  /** Calls the backend and returns its response, whatever the status. @throws {PeerError} if there is no response */
   get(path: string, call: BackendCall): Promise<BackendAnswer>
 }
 

@@ -1,6 +1,6 @@
 import { commonConfig, type Environment, readConfig } from '@hallpass/service-kit'
 
-/** Auth0's default for an API is a day; whoever issues shorter tokens should say so with MAX_TOKEN_LIFETIME_S. */
+/** One day, Auth0's default for an API. If your issuer's tokens are shorter, lower it with MAX_TOKEN_LIFETIME_S. */
 const MAX_TOKEN_LIFETIME_S = 86_400
 
 export const loadConfig = (env: Environment) =>
@@ -9,9 +9,9 @@ export const loadConfig = (env: Environment) =>
     return {
       ...commonConfig(variables),
       port: variables.port('PORT', 3003),
-      /** Which of the two documented answers this instance gives. */
+      /** Which of the two documented responses this instance sends. */
       endpoint: variables.oneOf('ENDPOINT', ['/data', '/data2'], '/data'),
-      /** `open` leaves the guard to a mesh in front; there is no default that lets everybody in. */
+      /** Undefined with ACCESS=open, which leaves access control to a mesh. Never open by default. */
       guard:
         access === 'open'
           ? undefined
@@ -19,9 +19,9 @@ export const loadConfig = (env: Environment) =>
               /** Exactly as in the `iss` claim, with the trailing slash where the provider has one. */
               issuer: variables.text('ISSUER'),
               audience: variables.text('AUDIENCE'),
-              /** Auth0 adds its userinfo endpoint to `aud`; where that is not so, a token for two is refused. */
+              /** `contains` is for Auth0, which adds its userinfo endpoint to `aud`; `single` rejects tokens with two audiences. */
               audienceList: variables.oneOf('AUDIENCE_LIST', ['single', 'contains'], 'single'),
-              /** Where the issuer's keys are; without it, its discovery document is asked. */
+              /** The URL of the issuer's keys. Default: from its discovery document. */
               jwksUrl: variables.optionalUrl('JWKS_URL'),
               scopes: variables.list('REQUIRED_SCOPES', []),
               maxLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_S', MAX_TOKEN_LIFETIME_S, { min: 1 }),

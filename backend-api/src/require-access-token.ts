@@ -9,9 +9,8 @@ type Guard = NonNullable<Config['guard']>
 const CLAIMS_OF_OTHER_TOKENS = ['nonce', 'at_hash', 'c_hash', 'events'] as const
 
 /**
- * Lets a request pass that carries an access token for this API (RFC 9068 §4). An ID token is a message to the
- * client that logged the user in, and says nothing about what its bearer may do here: it is refused, by its
- * audience and by the claims that only it has.
+ * Rejects requests without a valid access token for this API (RFC 9068 §4). An ID token is for the client that logged
+ * the user in and grants no access here: it is rejected by its audience, and by claims that access tokens do not have.
  */
 export function requireAccessToken(guard: Guard, clock: Clock): RequestHandler {
   const { issuer, audience, audienceList, jwksUrl, scopes, maxLifetimeSeconds, leewaySeconds } = guard
@@ -26,18 +25,18 @@ export function requireAccessToken(guard: Guard, clock: Clock): RequestHandler {
         audienceList,
         subject: anySubject,
         keys,
-        // `JWT` because Auth0 and others type their access tokens so; RFC 9068 §2.1 asks for `at+jwt`.
+        // `JWT` because Auth0 and others use it for access tokens; RFC 9068 §2.1 requires `at+jwt`.
         typ: ['at+jwt', 'JWT'],
         maxLifetimeSeconds,
         leewaySeconds,
         clock,
       })
-      const foreign = CLAIMS_OF_OTHER_TOKENS.find((claim) => verified.claims[claim] !== undefined)
-      if (foreign !== undefined)
+      const otherClaim = CLAIMS_OF_OTHER_TOKENS.find((claim) => verified.claims[claim] !== undefined)
+      if (otherClaim !== undefined)
         throw new TokenError('typ_not_allowed', 'this is not an access token', {
           checks: [
             ...verified.checks,
-            { name: 'kind', passed: false, rule: 'RFC 9068 §5', detail: `has a ${foreign} claim` },
+            { name: 'kind', passed: false, rule: 'RFC 9068 §5', detail: `has a ${otherClaim} claim` },
           ],
         })
       return verified

@@ -48,7 +48,7 @@ export function createApp(config: Config, log: Logger) {
       started = createProvider({ library, config, users, keys, clientSecret, cookieSecret, pages })
       started.on('server_error', (_ctx, error) => log.error({ err: error }, 'server error'))
       started.on('backchannel.error', (_ctx, error, client) =>
-        log.warn({ client: client.clientId }, `not told of the logout: ${error.message}`),
+        log.warn({ client: client.clientId }, `back-channel logout failed: ${error.message}`),
       )
       started.on('grant.error', (ctx, error) =>
         log.warn({ error: error.error, client: ctx.oidc.client?.clientId }, error.message),
@@ -60,7 +60,7 @@ export function createApp(config: Config, log: Logger) {
       routes.get('/interaction/:uid', showSignIn(provider, users, assets, config.webUiUrl))
       routes.post('/interaction/:uid/sign-in', form, signIn(provider, users))
       routes.post('/interaction/:uid/cancel', cancelSignIn(provider))
-      // Everything else of OpenID Connect: /.well-known/…, /auth, /token, /jwks, /session/end, …
+      // All other OpenID Connect endpoints: /.well-known/…, /auth, /token, /jwks, /session/end, …
       routes.use(openidConnect(provider))
       routes.use(renderProblem(assets, config.webUiUrl))
     },

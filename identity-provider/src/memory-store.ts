@@ -1,16 +1,15 @@
 import type { Adapter, AdapterPayload } from 'oidc-provider'
 
-/** Sessions, codes and tokens of a class-room full of people; past that the oldest entry goes. */
+/** Enough for the sessions, codes and tokens of a classroom; beyond that, the oldest entry is removed. */
 const MAX_ENTRIES = 10_000
 
 /**
- * Where oidc-provider keeps sessions, codes, grants and refresh tokens: in this process. They end with it, and
- * people log in again.
+ * Stores oidc-provider's sessions, codes, grants and refresh tokens in memory. After a restart, users log in again.
  */
 export class MemoryStore {
   readonly #entries = new Map<string, { payload: AdapterPayload; endsAt: number }>()
 
-  /** The store as oidc-provider wants it: one adapter for each kind of entry. */
+  /** Returns the store as oidc-provider requires it: one adapter per kind of entry. */
   readonly adapterFor = (kind: string): Adapter => {
     const key = (id: string) => `${kind}:${id}`
     return {

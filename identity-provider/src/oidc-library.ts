@@ -1,8 +1,8 @@
 import type { Logger } from '@hallpass/service-kit'
 
 /**
- * oidc-provider talks to the console while it is being loaded: on Node 20, that it would rather have Node 22. Who starts
- * a service should read what concerns them, so it goes to the log, for those who look closely.
+ * Imports oidc-provider, and logs its console warnings at debug level. On Node 20 it recommends Node 22, which does not
+ * concern the user who starts a service.
  */
 export async function loadOidcLibrary(log: Logger) {
   const { warn } = console

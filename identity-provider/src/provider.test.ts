@@ -58,14 +58,14 @@ describe('the OpenID provider', () => {
     return `${issuer}/auth?${new URLSearchParams(given)}`
   }
 
-  /** Walks until the provider would send the browser back to the web UI, and answers with that address. */
+  /** Follows the login until the provider redirects to the web UI, and returns that URL. */
   async function authorize(agent: UserAgent, user: string, changes = {}): Promise<URL> {
     let visit = await agent.step('GET', request(changes))
     while (visit.headers.has('location')) {
       const next = new URL(visit.headers.get('location') as string, issuer)
       if (next.origin === WEB_UI) return next
       visit = await agent.step('GET', next.href)
-      // Another user than before: the provider ends the first one's session by a form that submits itself.
+      // A different user: the provider ends the previous session with a form that submits itself.
       if (visit.body.includes('/session/end/confirm'))
         visit = await agent.step(
           'POST',
@@ -73,7 +73,7 @@ describe('the OpenID provider', () => {
           { 'content-type': 'application/x-www-form-urlencoded' },
           `logout=yes&xsrf=${hiddenField(visit.body, 'xsrf')}`,
         )
-      if (visit.body.includes('Who are you?'))
+      if (visit.body.includes('Choose a user'))
         visit = await agent.step(
           'POST',
           `${visit.url}/sign-in`,
@@ -118,13 +118,13 @@ describe('the OpenID provider', () => {
 
   const keys = async () => staticKeys(issuer, parseJwks(await (await fetch(`${issuer}/jwks`)).json()))
 
-  it('answers with its own name and the state, to the one registered address', async () => {
+  it('returns iss and state to the registered redirect URI', async () => {
     const back = await authorize(new UserAgent(), 'ada')
     expect(back.origin + back.pathname).toBe(`${WEB_UI}/callback`)
     expect([back.searchParams.get('iss'), back.searchParams.get('state')]).toEqual([issuer, 'state-1'])
   })
 
-  it('makes access tokens as RFC 9068 has them, for the API, with what the user may do', async () => {
+  it('issues RFC 9068 access tokens for the API, with the user’s scopes', async () => {
     const { access_token } = await logIn('ada')
     const { header, claims } = await verifyToken(access_token, {
       issuer,
@@ -139,7 +139,7 @@ describe('the OpenID provider', () => {
     expect(parseCompact((await logIn('zoe')).access_token).payload.scope).toBeUndefined()
   })
 
-  it('makes ID tokens that say who it is, for the client', async () => {
+  it('issues ID tokens with the user’s claims, for the client', async () => {
     const { id_token } = await logIn('zoe')
     const { header, claims } = await verifyToken(id_token, {
       issuer,
@@ -162,13 +162,13 @@ describe('the OpenID provider', () => {
   it.each([
     ['no challenge', { code_challenge: undefined, code_challenge_method: undefined }],
     ['a plain challenge', { code_challenge_method: 'plain', code_challenge: verifier }],
-  ])('missing PKCE: refuses a login with %s', async (_what, changes) => {
+  ])('missing PKCE: rejects a login with %s', async (_what, changes) => {
     const back = await authorize(new UserAgent(), 'ada', changes)
     expect(back.searchParams.get('error')).toBe('invalid_request')
     expect(back.searchParams.has('code')).toBe(false)
   })
 
-  it('missing PKCE: a code without the secret of its login is worth nothing', async () => {
+  it('missing PKCE: rejects a code without the code verifier of its login', async () => {
     const back = await authorize(new UserAgent(), 'ada')
     const code = back.searchParams.get('code') as string
     expect((await redeem(code, { code_verifier: randomBytes(32).toString('base64url') })).body).toMatchObject(
@@ -179,29 +179,29 @@ describe('the OpenID provider', () => {
   })
 
   it.each([
-    ['another address', { redirect_uri: 'https://evil.example/callback' }],
-    ['an address below the registered one', { redirect_uri: `${WEB_UI}/callback/x` }],
-    ['the registered address with a query', { redirect_uri: `${WEB_UI}/callback?next=//evil.example` }],
-    ['a client that it does not know', { client_id: 'mallory' }],
-  ])('open redirect: shows a page instead of going to %s', async (_what, changes) => {
+    ['another URI', { redirect_uri: 'https://evil.example/callback' }],
+    ['a URI below the registered one', { redirect_uri: `${WEB_UI}/callback/x` }],
+    ['the registered URI with a query', { redirect_uri: `${WEB_UI}/callback?next=//evil.example` }],
+    ['an unknown client', { client_id: 'mallory' }],
+  ])('open redirect: shows an error page instead of redirecting for %s', async (_what, changes) => {
     const visit = await new UserAgent().visit(request(changes))
     expect([visit.status, visit.url.startsWith(issuer)]).toEqual([400, true])
-    expect(visit.body).toContain('That did not work')
+    expect(visit.body).toContain('Request failed')
     expect(visit.headers.get('content-security-policy')).toContain("script-src 'none'")
   })
 
-  it('makes no token for an API that it does not know', async () => {
+  it('issues no token for an unknown API', async () => {
     const back = await authorize(new UserAgent(), 'ada', { resource: 'https://elsewhere' })
     expect(back.searchParams.get('error')).toBe('invalid_target')
   })
 
-  it('knows the client by its secret', async () => {
+  it('authenticates the client by its secret', async () => {
     const back = await authorize(new UserAgent(), 'ada')
     const answer = await redeem(back.searchParams.get('code') as string, {}, 'guessed')
     expect([answer.status, answer.body.error]).toEqual([401, 'invalid_client'])
   })
 
-  it('gives a refresh token once for each, and ends the grant of whoever brings an old one', async () => {
+  it('rotates refresh tokens, and revokes the grant when an old one is reused', async () => {
     const { refresh_token } = await logIn('ada')
     const refresh = (token: string) =>
       tokenRequest({ grant_type: 'refresh_token', refresh_token: token, resource: AUDIENCE })
@@ -213,7 +213,7 @@ describe('the OpenID provider', () => {
     expect((await refresh(second.body.refresh_token as string)).body.error).toBe('invalid_grant')
   })
 
-  it('does not ask twice, nor for consent, whatever the client wants', async () => {
+  it('asks neither twice nor for consent, whatever the client requests', async () => {
     const agent = new UserAgent()
     await authorize(agent, 'ada')
     for (const changes of [{}, { prompt: 'consent' }, { prompt: 'none' }]) {
@@ -222,7 +222,7 @@ describe('the OpenID provider', () => {
     }
   })
 
-  it('asks again when the client wants that', async () => {
+  it('asks again when the client requests it', async () => {
     const agent = new UserAgent()
     await authorize(agent, 'ada')
     const back = await authorize(agent, 'ben', { prompt: 'login' })
@@ -233,7 +233,7 @@ describe('the OpenID provider', () => {
   describe('the login page', () => {
     const page = (): Promise<Visit> => new UserAgent().visit(request())
 
-    it('shows the people, what they may call, and no script', async () => {
+    it('shows the users and what they may call, without scripts', async () => {
       const { status, body, headers } = await page()
       expect(status).toBe(200)
       for (const text of [
@@ -248,12 +248,12 @@ describe('the OpenID provider', () => {
       expect(body).not.toContain('<script')
     })
 
-    it('is for the browser that began: another one gets a page that says so', async () => {
+    it('works only in the browser that started the login: another one gets an error page', async () => {
       const visit = await new UserAgent().visit((await page()).url)
-      expect([visit.status, visit.body]).toEqual([400, expect.stringContaining('begun in another browser')])
+      expect([visit.status, visit.body]).toEqual([400, expect.stringContaining('started in another browser')])
     })
 
-    it('sends back whoever does not want to, and whoever it does not know', async () => {
+    it('redirects back with access_denied on cancel and for unknown users', async () => {
       for (const [action, body] of [
         ['cancel', ''],
         ['sign-in', 'user=mallory'],
@@ -273,7 +273,7 @@ describe('the OpenID provider', () => {
       }
     })
 
-    it('has a picture of everybody', async () => {
+    it('has a picture of each user', async () => {
       const picture = await fetch(`${issuer}/pictures/zoe.svg`)
       expect(picture.headers.get('content-type')).toBe('image/svg+xml; charset=utf-8')
       expect(await picture.text()).toContain('>ZŠ</text>')
@@ -291,42 +291,42 @@ describe('the OpenID provider', () => {
     const isKnown = async (agent: UserAgent) =>
       !(await authorize(agent, 'ben', { prompt: 'none' })).searchParams.has('error')
 
-    it('needs no word from the user when the client hands back the ID token of that session', async () => {
+    it('needs no confirmation when the client sends the ID token of that session', async () => {
       const agent = new UserAgent()
       const { id_token } = await logIn('ada', agent)
       expect(await isKnown(agent)).toBe(true)
       const cookies = new Map(agent.cookies)
       expect(await end(agent, { id_token_hint: id_token })).toEqual([303, `${WEB_UI}/`])
       expect(await isKnown(agent)).toBe(false)
-      // It is over for whoever kept the cookie, too.
+      // It has also ended for anyone who kept the cookie.
       expect(await isKnown(new UserAgent().with(cookies))).toBe(false)
     })
 
-    it('is asked about without it, and with that of another session or another user', async () => {
+    it('needs confirmation without it, and with that of another session or user', async () => {
       const agent = new UserAgent()
       await logIn('ada', agent)
       const hints = [await logIn('ada'), await logIn('ben')].map(({ id_token }) => ({
         id_token_hint: id_token,
       }))
       for (const fields of [{}, ...hints])
-        expect(await end(agent, fields)).toEqual([200, 'Sign out everywhere?'])
+        expect(await end(agent, fields)).toEqual([200, 'Log out everywhere?'])
       expect(await isKnown(agent)).toBe(true)
     })
 
-    it('is refused with a token that it has not signed, and nothing is ended', async () => {
+    it('is rejected with a forged ID token, and the session continues', async () => {
       const agent = new UserAgent()
       const { id_token } = await logIn('ada', agent)
       const [header, , signature] = id_token.split('.')
       const forged = Buffer.from(JSON.stringify({ sub: 'ada', aud: 'web-ui' })).toString('base64url')
       expect(await end(agent, { id_token_hint: `${header}.${forged}.${signature}` })).toEqual([
         400,
-        'That did not work',
+        'Request failed',
       ])
       expect(await isKnown(agent)).toBe(true)
     })
   })
 
-  it('keeps its tokens, codes and secrets out of its log', async () => {
+  it('logs no tokens, codes or secrets', async () => {
     const back = await authorize(new UserAgent(), 'ada')
     const code = back.searchParams.get('code') as string
     const { refresh_token } = (await redeem(code)).body

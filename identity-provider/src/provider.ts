@@ -6,10 +6,10 @@ import type { ProviderPages } from './pages/provider-pages.ts'
 import type { PrivateJwk } from './signing-keys.ts'
 import { API_SCOPES, type User, type Users } from './users.ts'
 
-/** Time to answer a login page; then the code must be redeemed at once. */
+/** The time to complete the login page; the code must be redeemed immediately afterwards. */
 const INTERACTION_TTL_S = 600
 const CODE_TTL_S = 60
-/** The library gives up after 2.5 s, and then a session lives on: too early for a laptop that starts twenty processes. */
+/** The library's default of 2.5 s is too short for a laptop that is starting twenty processes; after a timeout, the client's session would continue. */
 const BACKCHANNEL_TIMEOUT_MS = 10_000
 
 export interface ProviderParts {
@@ -22,12 +22,12 @@ export interface ProviderParts {
   readonly pages: ProviderPages
 }
 
-/** Where this provider keeps the picture of a user. */
+/** Returns the URL of a user’s picture. */
 export const pictureUrl = (issuer: string, user: User) => `${issuer}/pictures/${user.id}.svg`
 
 /**
- * The OpenID provider: one client, the web UI; code flow with PKCE alone; consent given beforehand; access tokens
- * as JWTs for one API (RFC 9068), named by resource indicator (RFC 8707).
+ * Creates the OpenID provider: one client, the web UI; only the code flow with PKCE; consent granted in advance; access
+ * tokens as JWTs for one API (RFC 9068), requested by resource indicator (RFC 8707).
  */
 export function createProvider({
   library,
@@ -44,7 +44,7 @@ export function createProvider({
     jwks: { keys: [...keys] } as NonNullable<Configuration['jwks']>,
     cookies: {
       keys: [cookieSecret],
-      // Browsers send cookies to every port of a host, so each of the suite's has a name of its own.
+      // Browsers send cookies to every port of a host, so each service of the suite uses its own cookie names.
       names: { session: 'idp.session', interaction: 'idp.interaction', resume: 'idp.resume' },
       long: { httpOnly: true, sameSite: 'lax', signed: true },
       short: { httpOnly: true, sameSite: 'lax', signed: true },
@@ -53,7 +53,7 @@ export function createProvider({
     pkce: { required: () => true },
     scopes: ['openid', 'profile', 'email', 'offline_access'],
     claims: { openid: ['sub'], profile: ['name', 'nickname', 'picture'], email: ['email', 'email_verified'] },
-    // As with Auth0, the ID token says who it is; an access token for the API does not open `userinfo`.
+    // As with Auth0, the ID token contains the user's claims; an access token for the API is not valid at `userinfo`.
     conformIdTokenClaims: false,
     findAccount: (_ctx, id) => {
       const user = users.find(id)
@@ -78,9 +78,9 @@ export function createProvider({
       await grant.save()
       return grant
     },
-    // Asking for consent, which `offline_access` would otherwise need, is off.
+    // No consent page, which `offline_access` would otherwise require.
     issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
-    // Each refresh token is good once; whoever brings an old one ends the whole grant (RFC 9700 §4.14.2).
+    // Each refresh token works once; reusing one revokes the whole grant (RFC 9700 §4.14.2).
     rotateRefreshToken: () => true,
     ttl: {
       AccessToken: config.accessTokenTtlSeconds,
@@ -100,8 +100,8 @@ export function createProvider({
       },
       rpInitiatedLogout: {
         enabled: true,
-        logoutSource: pages.signOut,
-        postLogoutSuccessSource: pages.signedOut,
+        logoutSource: pages.logOut,
+        postLogoutSuccessSource: pages.loggedOut,
       },
       resourceIndicators: {
         enabled: true,
@@ -118,7 +118,7 @@ export function createProvider({
       },
     },
     renderError: pages.problem,
-    // The library forbids calls to loopback, where the web UI of a laptop lives; only its one address is called.
+    // The library forbids calls to loopback, where the development web UI runs; this allows only its URL.
     fetch: (url, options) => {
       if (new URL(String(url)).origin !== config.webUiUrl) throw new TypeError(`${url} is not the web UI.`)
       const { dispatcher: _guarded, ...rest } = options as RequestInit & { dispatcher?: unknown }
@@ -133,7 +133,7 @@ const webUiClient = ({ clientId, webUiUrl }: Config, secret: string) => ({
   client_name: 'Hallpass web UI',
   client_secret: secret,
   client_uri: webUiUrl,
-  // Compared as they are, letter by letter (RFC 9700 §4.1.3).
+  // Compared by exact string match (RFC 9700 §4.1.3).
   redirect_uris: [`${webUiUrl}/callback`],
   post_logout_redirect_uris: [`${webUiUrl}/`],
   backchannel_logout_uri: `${webUiUrl}/backchannel-logout`,

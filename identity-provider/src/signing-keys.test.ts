@@ -5,7 +5,7 @@ import { describe, expect, it } from '@jest/globals'
 import { loadSigningKeys } from './signing-keys.ts'
 
 describe('loadSigningKeys', () => {
-  it('makes one key for each use, for the eyes of their owner, and finds the same ones again', async () => {
+  it('creates one key per algorithm, owner-only, and loads the same ones again', async () => {
     const file = join(mkdtempSync(join(tmpdir(), 'keys-')), 'identity-provider/keys.json')
     const [first, again] = await Promise.all([loadSigningKeys(file), loadSigningKeys(file)])
     expect(first.map(({ alg, use, kty }) => [alg, use, kty])).toEqual([
@@ -18,7 +18,7 @@ describe('loadSigningKeys', () => {
   })
 
   it.each(['', '{}', '{"keys":[]}', '{"keys":[{"kty":"RSA"}]}', 'null', '{"keys":'])(
-    'names the file when it holds %j',
+    'names the file when it contains %j',
     async (text) => {
       const file = join(mkdtempSync(join(tmpdir(), 'keys-')), 'keys.json')
       writeFileSync(file, text)

@@ -2,12 +2,12 @@ import { createPrivateKey, type JsonWebKey } from 'node:crypto'
 import { parseStateFile, readOrCreatePrivateFile } from '@hallpass/private-files'
 import { exportPrivatePem, generateSigningKey, publicJwk } from '@hallpass/tokens'
 
-/** A private key as JWK; what oidc-provider signs with. */
+/** A private signing key as JWK. */
 export type PrivateJwk = JsonWebKey & { readonly kid: string; readonly alg: string; readonly use: 'sig' }
 
 /**
- * The keys of the provider: RS256 for ID tokens, which every client library accepts without being told, and ES256
- * for access tokens. Made on first start; the same tokens verify after a restart.
+ * Returns the provider's signing keys: RS256 for ID tokens, which every client library accepts by default, and ES256
+ * for access tokens. Creates them at the first start, so that tokens stay valid after a restart.
  */
 export async function loadSigningKeys(file: string): Promise<readonly PrivateJwk[]> {
   const text = await readOrCreatePrivateFile(file, async () => {

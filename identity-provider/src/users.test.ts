@@ -12,22 +12,22 @@ const read = (content: unknown) => {
 const mia = { id: 'mia', name: 'Mia', nickname: 'mia', email: 'mia@example.com', scopes: [] }
 
 describe('Users', () => {
-  it('finds the built-in people, and nobody else', () => {
+  it('finds only the built-in users', () => {
     expect(new Users().find('ada')?.name).toBe('Ada Okafor')
     expect(new Users().find('constructor')).toBeUndefined()
   })
 
-  it('reads other people from a file', () => {
+  it('reads other users from a file', () => {
     expect(read([mia]).find('mia')).toEqual(mia)
   })
 
   it.each([
-    ['no list', {}, /is not a list of users/],
-    ['nobody', [], /is not a list of users/],
+    ['no list', {}, /must contain a list of users/],
+    ['an empty list', [], /must contain a list of users/],
     ['a user without a name', [{ ...mia, name: undefined }], /user 1 has no name/],
-    ['an id that does not fit into a URL', [mia, { ...mia, id: '../x' }], /the id of user 2 must match/],
+    ['an ID that does not fit into a URL', [mia, { ...mia, id: '../x' }], /the id of user 2 must match/],
     ['a user without scopes', [{ ...mia, scopes: 'read:data' }], /user 1 has no list of scopes/],
-  ])('refuses %s', (_what, content, message) => {
+  ])('rejects %s', (_what, content, message) => {
     expect(() => read(content)).toThrow(message)
   })
 })

@@ -50,25 +50,25 @@ const get = async (token: string | undefined, env: Record<string, string> = {}, 
 }
 
 describe('GET /data', () => {
-  it('answers what is documented to the holder of an access token', async () => {
+  it('sends the documented response to a client with an access token', async () => {
     const answer = await get(await accessToken())
     expect(answer.status).toBe(200)
     expect(answer.body).toEqual({ this: 'is', some: 'response', data: 'for you', from: 'the first backend' })
     expect(answer.headers['cache-control']).toBe('no-store')
   })
 
-  it('answers the second text as the second backend, and nothing else', async () => {
+  it('sends only the second response as the second backend', async () => {
     const env = { ENDPOINT: '/data2' }
     expect((await get(await accessToken(), env, '/data2')).body).toEqual({ dataFrom: 'second service' })
     expect((await get(await accessToken(), env, '/data')).status).toBe(404)
   })
 
-  it('answers everybody when a mesh guards it', async () => {
+  it('answers without a token when ACCESS is open', async () => {
     const open = createApp(loadConfig({ PORT: '0', ACCESS: 'open' }), silentLog).app
     expect((await request(open).get('/data')).status).toBe(200)
   })
 
-  it('is 401 with a bare challenge without a token', async () => {
+  it('answers 401 with a bare challenge without a token', async () => {
     const answer = await get(undefined)
     expect(answer.status).toBe(401)
     expect(answer.headers['www-authenticate']).toBe('Bearer realm="backend-api"')
@@ -85,21 +85,21 @@ describe('GET /data', () => {
 
   it.each([
     ['an ID token', { aud: CLIENT_ID, nonce: 'n', at_hash: 'h' }, 'JWT', /jwt audience invalid/],
-    ['an ID token of a client with the name of the API', { nonce: 'n' }, 'JWT', /not an access token/],
+    ['an ID token of a client with the API’s name', { nonce: 'n' }, 'JWT', /not an access token/],
     ['an ID token without a nonce', { at_hash: 'h' }, 'JWT', /not an access token/],
     ['a logout token', { events: {} }, 'JWT', /not an access token/],
     ['a logout token by its type', {}, 'logout+jwt', /typ/],
     ['a token for another API', { aud: 'https://elsewhere' }, 'at+jwt', /jwt audience invalid/],
-    ['a token of another issuer', { iss: 'https://mallory.example' }, 'at+jwt', /jwt issuer invalid/],
-    ['a token for nobody', { sub: undefined }, 'at+jwt', /jwt sub required/],
-  ])('refuses %s', async (_what, claims, typ, message) => {
+    ['a token from another issuer', { iss: 'https://mallory.example' }, 'at+jwt', /jwt issuer invalid/],
+    ['a token without a subject', { sub: undefined }, 'at+jwt', /jwt sub required/],
+  ])('rejects %s', async (_what, claims, typ, message) => {
     const answer = await get(await accessToken(claims, typ))
     expect(answer.status).toBe(401)
     expect(answer.headers['www-authenticate']).toMatch(/^Bearer realm="backend-api", error="invalid_token"/)
     expect(answer.body.error.message).toMatch(message)
   })
 
-  it('refuses a token signed by a key that the issuer does not publish', async () => {
+  it('rejects a token signed with a key that the issuer does not publish', async () => {
     const token = await signToken(
       { iss: issuer, sub: 'ada', aud: AUDIENCE },
       await generateSigningKey('ES256'),
@@ -112,7 +112,7 @@ describe('GET /data', () => {
     expect((await get(token)).body).toMatchObject({ error: { message: 'invalid signature' } })
   })
 
-  it('refuses an expired token', async () => {
+  it('rejects an expired token', async () => {
     const token = await accessToken()
     clock.advance(120_000)
     const answer = await get(token)
@@ -120,7 +120,7 @@ describe('GET /data', () => {
     expect(answer.body).toMatchObject({ error: { name: 'TokenExpiredError', message: 'jwt expired' } })
   })
 
-  it('is 403 when the token lacks the scope', async () => {
+  it('answers 403 when the token lacks the scope', async () => {
     const env = { REQUIRED_SCOPES: 'read:data' }
     expect((await get(await accessToken({ scope: 'openid read:data' }), env)).status).toBe(200)
     const answer = await get(await accessToken({ scope: 'openid' }), env)
@@ -130,7 +130,7 @@ describe('GET /data', () => {
     )
   })
 
-  it('is 502 when the issuer cannot be asked for its keys', async () => {
+  it('answers 502 when the issuer’s keys cannot be fetched', async () => {
     const down = { ISSUER: 'http://localhost:1' }
     const token = await accessToken({ iss: 'http://localhost:1' })
     expect((await get(token, down)).status).toBe(502)
@@ -150,7 +150,7 @@ describe('GET /data', () => {
 })
 
 describe('the configuration', () => {
-  it('must say whom to let in', () => {
+  it('requires an issuer and an audience unless ACCESS is open', () => {
     expect(() => loadConfig({})).toThrow(/ISSUER is required[\s\S]*AUDIENCE is required/)
     expect(() => loadConfig({ ACCESS: 'false' })).toThrow(/ACCESS must be one of guarded, open/)
   })

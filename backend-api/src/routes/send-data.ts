@@ -1,6 +1,6 @@
 import type { RequestHandler } from 'express'
 
-/** The documented answers, member for member. */
+/** The documented responses, byte for byte. */
 const ANSWERS = {
   '/data': { this: 'is', some: 'response', data: 'for you', from: 'the first backend' },
   '/data2': { dataFrom: 'second service' },
@@ -10,7 +10,7 @@ export type Endpoint = keyof typeof ANSWERS
 
 export function sendData(endpoint: Endpoint): RequestHandler {
   return (_request, response) => {
-    // What a token opened must not be kept by a cache between here and its holder.
+    // Responses that require a token must not be cached.
     response.set('cache-control', 'no-store').json(ANSWERS[endpoint])
   }
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { html, type Markup } from '@hallpass/pages'
 import type { User } from '../users.ts'
 
-/** The initials of a user on a colour of their own. */
+/** Returns an SVG with a user's initials on a background color derived from the user's ID. */
 export function picture({ id, name }: User): Markup {
   const hue = createHash('sha256').update(id).digest().readUInt16BE(0) % 360
   const initials = name

@@ -7,14 +7,14 @@ import { shell } from './shell.ts'
 type Features = NonNullable<Configuration['features']>
 type Logout = Required<NonNullable<Features['rpInitiatedLogout']>>
 
-/** The pages that oidc-provider asks for itself, in the design of the house. */
+/** The pages that oidc-provider itself shows, in the shared design. */
 export interface ProviderPages {
-  readonly signOut: Logout['logoutSource']
-  readonly signedOut: Logout['postLogoutSuccessSource']
+  readonly logOut: Logout['logoutSource']
+  readonly loggedOut: Logout['postLogoutSuccessSource']
   readonly problem: NonNullable<Configuration['renderError']>
 }
 
-/** @param webUiUrl the only other origin to which a form of these pages leads. */
+/** @param webUiUrl the only other origin to which forms on these pages may redirect. */
 export function providerPages(assets: Assets, webUiUrl: string): ProviderPages {
   const send = (ctx: KoaContextWithOIDC, page: Markup) => {
     ctx.set('content-security-policy', contentSecurityPolicy({ forms: [webUiUrl] }))
@@ -22,28 +22,35 @@ export function providerPages(assets: Assets, webUiUrl: string): ProviderPages {
     ctx.body = `<!doctype html>\n${page}`
   }
   return {
-    signOut: (ctx, form) => {
+    logOut: (ctx, form) => {
       if (confirmByHint(ctx)) return
       send(
         ctx,
         shell(
           assets,
-          'Sign out',
-          html`<h1>Sign out everywhere?</h1>
+          'Log out',
+          html`<h1>Log out everywhere?</h1>
             <p class="lede">
-              ${ctx.oidc.client?.clientName ?? 'An application'} has let you go. This ends your session here too, and
-              with it every application that you entered through here.
+              You are logged out of ${ctx.oidc.client?.clientName ?? 'the application'}. This also ends your session here and in every
+              application that you logged in to through this provider.
             </p>
             ${new Raw(form)}
             <div class="actions">
-              <button class="primary" form="op.logoutForm" name="logout" value="yes">Sign out</button>
-              <button class="quiet" form="op.logoutForm">Stay signed in</button>
+              <button class="primary" form="op.logoutForm" name="logout" value="yes">Log out</button>
+              <button class="quiet" form="op.logoutForm">Stay logged in</button>
             </div>`,
         ),
       )
     },
-    signedOut: (ctx) =>
-      send(ctx, shell(assets, 'Signed out', html`<h1>You are signed out</h1><p class="lede">See you.</p>`)),
+    loggedOut: (ctx) =>
+      send(
+        ctx,
+        shell(
+          assets,
+          'Logged out',
+          html`<h1>You are logged out</h1><p class="lede">Your session has ended.</p>`,
+        ),
+      ),
     problem: (ctx, out) =>
       send(
         ctx,

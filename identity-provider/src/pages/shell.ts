@@ -1,6 +1,6 @@
 import { type Assets, type Content, html, type Markup } from '@hallpass/pages'
 
-/** The frame of every page of this provider: one card in the middle, in the design of the house. */
+/** Returns the frame of every page of this provider: one centered card in the shared design. */
 export function shell(assets: Assets, title: string, content: Content): Markup {
   return html`<html lang="en">
   <head>
@@ -16,7 +16,7 @@ export function shell(assets: Assets, title: string, content: Content): Markup {
       <p class="brand"><img src="${assets.url('mark.svg')}" alt="" width="28" height="28"> Hallpass <span>identity provider</span></p>
       ${content}
     </main>
-    <p class="lone-note">For development: there are no passwords here, and nothing that needs one.</p>
+    <p class="lone-note">For development only: this provider has no passwords.</p>
   </body>
 </html>`
 }

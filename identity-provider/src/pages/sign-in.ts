@@ -11,9 +11,9 @@ export interface SignInView {
 export function signInPage(assets: Assets, { uid, clientName, users }: SignInView): Markup {
   return shell(
     assets,
-    'Sign in',
-    html`<h1>Who are you?</h1>
-      <p class="lede">${clientName} wants to know. Pick somebody; there is no password.</p>
+    'Log in',
+    html`<h1>Choose a user</h1>
+      <p class="lede">Choose a test user to log in to ${clientName}. There are no passwords.</p>
       <form method="post" action="/interaction/${uid}/sign-in" class="stack">
         ${users.map(
           (user) => html`<button class="person" name="user" value="${user.id}">
@@ -24,12 +24,12 @@ export function signInPage(assets: Assets, { uid, clientName, users }: SignInVie
         )}
       </form>
       <form method="post" action="/interaction/${uid}/cancel">
-        <button class="quiet">Not now, go back</button>
+        <button class="quiet">Cancel</button>
       </form>`,
   )
 }
 
-/** What a click on this user will show. */
+/** Describes which backends the user may call. */
 function may({ scopes }: User): string {
   const known = Object.entries(API_SCOPES).filter(([scope]) => scopes.includes(scope))
   if (known.length === 0) return 'may call no backend'

@@ -3,13 +3,13 @@ import type { RequestHandler } from 'express'
 import type Provider from 'oidc-provider'
 import type { KoaContextWithOIDC } from 'oidc-provider'
 
-/** Requests to end a session that need no question, with the secret by which the library knows their confirmation. */
+/** Logout requests that need no confirmation, with the secret that the library expects in its confirmation form. */
 const confirmed = new WeakMap<IncomingMessage, string>()
 
 /**
- * Called by the library before it asks the user. The ID token of this very session, which the library has verified, says
- * that the client has asked already (OpenID Connect RP-Initiated Logout 1.0 §2); then nothing is sent here, and
- * {@link endSession} goes on.
+ * Called by the library before it asks for confirmation. Returns true if the request has the verified ID token of this
+ * session: then the client has already asked the user (OpenID Connect RP-Initiated Logout 1.0 §2), no page is sent, and
+ * {@link openidConnect} confirms the logout.
  */
 export function confirmByHint(ctx: KoaContextWithOIDC): boolean {
   const { session, client, entities } = ctx.oidc
@@ -22,7 +22,7 @@ export function confirmByHint(ctx: KoaContextWithOIDC): boolean {
   return true
 }
 
-/** Everything of the library; where it did not have to ask, it gets its own form as if the user had sent it. */
+/** Handles all of the library's endpoints. For a logout without a question, submits the library's confirmation form itself. */
 export function openidConnect(provider: () => Provider): RequestHandler {
   return async (request, response, next) => {
     try {

@@ -2,7 +2,7 @@ import { type Assets, sendPage } from '@hallpass/pages'
 import type { ErrorRequestHandler } from 'express'
 import { problemPage } from '../pages/problem.ts'
 
-/** A failed page for a person; what is thrown elsewhere is for the service kit to answer. */
+/** Shows the library's errors to browsers as a page; passes all other errors on to the service kit. */
 export function renderProblem(assets: Assets, webUiUrl: string): ErrorRequestHandler {
   return (error: ProviderError, request, response, next) => {
     const expected = error.status !== undefined && error.status < 500 && error.error !== undefined
@@ -10,7 +10,7 @@ export function renderProblem(assets: Assets, webUiUrl: string): ErrorRequestHan
     const { name, message, error_description = message } = error
     const description =
       name === 'SessionNotFound'
-        ? 'This login has ended, or it was begun in another browser.'
+        ? 'This login has expired, or it was started in another browser. Start again from the application.'
         : error_description
     sendPage(response, problemPage(assets, webUiUrl, error.error as string, description), {
       status: error.status as number,
@@ -18,7 +18,7 @@ export function renderProblem(assets: Assets, webUiUrl: string): ErrorRequestHan
   }
 }
 
-/** What oidc-provider throws, and anything else. */
+/** An error of oidc-provider, or any other error. */
 interface ProviderError extends Error {
   readonly status?: number
   readonly error?: string

@@ -3,11 +3,11 @@ import type { RequestHandler } from 'express'
 import { picture } from '../pages/picture.ts'
 import type { Users } from '../users.ts'
 
-/** `GET /pictures/:user.svg`: the `picture` of a user's claims, for every page that shows them. */
+/** `GET /pictures/:user.svg`: sends a user's picture, the URL in the `picture` claim. */
 export function sendPicture(users: Users): RequestHandler {
   return (request, response) => {
     const user = users.find(String(request.params.user))
-    if (!user) throw notFound('no_such_user', 'There is no such user.')
+    if (!user) throw notFound('no_such_user', 'User not found.')
     response
       .set('cross-origin-resource-policy', 'cross-origin')
       .set('content-security-policy', "default-src 'none'")

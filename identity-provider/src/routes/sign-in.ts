@@ -5,7 +5,7 @@ import type Provider from 'oidc-provider'
 import { signInPage } from '../pages/sign-in.ts'
 import type { Users } from '../users.ts'
 
-/** `GET /interaction/:uid`: asks who it is. The library knows by a signed cookie which request this answers. */
+/** `GET /interaction/:uid`: shows the login page. The library identifies the login request by a signed cookie. */
 export function showSignIn(
   provider: () => Provider,
   users: Users,
@@ -15,7 +15,7 @@ export function showSignIn(
   return async (request, response) => {
     const { uid, prompt, params } = await provider().interactionDetails(request, response)
     if (prompt.name !== 'login')
-      // Consent was given beforehand, whatever a client asks for.
+      // Consent is granted in advance, whatever a client requests.
       return provider().interactionFinished(
         request,
         response,
@@ -32,22 +32,22 @@ export function showSignIn(
   }
 }
 
-/** `POST /interaction/:uid/sign-in`: the user has been picked. */
+/** `POST /interaction/:uid/sign-in`: logs the chosen user in. */
 export function signIn(provider: () => Provider, users: Users): RequestHandler {
   return async (request, response) => {
     const user = users.find(String((request.body as { user?: unknown } | undefined)?.user))
     const result = user
       ? { login: { accountId: user.id } }
-      : { error: 'access_denied', error_description: 'There is no such user.' }
+      : { error: 'access_denied', error_description: 'User not found.' }
     await provider().interactionFinished(request, response, result)
   }
 }
 
-/** `POST /interaction/:uid/cancel`: nobody wants to say who they are. */
+/** `POST /interaction/:uid/cancel`: returns to the client with `access_denied`. */
 export function cancelSignIn(provider: () => Provider): RequestHandler {
   return (request, response) =>
     provider().interactionFinished(request, response, {
       error: 'access_denied',
-      error_description: 'The sign-in was cancelled.',
+      error_description: 'The login was canceled.',
     })
 }
