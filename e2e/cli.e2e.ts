@@ -18,7 +18,7 @@ describe('npx hallpass, with the suite running', () => {
   }, 60_000)
   afterAll(() => suite?.stop())
 
-  /** The program as a person starts it: from the root, with npm's link to it. */
+  /** Runs the program like a user: from the root, by npm's link. */
   function hallpass(...args: readonly string[]) {
     const options = { cwd: root, env: { ...process.env, STATE_FOLDER: suite.stateFolder } }
     const program = resolve(root, 'node_modules/.bin/hallpass')
@@ -41,7 +41,7 @@ describe('npx hallpass, with the suite running', () => {
     })
   }
 
-  it('makes a token that the gateway takes', async () => {
+  it('makes a token that the gateway accepts', async () => {
     const { out: token } = await hallpass('token')
     const url = `${suite.url('sse-gateway', 'PORT')}/events`
     const [{ out }, { code, err }] = await Promise.all([
@@ -49,10 +49,13 @@ describe('npx hallpass, with the suite running', () => {
       hallpass('listen', '--url', url, '--token', `${token}x`),
     ])
     expect(out).toMatch(/scope +proxy:stream\n.*sub +example/)
-    expect([code, err]).toEqual([1, expect.stringContaining('refused with 401: invalid signature')])
+    expect([code, err]).toEqual([
+      1,
+      expect.stringContaining('rejected the stream with 401: invalid signature'),
+    ])
   })
 
-  it('listens to what it publishes, until the token expires', async () => {
+  it('receives what it publishes, until the token expires', async () => {
     const url = `${suite.url('sse-gateway', 'PORT')}/events`
     const listening = hallpass('listen', '--url', url, '--exp', '4s')
     await listening.printed('connected')
@@ -69,20 +72,17 @@ describe('npx hallpass, with the suite running', () => {
     expect(code).toBe(4)
   })
 
-  it.each(['1', '2', '3', '4'])(
-    'runs scenario %s with a token that is good and with one that has expired',
-    async (number) => {
-      const url = suite.url('service-a', 'PORT')
-      const [good, expired] = await Promise.all([
-        hallpass('scenario', number, '--url', url),
-        hallpass('scenario', number, '--url', url, '--expired'),
-      ])
-      expect([good.code, good.err]).toEqual([0, ''])
-      expect(good.out).toMatch(/✓ service B let it in\n {4}iss/)
-      expect([expired.code, expired.err]).toEqual([0, ''])
-      expect(expired.out).toMatch(/✗ service [BC] refused it: jwt expired/)
-    },
-  )
+  it.each(['1', '2', '3', '4'])('runs scenario %s with a valid and with an expired token', async (number) => {
+    const url = suite.url('service-a', 'PORT')
+    const [good, expired] = await Promise.all([
+      hallpass('scenario', number, '--url', url),
+      hallpass('scenario', number, '--url', url, '--expired'),
+    ])
+    expect([good.code, good.err]).toEqual([0, ''])
+    expect(good.out).toMatch(/✓ service B accepted the call\n {4}iss/)
+    expect([expired.code, expired.err]).toEqual([0, ''])
+    expect(expired.out).toMatch(/✗ service [BC] rejected the call: jwt expired/)
+  })
 
   it('runs scenario 5, as any workload', async () => {
     const url = suite.url('spiffe-proxy', 'PORT')
@@ -93,7 +93,7 @@ describe('npx hallpass, with the suite running', () => {
     })
   })
 
-  it('shows who a workload is, and makes and validates its tokens', async () => {
+  it('prints the SVID of a workload, and fetches and validates its tokens', async () => {
     const shown = await hallpass('spiffe', 'show', '--as', 'proxy')
     expect([shown.code, shown.err]).toEqual([0, ''])
     expect(shown.out).toMatch(
@@ -123,7 +123,7 @@ describe('npx hallpass, with the suite running', () => {
       [['remove', 'odd'], /^removed odd$/],
       [['rotate', 'jwt'], /^jwt authority \S+ is published and signs in \d+ s$/],
       [['authorities'], /^x509 +active +until /m],
-      [['retire', 'x509'], /^there is no old x509 authority$/],
+      [['retire', 'x509'], /^no old x509 authority to retire$/],
     ] as const
     for (const [args, pattern] of commands) {
       const { code, out, err } = await hallpass('spiffe', ...args)
@@ -132,7 +132,7 @@ describe('npx hallpass, with the suite running', () => {
     }
   })
 
-  it('refuses what is no name of a workload, and names those that there are', async () => {
+  it('rejects an invalid name of a workload, and lists the valid ones', async () => {
     const { code, err } = await hallpass('spiffe', 'show', '--as', 'ünusual name #1 100%?')
     expect(code).toBe(2)
     expect(err).toContain('not "ünusual name #1 100%?"')
@@ -141,7 +141,7 @@ describe('npx hallpass, with the suite running', () => {
     expect(unknown.err).toContain('The workloads are: client, ')
   })
 
-  it('reads policies', async () => {
+  it('lints policies', async () => {
     expect(await hallpass('lint-policies', 'deploy/istio')).toEqual({
       code: 0,
       out: expect.stringMatching(/^0 findings in \d+ files$/),

@@ -5,9 +5,9 @@ import { stateFolder } from './state-folder.ts'
 import type { Terminal } from './terminal.ts'
 
 /**
- * The authorities of `--ca` as PEM; without it the development authority, when it is there; else undefined, for what
- * this system trusts.
- * @throws {CommandFailure} when the file that was named has no certificate
+ * Returns the CA certificates of `--ca` as PEM, by default the development CA. Returns undefined, for the system's CAs, if
+ * neither exists.
+ * @throws {CommandFailure} if the file contains no certificate
  */
 export async function readAuthority(ca: string | undefined, terminal: Terminal): Promise<string | undefined> {
   const file = ca ?? join(stateFolder(terminal), 'certificates/ca.pem')
@@ -18,8 +18,8 @@ export async function readAuthority(ca: string | undefined, terminal: Terminal):
     if (ca === undefined) return undefined
     throw error
   }
-  // TLS would take a file without one for no authority at all.
+  // Node would accept a file without certificates and trust no CA.
   if (!pem.includes('-----BEGIN CERTIFICATE-----'))
-    throw new CommandFailure(`${file} has no certificate in PEM.`)
+    throw new CommandFailure(`${file} contains no PEM certificate.`)
   return pem
 }

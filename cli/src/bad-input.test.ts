@@ -13,7 +13,7 @@ import { createProgram } from './program.ts'
 import { createTerminal } from './terminal.ts'
 import { runCli } from './testing/run-cli.ts'
 
-/** What each command needs before one can spoil a part of it. */
+/** Valid arguments of each command, of which a test makes one invalid. */
 const NEEDS: Readonly<Record<string, readonly string[]>> = {
   'token encode': ['{}'],
   'token decode': ['a.b.c'],
@@ -48,7 +48,7 @@ function* allOf(command: Command, words: readonly string[] = []): Generator<[str
     yield* allOf(inner, [...words, inner.name()])
   }
 }
-/** Those that do something; a group of commands shows its help. */
+/** All commands except `spiffe`, which only groups others. */
 const commands = [...allOf(program)].filter(([words]) => words.join(' ') !== 'spiffe')
 
 describe('every command', () => {
@@ -59,7 +59,7 @@ describe('every command', () => {
   afterAll(() => rm(folder, { recursive: true }))
   const run = (args: readonly string[], stdin = '') => runCli(args, { env: { STATE_FOLDER: folder }, stdin })
 
-  it.each(commands.map(([words]) => words.join(' ')))('%s does not know --nonsense', async (words) => {
+  it.each(commands.map(([words]) => words.join(' ')))('%s rejects --nonsense', async (words) => {
     const { exitCode, out, err } = await run([...words.split(' '), ...(NEEDS[words] ?? []), '--nonsense'])
     expect([exitCode, out, err]).toEqual([2, '', expect.stringContaining("unknown option '--nonsense'")])
   })
@@ -68,20 +68,20 @@ describe('every command', () => {
     own.filter(({ required }) => required).map(({ long }) => [words.join(' '), long as string] as const),
   )
 
-  it.each(options)('%s takes no empty %s', async (words, option) => {
+  it.each(options)('%s rejects an empty %s', async (words, option) => {
     const { exitCode, out, err } = await run([...words.split(' '), ...(NEEDS[words] ?? []), option, ''])
     expect([exitCode, out]).toEqual([2, ''])
-    expect(err).toMatch(new RegExp(`^hallpass: .*${option}.*|is empty|written name=value`))
+    expect(err).toMatch(new RegExp(`^hallpass: .*${option}.*|is empty|Expected name=value`))
     expect(err).not.toMatch(/\n {4}at /)
   })
 
-  it.each(options)('%s takes no %s without a value', async (words, option) => {
+  it.each(options)('%s rejects %s without a value', async (words, option) => {
     const { exitCode, out, err } = await run([...words.split(' '), ...(NEEDS[words] ?? []), option])
     expect([exitCode, out, err]).toEqual([2, '', expect.stringContaining('argument missing')])
   })
 
   const argued = commands.filter(([, command]) => command.registeredArguments.length > 0)
-  it.each(argued.map(([words]) => words.join(' ')))('%s takes no empty argument', async (words) => {
+  it.each(argued.map(([words]) => words.join(' ')))('%s rejects an empty argument', async (words) => {
     const rest = (NEEDS[words] ?? []).filter((_word, index, all) =>
       (all[index - 1] ?? all[index])?.startsWith('--'),
     )
@@ -90,14 +90,17 @@ describe('every command', () => {
     expect(err).not.toMatch(/\n {4}at /)
   })
 
-  it.each(commands.map(([words]) => words.join(' ')))('help %s is its --help', async (words) => {
-    const [help, asked] = [
-      await run(['help', ...words.split(' ')]),
-      await run([...words.split(' '), '--help']),
-    ]
-    expect(help).toEqual(asked)
-    expect([help.exitCode, help.err, help.out]).toEqual([0, '', expect.stringMatching(/^Usage: hallpass /)])
-  })
+  it.each(commands.map(([words]) => words.join(' ')))(
+    'help %s prints the same as its --help',
+    async (words) => {
+      const [help, asked] = [
+        await run(['help', ...words.split(' ')]),
+        await run([...words.split(' '), '--help']),
+      ]
+      expect(help).toEqual(asked)
+      expect([help.exitCode, help.err, help.out]).toEqual([0, '', expect.stringMatching(/^Usage: hallpass /)])
+    },
+  )
 })
 
 describe('a bad value', () => {
@@ -116,23 +119,23 @@ describe('a bad value', () => {
     [
       ['publish', 'notjson'],
       2,
-      'An event is a JSON object, such as {"data":"Hello"}.\n  To send this as text: hallpass publish --data notjson',
+      'An event must be a JSON object, such as {"data":"Hello"}.\n  To send this as text: hallpass publish --data notjson',
     ],
-    [['publish', '[1]'], 2, 'An event is a JSON object'],
-    [['publish', '5'], 2, 'An event is a JSON object'],
-    [['publish'], 2, 'Give one of both'],
-    [['publish', '{}', '--data', 'x'], 2, 'Give one of both'],
+    [['publish', '[1]'], 2, 'An event must be a JSON object'],
+    [['publish', '5'], 2, 'An event must be a JSON object'],
+    [['publish'], 2, 'Give either an event'],
+    [['publish', '{}', '--data', 'x'], 2, 'Give either an event'],
     [['publish', '-'], 2, 'Standard input is empty; give an event, or pipe it in.'],
     [
       ['publish', '{}', '--to', 'localhost:7001'],
       2,
-      'localhost:7001 is not a TCP address: tcp://localhost:7001',
+      'localhost:7001 is not a TCP address. Examples: tcp://localhost:7001',
     ],
     [['publish', '{}', '--to', 'http://localhost:7001'], 2, 'is not a TCP address'],
     [['publish', '{}', '--to', 'tcp://localhost'], 2, 'is not a TCP address'],
     [['publish', '{}', '--to', 'tcp://::1:7001'], 2, 'is not a TCP address'],
     [['publish', '{}', '--http', 'localhost:8001'], 2, 'localhost:8001 is not an http or https URL.'],
-    [['publish', '{}', '--token', 'a b'], 2, 'A token has no spaces'],
+    [['publish', '{}', '--token', 'a b'], 2, 'A token consists of visible ASCII characters'],
     [['publish', '{"data":"x"'], 2, 'object'],
     [['publish', '{}'], 2, 'A publication needs data, event, id or retry.'],
     [['publish', '{"name":"a\\nb","data":"x"}'], 2, 'name "a\\nb" is not valid'],
@@ -140,22 +143,18 @@ describe('a bad value', () => {
     [['publish', '{"unknown":7,"data":"x"}'], 2, '"unknown" is not a member of an event'],
     [['publish', '{"data":"x"}{"data":1,}'], 2, 'The object is not valid JSON.'],
     [['publish', '{"data":"x"}{"data":"y"}', '--http'], 2, 'one event at a time, not 2.'],
-    [['publish', '--http', '{"data":"x"}'], 2, 'The event comes first'],
-    [['publish', '--http', '-'], 2, 'The event comes first'],
+    [['publish', '--http', '{"data":"x"}'], 2, 'Put the event first'],
+    [['publish', '--http', '-'], 2, 'Put the event first'],
     [
       ['publish', '{"data":"x"}', '--http', '--to', 'tcp://localhost:1'],
       2,
-      '--to is for TCP and --http for HTTP; give one of them.',
+      '--to is for TCP and --http is for HTTP. Give only one of them.',
     ],
-    [
-      ['publish', '{"data":"x"}', '--to', 'tcp://localhost:1/path'],
-      2,
-      'a host and a port, and nothing else.',
-    ],
-    [['publish', '{"data":"x"}', '--to', 'tcp://localhost:1?a'], 2, 'a host and a port, and nothing else.'],
-    [['publish', '{"data":"x"}', '--to', 'tcp://u@localhost:1'], 2, 'a host and a port, and nothing else.'],
-    [['publish', '{"data":"x"}', '--ca', 'ca.pem'], 2, '--ca is for --http with an https URL'],
-    [['publish', '{"data":"x"}', '--http', '--ca', 'ca.pem'], 2, '--ca is for --http with an https URL'],
+    [['publish', '{"data":"x"}', '--to', 'tcp://localhost:1/path'], 2, 'consists only of a host and a port.'],
+    [['publish', '{"data":"x"}', '--to', 'tcp://localhost:1?a'], 2, 'consists only of a host and a port.'],
+    [['publish', '{"data":"x"}', '--to', 'tcp://u@localhost:1'], 2, 'consists only of a host and a port.'],
+    [['publish', '{"data":"x"}', '--ca', 'ca.pem'], 2, '--ca requires --http with an https URL'],
+    [['publish', '{"data":"x"}', '--http', '--ca', 'ca.pem'], 2, '--ca requires --http with an https URL'],
     [['publish', '{"data":"x"}', '--data', 'a', '--data', 'b'], 2, 'The option --data is given twice.'],
     [['token', '--aud', 'a', '--aud', 'b'], 2, 'The option --aud is given twice.'],
     [['token', '-a', 'a', '--aud=b'], 2, 'The option --aud is given twice.'],
@@ -166,33 +165,33 @@ describe('a bad value', () => {
     [['token', 'encode', '{"n":1}', '--payload', 'n=2'], 2, 'The claim n is given twice.'],
     [['token', '--payload', 'n={"a":1'], 2, 'The value is not valid JSON.'],
     [['token', '--payload', 'n=[1'], 2, 'The value is not valid JSON.'],
-    [['token', '--secret', '@/dev/zero'], 1, '/dev/zero has more than 64 KiB'],
-    [['listen', '--ca', '/dev/zero'], 1, '/dev/zero has more than 1024 KiB'],
+    [['token', '--secret', '@/dev/zero'], 1, '/dev/zero is larger than the limit of 64 KiB'],
+    [['listen', '--ca', '/dev/zero'], 1, '/dev/zero is larger than the limit of 1024 KiB'],
     [['scenario', '1', '--url', 'http://localhost:1'], 2, 'has a port that HTTP clients must not use'],
     [['bad\ncmd'], 2, "unknown command 'bad\\ncmd'"],
     [['tokem\n'], 2, "unknown command 'tokem\\n'"],
     [['--bad\nopt'], 2, "unknown option '--bad\\nopt'"],
     [['scenario', '1', '--fault', 'a\nb'], 2, 'a\\nb'],
     [['listen', '--url', 'tcp://localhost:1'], 2, 'is not an http or https URL.'],
-    [['listen', '--url', 'https://u:p@localhost/'], 2, 'A URL with a password in it'],
-    [['listen', '--exp', 'soon'], 2, '"soon" is no time'],
-    [['listen', '--token', 'a\nb'], 2, 'A token has no spaces'],
-    [['listen', '--last-event-id', 'a\nb'], 2, 'An id has no line breaks and no NUL.'],
-    [['scenario', '0'], 2, 'There are scenarios 1 to 5.'],
+    [['listen', '--url', 'https://u:p@localhost/'], 2, 'The URL contains a password'],
+    [['listen', '--exp', 'soon'], 2, '"soon" is not a valid time'],
+    [['listen', '--token', 'a\nb'], 2, 'A token consists of visible ASCII characters'],
+    [['listen', '--last-event-id', 'a\nb'], 2, 'An event ID must not contain line breaks or NUL.'],
+    [['scenario', '0'], 2, 'Expected a scenario number from 1 to 5.'],
     [
       ['scenario', '1', '--fault', 'lost'],
       2,
       'Allowed choices are expired, wrong-audience, wrong-key, tampered, no-token.',
     ],
-    [['scenario', '1', '--expired', '--fault', 'tampered'], 2, '--expired is a fault itself'],
-    [['scenario', '1', '--audience', 'x'], 2, '--audience is for scenario 5'],
+    [['scenario', '1', '--expired', '--fault', 'tampered'], 2, '--expired is a fault'],
+    [['scenario', '1', '--audience', 'x'], 2, '--audience is only for scenario 5'],
     [
       ['scenario', '5', '--fault', 'tampered'],
       2,
-      'no such SVID (tampered); scenario 5 has the fault wrong-audience.',
+      'such SVIDs (tampered). Scenario 5 supports only the fault wrong-audience.',
     ],
-    [['scenario', '5', '--fault', 'no-token'], 2, 'scenario 5 has the fault wrong-audience.'],
-    [['scenario', '5', '--json'], 2, '--json is for 1 to 4.'],
+    [['scenario', '5', '--fault', 'no-token'], 2, 'Scenario 5 supports only the fault wrong-audience.'],
+    [['scenario', '5', '--json'], 2, '--json is only for scenarios 1 to 4.'],
     [['scenario', '1', '--url', 'nowhere'], 2, 'nowhere is not an http or https URL.'],
     [
       ['token', '--payload', 'id=9007199254740993'],
@@ -205,18 +204,18 @@ describe('a bad value', () => {
       'Claims: Member id: 1e400 cannot be represented exactly; send it as a string.',
     ],
     [['token', '{"a":1,"a":2}'], 2, 'Claims: Member a occurs twice; send it once.'],
-    [['token', 'nonsense'], 2, 'this is not JSON: nonsense'],
+    [['token', 'nonsense'], 2, 'This is not valid JSON: nonsense'],
     [['token', '-'], 2, 'Standard input is empty; give claims, or pipe it in.'],
     [['token', '--exp', '99999999999999999999'], 2, 'is not a valid time for a token.'],
     [['token', 'encode'], 2, 'Give claims as a JSON object'],
     [['token', 'encode', '{"id":18446744073709551615}'], 2, 'cannot be represented exactly'],
-    [['token', 'encode', '{}', '--alg', 'none'], 2, 'It is one of RS256, PS256, ES256 and EdDSA.'],
-    [['token', 'encode', '{}', '--alg', 'HS256'], 2, 'With HMAC whoever verifies could also sign'],
+    [['token', 'encode', '{}', '--alg', 'none'], 2, 'Use RS256, PS256, ES256 or EdDSA.'],
+    [['token', 'encode', '{}', '--alg', 'HS256'], 2, 'HMAC is not supported'],
     [['token', 'decode', '-'], 2, 'Standard input is empty; give a token, or pipe it in.'],
     [
       ['spiffe', 'add', 'spiffe://example.org/x', '--selector', 'socket:x', '--ttl', 'abc'],
       2,
-      '"abc" is not a valid duration: 60, 60s, 5m or 1h.',
+      '"abc" is not a valid duration. Examples: 60, 60s, 5m, 1h.',
     ],
     [
       ['spiffe', 'add', 'spiffe://example.org/x', '--selector', 'socket:x', '--ttl', '0'],
@@ -244,42 +243,42 @@ describe('a bad value', () => {
     [['spiffe', 'token', 'a', ''], 2, 'The argument audience is empty.'],
     [['spiffe', 'rotate', 'ssh'], 2, 'Allowed choices are x509, jwt.'],
     [['lint-policies', '/no/such/folder'], 1, "ENOENT: no such file or directory, stat '/no/such/folder'"],
-    [['help', 'nonsense'], 2, 'There is no command nonsense.'],
+    [['help', 'nonsense'], 2, 'Unknown command: nonsense.'],
     [['doctor', 'now'], 2, 'too many arguments'],
-  ])('%j ends with %i and says why', async (args, code, message) => {
+  ])('%j exits with %i and prints why', async (args, code, message) => {
     const { exitCode, out, err } = await run(args)
     expect([exitCode, out]).toEqual([code, ''])
     expect(err).toContain(message)
     expect(err).not.toMatch(/\n {4}at /)
   })
 
-  it('of standard input is no UTF-8', async () => {
+  it('of standard input is invalid UTF-8', async () => {
     const { exitCode, out, err } = await runCli(['publish', '-'], {
       stdin: Buffer.from('{"data":"\xff"}', 'latin1'),
     })
     expect([exitCode, out, err]).toEqual([2, '', 'hallpass: Standard input is not valid UTF-8.'])
   })
 
-  it('that is a flag or a list may come again', async () => {
+  it('of a flag or a list may be repeated', async () => {
     const twice = ['--no-iat', '--no-iat', '-P', 'a=1', '-P', 'b=2']
     expect((await run(['token', ...twice])).exitCode).toBe(0)
   })
 
   it('of --ca is a file without a certificate', async () => {
     const { exitCode, err } = await run(['listen', '--ca', page])
-    expect([exitCode, err]).toEqual([1, `hallpass: ${page} has no certificate in PEM.`])
+    expect([exitCode, err]).toEqual([1, `hallpass: ${page} contains no PEM certificate.`])
   })
 
   it.each([['token'], ['token encode {}'], ['listen']])(
-    'of STATE_FOLDER is a folder that does not exist, for %s, which makes none',
+    'of STATE_FOLDER is a missing folder, which %s does not create',
     async (words) => {
       const STATE_FOLDER = join(folder, 'mistyped')
       const { exitCode, out, err } = await run(words.split(' '), '', { STATE_FOLDER })
       expect([exitCode, out, err]).toEqual([
         1,
         '',
-        `hallpass: STATE_FOLDER ${STATE_FOLDER} does not exist, so there is no key in it.\n` +
-          '  Name the folder of the suite that runs, or leave STATE_FOLDER out.',
+        `hallpass: STATE_FOLDER ${STATE_FOLDER} does not exist.\n` +
+          '  Set it to the state folder of the running suite, or unset it.',
       ])
       await expect(rm(STATE_FOLDER)).rejects.toThrow('ENOENT')
     },
@@ -305,7 +304,7 @@ describe('a peer', () => {
   }
   let raw: number
   let page: number
-  /** Its certificate is from the authority of another state folder. */
+  /** Its certificate is from the CA of another state folder. */
   let secure: number
   let other: string
   beforeAll(async () => {
@@ -351,7 +350,7 @@ describe('a peer', () => {
     [['spiffe', 'restore', 'x']],
     [['spiffe', 'rotate', 'jwt']],
     [['spiffe', 'retire', 'jwt']],
-  ])('that is not there ends %j with 3', async (args) => {
+  ])('that is unreachable makes %j exit with 3', async (args) => {
     const { exitCode, out, err } = await run(args)
     expect([exitCode, out]).toEqual([3, ''])
     expect(err).toMatch(/ECONNREFUSED|ENOENT/)
@@ -360,54 +359,66 @@ describe('a peer', () => {
 
   const EVENT = '{"data":"x"}'
   it.each([
-    ['no TLS', 'listen', () => ['--url', `https://localhost:${raw}/`], 'speaks no TLS (', 'Try http:'],
-    ['no TLS', 'listen', () => ['--url', `https://localhost:${page}/`], 'speaks no TLS (', 'Try http:'],
+    ['no TLS', 'listen', () => ['--url', `https://localhost:${raw}/`], 'does not speak TLS (', 'Try http:'],
+    ['no TLS', 'listen', () => ['--url', `https://localhost:${page}/`], 'does not speak TLS (', 'Try http:'],
     [
       'no TLS',
       'publish',
       () => [EVENT, '--http', `https://localhost:${page}`],
-      'speaks no TLS (',
+      'does not speak TLS (',
       'Try http:',
     ],
-    ['no TLS', 'scenario', () => ['1', '--url', `https://localhost:${page}`], 'speaks no TLS (', 'Try http:'],
-    ['TLS', 'listen', () => ['--url', `http://localhost:${secure}/`], 'speaks no plain HTTP (', 'Try https:'],
+    [
+      'no TLS',
+      'scenario',
+      () => ['1', '--url', `https://localhost:${page}`],
+      'does not speak TLS (',
+      'Try http:',
+    ],
+    [
+      'TLS',
+      'listen',
+      () => ['--url', `http://localhost:${secure}/`],
+      'does not speak plain HTTP (',
+      'Try https:',
+    ],
     [
       'TLS',
       'publish',
       () => [EVENT, '--http', `http://localhost:${secure}`],
-      'speaks no plain HTTP (',
+      'does not speak plain HTTP (',
       'Try https:',
     ],
     [
       'TLS',
       'scenario',
       () => ['1', '--url', `http://localhost:${secure}`],
-      'speaks no plain HTTP (',
+      'does not speak plain HTTP (',
       'Try https:',
     ],
     [
       'another authority',
       'listen',
       () => ['--url', `https://localhost:${secure}/`],
-      'is not trusted (',
+      'failed TLS verification (',
       '--ca',
     ],
     [
       'another authority',
       'publish',
       () => [EVENT, '--http', `https://localhost:${secure}`],
-      'is not trusted (',
+      'failed TLS verification (',
       '--ca',
     ],
     [
       'another authority',
       'scenario',
       () => ['1', '--url', `https://localhost:${secure}`],
-      'is not trusted (',
+      'failed TLS verification (',
       'NODE_EXTRA_CA_CERTS',
     ],
   ] as const)(
-    'that speaks %s ends %s with 3, cause and remedy',
+    'that speaks %s makes %s exit with 3, cause and fix',
     async (_what, command, args, cause, remedy) => {
       const { exitCode, out, err } = await run([command, ...args()])
       expect([exitCode, out]).toEqual([3, ''])
@@ -428,10 +439,10 @@ describe('a peer', () => {
     ['publish over TCP', (): string[] => ['publish', '{"data":"x"}', '--to', `tcp://localhost:${raw}`]],
     ['listen', (): string[] => ['listen', '--url', `http://localhost:${page}/`]],
     ['scenario', (): string[] => ['scenario', '1', '--url', `http://localhost:${page}`]],
-  ])('that is something else is quoted safely by %s', async (_what, args) => {
+  ])('that is another program is quoted safely by %s', async (_what, args) => {
     const { exitCode, out, err } = await run(args())
     expect([exitCode, out]).toEqual([1, ''])
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the characters to find
     expect(err).not.toMatch(/[\u001b\u202e]|\n(?! {2})/)
   })
 })
@@ -439,7 +450,7 @@ describe('a peer', () => {
 describe('a pipe', () => {
   const bin = join(import.meta.dirname, '../bin/hallpass.js')
 
-  it('that is closed by its reader ends the command quietly', async () => {
+  it('closed by its reader ends the command silently', async () => {
     const child = spawn(process.execPath, [bin, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] })
     child.stdout.destroy()
     let err = ''
@@ -450,7 +461,7 @@ describe('a pipe', () => {
     expect([code, err]).toEqual([0, ''])
   })
 
-  it('that brings nothing is an empty input', async () => {
+  it('without data is an empty input', async () => {
     const child = spawn(process.execPath, [bin, 'token', 'decode'], { stdio: ['ignore', 'pipe', 'pipe'] })
     let err = ''
     child.stderr.on('data', (chunk) => {
@@ -460,9 +471,9 @@ describe('a pipe', () => {
     expect([code, err]).toEqual([2, 'hallpass: Standard input is empty; give a token, or pipe it in.\n'])
   })
 
-  it('that brings too much is not read to its end', async () => {
+  it('with too much data is not read to the end', async () => {
     const stdin = 'x'.repeat(65 * 1024 * 1024)
     const { exitCode, err } = await runCli(['token', 'decode'], { stdin })
-    expect([exitCode, err]).toEqual([1, 'hallpass: Standard input has more than 64 MiB.'])
+    expect([exitCode, err]).toEqual([1, 'hallpass: Standard input is larger than 64 MiB.'])
   })
 })

@@ -20,13 +20,13 @@ describe('parseTime', () => {
   })
 
   it.each([
-    ['', '"" is no time: 30s, +5m, 1h30m, -30s or 1795316400.'],
-    ['soon', '"soon" is no time: 30s, +5m, 1h30m, -30s or 1795316400.'],
-    ['30s later', '"30s later" is no time: 30s, +5m, 1h30m, -30s or 1795316400.'],
+    ['', '"" is not a valid time. Examples: 30s, +5m, 1h30m, -30s, 1795316400.'],
+    ['soon', '"soon" is not a valid time. Examples: 30s, +5m, 1h30m, -30s, 1795316400.'],
+    ['30s later', '"30s later" is not a valid time. Examples: 30s, +5m, 1h30m, -30s, 1795316400.'],
     ['9007199254740993', '"9007199254740993" is not a valid time for a token.'],
     ['99999999999w', '"99999999999w" is not a valid time for a token.'],
-    ['3 fortnights', '"fortnights" is no unit of time: s, m, h, d or w.'],
-  ])('refuses %j', (text, message) => {
+    ['3 fortnights', '"fortnights" is not a unit of time. Use s, m, h, d or w.'],
+  ])('rejects %j', (text, message) => {
     expect(() => parseTime(text, NOW)).toThrow(message)
   })
 })
@@ -38,7 +38,7 @@ describe('fromNow', () => {
     [999_880, '2 minutes ago'],
     [1_010_800, 'in 3 hours'],
     [1_864_000, 'in 10 days'],
-  ])('says of %i: %s', (time, words) => {
+  ])('formats %i as %s', (time, words) => {
     expect(fromNow(time, NOW)).toBe(words)
   })
 })

@@ -24,23 +24,26 @@ const DURATION = /^([+-]?)((?:\s*\d+(?:\.\d+)?\s*[a-z]+)+)$/i
 const PART = /(\d+(?:\.\d+)?)\s*([a-z]+)/gi
 
 /**
- * A point in time as `jwt` takes it, in seconds since the epoch: `30s`, `+30s`, `1h30m` from now, `-30s` ago, or a
- * number that is the time itself.
- * @throws {CommandFailure} when it is none of these.
+ * Parses a time in the formats of jwt-cli to seconds since the epoch: `30s`, `+30s`, `1h30m` from now, `-30s` ago, or the
+ * seconds themselves.
+ * @throws {CommandFailure} for any other format.
  */
 export function parseTime(text: string, now: number): number {
   if (/^-?\d+$/.test(text)) return exact(Number(text), text)
   const [, sign, parts] = DURATION.exec(text.trim()) ?? []
   if (parts === undefined)
     throw new CommandFailure(
-      `${JSON.stringify(text)} is no time: 30s, +5m, 1h30m, -30s or 1795316400.`,
+      `${JSON.stringify(text)} is not a valid time. Examples: 30s, +5m, 1h30m, -30s, 1795316400.`,
       EXIT.usage,
     )
   let seconds = 0
   for (const [, amount, unit] of parts.matchAll(PART)) {
     const length = SECONDS[(unit as string).toLowerCase()]
     if (length === undefined)
-      throw new CommandFailure(`${JSON.stringify(unit)} is no unit of time: s, m, h, d or w.`, EXIT.usage)
+      throw new CommandFailure(
+        `${JSON.stringify(unit)} is not a unit of time. Use s, m, h, d or w.`,
+        EXIT.usage,
+      )
     seconds += Number(amount) * length
   }
   return exact(Math.floor(now / 1000 + (sign === '-' ? -seconds : seconds)), text)
@@ -51,7 +54,7 @@ function exact(seconds: number, text: string): number {
   throw new CommandFailure(`${JSON.stringify(text)} is not a valid time for a token.`, EXIT.usage)
 }
 
-/** `in 25 s`, `now`, `3 minutes ago`: for people. */
+/** Formats a time relative to now: `in 25 s`, `now`, `3 minutes ago`. */
 export function fromNow(time: number, now: number): string {
   const difference = time - Math.floor(now / 1000)
   if (difference === 0) return 'now'
@@ -67,5 +70,5 @@ export function fromNow(time: number, now: number): string {
   return difference >= 0 ? `in ${amount} ${unit}` : `${amount} ${unit} ago`
 }
 
-/** Whether a Date can show so many seconds since the epoch. */
+/** Returns whether a Date can represent these seconds since the epoch. */
 export const isDate = (seconds: number): boolean => Math.abs(seconds) <= 8_640_000_000_000

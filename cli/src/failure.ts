@@ -1,22 +1,22 @@
-/** What a script can tell apart by the exit code of `hallpass`. */
+/** The exit codes of `hallpass`, for scripts. */
 export const EXIT = {
   ok: 0,
-  /** Something was refused, or went wrong. */
+  /** A request was rejected, or failed. */
   failed: 1,
-  /** The command line was not understood. */
+  /** The command line is invalid. */
   usage: 2,
-  /** A peer did not answer, or is not trusted. */
+  /** A peer is not reachable, or failed TLS verification. */
   unreachable: 3,
-  /** A stream ended because its token did. */
+  /** A stream ended because its token expired. */
   tokenExpired: 4,
-  /** A stream was cut, or ended for another reason. */
+  /** A stream was interrupted, or ended for another reason. */
   streamEnded: 5,
 } as const
 
-/** Ends a command with a message for a person; anything else that is thrown is a bug and shows its stack. */
+/** Ends a command with a message for the user. Any other error is a bug and is printed with its stack. */
 export class CommandFailure extends Error {
   readonly exitCode: number
-  /** Further lines, indented below the message: a line break in the message itself is shown as one, not made. */
+  /** Further lines, printed indented below the message. A line break in the message itself is escaped. */
   readonly more: readonly string[]
 
   constructor(message: string, exitCode: number = EXIT.failed, more: readonly string[] = []) {
@@ -27,7 +27,7 @@ export class CommandFailure extends Error {
   }
 }
 
-/** Why a connection failed, in a word or two: the system's code, or the message where there is none. */
+/** Returns why a connection failed: the system's code, or the message if there is none. */
 export function reasonOf(error: unknown): string {
   const { code, name, message } = ((error as Error).cause ?? error) as {
     code?: unknown

@@ -49,53 +49,53 @@ describe('findings', () => {
     urls: { PORT: url, ...more },
   })
 
-  it('is content with a fresh state and with services that are ready', async () => {
+  it('finds no problem in a fresh state and with ready services', async () => {
     await ensureDevelopmentCertificates(folder)
     const found = await look([service(await serve(ready))])
     expect(found).toEqual([
       `good: Node ${process.versions.node}`,
-      `good: The state folder ${folder} is its owner's alone`,
-      'good: 5 state files were opened and can be used: 2 private keys, 3 certificates',
-      expect.stringMatching(/^good: The development certificates are good until \d{4}-\d\d-\d\d$/),
+      `good: The state folder ${folder} is owner-only`,
+      'good: 5 state files are readable and valid: 2 private keys, 3 certificates',
+      expect.stringMatching(/^good: The development certificates are valid until \d{4}-\d\d-\d\d$/),
       'good: service is ready',
     ])
   })
 
-  it('tells of a state that is not there, and of services that do not run', async () => {
+  it('reports a missing state folder and services that do not run', async () => {
     const free = net.createServer().listen(0)
     const { port } = free.address() as AddressInfo
     await new Promise((resolve) => free.close(resolve))
     await rm(folder, { recursive: true })
     const url = `http://localhost:${port}`
     expect((await look([service(url), { ...service(url), name: 'other' }])).slice(1)).toEqual([
-      `note: There is no state folder ${folder} yet => npm start`,
-      'note: There are no development certificates yet => npm start',
+      `note: No state folder ${folder} yet => npm start`,
+      'note: No development certificates yet => npm start',
       'note: Not running: service, other => npm start',
     ])
   })
 
-  it('tells of folders and keys that others can read', async () => {
+  it('reports folders and keys that other users can read', async () => {
     const { keyFile } = await ensureDevelopmentCertificates(folder)
     await chmod(keyFile, 0o644)
     await chmod(folder, 0o755)
     const found = await look()
-    expect(found).toContain(`bad: Others can look into ${folder}, where the keys are => chmod 700 ${folder}`)
-    expect(found).toContain(`bad: Others can read the private key ${keyFile} => chmod 600 ${keyFile}`)
+    expect(found).toContain(`bad: Other users can read the state folder ${folder} => chmod 700 ${folder}`)
+    expect(found).toContain(`bad: Other users can read the private key ${keyFile} => chmod 600 ${keyFile}`)
   })
 
-  it('tells of certificates that end, that do not fit, and that are none', async () => {
+  it('reports certificates that expire, do not match, or are invalid', async () => {
     const { caFile, certFile } = await ensureDevelopmentCertificates(folder)
     const remedy = `rm -r ${folder}/certificates && npm start`
     const inAYear = Date.now() + 364.5 * 86_400_000
-    const ends = /ca\.pem: a certificate that ends on \d{4}-\d\d-\d\d => rm -r /
+    const ends = /ca\.pem: a certificate that expires on \d{4}-\d\d-\d\d => rm -r /
     expect((await look([], inAYear)).filter((found) => ends.test(found))).toHaveLength(1)
     await writeFile(caFile, await readFile(certFile))
     expect(await look()).toContain(`bad: ${certFile}: not signed by ca.pem => ${remedy}`)
     await writeFile(certFile, 'nonsense')
-    expect(await look()).toContain(`bad: ${certFile}: not a key or certificate as PEM => ${remedy}`)
+    expect(await look()).toContain(`bad: ${certFile}: not a PEM key or certificate => ${remedy}`)
   })
 
-  it('tells why a service is not ready', async () => {
+  it('reports why a service is not ready', async () => {
     const url = await serve((_request, response) =>
       response.writeHead(503).end('{"status":"not ready","failed":{"event log":"redis is away"}}'),
     )
@@ -104,17 +104,17 @@ describe('findings', () => {
     )
   })
 
-  it('tells of another program on a port, whatever it speaks', async () => {
+  it('reports another program on a port, whatever its protocol', async () => {
     const page = await serve((_request, response) => response.writeHead(404).end('<h1>Not Found</h1>'))
     expect((await look([service(page)])).at(-1)).toMatch(
-      /^bad: Port \d+ of service is taken by another program \(it answers 404\)/,
+      /^bad: Port \d+ of service is in use by another program \(answers 404\)/,
     )
     const raw = net.createServer((socket) => socket.on('error', () => {}).end('SSH-2.0\r\n'))
     await new Promise<void>((resolve) => raw.listen(0, '127.0.0.1', resolve))
     stops.push(() => raw.close())
     const { port } = raw.address() as AddressInfo
     const taken = new RegExp(
-      `^bad: Port ${port} of service is taken by another program .* => lsof -i :${port}`,
+      `^bad: Port ${port} of service is in use by another program .* => lsof -i :${port}`,
     )
     expect((await look([service(`http://localhost:${port}`)])).at(-1)).toMatch(taken)
     expect(
@@ -122,7 +122,7 @@ describe('findings', () => {
     ).toMatch(taken)
   })
 
-  it('tells by the launcher what hangs, what is stopped, and where the others listen', async () => {
+  it('learns from the launcher which services hang or are stopped, and where the others listen', async () => {
     const url = await serve(ready)
     const services = [
       { name: 'b', state: 'not answering', urls: [url] },
@@ -142,7 +142,7 @@ describe('findings', () => {
     ])
   })
 
-  it('tells of a clock that is wrong', async () => {
+  it('reports a wrong clock', async () => {
     const found = await look([service(await serve(ready))], Date.now() + 60_000)
     expect(found.at(-1)).toMatch(
       /^bad: The clock of service is (59|60|61) s behind this one: .* => timedatectl set-ntp true/,

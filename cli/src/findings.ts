@@ -12,21 +12,21 @@ import { stateFindings } from './state-findings.ts'
 import { stateFolder } from './state-folder.ts'
 import type { Terminal } from './terminal.ts'
 
-/** One thing that was looked at. */
+/** The result of one check. */
 export interface Finding {
-  /** `note` is worth knowing and breaks nothing. */
+  /** `note`: worth knowing, but not a problem. */
   readonly state: 'good' | 'note' | 'bad'
   readonly what: string
-  /** What to do about it, as a command where there is one. */
+  /** How to fix it, as a command if possible. */
   readonly remedy?: string
 }
 
 const LEAST_NODE = [20, 19] as const
-/** Verifiers of the suite forgive no more than five seconds; the `Date` header counts whole ones. */
+/** Below the verifiers' leeway of five seconds, because the `Date` header has whole seconds. */
 const MAX_SKEW_MS = 3_000
 const PROBE_TIMEOUT_MS = 2_000
 
-/** What commonly goes wrong, one after the other. */
+/** Checks for common problems and yields the results. */
 export async function* findings(
   terminal: Terminal,
   processes: readonly Pick<SuiteProcess, 'name' | 'readyz' | 'urls'>[],
@@ -62,7 +62,7 @@ export async function* findings(
     yield { state: 'note', what: `Not running: ${others.join(', ')}`, remedy: 'npm start' }
 }
 
-/** The services of the suite that runs in a state folder; nothing, when none runs or its launcher does not answer. */
+/** Returns the services of the suite that runs in a state folder, or undefined if none runs or its launcher does not answer. */
 async function launchedServices(folder: string): Promise<readonly LaunchedService[] | undefined> {
   try {
     return (await createLauncherClient(launcherSocketOf(folder)).suite()).services
@@ -71,7 +71,7 @@ async function launchedServices(folder: string): Promise<readonly LaunchedServic
   }
 }
 
-/** A service with the ports that it was started on, which `--free-ports` chooses. */
+/** Returns a service with its actual ports, which `--free-ports` changes. */
 function asLaunched<S extends Pick<SuiteProcess, 'name' | 'readyz' | 'urls'>>(
   service: S,
   launched: readonly LaunchedService[],
@@ -108,22 +108,21 @@ function nodeVersion(): Finding {
 
 async function stateFolderOf(folder: string): Promise<Finding> {
   const mode = await modeOf(folder)
-  if (mode === undefined)
-    return { state: 'note', what: `There is no state folder ${folder} yet`, remedy: 'npm start' }
+  if (mode === undefined) return { state: 'note', what: `No state folder ${folder} yet`, remedy: 'npm start' }
   if (mode & 0o077)
     return {
       state: 'bad',
-      what: `Others can look into ${folder}, where the keys are`,
+      what: `Other users can read the state folder ${folder}`,
       remedy: `chmod 700 ${folder}`,
     }
-  return { state: 'good', what: `The state folder ${folder} is its owner's alone` }
+  return { state: 'good', what: `The state folder ${folder} is owner-only` }
 }
 
-/** Whether the two fit, and until when; what is wrong with one of them by itself has been said before. */
+/** Checks that the two certificates belong together. Problems of one file are already reported by `stateFindings`. */
 async function certificates(folder: string, ca: string | undefined, now: number): Promise<Finding[]> {
   const leaf = await readText(join(folder, 'certificates/localhost.pem'))
   if (ca === undefined || leaf === undefined)
-    return [{ state: 'note', what: 'There are no development certificates yet', remedy: 'npm start' }]
+    return [{ state: 'note', what: 'No development certificates yet', remedy: 'npm start' }]
   try {
     const [authority, certificate] = [new X509Certificate(ca), new X509Certificate(leaf)]
     const ends = Math.min(Date.parse(certificate.validTo), Date.parse(authority.validTo))
@@ -137,13 +136,16 @@ async function certificates(folder: string, ca: string | undefined, now: number)
       ]
     if (ends < now) return []
     const day = new Date(ends).toISOString().slice(0, 10)
-    return [{ state: 'good', what: `The development certificates are good until ${day}` }]
+    return [{ state: 'good', what: `The development certificates are valid until ${day}` }]
   } catch {
     return []
   }
 }
 
-/** A process of the suite: does it answer, is it ready, does its clock agree, or has another program its port? Nothing, when it does not run. */
+/**
+ * Checks a process of the suite: whether it answers and is ready, whether its clock agrees, and whether another program
+ * uses its port. Returns undefined if it does not run.
+ */
 async function probe(
   service: Pick<SuiteProcess, 'name' | 'readyz' | 'urls'>,
   ca: string | undefined,
@@ -157,7 +159,7 @@ async function probe(
     const { code = '', message } = error as NodeJS.ErrnoException
     if (code !== 'ECONNREFUSED') return [stranger(name, readyz, code || message)]
     const taken = await takenPorts(Object.values(urls))
-    return taken.length === 0 ? undefined : taken.map((url) => stranger(name, url, 'it is not the service'))
+    return taken.length === 0 ? undefined : taken.map((url) => stranger(name, url, 'not the service'))
   }
   return [readiness(name, readyz, answer), ...skew(name, answer, clock())]
 }
@@ -173,7 +175,7 @@ function readiness(name: string, readyz: string, { status, text }: Answer): Find
       remedy: `curl --cacert .hallpass/certificates/ca.pem ${readyz}`,
     }
   } catch {
-    return stranger(name, readyz, `it answers ${status}`)
+    return stranger(name, readyz, `answers ${status}`)
   }
 }
 
@@ -184,8 +186,8 @@ function skew(name: string, { date }: Answer, now: number): Finding[] {
   return [
     {
       state: 'bad',
-      what: `The clock of ${name} is ${Math.abs(seconds)} s ${direction} this one: tokens look expired, or not yet good`,
-      remedy: 'timedatectl set-ntp true, on both machines',
+      what: `The clock of ${name} is ${Math.abs(seconds)} s ${direction} this one: tokens look expired or not valid yet`,
+      remedy: 'timedatectl set-ntp true (on both machines)',
     },
   ]
 }
@@ -194,8 +196,8 @@ function stranger(name: string, url: string, why: string): Finding {
   const { port } = new URL(url.replace(/^tcp:/, 'http:'))
   return {
     state: 'bad',
-    what: `Port ${port} of ${name} is taken by another program (${why})`,
-    remedy: `lsof -i :${port}, and end it; or npm start -- --free-ports`,
+    what: `Port ${port} of ${name} is in use by another program (${why})`,
+    remedy: `lsof -i :${port} finds it; stop it, or start with: npm start -- --free-ports`,
   }
 }
 

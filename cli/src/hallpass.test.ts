@@ -5,13 +5,13 @@ import { describe, expect, it } from '@jest/globals'
 import { runCli } from './testing/run-cli.ts'
 
 describe('hallpass', () => {
-  it('is a program that runs from any folder', async () => {
+  it('runs from any folder', async () => {
     const bin = join(import.meta.dirname, '../bin/hallpass.js')
     const { stdout } = await promisify(execFile)(process.execPath, [bin, 'token', '--help'], { cwd: '/' })
     expect(stdout).toMatch(/^Usage: hallpass token/)
   })
 
-  it('explains itself and each of its commands', async () => {
+  it('has help, and so does each command', async () => {
     const { exitCode, out } = await runCli(['--help'])
     expect(exitCode).toBe(0)
     const commands = [...out.matchAll(/^ {2}(\w+) .*(?:\[|<)/gm)].map(([, name]) => name as string)
@@ -24,7 +24,7 @@ describe('hallpass', () => {
       })
   })
 
-  it.each([[[]], [['nope']]])('exits with 2 for %j and points to the help', async (args) => {
+  it.each([[[]], [['nope']]])('exits with 2 for %j and refers to the help', async (args) => {
     const { exitCode, err } = await runCli(args)
     expect([exitCode, /--help|Usage/.test(err)]).toEqual([2, true])
   })

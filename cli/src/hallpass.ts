@@ -16,7 +16,7 @@ export async function main(args: readonly string[], terminal: Terminal = systemT
       for (const line of error.more) terminal.note(`  ${line}`)
       return error.exitCode
     }
-    // A state file, or what the system refuses (EACCES, ENOSPC, …), is named with its cause; a stack would not help.
+    // A stack does not help for a bad state file or a system error (EACCES, ENOSPC, …).
     if (error instanceof StateFileError || isSystemError(error)) terminal.note(`hallpass: ${error.message}`)
     else for (const line of stackOf(error).split('\n')) terminal.note(line)
     return EXIT.failed

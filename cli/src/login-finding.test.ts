@@ -5,7 +5,7 @@ import { loginFinding } from './login-finding.ts'
 
 const FORM = `<form method="post" action="/sign-in?x=1"><button class="person" name="user" value="ada">Ada</button></form>`
 
-/** A web UI and its provider in one, by the path of each request. */
+/** A web UI and its provider in one server, by request path. */
 const pages: Record<string, RequestListener> = {
   '/login': (_request, response) =>
     response.writeHead(303, { location: '/form?state=s', 'set-cookie': 'attempt=1; Path=/' }).end(),
@@ -43,18 +43,18 @@ describe('loginFinding', () => {
     const { state, what, remedy } = await loginFinding(url)
     return [state, what.replaceAll(url, 'URL'), remedy]
   }
-  const remedy = expect.stringContaining('See the lines of web-ui and identity-provider')
+  const remedy = expect.stringContaining('Look for web-ui and identity-provider')
 
-  it('logs a user in and finds the profile', async () => {
+  it('logs in a user and reads the profile', async () => {
     expect(await look()).toEqual(['good', 'ada can log in at URL', undefined])
   })
 
-  it('names the page that fails, what it says, and no code', async () => {
+  it('reports the failing page with its message and without a code', async () => {
     const broken: RequestListener = (_request, response) =>
       response.writeHead(500).end('{"error":{"message":"Something went wrong"}}')
     expect(await look({ '/login': broken })).toEqual([
       'bad',
-      'Nobody can log in at URL: URL/login answers 500, Something went wrong',
+      'Login failed at URL: URL/login answers 500, Something went wrong',
       remedy,
     ])
     stop()
@@ -62,16 +62,16 @@ describe('loginFinding', () => {
       response.writeHead(400).end('<h1>This login has ended</h1>')
     expect(await look({ '/callback': refused })).toEqual([
       'bad',
-      'Nobody can log in at URL: URL/callback answers 400, This login has ended',
+      'Login failed at URL: URL/callback answers 400, This login has ended',
       remedy,
     ])
   })
 
-  it('sees that the login leads nowhere, and that there is nobody to ask', async () => {
+  it('reports a login without effect, and an unreachable web UI', async () => {
     const stranger: RequestListener = (_request, response) => response.end('Who are you?')
     expect(await look({ '/profile': stranger })).toEqual([
       'bad',
-      'Nobody can log in at URL: URL/profile does not show ada',
+      'Login failed at URL: URL/profile does not show ada',
       remedy,
     ])
     const nobody = http.createServer()
@@ -80,16 +80,16 @@ describe('loginFinding', () => {
     await new Promise((resolve) => nobody.close(resolve))
     expect(await loginFinding(url)).toMatchObject({
       state: 'bad',
-      what: `Nobody can log in at ${url}: ${url}/login does not answer (ECONNREFUSED)`,
+      what: `Login failed at ${url}: ${url}/login does not answer (ECONNREFUSED)`,
     })
   })
 
-  it('does not try a provider that wants more than a click', async () => {
+  it('does not test a provider that requires more than a click', async () => {
     const form: RequestListener = (_request, response) =>
       response.end('<form action="/x"><input name="password"></form>')
     expect(await look({ '/form': form })).toEqual([
       'note',
-      "The login was not tried: URL/form does not offer the suite's users",
+      "Login was not tested: URL/form does not offer the suite's users",
       undefined,
     ])
   })

@@ -1,8 +1,8 @@
 import type { Finding } from './findings.ts'
 
-/** A login renders a few pages; on a busy machine each takes a second. */
+/** On a busy machine each page of a login takes up to a second. */
 const TIMEOUT_MS = 10_000
-/** /login → provider → form, and back over the callback: more than these is a loop. */
+/** More than a login needs (/login, provider, form, callback): more redirects are a loop. */
 const MAX_REDIRECTS = 15
 
 interface Page {
@@ -11,7 +11,7 @@ interface Page {
   readonly text: string
 }
 
-/** Logs the first user in who is offered, as a browser without script does, and reads the profile. */
+/** Logs in the first offered user like a browser without JavaScript, and reads the profile. */
 export async function loginFinding(webUi: string): Promise<Finding> {
   try {
     const visit = browser()
@@ -20,10 +20,10 @@ export async function loginFinding(webUi: string): Promise<Finding> {
     const action = /<form[^>]* action="([^"]+)"/.exec(form.text)?.[1]
     const user = /<button[^>]* name="user" value="([^"]+)"/.exec(form.text)?.[1]
     if (action === undefined || user === undefined) {
-      // Another provider, which wants a password.
+      // Another provider, which requires a password.
       return {
         state: 'note',
-        what: `The login was not tried: ${form.url.split('?')[0]} does not offer the suite's users`,
+        what: `Login was not tested: ${form.url.split('?')[0]} does not offer the suite's users`,
       }
     }
     expectOk(await visit(new URL(action, form.url).href, { user }))
@@ -34,9 +34,9 @@ export async function loginFinding(webUi: string): Promise<Finding> {
   } catch (error) {
     return {
       state: 'bad',
-      what: `Nobody can log in at ${webUi}: ${(error as Error).message}`,
+      what: `Login failed at ${webUi}: ${(error as Error).message}`,
       remedy:
-        'See the lines of web-ui and identity-provider in the log of npm start; then stop it with Ctrl-C and start it again.',
+        'Look for web-ui and identity-provider in the log of npm start. Then stop it with Ctrl-C and start it again.',
     }
   }
 }
@@ -44,7 +44,7 @@ export async function loginFinding(webUi: string): Promise<Finding> {
 function expectOk({ url, status, text }: Page) {
   if (status === 200) return
   const heading = /<h1[^>]*>([^<]+)/.exec(text)?.[1] ?? /"message":"([^"]+)"/.exec(text)?.[1] ?? ''
-  // Without the query, which may hold a code.
+  // Without the query, which may contain an authorization code.
   throw new Error(`${url.split('?')[0]} answers ${status}${heading && `, ${heading}`}`)
 }
 

@@ -6,7 +6,7 @@ import { MAX_KEY_BYTES, readSmallFile } from './small-file.ts'
 import { stateFolderForKeys } from './state-folder.ts'
 import type { Terminal } from './terminal.ts'
 
-/** What the documented stream token says; the gateway's own defaults. */
+/** The claims of the documented stream token, which the gateway accepts by default. */
 export const STREAM_TOKEN = {
   iss: 'https://auth.example.com',
   aud: 'https://api.example.com',
@@ -18,25 +18,22 @@ export const STREAM_TOKEN = {
 export interface KeyChoice {
   readonly alg: Algorithm
   readonly kid?: string | undefined
-  /** `@file.pem`; without it the example key of the algorithm is used, and made if there is none yet. */
+  /** `@file.pem`; by default the example key of the algorithm, created if missing. */
   readonly secret?: string | undefined
 }
 
-/** The private key that a command line names. */
+/** Returns the private key that the command line selects. */
 export async function chooseKey({ alg, kid, secret }: KeyChoice, terminal: Terminal): Promise<SigningKey> {
   if (secret === undefined) {
     const { rs256, es256 } = await ensureExampleKeys(join(stateFolderForKeys(terminal), 'sse'))
     const key = alg === 'RS256' ? rs256 : alg === 'ES256' ? es256 : undefined
     if (!key)
-      throw new CommandFailure(
-        `There is no example key for ${alg}; give one with --secret @file.pem.`,
-        EXIT.usage,
-      )
+      throw new CommandFailure(`No example key for ${alg}. Give a key with --secret @file.pem.`, EXIT.usage)
     return kid === undefined ? key : { ...key, kid }
   }
   if (!secret.startsWith('@'))
     throw new CommandFailure(
-      '--secret takes a file, as @private.pem: a secret on a command line is in its history.',
+      '--secret requires a file, such as @private.pem: the shell history would store a secret on the command line.',
       EXIT.usage,
     )
   const file = secret.slice(1)
@@ -49,7 +46,7 @@ export async function chooseKey({ alg, kid, secret }: KeyChoice, terminal: Termi
   }
 }
 
-/** Signs what it is given: unlike a service, a person with a key may want to see a bad token refused. */
+/** Signs any claims: unlike a service, the CLI can make bad tokens to show how they are rejected. */
 export const mintToken = (
   claims: Readonly<Record<string, unknown>>,
   key: SigningKey,

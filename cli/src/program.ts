@@ -13,23 +13,23 @@ import { addTokenEncode } from './commands/token-encode.ts'
 import { CommandFailure, EXIT } from './failure.ts'
 import type { Terminal } from './terminal.ts'
 
-/** The whole command line; each command is in a file of its name. */
+/** Creates the command line. Each command is in a file with its name. */
 export function createProgram(terminal: Terminal): Command {
   const lines = (write: (line: string) => void) => (text: string) => {
     for (const line of text.trimEnd().split('\n')) write(line)
   }
   const program = new Command('hallpass')
     .description(
-      'JWTs between services: make and read tokens, publish, listen, run the scenarios, find what is wrong.',
+      'JWTs between services: make and decode tokens, publish and listen to events, run scenarios, find problems.',
     )
     .version('0.1.0')
     .exitOverride()
-    // `token` and `token encode` have options of the same names; each takes those behind its own name.
+    // `token` and `token encode` have options with the same names; an option belongs to the command before it.
     .enablePositionalOptions()
     .configureOutput({
       writeOut: lines(terminal.print),
       writeErr: lines(terminal.note),
-      // One line for one thing: a line break in an argument that Commander quotes must not make a line.
+      // Commander quotes arguments; a line break in one must not start a new line.
       outputError: (text) => {
         const [, message = text, hint] = /^(.*?)(?:\n(\(Did you mean .*\)))?\n$/s.exec(text) ?? []
         terminal.note(message.replace(/^error: /, 'hallpass: '))
@@ -78,7 +78,7 @@ function refuseRepeated(command: Command) {
   command.commands.forEach(refuseRepeated)
 }
 
-/** An empty value is a variable of a script that was not set, and means nothing to any command. */
+/** Rejects empty values: no command accepts one, and most come from an unset shell variable. */
 function refuseEmpty(command: Command) {
   command.registeredArguments.forEach((argument, index) => {
     if (isEmpty(command.processedArgs[index]))

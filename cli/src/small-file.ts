@@ -1,14 +1,14 @@
 import { open } from 'node:fs/promises'
 import { CommandFailure, reasonOf } from './failure.ts'
 
-/** An RSA key of 16384 bits has 13 KiB as PEM. */
+/** Enough for an RSA key of 16384 bits, which has 13 KiB as PEM. */
 export const MAX_KEY_BYTES = 64 * 1024
-/** The authorities that a whole system trusts have some 250 KiB. */
+/** Enough for all CAs of an operating system, about 250 KiB. */
 export const MAX_AUTHORITIES_BYTES = 1024 * 1024
 
 /**
- * The text of a file that a command line names; a device that never ends is not read beyond the limit.
- * @throws {CommandFailure} when it cannot be read or has more bytes
+ * Reads a text file up to a limit, which also ends the reading of endless devices.
+ * @throws {CommandFailure} if the file cannot be read or is larger
  */
 export async function readSmallFile(file: string, maxBytes: number): Promise<string> {
   try {
@@ -23,5 +23,5 @@ export async function readSmallFile(file: string, maxBytes: number): Promise<str
   } catch (error) {
     throw new CommandFailure(`${file} cannot be read: ${reasonOf(error)}.`)
   }
-  throw new CommandFailure(`${file} has more than ${maxBytes / 1024} KiB; it cannot be what is needed here.`)
+  throw new CommandFailure(`${file} is larger than the limit of ${maxBytes / 1024} KiB.`)
 }

@@ -55,24 +55,24 @@ describe('stateFindings', () => {
     return found
   }
 
-  it('is content with a state that a start has made', async () => {
+  it('finds no problem in the state of a fresh start', async () => {
     expect(await look()).toEqual([
-      'good: 14 state files were opened and can be used: 5 private keys, 4 certificates',
+      'good: 14 state files are readable and valid: 5 private keys, 4 certificates',
     ])
   })
 
   it.each([
-    ['certificates/ca-key.pem', 'not a key or certificate as PEM'],
-    ['certificates/test-ca.crt', 'not a key or certificate as PEM'],
-    ['keys/servicea-private.pem', 'not a key or certificate as PEM'],
-    ['keys/servicea-public.pem', 'not a key or certificate as PEM'],
+    ['certificates/ca-key.pem', 'not a PEM key or certificate'],
+    ['certificates/test-ca.crt', 'not a PEM key or certificate'],
+    ['keys/servicea-private.pem', 'not a PEM key or certificate'],
+    ['keys/servicea-public.pem', 'not a PEM key or certificate'],
     ['identity-provider/keys.json', 'not JSON with usable keys'],
     ['identity-provider/cookie-secret', 'not a secret of at least 22 characters'],
     ['spiffe/authorities.json', 'not JSON with usable keys'],
     ['spiffe/entries.yaml', 'not YAML'],
     ['version', 'not a version number'],
     ['token-cache/store/data.mdb', 'not a token store (lmdb)'],
-  ])('names %s when it is corrupt, with a remedy', async (file, reason) => {
+  ])('reports a corrupt %s with a fix', async (file, reason) => {
     await writeFile(join(folder, file), 'entries: [')
     const found = await look()
     expect(found).toEqual([expect.stringMatching(/ => ./)])
@@ -82,7 +82,7 @@ describe('stateFindings', () => {
       expect(await look()).toContainEqual(expect.stringContaining(`bad: ${file}: empty =>`))
   })
 
-  it('names a key that was cut off, one in JSON that is none, and a store that was cut off', async () => {
+  it('reports a truncated key, an invalid JSON key and a truncated store', async () => {
     const key = join(folder, 'keys/servicea-private.pem')
     await truncate(key, 100)
     await writeFile(
@@ -92,14 +92,14 @@ describe('stateFindings', () => {
     await truncate(join(folder, 'token-cache/store/data.mdb'), 12_000)
     expect(await look()).toEqual([
       expect.stringContaining('bad: identity-provider/keys.json: not JSON with usable keys => '),
-      expect.stringContaining('bad: keys/servicea-private.pem: not a key or certificate as PEM => '),
+      expect.stringContaining('bad: keys/servicea-private.pem: not a PEM key or certificate => '),
       expect.stringContaining(
         'bad: token-cache/store/data.mdb: a token store (lmdb) that was truncated: 12000 of ',
       ),
     ])
   })
 
-  it('names keys that do not fit what stands beside them', async () => {
+  it('reports keys that do not match the files next to them', async () => {
     const other = newKeys()
     await writeFile(join(folder, 'keys/servicea-public.pem'), other.publicPem)
     await writeFile(join(folder, 'certificates/localhost-key.pem'), other.privatePem)
@@ -122,7 +122,7 @@ describe('stateFindings', () => {
     ])
   })
 
-  it('names secrets of every kind that others can read', async () => {
+  it('reports secrets of every kind that other users can read', async () => {
     for (const file of [
       'keys/servicea-private.pem',
       'identity-provider/keys.json',
@@ -131,23 +131,25 @@ describe('stateFindings', () => {
       await chmod(join(folder, file), 0o640)
     expect(await look()).toEqual([
       expect.stringContaining(
-        'bad: Others can read the secret identity-provider/cookie-secret => chmod 600 ',
+        'bad: Other users can read the secret identity-provider/cookie-secret => chmod 600 ',
       ),
       expect.stringContaining(
-        'bad: Others can read the private key identity-provider/keys.json => chmod 600 ',
+        'bad: Other users can read the private key identity-provider/keys.json => chmod 600 ',
       ),
-      expect.stringContaining('bad: Others can read the private key keys/servicea-private.pem => chmod 600 '),
+      expect.stringContaining(
+        'bad: Other users can read the private key keys/servicea-private.pem => chmod 600 ',
+      ),
     ])
   })
 
-  it('leaves a file to the process that writes it, and tells of one whose process has ended', async () => {
+  it('ignores a file that a process is writing, and reports one whose process has ended', async () => {
     await writeFile(join(folder, `keys/a.${process.pid}.0123abcd.part`), 'half')
     expect(await look()).toHaveLength(1)
-    // Beyond the greatest id that a system gives.
+    // Larger than any process ID of the system.
     await writeFile(join(folder, 'keys/a.4999999.0123abcd.part'), 'half')
     expect(await look()).toContainEqual(
       expect.stringMatching(
-        /^note: keys\/a\.4999999\.0123abcd\.part was left by a write that was cut off => rm /,
+        /^note: keys\/a\.4999999\.0123abcd\.part was left by an interrupted write => rm /,
       ),
     )
   })

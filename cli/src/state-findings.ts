@@ -6,14 +6,14 @@ import { checkLmdbFile } from '@hallpass/token-store/lmdb-file'
 import { parseDocument } from 'yaml'
 import type { Finding } from './findings.ts'
 
-/** Made of sources at each start that needs them; keys of tests are another matter. */
+/** Folders that are not state: bundles are rebuilt from sources, test keys belong to tests. */
 const NOT_STATE = /^(bundles|test-keys)(\/|$)/
 /** The name of a file while it is being written (packages/private-files). */
 const PART = /\.(?<pid>\d+)\.[0-9a-f]{8}\.part$/
 const RENEW_BEFORE_MS = 24 * 3_600_000
 const MIN_SECRET_LENGTH = 22
 
-/** What a file holds, as far as others may have to fit it. */
+/** The content of a file that other files must match. */
 interface Content {
   readonly keys: readonly KeyObject[]
   readonly certificates: readonly X509Certificate[]
@@ -22,7 +22,7 @@ interface Content {
 
 const NOTHING: Content = { keys: [], certificates: [], isSecret: false }
 
-/** Opens every file of a state folder, and says of each that cannot be used which it is, why, and what mends it. */
+/** Reads every file of a state folder and reports each unusable one with the reason and a fix. */
 export async function* stateFindings(folder: string, now: number): AsyncGenerator<Finding> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
   const files = entries
@@ -54,7 +54,7 @@ export async function* stateFindings(folder: string, now: number): AsyncGenerato
   if (files.length > 0 && bad === 0)
     yield {
       state: 'good',
-      what: `${files.length} state files were opened and can be used: ${privateKeys} private keys, ${certificates} certificates`,
+      what: `${files.length} state files are readable and valid: ${privateKeys} private keys, ${certificates} certificates`,
     }
 }
 
@@ -64,7 +64,7 @@ async function lookAt(file: string, folder: string, now: number): Promise<Conten
     const writer = PART.exec(file)?.groups?.pid
     if (writer !== undefined && isAlive(Number(writer))) return NOTHING
     if (writer !== undefined)
-      return { state: 'note', what: `${file} was left by a write that was cut off`, remedy: `rm ${file}` }
+      return { state: 'note', what: `${file} was left by an interrupted write`, remedy: `rm ${file}` }
     if (basename(file) === 'data.mdb') {
       await checkLmdbFile(file, `rm -r ${dirname(file)}`)
       return NOTHING
@@ -82,7 +82,7 @@ async function lookAt(file: string, folder: string, now: number): Promise<Conten
       if (ends - now < RENEW_BEFORE_MS && !isRenewed(file))
         return bad(
           file,
-          `a certificate that ends on ${new Date(ends).toISOString().slice(0, 10)}`,
+          `a certificate that expires on ${new Date(ends).toISOString().slice(0, 10)}`,
           remedyOf(file),
         )
     }
@@ -93,13 +93,17 @@ async function lookAt(file: string, folder: string, now: number): Promise<Conten
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') return NOTHING
     if (code === 'EACCES' || code === 'EPERM')
-      return bad(file, 'this user may not read it', `sudo chown $(id -un) ${file} && chmod 600 ${file}`)
-    // OpenSSL's and JSON's own messages could quote what they could not read.
+      return bad(
+        file,
+        'the current user is not allowed to read it',
+        `sudo chown $(id -un) ${file} && chmod 600 ${file}`,
+      )
+    // The messages of OpenSSL and JSON.parse may quote secrets.
     return bad(file, `not ${expected(file)}`, remedyOf(file))
   }
 }
 
-/** Whether a process of this id runs, whoever's it is. */
+/** Returns whether a process with this ID runs, for any user. */
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
@@ -116,20 +120,20 @@ const bad = (file: string, reason: string, remedy: string): Finding => ({
 })
 
 const isOfAuthority = (file: string) => basename(dirname(file)) === 'certificates'
-/** The agent makes new authorities long before the old ones end. */
+/** The agent replaces its authorities long before they expire. */
 const isRenewed = (file: string) => basename(dirname(file)) === 'spiffe'
 
 const remedyOf = (file: string) =>
   isOfAuthority(file) ? `rm -r ${dirname(file)} && npm start` : `Restore it, or: rm ${file} && npm start`
 
 const expected = (file: string) => {
-  if (/\.(pem|crt|key)$/.test(file)) return 'a key or certificate as PEM'
+  if (/\.(pem|crt|key)$/.test(file)) return 'a PEM key or certificate'
   if (file.endsWith('.json')) return 'JSON with usable keys'
   if (/\.ya?ml$/.test(file)) return 'YAML'
   return `a secret of at least ${MIN_SECRET_LENGTH} characters`
 }
 
-/** Reads a file by the kind that its name says; throws when it is not of that kind. */
+/** Reads a file in the format that its name implies. @throws {Error} if it has another format. */
 function read(file: string, text: string): Content {
   if (/\.(pem|crt|key)$/.test(file)) {
     const content = readPem(text)
@@ -150,7 +154,7 @@ function readPem(text: string): Content {
   const keys: KeyObject[] = []
   const certificates: X509Certificate[] = []
   const blocks = text.match(/-----BEGIN ([A-Z0-9 ]+)-----[\s\S]*?-----END \1-----/g) ?? []
-  // A block whose end is missing must not go unseen.
+  // A block without its END line must not go unnoticed.
   if (blocks.length !== (text.match(/-----BEGIN /g) ?? []).length) throw new Error('a PEM without its end')
   for (const block of blocks) {
     if (block.includes('BEGIN CERTIFICATE')) certificates.push(new X509Certificate(block))
@@ -159,7 +163,7 @@ function readPem(text: string): Content {
   return { keys, certificates, isSecret: keys.some(({ type }) => type === 'private') }
 }
 
-/** Every key in JSON, as JWK or as PEM, wherever it stands. */
+/** Collects the keys and certificates in JSON, as JWK or PEM, at any depth. */
 function readJson(value: unknown): Content {
   const parts: Content[] = []
   if (typeof value === 'string' && value.includes('-----BEGIN ')) parts.push(readPem(value))
@@ -186,15 +190,15 @@ function readJwk(key: Record<string, unknown>): Content {
   return { keys: [read({ key, format: 'jwk' })], certificates: [], isSecret }
 }
 
-/** Others could read what is secret; a copy from elsewhere is how that comes to be. */
+/** Reports secrets that other users can read, for example after a copy from another machine. */
 async function permissions(file: string, { isSecret, keys }: Content): Promise<Finding[]> {
   const mode = (await stat(file).catch(() => undefined))?.mode ?? 0
   if (!isSecret || (mode & 0o077) === 0) return []
   const what = keys.length > 0 ? 'private key' : 'secret'
-  return [{ state: 'bad', what: `Others can read the ${what} ${file}`, remedy: `chmod 600 ${file}` }]
+  return [{ state: 'bad', what: `Other users can read the ${what} ${file}`, remedy: `chmod 600 ${file}` }]
 }
 
-/** Files that belong together by their names, and do not. */
+/** Reports key and certificate files that belong together by name but do not match. */
 function* misfits(contents: ReadonlyMap<string, Content>): Iterable<Finding> {
   for (const [file, { keys }] of contents) {
     const [key] = keys

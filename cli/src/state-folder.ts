@@ -3,21 +3,21 @@ import { join } from 'node:path'
 import { CommandFailure } from './failure.ts'
 import type { Terminal } from './terminal.ts'
 
-/** Where the suite keeps keys and certificates: `STATE_FOLDER`, or `.hallpass` of this repository, from wherever one calls. */
+/** Returns the folder of keys and certificates: `STATE_FOLDER`, or `.hallpass` of this repository. */
 export function stateFolder({ env }: Terminal): string {
   return env.STATE_FOLDER || join(import.meta.dirname, '../../.hallpass')
 }
 
 /**
- * The same for what would make a key there: the repository's own folder may be made, one that was named must exist.
- * A key in a folder with a mistyped name would sign tokens that nobody takes.
- * @throws {CommandFailure}
+ * Returns the state folder for commands that create missing keys. A folder set with `STATE_FOLDER` must exist: keys in a
+ * folder with a mistyped name would sign tokens that every service rejects.
+ * @throws {CommandFailure} if it does not exist
  */
 export function stateFolderForKeys(terminal: Terminal): string {
   const folder = stateFolder(terminal)
   if (terminal.env.STATE_FOLDER && !existsSync(folder))
-    throw new CommandFailure(`STATE_FOLDER ${folder} does not exist, so there is no key in it.`, undefined, [
-      'Name the folder of the suite that runs, or leave STATE_FOLDER out.',
+    throw new CommandFailure(`STATE_FOLDER ${folder} does not exist.`, undefined, [
+      'Set it to the state folder of the running suite, or unset it.',
     ])
   return folder
 }

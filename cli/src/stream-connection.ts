@@ -6,13 +6,13 @@ import type { Readable } from 'node:stream'
 import tls from 'node:tls'
 import { socketHost } from '@hallpass/untrusted/address'
 
-/** A stream that has been asked for; its body comes only when `status` is 200. */
+/** The answer to a request for a stream. The body is a stream only if `status` is 200. */
 export interface StreamConnection {
   readonly protocol: 'HTTP/2' | 'HTTP/1.1'
   readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly body: Readable
-  /** Sends the answer to a challenge, on the same connection where the protocol can, and resolves with its status. */
+  /** Sends the answer to a challenge, over HTTP/2 on the same connection, and resolves with its status. */
   readonly send: (method: string, headers: Readonly<Record<string, string>>) => Promise<number>
   readonly close: () => void
 }
@@ -20,17 +20,17 @@ export interface StreamConnection {
 export interface StreamRequest {
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
-  /** The only authorities that are trusted, as PEM. */
+  /** The only trusted CAs, as PEM; undefined for the system's. */
   readonly ca: string | undefined
   readonly http1: boolean
 }
 
-/** Loopback or a data centre: who has not answered by then is not there. */
+/** Long enough for any server on this machine or in one data center. */
 const TIMEOUT_MS = 5_000
 
 /**
- * Opens a stream over what the server speaks: HTTP/2 or HTTP/1.1, by ALPN.
- * Rejects when the server cannot be reached or is not trusted.
+ * Opens a stream over HTTP/2 or HTTP/1.1, negotiated by ALPN.
+ * Rejects if the server is unreachable or fails TLS verification.
  */
 export async function openStream(request: StreamRequest): Promise<StreamConnection> {
   const { url, ca, http1 } = request
@@ -38,7 +38,7 @@ export async function openStream(request: StreamRequest): Promise<StreamConnecti
   const socket = tls.connect({
     host: socketHost(url),
     port: Number(url.port || 443),
-    // An address is no server name (RFC 6066 §3); the certificate is held against the host all the same.
+    // An IP address is not a server name (RFC 6066 §3). The certificate is still checked against the host.
     ...(net.isIP(socketHost(url)) ? {} : { servername: url.hostname }),
     ALPNProtocols: http1 ? ['http/1.1'] : ['h2', 'http/1.1'],
     ...(ca === undefined ? {} : { ca }),
@@ -64,7 +64,7 @@ async function openHttp2(request: StreamRequest, session: ClientHttp2Session): P
     stream.once('error', reject).once('response', resolve)
     stream.once('response', () => clearTimeout(deadline)).once('close', () => clearTimeout(deadline))
   })
-  // Later errors end the body, which tells more.
+  // Later errors end the body, which has the better message.
   session.on('error', () => {})
   return {
     protocol: 'HTTP/2',

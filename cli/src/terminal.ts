@@ -5,15 +5,15 @@ import { CommandFailure, EXIT } from './failure.ts'
 
 type Style = Parameters<typeof styleText>[0]
 
-/** Everything that a command knows of the world around it; a test passes its own. */
+/** The environment of a command; tests pass their own. */
 export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly stdin: Readable & { readonly isTTY?: boolean }
-  /** Writes one line, in which nothing but `style` moves or colours anything, whoever wrote the text. */
+  /** Writes one line to stdout. Escapes all control characters except those of `style`. */
   readonly print: (line: string) => void
-  /** Writes one line for people, where the output is for programs; with the same care. */
+  /** Writes one line to stderr, for the user, escaped in the same way. */
   readonly note: (line: string) => void
-  /** Returns the text with a style for `print` and `note`; to measure it, measure it before. */
+  /** Returns the text with a style for `print` and `note`. Measure widths before styling. */
   readonly style: (style: Style, text: string) => string
   /** Milliseconds since the epoch. */
   readonly clock: () => number
@@ -22,16 +22,16 @@ export interface Terminal {
 }
 
 export interface TerminalOptions extends Pick<Terminal, 'env' | 'stdin' | 'clock' | 'interrupted'> {
-  /** Each takes one line that is safe, without its end. */
+  /** Each writes one escaped line, given without its line break. */
   readonly writeOut: (line: string) => void
   readonly writeErr: (line: string) => void
   readonly colourful: boolean
 }
 
-/** Stands for ESC in styled text until the rest is escaped. Nobody outside can guess it, so no text can colour itself. */
+/** Replaces ESC in styled text until the rest is escaped. Random, so that no text can imitate a style. */
 const ESC = `style-${crypto.randomUUID()}-`
 
-/** The one place through which all output goes: what came from outside is escaped here, and nowhere else. */
+/** Creates the terminal. All output passes through it, so it is the only place that escapes. */
 export function createTerminal(options: TerminalOptions): Terminal {
   const { env, stdin, clock, writeOut, writeErr, colourful } = options
   const safe = (line: string) => escapeForTerminal(line).replaceAll(ESC, '\x1b')
@@ -46,7 +46,7 @@ export function createTerminal(options: TerminalOptions): Terminal {
     note: (line) => writeErr(safe(line)),
     style: (style, text) =>
       colourful
-        ? // What ESC the text has is escaped first; what is left is the style's own.
+        ? // Any ESC of the text is escaped first; those that remain belong to the style.
           styleText(style, escapeForTerminal(text), { validateStream: false }).replaceAll('\x1b', ESC)
         : text,
   }
@@ -57,7 +57,7 @@ export function systemTerminal(): Terminal {
   let interruption: AbortController | undefined
   for (const stream of [stdout, stderr])
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      // `hallpass … | head` closes the pipe; that is no error. A full disk is one.
+      // `hallpass … | head` closes the pipe, which is not an error. A full disk is one.
       process.exit(error.code === 'EPIPE' ? 0 : 1)
     })
   return createTerminal({
@@ -68,7 +68,7 @@ export function systemTerminal(): Terminal {
     writeOut: (line) => stdout.write(`${line}\n`),
     writeErr: (line) => stderr.write(`${line}\n`),
     clock: () => Date.now(),
-    /** Only who asks for it takes Ctrl-C; it ends every other command at once. */
+    /** Handles Ctrl-C only for commands that read this signal; it ends any other command immediately. */
     get interrupted() {
       if (!interruption) {
         const controller = new AbortController()
@@ -81,17 +81,17 @@ export function systemTerminal(): Terminal {
   })
 }
 
-/** Writes a JSON text, line by line and exactly: what a terminal would obey or hide is written as `\u` in its strings. */
+/** Prints JSON exactly. Control and invisible characters are written as `\u` in its strings. */
 export function printJson({ print }: Terminal, json: string): void {
   for (const line of escapeJsonForTerminal(json).split('\n')) print(line)
 }
 
-/** Tokens have 8 KiB, events 1 MiB; a pipe that brings more than this is not meant for us. */
+/** Far more than a token (8 KiB) or an event (1 MiB): a larger input is a mistake. */
 const MAX_STDIN_BYTES = 64 * 1024 * 1024
 
 /**
- * The text of standard input, to its end.
- * @throws {CommandFailure} when there is too much of it, or when it is not UTF-8
+ * Reads all of standard input.
+ * @throws {CommandFailure} if it is too large or not UTF-8
  */
 export async function readStdin({ stdin }: Terminal): Promise<string> {
   const chunks: Buffer[] = []
@@ -100,7 +100,7 @@ export async function readStdin({ stdin }: Terminal): Promise<string> {
     const bytes = Buffer.from(chunk as Uint8Array)
     size += bytes.length
     if (size > MAX_STDIN_BYTES)
-      throw new CommandFailure(`Standard input has more than ${MAX_STDIN_BYTES / 1024 / 1024} MiB.`)
+      throw new CommandFailure(`Standard input is larger than ${MAX_STDIN_BYTES / 1024 / 1024} MiB.`)
     chunks.push(bytes)
   }
   try {

@@ -10,7 +10,7 @@ const MARKS = { good: ['green', '✓'], note: ['yellow', '·'], bad: ['red', '�
 export function addDoctor(program: Command, terminal: Terminal): Command {
   return program
     .command('doctor')
-    .description('Look for what commonly goes wrong on this machine, and name what mends it.')
+    .description('Check this machine for common problems and print fixes.')
     .action(async () => {
       const { print, style } = terminal
       const processes = wireSuite({ port: (documented) => documented, stateFolder: stateFolder(terminal) })
@@ -21,6 +21,6 @@ export function addDoctor(program: Command, terminal: Terminal): Command {
         if (remedy !== undefined) print(`    ${style('bold', remedy)}`)
         if (state === 'bad') bad += 1
       }
-      if (bad > 0) throw new CommandFailure(`${bad} ${bad === 1 ? 'thing needs' : 'things need'} mending.`)
+      if (bad > 0) throw new CommandFailure(`${bad} ${bad === 1 ? 'problem' : 'problems'} found.`)
     })
 }

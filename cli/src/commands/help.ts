@@ -6,13 +6,13 @@ export function addHelp(program: Command): Command {
   return program
     .command('help')
     .description('Show the help of a command.')
-    .argument('[command...]', 'its words: token decode')
+    .argument('[command...]', 'the command, for example: token decode')
     .action((words: string[]) => {
       let command = program
       for (const word of words) {
         const next = command.commands.find((one) => one.name() === word)
         if (!next)
-          throw new CommandFailure(`There is no command ${words.join(' ')}.`, EXIT.usage, [
+          throw new CommandFailure(`Unknown command: ${words.join(' ')}.`, EXIT.usage, [
             `Try one of: ${command.commands.map((one) => one.name()).join(', ')}`,
           ])
         command = next

@@ -6,22 +6,19 @@ import { CommandFailure } from '../failure.ts'
 import { printJson, type Terminal } from '../terminal.ts'
 
 const EXAMPLES = `
-  hallpass lint-policies deploy/istio                     what is applied together is looked at together
+  hallpass lint-policies deploy/istio                     files that are applied together are checked together
   hallpass lint-policies --json policy.yaml service.yaml`
 
 export function addLintPolicies(program: Command, terminal: Terminal): Command {
   return program
     .command('lint-policies')
-    .description('Find what a mesh accepts in your policies and does not mean what it seems to mean.')
-    .argument(
-      '<file...>',
-      'YAML files, in the order in which they are applied; of a folder, all that are in it',
-    )
-    .option('--json', 'the findings as JSON')
+    .description('Find valid mesh policies that do not do what they seem to do.')
+    .argument('<file...>', 'YAML files in the order in which they are applied, or folders of YAML files')
+    .option('--json', 'print the findings as JSON')
     .addHelpText('after', EXAMPLES)
     .action(async (paths: string[], { json }: { readonly json?: true }) => {
       const files = (await Promise.all(paths.map(yamlFiles))).flat()
-      if (files.length === 0) throw new CommandFailure(`there is no YAML in ${paths.join(', ')}`)
+      if (files.length === 0) throw new CommandFailure(`No YAML files in ${paths.join(', ')}.`)
       const findings = lintPolicies(
         await Promise.all(files.map(async (file) => ({ file, text: await readFile(file, 'utf8') }))),
       )
@@ -37,7 +34,7 @@ function report(findings: readonly Finding[], files: number, terminal: Terminal)
   terminal.print(`${findings.length} findings in ${files} files`)
 }
 
-/** The file itself, or the YAML files of a folder by name, which is the order of `kubectl apply -f`. */
+/** Returns the file, or the YAML files of a folder by name, the order of `kubectl apply -f`. */
 async function yamlFiles(path: string): Promise<string[]> {
   try {
     if (!(await stat(path)).isDirectory()) return [path]

@@ -11,11 +11,11 @@ import { createApp as createServer, loadConfig as loadServerConfig } from '@hall
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { type CliRun, runCli } from '../testing/run-cli.ts'
 
-/** Styles are all that may be left of ESC. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+/** Removes the command's own styles, the only ESC that output may contain. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the characters to find
 const stripOwnStyles = (out: string) => out.replace(/\u001b\[\d+m/g, '')
 
-/** What is left of the output when the times are taken away. */
+/** Returns the lines of the output without their times. */
 const lines = (out: string) => out.split('\n').map((line) => line.slice(14))
 
 describe('hallpass listen', () => {
@@ -52,8 +52,8 @@ describe('hallpass listen', () => {
     })
   const publish = (...event: string[]) => runCli(['publish', '--to', serverUrls.tcp as string, ...event])
 
-  /** They wait for real seconds, so they wait side by side. */
-  describe('for the life of a token of two seconds', () => {
+  /** These wait for real seconds, so they run concurrently. */
+  describe('until a token of two seconds expires', () => {
     const options = { 'HTTP/2': [], 'HTTP/1.1': ['--http1'] }
     const protocols = ['HTTP/2', 'HTTP/1.1'] as const
     let silent: readonly CliRun[]
@@ -79,16 +79,16 @@ describe('hallpass listen', () => {
     })
 
     it.each(protocols)(
-      'shows events, the challenge and the end over %s, and exits with 4 when the token has expired',
+      'prints events, the challenge and the end over %s, and exits with 4 at token expiry',
       (protocol) => {
         const { exitCode, out } = silent[protocols.indexOf(protocol)] as CliRun
         const shown = lines(out)
         expect(shown).toHaveLength(4)
         expect(shown).toContain('event      news one\\ntwo  id 7')
-        // On a busy machine the challenge may come before the event.
-        expect(shown).toContain('challenge  not answered: --reauthorize would')
+        // On a busy machine the challenge may arrive before the event.
+        expect(shown).toContain('challenge  not answered (use --reauthorize)')
         expect([shown[0], shown[3]]).toEqual([
-          expect.stringMatching(new RegExp(`^connected {2}${protocol}, good until \\d\\d:\\d\\d:\\d\\d$`)),
+          expect.stringMatching(new RegExp(`^connected {2}${protocol}, valid until \\d\\d:\\d\\d:\\d\\d$`)),
           'end        token_expired',
         ])
         expect(exitCode).toBe(4)
@@ -96,22 +96,22 @@ describe('hallpass listen', () => {
     )
 
     it.each(protocols)(
-      'answers challenges over %s and lives longer than its first token, until Ctrl-C',
+      'answers challenges over %s and stays open past its first token, until Ctrl-C',
       (protocol) => {
         const { exitCode, out } = answering[protocols.indexOf(protocol)] as CliRun
         expect(exitCode).toBe(0)
         expect(lines(out).filter((line) => !/^(event| {5})/.test(line))).toEqual([
           expect.stringMatching(/^connected/),
-          'challenge  a new token is asked for',
-          expect.stringMatching(/^renewed {4}good until/),
-          'challenge  a new token is asked for',
-          expect.stringMatching(/^renewed {4}good until/),
+          'challenge  new token requested',
+          expect.stringMatching(/^renewed {4}valid until/),
+          'challenge  new token requested',
+          expect.stringMatching(/^renewed {4}valid until/),
         ])
       },
     )
   })
 
-  it('starts behind an event, and reads a stream that asks for no token', async () => {
+  it('starts after an event, and reads a stream that requires no token', async () => {
     const { out } = await runCli(['publish', '--http', serverUrls.http as string, '--data', 'before'])
     await publish('--data', 'after')
     const seen = await runCli(['listen', '--url', `${serverUrls.http}/events`, '--last-event-id', out], {
@@ -124,21 +124,21 @@ describe('hallpass listen', () => {
     ])
   })
 
-  it('shows why it was refused', async () => {
+  it('prints why it was rejected', async () => {
     const { exitCode, out, err } = await listen(['--token', 'abc'])
     expect([exitCode, out]).toEqual([1, ''])
     expect(err).toBe(
-      'hallpass: The stream was refused with 401: jwt malformed\n' +
+      'hallpass: The server rejected the stream with 401: jwt malformed\n' +
         '  Bearer realm="sse-gateway", error="invalid_token", error_description="jwt malformed"',
     )
     const expired = await listen(['--exp=-1m'])
     expect(expired).toMatchObject({
       exitCode: 1,
-      err: expect.stringContaining('refused with 401: jwt expired'),
+      err: expect.stringContaining('rejected the stream with 401: jwt expired'),
     })
   })
 
-  it('is not content with a page', async () => {
+  it('rejects a page in place of a stream', async () => {
     const { exitCode, err } = await listen(['--url', stream.replace('/events', '/index.html')])
     expect([exitCode, err]).toEqual([
       1,
@@ -146,14 +146,14 @@ describe('hallpass listen', () => {
     ])
   })
 
-  it('does not talk to a server that is not trusted', async () => {
+  it('sends nothing to a server that fails TLS verification', async () => {
     const elsewhere = join(folder, 'elsewhere')
     await mkdir(elsewhere)
     const { exitCode, err } = await runCli(['listen', '--url', stream], { env: { STATE_FOLDER: elsewhere } })
-    expect([exitCode, err]).toEqual([3, expect.stringContaining('is not trusted (')])
+    expect([exitCode, err]).toEqual([3, expect.stringContaining('failed TLS verification (')])
   })
 
-  it('shows what an event would write to the terminal, on one line', async () => {
+  it('escapes control characters of an event and prints it on one line', async () => {
     const server = http.createServer((_request, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.end(
@@ -172,7 +172,7 @@ describe('hallpass listen', () => {
     ])
   })
 
-  it('reaches an IPv6 address', async () => {
+  it('connects to an IPv6 address', async () => {
     const server = http.createServer((_request, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data:x\n\n')
     })
@@ -200,7 +200,7 @@ describe('hallpass listen', () => {
     expect([over.exitCode, lines(over.out)[1], over.err]).toEqual([5, 'event      y', ''])
   })
 
-  it('tells a stream that was cut from one that ended', async () => {
+  it('distinguishes an interrupted stream from an ended one', async () => {
     const server = http.createServer((_request, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write('data:x\n\n', () => response.destroy())
@@ -208,7 +208,11 @@ describe('hallpass listen', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
     const { exitCode, out, err } = await listen(['--url', url])
-    expect([exitCode, lines(out)[2], err]).toEqual([5, 'cut        aborted', 'hallpass: The stream was cut.'])
+    expect([exitCode, lines(out)[2], err]).toEqual([
+      5,
+      'lost       aborted',
+      'hallpass: The stream was interrupted.',
+    ])
     server.close()
   })
 
@@ -221,7 +225,7 @@ describe('hallpass listen', () => {
       3,
       'https://localhost:2 is not reachable (ECONNREFUSED). Is the suite running? npm start',
     ],
-  ])('refuses %j', async (args, code, message) => {
+  ])('rejects %j', async (args, code, message) => {
     const { exitCode, err } = await listen(args)
     expect([exitCode, err]).toEqual([code, expect.stringContaining(message)])
   })

@@ -22,26 +22,30 @@ interface ListenOptions {
 }
 
 const DETAILS = `
-The tokens are made here, with the example key of the state folder, unless --token gives one; that one cannot be
-renewed. Without TLS no token is sent, unless --token gives one.
+By default the command signs its own tokens with the example key of the state folder, and sends them only over TLS. A
+token given with --token is sent to any URL and cannot be renewed.
 
   hallpass listen                                   until its token expires, after 30 seconds
   hallpass listen --reauthorize                     until Ctrl-C: each challenge is answered with a new token
-  hallpass listen --url http://localhost:8001/events    what the SSE server streams, without the gateway
+  hallpass listen --url http://localhost:8001/events    the stream of the SSE server, without the gateway
 
-Exit codes: 0 after Ctrl-C, 1 refused, 2 a bad command line, 3 not reachable, 4 the token expired, 5 ended otherwise.`
+Exit codes: 0 after Ctrl-C, 1 rejected, 2 invalid command line, 3 not reachable, 4 token expired, 5 stream ended otherwise.`
 
 export function addListen(program: Command, terminal: Terminal): Command {
   return program
     .command('listen')
-    .description('Open a stream and show what comes: events, challenges, the reason of the end.')
-    .option('--url <url>', 'the stream', parseHttpUrl, 'https://localhost:7143/events')
+    .description('Open a stream and print its events, challenges and end reason.')
+    .option('--url <url>', 'URL of the stream', parseHttpUrl, 'https://localhost:7143/events')
     .option('--reauthorize', 'answer challenges with a new token')
-    .option('--token <token>', 'the token to use', parseToken)
-    .option('--exp <time>', 'how long the tokens live that are made here', STREAM_TOKEN.lifetime)
-    .option('--last-event-id <id>', 'start with what came after this event', parseEventId)
-    .option('--ca <file>', 'authority of the server (default: the development authority of the state folder)')
-    .option('--http1', 'HTTP/1.1, where the server has both')
+    .option('--token <token>', 'token to send (default: a new one)', parseToken)
+    .option(
+      '--exp <time>',
+      'expiry (exp) of new tokens: 30s, 1h, or seconds since 1970',
+      STREAM_TOKEN.lifetime,
+    )
+    .option('--last-event-id <id>', 'start after the event with this ID', parseEventId)
+    .option('--ca <file>', 'PEM file of the CA to trust (default: the development CA of the state folder)')
+    .option('--http1', 'use HTTP/1.1 even if the server supports HTTP/2')
     .addHelpText('after', DETAILS)
     .action((options: ListenOptions) => new Listening(options, terminal).run())
 }
@@ -56,7 +60,7 @@ class Listening {
   constructor(options: ListenOptions, terminal: Terminal) {
     if (options.reauthorize && options.token)
       throw new CommandFailure(
-        '--reauthorize makes its own tokens, so it does not go with --token.',
+        '--reauthorize makes its own tokens. Do not combine it with --token.',
         EXIT.usage,
       )
     this.#options = options
@@ -74,8 +78,8 @@ class Listening {
       for await (const event of readEvents(connection.body)) await this.#show(event, connection)
     } catch (error) {
       if (interrupted.aborted) return
-      this.#say('red', 'cut', (error as Error).message)
-      throw new CommandFailure('The stream was cut.', EXIT.streamEnded)
+      this.#say('red', 'lost', (error as Error).message)
+      throw new CommandFailure('The stream was interrupted.', EXIT.streamEnded)
     } finally {
       interrupted.removeEventListener('abort', close)
       connection.close()
@@ -133,8 +137,8 @@ class Listening {
 
   async #answer({ data }: StreamEvent, connection: StreamConnection) {
     if (!this.#options.reauthorize)
-      return this.#say('yellow', 'challenge', 'not answered: --reauthorize would')
-    this.#say('yellow', 'challenge', 'a new token is asked for')
+      return this.#say('yellow', 'challenge', 'not answered (use --reauthorize)')
+    this.#say('yellow', 'challenge', 'new token requested')
     const { method, headers } = parseJson(data) as { method: string; headers: Record<string, string> }
     const token = await this.#mint()
     const handle = connection.headers['stream-handle']
@@ -144,7 +148,7 @@ class Listening {
       ...(typeof handle === 'string' ? { 'stream-handle': handle } : {}),
     })
     if (status === 204) this.#say('green', 'renewed', expiryOf(token))
-    else this.#say('red', 'refused', `the new token was answered with ${status}`)
+    else this.#say('red', 'rejected', `the gateway answered the new token with ${status}`)
   }
 
   async #firstToken(): Promise<string | undefined> {
@@ -161,7 +165,7 @@ class Listening {
     return mintToken({ ...claims, iat: Math.floor(now / 1000), exp, jti: crypto.randomUUID() }, key)
   }
 
-  /** One line for one thing: a line break in an event is shown as \n, so that no event looks like several. */
+  /** Prints one line. A line break in an event is printed as \n, so that an event cannot look like several. */
   #say(style: Parameters<Terminal['style']>[0], what: string, text: string) {
     const { print, clock } = this.#terminal
     const time = this.#terminal.style('dim', new Date(clock()).toISOString().slice(11, 23))
@@ -169,9 +173,10 @@ class Listening {
   }
 }
 
-/** What a header carries; the server knows the rest (HTML §9.2.4). */
+/** Checks only that the ID fits into a header; the server checks the rest (HTML §9.2.4). */
 function parseEventId(text: string): string {
-  if (/[\0\r\n]/.test(text)) throw new InvalidArgumentError('An id has no line breaks and no NUL.')
+  if (/[\0\r\n]/.test(text))
+    throw new InvalidArgumentError('An event ID must not contain line breaks or NUL.')
   return text
 }
 
@@ -179,7 +184,7 @@ async function readText({ body, close }: StreamConnection): Promise<string> {
   let text = ''
   for await (const chunk of body) {
     text += chunk
-    // An error of the suite is some hundred bytes.
+    // The suite's error bodies have a few hundred bytes.
     if (text.length > 4_096) break
   }
   close()
@@ -193,22 +198,22 @@ function refusal({ status, headers }: StreamConnection, text: string): CommandFa
     const body = parseJson(text) as { error?: { message?: string }; message?: string }
     message = String(body.error?.message ?? body.message ?? message)
   } catch {
-    // Not JSON, so it is shown as it is.
+    // Not JSON: shown unchanged.
   }
   const more = challenge === undefined ? [] : [String(challenge)]
-  return new CommandFailure(`The stream was refused with ${status}: ${message}`, EXIT.failed, more)
+  return new CommandFailure(`The server rejected the stream with ${status}: ${message}`, EXIT.failed, more)
 }
 
 function expiryOf(token: string): string {
   try {
     const { exp } = parseCompact(token).payload
     return typeof exp === 'number' && isDate(exp)
-      ? `good until ${new Date(exp * 1000).toISOString().slice(11, 19)}`
+      ? `valid until ${new Date(exp * 1000).toISOString().slice(11, 19)}`
       : exp === undefined
         ? 'without an expiry'
         : `exp ${JSON.stringify(exp)}`
   } catch (error) {
-    if (error instanceof TokenError) return 'a token that is no JWT'
+    if (error instanceof TokenError) return 'the token is not a JWT'
     throw error
   }
 }

@@ -9,7 +9,7 @@ describe('hallpass publish', () => {
   const publish = (...args: string[]) =>
     runCli(['publish', ...(args.includes('--http') ? [] : ['--to', server.url('tcp')]), ...args])
 
-  /** Everything that was published, as the server would replay it. */
+  /** Returns everything published, as the server replays it. */
   async function published(): Promise<string> {
     const response = await fetch(`${server.url()}/events?lastEventId=0`)
     const reader = (response.body as ReadableStream<Uint8Array>).getReader()
@@ -19,7 +19,7 @@ describe('hallpass publish', () => {
     return text.replaceAll(/^id:.*\n/gm, '')
   }
 
-  it('sends objects, texts and standard input over TCP and HTTP', async () => {
+  it('sends objects, strings and standard input over TCP and HTTP', async () => {
     expect(await publish('{"name":"news","data":"one"}')).toEqual({ exitCode: 0, out: '', err: '' })
     expect(await publish('--data', 'Hello, world')).toMatchObject({ exitCode: 0 })
     const input = { stdin: '{"data":"two"}{"data":"three"}' }
@@ -31,14 +31,14 @@ describe('hallpass publish', () => {
     )
   })
 
-  it('says what is wrong with an event', async () => {
+  it('reports what is wrong with an event', async () => {
     const overTcp = await publish('{"data":1,}')
     expect(overTcp).toEqual({ exitCode: 2, out: '', err: 'hallpass: The object is not valid JSON.' })
     const overHttp = await publish('{"id":"\\n"}', '--http', server.url())
     expect(overHttp).toMatchObject({ exitCode: 2, err: expect.stringContaining('id "\\n" is not valid') })
   })
 
-  it('says what answers instead of the server', async () => {
+  it('reports an answer that is not from an SSE server', async () => {
     const { exitCode, err } = await runCli([
       'publish',
       '{"data":"x"}',
@@ -54,7 +54,7 @@ describe('hallpass publish', () => {
     ['--http', 'http://localhost:2'],
     ['--to', 'tcp://[::1]:2'],
     ['--http', 'http://[::1]:2'],
-  ])('exits with 3 when nobody is there (%s)', async (option, url) => {
+  ])('exits with 3 if the server is unreachable (%s)', async (option, url) => {
     const { exitCode, err } = await runCli(['publish', '{"data":"x"}', option, url])
     expect([exitCode, err]).toEqual([
       3,
@@ -62,7 +62,7 @@ describe('hallpass publish', () => {
     ])
   })
 
-  it('reaches an IPv6 address', async () => {
+  it('connects to an IPv6 address', async () => {
     const app = createApp(loadConfig({ HTTP_PORT: '0', TCP_PORT: '0', HOST: '::1' }), silentLog)
     const { tcp, http } = await app.start()
     const at = (url = '') => url.replace(/localhost|127\.0\.0\.1|\[::1\]/, '[::1]')
@@ -77,7 +77,7 @@ describe('hallpass publish', () => {
     ])
   })
 
-  it('changes no number', async () => {
+  it('sends every number unchanged', async () => {
     const answer = await publish('{"id":9007199254740993,"data":{"n":1e400}}', '--http', server.url())
     expect(answer).toMatchObject({ exitCode: 0, out: expect.stringMatching(/9007199254740993|-/) })
     await publish('--data', 'last')

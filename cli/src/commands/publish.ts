@@ -26,24 +26,25 @@ export function addPublish(program: Command, terminal: Terminal): Command {
     .command('publish')
     .description('Send an event to the SSE server, over TCP or HTTP.')
     .argument('[event]', 'a JSON object, or - for objects from standard input')
-    .option('--data <text>', 'in place of an object: an event with this text')
-    .option('--to <url>', 'the TCP port (default: tcp://localhost:7001)', parseTcpUrl)
-    .option('--http [url]', 'over HTTP instead (default: http://localhost:8001)', parseBaseUrl)
-    .option('--token <token>', 'a token with the scope publish, where the server asks for one', parseToken)
+    .option('--data <text>', 'the data of the event, in place of an object')
+    .option('--to <url>', 'publish over TCP to this address (default: tcp://localhost:7001)', parseTcpUrl)
+    .option('--http [url]', 'publish over HTTP to this URL (default: http://localhost:8001)', parseBaseUrl)
     .option(
-      '--ca <file>',
-      'authority of an https server (default: the development authority of the state folder)',
+      '--token <token>',
+      'token to send, with the scope publish, if the server requires one',
+      parseToken,
     )
+    .option('--ca <file>', 'PEM file of the CA to trust (default: the development CA of the state folder)')
     .addHelpText('after', EXAMPLES)
     .action(async (event: string | undefined, options: PublishOptions) => {
       const { data, to, http, token, ca } = options
       if (http !== undefined && to !== undefined)
-        throw new CommandFailure('--to is for TCP and --http for HTTP; give one of them.', EXIT.usage)
+        throw new CommandFailure('--to is for TCP and --http is for HTTP. Give only one of them.', EXIT.usage)
       const baseUrl = http === true ? 'http://localhost:8001' : http
       const isTls = baseUrl?.startsWith('https:') === true
       if (ca !== undefined && !isTls)
         throw new CommandFailure(
-          '--ca is for --http with an https URL; nothing else is TLS here.',
+          '--ca requires --http with an https URL: only that connection uses TLS.',
           EXIT.usage,
         )
       const text = await objectsOf(event, data, terminal)
@@ -52,7 +53,7 @@ export function addPublish(program: Command, terminal: Terminal): Command {
         const count = countPublications(text)
         if (baseUrl === undefined) return await publishOverTcp({ url, objects: text, token })
         if (count !== 1)
-          throw new CommandFailure(`Over HTTP it is one event at a time, not ${count}.`, EXIT.usage)
+          throw new CommandFailure(`HTTP accepts one event at a time, not ${count}.`, EXIT.usage)
         const authority = isTls ? await readAuthority(ca, terminal) : undefined
         terminal.print(await publishOverHttp({ baseUrl, object: text, token, ca: authority }))
       } catch (error) {
@@ -63,32 +64,29 @@ export function addPublish(program: Command, terminal: Terminal): Command {
     })
 }
 
-/** The URL of `--http` may be left out, so the event behind it looks like one. */
+/** Parses the optional URL of `--http`. An event after `--http` would be taken for the URL. */
 function parseBaseUrl(text: string): string {
   if (text === '-' || /^\s*\{/.test(text))
-    throw new InvalidArgumentError("The event comes first: hallpass publish '{…}' --http")
+    throw new InvalidArgumentError("Put the event first: hallpass publish '{…}' --http")
   return parseHttpUrl(text)
 }
 
-/** What is to be sent, as text. */
+/** Returns the JSON objects to send. */
 async function objectsOf(
   event: string | undefined,
   data: string | undefined,
   terminal: Terminal,
 ): Promise<string> {
   if ((event === undefined) === (data === undefined))
-    throw new CommandFailure(
-      'Give one of both: an event as a JSON object, or --data with its text.',
-      EXIT.usage,
-    )
+    throw new CommandFailure('Give either an event as a JSON object or --data with its text.', EXIT.usage)
   if (event === undefined) return JSON.stringify({ data })
   const text = await argumentOrStdin(event, 'an event', terminal)
   if (event === '-' || /^\s*\{/.test(text)) return text
-  throw new CommandFailure('An event is a JSON object, such as {"data":"Hello"}.', EXIT.usage, [
+  throw new CommandFailure('An event must be a JSON object, such as {"data":"Hello"}.', EXIT.usage, [
     `To send this as text: hallpass publish --data ${quoted(text)}`,
   ])
 }
 
-/** As a shell takes it. */
+/** Quotes a string for a shell. */
 const quoted = (text: string) =>
   /^[\w.,:-]+$/.test(text) ? text : `'${text.slice(0, 60).replaceAll("'", `'\\''`)}'`

@@ -43,13 +43,13 @@ describe('hallpass scenario', () => {
       clock: () => Date.parse('2026-01-01T00:00:00Z'),
     })
 
-  it('shows who let it in, and with which claims', async () => {
+  it('prints who accepted the call, and with which claims', async () => {
     const { exitCode, out } = await run('1')
     expect(exitCode).toBe(0)
     expect(out.split('\n')).toEqual([
       expect.stringMatching(/^Scenario 1 {2}\d+ ms$/),
-      '  A calls B with a token that the jwt-factory signed; B asks the factory.',
-      '✓ service B let it in',
+      '  A calls B with a token signed by jwt-factory. B calls jwt-factory to verify it.',
+      '✓ service B accepted the call',
       '    iss  https://jwt-factory/',
       '    sub  servicea',
       '    aud  serviceb',
@@ -57,28 +57,31 @@ describe('hallpass scenario', () => {
     ])
   })
 
-  it('knows that scenario 2 spoils the token for C alone', async () => {
+  it('expects the fault of scenario 2 only in the token for C', async () => {
     const { exitCode, out } = await run('2', '--expired')
     expect([exitCode, out.split('\n').filter((line) => /^[✓✗]/.test(line))]).toEqual([
       0,
-      ['✓ service B let it in', '✗ service C refused it: jwt expired'],
+      ['✓ service B accepted the call', '✗ service C rejected the call: jwt expired'],
     ])
   })
 
-  it('takes other faults', async () => {
+  it('accepts other faults', async () => {
     const { exitCode, out } = await run('1', '--fault', 'no-token')
-    expect([exitCode, out.split('\n').at(-1)]).toEqual([0, '✗ service B refused it: no token provided'])
+    expect([exitCode, out.split('\n').at(-1)]).toEqual([
+      0,
+      '✗ service B rejected the call: no token provided',
+    ])
   })
 
-  it('counts the refusal of an expired token as the success that it is', async () => {
+  it('succeeds if an expired token is rejected', async () => {
     const { exitCode, out } = await run('1', '--expired')
-    expect([exitCode, out.split('\n').at(-1)]).toEqual([0, '✗ service B refused it: jwt expired'])
+    expect([exitCode, out.split('\n').at(-1)]).toEqual([0, '✗ service B rejected the call: jwt expired'])
   })
 
-  it('fails when one of two callees refuses, or accepts what has expired', async () => {
+  it('fails if one of two callees rejects a valid token or accepts an expired one', async () => {
     expect(await run('2')).toMatchObject({
       exitCode: 1,
-      err: 'hallpass: A token was refused by service C that should be good.',
+      err: 'hallpass: A valid token was rejected by service C.',
     })
     expect(await run('4', '--expired')).toMatchObject({
       exitCode: 1,
@@ -86,11 +89,11 @@ describe('hallpass scenario', () => {
     })
   })
 
-  it('prints the answer as it is', async () => {
+  it('prints the answer unchanged', async () => {
     expect(JSON.parse((await run('1', '--json')).out)).toEqual(good)
   })
 
-  it('shows the step that is missing', async () => {
+  it('prints the missing step', async () => {
     const { exitCode, err } = await run('3')
     expect([exitCode, err]).toEqual([
       1,
@@ -99,14 +102,14 @@ describe('hallpass scenario', () => {
   })
 
   it.each([
-    [['6'], 2, 'There are scenarios 1 to 5.'],
-    [['5', '--expired'], 2, 'The agent makes no SVID that has expired'],
+    [['6'], 2, 'Expected a scenario number from 1 to 5.'],
+    [['5', '--expired'], 2, 'The agent does not issue expired SVIDs'],
     [
       ['1', '--url', 'http://localhost:2'],
       3,
       'is not reachable (ECONNREFUSED). Is the suite running? npm start',
     ],
-  ])('refuses %j', async (args, code, message) => {
+  ])('rejects %j', async (args, code, message) => {
     const { exitCode, err } = await run(...args)
     expect([exitCode, err]).toEqual([code, expect.stringContaining(message)])
   })

@@ -9,14 +9,14 @@ import { stateFolder } from '../state-folder.ts'
 import { printJson, type Terminal } from '../terminal.ts'
 
 const TITLES = [
-  'A calls B with a token that the jwt-factory signed; B asks the factory.',
-  'A calls B and C with a token each from the jwt-factory.',
-  'A signs for itself and calls B over TLS; B needs the public key alone.',
-  'A signs for itself and calls B and C over TLS.',
-  'A workload gets a JWT-SVID from its agent and calls a server through a proxy that ends TLS.',
+  'A calls B with a token signed by jwt-factory. B calls jwt-factory to verify it.',
+  'A calls B and C, each with its own token from jwt-factory.',
+  'A signs its own token and calls B over TLS. B needs only the public key.',
+  'A signs its own tokens and calls B and C over TLS.',
+  'A workload gets a JWT-SVID from its agent and calls a server through a proxy that terminates TLS.',
 ] as const
 
-/** What service A shows of one callee's answer. */
+/** One callee's answer, as service A returns it. */
 interface Outcome {
   readonly valid?: boolean
   readonly message?: string
@@ -32,17 +32,17 @@ interface ScenarioOptions {
   readonly json?: boolean
 }
 
-/** What service A can make wrong with a token. */
+/** The faults that service A can put into a token. */
 const FAULTS = ['expired', 'wrong-audience', 'wrong-key', 'tampered', 'no-token'] as const
 
-/** Two calls of five seconds each, at the most. */
+/** Longer than two calls of at most five seconds each. */
 const TIMEOUT_MS = 12_000
 
 const DETAILS = `
 ${TITLES.map((title, index) => `  ${index + 1}  ${title}`).join('\n')}
 
-With --expired or another --fault the token is a bad one, and being refused is the success. Scenario 5 has one fault,
-wrong-audience: the agent signs no SVID that is bad in another way.
+With --expired or --fault, the token is bad and the command succeeds if it is rejected. Scenario 5 supports only the fault
+wrong-audience: the agent does not sign other bad SVIDs.
 
   hallpass scenario 1 --expired
   hallpass scenario 3 --fault tampered
@@ -51,13 +51,13 @@ wrong-audience: the agent signs no SVID that is bad in another way.
 export function addScenario(program: Command, terminal: Terminal): Command {
   return program
     .command('scenario')
-    .description('Run a scenario and show what came of it.')
-    .argument('<number>', '1 to 5', parseNumber)
-    .option('--expired', 'with a token that has expired (1 to 4)')
-    .addOption(new Option('--fault <name>', 'with a token that is bad').choices(FAULTS))
-    .option('--audience <id>', 'for whom the JWT-SVID is made (5)')
-    .option('--url <url>', 'service A (1 to 4), the proxy (5)', parseHttpUrl)
-    .option('--json', 'the answer as it is (1 to 4)')
+    .description('Run a scenario and print the result.')
+    .argument('<number>', 'number of the scenario, 1 to 5', parseNumber)
+    .option('--expired', 'use an expired token (1 to 4)')
+    .addOption(new Option('--fault <name>', 'use a bad token').choices(FAULTS))
+    .option('--audience <aud>', 'audience (aud) of the JWT-SVID (5)')
+    .option('--url <url>', 'URL of service A (1 to 4) or of the proxy (5)', parseHttpUrl)
+    .option('--json', 'print the answer as JSON (1 to 4)')
     .addHelpText('after', DETAILS)
     .action(async (number: number, options: ScenarioOptions) => {
       refuseForeignOptions(number, options)
@@ -74,14 +74,12 @@ export function addScenario(program: Command, terminal: Terminal): Command {
         terminal.print(
           accepted
             ? `${terminal.style('green', '✓')} ${text}`
-            : `${terminal.style('red', '✗')} the server refused it: ${text}`,
+            : `${terminal.style('red', '✗')} the server rejected the call: ${text}`,
         )
         terminal.print(`    aud  ${audience}`)
         if (accepted === (fault === undefined)) return
         throw new CommandFailure(
-          accepted
-            ? `A bad token (${fault}) was accepted by the server.`
-            : 'A token was refused by the server.',
+          accepted ? `The server accepted a bad token (${fault}).` : 'The server rejected the token.',
         )
       }
       const query = fault === undefined ? '' : `?fault=${encodeURIComponent(fault)}`
@@ -89,14 +87,14 @@ export function addScenario(program: Command, terminal: Terminal): Command {
       const outcomes = outcomesIn(url, text)
       if (json) printJson(terminal, writeJson(readJson(text)))
       else show(number, outcomes, performance.now() - started, terminal)
-      // Of the two tokens of scenario 2 that of C alone is a bad one, as documented.
+      // In scenario 2 only the token for C has the fault; service A documents this.
       const mayPass = (callee: string) => fault === undefined || (number === 2 && callee === 'service B')
       const wrong = outcomes.find(({ callee, outcome }) => (outcome.valid === true) !== mayPass(callee))
       if (wrong)
         throw new CommandFailure(
           wrong.outcome.valid
             ? `A bad token (${fault}) was accepted by ${wrong.callee}.`
-            : `A token was refused by ${wrong.callee} that should be good.`,
+            : `A valid token was rejected by ${wrong.callee}.`,
         )
     })
 }
@@ -112,13 +110,13 @@ async function call(url: string): Promise<string> {
     status = response.status
     text = await response.text()
   } catch (error) {
-    throw connectionFailure(url, error, 'Node reads its authority from NODE_EXTRA_CA_CERTS=file.pem.')
+    throw connectionFailure(url, error, 'Pass its CA with NODE_EXTRA_CA_CERTS=file.pem.')
   }
   if (status === 200) return text
   const { message = text.slice(0, 200), step, code = '' } = errorIn(text)
   throw new CommandFailure(
     `${url} answered ${status}: ${message}`,
-    // Whom A could not reach: B, C, the factory or the agent.
+    // Service A could not reach B, C, the factory or the agent.
     /_(unreachable|timeout|not_trusted)$/.test(code) ? EXIT.unreachable : EXIT.failed,
     step === undefined ? [] : [step],
   )
@@ -133,11 +131,11 @@ function errorIn(text: string): { message?: string; step?: string; code?: string
   }
 }
 
-/** Scenarios 1 and 3 answer with the outcome itself, 2 and 4 with one for each callee. */
+/** Reads the outcomes: scenarios 1 and 3 answer with one, 2 and 4 with one for each callee. */
 function outcomesIn(url: string, text: string): { callee: string; outcome: Outcome }[] {
   const body = objectIn(text) as Outcome | Readonly<Record<string, Outcome>> | undefined
   if (body === undefined)
-    throw new CommandFailure(`What answers at ${url} is not service A: ${text.slice(0, 100)}`)
+    throw new CommandFailure(`The server at ${url} is not service A. It answered: ${text.slice(0, 100)}`)
   if ('valid' in body || 'message' in body) return [{ callee: 'service B', outcome: body as Outcome }]
   return Object.entries(body as Readonly<Record<string, Outcome>>).map(([name, outcome]) => ({
     // `serviceb` in scenario 2, `serviceB` in scenario 4.
@@ -146,7 +144,7 @@ function outcomesIn(url: string, text: string): { callee: string; outcome: Outco
   }))
 }
 
-/** Each member of a body with several is an outcome; anything else is not what service A answers. */
+/** Returns the body if it has the form of service A's answers: one outcome, or an object of outcomes. */
 function objectIn(text: string): object | undefined {
   const isObject = (value: unknown): value is object =>
     typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -171,7 +169,7 @@ function show(number: number, outcomes: ReturnType<typeof outcomesIn>, ms: numbe
     const { valid = false, claims = {}, error } = outcome
     const reason = error?.message ?? outcome.message
     print(
-      `${style(valid ? 'green' : 'red', valid ? '✓' : '✗')} ${callee} ${valid ? 'let it in' : `refused it: ${reason}`}`,
+      `${style(valid ? 'green' : 'red', valid ? '✓' : '✗')} ${callee} ${valid ? 'accepted the call' : `rejected the call: ${reason}`}`,
     )
     for (const [name, value] of Object.entries(claims)) {
       const text = typeof value === 'string' ? value : writeJson(value)
@@ -182,32 +180,39 @@ function show(number: number, outcomes: ReturnType<typeof outcomesIn>, ms: numbe
   }
 }
 
-/** What belongs to another scenario is not passed over in silence. */
+/** Rejects options that the scenario would ignore. */
 function refuseForeignOptions(number: number, { expired, fault, audience, json }: ScenarioOptions) {
   if (expired && fault !== undefined && fault !== 'expired')
-    throw new CommandFailure('--expired is a fault itself; give it or --fault, not both.', EXIT.usage)
+    throw new CommandFailure('--expired is a fault. Give either --expired or --fault.', EXIT.usage)
   if (number !== 5) {
     if (audience !== undefined)
       throw new CommandFailure(
-        '--audience is for scenario 5; here there is --fault wrong-audience.',
+        '--audience is only for scenario 5. For this scenario use --fault wrong-audience.',
         EXIT.usage,
       )
     return
   }
-  if (json) throw new CommandFailure('Scenario 5 answers with a text; --json is for 1 to 4.', EXIT.usage)
+  if (json)
+    throw new CommandFailure(
+      'Scenario 5 answers with plain text. --json is only for scenarios 1 to 4.',
+      EXIT.usage,
+    )
   const asked = expired ? 'expired' : fault
   if (asked !== undefined && asked !== 'wrong-audience')
     throw new CommandFailure(
       asked === 'expired'
-        ? 'The agent makes no SVID that has expired; scenario 5 has the fault wrong-audience.'
-        : `The agent makes no such SVID (${asked}); scenario 5 has the fault wrong-audience.`,
+        ? 'The agent does not issue expired SVIDs. Scenario 5 supports only the fault wrong-audience.'
+        : `The agent does not issue such SVIDs (${asked}). Scenario 5 supports only the fault wrong-audience.`,
       EXIT.usage,
     )
   if (asked !== undefined && audience !== undefined)
-    throw new CommandFailure('--audience and --fault wrong-audience both name an audience.', EXIT.usage)
+    throw new CommandFailure(
+      '--audience and --fault wrong-audience both set the audience. Give only one of them.',
+      EXIT.usage,
+    )
 }
 
-/** The audience of a token that is for somebody else. */
+/** The wrong audience of scenario 5. */
 const SOMEBODY_ELSE = 'spiffe://example.org/somebody-else'
 
 async function callThroughProxy(
@@ -215,7 +220,7 @@ async function callThroughProxy(
   { audience = fault === undefined ? undefined : SOMEBODY_ELSE, url }: ScenarioOptions,
   terminal: Terminal,
 ): Promise<{ accepted: boolean; text: string; audience: string }> {
-  // gRPC takes a while to load, and the other scenarios do not need it.
+  // Loaded here because gRPC loads slowly and only this scenario needs it.
   const { callServer, loadConfig, UnexpectedStatus } = await import('@hallpass/spiffe-client/app')
   const env = {
     ...terminal.env,
@@ -232,7 +237,7 @@ async function callThroughProxy(
     const { name, message } = error as Error
     if (name === 'ConfigError') throw new CommandFailure(message.replaceAll(/\n */g, ' '), EXIT.usage)
     if (!(error instanceof UnexpectedStatus))
-      // The agent answers a workload that it does not know; everything else before an answer is nobody there.
+      // The agent answers an unknown workload with PermissionDenied. Any other failure without an answer is a failed connection.
       throw new CommandFailure(message, /PermissionDenied/.test(message) ? EXIT.failed : EXIT.unreachable)
     if (error.status === 401 || error.status === 403)
       return { accepted: false, text: message, audience: asked }
@@ -241,6 +246,6 @@ async function callThroughProxy(
 }
 
 function parseNumber(text: string): number {
-  if (!/^[1-5]$/.test(text)) throw new InvalidArgumentError('There are scenarios 1 to 5.')
+  if (!/^[1-5]$/.test(text)) throw new InvalidArgumentError('Expected a scenario number from 1 to 5.')
   return Number(text)
 }

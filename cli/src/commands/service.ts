@@ -6,10 +6,10 @@ import { stateFolder } from '../state-folder.ts'
 import { printJson, type Terminal } from '../terminal.ts'
 
 const EXAMPLES = `
-Talks to the npm start that runs in the state folder.
+Controls the suite that "npm start" runs in the state folder.
 
   hallpass service list
-  hallpass service stop jwt-factory      what if the issuer is down?
+  hallpass service stop jwt-factory      see what its callers do without it
   hallpass service start jwt-factory`
 
 const COLOURS = {
@@ -22,18 +22,18 @@ const COLOURS = {
   failed: 'red',
 } as const
 
-/** Stops and starts single services of the running suite. */
+/** Adds `hallpass service`, which controls single services of the running suite. */
 export function addService(program: Command, terminal: Terminal): Command {
   const { print, style } = terminal
   const service = program
     .command('service')
-    .description('List the services of the running suite; stop, start and restart single ones.')
+    .description('List, stop, start and restart services of the running suite.')
     .addHelpText('after', EXAMPLES)
 
   service
     .command('list')
-    .description('List the services, their state and where they listen.')
-    .option('--json', 'as JSON')
+    .description('List the services with their states and URLs.')
+    .option('--json', 'print JSON')
     .action(({ json }: { json?: boolean }) =>
       ask(terminal, async (launcher) => {
         const suite = await launcher.suite()
@@ -54,7 +54,7 @@ export function addService(program: Command, terminal: Terminal): Command {
     service
       .command(name)
       .description(description)
-      .argument('<name...>', 'the services, by their names in the list')
+      .argument('<name...>', 'names of services, as in the list')
       .action((names: string[]) =>
         ask(terminal, async (launcher) => {
           const { services } = await launcher.suite()
@@ -66,9 +66,9 @@ export function addService(program: Command, terminal: Terminal): Command {
           }
         }),
       )
-  verb('stop', 'Stop a service; it stays stopped until it is started, and the others run on.', 'stopped')
-  verb('start', 'Start a service that was stopped or left out, and wait until it is ready.', 'started')
-  verb('restart', 'Stop a service, start it again and wait until it is ready.', 'restarted')
+  verb('stop', 'Stop a service. It stays stopped until you start it; the others keep running.', 'stopped')
+  verb('start', 'Start a service that is not running, and wait until it is ready.', 'started')
+  verb('restart', 'Stop a service, start it again, and wait until it is ready.', 'restarted')
   return service
 }
 
@@ -76,7 +76,7 @@ function requireKnown(names: readonly string[], services: readonly LaunchedServi
   const unknown = names.filter((name) => !services.some((service) => service.name === name))
   if (unknown.length > 0)
     throw new CommandFailure(
-      `There is no service ${unknown.join(', ')}. The services are: ${services.map(({ name }) => name).join(', ')}`,
+      `Service not found: ${unknown.join(', ')}. The services are: ${services.map(({ name }) => name).join(', ')}`,
       EXIT.usage,
     )
 }
@@ -91,9 +91,9 @@ async function ask(
   } catch (error) {
     if (!(error instanceof PeerError)) throw error
     if (error.code === 'peer_unreachable')
-      throw new CommandFailure(`No suite runs in ${folder}. Start it: npm start`, EXIT.unreachable)
+      throw new CommandFailure(`No suite is running in ${folder}. Start it with: npm start`, EXIT.unreachable)
     if (error.code === 'peer_timeout') throw new CommandFailure(error.message, EXIT.unreachable)
-    // The launcher's own words.
+    // The launcher's own message is complete.
     throw new CommandFailure(error.message.replace(/^launcher answered \d+: /, ''))
   }
 }

@@ -25,14 +25,14 @@ interface NewEntry {
   readonly socketOwner?: string
 }
 
-/** The verbs of whoever owns the development agent, through its admin socket in the state folder. */
+/** Adds the commands that administer the development agent through its admin socket in the state folder. */
 export function addAgentVerbs(spiffe: Command, terminal: Terminal): Command {
   const { print } = terminal
   const agent = <T>(call: (client: SpiffeAgentClient) => Promise<T>) => callAgent(terminal, call)
 
   spiffe
     .command('entries')
-    .description('List who gets which SPIFFE ID.')
+    .description('List the entries: which workload gets which SPIFFE ID.')
     .action(() =>
       agent(async (client) => {
         for (const { id, spiffeId, selectors, revoked } of await client.entries())
@@ -44,15 +44,18 @@ export function addAgentVerbs(spiffe: Command, terminal: Terminal): Command {
   spiffe
     .command('add')
     .description('Add an entry: a workload with these selectors gets this SPIFFE ID.')
-    .argument('<spiffe-id>')
-    .requiredOption('--selector <selector...>', 'socket:NAME, unix:uid:N, unix:user:NAME, …; all must hold')
-    .option('--id <id>', 'the name of the entry (default: the last part of the path)')
-    .option('--ttl <duration>', 'the life of its X.509-SVIDs: 60, 60s, 5m, 1h', parseSeconds)
-    .option('--jwt-ttl <duration>', 'the life of its JWT-SVIDs: 60, 60s, 5m, 1h', parseSeconds)
-    .option('--hint <text>', 'tells several identities of a workload apart')
+    .argument('<spiffe-id>', 'SPIFFE ID of the workload')
+    .requiredOption(
+      '--selector <selector...>',
+      'socket:NAME, unix:uid:N, unix:user:NAME, …; a workload must match all',
+    )
+    .option('--id <id>', 'name of the entry (default: the last part of the path)')
+    .option('--ttl <duration>', 'lifetime of its X.509-SVIDs: 60, 60s, 5m, 1h', parseSeconds)
+    .option('--jwt-ttl <duration>', 'lifetime of its JWT-SVIDs: 60, 60s, 5m, 1h', parseSeconds)
+    .option('--hint <text>', 'hint that distinguishes identities of one workload')
     .option('--dns <name...>', 'DNS names in its X.509-SVID')
-    .option('--federates-with <domain...>', 'trust domains whose bundles it gets')
-    .option('--socket-owner <user>', 'who may open its socket')
+    .option('--federates-with <domain...>', 'trust domains whose bundles the workload gets')
+    .option('--socket-owner <user>', 'user who is allowed to open its socket')
     .action((spiffeId: string, options: NewEntry) =>
       agent(async (client) => {
         const entry = toEntry(spiffeId, options)
@@ -65,7 +68,7 @@ export function addAgentVerbs(spiffe: Command, terminal: Terminal): Command {
     spiffe
       .command(name)
       .description(description)
-      .argument('<entry>', 'the name of the entry')
+      .argument('<entry>', 'name of the entry')
       .action((id: string) =>
         agent(async (client) => {
           await { remove: client.removeEntry, revoke: client.revoke, restore: client.restore }[name](id)
@@ -75,15 +78,15 @@ export function addAgentVerbs(spiffe: Command, terminal: Terminal): Command {
   onEntry('remove', 'Remove an entry.', 'removed')
   onEntry(
     'revoke',
-    'Give an entry nothing any more, and end its open streams; it stays in the file.',
+    'Stop issuing SVIDs for an entry and close its streams. The entry stays in the file.',
     'revoked',
   )
-  onEntry('restore', 'Take a revocation back.', 'restored')
+  onEntry('restore', 'Undo the revocation of an entry.', 'restored')
 
-  const kind = () => new Argument('<kind>', 'of which authority').choices(KINDS)
+  const kind = () => new Argument('<kind>', 'kind of authority').choices(KINDS)
   spiffe
     .command('rotate')
-    .description('Publish a new authority; it signs after the overlap.')
+    .description('Publish a new authority, which signs after the overlap.')
     .addArgument(kind())
     .action((of: Kind) =>
       agent(async (client) => {
@@ -93,17 +96,17 @@ export function addAgentVerbs(spiffe: Command, terminal: Terminal): Command {
     )
   spiffe
     .command('retire')
-    .description('Trust the old authorities no more.')
+    .description('Stop trusting old authorities.')
     .addArgument(kind())
     .action((of: Kind) =>
       agent(async (client) => {
         const { ids } = await client.retire(of)
-        print(ids.length > 0 ? `no longer trusted: ${ids.join(', ')}` : `there is no old ${of} authority`)
+        print(ids.length > 0 ? `no longer trusted: ${ids.join(', ')}` : `no old ${of} authority to retire`)
       }),
     )
   spiffe
     .command('authorities')
-    .description('List the authorities, and when each signs and ends.')
+    .description('List the authorities with their states and expiry.')
     .action(() =>
       agent(async (client) => {
         const all = await client.authorities()
@@ -129,7 +132,7 @@ async function callAgent<T>(terminal: Terminal, call: (client: SpiffeAgentClient
 
 function toEntry(spiffeId: string, options: NewEntry): AgentEntry {
   const entry = {
-    // The last part of the path is what people call a workload.
+    // Workloads are usually named by the last part of the path.
     id: options.id ?? (spiffeId.split('/').at(-1) ?? '').replaceAll('.', '-'),
     spiffeId,
     selectors: options.selector,
@@ -140,6 +143,6 @@ function toEntry(spiffeId: string, options: NewEntry): AgentEntry {
     federatesWith: options.federatesWith,
     socketOwner: options.socketOwner,
   }
-  // The agent writes the entry into its file as it comes: only what was said.
+  // Removes undefined members: the agent writes the entry into its file as received.
   return JSON.parse(JSON.stringify(entry)) as AgentEntry
 }

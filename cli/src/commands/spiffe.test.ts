@@ -27,7 +27,7 @@ const run = (args: string, stdin?: string, env = {}) =>
   })
 
 describe('hallpass spiffe, as a workload', () => {
-  it('shows its X.509-SVID and whom it trusts', async () => {
+  it('prints its X.509-SVID and its trust domains', async () => {
     const { exitCode, out } = await run('show --as server')
     expect([exitCode, out.split('\n')]).toEqual([
       0,
@@ -45,7 +45,7 @@ describe('hallpass spiffe, as a workload', () => {
     })
   })
 
-  it('fetches a token, and validates it here and by the agent', async () => {
+  it('fetches a token and validates it, locally and by the agent', async () => {
     const { out: token, err } = await run(`token ${SERVER} --as client`)
     expect(token).toMatch(/^eyJ[\w-]+\.[\w-]+\.[\w-]+$/)
     expect(err).toMatch(
@@ -62,14 +62,14 @@ describe('hallpass spiffe, as a workload', () => {
     })
   })
 
-  it('says what is wrong', async () => {
+  it('reports what is wrong', async () => {
     expect(await run('token a --as client --id spiffe://example.org/other')).toMatchObject({
       exitCode: 1,
       err: 'hallpass: rpc error: code = PermissionDenied desc = no identity issued',
     })
     expect(await run('show --as nobody')).toMatchObject({
       exitCode: 2,
-      err: 'hallpass: There is no workload nobody with a socket. The workloads are: client, proxy, server, service-a, stranger',
+      err: 'hallpass: Workload not found: nobody. The workloads are: client, proxy, server, service-a, stranger',
     })
     const elsewhere = { STATE_FOLDER: join(folder, 'elsewhere') }
     expect(await run('show --as nobody', undefined, elsewhere)).toMatchObject({
@@ -78,7 +78,7 @@ describe('hallpass spiffe, as a workload', () => {
     })
     expect(await run('show --as ../admin')).toMatchObject({
       exitCode: 2,
-      err: 'hallpass: --as takes the name of a workload: 1 to 32 letters, digits, - and _; not "../admin".',
+      err: 'hallpass: --as requires the name of a workload (1 to 32 letters, digits, - and _), not "../admin".',
     })
     expect(await run('show', undefined, { SPIFFE_ENDPOINT_SOCKET: 'http://localhost' })).toMatchObject({
       exitCode: 2,
@@ -113,7 +113,7 @@ describe('hallpass spiffe, as the owner of the agent', () => {
   })
 
   it('rotates and retires authorities', async () => {
-    expect((await run('retire jwt')).out).toBe('there is no old jwt authority')
+    expect((await run('retire jwt')).out).toBe('no old jwt authority to retire')
     expect((await run('rotate x509')).out).toMatch(
       /^x509 authority [0-9a-f]{32} is published and signs in 5 s$/,
     )
@@ -125,7 +125,7 @@ describe('hallpass spiffe, as the owner of the agent', () => {
     expect((await run('rotate all')).exitCode).toBe(2)
   })
 
-  it('says so when no agent runs', async () => {
+  it('reports that no agent runs', async () => {
     expect(await run('entries', undefined, { STATE_FOLDER: join(folder, 'elsewhere') })).toMatchObject({
       exitCode: 3,
       err: expect.stringMatching(/not reachable \(ENOENT\)\. Is the agent running\? npm run spiffe:agent$/),

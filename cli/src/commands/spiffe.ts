@@ -19,7 +19,7 @@ import { printJson, type Terminal } from '../terminal.ts'
 import { addAgentVerbs } from './spiffe-agent.ts'
 
 const EXAMPLES = `
-A workload is who you are: its name is that of its socket, or SPIFFE_ENDPOINT_SOCKET says where the agent is.
+--as selects a workload by the name of its socket; SPIFFE_ENDPOINT_SOCKET selects any other agent.
 
   hallpass spiffe show --as client
   hallpass spiffe token spiffe://example.org/server | hallpass spiffe validate --audience spiffe://example.org/server
@@ -30,21 +30,23 @@ interface Who {
   readonly as?: string
 }
 
-/** What a workload gets of the Workload API, and the verbs of whoever owns the development agent. */
+/** Adds the commands of a workload (Workload API) and those that administer the development agent. */
 export function addSpiffe(program: Command, terminal: Terminal): Command {
   const spiffe = program
     .command('spiffe')
-    .description('See the SVIDs of a workload, fetch and validate tokens, and run the development agent.')
+    .description(
+      'Show the SVIDs of a workload, fetch and validate JWT-SVIDs, and administer the development agent.',
+    )
     .addHelpText('after', EXAMPLES)
 
   const asWorkload = (name: string, description: string) =>
     spiffe
       .command(name)
       .description(description)
-      .option('--as <workload>', 'whose socket to use (default: SPIFFE_ENDPOINT_SOCKET, or client)')
+      .option('--as <workload>', 'name of the workload (default: SPIFFE_ENDPOINT_SOCKET, or client)')
 
-  asWorkload('show', 'Show the X.509-SVIDs of a workload, and whom it trusts.')
-    .option('--json', 'as JSON')
+  asWorkload('show', 'Show the X.509-SVIDs of a workload and the trust domains that it trusts.')
+    .option('--json', 'print JSON')
     .action(({ as, json }: Who & { readonly json?: boolean }) =>
       ask({ as }, terminal, async (client) => {
         const { svids, bundles } = await client.fetchX509Context()
@@ -67,9 +69,9 @@ export function addSpiffe(program: Command, terminal: Terminal): Command {
       }),
     )
 
-  asWorkload('token', 'Fetch a JWT-SVID; it is all that standard output gets.')
-    .argument('<audience...>', 'for whom it is')
-    .option('--id <spiffe-id>', "which of the workload's identities")
+  asWorkload('token', 'Fetch a JWT-SVID and print only the token to stdout.')
+    .argument('<audience...>', 'audience (aud) of the token')
+    .option('--id <spiffe-id>', "one of the workload's SPIFFE IDs (default: the first)")
     .action((audience: string[], { as, id }: Who & { readonly id?: string }) =>
       ask({ as }, terminal, async (client) => {
         const svid = await client.fetchJwtSvid({ audience, ...(id && { subject: id }) })
@@ -80,10 +82,10 @@ export function addSpiffe(program: Command, terminal: Terminal): Command {
       }),
     )
 
-  asWorkload('validate', 'Validate a JWT-SVID against the bundles that a workload has.')
+  asWorkload('validate', 'Validate a JWT-SVID with the trust bundles of a workload.')
     .argument('[token]', 'the token, or - to read it from standard input', '-')
-    .requiredOption('--audience <audience>', 'who you are to the bearer')
-    .option('--by-agent', 'let the agent validate it')
+    .requiredOption('--audience <aud>', 'expected audience (aud)')
+    .option('--by-agent', 'let the agent validate the token')
     .action((given: string, { as, audience, byAgent }: Who & { audience: string; byAgent?: boolean }) =>
       ask({ as }, terminal, async (client) => {
         const token = withoutBearer(await argumentOrStdin(given, 'a token', terminal))
@@ -97,7 +99,7 @@ export function addSpiffe(program: Command, terminal: Terminal): Command {
   return addAgentVerbs(spiffe, terminal)
 }
 
-/** Runs a call as a workload; what it throws becomes a message and an exit code. */
+/** Runs a call as a workload. Turns its errors into messages and exit codes. */
 async function ask(
   { as }: { readonly as: string | undefined },
   terminal: Terminal,
@@ -125,20 +127,20 @@ async function ask(
   }
 }
 
-/** What a selector `socket:NAME` may name (spiffe/agent/src/entries.ts): a folder, and never a path. */
+/** Valid names in a selector `socket:NAME` (spiffe/agent/src/entries.ts): a folder name, never a path. */
 const WORKLOAD = /^[A-Za-z0-9_-]{1,32}$/
 
-/** Refuses the name of a workload that the agent has made no socket for; where there is no agent, the call says so. */
+/** Rejects a workload without a socket of the agent. Without an agent, the later call reports that. */
 async function requireWorkload(name: string, folder: string): Promise<void> {
   if (!WORKLOAD.test(name))
     throw new CommandFailure(
-      `--as takes the name of a workload: 1 to 32 letters, digits, - and _; not ${JSON.stringify(name)}.`,
+      `--as requires the name of a workload (1 to 32 letters, digits, - and _), not ${JSON.stringify(name)}.`,
       EXIT.usage,
     )
   const names = await readdir(workloadSocketFolder(folder)).catch((): string[] => [])
   if (names.length > 0 && !names.includes(name))
     throw new CommandFailure(
-      `There is no workload ${name} with a socket. The workloads are: ${names.sort().join(', ')}`,
+      `Workload not found: ${name}. The workloads are: ${names.sort().join(', ')}`,
       EXIT.usage,
     )
 }

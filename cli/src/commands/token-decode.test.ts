@@ -9,7 +9,7 @@ describe('hallpass token decode', () => {
   const makeToken = async (claims: Record<string, unknown>) =>
     libraries['node-crypto'].sign(claims, await generateSigningKey('ES256', 'k'), 'JWT')
 
-  it('shows header, claims and times, and a signature that cannot be used', async () => {
+  it('prints header, claims, times and a truncated signature', async () => {
     const token = await makeToken({
       sub: 'a',
       exp: now / 1000 - 180,
@@ -38,7 +38,7 @@ describe('hallpass token decode', () => {
     expect((await run([token, '--signature'])).out).toContain(signature)
   })
 
-  it('reads standard input, with the word Bearer or without', async () => {
+  it('reads standard input, with or without the prefix Bearer', async () => {
     const token = await makeToken({ sub: 'a' })
     expect((await run(['-'], `Bearer ${token}\n`)).out).toContain('sub        a')
     expect(JSON.parse((await run(['--json'], token)).out)).toMatchObject({
@@ -47,11 +47,11 @@ describe('hallpass token decode', () => {
     })
   })
 
-  it('shows a time that no calendar has as the number that it is', async () => {
+  it('prints a time that no calendar has as a number', async () => {
     expect((await run([await makeToken({ exp: 1e20 })])).out).toContain('exp        100000000000000000000\n')
   })
 
-  it('shows what a claim would write to the terminal, and no line that a claim wrote', async () => {
+  it('escapes control characters and line breaks of claims', async () => {
     const token = await makeToken({
       sub: 'a\u001b[1A\r\nsignature: verified\u202e\u009b2J\u200b',
       'exp\u001b[32m': [{ 'x\n': '\u001b]52;c;eA==\u0007' }],
@@ -69,7 +69,7 @@ describe('hallpass token decode', () => {
     expect(JSON.parse(json).claims.sub).toBe('a\u001b[1A\r\nsignature: verified\u202e\u009b2J\u200b')
   })
 
-  it('shows numbers as they were signed, and says what a verifier makes of them', async () => {
+  it('prints numbers as they were signed, and warns if verifiers reject them', async () => {
     const part = (json: string) => Buffer.from(json).toString('base64url')
     const json = '{"id":9007199254740993,"max":18446744073709551615,"n":1e400,"one":1.0,"z":-0}'
     const token = `${part('{"alg":"none"}')}.${part(json)}.`
@@ -89,7 +89,7 @@ describe('hallpass token decode', () => {
     expect((await run(['--json', token])).out.replace(/\s/g, '')).toContain(`"claims":${json}`)
   })
 
-  it('shows both of two equal members', async () => {
+  it('prints both of two equal members', async () => {
     const part = (json: string) => Buffer.from(json).toString('base64url')
     const { out, err } = await run([`${part('{"alg":"none"}')}.${part('{"a":1,"a":2}')}.`])
     expect(out).toContain('{"a":1,"a":2}')
@@ -99,7 +99,7 @@ describe('hallpass token decode', () => {
   it.each([
     ['abc', 'This is not a JWT: jwt malformed.'],
     ['a.b.c', 'This is not a JWT: invalid token'],
-  ])('refuses %j', async (text, message) => {
+  ])('rejects %j', async (text, message) => {
     const { exitCode, err } = await run([text])
     expect([exitCode, err.includes(message)]).toEqual([1, true])
   })

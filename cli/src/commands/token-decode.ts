@@ -7,16 +7,16 @@ import { CommandFailure } from '../failure.ts'
 import { printJson, type Terminal } from '../terminal.ts'
 
 const TIMES = ['exp', 'iat', 'nbf', 'auth_time']
-/** Enough to tell two signatures apart, too little to use one. */
+/** Enough to distinguish two signatures, too little to use one. */
 const SIGNATURE_START = 8
 
 export function addTokenDecode(token: Command, terminal: Terminal): Command {
   return token
     .command('decode')
-    .description('Show what is in a token. Nothing is verified, and the signature is not shown in full.')
+    .description('Print the header and claims of a token, without verifying it.')
     .argument('[token]', 'the token, or - to read it from standard input', '-')
-    .option('--json', 'header and claims as one JSON object')
-    .option('--signature', 'show the whole signature')
+    .option('--json', 'print header and claims as one JSON object')
+    .option('--signature', 'print the whole signature')
     .action(async (given: string, { json, signature }: { json?: boolean; signature?: boolean }) => {
       const text = withoutBearer(await argumentOrStdin(given, 'a token', terminal))
       const { header, claims, problem } = describeToken(text)
@@ -38,12 +38,12 @@ export function addTokenDecode(token: Command, terminal: Terminal): Command {
           `  ${signature ? encoded : `${encoded.slice(0, SIGNATURE_START)}… (${size} bytes, not verified)`}`,
         )
       }
-      // It is shown all the same: to look at a bad token is what one comes here for.
+      // A bad token is still shown: people decode tokens to find out what is wrong.
       if (why !== undefined) note(style('yellow', `The verifiers of the suite reject this token: ${why}`))
     })
 }
 
-/** A line for each member; what is no object is one line. */
+/** Returns one line for each member, or one line for a value that is not an object. */
 function rows(part: unknown, terminal: Terminal): string[] {
   if (typeof part === 'string') return [part]
   if (typeof part !== 'object' || part === null || Array.isArray(part)) return [writeJson(part)]

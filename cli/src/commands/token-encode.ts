@@ -6,8 +6,8 @@ import type { Terminal } from '../terminal.ts'
 import { addTokenOptions, claimsOf, refuseContradiction, type TokenOptions } from './token.ts'
 
 const EXAMPLES = `
-The claims are signed as they are: unlike "hallpass token" it adds none, so what comes of it may well be refused. Without
---secret the key is the example key of the state folder. A token without a signature cannot be made.
+Signs the claims unchanged: unlike "hallpass token" it adds none, so services may reject the result. Without --secret it
+uses the example key of the state folder. It cannot make unsigned tokens.
 
   hallpass token encode '{"sub":"example","exp":1795316400}'
   hallpass token encode '{"sub":"example"}' --exp 5m --alg ES256
@@ -16,8 +16,8 @@ The claims are signed as they are: unlike "hallpass token" it adds none, so what
 export function addTokenEncode(token: Command, terminal: Terminal): Command {
   const encode = token
     .command('encode')
-    .description('Sign exactly these claims.')
-    .argument('[claims]', 'a JSON object, or - to read it from standard input')
+    .description('Sign exactly the given claims and print the token.')
+    .argument('[claims]', 'claims as a JSON object, or - to read it from standard input')
   return addTokenOptions(encode, {})
     .addHelpText('after', EXAMPLES)
     .action(async (given: string | undefined, options: TokenOptions, command: Command) => {

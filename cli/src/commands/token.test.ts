@@ -30,7 +30,7 @@ describe('hallpass token', () => {
     })
   }
 
-  it('prints a stream token for 30 seconds, signed with the example key, which it makes when there is none', async () => {
+  it('prints a stream token for 30 seconds, signed with the example key, which it creates if missing', async () => {
     const { exitCode, out, err } = await run()
     expect([exitCode, err]).toEqual([0, ''])
     const { header, claims } = await verify(out)
@@ -47,7 +47,7 @@ describe('hallpass token', () => {
     expect((await stat(join(folder, 'sse/private.pem'))).mode & 0o777).toBe(0o600)
   })
 
-  it('takes the documented command as it is, with the key in a file', async () => {
+  it('accepts the documented command unchanged, with the key in a file', async () => {
     const { out } = await run(
       ...['--alg', 'RS256', '--kid', 'example', '--iss', 'https://auth.example.com'],
       ...['--aud', 'https://api.example.com', '--sub', 'example', '--exp=+30s', '--no-iat'],
@@ -69,7 +69,7 @@ describe('hallpass token', () => {
     expect(header).toEqual({ typ: 'JWT', alg: 'ES256', kid: 'example_ec' })
   })
 
-  it('keeps the types of claims, and leaves out what it is told to', async () => {
+  it('keeps the types of claims and omits those of --no options', async () => {
     const { out } = await run(
       '{"more":{"a":[1]}}',
       ...['-P', 'n=1', '-P', 'yes=true', '-P', 'text=a=b', '-P', 'list=["a"]', '-P', 'scope=', '--nbf', '5m'],
@@ -86,22 +86,22 @@ describe('hallpass token', () => {
     })
   })
 
-  it('makes a token that has expired', async () => {
+  it('makes an expired token', async () => {
     await expect(verify((await run('--exp=-1m')).out)).rejects.toThrow('jwt expired')
   })
 
   it.each([
-    [['--alg', 'HS256'], 2, 'With HMAC whoever verifies could also sign'],
-    [['--alg', 'none'], 2, 'It is one of RS256, PS256, ES256 and EdDSA.'],
-    [['--alg', 'EdDSA'], 2, 'There is no example key for EdDSA; give one with --secret @file.pem.'],
-    [['--secret', 'swordfish'], 2, '--secret takes a file, as @private.pem'],
+    [['--alg', 'HS256'], 2, 'HMAC is not supported'],
+    [['--alg', 'none'], 2, 'Use RS256, PS256, ES256 or EdDSA.'],
+    [['--alg', 'EdDSA'], 2, 'No example key for EdDSA. Give a key with --secret @file.pem.'],
+    [['--secret', 'swordfish'], 2, '--secret requires a file, such as @private.pem'],
     [['--secret', '@/no/such.pem'], 1, '/no/such.pem cannot be read: ENOENT.'],
     [['--secret', `@${import.meta.filename}`], 1, 'token.test.ts: '],
-    [['--exp', 'soon'], 2, '"soon" is no time'],
-    [['--payload', 'scope'], 2, 'It is written name=value.'],
-    [['[1]'], 2, 'Claims are a JSON object.'],
+    [['--exp', 'soon'], 2, '"soon" is not a valid time'],
+    [['--payload', 'scope'], 2, 'Expected name=value.'],
+    [['[1]'], 2, 'Claims must be a JSON object.'],
     [['--colour'], 2, "unknown option '--colour'"],
-  ])('refuses %j', async (args, code, message) => {
+  ])('rejects %j', async (args, code, message) => {
     const { exitCode, out, err } = await run(...args)
     expect([exitCode, out]).toEqual([code, ''])
     expect(err).toContain(message)

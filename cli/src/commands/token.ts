@@ -8,7 +8,7 @@ import { CommandFailure, EXIT } from '../failure.ts'
 import { chooseKey, mintToken, STREAM_TOKEN } from '../mint-token.ts'
 import type { Terminal } from '../terminal.ts'
 
-/** `false`: left out on purpose. */
+/** `false`: omitted on purpose (`--no-…`). */
 type Claim = string | false | undefined
 
 export interface TokenOptions {
@@ -27,12 +27,12 @@ export interface TokenOptions {
 }
 
 const EXAMPLES = `
-Without options it is a token that opens a stream at the gateway for 30 seconds, signed with the example key of
-the state folder. The options are those of jwt-cli's "jwt encode".
+Without options, the token opens a stream at the gateway and expires after 30 seconds. It is signed with the example key
+of the state folder. The options are those of jwt-cli's "jwt encode".
 
   hallpass token
-  hallpass token --exp=-1m                                 one that has expired
-  hallpass token --payload scope=other --no-sub            one that the gateway refuses
+  hallpass token --exp=-1m                                 an expired token
+  hallpass token --payload scope=other --no-sub            a token that the gateway rejects
   hallpass token --alg ES256 --exp 1h --payload scope=publish --aud sse-server
   hallpass token --secret @.hallpass/sse/private.pem --kid example --no-iat`
 
@@ -40,7 +40,7 @@ export function addToken(program: Command, terminal: Terminal): Command {
   const token = program
     .command('token')
     .description('Print a signed token.')
-    .argument('[claims]', 'more claims, as a JSON object, or - to read them from standard input')
+    .argument('[claims]', 'more claims as a JSON object, or - to read it from standard input')
   return addTokenOptions(token, STREAM_TOKEN)
     .addHelpText('after', EXAMPLES)
     .action(async (given: string | undefined, options: TokenOptions, command: Command) => {
@@ -54,7 +54,7 @@ export function addToken(program: Command, terminal: Terminal): Command {
     })
 }
 
-/** The options of `jwt encode`; `defaults` are what is meant when one is left out. */
+/** Adds the options of `jwt encode`. `defaults` are the values of omitted options. */
 export function addTokenOptions(command: Command, defaults: Partial<typeof STREAM_TOKEN>): Command {
   return command
     .addOption(
@@ -65,32 +65,31 @@ export function addTokenOptions(command: Command, defaults: Partial<typeof STREA
     )
     .option(
       '-k, --kid <id>',
-      'name of the key (default: "example", "example_ec", or the thumbprint of --secret)',
+      'key ID (kid) (default: "example", "example_ec", or the thumbprint of --secret)',
     )
-    .option('-t, --typ <type>', 'type of the token', 'JWT')
-    .option('-i, --iss <issuer>', 'who issues it', defaults.iss)
-    .option('-a, --aud <audience>', 'whom it is for', defaults.aud)
-    .option('-s, --sub <subject>', 'whom it speaks for', defaults.sub)
+    .option('-t, --typ <type>', 'type of the token (typ)', 'JWT')
+    .option('-i, --iss <iss>', 'issuer (iss)', defaults.iss)
+    .option('-a, --aud <aud>', 'audience (aud)', defaults.aud)
+    .option('-s, --sub <sub>', 'subject (sub)', defaults.sub)
+    .option('-e, --exp <time>', 'expiry (exp): 30s, +30s, 1h, -1m, or seconds since 1970', defaults.lifetime)
+    .option('-n, --nbf <time>', 'not valid before (nbf): 30s, 1h, -1m, or seconds since 1970')
     .option(
-      '-e, --exp <time>',
-      'when it expires: 30s, +30s, 1h, -1m, or seconds since 1970',
-      defaults.lifetime,
+      '--jti <id>',
+      defaults.lifetime === undefined ? 'token ID (jti)' : 'token ID (jti) (default: random)',
     )
-    .option('-n, --nbf <time>', 'before when it is not good')
-    .option('--jti <id>', defaults.lifetime === undefined ? 'its own id' : 'its own id (default: random)')
     .option(
       '-P, --payload <claim=value>',
-      'another claim; numbers, true, false, null and JSON stay what they are (repeatable)',
+      'another claim; a value that is valid JSON keeps its type, any other is a string (repeatable)',
       collectClaim,
       {},
     )
-    .option('-S, --secret <@file>', 'private key, PEM (default: the example key)')
-    .option('--no-iat', 'without the time of issue')
-    .option('--no-iss', 'without an issuer')
-    .option('--no-aud', 'without an audience')
-    .option('--no-sub', 'without a subject')
-    .option('--no-exp', 'without an expiry: refused everywhere')
-    .option('--no-jti', 'without an id')
+    .option('-S, --secret <@file>', 'PEM file of the private key (default: the example key)')
+    .option('--no-iat', 'omit the issue time (iat)')
+    .option('--no-iss', 'omit the issuer (iss)')
+    .option('--no-aud', 'omit the audience (aud)')
+    .option('--no-sub', 'omit the subject (sub)')
+    .option('--no-exp', 'omit the expiry (exp); every service rejects such a token')
+    .option('--no-jti', 'omit the token ID (jti)')
 }
 
 interface ClaimDefaults {
@@ -99,7 +98,7 @@ interface ClaimDefaults {
   readonly scope?: string
 }
 
-/** The claims that options name, and those that are there without one. */
+/** Returns the claims of the options, with the defaults of omitted ones. */
 export function claimsOf(
   { iss, aud, sub, exp, nbf, jti }: TokenOptions,
   now: number,
@@ -115,8 +114,8 @@ export function claimsOf(
 const CLAIM_OPTIONS = ['iss', 'aud', 'sub', 'exp', 'nbf', 'jti'] as const
 
 /**
- * A claim has one value, wherever it was written.
- * @throws {CommandFailure} 2 when several of an option, --payload and the JSON object give it
+ * Rejects a claim that is given twice.
+ * @throws {CommandFailure} 2 if several of an option, --payload and the JSON object set the claim
  */
 export function refuseContradiction(
   command: Command,
@@ -138,21 +137,21 @@ export function refuseContradiction(
 function parseAlgorithm(text: string): string {
   if (/^HS\d+$/i.test(text))
     throw new InvalidArgumentError(
-      'With HMAC whoever verifies could also sign, so services never use it: RS256, PS256, ES256 or EdDSA.',
+      'HMAC is not supported: anyone who can verify such a token can also sign one. Use RS256, PS256, ES256 or EdDSA.',
     )
   if (!['RS256', 'PS256', 'ES256', 'EdDSA'].includes(text))
-    throw new InvalidArgumentError('It is one of RS256, PS256, ES256 and EdDSA.')
+    throw new InvalidArgumentError('Use RS256, PS256, ES256 or EdDSA.')
   return text
 }
 
 function collectClaim(text: string, claims: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const [, name, value] = /^([^=]+)=(.*)$/s.exec(text) ?? []
-  if (name === undefined || value === undefined) throw new InvalidArgumentError('It is written name=value.')
+  if (name === undefined || value === undefined) throw new InvalidArgumentError('Expected name=value.')
   if (Object.hasOwn(claims, name)) throw new InvalidArgumentError(`The claim ${name} is given twice.`)
   return { ...claims, [name]: valueIn(value) }
 }
 
-/** What is not JSON is the text itself, unless it was clearly meant to be JSON. */
+/** Parses a value as JSON. Any other value is a string, unless it starts like JSON. */
 function valueIn(text: string): unknown {
   try {
     return parseJson(text)

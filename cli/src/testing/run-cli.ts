@@ -4,9 +4,9 @@ import { createTerminal } from '../terminal.ts'
 
 export interface CliRun {
   readonly exitCode: number
-  /** What a pipe would get. */
+  /** Standard output. */
   readonly out: string
-  /** What is meant for people beside it. */
+  /** Standard error. */
   readonly err: string
 }
 
@@ -14,13 +14,13 @@ export interface RunCliOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly stdin?: string | Buffer
   readonly clock?: () => number
-  /** As on a terminal that has colours. */
+  /** Whether to style the output, as on a terminal. */
   readonly colourful?: boolean
-  /** Called for each line as it is printed; true is Ctrl-C. */
+  /** Called for each printed line; returning true has the effect of Ctrl-C. */
   readonly onLine?: (line: string) => unknown
 }
 
-/** One command line from its first word to its exit code, in this process. */
+/** Runs a command line in this process. */
 export async function runCli(args: readonly string[], options: RunCliOptions = {}): Promise<CliRun> {
   const out: string[] = []
   const err: string[] = []
