@@ -18,12 +18,12 @@ describe('Launcher', () => {
     env,
   })
 
-  it('names the service and the port that is in use', async () => {
+  it('reports the service and the port in use', async () => {
     const taken = createServer()
     await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
     const { port } = taken.address() as { port: number }
     await expect(launcher.start([factoryWith({ PORT: String(port), STATE_FOLDER: '/tmp' })])).rejects.toThrow(
-      `jwt-factory stopped with exit code 69: port ${port} is in use by another process. Stop it (lsof -i :${port}), or choose another port`,
+      `jwt-factory exited with code 69: port ${port} is in use by another process. Stop it (lsof -i :${port}), or choose another port`,
     )
     taken.close()
   })

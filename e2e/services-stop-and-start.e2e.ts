@@ -24,7 +24,7 @@ async function untilGone(suite: StartedSuite, milliseconds: number) {
   expect(suite.isAlive()).toBe(false)
 }
 
-describe('a suite of which single services stop', () => {
+describe('a suite with stopped services', () => {
   let stateFolder: string
   let suite: StartedSuite
   let serviceA: string
@@ -52,7 +52,7 @@ describe('a suite of which single services stop', () => {
     return { status: response.status, body: (await response.json()) as Record<string, unknown> }
   }
 
-  it('says what the services need that are left out, and shows them as left out', async () => {
+  it('reports which services lack one that is left out, and lists it as left out', async () => {
     expect(suite.output()).toContain(
       'service-a needs service-c, spiffe-proxy, spiffe-agent, which are left out.\n',
     )
@@ -61,19 +61,19 @@ describe('a suite of which single services stop', () => {
     expect((await list())['sse-server']?.state).toBe('stopped')
   })
 
-  it('restarts one that dies, says how it ended, and leaves the others alone', async () => {
+  it('restarts a service that dies, reports how it ended, and does not affect the others', async () => {
     const before = await list()
     process.kill(before['service-b']?.pid as number, 'SIGKILL')
-    await suite.until(/service-b was ended by SIGKILL\. Restarting it in 0\.5 s\./)
+    await suite.until(/service-b was terminated by SIGKILL\. Restarting it in 0\.5 s\./)
     await suite.until(/service-b is ready again after [\d.]+ s\./)
     const after = await list()
     expect(after['service-b']).toMatchObject({ state: 'running', restarts: 1 })
-    expect(after['service-b']?.lastEnd).toBe('service-b was ended by SIGKILL')
+    expect(after['service-b']?.lastEnd).toBe('service-b was terminated by SIGKILL')
     expect(after['jwt-factory']?.pid).toBe(before['jwt-factory']?.pid)
     expect((await scenario1()).body).toMatchObject({ valid: true })
   }, 20_000)
 
-  it('keeps one stopped until it is started, while the others run', async () => {
+  it('keeps a service stopped until it is started, while the others run', async () => {
     expect(await service('stop', 'jwt-factory')).toEqual({ exitCode: 0, out: 'stopped jwt-factory', err: '' })
     expect((await list())['jwt-factory']).toMatchObject({ state: 'stopped' })
     const { status, body } = await scenario1()
@@ -81,46 +81,44 @@ describe('a suite of which single services stop', () => {
     expect(body).toMatchObject({ error: { code: 'peer_unreachable' } })
     expect((await service('start', 'jwt-factory')).out).toBe('started jwt-factory')
     expect((await scenario1()).body).toMatchObject({ valid: true })
-    expect(suite.output()).toContain('jwt-factory is stopped, and stays stopped until:')
+    expect(suite.output()).toContain('jwt-factory has stopped. Start it again with:')
     expect((await list())['jwt-factory']?.restarts).toBe(0)
   }, 20_000)
 
-  it('starts one that was left out, and rejects names that are none', async () => {
+  it('starts a service that was left out, and rejects unknown names', async () => {
     expect((await service('restart', 'service-c')).out).toBe('restarted service-c')
     expect((await list())['service-c']).toMatchObject({ state: 'running' })
     expect(await service('stop', 'service-d')).toMatchObject({
       exitCode: 2,
-      err: expect.stringContaining(
-        'There is no service service-d. The services are: jwt-factory, service-b,',
-      ),
+      err: expect.stringContaining('Service not found: service-d. The services are: jwt-factory, service-b,'),
     })
   }, 20_000)
 
-  it('shows one that hangs as not answering, which doctor names with its remedy', async () => {
+  it('shows a hanging service as not answering; doctor reports it with a fix', async () => {
     process.kill((await list())['service-b']?.pid as number, 'SIGSTOP')
     expect((await list())['service-b']?.state).toBe('not answering')
     await service('stop', 'jwt-factory')
     const { out } = await hallpass(['doctor'], { STATE_FOLDER: stateFolder })
     expect(out).toContain('✗ service-b does not answer\n    npx hallpass service restart service-b\n')
     expect(out).toMatch(/· Not running: jwt-factory, .*\n {4}npx hallpass service start jwt-factory /)
-    expect(out).not.toContain('of service-b is taken')
+    expect(out).not.toContain('of service-b is in use')
     await service('start', 'jwt-factory')
     expect((await service('restart', 'service-b')).out).toBe('restarted service-b')
     expect((await list())['service-b']?.state).toBe('running')
   }, 40_000)
 
-  it('does not hide a wrong option of a second start', async () => {
+  it('reports a wrong option of a second start', async () => {
     const second = startSuite(stateFolder, ['--only', 'bogus'])
     expect(await second.ended).toBe(2)
-    expect(second.output()).toContain('There is no service bogus. The services are:')
+    expect(second.output()).toContain('Service not found: bogus. The services are:')
   }, 20_000)
 
-  it('is found by a second start in the same folder, and by npm run clean', async () => {
+  it('is detected by a second start in the same folder, and by npm run clean', async () => {
     const second = startSuite(stateFolder, ['--free-ports'])
     expect(await second.ended).toBe(75)
     expect(second.output()).toBe(
-      `The suite already runs in ${stateFolder}, started by pid ${suite.launcher.pid}. ` +
-        'Stop it with Ctrl-C there, or set STATE_FOLDER to another folder and use --free-ports for a second one.\n',
+      `The suite is already running in ${stateFolder}, started by pid ${suite.launcher.pid}. ` +
+        'Stop it with Ctrl-C in its terminal, or run a second one with another STATE_FOLDER and --free-ports.\n',
     )
     const clean = spawnSync(process.execPath, ['scripts/clean.js'], {
       cwd: root,
@@ -129,14 +127,14 @@ describe('a suite of which single services stop', () => {
     })
     expect([clean.status, clean.stderr]).toEqual([
       75,
-      expect.stringContaining(`A suite runs in ${stateFolder}`),
+      expect.stringContaining(`A suite is running in ${stateFolder}`),
     ])
     expect((await stat(join(stateFolder, 'suite.sock'))).mode & 0o777).toBe(0o600)
   })
 
-  it('ends within five seconds on Ctrl-C, also while a service waits for its restart, and removes its socket', async () => {
+  it('stops within five seconds on Ctrl-C, even while a service waits for its restart, and removes its socket', async () => {
     process.kill((await list())['service-b']?.pid as number, 'SIGKILL')
-    await suite.until(/service-b was ended by SIGKILL[\s\S]*service-b was ended by SIGKILL/)
+    await suite.until(/service-b was terminated by SIGKILL[\s\S]*service-b was terminated by SIGKILL/)
     const stopped = Date.now()
     process.kill(-(suite.launcher.pid as number), 'SIGINT')
     expect(await suite.ended).toBe(0)
@@ -145,7 +143,7 @@ describe('a suite of which single services stop', () => {
     expect(existsSync(join(stateFolder, 'suite.sock'))).toBe(false)
     expect(await service('list')).toMatchObject({
       exitCode: 3,
-      err: `hallpass: No suite runs in ${stateFolder}. Start it: npm start`,
+      err: `hallpass: No suite is running in ${stateFolder}. Start it with: npm start`,
     })
   }, 20_000)
 })
@@ -156,7 +154,7 @@ describe('a suite whose launcher is killed', () => {
     for (const cleanUp of cleanUps.splice(0)) await cleanUp()
   })
 
-  it('leaves nothing running, and the next start takes its socket over, in a folder however deep', async () => {
+  it('leaves nothing running, and the next start replaces its socket, even in a deep folder', async () => {
     const deep = await newStateFolder(
       ...Array.from({ length: 6 }, (_, i) => `a-rather-long-folder-name-${i}`),
     )
@@ -177,10 +175,10 @@ describe('a suite whose launcher is killed', () => {
 
 describe('npm start with names', () => {
   it.each([
-    [['--without', 'service-b,nobody'], 'There is no service nobody. The services are:\n  jwt-factory\n'],
-    [['--only', 'nobody'], 'There is no service nobody.'],
-    [['--only', ''], '--only needs the name of a service.'],
-    [['--only', 'service-a', '--without', 'service-b'], '--without and --only exclude each other.'],
+    [['--without', 'service-b,nobody'], 'Service not found: nobody. The services are:\n  jwt-factory\n'],
+    [['--only', 'nobody'], 'Service not found: nobody.'],
+    [['--only', ''], '--only requires the name of a service.'],
+    [['--only', 'service-a', '--without', 'service-b'], 'Use either --without or --only.'],
   ])('rejects %j', async (args, message) => {
     const folder = join(tmpdir(), `hallpass-never-made-${process.pid}`)
     const suite = startSuite(folder, args)

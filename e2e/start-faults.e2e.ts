@@ -14,7 +14,7 @@ describe('npm start with a fault', () => {
   const cleanUps: (() => unknown)[] = []
   beforeAll(async () => {
     good = await mkdtemp(join(tmpdir(), 'hallpass-good-'))
-    // Each service has made its files once.
+    // A first run, so that each service has created its files.
     const all = 'jwt-factory,service-a,sse-gateway,identity-provider,web-ui,spiffe-agent,token-cache-proxy1'
     const suite = startSuite(good, ['--quiet', '--free-ports', '--only', all])
     await suite.until(/Everything is ready/)
@@ -32,7 +32,7 @@ describe('npm start with a fault', () => {
     await cp(good, state, { recursive: true })
   }
 
-  /** Starts these services and waits for the end. */
+  /** Starts these services and waits until the start ends. */
   async function start(only: string, env: Readonly<Record<string, string>> = {}, ...args: string[]) {
     const suite = startSuite(state, ['--quiet', '--only', only, ...args], env)
     const code = await suite.ended
@@ -40,7 +40,7 @@ describe('npm start with a fault', () => {
     return { code, output: suite.output() }
   }
 
-  /** A line that names a file, its cause and its remedy. */
+  /** Returns a line with a file, the cause and the fix. */
   const line = (file: string, words: string) => `${join(state, file)}: ${words}`
 
   it.each([
@@ -71,7 +71,7 @@ describe('npm start with a fault', () => {
     ['token-cache-proxy1', 'token-cache/tier-secret', 'not a secret of at least 32 letters and digits. '],
     ['token-cache-proxy1', 'token-cache/store/data.mdb', 'not a token store (lmdb). Delete '],
   ])(
-    'of %s names %s, the cause and the remedy',
+    'of %s reports %s with cause and fix',
     async (service, file, words) => {
       await newState()
       await mkdir(dirname(join(state, file)), { recursive: true, mode: 0o700 })
@@ -87,7 +87,7 @@ describe('npm start with a fault', () => {
     ['0', 'made by an older release (state version 0, this release uses 1). To keep'],
     ['2', 'made by a newer release (state version 2, this release uses 1). Start that'],
   ])(
-    'in the state folder of version %s says how to keep or delete it',
+    'in a state folder of version %s reports how to keep or delete it',
     async (version, words) => {
       await newState()
       await writeFile(join(state, 'version'), version)
@@ -99,7 +99,7 @@ describe('npm start with a fault', () => {
     30_000,
   )
 
-  it('names a file in the place of the state folder', async () => {
+  it('reports a file in place of the state folder', async () => {
     await newState()
     await writeFile(join(state, 'file'), '')
     state = join(state, 'file')
@@ -119,7 +119,7 @@ describe('npm start with a fault', () => {
   }
 
   mounted(
-    'names a folder on a full disk',
+    'reports a folder on a full disk',
     async () => {
       await mount('size=16k,mode=700')
       const { code, output } = await start('jwt-factory', {}, '--free-ports')
@@ -135,7 +135,7 @@ describe('npm start with a fault', () => {
   )
 
   mounted(
-    'names a folder that cannot be written to',
+    'reports a folder that is not writable',
     async () => {
       await mount('ro,size=64k,mode=700')
       const { code, output } = await start('jwt-factory', {}, '--free-ports')
@@ -147,25 +147,25 @@ describe('npm start with a fault', () => {
     30_000,
   )
 
-  it('names every port that is in use, whose it is, and --free-ports', async () => {
+  it('reports every port in use, the process that uses it, and --free-ports', async () => {
     await newState()
     const servers: Server[] = []
     for (const port of [3003, 3004]) {
       const server = createServer()
-      // Where another program has it, it is in use as well.
+      // If another program uses the port, the test works as well.
       await new Promise<void>((done) => server.once('error', () => done()).listen(port, '127.0.0.1', done))
       servers.push(server)
     }
     cleanUps.push(() => servers.map((server) => server.listening && server.close()))
     const { code, output } = await start('backend-api,second-backend-api')
     expect(output).toMatch(
-      /^port 3003 of backend-api is in use by .+\nport 3004 of second-backend-api is in use by .+\nEnd what has them, or start on ports that are free: npm start -- --free-ports\n$/,
+      /^port 3003 of backend-api is in use by .+\nport 3004 of second-backend-api is in use by .+\nStop the processes that use them, or start on free ports: npm start -- --free-ports\n$/,
     )
     if (servers[0]?.listening) expect(output).toContain(`(pid ${process.pid})`)
     expect(code).toBe(69)
   }, 30_000)
 
-  it('of a variable that several services read ends it before the first of them runs', async () => {
+  it('in a variable that several services read ends before any service runs', async () => {
     await newState()
     const { code, output } = await start(
       'jwt-factory',

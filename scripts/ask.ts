@@ -8,13 +8,13 @@ export interface Answer {
 
 export interface AskOptions {
   readonly method?: string
-  /** How long it may be silent. */
+  /** The longest time without data. */
   readonly timeoutMs: number
-  /** The authority that must have signed its certificate, as PEM. */
+  /** The only trusted CA, as PEM. */
   readonly ca?: string | undefined
 }
 
-/** Asks a service of the suite. Node's fetch would do, but loading it takes the launcher a tenth of its time. */
+/** Sends a request to a service of the suite. Not with `fetch`, whose loading takes a tenth of the launcher's start. */
 export async function ask(url: string, { method = 'GET', timeoutMs, ca }: AskOptions): Promise<Answer> {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const options = { method, agent: false as const, timeout: timeoutMs }

@@ -9,7 +9,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 await installWhatIsMissing(root)
 const { bundle, bundleFolder } = await import('./bundle.js')
 
-/** Every benchmark that can run is a file with a `run(root)`; what they share has none. */
+/** Modules that benchmarks share. Every other module exports `run(root)`. */
 const SHARED = ['load', 'table']
 const names = readdirSync(join(root, 'benchmarks'))
   .filter((file) => file.endsWith('.ts'))

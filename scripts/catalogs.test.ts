@@ -5,10 +5,10 @@ import { projectFiles } from './project-files.ts'
 
 const root = join(import.meta.dirname, '..')
 
-/** Files with tests; in e2e, the tests of one suite may be in several modules. */
+/** Files with tests. In e2e, the tests of one suite can be in several modules. */
 const testFiles = projectFiles(root).filter((file) => /\.test\.ts$|^e2e\/.*\.ts$/.test(file))
 
-/** Each label in the title of a test, with the files that have one. */
+/** Returns each label in a test title, with the files that contain it. */
 function labelsInTitles(pattern: RegExp): Map<string, Set<string>> {
   const found = new Map<string, Set<string>>()
   for (const file of testFiles) {
@@ -22,7 +22,7 @@ function labelsInTitles(pattern: RegExp): Map<string, Set<string>> {
   return found
 }
 
-/** Rows `| label | … | tests |` of a page, with the files that the last cell links to. */
+/** Returns the labels of the rows `| label | … | tests |` of a page, with the files linked in the last cell. */
 function rowsOf(page: string): Map<string, Set<string>> {
   const lines = readFileSync(join(root, page), 'utf8').split('\n')
   const rows = lines.flatMap((line) => /^\| ([A-Z]+-?\d+) \|.*\|([^|]*)\|$/.exec(line) ?? [])

@@ -3,17 +3,17 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { suiteOwner } from './suite-owner.js'
 
-const HELP = `npm run clean: deletes what the suite has made in its state folder: keys, certificates, databases, bundles
+const HELP = `npm run clean: delete what the suite has created in its state folder: keys, certificates, databases, bundles
 
-  npm run clean                       deletes it in .hallpass/, or in STATE_FOLDER
-  STATE_FOLDER=… npm run clean        the same in another folder
-  npm run clean -- --help             this help
+  npm run clean                       clean .hallpass/, or STATE_FOLDER
+  STATE_FOLDER=… npm run clean        clean another folder
+  npm run clean -- --help             print this help
 
-The next npm start makes everything again: tokens signed with the old keys are rejected from then on, and the new
-development CA must be trusted again where the old one was. Files that the suite has not made are kept.
-It refuses while a suite runs there. Exit codes: 0 done, 1 failed, 2 unknown option, 75 a suite runs there.`
+The next npm start creates everything again. Tokens signed with the old keys are then rejected, and programs that trusted
+the old development CA must trust the new one. Files that the suite did not create are kept.
+Fails while a suite is running there. Exit codes: 0 done, 1 failed, 2 unknown option, 75 a suite is running there.`
 
-/** What the suite makes in a state folder; a STATE_FOLDER that was mistyped must not cost somebody their home. */
+/** The suite's own files. Nothing else is deleted, in case STATE_FOLDER is mistyped. */
 const OURS = [
   'bundles',
   'certificates',
@@ -42,13 +42,13 @@ if (args.length > 0) {
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const folder = resolve(process.env.STATE_FOLDER || join(root, '.hallpass'))
 if (!existsSync(folder)) {
-  console.log(`There is no ${folder}: nothing to delete.`)
+  console.log(`${folder} does not exist: nothing to delete.`)
   process.exit(0)
 }
 const owner = await suiteOwner(folder)
 if (owner) {
   console.error(
-    `A suite runs in ${folder}${owner.pid === undefined ? '' : ` (pid ${owner.pid})`}. Stop it with Ctrl-C in its terminal, then run this again.`,
+    `A suite is running in ${folder}${owner.pid === undefined ? '' : ` (pid ${owner.pid})`}. Stop it with Ctrl-C in its terminal, then run this again.`,
   )
   process.exit(75)
 }
@@ -76,7 +76,7 @@ function clean() {
   if (others.length === 0) {
     rmdirSync(folder)
     console.log(`deleted ${folder}`)
-  } else console.log(`kept ${others.map((name) => join(folder, name)).join(', ')}: not made by the suite`)
+  } else console.log(`kept ${others.map((name) => join(folder, name)).join(', ')}: not created by the suite`)
 }
 
 function countFiles(path) {

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto'
 import { wireSuite } from './suite.ts'
 import { listenError } from './taken-ports.ts'
 
-/** Gives each documented port of the suite a free one. */
+/** Maps each documented port of the suite to a free one. */
 export async function assignFreePorts(): Promise<(documented: number) => number> {
   const documented = new Set<number>()
   wireSuite({ stateFolder: '', port: (port) => documented.add(port).size })
@@ -12,14 +12,14 @@ export async function assignFreePorts(): Promise<(documented: number) => number>
 }
 
 /**
- * Below the ports that systems give to whoever asks for any (Linux from 32768, others from 49152), so that no other
- * test gets one of these between now and the moment when a service takes it; above what services are known to use.
+ * Below the ephemeral ports (Linux from 32768, others from 49152), so that no other process is assigned one of these before
+ * the service listens on it, and above well-known ports.
  */
 const FIRST = 20_000
 const LAST = 32_000
 const given = new Set<number>()
 
-/** Ports that nobody listens on, none of them given before by this process. */
+/** Returns unused ports, none of which this process has returned before. */
 export async function freePorts(count: number): Promise<number[]> {
   const free: number[] = []
   while (free.length < count) {

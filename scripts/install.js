@@ -4,20 +4,22 @@ import { join } from 'node:path'
 
 const MINIMUM_NODE = [20, 19]
 
-/** Stops with a sentence, not a stack trace, where Node is too old for the suite. */
+/** Exits with a message if Node is too old for the suite. */
 export function requireNode() {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
   if (major > MINIMUM_NODE[0] || (major === MINIMUM_NODE[0] && minor >= MINIMUM_NODE[1])) return
-  console.error(`Hallpass needs Node ${MINIMUM_NODE.join('.')} or newer; this is ${process.versions.node}.`)
+  console.error(
+    `Hallpass requires Node ${MINIMUM_NODE.join('.')} or later. This is Node ${process.versions.node}.`,
+  )
   process.exit(1)
 }
 
-/** Runs `npm ci` when nothing is installed yet, or when the lock file is newer than what is. */
+/** Runs `npm ci` if nothing is installed yet, or if the lock file is newer. */
 export async function installWhatIsMissing(root) {
   const installed = join(root, 'node_modules/.package-lock.json')
   const lock = join(root, 'package-lock.json')
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs - 1000) return
-  const done = showProgress('installing packages (npm ci), a minute on a slow line')
+  const done = showProgress('installing packages (npm ci), may take a minute')
   const npm = spawn('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -32,7 +34,7 @@ export async function installWhatIsMissing(root) {
   process.exit(1)
 }
 
-/** One line that is alive: a counter of seconds on a terminal, the bare text elsewhere or where others write meanwhile. */
+/** Prints a line with a running counter of seconds; only the text if stderr is not a terminal or others write to it. */
 export function showProgress(text, { live = true } = {}) {
   const started = Date.now()
   const seconds = () => ((Date.now() - started) / 1000).toFixed(1)

@@ -8,13 +8,13 @@ function heard(text: string) {
 }
 
 describe('LastWords', () => {
-  it('are what the service says of its start, without its name', () => {
+  it('are the message of a failed start, without the service’s name', () => {
     expect(heard('token-cache-proxy: /state/store: empty. Delete it.')).toBe(
       '/state/store: empty. Delete it.',
     )
   })
 
-  it('have every problem of a configuration', () => {
+  it('contain every problem of a configuration', () => {
     expect(heard('service-a: The configuration is not usable:\n  - PORT is required\n  - HOST is odd')).toBe(
       'The configuration is not usable: PORT is required; HOST is odd',
     )
@@ -35,7 +35,7 @@ describe('LastWords', () => {
     expect(heard(node.join('\n'))).toBe("Error [E_ODD]: odd, open '/x'")
   })
 
-  it('are those of a fatal line of the log', () => {
+  it('are the message of a fatal log line', () => {
     const words = new LastWords()
     words.hearLog('{"level":30,"msg":"ready"}')
     words.hearLog('{"level":60,"msg":"uncaught exception","err":{"message":"a bug"}}')

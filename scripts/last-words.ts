@@ -1,11 +1,11 @@
-/** The beginning of an error that Node prints; its stack and its members follow. */
+/** The first line of an error that Node prints, before its stack and members. */
 const ERROR = /^\w*Error( \[\w+\])?: /
-/** What a service says to people about its start begins with its own name, which two of one kind share. */
+/** A service's message about its failed start begins with its name. */
 const OWN_NAME = /^[a-z-]+: /
-/** Pino's number for what ends a process. */
+/** Pino's level of a fatal log line. */
 const FATAL = '"level":60'
 
-/** What a process said last about its end, of all that it has written. */
+/** Extracts from a process's output the last message about its end. */
 export class LastWords {
   #text = ''
 
@@ -13,11 +13,11 @@ export class LastWords {
     return this.#text
   }
 
-  /** Takes a line of standard error; true when the service says in it why it cannot start. */
+  /** Reads a line of standard error. Returns true if it states why the service cannot start. */
   hear(line: string): boolean {
     const problem = /^\s+- (.*)/.exec(line)?.[1]
     if (problem !== undefined) {
-      // The problems of a configuration, each on a line of its own.
+      // Problems of a configuration are on one line each.
       this.#text += `${this.#text.endsWith(':') ? '' : ';'} ${problem}`
       return true
     }
@@ -26,14 +26,14 @@ export class LastWords {
     return OWN_NAME.test(line)
   }
 
-  /** Takes a line of the log; only a fatal one is about the end. */
+  /** Reads a line of the log. Only a fatal line is about the end. */
   hearLog(line: string): false {
     if (!line.includes(FATAL)) return false
     try {
       const { msg, err } = JSON.parse(line) as { msg?: string; err?: { message?: string } }
       this.#text = err?.message ?? msg ?? this.#text
     } catch {
-      // No JSON: no line of a log.
+      // Not JSON, so not a log line.
     }
     return false
   }

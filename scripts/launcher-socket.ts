@@ -6,7 +6,7 @@ import { type Launcher, NoSuchService } from './launcher.ts'
 import { alreadyRuns, suiteOwner } from './suite-owner.js'
 import type { SupervisedService } from './supervised-service.ts'
 
-/** Another launcher has this state folder. */
+/** Another launcher uses this state folder. */
 export class AlreadyRuns extends Error {
   constructor(stateFolder: string, pid: number | undefined) {
     super(alreadyRuns(stateFolder, pid))
@@ -15,8 +15,8 @@ export class AlreadyRuns extends Error {
 }
 
 /**
- * The socket of a launcher in its state folder: the proof that the folder is taken, and the way to stop and start single
- * services. HTTP, as everywhere; the kernel lets only the folder's owner in.
+ * The HTTP socket of a launcher in its state folder. It marks the folder as in use, and stops and starts single services.
+ * The file mode restricts it to the folder's owner.
  */
 export class LauncherSocket {
   readonly #path: string
@@ -30,13 +30,13 @@ export class LauncherSocket {
   }
 
   /**
-   * Takes the state folder, before anything is started in it. The socket of a launcher that was killed is taken over.
+   * Claims the state folder before anything starts in it. Replaces the socket of a launcher that was killed.
    * @throws {AlreadyRuns}
    */
   static async claim(stateFolder: string): Promise<LauncherSocket> {
     const path = launcherSocketOf(stateFolder)
     const socket = new LauncherSocket(path)
-    // Of two starts at once the second must not remove the socket that the first has just made.
+    // With the lock, a concurrent start cannot remove the socket that this one has just created.
     await withFolderLock(stateFolder, async () => {
       const owner = await suiteOwner(stateFolder)
       if (owner) throw new AlreadyRuns(stateFolder, owner.pid)
@@ -46,7 +46,7 @@ export class LauncherSocket {
     return socket
   }
 
-  /** From now on services can be stopped and started through it; `onDone` is called when that has happened. */
+  /** Accepts requests that stop and start services, and calls `onDone` after each. */
   serve(launcher: Launcher, onDone: (name: string, verb: 'start' | 'stop') => void = () => {}) {
     this.#launcher = launcher
     this.#onDone = onDone
@@ -85,7 +85,7 @@ export class LauncherSocket {
   async #handle(method: string, url: string): Promise<unknown> {
     if (method === 'GET' && url === '/suite') return this.#describe()
     const [, name, verb] = /^\/services\/([^/]+)\/(start|stop)$/.exec(url) ?? []
-    if (method !== 'POST' || name === undefined) throw new Error(`There is no ${method} ${url} here.`)
+    if (method !== 'POST' || name === undefined) throw new Error(`No such endpoint: ${method} ${url}.`)
     if (!this.#launcher) throw new Error('The suite has not started yet.')
     const service = decodeURIComponent(name)
     await (verb === 'stop' ? this.#launcher.stopService(service) : this.#launcher.startService(service))

@@ -3,17 +3,17 @@ import { SupervisedService, type SupervisionOptions } from './supervised-service
 
 export type LauncherOptions = Pick<SupervisionOptions, 'root' | 'stateFolder'> & Partial<SupervisionOptions>
 
-/** A name that is none of a service of this suite. */
+/** The suite has no service with this name. */
 export class NoSuchService extends Error {
   constructor(name: string, names: Iterable<string>) {
-    super(`There is no service ${name}. The services are: ${[...names].join(', ')}`)
+    super(`Service not found: ${name}. The services are: ${[...names].join(', ')}`)
     this.name = 'NoSuchService'
   }
 }
 
 /**
- * Starts the processes of a suite from their bundles, each its own, and stops them together. One that dies is started
- * again, while the others run on; one that was stopped stays stopped until it is started.
+ * Starts each service of a suite as a process from its bundle, and stops them together. A service that dies is restarted
+ * while the others keep running; a service that was stopped stays stopped until it is started.
  */
 export class Launcher {
   readonly #options: SupervisionOptions
@@ -26,9 +26,9 @@ export class Launcher {
   }
 
   /**
-   * Starts them in the order given and resolves when each has answered its `/readyz`.
-   * @param leftOut those that are known, and stopped until {@link startService} is called
-   * @throws {ServiceDied} when one cannot be started.
+   * Starts the services concurrently and resolves when each has answered its `/readyz`.
+   * @param leftOut services to leave stopped until {@link startService} is called
+   * @throws {ServiceDied} if one cannot be started.
    */
   async start(processes: readonly SuiteProcess[], leftOut: readonly string[] = []): Promise<void> {
     for (const service of processes)
@@ -48,23 +48,23 @@ export class Launcher {
     return service
   }
 
-  /** The process id of a running service, for tests that kill one. */
+  /** Returns the process ID of a running service, for tests that kill one. */
   pid(name: string): number | undefined {
     return this.#services.get(name)?.pid
   }
 
   /** Starts a service that was stopped; resolves when it is ready. */
   async startService(name: string): Promise<void> {
-    if (this.#stopping !== undefined) throw new Error('The suite stops.')
+    if (this.#stopping !== undefined) throw new Error('The suite is stopping.')
     await this.service(name).start()
   }
 
-  /** Ends the process of a service, which then stays away while the others run. */
+  /** Stops a service. It stays stopped while the others run. */
   stopService(name: string, signal?: NodeJS.Signals): Promise<void> {
     return this.service(name).stop(signal)
   }
 
-  /** Kills a service, does something while it is away, and brings it back: for tests of what its peers do. */
+  /** Kills a service, calls `meanwhile`, and starts it again: for tests of its peers. */
   async restart(name: string, meanwhile: () => Promise<void>): Promise<void> {
     await this.stopService(name, 'SIGKILL')
     await meanwhile()

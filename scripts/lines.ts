@@ -1,4 +1,4 @@
-/** Calls `receive` with each line of a stream that is not empty, the last one also without a line break. */
+/** Calls `receive` with each non-empty line of a stream, including a last line without a line break. */
 export function forEachLine(stream: NodeJS.ReadableStream, receive: (line: string) => void) {
   let rest = ''
   stream.setEncoding('utf8')

@@ -1,12 +1,12 @@
 import { type Paint, paintWith, readableLine } from '@hallpass/service-kit/readable-log'
 import { escapeForTerminal } from '@hallpass/untrusted/terminal'
 
-/** Colours that are told apart on a dark and on a light terminal, one per service in turn. */
+/** Colors that are distinguishable on dark and light terminals, assigned to the services in turn. */
 const COLOURS = [36, 33, 35, 32, 34, 96, 93, 95, 92, 94]
-/** As wide as a time, for what has none. */
+/** A blank as wide as a time, for lines without one. */
 const NO_TIME = ' '.repeat(12)
 
-/** Turns the services' JSON lines into one stream for a person: time, service, what happened. */
+/** Formats the services' JSON log lines for reading: time, service, event. */
 export class LogView {
   readonly paint: Paint
   readonly #width: number

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** What a run leaves in a checkout, and what is installed there. */
+/** Folders that are not part of the project: installed or generated. */
 const NOT_OURS = new Set(['node_modules', '.git', '.hallpass', 'artifacts', 'coverage'])
 
 /** Returns the paths of the project's files, relative to its root. Works without git, in an unpacked archive too. */

@@ -5,12 +5,11 @@ import { exportPrivatePem, generateSigningKey } from '@hallpass/tokens'
 import { ask } from './ask.ts'
 import type { SuiteProcess } from './suite-builder.ts'
 
-/** Three RSA keys on a machine that is busy starting eighteen processes. */
+/** Time for three RSA keys on a machine that is starting eighteen processes. */
 const CALL_TIMEOUT_MS = 60_000
 
 /**
- * Before the first start: the key with which service A signs for itself, where service A looks for one. It is then ready
- * for scenarios 3 and 4 as soon as it answers.
+ * Creates service A's own signing key before the first start, so that scenarios 3 and 4 work as soon as service A answers.
  */
 export async function provisionFiles(stateFolder: string): Promise<void> {
   const folder = join(stateFolder, 'scenario-3-keys')
@@ -21,8 +20,8 @@ export async function provisionFiles(stateFolder: string): Promise<void> {
 }
 
 /**
- * Does what the documented curl commands do before the first scenario, where it has not been done: the keys of
- * services A and B and of the token cache at the factory, saved for the next start.
+ * Creates missing keys at jwt-factory, as the documented curl commands do: those of services A and B and of the token
+ * cache. Saves them for the next start.
  */
 export async function provision(processes: readonly SuiteProcess[]): Promise<void> {
   const factory = processes.find(({ name }) => name === 'jwt-factory')?.urls.PORT

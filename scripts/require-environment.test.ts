@@ -3,11 +3,11 @@ import { EnvironmentUnusable, requireEnvironment } from './require-environment.t
 
 describe('requireEnvironment', () => {
   it.each([{}, { TOKEN_LIBRARY: '', REDIS_URL: '' }, { TOKEN_LIBRARY: 'jose', REDIS_URL: 'rediss://r:1' }])(
-    'passes %j',
+    'accepts %j',
     (env) => expect(() => requireEnvironment(env)).not.toThrow(),
   )
 
-  it('names every variable that is wrong, with what it may be', () => {
+  it('reports every invalid variable with its valid values', () => {
     const env = { TOKEN_LIBRARY: 'jwt', REDIS_URL: 'localhost:6379' }
     expect(() => requireEnvironment(env)).toThrow(
       new EnvironmentUnusable(

@@ -1,20 +1,20 @@
 import { libraryNamed } from '@hallpass/tokens'
 
-/** A variable of the environment that services inherit, and would end the start once others are up. */
+/** An environment variable that services inherit is invalid. */
 export class EnvironmentUnusable extends Error {
   override readonly name = 'EnvironmentUnusable'
 }
 
 /**
- * Checks the variables that several services inherit, before the first of them is started. Each service checks them
- * again, since it runs without a launcher as well.
+ * Checks the variables that several services inherit before any service starts. Each service checks them again, because it
+ * can run without a launcher.
  * @throws {EnvironmentUnusable}
  */
 export function requireEnvironment(env: Readonly<Record<string, string | undefined>>): void {
   const { TOKEN_LIBRARY: library, REDIS_URL: redis } = env
   const problems: string[] = []
   try {
-    // What all scenarios sign with by default.
+    // The default algorithm of all scenarios.
     if (library) libraryNamed(library, ['RS256'])
   } catch (error) {
     problems.push(`TOKEN_LIBRARY: ${(error as Error).message}`)

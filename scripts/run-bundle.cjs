@@ -1,5 +1,5 @@
-// node run-bundle.cjs BUNDLE.cjs: runs a bundle with the machine code that V8 made of it last time, which takes a
-// third to a half off the CPU time of a start (docs/decisions/002-bundles-at-start.md). Without that code, or with that of another Node, it just runs.
+// node run-bundle.cjs BUNDLE.cjs: runs a bundle with V8's code cache of the previous run, which saves a third to a half of
+// the CPU time of a start (docs/decisions/002-bundles-at-start.md). Without a cache, or with that of another Node, it runs normally.
 const { readFileSync, renameSync, statSync, writeFileSync } = require('node:fs')
 const { createRequire } = require('node:module')
 const { dirname } = require('node:path')
@@ -25,16 +25,16 @@ function read(file) {
   }
 }
 
-/** At the end, when V8 has compiled whatever the process has used. Two processes of one service may both write. */
+/** Writes the code cache at exit, when V8 has compiled all used functions. Two processes of one service may both write. */
 function keep(script) {
   try {
-    // V8 tells sources apart by their length alone: code of a bundle that has been replaced since must not lie beside it.
+    // V8 checks only the length of the source: the cache of a replaced bundle must not be stored with the new one.
     if (statSync(bundle).mtimeMs !== madeAt) return
     const written = `${codeFile}.${process.pid}`
     writeFileSync(written, script.createCachedData())
     renameSync(written, codeFile)
   } catch {
-    // A folder that cannot be written to, or that is gone: the next start is as slow as this one was.
+    // The folder is missing or not writable. Only the next start is slower.
   }
 }
 

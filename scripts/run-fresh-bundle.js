@@ -6,7 +6,7 @@ import { requireNode } from './install.js'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
-/** Runs a bundle in this process, made again when a source has changed: the very file that `npm start` and the tests run. */
+/** Runs a bundle in this process, rebuilt if a source has changed: the same file that `npm start` and the tests run. */
 export async function runFreshBundle(name) {
   requireNode()
   await bundle(root)

@@ -1,4 +1,4 @@
-// What `npm start -w <service>` runs, in the folder of that service: it alone, with the variables of its .env file.
+// Run by `npm start -w <service>` in the folder of the service: starts only that service, with the variables of its .env file.
 import { dirname, relative } from 'node:path'
 import { bundleName } from './bundle.js'
 import { runFreshBundle } from './run-fresh-bundle.js'

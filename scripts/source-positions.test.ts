@@ -25,7 +25,7 @@ describe('pointToSources', () => {
   })
   afterAll(() => rm(folder, { recursive: true }))
 
-  it('names the line of the source, with and without the code that V8 has kept', async () => {
+  it('maps to the line of the source, with and without V8’s code cache', async () => {
     const run = () =>
       promisify(execFile)(process.execPath, [
         join(import.meta.dirname, 'run-bundle.cjs'),
@@ -43,7 +43,7 @@ describe('pointToSources', () => {
     }
   })
 
-  it('leaves what it cannot map as it is', () => {
+  it('leaves unknown positions unchanged', () => {
     expect(pointToSources('at x (/nowhere/bundles/service.cjs:1:2)')).toBe(
       'at x (/nowhere/bundles/service.cjs:1:2)',
     )

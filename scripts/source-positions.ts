@@ -2,13 +2,13 @@ import { readFileSync } from 'node:fs'
 import { SourceMap } from 'node:module'
 import { dirname, relative, resolve } from 'node:path'
 
-/** From a slash at the beginning of a word or a bracket; the folder's own name may hold spaces and brackets. */
+/** A position in a bundle. Its path starts at a word or bracket; folder names may contain spaces and brackets. */
 const POSITION = /(?<=^|[\s(])(\/(?:(?!\\n| \(\/)[^"'\n])*?\/bundles\/[\w-]+\.cjs):(\d+):(\d+)/g
 const maps = new Map<string, SourceMap | undefined>()
 
 /**
- * Makes the places of a stack trace in a bundle those of the sources, relative to the working folder. It is done here,
- * when a line is shown, because a service that did it itself would hold its source map for the rest of its life.
+ * Maps positions in bundles to positions in the sources, relative to the working folder. The launcher does this when it
+ * prints a line, so that services need not keep their source maps in memory.
  */
 export function pointToSources(line: string): string {
   return line.replace(POSITION, (position, bundle: string, row: string, column: string) => {

@@ -1,32 +1,32 @@
 import { parseArgs } from 'node:util'
 
-export const HELP = `npm start: runs the whole suite on this machine
+export const HELP = `npm start: run the whole suite on this machine
 
-  npm start                         start everything, show one log
-  npm start -- --quiet              the table, warnings and errors only
-  npm start -- --json               the services' own JSON log lines
-  npm start -- --free-ports         where the documented ports are taken: any that are free
+  npm start                         start all services and print one log
+  npm start -- --quiet              print only the table, warnings and errors
+  npm start -- --json               print the services' JSON log lines
+  npm start -- --free-ports         use free ports instead of the documented ones
   npm start -- --without NAME,…     leave these services out
-  npm start -- --only NAME,…        start these services and no others
-  npm start -- --help               this help
+  npm start -- --only NAME,…        start only these services
+  npm start -- --help               print this help
 
 While it runs, in another terminal: npx hallpass service list | stop NAME | start NAME | restart NAME
-State (keys, certificates, databases) is kept in .hallpass/, or in STATE_FOLDER; npm run clean deletes it.
+State (keys, certificates, databases) is stored in .hallpass/, or in STATE_FOLDER; npm run clean deletes it.
 Ctrl-C stops everything.
 
-Exit codes: 0 stopped, 1 failed, 2 unknown option or service, 69 port in use, 74 state folder not usable,
-75 the suite already runs there, 78 configuration not usable.`
+Exit codes: 0 stopped, 1 failed, 2 unknown option or service, 69 port in use, 74 unusable state folder,
+75 the suite is already running there, 78 invalid configuration.`
 
 export interface StartOptions {
   readonly quiet: boolean
   readonly json: boolean
   readonly freePorts: boolean
   readonly help: boolean
-  /** The services that are known and not started. */
+  /** The services not to start. */
   readonly leftOut: readonly string[]
 }
 
-/** A command line that was not understood. */
+/** An invalid command line. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
@@ -41,23 +41,23 @@ const OPTIONS = {
 } as const
 
 /**
+ * Parses the command line of `npm start`.
  * @param services the names of all services
  * @throws {UsageError}
  */
 export function parseStartOptions(args: readonly string[], services: readonly string[]): StartOptions {
   const { quiet, json, 'free-ports': freePorts, help, without, only } = parse(args)
-  if (without && only) throw new UsageError('--without and --only exclude each other.')
+  if (without && only) throw new UsageError('Use either --without or --only.')
   const chosen = namesOf(only ?? without ?? [])
   const unknown = chosen.filter((name) => !services.includes(name))
   if (unknown.length > 0)
     throw new UsageError(
-      `There is no service ${unknown.join(', ')}. The services are:\n${services.map((name) => `  ${name}`).join('\n')}`,
+      `Service not found: ${unknown.join(', ')}. The services are:\n${services.map((name) => `  ${name}`).join('\n')}`,
     )
   if ((without || only) && chosen.length === 0)
-    throw new UsageError(`${only ? '--only' : '--without'} needs the name of a service.`)
+    throw new UsageError(`${only ? '--only' : '--without'} requires the name of a service.`)
   const leftOut = only ? services.filter((name) => !chosen.includes(name)) : chosen
-  if (leftOut.length === services.length)
-    throw new UsageError('Without any service there is nothing to start.')
+  if (leftOut.length === services.length) throw new UsageError('All services are left out: nothing to start.')
   return {
     quiet: quiet === true,
     json: json === true,

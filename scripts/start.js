@@ -8,14 +8,14 @@ import { alreadyRuns, suiteOwner } from './suite-owner.js'
 requireNode()
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 await installWhatIsMissing(root)
-// First of all, because new bundles would take the old ones away from a suite that runs.
+// Checked first, because new bundles would replace those of a running suite.
 const stateFolder = resolve(process.env.STATE_FOLDER || join(root, '.hallpass'))
 const owner = process.argv.includes('--help') ? undefined : await suiteOwner(stateFolder)
 const { bundle, bundleFolder } = await import('./bundle.js')
 const launcher = join(bundleFolder(root), 'start.cjs')
 const load = createRequire(import.meta.url)
 if (owner) {
-  // By the bundle that is there: that of the suite that runs.
+  // With the existing bundle, that of the running suite.
   const mistake = existsSync(launcher) ? load(launcher).explainArguments?.(process.argv.slice(2)) : undefined
   if (mistake !== undefined) {
     console.error(mistake)
@@ -33,7 +33,7 @@ try {
 const { start } = load(launcher)
 await start(root, process.argv.slice(2))
 
-/** The folder, the cause and the remedy in one line, where the system does not let the bundles be written; any other error is a bug. */
+/** Reports in one line why the bundles cannot be written, with a fix. Any other error is a bug. */
 function reportUnwritable(folder, error) {
   const causes = {
     EACCES: ['no permission', 'Give this user access to it (chown, chmod).'],
@@ -47,7 +47,7 @@ function reportUnwritable(folder, error) {
   const code = error.code ?? /\b(E[A-Z]{3,10}):/.exec(error.message)?.[1]
   if (!(code in causes)) throw error
   const [cause, remedy] = causes[code]
-  console.error(`${folder}: ${cause}; the bundles of the services cannot be written. ${remedy}`)
-  // EX_IOERR, as for every other file of the state (packages/service-kit/src/exit-codes.ts).
+  console.error(`${folder}: cannot write the bundles of the services, ${cause}. ${remedy}`)
+  // EX_IOERR, as for all other state files (packages/service-kit/src/exit-codes.ts).
   process.exit(74)
 }

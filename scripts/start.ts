@@ -16,7 +16,7 @@ import type { SuiteProcess } from './suite-builder.ts'
 import { ServiceDied, type ServiceEnd } from './supervised-service.ts'
 import { PortsTaken, requireFreePorts } from './taken-ports.ts'
 
-/** Starts the suite, prints what runs where, and stays until it is told to stop. */
+/** Starts the suite, prints the URLs of its services, and runs until a signal stops it. */
 export async function start(root: string, args: readonly string[]): Promise<void> {
   let socket: LauncherSocket | undefined
   try {
@@ -43,7 +43,7 @@ export async function start(root: string, args: readonly string[]): Promise<void
   }
 }
 
-/** What is wrong with a command line, where there is nothing to start since a suite runs; `undefined` if nothing is. */
+/** Returns what is wrong with a command line, or undefined. For a start that finds a suite already running. */
 export function explainArguments(args: readonly string[]): string | undefined {
   try {
     parseStartOptions(args, namesOfServices())
@@ -76,21 +76,21 @@ async function runSuite({ root, stateFolder, options, processes, socket }: Suite
   const launcher = new Launcher({
     root,
     stateFolder,
-    // For the web UI's buttons. No deployment has it, so it is not in the wiring.
+    // For the web UI's buttons that stop and start services. Only a launcher has it, so it is not in the wiring.
     env: { LAUNCHER_SOCKET: launcherSocketOf(stateFolder), ...(quiet ? { LOG_LEVEL: 'warn' } : {}) },
     onLine: (service, line) => progress.above(json ? escapeJsonForTerminal(line) : view.line(service, line)),
     onReady: ({ name }, milliseconds) => {
       progress.step(name)
       if (away.delete(name)) progress.note(`${name} is ready again after ${seconds(milliseconds)} s.`)
-      // At once, while others still start: somebody may be waiting for this one alone.
+      // Immediately, while other services still start: a user may already be waiting for the keys.
       if (name === 'jwt-factory') {
         const keys = provision(processes)
-        keys.catch((error: Error) => progress.note(`The first keys could not be made: ${error.message}`))
+        keys.catch((error: Error) => progress.note(`The first keys could not be created: ${error.message}`))
         provisioned.set(name, keys)
       }
     },
     onEnd: ({ name }, end) => {
-      // One that cannot be started ends the start, which says so.
+      // A service that cannot be started ends the whole start, which reports it.
       if (!started && end.restartInMs === undefined) return
       away.add(name)
       progress.note(view.paint(describeEnd(name, end), 31))
@@ -99,8 +99,8 @@ async function runSuite({ root, stateFolder, options, processes, socket }: Suite
   socket.serve(launcher, (name, verb) =>
     progress.note(
       verb === 'start'
-        ? `${name} is started.`
-        : `${name} is stopped, and stays stopped until: npx hallpass service start ${name}`,
+        ? `${name} has started.`
+        : `${name} has stopped. Start it again with: npx hallpass service start ${name}`,
     ),
   )
 
@@ -111,7 +111,9 @@ async function runSuite({ root, stateFolder, options, processes, socket }: Suite
     ending = true
     progress.clear()
     if (error)
-      console.error(view.paint(`\n${escapeForTerminal((error as Error).message)}\nStopping the rest.`, 31))
+      console.error(
+        view.paint(`\n${escapeForTerminal((error as Error).message)}\nStopping the other services.`, 31),
+      )
     const stopped = performance.now()
     await launcher.stop()
     await socket.close()
@@ -134,7 +136,7 @@ async function runSuite({ root, stateFolder, options, processes, socket }: Suite
 
 const namesOfServices = () => wireSuite({ port: (port) => port, stateFolder: '' }).map(({ name }) => name)
 
-/** What prevents a start and is no bug: its message says all that there is to know. */
+/** Returns whether an error is an expected reason not to start, whose message suffices, and not a bug. */
 const isExpected = (error: unknown) =>
   [StateFileError, AlreadyRuns, PortsTaken, ServiceDied, EnvironmentUnusable].some(
     (kind) => error instanceof kind,
@@ -153,12 +155,12 @@ function exitCodeOf(error: unknown): number {
 function describeEnd(name: string, { how, lastWords, restartInMs }: ServiceEnd): string {
   const next =
     restartInMs === undefined
-      ? `It is not restarted; when the cause is mended: npx hallpass service start ${name}`
+      ? `It is not restarted. Fix the cause, then run: npx hallpass service start ${name}`
       : `Restarting it in ${seconds(restartInMs)} s.`
   return `${name} ${how}${lastWords ? `: ${escapeForTerminal(lastWords)}` : ''}${/[.!?]$/.test(lastWords) ? '' : '.'} ${next}`
 }
 
-/** What fails because of the services that are left out, a line each. */
+/** Returns a line for each service that lacks one that was left out. */
 function missingNeeds(processes: readonly SuiteProcess[], leftOut: readonly string[]): string[] {
   return processes.flatMap(({ name, needs }) => {
     const missing = needs.filter((needed) => leftOut.includes(needed))
@@ -169,7 +171,7 @@ function missingNeeds(processes: readonly SuiteProcess[], leftOut: readonly stri
 
 const seconds = (milliseconds: number) => (milliseconds / 1000).toFixed(1)
 
-/** One line at the bottom of a terminal that counts the services; elsewhere it says nothing. */
+/** A line at the bottom of a terminal that counts started services. Prints nothing if stdout is not a terminal. */
 class Progress {
   readonly #total: number
   readonly #ready = new Set<string>()
@@ -187,14 +189,14 @@ class Progress {
     this.#draw()
   }
 
-  /** Prints a line and draws the progress under it again. */
+  /** Prints a line above the progress. */
   above(line: string) {
     this.#wipe()
     process.stdout.write(`${line}\n`)
     this.#draw()
   }
 
-  /** A line of the launcher's own, which is no part of the log. */
+  /** Prints a line of the launcher itself to stderr, apart from the log. */
   note(line: string) {
     this.#wipe()
     process.stderr.write(`${line}\n`)
@@ -234,7 +236,7 @@ function describe({ root, stateFolder, options, processes }: Suite, view: LogVie
   const urlOf = (service: string) => processes.find(({ name }) => name === service)?.urls.PORT
   const base = urlOf('service-a')
   const explorer = runs('web-ui')
-    ? ` See every hop of every scenario, with its token and its checks:
+    ? ` See every request of every scenario, with its token and checks:
 
     ${urlOf('web-ui')}/explorer
 `
@@ -255,8 +257,8 @@ function describe({ root, stateFolder, options, processes }: Suite, view: LogVie
   return `
 ${table.join('\n')}
 
-  Everything is ready after ${seconds(performance.now())} s. This is a development start: all of it listens on this
-  machine alone, and jwt-factory signs for any caller.${explorer}${scenarios}
-  Ctrl-C stops it. Keys and certificates stay in ${state} (npm run clean deletes them).
+  Everything is ready after ${seconds(performance.now())} s. This is development mode: all services listen only
+  on localhost, and jwt-factory signs tokens for any caller.${explorer}${scenarios}
+  Ctrl-C stops all services. Keys and certificates stay in ${state} (npm run clean deletes them).
 `
 }

@@ -1,30 +1,30 @@
-/** A process of the suite, as everything that starts, lists or compares it reads it. */
+/** A process of the suite. */
 export interface SuiteProcess {
   readonly name: string
   /** The workspace folder, e.g. `token-cache/proxy`. */
   readonly folder: string
-  /** What a reader of the start table learns from it. */
+  /** Its description in the table of `npm start` and in the explorer. */
   readonly shows: string
   readonly env: Readonly<Record<string, string>>
   /** URL of each listener by the variable that sets its port. */
   readonly urls: Readonly<Record<string, string>>
-  /** Where `/readyz` answers. */
+  /** The URL of its `/readyz`. */
   readonly readyz: string
-  /** The services without which some of what it does fails. */
+  /** The services that it needs to work completely. */
   readonly needs: readonly string[]
 }
 
 export interface Wiring {
-  /** The port to use for a documented one: itself for `npm start`, a free one in a test. */
+  /** Maps a documented port to the one to use: the same for `npm start`, a free one in tests. */
   readonly port: (documented: number) => number
   /** Absolute path. */
   readonly stateFolder: string
 }
 
-/** `https:8443` is a port that speaks TLS; the variable it stands under tells the service to listen there. */
+/** Ports by the variable that sets them; `https:8443` is a port with TLS. */
 type Ports = Readonly<Record<string, `http:${number}` | `https:${number}` | `tcp:${number}`>>
 
-/** Where a service listens, as others refer to it. */
+/** A URL on which a service listens, for references from other services. */
 export class Listener {
   /** The name of its service. */
   readonly service: string
@@ -41,28 +41,28 @@ export class Listener {
   }
 }
 
-/** A listener, or a service that stands for its `PORT`; a list becomes URLs with commas between. */
+/** A listener, or a service in place of its `PORT`. A list becomes comma-separated URLs. */
 type Reference = Listener | { readonly PORT: Listener }
 type References = Readonly<Record<string, Reference | readonly Reference[]>>
 
 interface Definition<P extends Ports> {
   readonly name: string
-  /** The workspace folder, where it differs from the name. */
+  /** The workspace folder, if it differs from the name. */
   readonly folder?: string
   readonly shows: string
   readonly ports: P
-  /** The URLs of the services that it calls and therefore needs, by the variable that holds each. */
+  /** The services that it calls and therefore needs, by the variable of each URL. */
   readonly calls?: References
-  /** Services that it reaches through the state folder, so that no variable names them. */
+  /** Services that it needs but reaches through the state folder instead of a URL. */
   readonly alsoNeeds?: readonly { readonly name: string }[]
-  /** Everything else that it is configured with. */
+  /** Other variables of its configuration. */
   readonly env?: Readonly<Record<string, string>>
 }
 
 /** A service of the suite, with a {@link Listener} by the name of each of its ports. */
 export type Service<P extends Ports = Ports> = { readonly [Variable in keyof P]: Listener } & {
   readonly name: string
-  /** Adds URLs that it must have without calling them, or that it can do without: no need follows from them. */
+  /** Adds URLs of services that it does not call, or does not require, so they are not in `needs`. */
   knows(references: References): void
 }
 
@@ -80,7 +80,7 @@ export class SuiteBuilder {
     return this.#services.map(({ process }) => process)
   }
 
-  /** Adds URLs that every service must have, and that it can do without. */
+  /** Adds URLs to the configuration of every service, without adding to `needs`. */
   allKnow(references: References): void {
     for (const { knows } of this.#services) knows(references)
   }
@@ -121,7 +121,7 @@ const urlsOf = (references: References) =>
     ]),
   )
 
-/** Over plain HTTP where a service has a listener for it: then asking needs no certificate. */
+/** Prefers plain HTTP, which needs no certificate. */
 function readyzOf(urls: Readonly<Record<string, string>>): string {
   const base = ['http:', 'https:'].flatMap((scheme) =>
     Object.values(urls).filter((url) => url.startsWith(scheme)),

@@ -1,14 +1,14 @@
 // @ts-check
 import { connect } from 'node:net'
 
-/** A launcher answers within milliseconds, unless it is frozen. */
+/** A launcher answers within milliseconds, unless it hangs. */
 const ANSWER_TIMEOUT_MS = 2_000
 
 /**
- * Who runs the suite in a state folder: the process that listens on its socket, or nobody. Plain JavaScript, because it
- * is asked before there are bundles.
+ * Returns the process that runs the suite in a state folder, found by its socket, or undefined. Plain JavaScript, because
+ * it runs before bundles exist.
  * @param {string} stateFolder
- * @returns {Promise<{ readonly pid: number | undefined } | undefined>} without a pid when it does not answer
+ * @returns {Promise<{ readonly pid: number | undefined } | undefined>} without a pid if it does not answer
  */
 export async function suiteOwner(stateFolder) {
   const connection = connectIn(stateFolder)
@@ -34,10 +34,10 @@ export async function suiteOwner(stateFolder) {
 
 /** @param {string} stateFolder @param {number | undefined} pid */
 export const alreadyRuns = (stateFolder, pid) =>
-  `The suite already runs in ${stateFolder}, started by ${pid === undefined ? 'a process that does not answer' : `pid ${pid}`}. ` +
-  'Stop it with Ctrl-C there, or set STATE_FOLDER to another folder and use --free-ports for a second one.'
+  `The suite is already running in ${stateFolder}, started by ${pid === undefined ? 'a process that does not answer' : `pid ${pid}`}. ` +
+  'Stop it with Ctrl-C in its terminal, or run a second one with another STATE_FOLDER and --free-ports.'
 
-/** The system limits the path of a socket to 107 bytes, so it is named from within its folder. @param {string} stateFolder */
+/** Connects from within the folder, because socket paths are limited to 107 bytes. @param {string} stateFolder */
 function connectIn(stateFolder) {
   const before = process.cwd()
   try {

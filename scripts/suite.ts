@@ -10,45 +10,45 @@ export function wireSuite(wiring: Wiring): SuiteProcess[] {
   // Scenarios 1 to 5
   const jwtFactory = suite.add({
     name: 'jwt-factory',
-    shows: 'issues, verifies and rotates',
+    shows: 'issues and verifies tokens, rotates keys',
     ports: { PORT: 'http:5555' },
   })
   const serviceB = suite.add({
     name: 'service-b',
-    shows: 'is called in scenarios 1–4',
+    shows: 'callee in scenarios 1–4',
     ports: { PORT: 'http:3001', HTTPS_PORT: 'https:8443' },
     calls: { JWT_FACTORY_URL: jwtFactory },
   })
   const serviceC = suite.add({
     name: 'service-c',
-    shows: 'is called in scenarios 2 and 4',
+    shows: 'callee in scenarios 2 and 4',
     ports: { PORT: 'http:3002', HTTPS_PORT: 'https:9443' },
     calls: { JWT_FACTORY_URL: jwtFactory },
   })
   const spiffeAgent = suite.add({
     name: 'spiffe-agent',
     folder: 'spiffe/agent',
-    shows: 'says who a workload is',
+    shows: 'issues SPIFFE identities',
     ports: { PORT: 'http:8446', BUNDLE_ENDPOINT_PORT: 'https:8447' },
   })
   const spiffeServer = suite.add({
     name: 'spiffe-server',
     folder: 'spiffe/server',
-    shows: 'is called in scenario 5',
+    shows: 'callee in scenario 5',
     ports: { PORT: 'https:8445', HEALTH_PORT: 'http:8449' },
     alsoNeeds: [spiffeAgent],
   })
   const spiffeProxy = suite.add({
     name: 'spiffe-proxy',
     folder: 'spiffe/proxy',
-    shows: 'ends TLS on the way to it',
+    shows: 'terminates TLS in front of spiffe-server',
     ports: { PORT: 'https:8444', HEALTH_PORT: 'http:8448' },
     calls: { SERVER_URL: spiffeServer },
     alsoNeeds: [spiffeAgent],
   })
   const serviceA = suite.add({
     name: 'service-a',
-    shows: 'calls in scenarios 1–5',
+    shows: 'caller in scenarios 1–5',
     ports: { PORT: 'http:3000' },
     calls: {
       JWT_FACTORY_URL: jwtFactory,
@@ -64,12 +64,12 @@ export function wireSuite(wiring: Wiring): SuiteProcess[] {
   // Scenario 7: streams
   const sseServer = suite.add({
     name: 'sse-server',
-    shows: 'streams what is published',
+    shows: 'streams published events',
     ports: { TCP_PORT: 'tcp:7001', HTTP_PORT: 'http:8001' },
   })
   const sseGateway = suite.add({
     name: 'sse-gateway',
-    shows: 'ends a stream with its token',
+    shows: 'closes a stream when its token expires',
     ports: { PORT: 'https:7143', SECOND_PORT: 'https:9090' },
     calls: {
       UPSTREAM_URL: sseServer.HTTP_PORT.at('/events'),
@@ -81,13 +81,13 @@ export function wireSuite(wiring: Wiring): SuiteProcess[] {
   const audience = { AUDIENCE: 'https://webui' }
   const identityProvider = suite.add({
     name: 'identity-provider',
-    shows: 'logs people in',
+    shows: 'logs users in',
     ports: { PORT: 'http:9000' },
     env: audience,
   })
   const backend = suite.add({
     name: 'backend-api',
-    shows: 'lets in who may read:data',
+    shows: 'requires the scope read:data',
     ports: { PORT: 'http:3003' },
     calls: { ISSUER: identityProvider },
     env: { ...audience, ENDPOINT: '/data', REQUIRED_SCOPES: 'read:data' },
@@ -95,14 +95,14 @@ export function wireSuite(wiring: Wiring): SuiteProcess[] {
   const secondBackend = suite.add({
     name: 'second-backend-api',
     folder: 'backend-api',
-    shows: 'lets in who may read:data2',
+    shows: 'requires the scope read:data2',
     ports: { PORT: 'http:3004' },
     calls: { ISSUER: identityProvider },
     env: { ...audience, ENDPOINT: '/data2', REQUIRED_SCOPES: 'read:data2' },
   })
   const webUi = suite.add({
     name: 'web-ui',
-    shows: 'pages, for a person',
+    shows: 'web pages: explorer, login, decoder',
     ports: { PORT: 'http:4000' },
     calls: {
       JWT_FACTORY_URL: jwtFactory,
@@ -115,7 +115,7 @@ export function wireSuite(wiring: Wiring): SuiteProcess[] {
     },
     env: {
       ...audience,
-      // One script for each page, where web-ui/public has their sources.
+      // The bundled scripts, one for each page; their sources are in web-ui/public.
       ASSETS_FOLDER: '.hallpass/bundles/web-ui-public',
       SHOULD_AUTHENTICATE: 'true',
       AUTH0_CLIENT_ID: 'web-ui',
@@ -127,14 +127,14 @@ export function wireSuite(wiring: Wiring): SuiteProcess[] {
   const api = suite.add({
     name: 'token-cache-api',
     folder: 'token-cache/api',
-    shows: 'answers to a good token',
+    shows: 'requires a valid token',
     ports: { PORT: 'http:8084' },
     calls: { JWT_FACTORY_URL: jwtFactory },
   })
   const auth = suite.add({
     name: 'token-cache-auth',
     folder: 'token-cache/auth',
-    shows: 'makes the token of a user, once',
+    shows: 'issues tokens of users',
     ports: { PORT: 'http:8083' },
     calls: { JWT_FACTORY_URL: jwtFactory },
   })
@@ -142,7 +142,7 @@ export function wireSuite(wiring: Wiring): SuiteProcess[] {
     suite.add({
       name: `token-cache-proxy${index + 1}`,
       folder: 'token-cache/proxy',
-      shows: 'adds the cached token of the caller',
+      shows: 'adds the caller’s cached token',
       ports: { PORT: `http:${port}` },
       calls: { JWT_FACTORY_URL: jwtFactory, API_URL: api, AUTH_URL: auth },
       env: { PROXY_NAME: `proxy${index + 1}`, ASSETS_FOLDER: 'token-cache/proxy/public' },
@@ -151,12 +151,12 @@ export function wireSuite(wiring: Wiring): SuiteProcess[] {
   const loadBalancer = suite.add({
     name: 'token-cache-load-balancer',
     folder: 'token-cache/load-balancer',
-    shows: 'spreads requests over the proxies',
+    shows: 'balances requests between the proxies',
     ports: { PORT: 'http:8000' },
     calls: { PROXY_URLS: proxies },
   })
 
-  // A service's own URL, and those of services that start after it and that it can do without.
+  // A service's own URL, and those of services that start later and are not required.
   identityProvider.knows({ ISSUER: identityProvider, WEB_UI_URL: webUi })
   sseGateway.knows({ HOPS_ISSUER: webUi })
   webUi.knows({ BASE_URL: webUi, TOKEN_CACHE_URL: loadBalancer, TOKEN_CACHE_PROXY_URLS: proxies })

@@ -8,27 +8,27 @@ import { forEachLine } from './lines.ts'
 import { pointToSources } from './source-positions.ts'
 import type { SuiteProcess } from './suite-builder.ts'
 
-/** A service on a busy laptop needs a second; after this one is stuck. */
+/** A service that takes longer is stuck: even on a busy laptop it needs a second. */
 const READY_DEADLINE_MS = 30_000
 const READY_POLL_MS = 15
-/** One that is stuck may still get ready, e.g. when what it waits for is back. */
+/** A stuck service may still get ready, for example when a peer recovers. */
 const LATE_POLL_MS = 1_000
-/** A service that listens and is silent for so long is asked again. */
+/** After this time without an answer `/readyz` is requested again. */
 const PROBE_TIMEOUT_MS = 2_000
-/** A list waits no longer for one that hangs: less than those wait who ask for it (suite-owner.js). */
+/** How long a list waits for a hanging service: less than its own callers wait (suite-owner.js). */
 const LISTED_TIMEOUT_MS = 1_500
-/** Each service gives up draining after 4 s; what is left then is killed, so that all is over within 5 s. */
+/** Services stop draining after 4 s. Any left after this time are killed, so that a stop takes at most 5 s. */
 const STOP_DEADLINE_MS = 4_500
-/** The first restart comes before a caller has given up; each further one waits twice as long. */
+/** The first restart is quick enough for waiting callers. The delay doubles with each further one. */
 const FIRST_BACKOFF_MS = 500
-/** A service that cannot run is tried twice a minute: it costs a second of CPU time each. */
+/** A failing service is restarted twice per minute, because each attempt costs a second of CPU time. */
 const MAX_BACKOFF_MS = 30_000
-/** What has run for so long has not ended because of its start: the next restart is as quick as the first. */
+/** A process that ran this long did not fail at startup: the delay starts again from the first. */
 const RAN_WELL_MS = 30_000
-/** One that has never been ready is not tried for ever: somebody waits for the start to end. */
+/** Attempts at the first start, which a user waits for. */
 const MAX_FIRST_ATTEMPTS = 3
 
-/** What a further attempt would meet again while nobody does anything about it. */
+/** Exit codes that another attempt would repeat until a user fixes the cause. */
 const NEEDS_A_PERSON: readonly (number | null)[] = [
   EXIT_CODES.configuration,
   EXIT_CODES.portTaken,
@@ -37,20 +37,20 @@ const NEEDS_A_PERSON: readonly (number | null)[] = [
 
 export type ServiceState = 'starting' | 'running' | 'restarting' | 'stopping' | 'stopped' | 'failed'
 
-/** How a process ended that nobody has asked to end. */
+/** How a process ended that was not asked to. */
 export interface ServiceEnd {
-  /** E.g. `was ended by SIGKILL`. */
+  /** E.g. `was terminated by SIGKILL`. */
   readonly how: string
-  /** What it said last on standard error, or as a fatal line of its log. */
+  /** Its last message on standard error, or in a fatal line of its log. */
   readonly lastWords: string
   readonly exitCode: number | null
-  /** When it is started again; never, when it needs a person. */
+  /** The delay of the next restart, or undefined if there is none. */
   readonly restartInMs: number | undefined
 }
 
-/** A service that could not be started, with what it said last. */
+/** A service could not be started. Contains its last message. */
 export class ServiceDied extends Error {
-  /** Of its process; null when a signal ended it, or when it never ran. */
+  /** The exit code of its process; null if a signal terminated it or it never ran. */
   readonly exitCode: number | null
 
   constructor(name: string, { how, lastWords, exitCode }: ServiceEnd) {
@@ -66,11 +66,11 @@ export interface SupervisionOptions {
   readonly env: Readonly<Record<string, string>>
   readonly onLine: (service: string, line: string) => void
   readonly onReady: (service: SuiteProcess, milliseconds: number) => void
-  /** Called for each end that nobody has asked for. */
+  /** Called for each unrequested end. */
   readonly onEnd: (service: SuiteProcess, end: ServiceEnd) => void
 }
 
-/** One service of the suite: its process, its state, and a new process when that one dies. */
+/** A service of the suite: its process and its state. Starts a new process when the current one dies. */
 export class SupervisedService {
   readonly service: SuiteProcess
   readonly #options: SupervisionOptions
@@ -78,7 +78,7 @@ export class SupervisedService {
   #child: ChildProcess | undefined
   #closed: Promise<void> = Promise.resolve()
   #restart: NodeJS.Timeout | undefined
-  /** Deaths in a row, none of them after it had run well. */
+  /** Consecutive deaths, without a longer run between them. */
   #deaths = 0
   #restarts = 0
   #lastEnd: string | undefined
@@ -93,7 +93,7 @@ export class SupervisedService {
     return this.#state
   }
 
-  /** Its state as of now: a process that runs may hang, which only asking it shows. */
+  /** Returns the current state. Calls `/readyz`, because only that shows whether a process hangs. */
   async listedState(): Promise<ServiceState | 'not answering'> {
     if (this.#state !== 'running') return this.#state
     const answers = await this.#ask(this.service.readyz, LISTED_TIMEOUT_MS).then(
@@ -107,19 +107,19 @@ export class SupervisedService {
     return this.#child?.pid
   }
 
-  /** How often it has been started again because its process had ended. */
+  /** How often it was restarted because its process had ended. */
   get restarts(): number {
     return this.#restarts
   }
 
-  /** How its process ended last, when nobody had asked for it. */
+  /** How its process last ended without being asked to. */
   get lastEnd(): string | undefined {
     return this.#lastEnd
   }
 
   /**
-   * Starts it, unless it is started; resolves when it answers its `/readyz`.
-   * @throws {ServiceDied} when it cannot be started.
+   * Starts the service, unless it is already started. Resolves when it answers its `/readyz`.
+   * @throws {ServiceDied} if it cannot be started.
    */
   async start(): Promise<void> {
     if (this.#state === 'stopping') await this.#closed
@@ -128,18 +128,18 @@ export class SupervisedService {
     clearTimeout(this.#restart)
     this.#deaths = 0
     this.#starting = withResolvers()
-    // Whoever started it waits for it; where nobody does, `onEnd` has said why.
+    // Callers await it; without one, `onEnd` has reported the reason.
     this.#starting.promise.catch(() => {})
     this.#spawn()
     return this.#starting.promise
   }
 
-  /** Ends its process and does not start it again. */
+  /** Stops its process and does not restart it. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     clearTimeout(this.#restart)
     const child = this.#child
     this.#state = child ? 'stopping' : 'stopped'
-    this.#settle(new Error(`${this.service.name} was stopped while it started`))
+    this.#settle(new Error(`${this.service.name} was stopped while it was starting`))
     if (!child) return
     child.kill(signal)
     const deadline = setTimeout(() => child.kill('SIGKILL'), STOP_DEADLINE_MS)
@@ -155,7 +155,7 @@ export class SupervisedService {
     this.#state = 'starting'
     const child = spawn(process.execPath, [join(root, 'scripts/run-bundle.cjs'), bundle], {
       cwd: root,
-      // The channel tells a service when the launcher is gone; it then stops by itself.
+      // When the launcher dies, the channel closes and the service stops.
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: { ...inheritedEnvironment(), ...env, ...service.env },
     })
@@ -172,8 +172,8 @@ export class SupervisedService {
           how: unstartable
             ? 'could not be started'
             : signal
-              ? `was ended by ${signal}`
-              : `stopped with exit code ${code}`,
+              ? `was terminated by ${signal}`
+              : `exited with code ${code}`,
           lastWords: unstartable?.message ?? words(),
           exitCode: code,
         })
@@ -184,7 +184,7 @@ export class SupervisedService {
     void this.#untilReady(child, listens, started)
   }
 
-  /** Passes its lines on, and answers what it said last. */
+  /** Forwards its lines, and returns a function for its last message. */
   #listen(child: ChildProcess): () => string {
     const words = new LastWords()
     let listens = false
@@ -196,7 +196,7 @@ export class SupervisedService {
         forEachLine(stream, (text) => {
           const line = text.includes('.cjs:') ? pointToSources(text) : text
           const isVerdict = stream === child.stderr ? words.hear(line) : words.hearLog(line)
-          // Why it cannot start is said once, by whoever tells of its end.
+          // The reason of a failed start is printed once, in the report of its end.
           if (listens || !isVerdict) this.#options.onLine(this.service.name, line)
         })
     return () => words.text
@@ -229,7 +229,7 @@ export class SupervisedService {
 
   async #untilReady(child: ChildProcess, listens: Promise<unknown>, started: number) {
     const { name, readyz } = this.service
-    // Asking a process that does not listen yet would take its own time to start from it.
+    // Requests before it listens would only slow down its start.
     await Promise.race([listens, new Promise((resolve) => setTimeout(resolve, READY_DEADLINE_MS).unref())])
     const deadline = started + READY_DEADLINE_MS
     while (this.#child === child && this.#state === 'starting') {
@@ -276,7 +276,7 @@ interface PromiseWithResolvers {
   readonly reject: (error: Error) => void
 }
 
-/** `Promise.withResolvers`, which Node has from 22 on. */
+/** Replaces `Promise.withResolvers`, which Node has since 22. */
 function withResolvers(): PromiseWithResolvers {
   let resolve = () => {}
   let reject: (error: Error) => void = () => {}
@@ -287,7 +287,7 @@ function withResolvers(): PromiseWithResolvers {
   return { promise, resolve, reject }
 }
 
-/** What a service may see of the launcher's own environment: nothing that changes whom it trusts. */
+/** Returns the variables that services inherit from the launcher: none that changes what they trust. */
 function inheritedEnvironment(): Record<string, string> {
   const passed = [
     'PATH',

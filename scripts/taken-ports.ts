@@ -2,7 +2,7 @@ import { readdir, readFile, readlink } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { SuiteProcess } from './suite-builder.ts'
 
-/** A port that cannot be listened on, and why. */
+/** A port on which a service cannot listen. */
 interface TakenPort {
   readonly service: string
   readonly port: number
@@ -10,19 +10,17 @@ interface TakenPort {
   readonly code: string
 }
 
-/** Ports that services need and cannot have. Its message has a line for each, and the remedy. */
+/** Required ports are not available. The message has a line for each and a fix. */
 export class PortsTaken extends Error {
   constructor(lines: readonly string[]) {
-    const those = lines.length === 1 ? 'it' : 'them'
-    super(
-      `${lines.join('\n')}\nEnd what has ${those}, or start on ports that are free: npm start -- --free-ports`,
-    )
+    const users = lines.length === 1 ? 'process that uses it' : 'processes that use them'
+    super(`${lines.join('\n')}\nStop the ${users}, or start on free ports: npm start -- --free-ports`)
     this.name = 'PortsTaken'
   }
 }
 
 /**
- * Looks at every port before anything starts, so that all bad ones are known at once.
+ * Checks every port before any service starts, so that all problems are reported together.
  * @throws {PortsTaken}
  */
 export async function requireFreePorts(processes: readonly SuiteProcess[]): Promise<void> {
@@ -37,9 +35,9 @@ export async function requireFreePorts(processes: readonly SuiteProcess[]): Prom
 }
 
 function describe({ service, port, code }: TakenPort, holder: string | undefined): string {
-  if (code === 'EACCES') return `port ${port} of ${service} needs more rights than this process has`
+  if (code === 'EACCES') return `port ${port} of ${service} requires more privileges than this process has`
   if (code !== 'EADDRINUSE') return `port ${port} of ${service} cannot be listened on (${code})`
-  return `port ${port} of ${service} is in use by ${holder ?? `another process (lsof -i :${port} names it)`}`
+  return `port ${port} of ${service} is in use by ${holder ?? `another process (find it with lsof -i :${port})`}`
 }
 
 export function listenError(port: number): Promise<string | undefined> {
@@ -50,12 +48,12 @@ export function listenError(port: number): Promise<string | undefined> {
   })
 }
 
-/** What /proc/net/tcp calls a socket that listens. */
+/** The state of a listening socket in /proc/net/tcp. */
 const LISTENS = '0A'
 
 /**
- * The processes that listen on these ports, e.g. `node (pid 7)`, as far as this system says; Linux says it of those
- * that this user may look at.
+ * Returns the processes that listen on these ports, e.g. `node (pid 7)`. Finds only processes that the user is allowed to
+ * inspect, and only on Linux.
  */
 async function holdersOf(ports: readonly number[]): Promise<ReadonlyMap<number, string>> {
   const portOfInode = new Map<string, number>()

@@ -5,13 +5,13 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { installWhatIsMissing, requireNode, showProgress } from './install.js'
 
-const HELP = `npm test: lint, types, dead code, and every test
+const HELP = `npm test: run lint, types, dead code and all tests
 
   npm test                          everything
   npm test -- --only lint,types     some steps: lint, types, dead-code, tests
-  npm test -- sse-gateway           the tests whose path contains a word
-  npm run test:peers                against foreign programs: Go, SPIRE, Envoy, nginx, …
-  npm run test:containers           the compose file, on a Docker engine`
+  npm test -- sse-gateway           the tests whose path contains this word
+  npm run test:peers                interop tests with Go, SPIRE, Envoy, nginx, …
+  npm run test:containers           tests of the compose file, on a Docker engine`
 
 /** Tests have deadlines, a linter has none. */
 const BESIDE_THE_TESTS = constants.priority.PRIORITY_BELOW_NORMAL
@@ -45,7 +45,7 @@ const peers = take('--peers')
 const only = take('--only', true)?.split(',')
 const unknown = only?.filter((step) => step !== 'tests' && !(step in STEPS))
 if (unknown?.length) {
-  console.error(`There is no step ${unknown.join(', ')}.\n\n${HELP}`)
+  console.error(`Unknown step: ${unknown.join(', ')}.\n\n${HELP}`)
   process.exit(2)
 }
 const wants = (step) => (only ? only.includes(step) : args.length === 0 && !peers && !containers)

@@ -9,10 +9,10 @@ const sources = projectFiles(root)
   .filter((file) => /^[^/]+\/(.+\/)?(src|public)\//.test(file))
   .filter((file) => !/\.(test|peer)\.ts$|\/testing(\/|\.ts$)|^(e2e|benchmarks|deploy)\//.test(file))
 
-/** What a timer may be given as it is: a number in the source, a constant with a name, or arithmetic of both. */
+/** Delays that need no check: numbers, named constants, and arithmetic of both. */
 const CONSTANT = /^[\d_.\s*/+()-]*([A-Z][A-Z0-9_]*[\d_.\s*/+()-]*)*$/
 
-/** The last argument of each call, by its brackets. */
+/** Yields the last argument of each timer call. */
 function* delaysIn(text: string): Generator<string> {
   for (const { index, 0: call } of text.matchAll(/\b(?:setTimeout|setInterval|AbortSignal\.timeout)\(/g)) {
     let depth = 1
@@ -31,7 +31,7 @@ function* delaysIn(text: string): Generator<string> {
   }
 }
 
-/** Bounded where it is made, in scripts that a page loads as they are. */
+/** Bounded elsewhere, in page scripts that cannot import packages. */
 const IN_PAGES = [
   'sse-gateway/public/guarded-stream.js: wait',
   'web-ui/public/explorer-stream.js: milliseconds',
@@ -39,7 +39,7 @@ const IN_PAGES = [
 ]
 
 describe('timers', () => {
-  it('take no delay that is not a constant but through callAfter, pause or cappedMs of packages/untrusted', () => {
+  it('have constant delays, or delays bounded by callAfter, pause or cappedMs of packages/untrusted', () => {
     const found = sources.flatMap((file) =>
       [...delaysIn(readFileSync(join(root, file), 'utf8'))]
         .filter((delay) => !CONSTANT.test(delay) && !delay.startsWith('cappedMs('))

@@ -1,2 +1,2 @@
-// What the suite uses of undici, without the rest of it (request, fetch, WebSocket, caches, …): 5 MB less for every process.
+// Only the pool of undici, without request, fetch, WebSocket, caches and others: saves 5 MB per process.
 module.exports = { Pool: require('undici/lib/dispatcher/pool.js') }
