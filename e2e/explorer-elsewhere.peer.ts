@@ -9,7 +9,7 @@ import { missingWebKit, WebKit } from './webkit.ts'
 const root = dirname(import.meta.dirname)
 const SCREENSHOTS = join(root, 'artifacts/screenshots')
 
-/** What is drawn, in the order in which it stands: each verdict, and each answer that was a refusal. */
+/** The drawn verdicts and rejected calls, sorted. */
 const DRAWN = `[...document.querySelectorAll('.hop')]
   .filter(({ dataset }) => dataset.kind === 'verification' || dataset.status >= 400)
   .map(({ dataset: { kind, service, peer, verdict, reason, status } }) =>
@@ -20,17 +20,17 @@ const run = (fault: string) => `(() => {
   card.querySelector('select').value = '${fault}'
   card.querySelector('button').click()
 })()`
-/** How light the ground of the page is, from 0 to 255. */
+/** The brightness of the page's background, from 0 to 255. */
 const GROUND = `Number(/\\d+/.exec(getComputedStyle(document.body).backgroundColor)[0])`
 
 const browsers = [
   { name: 'Firefox', missing: missingFirefox(), start: Firefox.start },
   { name: 'WebKit', missing: missingWebKit(), start: WebKit.start },
 ]
-// Not every Debian has them, so CI goes on without them, too.
+// Skipped where they are not installed: not every Debian has them.
 for (const { missing } of browsers) if (missing) console.warn(`skipped: ${missing}`)
 
-describe('the explorer elsewhere than in Chromium', () => {
+describe('the explorer in other browsers than Chromium', () => {
   let suite: TestSuite
   let browser: OtherBrowser | undefined
   beforeAll(async () => {
@@ -43,7 +43,7 @@ describe('the explorer elsewhere than in Chromium', () => {
 
   for (const { name, missing, start } of browsers)
     (missing ? it.skip : it).each(['light', 'dark'] as const)(
-      `draws a good and an expired token of scenario 1 in ${name}, %s, without an error`,
+      `draws a valid and an expired token of scenario 1 in ${name}, %s, without an error`,
       async (scheme) => {
         const page = await start(scheme)
         browser = page

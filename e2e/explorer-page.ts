@@ -2,7 +2,7 @@ import { expect } from '@jest/globals'
 import type { Page } from 'playwright-core'
 import type { TestSuite } from '../scripts/test-suite.ts'
 
-/** One hop as the page has drawn it. */
+/** A hop as drawn by the page. */
 export interface DrawnHop {
   readonly kind: string
   readonly service: string
@@ -11,22 +11,22 @@ export interface DrawnHop {
   readonly status: string
   readonly verdict: string
   readonly reason: string
-  /** Of the token that was verified. */
+  /** The `jti` of the verified token. */
   readonly jti: string
 }
 
-/** What the page says of a run. */
+/** A run as shown by the page. */
 export interface DrawnRun {
   readonly trace: string
   readonly outcome: string
   readonly why: string
 }
 
-/** A refusal is not complete without its reason. */
+/** A rejection is complete only with its reason. */
 const OUTCOME =
   /^(accepted[^:]*(?= after \d+ ms$)|(?:rejected|failed)[^:]*(?= after \d+ ms: )) after \d+ ms(?:: (.+))?$/
 
-/** A request as the service that took it has logged it. */
+/** A request as logged by the service that received it. */
 interface LoggedRequest {
   readonly service: string
   readonly line: string
@@ -35,12 +35,12 @@ interface LoggedRequest {
   readonly reason: string | undefined
 }
 
-/** Logs are written when an answer is through, and a stream's when it is over. */
+/** Requests are logged after the answer, streams after their end. */
 const LOG_MS = 5_000
-/** They log the token that they make or pass on, not one that they have verified. */
+/** Services that log a token which they issue or forward, not one which they verified. */
 const NO_VERIFIERS = ['token-cache-auth', 'token-cache-proxy']
 
-/** The explorer as a test uses it: runs scenarios, and reads what was drawn. */
+/** The explorer for tests: runs scenarios and reads what is drawn. */
 export class ExplorerPage {
   readonly page: Page
 
@@ -54,7 +54,7 @@ export class ExplorerPage {
     return new ExplorerPage(page)
   }
 
-  /** Runs a scenario and answers with its trace id, its outcome, e.g. `rejected by C, accepted by B`, and the reason. */
+  /** Runs a scenario and returns its trace ID, its outcome, e.g. `rejected by C, accepted by B`, and the reason. */
   async run(scenario: number, fault = ''): Promise<DrawnRun> {
     const card = this.page.locator(`[data-scenario="${scenario}"]`)
     await card.locator('select').selectOption(fault)
@@ -64,7 +64,7 @@ export class ExplorerPage {
         const body = sent.postDataJSON()
         return body.scenario === scenario && (body.fault ?? '') === fault
       }),
-      // Not by the mouse: a page has one, and runs are begun side by side.
+      // Not with the mouse: a page has only one, and runs start concurrently.
       card.getByRole('button').dispatchEvent('click'),
     ])
     const done = card.locator('.outcome').filter({ hasText: OUTCOME })
@@ -73,7 +73,7 @@ export class ExplorerPage {
     return { trace: request.postDataJSON().traceId, outcome, why }
   }
 
-  /** Opens a run from the list of runs, and answers when it is drawn. */
+  /** Opens a run from the list of runs and resolves when it is drawn. */
   async show(trace: string): Promise<void> {
     await this.page.evaluate(
       `new Promise((resolve) => {
@@ -98,7 +98,7 @@ export class ExplorerPage {
     )
   }
 
-  /** Each verdict that is drawn, e.g. `service-b refused expired`, in the order of the alphabet. */
+  /** Returns each drawn verdict, e.g. `service-b refused expired`, sorted. */
   async verdicts(): Promise<string[]> {
     return (await this.hops())
       .filter(({ kind }) => kind === 'verification')
@@ -107,8 +107,8 @@ export class ExplorerPage {
   }
 
   /**
-   * What is drawn is what the services wrote into their own logs, no request more and none less, and each verdict is
-   * the one that the log of its service has: the reason of the refusal, or the id of the token that was let in.
+   * Checks that exactly the logged requests are drawn, and that each verdict matches the log of its service: the reason of
+   * a rejection, or the ID of an accepted token.
    */
   async agreesWithLogs(suite: TestSuite, trace: string): Promise<void> {
     const deadline = Date.now() + LOG_MS
@@ -127,7 +127,7 @@ export class ExplorerPage {
   }
 }
 
-/** The request that a drawn arrow stands for, as its receiver logs it: `service-b GET /scenario1-server 200`. */
+/** Returns the request of a drawn arrow as its receiver logs it: `service-b GET /scenario1-server 200`. */
 function requestOf({ kind, service, peer, path, status }: DrawnHop): string[] {
   if (kind !== 'call' && kind !== 'request') return []
   return [`${kind === 'call' ? peer : service} ${path.split('?')[0]} ${status}`]
@@ -150,7 +150,7 @@ const verdictsLogged = (logged: readonly LoggedRequest[]) =>
     })
     .sort()
 
-/** What the services wrote into their own logs about the requests of a trace. */
+/** Returns the logged requests of a trace. */
 function loggedRequests(suite: TestSuite, trace: string): LoggedRequest[] {
   return suite.lines.flatMap((text) => {
     if (!text.includes(trace)) return []

@@ -8,11 +8,11 @@ import { useBrowser } from './browser.ts'
 import { ExplorerPage } from './explorer-page.ts'
 
 const root = dirname(import.meta.dirname)
-/** The pictures of the README: wide enough to be read, small enough for a repository. */
+/** The size of the README's pictures: large enough to read, small enough for a repository. */
 const PICTURE = { width: 1120, height: 640 }
 const MARGIN = 24
 
-/** The three pictures of the README, taken from the running suite; they are written anew with PICTURES=1. */
+/** Takes the three pictures of the README from the running suite; writes them if PICTURES=1. */
 describeWith('chromium', 'apt-get install chromium')('pictures of the explorer', () => {
   const browser = useBrowser()
   let suite: TestSuite
@@ -21,10 +21,10 @@ describeWith('chromium', 'apt-get install chromium')('pictures of the explorer',
   }, 60_000)
   afterAll(() => suite?.stop())
 
-  it('show a refusal, a stream and the numbers', async () => {
+  it('show a rejection, a stream and the numbers', async () => {
     const page = await browser.newPage({ viewport: PICTURE })
     const explorer = await ExplorerPage.open(page, suite)
-    // The first of a process takes the longest, and says nothing about the others.
+    // The first runs of a process are slower, so only the last is shown.
     for (let round = 0; round < 3; round += 1) await explorer.run(3, 'tampered')
     await explorer.hop({ verdict: 'refused' }).waitFor()
     await writePicture(page, 'explorer-refusal', '#explorer')
@@ -38,7 +38,7 @@ describeWith('chromium', 'apt-get install chromium')('pictures of the explorer',
   }, 180_000)
 })
 
-/** The upper part of what a page is about, as WebP, made by the browser itself. */
+/** Writes the upper part of an element as WebP, encoded by the browser. */
 async function writePicture(page: Page, name: string, part: string): Promise<void> {
   const box = await page.locator(part).boundingBox()
   const top = (box?.y ?? 0) + Number(await page.evaluate('scrollY'))

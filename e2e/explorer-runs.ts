@@ -1,4 +1,4 @@
-/** Who verifies in each scenario, in the order of the alphabet. */
+/** The verifiers of each scenario, sorted. */
 const VERIFIERS: Readonly<Record<number, readonly string[]>> = {
   1: ['jwt-factory', 'service-b'],
   2: ['jwt-factory', 'jwt-factory', 'service-b', 'service-c'],
@@ -7,7 +7,7 @@ const VERIFIERS: Readonly<Record<number, readonly string[]>> = {
   5: ['spiffe-server'],
   6: ['token-cache-api'],
 }
-/** By fault: the reason of a verifier with a key of its own, and of the factory, which its askers repeat. */
+/** By fault: the reason of a verifier with its own key, and of jwt-factory, which its callers repeat. */
 const REASONS: Readonly<Record<string, readonly [own: string, factory: string]>> = {
   expired: ['expired', 'expired'],
   'wrong-audience': ['audience_mismatch', 'audience_mismatch'],
@@ -15,7 +15,7 @@ const REASONS: Readonly<Record<string, readonly [own: string, factory: string]>>
   tampered: ['signature_invalid', 'signature_invalid'],
   'no-token': ['no_token', 'no_token'],
 }
-/** In the words of the page. */
+/** The reasons as the page words them. */
 const WORDS: Readonly<Record<string, string>> = {
   expired: 'the token has expired',
   audience_mismatch: 'wrong audience',
@@ -24,7 +24,7 @@ const WORDS: Readonly<Record<string, string>> = {
   no_token: 'no token',
 }
 
-/** Scenario, fault, what the page says of it, every verdict that it draws, and why. */
+/** Scenario, fault, expected outcome, all drawn verdicts, and the reason. */
 export const RUNS: readonly (readonly [number, string | undefined, string, readonly string[], string])[] = [
   ...Object.entries(VERIFIERS).map(
     ([scenario, services]) =>
@@ -37,14 +37,14 @@ export const RUNS: readonly (readonly [number, string | undefined, string, reado
       ] as const,
   ),
   ...Object.entries(REASONS).flatMap(([fault, [own, factory]]) => {
-    // Without a token the factory is not asked.
+    // Without a token the factory is not called.
     const asked = fault === 'no-token' ? [] : [`jwt-factory refused ${factory}`]
-    // The key of the forger is one that the gateway has never heard of.
+    // The gateway does not know the key of the forged token.
     const atGateway = fault === 'wrong-key' ? 'key_unknown' : own
     const [byOwn, byFactory, byGateway] = [own, factory, atGateway].map((reason) => WORDS[reason] as string)
     return [
       [1, fault, 'rejected', [...asked, `service-b refused ${factory}`], byFactory],
-      // Each callee has a token of its own: a bad one for C changes nothing at B.
+      // Each callee has its own token: a bad one for C does not affect B.
       [
         2,
         fault,

@@ -25,7 +25,7 @@ const SERVICES = [
   'token-cache-load-balancer',
 ]
 
-/** What a page says when something is slow, stopped, gone or unknown, and when a reader goes back or comes again. */
+/** What the pages show if a service is slow, stopped or unknown, and after Back or a reload. */
 describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
   const browser = useBrowser()
   let suite: TestSuite
@@ -39,7 +39,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
   const verdict = (page: Page) => page.locator('.picture-head .status')
   const outcome = (page: Page, scenario: number) => page.locator(`[data-scenario="${scenario}"] .outcome`)
 
-  /** Stops a process as a debugger would, so that its connections stay open. */
+  /** Suspends a process, so that its connections stay open. */
   async function frozen(name: string, meanwhile: () => Promise<void>): Promise<void> {
     const pid = suite.launcher.pid(name) as number
     process.kill(pid, 'SIGSTOP')
@@ -50,13 +50,13 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
     }
   }
 
-  it('never shows the answer of an older run in the place of a newer one', async () => {
+  it('never shows the answer of an older run in place of a newer one', async () => {
     const { page } = await open()
     let release: () => void = () => {}
     const held = new Promise<void>((resolve) => {
       release = resolve
     })
-    // The first answer stays away until the second is here.
+    // The first answer is held back until the second has arrived.
     let posts = 0
     await page.route('**/explorer/runs', async (route) => {
       if (route.request().method() !== 'POST' || ++posts > 1) return route.continue()
@@ -80,12 +80,12 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
     expect(await outcome(page, 3).getAttribute('class')).toBe('outcome tone-bad')
     expect(await heading(page).innerText()).toBe('Scenario 3, wrong key')
     expect(await verdict(page).innerText()).toBe('rejected')
-    // Beside another choice the card says whose outcome that is.
+    // If another option is selected, the outcome names its own.
     await card.getByRole('combobox').selectOption('expired')
     expect(await outcome(page, 3).innerText()).toMatch(/^Wrong key: rejected after/)
   }, 30_000)
 
-  it('leads back and forth between runs, keeps them over a reload, and shows them in another tab', async () => {
+  it('moves between runs with Back and Forward, keeps them after a reload, and shows them in another tab', async () => {
     const explorer = await open()
     const { page } = explorer
     const first = await explorer.run(3, 'tampered')
@@ -113,7 +113,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
     }
   }, 30_000)
 
-  it('keeps the variant of scenario 7 over a reload, and copies a command that does the same', async () => {
+  it('keeps the fault of scenario 7 after a reload, and copies a command with the same result', async () => {
     const explorer = await open()
     for (const fault of ['expired', 'wrong-audience', 'wrong-key', 'tampered', 'no-token']) {
       const { trace } = await explorer.run(7, fault)
@@ -130,7 +130,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
     expect(await explorer.page.locator('.runs').innerText()).toContain('Scenario 7, tampered payload')
   }, 60_000)
 
-  it('names runs from a terminal by their query, and shows a 404 in no green', async () => {
+  it('titles runs from a terminal by their query, and never shows a 404 in green', async () => {
     const { page } = await open()
     for (const path of ['/scenario9', '/scenario1?expired=1&secret=hunter2'])
       await fetch(suite.url('service-a') + path, {
@@ -149,7 +149,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
     ['a'.repeat(32), /^Unknown trace ID/, true],
     ['../etc', /^Invalid trace ID/, false],
   ])(
-    'says of the trace %s that there is none, and what to do',
+    'reports that the trace %s is unknown or invalid, and what to do',
     async (trace, words, hasRun) => {
       const { page } = await open(`?scenario=3&fault=tampered&trace=${encodeURIComponent(trace)}`)
       const missing = page.locator('.unknown-run')
@@ -163,7 +163,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
     30_000,
   )
 
-  it('calls a service that is down, and one that is stopped, a failure and no refusal', async () => {
+  it('shows a stopped and a hanging service as a failure, not as a rejection', async () => {
     const explorer = await open()
     await suite.launcher.restart('service-b', async () => {
       const { outcome, why } = await explorer.run(3, 'wrong-key')
@@ -182,7 +182,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
     ['sse-server', 'the SSE server does not answer'],
     ['web-ui', 'the web UI does not answer'],
   ])(
-    'is not live while %s is stopped, and is again after',
+    'is not live while %s hangs, and is live again after',
     async (name, words) => {
       const { page } = await open()
       const since = Date.now()
@@ -195,7 +195,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
     30_000,
   )
 
-  it('shows a stream that is cut as a failure', async () => {
+  it('shows an interrupted stream as a failure', async () => {
     const { page } = await open()
     await page.locator('[data-scenario="7"]').getByRole('button').click()
     await page.locator('.hop[data-kind="event"]').first().waitFor()
@@ -212,7 +212,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
     ['token-cache', 'web-ui'],
     ['identities', 'spiffe-agent'],
   ])(
-    'marks what %s shows as old while %s is stopped',
+    'marks the data of %s as old while %s hangs',
     async (name, service) => {
       const page = await browser.newPage()
       await page.goto(`${suite.url('web-ui')}/${name}`)
@@ -238,7 +238,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
     ['keys', 'jwt-factory', /jwt-factory at .* did not answer within 1500 ms/, 'service-a'],
     ['token-cache', 'token-cache-proxy2', /token-cache-proxy2 at .* did not answer within 1500 ms/, 'proxy1'],
   ])(
-    'goes on with the rest of %s while %s is stopped',
+    'keeps the rest of %s current while %s hangs',
     async (name, service, words, rest) => {
       const page = await browser.newPage()
       await page.goto(`${suite.url('web-ui')}/${name}`)
@@ -256,7 +256,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
     30_000,
   )
 
-  it('asks for a user before it sends anything, and shows why an action has failed', async () => {
+  it('requires a valid user before it sends a request, and shows why an action failed', async () => {
     const page = await browser.newPage()
     await page.goto(`${suite.url('web-ui')}/token-cache`)
     const user = page.getByRole('textbox', { name: 'User' })
@@ -285,7 +285,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer', () => {
       await page.getByRole('button', { name: /^Send 10/ }).click()
       const failure = page.locator('#acted.tone-bad', { hasText: 'token-cache-load-balancer' })
       await failure.waitFor()
-      // It stays, although the view is drawn again each second; and the other nine are not tried.
+      // The error stays visible while the view is redrawn each second, and the other nine requests are not sent.
       await page.waitForResponse((response) => response.url().endsWith('/live/token-cache'))
       await page.waitForResponse((response) => response.url().endsWith('/live/token-cache'))
       expect(await failure.isVisible()).toBe(true)

@@ -2,7 +2,7 @@ import { expect } from '@jest/globals'
 import type { Page, Request } from 'playwright-core'
 import { seriousFindings } from './accessibility.ts'
 
-/** Each live view, and how a person uses it: what is done is seen. */
+/** Each live view, with a test of its actions and their visible effect. */
 export const VIEWS: readonly [string, (view: Page) => Promise<void>][] = [
   [
     'keys',
@@ -11,7 +11,7 @@ export const VIEWS: readonly [string, (view: Page) => Promise<void>][] = [
       const before = await card.locator('[data-state="published"] .name').innerText()
       await view.getByRole('button', { name: 'Rotate servicea' }).click()
       await confirm(view, 'Rotate servicea?', 'Rotate')
-      // The key that was published signs now, and verifiers know it since before.
+      // The published key signs now; verifiers already know it.
       await card.locator('[data-state="signing"] .name', { hasText: before }).waitFor()
       await view.getByRole('region', { name: 'The key set' }).getByText(before).waitFor()
     },
@@ -79,11 +79,11 @@ export const VIEWS: readonly [string, (view: Page) => Promise<void>][] = [
   ],
 ]
 
-/** The question before an action: nothing happens on Escape; then it is asked again and confirmed by keyboard. */
+/** Tests the confirmation of an action: cancels it with Escape, then opens it again and confirms it by keyboard. */
 async function confirm(view: Page, title: string | RegExp, label: string): Promise<void> {
   const question = view.getByRole('alertdialog', { name: title })
   await question.waitFor()
-  // A second Enter on the same spot must not act.
+  // A second Enter in the same place must not act.
   expect(await view.evaluate('document.activeElement.textContent')).toBe('Cancel')
   expect(await question.getByRole('paragraph').innerText()).toMatch(/\.$/)
   expect(await seriousFindings(view)).toEqual([])
@@ -96,7 +96,7 @@ async function confirm(view: Page, title: string | RegExp, label: string): Promi
   await question.waitFor({ state: 'detached' })
   expect(acted).toEqual([])
   view.off('request', watch)
-  // The focus is at the button that asked, also when it was drawn again meanwhile.
+  // The focus returns to the button, even if it was redrawn meanwhile.
   await view.keyboard.press('Enter')
   await question.waitFor()
   await view.keyboard.press('Tab')

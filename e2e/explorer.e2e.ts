@@ -12,7 +12,7 @@ import { VIEWS } from './explorer-views.ts'
 
 const root = dirname(import.meta.dirname)
 
-/** All but the login and what it protects, which the web UI's own tests start. */
+/** All services except those of the login, which web-ui.e2e.ts starts. */
 const EVERYBODY = [
   'jwt-factory',
   'service-a',
@@ -34,10 +34,10 @@ const EVERYBODY = [
 describeWith('chromium', 'apt-get install chromium')('the explorer in a browser', () => {
   const browser = useBrowser()
   let suite: TestSuite
-  /** The page that most tests go on with; each run is a trace of its own. */
+  /** The page that most tests share; each run has its own trace. */
   let explorer: ExplorerPage
   let page: Page
-  /** For whatever else is to be looked at, one after the other: each page that is opened costs a third of a second. */
+  /** A second page, reused because opening one takes a third of a second. */
   let other: Page
   /** Runs of {@link RUNS}, by scenario and fault. */
   const runs = new Map<string, Awaited<ReturnType<ExplorerPage['run']>>>()
@@ -58,13 +58,13 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
           if (number === scenario) runs.set(nameOf(scenario, fault), await explorer.run(scenario, fault))
       }),
     )
-    // It lives for five seconds, in which the first tests look at these runs.
+    // The stream is open for five seconds, while the first tests check these runs.
     stream = watchStream(await browser.newPage())
     stream.catch(() => {})
   }, 60_000)
   afterAll(() => suite?.stop())
 
-  /** Runs scenario 7 and loads the page again in the middle. */
+  /** Runs scenario 7 and reloads the page while it runs. */
   async function watchStream(own: Page) {
     const watched = await ExplorerPage.open(own, suite)
     await watched.page.locator('[data-scenario="7"]').getByRole('button').click()
@@ -76,21 +76,21 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
   }
 
   it.each(RUNS)(
-    'draws scenario %d with %s: %s, and what is drawn is what the services have logged',
+    'draws scenario %d with %s: %s, as logged by the services',
     async (scenario, fault, expected, verdicts, reason) => {
       const { trace, outcome, why } = runs.get(nameOf(scenario, fault)) as DrawnRun
       expect([outcome, why]).toEqual([expected, reason])
       await explorer.show(trace)
       await explorer.agreesWithLogs(suite, trace)
       expect(await explorer.verdicts()).toEqual([...verdicts].sort())
-      // Each request is drawn as the call of whoever made it; none comes from nowhere.
+      // Each request is drawn as its caller's call; none is without a caller.
       expect(await explorer.hop({ kind: 'request' }).count()).toBe(0)
       const refusals = await explorer.hop({ kind: 'call', status: '401' }).count()
       expect(refusals > 0).toBe(outcome.startsWith('rejected'))
     },
   )
 
-  it('offers no fault that is not among these', async () => {
+  it('offers no other faults', async () => {
     const offered = (await page.evaluate(
       `[...document.querySelectorAll('.scenario')].flatMap((card) =>
         [...card.querySelectorAll('option')]
@@ -102,7 +102,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
     )
   })
 
-  it('says by which rule a token was refused and at which line, and never shows a signature', async () => {
+  it('shows the rule and the source line of a rejection, and never a signature', async () => {
     await explorer.run(3, 'tampered')
     await page.locator('.hop[data-verdict="refused"][aria-expanded="true"]').waitFor()
     const failed = page.locator('.checks tr.tone-bad')
@@ -117,7 +117,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
   })
 
   it.each(['GET /live/keys', 'GET /explorer/hops', 'POST /explorer/runs'])(
-    'answers %s to nobody who reached this machine under another name',
+    'rejects %s for another host name',
     async (route) => {
       const [method, path] = route.split(' ') as [string, string]
       const status = await new Promise((resolve, reject) => {
@@ -134,7 +134,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
     },
   )
 
-  it('is what a stranger sees first, and the home page is one click away', async () => {
+  it('is the first page for a new visitor, one click from the home page', async () => {
     await other.goto(suite.url('web-ui'))
     expect(new URL(other.url()).pathname).toBe('/explorer')
     await other.getByRole('link', { name: 'Home' }).click()
@@ -142,12 +142,12 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
     expect(await other.locator('.call').count()).toBe(2)
   })
 
-  it('can be used by keyboard alone: runs, opens and closes a hop, copies the picture; and is heard', async () => {
+  it('works with only a keyboard and a screen reader: runs, opens and closes a hop, copies the diagram', async () => {
     const permissions = ['clipboard-read', 'clipboard-write']
     const typist = (await ExplorerPage.open(await browser.newPage({ permissions }), suite)).page
     const { keyboard } = typist
     const focused = () => typist.evaluate(DESCRIBE_FOCUS) as Promise<Focus>
-    /** Goes on until the focus is there, and answers with the ways on which it has been; each could be seen. */
+    /** Presses a key until the focus is at this element. Returns the names on the way; each focus must be visible. */
     const tabTo = async (name: RegExp, key = 'Tab') => {
       const way: string[] = []
       for (let steps = 0; steps < 40; steps += 1) {
@@ -157,11 +157,11 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
         way.push(focus.name)
         if (name.test(focus.name)) return way
       }
-      throw new Error(`The focus never came to ${name}: ${way.join(' | ')}`)
+      throw new Error(`The focus did not reach ${name}: ${way.join(' | ')}`)
     }
 
     const way = await tabTo(/^Token for scenario 3/)
-    // In the order in which a person reads.
+    // In reading order.
     expect(way.filter((name) => /^(Skip|Run|Token)/.test(name))).toEqual([
       'Skip to content',
       'Run scenario 1, Central signing',
@@ -188,7 +188,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
     expect(mermaid.split('\n')[0]).toBe('sequenceDiagram')
     expect(mermaid).toContain('Note over service_b: rejected (signature_invalid)')
 
-    // One step leads into the picture, to the hop that is open; arrows lead on.
+    // The diagram is one tab stop, at the open hop; arrow keys move between hops.
     await tabTo(/signature_inv/)
     await keyboard.press('Enter')
     await typist.getByText('Open a hop to see its token and its checks.').waitFor()
@@ -203,7 +203,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
     expect(await opened.count()).toBe(0)
   })
 
-  it('is there within a second and in a few files, from an empty cache', async () => {
+  it('paints within a second from an empty cache, with few bytes', async () => {
     const paints: number[] = []
     let bytes = 0
     const debug = await other.context().newCDPSession(other)
@@ -219,12 +219,12 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
     console.info(
       `the explorer: first contentful paint after ${Math.round(paint)} ms (median of 3), ${bytes} bytes`,
     )
-    // What the issue asks for; a quiet machine needs a quarter of it.
+    // An idle machine needs a quarter of this.
     expect(paint).toBeLessThan(1_000)
     expect(bytes).toBeLessThan(MOST_BYTES)
   })
 
-  it('draws a stream as it lives, loses nothing when the page is loaded again meanwhile, and finds it by its link', async () => {
+  it('draws a running stream, loses nothing on a reload, and finds it by its link', async () => {
     const { explorer: watched, before } = await stream
     expect(before).toBe('running')
     const events = (await watched.hops()).filter(({ kind }) => kind === 'event').map(({ path }) => path)
@@ -242,7 +242,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
     ['sse-gateway', /^Reconnecting: the SSE gateway does not answer/],
     ['sse-server', /^Reconnecting: the SSE server does not answer/],
   ])(
-    'says that the %s is away, and which part that is, still runs scenarios, and heals by itself',
+    'reports that %s is unavailable, still runs scenarios, and recovers automatically',
     async (name, words) => {
       const announced = page.getByRole('status').filter({ hasText: words })
       let trace = ''
@@ -250,14 +250,14 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
         await page.locator('.stream-state', { hasText: words }).waitFor()
         expect(await announced.count()).toBe(1)
         const run = explorer.run(1)
-        // Whoever comes now is told the same.
+        // A page opened now shows the same.
         await other.goto(`${suite.url('web-ui')}/explorer`)
         await other.locator('.stream-state', { hasText: words }).waitFor()
         expect((await run).outcome).toBe('accepted')
         trace = (await run).trace
       })
       await page.getByText(/^Live: this stream’s token expires/).waitFor()
-      // What was told meanwhile comes late, and nothing of it is missing.
+      // Hops reported meanwhile arrive late but complete.
       await explorer.agreesWithLogs(suite, trace)
       await explorer.run(3, 'expired')
       await explorer.hop({ verdict: 'refused' }).waitFor()
@@ -265,7 +265,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
     45_000,
   )
 
-  it('says that the web UI itself is away, and comes back with it, under a key that the gateway has not seen', async () => {
+  it('reports that the web UI is unavailable, and recovers with it, under a key that is new to the gateway', async () => {
     await suite.launcher.restart('web-ui', () =>
       page
         .getByRole('status')
@@ -284,7 +284,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
   })
 
   it.each(VIEWS)(
-    'has a live view of %s that can be used, seen and listened to',
+    'has a working, accessible live view of %s',
     async (name, use) => {
       const view = other
       failures.length = 0
@@ -298,7 +298,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
     40_000,
   )
 
-  it('is good to look at and to listen to', async () => {
+  it('has no accessibility violations and fits on a phone', async () => {
     await explorer.run(1, 'expired')
     await explorer.hop({ verdict: 'refused' }).first().waitFor()
     expect(await seriousFindings(page)).toEqual([])
@@ -311,7 +311,7 @@ interface Focus {
   readonly isVisible: boolean
 }
 
-/** What has the focus, by the name that a screen reader says, and whether a person can see that it has. */
+/** Returns the focused element's accessible name, and whether its focus is visible. */
 const DESCRIBE_FOCUS = `(() => {
   const element = document.activeElement
   const { outlineStyle, outlineWidth } = getComputedStyle(element)
@@ -321,7 +321,7 @@ const DESCRIBE_FOCUS = `(() => {
   }
 })()`
 
-/** Two fonts of 30 KB each, the styles, and the script; half of them would do without the fonts, and look like it. */
+/** Two fonts of 30 KB each, the styles and the script, with some reserve. */
 const MOST_BYTES = 200_000
 const MEASURE_LOADING = `({
   paint: performance.getEntriesByName('first-contentful-paint')[0].startTime,
@@ -330,7 +330,7 @@ const MEASURE_LOADING = `({
     .reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0),
 })`
 
-/** Nothing is wider than a phone, and with SCREENSHOTS=1 there are pictures for a person. */
+/** Checks that nothing is wider than a phone, and takes screenshots if SCREENSHOTS=1. */
 async function look(page: Page, name: string): Promise<void> {
   await page.setViewportSize({ width: 390, height: 844 })
   expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390)

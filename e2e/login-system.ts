@@ -8,14 +8,14 @@ const root = dirname(import.meta.dirname)
 const SERVICES = ['identity-provider', 'backend-api', 'second-backend-api', 'web-ui']
 
 /**
- * The identity provider, both backends and the web UI, as `npm start` runs them.
- * @param more starts others beside them.
+ * Starts the identity provider, both backends and the web UI, as `npm start` does.
+ * @param more returns further processes to start.
  */
 export function useLoginSystem(
   more: (processes: readonly SuiteProcess[]) => Promise<readonly SuiteProcess[]> = async () => [],
 ) {
   let suite: TestSuite
-  /** The web UI's clock goes with the provider's, which is the machine's, unless a test puts it forward. */
+  /** The web UI's clock, which tests can advance; the provider uses the machine's. */
   const clock = new TestClock()
 
   beforeAll(async () => {
@@ -23,7 +23,7 @@ export function useLoginSystem(
       only: SERVICES,
       tellHops: false,
       arrange: async (processes) => {
-        // These are the pages of a login; the explorer has tests of its own.
+        // The explorer has its own tests.
         const login = withEnv(processes, { 'web-ui': { ...clock.env, EXPLORER: 'false' } })
         return [...login, ...(await more(processes))]
       },
@@ -43,11 +43,11 @@ export function useLoginSystem(
       }
     },
     url: (service: string) => suite.url(service),
-    /** For reading what the services have made there. */
+    /** Contains the keys of the services, among others. */
     get stateFolder() {
       return suite.stateFolder
     },
-    /** Everything that all of them have logged. */
+    /** Returns the logs of all services. */
     logged: () => suite.lines.join('\n'),
   }
 }

@@ -2,7 +2,7 @@ import { expect } from '@jest/globals'
 
 const TIMEOUT_MS = 15_000
 const MAX_REDIRECTS = 15
-/** The web UI and the provider may each ask whether it is meant. */
+/** Confirmation forms of a logout: one of the web UI, one of the provider. */
 const MAX_QUESTIONS = 2
 
 interface Seen {
@@ -11,7 +11,7 @@ interface Seen {
   readonly text: string
 }
 
-/** A browser without script: keeps cookies, follows redirects, fills in forms. */
+/** A browser without JavaScript: stores cookies, follows redirects, submits forms. */
 export class Person {
   readonly #cookies = new Map<string, string>()
   readonly #webUi: string
@@ -31,7 +31,7 @@ export class Person {
     return { url: at, status: response.status, text: await response.text() }
   }
 
-  /** Logs in, reads the profile, calls both backends through the web UI, logs out; fails where the first of it goes wrong. */
+  /** Logs in, reads the profile, calls both backends through the web UI, and logs out. Fails at the first error. */
   async logInAndOut(user: string, name: string): Promise<void> {
     const login = await this.visit(`${this.#webUi}/login`)
     expect([login.status, login.url]).toEqual([200, expect.stringContaining('/interaction/')])
@@ -67,14 +67,14 @@ export class Person {
   }
 }
 
-/** Where the form of a page goes. */
+/** Returns the URL to which the form of a page submits. */
 function formOf({ url, text }: Seen): string {
   const action = /<form[^>]* action="([^"]+)"/.exec(text)?.[1]
-  if (action === undefined) throw new Error(`There is no form at ${url}: ${text.slice(0, 300)}`)
+  if (action === undefined) throw new Error(`No form at ${url}: ${text.slice(0, 300)}`)
   return new URL(action.replaceAll('&amp;', '&'), url).href
 }
 
-/** The form of a page with what it holds already. */
+/** Returns the form of a page with its preset fields. */
 function submit(page: Seen): [url: string, fields: Record<string, string>] {
   const fields = [...page.text.matchAll(/<(?:input|button)[^>]* name="([^"]+)"(?:[^>]* value="([^"]*)")?/g)]
   return [formOf(page), Object.fromEntries(fields.map(([, name, value]) => [name, value ?? '']))]

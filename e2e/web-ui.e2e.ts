@@ -17,7 +17,7 @@ import { useLoginSystem } from './login-system.ts'
 
 describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', () => {
   const browser = useBrowser()
-  /** One for all, with no cookie left after each: to open another costs a third of a second. */
+  /** Shared by all tests, with cookies cleared after each: opening a page takes a third of a second. */
   let page: Page
   beforeAll(async () => {
     page = await browser.newPage()
@@ -39,7 +39,7 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
   }
   const statuses = (page: Page) => page.locator('.call .status').allInnerTexts()
 
-  it('logs in, shows the profile and what both backends say, and logs out everywhere', async () => {
+  it('logs in, shows the profile and the answers of both backends, and logs out everywhere', async () => {
     const failures: string[] = []
     page.on('console', (message) => message.type() === 'error' && failures.push(message.text()))
     page.on('pageerror', (error) => failures.push(error.message))
@@ -56,17 +56,17 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe('Ada Okafor')
     expect(await page.evaluate(`document.querySelector('.pass img').naturalWidth`)).toBe(88)
 
-    // One click: the provider knows by the ID token whose session is meant, and does not ask again.
+    // One click: the ID token identifies the session, so the provider does not ask.
     await page.getByRole('button', { name: 'Log out' }).click()
     await page.waitForURL(`${system.urls.webUi}/`)
     expect(await statuses(page)).toEqual(['401', '401'])
-    // Back to the profile shows no profile, not even from a cache, and out at the provider too: it asks again.
+    // Back shows no cached profile but the provider's login, as its session has ended too.
     await page.goBack()
     expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe('Choose a user')
     expect(failures).toEqual([])
   })
 
-  it('logs in from two tabs of one browser, whichever is finished first, and Back finds no error', async () => {
+  it('logs in from two tabs of one browser in either order, and Back shows no error', async () => {
     const other = await page.context().newPage()
     await page.goto(`${system.urls.webUi}/login?returnTo=/profile`)
     await other.goto(`${system.urls.webUi}/login?returnTo=/decoder`)
@@ -80,11 +80,11 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     }
     const answer = await other.goto(`${system.urls.webUi}/callback?code=c&state=s`)
     expect([answer?.status(), other.url()]).toEqual([200, `${system.urls.webUi}/`])
-    // The provider's page is behind this one; it leads back to where the user is logged in.
+    // Back leads to the provider's page, which has a link to the web UI.
     await page.goBack()
     await page.getByRole('link', { name: 'Back to the web UI' }).click()
     await page.getByRole('link', { name: 'Ada Okafor' }).waitFor()
-    // The form of either tab ends the session of both, and the provider's.
+    // The form of either tab ends the session of both and the provider's.
     await page.getByRole('button', { name: 'Log out' }).click()
     await page.getByRole('link', { name: 'Log in' }).waitFor()
     await other.getByRole('button', { name: 'Log out' }).click()
@@ -94,7 +94,7 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     await other.close()
   })
 
-  it('is good to look at and to listen to: axe finds nothing serious on any page', async () => {
+  it('has no serious accessibility violations on any page (axe)', async () => {
     const findings: string[] = []
     const look = async (name: string, looks: readonly Look[] = ['desktop-light', 'phone-dark']) => {
       await takeScreenshots(page, name, looks)
@@ -119,7 +119,7 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     expect(findings).toEqual([])
   }, 60_000)
 
-  it('keeps every token from the page: cookies of the host alone, and nothing that a script can read', async () => {
+  it('keeps tokens out of the page: host-only cookies, and nothing that a script can read', async () => {
     await logIn(page)
     const cookies = (await page.context().cookies(system.urls.webUi)).filter(({ name }) =>
       name.includes('webui'),
@@ -140,25 +140,25 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     expect(readable).not.toContain(cookies[0]?.value)
   })
 
-  it('shows a 403 beside a 200 to a user who may call one backend alone', async () => {
+  it('shows a 200 and a 403 to a user who is allowed to call only one backend', async () => {
     await logIn(page, 'Ben Ruiz')
     expect(await statuses(page)).toEqual(['200', '403'])
     expect(await page.getByText('error="insufficient_scope"').count()).toBe(1)
     await takeScreenshots(page, 'home-forbidden', ['desktop-light'])
   })
 
-  it('renews the token in the middle of a session, and the backends take the new one', async () => {
+  it('renews the token during a session, and the backends accept the new one', async () => {
     await logIn(page, 'Zoë Šimić', '/login?returnTo=/profile')
     expect(await page.getByText('0 times in this session').count()).toBe(1)
     system.clock.advance(100)
     await page.reload()
     expect(await page.getByText('once in this session').count()).toBe(1)
     await page.goto(system.urls.webUi)
-    // Zoë may call nothing, and both say so by her name: 403, not 401.
+    // Zoë is authenticated but has no scopes: 403, not 401.
     expect(await statuses(page)).toEqual(['403', '403'])
   })
 
-  it('is logged out by a logout at the provider itself', async () => {
+  it('is logged out by a logout at the provider', async () => {
     await logIn(page)
     await page.goto(`${system.urls.identityProvider}/session/end`)
     await page.getByRole('button', { name: 'Log out' }).click()
@@ -169,7 +169,7 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     expect(await statuses(page)).toEqual(['401', '401'])
   })
 
-  it('AL-55: a page of another port learns nothing and changes nothing, though cookies go with it', async () => {
+  it('AL-55: a page of another port reads nothing and changes nothing, although it sends cookies', async () => {
     await logIn(page)
     const other = http.createServer((_request, response) => {
       response.setHeader('content-type', 'text/html').end('<!doctype html><title>Mallory</title>')
@@ -192,7 +192,7 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
           .then(() => 'sent', () => 'refused')
         return [streamed, stream.readyState, read, sent]
       })()`)
-      // 2: an EventSource that was refused is closed, and does not try again.
+      // 2: a rejected EventSource is closed and does not reconnect.
       expect(attempts).toEqual(['refused', 2, 'refused', 'refused'])
       const [answer] = await Promise.all([
         mallory.waitForResponse((response) => response.url() === `${system.urls.webUi}/logout`),
@@ -212,9 +212,9 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     }
   })
 
-  it('reads a token in the page alone: nothing is sent, and nothing could be', async () => {
+  it('decodes a token only in the page: sends nothing, and cannot send anything', async () => {
     await page.goto(`${system.urls.webUi}/decoder`)
-    // The browser fetches the page's picture when it likes; that one address, without a query, can carry nothing.
+    // The browser may fetch the icon at any time; its fixed URL cannot carry data.
     const icon = await page.evaluate(`document.querySelector('link[rel=icon]').href`)
     const sent: string[] = []
     page.on('request', (request) => {
@@ -244,14 +244,14 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     )
   })
 
-  it('has left no token in any log', () => {
+  it('writes no token to any log', () => {
     expect(system.logged()).toContain('logged in')
     expect(system.logged()).not.toContain('eyJ')
     expect(system.logged()).not.toMatch(/code=|state=|webui-session|access_token/)
   })
 
-  describe('behind a gateway that logs people in', () => {
-    /** Tokens as the provider signs them. */
+  describe('behind a gateway that handles the login', () => {
+    /** Signs a token with the provider's key. */
     async function sign(alg: 'RS256' | 'ES256', typ: string, claims: Record<string, unknown>) {
       const file = join(system.stateFolder, 'identity-provider/keys.json')
       const { keys } = JSON.parse(await readFile(file, 'utf8')) as {
@@ -268,7 +268,7 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     }
     const idToken = () => sign('RS256', 'JWT', { aud: 'web-ui', name: 'Ada Okafor', nickname: 'ada' })
 
-    it('shows whom the gateway has let in, and calls the backends with the token that it passes on', async () => {
+    it('shows the user of the gateway, and calls the backends with the forwarded token', async () => {
       const accessToken = await sign('ES256', 'at+jwt', {
         aud: 'https://webui',
         scope: 'read:data read:data2',
@@ -283,7 +283,7 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
       expect(await page.getByRole('link', { name: 'Log out' }).getAttribute('href')).toBe('/logout')
     })
 
-    it('AL-26: shows nobody whom forged headers name', async () => {
+    it('AL-26: does not show the user of forged headers', async () => {
       const [header, , signature] = (await idToken()).split('.')
       const claims = Buffer.from(JSON.stringify({ sub: 'mallory', name: 'Mallory the CEO' })).toString(
         'base64url',
@@ -301,8 +301,8 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     })
   })
 
-  describe('with another OpenID provider, by environment alone', () => {
-    it('logs in there, and its tokens open its own backend and no other', async () => {
+  describe('with another OpenID provider, configured only by environment variables', () => {
+    it('logs in there, and its tokens work only at its own backend', async () => {
       const url = system.url(OF_FOREIGN_PROVIDER)
       await page.goto(`${url}/login`)
       await page.locator('input[name=login]').fill('grace')
@@ -310,7 +310,7 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
       await page.getByRole('button').first().click()
       await page.getByRole('button', { name: 'Continue' }).click()
       await page.waitForURL(`${url}/`)
-      // This provider puts no name into ID tokens, so the subject stands for it.
+      // This provider's ID tokens contain no name, so the subject is shown.
       expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe('Hello, grace')
       expect(await statuses(page)).toEqual(['200', '401'])
     })
@@ -323,13 +323,13 @@ const OF_FOREIGN_PROVIDER = 'web-ui-of-foreign-provider'
 const named = (processes: readonly SuiteProcess[], name: string) =>
   processes.find((service) => service.name === name) as SuiteProcess
 
-/** A web UI that leaves the login to a gateway in front of it. */
+/** Returns a web UI with the login at a gateway in front of it. */
 async function webUiBehindGateway(processes: readonly SuiteProcess[]): Promise<SuiteProcess> {
   const webUi = await another(named(processes, 'web-ui'), BEHIND_GATEWAY, { SHOULD_AUTHENTICATE: 'false' })
   return { ...webUi, env: { ...webUi.env, BASE_URL: webUi.urls.PORT as string } }
 }
 
-/** Another provider, and a web UI and a backend that know it by their environment alone. */
+/** Starts another provider, and returns a web UI and a backend configured for it. */
 async function webUiOfForeignProvider(processes: readonly SuiteProcess[]) {
   const audience = 'https://api.elsewhere.example'
   const webUi = await another(named(processes, 'web-ui'), OF_FOREIGN_PROVIDER)
