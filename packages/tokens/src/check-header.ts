@@ -1,4 +1,4 @@
-import { type Algorithm, algorithmNamed } from './algorithms.ts'
+import { ALGORITHMS, type Algorithm, algorithmNamed } from './algorithms.ts'
 import type { CompactParts, TokenHeader } from './compact.ts'
 import { MAX_KID_LENGTH } from './jwks.ts'
 import type { VerificationRules } from './rules.ts'
@@ -38,7 +38,7 @@ export function checkHeader(
 }
 
 function checkAlgorithm(header: TokenHeader, unsigned: boolean, verdict: Verdict): Algorithm {
-  const alg = algorithmNamed(header.alg)
+  const alg = algorithmNamed(header.alg, ALGORITHMS)
   if (!alg)
     throw verdict.fail(
       'algorithm',

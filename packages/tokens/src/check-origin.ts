@@ -46,7 +46,7 @@ function isSignedBy(
   library: TokenLibrary = nodeCrypto,
 ): boolean | Promise<boolean> {
   assertSpeaks(library, key.alg)
-  if (algorithmNamed(parts.header.alg) !== key.alg) return false
+  if (algorithmNamed(parts.header.alg, [key.alg]) !== key.alg) return false
   const ofCurve = key.alg === 'ES256' || key.alg === 'EdDSA'
   if (ofCurve && parts.signature.length !== CURVE_SIGNATURE_BYTES) return false
   return library.verify(parts, key)

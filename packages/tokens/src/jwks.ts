@@ -1,5 +1,5 @@
 import { createPublicKey } from 'node:crypto'
-import { type Algorithm, algorithmNamed } from './algorithms.ts'
+import { ALGORITHMS, type Algorithm, algorithmNamed, SCHEMES } from './algorithms.ts'
 import { decodeBase64url } from './base64url.ts'
 import { assertKeyFits, KeyError } from './key-strength.ts'
 import { thumbprint, type VerificationKey } from './keys.ts'
@@ -99,11 +99,11 @@ function isForVerification(jwk: JsonObject, uses: readonly string[]): boolean {
 
 /** The one algorithm of a key. Where the set names none, the type decides, so that it is one all the same. */
 function algorithmOf(jwk: JsonObject): Algorithm | undefined {
-  if (jwk.alg !== undefined) return algorithmNamed(jwk.alg)
-  if (jwk.kty === 'RSA') return 'RS256'
-  if (jwk.kty === 'EC' && jwk.crv === 'P-256') return 'ES256'
-  if (jwk.kty === 'OKP' && jwk.crv === 'Ed25519') return 'EdDSA'
-  return undefined
+  if (jwk.alg !== undefined) return algorithmNamed(jwk.alg, ALGORITHMS)
+  return ALGORITHMS.find((alg) => {
+    const { kty, crv } = SCHEMES[alg]
+    return kty === jwk.kty && (crv === undefined || crv === jwk.crv)
+  })
 }
 
 function readJwk(jwk: JsonObject, alg: Algorithm): VerificationKey {

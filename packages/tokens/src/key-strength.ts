@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto'
-import type { Algorithm } from './algorithms.ts'
+import { type Algorithm, isAlgorithm, SCHEMES, type SignatureAlgorithm } from './algorithms.ts'
 
 export type KeyErrorReason = 'invalid_key' | 'private_key' | 'weak_key' | 'alg_mismatch'
 
@@ -42,22 +42,23 @@ function powersOf65537(prime: number): Set<number> {
  * @throws {KeyError} `alg_mismatch` when the algorithm needs another type or curve, `weak_key` when it is too short.
  */
 export function assertKeyFits(key: KeyObject, alg: Algorithm): void {
-  const { asymmetricKeyType: type, asymmetricKeyDetails: details = {} } = key
-  switch (alg) {
-    case 'RS256':
-    case 'PS256':
-      if (type !== 'rsa') throw mismatch(alg, 'an RSA key')
-      assertStrongRsa(key, details.modulusLength ?? 0, details.publicExponent ?? 0n)
-      return
-    case 'ES256':
-      if (type !== 'ec' || details.namedCurve !== 'prime256v1') throw mismatch(alg, 'a key on P-256')
-      return
-    case 'EdDSA':
-      if (type !== 'ed25519') throw mismatch(alg, 'an Ed25519 key')
-      return
-    default:
-      throw new KeyError('alg_mismatch', `There is no algorithm ${String(alg)}.`)
-  }
+  if (!isAlgorithm(alg)) throw new KeyError('alg_mismatch', `There is no algorithm ${String(alg)}.`)
+  if (!fits(key, alg)) throw new KeyError('alg_mismatch', `${alg} needs ${keyWords(alg)}.`)
+  if (key.asymmetricKeyType !== 'rsa') return
+  const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {}
+  assertStrongRsa(key, modulusLength, publicExponent)
+}
+
+function keyWords(alg: Algorithm): string {
+  const { kty, crv } = SCHEMES[alg]
+  return kty === 'EC' ? `a key on ${crv}` : `an ${crv ?? kty} key`
+}
+
+/** Whether a key is of the type, and on the curve, that an algorithm needs (RFC 7518 §3); its strength is not looked at. */
+export function fits(key: KeyObject, alg: SignatureAlgorithm): boolean {
+  const { keyType, namedCurve } = SCHEMES[alg]
+  if (key.asymmetricKeyType !== keyType) return false
+  return namedCurve === undefined || key.asymmetricKeyDetails?.namedCurve === namedCurve
 }
 
 function assertStrongRsa(key: KeyObject, bits: number, exponent: bigint): void {
@@ -73,5 +74,3 @@ function assertStrongRsa(key: KeyObject, bits: number, exponent: bigint): void {
       'The RSA key has the fingerprint of CVE-2017-15361 (ROCA): it can be factored.',
     )
 }
-
-const mismatch = (alg: Algorithm, wanted: string) => new KeyError('alg_mismatch', `${alg} needs ${wanted}.`)

@@ -6,15 +6,18 @@ import {
   type KeyObject,
 } from 'node:crypto'
 import { promisify } from 'node:util'
-import type { Algorithm } from './algorithms.ts'
+import { type Algorithm, SCHEMES, type SignatureAlgorithm } from './algorithms.ts'
 import { assertKeyFits, KeyError } from './key-strength.ts'
 
 /** A public key, the name that tokens call it by, and the one algorithm that it may be used with (RFC 8725 §3.1). */
-export interface VerificationKey {
+export interface VerificationKey<A extends SignatureAlgorithm = Algorithm> {
   readonly kid: string
-  readonly alg: Algorithm
+  readonly alg: A
   readonly publicKey: KeyObject
 }
+
+/** A key of any algorithm that can be verified here, e.g. one that signs JWT-SVIDs. */
+export type AnyVerificationKey = VerificationKey<SignatureAlgorithm>
 
 export interface SigningKey extends VerificationKey {
   readonly privateKey: KeyObject
@@ -41,13 +44,13 @@ export async function generateSigningKey(alg: Algorithm, kid?: string): Promise<
 }
 
 function generatePair(alg: Algorithm) {
-  switch (alg) {
-    case 'RS256':
-    case 'PS256':
+  const { keyType, namedCurve = '' } = SCHEMES[alg]
+  switch (keyType) {
+    case 'rsa':
       return generateKeyPair('rsa', { modulusLength: RSA_MODULUS_BITS })
-    case 'ES256':
-      return generateKeyPair('ec', { namedCurve: 'P-256' })
-    case 'EdDSA':
+    case 'ec':
+      return generateKeyPair('ec', { namedCurve })
+    case 'ed25519':
       return generateKeyPair('ed25519')
   }
 }

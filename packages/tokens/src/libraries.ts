@@ -1,4 +1,4 @@
-import type { Algorithm } from './algorithms.ts'
+import type { Algorithm, SignatureAlgorithm } from './algorithms.ts'
 import { jose } from './libraries/jose.ts'
 import { jsonwebtoken } from './libraries/jsonwebtoken.ts'
 import { nodeCrypto } from './libraries/node-crypto.ts'
@@ -27,9 +27,10 @@ export function libraryNamed(name: string, algorithms: readonly Algorithm[] = []
 }
 
 /** @throws {TypeError} when the library lacks the algorithm. */
-export function assertSpeaks(library: TokenLibrary, alg: Algorithm): void {
-  if (library.algorithms.includes(alg)) return
-  const able = Object.values(libraries).filter(({ algorithms }) => algorithms.includes(alg))
+export function assertSpeaks(library: TokenLibrary, alg: SignatureAlgorithm): void {
+  const speaks = ({ algorithms }: TokenLibrary) => (algorithms as readonly SignatureAlgorithm[]).includes(alg)
+  if (speaks(library)) return
+  const able = Object.values(libraries).filter(speaks)
   throw new TypeError(
     `${library.name} does not speak ${alg}; ${able.map(({ name }) => name).join(' and ')} do.`,
   )

@@ -1,6 +1,6 @@
 import type { Algorithm } from './algorithms.ts'
 import type { Claims, CompactParts } from './compact.ts'
-import type { SigningKey, VerificationKey } from './keys.ts'
+import type { AnyVerificationKey, SigningKey } from './keys.ts'
 
 export type LibraryName = 'node-crypto' | 'jsonwebtoken' | 'jose' | 'node-jose'
 
@@ -14,5 +14,5 @@ export interface TokenLibrary {
   /** The compact JWS over the claims as they are, with the header `{ alg, typ, kid }`. Never blocks the event loop for RSA. */
   sign(claims: Claims, key: SigningKey, typ: string): Promise<string>
   /** Whether the key made the token's signature. The caller has made sure that header and key name one algorithm. */
-  verify(parts: CompactParts, key: VerificationKey): boolean | Promise<boolean>
+  verify(parts: CompactParts, key: AnyVerificationKey): boolean | Promise<boolean>
 }

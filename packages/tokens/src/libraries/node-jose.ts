@@ -1,5 +1,5 @@
 import type { JWK } from 'node-jose'
-import type { VerificationKey } from '../keys.ts'
+import type { AnyVerificationKey, SigningKey } from '../keys.ts'
 import type { TokenLibrary } from '../library.ts'
 import { signInThread } from './signing-thread.ts'
 
@@ -14,8 +14,8 @@ async function load(): Promise<NodeJose> {
 }
 
 /** node-jose has key objects of its own; making one takes longer than using it. */
-const publicKeys = new WeakMap<VerificationKey, Promise<JWK.Key>>()
-const privateKeys = new WeakMap<VerificationKey, Promise<JWK.Key>>()
+const publicKeys = new WeakMap<AnyVerificationKey, Promise<JWK.Key>>()
+const privateKeys = new WeakMap<SigningKey, Promise<JWK.Key>>()
 
 /** The oldest of the three, for those who have it: it turns its keys into PEM for every call. It has no EdDSA. */
 export const nodeJose: TokenLibrary = {

@@ -1,7 +1,6 @@
 import { sign } from 'node:crypto'
-import type { Algorithm } from '../algorithms.ts'
+import { type Algorithm, SCHEMES } from '../algorithms.ts'
 import type { SigningKey } from '../keys.ts'
-import { digestOf, PARAMETERS } from '../libraries/node-crypto.ts'
 
 /** A part of a token: an object becomes its JSON, text and bytes stay as they are. */
 export type Part = object | string | Buffer
@@ -17,8 +16,9 @@ export interface Forgery {
 /** A compact JWS of any parts, correctly signed: so that a refusal is for what the parts say. */
 export function forgeToken({ header, claims, key, alg }: Forgery): string {
   const input = `${encodePart(header)}.${encodePart(claims)}`
-  const options = { key: key.privateKey, ...PARAMETERS[alg] }
-  return `${input}.${sign(digestOf(alg), Buffer.from(input), options).toString('base64url')}`
+  const { digest, options } = SCHEMES[alg]
+  const signature = sign(digest, Buffer.from(input), { key: key.privateKey, ...options })
+  return `${input}.${signature.toString('base64url')}`
 }
 
 /** Base64url of a part. */

@@ -73,7 +73,7 @@ export function signedWithThePublicKey(forge: Forge): Row[] {
 
 /** RFC 8725 §3.1: one algorithm per key, whatever else the key could do. */
 export function ofAnotherAlgorithm(forge: Forge): Row[] {
-  const known = [...ALGORITHMS, 'Ed25519'].filter((alg) => algorithmNamed(alg) !== forge.key.alg)
+  const known = [...ALGORITHMS, 'Ed25519'].filter((alg) => algorithmNamed(alg, ALGORITHMS) !== forge.key.alg)
   const unknown = [
     'RS384',
     'RS512',
