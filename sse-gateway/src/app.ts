@@ -17,6 +17,7 @@ import { ensureExampleKeys } from './example-keys.ts'
 import type { Exchange } from './exchange.ts'
 import { GatewayPeers } from './gateway-peers.ts'
 import { Listener } from './listener.ts'
+import { PathEvents } from './path-events.ts'
 import { Revocations } from './revocations.ts'
 import { listStreams } from './routes/list-streams.ts'
 import { extendAll, reauthorize } from './routes/reauthorize.ts'
@@ -27,7 +28,6 @@ import { StreamMetrics } from './stream-metrics.ts'
 import { StreamRegistry } from './stream-registry.ts'
 import { TimerWheel } from './timer-wheel.ts'
 import { issueDevelopmentToken } from './token-endpoint.ts'
-import { Upstream } from './upstream.ts'
 
 export { loadConfig } from './config.ts'
 
@@ -53,8 +53,8 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
             !revocations.cover(grant) && extendAll([streams.withHandle(handle)], path, grant),
         })
   const streams = new StreamRegistry(peers?.node)
-  const upstreams = new Map<string, Upstream>()
-  const streamMetrics = new StreamMetrics(metrics, streams, upstreams)
+  const events = new Map<string, PathEvents>()
+  const streamMetrics = new StreamMetrics(metrics, streams, events)
   const sources = { realm: config.realm, queryTokens: config.queryTokens, cookie: config.tokenCookie }
   const listeners: Listener[] = []
   let stopping: Promise<void> | undefined
@@ -100,7 +100,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
 
   function streamRoutes(path: string, rule: PathRule, ca: string | undefined) {
     const authorizer = authorizerOf(rule)
-    const upstream = new Upstream({
+    const pathEvents = new PathEvents({
       path,
       target: {
         url: rule.upstream,
@@ -114,12 +114,12 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       heartbeatMs: config.heartbeatMs,
       quietMs: config.quietMs,
     })
-    upstreams.set(path, upstream)
+    events.set(path, pathEvents)
     const common = { path, sources, origins, authorizer, streams, metrics: streamMetrics }
     return {
       GET: streamEvents({
         ...common,
-        upstream,
+        events: pathEvents,
         wheel,
         clock,
         log,
@@ -215,7 +215,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     // Its clients come back at once, and must find another gateway.
     streams.endAll('shutting_down')
     await Promise.all(listeners.map((listener) => listener.close(DRAIN_DEADLINE_MS)))
-    for (const upstream of upstreams.values()) upstream.stop()
+    for (const pathEvents of events.values()) pathEvents.stop()
     peers?.stop()
     wheel.stop()
   }

@@ -1,9 +1,7 @@
 import type { StreamEvent } from '@hallpass/event-stream'
+import { EventBlock, EventRing, type Reader, type RingLimits } from '@hallpass/event-stream/fan-out'
 import { cappedMs } from '@hallpass/untrusted/timers'
 import { toClientEvent } from './client-event.ts'
-import { EventBlock } from './event-block.ts'
-import { EventRing, type RingLimits } from './event-ring.ts'
-import type { Subscriber } from './subscriber.ts'
 import { UpstreamConnection, type UpstreamTarget } from './upstream-connection.ts'
 
 export interface CatchUpOptions {
@@ -18,9 +16,9 @@ export interface CatchUpOptions {
    */
   readonly quietMs: number
   /** The private stream broke before it met the ring: the client has to come back. */
-  readonly onFailed: (subscriber: Subscriber) => void
+  readonly onFailed: (reader: Reader) => void
   /** It has met the ring, or was given up. */
-  readonly onDone: (subscriber: Subscriber | undefined) => void
+  readonly onDone: (reader: Reader | undefined) => void
 }
 
 /**
@@ -31,7 +29,7 @@ export interface CatchUpOptions {
 export class CatchUp {
   readonly #options: CatchUpOptions
   #connection: UpstreamConnection | undefined
-  #subscriber: Subscriber | undefined
+  #reader: Reader | undefined
   /** What arrived before the client could be written to. */
   #waiting: StreamEvent[] = []
   readonly #brought: EventRing
@@ -53,16 +51,16 @@ export class CatchUp {
       onEvent: (event) => this.#take(event),
       onOver: (how) => {
         this.#over = how
-        if (this.#subscriber) this.#fail()
+        if (this.#reader) this.#fail()
       },
     })
     if (this.#done) connection.close()
     else this.#connection = connection
   }
 
-  start(subscriber: Subscriber): void {
-    this.#subscriber = subscriber
-    subscriber.writer.onDrain = () => this.#connection?.resume()
+  start(reader: Reader): void {
+    this.#reader = reader
+    reader.writer.onDrain = () => this.#connection?.resume()
     const waiting = this.#waiting
     this.#waiting = []
     for (const event of waiting) this.#take(event)
@@ -73,7 +71,7 @@ export class CatchUp {
 
   /** The ring has got new events: perhaps one of them is the last that came privately. */
   ringGrew(): void {
-    if (this.#done || !this.#subscriber) return
+    if (this.#done || !this.#reader) return
     const position = this.#options.ring.positionAfter(this.#lastId)
     if (position === undefined) this.#awaitQuiet()
     else this.#join(position, undefined)
@@ -84,26 +82,26 @@ export class CatchUp {
     this.#done = true
     clearTimeout(this.#quietTimer)
     this.#connection?.close()
-    this.#options.onDone(this.#subscriber)
+    this.#options.onDone(this.#reader)
   }
 
   #take(event: StreamEvent) {
     if (this.#done) return
-    if (!this.#subscriber) {
+    if (!this.#reader) {
       this.#waiting.push(event)
       this.#connection?.pause()
       return
     }
     const sent = toClientEvent(event)
     const { id } = sent
-    this.#subscriber.send(new EventBlock(sent.bytes), 1)
+    this.#reader.send(new EventBlock(sent.bytes), 1)
     if (id !== undefined) this.#lastId = id
     const { ring } = this.#options
     const position = id ? ring.positionAfter(id) : undefined
     if (position !== undefined && ring.holds(id as string)) return this.#join(position, position - 1)
     this.#brought.append(sent)
     if (position !== undefined) return this.#join(position, position)
-    if (this.#subscriber.isFull) this.#connection?.pause()
+    if (this.#reader.isFull) this.#connection?.pause()
     this.#awaitQuiet()
   }
 
@@ -117,17 +115,17 @@ export class CatchUp {
     const brought = this.#brought
     if (end !== undefined && brought.head === 0) ring.note(lastEventId, end)
     else if (end === ring.tail) {
-      const complete = ring.prepend(brought.events) && brought.tail === 0
+      const complete = ring.prepend(brought.events()) && brought.tail === 0
       if (complete) ring.note(lastEventId, ring.tail)
     }
     this.cancel()
-    this.#subscriber?.readFrom(position)
+    this.#reader?.readFrom(position)
   }
 
   #awaitQuiet() {
     clearTimeout(this.#quietTimer)
     this.#quietTimer = setTimeout(() => {
-      if (this.#subscriber?.isFull) return this.#awaitQuiet()
+      if (this.#reader?.isFull) return this.#awaitQuiet()
       this.#join(this.#options.ring.head, this.#options.ring.head)
     }, cappedMs(this.#options.quietMs)).unref()
   }
@@ -135,6 +133,6 @@ export class CatchUp {
   #fail() {
     if (this.#done) return
     this.cancel()
-    if (this.#subscriber) this.#options.onFailed(this.#subscriber)
+    if (this.#reader) this.#options.onFailed(this.#reader)
   }
 }

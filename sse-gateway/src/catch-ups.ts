@@ -1,13 +1,10 @@
+import type { Reader } from '@hallpass/event-stream/fan-out'
 import { CatchUp, type CatchUpOptions } from './catch-up.ts'
-import type { EventRing } from './event-ring.ts'
 import { refuseLongId } from './last-event-id.ts'
-import type { Subscriber } from './subscriber.ts'
 import { unavailable } from './upstream-connection.ts'
 import { WaitingList } from './waiting-list.ts'
 
-export interface CatchUpsOptions extends Omit<CatchUpOptions, 'lastEventId' | 'ring' | 'onDone'> {
-  /** The ring of the shared stream as it is now: a new one stands there after a sleep. */
-  readonly ring: () => EventRing
+export interface CatchUpsOptions extends Omit<CatchUpOptions, 'lastEventId' | 'onDone'> {
   /** One is opened. */
   readonly onOpen: () => void
 }
@@ -19,7 +16,7 @@ const WAIT_FOR_ONE_MS = 5_000
 /** The private replays of a path: a few at a time, for clients that need more than the ring has. */
 export class CatchUps {
   readonly #options: CatchUpsOptions
-  readonly #started = new Map<Subscriber, CatchUp>()
+  readonly #started = new Map<Reader, CatchUp>()
   readonly #waiting = new WaitingList()
   #open = 0
 
@@ -33,7 +30,7 @@ export class CatchUps {
    */
   async open(lastEventId: string): Promise<CatchUp | undefined> {
     const deadline = Date.now() + WAIT_FOR_ONE_MS
-    while (this.#options.ring().positionAfter(lastEventId) === undefined) {
+    while (this.#options.ring.positionAfter(lastEventId) === undefined) {
       refuseLongId(lastEventId)
       if (this.#open < MAX_OPEN) return this.#openOne(lastEventId)
       const left = deadline - Date.now()
@@ -48,11 +45,10 @@ export class CatchUps {
     this.#options.onOpen()
     const catchUp: CatchUp = new CatchUp({
       ...this.#options,
-      ring: this.#options.ring(),
       lastEventId,
-      onDone: (subscriber) => {
+      onDone: (reader) => {
         this.#open -= 1
-        if (subscriber) this.#started.delete(subscriber)
+        if (reader) this.#started.delete(reader)
         this.#waiting.wakeAll()
       },
     })
@@ -65,14 +61,14 @@ export class CatchUps {
     }
   }
 
-  start(catchUp: CatchUp, subscriber: Subscriber): void {
-    this.#started.set(subscriber, catchUp)
-    catchUp.start(subscriber)
+  start(catchUp: CatchUp, reader: Reader): void {
+    this.#started.set(reader, catchUp)
+    catchUp.start(reader)
   }
 
-  cancel(subscriber: Subscriber): void {
-    this.#started.get(subscriber)?.cancel()
-    this.#started.delete(subscriber)
+  cancel(reader: Reader): void {
+    this.#started.get(reader)?.cancel()
+    this.#started.delete(reader)
   }
 
   /** The shared stream has gone on: a replay may have reached it. */

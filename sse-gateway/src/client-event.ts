@@ -7,7 +7,7 @@ import {
   type OutgoingEvent,
   type StreamEvent,
 } from '@hallpass/event-stream'
-import type { RingEvent } from './event-ring.ts'
+import type { RingEvent } from '@hallpass/event-stream/fan-out'
 
 /** The types by which this gateway talks to its clients. A `gap` is the upstream's word, and it is passed on. */
 const OWN_TYPES: ReadonlySet<string> = new Set([

@@ -1,7 +1,8 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { Http1Writer } from '@hallpass/event-stream/fan-out'
 import { type HttpError, settleTarget } from '@hallpass/service-kit'
-import { type ClientWriter, Http1Writer } from './client-writer.ts'
+import type { ClientWriter } from './client-writer.ts'
 import { type Exchange, splitTarget } from './exchange.ts'
 import { readBounded } from './read-bounded.ts'
 

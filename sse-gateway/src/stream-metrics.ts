@@ -1,7 +1,7 @@
 import { Counter, Gauge, type Metrics } from '@hallpass/service-kit'
+import type { PathEvents } from './path-events.ts'
 import type { StreamRegistry } from './stream-registry.ts'
 import type { EndReason } from './stream-session.ts'
-import type { Upstream } from './upstream.ts'
 
 /** The figures of all streams. What the fan-out counts is read from it when somebody asks. */
 export class StreamMetrics {
@@ -10,7 +10,7 @@ export class StreamMetrics {
   readonly #challenges: Counter<'path'>
   readonly #reauthorizations: Counter<'path' | 'result'>
 
-  constructor(metrics: Metrics, streams: StreamRegistry, upstreams: ReadonlyMap<string, Upstream>) {
+  constructor(metrics: Metrics, streams: StreamRegistry, paths: ReadonlyMap<string, PathEvents>) {
     this.#opened = metrics.counter('sse_streams_opened_total', 'Streams that were opened.', ['path'])
     this.#ended = metrics.counter('sse_streams_ended_total', 'Streams that ended, by reason.', [
       'path',
@@ -36,7 +36,7 @@ export class StreamMetrics {
       kind: typeof Counter | typeof Gauge,
       name: string,
       help: string,
-      read: (upstream: Upstream) => number,
+      read: (events: PathEvents) => number,
     ) =>
       new (kind as typeof Gauge)({
         name,
@@ -45,7 +45,7 @@ export class StreamMetrics {
         registers,
         collect() {
           this.reset()
-          for (const [path, upstream] of upstreams) this.inc({ path }, read(upstream))
+          for (const [path, events] of paths) this.inc({ path }, read(events))
         },
       })
     perPath(Counter, 'sse_events_total', 'Events that the upstream sent.', ({ figures }) => figures.events)
@@ -65,22 +65,22 @@ export class StreamMetrics {
       Counter,
       'sse_upstream_reconnects_total',
       'Times that the upstream came back.',
-      ({ figures }) => figures.reconnects,
+      ({ upstream }) => upstream.reconnects,
     )
     perPath(
       Counter,
       'sse_private_replays_total',
       'Replays for clients that needed more than the ring has.',
-      ({ figures }) => figures.catchUps,
+      ({ replays }) => replays,
     )
-    perPath(Gauge, 'sse_upstream_flowing', '1 while the upstream stream is open.', ({ state }) =>
-      state === 'flowing' ? 1 : 0,
+    perPath(Gauge, 'sse_upstream_flowing', '1 while the upstream stream is open.', ({ upstream }) =>
+      upstream.state === 'flowing' ? 1 : 0,
     )
     perPath(
       Gauge,
       'sse_buffer_high_water_bytes',
       'The most that one client had pending since the last reading.',
-      (upstream) => upstream.takeHighWater(),
+      (events) => events.takeHighWater(),
     )
   }
 

@@ -1,10 +1,10 @@
 import { CONTROL_EVENTS, encodeEvent } from '@hallpass/event-stream'
+import { EventBlock } from '@hallpass/event-stream/fan-out'
 import type { Clock } from '@hallpass/service-kit'
 import type { Grant } from './authorizer.ts'
 import type { ClientWriter } from './client-writer.ts'
-import { EventBlock } from './event-block.ts'
+import type { UpstreamEnd } from './path-events.ts'
 import { Deadline, type TimerWheel } from './timer-wheel.ts'
-import type { UpstreamEnd } from './upstream.ts'
 
 /** Why a stream ended; metrics count them, and all but the last are told to the client. */
 export type EndReason =

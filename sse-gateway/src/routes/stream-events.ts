@@ -1,18 +1,17 @@
 import { CONTROL_EVENTS, encodeEvent } from '@hallpass/event-stream'
+import { EventBlock, type Reader } from '@hallpass/event-stream/fan-out'
 import { type Clock, HttpError, type Logger } from '@hallpass/service-kit'
 import type { Authorizer, Grant } from '../authorizer.ts'
 import { type AllowedOrigins, corsHeaders, refuseForeignOrigin } from '../cors.ts'
 import { type CredentialSources, credentialsOf } from '../credentials.ts'
 import type { Handler } from '../dispatch.ts'
-import { EventBlock } from '../event-block.ts'
 import type { Exchange } from '../exchange.ts'
 import { lastEventIdOf } from '../last-event-id.ts'
+import type { PathEvents, Place } from '../path-events.ts'
 import type { StreamMetrics } from '../stream-metrics.ts'
 import type { StreamRegistry } from '../stream-registry.ts'
 import { type StreamLimits, StreamSession } from '../stream-session.ts'
-import type { Subscriber } from '../subscriber.ts'
 import type { TimerWheel } from '../timer-wheel.ts'
-import type { Place, Upstream } from '../upstream.ts'
 import { unavailable } from '../upstream-connection.ts'
 
 export interface StreamEventsOptions {
@@ -20,7 +19,7 @@ export interface StreamEventsOptions {
   readonly sources: CredentialSources
   readonly origins: AllowedOrigins
   readonly authorizer: Authorizer
-  readonly upstream: Upstream
+  readonly events: PathEvents
   readonly streams: StreamRegistry
   readonly metrics: StreamMetrics
   readonly wheel: TimerWheel
@@ -45,7 +44,7 @@ const STREAM_HEADERS = {
 
 /** `GET` of a path of events: a stream that lives exactly as long as its token. */
 export function streamEvents(options: StreamEventsOptions): Handler {
-  const { authorizer, upstream, streams, origins, sources } = options
+  const { authorizer, events, streams, origins, sources } = options
   return async (exchange) => {
     const { token, from } = credentialsOf(exchange, sources)
     refuseForeignOrigin(exchange, origins, from === 'cookie')
@@ -59,7 +58,7 @@ export function streamEvents(options: StreamEventsOptions): Handler {
       })
     const release = streams.claim(grant)
     try {
-      const place = await upstream.reserve(lastEventIdOf(exchange))
+      const place = await events.reserve(lastEventIdOf(exchange))
       try {
         authorizer.refuseRevoked(grant)
         if (exchange.closed) throw new HttpError(499, 'client_gone', 'The client has gone.')
@@ -83,7 +82,7 @@ export function streamEvents(options: StreamEventsOptions): Handler {
       ...corsHeaders(exchange, origins),
       'stream-handle': handle,
     })
-    let subscriber: Subscriber | undefined
+    let reader: Reader | undefined
     const session: StreamSession = new StreamSession({
       path,
       grant,
@@ -97,7 +96,7 @@ export function streamEvents(options: StreamEventsOptions): Handler {
       onChallenged: () => metrics.challenged(path),
       onEnded: (ended, reason) => {
         place.release()
-        if (subscriber) upstream.leave(subscriber)
+        if (reader) events.leave(reader)
         streams.retire(ended, reason, clock())
         release()
         metrics.ended(path, reason)
@@ -106,8 +105,8 @@ export function streamEvents(options: StreamEventsOptions): Handler {
             path,
             reason,
             seconds: Math.round((clock() - ended.openedAt) / 1000),
-            events: subscriber?.sentEvents ?? 0,
-            bytes: subscriber?.sentBytes ?? 0,
+            events: reader?.sentEvents ?? 0,
+            bytes: reader?.sentBytes ?? 0,
             jti: ended.grant.tokenId,
           },
           'stream ended',
@@ -123,6 +122,6 @@ export function streamEvents(options: StreamEventsOptions): Handler {
         new EventBlock(encodeEvent({ event: CONTROL_EVENTS.stream, data: JSON.stringify({ handle }) })),
       )
     session.start()
-    if (session.state !== 'ended') subscriber = place.start(writer, (how) => session.end(how))
+    if (session.state !== 'ended') reader = place.start(writer, (how) => session.end(how))
   }
 }

@@ -58,7 +58,7 @@ describe('the event ring', () => {
     const first = ring.read(ring.tail, 5)
     expect(first.bytes.toString()).toBe('1;2;')
     expect(ring.read(first.next, 1).bytes.toString()).toBe('3;')
-    expect(ring.read(ring.head, 10)).toEqual({ bytes: Buffer.alloc(0), next: ring.head })
+    expect(ring.read(ring.head, 10)).toEqual({ bytes: Buffer.alloc(0), events: 0, next: ring.head })
   })
 
   it('takes older events before its own, as far as there is room', () => {

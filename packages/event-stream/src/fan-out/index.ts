@@ -1,0 +1,7 @@
+export { EventBlock } from './event-block.ts'
+export { EventRing, type Place, type RingEvent, type RingLimits } from './event-ring.ts'
+export type { EventWriter } from './event-writer.ts'
+export { FanOut, type FanOutFigures } from './fan-out.ts'
+export { END_DEADLINE_MS, Http1Writer } from './http1-writer.ts'
+export type { Reader } from './reader.ts'
+export type { DropReason } from './slow-readers.ts'

@@ -1,0 +1,167 @@
+import { EventBlock } from './event-block.ts'
+import type { EventRing, RingEvent } from './event-ring.ts'
+import type { EventWriter } from './event-writer.ts'
+import { type DropReason, MAX_PENDING_BYTES, type SlowReaderLimits } from './slow-readers.ts'
+
+/** How much is read from the ring at once for a reader that is behind. */
+const PIECE_BYTES = 32 * 1024
+
+/** The sums over all readers. */
+export interface DeliveryFigures {
+  deliveries: number
+  bytes: number
+}
+
+/** What a reader has of its fan-out. */
+export interface ReaderSource<E extends RingEvent> {
+  readonly ring: EventRing<E>
+  readonly limits: SlowReaderLimits
+  readonly figures: DeliveryFigures
+  /** Which events it gets; absent: all. */
+  readonly wants: ((event: E) => boolean) | undefined
+  /** It has caught up: from now on it must be given every event. */
+  onLive(reader: Reader<E>): void
+  onBehind(reader: Reader<E>): void
+}
+
+/**
+ * Where one reader stands in the events of a ring.
+ *
+ *   elsewhere ── readFrom ──▶ behind ◀── does not take what it is sent ── live
+ *                                └────── has taken all of the ring ─────▶
+ *
+ * `elsewhere`: its owner writes to it. `behind`: it reads from the ring, at its own pace. `live`: it is sent each event
+ * as it comes. `gone`: no more.
+ */
+export class Reader<E extends RingEvent = RingEvent> {
+  readonly writer: EventWriter
+  sentEvents = 0
+  sentBytes = 0
+  /** The most that it had pending. */
+  highWater = 0
+  #state: 'elsewhere' | 'behind' | 'live' | 'gone' = 'elsewhere'
+  readonly #source: ReaderSource<E>
+  readonly #onDropped: (reason: DropReason) => void
+  /** The next position of the ring that it needs, while it is behind. */
+  #position = 0
+  /** Whether it has ever caught up; before that it is replaying, and may be as far behind as the ring reaches. */
+  #wasLive = false
+  /** What it has yet to read from the ring, of the events that came since it was live. */
+  #behindBytes = 0
+  #takenBytes = 0
+  #progressAt = performance.now()
+
+  constructor(source: ReaderSource<E>, writer: EventWriter, onDropped: (reason: DropReason) => void) {
+    this.#source = source
+    this.writer = writer
+    this.#onDropped = onDropped
+  }
+
+  get state() {
+    return this.#state
+  }
+
+  get isFull(): boolean {
+    return this.writer.pending > MAX_PENDING_BYTES
+  }
+
+  /** Continues from a position of the ring. */
+  readFrom(position: number): void {
+    this.#state = 'behind'
+    this.#position = position
+    this.#source.onBehind(this)
+    this.writer.onDrain = () => this.#readOn()
+    this.#readOn()
+  }
+
+  /** Writes what its owner has to say, or events that are not of the ring. */
+  send(block: EventBlock, events = 0): void {
+    this.#write(block, events, this.writer.pending)
+  }
+
+  /**
+   * Takes the next block while it is live: writes it, unless too much is pending; then the reader continues from the
+   * ring, where the block begins at `position`.
+   */
+  takeLive(block: EventBlock, events: number, position: number, firstOfTurn: boolean): void {
+    const { pending } = this.writer
+    const { maxWaitingBytes } = this.#source.limits
+    if (pending > maxWaitingBytes && firstOfTurn) this.#onDropped('slow')
+    else if (pending > MAX_PENDING_BYTES) {
+      this.#behindBytes = block.bytes.length
+      this.readFrom(position)
+    } else this.#write(block, events, pending)
+  }
+
+  /** Notes, while it is behind, that the ring has got a block which begins at `position`; it will be read from there. */
+  takeBehind(block: EventBlock, position: number, firstOfTurn: boolean): void {
+    const { ring, limits } = this.#source
+    if (this.#position < ring.tail && !limits.gap) this.#onDropped('slow')
+    else if (!this.#wasLive) return
+    else if (firstOfTurn && this.writer.pending + this.#behindBytes > limits.maxWaitingBytes)
+      this.#onDropped('slow')
+    else if (this.#position <= position) this.#behindBytes += block.bytes.length
+  }
+
+  /** Whether it has taken nothing for longer than the limit; to be called regularly. */
+  isStalled(now: number): boolean {
+    const { pending } = this.writer
+    // What frames the bytes counts as pending and not as sent, so this may be too small, and never too large.
+    const taken = this.sentBytes - pending
+    if (pending === 0 || taken > this.#takenBytes) {
+      this.#takenBytes = taken
+      this.#progressAt = now
+    }
+    return now - this.#progressAt > this.#source.limits.maxStalledMs
+  }
+
+  /** Writes what the ring still has for it, whatever is pending, unless it has never caught up: its stream is about to end. */
+  takeRest(): void {
+    if (this.#wasLive) this.#readOn(true)
+  }
+
+  drop(reason: DropReason): void {
+    this.#onDropped(reason)
+  }
+
+  leave(): void {
+    this.#state = 'gone'
+    this.writer.onDrain = undefined
+  }
+
+  #readOn(whole = false) {
+    const { ring, limits, wants } = this.#source
+    while (this.#state === 'behind' && (whole || !this.isFull)) {
+      if (this.#position < ring.tail) {
+        if (!limits.gap) return this.#onDropped('slow')
+        this.send(limits.gap())
+        this.#position = ring.tail
+      }
+      if (this.#position === ring.head) return this.#catchUp()
+      const { bytes, events, next } = ring.read(this.#position, PIECE_BYTES, wants)
+      this.#position = next
+      this.#behindBytes = Math.max(0, this.#behindBytes - bytes.length)
+      if (events > 0) this.send(new EventBlock(bytes), events)
+    }
+  }
+
+  #catchUp() {
+    this.#state = 'live'
+    this.#wasLive = true
+    this.#behindBytes = 0
+    this.writer.onDrain = undefined
+    this.#source.onLive(this)
+  }
+
+  /** @param pending asked for once: the question costs as much as the rest of this. */
+  #write(block: EventBlock, events: number, pending: number) {
+    this.writer.write(block)
+    const { length } = block.bytes
+    const { figures } = this.#source
+    this.sentEvents += events
+    this.sentBytes += length
+    figures.deliveries += events
+    figures.bytes += length
+    if (pending + length > this.highWater) this.highWater = pending + length
+  }
+}

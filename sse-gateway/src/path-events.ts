@@ -1,0 +1,161 @@
+import {
+  EventRing,
+  type EventWriter,
+  FanOut,
+  type Reader,
+  type RingEvent,
+  type RingLimits,
+} from '@hallpass/event-stream/fan-out'
+import type { CatchUp } from './catch-up.ts'
+import { CatchUps } from './catch-ups.ts'
+import { GAP, toClientEvent } from './client-event.ts'
+import { refuseLongId } from './last-event-id.ts'
+import { Upstream, type UpstreamOptions } from './upstream.ts'
+
+/** Why the upstream side ends a client's stream. */
+export type UpstreamEnd = 'upstream_ended' | 'upstream_failed' | 'client_too_slow'
+
+export interface PathEventsOptions extends Pick<UpstreamOptions, 'path' | 'target' | 'log' | 'graceMs'> {
+  readonly ring: RingLimits
+  /** A comment goes to all clients when nothing else did for so long. */
+  readonly heartbeatMs: number
+  /** See {@link CatchUpOptions.quietMs}. */
+  readonly quietMs: number
+}
+
+/** A client's place in the events, held before its stream is opened, so that a refusal can still be a status. */
+export interface Place {
+  /** Calls `onEnd` once, unless the returned reader leaves before. */
+  start(writer: EventWriter, onEnd: (how: UpstreamEnd) => void): Reader
+  release(): void
+}
+
+interface Client {
+  readonly onEnd: (how: UpstreamEnd) => void
+  readonly release: () => void
+}
+
+/** The events of one path: one stream from the upstream, fanned out to all clients of this gateway. */
+export class PathEvents {
+  /** How many private replays were opened. */
+  replays = 0
+  readonly upstream: Upstream
+  readonly #ring: EventRing
+  readonly #fanOut: FanOut
+  readonly #catchUps: CatchUps
+  readonly #clients = new Map<Reader, Client>()
+
+  constructor(options: PathEventsOptions) {
+    const { ring: limits, heartbeatMs, target, quietMs } = options
+    this.#ring = new EventRing(limits)
+    this.#fanOut = new FanOut({
+      ring: this.#ring,
+      heartbeatMs,
+      // A client that is dropped comes back with its last id, and is brought what it missed.
+      limits: { maxWaitingBytes: Number.POSITIVE_INFINITY, maxStalledMs: Number.POSITIVE_INFINITY },
+      onDelivered: () => this.#catchUps.ringGrew(),
+    })
+    this.#catchUps = new CatchUps({
+      target,
+      limits,
+      quietMs,
+      ring: this.#ring,
+      onFailed: (reader) => this.#end(reader, 'upstream_failed'),
+      onOpen: () => {
+        this.replays += 1
+      },
+    })
+    this.upstream = new Upstream({
+      ...options,
+      onFlowing: () => this.#fanOut.start(),
+      onEvent: (event) => this.#add(toClientEvent(event)),
+      onGap: () => this.#add(GAP),
+      onGivenUp: (how) => this.#endAll(how === 'ended' ? 'upstream_ended' : 'upstream_failed'),
+      onAsleep: () => {
+        this.#fanOut.stop()
+        this.#ring.forget()
+      },
+    })
+  }
+
+  get figures() {
+    return this.#fanOut.figures
+  }
+
+  /** Returns the most that any client had pending since the last call. */
+  takeHighWater(): number {
+    return this.#fanOut.takeHighWater()
+  }
+
+  /**
+   * Wakes the upstream and holds a place in its events: behind `lastEventId`, or now.
+   * @throws {HttpError} 502, 503 or 504 with `Retry-After` when the upstream does not deliver, 400 for a long id.
+   */
+  async reserve(lastEventId?: string): Promise<Place> {
+    // An id that this gateway has given out is good whatever its length.
+    if (lastEventId !== undefined && this.#ring.positionAfter(lastEventId) === undefined)
+      refuseLongId(lastEventId)
+    const release = this.upstream.hold()
+    try {
+      await this.upstream.flow()
+      if (lastEventId === undefined) return this.#place(release, (reader) => reader.readFrom(this.#ring.head))
+      const catchUp = await this.#catchUps.open(lastEventId)
+      if (catchUp) return this.#place(release, (reader) => this.#catchUps.start(catchUp, reader), catchUp)
+      const position = this.#ring.positionAfter(lastEventId) as number
+      return this.#place(release, (reader) => reader.readFrom(position))
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
+
+  leave(reader: Reader): void {
+    const client = this.#clients.get(reader)
+    if (!client) return
+    this.#clients.delete(reader)
+    this.#fanOut.remove(reader)
+    this.#catchUps.cancel(reader)
+    client.release()
+  }
+
+  stop(): void {
+    this.upstream.sleep()
+  }
+
+  #place(release: () => void, begin: (reader: Reader) => void, catchUp?: CatchUp): Place {
+    let held = true
+    return {
+      release: () => {
+        if (!held) return
+        held = false
+        catchUp?.cancel()
+        release()
+      },
+      start: (writer, onEnd) => {
+        held = false
+        const reader: Reader = this.#fanOut.add(writer, {
+          onDropped: () => this.#end(reader, 'client_too_slow'),
+        })
+        this.#clients.set(reader, { onEnd, release })
+        begin(reader)
+        return reader
+      },
+    }
+  }
+
+  #add(event: RingEvent) {
+    this.#ring.append(event)
+    this.#fanOut.take(event)
+  }
+
+  #endAll(how: UpstreamEnd) {
+    this.#fanOut.flush()
+    for (const reader of [...this.#clients.keys()]) this.#end(reader, how)
+  }
+
+  #end(reader: Reader, how: UpstreamEnd) {
+    const client = this.#clients.get(reader)
+    this.leave(reader)
+    client?.onEnd(how)
+  }
+}
