@@ -1,6 +1,6 @@
 import { MAX_RETRY_MS } from '@hallpass/event-stream'
 import { commonConfig, type Environment, isLoopback, readConfig } from '@hallpass/service-kit'
-import { RING_LIMITS } from './event-ring.ts'
+import { RING_LIMITS } from './log-ring.ts'
 
 /** A publisher's token is made for the next minutes; who holds a longer one has got it wrong. */
 const MAX_TOKEN_LIFETIME_S = 3_600
@@ -43,8 +43,8 @@ export const loadConfig = (env: Environment) =>
       maxUnsentBytes: variables.integer('MAX_UNSENT_BYTES', 1024 * 1024, { min: 1 }),
       /** What is held for replay; see RING_LIMITS for the reasons. */
       limits: {
-        events: variables.integer('RING_EVENTS', RING_LIMITS.events, { min: 1 }),
-        bytes: variables.integer('RING_BYTES', RING_LIMITS.bytes, { min: 1 }),
+        maxEvents: variables.integer('RING_EVENTS', RING_LIMITS.maxEvents, { min: 1 }),
+        maxBytes: variables.integer('RING_BYTES', RING_LIMITS.maxBytes, { min: 1 }),
       },
       /** One log for several servers; without it each has its own, in memory. */
       redis: redisUrl === undefined ? undefined : { url: redisUrl, stream },

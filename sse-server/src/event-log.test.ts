@@ -8,7 +8,7 @@ import type { EventLog } from './event-log.ts'
 import { MemoryEventLog } from './memory-event-log.ts'
 import { RedisEventLog } from './redis-event-log.ts'
 
-const limits = { events: 100, bytes: 1_000_000 }
+const limits = { maxEvents: 100, maxBytes: 1_000_000 }
 
 /** Waits for what another process does; five seconds are a failure. */
 async function until(condition: () => boolean): Promise<void> {
@@ -22,14 +22,14 @@ async function until(condition: () => boolean): Promise<void> {
 /** What a log has told its listeners: the data fields. */
 function follow(log: EventLog): string[] {
   const seen: string[] = []
-  log.onEvent(({ wire }) => seen.push(/^data:(.*)$/m.exec(`${wire}`)?.[1] ?? ''))
+  log.onEvent(({ bytes }) => seen.push(/^data:(.*)$/m.exec(`${bytes}`)?.[1] ?? ''))
   return seen
 }
 
 const held = (log: EventLog) => {
   const wires: string[] = []
-  for (let index = log.ring.first; index < log.ring.next; index += 1)
-    wires.push(`${log.ring.at(index)?.wire}`)
+  for (let index = log.ring.tail; index < log.ring.head; index += 1)
+    wires.push(`${log.ring.at(index)?.bytes}`)
   return wires
 }
 
@@ -88,7 +88,7 @@ function contract(create: () => EventLog) {
     const id = await log.append({ data: 'a\nb', event: 'e', id: 'é 7', retry: 0, topic: 't' })
     await until(() => seen.length === 1)
     expect([id, held(log)]).toEqual(['é 7', ['retry:0\nid:é 7\nevent:e\ndata:a\ndata:b\n\n']])
-    expect(log.ring.at(log.ring.first)?.topic).toBe('t')
+    expect(log.ring.at(log.ring.tail)?.topic).toBe('t')
   })
 
   it('has ids that grow, and replays from each', async () => {
@@ -96,8 +96,8 @@ function contract(create: () => EventLog) {
     const first = await log.append({ data: '1' })
     await log.append({ data: '2' })
     await until(() => seen.length === 2)
-    const { index, gap } = log.ring.after(first, undefined)
-    expect([log.ring.next - index, gap]).toEqual([1, false])
+    const { position, gap } = log.ring.after(first, undefined)
+    expect([log.ring.head - position, gap]).toEqual([1, false])
   })
 
   it('holds no more than its limit, and then tells of a gap', async () => {
@@ -163,7 +163,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     const seenAgain = follow(again)
     await again.start()
     // What was there before is for replay; nobody is told of it as if it were new.
-    expect([again.ring.after(id, undefined), seenAgain]).toEqual([{ index: 1, gap: false }, []])
+    expect([again.ring.after(id, undefined), seenAgain]).toEqual([{ position: 1, gap: false }, []])
     expect(held(again)).toHaveLength(3)
     await Promise.all([two.stop(), again.stop()])
   })
@@ -175,7 +175,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     await until(() => writer.ring.size === 1)
     const fresh = create('trimmed')
     await fresh.start()
-    expect(fresh.ring.after(early, undefined)).toEqual({ index: 1, gap: false })
+    expect(fresh.ring.after(early, undefined)).toEqual({ position: 1, gap: false })
     await Promise.all(Array.from({ length: 500 }, () => writer.append({ data: 'x' })))
     const late = create('trimmed')
     await late.start()
@@ -204,7 +204,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
         return true
       }
     })
-    expect(log.ring.after(before, undefined)).toEqual({ index: 1, gap: false })
+    expect(log.ring.after(before, undefined)).toEqual({ position: 1, gap: false })
     await redis.start()
     await until(() => {
       try {
@@ -217,7 +217,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     await log.append({ data: 'after' })
     await until(() => seen.length === 2)
     expect(seen).toEqual(['before', 'after'])
-    expect(log.ring.after(before, undefined)).toEqual({ index: 1, gap: false })
+    expect(log.ring.after(before, undefined)).toEqual({ position: 1, gap: false })
     await log.stop()
   })
 
@@ -250,7 +250,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     expect([seen.slice(2), gaps, log.ring.after(before, undefined)]).toEqual([
       ['3', '4'],
       1,
-      { index: 2, gap: true },
+      { position: 2, gap: true },
     ])
     other.disconnect()
     await log.stop()
@@ -276,10 +276,13 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     await until(() => gaps === 1)
     await other.xadd('emptied', '*', 'data', 'after')
     await until(() => seen.length === 2)
-    expect([seen, log.ring.after(before, undefined)]).toEqual([['before', 'after'], { index: 1, gap: true }])
+    expect([seen, log.ring.after(before, undefined)]).toEqual([
+      ['before', 'after'],
+      { position: 1, gap: true },
+    ])
     const later = create('emptied')
     await later.start()
-    expect(later.ring.after(before, undefined)).toEqual({ index: 0, gap: true })
+    expect(later.ring.after(before, undefined)).toEqual({ position: 0, gap: true })
     other.disconnect()
     await Promise.all([log.stop(), later.stop()])
     await wire.cut()

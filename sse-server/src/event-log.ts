@@ -1,5 +1,5 @@
 import { HttpError } from '@hallpass/service-kit'
-import type { EventRing, LoggedEvent } from './event-ring.ts'
+import type { LoggedEvent, LogRing } from './log-ring.ts'
 import type { Publication } from './publication.ts'
 
 /**
@@ -8,7 +8,7 @@ import type { Publication } from './publication.ts'
  */
 export interface EventLog {
   /** The latest events, always in memory, so that replay works while the store does not answer. */
-  readonly ring: EventRing
+  readonly ring: LogRing
   /** False until the ring holds what the store does; before that no client can be told what it missed. */
   readonly loaded: boolean
   start(): Promise<void>

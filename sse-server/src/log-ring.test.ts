@@ -1,27 +1,27 @@
 import { describe, expect, it } from '@jest/globals'
-import { EventRing } from './event-ring.ts'
+import { LogRing } from './log-ring.ts'
 
-const ring = ({ events = 5, bytes = 1_000_000 } = {}) => new EventRing({ events, bytes })
+const ring = ({ events = 5, bytes = 1_000_000 } = {}) => new LogRing({ maxEvents: events, maxBytes: bytes })
 
-function fill(target: EventRing, count: number, from = 1) {
+function fill(target: LogRing, count: number, from = 1) {
   for (let index = from; index < from + count; index += 1)
     target.add(`${100 + index}-0`, { data: `${index}` })
   return target
 }
 
 /** The data of what a client gets that has seen everything up to an id. */
-function after(target: EventRing, lastEventId: string, topics?: string[]) {
-  const { index, gap } = target.after(lastEventId, topics && new Set(topics))
+function after(target: LogRing, lastEventId: string, topics?: string[]) {
+  const { position, gap } = target.after(lastEventId, topics && new Set(topics))
   const data: (string | undefined)[] = []
-  for (let at = index; at < target.next; at += 1)
-    data.push(/^data:(.*)$/m.exec(`${target.at(at)?.wire}`)?.[1])
+  for (let at = position; at < target.head; at += 1)
+    data.push(/^data:(.*)$/m.exec(`${target.at(at)?.bytes}`)?.[1])
   return { data, gap }
 }
 
-describe('EventRing', () => {
+describe('LogRing', () => {
   it('encodes an event once, with its position as its id unless the publisher chose one', () => {
-    expect(ring().add('101-0', { data: 'x' }).wire.toString()).toBe('id:101-0\ndata:x\n\n')
-    expect(ring().add('101-0', { data: 'x', id: '7', topic: 't' }).wire.toString()).toBe('id:7\ndata:x\n\n')
+    expect(ring().add('101-0', { data: 'x' }).bytes.toString()).toBe('id:101-0\ndata:x\n\n')
+    expect(ring().add('101-0', { data: 'x', id: '7', topic: 't' }).bytes.toString()).toBe('id:7\ndata:x\n\n')
   })
 
   it('replays what came after an id, in order', () => {
@@ -39,7 +39,7 @@ describe('EventRing', () => {
 
   it('drops the oldest event over its count, and knows when a client has missed one', () => {
     const target = fill(ring(), 7)
-    expect([target.size, target.first, target.next]).toEqual([5, 2, 7])
+    expect([target.size, target.tail, target.head]).toEqual([5, 2, 7])
     expect(after(target, '102-0')).toEqual({ data: ['3', '4', '5', '6', '7'], gap: false })
     expect(after(target, '101-0')).toEqual({ data: ['3', '4', '5', '6', '7'], gap: true })
     expect(target.at(1)).toBeUndefined()
@@ -105,7 +105,7 @@ describe('EventRing', () => {
 
   it('keeps its indexes and its memory over a long time', () => {
     const target = fill(ring({ events: 10 }), 100_000)
-    expect([target.size, target.first, target.next]).toEqual([10, 99_990, 100_000])
+    expect([target.size, target.tail, target.head]).toEqual([10, 99_990, 100_000])
     expect(after(target, '100099-0')).toEqual({ data: ['100000'], gap: false })
     expect(target.bytes).toBe(10 * 'id:100090-0\ndata:99990\n\n'.length + 1)
   })
@@ -120,7 +120,7 @@ describe('EventRing', () => {
 
   it('knows of no place behind its events when others may have followed them', () => {
     const target = fill(ring(), 3)
-    target.interrupt()
+    target.forget()
     expect(after(target, '103-0')).toEqual({ data: [], gap: true })
     fill(target, 1, 9)
     expect(after(target, '103-0')).toEqual({ data: ['9'], gap: true })

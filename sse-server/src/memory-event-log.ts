@@ -1,21 +1,22 @@
+import type { RingLimits } from '@hallpass/event-stream/fan-out'
 import type { Clock } from '@hallpass/service-kit'
 import type { EventLog } from './event-log.ts'
-import { EventRing, type EventRingLimits, type LoggedEvent } from './event-ring.ts'
+import { type LoggedEvent, LogRing } from './log-ring.ts'
 import type { Publication } from './publication.ts'
 
 /** The log of one server: it lasts as long as the process, and says so to clients that come from before it. */
 export class MemoryEventLog implements EventLog {
-  readonly ring: EventRing
+  readonly ring: LogRing
   readonly loaded = true
   readonly #clock: Clock
   readonly #listeners: ((event: LoggedEvent) => void)[] = []
   #time: number
   #count = 0
 
-  constructor(clock: Clock, limits: EventRingLimits) {
+  constructor(clock: Clock, limits: RingLimits) {
     this.#clock = clock
     this.#time = clock()
-    this.ring = new EventRing(limits)
+    this.ring = new LogRing(limits)
   }
 
   async start(): Promise<void> {}

@@ -1,7 +1,7 @@
 import { isControlEvent, MAX_EVENT_ID_BYTES, MAX_RETRY_MS } from '@hallpass/event-stream'
 import { JsonNumber, toNumber, writeJson } from '@hallpass/untrusted/json'
 import { escapeJsonForTerminal } from '@hallpass/untrusted/terminal'
-import { EVERY_TOPIC } from './event-places.ts'
+import { EVERY_TOPIC } from './topics.ts'
 
 /** What a publisher asks to be streamed. */
 export interface Publication {

@@ -1,8 +1,9 @@
+import type { RingLimits } from '@hallpass/event-stream/fan-out'
 import type { Logger } from '@hallpass/service-kit'
 import { cappedMs } from '@hallpass/untrusted/timers'
 import type { Redis } from 'ioredis'
 import { type EventLog, LogUnavailableError } from './event-log.ts'
-import { EventRing, type EventRingLimits, type LoggedEvent } from './event-ring.ts'
+import { type LoggedEvent, LogRing } from './log-ring.ts'
 import { type Publication, toPublication } from './publication.ts'
 
 export interface RedisEventLogOptions {
@@ -11,7 +12,7 @@ export interface RedisEventLogOptions {
   /** The key of the stream; servers with the same key share one log. */
   readonly stream: string
   readonly log: Logger
-  readonly limits: EventRingLimits
+  readonly limits: RingLimits
 }
 
 /** A publisher that has waited this long gets a 503 and may try again. */
@@ -33,10 +34,10 @@ type Entry = [position: string, fields: string[]]
  * come back to any server, and replay never asks Redis.
  */
 export class RedisEventLog implements EventLog {
-  readonly ring: EventRing
+  readonly ring: LogRing
   loaded = false
   readonly #stream: string
-  readonly #limits: EventRingLimits
+  readonly #limits: RingLimits
   readonly #log: Logger
   readonly #listeners: ((event: LoggedEvent) => void)[] = []
   readonly #gapListeners: (() => void)[] = []
@@ -56,7 +57,7 @@ export class RedisEventLog implements EventLog {
     this.#stream = stream
     this.#limits = limits
     this.#log = log
-    this.ring = new EventRing(limits)
+    this.ring = new LogRing(limits)
   }
 
   /** Loads what is there; when Redis is away, the service starts all the same, is not ready, and loads later. */
@@ -85,7 +86,7 @@ export class RedisEventLog implements EventLog {
   async append(publication: Publication): Promise<string> {
     const fields = Object.entries(publication).flatMap(([name, value]) => [name, String(value)])
     const position = await this.#command(() =>
-      this.#writer.xadd(this.#stream, 'MAXLEN', '~', this.#limits.events, '*', ...fields),
+      this.#writer.xadd(this.#stream, 'MAXLEN', '~', this.#limits.maxEvents, '*', ...fields),
     )
     return publication.id ?? (position as string)
   }
@@ -153,7 +154,7 @@ export class RedisEventLog implements EventLog {
     const newestFirst: Entry[] = []
     let end = '+'
     let bytes = 0
-    while (newestFirst.length < this.#limits.events && bytes < this.#limits.bytes) {
+    while (newestFirst.length < this.#limits.maxEvents && bytes < this.#limits.maxBytes) {
       const batch = await this.#reader.xrevrange(this.#stream, end, '-', 'COUNT', BATCH)
       newestFirst.push(...batch)
       bytes += batch.reduce((sum, [, fields]) => sum + fields.join('').length, 0)
@@ -193,7 +194,7 @@ export class RedisEventLog implements EventLog {
     const last = await this.#reader.xrange(this.#stream, this.#last, this.#last, 'COUNT', 1)
     this.#reconnected = false
     if (last.length > 0 || this.#last === BEGINNING) return
-    this.ring.interrupt()
+    this.ring.forget()
     for (const listener of this.#gapListeners) listener()
   }
 

@@ -1,16 +1,16 @@
 import type { ServerResponse } from 'node:http'
-import { encodeComment, encodeEvent, gapEvent } from '@hallpass/event-stream'
-import type { Logger, Metrics } from '@hallpass/service-kit'
-import { cappedMs } from '@hallpass/untrusted/timers'
+import { encodeEvent, gapEvent } from '@hallpass/event-stream'
+import { type DropReason, EventBlock, FanOut, Http1Writer, type Reader } from '@hallpass/event-stream/fan-out'
+import { Counter, type Logger, type Metrics } from '@hallpass/service-kit'
 import type { EventLog } from './event-log.ts'
-import { EVERY_TOPIC, type Topics } from './event-places.ts'
-import type { LoggedEvent } from './event-ring.ts'
+import type { LoggedEvent } from './log-ring.ts'
+import { isAmong, type Topics } from './topics.ts'
 
 export interface StreamHubOptions {
   readonly heartbeatMs: number
   /** What clients are told to wait before they connect again. */
   readonly retryMs: number
-  /** A client with more unsent bytes than this, when the next event comes, is dropped. */
+  /** A client for which more bytes than this wait, when the next event comes, is dropped. */
   readonly maxUnsentBytes: number
   /** The original's `view` events: the latest one is sent first to every client that connects. */
   readonly keepView: boolean
@@ -22,101 +22,82 @@ export interface StreamRequest {
   readonly topics: readonly string[] | undefined
 }
 
-interface Client {
-  readonly response: ServerResponse
-  readonly topics: Topics
-  /** Set when it has caught up. */
-  group: Group | undefined
-  /** Bytes that had left for the client at the last heartbeat. */
-  sentBytes: number
-  /** Heartbeats in a row at which it had taken nothing of what waits for it. */
-  stalledBeats: number
-}
-
-/** Clients that get the same events, and what they get at the end of this turn of the event loop. */
-interface Group {
-  readonly key: string
-  readonly topics: Topics
-  readonly clients: Set<Client>
-  pending: Buffer[]
-}
-
 /** A client that takes nothing for this many heartbeats is gone or will not come to its senses. */
 const MAX_STALLED_BEATS = 4
-const HEARTBEAT = Buffer.from(encodeComment())
 
-/** Sends each event of the log to every client, in order, once; slow clients never hold up the others. */
+/** Streams the events of the log to every client that wants them. */
 export class StreamHub {
   readonly #log: EventLog
-  readonly #options: StreamHubOptions
   readonly #logger: Logger
-  readonly #greeting: Buffer
-  readonly #all = new Set<Client>()
-  readonly #groups = new Map<string, Group>()
-  readonly #bytes
+  readonly #options: StreamHubOptions
+  readonly #greeting: EventBlock
+  readonly #fanOut: FanOut<LoggedEvent>
+  readonly #clients = new Map<Reader<LoggedEvent>, Http1Writer>()
   readonly #dropped
-  #flushing: NodeJS.Immediate | undefined
-  #heart: NodeJS.Timeout | undefined
   #view: LoggedEvent | undefined
 
   constructor(log: EventLog, options: StreamHubOptions, logger: Logger, metrics: Metrics) {
     this.#log = log
-    this.#options = options
     this.#logger = logger
-    this.#greeting = Buffer.from(encodeEvent({ retry: options.retryMs }))
-    const events = metrics.counter('sse_events_total', 'Events that the log has brought.')
-    this.#bytes = metrics.counter('sse_sent_bytes_total', 'Bytes given to the connections of clients.')
+    this.#options = options
+    this.#greeting = new EventBlock(encodeEvent({ retry: options.retryMs }))
+    this.#fanOut = new FanOut({
+      ring: log.ring,
+      heartbeatMs: options.heartbeatMs,
+      limits: {
+        maxWaitingBytes: options.maxUnsentBytes,
+        maxStalledMs: MAX_STALLED_BEATS * options.heartbeatMs,
+        gap: () => this.#gap(null),
+      },
+    })
     this.#dropped = metrics.counter('sse_dropped_clients_total', 'Clients dropped, by reason.', ['reason'])
-    metrics.reading('sse_clients', 'Open streams.', () => this.#all.size)
-    metrics.reading('sse_ring_events', 'Events held for replay.', () => log.ring.size)
-    metrics.reading('sse_ring_bytes', 'Bytes held for replay.', () => log.ring.bytes)
+    this.#measure(metrics)
     log.onEvent((event) => {
-      events.inc()
-      this.#receive(event)
+      if (options.keepView && event.event === 'view') this.#view = event
+      this.#fanOut.take(event)
     })
-    log.onGap(() => {
-      for (const group of this.#groups.values()) group.pending.push(this.#gap(null))
-      this.#flushSoon()
-    })
-  }
-
-  get clients(): number {
-    return this.#all.size
+    log.onGap(() => this.#fanOut.send(this.#gap(null)))
   }
 
   start(): void {
     const { ring } = this.#log
     if (this.#options.keepView)
-      for (let index = ring.first; index < ring.next; index += 1)
-        if (ring.at(index)?.event === 'view') this.#view = ring.at(index)
-    this.#heart = setInterval(() => this.#beat(), cappedMs(this.#options.heartbeatMs))
-    this.#heart.unref()
+      for (const event of ring.events()) if (event.event === 'view') this.#view = event
+    this.#fanOut.start()
   }
 
-  /** Ends every stream cleanly. */
+  /** Ends every stream cleanly, with what was published until now. */
   stop(): void {
-    clearInterval(this.#heart)
-    clearImmediate(this.#flushing)
-    for (const group of this.#groups.values()) this.#flush(group)
-    for (const { response } of this.#all) response.end()
+    this.#fanOut.stop()
+    this.#fanOut.flush()
+    for (const [reader, writer] of this.#clients) {
+      reader.takeRest()
+      writer.end()
+    }
   }
 
-  /** Makes a response whose head is sent a stream: what its client missed first, then what comes. */
-  open(response: ServerResponse, request: StreamRequest): void {
-    const topics = request.topics && new Set(request.topics)
-    const client: Client = { response, topics, group: undefined, sentBytes: 0, stalledBeats: 0 }
-    this.#all.add(client)
-    response.once('close', () => this.#forget(client))
+  /** Makes a response whose head is written a stream: what its client missed first, then what comes. */
+  open(response: ServerResponse, { lastEventId, topics: wanted }: StreamRequest): void {
+    const topics: Topics = wanted && new Set(wanted)
+    const writer = new Http1Writer(response)
+    const reader: Reader<LoggedEvent> = this.#fanOut.add(writer, {
+      filter: {
+        key: JSON.stringify(wanted === undefined ? null : [...new Set(wanted)].sort()),
+        wants: ({ topic }) => isAmong(topic, topics),
+      },
+      onDropped: (reason) => this.#drop(reader, writer, reason),
+    })
+    this.#clients.set(reader, writer)
+    response.once('close', () => this.#forget(reader))
     // Reset by the client, most likely; `close` follows.
     response.on('error', () => {})
-    this.#write(client, this.#greeting)
-    if (this.#view) this.#write(client, this.#view.wire)
-    if (request.lastEventId === undefined) this.#join(client)
-    else {
-      const { index, gap } = this.#log.ring.after(request.lastEventId, topics)
-      if (gap) this.#signalGap(client, request.lastEventId)
-      this.#replay(client, index)
-    }
+    reader.send(this.#greeting)
+    if (this.#view) reader.send(new EventBlock(this.#view.bytes))
+    const { ring } = this.#log
+    const { position, gap } =
+      lastEventId === undefined ? { position: ring.head } : ring.after(lastEventId, topics)
+    if (gap) reader.send(this.#gap(lastEventId as string))
+    reader.readFrom(position)
   }
 
   /** Forgets the `view` event, as the original's `clear` does. */
@@ -124,109 +105,41 @@ export class StreamHub {
     this.#view = undefined
   }
 
-  #groupOf({ topics }: Client): Group {
-    const key = topics === undefined ? '*' : JSON.stringify([...topics].sort())
-    const group = this.#groups.get(key) ?? { key, topics, clients: new Set<Client>(), pending: [] }
-    this.#groups.set(key, group)
-    return group
-  }
-
-  #receive(event: LoggedEvent) {
-    if (this.#options.keepView && event.event === 'view') this.#view = event
-    for (const group of this.#groups.values()) if (belongs(event, group)) group.pending.push(event.wire)
-    this.#flushSoon()
-  }
-
-  /** Everything that arrives in one turn of the event loop goes to each client in one write. */
-  #flushSoon() {
-    this.#flushing ??= setImmediate(() => {
-      this.#flushing = undefined
-      for (const group of this.#groups.values()) this.#flush(group)
-    })
-  }
-
-  #flush(group: Group) {
-    if (group.pending.length === 0) return
-    const bytes = group.pending.length === 1 ? (group.pending[0] as Buffer) : Buffer.concat(group.pending)
-    group.pending = []
-    for (const client of group.clients) {
-      if (client.response.writableLength > this.#options.maxUnsentBytes) this.#drop(client, 'slow')
-      else this.#write(client, bytes)
-    }
-  }
-
-  /** From the ring at the client's own pace; it joins the others when it has caught up. */
-  #replay(client: Client, from: number) {
+  #gap(lastEventId: string | null): EventBlock {
     const { ring } = this.#log
-    let index = from
-    if (index < ring.first) {
-      // Newer events have pushed out what this client had yet to read.
-      this.#signalGap(client, null)
-      index = ring.first
-    }
-    while (index < ring.next) {
-      const event = ring.at(index) as LoggedEvent
-      index += 1
-      if (belongs(event, client) && !this.#write(client, event.wire)) {
-        client.response.once('drain', () => this.#replay(client, index))
-        return
-      }
-    }
-    this.#join(client)
+    return new EventBlock(encodeEvent(gapEvent(lastEventId, ring.at(ring.tail)?.id ?? null)))
   }
 
-  #join(client: Client) {
-    if (!this.#all.has(client)) return
-    const group = this.#groupOf(client)
-    // What is pending was published before now; this client has replayed it or did not ask for it.
-    this.#flush(group)
-    group.clients.add(client)
-    client.group = group
-  }
-
-  #signalGap(client: Client, lastEventId: string | null) {
-    this.#write(client, this.#gap(lastEventId))
-  }
-
-  #gap(lastEventId: string | null): Buffer {
-    const { ring } = this.#log
-    return Buffer.from(encodeEvent(gapEvent(lastEventId, ring.at(ring.first)?.id ?? null)))
-  }
-
-  #write(client: Client, bytes: Buffer): boolean {
-    this.#bytes.inc(bytes.length)
-    return client.response.write(bytes)
-  }
-
-  #beat() {
-    for (const client of this.#all) {
-      const { response } = client
-      // Node counts what waits as written.
-      const sentBytes = (response.socket?.bytesWritten ?? 0) - response.writableLength
-      const stalled = response.writableLength > 0 && sentBytes === client.sentBytes
-      client.sentBytes = sentBytes
-      client.stalledBeats = stalled ? client.stalledBeats + 1 : 0
-      if (client.stalledBeats > MAX_STALLED_BEATS) this.#drop(client, 'stalled')
-      else if (response.writableLength === 0) this.#write(client, HEARTBEAT)
-    }
-  }
-
-  #drop(client: Client, reason: 'slow' | 'stalled') {
+  #drop(reader: Reader<LoggedEvent>, writer: Http1Writer, reason: DropReason) {
     this.#dropped.inc({ reason })
-    this.#logger.warn({ reason, unsentBytes: client.response.writableLength }, 'client dropped')
-    this.#forget(client)
-    client.response.destroy()
+    this.#logger.warn({ reason, unsentBytes: writer.pending }, 'client dropped')
+    this.#forget(reader)
+    writer.abort()
   }
 
-  #forget(client: Client) {
-    this.#all.delete(client)
-    const { group } = client
-    group?.clients.delete(client)
-    if (group?.clients.size === 0) this.#groups.delete(group.key)
+  #forget(reader: Reader<LoggedEvent>) {
+    this.#clients.delete(reader)
+    this.#fanOut.remove(reader)
+  }
+
+  /** What the fan-out counts is read when somebody asks. */
+  #measure(metrics: Metrics) {
+    const { figures } = this.#fanOut
+    const { ring } = this.#log
+    const total = (name: string, help: string, read: () => number) =>
+      new Counter({
+        name,
+        help,
+        registers: [metrics.registry],
+        collect() {
+          this.reset()
+          this.inc(read())
+        },
+      })
+    total('sse_events_total', 'Events that the log has brought.', () => figures.events)
+    total('sse_sent_bytes_total', 'Bytes given to the connections of clients.', () => figures.bytes)
+    metrics.reading('sse_clients', 'Open streams.', () => this.#fanOut.size)
+    metrics.reading('sse_ring_events', 'Events held for replay.', () => ring.size)
+    metrics.reading('sse_ring_bytes', 'Bytes held for replay.', () => ring.bytes)
   }
 }
-
-const belongs = (event: LoggedEvent, { topics }: Pick<Client, 'topics'>) =>
-  topics === undefined
-    ? event.topic === undefined
-    : topics.has(EVERY_TOPIC) || (event.topic !== undefined && topics.has(event.topic))
