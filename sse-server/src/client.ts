@@ -4,8 +4,8 @@ import net from 'node:net'
 import { socketHost } from '@hallpass/untrusted/address'
 import { parseJson } from '@hallpass/untrusted/json'
 import { checkPublications } from './check-publications.ts'
-import { JsonObjectError } from './json-object-parser.ts'
-import { PublicationError } from './publication.ts'
+import { PublicationError } from './log/publication.ts'
+import { JsonObjectError } from './publishing/json-object-parser.ts'
 
 /** What was not published, and why: the server's own code, `unreachable`, or `invalid` before anything was sent. */
 export class PublishError extends Error {

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '@hallpass/service-kit'
-import type { Authorizer } from '../authorizer.ts'
-import { type CredentialSources, credentialsOf } from '../credentials.ts'
-import { answerJson, type Handler } from '../dispatch.ts'
-import type { StreamRegistry } from '../stream-registry.ts'
-import type { StreamSession } from '../stream-session.ts'
+import type { Authorizer } from '../admission/authorizer.ts'
+import { type CredentialSources, credentialsOf } from '../admission/credentials.ts'
+import { answerJson, type Handler } from '../http/dispatch.ts'
+import type { StreamRegistry } from '../streams/stream-registry.ts'
+import type { StreamSession } from '../streams/stream-session.ts'
 
 export interface ListStreamsOptions {
   /** Lets in whoever may revoke. */

@@ -1,12 +1,12 @@
 import { HttpError } from '@hallpass/service-kit'
-import type { Authorizer, Grant } from '../authorizer.ts'
-import { type AllowedOrigins, corsHeaders, refuseForeignOrigin } from '../cors.ts'
-import { type CredentialSources, credentialsOf } from '../credentials.ts'
-import { answer, type Handler, methodNotAllowed } from '../dispatch.ts'
-import type { Exchange } from '../exchange.ts'
-import type { StreamMetrics } from '../stream-metrics.ts'
-import type { StreamRegistry } from '../stream-registry.ts'
-import type { StreamSession } from '../stream-session.ts'
+import type { Authorizer, Grant } from '../admission/authorizer.ts'
+import { type CredentialSources, credentialsOf } from '../admission/credentials.ts'
+import { type AllowedOrigins, corsHeaders, refuseForeignOrigin } from '../http/cors.ts'
+import { answer, type Handler, methodNotAllowed } from '../http/dispatch.ts'
+import type { Exchange } from '../http/exchange/exchange.ts'
+import type { StreamMetrics } from '../streams/stream-metrics.ts'
+import type { StreamRegistry } from '../streams/stream-registry.ts'
+import type { StreamSession } from '../streams/stream-session.ts'
 
 export interface ReauthorizeOptions {
   readonly path: string

@@ -1,10 +1,10 @@
 import { badRequest, type Clock, HttpError, readJsonBody } from '@hallpass/service-kit'
 import * as z from 'zod'
-import type { Authorizer } from '../authorizer.ts'
-import { type AllowedOrigins, corsHeaders, refuseForeignOrigin } from '../cors.ts'
-import { type CredentialSources, credentialsOf } from '../credentials.ts'
-import { answer, type Handler } from '../dispatch.ts'
-import type { Revocation } from '../revocations.ts'
+import type { Authorizer } from '../admission/authorizer.ts'
+import { type CredentialSources, credentialsOf } from '../admission/credentials.ts'
+import type { Revocation } from '../admission/revocations.ts'
+import { type AllowedOrigins, corsHeaders, refuseForeignOrigin } from '../http/cors.ts'
+import { answer, type Handler } from '../http/dispatch.ts'
 
 export interface RevokeOptions {
   /** Knows any good token; what it may revoke is decided here. */

@@ -1,0 +1,70 @@
+import { challenge, HttpError } from '@hallpass/service-kit'
+import type { Exchange } from '../http/exchange/exchange.ts'
+
+export interface CredentialSources {
+  readonly realm: string
+  /** `?access_token=` ends up in histories and logs (RFC 9700 §4.3.2); the documented commands need it. */
+  readonly queryTokens: boolean
+  /** The cookie's name; empty means that no cookie is looked at. */
+  readonly cookie: string
+}
+
+export interface Credentials {
+  readonly token: string
+  readonly from: 'header' | 'query' | 'cookie'
+}
+
+const BEARER = /^bearer +([A-Za-z0-9._~+/-]+=*)$/i
+
+/**
+ * The token of a request: from the `Authorization` header, else the query, else a cookie. A source without a usable
+ * token is passed over, as in `Authorization: Basic …` beside a good query; a source with two is ambiguous.
+ * @throws {HttpError} 401 without an error code when there is none (RFC 6750 §3.1), 400 when a source has two.
+ */
+export function credentialsOf(exchange: Exchange, sources: CredentialSources): Credentials {
+  const { realm } = sources
+  const header = only(headerTokens(exchange), 'Authorization header', realm)
+  if (header !== undefined) return { token: header, from: 'header' }
+  const query = sources.queryTokens
+    ? only(exchange.query.getAll('access_token'), 'access_token parameter', realm)
+    : undefined
+  if (query !== undefined) return { token: query, from: 'query' }
+  const cookie = only(cookiesNamed(sources.cookie, exchange.headers.cookie), 'token cookie', realm)
+  if (cookie !== undefined) return { token: cookie, from: 'cookie' }
+  throw new HttpError(401, 'no_token', 'no token provided', {
+    headers: { 'www-authenticate': challenge(realm) },
+  })
+}
+
+/** The bearer tokens of all `Authorization` fields; Node keeps the first of several, so the raw ones are read. */
+function headerTokens({ rawHeaders }: Exchange): string[] {
+  const fields: string[] = []
+  for (let index = 0; index < rawHeaders.length; index += 2)
+    if (rawHeaders[index]?.toLowerCase() === 'authorization') fields.push(rawHeaders[index + 1] as string)
+  // Two fields of which one is not a bearer token are as ambiguous as two tokens.
+  if (fields.length > 1) return fields
+  // RFC 9110 §11.1: the scheme's name is case-insensitive.
+  return fields.map((field) => BEARER.exec(field)?.[1] ?? '')
+}
+
+/** Cookie pairs are separated by `; ` (RFC 6265 §4.2.1), and a name is a whole name, not the end of another. */
+function cookiesNamed(name: string, header = ''): string[] {
+  if (name === '') return []
+  return header
+    .split(';')
+    .map((pair) => pair.trim())
+    .filter((pair) => pair.startsWith(`${name}=`))
+    .map((pair) => pair.slice(name.length + 1).replace(/^"(.*)"$/, '$1'))
+}
+
+function only(values: readonly string[], what: string, realm: string): string | undefined {
+  if (values.length > 1) {
+    const message = `There is more than one ${what}.`
+    throw new HttpError(400, 'invalid_request', message, {
+      headers: {
+        'www-authenticate': challenge(realm, { error: 'invalid_request', error_description: message }),
+      },
+    })
+  }
+  return values[0] || undefined
+}

@@ -1,1 +1,0 @@
-export { type ExampleKeys, ensureExampleKeys } from './example-keys.ts'

@@ -1,0 +1,1 @@
+export { type ExampleKeys, ensureExampleKeys } from '../admission/example-keys.ts'

@@ -1,0 +1,87 @@
+import { once } from 'node:events'
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import http2 from 'node:http2'
+import net from 'node:net'
+import { join } from 'node:path'
+import { connect } from 'node:tls'
+import { ensureDevelopmentCertificates } from '@hallpass/certificates'
+import { expect, it } from '@jest/globals'
+import { useGateway } from '../testing/gateway.ts'
+import { Listener } from './listener.ts'
+
+const gateway = useGateway()
+
+function handshake(protocols: readonly string[]): Promise<{ protocol: string | false; serial: string }> {
+  return new Promise((resolve, reject) => {
+    const { port } = new URL(gateway.url)
+    const socket = connect(
+      { port: Number(port), host: 'localhost', ca: gateway.ca, ALPNProtocols: [...protocols] },
+      () => {
+        resolve({ protocol: socket.alpnProtocol ?? false, serial: socket.getPeerCertificate().serialNumber })
+        socket.destroy()
+      },
+    )
+    socket.on('error', reject)
+  })
+}
+
+it('speaks HTTP/2 to whoever can, HTTP/1.1 to the others, and takes each request once', async () => {
+  await gateway.start()
+  expect((await handshake(['h2', 'http/1.1'])).protocol).toBe('h2')
+  expect((await handshake(['http/1.1'])).protocol).toBe('http/1.1')
+  expect((await handshake([])).protocol).toBe(false)
+  for (const protocol of ['h2', 'http/1.1'] as const) await gateway.request(`/${protocol}`, {}, protocol)
+  await gateway.until(() => gateway.log.split('"msg":"request"').length === 3)
+})
+
+it('shows a new certificate to new connections when the file is replaced', async () => {
+  await gateway.start()
+  const [first, stream] = [await handshake(['h2']), await gateway.open(await gateway.token())]
+  // Under the same authority.
+  await rm(join(gateway.stateFolder, 'certificates/localhost.pem'))
+  await ensureDevelopmentCertificates(gateway.stateFolder)
+  await gateway.until(async () => (await handshake(['h2'])).serial !== first.serial)
+  expect(stream.ended).toBe('no')
+})
+
+it('keeps its certificate when the new one cannot be read', async () => {
+  await gateway.start()
+  const first = await handshake(['h2'])
+  const file = join(gateway.stateFolder, 'certificates/localhost.pem')
+  const good = await readFile(file, 'utf8')
+  await writeFile(file, 'half a file')
+  await gateway.until(() => gateway.log.includes('the certificate could not be read again'))
+  expect(await handshake(['h2'])).toEqual(first)
+  await writeFile(file, good)
+})
+
+it('asks a client to leave whose handshake was under way when the others were asked', async () => {
+  const read = (name: string) => readFile(join(gateway.stateFolder, 'certificates', name))
+  const tls = { cert: await read('localhost.pem'), key: await read('localhost-key.pem') }
+  const listener = new Listener(tls, (exchange) => exchange.answer(204, {}))
+  const port = await listener.start(0, '127.0.0.1')
+  const tcp = net.connect(port, '127.0.0.1')
+  await once(tcp, 'connect')
+  const drained = listener.drain(50)
+  const refused = () =>
+    new Promise<boolean>((resolve) => {
+      const probe = net.connect(port, '127.0.0.1', () => {
+        probe.destroy()
+        resolve(false)
+      })
+      probe.on('error', () => resolve(true))
+    })
+  await gateway.until(refused)
+
+  const ca = await read('ca.pem')
+  const session = http2.connect('https://localhost', {
+    createConnection: () => connect({ socket: tcp, host: 'localhost', ca, ALPNProtocols: ['h2'] }),
+  })
+  const asked = once(session, 'goaway')
+  const stream = session.request({ ':path': '/' })
+  const [headers] = await once(stream, 'response')
+  expect(headers).toMatchObject({ ':status': 204 })
+  await asked
+  await drained
+  await listener.close(1_000)
+})

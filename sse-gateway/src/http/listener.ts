@@ -1,0 +1,205 @@
+import type { ServerOptions } from 'node:http'
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type IncomingHttpHeaders,
+  type SecureServerOptions,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2'
+import net, { type AddressInfo, type Socket } from 'node:net'
+import type { SecureContextOptions } from 'node:tls'
+import { pause, Returners, untilUnused } from '@hallpass/service-kit'
+import { cappedMs } from '@hallpass/untrusted/timers'
+import type { Exchange } from './exchange/exchange.ts'
+import { Http1Exchange } from './exchange/http1-exchange.ts'
+import { Http2Exchange } from './exchange/http2-exchange.ts'
+
+/** A browser opens a stream or two per page; a balancer that joins many clients in one connection gets this far. */
+const MAX_STREAMS_PER_CONNECTION = 1_000
+/** In MiB. Events are shared buffers; 1,000 streams with a full 64 KiB pending are 64 MiB. */
+const MAX_CONNECTION_MEMORY = 64
+/** A token is at most 8 KiB; twice that leaves room for the rest. */
+const MAX_HEADER_BYTES = 16 * 1024
+/** A client has ten seconds for its handshake and as long for its headers: enough for a phone. */
+const HANDSHAKE_TIMEOUT_MS = 10_000
+const HEADERS_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 30_000
+const KEEP_ALIVE_MS = 10_000
+/** An HTTP/2 connection on which nothing has been open for so long is closed. */
+const IDLE_MS = 60_000
+/** Node's own timeout would be set anew at every event of every stream: a twentieth of what an event costs. */
+const IDLE_CHECK_MS = 15_000
+/** More than the streams that one gateway is asked to hold, each on a connection of its own. */
+const MAX_CONNECTIONS = 25_000
+
+/** One TLS port that speaks HTTP/2 and HTTP/1.1, as the client prefers (ALPN, RFC 7301). */
+export class Listener {
+  readonly #server: Http2SecureServer
+  readonly #connections = new Map<ServerHttp2Session | Socket, Usage>()
+  readonly #exchanges = new Set<Exchange>()
+  /** Those that came during the delay; they are asked to leave when nobody can come back any more. */
+  readonly #late = new WeakSet<ServerHttp2Session | Socket>()
+  #idleCheck: NodeJS.Timeout | undefined
+  #stage: 'serving' | 'delaying' | 'lingering' | 'closing' = 'serving'
+  #closed: Promise<unknown> = Promise.resolve()
+  readonly #returners = new Returners()
+  #activeAt = 0
+
+  constructor(tls: SecureContextOptions, handle: (exchange: Exchange) => void) {
+    const options: SecureServerOptions & ServerOptions = {
+      // No client shows a certificate; Node would read the web's authorities for it all the same, for 40 ms.
+      ca: [],
+      ...tls,
+      minVersion: 'TLSv1.2',
+      allowHTTP1: true,
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      maxSessionMemory: MAX_CONNECTION_MEMORY,
+      settings: { maxConcurrentStreams: MAX_STREAMS_PER_CONNECTION, maxHeaderListSize: MAX_HEADER_BYTES },
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    }
+    const server = createSecureServer(options)
+    server.maxConnections = MAX_CONNECTIONS
+    server.on('request', (request, response) => {
+      this.#take(new Http1Exchange(request as never, response as never), request.socket, handle)
+    })
+    // A 'request' listener makes Node wrap every HTTP/2 stream for it as well; here those come as streams, and once.
+    server.removeAllListeners('stream')
+    server.on('stream', (...[stream, headers, , rawHeaders]: StreamArguments) => {
+      this.#take(new Http2Exchange(stream, headers, rawHeaders), stream.session as ServerHttp2Session, handle)
+    })
+    server.on('connection', () => {
+      if (this.#stage === 'delaying') this.#returners.comes()
+    })
+    server.on('secureConnection', (socket) => {
+      // Node sends each event at once; waiting for more to send would only make it late.
+      socket.setNoDelay(true)
+      if (socket.alpnProtocol !== 'h2') this.#track(socket)
+    })
+    server.on('session', (session) => {
+      this.#track(session)
+    })
+    this.#server = server
+  }
+
+  /** @returns the port that it listens on. */
+  async start(port: number, host: string): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject).listen(port, host, resolve)
+    })
+    this.#idleCheck = setInterval(() => this.#closeIdle(), IDLE_CHECK_MS).unref()
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  /** For new connections; those that are open keep theirs. */
+  useCertificate(tls: SecureContextOptions): void {
+    this.#server.setSecureContext({ ...tls, minVersion: 'TLSv1.2' })
+  }
+
+  /**
+   * Asks clients to leave: in answers (HTTP/1.1) or by GOAWAY (HTTP/2). For `delayMs` connections are still accepted.
+   * Resolves when no more are.
+   */
+  async drain(delayMs: number): Promise<void> {
+    this.#stage = 'delaying'
+    this.#askToLeave()
+    if (delayMs > 0) {
+      await pause(delayMs)
+      await this.#returners.untilBack()
+    }
+    this.#stage = 'lingering'
+    this.#askToLeave()
+    // Not the server's own close, which cuts idle connections, the next request on its way or not.
+    this.#closed = new Promise((resolve) => net.Server.prototype.close.call(this.#server, resolve))
+    this.#activeAt = performance.now()
+    if (delayMs > 0) await Promise.race([this.#closed, untilUnused(() => this.#activeAt)])
+  }
+
+  /** Lets the open exchanges end, and cuts what is left at the deadline. */
+  async close(deadlineMs: number): Promise<void> {
+    this.#stage = 'closing'
+    clearInterval(this.#idleCheck)
+    for (const [connection, { open }] of this.#connections)
+      if (open === 0 || 'goaway' in connection) close(connection)
+    const deadline = setTimeout(() => {
+      for (const connection of this.#connections.keys()) connection.destroy()
+    }, cappedMs(deadlineMs))
+    await this.#closed
+    clearTimeout(deadline)
+  }
+
+  #askToLeave() {
+    // A GOAWAY: what is open goes on, and what crosses it is refused unprocessed, to be sent again (RFC 9113 §8.7).
+    // §6.8 would announce it by one with the greatest stream id. Node cannot: after any GOAWAY of its own it ignores new
+    // streams (it has no nghttp2_submit_shutdown_notice), so what crosses would get no answer at all until the last one.
+    for (const connection of this.#connections.keys())
+      if ('goaway' in connection && !connection.closed) {
+        connection.close()
+        this.#returners.leaves()
+      }
+    for (const exchange of this.#exchanges) if (exchange.protocol !== 'h2') this.#ask(exchange)
+  }
+
+  #ask(exchange: Exchange) {
+    if (exchange.protocol === 'h2') {
+      // A session whose handshake was under way when the others were asked; its first request is answered.
+      const session = exchange.connection as ServerHttp2Session
+      if (session.closed) return
+      session.close()
+    } else exchange.askToLeave()
+    this.#returners.leaves()
+  }
+
+  #take(exchange: Exchange, connection: ServerHttp2Session | Socket, handle: (exchange: Exchange) => void) {
+    const usage = this.#connections.get(connection) ?? this.#track(connection)
+    usage.open += 1
+    this.#exchanges.add(exchange)
+    exchange.onClose(() => {
+      usage.open -= 1
+      usage.idleSince = performance.now()
+      this.#exchanges.delete(exchange)
+      if (this.#stage === 'lingering') this.#activeAt = performance.now()
+      if (this.#stage === 'closing' && usage.open === 0) close(connection)
+    })
+    if (this.#stage !== 'serving' && !(this.#stage === 'delaying' && this.#late.has(connection)))
+      this.#ask(exchange)
+    handle(exchange)
+  }
+
+  #track(connection: ServerHttp2Session | Socket): Usage {
+    const usage = { open: 0, idleSince: performance.now() }
+    this.#connections.set(connection, usage)
+    connection.once('close', () => this.#connections.delete(connection))
+    if (this.#stage === 'delaying') this.#late.add(connection)
+    return usage
+  }
+
+  /** Those of HTTP/1.1 are Node's to close. */
+  #closeIdle() {
+    const before = performance.now() - IDLE_MS
+    for (const [connection, { open, idleSince }] of this.#connections)
+      if ('goaway' in connection && open === 0 && idleSince < before) connection.close()
+  }
+}
+
+interface Usage {
+  /** Exchanges that are open on it. */
+  open: number
+  /** When the last one closed, or the connection began, in milliseconds of `performance.now`. */
+  idleSince: number
+}
+
+type StreamArguments = [
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  flags: number,
+  rawHeaders: readonly string[],
+]
+
+function close(connection: ServerHttp2Session | Socket) {
+  if ('goaway' in connection) connection.close()
+  else connection.end()
+}

@@ -1,0 +1,121 @@
+import { describeWith } from '@hallpass/service-kit/testing'
+import { RedisServer } from '@hallpass/service-kit/testing/redis'
+import { afterAll, beforeAll, expect, it } from '@jest/globals'
+import { useGateway } from '../testing/gateway.ts'
+import { type Connection, connectHttp2 } from '../testing/stream-client.ts'
+
+describeWith('redis-server', 'apt-get install redis-server')('several gateways with one Redis', () => {
+  const gateway = useGateway()
+  let redis: RedisServer
+  beforeAll(async () => {
+    redis = await RedisServer.start()
+  })
+  afterAll(() => redis.remove())
+
+  const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
+
+  async function two(): Promise<[Connection, Connection]> {
+    const urls = [
+      await gateway.start({ REDIS_URL: redis.url }),
+      await gateway.start({ REDIS_URL: redis.url }),
+    ]
+    const connections = await Promise.all(urls.map((url) => gateway.connect('h2', url)))
+    return connections as [Connection, Connection]
+  }
+
+  const revoke = async (connection: Connection, sub: string) =>
+    connection.request('/revocations', {
+      method: 'POST',
+      headers: bearer(await gateway.token({ sub: 'operator', scope: 'stream:revoke' })),
+      body: JSON.stringify({ sub }),
+    })
+
+  it('end a revoked subject’s streams on each within a second, also on one that starts later', async () => {
+    const [one, other] = await two()
+    const token = await gateway.token({ sub: 'carol' })
+    const streams = [
+      await one.request('/events', { headers: bearer(token) }),
+      await other.request('/events', { headers: bearer(token) }),
+    ]
+    const started = Date.now()
+    expect((await revoke(one, 'carol')).status).toBe(204)
+    await Promise.all(streams.map((stream) => stream.end()))
+    expect(Date.now() - started).toBeLessThan(1_000)
+    for (const stream of streams) expect(stream.seen).toEqual(['end:{"reason":"token_revoked"}'])
+    const later = await connectHttp2(await gateway.start({ REDIS_URL: redis.url }), gateway.ca)
+    expect((await later.request('/events', { headers: bearer(token) })).status).toBe(401)
+    later.close()
+  })
+
+  it('take an answer to a challenge for a stream that another has', async () => {
+    const [one, other] = await two()
+    const stream = await one.request('/events', { headers: bearer(await gateway.token()) })
+    gateway.clock.advance(20_000)
+    await stream.event('challenge')
+    const answer = async (sub: string, handle: string) =>
+      other.request('/events', {
+        method: 'POST',
+        headers: {
+          ...bearer(await gateway.token({ sub })),
+          'content-type': 'application/x-challenge-response',
+          'stream-handle': handle,
+        },
+      })
+    const handle = stream.headers['stream-handle'] as string
+    expect((await answer('mallory', handle)).status).toBe(403)
+    expect((await answer('example', `${handle}x`)).status).toBe(403)
+    expect((await answer('example', 'AAAAAAAA.gone')).status).toBe(403)
+    expect((await answer('example', handle)).status).toBe(204)
+    gateway.clock.advance(15_000)
+    await new Promise((resolve) => setTimeout(resolve, 80))
+    expect(stream.ended).toBe('no')
+  })
+
+  it('say so while Redis is away, go on, and learn what they missed', async () => {
+    const [one, other] = await two()
+    expect((await one.request('/readyz')).status).toBe(200)
+    const stream = await one.request('/events', { headers: bearer(await gateway.token({ sub: 'dave' })) })
+    await redis.kill()
+    await gateway.until(async () => (await one.request('/readyz')).status === 503)
+    const untold = await revoke(other, 'dave')
+    expect([untold.status, untold.json]).toEqual([
+      503,
+      { error: { code: 'peers_not_told', message: 'Only this gateway knows of the revocation; try again.' } },
+    ])
+    gateway.upstream.send('data:still here\n\n')
+    await stream.until(({ seen }) => seen.includes('still here'))
+    await redis.start()
+    await gateway.until(async () => (await one.request('/readyz')).status === 200)
+    gateway.clock.advance(1)
+    expect((await revoke(other, 'dave')).status).toBe(204)
+    await stream.end()
+    expect(stream.seen.at(-1)).toBe('end:{"reason":"token_revoked"}')
+  })
+
+  it('are not ready while Redis is frozen, and recover', async () => {
+    const [one, other] = await two()
+    const stream = await one.request('/events', { headers: bearer(await gateway.token({ sub: 'frank' })) })
+    redis.freeze()
+    await gateway.until(async () => (await one.request('/readyz')).status === 503)
+    await gateway.until(async () => (await other.request('/readyz')).status === 503)
+    expect((await revoke(other, 'frank')).status).toBe(503)
+    redis.thaw()
+    await gateway.until(async () => (await one.request('/readyz')).status === 200)
+    await gateway.until(async () => (await other.request('/readyz')).status === 200)
+    gateway.clock.advance(1)
+    expect((await revoke(other, 'frank')).status).toBe(204)
+    await stream.end()
+    expect(stream.seen.at(-1)).toBe('end:{"reason":"token_revoked"}')
+  }, 20_000)
+
+  it('write back what an emptied Redis has forgotten, so that a gateway that starts later knows it', async () => {
+    const [one] = await two()
+    const token = await gateway.token({ sub: 'erin' })
+    expect((await revoke(one, 'erin')).status).toBe(204)
+    await redis.command('FLUSHALL')
+    await gateway.until(async () => (await redis.keys()).includes('hallpass:sse-gateway:revoked'))
+    const later = await connectHttp2(await gateway.start({ REDIS_URL: redis.url }), gateway.ca)
+    expect((await later.request('/events', { headers: bearer(token) })).status).toBe(401)
+    later.close()
+  })
+})

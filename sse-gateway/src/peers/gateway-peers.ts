@@ -1,0 +1,260 @@
+import { randomBytes } from 'node:crypto'
+import { HttpError, type Logger } from '@hallpass/service-kit'
+import type { Redis } from 'ioredis'
+import * as z from 'zod'
+import type { Grant } from '../admission/authorizer.ts'
+import type { Revocation, Revocations } from '../admission/revocations.ts'
+
+export interface GatewayPeersOptions {
+  /** `redis://` or `rediss://`, with credentials if there are any: whoever can write there is a gateway. */
+  readonly url: string
+  readonly log: Logger
+  readonly revocations: Revocations
+  /** How long a revocation is kept for gateways that start later. */
+  readonly keepMs: number
+  /** Extends a stream of this gateway; says whether there was one. */
+  readonly reauthorize: (handle: string, path: string, grant: Grant) => boolean
+}
+
+/** Whoever revokes or answers a challenge waits this long at most. */
+const ANSWER_TIMEOUT_MS = 1_500
+/** From one attempt to connect to the next: at once after a restart, at most a second later. */
+const backOff = (attempt: number) => Math.min(25 * 2 ** Math.min(attempt, 6), 1_000)
+/** Long enough to be unique among the gateways, short enough for a handle. */
+const NODE_BYTES = 6
+
+/**
+ * How soon the gateways write back what a Redis that was emptied, or failed over without data, has forgotten; and how
+ * soon, beside the timeout, they notice one that is connected and does not answer.
+ */
+const KEPT_CHECK_MS = 1_000
+
+const PREFIX = 'hallpass:sse-gateway'
+const REVOKED = `${PREFIX}:revoked`
+const REVOCATIONS = `${PREFIX}:revocations`
+const nodeChannel = (node: string) => `${PREFIX}:node:${node}`
+
+const revocationMessage = z.strictObject({
+  kind: z.enum(['jti', 'sub', 'session']),
+  value: z.string(),
+  issuer: z.string().optional(),
+  revokedAt: z.number(),
+})
+const grantMessage = z.object({
+  issuer: z.string(),
+  subject: z.string().optional(),
+  /** JSON has no Infinity. */
+  expiresAt: z.number().nullable(),
+  roles: z.array(z.string()),
+  jti: z.string().optional(),
+  session: z.string().optional(),
+  tokenId: z.string(),
+  issuedAt: z.number().optional(),
+})
+const nodeMessage = z.union([
+  z.strictObject({
+    ask: z.string(),
+    from: z.string(),
+    handle: z.string(),
+    path: z.string(),
+    grant: grantMessage,
+  }),
+  z.strictObject({ answer: z.string(), extended: z.boolean() }),
+])
+
+/**
+ * The other gateways, reached through Redis: a revocation reaches all of them, and an answer to a challenge the one
+ * that has the stream. Tokens are never sent; what a token grants is, by the gateway that has verified it.
+ */
+export class GatewayPeers {
+  /** The beginning of every handle that this gateway gives out. */
+  readonly node = randomBytes(NODE_BYTES).toString('base64url')
+  readonly #options: GatewayPeersOptions
+  #commands!: Redis
+  #messages!: Redis
+  readonly #asked = new Map<string, (extended: boolean) => void>()
+  #loaded = false
+  #keptCheck: NodeJS.Timeout | undefined
+
+  constructor(options: GatewayPeersOptions) {
+    this.#options = options
+  }
+
+  /** Connects; when Redis is away, the gateway starts all the same, is not ready, and connects later. */
+  async start(): Promise<void> {
+    await this.#open()
+    await Promise.allSettled([this.#commands.connect(), this.#messages.connect()])
+    await this.#load()
+    this.#keptCheck = setInterval(() => void this.#checkKept(), KEPT_CHECK_MS).unref()
+  }
+
+  stop(): void {
+    clearInterval(this.#keptCheck)
+    this.#commands?.disconnect()
+    this.#messages?.disconnect()
+  }
+
+  /** @throws {Error} while what the others have revoked is not known. */
+  check(): void {
+    if (!this.#loaded) throw new Error('Redis is not connected, so revocations are not known.')
+  }
+
+  /**
+   * Revokes here and everywhere.
+   * @throws {HttpError} 503 when only this gateway could be told.
+   */
+  async revoke(revocation: Revocation): Promise<void> {
+    const { revocations, keepMs } = this.#options
+    revocations.add(revocation)
+    const text = JSON.stringify(revocation)
+    try {
+      await this.#commands
+        .multi()
+        .zadd(REVOKED, revocation.revokedAt, text)
+        .zremrangebyscore(REVOKED, '-inf', revocation.revokedAt - keepMs)
+        .publish(REVOCATIONS, text)
+        .exec()
+    } catch (cause) {
+      throw new HttpError(503, 'peers_not_told', 'Only this gateway knows of the revocation; try again.', {
+        cause,
+        headers: { 'retry-after': '1' },
+      })
+    }
+  }
+
+  /**
+   * Has a stream extended by the gateway whose handle it is.
+   * @throws {HttpError} 503 when that gateway cannot be asked, or does not answer.
+   */
+  async reauthorize(handle: string, path: string, grant: Grant): Promise<boolean> {
+    const node = handle.split('.', 1)[0] ?? ''
+    if (node === this.node || !/^[\w-]{8}$/.test(node)) return false
+    const ask = randomBytes(NODE_BYTES).toString('base64url')
+    const answered = new Promise<boolean>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error('no answer')), ANSWER_TIMEOUT_MS)
+      this.#asked.set(ask, (extended) => {
+        clearTimeout(timer)
+        resolve(extended)
+      })
+    })
+    answered.catch(() => {})
+    try {
+      const text = JSON.stringify({ ask, from: this.node, handle, path, grant })
+      const receivers = await this.#commands.publish(nodeChannel(node), text)
+      // Nobody listens under that name: the gateway is gone, and its streams are.
+      return receivers === 0 ? false : await answered
+    } catch (cause) {
+      throw new HttpError(503, 'peer_not_asked', 'The gateway that has the stream could not be asked.', {
+        cause,
+        headers: { 'retry-after': '1' },
+      })
+    } finally {
+      this.#asked.delete(ask)
+    }
+  }
+
+  async #open() {
+    // It takes 5 MB and 20 ms, which a gateway without peers should not pay.
+    const { Redis } = await import('ioredis')
+    const shared = {
+      lazyConnect: true,
+      connectTimeout: ANSWER_TIMEOUT_MS,
+      // Ends a connection on which nothing is answered, so the gateway is not ready until Redis answers again.
+      socketTimeout: ANSWER_TIMEOUT_MS,
+      retryStrategy: backOff,
+    }
+    this.#commands = new Redis(this.#options.url, {
+      ...shared,
+      commandTimeout: ANSWER_TIMEOUT_MS,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+    })
+    this.#messages = new Redis(this.#options.url, { ...shared, maxRetriesPerRequest: null })
+    for (const connection of [this.#commands, this.#messages]) {
+      connection.on('error', (err: Error) => this.#options.log.debug({ err }, 'redis connection failed'))
+      // Messages that came while the connection was away are lost, so what is kept is read again each time.
+      connection.on('ready', () => void this.#load())
+      connection.on('close', () => {
+        this.#loaded = false
+        this.#options.log.warn('redis is not connected')
+      })
+    }
+    this.#messages.on('message', (channel: string, text: string) => this.#take(channel, text))
+  }
+
+  get #connected(): boolean {
+    return this.#commands.status === 'ready' && this.#messages.status === 'ready'
+  }
+
+  async #load(): Promise<void> {
+    if (!this.#connected) return
+    const { log, revocations } = this.#options
+    try {
+      await this.#messages.subscribe(REVOCATIONS, nodeChannel(this.node))
+      for (const text of await this.#commands.zrange(REVOKED, '0', '-1')) {
+        const parsed = revocationMessage.safeParse(parseJson(text))
+        if (parsed.success) revocations.add(parsed.data)
+      }
+      await this.#writeBack()
+      // When one has closed meanwhile, its return loads again.
+      if (!this.#connected) return
+      this.#loaded = true
+      log.info('redis is connected')
+    } catch (err) {
+      log.warn({ err }, 'revocations could not be loaded')
+      if (this.#connected) setTimeout(() => void this.#load(), 500).unref()
+    }
+  }
+
+  /** Every gateway knows every revocation, so a list that is shorter than this gateway's has lost some. */
+  async #checkKept(): Promise<void> {
+    if (!this.#loaded) return
+    try {
+      const [kept] = await Promise.all([this.#commands.zcard(REVOKED), this.#messages.ping()])
+      if (kept >= this.#options.revocations.current.length) return
+      await this.#writeBack()
+      this.#options.log.warn('Redis had lost revocations; they were written back')
+    } catch (err) {
+      this.#options.log.debug({ err }, 'revocations could not be compared')
+    }
+  }
+
+  async #writeBack(): Promise<void> {
+    const pairs = this.#options.revocations.current.flatMap((one) => [one.revokedAt, JSON.stringify(one)])
+    if (pairs.length > 0) await this.#commands.zadd(REVOKED, ...pairs)
+  }
+
+  #take(channel: string, text: string) {
+    const json = parseJson(text)
+    if (channel === REVOCATIONS) {
+      const parsed = revocationMessage.safeParse(json)
+      if (parsed.success) this.#options.revocations.add(parsed.data)
+      return
+    }
+    const parsed = nodeMessage.safeParse(json)
+    if (!parsed.success) return
+    if ('answer' in parsed.data) return this.#asked.get(parsed.data.answer)?.(parsed.data.extended)
+    const { ask, from, handle, path, grant } = parsed.data
+    const { subject, jti, session, issuedAt } = grant
+    const expiresAt = grant.expiresAt ?? Number.POSITIVE_INFINITY
+    const extended = this.#options.reauthorize(handle, path, {
+      ...grant,
+      subject,
+      jti,
+      session,
+      issuedAt,
+      expiresAt,
+    })
+    this.#commands
+      .publish(nodeChannel(from), JSON.stringify({ answer: ask, extended }))
+      .catch((err: unknown) => this.#options.log.warn({ err }, 'a gateway could not be answered'))
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,102 @@
+import { Counter, Gauge, type Metrics } from '@hallpass/service-kit'
+import type { PathEvents } from '../upstream/path-events.ts'
+import type { StreamRegistry } from './stream-registry.ts'
+import type { EndReason } from './stream-session.ts'
+
+/** The figures of all streams. What the fan-out counts is read from it when somebody asks. */
+export class StreamMetrics {
+  readonly #opened: Counter<'path'>
+  readonly #ended: Counter<'path' | 'reason'>
+  readonly #challenges: Counter<'path'>
+  readonly #reauthorizations: Counter<'path' | 'result'>
+
+  constructor(metrics: Metrics, streams: StreamRegistry, paths: ReadonlyMap<string, PathEvents>) {
+    this.#opened = metrics.counter('sse_streams_opened_total', 'Streams that were opened.', ['path'])
+    this.#ended = metrics.counter('sse_streams_ended_total', 'Streams that ended, by reason.', [
+      'path',
+      'reason',
+    ])
+    this.#challenges = metrics.counter('sse_challenges_total', 'Challenges that were sent.', ['path'])
+    this.#reauthorizations = metrics.counter('sse_reauthorizations_total', 'Answers to challenges.', [
+      'path',
+      'result',
+    ])
+    const registers = [metrics.registry]
+    new Gauge({
+      name: 'sse_streams',
+      help: 'Streams that are open.',
+      labelNames: ['path', 'protocol'],
+      registers,
+      collect() {
+        this.reset()
+        for (const { path, protocol } of streams.all()) this.inc({ path, protocol })
+      },
+    })
+    const perPath = (
+      kind: typeof Counter | typeof Gauge,
+      name: string,
+      help: string,
+      read: (events: PathEvents) => number,
+    ) =>
+      new (kind as typeof Gauge)({
+        name,
+        help,
+        labelNames: ['path'],
+        registers,
+        collect() {
+          this.reset()
+          for (const [path, events] of paths) this.inc({ path }, read(events))
+        },
+      })
+    perPath(Counter, 'sse_events_total', 'Events that the upstream sent.', ({ figures }) => figures.events)
+    perPath(
+      Counter,
+      'sse_deliveries_total',
+      'Events that were sent to clients.',
+      ({ figures }) => figures.deliveries,
+    )
+    perPath(
+      Counter,
+      'sse_bytes_total',
+      'Bytes of events that were sent to clients.',
+      ({ figures }) => figures.bytes,
+    )
+    perPath(
+      Counter,
+      'sse_upstream_reconnects_total',
+      'Times that the upstream came back.',
+      ({ upstream }) => upstream.reconnects,
+    )
+    perPath(
+      Counter,
+      'sse_private_replays_total',
+      'Replays for clients that needed more than the ring has.',
+      ({ replays }) => replays,
+    )
+    perPath(Gauge, 'sse_upstream_flowing', '1 while the upstream stream is open.', ({ upstream }) =>
+      upstream.state === 'flowing' ? 1 : 0,
+    )
+    perPath(
+      Gauge,
+      'sse_buffer_high_water_bytes',
+      'The most that one client had pending since the last reading.',
+      (events) => events.takeHighWater(),
+    )
+  }
+
+  opened(path: string): void {
+    this.#opened.inc({ path })
+  }
+
+  ended(path: string, reason: EndReason): void {
+    this.#ended.inc({ path, reason })
+  }
+
+  challenged(path: string): void {
+    this.#challenges.inc({ path })
+  }
+
+  reauthorized(path: string, result: 'accepted' | 'refused'): void {
+    this.#reauthorizations.inc({ path, result })
+  }
+}

@@ -1,0 +1,51 @@
+import { HttpError, isTokenRefusal } from '@hallpass/service-kit'
+import { PublicationError } from '../log/publication.ts'
+import { JsonObjectError, JsonObjectParser } from './json-object-parser.ts'
+
+export interface PublishObjectsOptions {
+  readonly take: (object: Readonly<Record<string, unknown>>) => Promise<unknown>
+  /** Called for each object that was not published, in order; false ends the reading. */
+  readonly refused: (reason: Refusal) => boolean
+}
+
+/** What a publisher is told; `status` is what the same mistake gets over HTTP. */
+export interface Refusal {
+  readonly code: string
+  readonly message: string
+  readonly status: number
+}
+
+/** Publishes the objects of an input to its end. Reading waits until what came is in the log, so nothing piles up here. */
+export async function publishObjects(
+  input: AsyncIterable<Uint8Array>,
+  { take, refused }: PublishObjectsOptions,
+): Promise<void> {
+  let results: Promise<unknown>[] = []
+  const parser = new JsonObjectParser({
+    onObject: (object) => results.push(take(object)),
+    onError: (error) => results.push(Promise.reject(error)),
+  })
+  const settle = async () => {
+    const settled = await Promise.allSettled(results)
+    results = []
+    return settled.every((result) => result.status === 'fulfilled' || refused(toRefusal(result.reason)))
+  }
+  for await (const chunk of input) {
+    parser.push(chunk)
+    if (!(await settle())) return
+  }
+  parser.end()
+  await settle()
+}
+
+function toRefusal(error: unknown): Refusal {
+  if (error instanceof HttpError) return error
+  if (error instanceof JsonObjectError || error instanceof PublicationError)
+    return { code: error.code, message: error.message, status: 400 }
+  if (isTokenRefusal(error)) return { code: 'invalid_token', message: error.message, status: 401 }
+  return {
+    code: 'internal_error',
+    message: 'Something went wrong here; the log has the reason.',
+    status: 500,
+  }
+}
