@@ -111,7 +111,7 @@ describeWith('chromium', 'apt-get install chromium')('the explorer in a browser'
     await other.goto(
       new URL((await failed.locator('a.mono').getAttribute('href')) as string, page.url()).href,
     )
-    expect(await other.locator('li:target').innerText()).toContain(`'signature', 'signature_invalid'`)
+    expect(await other.locator('li:target').innerText()).toContain(`fail('signature_invalid'`)
     const refused = await other.goto(`${suite.url('web-ui')}/source?file=package.json`)
     expect(refused?.status()).toBe(404)
   })

@@ -75,15 +75,7 @@ function checksTable(checks, reason, sources) {
           el('td', {}, name, detail === undefined ? undefined : el('small', {}, detail)),
           el('td', {}, passed ? '✓ passed' : '✗ failed'),
           el('td', {}, ruleLink(rule)),
-          el(
-            'td',
-            {},
-            sourceLink(
-              passed
-                ? sources[name]
-                : (sources[`${name} ${reason}`] ?? sources[`SVID ${reason}`] ?? sources[name]),
-            ),
-          ),
+          el('td', {}, sourceLink((passed ? undefined : sources[`${name} ${reason}`]) ?? sources[name])),
         ),
       ),
     ),

@@ -22,15 +22,11 @@ export { JwtBundleError, type JwtBundleErrorCode } from './jwt-bundle/errors.ts'
 export type { JwtAuthority } from './jwt-bundle/jwk.ts'
 export { JwtBundleSet } from './jwt-bundle/set.ts'
 export { JwtSvidError, type JwtSvidErrorCode } from './jwt-svid/errors.ts'
-export {
-  cachedValidator,
-  DEFAULT_LEEWAY_SECONDS,
-  type ParseOptions,
-  parseAndValidate,
-  parseInsecure,
-} from './jwt-svid/parse.ts'
+export { cachedValidator, parseAndValidate, parseInsecure, svidValidator } from './jwt-svid/parse.ts'
+export { DEFAULT_LEEWAY_SECONDS, type ParseOptions, SVID_CHECKS, svidRules } from './jwt-svid/rules.ts'
 export type { JwtSvidParams, JwtSvidSource } from './jwt-svid/source.ts'
 export { type Claims, JwtSvid } from './jwt-svid/svid.ts'
+export type { ValidatedSvid } from './jwt-svid/verification.ts'
 export { SpiffeBundle } from './spiffe-bundle/bundle.ts'
 export { SpiffeBundleError, type SpiffeBundleErrorCode } from './spiffe-bundle/errors.ts'
 export { SpiffeBundleSet } from './spiffe-bundle/set.ts'

@@ -74,14 +74,17 @@ export const ALGORITHMS: readonly Algorithm[] = ['RS256', 'PS256', 'ES256', 'EdD
 export const isAlgorithm = (name: unknown): name is Algorithm =>
   (ALGORITHMS as readonly unknown[]).includes(name)
 
-/**
- * Returns the algorithm that a header or a JWK names, if it is one of those allowed. RFC 9864 renames `EdDSA` over Ed25519
- * to `Ed25519`; both names are read, and `EdDSA` is written, because every library knows it.
- */
+/** Returns the algorithm that a header or a JWK names, if it is one of those allowed. */
 export function algorithmNamed<A extends SignatureAlgorithm>(
   name: unknown,
   allowed: readonly A[],
 ): A | undefined {
-  const alg = name === 'Ed25519' ? 'EdDSA' : name
+  const alg = withoutAlias(name)
   return (allowed as readonly unknown[]).includes(alg) ? (alg as A) : undefined
 }
+
+/**
+ * RFC 9864 renames `EdDSA` over Ed25519 to `Ed25519`; both names are read, and `EdDSA` is written, because every library
+ * knows it.
+ */
+export const withoutAlias = (name: unknown): unknown => (name === 'Ed25519' ? 'EdDSA' : name)

@@ -1,6 +1,6 @@
 import { decodeBase64url } from './base64url.ts'
 import { type JsonObject, parseJsonObject } from './json-object.ts'
-import { TokenError, type TokenErrorReason } from './token-error.ts'
+import type { TokenErrorReason } from './token-error.ts'
 
 /** A token travels in a header, and servers allow 8 to 16 KiB for all headers together. */
 export const MAX_TOKEN_LENGTH = 8 * 1024
@@ -28,57 +28,54 @@ export interface ParsedToken extends CompactParts {
   readonly payload: Claims
 }
 
-/**
- * Reads a token strictly: exactly three parts, base64url, UTF-8, JSON objects without duplicate members, within the
- * limits. Nothing is verified.
- * @throws {TokenError} when the token does not have exactly this form.
- */
-export function parseCompact(token: string): ParsedToken {
-  const parts = splitCompact(token)
-  const payload = parseJsonObject(parts.payloadBytes)
-  if (typeof payload === 'string') throw refusal('claims_malformed', 'invalid token', payload)
-  return { ...parts, payload }
+/** Makes the error for a token that does not have this form. */
+export interface Refuser {
+  fail(reason: TokenErrorReason, message: string, detail?: string): Error
 }
 
 /**
- * The parts of a compact JWS, whatever its payload is.
- * @throws {TokenError}
+ * Reads a token strictly: exactly three parts, base64url, UTF-8, JSON objects without duplicate members, within the
+ * limits. Nothing is verified.
+ * @throws what `refuser` makes, when the token does not have exactly this form.
  */
-export function splitCompact(token: string): CompactParts {
-  const [firstDot, secondDot] = findDots(token)
-  if (firstDot > MAX_HEADER_LENGTH) throw refusal('header_too_large', 'invalid token')
+export function readCompact(token: string, refuser: Refuser): ParsedToken {
+  const parts = splitCompact(token, refuser)
+  const payload = parseJsonObject(parts.payloadBytes)
+  if (typeof payload === 'string') throw refuser.fail('claims_malformed', 'invalid token', payload)
+  return { ...parts, payload }
+}
+
+/** The parts of a compact JWS, whatever its payload is. */
+export function splitCompact(token: string, refuser: Refuser): CompactParts {
+  const [firstDot, secondDot] = findDots(token, refuser)
+  if (firstDot > MAX_HEADER_LENGTH) throw refuser.fail('header_too_large', 'invalid token')
   const headerBytes = decodeBase64url(token.slice(0, firstDot))
   const header = headerBytes ? parseJsonObject(headerBytes) : NOT_BASE64URL
-  if (typeof header === 'string') throw refusal('header_malformed', 'invalid token', header)
+  if (typeof header === 'string') throw refuser.fail('header_malformed', 'invalid token', header)
   const payloadBytes = decodeBase64url(token.slice(firstDot + 1, secondDot))
-  if (!payloadBytes) throw refusal('claims_malformed', 'invalid token', NOT_BASE64URL)
+  if (!payloadBytes) throw refuser.fail('claims_malformed', 'invalid token', NOT_BASE64URL)
   const signature = decodeBase64url(token.slice(secondDot + 1))
   if (!signature) {
     // A signature that was cut off differs in its last bits alone; jsonwebtoken calls that a wrong signature.
     const message = /[^A-Za-z0-9_-]/.test(token.slice(secondDot + 1)) ? 'invalid token' : 'invalid signature'
-    throw refusal('signature_malformed', message, NOT_BASE64URL)
+    throw refuser.fail('signature_malformed', message, NOT_BASE64URL)
   }
   return { token, header, payloadBytes, signingInput: token.slice(0, secondDot), signature }
 }
 
 const NOT_BASE64URL = 'not base64url'
 
-function findDots(token: string): [first: number, second: number] {
-  if (typeof token !== 'string') throw refusal('not_a_string', 'jwt must be a string')
-  if (token === '') throw refusal('token_missing', 'jwt must be provided')
-  if (token.length > MAX_TOKEN_LENGTH) throw refusal('token_too_large', 'jwt too large')
+function findDots(token: string, refuser: Refuser): [first: number, second: number] {
+  if (typeof token !== 'string') throw refuser.fail('not_a_string', 'jwt must be a string')
+  if (token === '') throw refuser.fail('token_missing', 'jwt must be provided')
+  if (token.length > MAX_TOKEN_LENGTH) throw refuser.fail('token_too_large', 'jwt too large')
   const first = token.indexOf('.')
   const second = token.indexOf('.', first + 1)
-  if (first === -1 || second === -1) throw refusal('not_compact', 'jwt malformed')
+  if (first === -1 || second === -1) throw refuser.fail('not_compact', 'jwt malformed')
   if (token.includes('.', second + 1)) {
     // Five parts are a JWE (RFC 7516 §9): a sender who encrypts has another verifier in mind.
     const parts = token.split('.').length
-    throw refusal(parts === 5 ? 'encrypted_token' : 'not_compact', 'jwt malformed')
+    throw refuser.fail(parts === 5 ? 'encrypted_token' : 'not_compact', 'jwt malformed')
   }
   return [first, second]
 }
-
-const refusal = (reason: TokenErrorReason, message: string, detail?: string) =>
-  new TokenError(reason, message, {
-    checks: [{ name: 'form', passed: false, rule: 'RFC 7515 §7.1', ...(detail ? { detail } : {}) }],
-  })

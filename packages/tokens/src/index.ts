@@ -1,22 +1,25 @@
 export * from './algorithms.ts'
-export * from './cached-verifier.ts'
-export { verifySignature } from './check-origin.ts'
-export {
-  type Claims,
-  type CompactParts,
-  type ParsedToken,
-  parseCompact,
-  type TokenHeader,
-} from './compact.ts'
+export type { Claims, CompactParts, ParsedToken, TokenHeader } from './compact.ts'
 export * from './describe-token.ts'
 export * from './jwks.ts'
 export { type KeyFinder, staticKeys } from './key-finder.ts'
-export { KeyError, type KeyErrorReason } from './key-strength.ts'
+export { fits, KeyError, type KeyErrorReason } from './key-strength.ts'
 export * from './keys.ts'
 export { libraries, libraryNamed } from './libraries.ts'
 export * from './library.ts'
 export * from './remote-keys.ts'
-export { anySubject, optionalSubject, type VerificationRules } from './rules.ts'
+export * from './rule-set/check.ts'
+export { form, parseCompact } from './rule-set/form.ts'
+export * from './rule-set/header.ts'
+export { atOnce, type RuleSet, verifyBy } from './rule-set/rule-set.ts'
+export * from './rule-set/signature.ts'
+export * from './rule-set/signature-memory.ts'
+export * from './rule-set/times.ts'
+export * from './rule-set/verification.ts'
 export * from './sign.ts'
 export * from './token-error.ts'
-export * from './verify.ts'
+export * from './verify/cached-verifier.ts'
+export * from './verify/issuer-rules.ts'
+export { anySubject, optionalSubject, type VerificationRules } from './verify/rules.ts'
+export * from './verify/token-verification.ts'
+export * from './verify/verify-token.ts'

@@ -62,7 +62,7 @@ describe('the examples', () => {
     const { claims, checks } = await verifyToken(token, rules)
     // end
     expect(claims.sub).toBe('servicea')
-    expect(checks).toHaveLength(13)
+    expect(checks).toHaveLength(14)
 
     // example: see why a token is refused
     const refusal = await verifyToken(token, { ...rules, audience: 'servicec' }).catch((error) => error)

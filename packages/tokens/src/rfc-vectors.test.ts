@@ -60,7 +60,7 @@ describe.each([
   ['RFC 8037 A.4 (EdDSA)', RFC_8037_A],
 ])('%s', (_, { key, token }) => {
   const verificationKey = keyOf(key)
-  const parts = splitCompact(token)
+  const parts = splitCompact(token, { fail: (reason) => new Error(reason) })
   it.each(
     Object.values(libraries)
       .filter(({ algorithms }) => algorithms.includes(verificationKey.alg))

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { isNumericDate } from './check-claims.ts'
 import { MAX_TOKEN_LENGTH } from './compact.ts'
 import type { SigningKey } from './keys.ts'
 import { nodeCrypto } from './libraries/node-crypto.ts'
 import { assertSpeaks } from './libraries.ts'
 import type { TokenLibrary } from './library.ts'
+import { isNumericDate } from './rule-set/times.ts'
 
 export interface SignOptions {
   /** Seconds from now until `exp`; a negative number makes a token that has already expired. */

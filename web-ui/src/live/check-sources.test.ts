@@ -1,11 +1,9 @@
+import { SVID_CHECKS } from '@hallpass/spiffe'
+import { TOKEN_CHECKS } from '@hallpass/tokens'
 import { describe, expect, it } from '@jest/globals'
 import { CheckSources } from './check-sources.ts'
 
-const SVID_CHECKS = 'form algorithm critical type claims subject key signature audience times'.split(' ')
-const TOKEN_CHECKS =
-  'form,algorithm,critical,embedded key,type,issuer,key,signature,not before,expiry,audience,subject,issued at,lifetime'.split(
-    ',',
-  )
+const catalogues = [...new Set([...TOKEN_CHECKS, ...SVID_CHECKS])]
 
 describe('CheckSources', () => {
   const sources = new CheckSources({ sourceFolder: '.', sourceUrl: undefined })
@@ -14,27 +12,35 @@ describe('CheckSources', () => {
     return sources.read(file)?.[line - 1]
   }
 
-  it.each([...TOKEN_CHECKS, ...SVID_CHECKS.map((name) => `SVID ${name}`)])(
-    'knows the line that lets a token pass the check of its %s',
-    (check) => {
-      expect(lineOf(check)).toMatch(
-        /verdict\.pass\(|\bif \(|checkTimes|parseCompact|readClaims|SpiffeId\.parse/,
-      )
-    },
-  )
-
-  it('knows the line that refuses, by the reason', () => {
-    expect(lineOf('expiry expired')).toContain("'expired', 'jwt expired'")
-    expect(lineOf('SVID wrong_audience')).toContain('JwtSvidError')
+  it.each(catalogues)('knows the line that defines a check: $name', ({ name, rule }) => {
+    expect(lineOf(name)).toContain(`check('${name}', '${rule}', `)
   })
 
-  it('links to a repository where one is told, and else to this service', () => {
+  it('knows no check that is in no catalogue', () => {
+    const known = new Set(catalogues.map(({ name }) => name))
+    const unknown = Object.keys(sources.links).filter(
+      (check) => !known.has(check) && !known.has(check.slice(0, check.lastIndexOf(' '))),
+    )
+    expect(unknown).toEqual([])
+  })
+
+  it.each([
+    ['expiry expired', "fail('expired', 'jwt expired'"],
+    ['signature signature_invalid', "fail('signature_invalid', 'invalid signature')"],
+    ['key alg_not_of_key', "fail('alg_not_of_key', "],
+    ['SVID audience wrong_audience', "reject('wrong_audience', "],
+    ['SVID key bundle_missing', "reject('bundle_missing', "],
+  ])('knows the line that rejects, by check and reason: %s', (check, words) => {
+    expect(lineOf(check)).toContain(words)
+  })
+
+  it('links to a repository where one is configured, and else to this service', () => {
     expect(sources.links.expiry?.href).toMatch(
-      /^\/source\?file=packages\/tokens\/src\/check-claims\.ts#L\d+$/,
+      /^\/source\?file=packages\/tokens\/src\/rule-set\/times\.ts#L\d+$/,
     )
     const elsewhere = new CheckSources({ sourceFolder: '.', sourceUrl: 'https://code.example/blob/main' })
     expect(elsewhere.links.expiry?.href).toMatch(
-      /^https:\/\/code\.example\/blob\/main\/packages\/tokens\/src\/check-claims\.ts#L\d+$/,
+      /^https:\/\/code\.example\/blob\/main\/packages\/tokens\/src\/rule-set\/times\.ts#L\d+$/,
     )
   })
 

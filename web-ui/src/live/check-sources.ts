@@ -1,29 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** Where the decisions on a token are written. */
-const FOLDERS = ['packages/tokens/src', 'packages/spiffe/src/jwt-svid']
-/** `verdict.pass('expiry')`, `verdict.fail('expiry', 'expired', …)`, and the one that stands alone. */
-const DECISION =
-  /(?:\.(?<verb>pass|fail)\(\s*'(?<name>[^']+)'(?:,\s*'(?<reason>[^']+)')?)|(?:name: '(?<alone>[^']+)', passed: false)|(?:new JwtSvidError\(\s*'(?<code>[^']+)')/g
+/** The folders of the catalogues of checks; an image has copies of them (deploy/containers/bundle.js). */
+const FOLDERS = ['packages/tokens/src/rule-set', 'packages/tokens/src/verify', 'packages/spiffe/src/jwt-svid']
 
 /**
- * A JWT-SVID that passes a check leaves no trace of it in the source (packages/spiffe throws, or goes on), so its line is
- * the condition that did not throw, known by these words.
+ * How a catalogue is written (packages/tokens/src/rule-set/check.ts): `check('expiry', …)` defines a check, and what
+ * follows until the next one rejects a token by `fail('expired', …)` or `reject('expired', …)`.
  */
-const SVID_FILE = 'packages/spiffe/src/jwt-svid/parse.ts'
-const SVID_CONDITIONS: Readonly<Record<string, string>> = {
-  'SVID form': 'return parseCompact(token)',
-  'SVID algorithm': '!isAllowed(header.alg)',
-  'SVID critical': "'crit' in header",
-  'SVID type': "'typ' in header",
-  'SVID claims': 'readClaims(parsed.payload)',
-  'SVID subject': 'SpiffeId.parse(sub)',
-  'SVID key': 'if (fitting.length === 0)',
-  'SVID signature': '!fitting.some(',
-  'SVID audience': 'expected.includes(name)',
-  'SVID times': 'now - leeway > exp',
-}
+const DEFINITION_OR_REJECTION = /\b(check|fail|reject)\(\s*'([^']+)'/g
 
 /** A line of a file, by its path in the checkout. */
 export interface SourceLine {
@@ -32,8 +17,8 @@ export interface SourceLine {
 }
 
 /**
- * Which line of the source passes or fails each check, read from the checkout itself: under `expiry` the line that lets
- * it pass, under `expiry expired` the one that refuses.
+ * The line of the source where each check is made, read from the checkout itself: under `expiry` its definition, under
+ * `expiry expired` the line that rejects a token for that reason.
  */
 export class CheckSources {
   readonly #folder: string
@@ -79,31 +64,18 @@ export class CheckSources {
     }
     return names
       .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
-      .flatMap((name) => {
-        const file = `${folder}/${name}`
-        const text = readFileSync(join(this.#folder, file), 'utf8')
-        return file === SVID_FILE
-          ? [...conditionsIn(file, text), ...decisionsIn(file, text)]
-          : decisionsIn(file, text)
-      })
+      .flatMap((name) => linesIn(`${folder}/${name}`, readFileSync(join(this.#folder, folder, name), 'utf8')))
   }
 }
 
-function conditionsIn(file: string, text: string): [string, SourceLine][] {
-  const lines = text.split('\n')
-  return Object.entries(SVID_CONDITIONS).flatMap(([check, words]) => {
-    const index = lines.findIndex((line) => line.includes(words))
-    return index === -1 ? [] : [[check, { file, line: index + 1 }]]
-  })
-}
-
-function decisionsIn(file: string, text: string): [string, SourceLine][] {
-  return [...text.matchAll(DECISION)].flatMap(({ groups, index }) => {
-    const { verb, name, reason, alone, code } = groups as Record<string, string | undefined>
-    const line = text.slice(0, index).split('\n').length
-    if (code !== undefined) return [[`SVID ${code}`, { file, line }]]
-    if (alone !== undefined) return [[alone, { file, line }]]
-    if (verb === 'pass') return [[`${name}`, { file, line }]]
-    return reason === undefined ? [] : [[`${name} ${reason}`, { file, line }]]
-  })
+function linesIn(file: string, text: string): [string, SourceLine][] {
+  const lines = new Map<string, SourceLine>()
+  let check = ''
+  for (const { 1: verb, 2: name, index } of text.matchAll(DEFINITION_OR_REJECTION)) {
+    if (verb === 'check') check = name as string
+    const key = verb === 'check' ? check : `${check} ${name}`
+    // Of several lines with the same reason, the first.
+    if (!lines.has(key)) lines.set(key, { file, line: text.slice(0, index).split('\n').length })
+  }
+  return [...lines]
 }

@@ -1,3 +1,4 @@
+import type { Check } from '@hallpass/tokens'
 import type { SpiffeIdErrorCode } from '../spiffe-id/errors.ts'
 
 export type JwtSvidErrorCode =
@@ -19,16 +20,30 @@ export type JwtSvidErrorCode =
   | 'issued_in_future'
   | 'id_mismatch'
 
-/** The two texts that other libraries print without the prefix, because they come from the library beneath. */
-const WITHOUT_PREFIX: ReadonlySet<JwtSvidErrorCode> = new Set(['not_yet_valid', 'issued_in_future'])
+export interface JwtSvidErrorOptions extends ErrorOptions {
+  readonly checks?: readonly Check[]
+}
 
-/** A JWT-SVID that is refused; `code` is stable, the text is the one operators of other SPIFFE libraries know. */
+/** A JWT-SVID that is rejected: `code` is stable, the message is go-spiffe's. */
 export class JwtSvidError extends Error {
+  override readonly name = 'JwtSvidError'
   readonly code: JwtSvidErrorCode
+  /** Every check that was made, in order; the last one failed. */
+  readonly checks: readonly Check[]
 
-  constructor(code: JwtSvidErrorCode, message: string, options?: ErrorOptions) {
-    super(WITHOUT_PREFIX.has(code) ? message : `jwtsvid: ${message}`, options)
-    this.name = 'JwtSvidError'
+  constructor(code: JwtSvidErrorCode, message: string, options: JwtSvidErrorOptions = {}) {
+    super(message, options)
     this.code = code
+    this.checks = options.checks ?? []
+  }
+
+  /** The code, under the name by which every verifier's errors give it. */
+  get reason(): JwtSvidErrorCode {
+    return this.code
+  }
+
+  /** What a caller may see. */
+  toJSON(): { readonly name: string; readonly message: string } {
+    return { name: this.name, message: this.message }
   }
 }

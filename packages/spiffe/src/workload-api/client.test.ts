@@ -53,7 +53,10 @@ describe('WorkloadApiClient', () => {
       message: 'rpc error: code = PermissionDenied desc = no identity issued',
     })
     api.onValidateJwtSvid = () => {
-      throw new GrpcError(status.invalidArgument, new JwtSvidError('expired', 'token has expired').message)
+      throw new GrpcError(
+        status.invalidArgument,
+        new JwtSvidError('expired', 'jwtsvid: token has expired').message,
+      )
     }
     await expect(client.validateJwtSvid('x', 'me')).rejects.toMatchObject({ code: 3 })
     expect(api.calls).toHaveLength(2)

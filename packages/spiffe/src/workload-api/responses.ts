@@ -102,7 +102,10 @@ export function readJwtSvids(
       if (token === '' || spiffeId === '') throw new Error('a mandatory field of an SVID is empty')
       const svid = parseInsecure(token, audience, { clock })
       if (svid.id.toString() !== spiffeId)
-        throw new JwtSvidError('id_mismatch', `the token is of ${svid.id}, the response says ${spiffeId}`)
+        throw new JwtSvidError(
+          'id_mismatch',
+          `jwtsvid: the token is of ${svid.id}, the response says ${spiffeId}`,
+        )
       return svid.withHint(hint)
     })
   })

@@ -7,7 +7,7 @@ import {
   type SigningKey,
   signToken,
   type VerificationKey,
-} from './index.ts'
+} from '../index.ts'
 
 const claims = { iss: 'https://issuer', aud: 'serviceb', sub: 'servicea' }
 

@@ -10,8 +10,8 @@ import {
   TokenError,
   type VerificationRules,
   verifyToken,
-} from './index.ts'
-import { forgeToken } from './testing.ts'
+} from '../index.ts'
+import { forgeToken } from '../testing.ts'
 
 const ISSUER = 'https://issuer/'
 const NOW = 1_800_000_000
@@ -61,6 +61,7 @@ describe('a good token', () => {
       [
         ['form', 'RFC 7515 §7.1'],
         ['algorithm', 'RFC 8725 §3.1'],
+        ['signed', 'RFC 8725 §3.2'],
         ['critical', 'RFC 7515 §4.1.11'],
         ['embedded key', 'RFC 8725 §3.10'],
         ['type', 'RFC 8725 §3.11'],

@@ -7,8 +7,8 @@ import {
   staticKeys,
   TokenError,
   verifyToken,
-} from './index.ts'
-import { forgeToken, type WrongToken, wrongTokens } from './testing.ts'
+} from '../index.ts'
+import { forgeToken, type WrongToken, wrongTokens } from '../testing.ts'
 
 const NOW = 1_800_000_000
 const claims = { iss: 'https://issuer/', aud: 'serviceb', sub: 'servicea' }

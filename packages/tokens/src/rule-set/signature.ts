@@ -1,0 +1,61 @@
+import { SCHEMES, withoutAlias } from '../algorithms.ts'
+import type { CompactParts } from '../compact.ts'
+import type { AnyVerificationKey } from '../keys.ts'
+import { nodeCrypto } from '../libraries/node-crypto.ts'
+import { assertSpeaks } from '../libraries.ts'
+import type { TokenLibrary } from '../library.ts'
+import { check } from './check.ts'
+import { parseCompact } from './form.ts'
+import type { Verification } from './verification.ts'
+
+/** One of the keys that the rule set has found made the signature. */
+export const signature = check('signature', 'RFC 7515 §5.2', (verification) => {
+  const { keys, remembered } = verification
+  // The same object: a key that left its set and came back is asked again.
+  const known = remembered && keys.find(({ publicKey }) => publicKey === remembered.key.publicKey)
+  if (!known) return findSigner(verification, 0)
+  verification.key = known
+})
+
+function findSigner(verification: Verification, from: number): undefined | Promise<undefined> {
+  const { keys, rules } = verification
+  verification.parts ??= parseCompact(verification.token)
+  for (let index = from; index < keys.length; index += 1) {
+    const key = keys[index] as AnyVerificationKey
+    const matches = isSignedBy(verification.parts, key, rules.library)
+    if (matches instanceof Promise)
+      return matches.then((late) => {
+        if (!late) return findSigner(verification, index + 1)
+        verification.key = key
+      })
+    if (matches === true) {
+      verification.key = key
+      return undefined
+    }
+  }
+  throw verification.fail('signature_invalid', 'invalid signature')
+}
+
+function isSignedBy(
+  parts: CompactParts,
+  key: AnyVerificationKey,
+  library: TokenLibrary = nodeCrypto,
+): boolean | Promise<boolean> {
+  if (library !== nodeCrypto) assertSpeaks(library, key.alg)
+  if (withoutAlias(parts.header.alg) !== key.alg) return false
+  const { signatureBytes } = SCHEMES[key.alg]
+  if (signatureBytes !== undefined && parts.signature.length !== signatureBytes) return false
+  return library.verify(parts, key)
+}
+
+/**
+ * Whether a key made the signature of a token, in the algorithm that the key is for (RFC 8725 §3.1); nothing else is
+ * checked. Most callers want verifyToken.
+ */
+export async function verifySignature(
+  parts: CompactParts,
+  key: AnyVerificationKey,
+  library?: TokenLibrary,
+): Promise<boolean> {
+  return isSignedBy(parts, key, library)
+}

@@ -1,0 +1,28 @@
+import type { Claims, TokenHeader } from '../compact.ts'
+import { Verification } from '../rule-set/verification.ts'
+import { type Check, TokenError, type TokenErrorOptions, type TokenErrorReason } from '../token-error.ts'
+import type { VerificationRules } from './rules.ts'
+
+/** A token that is valid, and why. */
+export interface VerifiedToken {
+  readonly header: TokenHeader
+  readonly claims: Claims
+  readonly checks: readonly Check[]
+}
+
+/** The verification of a JWT by {@link VerificationRules}; what fails is a {@link TokenError}. */
+export class TokenVerification extends Verification<VerificationRules, VerifiedToken> {
+  override fail(
+    reason: TokenErrorReason,
+    message: string,
+    detail?: string,
+    options: Omit<TokenErrorOptions, 'checks'> = {},
+  ): TokenError {
+    return new TokenError(reason, message, { ...options, checks: this.checksWithFailure(detail) })
+  }
+
+  override result(): VerifiedToken {
+    const { header, claims, checks } = this
+    return { header, claims, checks }
+  }
+}
