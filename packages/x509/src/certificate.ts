@@ -60,7 +60,7 @@ export function parseCertificate(der: Uint8Array): Certificate {
   certificate.expect(TAG.bitString)
   certificate.end()
 
-  tbs.optional(constructed(0))
+  const version = tbs.optional(constructed(0))
   tbs.expect(TAG.integer)
   // RFC 5280 §4.1.1.2: the algorithm inside what is signed is the one outside.
   if (!tbs.expect(TAG.sequence).raw.equals(algorithm.raw))
@@ -74,8 +74,12 @@ export function parseCertificate(der: Uint8Array): Certificate {
   tbs.expect(TAG.sequence)
   tbs.optional(primitive(1))
   tbs.optional(primitive(2))
-  const extensions = readExtensions(tbs.optional(constructed(3)))
+  const extensionList = tbs.optional(constructed(3))
   tbs.end()
+  // RFC 5280 §4.1.2.9; other readers ignore the extensions of an earlier version.
+  if (extensionList && !isVersion3(version))
+    throw new DerError('a certificate that is not of version 3 has extensions')
+  const extensions = readExtensions(extensionList)
 
   const x509 = readByNode(bytes)
   const names = extensions.take(EXTENSION.subjectAltName)
@@ -132,6 +136,14 @@ export const toPem = ({ raw }: Pick<Certificate, 'raw'>): string =>
 /** The URIs among its names, as they stand in it. */
 export const uriNames = (certificate: Certificate): string[] =>
   certificate.names.filter(({ kind }) => kind === 'uri').map(({ value }) => value.toString('latin1'))
+
+function isVersion3(version: Element | undefined): boolean {
+  if (!version) return false
+  const reader = inside(version)
+  const number = readSmallInteger(reader.expect(TAG.integer))
+  reader.end()
+  return number === 2
+}
 
 function readByNode(bytes: Buffer): X509Certificate {
   try {

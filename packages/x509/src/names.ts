@@ -66,14 +66,23 @@ export function readNameConstraints(der: Buffer): NameConstraints {
   return { permitted, excluded }
 }
 
+/** What constraints are applied to: the names of a certificate. */
+export interface Named {
+  readonly names: readonly GeneralName[]
+  readonly subjectIsEmpty: boolean
+}
+
 /**
- * Why these names break the constraints, if they do. Constraints on URIs and DNS names are applied; a name of
- * another kind that is constrained counts as broken, because nothing here could tell (RFC 5280 §4.2.1.10).
+ * Returns why a certificate's names break the constraints, if they do. Constraints on URIs and DNS names are evaluated; a
+ * name of another kind that is constrained counts as broken, the subject among them, because nothing here could tell
+ * (RFC 5280 §4.2.1.10).
  */
 export function brokenConstraint(
-  names: readonly GeneralName[],
+  { names, subjectIsEmpty }: Named,
   { permitted, excluded }: NameConstraints,
 ): string | undefined {
+  if (!subjectIsEmpty && [...permitted, ...excluded].some(({ kind }) => kind === 'directory'))
+    return 'a constraint is on the subject, which is not evaluated'
   for (const name of names) {
     const host = hostOf(name)
     const within = ({ kind, value }: GeneralName) =>

@@ -112,8 +112,8 @@ function checkIssuer(issuer: Certificate, path: readonly Certificate[], now: num
   if (issuer.maxPathLength !== undefined && below > issuer.maxPathLength)
     throw new Error('the path is longer than the issuer allows')
   if (!issuer.nameConstraints) return
-  for (const { names } of path) {
-    const broken = brokenConstraint(names, issuer.nameConstraints)
+  for (const certificate of path) {
+    const broken = brokenConstraint(certificate, issuer.nameConstraints)
     if (broken) throw new Error(broken)
   }
 }

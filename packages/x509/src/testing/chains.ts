@@ -1,0 +1,16 @@
+import { brokenChains } from './broken-chains.ts'
+import type { ChainCase } from './chain-case.ts'
+import { constrainedChains, purposeChains } from './constrained-chains.ts'
+import { goodChains } from './good-chains.ts'
+import { malformedChains } from './malformed-chains.ts'
+import { signatureChains } from './signature-chains.ts'
+
+/** Every chain that the readers are compared on. */
+export const chains: readonly ChainCase[] = [
+  ...goodChains(),
+  ...signatureChains(),
+  ...brokenChains(),
+  ...constrainedChains(),
+  ...purposeChains(),
+  ...malformedChains(),
+]
