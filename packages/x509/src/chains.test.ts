@@ -1,9 +1,9 @@
 import { createHash, X509Certificate } from 'node:crypto'
 import { describe, expect, it } from '@jest/globals'
-import { type Certificate, parseCertificate } from './certificate.ts'
-import { DerReader, inside, readObjectIdentifier } from './der-reader.ts'
+import { DerReader, inside, readObjectIdentifier } from './der/reader.ts'
+import { TAG } from './der/tags.ts'
 import { findPath } from './path.ts'
-import { TAG } from './tags.ts'
+import { type Certificate, parseCertificate } from './read/certificate.ts'
 import { chains } from './testing/chains.ts'
 import { NOW } from './testing/forge.ts'
 

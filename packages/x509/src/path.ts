@@ -1,6 +1,6 @@
-import type { Certificate } from './certificate.ts'
-import { brokenConstraint } from './names.ts'
 import { HASH, SIGNATURE } from './oids.ts'
+import type { Certificate } from './read/certificate.ts'
+import { brokenConstraint } from './read/names.ts'
 
 /** Longer paths do not occur; an attacker who sends many certificates should not buy many signature checks. */
 const MAX_PATH_LENGTH = 8

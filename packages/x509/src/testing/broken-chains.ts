@@ -1,4 +1,4 @@
-import { basicConstraints, extension, keyUsage, subjectAltName } from '../extensions.ts'
+import { basicConstraints, extension, keyUsage, subjectAltName } from '../write/extensions.ts'
 import {
   type ChainCase,
   caExtensions,

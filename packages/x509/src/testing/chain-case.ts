@@ -1,6 +1,6 @@
-import * as der from '../der-writer.ts'
-import { basicConstraints, extendedKeyUsage, keyUsage, subjectAltName } from '../extensions.ts'
+import * as der from '../der/writer.ts'
 import { EXTENDED_KEY_USAGE } from '../oids.ts'
+import { basicConstraints, extendedKeyUsage, keyUsage, subjectAltName } from '../write/extensions.ts'
 import { type Forgery, forge, type Party, party } from './forge.ts'
 
 /** Certificates, and what becomes of the first of them. */

@@ -1,6 +1,6 @@
-import * as der from '../der-writer.ts'
-import { extendedKeyUsage, extension, keyUsage } from '../extensions.ts'
+import * as der from '../der/writer.ts'
 import { EXTENDED_KEY_USAGE } from '../oids.ts'
+import { extendedKeyUsage, extension, keyUsage } from '../write/extensions.ts'
 import { type ChainCase, caWith, element, nameConstraints, overIntermediate } from './chain-case.ts'
 import { party } from './forge.ts'
 

@@ -1,6 +1,6 @@
 import { constants, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
-import * as der from '../der-writer.ts'
-import { writeName } from '../write-certificate.ts'
+import * as der from '../der/writer.ts'
+import { writeName } from '../write/certificate.ts'
 
 /** When every certificate of a test is judged. */
 export const NOW = Date.parse('2026-06-01T12:00:00Z')

@@ -1,4 +1,4 @@
-import { basicConstraints, keyUsage } from '../extensions.ts'
+import { basicConstraints, keyUsage } from '../write/extensions.ts'
 import {
   type ChainCase,
   caExtensions,

@@ -1,5 +1,5 @@
-import * as der from '../der-writer.ts'
-import { basicConstraints, extension, keyUsage } from '../extensions.ts'
+import * as der from '../der/writer.ts'
+import { basicConstraints, extension, keyUsage } from '../write/extensions.ts'
 import { type ChainCase, element, leafExtensions, leafWith, overIntermediate } from './chain-case.ts'
 import { type Forgery, NOW } from './forge.ts'
 

@@ -1,6 +1,6 @@
 import { type KeyObject, randomBytes, sign } from 'node:crypto'
-import * as der from './der-writer.ts'
-import { ATTRIBUTE, SIGNATURE } from './oids.ts'
+import * as der from '../der/writer.ts'
+import { ATTRIBUTE, SIGNATURE } from '../oids.ts'
 
 /** A distinguished name as DER; an issuer's must equal its certificate's subject octet by octet. */
 export type Name = Buffer

@@ -1,7 +1,7 @@
 import { createHash, type KeyObject } from 'node:crypto'
-import * as der from './der-writer.ts'
-import { KEY_USAGES, type KeyUsage } from './key-usage.ts'
-import { EXTENSION } from './oids.ts'
+import * as der from '../der/writer.ts'
+import { KEY_USAGES, type KeyUsage } from '../key-usage.ts'
+import { EXTENSION } from '../oids.ts'
 
 /** Writes an extension (RFC 5280 §4.2) around a value. */
 export const extension = (oid: string, critical: boolean, value: Buffer): Buffer =>

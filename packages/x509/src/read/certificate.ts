@@ -4,17 +4,22 @@ import {
   DerReader,
   type Element,
   inside,
-  readBits,
-  readBoolean,
   readObjectIdentifier,
   readSmallInteger,
   readTime,
   splitSequences,
-} from './der-reader.ts'
-import { KEY_USAGES, type KeyUsage } from './key-usage.ts'
+} from '../der/reader.ts'
+import { constructed, primitive, TAG } from '../der/tags.ts'
+import type { KeyUsage } from '../key-usage.ts'
+import { EXTENSION, HASH, SIGNATURE } from '../oids.ts'
+import {
+  readBasicConstraints,
+  readExtendedKeyUsages,
+  readExtensions,
+  readKeyIdentifier,
+  readKeyUsages,
+} from './extensions.ts'
 import { type GeneralName, type NameConstraints, readGeneralNames, readNameConstraints } from './names.ts'
-import { EXTENSION, HASH, SIGNATURE } from './oids.ts'
-import { constructed, primitive, TAG } from './tags.ts'
 
 /**
  * A certificate with what RFC 5280 §6 and X.509-SVID §4 require to know of it, read from its DER. Node's X509Certificate
@@ -118,21 +123,6 @@ export function parseCertificates(der: Uint8Array): Certificate[] {
   return splitSequences(Buffer.from(der)).map(parseCertificate)
 }
 
-const PEM_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]*?-----END \1-----/g
-
-/** The CERTIFICATE blocks of a PEM text; others are passed over. @throws DerError */
-export function parsePemCertificates(pem: string): Certificate[] {
-  return [...pem.matchAll(PEM_BLOCK)]
-    .filter(([, label]) => label === 'CERTIFICATE')
-    .map(([block]) => {
-      const body = block.replace(/-----[^-]+-----/g, '').replace(/\s+/g, '')
-      return parseCertificate(Buffer.from(body, 'base64'))
-    })
-}
-
-export const toPem = ({ raw }: Pick<Certificate, 'raw'>): string =>
-  `-----BEGIN CERTIFICATE-----\n${raw.toString('base64').replace(/.{1,64}/g, '$&\n')}-----END CERTIFICATE-----\n`
-
 /** The URIs among its names, as they stand in it. */
 export const uriNames = (certificate: Certificate): string[] =>
   certificate.names.filter(({ kind }) => kind === 'uri').map(({ value }) => value.toString('latin1'))
@@ -154,75 +144,6 @@ function readByNode(bytes: Buffer): X509Certificate {
   } catch (cause) {
     throw new DerError(`the certificate cannot be read: ${(cause as Error).message}`)
   }
-}
-
-interface Extension {
-  readonly critical: boolean
-  readonly value: Buffer
-}
-
-function readExtensions(element: Element | undefined) {
-  const extensions = new Map<string, Extension>()
-  if (element) {
-    const wrapper = inside(element)
-    const list = inside(wrapper.expect(TAG.sequence))
-    wrapper.end()
-    while (!list.done) {
-      const extension = inside(list.expect(TAG.sequence))
-      const oid = readObjectIdentifier(extension.expect(TAG.objectIdentifier))
-      const flag = extension.optional(TAG.boolean)
-      const value = extension.expect(TAG.octetString).content
-      extension.end()
-      // RFC 5280 §4.2: no extension twice, or two readers might each believe another one.
-      if (extensions.has(oid)) throw new DerError(`the extension ${oid} occurs twice`)
-      extensions.set(oid, { critical: flag ? readBoolean(flag) : false, value })
-    }
-  }
-  return {
-    take(oid: string): Extension | undefined {
-      const extension = extensions.get(oid)
-      extensions.delete(oid)
-      return extension
-    },
-    criticalLeft: () => [...extensions].filter(([, { critical }]) => critical).map(([oid]) => oid),
-  }
-}
-
-function readBasicConstraints(value: Buffer | undefined) {
-  if (!value) return { isCa: false, maxPathLength: undefined }
-  const outer = new DerReader(value)
-  const constraints = inside(outer.expect(TAG.sequence))
-  outer.end()
-  const ca = constraints.optional(TAG.boolean)
-  const length = constraints.optional(TAG.integer)
-  constraints.end()
-  return {
-    isCa: ca ? readBoolean(ca) : false,
-    maxPathLength: length ? readSmallInteger(length) : undefined,
-  }
-}
-
-function readKeyUsages(value: Buffer): ReadonlySet<KeyUsage> {
-  const reader = new DerReader(value)
-  const bits = readBits(reader.expect(TAG.bitString))
-  reader.end()
-  return new Set(KEY_USAGES.filter((_, bit) => bits.has(bit)))
-}
-
-function readKeyIdentifier(value: Buffer): Buffer {
-  const reader = new DerReader(value)
-  const { content } = reader.expect(TAG.octetString)
-  reader.end()
-  return content
-}
-
-function readExtendedKeyUsages(value: Buffer): string[] {
-  const outer = new DerReader(value)
-  const list = inside(outer.expect(TAG.sequence))
-  outer.end()
-  const usages: string[] = []
-  while (!list.done) usages.push(readObjectIdentifier(list.expect(TAG.objectIdentifier)))
-  return usages
 }
 
 /** The OID of the algorithm; for RSASSA-PSS with that of its hash, which is SHA-1 unless said otherwise (RFC 4055 §3.1). */

@@ -1,5 +1,5 @@
-import { DerError, DerReader, inside } from './der-reader.ts'
-import { constructed, primitive, TAG } from './tags.ts'
+import { DerError, DerReader, inside } from '../der/reader.ts'
+import { constructed, primitive, TAG } from '../der/tags.ts'
 
 /** The kinds of GeneralName that are told apart (RFC 5280 §4.2.1.6); the rest are `other`. */
 export type NameKind = 'email' | 'dns' | 'directory' | 'uri' | 'ip' | 'other'
