@@ -1,15 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { describeWith } from '@hallpass/service-kit/testing'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import type { Page } from 'playwright-core'
-import { useKeptKeys } from '../scripts/test-suite.ts'
+import { useTestKeys } from '../scripts/test-suite.ts'
 import { seriousFindings } from './accessibility.ts'
 import { useBrowser } from './browser.ts'
 import { type StartedSuite, startSuite } from './started-suite.ts'
-
-const root = dirname(import.meta.dirname)
 
 describeWith('chromium', 'apt-get install chromium')('the services of the explorer', () => {
   const browser = useBrowser()
@@ -18,7 +16,7 @@ describeWith('chromium', 'apt-get install chromium')('the services of the explor
   let page: Page
   beforeAll(async () => {
     stateFolder = await mkdtemp(join(tmpdir(), 'hallpass-explorer-services-'))
-    await useKeptKeys(root, stateFolder)
+    await useTestKeys(stateFolder)
     suite = startSuite(stateFolder, ['--free-ports', '--quiet', '--only', 'jwt-factory,service-b,web-ui'])
     const [, url] = await suite.until(/(http:\S+\/explorer)\n/)
     page = await browser.newPage()

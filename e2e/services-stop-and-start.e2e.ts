@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
-import { useKeptKeys } from '../scripts/test-suite.ts'
+import { useTestKeys } from '../scripts/test-suite.ts'
 import { hallpass } from './installed-cli.ts'
 import { type StartedSuite, startSuite } from './started-suite.ts'
 
@@ -14,7 +14,7 @@ const SOME = ['--free-ports', '--quiet', '--only', 'jwt-factory,service-a', '--o
 async function newStateFolder(...below: string[]) {
   const folder = join(await mkdtemp(join(tmpdir(), 'hallpass-services-')), ...below)
   await mkdir(folder, { recursive: true, mode: 0o700 })
-  await useKeptKeys(root, folder)
+  await useTestKeys(folder)
   return folder
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { useKeptKeys } from '../scripts/test-suite.ts'
+import { useTestKeys } from '../scripts/test-suite.ts'
 
 const root = dirname(import.meta.dirname)
 const PORTS = ['', 'HTTPS_', 'SECOND_', 'HEALTH_', 'TCP_', 'HTTP_', 'BUNDLE_ENDPOINT_'].map(
@@ -16,7 +16,7 @@ describe('npm run <service>', () => {
   const running: ChildProcess[] = []
   beforeAll(async () => {
     stateFolder = await mkdtemp(join(tmpdir(), 'hallpass-single-'))
-    await useKeptKeys(root, stateFolder)
+    await useTestKeys(stateFolder)
     await ensureDevelopmentCertificates(stateFolder)
   })
   afterAll(async () => {

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { hasProgram } from '@hallpass/service-kit/testing'
 import { RedisServer } from '@hallpass/service-kit/testing/redis'
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals'
-import { useKeptKeys } from '../scripts/test-suite.ts'
+import { useTestKeys } from '../scripts/test-suite.ts'
 import { Collector } from './collector.ts'
 import { Person } from './person.ts'
 import { copyProject } from './project-copy.ts'
@@ -30,7 +30,7 @@ afterEach(async () => {
 /** A start that is not the first one: it finds keys. */
 async function npmStartAgain(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const stateFolder = await newStateFolder()
-  await useKeptKeys(original, stateFolder)
+  await useTestKeys(stateFolder)
   return npmStartIn(stateFolder, args, env)
 }
 

@@ -23,7 +23,6 @@ const OURS = [
   'spiffe',
   'sse',
   'suite.sock',
-  'test-keys',
   'token-cache',
   'version',
   'web-ui',

@@ -1,12 +1,14 @@
-import { existsSync } from 'node:fs'
-import { cp, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
+import { ensurePrivateFolder, writePrivateFile, writePublicFile } from '@hallpass/private-files'
+import { exportPrivatePem, exportPublicPem, publicJwks, type SigningKey } from '@hallpass/tokens'
+import { testKey } from '@hallpass/tokens/testing'
 import { assignFreePorts, freePorts } from './free-ports.ts'
 import { Launcher } from './launcher.ts'
 import { LauncherSocket } from './launcher-socket.ts'
-import { provision, provisionFiles } from './provision.ts'
+import { provision } from './provision.ts'
 import { wireSuite } from './suite.ts'
 import type { SuiteProcess } from './suite-builder.ts'
 
@@ -67,13 +69,10 @@ export async function another(
   return { ...service, name, urls, readyz: `${urls[ready]}/readyz`, env: { ...service.env, ...port, ...env } }
 }
 
-/** The keys in a state folder. */
-const KEYS = ['keys', 'scenario-3-keys', 'sse', 'identity-provider']
-
 /**
  * The suite as `npm start` runs it (the same wiring, bundles and processes), on free ports and in a state folder of its
- * own that goes away with it. It starts as a second `npm start` does, with the keys that the first one has made: nine RSA keys
- * take longer to make than the processes to start.
+ * own that goes away with it. It starts as a second `npm start` does, with keys that are there: those of a suite take longer
+ * to make than its processes to start.
  */
 export async function startTestSuite(
   root: string,
@@ -86,8 +85,7 @@ export async function startTestSuite(
   )
 
   if (keys) {
-    await useKeptKeys(root, stateFolder)
-    await provisionFiles(stateFolder)
+    await useTestKeys(stateFolder)
   }
   await ensureDevelopmentCertificates(stateFolder)
   const processes = await arrange(chosen, stateFolder)
@@ -107,10 +105,7 @@ export async function startTestSuite(
   }
   try {
     await launcher.start(processes)
-    if (keys) {
-      await provision(processes)
-      await keepKeys(root, stateFolder, processes)
-    }
+    if (keys) await provision(processes)
   } catch (error) {
     await stop()
     throw new Error(`${(error as Error).message}\n${lines.slice(-20).join('\n')}`, { cause: error })
@@ -129,39 +124,24 @@ export async function startTestSuite(
   }
 }
 
-const keptIn = (root: string) => join(root, '.hallpass/test-keys/suite')
-
-/** Gives a new state folder the keys of the first test suite that ran in this clone. */
-export async function useKeptKeys(root: string, stateFolder: string): Promise<void> {
-  await copyKeys(keptIn(root), stateFolder)
-}
-
-/** The first time, the factory may still be making the keys that will sign next. */
-async function keepKeys(root: string, stateFolder: string, processes: readonly SuiteProcess[]) {
-  const factory = processes.find(({ name }) => name === 'jwt-factory')?.urls.PORT
-  for (let tries = 0; factory && !existsSync(join(keptIn(root), 'keys')) && tries < 100; tries += 1) {
-    await fetch(`${factory}/utils/dump`, { method: 'POST' })
-    const saved = (await readdir(join(stateFolder, 'keys'))).filter((name) => name.endsWith('-private.pem'))
-    if (
-      saved.every(
-        (name) => name.includes('.next-') || saved.includes(name.replace('-private', '.next-private')),
-      )
-    )
-      break
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-  await copyKeys(stateFolder, keptIn(root))
-}
-
-/** Copies the folders with keys that `to` has not, each of them whole or not at all. */
-async function copyKeys(from: string, to: string): Promise<void> {
-  await mkdir(to, { recursive: true, mode: 0o700 })
-  const copies = KEYS.filter((name) => existsSync(join(from, name)) && !existsSync(join(to, name)))
-  await Promise.all(
-    copies.map(async (name) => {
-      const copy = await mkdtemp(join(to, `${name}-`))
-      await cp(join(from, name), copy, { recursive: true })
-      await rename(copy, join(to, name)).catch(() => rm(copy, { recursive: true }))
-    }),
-  )
+/**
+ * Gives a new state folder the keys that a first start makes, each a {@link testKey}: the factory's, those that will sign
+ * next among them, service A's own, and those of the documented SSE commands.
+ */
+export async function useTestKeys(stateFolder: string): Promise<void> {
+  const writeKey = (file: string, key: SigningKey) =>
+    writePrivateFile(join(stateFolder, file), exportPrivatePem(key))
+  for (const folder of ['keys', 'scenario-3-keys', 'sse'])
+    await ensurePrivateFolder(join(stateFolder, folder))
+  for (const keyId of ['servicea', 'serviceb', 'token-cache-auth'])
+    for (const name of [keyId, `${keyId}.next`]) {
+      const key = testKey('RS256', name)
+      await writeKey(`keys/${name}-private.pem`, key)
+      await writePublicFile(join(stateFolder, `keys/${name}-public.pem`), exportPublicPem(key))
+    }
+  await writeKey('scenario-3-keys/jwt-private.pem', testKey('RS256', 'scenario-3'))
+  const examples = [testKey('RS256', 'example'), testKey('ES256', 'example_ec')] as const
+  await writeKey('sse/private.pem', examples[0])
+  await writeKey('sse/private-ec.pem', examples[1])
+  await writePublicFile(join(stateFolder, 'sse/jwks.json'), JSON.stringify(publicJwks(examples)))
 }

@@ -6,8 +6,8 @@ import { checkLmdbFile } from '@hallpass/token-store/lmdb-file'
 import { parseDocument } from 'yaml'
 import type { Finding } from './findings.ts'
 
-/** Folders that are not state: bundles are rebuilt from sources, test keys belong to tests. */
-const NOT_STATE = /^(bundles|test-keys)(\/|$)/
+/** Folders that are not state: bundles are rebuilt from sources. */
+const NOT_STATE = /^bundles(\/|$)/
 /** The name of a file while it is being written (packages/private-files). */
 const PART = /\.(?<pid>\d+)\.[0-9a-f]{8}\.part$/
 const RENEW_BEFORE_MS = 24 * 3_600_000

@@ -4,7 +4,8 @@
  */
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { generateSigningKey, parseCompact, publicJwk, signToken } from '@hallpass/tokens'
+import { parseCompact, publicJwk, signToken } from '@hallpass/tokens'
+import { testKey } from '@hallpass/tokens/testing'
 import { describe, expect, it } from '@jest/globals'
 import { projectFiles } from '../../scripts/project-files.ts'
 import { startTestSuite, withEnv } from '../../scripts/test-suite.ts'
@@ -191,7 +192,7 @@ describe('keys that are no secrets, or no keys', () => {
     const file = join(lab.services.stateFolder, 'scenario-3-keys/jwks.json')
     const good = await readFile(file, 'utf8')
     expect((await target.present(target.token())).status).toBe(200)
-    const intruder = await generateSigningKey('RS256', 'intruder')
+    const intruder = testKey('RS256', 'intruder')
     const jwk = publicJwk(intruder)
     const sets: [string, object[]][] = [
       [

@@ -11,7 +11,8 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { generateSigningKey, publicJwks, type SigningKey, signToken } from '@hallpass/tokens'
+import { publicJwks, type SigningKey, signToken } from '@hallpass/tokens'
+import { testKey } from '@hallpass/tokens/testing'
 import { afterAll, describe, expect, it } from '@jest/globals'
 import { type Answer, forge, hmac, publicForms, rsa, send, type Target } from './lab.ts'
 import { useScenarioSuite } from './scenario-suite.ts'
@@ -224,7 +225,7 @@ describe('service B', () => {
     })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`
-    const intruder = await generateSigningKey('RS256')
+    const intruder = testKey('RS256', 'intruder')
     const jwk = createPublicKey(intruder.privateKey).export({ format: 'jwk' })
     const embedded: object[] = [{ jku: url }, { x5u: url }, { jwk }, { x5c: ['MIIB'] }]
     for (const header of embedded)
@@ -399,7 +400,7 @@ describe('the factory, when it must fetch the keys of its callers', () => {
     only: ['jwt-factory'],
     keys: false,
     prepare: async (stateFolder) => {
-      key = await generateSigningKey('ES256', 'known')
+      key = testKey('ES256', 'known')
       answer = (_request, response) => response.end(JSON.stringify(publicJwks([key])))
       await new Promise<void>((resolve) => issuer.listen(0, '127.0.0.1', resolve))
       const url = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}`

@@ -1,5 +1,5 @@
 import { createLog, silentLog } from '@hallpass/service-kit'
-import { generateSigningKey } from '@hallpass/tokens'
+import { testKey } from '@hallpass/tokens/testing'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import request from 'supertest'
 import { createApp, loadConfig } from './app.ts'
@@ -141,7 +141,7 @@ describe('login at the gateway', () => {
     })
 
     it('refuses a token signed by another key', async () => {
-      provider.state.tricks = { idTokenKey: await generateSigningKey('RS256', provider.state.key?.kid) }
+      provider.state.tricks = { idTokenKey: { ...testKey('RS256', 'stranger'), kid: provider.state.key?.kid as string } }
       const answer = await get('/profile', { jwt: await provider.state.idToken() })
       provider.state.tricks = {}
       expect([answer.status, answer.text]).toEqual([401, expect.stringContaining('invalid signature')])

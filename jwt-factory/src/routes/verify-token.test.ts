@@ -1,5 +1,6 @@
 import { ManualClock } from '@hallpass/service-kit/testing'
-import { generateSigningKey, type SigningKey, signToken } from '@hallpass/tokens'
+import { type SigningKey, signToken } from '@hallpass/tokens'
+import { testKey } from '@hallpass/tokens/testing'
 import { beforeAll, describe, expect, it } from '@jest/globals'
 import { useFactory } from '../testing.ts'
 
@@ -11,7 +12,7 @@ describe('POST /verify/:keyId', () => {
   beforeAll(async () => {
     await factory.get('/keys/servicea')
     await factory.get('/keys/serviceb')
-    stranger = await generateSigningKey('RS256')
+    stranger = testKey('RS256', 'stranger')
     token = await factory.issue('servicea')
   })
 

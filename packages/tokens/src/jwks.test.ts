@@ -5,7 +5,6 @@ import jsonwebtoken from 'jsonwebtoken'
 import {
   ALGORITHMS,
   exportPublicPem,
-  generateSigningKey,
   KeySetError,
   parseJwks,
   publicJwk,
@@ -13,10 +12,11 @@ import {
   type SigningKey,
   signToken,
 } from './index.ts'
+import { testKey } from './testing.ts'
 
 const keys: SigningKey[] = []
 beforeAll(async () => {
-  for (const alg of ALGORITHMS) keys.push(await generateSigningKey(alg, `key-${alg}`))
+  for (const alg of ALGORITHMS) keys.push(testKey(alg, `key-${alg}`))
 })
 
 const rsaJwk = () => publicJwk(keys[0] as SigningKey)

@@ -2,7 +2,6 @@ import { beforeAll, describe, expect, it } from '@jest/globals'
 import {
   ALGORITHMS,
   type Algorithm,
-  generateSigningKey,
   libraries,
   libraryNamed,
   parseCompact,
@@ -15,6 +14,7 @@ import {
 } from './index.ts'
 
 import { settlesWithoutTheEventLoop } from './testing/event-loop.ts'
+import { testKey } from './testing.ts'
 
 const ISSUER = 'https://issuer'
 const claims = { iss: ISSUER, aud: 'serviceb', sub: 'servicea', note: 'größer als 😀' }
@@ -23,8 +23,8 @@ const keys = new Map<Algorithm, SigningKey>()
 const others = new Map<Algorithm, SigningKey>()
 beforeAll(async () => {
   for (const alg of ALGORITHMS) {
-    keys.set(alg, await generateSigningKey(alg, `key of ${alg}`))
-    others.set(alg, await generateSigningKey(alg, `key of ${alg}`))
+    keys.set(alg, testKey(alg, `key of ${alg}`))
+    others.set(alg, { ...testKey(alg, 'stranger'), kid: `key of ${alg}` })
   }
 })
 

@@ -73,7 +73,7 @@ export class FakeUpstream {
         throw new Error(`The upstream has ${this.requests.length} requests, ${this.streams.length} open.`)
       await new Promise<void>((resolve) => {
         this.#changed = resolve
-        deadline.addEventListener('abort', () => resolve(), { once: true })
+        deadline.onabort = () => resolve()
       })
     }
   }

@@ -70,7 +70,7 @@ export class Answer {
         )
       await new Promise<void>((resolve) => {
         this.#listeners.push(resolve)
-        deadline.addEventListener('abort', () => resolve(), { once: true })
+        deadline.onabort = () => resolve()
       })
     }
     return this

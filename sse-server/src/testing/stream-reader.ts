@@ -39,7 +39,7 @@ export class StreamReader {
         throw new Error(`The stream has only: ${JSON.stringify(this.text)} (ended: ${this.ended})`)
       await new Promise<void>((resolve) => {
         this.#changed = resolve
-        deadline.addEventListener('abort', () => resolve(), { once: true })
+        deadline.onabort = () => resolve()
       })
     }
     return this

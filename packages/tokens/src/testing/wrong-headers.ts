@@ -1,6 +1,6 @@
 import { type Forge, type Row, refusedAs, shown } from './forge.ts'
 import { forgeToken } from './forge-token.ts'
-import { otherKey } from './other-key.ts'
+import { testKey } from './test-key.ts'
 
 /** RFC 7515 §4.1.11, RFC 7797 §6. */
 export function withCriticalHeaders(forge: Forge): Row[] {
@@ -96,7 +96,7 @@ export function bringingTheirKeys(forge: Forge): Row[] {
     'k'.repeat(257),
     'k'.repeat(2500),
   ]
-  const privateKey = otherKey(forge.key.alg)
+  const { privateKey } = testKey(forge.key.alg, 'stranger')
   const jwk = {
     ...privateKey.export({ format: 'jwk' }),
     d: undefined,

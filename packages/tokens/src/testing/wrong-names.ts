@@ -1,6 +1,6 @@
 import { type Forge, type Row, refusedAs, shown } from './forge.ts'
 import { forgeToken } from './forge-token.ts'
-import { otherKey } from './other-key.ts'
+import { testKey } from './test-key.ts'
 
 /** RFC 7519 §4.1.3, RFC 8725 §3.9. */
 export function forSomebodyElse(forge: Forge): Row[] {
@@ -42,7 +42,7 @@ export function ofSomebodyElse(forge: Forge): Row[] {
     [iss, 'somebody-else'],
   ]
   const others = [undefined, null, 0, true, {}, 'somebody-else', ...almost(sub), [sub]]
-  const stranger = { privateKey: otherKey(forge.key.alg) }
+  const stranger = testKey(forge.key.alg, 'stranger')
   return [
     ...strangers.map((value) =>
       refusedAs(

@@ -2,7 +2,6 @@ import { beforeAll, describe, expect, it } from '@jest/globals'
 import {
   anySubject,
   type Claims,
-  generateSigningKey,
   optionalSubject,
   type SigningKey,
   signToken,
@@ -11,7 +10,7 @@ import {
   type VerificationRules,
   verifyToken,
 } from '../index.ts'
-import { forgeToken } from '../testing.ts'
+import { forgeToken, testKey } from '../testing.ts'
 
 const ISSUER = 'https://issuer/'
 const NOW = 1_800_000_000
@@ -19,8 +18,7 @@ const claims = { iss: ISSUER, aud: 'serviceb', sub: 'servicea' }
 
 const keys: Record<string, SigningKey> = {}
 beforeAll(async () => {
-  for (const alg of ['RS256', 'ES256', 'EdDSA'] as const)
-    keys[alg] = await generateSigningKey(alg, `key-${alg}`)
+  for (const alg of ['RS256', 'ES256', 'EdDSA'] as const) keys[alg] = testKey(alg, `key-${alg}`)
 })
 const keyOf = (alg: string) => keys[alg] as SigningKey
 

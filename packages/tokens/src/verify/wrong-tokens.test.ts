@@ -1,14 +1,6 @@
 import { beforeAll, describe, expect, it } from '@jest/globals'
-import {
-  ALGORITHMS,
-  generateSigningKey,
-  libraries,
-  type SigningKey,
-  staticKeys,
-  TokenError,
-  verifyToken,
-} from '../index.ts'
-import { forgeToken, type WrongToken, wrongTokens } from '../testing.ts'
+import { ALGORITHMS, libraries, type SigningKey, staticKeys, TokenError, verifyToken } from '../index.ts'
+import { forgeToken, testKey, type WrongToken, wrongTokens } from '../testing.ts'
 
 const NOW = 1_800_000_000
 const claims = { iss: 'https://issuer/', aud: 'serviceb', sub: 'servicea' }
@@ -28,7 +20,7 @@ describe.each(ALGORITHMS)('a wrong token of a key for %s', (alg) => {
   let key: SigningKey
   let all: WrongToken[]
   beforeAll(async () => {
-    key = await generateSigningKey(alg, 'Key-1')
+    key = testKey(alg, 'Key-1')
     all = wrongTokens({ key, claims, now: NOW, maxLifetimeSeconds: 300 })
   })
 
