@@ -6,6 +6,7 @@ import {
   issuerKeys,
   type Logger,
   Metrics,
+  Probes,
   type Service,
   systemClock,
 } from '@hallpass/service-kit'
@@ -14,7 +15,7 @@ import { type AuthorizationRules, Authorizer } from './admission/authorizer.ts'
 import { ensureExampleKeys } from './admission/example-keys.ts'
 import { Revocations } from './admission/revocations.ts'
 import type { Config, PathRule } from './config.ts'
-import { answerJson, dispatcher, type RouteTable } from './http/dispatch.ts'
+import { dispatcher, type RouteTable } from './http/dispatch.ts'
 import type { Exchange } from './http/exchange/exchange.ts'
 import { Listener } from './http/listener.ts'
 import { StaticFiles } from './http/static-files.ts'
@@ -57,8 +58,8 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const streamMetrics = new StreamMetrics(metrics, streams, events)
   const sources = { realm: config.realm, queryTokens: config.queryTokens, cookie: config.tokenCookie }
   const listeners: Listener[] = []
+  const probes = new Probes(metrics, peers ? { redis: () => peers.check() } : {})
   let stopping: Promise<void> | undefined
-  let ready = false
 
   revocations.onRevoked((revocation) => streams.endRevoked(revocation))
 
@@ -71,9 +72,6 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     const admin = { ...anyRule, issuers: config.adminIssuers, expiry: 'required' } as const
 
     return {
-      '/healthz': { GET: (exchange) => answerJson(exchange, 200, { status: 'ok' }) },
-      '/readyz': { GET: answerReadiness },
-      '/metrics': { GET: answerMetrics },
       '/streams': {
         GET: listStreams({
           authorizer: authorizerOf({ ...admin, scopes: [config.adminScope] }),
@@ -155,22 +153,6 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     })
   }
 
-  function answerReadiness(exchange: Exchange) {
-    const failed: Record<string, string> = ready ? {} : { service: 'stopping' }
-    try {
-      peers?.check()
-    } catch (error) {
-      failed.redis = (error as Error).message
-    }
-    if (Object.keys(failed).length === 0) answerJson(exchange, 200, { status: 'ready' })
-    else answerJson(exchange, 503, { status: 'not ready', failed })
-  }
-
-  async function answerMetrics(exchange: Exchange) {
-    const text = await metrics.registry.metrics()
-    exchange.answer(200, { 'content-type': metrics.registry.contentType, 'cache-control': 'no-store' }, text)
-  }
-
   const readTls = () => readTlsFiles(config)
 
   /** New certificates count for new connections; a certificate manager replaces the files while the gateway runs. */
@@ -191,10 +173,10 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     await peers?.start()
     const handle = dispatcher({
       routes: await routes(),
+      probes,
       origins,
       refuseForeign: foreignPagesGuard(config.host, config),
-      log,
-      metrics,
+      service: { name: 'sse-gateway', log, metrics },
     })
     const tls = await readTls()
     const urls: Record<string, string> = {}
@@ -204,12 +186,12 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       urls[name] = `https://localhost:${await listener.start(port, config.host)}`
     }
     watchFile(config.certFile, { interval: config.certificatePollMs, persistent: false }, onCertificate)
-    ready = true
+    probes.ready()
     return urls
   }
 
   async function drain(delayMs: number) {
-    ready = false
+    probes.stopping()
     unwatchFile(config.certFile, onCertificate)
     await Promise.all(listeners.map((listener) => listener.drain(delayMs)))
     // Its clients come back at once, and must find another gateway.

@@ -1,6 +1,6 @@
 import http, { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net'
-import { HttpError } from '@hallpass/service-kit'
+import { DEADLINE_HEADER, deadlineFrom, HttpError } from '@hallpass/service-kit'
 import { afterEach, describe, expect, it } from '@jest/globals'
 import { type ForwardOptions, forward, type Outcome } from './forward.ts'
 import { requestHeaders } from './headers.ts'
@@ -50,6 +50,7 @@ async function startProxy({ upstreams: urls, ...options }: ProxyOptions) {
     forward(request, response, {
       upstream: upstreams[0] as Upstream,
       headers: requestHeaders(request, new Set(['x-stripped'])),
+      deadline: deadlineFrom(request.headers[DEADLINE_HEADER]),
       ...(left.length > 0 ? { retry: () => left.shift() } : {}),
       onFailure: ({ status, code }) => {
         if (!request.complete) response.setHeader('connection', 'close')

@@ -2,7 +2,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import {
   callBudget,
   DEADLINE_HEADER,
-  deadlineFrom,
   deadlinePassed,
   HttpError,
   hasBody,
@@ -41,8 +40,10 @@ export interface ForwardOptions {
   readonly refuseLate?: () => HttpError | undefined
   /** Another upstream for a request that may be sent again (RFC 9110 §9.2.2), or none. */
   readonly retry?: (failure: ForwardFailure) => Upstream | undefined
-  /** The answer has begun; what it sets goes into the answer's head. */
+  /** Of the answer, in place of the upstream's fields of these names. */
   readonly answerFields?: readonly string[]
+  /** When the client stops waiting for the head of the answer, on the clock of `performance.now()`, if it has said so. */
+  readonly deadline?: number | undefined
   /** Writes the answer when there is none from upstream. */
   readonly onFailure: (error: HttpError) => void
   readonly onEnd: (outcome: Outcome) => void
@@ -75,7 +76,6 @@ class Forwarding implements Dispatcher.DispatchHandler {
   #clientGone = false
   #sent = false
   #ended = false
-  /** When the client stops waiting for the head of the answer, if it has said so. */
   readonly #deadline: number | undefined
   #answerTimer: NodeJS.Timeout | undefined
   #abort: ((reason: Error) => void) | undefined
@@ -86,8 +86,9 @@ class Forwarding implements Dispatcher.DispatchHandler {
     this.#response = response
     this.#options = options
     this.#hasBody = hasBody(request)
-    this.#deadline = deadlineFrom(request.headers[DEADLINE_HEADER])
-    response.on('close', this.#closed)
+    this.#deadline = options.deadline
+    // Ahead of the request's record, which ends when the response closes.
+    response.prependListener('close', this.#closed)
   }
 
   attempt(upstream: Upstream): void {
@@ -159,8 +160,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
     clearTimeout(this.#answerTimer)
     this.#upstreamStatus = status
     this.#resume = resume
-    const { fields, hasLength } = answerHeaders(raw)
-    if (this.#options.answerFields) fields.push(...this.#options.answerFields)
+    const { fields, hasLength } = answerHeaders(raw, this.#options.answerFields)
     try {
       this.#response.writeHead(status, statusText, fields)
     } catch (cause) {

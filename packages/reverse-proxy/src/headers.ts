@@ -47,9 +47,15 @@ export function requestHeaders(request: IncomingMessage, stripped: ReadonlySet<s
   return kept
 }
 
-/** The fields of an answer that the next one may see, as Node's `writeHead` takes them. */
-export function answerHeaders(raw: readonly Buffer[]): { fields: string[]; hasLength: boolean } {
-  const fields: string[] = []
+/**
+ * The fields of an answer that the next one may see, as Node's `writeHead` takes them.
+ * @param own fields of this hop (name in lower case, value, …), in place of the upstream's of the same names
+ */
+export function answerHeaders(
+  raw: readonly Buffer[],
+  own: readonly string[] = [],
+): { fields: string[]; hasLength: boolean } {
+  const fields: string[] = [...own]
   let named: Set<string> | undefined
   let hasLength = false
   for (let index = 0; index < raw.length; index += 2) {
@@ -62,6 +68,7 @@ export function answerHeaders(raw: readonly Buffer[]): { fields: string[]; hasLe
       }
       continue
     }
+    if (own.includes(name)) continue
     if (name === 'content-length') hasLength = true
     fields.push(field, latin1(raw[index + 1]))
   }

@@ -1,5 +1,5 @@
-export { type ForwardFailure, type ForwardOptions, forward, type Outcome } from './forward.ts'
+export { forward } from './forward.ts'
+export { forwardRecorded, recordForwarding } from './forward-recorded.ts'
 export { requestHeaders } from './headers.ts'
-export { Hop, type HopService, refuseTrace } from './hop.ts'
 export { forwardUpgrade } from './upgrade.ts'
 export { Upstream, type UpstreamOptions } from './upstream.ts'

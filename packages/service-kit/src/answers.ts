@@ -3,27 +3,17 @@ import type { Duplex } from 'node:stream'
 import { type HttpError, toHttpError } from './errors.ts'
 import type { Logger } from './log.ts'
 import { logFailure } from './log-failure.ts'
-import { logAlso } from './observe-requests.ts'
-import { currentTrace } from './trace.ts'
+import { recordOf } from './request-record.ts'
 import { isTokenRefusal } from './verification.ts'
 
-export function sendJson(response: ServerResponse, status: number, body: unknown) {
-  const text = JSON.stringify(body)
-  response
-    .writeHead(status, {
-      'content-type': 'application/json; charset=utf-8',
-      'content-length': Buffer.byteLength(text),
-    })
-    .end(text)
-}
+export const sendJson = (response: ServerResponse, status: number, body: unknown): void =>
+  send(response, status, 'application/json; charset=utf-8', JSON.stringify(body))
 
-export function sendText(response: ServerResponse, status: number, text: string) {
-  response
-    .writeHead(status, {
-      'content-type': 'text/plain; charset=utf-8',
-      'content-length': Buffer.byteLength(text),
-    })
-    .end(text)
+export const sendText = (response: ServerResponse, status: number, text: string): void =>
+  send(response, status, 'text/plain; charset=utf-8', text)
+
+export function send(response: ServerResponse, status: number, type: string, text: string): void {
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text) }).end(text)
 }
 
 /** Whether a request has a body, as its framing says (RFC 9112 §6). */
@@ -35,21 +25,27 @@ export function hasBody({ headers }: IncomingMessage): boolean {
 /** Whether there is more of a request to read. One without a body has been read, although Node says so a moment later. */
 export const isUnread = (request: IncomingMessage): boolean => !request.complete && hasBody(request)
 
-/** The one place where a thrown error becomes an answer. */
+/** The one place where a thrown error becomes an answer. An error whose body is a string has a content type of its own. */
 export function sendError(log: Logger, thrown: unknown, request: IncomingMessage, response: ServerResponse) {
   const error = toHttpError(thrown)
+  const record = recordOf(request)
   // The verifier's own reason says more than that the token is invalid.
-  logAlso(request, { reason: isTokenRefusal(error.cause) ? error.cause.reason : error.code })
-  if (error.status >= 500) logFailure(log, error, { traceId: currentTrace()?.traceId })
+  record?.add({ reason: isTokenRefusal(error.cause) ? error.cause.reason : error.code })
+  if (error.status >= 500)
+    logFailure(log, error, record && { requestId: record.requestId, traceId: record.trace.traceId })
   if (response.headersSent) {
     response.destroy()
     return
   }
   // A body that was not read to its end would be taken for the next request on this connection.
   if (isUnread(request)) response.setHeader('connection', 'close')
-  for (const [header, value] of Object.entries(error.headers)) response.setHeader(header, value)
+  if (record) response.setHeader('x-request-id', record.requestId)
   response.setHeader('cache-control', 'no-store')
-  sendJson(response, error.status, error.body)
+  response.setHeader('x-content-type-options', 'nosniff')
+  const { 'content-type': type, ...headers } = error.headers
+  for (const [header, value] of Object.entries(headers)) response.setHeader(header, value)
+  if (typeof error.body === 'string' && type !== undefined) send(response, error.status, type, error.body)
+  else sendJson(response, error.status, error.body)
 }
 
 /** Refuses an upgrade with the error's status; the socket is no server response any more. */

@@ -4,6 +4,7 @@ import type { Request } from 'express'
 import { sendJson } from './answers.ts'
 import { HttpError } from './errors.ts'
 import type { Handler } from './handler.ts'
+import { logAlso } from './request-record.ts'
 import {
   isTokenRefusal,
   observeVerification,
@@ -29,7 +30,7 @@ const defaultRefusalBody = (refusal: TokenRefusal) => ({
 })
 
 /** A request that carried a good token. */
-export type AuthorizedRequest = Request & { readonly token: VerifiedClaims; tokenId?: string }
+export type AuthorizedRequest = Request & { readonly token: VerifiedClaims }
 
 /** Lets a request pass with a good bearer token alone; 401 and 403 as in RFC 6750 §3. */
 export function requireBearer(options: RequireBearerOptions): Handler {
@@ -57,7 +58,8 @@ export function requireBearer(options: RequireBearerOptions): Handler {
         },
       })
     const { jti } = verified.claims
-    Object.assign(request, { token: verified }, typeof jti === 'string' ? { tokenId: jti } : {})
+    Object.assign(request, { token: verified })
+    if (typeof jti === 'string') logAlso(request, { jti })
     next()
   }
 }

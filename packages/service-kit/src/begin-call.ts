@@ -16,6 +16,8 @@ export interface CallOutcome {
   readonly reason?: string
   readonly message?: string
   readonly answer?: unknown
+  /** Who was called in the end, when another was tried first. */
+  readonly peer?: string
 }
 
 export interface BegunCall {

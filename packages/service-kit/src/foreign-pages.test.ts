@@ -136,12 +136,10 @@ describe('a service of a development start', () => {
       ],
       routes: (app) => {
         app.get('/express', (request, response) => void response.send(request.headers.host))
-        app.get('/hot', (request, response) => response.end(request.headers.host))
       },
-      intercept: (request, response) => {
-        if (request.url !== '/intercepted') return false
-        response.end('intercepted')
-        return true
+      forward: (request, response, next) => {
+        if (request.url === '/forwarded') response.end('forwarded')
+        else next()
       },
       onUpgrade: (_request, socket) => socket.end('HTTP/1.1 101 Switching Protocols\r\n\r\n'),
     }),
@@ -162,8 +160,7 @@ describe('a service of a development start', () => {
 
   it.each([
     ['http', '/express'],
-    ['http', '/hot'],
-    ['http', '/intercepted'],
+    ['http', '/forwarded'],
     ['http', '/healthz'],
     ['http', '/readyz'],
     ['http', '/metrics'],
@@ -203,11 +200,11 @@ describe('a service of a development start', () => {
   })
 
   it('takes an absolute target for what it is: a path on the host that it names', async () => {
-    const target = `http://localhost:1234/hot?a=b`
+    const target = `http://localhost:1234/express?a=b`
     expect(await send(`GET ${target} HTTP/1.1\r\nhost: localhost`)).toMatch(/localhost:1234$/)
     expect(await send('GET http://localhost?a=b HTTP/1.1\r\nhost: localhost')).toContain('404 Not Found')
     expect(await send(`GET http://localhost:1234 HTTP/1.1\r\nhost: localhost`, 'own')).toMatch(/own \/$/)
-    for (const malformed of ['ftp://localhost/', 'http:///hot', 'localhost:80', '?a=b'])
+    for (const malformed of ['ftp://localhost/', 'http:///express', 'localhost:80', '?a=b'])
       expect(await send(`GET ${malformed} HTTP/1.1\r\nhost: localhost`)).toMatch(/^HTTP\/1\.1 400 /)
     expect(await send('GET http://evil@localhost/ HTTP/1.1\r\nhost: localhost')).toContain('"foreign_host"')
   })

@@ -6,17 +6,20 @@ import type { Duplex } from 'node:stream'
 import type { SecureContextOptions } from 'node:tls'
 import { cappedMs } from '@hallpass/untrusted/timers'
 import type { ErrorRequestHandler, Express } from 'express'
-import { refuseUpgrade, sendError, sendJson } from './answers.ts'
+import { refuseUpgrade, send, sendError } from './answers.ts'
 import { Connections } from './connections.ts'
 import { type HttpError, notFound } from './errors.ts'
 import { expressApp } from './express-app.ts'
 import { foreignPagesGuard, type HostsConfig } from './foreign-pages.ts'
+import type { Handler } from './handler.ts'
 import type { Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
-import { observeRequests } from './observe-requests.ts'
+import { type Checks, Probes } from './probes.ts'
+import { type RequestRecord, recordOf, recordRequest } from './request-record.ts'
 import { settleTarget } from './request-target.ts'
 import { securityHeaders } from './security-headers.ts'
 import type { Service } from './service.ts'
+import { runInTrace } from './trace.ts'
 
 export interface NetworkListener {
   /** The name under which `start` reports the URL; `http` or `https` where there is one of a kind. */
@@ -49,7 +52,7 @@ export interface HttpServiceOptions {
   /** The route table. */
   readonly routes: (app: Express) => void
   /** Each must pass for `/readyz` to answer 200; a thrown error's message is shown. */
-  readonly checks?: Readonly<Record<string, () => void | Promise<void>>>
+  readonly checks?: Checks
   /** Query parameters that carry nothing secret: hops show them beside the path. */
   readonly shownParameters?: readonly string[]
   /** Runs before the listeners open, e.g. to load keys. */
@@ -60,12 +63,12 @@ export interface HttpServiceOptions {
   readonly onStop?: () => void | Promise<void>
   readonly metrics?: Metrics
   /**
-   * Is offered every request before the routes are, and answers whether it takes it: then all else is its own
-   * business, the log line too. For requests that are forwarded, where Express would cost more than the hop.
+   * Gets each request before the route table does, and passes on those that are none of its business: for a service
+   * that forwards requests. Neither security headers nor the trace are set for it; it has the {@link recordOf} a request.
    */
-  readonly intercept?: (request: IncomingMessage, response: ServerResponse, listener: string) => boolean
+  readonly forward?: Handler
   /** Takes the handshakes of WebSockets and the like; without it their connections are closed. */
-  readonly onUpgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer, listener: string) => void
+  readonly onUpgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
   /** From the first byte of a request to the last of its body; 0 where bodies are streams without an end. */
   readonly requestTimeoutMs?: number
   readonly maxConnections?: number
@@ -105,20 +108,30 @@ const BACKLOG = 4_096
 export function httpService(options: HttpServiceOptions): HttpService {
   const { name, log } = options
   const metrics = options.metrics ?? new Metrics(name)
-  const checks = Object.entries(options.checks ?? {})
-  let ready = false
+  const probes = new Probes(metrics, options.checks)
   let stopping: Promise<void> | undefined
   const connections = new Connections()
   /** Node's server forgets a connection once it is another protocol's. */
   const upgraded = new Set<Duplex>()
-  const observe = observeRequests({
-    name,
-    log,
-    metrics,
-    ...(options.shownParameters ? { shownParameters: options.shownParameters } : {}),
-  })
+  const { shownParameters = [] } = options
+  const recording = { name, log, metrics, shownParameters }
+  const headers = securityHeaders({ pages: options.contentSecurityPolicy === false })
 
   const { app, classes } = expressApp()
+  for (const [path, probe] of probes.answers)
+    app.get(path, async (_request, response) => {
+      const { status, type, text } = await probe()
+      send(response, status, type, text)
+    })
+  app.use((request, response, next) => {
+    recordRequest(recording, request, response)
+    next()
+  })
+  if (options.forward) app.use(options.forward)
+  app.use((request, response, next) => {
+    for (const [header, value] of headers) response.setHeader(header, value)
+    enter(recordOf(request) as RequestRecord, response, next)
+  })
   options.routes(app)
   app.use((request) => {
     throw notFound('no_such_endpoint', `There is no ${request.method} ${request.path} here.`)
@@ -126,30 +139,19 @@ export function httpService(options: HttpServiceOptions): HttpService {
   app.use(((error, request, response, _next) =>
     sendError(log, error, request, response)) satisfies ErrorRequestHandler)
 
-  const headers = securityHeaders({ pages: options.contentSecurityPolicy === false })
-  const route: RequestListener = (request, response) => {
-    for (const [header, value] of headers) response.setHeader(header, value)
-    app(request, response)
-  }
-
-  const listenerNamed =
-    (listenerName: string): RequestListener =>
-    (request, response) => {
-      const path = request.url ?? '/'
-      if (path === '/healthz') return sendJson(response, 200, { status: 'ok' })
-      if (path === '/readyz') return void answerReadiness(response)
-      if (path === '/metrics') return void answerMetrics(response)
-      if (!options.intercept?.(request, response, listenerName)) observe(request, response, route)
-    }
-
   /** The one way in: nothing of a listener's is reached but through here. */
-  function guarded(address: Listener, serve: RequestListener): RequestListener {
+  function guarded(address: Listener): RequestListener {
+    const handle = 'path' in address ? undefined : address.handle
     const refusalOf = admission(address)
     return (request, response) => {
       connections.take(request, response)
       const refusal = refusalOf(request)
-      if (!refusal) return serve(request, response)
-      observe(request, response, () => sendError(log, refusal, request, response))
+      if (refusal) {
+        recordRequest(recording, request, response)
+        sendError(log, refusal, request, response)
+      } else if (handle)
+        enter(recordRequest(recording, request, response), response, () => handle(request, response))
+      else app(request, response)
     }
   }
 
@@ -162,30 +164,8 @@ export function httpService(options: HttpServiceOptions): HttpService {
       isForeign({ method: request.method, host: request.headers.host, headers: request.headers })
   }
 
-  const listener = guarded(options.listeners[0], listenerNamed(options.listeners[0].name))
-
-  async function answerReadiness(response: ServerResponse) {
-    const failed: Record<string, string> = ready
-      ? {}
-      : { service: stopping === undefined ? 'starting' : 'stopping' }
-    for (const [check, run] of checks) {
-      try {
-        await run()
-      } catch (error) {
-        failed[check] = (error as Error).message
-      }
-    }
-    const ok = Object.keys(failed).length === 0
-    sendJson(response, ok ? 200 : 503, ok ? { status: 'ready' } : { status: 'not ready', failed })
-  }
-
-  async function answerMetrics(response: ServerResponse) {
-    const text = await metrics.registry.metrics()
-    response.writeHead(200, { 'content-type': metrics.registry.contentType }).end(text)
-  }
-
   async function listen(address: Listener): Promise<[string, string]> {
-    const { tls, prepare, handle } = 'path' in address ? {} : address
+    const { tls, prepare } = 'path' in address ? {} : address
     const limits = {
       ...classes,
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -194,10 +174,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
       connectionsCheckingInterval: TIMEOUT_CHECK_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
     }
-    const serve = guarded(
-      address,
-      handle ? (...exchange) => observe(...exchange, handle) : listenerNamed(address.name),
-    )
+    const serve = guarded(address)
     const secure =
       tls &&
       https.createServer(
@@ -214,7 +191,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
         if (refusal) return refuseUpgrade(socket, refusal)
         upgraded.add(socket)
         socket.once('close', () => upgraded.delete(socket))
-        onUpgrade(request, socket, head, address.name)
+        onUpgrade(request, socket, head)
       })
     server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS
     connections.add(server)
@@ -232,7 +209,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
   }
 
   async function drain(delayMs: number) {
-    ready = false
+    probes.stopping()
     const deadlineMs = options.drainDeadlineMs ?? DRAIN_DEADLINE_MS
     await connections.drain({
       delayMs,
@@ -250,12 +227,12 @@ export function httpService(options: HttpServiceOptions): HttpService {
   return {
     name,
     metrics,
-    app: listener,
+    app: guarded(options.listeners[0]),
     async start() {
       await options.onStart?.()
       try {
         const urls = Object.fromEntries(await allOrEveryFailure(options.listeners.map(listen)))
-        ready = true
+        probes.ready()
         return urls
       } catch (error) {
         await this.stop()
@@ -267,6 +244,12 @@ export function httpService(options: HttpServiceOptions): HttpService {
       return stopping
     },
   }
+}
+
+/** What a route's answer and its calls have of the record: the id, and the trace. */
+function enter({ requestId, trace }: RequestRecord, response: ServerResponse, answer: () => void): void {
+  response.setHeader('x-request-id', requestId)
+  runInTrace(trace, answer)
 }
 
 /** All bad ports at once, not only the first of them. */

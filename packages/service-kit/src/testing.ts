@@ -11,6 +11,7 @@ export {
   loopClients,
   wasRefused,
 } from './keep-alive-clients.ts'
+export { describeRecord, type RecordedAnswer } from './testing/describe-record.ts'
 
 /** A clock that stands still until the test moves it. */
 export class ManualClock {

@@ -7,7 +7,7 @@ export type AllowedOrigins = '*' | readonly string[]
 
 /** Spelled out, because `*` does not cover `Authorization` (Fetch §3.2.5). */
 const REQUEST_HEADERS = 'authorization, content-type, last-event-id, stream-handle, cache-control'
-const EXPOSED_HEADERS = 'stream-handle, www-authenticate, retry-after'
+const EXPOSED_HEADERS = 'stream-handle, www-authenticate, retry-after, x-request-id'
 /** Ten minutes: Chromium keeps a preflight for two hours at most; a changed policy should be seen sooner. */
 const MAX_AGE_SECONDS = '600'
 

@@ -1,33 +1,30 @@
-import { randomUUID } from 'node:crypto'
 import type { OutgoingHttpHeaders } from 'node:http'
 import {
   type ForeignPagesGuard,
   HttpError,
   isTokenRefusal,
-  type Logger,
   logFailure,
-  type Metrics,
   notFound,
-  publishHop,
+  type Probe,
+  type Probes,
+  type RecordingService,
+  RequestRecord,
   runInTrace,
   toHttpError,
-  traceFrom,
 } from '@hallpass/service-kit'
 import { type AllowedOrigins, corsHeaders, isPreflight, preflightHeaders } from './cors.ts'
-import type { Exchange } from './exchange/exchange.ts'
-
-export type Handler = (exchange: Exchange) => void | Promise<void>
+import type { Exchange, ExchangeHandler } from './exchange/exchange.ts'
 
 /** Path, exactly as sent, to method to handler. */
-export type RouteTable = Readonly<Record<string, Readonly<Record<string, Handler>>>>
+export type RouteTable = Readonly<Record<string, Readonly<Record<string, ExchangeHandler>>>>
 
 export interface DispatchOptions {
   readonly routes: RouteTable
+  readonly probes: Probes
   readonly origins: AllowedOrigins
   /** On a development start, keeps pages out whose own name points to this machine. */
   readonly refuseForeign: ForeignPagesGuard
-  readonly log: Logger
-  readonly metrics: Metrics
+  readonly service: RecordingService
 }
 
 /** On every answer that is not a file or a stream. */
@@ -37,26 +34,21 @@ const ANSWER_HEADERS = {
   // The URL may have a token in it, and a page that is linked to is none of its business.
   'referrer-policy': 'no-referrer',
 }
-const LOGGED_PATH_LENGTH = 256
-const SERVICE = 'sse-gateway'
-
-/** Finds the handler of each exchange, turns what it throws into an answer, and logs what became of it. */
+/** Finds the handler of each exchange, turns what it throws into an answer, and records what became of it. */
 export function dispatcher({
   routes,
+  probes,
   origins,
   refuseForeign,
-  log,
-  metrics,
+  service,
 }: DispatchOptions): (exchange: Exchange) => void {
   const table = new Map(
     Object.entries(routes).map(([path, methods]) => [path, new Map(Object.entries(methods))]),
   )
 
-  async function handle(exchange: Exchange) {
+  async function handle(exchange: Exchange, record: RequestRecord) {
     try {
-      const { method, host } = exchange
-      // Only the host counts: which pages may read is what ALLOWED_ORIGINS says, and every stream needs a token.
-      const refusal = exchange.malformed ?? refuseForeign({ method, host, headers: {} })
+      const refusal = refusalOf(exchange)
       if (refusal) throw refusal
       if (isPreflight(exchange)) return answer(exchange, 204, preflightHeaders(exchange, origins))
       const methods = table.get(exchange.path)
@@ -72,50 +64,38 @@ export function dispatcher({
       await handler(exchange)
     } catch (thrown) {
       const error = toHttpError(thrown)
-      exchange.reason = isTokenRefusal(error.cause) ? error.cause.reason : error.code
-      if (error.status >= 500) logFailure(log, error)
+      const { requestId, trace } = record
+      record.add({ reason: isTokenRefusal(error.cause) ? error.cause.reason : error.code })
+      if (error.status >= 500) logFailure(service.log, error, { requestId, traceId: trace.traceId })
       answerJson(exchange, error.status, error.body, { ...corsHeaders(exchange, origins), ...error.headers })
     }
   }
 
+  /** Only the host counts: which pages may read is what ALLOWED_ORIGINS says, and every stream needs a token. */
+  const refusalOf = ({ malformed, method, host }: Exchange) =>
+    malformed ?? refuseForeign({ method, host, headers: {} })
+
+  async function answerProbe(exchange: Exchange, probe: Probe) {
+    const { status, type, text } = await probe()
+    answerText(exchange, status, type, text)
+  }
+
   return (exchange) => {
-    const started = performance.now()
-    const startedAt = Date.now()
-    const trace = traceFrom(exchange.headers.traceparent as string | undefined, SERVICE)
-    const requestId = randomUUID()
-    const path = exchange.path.slice(0, LOGGED_PATH_LENGTH)
-    const { method, protocol, remoteAddress } = exchange
-    exchange.onClose(() => {
-      const { status = 0, tokenId, reason } = exchange
-      const ms = performance.now() - started
-      metrics.observeRequest(method, table.has(path) ? path : 'unmatched', status, ms / 1000)
-      log.info(
-        {
-          method,
-          // Never the query: it may hold a token.
-          path,
-          protocol,
-          status,
-          ms: Math.round(ms * 10) / 10,
-          requestId,
-          traceId: trace.traceId,
-          remoteAddress,
-          ...(tokenId === undefined ? {} : { jti: tokenId }),
-          ...(reason === undefined ? {} : { reason }),
-        },
-        'request',
-      )
-    })
+    const { method, path, headers, protocol, remoteAddress } = exchange
+    const probe = method === 'GET' || method === 'HEAD' ? probes.answers.get(path) : undefined
+    if (probe && !refusalOf(exchange)) return void answerProbe(exchange, probe)
+    // Never the query: it may hold a token.
+    const record = new RequestRecord(service, { method, url: path, headers })
+    exchange.record = record
+    if (table.has(path)) record.route = path
+    record.add({ protocol, remoteAddress })
+    exchange.onClose(() => record.end({ status: exchange.status ?? 0, complete: exchange.complete }))
     // A trace that nobody watches is not carried along: on Node 20 that alone costs every later write a twentieth.
-    if (!trace.sampled) return void handle(exchange)
-    void runInTrace(trace, () => handle(exchange)).then(() => {
-      const { status = 0, reason } = exchange
-      const { traceId, spanId, parentId } = trace
-      const durationMs = performance.now() - started
-      const hop = { traceId, spanId, parentId, service: SERVICE, method, path, status, startedAt, durationMs }
+    if (!record.trace.sampled) return void handle(exchange, record)
+    void runInTrace(record.trace, () => handle(exchange, record)).then(() =>
       // Told when the stream begins, not when it ends: somebody is watching now.
-      publishHop({ kind: 'request', ...hop, ...(reason === undefined ? {} : { reason }) })
-    })
+      record.tellHop(exchange.status ?? 0),
+    )
   }
 }
 
@@ -129,15 +109,19 @@ export function answerJson(
   body: unknown,
   headers: OutgoingHttpHeaders = {},
 ): void {
-  const text = JSON.stringify(body)
+  answerText(exchange, status, 'application/json; charset=utf-8', JSON.stringify(body), headers)
+}
+
+function answerText(
+  exchange: Exchange,
+  status: number,
+  type: string,
+  text: string,
+  headers: OutgoingHttpHeaders = {},
+): void {
   exchange.answer(
     status,
-    {
-      ...ANSWER_HEADERS,
-      'content-type': 'application/json; charset=utf-8',
-      'content-length': Buffer.byteLength(text),
-      ...headers,
-    },
+    { ...ANSWER_HEADERS, 'content-type': type, 'content-length': Buffer.byteLength(text), ...headers },
     // RFC 9110 §9.3.2: the same headers, and no body.
     exchange.method === 'HEAD' ? undefined : text,
   )

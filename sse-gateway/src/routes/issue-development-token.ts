@@ -1,8 +1,8 @@
 import { badRequest, type Clock, HttpError, isLoopback, readJsonBody } from '@hallpass/service-kit'
 import { type SigningKey, signToken } from '@hallpass/tokens'
 import * as z from 'zod'
-import { answerJson, type Handler } from '../http/dispatch.ts'
-import type { Exchange } from '../http/exchange/exchange.ts'
+import { answerJson } from '../http/dispatch.ts'
+import type { Exchange, ExchangeHandler } from '../http/exchange/exchange.ts'
 
 export interface TokenEndpointOptions {
   readonly key: SigningKey
@@ -23,7 +23,7 @@ export interface TokenEndpointOptions {
  * key is ever in a browser. Only this machine is answered, and no page of another origin: it sends no CORS header,
  * and asks for a content type that such a page may not send without being asked first.
  */
-export function issueDevelopmentToken(options: TokenEndpointOptions): Handler {
+export function issueDevelopmentToken(options: TokenEndpointOptions): ExchangeHandler {
   const { key, claims, lifetimeSeconds, challengeWindowMs, clock } = options
   return async (exchange) => {
     refuseStrangers(exchange)

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import type { Clock } from '@hallpass/service-kit'
 import type { Authorizer } from '../admission/authorizer.ts'
 import { type CredentialSources, credentialsOf } from '../admission/credentials.ts'
-import { answerJson, type Handler } from '../http/dispatch.ts'
+import { answerJson } from '../http/dispatch.ts'
+import type { ExchangeHandler } from '../http/exchange/exchange.ts'
 import type { StreamRegistry } from '../streams/stream-registry.ts'
 import type { StreamSession } from '../streams/stream-session.ts'
 
@@ -21,10 +22,10 @@ const MAX_LISTED = 200
  * `GET /streams`: the open streams of this gateway, with the times at which each is challenged and ends, and the last
  * that ended, with the reason. Handles are not shown: they name a stream to whoever would extend it.
  */
-export function listStreams({ authorizer, sources, streams, clock }: ListStreamsOptions): Handler {
+export function listStreams({ authorizer, sources, streams, clock }: ListStreamsOptions): ExchangeHandler {
   return async (exchange) => {
     const grant = await authorizer.authorize(credentialsOf(exchange, sources).token)
-    exchange.tokenId = grant.tokenId
+    exchange.record?.add({ jti: grant.tokenId })
     const open: object[] = []
     for (const session of streams.all()) {
       if (open.length === MAX_LISTED) break

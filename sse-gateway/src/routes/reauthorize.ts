@@ -2,8 +2,8 @@ import { HttpError } from '@hallpass/service-kit'
 import type { Authorizer, Grant } from '../admission/authorizer.ts'
 import { type CredentialSources, credentialsOf } from '../admission/credentials.ts'
 import { type AllowedOrigins, corsHeaders, refuseForeignOrigin } from '../http/cors.ts'
-import { answer, type Handler, methodNotAllowed } from '../http/dispatch.ts'
-import type { Exchange } from '../http/exchange/exchange.ts'
+import { answer, methodNotAllowed } from '../http/dispatch.ts'
+import type { Exchange, ExchangeHandler } from '../http/exchange/exchange.ts'
 import type { StreamMetrics } from '../streams/stream-metrics.ts'
 import type { StreamRegistry } from '../streams/stream-registry.ts'
 import type { StreamSession } from '../streams/stream-session.ts'
@@ -26,7 +26,7 @@ const CHALLENGE_RESPONSE = /^application\/x-challenge-response\s*(;|$)/i
  * extends the streams of its own subject on this path: the one that the request's `stream-handle` names, or without
  * a handle all that are on the same connection.
  */
-export function reauthorize(options: ReauthorizeOptions): Handler {
+export function reauthorize(options: ReauthorizeOptions): ExchangeHandler {
   const { authorizer, metrics, origins, path } = options
   return async (exchange) => {
     if (!CHALLENGE_RESPONSE.test(exchange.headers['content-type'] ?? '') || exchange.hasBody)
@@ -35,7 +35,7 @@ export function reauthorize(options: ReauthorizeOptions): Handler {
       const { token, from } = credentialsOf(exchange, options.sources)
       refuseForeignOrigin(exchange, origins, from === 'cookie')
       const grant = await authorizer.authorize(token)
-      exchange.tokenId = grant.tokenId
+      exchange.record?.add({ jti: grant.tokenId })
       // One answer for a stream that is not there and for another's: a guess at a handle learns nothing.
       if (!(await extend(exchange, grant)))
         throw new HttpError(403, 'no_such_stream', 'The token has no open stream here that it could extend.')

@@ -4,7 +4,8 @@ import type { Authorizer } from '../admission/authorizer.ts'
 import { type CredentialSources, credentialsOf } from '../admission/credentials.ts'
 import type { Revocation } from '../admission/revocations.ts'
 import { type AllowedOrigins, corsHeaders, refuseForeignOrigin } from '../http/cors.ts'
-import { answer, type Handler } from '../http/dispatch.ts'
+import { answer } from '../http/dispatch.ts'
+import type { ExchangeHandler } from '../http/exchange/exchange.ts'
 
 export interface RevokeOptions {
   /** Knows any good token; what it may revoke is decided here. */
@@ -31,13 +32,13 @@ const body = z.union([
  * the open ones end within a second, on every gateway. Needs the scope `stream:revoke`; a token may always be revoked
  * by itself (compare RFC 7009: whoever has it can).
  */
-export function revoke(options: RevokeOptions): Handler {
+export function revoke(options: RevokeOptions): ExchangeHandler {
   const { authorizer, adminScope, clock, origins, sources } = options
   return async (exchange) => {
     const { token, from } = credentialsOf(exchange, sources)
     refuseForeignOrigin(exchange, origins, from === 'cookie')
     const grant = await authorizer.authorize(token)
-    exchange.tokenId = grant.tokenId
+    exchange.record?.add({ jti: grant.tokenId })
     const revocation = { ...parse(await exchange.readBody(MAX_BODY_BYTES)), revokedAt: clock() }
     const itself = revocation.kind === 'jti' && revocation.value === grant.jti
     if (!grant.roles.includes(adminScope) && !itself)

@@ -4,8 +4,7 @@ import { type Clock, HttpError, type Logger } from '@hallpass/service-kit'
 import type { Authorizer, Grant } from '../admission/authorizer.ts'
 import { type CredentialSources, credentialsOf } from '../admission/credentials.ts'
 import { type AllowedOrigins, corsHeaders, refuseForeignOrigin } from '../http/cors.ts'
-import type { Handler } from '../http/dispatch.ts'
-import type { Exchange } from '../http/exchange/exchange.ts'
+import type { Exchange, ExchangeHandler } from '../http/exchange/exchange.ts'
 import type { StreamMetrics } from '../streams/stream-metrics.ts'
 import type { StreamRegistry } from '../streams/stream-registry.ts'
 import { type StreamLimits, StreamSession } from '../streams/stream-session.ts'
@@ -43,13 +42,13 @@ const STREAM_HEADERS = {
 }
 
 /** `GET` of a path of events: a stream that lives exactly as long as its token. */
-export function streamEvents(options: StreamEventsOptions): Handler {
+export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
   const { authorizer, events, streams, origins, sources } = options
   return async (exchange) => {
     const { token, from } = credentialsOf(exchange, sources)
     refuseForeignOrigin(exchange, origins, from === 'cookie')
     const grant = await authorizer.authorize(token)
-    exchange.tokenId = grant.tokenId
+    exchange.record?.add({ jti: grant.tokenId })
     if (streams.size >= options.maxStreams)
       throw unavailable(503, 'too_many_streams', 'This gateway has all the streams that it can hold.')
     if (streams.countOf(grant) >= options.maxStreamsPerSubject)

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
+import http, { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ConfigError, createLog, type HttpService } from '@hallpass/service-kit'
+import { describeRecord, type RecordedAnswer } from '@hallpass/service-kit/testing'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { createApp } from './app.ts'
 import { loadConfig } from './config.ts'
@@ -70,7 +71,10 @@ async function start(env: Record<string, string> = {}) {
     CHECK_MS: '100',
     ...env,
   })
-  balancer = createApp(config, createLog('balancer', 'info', { write: (line) => void lines.push(line) }))
+  balancer = createApp(
+    config,
+    createLog('token-cache-load-balancer', 'info', { write: (line) => void lines.push(line) }),
+  )
   url = (await balancer.start()).http as string
 }
 const ask = async (path = '/', init?: RequestInit) => {
@@ -260,4 +264,32 @@ async function until(ask: () => Promise<boolean>): Promise<void> {
     if (performance.now() > deadline) throw new Error('It did not happen within 3 s.')
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
+}
+
+describe('each request', () => {
+  beforeEach(() => start())
+  describeRecord('the load balancer', () => ({
+    service: 'token-cache-load-balancer',
+    path: '/any/path',
+    route: 'forwarded',
+    ask: (headers) => recorded('GET', '/any/path?q=hidden', headers),
+    reason: 'method_not_allowed',
+    beRefused: (headers) => recorded('TRACE', '/', headers),
+    leave: (headers) => {
+      for (const proxy of proxies) proxy.answer = () => {}
+      return fetch(url, { headers, signal: AbortSignal.timeout(100) }).catch(() => {})
+    },
+    log: () => lines.join(''),
+    metrics: async () => (await fetch(`${url}/metrics`)).text(),
+  }))
+})
+
+async function recorded(method: string, path: string, headers: Readonly<Record<string, string>>) {
+  return new Promise<RecordedAnswer>((resolve, reject) => {
+    const request = http.request(url + path, { method, headers, agent: false }, (answer) => {
+      const { statusCode: status = 0 } = answer
+      answer.resume().on('end', () => resolve({ status, requestId: answer.headers['x-request-id'] }))
+    })
+    request.on('error', reject).end()
+  })
 }

@@ -31,10 +31,7 @@ export function createApp(config: Config, log: Logger): HttpService {
     ],
     maxConnections: config.maxConnections,
     requestTimeoutMs: config.requestTimeoutMs,
-    intercept: (request, response) => {
-      edge.balance(request, response)
-      return true
-    },
+    forward: (...exchange) => edge.balance(...exchange),
     onUpgrade: (request, socket, head) => edge.upgrade(request, socket, head),
     routes: () => {},
     checks: {
@@ -55,7 +52,7 @@ export function createApp(config: Config, log: Logger): HttpService {
       })
       for (const { address } of proxies.states()) up.set({ proxy: address }, 1)
       edge = balanceRequests({
-        service: { name, log, metrics },
+        log,
         proxies,
         tierFields: fields,
         believeRemoteUser: config.remoteUserFrom === 'anyone',

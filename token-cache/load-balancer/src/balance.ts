@@ -1,21 +1,19 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import {
-  forward,
+  forwardRecorded,
   forwardUpgrade,
-  Hop,
-  type HopService,
-  refuseTrace,
+  recordForwarding,
   requestHeaders,
   type Upstream,
 } from '@hallpass/reverse-proxy'
-import { HttpError, refuseUpgrade, toHttpError } from '@hallpass/service-kit'
+import { type Handler, HttpError, type Logger, refuseUpgrade, toHttpError } from '@hallpass/service-kit'
 import { EDGE_FIELDS } from './edge-fields.ts'
 import type { Proxies } from './proxies.ts'
 
 export interface BalanceOptions {
-  readonly service: HopService
+  readonly log: Logger
   readonly proxies: Proxies
   /** Prove to the proxies that a request comes from here. */
   readonly tierFields: readonly string[]
@@ -24,30 +22,24 @@ export interface BalanceOptions {
 }
 
 /** Sends each request to a proxy; when that one fails, to the next, if the request may be sent twice. */
-export function balanceRequests({ service, proxies, tierFields, believeRemoteUser }: BalanceOptions) {
-  function balance(request: IncomingMessage, response: ServerResponse): void {
-    const hop = new Hop(service, request, response)
-    const refusal = refuseTrace(request)
-    const upstream = refusal ? undefined : proxies.next()
-    if (!upstream) {
-      hop.fail(refusal ?? nobodyThere())
-      hop.end()
-      return
-    }
+export function balanceRequests({ log, proxies, tierFields, believeRemoteUser }: BalanceOptions) {
+  const balance: Handler = (request, response) => {
+    const record = recordForwarding(request)
+    const upstream = proxies.next()
+    if (!upstream) throw nobodyThere()
     const tried = [upstream]
-    forward(request, response, {
+    forwardRecorded(request, response, record, {
+      log,
       upstream,
-      headers: [...fieldsFor(request), ...hop.fields()],
+      headers: fieldsFor(request),
       retry: ({ upstream: failed }) => {
         proxies.failed(failed)
         const next = proxies.next(tried)
         if (next) tried.push(next)
         return next
       },
-      onFailure: (error) => hop.fail(error),
-      onEnd: (outcome) => {
-        if (outcome.failure?.status === 502) proxies.failed(tried.at(-1) as Upstream)
-        hop.end(outcome)
+      onEnd: ({ failure }) => {
+        if (failure?.status === 502) proxies.failed(tried.at(-1) as Upstream)
       },
     })
   }
@@ -64,7 +56,7 @@ export function balanceRequests({ service, proxies, tierFields, believeRemoteUse
           upstream,
           headers: fieldsFor(request),
           onAnswer: (us) =>
-            service.log.info({ path: request.url?.split('?', 1)[0], ua: upstream.address, us }, 'upgrade'),
+            log.info({ path: request.url?.split('?', 1)[0], ua: upstream.address, us }, 'upgrade'),
         })
         return
       } catch (error) {

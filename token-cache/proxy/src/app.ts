@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
+import type { TLSSocket } from 'node:tls'
 import { createJwtFactoryClient } from '@hallpass/jwt-factory/client'
 import { Assets } from '@hallpass/pages'
 import { Upstream } from '@hallpass/reverse-proxy'
@@ -111,6 +113,9 @@ export function createApp(
   const assets = { own: new Assets(config.assetsFolder), house: new Assets(config.houseFolder) }
 
   const secure = config.trust.kind === 'certificate'
+  /** With certificates each side has a port; else what comes through the balancer is for the API, whatever its path says. */
+  const isForApi = (request: IncomingMessage) =>
+    secure ? isEncrypted(request) : !isForOperators(request.url) || trust.isFromTier(request)
   let api: Upstream
   let traffic: ReturnType<typeof serveRequests>
   const service = httpService({
@@ -126,15 +131,10 @@ export function createApp(
       : [{ name: 'http', host: config.host, port: config.port }],
     // Bodies are streams: when they end is the caller's and the API's business.
     requestTimeoutMs: 0,
-    intercept: (request, response, listener) => {
-      if (listener === 'operators') return false
-      // What comes through the balancer is for the API, whatever its path says.
-      if (!secure && isForOperators(request.url) && !trust.isFromTier(request)) return false
-      traffic.serve(request, response)
-      return true
-    },
-    onUpgrade: (request, socket, head, listener) =>
-      listener === 'operators' ? socket.destroy() : traffic.upgrade(request, socket, head),
+    forward: (request, response, next) =>
+      isForApi(request) ? traffic.serve(request, response, next) : next(),
+    onUpgrade: (request, socket, head) =>
+      !secure || isEncrypted(request) ? traffic.upgrade(request, socket, head) : socket.destroy(),
     routes: (app) => {
       app.use('/api', operator, keyvals(tokens))
       app.get('/status', operator, showStatus({ config, store, zone, peers, clock }))
@@ -158,7 +158,7 @@ export function createApp(
         ...(tls ? { tls: { ca: tls.ca } } : {}),
       })
       traffic = serveRequests({
-        service: { name, log, metrics },
+        log,
         api,
         identify: identifier(config, trust, keys, clock),
         cache,
@@ -178,6 +178,8 @@ export function createApp(
   })
   return service
 }
+
+const isEncrypted = ({ socket }: IncomingMessage) => (socket as TLSSocket).encrypted === true
 
 const isForOperators = (path = '/') => /^\/(api|status|dashboard|assets)(?=[/?.]|$)/.test(path)
 

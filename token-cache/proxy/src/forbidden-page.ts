@@ -1,9 +1,11 @@
 import type { IncomingMessage } from 'node:http'
+import { HttpError } from '@hallpass/service-kit'
 
 /** Returns the documented HTML page for a blocked caller, unless the caller accepts JSON. */
-export function forbiddenPage({ headers }: IncomingMessage): { type: string; text: string } | undefined {
-  if (headers.accept?.includes('json')) return undefined
-  return { type: 'text/html', text: PAGE }
+export function asPage(error: HttpError, { headers }: IncomingMessage): HttpError {
+  const { status, code, message } = error
+  if (code !== 'blocked' || headers.accept?.includes('json')) return error
+  return new HttpError(status, code, message, { headers: { 'content-type': 'text/html' }, body: PAGE })
 }
 
 const PAGE = `<html>

@@ -1,24 +1,29 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import {
-  forward,
+  forwardRecorded,
   forwardUpgrade,
-  Hop,
-  type HopService,
-  refuseTrace,
+  recordForwarding,
   requestHeaders,
   type Upstream,
 } from '@hallpass/reverse-proxy'
-import { HttpError, refuseUpgrade, toHttpError } from '@hallpass/service-kit'
+import {
+  type Handler,
+  HttpError,
+  type Logger,
+  type RequestRecord,
+  refuseUpgrade,
+  toHttpError,
+} from '@hallpass/service-kit'
 import { TIER_HEADER } from '@hallpass/tier-trust'
 import type { Blocks } from './blocks.ts'
-import { forbiddenPage } from './forbidden-page.ts'
+import { asPage } from './forbidden-page.ts'
 import type { Identify } from './identify.ts'
 import type { Identity } from './identity.ts'
 import type { Asker, Found, TokenCache } from './token-cache.ts'
 
 export interface ServeOptions {
-  readonly service: HopService
+  readonly log: Logger
   readonly api: Upstream
   readonly identify: Identify
   readonly cache: TokenCache
@@ -36,24 +41,18 @@ const STRIPPED: ReadonlySet<string> = new Set([
 ])
 
 /** The way of nearly every request: find out whom it is from, add the token, pass it on. */
-export function serveRequests({ service, api, identify, cache, blocks, clock }: ServeOptions) {
-  function serve(request: IncomingMessage, response: ServerResponse): void {
-    const hop = new Hop(service, request, response)
-    try {
-      const refusal = refuseTrace(request)
-      if (refusal) throw refusal
-      const identity = identify(request)
-      // Without a promise on the way a hit is answered in the turn in which it came.
-      const found = identity instanceof Promise ? undefined : cache.peek(identity)
-      if (found) pass(hop, identity as Identity, found)
-      else
-        obtain(identity, hop).then(
-          ({ who, found }) => pass(hop, who, found),
-          (error: unknown) => fail(hop, error),
-        )
-    } catch (error) {
-      fail(hop, error)
-    }
+export function serveRequests({ log, api, identify, cache, blocks, clock }: ServeOptions) {
+  const serve: Handler = (request, response) => {
+    const record = recordForwarding(request)
+    // Until there is a token.
+    record.add({ cs: '-' })
+    const identity = identify(request)
+    // Without a promise on the way a hit is answered in the turn in which it came.
+    const found = identity instanceof Promise ? undefined : cache.peek(identity)
+    if (found) return pass(request, response, record, identity as Identity, found)
+    return obtain(identity, askerOf(record)).then(({ who, found }) =>
+      pass(request, response, record, who, found),
+    )
   }
 
   async function obtain(identity: Identity | Promise<Identity>, asker: Asker) {
@@ -61,36 +60,26 @@ export function serveRequests({ service, api, identify, cache, blocks, clock }: 
     return { who, found: cache.peek(who) ?? (await cache.obtain(who, asker)) }
   }
 
-  function pass(hop: Hop, who: Identity, { entry, status }: Found): void {
-    if (entry.kind !== 'token') {
-      fail(hop, refusalOf(entry))
-      return
-    }
-    const { request, response } = hop
-    forward(request, response, {
+  function pass(
+    request: IncomingMessage,
+    response: ServerResponse,
+    record: RequestRecord,
+    who: Identity,
+    { entry, status }: Found,
+  ): void {
+    if (entry.kind !== 'token') throw asPage(refusalOf(entry), request)
+    record.add({ cs: status, jti: entry.jti })
+    forwardRecorded(request, response, record, {
+      log,
       upstream: api,
-      headers: [
-        ...requestHeaders(request, STRIPPED),
-        'authorization',
-        `Bearer ${entry.token}`,
-        ...hop.fields(),
-      ],
+      headers: [...requestHeaders(request, STRIPPED), 'authorization', `Bearer ${entry.token}`],
       // Between here and there lies a queue for a connection: a token must not grow old in it, nor its user be blocked.
       refuseLate: () => {
         const block = blocks.find(who)
-        if (block) return refusalOf(block)
+        if (block) return asPage(refusalOf(block), request)
         return clock() < entry.expiresAt ? undefined : tokenEnded()
       },
-      answerFields: ['x-request-id', hop.requestId],
-      onFailure: (error) => hop.fail(error),
-      onEnd: (outcome) => hop.end(outcome, { cs: status, jti: entry.jti }),
     })
-  }
-
-  function fail(hop: Hop, thrown: unknown): void {
-    const error = toHttpError(thrown)
-    hop.fail(error, error.code === 'blocked' ? forbiddenPage(hop.request) : undefined)
-    hop.end(undefined, { cs: '-', reason: error.code })
   }
 
   /** A WebSocket or the like: the handshake carries the token, what follows is between the two sides. */
@@ -105,7 +94,7 @@ export function serveRequests({ service, api, identify, cache, blocks, clock }: 
         upstream: api,
         headers,
         onAnswer: (us) =>
-          service.log.info(
+          log.info(
             {
               path: request.url?.split('?', 1)[0],
               ua: api.address,
@@ -123,6 +112,12 @@ export function serveRequests({ service, api, identify, cache, blocks, clock }: 
 
   return { serve, upgrade: (...args: Parameters<typeof upgrade>) => void upgrade(...args) }
 }
+
+/** The token is for all who wait for it: one caller's deadline must not end the call that brings it. */
+const askerOf = ({ requestId, trace }: RequestRecord): Asker => ({
+  requestId,
+  trace: { ...trace, deadline: undefined },
+})
 
 function refusalOf(entry: Exclude<Found['entry'], { kind: 'token' }>): HttpError {
   return entry.kind === 'block'

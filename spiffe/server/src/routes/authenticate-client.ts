@@ -43,7 +43,7 @@ export function authenticateClient(options: ClientAuthentication, next: RequestL
       }
       return refuse(response, 503, 'Service Unavailable')
     }
-    Object.assign(request, { tokenId: svid.claims.jti })
+    logAlso(request, { jti: svid.claims.jti })
     try {
       authorize(svid.id)
     } catch (error) {

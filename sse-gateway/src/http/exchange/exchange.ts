@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
-import type { HttpError } from '@hallpass/service-kit'
+import type { HttpError, RequestRecord } from '@hallpass/service-kit'
 import type { ClientWriter } from './client-writer.ts'
 
 /** One request and the ways to answer it, the same over HTTP/2 and HTTP/1.1. */
@@ -19,10 +19,8 @@ export interface Exchange {
   /** The same object for all requests of one connection. */
   readonly connection: object
   readonly remoteAddress: string
-  /** For the log, once known. */
-  tokenId?: string
-  /** Why it was refused, for the log. */
-  reason?: string
+  /** Set before a handler sees the exchange; every answer has its id. */
+  record?: RequestRecord
   /** What was answered, once it was. */
   readonly status?: number
   /** @throws {HttpError} 413, 400 */
@@ -34,8 +32,13 @@ export interface Exchange {
   askToLeave(): void
   /** Whether the client is gone, or the answer is complete. */
   readonly closed: boolean
+  /** Whether the whole answer was sent. */
+  readonly complete: boolean
   onClose(listener: () => void): void
 }
+
+/** Handles one exchange; what it throws, or rejects with, becomes the answer. */
+export type ExchangeHandler = (exchange: Exchange) => void | Promise<void>
 
 /** Splits `/events?access_token=…` at the first question mark. */
 export function splitTarget(target: string): { path: string; query: URLSearchParams } {
@@ -44,3 +47,6 @@ export function splitTarget(target: string): { path: string; query: URLSearchPar
     ? { path: target, query: new URLSearchParams() }
     : { path: target.slice(0, mark), query: new URLSearchParams(target.slice(mark + 1)) }
 }
+
+export const idOf = ({ record }: Exchange): OutgoingHttpHeaders =>
+  record === undefined ? {} : { 'x-request-id': record.requestId }

@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { Http1Writer } from '@hallpass/event-stream/fan-out'
-import { type HttpError, settleTarget } from '@hallpass/service-kit'
+import { type HttpError, type RequestRecord, settleTarget } from '@hallpass/service-kit'
 import type { ClientWriter } from './client-writer.ts'
-import { type Exchange, splitTarget } from './exchange.ts'
+import { type Exchange, idOf, splitTarget } from './exchange.ts'
 import { readBounded } from './read-bounded.ts'
 
 /** A request that came over HTTP/1.1 (or 1.0). */
@@ -18,7 +18,7 @@ export class Http1Exchange implements Exchange {
   readonly hasBody: boolean
   readonly connection: Socket
   readonly remoteAddress: string
-  tokenId?: string
+  record?: RequestRecord
   status?: number
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
@@ -54,12 +54,12 @@ export class Http1Exchange implements Exchange {
     this.status = status
     // A body that was not read would be taken for the next request on this connection.
     const rest = this.hasBody && !this.#request.readableEnded ? { connection: 'close' } : {}
-    response.writeHead(status, { ...headers, ...rest }).end(body)
+    response.writeHead(status, { ...headers, ...rest, ...idOf(this) }).end(body)
   }
 
   openStream(headers: OutgoingHttpHeaders): ClientWriter {
     this.status = 200
-    this.#response.writeHead(200, headers)
+    this.#response.writeHead(200, { ...headers, ...idOf(this) })
     return new Http1Writer(this.#response)
   }
 
@@ -69,6 +69,10 @@ export class Http1Exchange implements Exchange {
 
   get closed(): boolean {
     return this.#response.closed || this.#response.destroyed || this.#request.socket.destroyed
+  }
+
+  get complete(): boolean {
+    return this.#response.writableFinished
   }
 
   onClose(listener: () => void): void {

@@ -5,9 +5,9 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2'
-import { type HttpError, namesTwoHosts, twoHosts } from '@hallpass/service-kit'
+import { type HttpError, namesTwoHosts, type RequestRecord, twoHosts } from '@hallpass/service-kit'
 import { type ClientWriter, Http2Writer } from './client-writer.ts'
-import { type Exchange, splitTarget } from './exchange.ts'
+import { type Exchange, idOf, splitTarget } from './exchange.ts'
 import { readBounded } from './read-bounded.ts'
 
 const NO_HEADERS: IncomingHttpHeaders = {}
@@ -25,7 +25,7 @@ export class Http2Exchange implements Exchange {
   readonly hasBody: boolean
   readonly connection: ServerHttp2Session
   readonly remoteAddress: string
-  tokenId?: string
+  record?: RequestRecord
   status?: number
   readonly #stream: ServerHttp2Stream
 
@@ -57,7 +57,7 @@ export class Http2Exchange implements Exchange {
     const stream = this.#stream
     if (stream.destroyed || stream.headersSent) return
     this.status = status
-    stream.respond({ ':status': status, ...headers }, { endStream: body === undefined })
+    stream.respond({ ':status': status, ...headers, ...idOf(this) }, { endStream: body === undefined })
     if (body !== undefined) stream.end(body)
     // The rest of an upload that nobody asked for: "stop sending" (RFC 9113 §8.1).
     if (this.hasBody && !stream.readableEnded)
@@ -68,7 +68,7 @@ export class Http2Exchange implements Exchange {
 
   openStream(headers: OutgoingHttpHeaders): ClientWriter {
     this.status = 200
-    this.#stream.respond({ ':status': 200, ...headers })
+    this.#stream.respond({ ':status': 200, ...headers, ...idOf(this) })
     // A stream lives for hours; its request, with the token in it, has done its work.
     this.headers = NO_HEADERS
     this.rawHeaders = []
@@ -80,6 +80,11 @@ export class Http2Exchange implements Exchange {
 
   get closed(): boolean {
     return this.#stream.destroyed || this.#stream.closed
+  }
+
+  get complete(): boolean {
+    // A client that leaves resets the stream, and Node ends it then.
+    return this.#stream.writableFinished && this.#stream.rstCode === constants.NGHTTP2_NO_ERROR
   }
 
   onClose(listener: () => void): void {

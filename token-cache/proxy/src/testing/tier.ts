@@ -78,7 +78,7 @@ export async function startTier({
       HOUSE_FOLDER: join(import.meta.dirname, '../../../../web-ui/public'),
       ...env,
     })
-  const log = createLog('proxy', 'debug', { write: (line) => void lines.push(line) })
+  const log = createLog('token-cache-proxy', 'debug', { write: (line) => void lines.push(line) })
   const proxies: { url: string; service: HttpService }[] = []
   async function startProxy(index: number) {
     const settings = config(index)

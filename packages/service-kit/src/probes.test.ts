@@ -1,0 +1,35 @@
+import { describe, expect, it } from '@jest/globals'
+import { Metrics } from './metrics.ts'
+import { Probes } from './probes.ts'
+
+async function ask(probes: Probes, path: string) {
+  const answer = await probes.answers.get(path)?.()
+  return [answer?.status, JSON.parse(answer?.text ?? 'null')]
+}
+
+describe('probes', () => {
+  it('say which of its states a service is in', async () => {
+    const probes = new Probes(new Metrics('test'))
+    const notReady = (service: string) => [503, { status: 'not ready', failed: { service } }]
+    expect(await ask(probes, '/readyz')).toEqual(notReady('starting'))
+    probes.ready()
+    expect(await ask(probes, '/readyz')).toEqual([200, { status: 'ready' }])
+    probes.stopping()
+    probes.ready()
+    expect(await ask(probes, '/readyz')).toEqual(notReady('stopping'))
+    expect(await ask(probes, '/healthz')).toEqual([200, { status: 'ok' }])
+  })
+
+  it('name every check that fails, and why', async () => {
+    const probes = new Probes(new Metrics('test'), {
+      fine: () => {},
+      keys: () => Promise.reject(new Error('no key is loaded')),
+      store: () => {
+        throw new Error('it is full')
+      },
+    })
+    probes.ready()
+    const failed = { keys: 'no key is loaded', store: 'it is full' }
+    expect(await ask(probes, '/readyz')).toEqual([503, { status: 'not ready', failed }])
+  })
+})

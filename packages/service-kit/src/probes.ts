@@ -1,0 +1,65 @@
+import type { Metrics } from './metrics.ts'
+
+export type Checks = Readonly<Record<string, () => void | Promise<void>>>
+
+export interface ProbeAnswer {
+  readonly status: number
+  readonly type: string
+  readonly text: string
+}
+
+export type Probe = () => ProbeAnswer | Promise<ProbeAnswer>
+
+/** The state of a service as whoever runs it asks for it: `/healthz`, `/readyz` and `/metrics`; not recorded as requests. */
+export class Probes {
+  /** `stopping` is the last one. */
+  #state: 'starting' | 'ready' | 'stopping' = 'starting'
+  readonly #metrics: Metrics
+  readonly #checks: Checks
+
+  /** @param checks each must pass for `/readyz` to answer 200; a thrown error's message is shown */
+  constructor(metrics: Metrics, checks: Checks = {}) {
+    this.#metrics = metrics
+    this.#checks = checks
+  }
+
+  ready(): void {
+    if (this.#state === 'starting') this.#state = 'ready'
+  }
+
+  stopping(): void {
+    this.#state = 'stopping'
+  }
+
+  /** By path. */
+  readonly answers: ReadonlyMap<string, Probe> = new Map<string, Probe>([
+    ['/healthz', () => json(200, { status: 'ok' })],
+    ['/readyz', () => this.#readiness()],
+    [
+      '/metrics',
+      async () => {
+        const { registry } = this.#metrics
+        return { status: 200, type: registry.contentType, text: await registry.metrics() }
+      },
+    ],
+  ])
+
+  async #readiness(): Promise<ProbeAnswer> {
+    const failed: Record<string, string> = this.#state === 'ready' ? {} : { service: this.#state }
+    for (const [check, run] of Object.entries(this.#checks)) {
+      try {
+        await run()
+      } catch (error) {
+        failed[check] = (error as Error).message
+      }
+    }
+    if (Object.keys(failed).length === 0) return json(200, { status: 'ready' })
+    return json(503, { status: 'not ready', failed })
+  }
+}
+
+const json = (status: number, body: unknown): ProbeAnswer => ({
+  status,
+  type: 'application/json; charset=utf-8',
+  text: JSON.stringify(body),
+})
