@@ -2,6 +2,7 @@ import { unwatchFile, watchFile } from 'node:fs'
 import { ensureDevelopmentCertificates, readCaFile, readTlsFiles } from '@hallpass/certificates'
 import {
   type Clock,
+  Drain,
   foreignPagesGuard,
   issuerKeys,
   type Logger,
@@ -33,7 +34,7 @@ import { PathEvents } from './upstream/path-events.ts'
 export { loadConfig } from './config.ts'
 
 /** Clients that read take their last event at once; after this what is left is cut. */
-const DRAIN_DEADLINE_MS = 2_000
+const DRAIN_DEADLINE_MS = 2_500
 
 /** The gateway: streams that live exactly as long as their token. */
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock): Service {
@@ -58,6 +59,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const streamMetrics = new StreamMetrics(metrics, streams, events)
   const sources = { realm: config.realm, queryTokens: config.queryTokens, cookie: config.tokenCookie }
   const listeners: Listener[] = []
+  const draining = new Drain<Exchange>((exchange) => exchange.askToLeave())
   const probes = new Probes(metrics, peers ? { redis: () => peers.check() } : {})
   let stopping: Promise<void> | undefined
 
@@ -181,7 +183,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     const tls = await readTls()
     const urls: Record<string, string> = {}
     for (const [name, port] of Object.entries({ https: config.port, second: config.secondPort })) {
-      const listener = new Listener(tls, handle)
+      const listener = new Listener(tls, draining, handle)
       listeners.push(listener)
       urls[name] = `https://localhost:${await listener.start(port, config.host)}`
     }
@@ -193,10 +195,12 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   async function drain(delayMs: number) {
     probes.stopping()
     unwatchFile(config.certFile, onCertificate)
-    await Promise.all(listeners.map((listener) => listener.drain(delayMs)))
-    // Its clients come back at once, and must find another gateway.
-    streams.endAll('shutting_down')
-    await Promise.all(listeners.map((listener) => listener.close(DRAIN_DEADLINE_MS)))
+    await draining.run({
+      delayMs,
+      deadlineMs: DRAIN_DEADLINE_MS,
+      // Its clients come back at once, and must find another gateway.
+      onClosing: () => streams.endAll('shutting_down'),
+    })
     for (const pathEvents of events.values()) pathEvents.stop()
     peers?.stop()
     wheel.stop()

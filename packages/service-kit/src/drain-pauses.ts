@@ -1,4 +1,4 @@
-import { cappedMs } from '@hallpass/untrusted/timers'
+import { pause } from '@hallpass/untrusted/timers'
 
 /*
  * The pauses of a server that stops, each of which lets clients do something first; the same over HTTP/1.1 and HTTP/2.
@@ -15,8 +15,8 @@ const MAX_QUIET_WAIT_MS = 1_000
  * Looks at the sockets a few times before it ends: after a stall of the machine all timers are due at the same moment,
  * and clients that have been held up as well come only now.
  */
-export async function pause(milliseconds: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, cappedMs(milliseconds)))
+export async function takeTime(milliseconds: number): Promise<void> {
+  await pause(milliseconds)
   for (let turn = 0; turn < TURNS; turn += 1) await new Promise((resolve) => setImmediate(resolve))
 }
 
@@ -27,8 +27,8 @@ export class Returners {
   #asked = 0
   #back = 0
 
-  leaves(): void {
-    this.#asked += 1
+  leave(clients: number): void {
+    this.#asked += clients
   }
 
   comes(): void {
@@ -40,12 +40,13 @@ export class Returners {
     for (let before = Number.NaN; before !== this.#back || before < this.#asked; ) {
       if (performance.now() - began > MAX_QUIET_WAIT_MS) return
       before = this.#back
-      await pause(QUIET_MS)
+      await takeTime(QUIET_MS)
     }
   }
 }
 
 /** Ends when no request was taken or answered for a while; whoever uses a connection has left it by then. */
 export async function untilUnused(activeAt: () => number): Promise<void> {
-  for (let left = LINGER_MS; left > 0; left = LINGER_MS - (performance.now() - activeAt())) await pause(left)
+  for (let left = LINGER_MS; left > 0; left = LINGER_MS - (performance.now() - activeAt()))
+    await takeTime(left)
 }

@@ -7,7 +7,7 @@ import type { SecureContextOptions } from 'node:tls'
 import { cappedMs } from '@hallpass/untrusted/timers'
 import type { ErrorRequestHandler, Express } from 'express'
 import { refuseUpgrade, send, sendError } from './answers.ts'
-import { Connections } from './connections.ts'
+import { Drain } from './drain.ts'
 import { type HttpError, notFound } from './errors.ts'
 import { expressApp } from './express-app.ts'
 import { foreignPagesGuard, type HostsConfig } from './foreign-pages.ts'
@@ -110,7 +110,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
   const metrics = options.metrics ?? new Metrics(name)
   const probes = new Probes(metrics, options.checks)
   let stopping: Promise<void> | undefined
-  const connections = new Connections()
+  const draining = new Drain<ServerResponse>(askToLeave)
   /** Node's server forgets a connection once it is another protocol's. */
   const upgraded = new Set<Duplex>()
   const { shownParameters = [] } = options
@@ -144,7 +144,8 @@ export function httpService(options: HttpServiceOptions): HttpService {
     const handle = 'path' in address ? undefined : address.handle
     const refusalOf = admission(address)
     return (request, response) => {
-      connections.take(request, response)
+      draining.began(response, request.socket)
+      response.once('close', () => draining.ended(response))
       const refusal = refusalOf(request)
       if (refusal) {
         recordRequest(recording, request, response)
@@ -194,7 +195,11 @@ export function httpService(options: HttpServiceOptions): HttpService {
         onUpgrade(request, socket, head)
       })
     server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS
-    connections.add(server)
+    draining.add({
+      server,
+      closeIdle: () => server.closeIdleConnections(),
+      cut: () => server.closeAllConnections(),
+    })
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       if ('path' in address) server.listen(address.path, resolve)
@@ -211,7 +216,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
   async function drain(delayMs: number) {
     probes.stopping()
     const deadlineMs = options.drainDeadlineMs ?? DRAIN_DEADLINE_MS
-    await connections.drain({
+    await draining.run({
       delayMs,
       deadlineMs,
       onClosing: async () => {
@@ -244,6 +249,13 @@ export function httpService(options: HttpServiceOptions): HttpService {
       return stopping
     },
   }
+}
+
+/** A client whose answer has begun cannot be asked any more. */
+function askToLeave(response: ServerResponse): boolean {
+  if (response.headersSent) return false
+  response.setHeader('connection', 'close')
+  return true
 }
 
 /** What a route's answer and its calls have of the record: the id, and the trace. */

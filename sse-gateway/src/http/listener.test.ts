@@ -5,8 +5,10 @@ import net from 'node:net'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
+import { Drain } from '@hallpass/service-kit'
 import { expect, it } from '@jest/globals'
 import { useGateway } from '../testing/gateway.ts'
+import type { Exchange } from './exchange/exchange.ts'
 import { Listener } from './listener.ts'
 
 const gateway = useGateway()
@@ -58,11 +60,12 @@ it('keeps its certificate when the new one cannot be read', async () => {
 it('asks a client to leave whose handshake was under way when the others were asked', async () => {
   const read = (name: string) => readFile(join(gateway.stateFolder, 'certificates', name))
   const tls = { cert: await read('localhost.pem'), key: await read('localhost-key.pem') }
-  const listener = new Listener(tls, (exchange) => exchange.answer(204, {}))
+  const draining = new Drain<Exchange>((exchange) => exchange.askToLeave())
+  const listener = new Listener(tls, draining, (exchange) => exchange.answer(204, {}))
   const port = await listener.start(0, '127.0.0.1')
   const tcp = net.connect(port, '127.0.0.1')
   await once(tcp, 'connect')
-  const drained = listener.drain(50)
+  const drained = draining.run({ delayMs: 50, deadlineMs: 2_000, onClosing: () => {} })
   const refused = () =>
     new Promise<boolean>((resolve) => {
       const probe = net.connect(port, '127.0.0.1', () => {
@@ -83,5 +86,4 @@ it('asks a client to leave whose handshake was under way when the others were as
   expect(headers).toMatchObject({ ':status': 204 })
   await asked
   await drained
-  await listener.close(1_000)
 })

@@ -7,9 +7,9 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2'
-import net, { type AddressInfo, type Socket } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
-import { pause, Returners, untilUnused } from '@hallpass/service-kit'
+import type { Drain } from '@hallpass/service-kit'
 import { cappedMs } from '@hallpass/untrusted/timers'
 import type { Exchange } from './exchange/exchange.ts'
 import { Http1Exchange } from './exchange/http1-exchange.ts'
@@ -37,16 +37,12 @@ const MAX_CONNECTIONS = 25_000
 export class Listener {
   readonly #server: Http2SecureServer
   readonly #connections = new Map<ServerHttp2Session | Socket, Usage>()
-  readonly #exchanges = new Set<Exchange>()
-  /** Those that came during the delay; they are asked to leave when nobody can come back any more. */
-  readonly #late = new WeakSet<ServerHttp2Session | Socket>()
+  readonly #drain: Drain<Exchange>
   #idleCheck: NodeJS.Timeout | undefined
-  #stage: 'serving' | 'delaying' | 'lingering' | 'closing' = 'serving'
-  #closed: Promise<unknown> = Promise.resolve()
-  readonly #returners = new Returners()
-  #activeAt = 0
 
-  constructor(tls: SecureContextOptions, handle: (exchange: Exchange) => void) {
+  /** @param drain in which the listener takes part */
+  constructor(tls: SecureContextOptions, drain: Drain<Exchange>, handle: (exchange: Exchange) => void) {
+    this.#drain = drain
     const options: SecureServerOptions & ServerOptions = {
       // No client shows a certificate; Node would read the web's authorities for it all the same, for 40 ms.
       ca: [],
@@ -71,9 +67,6 @@ export class Listener {
     server.on('stream', (...[stream, headers, , rawHeaders]: StreamArguments) => {
       this.#take(new Http2Exchange(stream, headers, rawHeaders), stream.session as ServerHttp2Session, handle)
     })
-    server.on('connection', () => {
-      if (this.#stage === 'delaying') this.#returners.comes()
-    })
     server.on('secureConnection', (socket) => {
       // Node sends each event at once; waiting for more to send would only make it late.
       socket.setNoDelay(true)
@@ -81,6 +74,14 @@ export class Listener {
     })
     server.on('session', (session) => {
       this.#track(session)
+    })
+    drain.add({
+      server,
+      askClients: () => this.#sayGoAway(),
+      closeIdle: () => this.#closeUnused(),
+      cut: () => {
+        for (const connection of this.#connections.keys()) connection.destroy()
+      },
     })
     this.#server = server
   }
@@ -99,73 +100,35 @@ export class Listener {
     this.#server.setSecureContext({ ...tls, minVersion: 'TLSv1.2' })
   }
 
-  /**
-   * Asks clients to leave: in answers (HTTP/1.1) or by GOAWAY (HTTP/2). For `delayMs` connections are still accepted.
-   * Resolves when no more are.
-   */
-  async drain(delayMs: number): Promise<void> {
-    this.#stage = 'delaying'
-    this.#askToLeave()
-    if (delayMs > 0) {
-      await pause(delayMs)
-      await this.#returners.untilBack()
-    }
-    this.#stage = 'lingering'
-    this.#askToLeave()
-    // Not the server's own close, which cuts idle connections, the next request on its way or not.
-    this.#closed = new Promise((resolve) => net.Server.prototype.close.call(this.#server, resolve))
-    this.#activeAt = performance.now()
-    if (delayMs > 0) await Promise.race([this.#closed, untilUnused(() => this.#activeAt)])
-  }
-
-  /** Lets the open exchanges end, and cuts what is left at the deadline. */
-  async close(deadlineMs: number): Promise<void> {
-    this.#stage = 'closing'
-    clearInterval(this.#idleCheck)
-    for (const [connection, { open }] of this.#connections)
-      if (open === 0 || 'goaway' in connection) close(connection)
-    const deadline = setTimeout(() => {
-      for (const connection of this.#connections.keys()) connection.destroy()
-    }, cappedMs(deadlineMs))
-    await this.#closed
-    clearTimeout(deadline)
-  }
-
-  #askToLeave() {
+  #sayGoAway(): number {
     // A GOAWAY: what is open goes on, and what crosses it is refused unprocessed, to be sent again (RFC 9113 §8.7).
     // §6.8 would announce it by one with the greatest stream id. Node cannot: after any GOAWAY of its own it ignores new
     // streams (it has no nghttp2_submit_shutdown_notice), so what crosses would get no answer at all until the last one.
+    let asked = 0
     for (const connection of this.#connections.keys())
       if ('goaway' in connection && !connection.closed) {
         connection.close()
-        this.#returners.leaves()
+        asked += 1
       }
-    for (const exchange of this.#exchanges) if (exchange.protocol !== 'h2') this.#ask(exchange)
+    return asked
   }
 
-  #ask(exchange: Exchange) {
-    if (exchange.protocol === 'h2') {
-      // A session whose handshake was under way when the others were asked; its first request is answered.
-      const session = exchange.connection as ServerHttp2Session
-      if (session.closed) return
-      session.close()
-    } else exchange.askToLeave()
-    this.#returners.leaves()
+  #closeUnused() {
+    clearInterval(this.#idleCheck)
+    for (const [connection, { open }] of this.#connections)
+      if ('goaway' in connection) connection.close()
+      else if (open === 0) connection.end()
   }
 
   #take(exchange: Exchange, connection: ServerHttp2Session | Socket, handle: (exchange: Exchange) => void) {
     const usage = this.#connections.get(connection) ?? this.#track(connection)
     usage.open += 1
-    this.#exchanges.add(exchange)
     exchange.onClose(() => {
       usage.open -= 1
       usage.idleSince = performance.now()
-      this.#exchanges.delete(exchange)
-      if (this.#stage === 'lingering') this.#activeAt = performance.now()
-      if (this.#stage === 'closing' && usage.open === 0) close(connection)
+      this.#drain.ended(exchange)
     })
-    if (this.#stage !== 'serving' && !(this.#stage === 'delaying' && this.#late.has(connection)))
-      this.#ask(exchange)
+    this.#drain.began(exchange, connection)
     handle(exchange)
   }
 
@@ -173,7 +136,7 @@ export class Listener {
     const usage = { open: 0, idleSince: performance.now() }
     this.#connections.set(connection, usage)
     connection.once('close', () => this.#connections.delete(connection))
-    if (this.#stage === 'delaying') this.#late.add(connection)
+    this.#drain.connected(connection)
     return usage
   }
 
@@ -198,8 +161,3 @@ type StreamArguments = [
   flags: number,
   rawHeaders: readonly string[],
 ]
-
-function close(connection: ServerHttp2Session | Socket) {
-  if ('goaway' in connection) connection.close()
-  else connection.end()
-}

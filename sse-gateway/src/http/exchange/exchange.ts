@@ -28,8 +28,11 @@ export interface Exchange {
   answer(status: number, headers: OutgoingHttpHeaders, body?: Buffer | string): void
   /** From then on the request's headers and query may be gone. */
   openStream(headers: OutgoingHttpHeaders): ClientWriter
-  /** The answer will say that its connection must not be used again; over HTTP/2 the session has said so. */
-  askToLeave(): void
+  /**
+   * Says that the connection must not be used again: in the answer, or over HTTP/2 by GOAWAY. Returns whether it could,
+   * or false when it has been said.
+   */
+  askToLeave(): boolean
   /** Whether the client is gone, or the answer is complete. */
   readonly closed: boolean
   /** Whether the whole answer was sent. */

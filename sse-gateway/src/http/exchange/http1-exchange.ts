@@ -63,8 +63,10 @@ export class Http1Exchange implements Exchange {
     return new Http1Writer(this.#response)
   }
 
-  askToLeave(): void {
-    if (!this.#response.headersSent) this.#response.setHeader('connection', 'close')
+  askToLeave(): boolean {
+    if (this.#response.headersSent) return false
+    this.#response.setHeader('connection', 'close')
+    return true
   }
 
   get closed(): boolean {

@@ -76,7 +76,12 @@ export class Http2Exchange implements Exchange {
     return new Http2Writer(this.#stream)
   }
 
-  askToLeave(): void {}
+  askToLeave(): boolean {
+    // A session whose handshake was under way when the others were asked; its first request is answered.
+    if (this.connection.closed) return false
+    this.connection.close()
+    return true
+  }
 
   get closed(): boolean {
     return this.#stream.destroyed || this.#stream.closed
