@@ -10,7 +10,6 @@ import {
 import type { AddressInfo, Socket } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
 import type { Drain } from '@hallpass/service-kit'
-import { cappedMs } from '@hallpass/untrusted/timers'
 import type { Exchange } from './exchange/exchange.ts'
 import { Http1Exchange } from './exchange/http1-exchange.ts'
 import { Http2Exchange } from './exchange/http2-exchange.ts'
