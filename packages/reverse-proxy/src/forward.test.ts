@@ -2,6 +2,7 @@ import http, { createServer, type IncomingMessage, type RequestListener, type Se
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net'
 import { DEADLINE_HEADER, deadlineFrom, HttpError } from '@hallpass/service-kit'
 import { afterEach, describe, expect, it } from '@jest/globals'
+import { errors } from 'undici'
 import { type ForwardOptions, forward, type Outcome } from './forward.ts'
 import { requestHeaders } from './headers.ts'
 import { Upstream } from './upstream.ts'
@@ -303,6 +304,35 @@ describe('forward with another upstream to try', () => {
     const answer = await fetch(proxy.url, { method: 'POST', body: 'b'.repeat(100_000) })
     expect(answer.status).toBe(200)
     expect((await answer.text()).length).toBe(100_005)
+  })
+
+  it('sends a POST to the next when the first takes no connection in time', async () => {
+    const hanging = new Upstream({
+      name: 'hanging',
+      url: 'http://127.0.0.1:1',
+      connectTimeoutMs: 500,
+      connect: (_target, callback) => callback(new errors.ConnectTimeoutError(), null),
+    })
+    const next = new Upstream({ name: 'api', url: await listen(createServer(echo)) })
+    closing.push(() => Promise.all([hanging.close(), next.close()]))
+    const failures: string[] = []
+    const server = createServer((request, response) =>
+      forward(request, response, {
+        upstream: hanging,
+        headers: requestHeaders(request, new Set()),
+        retry: ({ error, unsent }) => {
+          failures.push(`${error.status} ${error.code} ${error.message} ${unsent}`)
+          return next
+        },
+        onFailure: ({ status }) => response.writeHead(status).end(),
+        onEnd: () => {},
+      }),
+    )
+    const answer = await fetch(await listen(server), { method: 'POST', body: 'once' })
+    expect([answer.status, await answer.text()]).toEqual([200, 'POST once'])
+    expect(failures).toEqual([
+      '504 peer_timeout hanging at http://127.0.0.1:1 did not answer within 500 ms. true',
+    ])
   })
 
   it('does not try again after a time-out: the next would take as long', async () => {

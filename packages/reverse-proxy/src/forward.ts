@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import {
+  AnswerTimeout,
   callBudget,
   DEADLINE_HEADER,
   deadlinePassed,
@@ -75,6 +76,8 @@ class Forwarding implements Dispatcher.DispatchHandler {
   /** The client broke off in the middle of its body: nobody else is to blame. */
   #clientGone = false
   #sent = false
+  /** The time for the answer is over. */
+  #late = false
   #ended = false
   readonly #deadline: number | undefined
   #answerTimer: NodeJS.Timeout | undefined
@@ -127,9 +130,10 @@ class Forwarding implements Dispatcher.DispatchHandler {
   #limitAnswer(budgetMs: number): void {
     clearTimeout(this.#answerTimer)
     if (!this.#hasLimit) return
-    const { name, address } = this.#upstream
+    const upstream = this.#upstream
     this.#answerTimer = setTimeout(() => {
-      const late = lateAnswer(name, address, budgetMs)
+      this.#late = true
+      const late = upstream.failure(new AnswerTimeout(), budgetMs)
       // A request that still waits for a connection has nothing that could be aborted.
       if (this.#abort) this.#abort(late)
       else this.onError(late)
@@ -199,7 +203,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
       this.#response.destroy()
       return
     }
-    const error = cause instanceof HttpError ? cause : peerErrorOf(this.#upstream, cause)
+    const error = cause instanceof HttpError ? cause : this.#upstream.failure(cause)
     if (this.#response.headersSent) {
       // The client must see that the answer is not whole.
       this.#end(error)
@@ -219,9 +223,10 @@ class Forwarding implements Dispatcher.DispatchHandler {
   }
 
   #mayRetry(error: HttpError): boolean {
-    if (!(error instanceof PeerError) || error.status !== 502) return false
-    if (this.#bodyTouched) return false
-    return !this.#sent || (!this.#hasBody && IDEMPOTENT.has(this.#request.method as string))
+    // The next one would take as long; an upstream that does not even take connections has been given up before.
+    if (this.#late || !(error instanceof PeerError) || this.#bodyTouched) return false
+    if (!this.#sent) return true
+    return error.status === 502 && !this.#hasBody && IDEMPOTENT.has(this.#request.method as string)
   }
 
   readonly #closed = () => {
@@ -242,29 +247,4 @@ class Forwarding implements Dispatcher.DispatchHandler {
       ...(failure ? { failure } : {}),
     })
   }
-}
-
-const lateAnswer = (name: string, address: string, budgetMs: number) =>
-  new PeerError(name, 504, 'peer_timeout', `${name} at ${address} did not answer within ${budgetMs} ms.`)
-
-/** What a failed attempt means to the client; the cause is for the log. */
-export function peerErrorOf({ name, address }: Upstream, cause: Error): PeerError {
-  const code = (cause as NodeJS.ErrnoException).code ?? ''
-  if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT')
-    return new PeerError(name, 504, 'peer_timeout', `${name} at ${address} did not answer in time.`, cause)
-  if (/CERT|TLS|SSL|ALTNAME|SIGNATURE/.test(code))
-    return new PeerError(
-      name,
-      502,
-      'peer_not_trusted',
-      `${name} at ${address} is not trusted (${code}).`,
-      cause,
-    )
-  return new PeerError(
-    name,
-    502,
-    'peer_unreachable',
-    `${name} at ${address} is not reachable (${code || cause.message}).`,
-    cause,
-  )
 }

@@ -1,8 +1,13 @@
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import type { Duplex } from 'node:stream'
-import { callBudget, DEADLINE_HEADER, deadlineFrom, deadlinePassed } from '@hallpass/service-kit'
-import { peerErrorOf } from './forward.ts'
+import {
+  AnswerTimeout,
+  callBudget,
+  DEADLINE_HEADER,
+  deadlineFrom,
+  deadlinePassed,
+} from '@hallpass/service-kit'
 import type { Upstream } from './upstream.ts'
 
 /** The upgraded protocol's own pings are its business; the handshake must not hang. */
@@ -50,10 +55,8 @@ export function forwardUpgrade(
       ...(secureContext ? { secureContext } : {}),
       ...(servername ? { servername } : {}),
     })
-    call.on('timeout', () =>
-      call.destroy(Object.assign(new Error('timeout'), { code: 'UND_ERR_HEADERS_TIMEOUT' })),
-    )
-    call.on('error', (cause) => reject(peerErrorOf(upstream, cause)))
+    call.on('timeout', () => call.destroy(new AnswerTimeout()))
+    call.on('error', (cause) => reject(upstream.failure(cause, budgetMs)))
     client.on('error', () => call.destroy())
     client.on('close', () => call.destroy())
 

@@ -1,5 +1,6 @@
 import { createSecureContext, type SecureContext } from 'node:tls'
-import { Pool } from 'undici'
+import { type PeerError, peerFailure } from '@hallpass/service-kit'
+import { type buildConnector, type Dispatcher, Pool } from 'undici'
 
 export interface UpstreamOptions {
   /** The name that errors use, e.g. `api`. */
@@ -13,6 +14,10 @@ export interface UpstreamOptions {
     readonly key?: string
     readonly servername?: string
   }
+  /** Makes the connections in place of `tls`, e.g. with certificates that rotate; it verifies the upstream. */
+  readonly connect?: buildConnector.connector
+  /** Stands between the requests and the pool, e.g. to let connections go in time. */
+  readonly interceptor?: Dispatcher.DispatcherComposeInterceptor
   readonly maxConnections?: number
   readonly connectTimeoutMs?: number
   /** From the request to the first byte of the answer. */
@@ -40,12 +45,14 @@ export class Upstream {
   /** From the request to the first byte of the answer. */
   readonly answerTimeoutMs: number
   /** The bundles hold no more of undici (scripts/undici-pool.cjs). */
-  readonly pool: Pick<Pool, 'dispatch' | 'destroy'>
+  readonly pool: Pick<Dispatcher, 'dispatch' | 'destroy'>
   readonly secureContext: SecureContext | undefined
   readonly servername: string | undefined
+  readonly #connectTimeoutMs: number
 
   constructor(options: UpstreamOptions) {
     const { name, tls, answerTimeoutMs = ANSWER_TIMEOUT_MS } = options
+    this.#connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS
     this.answerTimeoutMs = answerTimeoutMs
     this.name = name
     this.url = new URL(options.url)
@@ -54,19 +61,27 @@ export class Upstream {
       ? createSecureContext({ ca: tls.ca, cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' })
       : undefined
     this.servername = tls?.servername
-    this.pool = new Pool(this.url.origin, {
+    const pool = new Pool(this.url.origin, {
       connections: options.maxConnections ?? MAX_CONNECTIONS,
       pipelining: 1,
       keepAliveTimeout: KEEP_ALIVE_MS,
       headersTimeout: answerTimeoutMs,
       bodyTimeout: options.idleTimeoutMs ?? IDLE_TIMEOUT_MS,
       // A stopped or restarted upstream is tried with each new request, not held back by the failures before.
-      connect: {
-        timeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+      connect: options.connect ?? {
+        timeout: this.#connectTimeoutMs,
         ...(this.secureContext ? { secureContext: this.secureContext } : {}),
         ...(this.servername ? { servername: this.servername } : {}),
       },
     })
+    this.pool = options.interceptor ? pool.compose(options.interceptor) : pool
+  }
+
+  /** What it means that this upstream has failed, in an error that names it and the time that it had. */
+  failure(cause: unknown, answerMs = this.answerTimeoutMs): PeerError {
+    const isConnecting = (cause as { code?: unknown }).code === 'UND_ERR_CONNECT_TIMEOUT'
+    const timeoutMs = isConnecting ? this.#connectTimeoutMs : answerMs
+    return peerFailure({ peer: this.name, address: this.url.origin, timeoutMs }, cause)
   }
 
   close(): Promise<void> {

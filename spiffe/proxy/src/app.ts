@@ -1,7 +1,8 @@
+import { Upstream } from '@hallpass/reverse-proxy'
 import { type Clock, type HttpService, httpService, type Logger, systemClock } from '@hallpass/service-kit'
-import { authorizeId, SpiffeAgent, tlsClient, tlsServer, X509Source } from '@hallpass/spiffe'
+import { authorizeId, tlsClient, tlsServer, undiciConnector, X509Source } from '@hallpass/spiffe'
 import type { Config } from './config.ts'
-import { reverseProxy } from './routes/reverse-proxy.ts'
+import { forwardToServer } from './routes/forward-to-server.ts'
 
 export { loadConfig } from './config.ts'
 
@@ -19,9 +20,13 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     clock,
     onRefused: (err) => log.warn({ err }, 'TLS handshake failed'),
   })
-  const agent = new SpiffeAgent(tlsClient(x509Source, authorizeId(serverId), { clock }), {
-    clock,
-    maxSockets: MAX_SERVER_CONNECTIONS,
+  const connect = undiciConnector(tlsClient(x509Source, authorizeId(serverId), { clock }), { clock })
+  const upstream = new Upstream({
+    name: 'spiffe-server',
+    url: serverUrl,
+    connect,
+    interceptor: connect.retire,
+    maxConnections: MAX_SERVER_CONNECTIONS,
   })
 
   return httpService({
@@ -35,7 +40,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
         port,
         tls: () => security.options,
         prepare: security.guard,
-        handle: reverseProxy({ target: new URL(serverUrl), agent, log }),
+        handle: forwardToServer({ upstream, log }),
       },
       { name: 'http', host, port: healthPort },
     ],
@@ -46,8 +51,8 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       x509Source.ready().catch((cause: Error) => {
         throw new Error(`unable to create X509Source: ${cause.message}`, { cause })
       }),
-    onStop: () => {
-      agent.destroy()
+    onStop: async () => {
+      await upstream.close()
       x509Source.close()
     },
   })

@@ -1,0 +1,62 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { forward, requestHeaders, type Upstream } from '@hallpass/reverse-proxy'
+import { beginCall, type HttpError, isUnread, type Logger, sendJson } from '@hallpass/service-kit'
+
+export interface ForwardToServerOptions {
+  /** Connects to the server only. */
+  readonly upstream: Upstream
+  readonly log: Logger
+}
+
+/** This hop writes them itself. */
+const REWRITTEN = new Set(['x-forwarded-for', 'traceparent'])
+/** RFC 9110 §7.6.3: by it a caller knows whether an error is the server's or the proxy's. */
+const VIA = ['via', '1.1 spiffe-proxy']
+
+/**
+ * Passes every request on as it is, `Host` and `Authorization` included; answers 502 without a body when the server fails,
+ * as the documented example does, and 504 when it does not answer in time.
+ */
+export function forwardToServer({ upstream, log }: ForwardToServerOptions): RequestListener {
+  return (request, response) => {
+    log.info(`${request.method} ${request.url}`)
+    const { method = '', url = '' } = request
+    const { traceparent, tell } = beginCall({
+      peer: upstream.name,
+      method,
+      path: url.split('?', 1)[0] ?? '',
+      authorization: request.headers.authorization,
+    })
+    forward(request, response, {
+      upstream,
+      headers: [...headersOf(request), 'traceparent', traceparent],
+      answerFields: VIA,
+      onFailure: (error) => refuse(request, response, error),
+      onEnd: ({ upstreamStatus, failure }) => {
+        if (upstreamStatus !== undefined) tell({ status: upstreamStatus })
+        else if (failure) tell({ reason: failure.code })
+        if (failure) log.warn(`http: proxy error: ${causeOf(failure)}`)
+      },
+    })
+  }
+}
+
+function headersOf(request: IncomingMessage): string[] {
+  const { host, 'x-forwarded-for': before } = request.headers
+  const client = request.socket.remoteAddress?.replace(/^::ffff:/, '')
+  return [
+    ...requestHeaders(request, REWRITTEN),
+    ...(host === undefined ? [] : ['host', host]),
+    'x-forwarded-for',
+    [before, client].filter(Boolean).join(', '),
+  ]
+}
+
+function refuse(request: IncomingMessage, response: ServerResponse, { status, body }: HttpError) {
+  // A body that was not read to its end would be taken for the next request on this connection.
+  if (isUnread(request)) response.setHeader('connection', 'close')
+  if (status === 504) sendJson(response, status, body)
+  else response.writeHead(502, { 'content-length': 0 }).end()
+}
+
+const causeOf = ({ message, cause }: HttpError) => (cause instanceof Error && cause.message) || message
