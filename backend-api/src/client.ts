@@ -1,5 +1,4 @@
-import { createPeerCaller } from '@hallpass/service-kit'
-import { parseJson } from '@hallpass/untrusted/json'
+import { createPeerClient } from '@hallpass/service-kit/axios'
 
 export interface BackendAnswer {
   readonly status: number
@@ -22,28 +21,18 @@ export interface BackendClient {
 }
 
 export function createBackendClient({ peer, baseUrl }: { peer: string; baseUrl: string }): BackendClient {
-  const call = createPeerCaller({ peer, baseUrl })
+  const http = createPeerClient({ peer, baseUrl })
   return {
     async get(path, { accessToken, headers = {} }) {
-      const answer = await call({
-        method: 'GET',
-        path,
+      const answer = await http.get<unknown>(path, {
         headers: {
           ...headers,
           accept: 'application/json',
           ...(accessToken === undefined ? {} : { authorization: `Bearer ${accessToken}` }),
         },
       })
-      const challenge = answer.headers['www-authenticate']
-      return { status: answer.status, body: parseBody(answer.text), challenge }
+      const challenge = answer.headers['www-authenticate'] as string | undefined
+      return { status: answer.status, body: answer.data, challenge }
     },
-  }
-}
-
-function parseBody(text: string): unknown {
-  try {
-    return parseJson(text)
-  } catch {
-    return text
   }
 }

@@ -167,7 +167,11 @@ describe('a bad value', () => {
     [['token', '--payload', 'n=[1'], 2, 'The value is not valid JSON.'],
     [['token', '--secret', '@/dev/zero'], 1, '/dev/zero is larger than the limit of 64 KiB'],
     [['listen', '--ca', '/dev/zero'], 1, '/dev/zero is larger than the limit of 1024 KiB'],
-    [['scenario', '1', '--url', 'http://localhost:1'], 2, 'has a port that HTTP clients must not use'],
+    [
+      ['scenario', '1', '--url', 'http://localhost:1'],
+      3,
+      'http://localhost:1/scenario1 is not reachable (ECONNREFUSED)',
+    ],
     [['bad\ncmd'], 2, "unknown command 'bad\\ncmd'"],
     [['tokem\n'], 2, "unknown command 'tokem\\n'"],
     [['--bad\nopt'], 2, "unknown option '--bad\\nopt'"],

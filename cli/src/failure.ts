@@ -29,11 +29,6 @@ export class CommandFailure extends Error {
 
 /** Returns why a connection failed: the system's code, or the message if there is none. */
 export function reasonOf(error: unknown): string {
-  const { code, name, message } = ((error as Error).cause ?? error) as {
-    code?: unknown
-    name?: string
-    message?: string
-  }
-  if (typeof code === 'string') return code
-  return name === 'TimeoutError' ? 'no answer in time' : String(message ?? error)
+  const { code, message } = ((error as Error).cause ?? error) as { code?: unknown; message?: string }
+  return typeof code === 'string' ? code : String(message ?? error)
 }

@@ -1,12 +1,12 @@
 import { X509Certificate } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
-import http from 'node:http'
-import https from 'node:https'
 import net from 'node:net'
 import { join } from 'node:path'
 import { createLauncherClient, type LaunchedService, launcherSocketOf } from '@hallpass/service-kit/launcher'
+import { lazyPeerClient } from '@hallpass/service-kit/peers'
 import { socketHost } from '@hallpass/untrusted/address'
 import type { SuiteProcess } from '../../scripts/suite-builder.ts'
+import { reasonOf } from './failure.ts'
 import { loginFinding } from './login-finding.ts'
 import { stateFindings } from './state-findings.ts'
 import { stateFolder } from './state-folder.ts'
@@ -154,10 +154,10 @@ async function probe(
   const { name, readyz, urls } = service
   let answer: Answer
   try {
-    answer = await get(readyz, ca)
+    answer = await get(name, readyz, ca)
   } catch (error) {
-    const { code = '', message } = error as NodeJS.ErrnoException
-    if (code !== 'ECONNREFUSED') return [stranger(name, readyz, code || message)]
+    const reason = reasonOf(error)
+    if (reason !== 'ECONNREFUSED') return [stranger(name, readyz, reason)]
     const taken = await takenPorts(Object.values(urls))
     return taken.length === 0 ? undefined : taken.map((url) => stranger(name, url, 'not the service'))
   }
@@ -207,23 +207,11 @@ interface Answer {
   readonly date: string | undefined
 }
 
-function get(url: string, ca: string | undefined): Promise<Answer> {
-  const options = { agent: false as const, timeout: PROBE_TIMEOUT_MS, ...(ca === undefined ? {} : { ca }) }
-  return new Promise((resolve, reject) => {
-    const request = (url.startsWith('https:') ? https : http).get(url, options, (response) => {
-      let text = ''
-      response.setEncoding('utf8')
-      response.on('data', (chunk: string) => {
-        text += chunk
-      })
-      response.once('error', reject)
-      response.once('end', () =>
-        resolve({ status: response.statusCode ?? 0, text, date: response.headers.date }),
-      )
-    })
-    request.once('timeout', () => request.destroy(new Error('no answer')))
-    request.once('error', reject)
-  })
+async function get(name: string, url: string, ca: string | undefined): Promise<Answer> {
+  const tls = ca === undefined ? {} : { tls: { ca } }
+  const http = await lazyPeerClient({ peer: name, timeoutMs: PROBE_TIMEOUT_MS, ...tls })()
+  const { status, data, headers } = await http.get<string>(url, { responseType: 'text' })
+  return { status, text: data, date: headers.date as string | undefined }
 }
 
 async function takenPorts(urls: readonly string[]): Promise<string[]> {

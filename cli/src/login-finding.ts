@@ -1,3 +1,5 @@
+import { lazyPeerClient } from '@hallpass/service-kit/peers'
+import { reasonOf } from './failure.ts'
 import type { Finding } from './findings.ts'
 
 /** On a busy machine each page of a login takes up to a second. */
@@ -50,37 +52,43 @@ function expectOk({ url, status, text }: Page) {
 
 function browser() {
   const cookies = new Map<string, string>()
-  async function ask(url: string, form?: Readonly<Record<string, string>>): Promise<Response> {
-    const headers = {
-      cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; '),
-      ...(form && { origin: new URL(url).origin }),
+  const client = lazyPeerClient({ peer: 'web-ui', timeoutMs: TIMEOUT_MS })
+
+  async function ask(url: string, form?: Readonly<Record<string, string>>) {
+    const http = await client()
+    const answer = await http
+      .request<string>({
+        url,
+        method: form ? 'POST' : 'GET',
+        headers: {
+          cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; '),
+          ...(form && { origin: new URL(url).origin }),
+        },
+        data: form && new URLSearchParams(form).toString(),
+        responseType: 'text',
+      })
+      .catch((error: Error) => {
+        throw new Error(`${url.split('?')[0]} does not answer (${reasonOf(error)})`)
+      })
+    const { location, 'set-cookie': set = [] } = answer.headers as {
+      location?: string
+      'set-cookie'?: readonly string[]
     }
-    const signal = AbortSignal.timeout(TIMEOUT_MS)
-    const response = await fetch(url, {
-      headers,
-      signal,
-      redirect: 'manual',
-      ...(form && { method: 'POST', body: new URLSearchParams(form) }),
-    }).catch((error: Error) => {
-      throw new Error(`${url.split('?')[0]} does not answer (${causeOf(error)})`)
-    })
-    for (const line of response.headers.getSetCookie()) {
+    for (const line of set) {
       const [name = '', value = ''] = (line.split(';')[0] as string).split(/=(.*)/s)
       if (/expires=Thu, 01 Jan 1970|max-age=0/i.test(line)) cookies.delete(name)
       else cookies.set(name, value)
     }
-    return response
+    return { status: answer.status, text: answer.data, location }
   }
+
   return async (url: string, form?: Readonly<Record<string, string>>): Promise<Page> => {
     let at = url
-    let response = await ask(url, form)
-    for (let hops = 0; hops < MAX_REDIRECTS && response.headers.has('location'); hops += 1) {
-      at = new URL(response.headers.get('location') as string, at).href
-      await response.arrayBuffer()
-      response = await ask(at)
+    let answer = await ask(url, form)
+    for (let hops = 0; hops < MAX_REDIRECTS && answer.location !== undefined; hops += 1) {
+      at = new URL(answer.location, at).href
+      answer = await ask(at)
     }
-    return { url: at, status: response.status, text: await response.text() }
+    return { url: at, status: answer.status, text: answer.text }
   }
 }
-
-const causeOf = ({ message, cause }: Error) => (cause as NodeJS.ErrnoException | undefined)?.code ?? message

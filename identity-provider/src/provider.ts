@@ -1,3 +1,4 @@
+import { fetchOver, lazyPeerClient } from '@hallpass/service-kit/peers'
 import type { AccountClaims, Configuration } from 'oidc-provider'
 import type { Config } from './config.ts'
 import { MemoryStore } from './memory-store.ts'
@@ -38,6 +39,9 @@ export function createProvider({
   cookieSecret,
   pages,
 }: ProviderParts) {
+  const callWebUi = fetchOver(
+    lazyPeerClient({ peer: 'web-ui', timeoutMs: BACKCHANNEL_TIMEOUT_MS, confidential: true }),
+  )
   const provider = new library.Provider(config.issuer, {
     adapter: new MemoryStore().adapterFor,
     clients: [webUiClient(config, clientSecret)],
@@ -120,9 +124,9 @@ export function createProvider({
     renderError: pages.problem,
     // The library forbids calls to loopback, where the development web UI runs; this allows only its URL.
     fetch: (url, options) => {
-      if (new URL(String(url)).origin !== config.webUiUrl) throw new TypeError(`${url} is not the web UI.`)
-      const { dispatcher: _guarded, ...rest } = options as RequestInit & { dispatcher?: unknown }
-      return globalThis.fetch(url, { ...rest, signal: AbortSignal.timeout(BACKCHANNEL_TIMEOUT_MS) })
+      const address = new URL(String(url))
+      if (address.origin !== config.webUiUrl) throw new TypeError(`${url} is not the web UI.`)
+      return callWebUi(address, options)
     },
   })
   return provider

@@ -59,7 +59,10 @@ describe('login at the gateway', () => {
   it('reports a missing identity on a page and keeps running', async () => {
     const app = webUi()
     const answer = await request(app).get('/profile').set('accept', 'text/html')
-    expect([answer.status, answer.text]).toEqual([401, expect.stringContaining('The gateway sent no identity')])
+    expect([answer.status, answer.text]).toEqual([
+      401,
+      expect.stringContaining('The gateway sent no identity'),
+    ])
     expect((await request(app).get('/')).status).toBe(200)
   })
 
@@ -141,7 +144,9 @@ describe('login at the gateway', () => {
     })
 
     it('refuses a token signed by another key', async () => {
-      provider.state.tricks = { idTokenKey: { ...testKey('RS256', 'stranger'), kid: provider.state.key?.kid as string } }
+      provider.state.tricks = {
+        idTokenKey: { ...testKey('RS256', 'stranger'), kid: provider.state.key?.kid as string },
+      }
       const answer = await get('/profile', { jwt: await provider.state.idToken() })
       provider.state.tricks = {}
       expect([answer.status, answer.text]).toEqual([401, expect.stringContaining('invalid signature')])

@@ -1,4 +1,5 @@
-import { isLoopback, nextHop, PeerError } from '@hallpass/service-kit'
+import { isLoopback, PeerError } from '@hallpass/service-kit'
+import { fetchOver, lazyPeerClient } from '@hallpass/service-kit/peers'
 import type * as Library from 'openid-client'
 import type { LoginAttempt } from './login-attempt.ts'
 
@@ -42,7 +43,10 @@ export class LoginRefused extends Error {
   }
 }
 
-const TIMEOUT_S = 5
+const PEER = 'identity-provider'
+/** For each call; the library's own limit comes after it, because it could not say who was late. */
+const TIMEOUT_MS = 5_000
+const LIBRARY_TIMEOUT_S = 10
 /** An ID token that is handed back stands in a URL; servers take some 8 KB of it. Without a longer one the provider asks. */
 const MAX_HINT_LENGTH = 4_096
 
@@ -186,12 +190,11 @@ export class OpenidClient {
       {},
       clientSecret ? oidc.ClientSecretBasic(clientSecret()) : oidc.None(),
       {
-        timeout: TIMEOUT_S,
-        [oidc.customFetch]: (address, options) =>
-          fetch(address, {
-            ...options,
-            headers: { ...options.headers, traceparent: nextHop().traceparent },
-          } as RequestInit),
+        timeout: LIBRARY_TIMEOUT_S,
+        // Codes, secrets and refresh tokens travel here.
+        [oidc.customFetch]: fetchOver(
+          lazyPeerClient({ peer: PEER, timeoutMs: TIMEOUT_MS, confidential: true }),
+        ) as Library.CustomFetch,
         execute: [
           // The signature of the ID token is checked although TLS has brought it (OpenID Connect Core §3.1.3.7, 6).
           oidc.enableNonRepudiationChecks,
@@ -206,30 +209,20 @@ export class OpenidClient {
     const { code = '', message, cause } = error as { code?: string; message: string; cause?: unknown }
     if (error instanceof oidc.AuthorizationResponseError || error instanceof oidc.ResponseBodyError)
       return new LoginRefused(error.error, error.error_description ?? error.error, true)
-    if (code === 'OAUTH_TIMEOUT')
-      return this.#peerError(504, 'peer_timeout', `did not answer within ${TIMEOUT_S} s`)
+    const peerError = [error, cause].find((one) => one instanceof PeerError)
+    if (peerError) return peerError
     if (code === 'OAUTH_RESPONSE_IS_NOT_CONFORM' || code === 'OAUTH_RESPONSE_IS_NOT_JSON')
-      return this.#peerError(502, 'peer_unexpected_answer', `sent an invalid response (${message})`)
-    // fetch() says no more than TypeError, which the library may wrap; the reason is its cause.
-    const failed = [error, cause].find((one) => (one as Error | undefined)?.name === 'TypeError')
-    if (failed !== undefined && code === '') {
-      const reason = (failed as { cause?: { code?: string; message?: string } }).cause
-      return this.#peerError(
+      return new PeerError(
+        PEER,
         502,
-        'peer_unreachable',
-        `is not reachable (${reason?.code ?? reason?.message ?? 'no reason given'})`,
+        'peer_unexpected_answer',
+        `${PEER} at ${this.#options.issuerUrl} sent an invalid response (${message}).`,
       )
-    }
     // The library's outer message is general; the inner one says which parameter is wrong, and never its value.
     return new LoginRefused(
       code || 'invalid_response',
       cause instanceof Error ? cause.message : message,
       false,
     )
-  }
-
-  #peerError(status: 502 | 504, code: string, what: string) {
-    const { issuerUrl } = this.#options
-    return new PeerError('identity-provider', status, code, `The identity provider at ${issuerUrl} ${what}.`)
   }
 }

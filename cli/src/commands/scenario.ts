@@ -1,4 +1,4 @@
-import { DEADLINE_HEADER } from '@hallpass/service-kit/deadline'
+import { lazyPeerClient } from '@hallpass/service-kit/peers'
 import { parseJson, readJson, writeJson } from '@hallpass/untrusted/json'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { parseHttpUrl } from '../arguments.ts'
@@ -103,12 +103,10 @@ async function call(url: string): Promise<string> {
   let text: string
   let status: number
   try {
-    const response = await fetch(url, {
-      headers: { [DEADLINE_HEADER]: `${TIMEOUT_MS}` },
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    })
-    status = response.status
-    text = await response.text()
+    const http = await lazyPeerClient({ peer: 'service-a', timeoutMs: TIMEOUT_MS })()
+    const answer = await http.get<string>(url, { responseType: 'text' })
+    status = answer.status
+    text = answer.data
   } catch (error) {
     throw connectionFailure(url, error, 'Pass its CA with NODE_EXTRA_CA_CERTS=file.pem.')
   }

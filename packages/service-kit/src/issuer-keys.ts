@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { JsonError, readJson } from '@hallpass/untrusted/json'
 import { HttpError } from './errors.ts'
-import type { AxiosInstance } from './peer-client.ts'
 import { PeerError, unexpectedAnswer } from './peer-errors.ts'
+import { lazyPeerClient } from './peers.ts'
 
 export interface IssuerKeysOptions {
   /** Exactly as in the `iss` claim of the issuer's tokens. */
@@ -64,7 +64,7 @@ async function keySetIn(file: string, issuer: string): Promise<unknown> {
 
 function jsonLoader(issuer: string, ca: string | undefined): (url: string) => Promise<unknown> {
   const secure = issuer.startsWith('https:')
-  let http: AxiosInstance | undefined
+  const client = lazyPeerClient({ peer: PEER, ...(ca === undefined ? {} : { tls: { ca } }) })
   return async (url) => {
     const { protocol } = new URL(url)
     if (protocol !== 'https:' && (secure || protocol !== 'http:'))
@@ -74,7 +74,7 @@ function jsonLoader(issuer: string, ca: string | undefined): (url: string) => Pr
         'peer_not_trusted',
         `${PEER} at ${new URL(url).origin} is not trusted (${url} is not an https URL).`,
       )
-    http ??= await openClient(ca)
+    const http = await client()
     const { status, data } = await http.get<string>(url, {
       headers: { accept: 'application/json' },
       responseType: 'text',
@@ -85,12 +85,6 @@ function jsonLoader(issuer: string, ca: string | undefined): (url: string) => Pr
     if (typeof keys !== 'object' || keys === null) throw unexpectedAnswer(PEER, 200, `GET ${url} is not JSON`)
     return keys
   }
-}
-
-/** Loaded with the first key set: axios takes some megabytes, and many a verifier is given no token. */
-async function openClient(ca: string | undefined): Promise<AxiosInstance> {
-  const { createHttpClient } = await import('./peer-client.ts')
-  return createHttpClient({ peer: PEER, ...(ca === undefined ? {} : { tls: { ca } }) })
 }
 
 /** Numbers mean nothing in a key set, so one that JavaScript cannot hold spoils none. */

@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { withShortSocketPath } from '@hallpass/private-files'
-import { createPeerCaller, type PeerError, unexpectedAnswer } from './peers.ts'
+import { lazyPeerClient, unexpectedAnswer } from './peers.ts'
 
 /** What `npm start` says of one service. */
 export interface LaunchedService {
@@ -41,12 +41,12 @@ export const launcherSocketOf = (stateFolder: string): string => join(stateFolde
 const TIMEOUT_MS = 40_000
 
 /**
- * Asks the launcher of a running suite. Every method throws a {@link PeerError}: `peer_unreachable` when no suite runs
+ * Asks the launcher of a running suite. Every method throws a PeerError: `peer_unreachable` when no suite runs
  * there, else with the launcher's own words.
  */
 export function createLauncherClient(socket: string): LauncherClient {
   const peer = 'launcher'
-  const call = createPeerCaller({
+  const client = lazyPeerClient({
     peer,
     baseUrl: 'http://localhost',
     socketPath: socket,
@@ -64,13 +64,12 @@ export function createLauncherClient(socket: string): LauncherClient {
   })
 
   async function ask<T>(method: 'GET' | 'POST', path: string): Promise<T> {
-    const { status, text } = await call({ method, path })
-    const body = JSON.parse(text || '{}') as { error?: { message?: string } }
-    if (status < 300) return body as T
-    throw refusal(status, body.error?.message)
+    const http = await client()
+    const { status, data } = await http.request<T>({ method, url: path })
+    if (status < 300) return data
+    const said = (data as { error?: { message?: string } }).error?.message
+    throw unexpectedAnswer(peer, status, said ?? 'no reason given')
   }
-  const refusal = (status: number, message: string | undefined): PeerError =>
-    unexpectedAnswer(peer, status, message ?? 'no reason given')
   const named = (name: string, verb: string) => `/services/${encodeURIComponent(name)}/${verb}`
 
   return {

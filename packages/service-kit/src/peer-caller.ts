@@ -14,7 +14,6 @@ export interface PeerOptions {
   readonly timeoutMs?: number
   /** A longer answer is a failure of the peer. */
   readonly maxAnswerBytes?: number
-  readonly maxConnections?: number
   readonly tls?: {
     /** The only authorities that are trusted, as PEM. */
     readonly ca: string
@@ -27,6 +26,8 @@ export interface PeerOptions {
   readonly connect?: buildConnector.connector
   /** Stands between the calls and the pool, e.g. to let connections go in time. */
   readonly interceptor?: Dispatcher.DispatcherComposeInterceptor
+  /** What is sent and answered is nobody else's, e.g. at a token endpoint: a watched trace shows no body of it. */
+  readonly confidential?: boolean
   /** Called for each request; the result goes into the `Authorization` header. */
   readonly authorization?: () => string | Promise<string>
 }
@@ -45,6 +46,8 @@ const SHARED_PART = 0.5
 const MAX_CONNECTIONS = 64
 /** Answers of the suite are a few KiB; a key set of a foreign issuer is at most 64 KiB. */
 const MAX_ANSWER_BYTES = 1024 * 1024
+/** What the pool takes for no limit. */
+const UNLIMITED = -1
 
 export interface PeerCall {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'
@@ -79,10 +82,16 @@ export const createPeerCaller = (options: PeerClientOptions): PeerCaller => conn
 
 /** The pool of one peer, and the two ways to call it. */
 export function connectPeer(options: PeerClientOptions): { ask: PeerCaller; open: PeerOpener } {
-  const { peer, timeoutMs: ownMs = TIMEOUT_MS, authorization, socketPath } = options
+  const { peer, timeoutMs: ownMs = TIMEOUT_MS, authorization, socketPath, confidential = false } = options
   const base = new URL(options.baseUrl)
   const prefix = base.pathname.replace(/\/$/, '')
   const pool = createPool(base.origin, ownMs, options)
+  /** Streams have no length, and each keeps a connection to itself. */
+  let streams: Pick<Dispatcher, 'dispatch'> | undefined
+  const openStream: Through<PeerStream & Told> = (_pool, request, budgetMs) => {
+    streams ??= createPool(base.origin, ownMs, { ...options, maxAnswerBytes: UNLIMITED }, null)
+    return openWithin(streams, request, budgetMs)
+  }
 
   const send = async <T>(
     through: Through<T>,
@@ -107,14 +116,14 @@ export function connectPeer(options: PeerClientOptions): { ask: PeerCaller; open
     async (call: PeerCall): Promise<T> => {
       const { method, path, headers, body, trace = currentTrace(), shared = false } = call
       const { traceparent, tell } = beginCall(
-        { peer, method, path, authorization: headers?.authorization, body },
+        { peer, method, path, authorization: headers?.authorization, body: confidential ? undefined : body },
         trace,
       )
       const timeoutMs = call.timeoutMs ?? ownMs
       const budgetMs = shared ? timeoutMs * SHARED_PART : callBudget(trace?.deadline, timeoutMs)
       try {
         const answer = await send(through, call, traceparent, budgetMs)
-        tell({ status: answer.status, answer: answer.text })
+        tell({ status: answer.status, answer: confidential ? undefined : answer.text })
         return answer
       } catch (cause) {
         const error = peerFailure({ peer, address: socketPath ?? base.origin, timeoutMs: budgetMs }, cause)
@@ -123,7 +132,7 @@ export function connectPeer(options: PeerClientOptions): { ask: PeerCaller; open
       }
     }
 
-  return { ask: callThrough(askWithin), open: callThrough<PeerStream & Told>(openWithin) }
+  return { ask: callThrough(askWithin), open: callThrough(openStream) }
 }
 
 interface Told {
@@ -142,13 +151,9 @@ function createPool(
   origin: string,
   timeoutMs: number,
   options: PeerClientOptions,
+  connections: number | null = MAX_CONNECTIONS,
 ): Pick<Dispatcher, 'dispatch'> {
-  const {
-    tls,
-    socketPath,
-    maxAnswerBytes = MAX_ANSWER_BYTES,
-    maxConnections: connections = MAX_CONNECTIONS,
-  } = options
+  const { tls, socketPath, maxAnswerBytes = MAX_ANSWER_BYTES } = options
   const { ca, cert, key, ...connect } = tls ?? {}
   const pool = new Pool(origin, {
     connections,
@@ -157,7 +162,9 @@ function createPool(
       timeout: timeoutMs,
       ...(socketPath === undefined ? {} : { socketPath }),
       ...connect,
-      ...(tls ? { secureContext: createSecureContext({ ca, cert, key, minVersion: 'TLSv1.2' }) } : {}),
+      ...(ca !== undefined && origin.startsWith('https:')
+        ? { secureContext: createSecureContext({ ca, cert, key, minVersion: 'TLSv1.2' }) }
+        : {}),
     },
   })
   return options.interceptor ? pool.compose(options.interceptor) : pool

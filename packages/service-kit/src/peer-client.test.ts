@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { afterEach, describe, expect, it } from '@jest/globals'
-import { createHttpClient, createPeerClient, fetchOver } from './peer-client.ts'
+import { createPeerClient } from './peer-client.ts'
+import { fetchOver, lazyPeerClient } from './peers.ts'
 import { runInTrace, traceFrom } from './trace.ts'
 
 const servers: (http.Server | https.Server)[] = []
@@ -146,6 +147,13 @@ describe('createPeerClient', () => {
     while (!gone) await new Promise((resolve) => setTimeout(resolve, 5))
   })
 
+  it('carries a stream that is longer than any answer may be', async () => {
+    const port = await serve((_, response) => response.end('x'.repeat(2 * 1024 * 1024)))
+    const peer = createPeerClient({ peer: 'long', baseUrl: `http://localhost:${port}` })
+    const { data } = await peer.get<Readable>('/', { responseType: 'stream' })
+    expect(Buffer.concat(await data.toArray())).toHaveLength(2 * 1024 * 1024)
+  })
+
   it('gives up on a stream that does not begin, and shows one that breaks off', async () => {
     const port = await serve((request, response) => {
       if (request.url === '/silent') return
@@ -214,7 +222,7 @@ describe('createPeerClient', () => {
   })
 })
 
-describe('createHttpClient', () => {
+describe('createPeerClient without a base URL', () => {
   it('calls any address, each origin over connections of its own, and follows no redirect', async () => {
     const elsewhere = await serve((request, response) => response.end(`elsewhere ${request.url}`))
     const port = await serve((request, response) => {
@@ -222,7 +230,7 @@ describe('createHttpClient', () => {
         response.writeHead(302, { location: `http://localhost:${elsewhere}/` }).end('moved')
       else response.end(`here ${request.url}`)
     })
-    const client = createHttpClient({ peer: 'any' })
+    const client = createPeerClient({ peer: 'any' })
     expect((await client.get(`http://localhost:${port}/x?y=1#z`)).data).toBe('here /x?y=1')
     expect((await client.get(`http://localhost:${elsewhere}/`)).data).toBe('elsewhere /')
     const { status, data } = await client.get(`http://localhost:${port}/moved`)
@@ -233,7 +241,7 @@ describe('createHttpClient', () => {
     const port = await serve((_, response) => response.end('direct'))
     process.env.http_proxy = 'http://127.0.0.1:1'
     try {
-      expect((await createHttpClient({ peer: 'any' }).get(`http://127.0.0.1:${port}/`)).data).toBe('direct')
+      expect((await createPeerClient({ peer: 'any' }).get(`http://127.0.0.1:${port}/`)).data).toBe('direct')
     } finally {
       delete process.env.http_proxy
     }
@@ -249,7 +257,7 @@ describe('fetchOver', () => {
       response.setHeader('content-type', 'application/json')
       response.end(JSON.stringify({ method: request.method, type: request.headers['content-type'], body }))
     })
-    const ask = fetchOver(createHttpClient({ peer: 'issuer' }))
+    const ask = fetchOver(lazyPeerClient({ peer: 'issuer' }))
     const answer = await ask(new URL(`http://localhost:${port}/token`), {
       method: 'POST',
       headers: new Headers({ 'content-type': 'application/x-www-form-urlencoded;charset=UTF-8' }),

@@ -18,30 +18,13 @@ type Peer = ReturnType<typeof connectPeer>
  * kept-alive connections, verified TLS, a deadline, a limit for the answer, the trace, no redirects, no proxy from the
  * environment. Every status is an answer, for the caller to judge; no answer is a PeerError that names the peer.
  * `data` is what the JSON says, or the text of anything else; with `responseType: 'stream'` it is a Readable.
+ *
+ * Without a `baseUrl` every URL is absolute, for addresses that are not known beforehand, e.g. those that a discovery
+ * document names; each origin has a pool of its own.
  */
-export function createPeerClient(options: PeerClientOptions): AxiosInstance {
-  const peer = connectPeer(options)
-  return clientOf((url) => ({ peer, path: url }))
-}
-
-/**
- * The same for addresses that are not known beforehand, e.g. what a discovery document names: every URL is absolute, and
- * each origin has a pool of its own.
- */
-export function createHttpClient(options: PeerOptions): AxiosInstance {
-  const peers = new Map<string, Peer>()
-  return clientOf((url) => {
-    const { origin, pathname, search } = new URL(url)
-    let peer = peers.get(origin)
-    if (!peer) {
-      peer = connectPeer({ ...options, baseUrl: origin })
-      peers.set(origin, peer)
-    }
-    return { peer, path: pathname + search }
-  })
-}
-
-function clientOf(find: (url: string) => { peer: Peer; path: string }): AxiosInstance {
+export function createPeerClient(options: PeerOptions & Partial<PeerClientOptions>): AxiosInstance {
+  const { baseUrl } = options
+  const find = baseUrl === undefined ? byOrigin(options) : at(connectPeer({ ...options, baseUrl }))
   return axios.create({
     adapter: async (config) => {
       const { url = '/', params } = config
@@ -60,6 +43,26 @@ function clientOf(find: (url: string) => { peer: Peer; path: string }): AxiosIns
     transformResponse: [parse],
     validateStatus: null,
   })
+}
+
+/** Finds the peer of a URL, and the path there. */
+type Find = (url: string) => { readonly peer: Peer; readonly path: string }
+
+const at =
+  (peer: Peer): Find =>
+  (path) => ({ peer, path })
+
+function byOrigin(options: PeerOptions): Find {
+  const peers = new Map<string, Peer>()
+  return (url) => {
+    const { origin, pathname, search } = new URL(url)
+    let peer = peers.get(origin)
+    if (!peer) {
+      peer = connectPeer({ ...options, baseUrl: origin })
+      peers.set(origin, peer)
+    }
+    return { peer, path: pathname + search }
+  }
 }
 
 const streamed = ({ body, ...head }: Awaited<ReturnType<Peer['open']>>) => ({ ...head, data: body })
@@ -92,22 +95,3 @@ function callOf(config: InternalAxiosRequestConfig, path: string): PeerCall {
     shared,
   }
 }
-
-/**
- * Returns what libraries take in place of `fetch`, so that their calls are made like all others. Of the options it knows
- * the method, the headers and a body of text.
- */
-export const fetchOver =
-  (http: AxiosInstance) =>
-  async (url: string | URL, init: RequestInit = {}): Promise<Response> => {
-    const { status, headers, data } = await http.request({
-      url: String(url),
-      method: init.method ?? 'GET',
-      headers: Object.fromEntries(new Headers(init.headers)),
-      data: init.body === null || init.body === undefined ? undefined : String(init.body),
-      responseType: 'text',
-    })
-    // https://fetch.spec.whatwg.org/#null-body-status
-    const body = status === 204 || status === 205 || status === 304 ? null : data
-    return new Response(body, { status, headers: headers as Record<string, string> })
-  }

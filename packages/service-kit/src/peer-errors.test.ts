@@ -2,7 +2,7 @@ import http from 'node:http'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from '@jest/globals'
 import { createPeerCaller } from './peer-caller.ts'
-import { createHttpClient, createPeerClient } from './peer-client.ts'
+import { createPeerClient } from './peer-client.ts'
 import { PeerError, peerFailure, unexpectedAnswer } from './peer-errors.ts'
 import { runInTrace, traceFrom } from './trace.ts'
 
@@ -108,9 +108,9 @@ describe.each([
       createPeerClient({ peer: 'b', baseUrl, timeoutMs: 300, maxAnswerBytes: LIMIT }).get('/'),
   ],
   [
-    'createHttpClient',
+    'createPeerClient without a base URL',
     (baseUrl: string) =>
-      createHttpClient({ peer: 'b', timeoutMs: 300, maxAnswerBytes: LIMIT }).get(`${baseUrl}/`),
+      createPeerClient({ peer: 'b', timeoutMs: 300, maxAnswerBytes: LIMIT }).get(`${baseUrl}/`),
   ],
 ])('the failure of a call through %s', (_client, call) => {
   it.each(FAILURES)('when %s', async (_what, url, status, code, message) => {

@@ -1,6 +1,39 @@
+import type { AxiosInstance } from './peer-client.ts'
+
 /*
- * What calls a peer, apart from the rest: a process that seldom calls one imports this when it does, and is spared
- * the 4 MB of an HTTP client until then.
+ * For a process that seldom calls a peer, or perhaps never: axios, some 10 MB and 50 ms of CPU time, is loaded with the
+ * first call.
  */
-export { createPeerCaller } from './peer-caller.ts'
-export { PeerError, unexpectedAnswer } from './peer-errors.ts'
+export { PeerError, peerFailure, unexpectedAnswer } from './peer-errors.ts'
+export type { AxiosInstance }
+
+type Options = Parameters<typeof import('./peer-client.ts').createPeerClient>[0]
+
+/** Returns a function that makes the client when it is first asked for. */
+export function lazyPeerClient(options: Options): () => Promise<AxiosInstance> {
+  let client: Promise<AxiosInstance> | undefined
+  return () => {
+    client ??= import('./peer-client.ts').then(({ createPeerClient }) => createPeerClient(options))
+    return client
+  }
+}
+
+/**
+ * Returns what libraries take in place of `fetch`, so that their calls are made like all others. Of the options it knows
+ * the method, the headers and a body of text. It rejects with a PeerError.
+ */
+export const fetchOver =
+  (client: () => Promise<AxiosInstance>) =>
+  async (url: string | URL, init: RequestInit = {}): Promise<Response> => {
+    const http = await client()
+    const { status, headers, data } = await http.request<string>({
+      url: String(url),
+      method: init.method ?? 'GET',
+      headers: Object.fromEntries(new Headers(init.headers)),
+      data: init.body === null || init.body === undefined ? undefined : String(init.body),
+      responseType: 'text',
+    })
+    // https://fetch.spec.whatwg.org/#null-body-status
+    const body = status === 204 || status === 205 || status === 304 ? null : data
+    return new Response(body, { status, headers: headers as Record<string, string> })
+  }

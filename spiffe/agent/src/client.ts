@@ -1,8 +1,7 @@
 import { join } from 'node:path'
 import { shortSocketFolder } from '@hallpass/private-files'
-import { createPeerCaller, type PeerError, unexpectedAnswer } from '@hallpass/service-kit/peers'
+import { lazyPeerClient, unexpectedAnswer } from '@hallpass/service-kit/peers'
 import { socketUri } from '@hallpass/spiffe/address'
-import { parseJson } from '@hallpass/untrusted/json'
 
 export { ENTRY_REVOKED } from './refusals.ts'
 
@@ -64,7 +63,7 @@ export interface SpiffeAgentClient {
 
 /**
  * The verbs of a running agent, through its admin socket.
- * Every method throws a {@link PeerError} when there is no agent or it refuses; the message says why.
+ * Every method throws a PeerError when there is no agent or it refuses; the message says why.
  */
 export function createSpiffeAgentClient({
   adminSocket,
@@ -74,7 +73,7 @@ export function createSpiffeAgentClient({
   readonly timeoutMs?: number
 }): SpiffeAgentClient {
   const peer = 'spiffe-agent'
-  const call = createPeerCaller({
+  const client = lazyPeerClient({
     peer,
     baseUrl: 'http://localhost',
     socketPath: adminSocket,
@@ -82,20 +81,11 @@ export function createSpiffeAgentClient({
   })
 
   async function ask<T>(method: 'GET' | 'POST' | 'DELETE', url: string, data?: unknown): Promise<T> {
-    const { status, text } = await call({
-      method,
-      path: url,
-      ...(data === undefined
-        ? {}
-        : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(data) }),
-    })
-    const body = parse(text)
-    if (status < 300) return body as T
-    throw refusal(status, body)
-  }
-  const refusal = (status: number, body: unknown): PeerError => {
-    const said = (body as { error?: { message?: string } } | undefined)?.error?.message
-    return unexpectedAnswer(peer, status, said ?? 'no reason given')
+    const http = await client()
+    const answer = await http.request<T>({ method, url, data })
+    if (answer.status < 300) return answer.data
+    const said = (answer.data as { error?: { message?: string } }).error?.message
+    throw unexpectedAnswer(peer, answer.status, said ?? 'no reason given')
   }
   const named = (id: string, verb = '') => `/entries/${encodeURIComponent(id)}${verb}`
 
@@ -110,15 +100,6 @@ export function createSpiffeAgentClient({
     rotate: (kind) => ask('POST', `/authorities/${kind}/rotate`),
     retire: (kind) => ask('POST', `/authorities/${kind}/retire`),
     bundle: () => ask('GET', '/bundle'),
-  }
-}
-
-/** `undefined` for an answer without a body, or for what is no JSON. */
-function parse(text: string): unknown {
-  try {
-    return parseJson(text)
-  } catch {
-    return undefined
   }
 }
 

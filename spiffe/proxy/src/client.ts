@@ -1,4 +1,4 @@
-import { createPeerClient } from '@hallpass/service-kit/axios'
+import { lazyPeerClient } from '@hallpass/service-kit/peers'
 import {
   authorizeId,
   JwtSource,
@@ -57,7 +57,7 @@ export async function openSpiffeProxyClient(options: SpiffeProxyClientOptions): 
   const x509Source = x509.value
   const jwtSource = jwt.value
   const connect = undiciConnector(tlsClient(x509Source, authorizeId(proxyId)))
-  const http = createPeerClient({
+  const client = lazyPeerClient({
     peer: 'spiffe-proxy',
     baseUrl: proxyUrl,
     timeoutMs,
@@ -70,10 +70,10 @@ export async function openSpiffeProxyClient(options: SpiffeProxyClientOptions): 
         throw failure('unable to fetch SVID', cause)
       })
       identityOf(x509Source)
-      const { status, data, headers } = await http.get('/', {
+      const http = await client()
+      const { status, data, headers } = await http.get<string>('/', {
         headers: { authorization: `Bearer ${svid.marshal()}` },
         responseType: 'text',
-        transformResponse: (text) => text,
       })
       return { status, body: data, via: headers.via as string | undefined, svid }
     },

@@ -1,34 +1,35 @@
 import { readFile } from 'node:fs/promises'
-import http, { type IncomingMessage, type RequestOptions } from 'node:http'
-import https from 'node:https'
-import {
-  beginCall,
-  createPeerCaller,
-  DEADLINE_HEADER,
-  type PeerCaller,
-  PeerError,
-} from '@hallpass/service-kit'
+import type { Readable } from 'node:stream'
+import { AnswerTimeout, peerFailure } from '@hallpass/service-kit'
+import { type AxiosInstance, createPeerClient } from '@hallpass/service-kit/axios'
 import { parseJson } from '@hallpass/untrusted/json'
 
 export const GATEWAY = 'sse-gateway'
-/** The gateway answers at once or not at all. */
-const TIMEOUT_MS = 5_000
+/** For an answer that ends by itself. */
+const BODY_TIMEOUT_MS = 5_000
 
 export interface GatewayRequest {
   readonly method: 'GET' | 'POST'
   readonly path: string
   readonly token?: string | undefined
   readonly headers?: Readonly<Record<string, string>>
-  readonly body?: string
-  /** Until the head of the answer is there; 5 s by default. */
+  readonly body?: object
+  /** 5 s by default. */
   readonly timeoutMs?: number
 }
 
-/** How this service speaks with the gateway: each request on a connection of its own, answered as soon as its head is there. */
+export interface GatewayAnswer<T> {
+  readonly status: number
+  readonly headers: Readonly<Record<string, unknown>>
+  readonly data: T
+}
+
+/** How this service speaks with the gateway. Every method throws a PeerError that names the gateway when it is away. */
 export class GatewayDoor {
   readonly #origin: URL
   readonly #caFile: string
-  #health: { readonly call: PeerCaller; readonly ca: string | undefined } | undefined
+  #http: AxiosInstance | undefined
+  #ca: string | undefined
 
   /** @param url any address of the gateway. */
   constructor(url: string, caFile: string) {
@@ -44,102 +45,64 @@ export class GatewayDoor {
     return this.#origin.origin
   }
 
-  /**
-   * @returns the answer, of which the body may go on for hours.
-   * @throws {PeerError} when the gateway is away.
-   */
-  async knock(asked: GatewayRequest): Promise<IncomingMessage> {
-    const { method, path, token } = asked
-    const { traceparent, tell } = beginCall({ peer: GATEWAY, method, path, authorization: token })
-    try {
-      const answer = await this.#send(asked, traceparent)
-      tell({ status: answer.statusCode ?? 0 })
-      return answer
-    } catch (error) {
-      tell({ reason: 'peer_unreachable' })
-      throw error
-    }
+  /** Asks for an answer that ends by itself; the time is for all of it. */
+  ask<T = unknown>(request: GatewayRequest): Promise<GatewayAnswer<T>> {
+    return this.#send(request, 'json')
   }
 
-  /** Whether the gateway answers a health check in time: one connection, kept open as long as the authority is the same. */
+  /** Opens a stream, which may last for hours; the time is for its head. */
+  open(request: GatewayRequest): Promise<GatewayAnswer<Readable>> {
+    return this.#send(request, 'stream')
+  }
+
+  /** Whether the gateway answers a health check in time. */
   async answers(timeoutMs: number): Promise<boolean> {
     try {
-      const ca = this.#origin.protocol === 'https:' ? await readFile(this.#caFile, 'utf8') : undefined
-      if (this.#health?.ca !== ca || !this.#health)
-        this.#health = {
-          ca,
-          call: createPeerCaller({
-            peer: GATEWAY,
-            baseUrl: this.origin,
-            timeoutMs,
-            ...(ca === undefined ? {} : { tls: { ca } }),
-          }),
-        }
-      return (await this.#health.call({ method: 'GET', path: '/healthz' })).status === 200
+      return (await this.ask({ method: 'GET', path: '/healthz', timeoutMs })).status === 200
     } catch {
       return false
     }
   }
 
-  async #send(
-    { method, path, token, headers, body, timeoutMs = TIMEOUT_MS }: GatewayRequest,
-    traceparent: string,
-  ): Promise<IncomingMessage> {
-    const url = new URL(path, this.#origin)
-    const options: RequestOptions = {
+  async #send<T>(
+    { method, path, token, headers, body, timeoutMs = 0 }: GatewayRequest,
+    responseType: 'json' | 'stream',
+  ): Promise<GatewayAnswer<T>> {
+    const http = await this.#client()
+    const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
+    return http.request<T>({
       method,
-      agent: false,
-      headers: {
-        ...(method === 'POST' ? { 'content-length': String(Buffer.byteLength(body ?? '')) } : {}),
-        ...headers,
-        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-        traceparent,
-        [DEADLINE_HEADER]: timeoutMs,
-      },
+      url: path,
+      headers: { ...headers, ...authorization },
+      data: body,
       timeout: timeoutMs,
-    }
-    const tls = url.protocol === 'https:' ? { ca: await readFile(this.#caFile, 'utf8') } : undefined
-    return new Promise((resolve, reject) => {
-      const request = tls ? https.request(url, { ...options, ...tls }) : http.request(url, options)
-      request
-        .on('response', (answer) => {
-          // A stream may well be silent; its heartbeats are the gateway's business.
-          request.setTimeout(0)
-          resolve(answer)
-        })
-        .on('timeout', () => {
-          reject(late(`${GATEWAY} at ${url.origin} did not answer within ${timeoutMs} ms.`))
-          request.destroy()
-        })
-        .on('error', (cause) =>
-          reject(
-            new PeerError(
-              GATEWAY,
-              502,
-              'peer_unreachable',
-              `${GATEWAY} at ${url.origin} is not reachable.`,
-              cause,
-            ),
-          ),
-        )
-        .end(body)
+      responseType,
     })
+  }
+
+  /** Made again when the file of the authority has changed: `npm run clean` and the next start make another one. */
+  async #client(): Promise<AxiosInstance> {
+    const ca = this.#origin.protocol === 'https:' ? await readFile(this.#caFile, 'utf8') : undefined
+    if (!this.#http || this.#ca !== ca) {
+      const tls = ca === undefined ? {} : { tls: { ca } }
+      this.#http = createPeerClient({ peer: GATEWAY, baseUrl: this.origin, confidential: true, ...tls })
+      this.#ca = ca
+    }
+    return this.#http
   }
 }
 
-const late = (message: string, cause?: unknown) => new PeerError(GATEWAY, 504, 'peer_timeout', message, cause)
-
 /**
- * The whole body of an answer that ends by itself, as JSON when it is that.
+ * Reads what was opened as a stream and is a refusal: the whole body, as JSON when it is that.
  * @throws {PeerError} when it does not come to its end in time.
  */
-export async function bodyOf(answer: IncomingMessage): Promise<unknown> {
+export async function refusalIn(stream: Readable): Promise<unknown> {
   let text = ''
-  const deadline = setTimeout(() => answer.destroy(), TIMEOUT_MS)
+  const deadline = setTimeout(() => stream.destroy(new AnswerTimeout()), BODY_TIMEOUT_MS)
   try {
-    for await (const chunk of answer.setEncoding('utf8')) text += chunk
+    for await (const chunk of stream.setEncoding('utf8')) text += chunk
   } catch (error) {
-    throw late(`${GATEWAY} did not finish its answer within ${TIMEOUT_MS} ms.`, error)
+    throw peerFailure({ peer: GATEWAY, address: GATEWAY, timeoutMs: BODY_TIMEOUT_MS }, error)
   } finally {
     clearTimeout(deadline)
   }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
 import { PeerError } from '@hallpass/service-kit'
-import { bodyOf, GATEWAY, type GatewayDoor } from './gateway-door.ts'
+import { GATEWAY, type GatewayAnswer, type GatewayDoor, refusalIn } from './gateway-door.ts'
 import type { WatcherTokens } from './watcher-tokens.ts'
 
 /** A tab each for a room full of people; beyond it somebody is not a person. */
@@ -39,7 +39,7 @@ export class GatewayStreams {
     if (this.#open.size >= MAX_STREAMS)
       throw new PeerError(GATEWAY, 502, TOO_MANY_WATCHERS, `${MAX_STREAMS} pages are watching already.`)
     const { door, path, tokens } = this.#options
-    const events = await door.knock({
+    const opened = await door.open({
       method: 'GET',
       path,
       token: await tokens.issue(watcher),
@@ -48,9 +48,10 @@ export class GatewayStreams {
         ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }),
       },
     })
-    if (events.statusCode !== 200) throw await refusalOf(events)
+    if (opened.status !== 200) throw await refusalOf(opened)
+    const { data: events, headers } = opened
     const id = randomBytes(12).toString('base64url')
-    this.#open.set(id, { watcher, handle: String(events.headers['stream-handle']) })
+    this.#open.set(id, { watcher, handle: String(headers['stream-handle']) })
     events.on('close', () => this.#open.delete(id))
     return { id, events }
   }
@@ -63,24 +64,23 @@ export class GatewayStreams {
     const stream = this.#open.get(id)
     if (stream?.watcher !== watcher) return 404
     const { door, path, tokens } = this.#options
-    const answer = await door.knock({
+    const { status } = await door.ask({
       method: 'POST',
       path,
       token: await tokens.issue(watcher),
       headers: { 'content-type': 'application/x-challenge-response', 'stream-handle': stream.handle },
     })
-    answer.resume()
-    return answer.statusCode ?? 502
+    return status
   }
 }
 
 /** Of the gateway itself, or, `upstream_away`, of the SSE server behind it. */
-async function refusalOf(answer: IncomingMessage): Promise<PeerError> {
-  const { error } = (await bodyOf(answer)) as { error?: { code?: string } }
+async function refusalOf({ status, data }: GatewayAnswer<Readable>): Promise<PeerError> {
+  const { error } = (await refusalIn(data)) as { error?: { code?: string } }
   return new PeerError(
     GATEWAY,
     502,
     error?.code?.startsWith('upstream_') ? 'upstream_away' : 'stream_refused',
-    `${GATEWAY} answered ${answer.statusCode} to the stream of hops.`,
+    `${GATEWAY} answered ${status} to the stream of hops.`,
   )
 }

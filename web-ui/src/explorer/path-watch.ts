@@ -1,4 +1,5 @@
-import { createPeerCaller, currentTrace, type PeerCaller, runInTrace, traceFrom } from '@hallpass/service-kit'
+import { currentTrace, runInTrace, traceFrom } from '@hallpass/service-kit'
+import { type AxiosInstance, createPeerClient } from '@hallpass/service-kit/axios'
 import { GATEWAY, type GatewayDoor } from './gateway-door.ts'
 
 export const SERVER = 'sse-server'
@@ -16,14 +17,14 @@ export type Missing = typeof GATEWAY | typeof SERVER | undefined
  * while the server is away, so that they miss nothing.
  */
 export class PathWatch {
-  readonly #askServer: PeerCaller
+  readonly #server: AxiosInstance
   readonly #door: GatewayDoor
   readonly #listeners = new Set<(missing: Missing) => void>()
   #timer: NodeJS.Timeout | undefined
   #missing: Missing
 
   constructor(sseServerUrl: string, door: GatewayDoor) {
-    this.#askServer = createPeerCaller({ peer: SERVER, baseUrl: sseServerUrl, timeoutMs: TIMEOUT_MS })
+    this.#server = createPeerClient({ peer: SERVER, baseUrl: sseServerUrl, timeoutMs: TIMEOUT_MS })
     this.#door = door
   }
 
@@ -48,7 +49,7 @@ export class PathWatch {
   async #look(): Promise<void> {
     const [gateway, server] = await Promise.all([
       this.#door.answers(TIMEOUT_MS),
-      this.#askServer({ method: 'GET', path: '/readyz' }).then(
+      this.#server.get('/readyz').then(
         ({ status }) => status === 200,
         () => false,
       ),

@@ -1,14 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import {
-  badRequest,
-  createPeerCaller,
-  HttpError,
-  type PeerCaller,
-  runInTrace,
-  toHttpError,
-  traceFrom,
-} from '@hallpass/service-kit'
-import { parseJson } from '@hallpass/untrusted/json'
+import { badRequest, HttpError, runInTrace, toHttpError, traceFrom } from '@hallpass/service-kit'
+import { type AxiosInstance, createPeerClient } from '@hallpass/service-kit/axios'
 import { RunLog } from './run-log.ts'
 import type { StreamScenario } from './stream-scenario.ts'
 
@@ -59,8 +51,8 @@ interface Call {
 
 /** Runs a scenario as a person with curl would, under a trace that every service tells of. */
 export class ScenarioRunner {
-  readonly #serviceA: PeerCaller
-  readonly #tokenCache: PeerCaller
+  readonly #serviceA: AxiosInstance
+  readonly #tokenCache: AxiosInstance
   readonly #streams: StreamScenario
   readonly #config: RunnerConfig
   readonly log = new RunLog()
@@ -68,12 +60,12 @@ export class ScenarioRunner {
   constructor(config: RunnerConfig, streams: StreamScenario) {
     this.#config = config
     this.#streams = streams
-    this.#serviceA = createPeerCaller({
+    this.#serviceA = createPeerClient({
       peer: 'service-a',
       baseUrl: config.serviceAUrl,
       maxAnswerBytes: MAX_ANSWER_BYTES,
     })
-    this.#tokenCache = createPeerCaller({
+    this.#tokenCache = createPeerClient({
       peer: 'token-cache-load-balancer',
       baseUrl: config.tokenCacheUrl,
       maxAnswerBytes: MAX_ANSWER_BYTES,
@@ -135,7 +127,7 @@ export class ScenarioRunner {
         fault === 'no-token' ? {} : { 'remote-user': user, 'user-agent': EXPLORER_AGENT }
       const flags = fault === 'no-token' ? '' : ` -A ${EXPLORER_AGENT} -H "remote-user: ${user}"`
       return {
-        run: () => answerOf(this.#tokenCache, '/', headers),
+        run: () => this.#tokenCache.get('/', { headers }),
         curl: `curl${flags} ${this.#config.tokenCacheUrl}`,
       }
     }
@@ -147,17 +139,8 @@ export class ScenarioRunner {
           : `?fault=${fault}`
     const path = `/scenario${scenario}${query}`
     return {
-      run: () => answerOf(this.#serviceA, path),
+      run: () => this.#serviceA.get(path),
       curl: `curl "${this.#config.serviceAUrl}${path}"`,
     }
-  }
-}
-
-async function answerOf(call: PeerCaller, path: string, headers: Readonly<Record<string, string>> = {}) {
-  const { status, text } = await call({ method: 'GET', path, headers })
-  try {
-    return { status, data: parseJson(text) as unknown }
-  } catch {
-    return { status, data: text }
   }
 }

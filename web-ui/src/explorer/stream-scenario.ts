@@ -1,14 +1,9 @@
-import type { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
 import { EventStreamParser } from '@hallpass/event-stream'
-import {
-  createPeerCaller,
-  currentTrace,
-  type PeerCaller,
-  publishHop,
-  unexpectedAnswer,
-} from '@hallpass/service-kit'
+import { currentTrace, publishHop, unexpectedAnswer } from '@hallpass/service-kit'
+import { type AxiosInstance, createPeerClient } from '@hallpass/service-kit/axios'
 import { pause } from '@hallpass/untrusted/timers'
-import { bodyOf, GATEWAY, type GatewayDoor } from './gateway-door.ts'
+import { GATEWAY, type GatewayDoor, refusalIn } from './gateway-door.ts'
 import type { Fault } from './scenario-runner.ts'
 import { streamCurl } from './stream-curl.ts'
 import type { WatcherTokens } from './watcher-tokens.ts'
@@ -46,27 +41,26 @@ export interface StreamOutcome {
  */
 export class StreamScenario {
   readonly #options: StreamScenarioOptions
-  readonly #publish: PeerCaller
+  readonly #server: AxiosInstance
 
   constructor(options: StreamScenarioOptions) {
     this.#options = options
-    this.#publish = createPeerCaller({ peer: 'sse-server', baseUrl: options.sseServerUrl })
+    this.#server = createPeerClient({ peer: 'sse-server', baseUrl: options.sseServerUrl })
   }
 
   async run(fault: Fault | undefined): Promise<StreamOutcome> {
     const { door } = this.#options
-    const stream = await door.knock({
+    const { status, headers, data } = await door.open({
       method: 'GET',
       path: PATH,
       token: await this.#firstToken(fault),
       headers: { accept: 'text/event-stream' },
     })
-    const status = stream.statusCode ?? 502
-    if (status !== 200) return { status, data: await bodyOf(stream) }
+    if (status !== 200) return { status, data: await refusalIn(data) }
     try {
-      return { status, data: await this.#live(stream) }
+      return { status, data: await this.#live(data, String(headers['stream-handle'])) }
     } finally {
-      stream.destroy()
+      data.destroy()
     }
   }
 
@@ -92,26 +86,19 @@ export class StreamScenario {
 
   /** From the gateway's door for development: where a login would be. */
   async #token(wish: Readonly<Record<string, unknown>> = {}): Promise<string> {
-    const answer = await this.#options.door.knock({
+    const { status, data } = await this.#options.door.ask<{ access_token?: string }>({
       method: 'POST',
       path: '/token',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ expires_in: TOKEN_SECONDS, ...wish }),
+      body: { expires_in: TOKEN_SECONDS, ...wish },
     })
-    const body = (await bodyOf(answer)) as { access_token?: string }
-    if (body.access_token === undefined)
-      throw unexpectedAnswer(
-        GATEWAY,
-        answer.statusCode ?? 0,
-        'it gives development tokens on a development start alone',
-      )
-    return body.access_token
+    if (data.access_token === undefined)
+      throw unexpectedAnswer(GATEWAY, status, 'it gives development tokens on a development start only')
+    return data.access_token
   }
 
   /** Reads the stream to its end, answering the first challenge. */
-  async #live(stream: IncomingMessage): Promise<unknown> {
+  async #live(stream: Readable, handle: string): Promise<unknown> {
     const openedAt = performance.now()
-    const handle = String(stream.headers['stream-handle'])
     const mark = currentTrace()?.traceId
     const seen: { event: string; data: string; afterMs: number }[] = []
     let challenges = 0
@@ -151,24 +138,19 @@ export class StreamScenario {
 
   async #answer(handle: string): Promise<void> {
     await pause(THINK_MS)
-    const answer = await this.#options.door.knock({
+    await this.#options.door.ask({
       method: 'POST',
       path: PATH,
       token: await this.#token({ expires_in: SECOND_TOKEN_SECONDS }),
       headers: { 'content-type': 'application/x-challenge-response', 'stream-handle': handle },
     })
-    answer.resume()
     await this.#say('the second token pays for this')
   }
 
   async #say(message: string): Promise<void> {
-    const { status, text } = await this.#publish({
-      method: 'POST',
-      path: '/publish',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ data: { message, run: currentTrace()?.traceId } }),
-    })
-    if (status !== 202) throw unexpectedAnswer('sse-server', status, text.slice(0, 200))
+    const event = { data: { message, run: currentTrace()?.traceId } }
+    const { status, data } = await this.#server.post<string>('/publish', event, { responseType: 'text' })
+    if (status !== 202) throw unexpectedAnswer('sse-server', status, data.slice(0, 200))
   }
 }
 

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
 import { PeerError } from '@hallpass/service-kit'
 import type { Request, RequestHandler, Response } from 'express'
 import { GATEWAY } from './gateway-door.ts'
@@ -68,7 +68,7 @@ const awayBy = ({ code, message }: PeerError) => ({
 })
 
 /** What this service says itself must not fall into an event of the gateway that has come half. */
-function betweenEvents(events: IncomingMessage, response: Response): (text: string) => void {
+function betweenEvents(events: Readable, response: Response): (text: string) => void {
   let end = '\n\n'
   let waiting = ''
   events.on('data', (chunk: Buffer) => {

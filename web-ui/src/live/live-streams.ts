@@ -1,5 +1,5 @@
-import { badRequest, PeerError } from '@hallpass/service-kit'
-import { bodyOf, GATEWAY, type GatewayDoor } from '../explorer/gateway-door.ts'
+import { badRequest, unexpectedAnswer } from '@hallpass/service-kit'
+import { GATEWAY, type GatewayDoor } from '../explorer/gateway-door.ts'
 import type { WatcherTokens } from '../explorer/watcher-tokens.ts'
 import { LIVE_TIMEOUT_MS } from './ask-peer.ts'
 
@@ -30,24 +30,17 @@ export class LiveStreams {
       value.length > MAX_VALUE
     )
       throw badRequest('invalid_revocation', 'Set exactly one of jti, sub and session.')
-    await this.#ask('POST', '/revocations', JSON.stringify({ [kind]: value }))
+    await this.#ask('POST', '/revocations', { [kind]: value })
   }
 
-  async #ask(method: 'GET' | 'POST', path: string, body?: string): Promise<unknown> {
-    const answer = await this.#door.knock({
+  async #ask(method: 'GET' | 'POST', path: string, body?: object): Promise<unknown> {
+    const { status, data } = await this.#door.ask<{ error?: { message?: string } }>({
       method,
       path,
       token: await this.#tokens.issue(ADMINISTRATOR, 'stream:revoke'),
       ...(body === undefined ? { timeoutMs: LIVE_TIMEOUT_MS } : { body }),
     })
-    const said = await bodyOf(answer)
-    if ((answer.statusCode ?? 0) < 300) return said
-    const { error } = said as { error?: { message?: string } }
-    throw new PeerError(
-      GATEWAY,
-      502,
-      'peer_refused',
-      `${GATEWAY} answered ${answer.statusCode}: ${error?.message ?? 'no reason given'}`,
-    )
+    if (status < 300) return data
+    throw unexpectedAnswer(GATEWAY, status, data.error?.message ?? 'no reason given')
   }
 }

@@ -1,10 +1,5 @@
-import {
-  badRequest,
-  createPeerCaller,
-  HttpError,
-  type PeerCaller,
-  unexpectedAnswer,
-} from '@hallpass/service-kit'
+import { badRequest, HttpError, unexpectedAnswer } from '@hallpass/service-kit'
+import { type AxiosInstance, createPeerClient } from '@hallpass/service-kit/axios'
 import { pause } from '@hallpass/untrusted/timers'
 import { EXPLORER_AGENT } from '../explorer/scenario-runner.ts'
 import { type AskPeer, askPeer } from './ask-peer.ts'
@@ -24,7 +19,7 @@ const NOT_CONFIRMED = 'not_confirmed'
 /** The two proxies of the token cache, side by side, and what they share. */
 export class LiveTokenCache {
   readonly #proxies: readonly { readonly url: string; readonly ask: AskPeer }[]
-  readonly #balancer: PeerCaller
+  readonly #balancer: AxiosInstance
 
   constructor({
     tokenCacheProxyUrls,
@@ -34,7 +29,7 @@ export class LiveTokenCache {
       url,
       ask: askPeer(`token-cache-proxy${index + 1}`, url),
     }))
-    this.#balancer = createPeerCaller({ peer: 'token-cache-load-balancer', baseUrl: tokenCacheUrl })
+    this.#balancer = createPeerClient({ peer: 'token-cache-load-balancer', baseUrl: tokenCacheUrl })
   }
 
   /** A node that is away is shown as such; it is an error only when all are. */
@@ -65,9 +60,9 @@ export class LiveTokenCache {
    */
   async visit(user: unknown): Promise<{ status: number }> {
     const headers = { 'remote-user': userOf(user), 'user-agent': EXPLORER_AGENT }
-    const { status, text } = await this.#balancer({ method: 'GET', path: '/', headers })
+    const { status, data } = await this.#balancer.get<string>('/', { headers, responseType: 'text' })
     if (status >= 400 && status !== 403)
-      throw unexpectedAnswer('token-cache-load-balancer', status, text.slice(0, 200))
+      throw unexpectedAnswer('token-cache-load-balancer', status, data.slice(0, 200))
     return { status }
   }
 
@@ -79,8 +74,7 @@ export class LiveTokenCache {
     const name = userOf(user)
     await this.#first(async (ask) => {
       const { key, blocked } = await statusOf(name, ask)
-      const body = JSON.stringify({ [key]: '0' })
-      await ask(KEYVALS, { method: blocked ? 'PATCH' : 'POST', body })
+      await ask(KEYVALS, { method: blocked ? 'PATCH' : 'POST', body: { [key]: '0' } })
       await this.#untilAllAgree(ask)
     })
   }
@@ -94,7 +88,7 @@ export class LiveTokenCache {
     await this.#first(async (ask) => {
       const { key, blocked } = await statusOf(name, ask)
       if (!blocked) throw new HttpError(409, 'not_blocked', `${name} is not blocked.`)
-      await ask(KEYVALS, { method: 'PATCH', body: JSON.stringify({ [key]: null }) })
+      await ask(KEYVALS, { method: 'PATCH', body: { [key]: null } })
       await this.#untilAllAgree(ask)
     })
   }
@@ -104,7 +98,7 @@ export class LiveTokenCache {
    * @throws {HttpError} 504 when a proxy has not confirmed it in time.
    */
   async release(key: unknown): Promise<void> {
-    const body = JSON.stringify({ [keyOf(key)]: null })
+    const body = { [keyOf(key)]: null }
     await this.#first(async (ask) => {
       await ask(KEYVALS, { method: 'PATCH', body })
       await this.#untilAllAgree(ask)

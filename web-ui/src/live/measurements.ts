@@ -1,4 +1,5 @@
-import { badRequest, createPeerCaller, type PeerCaller } from '@hallpass/service-kit'
+import { badRequest } from '@hallpass/service-kit'
+import { type AxiosInstance, createPeerClient } from '@hallpass/service-kit/axios'
 
 /** What is measured side by side: one call of B with each way to prove who calls. */
 const SCENARIOS: readonly unknown[] = [1, 2, 3, 4]
@@ -9,6 +10,8 @@ const CONCURRENCY = 4
 /** The routes of the factory that a call of an issuer is. */
 const ISSUER_CALL =
   /^http_request_duration_seconds_count\{[^}]*method="POST"[^}]*route="\/(?:issueToken|verify)\/[^}]*\} (\d+)$/gm
+
+const AS_TEXT = { responseType: 'text' } as const
 
 export interface Measurement {
   readonly scenario: number
@@ -23,12 +26,12 @@ export interface Measurement {
 
 /** Measures a scenario here and now. */
 export class Measurements {
-  readonly #serviceA: PeerCaller
-  readonly #factory: PeerCaller
+  readonly #serviceA: AxiosInstance
+  readonly #factory: AxiosInstance
 
   constructor({ serviceAUrl, jwtFactoryUrl }: { serviceAUrl: string; jwtFactoryUrl: string }) {
-    this.#serviceA = createPeerCaller({ peer: 'service-a', baseUrl: serviceAUrl })
-    this.#factory = createPeerCaller({ peer: 'jwt-factory', baseUrl: jwtFactoryUrl })
+    this.#serviceA = createPeerClient({ peer: 'service-a', baseUrl: serviceAUrl })
+    this.#factory = createPeerClient({ peer: 'jwt-factory', baseUrl: jwtFactoryUrl })
   }
 
   /** @throws {HttpError} 400 for a scenario that is not compared, 502 when a service is away. */
@@ -46,10 +49,10 @@ export class Measurements {
       while (left > 0) {
         left -= 1
         const started = performance.now()
-        const { status, text } = await this.#serviceA({ method: 'GET', path: `/scenario${scenario}` })
+        const { status, data } = await this.#serviceA.get<string>(`/scenario${scenario}`, AS_TEXT)
         latencies.push(performance.now() - started)
-        tokenSeconds ??= lifeIn(text)
-        if (status !== 200 || text.includes('"valid":false')) failures += 1
+        tokenSeconds ??= lifeIn(data)
+        if (status !== 200 || data.includes('"valid":false')) failures += 1
       }
     }
     await Promise.all(Array.from({ length: CONCURRENCY }, worker))
@@ -64,8 +67,8 @@ export class Measurements {
 
   /** Read from the factory's own figures, so that they are its word and not ours. */
   async #issuerCalls(): Promise<number> {
-    const { text } = await this.#factory({ method: 'GET', path: '/metrics' })
-    return [...text.matchAll(ISSUER_CALL)].reduce((sum, [, count]) => sum + Number(count), 0)
+    const { data } = await this.#factory.get<string>('/metrics', AS_TEXT)
+    return [...data.matchAll(ISSUER_CALL)].reduce((sum, [, count]) => sum + Number(count), 0)
   }
 }
 
