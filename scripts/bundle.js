@@ -1,6 +1,5 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -93,7 +92,7 @@ const settings = (root) => ({
   external: EXTERNAL,
   logLevel: 'error',
   define: { 'import.meta.dirname': '__dirname', 'import.meta.filename': '__filename' },
-  plugins: [lmdbFromAnyFolder, undiciPoolAlone(root), axiosAlone(root), expressAlone(root), asciiAlone],
+  plugins: [lmdbFromAnyFolder, asciiAlone],
   write: false,
   metafile: true,
 })
@@ -202,84 +201,6 @@ const lmdbFromAnyFolder = {
       contents: `module.exports = require(require('node:path').join(require.resolve('lmdb'), '../../node-index.js'))`,
     }))
   },
-}
-
-/** The whole of undici only where more than its pool is asked for. */
-const undiciPoolAlone = (root) => ({
-  name: 'undici-pool-alone',
-  setup(esbuild) {
-    esbuild.onResolve({ filter: /^undici$/ }, () => ({ path: join(root, 'scripts/undici-pool.cjs') }))
-    // Nor its HTTP/2, which nobody asks for and which would load Node's.
-    const noHttp2 = { path: 'undici-without-http2', namespace: 'nothing' }
-    esbuild.onResolve({ filter: /\/client-h2\.js$/ }, () => noHttp2)
-    esbuild.onLoad({ filter: /./, namespace: 'nothing' }, () => ({ contents: 'module.exports = undefined' }))
-  },
-})
-
-/**
- * Axios without its three adapters, which peer-client.ts replaces, and without what they bring: 10 MB less for every process.
- * Half of that is Node's own `fetch`, which Node loads as soon as anybody so much as asks whether there is a `FormData`.
- */
-const axiosAlone = (root) => {
-  const folder = join(root, 'node_modules/axios')
-  const nothing = { path: join(folder, 'lib/helpers/null.js') }
-  const asked = "typeof G.FormData !== 'undefined' ? G.FormData : undefined"
-  return {
-    name: 'axios-alone',
-    setup(esbuild) {
-      esbuild.onResolve({ filter: /^axios$/ }, () => ({ path: join(folder, 'index.js') }))
-      const left = /(^\.|\/adapters)\/(http|xhr|fetch)\.js$|\/classes\/FormData\.js$/
-      esbuild.onResolve({ filter: left }, ({ importer }) =>
-        importer.startsWith(folder) ? nothing : undefined,
-      )
-      esbuild.onResolve({ filter: /\/platform\/node\/index\.js$|^\.\/node\/index\.js$/ }, ({ importer }) =>
-        importer.startsWith(folder) ? { path: join(folder, 'lib/platform/browser/index.js') } : undefined,
-      )
-      esbuild.onLoad({ filter: /axios\/lib\/utils\.js$/ }, ({ path }) => {
-        const text = readFileSync(path, 'utf8')
-        if (!text.includes(asked))
-          throw new Error(`${path} no longer asks for FormData as it did; look again.`)
-        return { contents: text.replace(asked, 'undefined') }
-      })
-    },
-  }
-}
-
-/**
- * Express without what it loads and nobody here asks for: its body parser, in whose place service-kit has one, with the
- * tables of all the world's character sets; and the list of media types, of which Express and three of its parts bring a
- * copy each, read only when a file is sent. A sixth of the CPU time of a start, and 2 MB.
- */
-const expressAlone = (root) => {
-  const requireOfExpress = createRequire(join(root, 'node_modules/express/index.js'))
-  const mimeTypes = JSON.stringify(requireOfExpress.resolve('mime-types'))
-  const functions = ['charset', 'contentType', 'extension', 'lookup']
-  const contents = {
-    'body-parser': ['json', 'raw', 'text', 'urlencoded']
-      .map((name) => `exports.${name} = () => { throw new Error('read bodies with service-kit') }`)
-      .join('\n'),
-    'mime-types': [
-      `let list; const load = () => (list ??= require(${mimeTypes}))`,
-      ...functions.map((name) => `exports.${name} = (text) => load().${name}(text)`),
-      'exports.charsets = { lookup: exports.charset }',
-      ...['extensions', 'types'].map(
-        (name) => `Object.defineProperty(exports, '${name}', { get: () => load().${name} })`,
-      ),
-    ].join('\n'),
-  }
-  return {
-    name: 'express-alone',
-    setup(esbuild) {
-      esbuild.onResolve({ filter: /^(body-parser|mime-types)$/ }, ({ path }) => ({
-        path,
-        namespace: 'express-alone',
-      }))
-      esbuild.onLoad({ filter: /./, namespace: 'express-alone' }, ({ path }) => ({
-        contents: contents[path],
-        resolveDir: root,
-      }))
-    },
-  }
 }
 
 /**
