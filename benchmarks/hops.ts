@@ -6,22 +6,22 @@ import { formatTable, median } from './table.ts'
 
 /** As in the benchmark of the scenarios. */
 const CONNECTIONS = 32
-/** A machine has moods that last for seconds; many short rounds in turn give each side its share of them. */
+/** A machine's speed varies over seconds; many short alternating rounds expose both sides to it equally. */
 const ROUNDS = 16
 const ROUND_MS = 1_000
 const WARM_UP_MS = 1_500
-/** What the explorer may cost a service that nobody runs it for. */
+/** The maximum cost of hop events in percent of throughput. */
 const MOST_PERCENT = 3
 
 /**
- * What telling of hops costs: requests per second of scenario 1 with hop events, streamed to a reader, and without, in
- * turn, and that no request is lost when the SSE server is killed in the middle.
+ * Measures the cost of hop events: requests per second of scenario 1, alternately with hop events streamed to a reader and
+ * without. Also checks that no request is lost when the SSE server is killed during the run.
  */
 export async function run(root: string): Promise<void> {
   const only = ['jwt-factory', 'service-a', 'service-b']
-  const telling = await startTestSuite(root, { only: [...only, 'sse-server'] })
+  const reporting = await startTestSuite(root, { only: [...only, 'sse-server'] })
   const silent = await startTestSuite(root, { only, tellHops: false })
-  const reader = readHops(telling)
+  const reader = readHops(reporting)
   try {
     const measure = (suite: TestSuite, milliseconds = ROUND_MS) =>
       load({
@@ -30,15 +30,15 @@ export async function run(root: string): Promise<void> {
         milliseconds,
         expect: '"valid":true',
       })
-    for (const suite of [telling, silent]) await measure(suite, WARM_UP_MS)
-    const rounds = { telling: [] as number[], silent: [] as number[] }
-    const cpu = { telling: [] as number[], silent: [] as number[] }
+    for (const suite of [reporting, silent]) await measure(suite, WARM_UP_MS)
+    const rounds = { reporting: [] as number[], silent: [] as number[] }
+    const cpu = { reporting: [] as number[], silent: [] as number[] }
     let failures = 0
     for (let round = 0; round < ROUNDS; round += 1) {
-      // Who comes first takes turns, too.
-      const order = round % 2 === 0 ? (['telling', 'silent'] as const) : (['silent', 'telling'] as const)
+      // The order alternates, too.
+      const order = round % 2 === 0 ? (['reporting', 'silent'] as const) : (['silent', 'reporting'] as const)
       for (const side of order) {
-        const suite = side === 'telling' ? telling : silent
+        const suite = side === 'reporting' ? reporting : silent
         const before = cpuTicks(suite, only)
         const result = await measure(suite)
         rounds[side].push(result.perSecond)
@@ -46,43 +46,43 @@ export async function run(root: string): Promise<void> {
         failures += result.failures
       }
     }
-    const costs = cpu.telling.map((spent, round) => spent / (cpu.silent[round] as number))
-    const ratios = rounds.telling.map((perSecond, round) => perSecond / (rounds.silent[round] as number))
+    const costs = cpu.reporting.map((spent, round) => spent / (cpu.silent[round] as number))
+    const ratios = rounds.reporting.map((perSecond, round) => perSecond / (rounds.silent[round] as number))
     const cost = (1 - median(ratios)) * 100
     console.log(
-      `scenario 1, ${CONNECTIONS} connections, median of ${ROUNDS} rounds of ${ROUND_MS / 1000} s in turn\n`,
+      `scenario 1, ${CONNECTIONS} connections, median of ${ROUNDS} rounds of ${ROUND_MS / 1000} s, alternating\n`,
     )
     console.log(
       formatTable(
-        ['', 'req/s', 'µs of CPU a request'],
+        ['', 'req/s', 'CPU µs per request'],
         [
           ['without hop events', median(rounds.silent).toFixed(0), median(cpu.silent).toFixed(0)],
-          ['with hop events', median(rounds.telling).toFixed(0), median(cpu.telling).toFixed(0)],
+          ['with hop events', median(rounds.reporting).toFixed(0), median(cpu.reporting).toFixed(0)],
         ],
       ),
     )
     console.log(
-      `\nhop events cost ${cost.toFixed(1)} % of the requests (at most ${MOST_PERCENT}), ` +
-        `and ${((median(costs) - 1) * 100).toFixed(1)} % more CPU a request; ${reader.count()} hops were read`,
+      `\nhop events cost ${cost.toFixed(1)}% of the requests (at most ${MOST_PERCENT}%), ` +
+        `and ${((median(costs) - 1) * 100).toFixed(1)}% more CPU per request; ${reader.count()} hops were read`,
     )
 
-    const under = measure(telling, 3 * ROUND_MS)
-    await telling.launcher.restart(
+    const under = measure(reporting, 3 * ROUND_MS)
+    await reporting.launcher.restart(
       'sse-server',
       () => new Promise((resolve) => setTimeout(resolve, ROUND_MS)),
     )
     const killed = await under
     console.log(
-      `SSE server killed under load: ${killed.answers} good calls, ${killed.failures + failures} lost`,
+      `SSE server killed under load: ${killed.answers} successful calls, ${killed.failures + failures} lost`,
     )
     if (cost > MOST_PERCENT || killed.failures + failures > 0) process.exitCode = 1
   } finally {
     reader.stop()
-    await Promise.all([telling.stop(), silent.stop()])
+    await Promise.all([reporting.stop(), silent.stop()])
   }
 }
 
-/** Somebody who watches, as the explorer does. */
+/** Reads the hop events, as the explorer does. */
 function readHops(suite: TestSuite) {
   let hops = 0
   const request = get(`${suite.url('sse-server', 'HTTP_PORT')}/topics/hops`, (answer) => {
@@ -95,7 +95,7 @@ function readHops(suite: TestSuite) {
   return { count: () => hops, stop: () => request.destroy() }
 }
 
-/** What the processes have used so far, in hundredths of a second (proc(5): utime and stime); 0 where there is no /proc. */
+/** Returns the CPU time of the processes in hundredths of a second (proc(5): utime and stime); 0 without /proc. */
 function cpuTicks(suite: TestSuite, names: readonly string[]): number {
   return names.reduce((sum, name) => {
     try {

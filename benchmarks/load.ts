@@ -7,11 +7,11 @@ export interface LoadOptions {
   readonly headers?: Readonly<Record<string, string>>
   /** Requests in flight, each on its own kept-alive connection. */
   readonly connections: number
-  /** Ends the run after this time … */
+  /** Ends the run after this time, in milliseconds, … */
   readonly milliseconds?: number
-  /** … or after this many answers, whichever comes first. */
+  /** … or after this many responses, whichever comes first. */
   readonly requests?: number
-  /** What a right answer's body must contain; anything else counts as a failure. */
+  /** A string that the body of a correct response contains; any other response counts as a failure. */
   readonly expect?: string
 }
 
@@ -25,8 +25,8 @@ export interface LoadResult {
 }
 
 /**
- * Sends the same request over and over and reads the answers: a small generator over plain sockets, so that most of
- * the two cores is left to what is measured.
+ * Sends the same request repeatedly and reads the responses. Uses plain sockets, to leave most of the two cores to the
+ * measured services.
  */
 export async function load(options: LoadOptions): Promise<LoadResult> {
   const { connections, milliseconds = 60_000, requests = Number.POSITIVE_INFINITY, expect } = options
@@ -65,7 +65,7 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
         failures += 1
         resolve()
       })
-      // A server that closes the connection of its own accord ends this one's part.
+      // If the server closes the connection, this connection's part of the run ends.
       socket.on('close', resolve)
       socket.on('connect', next)
     })
@@ -78,7 +78,7 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
   return summary(latencies, failures, performance.now() - started)
 }
 
-/** Sorts the latencies. */
+/** Returns percentiles of the latencies, which it sorts in place. */
 export function summary(latencies: number[], failures: number, milliseconds: number): LoadResult {
   latencies.sort((a, b) => a - b)
   const at = (share: number) =>
@@ -100,7 +100,7 @@ function requestBytes(url: URL, { method = 'GET', body, headers: given = {} }: L
   return `${headers.join('\r\n')}\r\n\r\n${body ?? ''}`
 }
 
-/** The length of the whole answer, once its head is there; `undefined` while more must come to know it. */
+/** Returns the length of the whole response, or undefined until its head is complete. */
 export function answerLength(received: string): number | undefined {
   const head = received.indexOf('\r\n\r\n')
   if (head === -1) return undefined

@@ -2,13 +2,13 @@ import { startTestSuite } from '../scripts/test-suite.ts'
 import { type LoadResult, load } from './load.ts'
 import { formatTable, median } from './table.ts'
 
-/** Requests in flight, as in the published figures of the reference. */
+/** Requests in flight, as in the reference implementation's published figures. */
 const CONNECTIONS = 32
 const ROUNDS = 5
 const ROUND_MS = 2_000
-/** A service needs its hottest functions compiled before a figure means anything. */
+/** Warm-up, so that hot functions are compiled before measuring. */
 const WARM_UP_MS = 1_500
-/** Of each scenario; every single answer must be right. */
+/** Calls of each scenario that must all be answered correctly. */
 const CORRECT_CALLS = 10_000
 
 interface Target {
@@ -20,9 +20,9 @@ interface Target {
 }
 
 /**
- * Requests per second and latency of issuing, verifying and scenarios 1–4, and that 10,000 good calls of each
- * scenario are all answered rightly. With `REFERENCE_FACTORY` and `REFERENCE_SERVICE_A` (base URLs of another
- * implementation of the same endpoints) both run in turn, round by round, and the ratio is printed.
+ * Measures requests per second and latency of issuing, verifying and scenarios 1–4, and checks that 10,000 valid calls of
+ * each scenario are answered correctly. With `REFERENCE_FACTORY` and `REFERENCE_SERVICE_A` (base URLs of another
+ * implementation of the same endpoints), both run in alternating rounds, and the ratio is printed.
  */
 export async function run(root: string): Promise<void> {
   const suite = await startTestSuite(root, {
@@ -48,7 +48,7 @@ export async function run(root: string): Promise<void> {
     console.log()
     for (const target of ours.slice(2)) {
       const result = await load({ ...target, connections: CONNECTIONS, requests: CORRECT_CALLS })
-      console.log(`${target.name}: ${result.answers} good calls, ${result.failures} false failures`)
+      console.log(`${target.name}: ${result.answers} correct responses, ${result.failures} failures`)
       if (result.failures > 0) process.exitCode = 1
     }
   } finally {

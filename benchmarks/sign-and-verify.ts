@@ -19,7 +19,7 @@ import { formatTable, median } from './table.ts'
 const IN_FLIGHT = 16
 const ROUNDS = 7
 const ROUND_MS = 80
-/** More than any CPU keeps in a cache of its own, so that no library verifies one token again and again. */
+/** Enough that no library can benefit from verifying the same token repeatedly. */
 const DISTINCT_TOKENS = 500
 
 const claims = { iss: 'https://jwt-factory/', aud: 'serviceb', sub: 'servicea' }
@@ -30,17 +30,17 @@ interface Contestant {
   readonly act: (token: string) => unknown
 }
 
-/** Our own adapter is what the others are compared with. */
+/** The libraries are compared with our own adapter. */
 const BASELINE = 'node-crypto'
 const PER_CALL = 'jsonwebtoken, PEM per call'
 
 /**
- * Signing and verifying by each library behind our interface, with all checks, and by jsonwebtoken as it is mostly
- * used, which reads its PEM again for every call. All take turns, round by round.
+ * Measures signing and verifying with each library behind our interface, with all checks, and with jsonwebtoken as it is
+ * mostly used, which parses its PEM for every call. All run in alternating rounds.
  */
 export async function run(): Promise<void> {
   console.log(
-    `${IN_FLIGHT} in flight, median of ${ROUNDS} rounds of ${ROUND_MS} ms each; CPU is that of all threads; ratios are of CPU\n`,
+    `${IN_FLIGHT} in flight, median of ${ROUNDS} rounds of ${ROUND_MS} ms each; CPU time is of all threads; ratios are of CPU time\n`,
   )
   const rows: string[][] = []
   for (const alg of ALGORITHMS) {
@@ -53,17 +53,17 @@ export async function run(): Promise<void> {
     rows.push(...(await compare(`${alg} sign`, signers(alg, key), tokens)))
     rows.push(...(await compare(`${alg} verify`, verifiers(alg, key), tokens)))
   }
-  console.log(formatTable(['', 'per second', 'CPU µs a call', 'x node-crypto', 'x PEM per call'], rows))
+  console.log(formatTable(['', 'per second', 'CPU µs per call', 'x node-crypto', 'x PEM per call'], rows))
 }
 
-const speaking = (alg: Algorithm) =>
+const supporting = (alg: Algorithm) =>
   Object.values(libraries).filter(({ algorithms }) => algorithms.includes(alg))
 
 function signers(alg: Algorithm, key: SigningKey): Contestant[] {
   const pem = exportPrivatePem(key)
   const options = { algorithm: alg as 'RS256', keyid: key.kid, expiresIn: LIFETIME_SECONDS }
   return [
-    ...speaking(alg).map((library) => ({
+    ...supporting(alg).map((library) => ({
       name: library.name,
       act: () => signToken(claims, key, { lifetimeSeconds: LIFETIME_SECONDS, library }),
     })),
@@ -87,11 +87,11 @@ function verifiers(alg: Algorithm, key: SigningKey): Contestant[] {
     subject: claims.sub,
   }
   return [
-    ...speaking(alg).map((library) => ({
+    ...supporting(alg).map((library) => ({
       name: library.name,
       act: (token: string) => verifyToken(token, { ...rules, library }),
     })),
-    { name: 'node-crypto, seen before', act: cachedVerifier(rules) },
+    { name: 'node-crypto, cached', act: cachedVerifier(rules) },
     ...(alg === 'EdDSA'
       ? []
       : [{ name: PER_CALL, act: (token: string) => jsonwebtoken.verify(token, pem, options) }]),
@@ -115,7 +115,7 @@ async function compare(
       results.get(contestant.name)?.push(await measure(contestant, tokens, ROUND_MS))
   const perSecond = (name: string) => median((results.get(name) ?? []).map((figures) => figures.perSecond))
   const cpu = (name: string) => median((results.get(name) ?? []).map((figures) => figures.cpuMicroseconds))
-  // CPU time is what a library costs; how many calls fit into a second depends on who else has the cores.
+  // Ratios use CPU time, because calls per second depend on other load on the machine.
   const ratio = (name: string, to: string) => (results.has(to) ? (cpu(to) / cpu(name)).toFixed(2) : '–')
   return contestants.map(({ name }) => [
     `${what}, ${name}`,

@@ -16,23 +16,22 @@ import { buildGoPeer, type GoPeer, hasGo, startGoPeer } from '../packages/spiffe
 import { SpiffeServices } from './spiffe/services.ts'
 import { formatTable, median } from './table.ts'
 
-/** Rounds, in turn, so that a busy moment of the machine falls on both. */
+/** Alternating rounds, so that other load on the machine affects both sides. */
 const ROUNDS = 5
 const ROUND_SECONDS = 1
 
-/** Calls and connections under way at once, for the figures of a busy workload. */
+/** Concurrent calls and connections, for the figures of a busy workload. */
 const AT_ONCE = 32
 
 const SERVER = 'spiffe://example.org/server'
 
 /**
- * JWT-SVID validations, fetches from the suite's agent and requests through a proxy per second, beside go-spiffe's
- * in the same minute where Go is installed. Both ask the same agent; both proxies and servers get their load from
- * the same generator.
+ * Measures JWT-SVID validations, fetches from the suite's agent and requests through a proxy, per second, and compares
+ * them with go-spiffe if Go is installed. Both use the same agent and get their load from the same generator.
  */
 export async function run(root: string): Promise<void> {
   const go = hasGo() ? buildGoPeer(join(root, 'packages/spiffe/peers/go')) : undefined
-  if (!go) console.log('go is not installed (https://go.dev/dl): no figures of go-spiffe\n')
+  if (!go) console.log('go is not installed (https://go.dev/dl): no figures for go-spiffe\n')
   const services = new SpiffeServices(root)
   const peers: GoPeer[] = []
   try {
@@ -96,10 +95,10 @@ async function fetches(
     const ours = () => inLoops(atOnce, () => client.fetchJwtSvid({ audience: 'audience' }))
     const theirs = ask && (() => number(ask('bench-fetch', String(ROUND_SECONDS), String(atOnce))))
     await ours()
-    rows.push(await compare(`Workload API fetches, ${atOnce} at once`, ours, theirs))
+    rows.push(await compare(`Workload API fetches, ${atOnce} concurrent`, ours, theirs))
   }
   client.close()
-  // What a workload does: ours keeps a token until half of its life is over, theirs fetches each one.
+  // As used by a workload: our source caches a token until half of its lifetime has passed, theirs fetches each one.
   const source = await JwtSource.open({ address: services.address('client') })
   const ofSource = () => inLoops(1, () => source.fetchJwtSvid({ audience: 'audience' }))
   await ofSource()
@@ -111,7 +110,7 @@ async function fetches(
 
 const number = async (peer: GoPeer) => Number(await peer.done())
 
-/** Where there is no Go: the load comes from here. */
+/** Generates the load if Go is not installed. */
 async function requestsPerSecond(services: SpiffeServices, url: string): Promise<number> {
   const address = services.address('client')
   const source = await X509Source.open({ address })

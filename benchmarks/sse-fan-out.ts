@@ -8,7 +8,7 @@ import { formatTable, median } from './table.ts'
 
 interface Course {
   readonly streams: number
-  /** 0: HTTP/1.1. 1: as a browser does, for one page. 100: as a proxy, or a page with many streams. */
+  /** Streams per HTTP/2 connection. 0: HTTP/1.1. 1: like a browser with one page. 100: like a proxy, or a page with many streams. */
   readonly streamsPerConnection: number
   readonly rounds: number
 }
@@ -18,14 +18,14 @@ const COURSES: readonly Course[] = [
   { streams: 1_000, streamsPerConnection: 1, rounds: 2 },
   { streams: 1_000, streamsPerConnection: 0, rounds: 2 },
   { streams: 10_000, streamsPerConnection: 100, rounds: 2 },
-  // Ten thousand handshakes take their time.
+  // Ten thousand handshakes take long.
   { streams: 10_000, streamsPerConnection: 0, rounds: 1 },
 ]
-/** Events on their way at the same time: one shows latency, eight show what is gained by joining writes. */
+/** Events in flight: one shows latency, eight show the effect of batched writes. */
 const IN_FLIGHT = [1, 8] as const
 const MEASURE_MS = 2_000
 const WARM_UP_MS = 700
-/** What opening all streams, or a measurement, may take at the most. */
+/** The time limit for opening all streams, and for a measurement. */
 const PATIENCE_MS = 90_000
 
 interface Result extends Measurement {
@@ -39,8 +39,8 @@ interface Round {
 }
 
 /**
- * Events fanned out over TLS: this gateway, which verifies a token for each stream and ends it in time, beside nginx
- * with nchan, which asks for none. Same client, same machine, in turn; a fresh process for each round.
+ * Measures event fan-out over TLS: this gateway, which verifies a token for each stream and closes it at expiry, compared
+ * with nginx and nchan, which require no token. Same client, same machine, alternating, with fresh processes per round.
  */
 export async function run(root: string): Promise<void> {
   const missing = nchanIsMissing()
@@ -103,7 +103,7 @@ async function ask(client: ChildProcess, command: Command): Promise<Report> {
   return report
 }
 
-/** User and system time since the processes began; Linux counts in ticks of 10 ms. */
+/** Returns the user and system time of the processes; Linux counts in ticks of 10 ms. */
 async function cpuMicroseconds(pids: readonly number[]): Promise<number> {
   let ticks = 0
   for (const pid of pids) {
@@ -114,7 +114,7 @@ async function cpuMicroseconds(pids: readonly number[]): Promise<number> {
   return ticks * 10_000
 }
 
-/** Each page counted once, among the processes that share it. */
+/** Returns the memory of the processes; shared pages count once. */
 async function memoryKilobytes(pids: readonly number[]): Promise<number> {
   let kilobytes = 0
   for (const pid of pids) {
@@ -131,7 +131,7 @@ function print(
   const protocol =
     streamsPerConnection === 0
       ? 'HTTP/1.1'
-      : `HTTP/2, ${streamsPerConnection} ${streamsPerConnection === 1 ? 'stream' : 'streams'} a connection`
+      : `HTTP/2, ${streamsPerConnection} ${streamsPerConnection === 1 ? 'stream' : 'streams'} per connection`
   console.log(
     `${streams.toLocaleString('en')} streams, ${protocol}, median of ${count} ${count === 1 ? 'round' : 'rounds'}\n`,
   )
@@ -166,7 +166,7 @@ function print(
 const perSecond = ({ deliveries, milliseconds }: Result) => (deliveries / milliseconds) * 1000
 const cpuPerDelivery = ({ cpuMicroseconds: cpu, deliveries }: Result) => cpu / deliveries
 
-/** Round by round, so that a busy moment of the machine counts for both. */
+/** Compares the sides round by round, so that other load on the machine affects both. */
 function ratioLine(ours: readonly Round[], theirs: readonly Round[], inFlight: number): string {
   const ratio = (figure: (result: Result) => number) =>
     median(

@@ -1,4 +1,4 @@
-/** Columns as wide as their longest cell; the first is text, the others are numbers. */
+/** Formats a table with columns as wide as their longest cell: the first left-aligned, the others right-aligned. */
 export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = header.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => (row[column] ?? '').length)),

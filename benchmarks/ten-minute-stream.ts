@@ -1,6 +1,6 @@
 /**
- * The documented flow for ten minutes of real time: streams on tokens of 30 seconds that answer each challenge, read by
- * curl over HTTP/2 and HTTP/1.1, by npm's eventsource and by Chromium, beside one that answers none and is ended.
+ * Runs the documented flow for ten minutes of real time: streams with 30-second tokens that answer each challenge, read with
+ * curl over HTTP/2 and HTTP/1.1, npm's eventsource and Chromium; and one stream that answers none and is closed.
  *
  *   npx tsx benchmarks/ten-minute-stream.ts [seconds]
  */
@@ -71,16 +71,16 @@ console.table(rows)
 const expiry = expiryOf(mute)
 const late = (event: string, due: number) => (silent.seen.get(event) ?? Number.NaN) - due
 console.log(
-  `without an answer: challenge ${late('challenge', expiry - WINDOW_SECONDS * 1_000)} ms after expiry − ${WINDOW_SECONDS} s, end ${late('end', expiry)} ms after expiry`,
+  `without a response: challenge ${late('challenge', expiry - WINDOW_SECONDS * 1_000)} ms after expiry − ${WINDOW_SECONDS} s, end ${late('end', expiry)} ms after expiry`,
 )
 for (const client of [silent, ...clients]) client.close()
 await browser.close()
 await system.stop()
 const good = rows.every(({ lost, duplicate, ended }) => lost === 0 && duplicate === 0 && !ended)
-console.log(good ? 'every event came once to every client' : 'FAILED')
+console.log(good ? 'every client received every event exactly once' : 'FAILED')
 process.exit(good ? 0 : 1)
 
-/** The page's own client, in the page. */
+/** Opens a stream with the page's own client in Chromium. */
 async function chromiumPage(): Promise<StreamClient> {
   const page = await browser.newPage()
   page.on('console', (message) => {

@@ -10,27 +10,27 @@ import { askForUsers } from './token-cache/user-load.ts'
 
 const USERS = Number(process.env.USERS ?? 1_000_000)
 const STEPS = 10
-/** Of each step's users, those that come as in life: a request, a call to the issuer, an entry. */
+/** Users per step whose token is fetched through the proxies: a request, a call to the issuer, an entry. */
 const NEW = 6_000
-/** Requests under way for them, at each proxy. */
+/** Concurrent requests for them, at each proxy. */
 const NEW_AT_ONCE = 32
-/** After each step, users at random of whom the store knows and the proxy does not. */
+/** Random users per step whose token is in the store but not in the proxy's memory. */
 const KNOWN = 8_000
 const KNOWN_AT_ONCE = 4
-/** So many entries are being written at once, which fills lmdb's transactions. */
+/** Concurrent writes, enough to fill lmdb's transactions. */
 const BATCH = 10_000
-/** On a machine on which other work goes on it must not take the whole afternoon; what was reached is printed. */
+/** Time limit for busy machines; the number of users reached by then is printed. */
 const MOST_MS = 900_000
 const STORE = 'users'
-/** Nothing ends while the users come, so that at last all of them are in the store. */
+/** Long enough that no entry expires during the run, so that all users are in the store at the end. */
 const LIFE_SECONDS = 3_600
 
 /**
- * A million distinct users in the store that two proxies share, a tenth at a time: how long a new one takes, how long
- * one takes whom the store knows and the proxy does not, and what the processes and the store hold by then.
+ * Fills the store that two proxies share with a million users, in ten steps. Measures after each step the latency for new
+ * users and for users whose token is only in the store, and the memory of the processes and the store.
  *
- * Most are written as a proxy writes them, each with a token of their own; to mint all of them through the proxies takes
- * three times as long and tells no more. The issuer signs with ES256, a tenth of the time of RS256: it is not measured.
+ * Most users are written directly into the store, each with a token; fetching all tokens through the proxies takes three
+ * times as long and shows the same. The issuer signs with ES256, ten times as fast as RS256, because it is not measured.
  */
 export async function run(root: string): Promise<void> {
   const tier = await Tier.open(root, 'ES256')
@@ -57,8 +57,8 @@ async function report(tier: Tier, proxies: readonly Hop[], zone: Zone): Promise<
     const newcomers = Math.min(NEW, users - from)
     const fresh = await askForUsers(proxies, upTo(newcomers, from), NEW_AT_ONCE)
     await fill(zone, tier.issuer, from + newcomers, users)
-    const anybody = Array.from({ length: KNOWN }, () => Math.floor(Math.random() * users))
-    const known = await askForUsers(proxies, anybody, KNOWN_AT_ONCE)
+    const randomUsers = Array.from({ length: KNOWN }, () => Math.floor(Math.random() * users))
+    const known = await askForUsers(proxies, randomUsers, KNOWN_AT_ONCE)
     const failures = fresh.failures + known.failures
     if (failures > 0) throw new Error(`${failures} requests failed.`)
     rows.push([
@@ -73,21 +73,21 @@ async function report(tier: Tier, proxies: readonly Hop[], zone: Zone): Promise<
     console.log(`${users.toLocaleString('en')} users after ${seconds()} s`)
   }
   console.log(
-    `\nAt each size: ${NEW} new users (${2 * NEW_AT_ONCE} at a time), then ${KNOWN} of all at random (${2 * KNOWN_AT_ONCE} at a time)\n`,
+    `\nAt each size: ${NEW} new users (${2 * NEW_AT_ONCE} concurrent), then ${KNOWN} random known users (${2 * KNOWN_AT_ONCE} concurrent)\n`,
   )
   console.log(
     formatTable(
-      ['users', 'new: p50 ms', 'p99', 'known: p50 ms', 'p99', 'own MB of each proxy', 'and pages', 'file MB'],
+      ['users', 'new: p50 ms', 'p99', 'known: p50 ms', 'p99', 'private MB per proxy', 'mapped MB', 'file MB'],
       rows,
     ),
   )
   const minted = Math.min(NEW, USERS / STEPS) * rows.length
   const calls = tier.issuer.calls()
-  console.log(`\ncalls to the issuer: ${calls}, as many as new users: ${calls === minted ? 'yes' : 'NO'}`)
-  if (users < USERS) console.log(`${USERS - users} users are missing: ${MOST_MS / 1000} s were over.`)
+  console.log(`\ncalls to the issuer: ${calls}, one per new user: ${calls === minted ? 'yes' : 'NO'}`)
+  if (users < USERS) console.log(`Stopped after ${MOST_MS / 1000} s; ${USERS - users} users are missing.`)
 }
 
-/** What is the process's own, and what it has mapped of the store, which the system takes back when it needs it. */
+/** Formats the private memory of the processes, and their mapped pages of the store, which the system can reclaim. */
 function memoryOf(proxies: readonly Hop[]): [own: string, pages: string] {
   const each = proxies.map(({ contestant }) => contestant.memory())
   const shown = (figures: number[]) => figures.map((figure) => figure.toFixed(0)).join(' + ')
@@ -97,8 +97,8 @@ function memoryOf(proxies: readonly Hop[]): [own: string, pages: string] {
 const upTo = (count: number, from: number) => Array.from({ length: count }, (_, index) => from + index)
 
 /**
- * Writes entries as the cache does, through the same compare and set, but in the order of their keys: in any other, each
- * would rewrite a page of the file for itself, 20 KB for an entry of one.
+ * Writes entries as the cache does, with compare and set, but in key order: in any other order, each entry of 1 KB would
+ * rewrite its own pages, 20 KB.
  */
 async function fill(zone: Zone, issuer: BenchIssuer, from: number, to: number): Promise<void> {
   const keys = new KeyMaker({ issuer: ISSUER, audience: AUDIENCE })
@@ -106,11 +106,11 @@ async function fill(zone: Zone, issuer: BenchIssuer, from: number, to: number): 
   const write = async ({ key, user }: { key: string; user: string }) => {
     const now = Date.now()
     const life = lifeOf(now + maxAgeMs, now, { maxAgeMs, marginMs: 5_000 })
-    if (!life) throw new Error('a life of an hour is long enough')
+    if (!life) throw new Error('the lifetime is too short to cache')
     const token = await issuer.tokenFor(user)
     const readable = `${user}:${AGENT}`
     const entry = toStored({ kind: 'token', readable, token, jti: user, ...life })
-    if (!(await zone.replace(key, undefined, entry))) throw new Error(`${readable} was there already.`)
+    if (!(await zone.replace(key, undefined, entry))) throw new Error(`${readable} already exists.`)
   }
   const users = upTo(to - from, from)
     .map((number) => ({ user: `user${number}`, key: keys.keyOf([`user${number}`, AGENT]) }))

@@ -10,8 +10,8 @@ const ROUND_MS = 1_500
 const WARM_UP_MS = 1_000
 
 /**
- * The token cache on hits, beside nginx's `auth_request` with a cached token before the same API, in one run, round by
- * round.
+ * Measures the token cache on hits, compared with nginx's `auth_request` with a cached token in front of the same API, in
+ * alternating rounds.
  */
 export async function run(root: string): Promise<void> {
   const tier = await Tier.open(root, 'RS256')
@@ -33,13 +33,13 @@ async function oneHop(tier: Tier): Promise<void> {
     await tier.proxy('token-cache proxy, access log', 'proxy-b', { LOG_LEVEL: 'info' }),
   ]
   console.log(
-    `One hop, hits, ${CONNECTIONS} connections, median of ${ROUNDS} rounds of ${ROUND_MS / 1000} s\n`,
+    `One proxy, hits, ${CONNECTIONS} connections, median of ${ROUNDS} rounds of ${ROUND_MS / 1000} s\n`,
   )
   await compare(hops, [
     [2, 1],
     [4, 3],
   ])
-  console.log(`\nissuer calls in all that: ${tier.issuer.calls()}\n`)
+  console.log(`\nissuer calls in total: ${tier.issuer.calls()}\n`)
 }
 
 async function chain(tier: Tier): Promise<void> {
@@ -54,7 +54,7 @@ async function chain(tier: Tier): Promise<void> {
     ],
     [[1, 0]],
   )
-  console.log('\n(CPU is that of the balancers alone.)\n')
+  console.log('\n(CPU is of the balancers only.)\n')
 }
 
 async function compare(hops: readonly Hop[], pairs: readonly (readonly [number, number])[]): Promise<void> {
@@ -66,7 +66,7 @@ async function compare(hops: readonly Hop[], pairs: readonly (readonly [number, 
     median((results[index] ?? []).map((result) => result[key]))
   console.log(
     formatTable(
-      ['', 'req/s', 'p50 ms', 'p99 ms', 'CPU µs/req', 'p50 alone', 'failures'],
+      ['', 'req/s', 'p50 ms', 'p99 ms', 'CPU µs/req', 'p50 ms, 1 connection', 'failures'],
       hops.map(({ name }, index) => [
         name,
         figure(index, 'perSecond').toFixed(0),

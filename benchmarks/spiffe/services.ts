@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { workloadAddress } from '@hallpass/spiffe-agent/client'
 
-/** The suite's agent, server and proxy, each a process of its own as `npm start` has them, on free ports. */
+/** The suite's agent, server and proxy, each in its own process as with `npm start`, on free ports. */
 export class SpiffeServices {
   readonly #root: string
   readonly #folder = mkdtempSync(join(tmpdir(), 'bench-spiffe-'))
@@ -14,12 +14,12 @@ export class SpiffeServices {
     this.#root = root
   }
 
-  /** Where the workload of this name finds the agent. */
+  /** Returns the address of the agent for a workload. */
   address(name: string): string {
     return workloadAddress(this.#folder, name)
   }
 
-  /** Starts a service from its bundle; answers where it listens. */
+  /** Starts a service from its bundle and returns its URLs. */
   async start(name: string, env: Readonly<Record<string, string>> = {}): Promise<Record<string, string>> {
     const child = spawn(process.execPath, [join(this.#root, '.hallpass/bundles', `${name}.cjs`)], {
       env: {
@@ -33,7 +33,7 @@ export class SpiffeServices {
     this.#children.push(child)
     return new Promise((resolve, reject) => {
       child.once('message', (message) => resolve((message as { ready: Record<string, string> }).ready))
-      child.once('exit', (code) => reject(new Error(`${name} ended with ${code}`)))
+      child.once('exit', (code) => reject(new Error(`${name} exited with ${code}`)))
     })
   }
 

@@ -3,7 +3,7 @@ import net from 'node:net'
 import { MarkFinder, markedData, now, readStamp } from './event-marks.ts'
 import { openRawStreams, type RawStreamsOptions } from './raw-streams.ts'
 
-/** What the benchmark sends to this process. */
+/** A message from the benchmark to this process. */
 export type Command =
   | ({
       readonly do: 'open'
@@ -11,7 +11,7 @@ export type Command =
     } & Omit<RawStreamsOptions, 'onBytes'>)
   | { readonly do: 'measure'; readonly milliseconds: number; readonly inFlight: number }
 
-/** What it answers. */
+/** A message from this process to the benchmark. */
 export type Report =
   | { readonly done: 'open'; readonly milliseconds: number }
   | ({ readonly done: 'measure' } & Measurement)
@@ -21,15 +21,15 @@ export interface Measurement {
   readonly deliveries: number
   readonly events: number
   readonly milliseconds: number
-  /** From just before the event was published to its arrival, in milliseconds. */
+  /** Time from just before publishing an event to its arrival, in milliseconds. */
   readonly p50: number
   readonly p99: number
   readonly missing: number
 }
 
-/** The latencies of one stream of so many are kept: sorting millions would disturb what is measured. */
+/** Latencies are recorded for one in this many streams: sorting millions would disturb the measurement. */
 const SAMPLED = 16
-/** A server that has not delivered an event to all by then has lost it. */
+/** An event that has not arrived everywhere by then counts as lost. */
 const PATIENCE_MS = 5_000
 
 const agent = new http.Agent({ keepAlive: true })
@@ -38,7 +38,7 @@ let publisher: net.Socket | undefined
 let sequence = 0
 let deliveries = 0
 let latencies: number[] = []
-/** How many streams still wait for an event. */
+/** The number of streams that are still waiting for an event. */
 const waiting = new Map<number, { left: number; resolve: () => void }>()
 
 async function open(command: Extract<Command, { do: 'open' }>): Promise<Report> {
@@ -85,7 +85,7 @@ async function measure({ milliseconds, inFlight }: Extract<Command, { do: 'measu
   }
 }
 
-/** Publishes one event and waits until every stream has it; resolves with the number of those that never got it. */
+/** Publishes one event and waits until every stream has it. Returns the number of streams that did not get it. */
 async function deliverOne(): Promise<number> {
   sequence += 1
   const mine = sequence
@@ -111,14 +111,14 @@ function publish(data: string): Promise<void> {
   return target.publishUrl.startsWith('tcp:') ? publishLine(JSON.stringify({ data })) : publishText(data)
 }
 
-/** Whatever is answered is an error. */
+/** Any response is an error. */
 function publishLine(line: string): Promise<void> {
   const { hostname, port } = new URL(target.publishUrl)
   publisher ??= net
     .connect(Number(port), hostname)
     .setNoDelay(true)
     .once('data', (answer: Buffer) => {
-      throw new Error(`Publishing was answered ${answer.toString()}.`)
+      throw new Error(`Publishing failed: ${answer.toString()}.`)
     })
   const socket = publisher
   return new Promise((resolve, reject) =>
@@ -138,7 +138,7 @@ function publishText(text: string): Promise<void> {
       (response) => {
         response.resume()
         if ((response.statusCode ?? 500) >= 300)
-          reject(new Error(`Publishing was answered ${response.statusCode}.`))
+          reject(new Error(`Publishing failed with status ${response.statusCode}.`))
         else response.once('end', resolve)
       },
     )

@@ -8,28 +8,28 @@ import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { ensureExampleKeys } from '@hallpass/sse-gateway/client'
 import { signToken } from '@hallpass/tokens'
 
-/** A running event server, and how the client reaches it. */
+/** A running event server and the URLs at which clients reach it. */
 export interface Contestant {
   readonly name: string
-  /** https; the stream. */
+  /** The https URL of the stream. */
   readonly streamUrl: string
-  /** What the streams are asked for with, connection by connection in turn. */
+  /** The tokens for the streams; connections use them in turn. */
   readonly tokens: readonly string[]
-  /** Takes events as its documentation says: `http:` a text by POST, `tcp:` a JSON object on each line. */
+  /** The URL for publishing: `http:` takes a string by POST, `tcp:` a JSON object per line. */
   readonly publishUrl: string
   readonly caFile: string
-  /** Every process that takes part in a delivery; their CPU time and memory are counted together. */
+  /** All processes that take part in a delivery; their CPU time and memory are added up. */
   readonly pids: () => Promise<number[]>
   readonly stop: () => Promise<void>
 }
 
 const MODULE = '/usr/lib/nginx/modules/ngx_nchan_module.so'
 const TOKEN_SECONDS = 3_600
-/** A client for each connection of most courses: every token is one that the gateway has not seen before. */
+/** Enough for one token per connection in most runs, so that the gateway verifies each for the first time. */
 const TOKENS = 1_000
 const START_TIMEOUT_MS = 10_000
 
-/** The suite's own: every stream has its token verified, watched and ended in time, and the events pass two processes. */
+/** Starts the suite's gateway and server: each stream's token is verified and watched, the stream closes at expiry, and events pass two processes. */
 export async function startGateway(root: string): Promise<Contestant> {
   const folder = await mkdtemp(join(tmpdir(), 'hallpass-bench-'))
   const [httpPort, tcpPort, port, secondPort] = (await freePorts(4)) as [number, number, number, number]
@@ -73,7 +73,7 @@ export async function startGateway(root: string): Promise<Contestant> {
   }
 }
 
-/** nginx with nchan, one worker, the configuration of its documentation; it asks for no token. */
+/** Starts nginx with nchan, with one worker and the configuration from its documentation; it requires no token. */
 export async function startNchan(): Promise<Contestant> {
   const folder = await mkdtemp(join(tmpdir(), 'hallpass-nchan-'))
   const [port, publishPort] = (await freePorts(2)) as [number, number]
@@ -100,7 +100,7 @@ export async function startNchan(): Promise<Contestant> {
   }
 }
 
-/** Why there is nothing to compare with, or nothing. */
+/** Returns what to install if nchan is missing, else undefined. */
 export const nchanIsMissing = (): string | undefined =>
   existsSync(MODULE) ? undefined : 'apt-get install nginx-light libnginx-mod-nchan'
 

@@ -1,12 +1,12 @@
-/** Stands before the number of an event in its data; nothing else in a stream looks like it. */
+/** Precedes the number of an event in its data; nothing else in a stream looks like it. */
 const MARK = Buffer.from('~#')
 const SEQUENCE_DIGITS = 8
 const STAMP_DIGITS = 16
 const MARKED_BYTES = MARK.length + SEQUENCE_DIGITS + STAMP_DIGITS
-/** With its id and line ends an event is some 230 bytes, as in the published figures. */
+/** With its ID and line breaks, an event has about 230 bytes, as in the published figures. */
 const DATA_BYTES = 200
 
-/** Microseconds on the clock that all processes of a machine share. */
+/** Returns microseconds on the clock that all processes of a machine share. */
 export const now = (): number => Number(process.hrtime.bigint() / 1000n)
 
 export const markedData = (sequence: number): string =>
@@ -15,7 +15,7 @@ export const markedData = (sequence: number): string =>
     'x',
   )
 
-/** Finds the events in the bytes of one stream, cut anywhere; nothing of a format is parsed, so all cost the same. */
+/** Finds the events in the chunks of one stream without parsing any format, so the cost is the same for all contestants. */
 export class MarkFinder {
   #rest: Buffer | undefined
 
@@ -26,7 +26,7 @@ export class MarkFinder {
     for (;;) {
       const at = bytes.indexOf(MARK, from)
       if (at === -1) {
-        // The mark itself may be cut.
+        // The mark may be split between two chunks.
         if (bytes.at(-1) === MARK[0]) this.#rest = Buffer.from(MARK.subarray(0, 1))
         return
       }

@@ -3,23 +3,23 @@ import { connect, createSecureContext, type TLSSocket } from 'node:tls'
 
 export interface RawStreamsOptions {
   readonly url: string
-  /** Each connection asks with the next of them; none when the list is empty. */
+  /** Each connection uses the next token; if the list is empty, none. */
   readonly tokens: readonly string[]
   readonly caFile: string
   readonly streams: number
-  /** 0: HTTP/1.1, one stream a connection. Else HTTP/2 with so many streams on each connection. */
+  /** 0: HTTP/1.1, one stream per connection. Else HTTP/2 with this many streams per connection. */
   readonly streamsPerConnection: number
-  /** Called with the bytes of a stream's body; over HTTP/1.1 with the framing of the chunks between them. */
+  /** Called with the bytes of a stream's body; over HTTP/1.1, including the chunk framing. */
   readonly onBytes: (stream: number, bytes: Buffer) => void
 }
 
-/** As many handshakes at the same time: more only makes each slower. */
+/** Concurrent handshakes; more would only make each slower. */
 const CONNECTING = 32
 const MAX_WINDOW = 2 ** 31 - 1
 
 /**
- * Opens streams over raw TLS, with as little work per event as there can be: what is measured is the server. Resolves
- * when each of them has answered 200.
+ * Opens streams over raw TLS with minimal work per event, so that the server is measured and not the client. Resolves
+ * when each stream has been answered with 200.
  */
 export async function openRawStreams(options: RawStreamsOptions): Promise<{ close: () => void }> {
   const { streams, streamsPerConnection } = options
@@ -156,7 +156,7 @@ function frame(type: number, flags: number, stream: number, payload: Buffer): Bu
   return Buffer.concat([head, payload])
 }
 
-/** HPACK without a dynamic table (RFC 7541 §6): names by their text, values as they are. */
+/** Encodes headers with HPACK without a dynamic table (RFC 7541 §6): literal names and values. */
 function headerBlock(url: URL, headers: Readonly<Record<string, string>>): Buffer {
   const indexed = Buffer.from([0x82, 0x87]) // :method GET, :scheme https
   const fields = Object.entries({

@@ -5,7 +5,7 @@ import { type Algorithm, generateSigningKey, publicJwks, signToken } from '@hall
 export const ISSUER = 'https://issuer.bench/'
 export const AUDIENCE = 'bench-api'
 
-/** The issuer of a benchmark; it is asked once per user, so it may live in the generator's process. */
+/** The issuer of a benchmark. It is called once per user, so it can run in the generator's process. */
 export interface BenchIssuer {
   readonly url: string
   readonly calls: () => number
@@ -21,7 +21,7 @@ export async function startIssuer(alg: Algorithm): Promise<BenchIssuer> {
   const server: Server = createServer((request, response) => {
     if (request.url !== '/auth') return void response.end(JSON.stringify(publicJwks([key])))
     calls += 1
-    // nginx takes the token from a field, the proxy from the body.
+    // nginx reads the token from a header, the proxy from the body.
     void tokenFor(String(request.headers['remote-user'])).then((token) =>
       response.setHeader('x-token', token).end(token),
     )
@@ -38,7 +38,7 @@ export async function startIssuer(alg: Algorithm): Promise<BenchIssuer> {
   }
 }
 
-/** The API of a benchmark: 300 bytes for whoever brings a bearer token, as fast as Node can. */
+/** The API of a benchmark: answers requests with a bearer token with 300 bytes, as fast as Node can. */
 export const API_PROGRAM = `
 const body = JSON.stringify({ data: 'x'.repeat(289) })
 require('node:http').createServer({ keepAliveTimeout: 60000 }, (request, response) => {

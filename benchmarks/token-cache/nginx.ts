@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Contestant } from './processes.ts'
 
-/** nginx as a user would set it up for the same job: a token by `auth_request`, its answer cached for 300 s. */
+/** Starts nginx as a user would configure it for the same task: a token from `auth_request`, cached for 300 s. */
 export async function startNginx(
   contestant: Contestant,
   folder: string,

@@ -2,7 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { openSync, readFileSync } from 'node:fs'
 import http from 'node:http'
 
-/** A contestant: its processes, and what they have used of the CPU. */
+/** A contestant: its processes, their CPU time and memory. */
 export class Contestant {
   readonly #children: ChildProcess[] = []
 
@@ -24,7 +24,7 @@ export class Contestant {
     }
   }
 
-  /** Milliseconds of user and system time of all processes, workers included, since they started. */
+  /** Returns the user and system time of all processes, workers included, in milliseconds. */
   cpuMs(): number {
     const ticks = this.#children
       .flatMap(({ pid }) => [String(pid), ...childrenOf(String(pid))])
@@ -37,7 +37,7 @@ export class Contestant {
     return ticks.reduce((sum, count) => sum + count, 0) * TICK_MS
   }
 
-  /** Megabytes that are in memory, the store's own pages counted apart. */
+  /** Returns the resident memory in megabytes, with mapped files (the store's pages) separately. */
   memory(): { rss: number; ofFiles: number } {
     const status = readFileSync(`/proc/${this.#children[0]?.pid}/status`, 'utf8')
     const kilobytes = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? 0)

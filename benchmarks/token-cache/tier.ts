@@ -10,7 +10,7 @@ import { Contestant } from './processes.ts'
 
 export const AGENT = 'bench/1.0'
 
-/** Where requests go in, and the processes that carry them. */
+/** An entry point for requests, and the processes that handle them. */
 export interface Hop {
   readonly name: string
   readonly url: string
@@ -18,7 +18,7 @@ export interface Hop {
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** The processes of a benchmark of the token cache: an API, an issuer, and whatever stands before them. */
+/** The processes of a token-cache benchmark: an API, an issuer, and the proxies in front of them. */
 export class Tier {
   readonly folder = mkdtempSync(join(tmpdir(), 'bench-token-cache-'))
   readonly issuer: BenchIssuer
@@ -35,7 +35,7 @@ export class Tier {
     writeFileSync(join(this.folder, 'secret'), this.#secret, { mode: 0o600 })
   }
 
-  /** @param alg of the issuer's tokens */
+  /** @param alg the algorithm of the issuer's tokens */
   static async open(root: string, alg: Algorithm): Promise<Tier> {
     const tier = new Tier(root, await startIssuer(alg), await freePorts(20))
     const port = tier.#port()
@@ -62,7 +62,7 @@ export class Tier {
     return { name, url, contestant, headers: { 'remote-user': 'user1', 'user-agent': AGENT } }
   }
 
-  /** @param store the folder of the store; proxies that name the same one share their tokens */
+  /** @param store the store's folder; proxies with the same folder share their tokens */
   async proxy(name: string, store: string, env: Readonly<Record<string, string>> = {}): Promise<Hop> {
     const hop = await this.#service(name, 'token-cache-proxy', {
       STORE_FOLDER: join(this.folder, store),

@@ -3,9 +3,9 @@ import { answerLength, type LoadResult, summary } from '../load.ts'
 import type { Hop } from './tier.ts'
 
 /**
- * One request for each user, over kept-alive connections: the first at the first hop, the second at the second, and so on.
+ * Sends one request for each user over keep-alive connections, alternating between the hops.
  *
- * @param atOnce requests under way at each hop
+ * @param atOnce concurrent requests at each hop
  */
 export async function askForUsers(
   hops: readonly Hop[],
