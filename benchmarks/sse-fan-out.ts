@@ -8,7 +8,7 @@ import { formatTable, median } from './table.ts'
 
 interface Course {
   readonly streams: number
-  /** Streams per HTTP/2 connection. 0: HTTP/1.1. 1: like a browser with one page. 100: like a proxy, or a page with many streams. */
+  /** Streams per HTTP/2 connection: 0 means HTTP/1.1, 1 is a browser with one page, 100 a proxy or a page with many streams. */
   readonly streamsPerConnection: number
   readonly rounds: number
 }

@@ -19,7 +19,7 @@ export const loadConfig = (env: Environment) =>
               /** Exactly as in the `iss` claim, with the trailing slash where the provider has one. */
               issuer: variables.text('ISSUER'),
               audience: variables.text('AUDIENCE'),
-              /** `contains` is for Auth0, which adds its userinfo endpoint to `aud`; `single` rejects tokens with two audiences. */
+              /** `contains` for Auth0, which adds its userinfo endpoint to `aud`; `single` allows one audience. */
               audienceList: variables.oneOf('AUDIENCE_LIST', ['single', 'contains'], 'single'),
               /** The URL of the issuer's keys. Default: from its discovery document. */
               jwksUrl: variables.optionalUrl('JWKS_URL'),

@@ -29,7 +29,10 @@ const TOKEN_SECONDS = 3_600
 const TOKENS = 1_000
 const START_TIMEOUT_MS = 10_000
 
-/** Starts the suite's gateway and server: each stream's token is verified and watched, the stream closes at expiry, and events pass two processes. */
+/**
+ * Starts the suite's gateway and server. Each stream's token is verified, the stream closes at its expiry, and events pass
+ * two processes.
+ */
 export async function startGateway(root: string): Promise<Contestant> {
   const folder = await mkdtemp(join(tmpdir(), 'hallpass-bench-'))
   const [httpPort, tcpPort, port, secondPort] = (await freePorts(4)) as [number, number, number, number]

@@ -2,7 +2,7 @@ import { cpSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { bundle, bundleFolder, pagesFolder } from '../../scripts/bundle.js'
 
-/** Makes everything that the image contains: the bundles of the services, the programs that start them, and the files that they serve. */
+/** Makes the content of the image: the services' bundles, the programs that start them, and the files that they serve. */
 const root = process.cwd()
 const app = join(process.argv[2] ?? 'out', 'app')
 const isOfTests = (path) => /\.(test|peer)\.ts$|\/testing(\.ts)?$/.test(path)

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** Makes a CA, as istiod is one, and returns a function that issues workload certificates with a SPIFFE ID as their name. */
+/** Makes a CA, in the role of istiod, and returns a function that issues workload certificates with SPIFFE IDs. */
 export function workloadCertificates(folder: string) {
   const file = (name: string) => join(folder, name)
   const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe' })

@@ -10,7 +10,10 @@ import { API_SCOPES, type User, type Users } from './users.ts'
 /** The time to complete the login page; the code must be redeemed immediately afterwards. */
 const INTERACTION_TTL_S = 600
 const CODE_TTL_S = 60
-/** The library's default of 2.5 s is too short for a laptop that is starting twenty processes; after a timeout, the client's session would continue. */
+/**
+ * The library's default of 2.5 s is too short for a laptop that is starting twenty processes. After a timeout, the client's
+ * session would continue.
+ */
 const BACKCHANNEL_TIMEOUT_MS = 10_000
 
 export interface ProviderParts {

@@ -58,7 +58,10 @@ export class RefusedToken extends Error implements TokenRefusal {
   }
 }
 
-/** Creates a client. Its calls fail with a {@link RefusedToken}, a `PeerError` that names the factory, or a 503 that names the missing key. */
+/**
+ * Creates a client. Its calls fail with a {@link RefusedToken}, a `PeerError` that names the factory, or a 503 that names
+ * the missing key.
+ */
 export function createJwtFactoryClient({
   baseUrl,
   authorization,

@@ -21,7 +21,7 @@ export class IssuedTokens {
   }
 
   /**
-   * Verifies a token for its own audience and returns its claims. The caller must check whether that audience is acceptable.
+   * Verifies a token for its own audience and returns its claims. The caller must check that audience.
    * @throws {TokenError}
    */
   async verify(token: string): Promise<Claims> {

@@ -197,7 +197,7 @@ export class KeyFiles {
 
 const isSameKey = (a: KeyObject, b: KeyObject) => a.equals(b)
 
-/** Lists the files in the order in which they must be written: a rotation moves keys between files, and none may be lost if it is interrupted. */
+/** Lists the files in the order of writing. A rotation moves keys between files; if interrupted, it must not lose one. */
 function* filesOf(ring: KeyRing): Iterable<[name: string, key: SigningKey]> {
   for (const { key, untilMs } of ring.retired)
     yield [`${ring.keyId}.retired-${Math.ceil(untilMs / 1000)}-${key.kid.slice(-22)}`, key]

@@ -1,7 +1,10 @@
 import { type Assets, html, type Markup } from '@hallpass/pages'
 import { shell } from './shell.ts'
 
-/** Returns a page with an OAuth error code, its description and a link to the application, for users who came here with the Back button. */
+/**
+ * Returns a page with an OAuth error code, its description, and a link to the application for users who came here with the
+ * Back button.
+ */
 export function problemPage(assets: Assets, webUiUrl: string, code: string, description: string): Markup {
   return shell(
     assets,

@@ -22,7 +22,7 @@ export function confirmByHint(ctx: KoaContextWithOIDC): boolean {
   return true
 }
 
-/** Handles all of the library's endpoints. For a logout without a question, submits the library's confirmation form itself. */
+/** Handles all of the library's endpoints. Submits its confirmation form for a logout that needs no question. */
 export function openidConnect(provider: () => Provider): RequestHandler {
   return async (request, response, next) => {
     try {

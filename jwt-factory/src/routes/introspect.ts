@@ -6,7 +6,8 @@ import type { IssuedTokens } from '../issued-tokens.ts'
 
 /**
  * `POST /introspect` (RFC 7662): returns whether a token is valid now, for its audience, and its claims. For an invalid
- * token, returns only `active: false` (§2.2). A caller can introspect only tokens whose audience it is, an administrator all.
+ * token, returns only `active: false` (§2.2). A caller can introspect only tokens with itself as the audience, an
+ * administrator all.
  */
 export function introspect(tokens: IssuedTokens): RequestHandler {
   return async (request, response) => {

@@ -50,7 +50,7 @@ export function verifyIssuedToken(
       if (!(error instanceof TokenError)) throw error
       outcomes.inc({ outcome: error.reason })
       logAlso(request, { reason: error.reason })
-      // The documented body has jsonwebtoken's error names; this header has the exact reason, for services that report the result.
+      // The documented body has jsonwebtoken's error name; this header has the exact reason.
       response.setHeader(REFUSAL_REASON, error.reason)
       sendJson(response, 403, { valid: false, error, claims: {} })
     }

@@ -52,7 +52,7 @@ export type CredentialConfig =
   | { readonly kind: 'token-file'; readonly path: string }
   | { readonly kind: 'private-key'; readonly path: string; readonly algorithm: Algorithm }
 
-/** Reads `CALLER_TOKEN_FILE`, or `CALLER_KEY_FILE` with `CALLER_KEY_ALGORITHM`; without either, calls carry no credential. */
+/** Reads `CALLER_TOKEN_FILE`, or `CALLER_KEY_FILE` with `CALLER_KEY_ALGORITHM`. Neither means no credential. */
 export function credentialConfig(variables: VariableReader): CredentialConfig {
   const tokenPath = variables.optionalText('CALLER_TOKEN_FILE')
   const keyPath = variables.optionalText('CALLER_KEY_FILE')

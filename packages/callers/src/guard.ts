@@ -31,7 +31,7 @@ export function callerGuard(config: CallersConfig, audience: string, clock?: Clo
   }
   return {
     load: async () => {
-      // Loaded only here: with its YAML parser, schema and SPIFFE it costs 50 ms and 8 MB, which an open service does not need.
+      // Imported only here: its YAML parser, schema and SPIFFE take 50 ms and 8 MB, which an open service does not need.
       const { TrustedCallers } = await import('./trusted-callers.ts')
       trusted = await TrustedCallers.load(config.trustFile, audience, clock)
     },

@@ -35,7 +35,7 @@ const MAX_JTI_LENGTH = 128
 const MAX_ASSERTIONS = 60_000
 
 /**
- * Verifies private_key_jwt: a client signs an assertion for each call (RFC 7523 §3; audience as in draft-ietf-oauth-rfc7523bis).
+ * Verifies private_key_jwt: one assertion per call (RFC 7523 §3; audience as in draft-ietf-oauth-rfc7523bis).
  * Each process remembers the assertions used there; two instances behind a balancer would each accept an assertion once.
  */
 export function clientAssertions(entry: Entry<'private_key_jwt'>, { audience, clock }: ProofOptions): Proof {

@@ -92,7 +92,7 @@ function readSecret(text: string): string {
   return text.trim()
 }
 
-/** Returns the DNS and URI names of `DNS:localhost, URI:spiffe://…`. Skips names that Node had to quote; ours need no quotes. */
+/** Returns the names in `DNS:localhost, URI:spiffe://…`. Skips names that Node had to quote; ours need no quotes. */
 function namesOf(subjectAltName: string | undefined): string[] {
   return (subjectAltName ?? '')
     .split(', ')

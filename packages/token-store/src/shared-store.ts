@@ -29,7 +29,8 @@ export type Change =
 
 /**
  * Entries that every process of the tier shares. There are two kinds of writers: the cache, which must never overwrite an
- * operator's change ({@link Zone.replace}), and the operator, of whose changes every process is notified ({@link Zone.overrule}).
+ * operator's change ({@link Zone.replace}), and the operator, whose changes are reported to every process
+ * ({@link Zone.overrule}).
  */
 export interface Zone {
   /** Returns the current entry, or undefined if there is none or it has expired. */
@@ -83,8 +84,10 @@ export interface SharedStore {
   /** Returns the zone with this name, always the same object. */
   zone(name: string, options?: ZoneOptions): Zone
   /**
-   * Checks the store. @throws {StoreUnavailableError} if it does not answer, {StoreFullError} if it has no room,
-   * {UnsafeStoreError} if its configuration could lose pinned entries.
+   * Checks the store.
+   * @throws {StoreUnavailableError} if it does not answer
+   * @throws {StoreFullError} if it has no room
+   * @throws {UnsafeStoreError} if its configuration could lose pinned entries
    */
   check(): Promise<void>
   /** Returns the store's memory figures; unknown figures are undefined. */

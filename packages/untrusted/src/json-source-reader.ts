@@ -5,7 +5,7 @@ import { isExact, JsonNumber } from './json-number.ts'
 /** The number of characters of a number or name that an error quotes. */
 const MAX_QUOTED = 40
 
-/** Parses text that JSON.parse has already accepted, to see what JSON.parse hides: the spelling of numbers and duplicate names. */
+/** Parses text that JSON.parse has accepted, to see what that hides: the spelling of numbers and duplicate names. */
 export class SourceReader {
   readonly #text: string
   readonly #inexact: 'reject' | 'keep'
