@@ -24,6 +24,7 @@ export function providerPages(assets: Assets, webUiUrl: string): ProviderPages {
   return {
     logOut: (ctx, form) => {
       if (confirmByHint(ctx)) return
+      const left = ctx.oidc.client?.clientName
       send(
         ctx,
         shell(
@@ -31,8 +32,8 @@ export function providerPages(assets: Assets, webUiUrl: string): ProviderPages {
           'Log out',
           html`<h1>Log out everywhere?</h1>
             <p class="lede">
-              You are logged out of ${ctx.oidc.client?.clientName ?? 'the application'}. This also ends your session here and in every
-              application that you logged in to through this provider.
+              ${left && `You are logged out of ${left}.`} Logging out here ends your session at this provider, and in every
+              application that you logged in to through it.
             </p>
             ${new Raw(form)}
             <div class="actions">
