@@ -19,6 +19,8 @@ describe('the configuration of service A', () => {
 
   it('lets nobody rotate its key from outside unless it says who', () => {
     expect(loadConfig({ HOST: '0.0.0.0' }).callers).toEqual({ mode: 'closed' })
-    expect(() => loadConfig({ HOST: '0.0.0.0', CALLERS: 'open' })).toThrow('CALLERS=open disables caller authentication')
+    expect(() => loadConfig({ HOST: '0.0.0.0', CALLERS: 'open' })).toThrow(
+      'CALLERS=open disables caller authentication',
+    )
   })
 })
