@@ -1,4 +1,4 @@
-export { hasBody, refuseUpgrade, sendError, sendJson, sendText } from './answers.ts'
+export { hasBody, isUnread, refuseUpgrade, sendError, sendJson, sendText } from './answers.ts'
 export * from './bearer.ts'
 export { beginCall } from './begin-call.ts'
 export * from './clock.ts'
