@@ -162,7 +162,7 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     await logIn(page)
     await page.goto(`${system.urls.identityProvider}/session/end`)
     await page.getByRole('button', { name: 'Log out' }).click()
-    // The provider tells every client before it shows its page, and waits up to ten seconds for each.
+    // The provider notifies every client before it shows its page, and waits up to ten seconds for each.
     await page.getByRole('heading', { name: 'You are logged out' }).waitFor()
     expect(system.logged()).toContain('sessions ended by the identity provider')
     await page.goto(system.urls.webUi)
