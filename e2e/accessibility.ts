@@ -5,18 +5,18 @@ import type { Page } from 'playwright-core'
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
-/** Of what passes nobody wants to read, and every style sheet is of the page's own origin: a third of the time. */
+/** Without the list of passed rules and without preloading style sheets, which takes a third of the time. */
 const OPTIONS = `resultTypes: ['violations'], preload: false`
-/** Night changes colours and nothing else. */
+/** All rules in light mode; only the contrast in dark mode, which changes only colors. */
 const RUNS = {
   light: `axe.run({ ${OPTIONS} })`,
   dark: `axe.run({ ${OPTIONS}, runOnly: ['color-contrast'] })`,
 } as const
 
-/** What axe finds wrong with the page as it stands, by day and by night; minor and moderate findings are left out. */
+/** Returns axe's serious and critical findings for the current page, in light and dark mode. */
 export async function seriousFindings(page: Page): Promise<string[]> {
   const findings: string[] = []
-  // By the debugger, which no content security policy stops.
+  // Evaluated by the debugger, to which the content security policy does not apply.
   await page.evaluate(AXE)
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme })

@@ -1,6 +1,6 @@
 import net, { type AddressInfo } from 'node:net'
 
-/** A balancer of layer 4: each connection goes to the next port that takes it, as long as both sides want it. */
+/** A layer 4 load balancer: forwards each connection to the next port that accepts it. */
 export class Balancer {
   readonly #ports: readonly number[]
   readonly #server = net.createServer((client) => this.#connect(client, this.#ports.length))
@@ -19,7 +19,7 @@ export class Balancer {
     await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve))
   }
 
-  /** Cuts every connection, in the middle of whatever they carry. */
+  /** Destroys every connection. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy()
   }

@@ -3,17 +3,17 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach } from '@jest/globals'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 
-/** Where screenshots go, for a person to look at; ignored by git. Taking them costs as much as the tests, so CI does it. */
+/** The folder of screenshots, ignored by git. They take as long as the tests, so by default only CI takes them. */
 const SCREENSHOTS = join(import.meta.dirname, '../artifacts/screenshots')
 
-/** Debian's Chromium; its build without windows, where that is installed too, needs half the time for the same pages. */
+/** Debian's Chromium. The headless build, if installed, needs half the time. */
 const WINDOWLESS = '/usr/bin/chromium-headless-shell'
 const CHROMIUM = existsSync(WINDOWLESS) ? WINDOWLESS : '/usr/bin/chromium'
 
-/** Not a promise about the pages: on a busy machine with two cores a first page may need seconds. */
+/** Long enough for a first page on a busy machine with two cores. */
 const WAIT_MS = 15_000
 
-/** Without the calls that it makes by itself; as root it has no sandbox of its own. */
+/** No background requests; no sandbox as root, where Chromium has none. */
 const launch = (args: readonly string[]) =>
   chromium.launch({
     executablePath: CHROMIUM,
@@ -31,9 +31,9 @@ const launch = (args: readonly string[]) =>
   })
 
 /**
- * One browser for the tests of a file, and one context in it: each costs a second of a core, a cleared one nothing.
- * Pages that a test opens are closed with it, and no cookie is left; what is opened before all tests stays.
- * @param args asked when it starts.
+ * Starts one browser with one context for the tests of a file, because each start costs a second of CPU time. Pages that a
+ * test opens are closed after it and its cookies deleted; pages opened before all tests stay open.
+ * @param args called when the browser starts.
  */
 export function useBrowser(args: () => readonly string[] = () => []) {
   let browser: Browser | undefined
@@ -54,13 +54,13 @@ export function useBrowser(args: () => readonly string[] = () => []) {
   })
 
   async function newContext(options: ContextOptions = {}): Promise<BrowserContext> {
-    if (!browser) throw new Error('The browser is used before it has started.')
+    if (!browser) throw new Error('The browser has not started yet.')
     const context = await browser.newContext({ reducedMotion: 'reduce', ...options })
     context.setDefaultTimeout(WAIT_MS)
     return context
   }
   return {
-    /** With options, e.g. fields of its own, the page has a context of its own. */
+    /** Opens a page; with options, in its own context. */
     async newPage(options?: ContextOptions): Promise<Page> {
       if (options) {
         const context = await newContext(options)
@@ -89,7 +89,7 @@ export const everyLook: readonly Look[] = LOOKS.map(([look]) => look)
 
 const TAKES_SCREENSHOTS = process.env.CI === 'true' || process.env.SCREENSHOTS === '1'
 
-/** Takes the page as it stands, on a desk and on a phone, by day and by night: in CI, or with `SCREENSHOTS=1`. */
+/** Takes screenshots of the page in desktop and phone size, light and dark, in CI or if `SCREENSHOTS=1`. */
 export async function takeScreenshots(
   page: Page,
   name: string,
@@ -103,7 +103,7 @@ export async function takeScreenshots(
     await page.setViewportSize(size)
     await page.emulateMedia({ colorScheme })
     await page.screenshot({
-      // Half of the time that PNG takes.
+      // Takes half as long as PNG.
       path: join(SCREENSHOTS, `${name}-${look}.jpg`),
       type: 'jpeg',
       quality: 80,

@@ -6,20 +6,20 @@ const root = join(import.meta.dirname, '..')
 const bundles = join(root, '.hallpass/bundles')
 
 describe('the bundles', () => {
-  it('hold no import(): a script that V8 restores from kept machine code has lost what would answer it', () => {
+  it('contain no import(), which fails in a script restored from V8’s code cache', () => {
     const files = readdirSync(bundles).filter((name) => name.endsWith('.cjs'))
     expect(files).toEqual(
       expect.arrayContaining(['start.cjs', 'hallpass.cjs', 'web-ui.cjs', 'service-a.cjs']),
     )
-    // Not a method of that name, called or defined.
+    // Except methods with that name.
     const dynamicImport = /(?<![.\w$])import\s*\((?![\w$,\s]*\)\s*\{)/
     const live = files.filter((name) => dynamicImport.test(readFileSync(join(bundles, name), 'utf8')))
     expect(live).toEqual([])
   })
 })
 
-describe('the tests of the whole', () => {
-  it('start what people start: no service is made of its sources', () => {
+describe('the end-to-end tests', () => {
+  it('start the bundles that users start, never a service from its sources', () => {
     const files = readdirSync(join(root, 'e2e'), { recursive: true, encoding: 'utf8' }).filter((name) =>
       name.endsWith('.ts'),
     )

@@ -1,7 +1,7 @@
 import net from 'node:net'
 import { afterAll, beforeAll } from '@jest/globals'
 
-/** A way to a server that can be cut, as a change of networks does. */
+/** A proxy to a server whose connections a test can destroy, as a change of networks does. */
 export function useCuttableConnection(target: () => string) {
   const sockets = new Set<net.Socket>()
   const server = net.createServer((client) => {

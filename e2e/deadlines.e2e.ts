@@ -9,7 +9,7 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => suite?.stop())
 
-/** Does something while a service is frozen: it holds its connections and says nothing. */
+/** Calls a function while a service is suspended: its connections stay open, but it does not answer. */
 async function whileFrozen<T>(service: string, act: () => Promise<T>): Promise<T> {
   const pid = suite.launcher.pid(service) as number
   process.kill(pid, 'SIGSTOP')
@@ -20,7 +20,7 @@ async function whileFrozen<T>(service: string, act: () => Promise<T>): Promise<T
   }
 }
 
-/** What the explorer shows: the web UI waits for service A as long as service A would wait for B. */
+/** The answer in the explorer: the web UI waits for service A as long as service A waits for B. */
 async function runByExplorer(scenario: number) {
   const response = await fetch(`${suite.url('web-ui')}/explorer/runs`, {
     method: 'POST',
@@ -30,7 +30,7 @@ async function runByExplorer(scenario: number) {
   return (await response.json()) as { status: number; answer: { error: { code: string; message: string } } }
 }
 
-describe('a frozen service is named by who asked the first one', () => {
+describe('the answer to the first caller names a hanging service', () => {
   it.each([
     [1, 'service-b', /^serviceb at \S+ did not answer within \d+ ms\.$/],
     [2, 'service-c', /^servicec at \S+ did not answer within \d+ ms\.$/],
@@ -49,7 +49,7 @@ describe('a frozen service is named by who asked the first one', () => {
     20_000,
   )
 
-  it('also when the token cache waits for a token', async () => {
+  it('when the token cache waits for a token', async () => {
     const answer = await whileFrozen('jwt-factory', () =>
       fetch(suite.url('token-cache-load-balancer'), { headers: { 'remote-user': 'nobody-yet' } }),
     )

@@ -5,17 +5,17 @@ import { join } from 'node:path'
 import { WebSocket } from 'undici'
 import type { ColourScheme, OtherBrowser } from './other-browser.ts'
 
-/** Why there is no Firefox here, or `undefined` when there is. */
+/** Returns why Firefox cannot run here, or undefined. */
 export function missingFirefox(): string | undefined {
   const isThere = spawnSync('firefox-esr', ['--version']).status === 0
   return isThere ? undefined : 'firefox-esr is not installed (apt-get install firefox-esr)'
 }
 
-/** A first start on a busy machine. */
+/** Enough for a first start on a busy machine. */
 const START_TIMEOUT_MS = 30_000
 const LISTENS = /WebDriver BiDi listening on (ws:\/\/\S+)/
 
-/** Nothing that it would fetch by itself, and the colours of the day or of the night. */
+/** Preferences: no background requests, and the color scheme. */
 const preferences = (scheme: ColourScheme) => `
 user_pref('layout.css.prefers-color-scheme.content-override', ${scheme === 'dark' ? 0 : 1});
 user_pref('app.update.enabled', false);
@@ -38,8 +38,8 @@ interface Message {
 }
 
 /**
- * Debian's Firefox with one page, driven by WebDriver BiDi (W3C): the few commands that a test needs. Playwright drives a
- * Firefox of its own alone, which is not what people have.
+ * Debian's Firefox with one page, driven by WebDriver BiDi (W3C). Playwright drives only its own build of Firefox, which users
+ * do not have.
  */
 export class Firefox implements OtherBrowser {
   readonly errors: string[] = []
@@ -151,7 +151,7 @@ function addressOf(browser: ChildProcess): Promise<string> {
       clearTimeout(timer)
       resolve(address)
     })
-    browser.once('exit', () => reject(new Error(`Firefox has ended: ${said}`)))
+    browser.once('exit', () => reject(new Error(`Firefox exited: ${said}`)))
   })
 }
 

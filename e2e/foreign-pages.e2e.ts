@@ -13,7 +13,7 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => suite?.stop())
 
-/** Sends a head as it is and answers what comes back. */
+/** Sends a request head unchanged and returns the answer. */
 function send(url: string, head: string): Promise<string> {
   const { port, protocol } = new URL(url)
   return new Promise((resolve, reject) => {
@@ -35,7 +35,7 @@ const statusAndCode = (answer: string) => [
   /"code":"(two_hosts|foreign_\w+)"/.exec(answer)?.[1],
 ]
 
-/** Those whose certificate is an SVID are the business of their workloads. */
+/** All listeners except those with an SVID as certificate, which only workloads call. */
 const listeners = () =>
   suite.processes.flatMap(({ name, urls }) =>
     Object.entries(urls)
@@ -44,7 +44,7 @@ const listeners = () =>
       .map(([variable, url]) => ({ listener: `${name} ${variable}`, url })),
   )
 
-describe('every listener of a development start', () => {
+describe('every listener in development mode', () => {
   it.each(['/', '/events', '/scenario1', '/healthz', '/metrics', '/.well-known/openid-configuration'])(
     'answers at %s to localhost only (DNS rebinding)',
     async (path) => {
@@ -65,7 +65,7 @@ describe('every listener of a development start', () => {
     30_000,
   )
 
-  it('answers no page of another site, and the gateway only with the streams that it says', async () => {
+  it('rejects pages of other sites, except the gateway, which allows configured origins', async () => {
     for (const { listener, url } of listeners().filter(({ listener }) => !listener.startsWith('sse-gateway')))
       for (const path of ['/', '/topics/hops', '/scenario1'])
         expect([
@@ -76,13 +76,13 @@ describe('every listener of a development start', () => {
         ]).toEqual([listener, 403, 'foreign_origin'])
   }, 30_000)
 
-  it('answers programs, and pages of this machine', async () => {
+  it('answers programs and pages of this machine', async () => {
     const ask = (service: string, path: string, headers = {}) =>
       fetch(suite.url(service) + path, { headers }).then(({ status }) => status)
     expect(await ask('service-a', '/hello')).toBe(200)
     expect(await ask('service-a', '/hello', { origin: suite.url('web-ui') })).toBe(200)
     expect(await ask('token-cache-load-balancer', '/', { 'remote-user': 'user1' })).toBe(200)
-    // A link in a README on the web.
+    // Like a link in a README on the web.
     const link = 'sec-fetch-site: cross-site\r\nsec-fetch-mode: navigate\r\nsec-fetch-dest: document'
     expect(await send(suite.url('service-a'), `GET /hello HTTP/1.1\r\nhost: localhost\r\n${link}`)).toMatch(
       /^HTTP\/1\.1 200 /,

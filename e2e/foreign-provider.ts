@@ -5,13 +5,13 @@ export interface ForeignProvider {
   readonly audience: string
   readonly clientId: string
   readonly clientSecret: string
-  /** Where the client lives. */
+  /** The URL of the client. */
   readonly url: string
 }
 
 /**
- * An OpenID provider as its authors ship it: their pages, their keys, consent, claims at `userinfo` alone. What they
- * print about their defaults, which are what is tested here, is left out.
+ * An OpenID provider with oidc-provider's defaults: its own pages and keys, consent, and claims only at `userinfo`. Its
+ * warnings about these defaults are suppressed.
  */
 export async function startForeignProvider(
   options: ForeignProvider,

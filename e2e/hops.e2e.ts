@@ -10,7 +10,7 @@ import { Collector, type Span } from './collector.ts'
 
 const root = dirname(import.meta.dirname)
 
-/** Starts a service and answers with the files that it has loaded until it was ready. */
+/** Starts a service and returns the files that it loaded before it was ready. */
 async function loadedFiles(env: Readonly<Record<string, string>>): Promise<string[]> {
   const stateFolder = await mkdtemp(join(tmpdir(), 'hallpass-modules-'))
   const seen = join(stateFolder, 'seen.json')
@@ -29,7 +29,7 @@ async function loadedFiles(env: Readonly<Record<string, string>>): Promise<strin
     },
   )
   const exited = once(child, 'exit')
-  // It says that it is ready to whoever has started it.
+  // A service sends a message to its parent process when it is ready.
   await once(child, 'message')
   child.kill('SIGTERM')
   await exited
@@ -38,7 +38,7 @@ async function loadedFiles(env: Readonly<Record<string, string>>): Promise<strin
   return files
 }
 
-describe('services that tell of their hops', () => {
+describe('services that report hops', () => {
   const collector = new Collector()
   let suite: TestSuite
   beforeAll(async () => {
@@ -52,13 +52,13 @@ describe('services that tell of their hops', () => {
     collector.stop()
   })
 
-  it('tell an OpenTelemetry collector, too: one trace from the caller’s span to the verification', async () => {
+  it('send spans to an OpenTelemetry collector: one trace from the caller’s span to the verification', async () => {
     const traceId = 'd'.repeat(32)
     const headers = { traceparent: `00-${traceId}-${'e'.repeat(16)}-01` }
     expect((await fetch(`${suite.url('service-a')}/scenario1`, { headers })).status).toBe(200)
     const caller = 'e'.repeat(16)
     const inTrace = (spans: readonly Span[]) => spans.filter((span) => span.traceId === traceId)
-    // Each service sends its own, when it gets to it; the trace is whole when every span hangs on another.
+    // Services send their spans at different times; the trace is complete when every span has its parent.
     await collector.until((all) => {
       const spans = inTrace(all)
       const ids = new Set([caller, ...spans.map(({ spanId }) => spanId)])
@@ -77,7 +77,7 @@ describe('services that tell of their hops', () => {
     expect(JSON.stringify(collector.spans)).not.toContain('eyJ')
   })
 
-  it('load the OpenTelemetry SDK where a collector is named, and nothing of it elsewhere', async () => {
+  it('load the OpenTelemetry SDK only if a collector is configured', async () => {
     const sdkIn = (files: readonly string[]) =>
       files.filter((file) => /@opentelemetry\/(sdk|exporter|resources)/.test(file)).length
     const [without, withCollector] = await Promise.all([
@@ -89,7 +89,7 @@ describe('services that tell of their hops', () => {
     expect(sdkIn(withCollector)).toBeGreaterThan(0)
   })
 
-  it('lose no request while the SSE server is away, and comes back', async () => {
+  it('fail no request while the SSE server is unavailable or recovers', async () => {
     const headers = { traceparent: `00-${'f'.repeat(32)}-${'e'.repeat(16)}-01` }
     const asked = load({
       url: `${suite.url('service-a')}/scenario1`,

@@ -9,7 +9,7 @@ export interface CliResult {
   readonly err: string
 }
 
-/** Runs `hallpass` as a person does who has installed it: npm's link to the bundle. */
+/** Runs the installed `hallpass`: npm's link to the bundle. */
 export function hallpass(args: readonly string[], env: Readonly<Record<string, string>>): Promise<CliResult> {
   return new Promise((done) => {
     execFile(

@@ -1,13 +1,13 @@
 export type ColourScheme = 'light' | 'dark'
 
-/** What a test asks of a browser that Playwright does not drive. */
+/** The commands for browsers that Playwright does not drive. */
 export interface OtherBrowser {
-  /** What has gone wrong on the page. */
+  /** Errors of the page. */
   readonly errors: readonly string[]
   open(url: string): Promise<void>
-  /** The value of an expression on the page, as JSON has it; a promise is waited for. */
+  /** Evaluates an expression on the page, awaits a promise, and returns the JSON value. */
   evaluate<T>(expression: string): Promise<T>
-  /** As PNG. */
+  /** Takes a screenshot as PNG. */
   screenshot(): Promise<Buffer>
   stop(): Promise<void>
 }

@@ -11,12 +11,12 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { projectFiles } from '../scripts/project-files.ts'
 
-/** What a shell, a URL and a regular expression each take for something else, and a letter of two bytes. */
+/** A folder name with special characters of shells, URLs and regular expressions, and a two-byte letter. */
 const AWKWARD = 'my projäct #1 (100%)?'
 
 /**
- * Copies the project as it stands, with what is installed and without what it has made, into a new folder that has an awkward
- * name and no bundles yet: where a person has cloned it. The folder above it is the test's to remove.
+ * Copies the project with its installed packages, but without generated files, into a new folder with an awkward name, like
+ * a fresh clone. The test must remove the folder above it.
  */
 export function copyProject(root: string): string {
   const copy = join(mkdtempSync(join(tmpdir(), 'hallpass-')), AWKWARD)
@@ -36,7 +36,7 @@ function shareFolder(from: string, to: string) {
   }
 }
 
-/** By a hard link: 18,000 files of 250 MB are there in half a second. Another file system gets a copy. */
+/** Hard-links a file, or copies it to another file system: 18,000 files of 250 MB take half a second. */
 function share(source: string, target: string) {
   mkdirSync(dirname(target), { recursive: true })
   try {
@@ -44,7 +44,7 @@ function share(source: string, target: string) {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EXDEV') copyFileSync(source, target)
-    // A file that was deleted and not committed yet.
+    // A file that was deleted but not committed yet.
     else if (code !== 'ENOENT') throw error
   }
 }

@@ -9,13 +9,13 @@ import { startTestSuite, type TestSuite } from '../scripts/test-suite.ts'
 const root = dirname(import.meta.dirname)
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
 
-/** The commands of the README's `console` blocks, each with the output that the README promises. */
+/** The commands of the README's `console` blocks with their documented output. */
 const transcript = [...readme.matchAll(/```console\n([\s\S]*?)```/g)].flatMap(([, block]) =>
   (block as string)
     .split(/^\$ /m)
     .slice(1)
     .map((entry) => {
-      // A command goes on while its line ends in a backslash.
+      // A backslash at the end of a line continues the command.
       const [, command, output] = /^((?:.*\\\n)*.*)\n?([\s\S]*)$/.exec(entry) as unknown as [
         string,
         string,
@@ -25,7 +25,7 @@ const transcript = [...readme.matchAll(/```console\n([\s\S]*?)```/g)].flatMap(([
     }),
 )
 
-/** What differs from run to run, replaced by what kind of thing it is. */
+/** Replaces values that differ between runs by their kind. */
 const normalise = (text: string) =>
   text
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
@@ -46,7 +46,7 @@ describe('the suite', () => {
   it('starts every process of the wiring', async () => {
     for (const { name, readyz } of suite.processes)
       if (readyz.startsWith('http:')) expect([name, (await fetch(readyz)).status]).toEqual([name, 200])
-    // The bundles hold ASCII alone, and the pages are not.
+    // The bundles contain only ASCII, but the pages have other characters.
     expect(await (await fetch(suite.url('web-ui', 'PORT'))).text()).toContain(
       '<title>Home · Hallpass</title>',
     )
@@ -69,7 +69,7 @@ describe('the README', () => {
     40_000,
   )
 
-  /** The documented ports, replaced by those of this run. */
+  /** Replaces the documented ports by those of this run. */
   function onFreePorts(command: string): string {
     const documented = wireSuite({ stateFolder: '', port: (port) => port })
     let text = command.replaceAll('.hallpass/', `${suite.stateFolder}/`)
@@ -85,7 +85,7 @@ describe('the README', () => {
   }
 })
 
-describe('the suite, told to stop', () => {
+describe('the suite, when stopped', () => {
   it('leaves no process behind', async () => {
     await suite.stop()
     for (const { name } of suite.processes)

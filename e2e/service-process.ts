@@ -7,7 +7,7 @@ import { join } from 'node:path'
 const START_TIMEOUT_MS = 10_000
 const BUNDLES = join(import.meta.dirname, '../.hallpass/bundles')
 
-/** A service as `npm start` runs it, in a process that a test may kill and start again. */
+/** A service as `npm start` runs it, in a process that a test can kill and restart. */
 export class ServiceProcess {
   log = ''
   readonly #service: string
@@ -15,7 +15,7 @@ export class ServiceProcess {
   readonly #env: Readonly<Record<string, string>>
   #process: ChildProcess | undefined
 
-  /** @param port where it can be reached once it has started. */
+  /** @param port on which it listens after its start. */
   constructor(service: string, port: number, env: Readonly<Record<string, string>>) {
     this.#service = service
     this.#port = port
@@ -52,7 +52,7 @@ export class ServiceProcess {
     return this.#process?.exitCode === null && this.#process.signalCode === null
   }
 
-  /** What it holds in memory now. */
+  /** Returns its current resident memory. */
   async residentMegabytes(): Promise<number> {
     const text = await readFile(`/proc/${this.#process?.pid}/status`, 'utf8')
     return Number(/VmRSS:\s+(\d+) kB/.exec(text)?.[1]) / 1024

@@ -1,5 +1,5 @@
-// node --require shift-clock.cjs: the clock of a process that a test starts runs ahead by the milliseconds in a file, as a
-// 64-bit float (test-clock.ts). It is read at every look at the clock, so that a test that has put it forward need not wait.
+// node --require shift-clock.cjs: advances the clock of a process by the milliseconds in a file, a 64-bit float
+// (test-clock.ts). The file is read whenever the clock is read, so a change is effective immediately.
 const { openSync, readSync } = require('node:fs')
 
 const file = openSync(process.env.TEST_CLOCK_FILE, 'r')

@@ -30,7 +30,7 @@ describe('npm run <service>', () => {
     await rm(stateFolder, { recursive: true })
   }, 20_000)
 
-  /** Starts a script of the root's package.json as the leader of its group, as a shell does. */
+  /** Starts a script of the root's package.json as a process group leader, like a shell. */
   function run(script: string, ...args: string[]): ChildProcess & { output: string } {
     const child = spawn('npm', ['run', '--silent', script, ...args], {
       cwd: root,
@@ -59,7 +59,7 @@ describe('npm run <service>', () => {
     }
   }
 
-  it('starts each service with the variables of its .env file, and the SPIFFE client tells what is missing', async () => {
+  it('starts each service with the variables of its .env file, and the SPIFFE client reports what is missing', async () => {
     const { scripts } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
       scripts: Record<string, string>
     }
@@ -67,7 +67,7 @@ describe('npm run <service>', () => {
       (name) => scripts[name]?.startsWith('npm start -w') && name !== 'spiffe:client',
     )
     expect(services).toEqual(expect.arrayContaining(['jwt-factory', 'servicea', 'spiffe:agent', 'web-ui']))
-    // Server and proxy wait for it.
+    // SPIFFE server and proxy need the agent.
     await untilReady('spiffe:agent')
     await Promise.all(services.filter((name) => name !== 'spiffe:agent').map(untilReady))
 
@@ -76,7 +76,7 @@ describe('npm run <service>', () => {
       0,
       expect.stringContaining('spiffe://example.org/client'),
     ])
-    // The proxy's port is another one here.
+    // The client fails because the proxy has another port here.
     const client = run('spiffe:client')
     expect([await ended(client), client.output]).toEqual([
       1,

@@ -12,14 +12,14 @@ import { Person } from './person.ts'
 import { copyProject } from './project-copy.ts'
 
 const original = dirname(import.meta.dirname)
-/** What a person has just cloned and installed, in a folder with an awkward name. */
+/** A fresh clone with installed packages, in a folder with an awkward name. */
 const root = copyProject(original)
 afterAll(() => rm(dirname(root), { recursive: true, force: true }))
 
-/** All bundles and keys are made, and twenty processes started, perhaps beside another test that does the same. */
+/** Time to build all bundles and keys and start twenty processes, possibly while another test does the same. */
 const START_TIMEOUT_MS = 120_000
 
-/** A state folder elsewhere, whose name is awkward in another way. */
+/** A state folder outside the clone, with another awkward name. */
 const newStateFolder = () => mkdtemp(join(tmpdir(), 'st?te #1 %41 '))
 
 const cleanUps: (() => unknown)[] = []
@@ -27,17 +27,17 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
 })
 
-/** A start that is not the first one: it finds keys. */
+/** Starts with existing keys, as after a first start. */
 async function npmStartAgain(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const stateFolder = await newStateFolder()
   await useTestKeys(stateFolder)
   return npmStartIn(stateFolder, args, env)
 }
 
-/** The first start of a clone: nothing is there, not even its state folder. */
+/** The first start of a clone, without a state folder. */
 const npmStart = (...args: string[]) => npmStartIn(join(root, '.hallpass'), args)
 
-/** `npm start` in a state folder of its own, as the leader of its process group, like in a terminal. */
+/** Runs `npm start` in the given state folder, as a process group leader, like in a terminal. */
 async function npmStartIn(stateFolder: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const launcher = spawn(process.execPath, ['scripts/start.js', '--free-ports', ...args], {
     cwd: root,
@@ -55,7 +55,7 @@ async function npmStartIn(stateFolder: string, args: readonly string[], env: Nod
       killGroup(launcher, 'SIGKILL')
       await ended
     }
-    // With the copy goes its own.
+    // A folder inside the copy is removed with it.
     if (!stateFolder.startsWith(root)) await rm(stateFolder, { recursive: true, force: true })
   })
   const until = async (pattern: RegExp): Promise<RegExpExecArray> => {
@@ -67,7 +67,7 @@ async function npmStartIn(stateFolder: string, args: readonly string[], env: Nod
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
   }
-  /** The URL of a service's first listener, as the table says it. */
+  /** Returns the URL of a service's first listener from the printed table. */
   const url = async (service: string) => (await until(new RegExp(` {2}${service} +(http\\S+)`)))[1] as string
   return { launcher, seen, ended, until, url, stateFolder }
 }
@@ -93,7 +93,7 @@ async function untilGroupIsGone(launcher: ChildProcess, milliseconds: number) {
 
 describe('npm start', () => {
   it(
-    'shows what runs where, with commands that work, and on Ctrl-C stops all of it',
+    'prints all URLs and working commands, and stops all services on Ctrl-C',
     async () => {
       const before = await readdir(root)
       const started = await npmStart()
@@ -117,7 +117,7 @@ describe('npm start', () => {
   )
 
   it(
-    'does the same the second time, with another token library, a collector and Redis; nothing stays when it is killed',
+    'works again with another token library, a collector and Redis, and leaves nothing running when killed',
     async () => {
       const collector = new Collector()
       const hasRedis = hasProgram('redis-server', 'apt-get install redis-server')
@@ -149,7 +149,7 @@ describe('npm start', () => {
     START_TIMEOUT_MS,
   )
 
-  it('explains itself, and refuses a flag that it does not know', async () => {
+  it('has help, and rejects an unknown option', async () => {
     const help = await npmStart('--help')
     expect(await help.ended).toBe(0)
     expect(help.seen.output).toContain('npm start -- --quiet')
@@ -161,7 +161,7 @@ describe('npm start', () => {
 
 type Started = Awaited<ReturnType<typeof npmStartIn>>
 
-/** What a person does with a suite that has just started: logs in, runs each scenario, looks at an identity. */
+/** Uses a started suite: logs in, opens each page, runs each scenario, shows an identity. */
 async function useEverything({ url, stateFolder, seen }: Started): Promise<void> {
   await new Person(await url('web-ui')).logInAndOut('ada', 'Ada Okafor')
   for (const page of ['explorer', 'keys', 'streams', 'token-cache', 'identities', 'numbers'])

@@ -3,12 +3,12 @@ import { dirname } from 'node:path'
 
 const root = dirname(import.meta.dirname)
 
-/** `npm start` as a person starts it, in a state folder of its own. */
+/** A running `npm start` with its own state folder. */
 export interface StartedSuite {
   readonly launcher: ChildProcess
-  /** Everything that it has printed so far, on both outputs. */
+  /** Returns everything printed so far to stdout and stderr. */
   output(): string
-  /** Resolves when it has printed this. */
+  /** Resolves when the output matches. */
   until(pattern: RegExp): Promise<RegExpExecArray>
   /** Resolves with its exit code. */
   readonly ended: Promise<number | null>
@@ -22,7 +22,7 @@ export function startSuite(
 ): StartedSuite {
   const launcher = spawn(process.execPath, ['scripts/start.js', ...args], {
     cwd: root,
-    // The leader of its process group, as in a terminal.
+    // A process group leader, as in a terminal.
     detached: true,
     env: { ...process.env, ...env, STATE_FOLDER: stateFolder },
   })
@@ -45,7 +45,7 @@ export function startSuite(
         await new Promise((resolve) => setTimeout(resolve, 20))
       }
     },
-    /** Whether anything of its process group is left. */
+    /** Returns whether any process of its group is left. */
     isAlive() {
       try {
         process.kill(-(launcher.pid as number), 0)

@@ -32,7 +32,7 @@ const over = (service: string, listener: string, path: string, headers: Record<s
     ...(suite.url(service, listener).startsWith('https:') ? { ca } : {}),
   })
 
-/** Sends SIGTERM to a service whose clients are busy, and says what became of their requests. */
+/** Sends SIGTERM to a service under load and returns the outcome of its clients' requests. */
 async function stopUnder(service: string, loops: readonly ClientLoops[]): Promise<LoopOutcome[]> {
   while (loops.some(({ outcome }) => outcome.answered < 32)) {
     const [failure] = loops.flatMap(({ outcome }) => outcome.failures)
@@ -49,7 +49,7 @@ async function stopUnder(service: string, loops: readonly ClientLoops[]): Promis
   process.kill(pid, 'SIGTERM')
   const began = performance.now()
   while (isAlive(pid)) await pause(10)
-  // Its own deadline, after which it would be killed, and what a busy machine takes to see it.
+  // The service's own deadline, plus a margin for a busy machine.
   expect(performance.now() - began).toBeLessThan(6_000)
   return Promise.all(loops.map((loop) => loop.stop()))
 }
@@ -67,7 +67,7 @@ const clean = (outcomes: readonly LoopOutcome[]) =>
   outcomes.map(({ failures, askedToLeave }) => ({ failures, wereAskedToLeave: askedToLeave > 0 }))
 
 describe('SIGTERM fails no request of clients that keep their connections', () => {
-  // Those that depend on others stop before them.
+  // Callers stop before the services that they call.
   it.each<[string, ...[listener: string, path: string, headers?: Record<string, string>][]]>([
     ['token-cache-load-balancer', ['PORT', '/', { 'remote-user': 'user1' }]],
     ['token-cache-proxy1', ['PORT', '/', { 'remote-user': 'user1' }], ['PORT', '/status']],
@@ -103,7 +103,7 @@ describe('SIGTERM fails no request of clients that keep their connections', () =
     expect(clean(await stopUnder('sse-gateway', loops))).toEqual(expected)
   }, 30_000)
 
-  it('sse-server: what it has taken is streamed', async () => {
+  it('sse-server: streams every accepted event', async () => {
     const streamed = new Set<string>()
     const stream = await fetch(`${suite.url('sse-server', 'HTTP_PORT')}/events`)
     const reading = (async () => {
@@ -138,7 +138,7 @@ function loopHttp2(url: string): ClientLoops {
   const sessions = new Map<number, http2.ClientHttp2Session>()
   const served = new WeakSet<http2.ClientHttp2Session>()
   return loopClients(async (outcome, client) => {
-    /** Ends the client. */
+    /** Records a failed request and ends the client. */
     const failed = (error: Error, isNew: boolean) => {
       if (wasRefused(error, outcome, isNew)) outcome.refused += 1
       else outcome.failures.push(error.message)
@@ -197,7 +197,7 @@ function loopPublisher(
       outcome.answered += 1
       return true
     } catch {
-      // Its publisher knows that it must publish again.
+      // The publisher gets an error and knows that it must publish again.
       return false
     }
   }, 4)

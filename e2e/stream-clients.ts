@@ -3,14 +3,14 @@ import { EventStreamParser } from '@hallpass/event-stream'
 import { EventSource } from 'eventsource'
 import { Agent, fetch } from 'undici'
 
-/** A client of the gateway that notes what came and when, and may answer challenges. */
+/** A client of the gateway that records events with their times and can answer challenges. */
 export interface StreamClient {
   readonly name: string
   readonly data: string[]
-  /** Arrival, in milliseconds since the epoch, of the first event of each other type. */
+  /** Arrival of the first event of each other type, in milliseconds since the epoch. */
   readonly seen: Map<string, number>
   readonly challenges: number
-  /** Answers to challenges that were accepted. */
+  /** Number of accepted answers to challenges. */
   readonly answers: number
   close(): void
 }
@@ -19,11 +19,11 @@ export interface ClientOptions {
   readonly url: string
   readonly ca: string
   readonly caFile: string
-  /** A new token; without it, challenges are not answered. */
+  /** Returns a new token. Without it, challenges are not answered. */
   readonly newToken?: () => Promise<string>
 }
 
-/** Answers a challenge from another connection than the stream's, by its handle. */
+/** Answers a challenge on a connection other than the stream's, by the stream handle. */
 async function answer({ url, newToken }: ClientOptions, handle: string, agent: Agent): Promise<void> {
   const { status } = await fetch(url.split('?')[0] as string, {
     method: 'POST',
@@ -34,7 +34,7 @@ async function answer({ url, newToken }: ClientOptions, handle: string, agent: A
       'stream-handle': handle,
     },
   })
-  if (status !== 204) throw new Error(`The answer to the challenge was refused: ${status}.`)
+  if (status !== 204) throw new Error(`The answer to the challenge was rejected: ${status}.`)
 }
 
 class Notes {

@@ -17,14 +17,14 @@ import { curl, eventSource, type StreamClient } from './stream-clients.ts'
 import { until } from './stream-system.ts'
 
 /**
- * Of 10 KB, to each of a thousand: 600 MB, most of them in the kernel's buffers. Those of the whole machine are bounded
- * (`tcp_mem`), and beyond that every sender waits, also those that have nothing to do with this.
+ * Events of 10 KB to a thousand clients: 600 MB, most of it in kernel buffers. The kernel limits the buffers of the whole
+ * machine (`tcp_mem`); beyond the limit all senders wait, even unrelated ones.
  */
 const UNREAD_EVENTS = 60
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** The streams' services in processes of their own, and two gateways behind a balancer. */
+/** The SSE server and two gateways behind a balancer, each in its own process. */
 class Processes {
   stateFolder = ''
   ca = ''
@@ -89,7 +89,7 @@ class Processes {
     return { url, ca: this.ca, caFile: this.caFile }
   }
 
-  /** Whether it was promised: 202 says that the log has it. */
+  /** Whether the server accepted it: 202 means that the log has stored it. */
   async publish(data: string): Promise<boolean> {
     try {
       const answer = await fetch(`${this.serverUrl}/publish`, {
@@ -104,7 +104,7 @@ class Processes {
     }
   }
 
-  /** Publishes numbers until it is stopped; `promised` are those that the server has taken. */
+  /** Publishes numbers until stopped; `promised` are those that the server accepted. */
   publishOn(everyMs = 10) {
     const promised: string[] = []
     const tried: string[] = []
@@ -128,7 +128,7 @@ class Processes {
   }
 }
 
-/** Each promised event once and in order. What was not promised may have come all the same, also once. */
+/** Expects each accepted event once and in order. An event without an acknowledgment may also have arrived, at most once. */
 function expectEachOnce(client: Pick<StreamClient, 'data' | 'name'>, promised: readonly string[]) {
   expect([client.name, client.data.length - new Set(client.data).size]).toEqual([client.name, 0])
   const known = new Set(promised)
@@ -136,7 +136,7 @@ function expectEachOnce(client: Pick<StreamClient, 'data' | 'name'>, promised: r
 }
 
 describeWith('redis-server', 'apt-get install redis-server')(
-  'killed without a warning, with the log in Redis and two gateways behind a balancer:',
+  'killed without warning, with the log in Redis and two gateways behind a balancer:',
   () => {
     let redis: RedisServer
     const system = new Processes()
@@ -175,7 +175,7 @@ describeWith('redis-server', 'apt-get install redis-server')(
         },
       ],
       [
-        'every connection of the clients, in the middle of events',
+        'every connection of the clients, between events',
         async () => {
           for (let cut = 0; cut < 3; cut += 1) {
             system.balancer.cut()
@@ -249,7 +249,7 @@ describe('with the log in memory', () => {
   })
   afterAll(() => system.stop())
 
-  it('the SSE server is killed: clients stay, are told of the gap, and get what comes later once', async () => {
+  it('the SSE server is killed: clients stay connected, receive a gap event, and get later events once', async () => {
     const clients = [
       eventSource(await system.options()),
       curl(await system.options(), '--http2'),
@@ -277,7 +277,7 @@ describe('with the log in memory', () => {
     ['the SSE server', () => `${system.serverUrl}/events`, () => system.server],
     ['a gateway', () => `${system.gatewayUrls[0]}/events`, () => system.gateways[0] as ServiceProcess],
   ] as const)(
-    'a thousand clients of %s do not read: no crash, bounded memory, and each gets everything once when it reads',
+    'a thousand clients of %s do not read: no crash, bounded memory, and each gets every event once when it reads',
     async (name, url, service) => {
       const token = await system.token()
       for (let reader = 0; reader < 1_000; reader += 1) readers.push(new SlowReader(url(), token, system.ca))
@@ -301,7 +301,7 @@ describe('with the log in memory', () => {
       console.log(
         `${name}: ${before.toFixed(0)} MB before, ${highest.toFixed(0)} MB at the most, 1,000 × 600 KB unread`,
       )
-      // A queue of its own for each would be 600.
+      // One queue per client would need 600 MB.
       expect(highest - before).toBeLessThan(300)
       const some = readers.filter((reader, index) => index % 20 === 0 && reader !== fast)
       for (const reader of readers) if (!some.includes(reader)) reader.close()
@@ -314,7 +314,7 @@ describe('with the log in memory', () => {
   )
 })
 
-/** Opens a stream and reads nothing until it is told to; comes back with its last id when it was dropped. */
+/** Opens a stream and reads only on demand. Reconnects with its last event ID after it was dropped. */
 class SlowReader {
   readonly numbers: number[] = []
   readonly #url: string
@@ -377,7 +377,7 @@ function open(url: string, token: string, ca: string, lastEventId?: string): Pro
       { agent: false, headers, ca },
       (response) => {
         if (response.statusCode === 200) resolve(response)
-        else reject(new Error(`The stream was refused: ${response.statusCode}.`))
+        else reject(new Error(`The stream was rejected: ${response.statusCode}.`))
       },
     )
     request.once('error', reject)

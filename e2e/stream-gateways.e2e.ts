@@ -26,7 +26,7 @@ describeWith('redis-server', 'apt-get install redis-server')(
       await redis.remove()
     })
 
-    it('lose nothing and double nothing when connections are cut and the SSE server is killed and started', async () => {
+    it('lose and duplicate nothing when connections are lost and the SSE server is killed and restarted', async () => {
       const newToken = () => system.token({}, 60)
       const clients = await Promise.all(
         Array.from({ length: 4 }, async () =>
@@ -38,14 +38,14 @@ describeWith('redis-server', 'apt-get install redis-server')(
       const publish = async (count: number) => {
         for (let index = 0; index < count; index += 1) {
           sent.push(`${sent.length}`)
-          // Some under ids of the publisher's own, which look like numbers, as ids do.
+          // Some with IDs of the publisher that look like the server's own.
           const id = sent.length % 3 === 0 ? `${sent.length}` : undefined
           await system.publish({ data: sent.at(-1), id })
         }
       }
       await publish(20)
       await until(() => clients.every(({ data }) => data.length === sent.length))
-      // The clients come back, each perhaps to the other gateway, with the id that they saw last.
+      // The clients reconnect with their last event ID, possibly to the other gateway.
       balancer.cut()
       await publish(20)
       await until(() => clients.every(({ data }) => data.length === sent.length))
@@ -56,7 +56,7 @@ describeWith('redis-server', 'apt-get install redis-server')(
       for (const { data } of clients) expect(data).toEqual(sent)
     }, 40_000)
 
-    it('extend a stream of one by an answer that reaches the other', async () => {
+    it('extend a stream of one gateway by an answer sent to the other', async () => {
       const newToken = () => system.token()
       const clients = await Promise.all(
         Array.from({ length: 2 }, async () =>

@@ -11,17 +11,17 @@ import { TestClock } from './test-clock.ts'
 const root = dirname(import.meta.dirname)
 const SECOND = 'second-sse-gateway'
 
-/** As documented: tokens of thirty seconds that are challenged ten before their end. */
+/** The documented values: tokens expire after 30 seconds, with a challenge 10 seconds before. */
 export const LIFETIME_SECONDS = 30
 export const WINDOW_SECONDS = 10
 
 export interface StreamSystemOptions {
-  /** For the SSE server and the gateways. */
+  /** Variables for the SSE server and the gateways. */
   readonly env?: Environment
   readonly gateways?: 1 | 2
 }
 
-/** The SSE server and the gateways that guard it, as `npm start` runs them, on a clock that can be put forward. */
+/** The SSE server and its gateways, as `npm start` runs them, with a clock that tests can advance. */
 export class StreamSystem {
   keys!: ExampleKeys
   ca = ''
@@ -53,13 +53,13 @@ export class StreamSystem {
     this.certificate = await readFile(join(stateFolder, 'certificates/localhost.pem'), 'utf8')
   }
 
-  /** One for each gateway. */
+  /** The URL of each gateway. */
   get urls(): readonly string[] {
     const names = this.#suite.processes.map(({ name }) => name)
     return names.filter((name) => name.endsWith('sse-gateway')).map((name) => this.#suite.url(name))
   }
 
-  /** The gateway, where there is one. */
+  /** The URL of the only gateway. */
   get url(): string {
     return this.urls[0] as string
   }
@@ -77,12 +77,12 @@ export class StreamSystem {
     this.#clock.remove()
   }
 
-  /** As the documented `nc` does. */
+  /** Publishes like the documented `nc` command. */
   publish(event: object): Promise<void> {
     return publishOverTcp({ url: this.#suite.url('sse-server', 'TCP_PORT'), objects: JSON.stringify(event) })
   }
 
-  /** Puts the clock of the gateways and of their tokens forward. */
+  /** Advances the clock of the gateways and of their tokens. */
   advance(seconds: number): void {
     this.#clock.advance(seconds)
   }
@@ -102,7 +102,7 @@ export class StreamSystem {
 export async function until(condition: () => boolean, timeoutMs = 10_000): Promise<void> {
   const deadline = Date.now() + timeoutMs
   while (!condition()) {
-    if (Date.now() > deadline) throw new Error('What was waited for has not come.')
+    if (Date.now() > deadline) throw new Error('The expected state was not reached in time.')
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 const PRELOAD = join(import.meta.dirname, 'shift-clock.cjs')
 
 /**
- * A clock for services in other processes that a test puts forward, so that it need not sleep through an expiry. It goes on
- * by itself, too. Timers keep the machine's time.
+ * A clock for services in other processes, which a test can advance instead of waiting for an expiry. It keeps running;
+ * timers use the machine's time.
  */
 export class TestClock {
   readonly #folder = mkdtempSync(join(tmpdir(), 'hallpass-clock-'))
@@ -17,7 +17,7 @@ export class TestClock {
     this.set(0)
   }
 
-  /** For each process that goes by this clock. */
+  /** The environment of each process with this clock. */
   get env() {
     return {
       NODE_OPTIONS: `--require=${JSON.stringify(PRELOAD)}`,
@@ -25,10 +25,10 @@ export class TestClock {
     }
   }
 
-  /** The time that the services see. */
+  /** Returns the time of the services. */
   readonly now = (): number => Date.now() + this.#aheadMs
 
-  /** Sets how far it is ahead of the machine's. */
+  /** Sets by how much it is ahead of the machine's clock. */
   set(milliseconds: number): void {
     this.#aheadMs = milliseconds
     const bytes = Buffer.alloc(8)

@@ -22,10 +22,10 @@ interface Answer {
   readonly text: string
 }
 
-/** The tier as `npm start` runs it, each process its own. */
+/** The token cache as `npm start` runs it. */
 class Tier {
   readonly suite: TestSuite
-  /** As every caller of the suite: it lets an idle connection go long before the server does (10 s). */
+  /** Like every caller of the suite, closes idle connections long before the server does (10 s). */
   readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 1_000, timeout: 4_000 })
 
   private constructor(suite: TestSuite) {
@@ -72,7 +72,7 @@ class Tier {
     return this.call(`token-cache-proxy${proxy}`, KEYVALS, 'PATCH', {}, JSON.stringify({ [key]: value }))
   }
 
-  /** How many tokens the auth tier was asked for. */
+  /** Returns the number of requests for tokens at the auth tier. */
   async issuerCalls(): Promise<number> {
     const { text } = await this.call('token-cache-auth', '/metrics')
     return Number(/http_request_duration_seconds_count\{.*route="\/auth".*\} (\d+)/.exec(text)?.[1] ?? 0)
@@ -88,11 +88,11 @@ class Tier {
     void this.suite.launcher.stopService(service, 'SIGKILL')
   }
 
-  /** Starts a service that was killed once more, as it was. */
+  /** Restarts a killed service. */
   async revive(service: string) {
     const { readyz } = this.suite.processes.find(({ name }) => name === service) as SuiteProcess
     await this.suite.launcher.startService(service)
-    // The balancer looks twice a second whether a proxy is back.
+    // The balancer checks twice per second whether a proxy has recovered.
     const up = new RegExp(`proxy="${new URL(readyz).host}"[^}]*} 1`)
     await until(async () => up.test((await this.call('token-cache-load-balancer', '/metrics')).text))
   }
@@ -102,14 +102,14 @@ const jtiOf = ({ text }: Answer) => (JSON.parse(text) as { jti: string }).jti
 
 let tier: Tier
 
-/** The bars that hold whatever the store is made of. */
+/** Tests for every kind of store. */
 function barsOf(environment: () => Record<string, string>) {
   beforeAll(async () => {
     tier = await Tier.start(environment())
   }, 60_000)
   afterAll(() => tier.stop())
 
-  it('makes one token for a thousand first requests of one user, at two proxies', async () => {
+  it('requests one token for a thousand first requests of one user at two proxies', async () => {
     const before = await tier.issuerCalls()
     const answers = await Promise.all(Array.from({ length: 1_000 }, () => tier.get('crowd')))
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
@@ -119,13 +119,13 @@ function barsOf(environment: () => Record<string, string>) {
       expect(tier.log(proxy).filter(({ msg }) => msg === 'request').length).toBeGreaterThan(100)
   }, 40_000)
 
-  it('refuses a blocked key at every proxy within a second', async () => {
+  it('rejects a blocked key at every proxy within a second', async () => {
     const delays: number[] = []
     for (const user of ['blocked1', 'blocked2', 'blocked3']) {
       await Promise.all([tier.get(user), tier.get(user), tier.get(user), tier.get(user)])
       const blocked = performance.now()
       expect(await tier.block(`${user}:curl/7.86.0`)).toMatchObject({ status: 204 })
-      // Two requests in turn: one for each proxy.
+      // Two requests, one for each proxy.
       const bothRefuse = async () =>
         (await tier.get(user)).status === 403 && (await tier.get(user)).status === 403
       while (!(await bothRefuse())) expect(performance.now() - blocked).toBeLessThan(1_000)
@@ -135,7 +135,7 @@ function barsOf(environment: () => Record<string, string>) {
     expect(Math.max(...delays)).toBeLessThan(1_000)
   }, 40_000)
 
-  it('loses no GET when a proxy is killed under load', async () => {
+  it('fails no GET when a proxy is killed under load', async () => {
     await tier.get('loaded')
     const failures: Answer[] = []
     let done = 0
@@ -157,8 +157,8 @@ function barsOf(environment: () => Record<string, string>) {
     expect(failures).toEqual([])
   }, 40_000)
 
-  it('gives the work of a proxy that is killed while it asks for a token to the other', async () => {
-    // The auth tier is stopped, not ended: the first proxy that asks it waits.
+  it('lets the other proxy request the token if one is killed while it does so', async () => {
+    // The auth tier is suspended, so the first proxy that calls it waits.
     process.kill(tier.suite.launcher.pid('token-cache-auth') as number, 'SIGSTOP')
     const waiting = [tier.get('orphaned'), tier.get('orphaned')]
     await new Promise((resolve) => setTimeout(resolve, 300))
@@ -171,7 +171,7 @@ function barsOf(environment: () => Record<string, string>) {
 }
 
 describe('the token cache on lmdb', () => {
-  it('shows the documented flow: balancer, proxy, auth tier once, API; then no auth tier, on either proxy', async () => {
+  it('logs the documented flow: balancer, proxy, auth tier once, API; then no auth tier at either proxy', async () => {
     const first = await tier.get('user1')
     expect(first.status).toBe(200)
     const jti = jtiOf(first)
@@ -181,7 +181,7 @@ describe('the token cache on lmdb', () => {
 
     const withToken = (service: string) =>
       tier.log(service).filter((line) => line.msg === 'request' && line.jti === jti)
-    // Each tier writes its line when its own answer is over, so the proxies' come last.
+    // Each tier logs a request after its answer, so the proxies log last.
     await until(
       () =>
         ['token-cache-api', 'token-cache-proxy1', 'token-cache-proxy2'].reduce(
@@ -212,7 +212,7 @@ describe('the token cache on lmdb', () => {
     expect(tier.suite.lines.join('\n')).not.toContain('eyJ')
   }, 40_000)
 
-  it('blocks with the documented command and page, and nobody reaches that command through the balancer', async () => {
+  it('blocks with the documented command and page; the command is not reachable through the balancer', async () => {
     await tier.get('user1')
     const outside = await tier.call(
       'token-cache-load-balancer',
@@ -233,7 +233,7 @@ describe('the token cache on lmdb', () => {
 
   barsOf(() => ({}))
 
-  it('keeps a store that opens clean when its writers are killed', async () => {
+  it('keeps a valid store when its writers are killed', async () => {
     let stop = false
     let users = 0
     const load = Array.from({ length: 8 }, async () => {
@@ -269,8 +269,8 @@ describeWith('redis-server', 'apt-get install redis-server')('the token cache on
   afterAll(() => redis.stop())
   barsOf(() => ({ REDIS_URL: redis.url }))
 
-  it('goes on with what the proxies know while Redis is gone, and recovers when it is back', async () => {
-    // Whatever the balancer's turn is, both proxies know the token. One of them has just come back, and knows nobody else.
+  it('uses cached tokens while Redis is unavailable, and recovers with it', async () => {
+    // Both proxies have the token, whichever the balancer chooses. One of them has just restarted and has no other.
     const knowsSomebody = async (proxy: string) =>
       /^token_cache_copies\{.*\} [1-9]/m.test((await tier.call(proxy, '/metrics')).text)
     const { jti } = JSON.parse((await tier.get('known')).text) as { jti: string }
@@ -302,7 +302,8 @@ describeWith('redis-server', 'apt-get install redis-server')('the token cache on
 async function until(ask: () => Promise<boolean> | boolean, withinMs = 5_000): Promise<void> {
   const deadline = performance.now() + withinMs
   while (!(await ask())) {
-    if (performance.now() > deadline) throw new Error(`It did not happen within ${withinMs} ms.`)
+    if (performance.now() > deadline)
+      throw new Error(`The expected state was not reached within ${withinMs} ms.`)
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }

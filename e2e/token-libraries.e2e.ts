@@ -33,7 +33,7 @@ describe('TOKEN_LIBRARY', () => {
             body: '{"aud":"serviceb"}',
           })
           expect([issued.status, await issued.text()]).toEqual([200, expect.stringMatching(/^eyJ/)])
-          // Node says so when a library is loaded in a way that is not stable.
+          // Node warns about libraries loaded with an experimental feature.
           expect(suite.lines.filter((line) => line.includes('Warning'))).toEqual([])
         } finally {
           await suite.stop()

@@ -7,14 +7,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ColourScheme, OtherBrowser } from './other-browser.ts'
 
-/** Where Debian's libwebkit2gtk has its browser for tests, on the architectures that it is built for. */
+/** Paths of the MiniBrowser in Debian's libwebkit2gtk, by architecture. */
 const MINI_BROWSERS = ['x86_64', 'aarch64'].map(
   (architecture) => `/usr/lib/${architecture}-linux-gnu/webkit2gtk-4.1/MiniBrowser`,
 )
-/** A first start on a busy machine. */
+/** Enough for a first start on a busy machine. */
 const START_TIMEOUT_MS = 30_000
 
-/** Why there is no WebKit here, or `undefined` when there is. */
+/** Returns why WebKit cannot run here, or undefined. */
 export function missingWebKit(): string | undefined {
   const isThere = ['WebKitWebDriver', 'Xvfb'].every((program) => spawnSync('which', [program]).status === 0)
   if (isThere && MINI_BROWSERS.some(existsSync)) return undefined
@@ -22,8 +22,8 @@ export function missingWebKit(): string | undefined {
 }
 
 /**
- * Debian's WebKit with one page, on a screen in memory, driven by WebDriver (W3C): the few commands that a test needs.
- * Playwright's WebKit is one of its own, and no package.
+ * Debian's WebKit with one page on a virtual screen, driven by WebDriver (W3C). Playwright drives only its own build of
+ * WebKit.
  */
 export class WebKit implements OtherBrowser {
   readonly errors: string[] = []
@@ -70,7 +70,7 @@ export class WebKit implements OtherBrowser {
 
   async open(url: string): Promise<void> {
     await ask(`${this.#session}/url`, { url })
-    // WebDriver does not show the console; what goes wrong from here on is told by the page itself.
+    // WebDriver does not expose the console, so the page collects its own errors.
     await this.evaluate(`(() => {
       window.problems = []
       addEventListener('error', ({ message }) => problems.push(message))
@@ -106,14 +106,14 @@ async function newSession(driver: string): Promise<{ sessionId: string }> {
     try {
       return (await ask(`${driver}/session`, { capabilities })) as { sessionId: string }
     } catch (error) {
-      // The driver needs a moment before it listens.
+      // The driver does not listen immediately.
       if (Date.now() > deadline || !(error instanceof TypeError)) throw error
       await new Promise((resolve) => setTimeout(resolve, 50))
     }
   }
 }
 
-/** One command of WebDriver (§6.6): a body makes it a POST. */
+/** Sends a WebDriver command (§6.6), as POST if it has a body. */
 async function ask(url: string, body?: unknown): Promise<unknown> {
   const post = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }
   const response = await fetch(url, post)

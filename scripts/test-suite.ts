@@ -16,9 +16,9 @@ export interface TestSuite {
   readonly processes: readonly SuiteProcess[]
   readonly stateFolder: string
   readonly launcher: Launcher
-  /** Every line that the services have written so far. */
+  /** The log lines of all services so far. */
   readonly lines: readonly string[]
-  /** The URL of a listener of a service, e.g. `url('service-b', 'HTTPS_PORT')`. */
+  /** Returns the URL of a listener, e.g. `url('service-b', 'HTTPS_PORT')`. */
   url(service: string, listener?: string): string
   stop(): Promise<void>
 }
@@ -27,11 +27,11 @@ export interface TestSuiteOptions {
   /** The services to start; all of them by default. */
   readonly only?: readonly string[]
   readonly env?: Environment
-  /** `false`: nobody tells of hops, as in production. */
+  /** `false`: services report no hops, as in production. */
   readonly tellHops?: boolean
-  /** `false`: the state folder is empty, and nobody makes the keys of the documented commands. */
+  /** `false`: the state folder is empty, without the keys of the documented commands. */
   readonly keys?: boolean
-  /** Changes the wiring before anything starts, e.g. {@link withEnv}; may also prepare the state folder. */
+  /** Changes the wiring before any service starts, e.g. with {@link withEnv}; can also prepare the state folder. */
   readonly arrange?: (
     processes: readonly SuiteProcess[],
     stateFolder: string,
@@ -40,14 +40,14 @@ export interface TestSuiteOptions {
 
 export type Environment = Readonly<Record<string, string>>
 
-/** Adds variables to those that the wiring gives to a service; of the same name, these count. */
+/** Adds environment variables to services, or replaces those of the wiring. */
 export const withEnv = (
   processes: readonly SuiteProcess[],
   envOf: Readonly<Record<string, Environment>>,
 ): readonly SuiteProcess[] =>
   processes.map((service) => ({ ...service, env: { ...service.env, ...envOf[service.name] } }))
 
-/** The same service once more, under another name and on ports of its own. */
+/** Returns a second instance of a service, with another name and other ports. */
 export async function another(
   service: SuiteProcess,
   name: string,
@@ -70,9 +70,8 @@ export async function another(
 }
 
 /**
- * The suite as `npm start` runs it (the same wiring, bundles and processes), on free ports and in a state folder of its
- * own that goes away with it. It starts as a second `npm start` does, with keys that are there: those of a suite take longer
- * to make than its processes to start.
+ * Starts the suite as `npm start` does (same wiring, bundles and processes), on free ports and in a temporary state folder.
+ * The state folder already contains keys, because creating them takes longer than starting the processes.
  */
 export async function startTestSuite(
   root: string,
@@ -125,8 +124,8 @@ export async function startTestSuite(
 }
 
 /**
- * Gives a new state folder the keys that a first start makes, each a {@link testKey}: the factory's, those that will sign
- * next among them, service A's own, and those of the documented SSE commands.
+ * Writes the keys that a first start creates to a new state folder, each a {@link testKey}: the factory's current and next
+ * keys, service A's own key, and the example keys of the documented SSE commands.
  */
 export async function useTestKeys(stateFolder: string): Promise<void> {
   const writeKey = (file: string, key: SigningKey) =>
