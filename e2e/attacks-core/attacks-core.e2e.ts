@@ -1,4 +1,4 @@
-/** The table of attacks, section by section, against the services as `npm start` runs them. */
+/** The attack catalog, section by section, against the services as `npm start` runs them. */
 import './minting-and-keys.ts'
 import './verification.ts'
 import './replay-and-logs.ts'

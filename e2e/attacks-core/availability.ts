@@ -1,4 +1,4 @@
-/** Section G of the table of attacks, AL-80 to AL-83, against running services. */
+/** Section G of the attack catalog, AL-80 to AL-83, against running services. */
 import { connect } from 'node:net'
 import { afterEach, describe, expect, it } from '@jest/globals'
 import { send } from './lab.ts'
@@ -9,13 +9,13 @@ const PEERS = ['jwt-factory', 'service-b', 'service-c'] as const
 
 describe('the services', () => {
   const scenario = (number: number, query = '') => lab.services.get('service-a', `/scenario${number}${query}`)
-  /** The outcome of scenarios 1 and 3 is one verdict; of 2 and 4 it is one of each callee. */
+  /** Scenarios 1 and 3 answer with one verdict, 2 and 4 with one for each callee. */
   const good = (body: Record<string, unknown>) =>
     'valid' in body
       ? body.valid === true
       : Object.values(body).every((outcome) => (outcome as { valid?: boolean }).valid === true)
 
-  it('AL-80 answer 502 with the name of a peer that is down, live on, and work again when it is back', async () => {
+  it('AL-80 answer 502 with the name of an unavailable peer, keep running, and recover with it', async () => {
     const needs: Record<(typeof PEERS)[number], [scenarios: number[], name: string]> = {
       'jwt-factory': [[1, 2], 'jwt-factory'],
       'service-b': [[1, 2, 3, 4], 'serviceb'],
@@ -43,7 +43,7 @@ describe('the services', () => {
     }
   })
 
-  it('AL-81 refuse no good call, because a token lives far longer than a call takes', async () => {
+  it('AL-81 reject no valid call, because a token is valid for much longer than a call takes', async () => {
     const milliseconds: number[] = []
     const call = async (number: number) => {
       const started = performance.now()
@@ -51,7 +51,7 @@ describe('the services', () => {
       milliseconds.push(performance.now() - started)
       return good(body)
     }
-    // 10,000 of each are called by `npm run bench`; these cross the second's boundary often enough for the old fault.
+    // `npm run bench` makes 10,000 calls of each. These cross a second's boundary often enough to find the fault.
     for (let round = 0; round < 30; round += 1) {
       const outcomes = await Promise.all([3, 4, 3, 4, 1, 2, 3, 4].map(call))
       expect(outcomes).toEqual(outcomes.map(() => true))
@@ -62,7 +62,7 @@ describe('the services', () => {
     expect((exp - iat) * 1000).toBeGreaterThan(10 * p99)
   })
 
-  it('AL-82 answer a request that is too large in every way, and live', async () => {
+  it('AL-82 answer requests that are too large in any way, and keep running', async () => {
     const verify = `${lab.services.url('jwt-factory')}/verify/servicea`
     const json = ['content-type', 'application/json']
     const deep = `${'{"a":'.repeat(10_000)}1${'}'.repeat(10_000)}`
@@ -103,7 +103,7 @@ describe('the services', () => {
     ]
     for (const [url, attempt, status, code] of attempts) {
       const answer = await send(url, attempt).catch((error) => {
-        // The answer may be lost when the service hangs up on a sender that does not stop.
+        // The answer may be lost if the service closes the connection of a sender that does not stop.
         expect([TOO_LARGE.includes(status), error.code]).toEqual([
           true,
           expect.stringMatching(/^(EPIPE|ECONNRESET)$/),
@@ -115,7 +115,7 @@ describe('the services', () => {
     await expectNobodyDied()
   })
 
-  it('AL-82 serve others while a hundred clients send their requests one byte at a time', async () => {
+  it('AL-82 serve other clients while a hundred send their requests one byte at a time', async () => {
     const { hostname, port } = new URL(lab.services.url('service-a'))
     const slow = Array.from({ length: 100 }, () => {
       const socket = connect(Number(port), hostname)
@@ -152,12 +152,12 @@ describe.each([
 ])('a service whose clock is %s', (_what, offset, error) => {
   afterEach(() => clockOfB.set(0))
 
-  it('AL-83 refuses with the time of the token, beside its own time in the header', async () => {
+  it('AL-83 rejects a token with its time, and sends its own time in the Date header', async () => {
     clockOfB.set(offset)
     const { body } = await lab.services.get('service-a', '/scenario3').expect(200)
     expect(body).toMatchObject({ valid: false, error, claims: {} })
     expect(Date.parse(body.error.date ?? body.error.expiredAt)).not.toBeNaN()
-    // C's clock is right, so it is not the token that is wrong.
+    // C's clock is right, so the token is not at fault.
     const four = (await lab.services.get('service-a', '/scenario4').expect(200)).body
     expect([four.serviceB.valid, four.serviceC.valid]).toEqual([false, true])
   })

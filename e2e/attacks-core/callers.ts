@@ -7,7 +7,7 @@ const RIGHTS = {
   operator: { admin: true },
 }
 
-/** The callers of a system that is not open. */
+/** The callers of a system with authenticated callers. */
 export class Callers extends TestCallers<keyof typeof RIGHTS> {
   constructor() {
     super(RIGHTS)

@@ -16,20 +16,20 @@ export interface Answer {
   readonly status: number
   readonly headers: IncomingMessage['headers']
   readonly text: string
-  /** The body when it is JSON. */
-  // biome-ignore lint/suspicious/noExplicitAny: each test says what it expects.
+  /** The parsed body, if it is JSON. */
+  // biome-ignore lint/suspicious/noExplicitAny: each test checks the members that it expects.
   readonly body: any
 }
 
 export interface Attempt {
   readonly method?: string
-  /** Names and values in turn, so that a name can come twice. */
+  /** Names and values alternately, so that a name can occur twice. */
   readonly headers?: readonly string[]
   readonly body?: string | Buffer
   readonly ca?: string | undefined
 }
 
-/** Sends what a well-behaved client never would. */
+/** Sends requests that a well-behaved client would not send. */
 export function send(url: string, { method = 'GET', headers = [], body, ca }: Attempt = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const { request } = ca === undefined ? http : https
@@ -65,14 +65,14 @@ export const hmac =
   (input) =>
     createHmac('sha256', secret).update(input).digest()
 
-/** Any header and any claims, as objects or as text, signed by anything. */
+/** Makes a token of any header and claims, as objects or strings, with any signature. */
 export function forge(header: unknown, claims: unknown, signer: Signer): string {
   const input = `${encode(header)}.${encode(claims)}`
   const signature = signer(input)
   return `${input}.${typeof signature === 'string' ? signature : signature.toString('base64url')}`
 }
 
-/** A verifier under attack, and what a perfect token for it looks like, with the key that signs such tokens. */
+/** An attacked verifier, with the header, claims and signing key of a valid token. */
 export interface Target {
   readonly name: string
   readonly issuer: string
@@ -80,18 +80,18 @@ export interface Target {
   readonly kid: string
   readonly header: Readonly<Record<string, unknown>>
   claims(changes?: object): Record<string, unknown>
-  /** A token that differs from a perfect one in these members alone; `undefined` takes one away. */
+  /** Makes a token that differs from a valid one only in these members; `undefined` removes a member. */
   token(changes?: { readonly header?: object; readonly claims?: object }): string
   present(token: string): Promise<Answer>
 }
 
 /**
- * The running services, and an attacker who is better off than any real one: who holds the very keys, so that each
- * attack fails for its own reason and not for want of a signature.
+ * The running services, and an attacker who has the signing keys, unlike a real one. So each attack fails for its own
+ * reason and not because of its signature.
  */
 export class Lab {
   readonly services: ScenarioSuite
-  /** B asks the factory (scenario 1), and B asks nobody (scenario 3). */
+  /** B with verification at the factory (scenario 1), and B with local verification (scenario 3). */
   targets: readonly [central: Target, own: Target] = [] as never
 
   constructor(options: ScenarioSuiteOptions = {}) {
@@ -132,14 +132,14 @@ export class Lab {
   atB = (path: string, token: string, service: 'service-b' | 'service-c' = 'service-b') =>
     send(`${this.services.url(service)}${path}`, { headers: ['authorization', `Bearer ${token}`] })
 
-  /** The kid under which B finds A's key. */
+  /** The kid of A's key at B. */
   async #kidInKeySet(key: KeyObject): Promise<string> {
     const { keys } = JSON.parse(await this.file('scenario-3-keys/jwks.json'))
     const { n } = key.export({ format: 'jwk' })
     return keys.find((jwk: { n: string }) => jwk.n === n).kid
   }
 
-  /** The kid that a token of the factory names. */
+  /** The kid of the factory's tokens. */
   async #kidOfFactory(): Promise<string> {
     const token = await this.services.issue({ aud: 'serviceb' })
     return JSON.parse(Buffer.from(token.split('.')[0] as string, 'base64url').toString()).kid
@@ -169,7 +169,7 @@ function target(options: Pick<Target, 'name' | 'issuer' | 'key' | 'kid' | 'prese
   }
 }
 
-/** The public halves that everybody can see, in each form that a confused verifier might take for a secret. */
+/** The public keys in each form that a confused verifier might use as an HMAC secret. */
 export function publicForms(key: KeyObject): Buffer[] {
   const publicKey = createPublicKey(key)
   return [

@@ -1,6 +1,6 @@
 /**
- * Section A of the table of attacks, AL-01 to AL-09, against running services. Where a row is about minting or about
- * keys, callers must prove who they are, as anywhere but on a developer's own machine.
+ * Section A of the attack catalog, AL-01 to AL-09, against running services. Callers must authenticate, as outside
+ * development mode.
  */
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ import { callers, lab, guarded as services } from './targets.ts'
 
 const root = join(import.meta.dirname, '../..')
 
-describe('minting and keys, with callers that must prove who they are', () => {
+describe('token issuance and keys, with authenticated callers', () => {
   const mint = async (
     claims: object,
     {
@@ -25,14 +25,14 @@ describe('minting and keys, with callers that must prove who they are', () => {
   const publicKey = async () =>
     (await services.get('jwt-factory', '/utils/publicKey/servicea')).body.publicKey
 
-  it('the scenarios work all the same', async () => {
+  it('the scenarios still work', async () => {
     for (const scenario of ['/scenario1', '/scenario3'])
       expect((await services.get('service-a', scenario).expect(200)).body.valid).toBe(true)
     const { body } = await services.get('service-a', '/scenario2').expect(200)
     expect([body.serviceb.valid, body.servicec.valid]).toEqual([true, true])
   })
 
-  it('AL-01 nobody mints without credentials, or in the name of another', async () => {
+  it('AL-01 tokens require credentials, and have only the caller as subject', async () => {
     const bare = await services.post('jwt-factory', '/issueToken/servicea', { aud: 'serviceb' })
     expect([bare.status, bare.body.error.code]).toEqual([401, 'invalid_client'])
     expect(bare.headers['www-authenticate']).toBe('Bearer realm="https://jwt-factory/"')
@@ -44,7 +44,7 @@ describe('minting and keys, with callers that must prove who they are', () => {
     expect([own.status, parseCompact(own.text).payload.sub]).toEqual([200, 'servicea'])
   })
 
-  it('AL-02 the body changes neither issuer, subject nor times, and adds no claim that nobody granted', async () => {
+  it('AL-02 the body cannot change issuer, subject or times, or add claims that were not granted', async () => {
     const { payload } = parseCompact(
       (
         await mint({
@@ -74,14 +74,14 @@ describe('minting and keys, with callers that must prove who they are', () => {
     expect((await mint({ aud: 'serviceb', scope: 'orders:read' })).status).toBe(200)
   })
 
-  it('AL-03 a token is for one audience, and for one that the caller may talk to', async () => {
+  it('AL-03 a token has one audience, from the caller’s list', async () => {
     for (const aud of [['serviceb', 'servicec'], ['serviceb'], 'jwt-factory', '', undefined, 5]) {
       const { status, body } = await mint({ aud })
       expect([status, body.error.code]).toEqual([400, 'invalid_target'])
     }
   })
 
-  it('AL-04 only an administrator replaces keys, and a rotation lets good tokens live', async () => {
+  it('AL-04 only an administrator can replace keys, and valid tokens stay valid after a rotation', async () => {
     const before = await publicKey()
     const token = (await mint({ aud: 'serviceb' })).text
     const attempts: [string, string | undefined, number, string][] = [
@@ -109,7 +109,7 @@ describe('minting and keys, with callers that must prove who they are', () => {
     expect(body.valid).toBe(true)
   })
 
-  it('AL-05 a key id is no path', async () => {
+  it('AL-05 a path is not a valid key ID', async () => {
     const before = await readdir(services.stateFolder, { recursive: true })
     for (const keyId of [
       '..%2f..%2fpwn',
@@ -135,7 +135,7 @@ describe('minting and keys, with callers that must prove who they are', () => {
     for (const path of made) expect(path).toMatch(/^keys\/servicea[\w.-]*\.pem$/)
   })
 
-  it('AL-06 the names that every JavaScript object has are no keys, and break nothing', async () => {
+  it('AL-06 property names of every JavaScript object are unknown keys, without an internal error', async () => {
     for (const keyId of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
       const lookUp = await services.get('jwt-factory', `/utils/publicKey/${keyId}`)
       expect([lookUp.status, lookUp.body.error.code]).toEqual([404, 'key_not_found'])
@@ -151,12 +151,12 @@ describe('minting and keys, with callers that must prove who they are', () => {
     }
   })
 
-  it('AL-07 private keys are for their owner alone, on the disk and out of the repository', async () => {
+  it('AL-07 private keys are owner-only files and not in the repository', async () => {
     let found = 0
     for (const entry of await readdir(services.stateFolder, { recursive: true, withFileTypes: true })) {
       if (!entry.isFile()) continue
       const path = join(entry.parentPath, entry.name)
-      // A part of a file that is being written has its name for an instant.
+      // A temporary file of a write can disappear at any moment.
       if (!(await readFile(path, 'utf8').catch(() => '')).includes('PRIVATE KEY')) continue
       found += 1
       expect([path, (await stat(path)).mode & 0o777]).toEqual([path, 0o600])
@@ -171,8 +171,8 @@ describe('minting and keys, with callers that must prove who they are', () => {
   })
 })
 
-describe('keys that are no secrets, or no keys', () => {
-  it('AL-08 no guessed secret verifies, because no secret does', async () => {
+describe('guessed secrets and invalid keys', () => {
+  it('AL-08 no HMAC secret is accepted, guessed or not', async () => {
     for (const target of lab.targets)
       for (const secret of ['undefined', 'null', '', 'secret', 'changeme', '0'.repeat(64)]) {
         const token = forge({ ...target.header, alg: 'HS256' }, target.claims(), hmac(secret))
@@ -187,7 +187,7 @@ describe('keys that are no secrets, or no keys', () => {
     await expect(withSecret).rejects.toThrow('ALGORITHM must be one of RS256, PS256, ES256, EdDSA')
   })
 
-  it('AL-09 a key set that cannot be right is refused whole, and the last good one stays', async () => {
+  it('AL-09 an invalid key set is rejected completely, and the last valid one stays in use', async () => {
     const [, target] = lab.targets
     const file = join(lab.services.stateFolder, 'scenario-3-keys/jwks.json')
     const good = await readFile(file, 'utf8')

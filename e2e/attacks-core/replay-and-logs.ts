@@ -1,6 +1,6 @@
 /**
- * Section C of the table of attacks as far as these services have to do with it: a token that is shown again, one that
- * is taken from a log, one that a callee passes on, a caller's assertion that is misused, and a token that was revoked.
+ * Section C of the attack catalog, as far as it concerns these services: a token that is replayed, taken from a log,
+ * forwarded by a callee, or revoked, and a misused client assertion.
  *
  * AL-32, AL-33 and AL-35 to AL-37 are about proof of possession, token exchange, transaction tokens and workload
  * identity tokens, and AL-39 is about a user's login: these services have none of them, so there is nothing to attack.
@@ -10,15 +10,15 @@ import { signToken } from '@hallpass/tokens'
 import { describe, expect, it } from '@jest/globals'
 import { callers, guarded, lab } from './targets.ts'
 
-describe('a token that somebody else has got', () => {
-  it('AL-30 is good again and again until it expires: a bearer token is not bound to its bearer', async () => {
+describe('a stolen token', () => {
+  it('AL-30 can be used until it expires: a bearer token is not bound to its holder', async () => {
     for (const target of lab.targets) {
       const token = target.token()
       for (let time = 0; time < 3; time += 1) expect((await target.present(token)).status).toBe(200)
     }
   })
 
-  it('AL-34 is of no use at another service, whoever passes it on', async () => {
+  it('AL-34 is rejected by another service, whoever forwards it', async () => {
     for (const path of ['/scenario1-server', '/scenario2-server']) {
       const token = lab.targets[0].token()
       expect((await lab.atB(path, token)).status).toBe(200)
@@ -27,20 +27,20 @@ describe('a token that somebody else has got', () => {
     }
   })
 
-  it('AL-40 ends at once when it is revoked, wherever the factory is asked, and by its expiry elsewhere', async () => {
+  it('AL-40 is rejected immediately after revocation if the factory verifies it, and otherwise at its expiry', async () => {
     const [central, own] = lab.targets
     const [revoked, other] = [central.token(), central.token()]
     await lab.services.post('jwt-factory', '/revoke').type('form').send({ token: revoked }).expect(200)
     const { status, body } = await central.present(revoked)
     expect([status, body.error.message]).toEqual([401, 'jwt revoked'])
     expect((await central.present(other)).status).toBe(200)
-    // Who verifies offline cannot know; that is why A's own tokens live for half a minute.
+    // A local verifier does not learn of revocations; therefore A's own tokens expire after 30 seconds.
     const { claims } = (await lab.services.get('service-a', '/scenario3')).body
     expect(claims.exp - claims.iat).toBe(30)
     expect((await own.present(own.token())).status).toBe(200)
   })
 
-  it('AL-31 is not to be found in a log, though every service has been attacked and served', async () => {
+  it('AL-31 is in no log, after attacks on every service and regular requests', async () => {
     for (const path of ['/scenario1', '/scenario2', '/scenario3', '/scenario4'])
       for (const query of ['', '?expired=1']) await lab.services.get('service-a', path + query).expect(200)
     const token = lab.targets[0].token()
@@ -56,13 +56,13 @@ describe('a token that somebody else has got', () => {
   })
 })
 
-describe('a caller’s assertion', () => {
+describe('a client assertion', () => {
   const mint = (authorization: string) =>
     guarded
       .post('jwt-factory', '/issueToken/servicea', { aud: 'serviceb' })
       .set('authorization', authorization)
 
-  it('AL-38 is for this issuer alone, and serves once', async () => {
+  it('AL-38 is valid only for this issuer, and works once', async () => {
     const once = await callers.as('servicea')
     expect((await mint(once)).status).toBe(200)
     const again = await mint(once)
@@ -90,7 +90,7 @@ describe('a caller’s assertion', () => {
     expect((await mint(`Bearer ${two}`)).status).toBe(401)
   })
 
-  it('AL-16 is not a token, and a token is not an assertion', async () => {
+  it('AL-16 is not accepted as a token, nor a token as an assertion', async () => {
     const assertion = (await callers.as('servicea', 'serviceb')).replace('Bearer ', '')
     const atB = await guarded
       .get('service-b', '/scenario1-server')
@@ -101,7 +101,7 @@ describe('a caller’s assertion', () => {
     expect([atFactory.status, atFactory.body.error.code]).toEqual([401, 'invalid_client'])
   })
 
-  it('AL-31 is not to be found in a log either', () => {
+  it('AL-31 is in no log', () => {
     expect(guarded.lines.length).toBeGreaterThan(10)
     expect(guarded.lines.join('\n')).not.toContain('eyJ')
   })

@@ -10,9 +10,9 @@ export type ScenarioService = (typeof SCENARIO_SERVICES)[number]
 
 export interface ScenarioSuiteOptions {
   readonly only?: readonly ScenarioService[]
-  /** Prepares the state folder before any service starts; answers with what a service must be told beyond the usual. */
+  /** Prepares the state folder before any service starts. Returns additional variables of services. */
   readonly prepare?: (stateFolder: string) => Promise<Partial<Record<ScenarioService, Environment>>>
-  /** `false`: with an empty state folder. */
+  /** `false`: start with an empty state folder. */
   readonly keys?: boolean
 }
 
@@ -38,7 +38,7 @@ export class ScenarioSuite {
   stop = async () => this.#suite?.stop()
 
   get suite(): TestSuite {
-    if (!this.#suite) throw new Error('The services are used before they have started.')
+    if (!this.#suite) throw new Error('The services have not started yet.')
     return this.#suite
   }
 
@@ -46,7 +46,7 @@ export class ScenarioSuite {
     return this.suite.stateFolder
   }
 
-  /** Every line that any of them has logged. */
+  /** Returns the log lines of all services. */
   get lines(): readonly string[] {
     return this.suite.lines
   }
@@ -58,13 +58,13 @@ export class ScenarioSuite {
   get = (name: ScenarioService, path: string) => request(this.url(name)).get(path)
   post = (name: ScenarioService, path: string, body?: object) => request(this.url(name)).post(path).send(body)
 
-  /** A token of the factory with any claims, as an open start gives it to anybody. */
+  /** Returns a token of the factory with any claims, as any caller gets in development mode. */
   async issue(claims: object, keyId = 'servicea'): Promise<string> {
     return (await this.post('jwt-factory', `/issueToken/${keyId}`, claims).expect(200)).text
   }
 }
 
-/** The services for the tests of a `describe`. */
+/** Starts the services for the tests of a `describe`. */
 export function useScenarioSuite(options?: ScenarioSuiteOptions): ScenarioSuite {
   const services = new ScenarioSuite(options)
   beforeAll(() => services.start(), 60_000)

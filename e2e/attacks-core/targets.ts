@@ -4,12 +4,12 @@ import { Callers } from './callers.ts'
 import { Lab } from './lab.ts'
 import { ScenarioSuite } from './scenario-suite.ts'
 
-/** What every section attacks: to start it takes longer than most of the attacks. */
+/** The services that all sections share, because starting them takes longer than most attacks. */
 
 export const clockOfB = new TestClock()
 export const lab = new Lab({ prepare: async () => ({ 'service-b': clockOfB.env }) })
 
-/** Services whose callers must prove who they are, as anywhere but on a developer's own machine. */
+/** Services with authenticated callers, as outside development mode. */
 export const callers = new Callers()
 export const guarded = new ScenarioSuite({ prepare: callers.prepareServices, keys: false })
 

@@ -1,10 +1,10 @@
 /**
- * Section B of the table of attacks, AL-10 to AL-26, against service B, which asks the factory in one case and knows
- * A's public key in the other. The attacker holds the signing keys, so that nothing is refused for its signature alone.
+ * Section B of the attack catalog, AL-10 to AL-26, against service B, which calls the factory in one case and has A's public
+ * key in the other. The attacker has the signing keys, so that no token is rejected only for its signature.
  *
- * AL-20 and AL-21 are about fetching key sets. B reads A's keys from a file; what fetches is the factory, when its
- * trust file names a URL, so they are tried there. AL-26 concerns a user's identity in headers, which only pages read;
- * here it shows that no header but Authorization counts.
+ * AL-20 and AL-21 concern fetching key sets. B reads A's keys from a file; the factory fetches key sets if its
+ * trusted-callers file contains URLs, so they are tested there. AL-26 concerns a user's identity in headers, which only the
+ * web UI reads; here it tests that only the Authorization header counts.
  */
 import { constants, createPublicKey, sign } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
@@ -18,7 +18,7 @@ import { type Answer, forge, hmac, publicForms, rsa, send, type Target } from '.
 import { useScenarioSuite } from './scenario-suite.ts'
 import { lab } from './targets.ts'
 
-/** Each attack at each verifier; the answer must be a refusal in the form of RFC 6750 §3.1. */
+/** Runs each attack at each verifier. The answer must be a rejection as in RFC 6750 §3.1. */
 async function refuse(attack: (target: Target) => string, message: string | RegExp): Promise<void> {
   for (const target of lab.targets) {
     const answer = await target.present(attack(target))
@@ -48,14 +48,14 @@ const rs =
     })
 
 describe('service B', () => {
-  it('accepts a perfect token, so that every refusal below has its own reason', async () => {
+  it('accepts a valid token, so that every rejection below has its own reason', async () => {
     for (const target of lab.targets) {
       const { status, body } = await target.present(target.token())
       expect([target.name, status, body.valid]).toEqual([target.name, 200, true])
     }
   })
 
-  it('AL-10 refuses alg none, however it is written', async () => {
+  it('AL-10 rejects alg none in every spelling', async () => {
     for (const alg of ['none', 'None', 'NONE', 'nOnE', '', null, 0, undefined]) {
       await refuse(
         (target) => forge({ ...target.header, alg }, target.claims(), () => ''),
@@ -69,7 +69,7 @@ describe('service B', () => {
     await refuse((target) => target.token().replace(/[^.]+$/, ''), /^jwt signature is required$/)
   })
 
-  it('AL-11 refuses HMAC with the public key as the secret', async () => {
+  it('AL-11 rejects HMAC with the public key as the secret', async () => {
     for (const [index] of publicForms((lab.targets[0] as Target).key).entries())
       for (const alg of ['HS256', 'HS384', 'HS512'])
         await refuse(
@@ -79,7 +79,7 @@ describe('service B', () => {
         )
   })
 
-  it('AL-12 refuses every algorithm but the one of the key', async () => {
+  it('AL-12 rejects every algorithm except that of the key', async () => {
     const others: [string, ReturnType<typeof rs>][] = [
       ['PS256', rs('sha256', constants.RSA_PKCS1_PSS_PADDING)],
       ['RS384', rs('sha384')],
@@ -98,11 +98,11 @@ describe('service B', () => {
       )
   })
 
-  it('AL-13 refuses a token that never ends', async () => {
+  it('AL-13 rejects a token that never expires', async () => {
     await refuse((target) => target.token({ claims: { exp: undefined } }), /^jwt exp required$/)
   })
 
-  it('AL-14 refuses times that cannot be', async () => {
+  it('AL-14 rejects impossible times', async () => {
     const year = 365 * 24 * 3600
     const attempts: [object, RegExp][] = [
       [{ exp: now() + 10 * year }, /^jwt lifetime too long$/],
@@ -120,7 +120,7 @@ describe('service B', () => {
     for (const [claims, message] of attempts) await refuse((target) => target.token({ claims }), message)
   })
 
-  it('AL-15 refuses critical extensions, none of which it knows', async () => {
+  it('AL-15 rejects critical extensions, none of which it supports', async () => {
     const headers: object[] = [
       { crit: ['x-foo'], 'x-foo': 1 },
       { crit: [] },
@@ -132,7 +132,7 @@ describe('service B', () => {
     await refuse((target) => target.token({ header: { b64: false } }), /^jwt payload must be encoded$/)
   })
 
-  it('AL-16 refuses tokens of every other kind, though the same key signed them', async () => {
+  it('AL-16 rejects tokens of every other kind, even if signed with the same key', async () => {
     const kinds = [
       'logout+jwt',
       'client-authentication+jwt',
@@ -156,7 +156,7 @@ describe('service B', () => {
     expectRefusal(central, await central.present(own.token()), /^jwt issuer invalid/)
   })
 
-  it('AL-17 refuses every audience but its own name, exactly, alone', async () => {
+  it('AL-17 rejects every audience that is not exactly its own name', async () => {
     const audiences = [
       undefined,
       null,
@@ -179,7 +179,7 @@ describe('service B', () => {
       )
   })
 
-  it('AL-18 refuses the key of one issuer under the name of another', async () => {
+  it('AL-18 rejects the key of one issuer for another issuer', async () => {
     const [central, own] = lab.targets
     const crossed: [Target, Target][] = [
       [central, own],
@@ -202,7 +202,7 @@ describe('service B', () => {
       await refuse((target) => target.token({ claims: { sub } }), /^jwt subject invalid. expected: servicea$/)
   })
 
-  it('AL-19 looks a kid up and does nothing else with it, and follows no address in a header', async () => {
+  it('AL-19 uses a kid only to look up a key, and ignores URLs in a header', async () => {
     const kids = [
       '../../etc/passwd',
       '/dev/null',
@@ -237,14 +237,14 @@ describe('service B', () => {
     expect(fetched).toBe(0)
   })
 
-  it('AL-22 refuses sloppy encodings of what would be a good token', async () => {
+  it('AL-22 rejects non-canonical encodings of an otherwise valid token', async () => {
     const part = (token: string, index: number) => token.split('.')[index] as string
     const replace = (token: string, index: number, change: (part: string) => string) =>
       token
         .split('.')
         .map((text, at) => (at === index ? change(text) : text))
         .join('.')
-    // In the header of a request a blank would end the token, so these go to the factory in JSON.
+    // In a request header a space would end the token, so these are sent to the factory in JSON.
     const [central] = lab.targets
     const atFactory = async (token: string) =>
       (
@@ -271,7 +271,7 @@ describe('service B', () => {
           claims: {},
         })
       }
-    // 256 bytes end in 2 bits of a character; the other 4 must be zero, or one token would have 16 forms.
+    // The last character of 256 bytes uses only 2 bits. The other 4 must be zero, or a token would have 16 encodings.
     const last = /(.)$/
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
     const trailing = (text: string) =>
@@ -306,7 +306,7 @@ describe('service B', () => {
     )
   })
 
-  it('AL-23 refuses what would be expensive before it costs anything', async () => {
+  it('AL-23 rejects expensive input before processing it', async () => {
     const jwe = (header: object) =>
       `${Buffer.from(JSON.stringify(header)).toString('base64url')}.AAAA.AAAA.AAAA.AAAA`
     await refuse(() => jwe({ alg: 'RSA-OAEP', enc: 'A256GCM', zip: 'DEF' }), /^jwt malformed$/)
@@ -333,7 +333,7 @@ describe('service B', () => {
       await lab.services.get(service, '/healthz').expect(200)
   })
 
-  it('AL-24 takes a token in one Authorization header with the scheme Bearer, and nowhere else', async () => {
+  it('AL-24 accepts a token only in one Authorization header with the scheme Bearer', async () => {
     const token = lab.targets[0].token()
     const url = `${lab.services.url('service-b')}/scenario1-server`
     const attempts: [string, string[], number, string | undefined][] = [
@@ -358,7 +358,7 @@ describe('service B', () => {
     expect((await send(url, { headers: ['authorization', `bearer  ${token}`] })).status).toBe(200)
   })
 
-  it('AL-25 says 401 with a bare challenge for no token, and with invalid_token for a bad one, never 200', async () => {
+  it('AL-25 answers 401 with a bare challenge without a token, and with invalid_token for a bad one, never 200', async () => {
     for (const path of ['/scenario1-server', '/scenario2-server']) {
       const { status, headers, body } = await send(`${lab.services.url('service-b')}${path}`)
       expect([status, headers['www-authenticate'], body]).toEqual([
@@ -371,7 +371,7 @@ describe('service B', () => {
     await refuse(() => 'abc', /^jwt malformed$/)
   })
 
-  it('AL-26 believes no header that says who calls', async () => {
+  it('AL-26 ignores headers that claim an identity', async () => {
     const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from('{"sub":"servicea"}').toString('base64url')}.`
     const headers = [
       'jwt',
@@ -388,7 +388,7 @@ describe('service B', () => {
   })
 })
 
-describe('the factory, when it must fetch the keys of its callers', () => {
+describe('the factory, fetching the keys of its callers', () => {
   let key: SigningKey
   let answer: (request: IncomingMessage, response: ServerResponse) => void
   let fetched: string[] = []
@@ -433,7 +433,7 @@ describe('the factory, when it must fetch the keys of its callers', () => {
       .send({ token: 'x' })
   }
 
-  it('AL-20 asks once for a flood of invented kids, and good callers do not notice', async () => {
+  it('AL-20 fetches once for a flood of invented kids, without effect on valid callers', async () => {
     expect((await show()).status).toBe(200)
     const flood = await Promise.all(
       Array.from({ length: 200 }, (_, index) => show('servicea', { ...key, kid: `invented-${index}` })),
@@ -443,7 +443,7 @@ describe('the factory, when it must fetch the keys of its callers', () => {
     expect(fetched.length).toBeLessThanOrEqual(2)
   })
 
-  it('AL-21 follows no redirect to somewhere else, and reads no more than a key set can be', async () => {
+  it('AL-21 follows no redirects to other hosts, and limits the size of a key set', async () => {
     fetched = []
     answer = (request, response) => {
       if (request.url === '/redirected.json') response.writeHead(302, { location: '/servicea.json' }).end()
