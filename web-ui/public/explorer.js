@@ -208,7 +208,7 @@ function settle(run) {
 }
 
 /**
- * Announces a text to screen readers.
+ * Announces a message to screen readers.
  * @param {HTMLElement} announcer
  * @param {string} text
  */

@@ -26,10 +26,10 @@ import { TrustedIssuer } from './trusted-issuer.ts'
 
 export { loadConfig } from './config.ts'
 
-/** The forms of this service have one field; the biggest is a token. */
+/** The largest form has one field, a token. */
 const MAX_FORM_BYTES = 16 * 1024
 
-/** The pages that a person finds by the navigation. */
+/** The pages in the navigation. */
 const PAGES = [
   ['/', 'Home'],
   ['/profile', 'Profile'],
@@ -42,7 +42,7 @@ const EXPLORER_PAGES = [
 
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock) {
   const { baseUrl, login, gateway } = config
-  // The explorer's stream is its user's own, and behind a gateway there is no session to bind it to.
+  // The explorer binds its stream to a session, and behind a gateway there is none.
   const explores = login !== undefined && config.explorer.isOn
   const backends = new Backends(config)
   const site = {
@@ -128,5 +128,5 @@ function explorerIsOff(): never {
 }
 
 function noSuchPage(request: Request): never {
-  throw notFound('no_such_endpoint', `There is no ${request.method} ${request.path} here.`)
+  throw notFound('no_such_endpoint', `No such endpoint: ${request.method} ${request.path}.`)
 }

@@ -9,7 +9,7 @@ interface BackendCallMade {
   readonly milliseconds: number
 }
 
-/** What came of a call: an answer of any status, or none and the reason. */
+/** The result of a call: an answer of any status, or the reason why there is none. */
 export type BackendResult = BackendCallMade &
   ({ readonly answer: BackendAnswer } | { readonly failure: string })
 
@@ -29,7 +29,7 @@ export class Backends {
     ].map(({ baseUrl, ...call }) => ({ ...call, client: createBackendClient({ peer: call.peer, baseUrl }) }))
   }
 
-  /** Calls both at once; one that is down does not keep the other's answer back. */
+  /** Calls both concurrently. A failure of one does not affect the other. */
   callAll(
     accessToken: string | undefined,
     headers: Readonly<Record<string, string>>,

@@ -2,13 +2,13 @@ import type { IncomingMessage } from 'node:http'
 import { parseCookie } from 'cookie'
 import type { CookieOptions, Response } from 'express'
 
-/** Each login under way has a cookie of its own, named after its `state`: two that begin at once cannot lose each other. */
+/** Each pending login has its own cookie, named after its `state`, so that concurrent logins do not overwrite each other. */
 type CookieName = 'session' | `login-${string}` | 'watcher'
 
 /**
- * The cookies of this service. `__Host-` makes the browser refuse them from another host, from a path, and without
- * `Secure` (RFC 6265bis §4.1.3), so nobody beside this host can plant one. Over plain http beyond localhost browsers
- * do not keep such cookies at all; INSECURE_COOKIES gives them up, by name too, so that it shows.
+ * The cookies of this service. With the prefix `__Host-` browsers accept them only from this host, with `Secure` and the
+ * path `/` (RFC 6265bis §4.1.3), so no other host can set one. Browsers do not store such cookies over plain HTTP, except
+ * from localhost; INSECURE_COOKIES uses plain cookies with other names.
  */
 export class Cookies {
   readonly #prefix: string
@@ -16,7 +16,7 @@ export class Cookies {
 
   constructor({ insecure }: { insecure: boolean }) {
     this.#prefix = insecure ? 'insecure-webui-' : '__Host-webui-'
-    // Lax, not Strict: the provider sends the user back by a link from its own site.
+    // Lax, not Strict: the provider redirects the user back from its own site.
     this.#options = { path: '/', httpOnly: true, sameSite: 'lax', secure: !insecure }
   }
 
@@ -24,7 +24,7 @@ export class Cookies {
     return parseCookie(request.headers.cookie ?? '')[this.#prefix + name]
   }
 
-  /** The names and values of the cookies with a prefix. */
+  /** Returns the names and values of cookies with a prefix. */
   readAll(request: IncomingMessage, prefix: 'login-'): [name: `login-${string}`, value: string][] {
     const start = this.#prefix + prefix
     return Object.entries(parseCookie(request.headers.cookie ?? ''))

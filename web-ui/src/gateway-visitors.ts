@@ -10,30 +10,29 @@ import { anySubject, TokenError, verifyToken } from '@hallpass/tokens'
 import type { TrustedIssuer } from './trusted-issuer.ts'
 import { stranger, type User, userFrom, type Visitor, type VisitorSource } from './visitor.ts'
 
-/** What the gateway puts into each header: the ID token, its claims, and the access token. */
+/** The headers of the gateway: the ID token, its claims, and the access token. */
 const ID_TOKEN_HEADER = 'jwt'
 const ACCESS_TOKEN_HEADER = 'my_access_token'
 const CLAIM_HEADERS = { 'x-name': 'name', 'x-nickname': 'nickname', 'x-picture': 'picture' } as const
 
-/** A gateway refreshes the ID token of a session that lives for a day. */
+/** Gateways refresh the ID token of sessions of up to a day. */
 const MAX_LIFETIME_S = 86_400
-/** The clocks of a gateway and its provider are not ours. */
+/** Tolerance for the clocks of the gateway and its provider. */
 const LEEWAY_S = 10
 
-/** Claims that an ID token does not have, and other tokens of the same issuer for the same audience do. */
+/** Claims of other tokens of the issuer with the same audience, which an ID token does not contain. */
 const CLAIMS_OF_OTHER_TOKENS = ['events', 'scope', 'client_id'] as const
 
 export interface GatewayVisitorsOptions {
-  /** Whose ID tokens are good, and for which client; absent, no token can be verified and none is believed. */
+  /** The accepted issuer and client. If undefined, no token can be verified and none is accepted. */
   readonly trust: { readonly issuer: TrustedIssuer; readonly clientId: string } | undefined
   readonly log: Logger
   readonly clock: Clock
 }
 
 /**
- * Visitors whom a gateway in front has logged in. Whoever reaches this service past the gateway can set the same
- * headers, so they are believed only as far as the ID token's signature goes: the token is verified here, again,
- * and the other headers must say what it says.
+ * Identifies visitors that a gateway in front has logged in. Anyone who can bypass the gateway can set the same headers, so
+ * the ID token is verified here again, and the other headers must match its claims.
  */
 export class GatewayVisitors implements VisitorSource {
   readonly #options: GatewayVisitorsOptions
@@ -42,7 +41,7 @@ export class GatewayVisitors implements VisitorSource {
     this.#options = options
   }
 
-  /** @throws {HttpError} 401 when an identity header is forged, or says more than the token. */
+  /** @throws {HttpError} 401 if an identity header is forged or does not match the token. */
   async identify(request: IncomingMessage): Promise<Visitor> {
     const idToken = header(request, ID_TOKEN_HEADER)
     if (idToken === undefined) {
@@ -53,14 +52,14 @@ export class GatewayVisitors implements VisitorSource {
     const user = await this.#verify(idToken)
     for (const [name, claim] of Object.entries(CLAIM_HEADERS)) {
       const value = header(request, name)
-      // A gateway has nothing to set for a claim that is absent, so a value there is the sender's own.
+      // A gateway sets no header for a missing claim, so a value without a claim is forged.
       if (value !== undefined && utf8(value) !== user.claims[claim])
         throw this.#forged(`${name} differs from the token`)
     }
     const accessToken = header(request, ACCESS_TOKEN_HEADER)
     return {
       user,
-      // No session of ours, so no form of ours changes anything.
+      // Without a session of this service there are no forms to protect.
       formToken: undefined,
       accessToken: async () => accessToken,
       access: undefined,
@@ -108,11 +107,11 @@ export class GatewayVisitors implements VisitorSource {
   }
 }
 
-/** One value of a header; two of a kind are joined, and then no token any more. */
+/** Returns the value of a header. Repeated headers are joined, which makes a token invalid. */
 function header(request: IncomingMessage, name: string): string | undefined {
   const value = request.headers[name]
   return (Array.isArray(value) ? value.join(',') : value) || undefined
 }
 
-/** Node reads header bytes as Latin-1; gateways write UTF-8. */
+/** Decodes UTF-8, which gateways send and Node reads as Latin-1. */
 const utf8 = (value: string) => Buffer.from(value, 'latin1').toString('utf8')

@@ -4,10 +4,10 @@ import type { Clock } from '@hallpass/service-kit'
 import type { Response } from 'express'
 import type { Cookies } from './cookies.ts'
 
-/** Loaded with the first login: it takes some megabytes. */
+/** Loaded at the first login, because it takes some megabytes. */
 const jose = () => import('jose')
 
-/** What this service must remember while the user is away at the provider. */
+/** The data of a login that the callback must match. */
 export interface LoginAttempt {
   readonly state: string
   readonly nonce: string
@@ -15,31 +15,31 @@ export interface LoginAttempt {
   readonly returnTo: string
 }
 
-/** Time to answer a login page. */
+/** Time to complete a login page. */
 const LOGIN_ATTEMPT_MS = 10 * 60_000
 /**
- * Tabs that may log in at once. With the longest `returnTo` each takes some 1.2 KB of every request's header, and proxies
- * take 8 KB; past that the oldest is given up.
+ * The number of concurrent logins. With the longest `returnTo` each adds about 1.2 KB to every request's header, of which
+ * proxies accept 8 KB. A further login replaces the oldest.
  */
 export const MAX_ATTEMPTS = 5
 
 /**
- * The logins under way in a browser, each sealed into a cookie of that browser, so that a thousand visitors who never
- * come back cost no memory here, and so that nobody else's browser can finish them.
+ * The pending logins of a browser, each sealed into a cookie. So unfinished logins need no memory here, and no other browser
+ * can finish them.
  */
 export class LoginAttempts {
   readonly #secret: () => string
   readonly #cookies: Cookies
   readonly #clock: Clock
 
-  /** @param secret RANDOM_SECRET; the key is derived from it for this purpose alone (RFC 5869). */
+  /** @param secret RANDOM_SECRET; a key only for this purpose is derived from it (RFC 5869). */
   constructor(secret: () => string, cookies: Cookies, clock: Clock) {
     this.#secret = secret
     this.#cookies = cookies
     this.#clock = clock
   }
 
-  /** Adds one to those of the browser; gives up the oldest where there are too many, and what is no attempt any more. */
+  /** Adds a login to those of the browser. Removes expired ones, and the oldest if there are too many. */
   async begin(request: IncomingMessage, response: Response, attempt: LoginAttempt): Promise<void> {
     const others = await Promise.all(
       this.#cookies
@@ -52,14 +52,14 @@ export class LoginAttempts {
     this.#cookies.set(response, `login-${attempt.state}`, await this.#seal(attempt), LOGIN_ATTEMPT_MS)
   }
 
-  /** The attempt with this `state`, or `undefined` when this browser began none, or too long ago. */
+  /** Returns the pending login with this `state`, or undefined if this browser has none or it has expired. */
   async find(request: IncomingMessage, state: string): Promise<LoginAttempt | undefined> {
     const attempt = await this.#open(this.#cookies.read(request, `login-${state}`))
-    // The name of a cookie is not sealed.
+    // The name of the cookie is not sealed, so check the sealed `state` too.
     return attempt?.state === state ? attempt : undefined
   }
 
-  /** Ends one, whatever came of it; the others go on. */
+  /** Removes a login, whatever its result. The others are unaffected. */
   end(response: Response, state: string): void {
     this.#cookies.clear(response, `login-${state}`)
   }

@@ -6,33 +6,33 @@ import type { LoginAttempt } from './login-attempt.ts'
 export interface OpenidClientOptions {
   readonly issuerUrl: string
   readonly clientId: string
-  /** Absent where only the provider's name and keys are asked for. */
+  /** Undefined if only the provider's name and keys are needed. */
   readonly clientSecret?: () => string
   /** `https://…/callback`, as registered at the provider. */
   readonly redirectUri: string
-  /** Where the provider sends the browser after it has ended its session; registered there too. */
+  /** The URL to which the provider redirects after logout, as registered there. */
   readonly postLogoutRedirectUri?: string
   readonly audience?: string | undefined
   readonly scope?: string
 }
 
-/** What the provider's token endpoint gave; for this service alone. */
+/** The tokens from the provider, which stay in this service. */
 export interface Tokens {
   readonly accessToken: string
   readonly refreshToken: string | undefined
   readonly expiresInSeconds: number | undefined
   readonly scope: string | undefined
-  /** The ID token itself, for the provider alone: it says whose session to end. A refresh may come without one. */
+  /** The ID token, which identifies the session to end at the provider. A refresh may return none. */
   readonly idToken: string | undefined
   /** Its claims. */
   readonly claims: Readonly<Record<string, unknown>> | undefined
 }
 
-/** The provider said no, or what it said cannot be trusted. Never carries a code, a state or a token. */
+/** The provider declined a login, or its response failed verification. Never contains a code, a state or a token. */
 export class LoginRefused extends Error {
-  /** The name that OAuth has for it, or the library's. */
+  /** The error code of OAuth or of the client library. */
   readonly code: string
-  /** True when the user or the provider declined, false when the answer itself is not sound. */
+  /** True if the user or the provider declined, false if the response failed verification. */
   readonly declined: boolean
 
   constructor(code: string, message: string, declined: boolean) {
@@ -44,18 +44,18 @@ export class LoginRefused extends Error {
 }
 
 const PEER = 'identity-provider'
-/** For each call; the library's own limit comes after it, because it could not say who was late. */
+/** For each call. The library's own timeout is longer, because its error does not name the peer. */
 const TIMEOUT_MS = 5_000
 const LIBRARY_TIMEOUT_S = 10
-/** An ID token that is handed back stands in a URL; servers take some 8 KB of it. Without a longer one the provider asks. */
+/** The longest ID token to send in a logout URL, because servers accept about 8 KB. Without it the provider asks the user. */
 const MAX_HINT_LENGTH = 4_096
 
-/** Loaded when the first person logs in: with what it needs in turn it takes some megabytes, and most only look around. */
+/** Loaded at the first login, because it takes some megabytes and many visitors never log in. */
 let oidc: typeof Library
 
 /**
- * This service as a client of an OpenID provider: code flow with PKCE (S256), `state`, `nonce`, the issuer of the
- * response (RFC 9207), the signature of the ID token. All of it is checked whatever the provider supports.
+ * An OpenID client: code flow with PKCE (S256), `state`, `nonce`, the issuer of the response (RFC 9207), and the signature
+ * of the ID token. It makes all these checks, whatever the provider supports.
  */
 export class OpenidClient {
   readonly #options: OpenidClientOptions
@@ -65,7 +65,7 @@ export class OpenidClient {
     this.#options = options
   }
 
-  /** @returns where to send the browser, and what to remember until it comes back. */
+  /** Starts a login. @returns the URL to redirect to, and the data that the callback must match. */
   async begin(returnTo: string): Promise<{ url: URL; attempt: LoginAttempt }> {
     const config = await this.#configuration()
     const attempt = {
@@ -88,8 +88,8 @@ export class OpenidClient {
   }
 
   /**
-   * Redeems the code that the browser brought back.
-   * @param query the query of the callback, as it came.
+   * Redeems the authorization code of a callback.
+   * @param query the unchanged query of the callback.
    * @throws {LoginRefused} @throws {PeerError}
    */
   async finish(query: string, attempt: LoginAttempt): Promise<Tokens> {
@@ -111,13 +111,13 @@ export class OpenidClient {
     )
   }
 
-  /** @throws {LoginRefused} when the session at the provider is over. @throws {PeerError} */
+  /** @throws {LoginRefused} if the provider's session has ended. @throws {PeerError} */
   async refresh(refreshToken: string): Promise<Tokens> {
     const config = await this.#configuration()
     return this.#exchange(() => oidc.refreshTokenGrant(config, refreshToken, this.#resource()))
   }
 
-  /** Tells the provider that a refresh token is of no use any more (RFC 7009); it is no loss when that fails. */
+  /** Revokes a refresh token at the provider (RFC 7009). A failure is harmless. */
   async revoke(refreshToken: string): Promise<void> {
     const config = await this.#configuration()
     if (config.serverMetadata().revocation_endpoint === undefined) return
@@ -129,8 +129,8 @@ export class OpenidClient {
   }
 
   /**
-   * Where the browser goes to end its session at the provider, if there is such a place.
-   * @param idToken of that session, so that the provider need not ask whether it is meant (RP-Initiated Logout 1.0 §2).
+   * Returns the provider's logout URL, if it has one.
+   * @param idToken of the session, so that the provider need not ask the user (RP-Initiated Logout 1.0 §2).
    */
   async endSessionUrl(idToken?: string): Promise<URL | undefined> {
     const config = await this.#configuration()
@@ -142,13 +142,13 @@ export class OpenidClient {
     })
   }
 
-  /** The exact name of the issuer, and where its keys are. */
+  /** Returns the exact name of the issuer and the URL of its keys. */
   async issuer(): Promise<{ issuer: string; jwksUrl: string | undefined }> {
     const { issuer, jwks_uri } = (await this.#configuration()).serverMetadata()
     return { issuer, jwksUrl: jwks_uri }
   }
 
-  /** The API that the access token is for: `resource` (RFC 8707), and `audience`, which is Auth0's name for it. */
+  /** Returns the parameters that name the API: `resource` (RFC 8707), and Auth0's `audience`. */
   #resource({ auth0 = false } = {}): Record<string, string> {
     const { audience } = this.#options
     if (audience === undefined) return {}
@@ -171,7 +171,7 @@ export class OpenidClient {
     }
   }
 
-  /** Asked once; until it has answered, every login asks again. */
+  /** Fetches the provider's metadata once. After a failure the next login tries again. */
   #configuration(): Promise<Library.Configuration> {
     this.#discovered ??= this.#discover().catch((error: unknown) => {
       this.#discovered = undefined
@@ -191,12 +191,12 @@ export class OpenidClient {
       clientSecret ? oidc.ClientSecretBasic(clientSecret()) : oidc.None(),
       {
         timeout: LIBRARY_TIMEOUT_S,
-        // Codes, secrets and refresh tokens travel here.
+        // These calls carry codes, secrets and refresh tokens.
         [oidc.customFetch]: fetchOver(
           lazyPeerClient({ peer: PEER, timeoutMs: TIMEOUT_MS, confidential: true }),
         ) as Library.CustomFetch,
         execute: [
-          // The signature of the ID token is checked although TLS has brought it (OpenID Connect Core §3.1.3.7, 6).
+          // Verifies the signature of the ID token, although it comes over TLS (OpenID Connect Core §3.1.3.7, 6).
           oidc.enableNonRepudiationChecks,
           ...(url.protocol === 'http:' && isLoopback(url.hostname) ? [oidc.allowInsecureRequests] : []),
         ],
@@ -204,7 +204,7 @@ export class OpenidClient {
     )
   }
 
-  /** The library's errors carry whole answers, tokens included, as their cause; none of that leaves this file. */
+  /** Converts an error of the library, whose cause can contain whole responses with tokens, to one without them. */
   #refusal(error: unknown): Error {
     const { code = '', message, cause } = error as { code?: string; message: string; cause?: unknown }
     if (error instanceof oidc.AuthorizationResponseError || error instanceof oidc.ResponseBodyError)
@@ -218,7 +218,7 @@ export class OpenidClient {
         'peer_unexpected_answer',
         `${PEER} at ${this.#options.issuerUrl} sent an invalid response (${message}).`,
       )
-    // The library's outer message is general; the inner one says which parameter is wrong, and never its value.
+    // The outer message is general; the inner one names the wrong parameter, but never its value.
     return new LoginRefused(
       code || 'invalid_response',
       cause instanceof Error ? cause.message : message,

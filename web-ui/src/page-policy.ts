@@ -2,12 +2,12 @@ import type { PagePolicy } from '@hallpass/pages'
 import type { OpenidClient } from './openid-client.ts'
 import type { Visitor } from './visitor.ts'
 
-/** What the pages of a visitor need beyond this origin. */
+/** Returns the other origins that a visitor's pages may use. */
 export type PolicyFor = (visitor: Visitor) => Promise<PagePolicy>
 
 /**
- * The picture of the user, and the way from the log-out form to the provider: browsers hold a form's redirects
- * against the policy too.
+ * Allows the user's picture, and the provider as a target of the logout form, because browsers apply the policy to a
+ * form's redirects too.
  */
 export function pagePolicy(provider: OpenidClient | undefined): PolicyFor {
   return async ({ user, formToken }) => {
@@ -17,7 +17,7 @@ export function pagePolicy(provider: OpenidClient | undefined): PolicyFor {
   }
 }
 
-/** Where the provider ends its session; a provider that is away has no such place now. */
+/** Returns the provider's logout URL, or undefined if the provider is unavailable. */
 export async function endSession(
   provider: OpenidClient | undefined,
   idToken?: string,

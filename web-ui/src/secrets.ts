@@ -2,7 +2,7 @@ import { readOrCreateSecret } from '@hallpass/private-files'
 import type { LoginConfig } from './config.ts'
 import { newSecret } from './session-store.ts'
 
-/** The secrets of a login: from the environment, or from files that the first start makes. */
+/** The secrets of the login, from the environment or from files that the first start creates. */
 export class Secrets {
   readonly #login: LoginConfig
   #loaded: { client: string; random: string } | undefined
@@ -20,10 +20,10 @@ export class Secrets {
     this.#loaded = { client: client.trim(), random: random.trim() }
   }
 
-  /** What this service proves itself to the provider with. */
+  /** The client secret at the provider. */
   readonly client = (): string => this.#get().client
 
-  /** What the cookies of logins that are under way are sealed with. */
+  /** Seals the cookies of pending logins. */
   readonly random = (): string => this.#get().random
 
   #get() {

@@ -6,9 +6,9 @@ import type { User } from './visitor.ts'
 export interface Session {
   readonly user: User
   readonly tokens: SessionTokens
-  /** Stands in each form, so that a form of another page does nothing here. */
+  /** Included in each form, so that forms of other sites are rejected. */
   readonly formToken: string
-  /** The session's name at the provider (`sid`), by which it may end it. */
+  /** The session's ID at the provider (`sid`), for back-channel logout. */
   readonly providerSession: string | undefined
 }
 
@@ -18,26 +18,26 @@ export interface SessionStoreOptions {
   readonly clock: Clock
 }
 
-/** Some 10 KiB each, so 200 MiB at worst; past that the session that was used least recently ends. */
+/** About 10 KiB each, so at most 200 MiB. A further session replaces the least recently used one. */
 const MAX_SESSIONS = 20_000
 
-/** What is kept of a session that is over, for a form of it that comes late: a second click, another tab. */
+/** The data of an ended session for late forms: a second click, another tab. */
 export interface EndedSession {
   readonly formToken: string
   readonly idToken: string | undefined
 }
 
-/** A page that is still open may be older than its session; what ended longer ago, the provider asks about. */
+/** How long ended sessions are kept for forms of open pages. After that the provider asks the user. */
 const ENDED_MS = 10 * 60_000
-/** Some 2 KiB each. */
+/** About 2 KiB each. */
 const MAX_ENDED = 1_000
 
-/** 256 bits: not to be guessed. */
+/** Returns 256 random bits. */
 export const newSecret = () => randomBytes(32).toString('base64url')
 
 /**
- * Who is logged in. The browser holds an id that means nothing elsewhere; everything else is here, so that
- * no token ever leaves this service, and a session that is over is over at once.
+ * Stores the sessions of logged-in users in memory. The browser has only a random ID, so no token leaves this service and
+ * ending a session is effective immediately.
  */
 export class SessionStore {
   readonly #sessions = new Map<string, { session: Session; startedAt: number; usedAt: number }>()
@@ -48,7 +48,7 @@ export class SessionStore {
     this.#options = options
   }
 
-  /** @returns the id, always a new one: an id that was there before the login is never kept (session fixation). */
+  /** Starts a session. @returns its ID, always a new one (against session fixation). */
   start(session: Session): string {
     const id = newSecret()
     const now = this.#options.clock()
@@ -72,7 +72,7 @@ export class SessionStore {
       return undefined
     }
     entry.usedAt = now
-    // Put back at the end: a Map keeps the order of insertion, so the first is the least recently used.
+    // Reinserted at the end: a Map keeps insertion order, so its first entry is the least recently used.
     this.#sessions.set(id, entry)
     return entry.session
   }
@@ -85,13 +85,13 @@ export class SessionStore {
     return session
   }
 
-  /** What is left of a session that ended here a short while ago, by a logout or by its age; nobody is logged in by it. */
+  /** Returns the data of a recently ended session (by logout or age). It does not log a user in. */
   findEnded(id: string | undefined): EndedSession | undefined {
     const ended = this.#ended.get(id ?? '')
     return ended && this.#options.clock() < ended.until ? ended : undefined
   }
 
-  /** Ends what the provider says is over: one of its sessions, or everything of a user. */
+  /** Ends the sessions that the provider has ended: one of its sessions, or all of a user. */
   endAll(of: { readonly providerSession?: string; readonly sub?: string }): Session[] {
     const ended: Session[] = []
     for (const [id, { session }] of this.#sessions) {

@@ -2,14 +2,14 @@ import type { Clock } from '@hallpass/service-kit'
 import { LoginRefused, type Tokens } from './openid-client.ts'
 import type { AccessSummary } from './visitor.ts'
 
-/** A token is renewed when less than this is left, or a quarter of its life where that is shorter. */
+/** The remaining lifetime at which a token is renewed, or a quarter of its lifetime if that is shorter. */
 const REFRESH_AHEAD_MS = 30_000
-/** While the provider is away, it is not asked at every request. */
+/** The delay between attempts while the provider is unavailable. */
 const RETRY_AFTER_MS = 5_000
 
 /**
- * The tokens of one session. The access token is renewed before it ends, by one request at a time: refresh tokens are
- * good once, and a provider that sees one twice ends the session (RFC 9700 §4.14.2).
+ * The tokens of one session. Renews the access token before it expires, with one request at a time: a refresh token works
+ * once, and a provider that receives one twice ends the session (RFC 9700 §4.14.2).
  */
 export class SessionTokens {
   readonly #renew: (refreshToken: string) => Promise<Tokens>
@@ -23,7 +23,7 @@ export class SessionTokens {
   #refreshes = 0
   #renewing: Promise<void> | undefined
 
-  /** @param renew asks the provider; must refuse an answer about another user. */
+  /** @param renew requests new tokens; must reject those of another subject. */
   constructor(tokens: Tokens, renew: (refreshToken: string) => Promise<Tokens>, clock: Clock) {
     this.#renew = renew
     this.#clock = clock
@@ -35,8 +35,8 @@ export class SessionTokens {
   }
 
   /**
-   * The access token, renewed where needed; `undefined` when there is none that is still good.
-   * @throws {LoginRefused} when the provider has ended the session.
+   * Returns the access token, renewed if necessary, or undefined if there is no valid one.
+   * @throws {LoginRefused} if the provider has ended the session.
    */
   async access(): Promise<string | undefined> {
     if (this.#clock() >= this.#refreshAt && this.#refreshToken !== undefined) {
@@ -52,7 +52,7 @@ export class SessionTokens {
     return this.#refreshToken
   }
 
-  /** The latest ID token: by it the provider knows the session that it is to end. */
+  /** The latest ID token, which identifies the session to end at the provider. */
   get idToken(): string | undefined {
     return this.#idToken
   }
@@ -70,7 +70,7 @@ export class SessionTokens {
     try {
       const tokens = await this.#renew(refreshToken)
       this.#accessToken = tokens.accessToken
-      // A provider that does not rotate sends none; the old one stays good (RFC 6749 §6).
+      // Without rotation the provider sends none, and the old one stays valid (RFC 6749 §6).
       this.#refreshToken = tokens.refreshToken ?? refreshToken
       this.#scope = tokens.scope ?? this.#scope
       this.#idToken = tokens.idToken ?? this.#idToken
@@ -78,7 +78,7 @@ export class SessionTokens {
       this.#refreshes += 1
     } catch (error) {
       if (error instanceof LoginRefused) throw error
-      // The provider is away. What is left of the old token is still good.
+      // The provider is unavailable. The old token may still be valid.
       this.#refreshAt = this.#clock() + RETRY_AFTER_MS
     }
   }

@@ -4,7 +4,7 @@ import { LoginRefused } from './openid-client.ts'
 import type { SessionStore } from './session-store.ts'
 import { stranger, type Visitor, type VisitorSource } from './visitor.ts'
 
-/** Visitors who logged in here. */
+/** Identifies visitors by the sessions of this service. */
 export class SessionVisitors implements VisitorSource {
   readonly #sessions: SessionStore
   readonly #cookies: Cookies
@@ -24,12 +24,12 @@ export class SessionVisitors implements VisitorSource {
         return await tokens.access()
       } catch (error) {
         if (!(error instanceof LoginRefused)) throw error
-        // The provider has ended it: nobody is logged in here any more either.
+        // The provider has ended its session, so this one ends too.
         this.#sessions.end(id)
         return undefined
       }
     }
-    // Asked before the page is made, so that it shows a session that is over as over.
+    // Renewed before the page is rendered, so that it shows an ended session as ended.
     await accessToken()
     if (!this.#sessions.find(id)) return stranger
     return { user, formToken, accessToken, access: tokens.summary }

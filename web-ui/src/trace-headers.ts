@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 
 /**
- * What a mesh uses to join the calls of one request to a trace: the sidecars cannot know which call belongs to which
- * request, so the service passes these on. `traceparent` is not among them; the peer client writes it for each hop.
+ * The headers by which a mesh adds calls to the trace of a request. The service must forward them, because sidecars do not
+ * know which call belongs to which request. `traceparent` is missing because the peer client sets it for each hop.
  */
 const TRACE_HEADERS = [
   'x-request-id',
@@ -18,7 +18,7 @@ const TRACE_HEADERS = [
   'tracestate',
 ] as const
 
-/** Longer than any of them is allowed to be (W3C Trace Context §3.3.1.5 for the longest). */
+/** The longest value to forward: that of `tracestate` (W3C Trace Context §3.3.1.5). */
 const MAX_LENGTH = 512
 
 export function traceHeaders(request: IncomingMessage): Record<string, string> {

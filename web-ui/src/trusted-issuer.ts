@@ -2,7 +2,7 @@ import { type Clock, issuerKeys } from '@hallpass/service-kit'
 import { type KeyFinder, remoteKeys } from '@hallpass/tokens'
 import type { OpenidClient } from './openid-client.ts'
 
-/** The identity provider as the signer of tokens that reach this service by other ways than the token endpoint. */
+/** The identity provider as the issuer of tokens that do not come from its token endpoint. */
 export class TrustedIssuer {
   readonly #provider: OpenidClient
   readonly #clock: Clock
@@ -13,7 +13,7 @@ export class TrustedIssuer {
     this.#clock = clock
   }
 
-  /** Its exact name and its keys. Asked once; until there is an answer, asked again. @throws {PeerError} */
+  /** Returns its exact name and its keys, fetched once. After a failure the next call tries again. @throws {PeerError} */
   find(): Promise<{ readonly issuer: string; readonly keys: KeyFinder }> {
     this.#found ??= this.#ask().catch((error: unknown) => {
       this.#found = undefined

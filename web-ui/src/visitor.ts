@@ -1,27 +1,27 @@
 import type { IncomingMessage } from 'node:http'
 
-/** Somebody whose ID token was verified. */
+/** A user whose ID token was verified. */
 export interface User {
   readonly sub: string
   readonly name: string
   readonly nickname: string | undefined
-  /** An https URL, or one of the provider's own; anything else is left out. */
+  /** An https URL, or a URL of the provider; any other is omitted. */
   readonly picture: string | undefined
-  /** Everything that the ID token says. */
+  /** All claims of the ID token. */
   readonly claims: Readonly<Record<string, unknown>>
 }
 
-/** Whoever asks for a page. */
+/** The sender of a request for a page, logged in or not. */
 export interface Visitor {
   readonly user: User | undefined
-  /** Stands in every form of this visitor's pages; absent when there is no session to protect. */
+  /** Included in every form of the visitor's pages; undefined if there is no session to protect. */
   readonly formToken: string | undefined
   /**
-   * The user's access token for the backends, fresh enough for a call made now. It is for this service to use;
-   * no page may hold it.
+   * Returns the user's access token for the backends, renewed if necessary. It stays in this service; no page must contain
+   * it.
    */
   accessToken(): Promise<string | undefined>
-  /** What is known of that token, for the profile. */
+  /** Properties of that token for the profile page. */
   readonly access: AccessSummary | undefined
 }
 
@@ -30,11 +30,11 @@ export interface AccessSummary {
   readonly expiresAt: number | undefined
   readonly scope: string | undefined
   readonly canRefresh: boolean
-  /** How often it was renewed in this session. */
+  /** Number of renewals in this session. */
   readonly refreshes: number
 }
 
-/** Where visitors are known from: this service's own sessions, or a gateway in front. */
+/** Identifies visitors: by this service's own sessions, or by a gateway in front. */
 export interface VisitorSource {
   identify(request: IncomingMessage): Promise<Visitor>
 }
@@ -46,7 +46,7 @@ export const stranger: Visitor = {
   access: undefined,
 }
 
-/** @param providerOrigin where pictures may come from besides https. */
+/** @param providerOrigin an origin that pictures may have in addition to https URLs. */
 export function userFrom(claims: Readonly<Record<string, unknown>>, providerOrigin: string): User {
   const text = (claim: string) => {
     const value = claims[claim]

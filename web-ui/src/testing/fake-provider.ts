@@ -6,17 +6,17 @@ import express from 'express'
 
 type Claims = Record<string, unknown>
 
-/** What the provider does differently from an honest one; each test sets what it is about. */
+/** Deviations from a correct provider, which each test sets. */
 export interface Tricks {
-  /** Changes the parameters with which the browser is sent back. */
+  /** Changes the parameters of the redirect to the callback. */
   redirect?: (parameters: URLSearchParams) => void
-  /** Changes the claims of ID tokens; `undefined` leaves a claim out. */
+  /** Changes the claims of ID tokens; `undefined` omits a claim. */
   idToken?: (claims: Claims) => Claims
-  /** Signs ID tokens instead of the published key. */
+  /** Signs ID tokens in place of the published key. */
   idTokenKey?: SigningKey
-  /** The ID token itself. */
+  /** Replaces the ID token. */
   rawIdToken?: string
-  /** Answers the token endpoint instead. */
+  /** Replaces the answer of the token endpoint. */
   tokenEndpoint?: () => { status: number; body: unknown } | undefined
   /** Runs before a code is redeemed. */
   beforeRedeem?: () => Promise<void>
@@ -30,8 +30,8 @@ interface Grant {
 }
 
 /**
- * An OpenID provider with one user and no pages: whoever comes is logged in at once. It is honest by default (PKCE,
- * one use of each code and refresh token), and each of its answers can be bent.
+ * An OpenID provider with one user and no pages, which logs in every visitor immediately. By default it is correct (PKCE,
+ * one use of each code and refresh token); tests can change each of its answers.
  */
 export function fakeProvider({ port, clientId = 'web-ui' }: { port: number; clientId?: string }) {
   const issuer = `http://localhost:${port}`
@@ -42,7 +42,7 @@ export function fakeProvider({ port, clientId = 'web-ui' }: { port: number; clie
     tricks: {} as Tricks,
     user: { sub: 'ada', name: 'Ada Okafor', nickname: 'ada' } as Claims,
     accessTokenSeconds: 120,
-    /** Every code, state, token and secret that went out or came in, none of which may be seen in a log. */
+    /** Every code, state, token and secret sent or received, none of which must be in a log. */
     secrets: [] as string[],
     authorizations: [] as URLSearchParams[],
     tokenRequests: [] as Record<string, string>[],

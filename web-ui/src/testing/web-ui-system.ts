@@ -12,9 +12,9 @@ import { type FakeProvider, fakeProvider } from './fake-provider.ts'
 
 const ASSETS_FOLDER = join(import.meta.dirname, '../../public')
 
-/** The web UI with a provider that can be bent, and two open backends; stopped after the tests of a `describe`. */
+/** Starts the web UI with a configurable provider and two backends without access control, for the tests of a `describe`. */
 export function useWebUi(env: Record<string, string> = {}) {
-  // Moves only when a test moves it, and starts now, because the provider's tokens are of now.
+  // Moves only when a test advances it. Starts at the current time, because the provider's tokens do.
   const clock = new ManualClock(Date.now())
   const lines: string[] = []
   const running: Service[] = []
@@ -73,14 +73,14 @@ export function useWebUi(env: Record<string, string> = {}) {
       return system.provider.state
     },
     logged: () => lines.join(''),
-    /** A browser that has logged in. */
+    /** Returns a browser with a logged-in user. */
     async logIn(path = '/login'): Promise<{ agent: UserAgent; formToken: string }> {
       const agent = new UserAgent()
       await agent.visit(system.url + path)
       const { body } = await agent.visit(`${system.url}/profile`)
       return { agent, formToken: hiddenField(body, 'form_token') }
     },
-    /** Whether the browser's session is one. */
+    /** Returns whether the browser's session exists. */
     async isLoggedIn(agent: UserAgent): Promise<boolean> {
       const { body } = await agent.visit(system.url)
       return body.includes('action="/logout"')
