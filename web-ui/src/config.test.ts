@@ -14,7 +14,7 @@ const LOGIN = {
 }
 
 describe('the configuration', () => {
-  it('takes the documented variables', () => {
+  it('reads the documented variables', () => {
     expect(loadConfig({ ...LOGIN, NODE_ENV: 'production' })).toMatchObject({
       baseUrl: 'https://webuitest.com',
       backendUrl: 'http://backend-api',
@@ -29,26 +29,26 @@ describe('the configuration', () => {
     expect(() => loadConfig({ SHOULD_AUTHENTICATE: 'nope' })).toThrow(/must be true or false/)
   })
 
-  it('names everything that a login lacks at once', () => {
+  it('reports all missing variables of the login together', () => {
     expect(() => loadConfig({ SHOULD_AUTHENTICATE: 'true', NODE_ENV: 'production' })).toThrow(
       /RANDOM_SECRET is required in production[\s\S]*AUTH0_SECRET or AUTH0_SECRET_FILE[\s\S]*ISSUER_BASE_URL is required[\s\S]*AUTH0_CLIENT_ID is required/,
     )
   })
 
-  it('AL-39: refuses to be reached in the clear, except on this machine or when told', () => {
+  it('AL-39: rejects an http URL, except on localhost or with INSECURE_COOKIES', () => {
     const env = { ...LOGIN, BASE_URL: 'http://webuitest.com' }
     expect(() => loadConfig(env)).toThrow(/BASE_URL must be https/)
     expect(loadConfig({ ...env, INSECURE_COOKIES: 'true' }).insecureCookies).toBe(true)
     expect(loadConfig({ ...LOGIN, BASE_URL: 'http://localhost:4000' }).insecureCookies).toBe(false)
   })
 
-  it('has the explorer on a development start, and elsewhere when told', () => {
+  it('has the explorer in development mode, and in production only with EXPLORER=true', () => {
     expect(loadConfig({}).explorer.isOn).toBe(true)
     expect(loadConfig({ ...LOGIN, NODE_ENV: 'production' }).explorer.isOn).toBe(false)
     expect(loadConfig({ ...LOGIN, NODE_ENV: 'production', EXPLORER: 'true' }).explorer.isOn).toBe(true)
   })
 
-  it('refuses a secret that could be guessed', () => {
+  it('rejects a secret that could be guessed', () => {
     expect(() => loadConfig({ ...LOGIN, RANDOM_SECRET: 'secret' })).toThrow(/at least 32 characters/)
   })
 })

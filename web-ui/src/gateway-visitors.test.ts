@@ -31,7 +31,7 @@ describe('login at the gateway', () => {
   })
   afterAll(() => provider.stop())
 
-  it('shows who the gateway says it is, once the token is verified', async () => {
+  it('shows the user of the gateway after verifying the token', async () => {
     const picture = 'https://pictures.example/ada.png'
     const answer = await get('/profile', {
       jwt: await provider.state.idToken({ picture }),
@@ -46,7 +46,7 @@ describe('login at the gateway', () => {
     expect(answer.text).toContain('href="/logout"')
   })
 
-  it('knows a name that is not ASCII, as gateways write it', async () => {
+  it('decodes a non-ASCII name as gateways send it', async () => {
     const name = 'Zoë Šimić'
     const headers = {
       jwt: await provider.state.idToken({ name }),
@@ -76,7 +76,7 @@ describe('login at the gateway', () => {
     for (const path of paths) expect([path, (await get(path, {})).status]).not.toEqual([path, 404])
   })
 
-  it('is 502 when the issuer cannot be asked for its keys', async () => {
+  it('is 502 when the issuer’s keys cannot be fetched', async () => {
     const jwt = await provider.state.idToken()
     expect((await get('/profile', { jwt }, { ISSUER_BASE_URL: 'http://localhost:1' })).status).toBe(502)
   })
@@ -135,7 +135,7 @@ describe('login at the gateway', () => {
       ['what is no token', async () => ({ jwt: 'Mallory' }), /jwt malformed/],
     ]
 
-    it.each(forgeries)('refuses %s', async (_what, headers, reason) => {
+    it.each(forgeries)('rejects %s', async (_what, headers, reason) => {
       for (const path of ['/', '/profile']) {
         const answer = await get(path, await headers())
         expect([answer.status, answer.text]).toEqual([401, expect.stringMatching(reason)])
@@ -143,7 +143,7 @@ describe('login at the gateway', () => {
       }
     })
 
-    it('refuses a token signed by another key', async () => {
+    it('rejects a token signed by another key', async () => {
       provider.state.tricks = {
         idTokenKey: { ...testKey('RS256', 'stranger'), kid: provider.state.key?.kid as string },
       }
@@ -152,7 +152,7 @@ describe('login at the gateway', () => {
       expect([answer.status, answer.text]).toEqual([401, expect.stringContaining('invalid signature')])
     })
 
-    it('believes nobody while no issuer is configured', async () => {
+    it('accepts no identity while no issuer is configured', async () => {
       const app = createApp(loadConfig({ ASSETS_FOLDER: 'web-ui/public' }), silentLog).app
       const answer = await request(app)
         .get('/profile')
@@ -160,7 +160,7 @@ describe('login at the gateway', () => {
       expect([answer.status, answer.body.error.code]).toEqual([401, 'identity_not_verified'])
     })
 
-    it('leaves an event in the log, without the token', () => {
+    it('logs each rejection, without the token', () => {
       const log = lines.join('')
       expect(log).toContain('identity header rejected: x-name differs from the token')
       expect(log).toContain('"reason":"signature_invalid"')

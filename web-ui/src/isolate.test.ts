@@ -16,7 +16,7 @@ describe('AL-55: requests of other origins, with cookies', () => {
     ['a script of another port', 'same-site', 'no-cors', 'script'],
     ['a frame of another site', 'cross-site', 'navigate', 'iframe'],
     ['an object of another site', 'cross-site', 'navigate', 'object'],
-  ])('refuses %s', async (_what, site, mode, dest) => {
+  ])('rejects %s', async (_what, site, mode, dest) => {
     const answer = await ask({
       origin: 'http://localhost:9',
       'sec-fetch-site': site,
@@ -28,7 +28,7 @@ describe('AL-55: requests of other origins, with cookies', () => {
     expect(answer.headers.get('vary')).toBe('Sec-Fetch-Site, Origin')
   })
 
-  it('lets a link of another site lead here', async () => {
+  it('allows a link from another site', async () => {
     const answer = await ask({
       'sec-fetch-site': 'cross-site',
       'sec-fetch-mode': 'navigate',
@@ -37,7 +37,7 @@ describe('AL-55: requests of other origins, with cookies', () => {
     expect(answer.status).toBe(200)
   })
 
-  it('serves styles and pictures to pages of its own alone', async () => {
+  it('serves styles and pictures only to its own pages', async () => {
     const { body } = await new UserAgent().visit(webUi.url)
     const stylesheet = /href="([^"]+\.css)"/.exec(body)?.[1] as string
     const answer = await new UserAgent().step('GET', webUi.url + stylesheet)

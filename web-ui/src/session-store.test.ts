@@ -19,7 +19,7 @@ describe('SessionStore', () => {
     store = new SessionStore({ maxMs: 8_000, idleMs: 1_000, clock: clock.now })
   })
 
-  it('ends a session that nobody uses', () => {
+  it('ends an idle session', () => {
     const id = store.start(session('ada'))
     clock.advance(999)
     expect(store.find(id)?.user.sub).toBe('ada')
@@ -30,7 +30,7 @@ describe('SessionStore', () => {
     expect(store.size).toBe(0)
   })
 
-  it('ends a session that is used all day', () => {
+  it('ends a session at its maximum age', () => {
     const id = store.start(session('ada'))
     for (let hour = 0; hour < 15; hour += 1) {
       clock.advance(500)
@@ -40,7 +40,7 @@ describe('SessionStore', () => {
     expect(store.find(id)).toBeUndefined()
   })
 
-  it('gives each session an id that nobody guesses', () => {
+  it('gives each session an unguessable ID', () => {
     const ids = Array.from({ length: 100 }, () => store.start(session('ada')))
     expect(new Set(ids).size).toBe(100)
     for (const id of ids) expect(id).toMatch(/^[\w-]{43}$/)
@@ -48,7 +48,7 @@ describe('SessionStore', () => {
     expect(store.find('constructor')).toBeUndefined()
   })
 
-  it('ends one session of the provider, or all of a user', () => {
+  it('ends one session of the provider, or all sessions of a user', () => {
     const [a1, a2, b] = [
       store.start(session('ada', 's1')),
       store.start(session('ada', 's2')),
@@ -61,7 +61,7 @@ describe('SessionStore', () => {
     expect([store.find(a2), store.find(b)?.user.sub]).toEqual([undefined, 'ben'])
   })
 
-  it('keeps for ten minutes what the form of an ended session needs, and logs nobody in by it', () => {
+  it('keeps the data for the form of an ended session for ten minutes, without logging the user in', () => {
     const [out, idle, byProvider] = [
       store.start(session('ada')),
       store.start(session('ben')),
@@ -83,7 +83,7 @@ describe('SessionStore', () => {
     expect([store.findEnded(out), store.findEnded(idle)]).toEqual([undefined, undefined])
   })
 
-  it('holds 20 000 sessions, and ends the one that was used least recently for the next', () => {
+  it('stores 20 000 sessions, and replaces the least recently used one by the next', () => {
     const first = store.start(session('ada'))
     const second = store.start(session('ben'))
     for (let count = 2; count < 20_000; count += 1) store.start(session('zoe'))

@@ -32,7 +32,7 @@ describe('SessionTokens', () => {
     answer = async () => tokens(String(asked.length + 1))
   })
 
-  it('keeps the access token until 30 s are left, then renews it before it ends', async () => {
+  it('renews the access token 30 s before it expires', async () => {
     const session1 = session()
     clock.advance(89_999)
     await expect(session1.access()).resolves.toBe('access 1')
@@ -48,7 +48,7 @@ describe('SessionTokens', () => {
     })
   })
 
-  it('renews a token of a few seconds when a quarter of its life is left', async () => {
+  it('renews a token of a few seconds when a quarter of its lifetime is left', async () => {
     const short = session(tokens('1', 4))
     clock.advance(2_999)
     await short.access()
@@ -58,7 +58,7 @@ describe('SessionTokens', () => {
     expect(asked).toEqual(['refresh 1'])
   })
 
-  it('asks once for a hundred requests that come together, because a refresh token is good once', async () => {
+  it('renews once for a hundred concurrent requests, because a refresh token works once', async () => {
     const session1 = session()
     clock.advance(120_000)
     const results = await Promise.all(Array.from({ length: 100 }, () => session1.access()))
@@ -66,7 +66,7 @@ describe('SessionTokens', () => {
     expect(asked).toEqual(['refresh 1'])
   })
 
-  it('uses the new refresh token next, or the old one where the provider does not rotate', async () => {
+  it('uses the new refresh token next, or the old one if the provider does not rotate', async () => {
     const session1 = session()
     clock.advance(120_000)
     await session1.access()
@@ -78,7 +78,7 @@ describe('SessionTokens', () => {
     expect(asked).toEqual(['refresh 1', 'refresh 2', 'refresh 2'])
   })
 
-  it('goes on with the old token while the provider is away, asks again, and stops when the token has ended', async () => {
+  it('uses the old token while the provider is unavailable, retries, and stops when the token has expired', async () => {
     answer = () =>
       Promise.reject(new PeerError('identity-provider', 502, 'peer_unreachable', 'It is not reachable.'))
     const session1 = session()
@@ -96,14 +96,14 @@ describe('SessionTokens', () => {
     await expect(session1.access()).resolves.toBe('access 2')
   })
 
-  it('says so when the provider has ended the session', async () => {
+  it('reports that the provider has ended the session', async () => {
     answer = () => Promise.reject(new LoginRefused('invalid_grant', 'The grant is over.', true))
     const session1 = session()
     clock.advance(120_000)
     await expect(session1.access()).rejects.toMatchObject({ code: 'invalid_grant' })
   })
 
-  it('has nothing to give when the token has ended and cannot be renewed', async () => {
+  it('has no token after the expiry of one that cannot be renewed', async () => {
     const session1 = session({ ...tokens('1'), refreshToken: undefined })
     clock.advance(119_999)
     await expect(session1.access()).resolves.toBe('access 1')
@@ -112,7 +112,7 @@ describe('SessionTokens', () => {
     expect(session1.summary.canRefresh).toBe(false)
   })
 
-  it('uses a token without a stated life until the provider says otherwise', async () => {
+  it('uses a token without a stated lifetime until the provider rejects it', async () => {
     const session1 = session({ ...tokens('1'), expiresInSeconds: undefined })
     clock.advance(86_400_000)
     await expect(session1.access()).resolves.toBe('access 1')

@@ -10,7 +10,7 @@ const run = (id: number) => ({
 })
 const result = (answer: string) => ({ status: 200, answer, durationMs: 1, curl: 'curl' })
 
-it('files each result with its own run, whatever the order in which they come', () => {
+it('stores each result with its own run, in whatever order they arrive', () => {
   const log = new RunLog()
   log.begin(run(1))
   log.begin(run(2))
@@ -23,7 +23,7 @@ it('files each result with its own run, whatever the order in which they come', 
   ])
 })
 
-it('keeps the last hundred, and drops the result of one that it has dropped', () => {
+it('keeps the last hundred runs, and drops the late result of a dropped run', () => {
   const log = new RunLog()
   for (let id = 0; id <= 100; id += 1) log.begin(run(id))
   log.end('0', result('late'))

@@ -22,7 +22,7 @@ beforeAll(async () => {
 })
 afterAll(() => void server.close())
 
-it('keeps a run by its trace id, with its status, and runs no other under the same id', async () => {
+it('stores a run by its trace ID with its status, and rejects another with the same ID', async () => {
   const run = await runner.run(3, 'tampered', { traceId: TRACE })
   expect(run).toMatchObject({ traceId: TRACE, scenario: 3, fault: 'tampered', status: 200 })
   expect(runner.log.list()).toMatchObject([{ traceId: TRACE, fault: 'tampered', result: { status: 200 } }])
@@ -34,7 +34,7 @@ it('keeps a run by its trace id, with its status, and runs no other under the sa
   expect(await runner.run(2, undefined)).toMatchObject({ status: 404 })
 })
 
-it('keeps why a run got no answer, for a page that is loaded again', async () => {
+it('stores why a run got no answer, for a reloaded page', async () => {
   await expect(runner.run(6, undefined)).rejects.toMatchObject({ status: 502, code: 'peer_unreachable' })
   expect(runner.log.list()[0]).toMatchObject({
     scenario: 6,

@@ -57,7 +57,7 @@ describe('the services of the explorer', () => {
     return request(service.app)
   }
 
-  it('are listed, with the one that cannot be stopped from its own page', async () => {
+  it('are listed, including the one that cannot be stopped from its own page', async () => {
     const { status, body } = await page().get('/explorer/services')
     expect(status).toBe(200)
     expect(body.services).toEqual([
@@ -94,7 +94,7 @@ describe('the services of the explorer', () => {
     },
   )
 
-  it('do not stop what serves the page, nor do anything else', async () => {
+  it('reject stopping the web UI, and unknown actions', async () => {
     const own = await page().post('/explorer/services/web-ui/stop').set('origin', baseUrl)
     expect([own.status, own.body.error.code]).toEqual([409, 'serves_this_page'])
     const other = await page().post('/explorer/services/jwt-factory/kill').set('origin', baseUrl)
@@ -102,7 +102,7 @@ describe('the services of the explorer', () => {
     expect(asked).toEqual([])
   })
 
-  it('say what the launcher says, and when there is none', async () => {
+  it('report the launcher’s errors, and a missing launcher', async () => {
     const unknown = await page().post('/explorer/services/nobody/stop').set('origin', baseUrl)
     expect([unknown.status, unknown.body.error.message]).toEqual([
       502,

@@ -32,7 +32,7 @@ const cacheOf = (...tokenCacheProxyUrls: string[]) =>
   new LiveTokenCache({ tokenCacheProxyUrls, tokenCacheUrl: 'http://127.0.0.1:9' })
 
 describe('a block', () => {
-  it('is confirmed when every proxy of the configuration answers, and all know the same', async () => {
+  it('is confirmed when every configured proxy answers and all have the same blocks', async () => {
     const [one, two] = [await startProxy('proxy1'), await startProxy('proxy2')]
     await cacheOf(one.url, two.url).block('user1')
     expect(one.calls).toContain('POST /api/8/http/keyvals/tokens')
@@ -52,14 +52,17 @@ describe('a block', () => {
       },
       'proxy2',
     ],
-  ])('is not confirmed while a proxy %s, which is named, and is made once', async (_what, tier, named) => {
-    const one = await startProxy('proxy1', tier)
-    const two = named === 'proxy2' ? await startProxy('proxy2') : { url: named, calls: [] }
-    await expect(cacheOf(one.url, two.url).block('user1')).rejects.toMatchObject({
-      status: 504,
-      code: 'not_confirmed',
-      message: `proxy1 made the change, but ${named} did not confirm it within 3 s.`,
-    })
-    expect(two.calls).not.toContain('POST /api/8/http/keyvals/tokens')
-  })
+  ])(
+    'is made once, and not confirmed while a proxy %s, which the error names',
+    async (_what, tier, named) => {
+      const one = await startProxy('proxy1', tier)
+      const two = named === 'proxy2' ? await startProxy('proxy2') : { url: named, calls: [] }
+      await expect(cacheOf(one.url, two.url).block('user1')).rejects.toMatchObject({
+        status: 504,
+        code: 'not_confirmed',
+        message: `proxy1 made the change, but ${named} did not confirm it within 3 s.`,
+      })
+      expect(two.calls).not.toContain('POST /api/8/http/keyvals/tokens')
+    },
+  )
 })

@@ -24,13 +24,13 @@ describe('POST /backchannel-logout', () => {
     expect(await webUi.isLoggedIn(agent)).toBe(false)
   })
 
-  it('ends every session of a user, when the token names no session', async () => {
+  it('ends every session of a user if the token contains no session ID', async () => {
     const [one, two] = [await webUi.logIn(), await webUi.logIn()]
     expect((await send(await logoutToken({ sid: undefined }))).status).toBe(200)
     expect([await webUi.isLoggedIn(one.agent), await webUi.isLoggedIn(two.agent)]).toEqual([false, false])
   })
 
-  it('leaves the sessions of others alone', async () => {
+  it('does not affect other sessions', async () => {
     const { agent } = await webUi.logIn()
     await send(await logoutToken({ sid: 'another-session' }))
     await send(await logoutToken({ sid: undefined, sub: 'ben' }))
@@ -44,14 +44,14 @@ describe('POST /backchannel-logout', () => {
     ['a token that names nobody', { sid: undefined, sub: undefined }, /not a logout token/],
     ['a token for another client', { aud: 'somebody-else' }, /jwt audience invalid/],
     ['a token of another issuer', { iss: 'https://mallory.example' }, /jwt issuer invalid/],
-  ])('refuses %s', async (_what, claims, message) => {
+  ])('rejects %s', async (_what, claims, message) => {
     const { agent } = await webUi.logIn()
     const answer = await send(await logoutToken(claims))
     expect([answer.status, answer.body]).toEqual([400, expect.stringMatching(message)])
     expect(await webUi.isLoggedIn(agent)).toBe(true)
   })
 
-  it('refuses a token that the provider has not signed', async () => {
+  it('rejects a token that the provider has not signed', async () => {
     const { agent } = await webUi.logIn()
     webUi.provider.tricks = { idTokenKey: await generateSigningKey('RS256', webUi.provider.key?.kid) }
     const answer = await send(await logoutToken())
@@ -59,7 +59,7 @@ describe('POST /backchannel-logout', () => {
     expect(await webUi.isLoggedIn(agent)).toBe(true)
   })
 
-  it('refuses a request without a token', async () => {
+  it('rejects a request without a token', async () => {
     expect((await send(undefined)).body).toContain('The parameter logout_token is missing.')
   })
 })

@@ -24,7 +24,7 @@ describe('GET /callback', () => {
     expect(await webUi.isLoggedIn(agent)).toBe(false)
   }
 
-  it('logs in: the session is a cookie that no script reads and no other host plants', async () => {
+  it('logs in: the session cookie cannot be read by scripts or set by other hosts', async () => {
     const agent = new UserAgent()
     const visit = await agent.visit(`${webUi.url}/login?returnTo=/profile`)
     expect([visit.status, visit.url]).toEqual([200, `${webUi.url}/profile`])
@@ -50,14 +50,14 @@ describe('GET /callback', () => {
     }
   })
 
-  it('asks for the API by resource and by audience, at both endpoints', async () => {
+  it('requests the API by resource and by audience, at both endpoints', async () => {
     await webUi.logIn()
     const asked = webUi.provider.authorizations.at(-1)
     expect([asked?.get('resource'), asked?.get('audience')]).toEqual(['https://webui', 'https://webui'])
     expect(webUi.provider.tokenRequests.at(-1)).toMatchObject({ resource: 'https://webui' })
   })
 
-  it('session fixation: a session id from before the login is worth nothing after it', async () => {
+  it('session fixation: a session ID from before the login is invalid after it', async () => {
     const planted = 'a-session-id-that-mallory-knows'
     const agent = new UserAgent()
     agent.cookies.set(SESSION, planted)
@@ -78,7 +78,7 @@ describe('GET /callback', () => {
     expect(await webUi.isLoggedIn(thief)).toBe(false)
   })
 
-  it('open redirect: the login leads to a page of ours, whatever returnTo says', async () => {
+  it('open redirect: the login redirects only to pages of this service, whatever returnTo contains', async () => {
     for (const elsewhere of ['https://evil.example/', '//evil.example', '/\\evil.example']) {
       const agent = new UserAgent()
       const callback = await untilCallback(agent, `/login?returnTo=${encodeURIComponent(elsewhere)}`)
@@ -87,7 +87,7 @@ describe('GET /callback', () => {
     }
   })
 
-  it('open redirect: a Host header does not change where the provider sends the browser', async () => {
+  it('open redirect: a Host header does not change the redirect from the provider', async () => {
     const agent = new UserAgent()
     await agent.step('GET', `${webUi.url}/login`, {
       host: 'evil.example',
@@ -99,37 +99,37 @@ describe('GET /callback', () => {
   })
 
   describe('AL-39: answers that do not belong to the login', () => {
-    it('login CSRF: refuses an answer in a browser that did not ask', async () => {
+    it('login CSRF: rejects an answer in a browser that did not start the login', async () => {
       const callback = await untilCallback(new UserAgent())
       const victim = new UserAgent()
       await expectRefused(await victim.visit(callback), victim, 400, /not started in this browser/)
     })
 
-    it('missing state: refuses the answer', async () => {
+    it('missing state: rejects the answer', async () => {
       webUi.provider.tricks = { redirect: (parameters) => parameters.delete('state') }
       const agent = new UserAgent()
       await expectRefused(await agent.visit(`${webUi.url}/login`), agent, 400, /&quot;state&quot;/)
     })
 
-    it('wrong state: refuses the answer', async () => {
+    it('wrong state: rejects the answer', async () => {
       webUi.provider.tricks = { redirect: (parameters) => parameters.set('state', 'mallory') }
       const agent = new UserAgent()
       await expectRefused(await agent.visit(`${webUi.url}/login`), agent, 400, /&quot;state&quot;/)
     })
 
-    it('missing nonce: refuses the ID token', async () => {
+    it('missing nonce: rejects the ID token', async () => {
       webUi.provider.tricks = { idToken: ({ nonce: _nonce, ...claims }) => claims }
       const agent = new UserAgent()
       await expectRefused(await agent.visit(`${webUi.url}/login`), agent, 400, /nonce/)
     })
 
-    it('wrong nonce: refuses the ID token of another login', async () => {
+    it('wrong nonce: rejects the ID token of another login', async () => {
       webUi.provider.tricks = { idToken: (claims) => ({ ...claims, nonce: 'of-another-login' }) }
       const agent = new UserAgent()
       await expectRefused(await agent.visit(`${webUi.url}/login`), agent, 400, /nonce/)
     })
 
-    it('missing PKCE: never asks without a challenge, and the method is S256', async () => {
+    it('missing PKCE: always sends a challenge, with the method S256', async () => {
       await webUi.logIn()
       await webUi.logIn()
       const challenges = webUi.provider.authorizations.map((asked) => asked.get('code_challenge'))
@@ -139,14 +139,14 @@ describe('GET /callback', () => {
         expect(asked.get('code_challenge_method')).toBe('S256')
     })
 
-    it('missing PKCE: a code of somebody else’s login is worth nothing here', async () => {
+    it('missing PKCE: rejects a code of another user’s login', async () => {
       const stolen = new URL(await untilCallback(new UserAgent())).searchParams.get('code') as string
       webUi.provider.tricks = { redirect: (parameters) => parameters.set('code', stolen) }
       const agent = new UserAgent()
       await expectRefused(await agent.visit(`${webUi.url}/login`), agent, 401, /invalid_grant/)
     })
 
-    it('mix-up: refuses an answer that another issuer signed off, or none (RFC 9207)', async () => {
+    it('mix-up: rejects an answer with another issuer, or none (RFC 9207)', async () => {
       for (const iss of ['https://mallory.example', undefined]) {
         webUi.provider.tricks = {
           redirect: (parameters) =>
@@ -157,7 +157,7 @@ describe('GET /callback', () => {
       }
     })
 
-    it('replay: an answer is good once', async () => {
+    it('replay: an answer works once', async () => {
       const agent = new UserAgent()
       const callback = await untilCallback(agent)
       const stolen = loginCookies(agent)
@@ -168,14 +168,14 @@ describe('GET /callback', () => {
       await expectRefused(await again.visit(callback), again, 401, /invalid_grant/)
     })
 
-    it('refuses an answer that comes after ten minutes', async () => {
+    it('rejects an answer after ten minutes', async () => {
       const agent = new UserAgent()
       const callback = await untilCallback(agent)
       webUi.clock.advance(10 * 60_000)
       await expectRefused(await agent.visit(callback), agent, 400, /more than ten minutes/)
     })
 
-    it('refuses a sealed login that was changed', async () => {
+    it('rejects a changed sealed login', async () => {
       const agent = new UserAgent()
       const callback = await untilCallback(agent)
       const [[name, sealed]] = loginCookies(agent) as [[string, string]]
@@ -194,7 +194,7 @@ describe('GET /callback', () => {
     it.each([
       ['in the order in which they began', [0, 1]],
       ['the other way round', [1, 0]],
-    ])('log in, %s, and each goes on to its own page', async (_how, order) => {
+    ])('log in, %s, and each is redirected to its own page', async (_how, order) => {
       const agent = new UserAgent()
       const tabs = [await begin(agent, '/profile'), await begin(agent, '/decoder')]
       for (const tab of order)
@@ -203,13 +203,13 @@ describe('GET /callback', () => {
       expect(loginCookies(agent)).toEqual([])
     })
 
-    it('begin at the same moment, and none loses another', async () => {
+    it('start concurrently without losing each other', async () => {
       const agent = new UserAgent()
       const callbacks = await Promise.all(['/profile', '/decoder', '/'].map((path) => begin(agent, path)))
       for (const callback of callbacks) expect((await finish(agent, callback))[0]).toBe(303)
     })
 
-    it('go on when one of them fails, is declined, or gets an answer that this browser did not ask for', async () => {
+    it('are unaffected when one of them fails, is declined, or gets an unrequested answer', async () => {
       const agent = new UserAgent()
       const [first, second, third] = [
         await begin(agent, '/'),
@@ -230,7 +230,7 @@ describe('GET /callback', () => {
       expect(await webUi.isLoggedIn(agent)).toBe(true)
     })
 
-    it('are five at once, small enough for any proxy; past that the oldest login is given up', async () => {
+    it('are limited to five, small enough for any proxy; a sixth replaces the oldest', async () => {
       const agent = new UserAgent()
       const longest = encodeURIComponent(`/${'漢'.repeat(10)}?${'x'.repeat(420)}`)
       const callbacks: string[] = []
@@ -248,7 +248,7 @@ describe('GET /callback', () => {
       }
     })
 
-    it('take up no place by logins that are too old', async () => {
+    it('do not count expired logins', async () => {
       const agent = new UserAgent()
       for (let tab = 0; tab < 3; tab += 1) await begin(agent, '/')
       webUi.clock.advance(10 * 60_000)
@@ -256,7 +256,7 @@ describe('GET /callback', () => {
       expect(loginCookies(agent)).toHaveLength(1)
     })
 
-    it('keep their forms when the same user has logged in twice; those of another user’s session are worth nothing', async () => {
+    it('keep valid forms when the same user logs in twice; forms of another user’s session are rejected', async () => {
       const agent = new UserAgent()
       const [first, second, third] = [
         await begin(agent, '/'),
@@ -275,8 +275,8 @@ describe('GET /callback', () => {
     })
   })
 
-  describe('an answer that comes again', () => {
-    it('leads home in a browser that is logged in: by Back, by a reload, of any login', async () => {
+  describe('a repeated answer', () => {
+    it('redirects a logged-in browser to the home page: after Back, a reload, of any login', async () => {
       const agent = new UserAgent()
       const callback = await untilCallback(agent)
       await agent.visit(callback)
@@ -300,7 +300,7 @@ describe('GET /callback', () => {
       expect([agent.cookies.get(SESSION), webUi.provider.tokenRequests.length]).toEqual([session, asked])
     })
 
-    it('is redeemed once when it comes twice at the same time, as after a double click', async () => {
+    it('is redeemed once when it arrives twice concurrently, as after a double click', async () => {
       const agent = new UserAgent()
       const callback = await untilCallback(agent)
       const asked = webUi.provider.tokenRequests.length
@@ -332,8 +332,8 @@ describe('GET /callback', () => {
     })
   })
 
-  describe('ID tokens that are not good', () => {
-    it('refuses one that another key signed', async () => {
+  describe('invalid ID tokens', () => {
+    it('rejects one signed by another key', async () => {
       webUi.provider.tricks = { idTokenKey: await generateSigningKey('RS256', webUi.provider.key?.kid) }
       const agent = new UserAgent()
       await expectRefused(
@@ -344,7 +344,7 @@ describe('GET /callback', () => {
       )
     })
 
-    it('refuses one that nobody signed', async () => {
+    it('rejects an unsigned one', async () => {
       const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
       webUi.provider.tricks = { rawIdToken: `${encode({ alg: 'none' })}.${encode({ sub: 'ada' })}.` }
       const agent = new UserAgent()
@@ -355,13 +355,13 @@ describe('GET /callback', () => {
       ['for another client', { aud: 'somebody-else' }, /aud/],
       ['of another issuer', { iss: 'https://mallory.example' }, /iss/],
       ['without a subject', { sub: undefined }, /sub/],
-    ])('refuses one %s', async (_what, claims, message) => {
+    ])('rejects one %s', async (_what, claims, message) => {
       webUi.provider.tricks = { idToken: (honest) => ({ ...honest, ...claims }) }
       const agent = new UserAgent()
       await expectRefused(await agent.visit(`${webUi.url}/login`), agent, 400, message)
     })
 
-    it('refuses one that has expired', async () => {
+    it('rejects an expired one', async () => {
       const { key, issuer } = webUi.provider
       if (!key) throw new Error('The provider has no key.')
       const rawIdToken = await signToken({ iss: issuer, aud: 'web-ui', sub: 'ada' }, key, {
@@ -373,7 +373,7 @@ describe('GET /callback', () => {
     })
   })
 
-  it('says what the provider says when it declines, and shows no markup of theirs', async () => {
+  it('shows the provider’s reason when it declines, as escaped text', async () => {
     webUi.provider.tricks = {
       redirect: (parameters) => {
         parameters.delete('code')
@@ -398,7 +398,7 @@ describe('GET /callback', () => {
     )
   })
 
-  it('no log has a token, a code, a state or a cookie', async () => {
+  it('logs no token, code, state or cookie', async () => {
     const { agent } = await webUi.logIn()
     const log = webUi.logged()
     expect(log).toContain('logged in')
@@ -412,7 +412,7 @@ describe('GET /callback', () => {
 describe('GET /login', () => {
   const webUi = useWebUi({ ISSUER_BASE_URL: 'http://localhost:1' })
 
-  it('is 502 with a page when the provider is away, and the home page still works', async () => {
+  it('is 502 with a page when the provider is unavailable, and the home page still works', async () => {
     const agent = new UserAgent()
     const login = await agent.visit(`${webUi.url}/login`)
     expect([login.status, login.body]).toEqual([

@@ -30,7 +30,7 @@ describe('POST /logout', () => {
       )
     ).headers.get('location') as string
 
-  it('ends the session here, revokes the refresh token, and leads to the provider, which need not ask again', async () => {
+  it('ends the session here, revokes the refresh token, and redirects to the provider, which need not ask', async () => {
     const { agent, formToken } = await webUi.logIn()
     const [refreshToken, idToken] = webUi.provider.secrets.slice(-2)
     const stolen = new UserAgent().with(agent.cookies)
@@ -42,7 +42,7 @@ describe('POST /logout', () => {
     expect(webUi.logged()).not.toContain('eyJ')
   })
 
-  it('ends the session at the provider also by a second click, and by the form of another tab', async () => {
+  it('ends the session at the provider also after a second click, and from another tab', async () => {
     const { agent, formToken } = await webUi.logIn()
     const tab = new UserAgent().with(agent.cookies)
     const idToken = asked(await post(agent, formToken))
@@ -53,14 +53,14 @@ describe('POST /logout', () => {
     expect(await post(agent, formToken)).toBe('/')
   })
 
-  it('ends the session at the provider when the one here is over by its age', async () => {
+  it('ends the session at the provider if the one here has ended by age', async () => {
     const { agent, formToken } = await webUi.logIn()
     webUi.clock.advance(3_600_000)
     expect(asked(await post(agent, formToken))).not.toBeNull()
     expect(agent.cookies.size).toBe(0)
   })
 
-  it('lets the provider ask when it is not sure whose session is meant', async () => {
+  it('lets the provider ask if the session is not identified', async () => {
     const { agent, formToken } = await webUi.logIn()
     const forged = new UserAgent().with(agent.cookies)
     await post(agent, formToken)
@@ -70,13 +70,13 @@ describe('POST /logout', () => {
     expect(asked(await post(unknown, formToken))).toBeNull()
   })
 
-  it('puts no ID token into the URL that is longer than servers take', async () => {
+  it('sends no ID token that is too long for a URL', async () => {
     webUi.provider.tricks = { idToken: (claims) => ({ ...claims, groups: 'g'.repeat(4_000) }) }
     const { agent, formToken } = await webUi.logIn()
     expect(asked(await post(agent, formToken))).toBeNull()
   })
 
-  it('CSRF on logout: a form without the token of the session does nothing', async () => {
+  it('CSRF on logout: rejects a form without the token of the session', async () => {
     const { agent } = await webUi.logIn()
     for (const fields of [{}, { form_token: '' }, { form_token: 'guessed' }] as Record<string, string>[]) {
       const visit = await agent.submit(url(), fields)
@@ -87,7 +87,7 @@ describe('POST /logout', () => {
     expect(await webUi.isLoggedIn(agent)).toBe(true)
   })
 
-  it('CSRF on logout: the token of another session does nothing', async () => {
+  it('CSRF on logout: rejects the token of another session', async () => {
     const { agent } = await webUi.logIn()
     const other = await webUi.logIn()
     expect((await agent.submit(url(), { form_token: other.formToken })).status).toBe(403)
@@ -106,19 +106,19 @@ describe('POST /logout', () => {
     expect(await webUi.isLoggedIn(agent)).toBe(true)
   })
 
-  it('a link ends nothing: GET /logout asks', async () => {
+  it('GET /logout only asks for confirmation', async () => {
     const { agent } = await webUi.logIn()
     const visit = await agent.visit(url())
     expect([visit.status, visit.body]).toEqual([200, expect.stringContaining('Log out Ada Okafor')])
     expect(await webUi.isLoggedIn(agent)).toBe(true)
   })
 
-  it('is no trouble for somebody who is not logged in', async () => {
+  it('succeeds without a session', async () => {
     const visit = await new UserAgent().submit(url(), {})
     expect([visit.status, visit.url]).toEqual([200, `${webUi.url}/`])
   })
 
-  it('lets the form lead to the provider, and nowhere else', async () => {
+  it('allows the form to redirect only to the provider', async () => {
     const { agent } = await webUi.logIn()
     const { headers } = await agent.visit(webUi.url)
     expect(headers.get('content-security-policy')).toContain(`form-action 'self' ${webUi.provider.issuer};`)

@@ -8,7 +8,7 @@ import { useWebUi } from '../testing/web-ui-system.ts'
 describe('GET /', () => {
   const webUi = useWebUi()
 
-  it('calls both backends with a token that is renewed before it ends', async () => {
+  it('calls both backends with a token that is renewed before it expires', async () => {
     const { agent } = await webUi.logIn()
     const before = webUi.provider.tokenRequests.length
     const { body } = await agent.visit(webUi.url)
@@ -23,21 +23,21 @@ describe('GET /', () => {
     expect((await agent.visit(`${webUi.url}/profile`)).body).toContain('once in this session')
   })
 
-  it('is for a stranger again when the provider has ended the session', async () => {
+  it('shows the user as logged out when the provider has ended the session', async () => {
     const { agent } = await webUi.logIn()
     webUi.provider.tricks = { tokenEndpoint: () => ({ status: 400, body: { error: 'invalid_grant' } }) }
     webUi.clock.advance(100_000)
     expect(await webUi.isLoggedIn(agent)).toBe(false)
   })
 
-  it('ends the session when a renewed token speaks of another user', async () => {
+  it('ends the session when a renewed token has another subject', async () => {
     const { agent } = await webUi.logIn()
     webUi.provider.tricks = { idToken: (claims) => ({ ...claims, sub: 'mallory' }) }
     webUi.clock.advance(100_000)
     expect(await webUi.isLoggedIn(agent)).toBe(false)
   })
 
-  it('keeps the user when the provider is away for a while', async () => {
+  it('keeps the user logged in while the provider is temporarily unavailable', async () => {
     const { agent } = await webUi.logIn()
     webUi.provider.tricks = { tokenEndpoint: () => ({ status: 503, body: {} }) }
     webUi.clock.advance(100_000)
@@ -45,7 +45,7 @@ describe('GET /', () => {
   })
 })
 
-describe('GET / beside backends that are not as they should be', () => {
+describe('GET / with failing backends', () => {
   const heard: Record<string, unknown>[] = []
   const backend = useService(() =>
     httpService({
@@ -69,7 +69,7 @@ describe('GET / beside backends that are not as they should be', () => {
       ).app,
     ).get('/')
 
-  it('shows the refusal of a mesh, and a backend that is down, each with its status', async () => {
+  it('shows a rejection of a mesh and an unreachable backend, each with its status', async () => {
     const answer = await home({ SECOND_BACKEND_SERVICE_URL: 'http://localhost:1' })
     expect(answer.status).toBe(200)
     expect(answer.text).toContain('<html')
@@ -77,7 +77,7 @@ describe('GET / beside backends that are not as they should be', () => {
     expect(answer.text).toMatch(/no answer[\s\S]*second-backend-api at http:\/\/localhost:1 is not reachable/)
   })
 
-  it('passes the trace on, and a second of the mesh’s own headers, but no others', async () => {
+  it('forwards the trace and the mesh’s own headers, but no others', async () => {
     const traceId = '0af7651916cd43dd8448eb211c80319c'
     await home().set({
       traceparent: `00-${traceId}-b7ad6b7169203331-01`,
