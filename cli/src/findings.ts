@@ -7,19 +7,11 @@ import { lazyPeerClient } from '@hallpass/service-kit/peers'
 import { socketHost } from '@hallpass/untrusted/address'
 import type { SuiteProcess } from '../../scripts/suite-builder.ts'
 import { reasonOf } from './failure.ts'
+import type { Finding } from './finding.ts'
 import { loginFinding } from './login-finding.ts'
 import { stateFindings } from './state-findings.ts'
 import { stateFolder } from './state-folder.ts'
 import type { Terminal } from './terminal.ts'
-
-/** The result of one check. */
-export interface Finding {
-  /** `note`: worth knowing, but not a problem. */
-  readonly state: 'good' | 'note' | 'bad'
-  readonly what: string
-  /** How to fix it, as a command if possible. */
-  readonly remedy?: string
-}
 
 const LEAST_NODE = [20, 19] as const
 /** Below the verifiers' leeway of five seconds, because the `Date` header has whole seconds. */

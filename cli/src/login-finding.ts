@@ -1,6 +1,6 @@
 import { lazyPeerClient } from '@hallpass/service-kit/peers'
 import { reasonOf } from './failure.ts'
-import type { Finding } from './findings.ts'
+import type { Finding } from './finding.ts'
 
 /** On a busy machine each page of a login takes up to a second. */
 const TIMEOUT_MS = 10_000

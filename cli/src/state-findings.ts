@@ -4,7 +4,7 @@ import { basename, dirname, join, relative } from 'node:path'
 import { checkStateVersion, StateFileError } from '@hallpass/private-files'
 import { checkLmdbFile } from '@hallpass/token-store/lmdb-file'
 import { parseDocument } from 'yaml'
-import type { Finding } from './findings.ts'
+import type { Finding } from './finding.ts'
 
 /** Folders that are not state: bundles are rebuilt from sources. */
 const NOT_STATE = /^bundles(\/|$)/

@@ -1,4 +1,4 @@
-import type { Run } from './scenario-runner.ts'
+import type { Run } from './run.ts'
 
 /** As many as a page keeps (web-ui/public/explorer.js); an answer has at most 64 KiB, so all of them at most 6.4 MB. */
 const MAX_RUNS = 100

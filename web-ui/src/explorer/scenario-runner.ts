@@ -1,27 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { badRequest, HttpError, runInTrace, toHttpError, traceFrom } from '@hallpass/service-kit'
 import { type AxiosInstance, createPeerClient } from '@hallpass/service-kit/axios'
+import { FAULTS, type Fault, type Run } from './run.ts'
 import { RunLog } from './run-log.ts'
 import type { StreamScenario } from './stream-scenario.ts'
-
-/** What can be made wrong on purpose; the same names as service A's `?fault=`. */
-export const FAULTS = ['expired', 'wrong-audience', 'wrong-key', 'tampered', 'no-token'] as const
-export type Fault = (typeof FAULTS)[number]
 
 export interface RunnerConfig {
   readonly serviceAUrl: string
   readonly tokenCacheUrl: string
-}
-
-export interface Run {
-  readonly traceId: string
-  readonly scenario: number
-  readonly fault: Fault | undefined
-  readonly status: number
-  readonly answer: unknown
-  readonly durationMs: number
-  /** The command that does the same. */
-  readonly curl: string
 }
 
 /** Scenarios 3 and 4 take every fault of 1 and 2; the tokens of 5 and 6 are made by an agent and a cache. */

@@ -1,5 +1,5 @@
 import { relative } from 'node:path'
-import type { Fault } from './scenario-runner.ts'
+import type { Fault } from './run.ts'
 
 export interface StreamCurlOptions {
   /** Of the gateway. */

@@ -4,7 +4,7 @@ import { currentTrace, publishHop, unexpectedAnswer } from '@hallpass/service-ki
 import { type AxiosInstance, createPeerClient } from '@hallpass/service-kit/axios'
 import { pause } from '@hallpass/untrusted/timers'
 import { GATEWAY, type GatewayDoor, refusalIn } from './gateway-door.ts'
-import type { Fault } from './scenario-runner.ts'
+import type { Fault } from './run.ts'
 import { streamCurl } from './stream-curl.ts'
 import type { WatcherTokens } from './watcher-tokens.ts'
 
