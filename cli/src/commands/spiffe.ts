@@ -127,7 +127,7 @@ async function ask(
   }
 }
 
-/** Valid names in a selector `socket:NAME` (spiffe/agent/src/entries.ts): a folder name, never a path. */
+/** Valid names in a selector `socket:NAME` (spiffe/agent/src/entries/entries.ts): a folder name, never a path. */
 const WORKLOAD = /^[A-Za-z0-9_-]{1,32}$/
 
 /** Rejects a workload without a socket of the agent. Without an agent, the later call reports that. */

@@ -3,7 +3,7 @@ import { shortSocketFolder } from '@hallpass/private-files'
 import { lazyPeerClient, unexpectedAnswer } from '@hallpass/service-kit/peers'
 import { socketUri } from '@hallpass/spiffe/address'
 
-export { ENTRY_REVOKED } from './refusals.ts'
+export { ENTRY_REVOKED } from './workload-api/refusals.ts'
 
 export interface AgentEntry {
   readonly id: string

@@ -1,8 +1,8 @@
 import { join, resolve } from 'node:path'
 import { commonConfig, type Environment, isLoopback, readConfig } from '@hallpass/service-kit'
 import { explainLongSocketPath } from '@hallpass/spiffe/address'
+import { JWT_ALGORITHMS } from './authorities/jwt-authority.ts'
 import { agentAdminSocket, workloadSocketFolder } from './client.ts'
-import { JWT_ALGORITHMS } from './jwt-authority.ts'
 
 const HOUR = 3600
 /** The workload of the suite with the longest name, so with the longest path to its socket. */

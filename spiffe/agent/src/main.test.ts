@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { beforeAll, describe, expect, it } from '@jest/globals'
-import { HELP } from './command-line.ts'
+import { HELP } from './admin/command-line.ts'
 import { AGENT_BUNDLE, bundleServices } from './testing/agent-process.ts'
 
 beforeAll(bundleServices)

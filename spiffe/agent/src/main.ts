@@ -1,6 +1,6 @@
 import { EXIT_CODES, run } from '@hallpass/service-kit'
+import { HELP, readCommandLine, UsageError } from './admin/command-line.ts'
 import { createApp } from './app.ts'
-import { HELP, readCommandLine, UsageError } from './command-line.ts'
 import { loadConfig } from './config.ts'
 
 const fail = (error: unknown) => {
@@ -13,7 +13,7 @@ try {
   if ('help' in command) process.stdout.write(HELP)
   else if ('verb' in command)
     // Not before it is needed: the agent itself calls nobody, and a client takes 6 MB.
-    import('./verbs.ts')
+    import('./admin/verbs.ts')
       .then(({ runVerb }) => runVerb(command.verb, loadConfig(process.env).adminSocket))
       .then((text) => process.stdout.write(text), fail)
   else run('spiffe-agent', { ...process.env, ...command.env }, loadConfig, createApp)

@@ -1,8 +1,8 @@
 import { badRequest, HttpError, notFound } from '@hallpass/service-kit'
 import type { RequestHandler } from 'express'
 import type { Agent } from '../agent.ts'
-import { EntriesError } from '../entries.ts'
-import { EntryExists, NoSuchEntry } from '../entry-store.ts'
+import { EntriesError } from '../entries/entries.ts'
+import { EntryExists, NoSuchEntry } from '../entries/entry-store.ts'
 
 /** `GET /entries`: who gets what. */
 export const listEntries =

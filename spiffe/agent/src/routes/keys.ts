@@ -1,6 +1,6 @@
 import { publicJwk } from '@hallpass/tokens'
 import type { RequestHandler } from 'express'
-import type { JwtAuthority } from '../jwt-authority.ts'
+import type { JwtAuthority } from '../authorities/jwt-authority.ts'
 
 /** `GET /keys`: the JWT authorities as an ordinary key set (RFC 7517 §5). Not to be cached past a rotation. */
 export function keys(authorities: () => readonly JwtAuthority[], use: 'sig' | 'none'): RequestHandler {

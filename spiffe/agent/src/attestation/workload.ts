@@ -1,4 +1,4 @@
-import type { Entry } from './entries.ts'
+import type { Entry } from '../entries/entries.ts'
 
 /** What attestation has found out about the process at the other end of a connection. */
 export interface Workload {

@@ -2,9 +2,9 @@ import type { Server } from 'node:https'
 import type { SecureContextOptions } from 'node:tls'
 import { readTlsFiles } from '@hallpass/certificates'
 import { type HttpService, httpService, type Logger } from '@hallpass/service-kit'
-import type { Agent } from './agent.ts'
-import type { Config } from './config.ts'
-import type { Entry } from './entries.ts'
+import type { Agent } from '../agent.ts'
+import type { Config } from '../config.ts'
+import type { Entry } from '../entries/entries.ts'
 
 /** Foreign agents, one connection each. */
 const MAX_CONNECTIONS = 1_000

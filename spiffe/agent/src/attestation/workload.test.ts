@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import type { Entry } from './entries.ts'
+import type { Entry } from '../entries/entries.ts'
 import { entriesOf } from './workload.ts'
 
 const entry = (id: string, selectors: readonly string[], more: Partial<Entry> = {}): Entry => ({

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { type RunningAgent, startAgent } from '../testing/agent.ts'
 import { HELP } from './command-line.ts'
-import { type RunningAgent, startAgent } from './testing/agent.ts'
 import { runVerb } from './verbs.ts'
 
 let agent: RunningAgent

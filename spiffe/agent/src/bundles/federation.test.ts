@@ -12,9 +12,9 @@ import {
   X509BundleSet,
 } from '@hallpass/spiffe'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
-import { issueX509Svid, makeCertificateAuthority } from './certificate-authority.ts'
-import { type RunningAgent, startAgent } from './testing/agent.ts'
-import { until } from './testing/sandbox.ts'
+import { issueX509Svid, makeCertificateAuthority } from '../authorities/certificate-authority.ts'
+import { type RunningAgent, startAgent } from '../testing/agent.ts'
+import { until } from '../testing/sandbox.ts'
 
 let home: RunningAgent
 let foreign: RunningAgent

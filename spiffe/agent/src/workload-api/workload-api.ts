@@ -15,12 +15,12 @@ import {
   status,
 } from '@hallpass/spiffe/grpc'
 import * as api from '@hallpass/spiffe/workload-api'
-import { type Bundles, jwksBytes, x509Bytes } from './bundles.ts'
+import { entriesOf, revokedEntryOf, type Workload } from '../attestation/workload.ts'
+import type { SvidIssuer } from '../authorities/svid-issuer.ts'
+import { type Bundles, jwksBytes, x509Bytes } from '../bundles/bundles.ts'
+import type { Entry } from '../entries/entries.ts'
 import type { Changes } from './changes.ts'
-import type { Entry } from './entries.ts'
 import { ENTRY_REVOKED, restoreCommand } from './refusals.ts'
-import type { SvidIssuer } from './svid-issuer.ts'
-import { entriesOf, revokedEntryOf, type Workload } from './workload.ts'
 
 export interface WorkloadApiOptions {
   /** The registered entries, as they are now. */

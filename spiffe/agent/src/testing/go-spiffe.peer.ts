@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import { describeWith } from '@hallpass/service-kit/testing'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { type RunningAgent, startAgent } from './testing/agent.ts'
-import { describeEveryCombination, UID } from './testing/every-combination.ts'
-import { installPrograms, PORTS, start } from './testing/programs.ts'
-import { Sandbox } from './testing/sandbox.ts'
+import { type RunningAgent, startAgent } from './agent.ts'
+import { describeEveryCombination, UID } from './every-combination.ts'
+import { installPrograms, PORTS, start } from './programs.ts'
+import { Sandbox } from './sandbox.ts'
 
 const isRoot = process.getuid?.() === 0
 if (!isRoot) console.warn('skipped: only root can give the programs users and a network of their own')

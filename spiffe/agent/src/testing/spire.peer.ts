@@ -2,9 +2,9 @@ import { spawnSync } from 'node:child_process'
 import { chmod, copyFile, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { describeEveryCombination, UID } from './testing/every-combination.ts'
-import { installPrograms, PORTS, start } from './testing/programs.ts'
-import { type Program, Sandbox, until } from './testing/sandbox.ts'
+import { describeEveryCombination, UID } from './every-combination.ts'
+import { installPrograms, PORTS, start } from './programs.ts'
+import { type Program, Sandbox, until } from './sandbox.ts'
 
 /** SPIRE_FOLDER says where spire-server and spire-agent are, if they are not on the PATH. */
 const env = { ...process.env, PATH: [process.env.SPIRE_FOLDER, process.env.PATH].filter(Boolean).join(':') }

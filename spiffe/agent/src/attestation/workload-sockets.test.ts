@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { silentLog } from '@hallpass/service-kit'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
-import type { Entry } from './entries.ts'
+import type { Entry } from '../entries/entries.ts'
 import type { Workload } from './workload.ts'
 import { WorkloadSockets } from './workload-sockets.ts'
 

@@ -1,13 +1,13 @@
 import { dirname } from 'node:path'
 import { ensurePrivateFolder } from '@hallpass/private-files'
 import { type HttpService, httpService, jsonBody, type Logger } from '@hallpass/service-kit'
-import type { Agent } from './agent.ts'
-import type { Config } from './config.ts'
-import { listAuthorities, retire, rotate } from './routes/authorities.ts'
-import { showBundle } from './routes/bundle.ts'
-import { addEntry, listEntries, removeEntry, setRevoked } from './routes/entries.ts'
-import { listSvids } from './routes/svids.ts'
-import { removeStale } from './workload-sockets.ts'
+import type { Agent } from '../agent.ts'
+import { removeStale } from '../attestation/workload-sockets.ts'
+import type { Config } from '../config.ts'
+import { listAuthorities, retire, rotate } from '../routes/authorities.ts'
+import { showBundle } from '../routes/bundle.ts'
+import { addEntry, listEntries, removeEntry, setRevoked } from '../routes/entries.ts'
+import { listSvids } from '../routes/svids.ts'
 
 /** The verbs of whoever owns the agent: HTTP on a unix socket that only its owner can open. */
 export function adminApi(agent: Agent, config: Config, log: Logger): HttpService {

@@ -1,4 +1,4 @@
-import { type AgentEntry, createSpiffeAgentClient, type SpiffeAgentClient } from './client.ts'
+import { type AgentEntry, createSpiffeAgentClient, type SpiffeAgentClient } from '../client.ts'
 import { HELP, parseWords, UsageError } from './command-line.ts'
 
 /**

@@ -1,7 +1,7 @@
 import type { Clock } from '@hallpass/service-kit'
+import type { Entry } from '../entries/entries.ts'
 import type { Authorities } from './authorities.ts'
 import { type IssuedX509Svid, issueX509Svid } from './certificate-authority.ts'
-import type { Entry } from './entries.ts'
 import { issueJwtSvid } from './jwt-authority.ts'
 
 export interface SvidIssuerOptions {

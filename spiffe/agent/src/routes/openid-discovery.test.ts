@@ -4,7 +4,7 @@ import { remoteKeys, verifyToken } from '@hallpass/tokens'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import jsonwebtoken from 'jsonwebtoken'
-import { type RunningAgent, startAgent } from './testing/agent.ts'
+import { type RunningAgent, startAgent } from '../testing/agent.ts'
 
 const ISSUER = 'http://agent.example.org'
 const audience = 'an ordinary service'

@@ -12,7 +12,7 @@ import {
 import { GrpcClient } from '@hallpass/spiffe/grpc'
 import * as api from '@hallpass/spiffe/workload-api'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
-import { type RunningAgent, startAgent } from './testing/agent.ts'
+import { type RunningAgent, startAgent } from '../testing/agent.ts'
 
 const HEADER = { 'workload.spiffe.io': 'true' }
 const own = TrustDomain.ofName('example.org')

@@ -1,7 +1,7 @@
 import { JwtBundle, SpiffeBundle, type TrustDomain, X509Bundle, X509BundleSet } from '@hallpass/spiffe'
-import type { Authorities } from './authorities.ts'
-import type { Entry } from './entries.ts'
-import { workloadApiJwk } from './jwt-authority.ts'
+import type { Authorities } from '../authorities/authorities.ts'
+import { workloadApiJwk } from '../authorities/jwt-authority.ts'
+import type { Entry } from '../entries/entries.ts'
 
 /** What is trusted: the authorities of our own trust domain, and those of the domains that it federates with. */
 export class Bundles {
