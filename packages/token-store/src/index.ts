@@ -1,5 +1,5 @@
-export { LmdbStore } from './lmdb-store.ts'
-export { RedisStore } from './redis-store.ts'
+export { LmdbStore } from './lmdb/store.ts'
+export { RedisStore } from './redis/store.ts'
 export {
   type Change,
   type Lease,

@@ -1,4 +1,4 @@
-import { LmdbStore } from '../lmdb-store.ts'
+import { LmdbStore } from '../lmdb/store.ts'
 
 /** Writes and overrules entries as fast as possible until it is killed. An entry's value repeats its key. */
 const store = new LmdbStore({ folder: process.argv[2] as string })

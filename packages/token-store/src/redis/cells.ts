@@ -1,4 +1,4 @@
-import type { RedisConnection } from './redis-connection.ts'
+import type { RedisConnection } from './connection.ts'
 
 /** How the entries of one zone are stored in Redis. A stored value begins with its expiry time. */
 export interface RedisCells {

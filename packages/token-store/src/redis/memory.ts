@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import type { StoreUsage } from './shared-store.ts'
+import type { StoreUsage } from '../shared-store.ts'
 
 export type RedisMemory = StoreUsage
 

@@ -2,10 +2,7 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ensurePrivateFolder, StateFileError } from '@hallpass/private-files'
 import { type Database, type Key, open, type RootDatabase } from 'lmdb'
-import { checkLmdbFile } from './check-lmdb-file.ts'
-import { LmdbRoom } from './lmdb-room.ts'
-import { LmdbZone } from './lmdb-zone.ts'
-import { Room } from './room.ts'
+import { Room } from '../room.ts'
 import {
   type SharedStore,
   type StoreOptions,
@@ -13,7 +10,10 @@ import {
   type StoreUsage,
   type Zone,
   type ZoneOptions,
-} from './shared-store.ts'
+} from '../shared-store.ts'
+import { checkLmdbFile } from './check-file.ts'
+import { LmdbRoom } from './room.ts'
+import { LmdbZone } from './zone.ts'
 
 export interface LmdbStoreOptions extends StoreOptions {
   /** Created if missing; its files are owner-only (0600). */

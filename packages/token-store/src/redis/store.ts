@@ -1,8 +1,4 @@
-import { mastersOf } from './redis-cells.ts'
-import type { RedisConnection, RedisConnectionOptions } from './redis-connection.ts'
-import { type RedisMemory, readMemory } from './redis-memory.ts'
-import { RedisZone } from './redis-zone.ts'
-import { Room } from './room.ts'
+import { Room } from '../room.ts'
 import {
   type SharedStore,
   StoreFullError,
@@ -12,7 +8,11 @@ import {
   UnsafeStoreError,
   type Zone,
   type ZoneOptions,
-} from './shared-store.ts'
+} from '../shared-store.ts'
+import { mastersOf } from './cells.ts'
+import type { RedisConnection, RedisConnectionOptions } from './connection.ts'
+import { type RedisMemory, readMemory } from './memory.ts'
+import { RedisZone } from './zone.ts'
 
 export interface RedisStoreOptions extends RedisConnectionOptions, StoreOptions {
   /** The prefix of every key, so that several tiers can share one database. */
@@ -30,7 +30,7 @@ export class RedisStore implements SharedStore {
   readonly kind = 'redis'
   readonly #options: RedisStoreOptions
   readonly #room: Room
-  #connect: typeof import('./redis-connection.ts').connectRedis | undefined
+  #connect: typeof import('./connection.ts').connectRedis | undefined
   #connection: RedisConnection | undefined
   readonly #zones = new Map<string, RedisZone>()
   #open = false
@@ -50,7 +50,7 @@ export class RedisStore implements SharedStore {
 
   async open(): Promise<void> {
     // Imported only here: a tier on one machine does not need the client, which takes some megabytes.
-    const { connectRedis } = await import('./redis-connection.ts')
+    const { connectRedis } = await import('./connection.ts')
     this.#connect = connectRedis
     this.#connection = connectRedis(this.#options)
     // Errors reach the caller of the failed command; without a listener, they would also crash the process.

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
-import { LmdbStore } from './lmdb-store.ts'
+import { LmdbStore } from './store.ts'
 
 describe('an lmdb store whose writers are killed', () => {
   it('opens without errors and with intact entries, for surviving and new processes', async () => {
@@ -35,7 +35,7 @@ describe('an lmdb store whose writers are killed', () => {
 })
 
 async function startWriter(folder: string): Promise<ChildProcess> {
-  const script = join(import.meta.dirname, 'testing/run-writer.ts')
+  const script = join(import.meta.dirname, '../testing/run-writer.ts')
   const writer = spawn(process.execPath, ['--import', 'tsx', script, folder], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })

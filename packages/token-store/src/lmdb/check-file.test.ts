@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
-import { LmdbStore } from './lmdb-store.ts'
+import { LmdbStore } from './store.ts'
 
 describe('an lmdb store with a damaged file', () => {
   let folder: string

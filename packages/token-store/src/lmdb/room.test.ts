@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
-import { LmdbStore } from './lmdb-store.ts'
-import { StoreFullError } from './shared-store.ts'
+import { StoreFullError } from '../shared-store.ts'
+import { LmdbStore } from './store.ts'
 
 describe('an lmdb store on a full disk', () => {
   const ROOM = 2 ** 30

@@ -1,11 +1,11 @@
 import { describeWith } from '@hallpass/service-kit/testing'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { Redis } from 'ioredis'
-import { parseMemory } from './redis-memory.ts'
-import { RedisStore } from './redis-store.ts'
-import { StoreFullError, UnsafeStoreError } from './shared-store.ts'
-import { startRedis, type TestRedis } from './testing/redis.ts'
-import { until } from './testing/store-contract.ts'
+import { StoreFullError, UnsafeStoreError } from '../shared-store.ts'
+import { startRedis, type TestRedis } from '../testing/redis.ts'
+import { until } from '../testing/store-contract.ts'
+import { parseMemory } from './memory.ts'
+import { RedisStore } from './store.ts'
 
 const entry = () => ({ value: 'v', endsAt: Date.now() + 60_000 })
 

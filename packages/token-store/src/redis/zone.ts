@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { Listeners } from './listeners.ts'
-import { ExpiringKeys, PinnedHash, type RedisCells } from './redis-cells.ts'
-import type { RedisConnection } from './redis-connection.ts'
-import { RedisFeed } from './redis-feed.ts'
-import type { Change, Lease, SeenEntry, StoredEntry, Zone } from './shared-store.ts'
+import { Listeners } from '../listeners.ts'
+import type { Change, Lease, SeenEntry, StoredEntry, Zone } from '../shared-store.ts'
+import { ExpiringKeys, PinnedHash, type RedisCells } from './cells.ts'
+import type { RedisConnection } from './connection.ts'
+import { RedisFeed } from './feed.ts'
 
 /** Deletes the lease only if this holder still has it: after it expired, another process may hold it. */
 const RELEASE = `if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0`

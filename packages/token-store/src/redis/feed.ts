@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { RedisConnection } from './redis-connection.ts'
-import { type Change, WATCH_WINDOW_MS } from './shared-store.ts'
+import { type Change, WATCH_WINDOW_MS } from '../shared-store.ts'
+import type { RedisConnection } from './connection.ts'
 
 /** How long a read waits at the server for a change; two such reads fit into the watch window. */
 const BLOCK_MS = 200

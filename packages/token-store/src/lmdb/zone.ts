@@ -1,7 +1,6 @@
 import { randomInt } from 'node:crypto'
 import type { Database, Key } from 'lmdb'
-import { Listeners } from './listeners.ts'
-import type { LmdbRoom } from './lmdb-room.ts'
+import { Listeners } from '../listeners.ts'
 import {
   type Change,
   type Lease,
@@ -10,7 +9,8 @@ import {
   StoreUnavailableError,
   WATCH_WINDOW_MS,
   type Zone,
-} from './shared-store.ts'
+} from '../shared-store.ts'
+import type { LmdbRoom } from './room.ts'
 
 /** Five polls within the watch window, at a microsecond each. */
 const POLL_MS = 100

@@ -1,7 +1,7 @@
 import { statfsSync } from 'node:fs'
 import type { Database, RootDatabase } from 'lmdb'
-import type { Room } from './room.ts'
-import { StoreFullError } from './shared-store.ts'
+import type { Room } from '../room.ts'
+import { StoreFullError } from '../shared-store.ts'
 
 /**
  * The maximum growth of the file by one write: a leaf page in each of two databases, and a value of two pages.

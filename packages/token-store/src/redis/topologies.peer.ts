@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describeWith } from '@hallpass/service-kit/testing'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { RedisStore } from './redis-store.ts'
-import { freePort } from './testing/redis.ts'
-import { storeContract, until } from './testing/store-contract.ts'
+import { freePort } from '../testing/redis.ts'
+import { storeContract, until } from '../testing/store-contract.ts'
+import { RedisStore } from './store.ts'
 
 /** A test's own servers: real processes that end with the test. */
 class Servers {
