@@ -85,7 +85,10 @@ describe('ARCHITECTURE.md', () => {
     expect(named.filter((file) => !isThere(file))).toEqual([])
   })
 
-  it.each(workspaces)('%s has a README', (folder) => {
+  it.each([
+    ...workspaces,
+    ...['packages', 'spiffe', 'token-cache', 'scripts', 'e2e', 'benchmarks', 'deploy', 'docs'],
+  ])('%s has a README', (folder) => {
     expect(readdirSync(join(root, folder))).toContain('README.md')
   })
 })
