@@ -2,18 +2,32 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
 import {
+  algorithm,
+  type Claims,
+  type CommonRules,
   cachedVerifier,
+  check,
+  critical,
   describeToken,
+  expiry,
   exportPrivatePem,
+  form,
   generateSigningKey,
   importSigningKey,
   libraryNamed,
   publicJwks,
+  type RuleSet,
   remoteKeys,
+  SignatureMemory,
+  signature,
   signToken,
   staticKeys,
+  TOKEN_CHECKS,
   TOKEN_ERROR_REASONS,
   TokenError,
+  type TokenVerification,
+  Verification,
+  verifyBy,
   verifyToken,
 } from './index.ts'
 import { wrongTokens } from './testing.ts'
@@ -37,6 +51,13 @@ describe('the README', () => {
   it('shows no code that does not run here', () => {
     const shown = [...readme.matchAll(/```ts\n([\s\S]+?)\n```/g)].map(([, code]) => code)
     expect(shown.toSorted()).toEqual(examples.map(({ code }) => code).toSorted())
+  })
+
+  it('lists every check of verifyToken, with its rule, in its order', () => {
+    const rows = [...readme.matchAll(/^\| `([a-z ]+)` \| (RFC [^|:;,]+) \| .+ \|$/gm)]
+    expect(rows.map(([, name, rule]) => ({ name, rule }))).toEqual(
+      TOKEN_CHECKS.map(({ name, rule }) => ({ name, rule })),
+    )
   })
 
   it.each(TOKEN_ERROR_REASONS)('explains the reason %s', (reason) => {
@@ -104,13 +125,40 @@ describe('the examples', () => {
     expect(second).toEqual(first)
 
     // example: look at a token
-    const { header, signature, problem } = describeToken(token) // never throws, and shows six characters of the signature
+    const { header, problem, signature: shown } = describeToken(token) // never throws, and shows six characters of the signature
     // end
     expect({ header, problem }).toEqual({
       header: { alg: 'RS256', typ: 'JWT', kid: key.kid },
       problem: undefined,
     })
-    expect(signature).toHaveLength(7)
+    expect(shown).toHaveLength(7)
+
+    // example: add a check
+    const isAccessToken = check('kind', 'RFC 9068 §5', (verification: TokenVerification) => {
+      if (verification.claims.nonce !== undefined)
+        throw verification.fail('typ_not_allowed', 'this is not an access token')
+    })
+    const accepted = await verifyToken(token, rules, [isAccessToken]) // accepted.checks ends with 'kind'
+    // end
+    expect(accepted.checks.at(-1)).toEqual({ name: 'kind', passed: true, rule: 'RFC 9068 §5' })
+
+    class Assertion extends Verification<CommonRules, Claims> {
+      override fail = (reason: string) => new Error(reason)
+      override result = () => this.claims
+    }
+    const ownKey = check('own key', 'RFC 7523 §3', (verification: Assertion) => {
+      verification.keys = [key]
+    })
+    // example: make a rule set
+    const ruleSet: RuleSet<Claims, Assertion> = {
+      checks: [form, algorithm, critical, ownKey, signature, expiry], // in this order
+      begin: (token, remembered) => new Assertion(token, { leewaySeconds: 5 }, remembered),
+    }
+    const about = await verifyBy(ruleSet, token) // without await where no check waits: atOnce(verifyBy(…))
+    const memory = new SignatureMemory(1000) // memory.verifyBy(…) verifies each signature once
+    // end
+    expect(about).toEqual(claims)
+    expect(await memory.verifyBy(ruleSet, token)).toEqual(claims)
 
     // example: attack a verifier
     const now = Math.floor(Date.now() / 1000)
