@@ -62,7 +62,7 @@ const finding = (name, rule, good, detail) => ({
 /** @param {import('./read-token.js').Token['texts']} texts */
 function form({ header, claims }) {
   const loss = lossIn(header) ?? lossIn(claims)
-  return loss === undefined ? undefined : finding('form', 'RFC 8259 §4, §6', false, loss)
+  return loss === undefined ? undefined : finding('form', 'RFC 7515 §7.1', false, loss)
 }
 
 /** @param {unknown} alg */
@@ -225,7 +225,7 @@ function lifetime(exp, iat) {
   const good = life > 0 && life <= LONG_LIFE_S
   return finding(
     'lifetime',
-    'RFC 8725 §3.10',
+    'RFC 9068 §2.2',
     good,
     life <= 0
       ? 'exp is not after iat.'

@@ -1,4 +1,11 @@
-import { exportPublicPem, generateSigningKey, publicJwk, publicJwks, signToken } from '@hallpass/tokens'
+import {
+  exportPublicPem,
+  generateSigningKey,
+  publicJwk,
+  publicJwks,
+  signToken,
+  TOKEN_CHECKS,
+} from '@hallpass/tokens'
 import { describe, expect, it } from '@jest/globals'
 import { indentJson } from '../../public/decoder/json-text.js'
 import { duration, judgeToken } from '../../public/decoder/judge-token.js'
@@ -145,6 +152,22 @@ describe('judgeToken', () => {
     [{}, { alg: 'ES256', jku: 'https://evil.example' }, 'jku: the token supplies its own verification key.'],
   ])('finds what is wrong with %j %j', (claims, header, detail) => {
     expect(failed(claims, header)).toContain(`fail: ${detail}`)
+  })
+})
+
+describe('the findings of the decoder', () => {
+  it('are checks of the verifier, with its names, its rules and its order', async () => {
+    const everything = { iss: 'a', sub: 'b', aud: 'c', iat: 1, nbf: 1, exp: 2 }
+    const token = readToken(
+      `${encode({ alg: 'ES256', typ: 'JWT', crit: ['x'], jku: 'x' })}.${Buffer.from(`${JSON.stringify(everything).slice(0, -1)},"n":1e400}`).toString('base64url')}.AAAA`,
+    )
+    const judged = judgeToken(token, { issuer: 'a', audience: 'c' }, 1)
+    const lines = (checks: readonly { name: string; rule: string }[]) =>
+      checks.map(({ name, rule }) => `${name}: ${rule}`)
+    // Without a key there is none to find; the page verifies a signature by itself, after everything else.
+    const withoutKey = TOKEN_CHECKS.filter(({ name }) => !['signed', 'key', 'signature'].includes(name))
+    expect(lines(judged)).toEqual(lines(withoutKey))
+    expect(lines(TOKEN_CHECKS)).toContain(lines([await verifySignature(token, '')])[0])
   })
 })
 
