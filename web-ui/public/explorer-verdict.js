@@ -77,27 +77,19 @@ function byAnswer(run, { status, answer }) {
   if ('ended' in body) return ofStream(Object(body.ended).reason)
   const outcome = outcomeOf(body)
   if (outcome === 'refused') return verdict('refused', 'rejected', whyRefused(run, body))
-  if (outcome === 'failed') return verdict('failed', 'failed', failureOf(body))
   if (outcome === 'accepted' || run.scenario === 6) return verdict('accepted', 'accepted')
   return verdict('failed', 'failed', 'the answer contains no verdict')
 }
 
 /**
- * Returns what a callee decided about its token. Scenario 5 forwards its server's status, which may be of a failure.
+ * Returns what a callee decided about its token; `undefined` for one that did not decide.
  * @param {any} leg
- * @returns {'accepted' | 'refused' | 'failed' | undefined}
+ * @returns {'accepted' | 'refused' | undefined}
  */
-function outcomeOf({ valid, status }) {
+function outcomeOf({ valid }) {
   if (typeof valid !== 'boolean') return undefined
-  if (valid) return 'accepted'
-  return status === undefined || status === 401 || status === 403 ? 'refused' : 'failed'
+  return valid ? 'accepted' : 'refused'
 }
-
-/** @param {any} leg */
-const failureOf = (leg) =>
-  [leg.status === undefined ? '' : `the server answered ${leg.status}`, messageOf(leg)]
-    .filter(Boolean)
-    .join(': ')
 
 /**
  * @param {Run} run
@@ -105,18 +97,18 @@ const failureOf = (leg) =>
  * @returns {Verdict}
  */
 function ofLegs(run, legs) {
-  const named = (/** @type {string | undefined} */ wanted) =>
+  const named = (/** @type {ReturnType<typeof outcomeOf>} */ wanted) =>
     legs
-      .filter(({ outcome = 'failed' }) => outcome === wanted)
+      .filter(({ outcome }) => outcome === wanted)
       .map(({ callee }) => callee)
       .sort()
       .join(' and ')
   const words = [
-    ...(named('failed') ? [`failed at ${named('failed')}`] : []),
+    ...(named(undefined) ? [`failed at ${named(undefined)}`] : []),
     ...(named('refused') ? [`rejected by ${named('refused')}`] : []),
     ...(named('accepted') ? [`accepted by ${named('accepted')}`] : []),
   ].join(', ')
-  const failed = legs.find(({ outcome = 'failed' }) => outcome === 'failed')
+  const failed = legs.find(({ outcome }) => outcome === undefined)
   if (failed) return verdict('failed', words, messageOf(failed.leg))
   const refused = legs.find(({ outcome }) => outcome === 'refused')
   return refused ? verdict('refused', words, whyRefused(run, refused.leg)) : verdict('accepted', words)

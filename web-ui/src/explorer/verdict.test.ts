@@ -122,8 +122,11 @@ describe('verdictOf, when no token was judged', () => {
 
   it('a server of scenario 5 that is down is a failure, not a rejection', () =>
     expect(
-      said({ scenario: 5, result: answered(200, { valid: false, status: 502, message: 'Bad Gateway' }) }),
-    ).toEqual(['failed', 'warn', 'failed', 'the server answered 502: Bad Gateway']))
+      said({
+        scenario: 5,
+        result: answered(502, { error: { message: 'spiffe-server answered 502: Bad Gateway.' } }),
+      }),
+    ).toEqual(['failed', 'warn', 'failed', 'spiffe-server answered 502: Bad Gateway']))
 
   it('names the failed callee and the other one', () =>
     expect(
