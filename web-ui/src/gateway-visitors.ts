@@ -6,7 +6,13 @@ import {
   type Logger,
   observeVerification,
 } from '@hallpass/service-kit'
-import { anySubject, TokenError, verifyToken } from '@hallpass/tokens'
+import {
+  anySubject,
+  check,
+  type TokenVerification,
+  type VerificationRules,
+  verifyToken,
+} from '@hallpass/tokens'
 import type { TrustedIssuer } from './trusted-issuer.ts'
 import { stranger, type User, userFrom, type Visitor, type VisitorSource } from './visitor.ts'
 
@@ -22,6 +28,13 @@ const LEEWAY_S = 10
 
 /** Claims of other tokens of the issuer with the same audience, which an ID token does not contain. */
 const CLAIMS_OF_OTHER_TOKENS = ['events', 'scope', 'client_id'] as const
+
+/** The token has no claim that only other tokens have. */
+const idTokenOnly = check('kind', 'RFC 8725 §3.12', (verification: TokenVerification) => {
+  const otherClaim = CLAIMS_OF_OTHER_TOKENS.find((claim) => verification.claims[claim] !== undefined)
+  if (otherClaim !== undefined)
+    throw verification.fail('typ_not_allowed', 'this is not an ID token', `has a ${otherClaim} claim`)
+})
 
 export interface GatewayVisitorsOptions {
   /** The accepted issuer and client. If undefined, no token can be verified and none is accepted. */
@@ -70,30 +83,18 @@ export class GatewayVisitors implements VisitorSource {
     const { trust, clock } = this.#options
     if (!trust) throw this.#forged('no issuer is configured that could have signed the token')
     const { issuer, keys } = await trust.issuer.find()
+    const rules: VerificationRules = {
+      issuer,
+      keys,
+      audience: trust.clientId,
+      subject: anySubject,
+      typ: ['JWT'],
+      maxLifetimeSeconds: MAX_LIFETIME_S,
+      leewaySeconds: LEEWAY_S,
+      clock,
+    }
     try {
-      const { claims } = await observeVerification(token, async () => {
-        const verified = await verifyToken(token, {
-          issuer,
-          keys,
-          audience: trust.clientId,
-          subject: anySubject,
-          typ: ['JWT'],
-          maxLifetimeSeconds: MAX_LIFETIME_S,
-          leewaySeconds: LEEWAY_S,
-          clock,
-        })
-        const foreign = CLAIMS_OF_OTHER_TOKENS.find((claim) => verified.claims[claim] !== undefined)
-        if (foreign === undefined) return verified
-        const failed = {
-          name: 'kind',
-          passed: false,
-          rule: 'RFC 8725 §3.12',
-          detail: `has a ${foreign} claim`,
-        }
-        throw new TokenError('typ_not_allowed', 'this is not an ID token', {
-          checks: [...verified.checks, failed],
-        })
-      })
+      const { claims } = await observeVerification(token, () => verifyToken(token, rules, [idTokenOnly]))
       return userFrom(claims, new URL(issuer).origin)
     } catch (error) {
       if (isTokenRefusal(error)) throw this.#forged(error.message, error.reason)

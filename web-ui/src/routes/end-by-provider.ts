@@ -5,7 +5,13 @@ import {
   type Logger,
   observeVerification,
 } from '@hallpass/service-kit'
-import { optionalSubject, TokenError, verifyToken } from '@hallpass/tokens'
+import {
+  check,
+  optionalSubject,
+  type TokenVerification,
+  type VerificationRules,
+  verifyToken,
+} from '@hallpass/tokens'
 import type { RequestHandler } from 'express'
 import type { SessionStore } from '../session-store.ts'
 import type { TrustedIssuer } from '../trusted-issuer.ts'
@@ -15,6 +21,18 @@ const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 /** The standard recommends two minutes; some providers use more. */
 const MAX_LIFETIME_S = 600
 const LEEWAY_S = 10
+
+/** The token reports a logout: an ID token of the same provider for the same client must not end sessions. */
+const logoutTokenOnly = check(
+  'kind',
+  'OpenID Connect Back-Channel Logout §2.6',
+  (verification: TokenVerification) => {
+    const { events, nonce, sid, sub } = verification.claims
+    const isLogoutEvent = typeof events === 'object' && events !== null && LOGOUT_EVENT in events
+    if (!isLogoutEvent || nonce !== undefined || (sid === undefined && sub === undefined))
+      throw verification.fail('typ_not_allowed', 'this is not a logout token')
+  },
+)
 
 export interface EndByProviderParts {
   readonly issuer: TrustedIssuer
@@ -40,28 +58,16 @@ export function endByProvider({
     if (typeof token !== 'string')
       throw badRequest('invalid_request', 'The parameter logout_token is missing.')
     const trusted = await issuer.find()
-    const claims = await observeVerification(token, async () => {
-      const verified = await verifyToken(token, {
-        ...trusted,
-        audience: clientId,
-        subject: optionalSubject,
-        typ: ['logout+jwt', 'JWT'],
-        maxLifetimeSeconds: MAX_LIFETIME_S,
-        leewaySeconds: LEEWAY_S,
-        clock,
-      })
-      const { events, nonce, sid, sub } = verified.claims
-      const isLogoutEvent = typeof events === 'object' && events !== null && LOGOUT_EVENT in events
-      // An ID token of the same provider for the same client must not end sessions (§2.6).
-      if (!isLogoutEvent || nonce !== undefined || (sid === undefined && sub === undefined))
-        throw new TokenError('typ_not_allowed', 'this is not a logout token', {
-          checks: [
-            ...verified.checks,
-            { name: 'kind', passed: false, rule: 'OpenID Connect Back-Channel Logout §2.6' },
-          ],
-        })
-      return verified
-    }).then(
+    const rules: VerificationRules = {
+      ...trusted,
+      audience: clientId,
+      subject: optionalSubject,
+      typ: ['logout+jwt', 'JWT'],
+      maxLifetimeSeconds: MAX_LIFETIME_S,
+      leewaySeconds: LEEWAY_S,
+      clock,
+    }
+    const claims = await observeVerification(token, () => verifyToken(token, rules, [logoutTokenOnly])).then(
       (verified) => verified.claims,
       (error: unknown) => {
         throw isTokenRefusal(error) ? badRequest('invalid_request', error.message, error) : error
