@@ -168,6 +168,8 @@ describeWith('go', 'https://go.dev/dl')('go-spiffe and grpc-go', () => {
     const stranger = createJwtKey('stranger')
     const impostor = { ...stranger, kid: jwtKey.kid }
     const without = (name: keyof typeof good) => ({ ...good, [name]: undefined })
+    const unsigned = (claims: object, header = {}) =>
+      signJwt(claims as typeof good, jwtKey, header).replace(/[^.]*$/, '')
     const tokens = [
       signJwt(good, jwtKey),
       signJwt({ ...good, aud: 'me' }, jwtKey),
@@ -193,6 +195,14 @@ describeWith('go', 'https://go.dev/dl')('go-spiffe and grpc-go', () => {
       signJwt({ ...good, nbf: seconds + 50 }, jwtKey),
       signJwt({ ...good, exp: seconds - 65 }, jwtKey),
       signJwt({ ...good, iat: seconds + 65 }, jwtKey),
+      // Without a signature, and with another fault beside it: which one is found first.
+      unsigned(good),
+      unsigned(good, { typ: 'at+jwt' }),
+      unsigned(without('exp')),
+      signJwt({ ...good, exp: seconds - 65, nbf: seconds + 65 }, jwtKey),
+      signJwt({ ...good, exp: seconds - 65, aud: ['you'] }, jwtKey),
+      signJwt({ ...good, aud: ['you'] }, impostor),
+      signJwt({ ...good, sub: 'a' }, jwtKey, { typ: 'at+jwt' }),
     ]
     const input = JSON.stringify({ Tokens: tokens, Audience: ['me', 'myself'], JWKS: jwks([jwtKey]) })
     const said = JSON.parse(await start(['verdicts'], '', input).done())
