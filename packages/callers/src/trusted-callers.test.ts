@@ -233,16 +233,16 @@ describe('a JWT-SVID', () => {
   })
 })
 
-describe('keys that would come in the clear for an issuer with an https name', () => {
-  it('are refused before anybody is asked', async () => {
-    const file = join(folder, 'in-the-clear.json')
+describe('an http key set URL for an issuer with an https name', () => {
+  it('is rejected before any key is fetched', async () => {
+    const file = join(folder, 'http-keys.json')
     const entry = { method: 'kubernetes', issuer: CLUSTER, jwksUrl: 'http://127.0.0.1:1/jwks' }
     await writeFile(
       file,
       JSON.stringify({ callers: [{ ...entry, subjects: { [POD]: { keyId: 'servicea' } } }] }),
     )
-    const careless = await TrustedCallers.load(file, AUDIENCE, clock.now)
-    await expect(careless.identify(await podToken())).rejects.toMatchObject({
+    const misconfigured = await TrustedCallers.load(file, AUDIENCE, clock.now)
+    await expect(misconfigured.identify(await podToken())).rejects.toMatchObject({
       status: 502,
       code: 'peer_not_trusted',
       message: 'issuer at http://127.0.0.1:1 is not trusted (http://127.0.0.1:1/jwks is not an https URL).',
