@@ -12,24 +12,18 @@ import {
   systemClock,
 } from '@hallpass/service-kit'
 import { remoteKeys } from '@hallpass/tokens'
-import { type AuthorizationRules, Authorizer } from './admission/authorizer.ts'
-import { ensureExampleKeys } from './admission/example-keys.ts'
-import { Revocations } from './admission/revocations.ts'
+import { type AuthorizationRules, Authorizer, Revocations } from './admission/index.ts'
+import { ensureExampleKeys } from './client/index.ts'
 import type { Config, PathRule } from './config.ts'
-import { dispatcher, type RouteTable } from './http/dispatch.ts'
-import type { Exchange } from './http/exchange/exchange.ts'
-import { Listener } from './http/listener.ts'
-import { StaticFiles } from './http/static-files.ts'
-import { GatewayPeers } from './peers/gateway-peers.ts'
+import { dispatcher, type Exchange, Listener, type RouteTable, StaticFiles } from './http/index.ts'
+import { GatewayPeers } from './peers/index.ts'
 import { issueDevelopmentToken } from './routes/issue-development-token.ts'
 import { listStreams } from './routes/list-streams.ts'
-import { extendAll, reauthorize } from './routes/reauthorize.ts'
+import { reauthorize } from './routes/reauthorize.ts'
 import { revoke } from './routes/revoke.ts'
 import { streamEvents } from './routes/stream-events.ts'
-import { StreamMetrics } from './streams/stream-metrics.ts'
-import { StreamRegistry } from './streams/stream-registry.ts'
-import { TimerWheel } from './streams/timer-wheel.ts'
-import { PathEvents } from './upstream/path-events.ts'
+import { StreamMetrics, StreamRegistry, TimerWheel } from './streams/index.ts'
+import { PathEvents } from './upstream/index.ts'
 
 export { loadConfig } from './config.ts'
 
@@ -52,7 +46,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
           revocations,
           keepMs,
           reauthorize: (handle, path, grant) =>
-            !revocations.cover(grant) && extendAll([streams.withHandle(handle)], path, grant),
+            !revocations.cover(grant) && streams.extendNamed(handle, path, grant),
         })
   const streams = new StreamRegistry(peers?.node)
   const events = new Map<string, PathEvents>()

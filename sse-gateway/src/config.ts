@@ -43,7 +43,6 @@ const configFile = z.strictObject({
   }),
 })
 
-export type IssuerRule = z.infer<typeof issuerFile>
 export type PathRule = z.infer<typeof pathFile>
 
 /** Less than the five seconds that a caller of the suite waits, so that it hears that it was the upstream. */

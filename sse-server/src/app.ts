@@ -10,16 +10,18 @@ import {
   systemClock,
 } from '@hallpass/service-kit'
 import type { Config } from './config.ts'
-import { MemoryEventLog } from './log/memory-event-log.ts'
-import { RedisEventLog } from './log/redis-event-log.ts'
-import { PublishListener } from './publishing/publish-listener.ts'
-import { publishObjects } from './publishing/publish-objects.ts'
-import { PublishSession } from './publishing/publish-session.ts'
-import { Publisher } from './publishing/publisher.ts'
-import { PUBLISH_SCOPE, publisherGuard } from './publishing/publisher-guard.ts'
+import { MemoryEventLog, RedisEventLog } from './log/index.ts'
+import {
+  PUBLISH_SCOPE,
+  Publisher,
+  PublishListener,
+  PublishSession,
+  publisherGuard,
+  publishObjects,
+} from './publishing/index.ts'
 import { publish, requireLoopbackHost } from './routes/publish.ts'
 import { preflight, stream } from './routes/stream.ts'
-import { StreamHub } from './streaming/stream-hub.ts'
+import { StreamHub } from './streaming/index.ts'
 
 export { loadConfig } from './config.ts'
 

@@ -3,9 +3,7 @@ import https from 'node:https'
 import net from 'node:net'
 import { socketHost } from '@hallpass/untrusted/address'
 import { parseJson } from '@hallpass/untrusted/json'
-import { checkPublications } from './check-publications.ts'
-import { PublicationError } from './log/publication.ts'
-import { JsonObjectError } from './publishing/json-object-parser.ts'
+import { checkPublications, JsonObjectError, PublicationError } from './publication/index.ts'
 
 /** What was not published, and why: the server's own code, `unreachable`, or `invalid` before anything was sent. */
 export class PublishError extends Error {

@@ -1,6 +1,6 @@
 import { MAX_RETRY_MS } from '@hallpass/event-stream'
 import { commonConfig, type Environment, isLoopback, readConfig } from '@hallpass/service-kit'
-import { RING_LIMITS } from './log/log-ring.ts'
+import { RING_LIMITS } from './log/index.ts'
 
 /** A publisher's token is made for the next minutes; who holds a longer one has got it wrong. */
 const MAX_TOKEN_LIFETIME_S = 3_600

@@ -1,4 +1,5 @@
 import { readEvents, type StreamEvent } from '@hallpass/event-stream'
+import { openStream, type StreamConnection } from '@hallpass/sse-gateway/client'
 import { parseCompact, TokenError } from '@hallpass/tokens'
 import { parseJson } from '@hallpass/untrusted/json'
 import { type Command, InvalidArgumentError } from 'commander'
@@ -8,7 +9,6 @@ import { connectionFailure } from '../connection-failure.ts'
 import { isDate, parseTime } from '../expiry.ts'
 import { CommandFailure, EXIT } from '../failure.ts'
 import { chooseKey, mintToken, STREAM_TOKEN } from '../mint-token.ts'
-import { openStream, type StreamConnection } from '../stream-connection.ts'
 import type { Terminal } from '../terminal.ts'
 
 interface ListenOptions {

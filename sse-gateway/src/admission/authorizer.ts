@@ -10,7 +10,8 @@ import {
   TokenError,
   type VerifiedToken,
 } from '@hallpass/tokens'
-import { unavailable } from '../upstream/upstream-connection.ts'
+import { unavailable } from '../http/index.ts'
+import type { Grant } from './grant.ts'
 import type { Revocations } from './revocations.ts'
 
 /** An issuer whose tokens open a path. */
@@ -31,21 +32,6 @@ export interface AuthorizationRules {
   /** `required`: a token must say for whom it speaks. */
   readonly subject: 'required' | 'optional'
   readonly maxLifetimeSeconds: number
-}
-
-/** What a good token grants, for as long as it is good. */
-export interface Grant {
-  readonly issuer: string
-  readonly subject: string | undefined
-  /** Milliseconds since the epoch; Infinity for a token without `exp`. */
-  readonly expiresAt: number
-  readonly roles: readonly string[]
-  readonly jti: string | undefined
-  /** The session that the token belongs to, e.g. a login (OpenID Connect `sid`). */
-  readonly session: string | undefined
-  /** What the log calls the token: its `jti`, or the start of its hash. */
-  readonly tokenId: string
-  readonly issuedAt: number | undefined
 }
 
 /** Decides whether a token opens a path. */

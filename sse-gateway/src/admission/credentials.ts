@@ -1,5 +1,5 @@
 import { challenge, HttpError } from '@hallpass/service-kit'
-import type { Exchange } from '../http/exchange/exchange.ts'
+import type { Exchange } from '../http/index.ts'
 
 export interface CredentialSources {
   readonly realm: string

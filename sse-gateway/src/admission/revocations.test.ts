@@ -1,6 +1,6 @@
 import { ManualClock } from '@hallpass/service-kit/testing'
 import { beforeEach, describe, expect, it } from '@jest/globals'
-import type { Grant } from './authorizer.ts'
+import type { Grant } from './grant.ts'
 import { type Revocation, Revocations } from './revocations.ts'
 
 const clock = new ManualClock()

@@ -1,5 +1,5 @@
 import { type Clock, HttpError } from '@hallpass/service-kit'
-import type { Grant } from './authorizer.ts'
+import type { Grant } from './grant.ts'
 
 /** What is revoked: one token, everything of a subject, or everything of a session. */
 export type RevocationKind = 'jti' | 'sub' | 'session'

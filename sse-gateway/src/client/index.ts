@@ -1,1 +1,2 @@
-export { type ExampleKeys, ensureExampleKeys } from '../admission/example-keys.ts'
+export { type ExampleKeys, ensureExampleKeys } from './example-keys.ts'
+export { openStream, type StreamConnection } from './open-stream.ts'

@@ -1,6 +1,6 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import { HttpError } from '@hallpass/service-kit'
-import type { Exchange } from './exchange/exchange.ts'
+import type { Exchange } from './exchange/index.ts'
 
 /** Which pages may read the answers: all of them, as documented, or those of a list, then also with cookies. */
 export type AllowedOrigins = '*' | readonly string[]

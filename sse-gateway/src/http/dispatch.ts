@@ -13,7 +13,7 @@ import {
   toHttpError,
 } from '@hallpass/service-kit'
 import { type AllowedOrigins, corsHeaders, isPreflight, preflightHeaders } from './cors.ts'
-import type { Exchange, ExchangeHandler } from './exchange/exchange.ts'
+import type { Exchange, ExchangeHandler } from './exchange/index.ts'
 
 /** Path, exactly as sent, to method to handler. */
 export type RouteTable = Readonly<Record<string, Readonly<Record<string, ExchangeHandler>>>>

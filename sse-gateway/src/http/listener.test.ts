@@ -8,7 +8,7 @@ import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { Drain } from '@hallpass/service-kit'
 import { expect, it } from '@jest/globals'
 import { useGateway } from '../testing/gateway.ts'
-import type { Exchange } from './exchange/exchange.ts'
+import type { Exchange } from './exchange/index.ts'
 import { Listener } from './listener.ts'
 
 const gateway = useGateway()

@@ -10,9 +10,7 @@ import {
 import type { AddressInfo, Socket } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
 import type { Drain } from '@hallpass/service-kit'
-import type { Exchange } from './exchange/exchange.ts'
-import { Http1Exchange } from './exchange/http1-exchange.ts'
-import { Http2Exchange } from './exchange/http2-exchange.ts'
+import { type Exchange, Http1Exchange, Http2Exchange } from './exchange/index.ts'
 
 /** A browser opens a stream or two per page; a balancer that joins many clients in one connection gets this far. */
 const MAX_STREAMS_PER_CONNECTION = 1_000

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { extname, join, relative } from 'node:path'
-import type { Exchange } from './exchange/exchange.ts'
+import type { Exchange } from './exchange/index.ts'
 
 interface StaticFile {
   readonly body: Buffer

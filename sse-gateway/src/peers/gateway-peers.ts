@@ -2,8 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { HttpError, type Logger } from '@hallpass/service-kit'
 import type { Redis } from 'ioredis'
 import * as z from 'zod'
-import type { Grant } from '../admission/authorizer.ts'
-import type { Revocation, Revocations } from '../admission/revocations.ts'
+import type { Grant, Revocation, Revocations } from '../admission/index.ts'
 
 export interface GatewayPeersOptions {
   /** `redis://` or `rediss://`, with credentials if there are any: whoever can write there is a gateway. */

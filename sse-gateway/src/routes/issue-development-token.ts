@@ -1,8 +1,7 @@
 import { badRequest, type Clock, HttpError, isLoopback, readJsonBody } from '@hallpass/service-kit'
 import { type SigningKey, signToken } from '@hallpass/tokens'
 import * as z from 'zod'
-import { answerJson } from '../http/dispatch.ts'
-import type { Exchange, ExchangeHandler } from '../http/exchange/exchange.ts'
+import { answerJson, type Exchange, type ExchangeHandler } from '../http/index.ts'
 
 export interface TokenEndpointOptions {
   readonly key: SigningKey

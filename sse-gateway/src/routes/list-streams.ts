@@ -1,11 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '@hallpass/service-kit'
-import type { Authorizer } from '../admission/authorizer.ts'
-import { type CredentialSources, credentialsOf } from '../admission/credentials.ts'
-import { answerJson } from '../http/dispatch.ts'
-import type { ExchangeHandler } from '../http/exchange/exchange.ts'
-import type { StreamRegistry } from '../streams/stream-registry.ts'
-import type { StreamSession } from '../streams/stream-session.ts'
+import { type Authorizer, type CredentialSources, credentialsOf } from '../admission/index.ts'
+import { answerJson, type ExchangeHandler } from '../http/index.ts'
+import type { StreamRegistry, StreamSession } from '../streams/index.ts'
 
 export interface ListStreamsOptions {
   /** Lets in whoever may revoke. */

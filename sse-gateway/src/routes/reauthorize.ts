@@ -1,12 +1,15 @@
 import { HttpError } from '@hallpass/service-kit'
-import type { Authorizer, Grant } from '../admission/authorizer.ts'
-import { type CredentialSources, credentialsOf } from '../admission/credentials.ts'
-import { type AllowedOrigins, corsHeaders, refuseForeignOrigin } from '../http/cors.ts'
-import { answer, methodNotAllowed } from '../http/dispatch.ts'
-import type { Exchange, ExchangeHandler } from '../http/exchange/exchange.ts'
-import type { StreamMetrics } from '../streams/stream-metrics.ts'
-import type { StreamRegistry } from '../streams/stream-registry.ts'
-import type { StreamSession } from '../streams/stream-session.ts'
+import { type Authorizer, type CredentialSources, credentialsOf, type Grant } from '../admission/index.ts'
+import {
+  type AllowedOrigins,
+  answer,
+  corsHeaders,
+  type Exchange,
+  type ExchangeHandler,
+  methodNotAllowed,
+  refuseForeignOrigin,
+} from '../http/index.ts'
+import type { StreamMetrics, StreamRegistry } from '../streams/index.ts'
 
 export interface ReauthorizeOptions {
   readonly path: string
@@ -50,22 +53,7 @@ export function reauthorize(options: ReauthorizeOptions): ExchangeHandler {
   async function extend(exchange: Exchange, grant: Grant): Promise<boolean> {
     const { askPeer, streams } = options
     const handle = exchange.headers['stream-handle'] ?? exchange.query.get('stream-handle')
-    if (typeof handle !== 'string')
-      return extendAll([...streams.onConnection(exchange.connection)], path, grant)
-    return (
-      extendAll([streams.withHandle(handle)], path, grant) ||
-      ((await askPeer?.(handle, path, grant)) ?? false)
-    )
+    if (typeof handle !== 'string') return streams.extendOnConnection(exchange.connection, path, grant)
+    return streams.extendNamed(handle, path, grant) || ((await askPeer?.(handle, path, grant)) ?? false)
   }
-}
-
-/** Extends those of the streams that are on the path and belong to the grant's subject; says whether there was one. */
-export function extendAll(
-  candidates: readonly (StreamSession | undefined)[],
-  path: string,
-  grant: Grant,
-): boolean {
-  const streams = candidates.filter((session) => session?.path === path && session.belongsTo(grant))
-  for (const session of streams) session?.reauthorize(grant)
-  return streams.length > 0
 }

@@ -1,11 +1,18 @@
 import { badRequest, type Clock, HttpError, readJsonBody } from '@hallpass/service-kit'
 import * as z from 'zod'
-import type { Authorizer } from '../admission/authorizer.ts'
-import { type CredentialSources, credentialsOf } from '../admission/credentials.ts'
-import type { Revocation } from '../admission/revocations.ts'
-import { type AllowedOrigins, corsHeaders, refuseForeignOrigin } from '../http/cors.ts'
-import { answer } from '../http/dispatch.ts'
-import type { ExchangeHandler } from '../http/exchange/exchange.ts'
+import {
+  type Authorizer,
+  type CredentialSources,
+  credentialsOf,
+  type Revocation,
+} from '../admission/index.ts'
+import {
+  type AllowedOrigins,
+  answer,
+  corsHeaders,
+  type ExchangeHandler,
+  refuseForeignOrigin,
+} from '../http/index.ts'
 
 export interface RevokeOptions {
   /** Knows any good token; what it may revoke is decided here. */

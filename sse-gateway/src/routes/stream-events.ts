@@ -1,17 +1,23 @@
 import { CONTROL_EVENTS, encodeEvent } from '@hallpass/event-stream'
 import { EventBlock, type Reader } from '@hallpass/event-stream/fan-out'
 import { type Clock, HttpError, type Logger } from '@hallpass/service-kit'
-import type { Authorizer, Grant } from '../admission/authorizer.ts'
-import { type CredentialSources, credentialsOf } from '../admission/credentials.ts'
-import { type AllowedOrigins, corsHeaders, refuseForeignOrigin } from '../http/cors.ts'
-import type { Exchange, ExchangeHandler } from '../http/exchange/exchange.ts'
-import type { StreamMetrics } from '../streams/stream-metrics.ts'
-import type { StreamRegistry } from '../streams/stream-registry.ts'
-import { type StreamLimits, StreamSession } from '../streams/stream-session.ts'
-import type { TimerWheel } from '../streams/timer-wheel.ts'
-import { lastEventIdOf } from '../upstream/last-event-id.ts'
-import type { PathEvents, Place } from '../upstream/path-events.ts'
-import { unavailable } from '../upstream/upstream-connection.ts'
+import { type Authorizer, type CredentialSources, credentialsOf, type Grant } from '../admission/index.ts'
+import {
+  type AllowedOrigins,
+  corsHeaders,
+  type Exchange,
+  type ExchangeHandler,
+  refuseForeignOrigin,
+  unavailable,
+} from '../http/index.ts'
+import {
+  type StreamLimits,
+  type StreamMetrics,
+  type StreamRegistry,
+  StreamSession,
+  type TimerWheel,
+} from '../streams/index.ts'
+import { lastEventIdOf, type PathEvents, type Place } from '../upstream/index.ts'
 
 export interface StreamEventsOptions {
   readonly path: string

@@ -1,5 +1,5 @@
 import { Counter, Gauge, type Metrics } from '@hallpass/service-kit'
-import type { PathEvents } from '../upstream/path-events.ts'
+import type { PathEvents } from '../upstream/index.ts'
 import type { StreamRegistry } from './stream-registry.ts'
 import type { EndReason } from './stream-session.ts'
 

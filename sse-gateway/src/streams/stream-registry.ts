@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Grant } from '../admission/authorizer.ts'
-import { covers, type Revocation } from '../admission/revocations.ts'
+import { covers, type Grant, type Revocation } from '../admission/index.ts'
 import type { EndReason, StreamSession } from './stream-session.ts'
 
 /** 128 bits: nobody finds a stream by trying. */
@@ -80,12 +79,15 @@ export class StreamRegistry {
     this.#ended.length = Math.min(this.#ended.length, MAX_ENDED)
   }
 
-  withHandle(handle: string): StreamSession | undefined {
-    return this.#byHandle.get(handle)
+  /** Extends the stream with a handle, if it is on the path and belongs to the grant's subject; returns whether it is. */
+  extendNamed(handle: string, path: string, grant: Grant): boolean {
+    const session = this.#byHandle.get(handle)
+    return extendAll(session ? [session] : [], path, grant)
   }
 
-  onConnection(connection: object): Iterable<StreamSession> {
-    return this.#byConnection.get(connection) ?? []
+  /** Extends the streams of the grant's subject that are on a connection and on the path; returns whether there was one. */
+  extendOnConnection(connection: object, path: string, grant: Grant): boolean {
+    return extendAll([...(this.#byConnection.get(connection) ?? [])], path, grant)
   }
 
   all(): Iterable<StreamSession> {
@@ -101,6 +103,12 @@ export class StreamRegistry {
   endAll(reason: EndReason): void {
     for (const session of [...this.#byHandle.values()]) session.end(reason)
   }
+}
+
+function extendAll(candidates: readonly StreamSession[], path: string, grant: Grant): boolean {
+  const streams = candidates.filter((session) => session.path === path && session.belongsTo(grant))
+  for (const session of streams) session.reauthorize(grant)
+  return streams.length > 0
 }
 
 /** For whom the streams are counted: the subject, or for a token that names none the token itself. */

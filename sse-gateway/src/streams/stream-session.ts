@@ -1,9 +1,9 @@
 import { CONTROL_EVENTS, encodeEvent } from '@hallpass/event-stream'
 import { EventBlock } from '@hallpass/event-stream/fan-out'
 import type { Clock } from '@hallpass/service-kit'
-import type { Grant } from '../admission/authorizer.ts'
-import type { ClientWriter } from '../http/exchange/client-writer.ts'
-import type { UpstreamEnd } from '../upstream/path-events.ts'
+import type { Grant } from '../admission/index.ts'
+import type { ClientWriter } from '../http/index.ts'
+import type { UpstreamEnd } from '../upstream/index.ts'
 import { Deadline, type TimerWheel } from './timer-wheel.ts'
 
 /** Why a stream ended; metrics count them, and all but the last are told to the client. */

@@ -6,9 +6,9 @@ import { createLog, type Service } from '@hallpass/service-kit'
 import { ManualClock } from '@hallpass/service-kit/testing'
 import { type SigningKey, signToken } from '@hallpass/tokens'
 import { afterAll, afterEach, beforeAll } from '@jest/globals'
-import { type ExampleKeys, ensureExampleKeys } from '../admission/example-keys.ts'
-import { createApp, loadConfig } from '../app.ts'
-import type { Config } from '../config.ts'
+import { createApp } from '../app.ts'
+import { type ExampleKeys, ensureExampleKeys } from '../client/index.ts'
+import { type Config, loadConfig } from '../config.ts'
 import { FakeUpstream } from './fake-upstream.ts'
 import {
   type Answer,

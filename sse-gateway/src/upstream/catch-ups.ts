@@ -1,7 +1,7 @@
 import type { Reader } from '@hallpass/event-stream/fan-out'
+import { unavailable } from '../http/index.ts'
 import { CatchUp, type CatchUpOptions } from './catch-up.ts'
 import { refuseLongId } from './last-event-id.ts'
-import { unavailable } from './upstream-connection.ts'
 import { WaitingList } from './waiting-list.ts'
 
 export interface CatchUpsOptions extends Omit<CatchUpOptions, 'lastEventId' | 'onDone'> {

@@ -1,6 +1,6 @@
 import { asSentBack, canBeSentBack, fromHeaderValue, MAX_EVENT_ID_BYTES } from '@hallpass/event-stream'
 import { badRequest } from '@hallpass/service-kit'
-import type { Exchange } from '../http/exchange/exchange.ts'
+import type { Exchange } from '../http/index.ts'
 
 /**
  * Where the client wants to continue: its `Last-Event-ID` header, else the parameter `lastEventId` for a client that

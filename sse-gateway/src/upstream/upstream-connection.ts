@@ -1,8 +1,9 @@
 import http, { type ClientRequest, type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { EventStreamParser, type StreamEvent, toHeaderValue } from '@hallpass/event-stream'
-import { beginCall, HttpError } from '@hallpass/service-kit'
+import { beginCall, type HttpError } from '@hallpass/service-kit'
 import { cappedMs } from '@hallpass/untrusted/timers'
+import { unavailable } from '../http/index.ts'
 
 /** Where the events of a path come from. */
 export interface UpstreamTarget {
@@ -155,14 +156,3 @@ function refusalOf({ statusCode = 0, headers }: IncomingMessage): HttpError | un
     )
   return undefined
 }
-
-/** Clients that were refused together should not come back together. */
-const jitteredSeconds = () => 1 + Math.floor(Math.random() * 4)
-
-export const unavailable = (
-  status: 502 | 503 | 504,
-  code: string,
-  message: string,
-  cause?: unknown,
-  retryAfterSeconds = jitteredSeconds(),
-) => new HttpError(status, code, message, { cause, headers: { 'retry-after': `${retryAfterSeconds}` } })

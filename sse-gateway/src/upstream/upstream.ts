@@ -1,8 +1,9 @@
 import type { StreamEvent } from '@hallpass/event-stream'
 import type { HttpError, Logger } from '@hallpass/service-kit'
 import { cappedMs } from '@hallpass/untrusted/timers'
+import { unavailable } from '../http/index.ts'
 import { resumableId } from './client-event.ts'
-import { UpstreamConnection, type UpstreamTarget, unavailable } from './upstream-connection.ts'
+import { UpstreamConnection, type UpstreamTarget } from './upstream-connection.ts'
 import { WaitingList } from './waiting-list.ts'
 
 export interface UpstreamOptions {

@@ -1,6 +1,6 @@
 import { HttpError } from '@hallpass/service-kit'
+import type { Publication } from '../publication/index.ts'
 import type { LoggedEvent, LogRing } from './log-ring.ts'
-import type { Publication } from './publication.ts'
 
 /**
  * Everything that was published, in one order for all readers. There are two: in this process's memory, and in a Redis

@@ -1,7 +1,6 @@
 import { encodeEvent } from '@hallpass/event-stream'
 import { EventRing, type Place, type RingEvent, type RingLimits } from '@hallpass/event-stream/fan-out'
-import type { Publication } from './publication.ts'
-import { EVERY_TOPIC, type Topics } from './topics.ts'
+import { EVERY_TOPIC, type Publication, type Topics } from '../publication/index.ts'
 
 /** An event of the log, encoded once for all its readers. */
 export interface LoggedEvent extends RingEvent {

@@ -1,8 +1,8 @@
 import type { RingLimits } from '@hallpass/event-stream/fan-out'
 import type { Clock } from '@hallpass/service-kit'
+import type { Publication } from '../publication/index.ts'
 import type { EventLog } from './event-log.ts'
 import { type LoggedEvent, LogRing } from './log-ring.ts'
-import type { Publication } from './publication.ts'
 
 /** The log of one server: it lasts as long as the process, and says so to clients that come from before it. */
 export class MemoryEventLog implements EventLog {

@@ -2,9 +2,9 @@ import type { RingLimits } from '@hallpass/event-stream/fan-out'
 import type { Logger } from '@hallpass/service-kit'
 import { cappedMs } from '@hallpass/untrusted/timers'
 import type { Redis } from 'ioredis'
+import { type Publication, toPublication } from '../publication/index.ts'
 import { type EventLog, LogUnavailableError } from './event-log.ts'
 import { type LoggedEvent, LogRing } from './log-ring.ts'
-import { type Publication, toPublication } from './publication.ts'
 
 export interface RedisEventLogOptions {
   /** `redis://` or `rediss://`, with credentials if there are any. */

@@ -1,6 +1,5 @@
 import { HttpError, isTokenRefusal } from '@hallpass/service-kit'
-import { PublicationError } from '../log/publication.ts'
-import { JsonObjectError, JsonObjectParser } from './json-object-parser.ts'
+import { JsonObjectError, JsonObjectParser, PublicationError } from '../publication/index.ts'
 
 export interface PublishObjectsOptions {
   readonly take: (object: Readonly<Record<string, unknown>>) => Promise<unknown>

@@ -1,6 +1,6 @@
-import type { EventLog } from '../log/event-log.ts'
-import { toPublication } from '../log/publication.ts'
-import type { StreamHub } from '../streaming/stream-hub.ts'
+import type { EventLog } from '../log/index.ts'
+import { toPublication } from '../publication/index.ts'
+import type { StreamHub } from '../streaming/index.ts'
 
 /** The one way into the log, for TCP, HTTP and standard input. */
 export class Publisher {

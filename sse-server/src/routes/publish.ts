@@ -1,8 +1,7 @@
 import { badRequest, HttpError } from '@hallpass/service-kit'
 import type { RequestHandler } from 'express'
-import { PublicationError } from '../log/publication.ts'
-import { JsonObjectParser, MAX_OBJECT_BYTES } from '../publishing/json-object-parser.ts'
-import type { Publisher } from '../publishing/publisher.ts'
+import { JsonObjectParser, MAX_OBJECT_BYTES, PublicationError } from '../publication/index.ts'
+import type { Publisher } from '../publishing/index.ts'
 
 /** POST /publish: the same object as over TCP; 202 with the event's id once the log has it. */
 export function publish(publisher: Publisher): RequestHandler {

@@ -1,8 +1,8 @@
 import { asSentBack, fromHeaderValue } from '@hallpass/event-stream'
 import { badRequest, HttpError } from '@hallpass/service-kit'
 import type { Request, RequestHandler } from 'express'
-import type { EventLog } from '../log/event-log.ts'
-import type { StreamHub } from '../streaming/stream-hub.ts'
+import type { EventLog } from '../log/index.ts'
+import type { StreamHub } from '../streaming/index.ts'
 
 const HEADERS = {
   'content-type': 'text/event-stream',

@@ -2,9 +2,8 @@ import type { ServerResponse } from 'node:http'
 import { encodeEvent, gapEvent } from '@hallpass/event-stream'
 import { type DropReason, EventBlock, FanOut, Http1Writer, type Reader } from '@hallpass/event-stream/fan-out'
 import { Counter, type Logger, type Metrics } from '@hallpass/service-kit'
-import type { EventLog } from '../log/event-log.ts'
-import type { LoggedEvent } from '../log/log-ring.ts'
-import { isAmong, type Topics } from '../log/topics.ts'
+import type { EventLog, LoggedEvent } from '../log/index.ts'
+import { isAmong, type Topics } from '../publication/index.ts'
 
 export interface StreamHubOptions {
   readonly heartbeatMs: number

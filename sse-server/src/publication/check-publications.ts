@@ -1,5 +1,5 @@
-import { PUBLICATION_MEMBERS, PublicationError, toPublication } from './log/publication.ts'
-import { JsonObjectParser } from './publishing/json-object-parser.ts'
+import { JsonObjectParser } from './json-object-parser.ts'
+import { PUBLICATION_MEMBERS, PublicationError, toPublication } from './publication.ts'
 
 /**
  * Checks objects before they are sent, by the server's own rules, and resolves to how many there are. Stricter in one

@@ -1,6 +1,6 @@
 import { describeRecord } from '@hallpass/service-kit/testing'
 import { beforeEach } from '@jest/globals'
-import { useGateway } from './testing/gateway.ts'
+import { useGateway } from '../testing/gateway.ts'
 
 const gateway = useGateway()
 beforeEach(() => gateway.start())

@@ -1,0 +1,1 @@
+export { GatewayPeers } from './gateway-peers.ts'

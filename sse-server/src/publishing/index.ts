@@ -1,0 +1,5 @@
+export { PublishListener } from './publish-listener.ts'
+export { publishObjects } from './publish-objects.ts'
+export { PublishSession } from './publish-session.ts'
+export { Publisher } from './publisher.ts'
+export { PUBLISH_SCOPE, publisherGuard } from './publisher-guard.ts'
