@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import http from 'node:http'
+import { text } from 'node:stream/consumers'
 import { silentLog } from '@hallpass/service-kit'
 import { useService } from '@hallpass/service-kit/testing'
 import { afterEach, describe, expect, it } from '@jest/globals'
@@ -208,8 +211,17 @@ describe('the SSE server', () => {
       400,
       { error: { code: 'wrong_content_type', message: 'The body must be application/json.' } },
     ])
-    const rebound = await publish(`POST / HTTP/1.1\r\nHost: localhost\r\n\r\n{"data":"forged"}`)
-    expect(JSON.parse(rebound).error.code).toBe('not_http')
+    const rebound = http.request(`${server.url()}/publish`, {
+      method: 'POST',
+      headers: { host: 'evil.example', 'content-type': 'application/json' },
+    })
+    const [answer] = await once(rebound.end('{"data":"forged"}'), 'response')
+    expect([answer.statusCode, await text(answer)]).toEqual([
+      403,
+      expect.stringContaining('"foreign_host","message":"In development, this service'),
+    ])
+    const overTcp = await publish(`POST / HTTP/1.1\r\nHost: localhost\r\n\r\n{"data":"forged"}`)
+    expect(JSON.parse(overTcp).error.code).toBe('not_http')
   })
 
   it('counts clients, events and bytes', async () => {

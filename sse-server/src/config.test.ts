@@ -17,6 +17,9 @@ describe('loadConfig', () => {
     expect(() => loadConfig({ HOST: '0.0.0.0' })).toThrow(
       'PUBLISHERS=open lets anybody publish, so HOST must be a loopback address, but is "0.0.0.0"',
     )
+    expect(() => loadConfig({ NODE_ENV: 'production', HOST: '127.0.0.1', PUBLISHERS: 'open' })).toThrow(
+      'PUBLISHERS=open lets anybody publish, so it is not for production',
+    )
     expect(loadConfig({ NODE_ENV: 'production', ISSUER: 'https://i', AUDIENCE: 'a' }).guard).toMatchObject({
       issuer: 'https://i',
       audience: 'a',

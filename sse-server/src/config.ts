@@ -13,6 +13,10 @@ export const loadConfig = (env: Environment) =>
       publishers === 'token' || isLoopback(common.host),
       `PUBLISHERS=open lets anybody publish, so HOST must be a loopback address, but is "${common.host}"`,
     )
+    variables.require(
+      publishers === 'token' || !common.production,
+      'PUBLISHERS=open lets anybody publish, so it is not for production',
+    )
     const certFile = variables.optionalText('CERT_FILE')
     const keyFile = variables.optionalText('KEY_FILE')
     variables.require(
