@@ -1,4 +1,5 @@
 import { register } from 'node:module'
+import { setTimeout as pause } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { jestExpect as expect } from '@jest/expect'
 import { createEmptyTestResult } from '@jest/test-result'
@@ -27,9 +28,14 @@ export default async function runFile(globalConfig, config, environment, _runtim
   if (globalConfig.testNamePattern) state.testNamePattern = new RegExp(globalConfig.testNamePattern, 'i')
   expect.setState({ expand: globalConfig.expand, testPath: path })
   for (const event of LOOSE) process.on(event, failRunningTest)
+  const openBefore = process.getActiveResourcesInfo()
   try {
     await import(pathToFileURL(path))
-    return toTestResult(await circus.run(), config, globalConfig, path)
+    const outcome = await circus.run()
+    const open = await leftOpen(openBefore)
+    if (open.length > 0)
+      outcome.unhandledErrors.push(`The tests of this file leave open: ${open.join(', ')}.`)
+    return toTestResult(outcome, config, globalConfig, path)
   } finally {
     for (const event of LOOSE) process.off(event, failRunningTest)
     globalThis.console = before.console
@@ -40,6 +46,26 @@ export default async function runFile(globalConfig, config, environment, _runtim
 
 /** Errors that reach no test by themselves. */
 const LOOSE = ['uncaughtException', 'unhandledRejection']
+
+/** What is closed has ended by then. */
+const CLOSING_MS = 3_000
+
+/**
+ * What keeps the process alive that did not before the file: it would keep Jest from ending, as servers, sockets, timers
+ * and child processes do that no `afterAll` has stopped.
+ */
+async function leftOpen(before) {
+  const until = performance.now() + CLOSING_MS
+  for (;;) {
+    const open = process.getActiveResourcesInfo()
+    for (const resource of before) {
+      const index = open.indexOf(resource)
+      if (index !== -1) open.splice(index, 1)
+    }
+    if (open.length === 0 || performance.now() > until) return open
+    await pause(20)
+  }
+}
 
 function failRunningTest(error) {
   const { currentlyRunningTest, unhandledErrors } = circus.getState()

@@ -32,9 +32,15 @@ describe('clean-up', () => {
 })
 `
 
+const LEAK = `import { createServer } from 'node:net'
+import { it } from '@jest/globals'
+it('passes', () => { createServer().listen(0) })
+`
+
 interface Report {
   readonly numFailedTests: number
   readonly testResults: readonly {
+    readonly name: string
     readonly message: string
     readonly assertionResults: readonly { readonly title: string; readonly status: string }[]
   }[]
@@ -47,22 +53,27 @@ describe('the runner of test files', () => {
     folder = await mkdtemp(join(tmpdir(), 'hallpass runner #'))
     const outputFile = join(folder, 'report.json')
     await writeFile(join(folder, 'sample.test.ts'), FILE)
+    await writeFile(join(folder, 'leak.test.ts'), LEAK)
     const config = {
       rootDir: folder,
       testMatch: ['**/*.test.ts'],
       testRunner: join(root, 'scripts/jest-runner.js'),
       transform: {},
     }
-    const jest = [join(root, 'node_modules/jest/bin/jest.js'), '--json', `--outputFile=${outputFile}`]
+    const options = ['--json', `--outputFile=${outputFile}`, '--forceExit']
+    const jest = [join(root, 'node_modules/jest/bin/jest.js'), ...options]
     await new Promise((resolve) =>
       execFile(process.execPath, [...jest, '--config', JSON.stringify(config)], { cwd: folder }, resolve),
     )
     report = JSON.parse(await readFile(outputFile, 'utf8')) as Report
   })
   afterAll(() => rm(folder, { recursive: true, force: true }))
+  const resultOf = (file: string) => report.testResults.find(({ name }) => name.endsWith(file))
 
   it('reports each test as what it is', () => {
-    const results = report.testResults[0]?.assertionResults.map(({ title, status }) => `${title}: ${status}`)
+    const results = resultOf('sample.test.ts')?.assertionResults.map(
+      ({ title, status }) => `${title}: ${status}`,
+    )
     expect(results).toEqual([
       'passes: passed',
       'fails: failed',
@@ -77,7 +88,7 @@ describe('the runner of test files', () => {
   })
 
   it('shows why, at the line of the source', () => {
-    const message = report.testResults[0]?.message ?? ''
+    const message = resultOf('sample.test.ts')?.message ?? ''
     for (const reason of [
       /> +7 \| +expect\(point\)/,
       /Exceeded timeout of 50 ms/,
@@ -87,5 +98,11 @@ describe('the runner of test files', () => {
       /thrown by afterAll/,
     ])
       expect(message).toMatch(reason)
+  })
+
+  it('fails a file that leaves something open, and says what', () => {
+    const { message, assertionResults } = resultOf('leak.test.ts') ?? {}
+    expect(assertionResults).toMatchObject([{ title: 'passes', status: 'passed' }])
+    expect(message).toContain('The tests of this file leave open: TCPServerWrap.')
   })
 })

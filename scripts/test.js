@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { constants, setPriority, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -15,6 +15,9 @@ const HELP = `npm test: run lint, types, dead code and all tests
 
 /** Tests have deadlines, a linter has none. */
 const BESIDE_THE_TESTS = constants.priority.PRIORITY_BELOW_NORMAL
+
+/** After Jest has written its results; its workers have half a second of their own. */
+const ENDS_WITHIN_SECONDS = 10
 
 /** Where TypeScript keeps what it has checked. */
 const known = (name) => ['--incremental', '--tsBuildInfoFile', `.hallpass/${name}.tsbuildinfo`]
@@ -99,16 +102,9 @@ async function jest(options) {
   const folder = mkdtempSync(join(tmpdir(), 'hallpass-test-'))
   const report = join(folder, 'report.json')
   const { code } = await run(
-    [
-      'node_modules/jest/bin/jest.js',
-      '--json',
-      // A test that failed half-way may leave a server behind; that must not keep the run from ending.
-      '--forceExit',
-      `--outputFile=${report}`,
-      ...options,
-    ],
+    ['node_modules/jest/bin/jest.js', '--json', `--outputFile=${report}`, ...options],
     // Jest sends its JSON to standard output as well as to the file; its progress is on standard error.
-    { stdio: ['ignore', 'ignore', 'inherit'] },
+    { stdio: ['ignore', 'ignore', 'inherit'], endsAfter: report },
   )
   try {
     const results = JSON.parse(readFileSync(report, 'utf8'))
@@ -125,13 +121,26 @@ async function jest(options) {
   }
 }
 
-async function run(command, { stdio = ['ignore', 'pipe', 'pipe'], priority } = {}) {
+/** @param options.endsAfter the file that the program writes last: it is ended when it does not end soon after that. */
+async function run(command, { stdio = ['ignore', 'pipe', 'pipe'], priority, endsAfter } = {}) {
   const child = spawn(process.execPath, command, { cwd: root, stdio })
+  const endless = endsAfter && endSoonAfter(endsAfter, child)
   if (priority && child.pid) setPriority(child.pid, priority)
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (output += chunk))
   const code = await new Promise((resolve) => child.on('close', resolve))
+  clearInterval(endless)
   return { code, output }
+}
+
+/** A test that failed half-way may leave a server behind; that must not keep the run from ending. */
+function endSoonAfter(file, child) {
+  let seconds = 0
+  return setInterval(() => {
+    if (!existsSync(file) || ++seconds < ENDS_WITHIN_SECONDS) return
+    console.error('Jest is ended by force: a test file above has failed and left something open.')
+    child.kill('SIGKILL')
+  }, 1_000)
 }
 
 /** Takes a flag, with its value if it has one, out of the arguments. */

@@ -109,7 +109,12 @@ describe('findings', () => {
     expect((await look([service(page)])).at(-1)).toMatch(
       /^bad: Port \d+ of service is in use by another program \(answers 404\)/,
     )
-    const raw = net.createServer((socket) => socket.on('error', () => {}).end('SSH-2.0\r\n'))
+    const raw = net.createServer((socket) =>
+      socket
+        .on('error', () => {})
+        .end('SSH-2.0\r\n')
+        .resume(),
+    )
     await new Promise<void>((resolve) => raw.listen(0, '127.0.0.1', resolve))
     stops.push(() => raw.close())
     const { port } = raw.address() as AddressInfo

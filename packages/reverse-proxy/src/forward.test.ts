@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import http, { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net'
 import { DEADLINE_HEADER, deadlineFrom, HttpError } from '@hallpass/service-kit'
@@ -174,10 +175,10 @@ describe('forward', () => {
     const chunk = Buffer.alloc(256 * 1024)
     let written = 0
     const proxy = await proxyTo(async (_request, response) => {
+      const closed = once(response, 'close')
       for (let i = 0; i < 400 && !response.destroyed; i += 1) {
         written += chunk.length
-        if (!response.write(chunk))
-          await new Promise((resolve) => response.once('drain', resolve).once('close', resolve))
+        if (!response.write(chunk)) await Promise.race([once(response, 'drain'), closed])
       }
       response.end()
     })

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLog, type Service, silentLog } from '@hallpass/service-kit'
@@ -232,7 +232,8 @@ describe('GET /scenario5 with a server that is down', () => {
 
 describe('GET /scenario5 with a server that does not answer', () => {
   it('is 504 and names the server, sooner than the caller stops waiting', async () => {
-    const silent = createServer().listen(0, '127.0.0.1')
+    const sockets: Socket[] = []
+    const silent = createServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1')
     await once(silent, 'listening')
     const { port } = silent.address() as AddressInfo
     const env = { STATE_FOLDER: folder, PORT: '0', HEALTH_PORT: '0' }
@@ -249,6 +250,7 @@ describe('GET /scenario5 with a server that does not answer', () => {
     expect(body.error.message).toMatch(
       /^spiffe-proxy answered 504: spiffe-server at https:\/\/localhost:\d+ did not answer within 1[56]\d\d ms\.$/,
     )
+    for (const socket of sockets) socket.destroy()
     silent.close()
   })
 })

@@ -56,7 +56,12 @@ export class RedisFeed {
     this.#stopped = true
     this.#connection?.disconnect()
     // A connection that is still connecting can drop a command; closing must not wait for its response.
-    await Promise.race([this.#running, new Promise((resolve) => setTimeout(resolve, STOP_MS))])
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, STOP_MS)
+    })
+    await Promise.race([this.#running, late])
+    clearTimeout(timer)
     this.#confirmedAt = Number.NEGATIVE_INFINITY
   }
 

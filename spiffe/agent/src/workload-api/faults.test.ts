@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
+import { once, setMaxListeners } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -199,6 +199,7 @@ describe('a thousand streams at once', () => {
       return keep(new GrpcClient({ path }, { connectTimeoutMs: 60_000 }))
     })
     const stop = new AbortController()
+    setMaxListeners(0, stop.signal)
     const serials = Array.from({ length: 1000 }, () => new Set<string>())
     const read = async (client: GrpcClient, seen: Set<string>) => {
       const options = { metadata: { 'workload.spiffe.io': 'true' }, signal: stop.signal }
