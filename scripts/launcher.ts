@@ -71,8 +71,9 @@ export class Launcher {
     await this.startService(name)
   }
 
-  stop(): Promise<void> {
-    this.#stopping ??= Promise.all(this.services.map((service) => service.stop())).then(() => {})
+  /** Ends them all; with `SIGKILL` at once. */
+  stop(signal?: NodeJS.Signals): Promise<void> {
+    this.#stopping ??= Promise.all(this.services.map((service) => service.stop(signal))).then(() => {})
     return this.#stopping
   }
 }

@@ -97,8 +97,9 @@ export async function startTestSuite(
     onLine: (service, line) => lines.push(`${service} ${line}`),
   })
   socket.serve(launcher)
+  // A clean stop takes each of them a second, for clients that are not there.
   const stop = async () => {
-    await launcher.stop()
+    await launcher.stop('SIGKILL')
     await socket.close()
     await rm(stateFolder, { recursive: true, force: true })
   }
