@@ -46,7 +46,7 @@ describe('services that report hops', () => {
       only: ['jwt-factory', 'service-a', 'service-b', 'sse-server'],
       env: { OTEL_EXPORTER_OTLP_ENDPOINT: await collector.start() },
     })
-  })
+  }, 60_000)
   afterAll(async () => {
     await suite?.stop()
     collector.stop()

@@ -32,7 +32,10 @@ export default async function runFile(globalConfig, config, environment, _runtim
   try {
     await import(pathToFileURL(path))
     const outcome = await circus.run()
-    const open = await leftOpen(openBefore)
+    // A test that fails half-way may leave something behind; its failure says enough.
+    const failed =
+      outcome.unhandledErrors.length > 0 || outcome.testResults.some(({ errors }) => errors.length > 0)
+    const open = failed ? [] : await leftOpen(openBefore)
     if (open.length > 0)
       outcome.unhandledErrors.push(`The tests of this file leave open: ${open.join(', ')}.`)
     return toTestResult(outcome, config, globalConfig, path)
