@@ -10,6 +10,9 @@ import type { Service } from './service.ts'
 /** A service must have stopped so long after its drain delay, so that the whole suite stops within five seconds. */
 const STOP_DEADLINE_MS = 4_000
 
+/** Builds a service that is complete: all that it needs has been loaded, and it can start to listen. */
+export type CreateApp<C> = (config: C, log: Logger) => Service | Promise<Service>
+
 /**
  * The life of a process: configuration, start, ready, and on SIGTERM, SIGINT or the end of its parent a clean stop.
  * Exits with one of {@link EXIT_CODES}; what prevents a start is said in a line on standard error.
@@ -18,7 +21,7 @@ export function run<C extends CommonConfig>(
   name: string,
   env: Environment,
   loadConfig: (env: Environment) => C,
-  createApp: (config: C, log: Logger) => Service,
+  createApp: CreateApp<C>,
 ): void {
   live(name, env, loadConfig, createApp).catch((error: unknown) => {
     const { message, exitCode } = describeStartFailure(error)
@@ -31,7 +34,7 @@ async function live<C extends CommonConfig>(
   name: string,
   env: Environment,
   loadConfig: (env: Environment) => C,
-  createApp: (config: C, log: Logger) => Service,
+  createApp: CreateApp<C>,
 ) {
   const config = loadConfig(env)
   await checkStateVersion(config.stateFolder)
@@ -46,7 +49,7 @@ async function live<C extends CommonConfig>(
       spans.publish(event)
     })
   else publishHopsTo((hops ?? spans)?.publish)
-  const service = createApp(config, log)
+  const creation = (async () => createApp(config, log))()
   let stopping = false
 
   const stop = (why: string, exitCode: number) => {
@@ -54,7 +57,7 @@ async function live<C extends CommonConfig>(
     stopping = true
     log.info({ why }, 'stopping')
     setTimeout(() => process.exit(1), cappedMs(config.drainDelayMs + STOP_DEADLINE_MS)).unref()
-    const stopped = service.stop(config.drainDelayMs).then(() => spans?.stop())
+    const stopped = creation.then((service) => service.stop(config.drainDelayMs)).then(() => spans?.stop())
     stopped.then(
       () => process.exit(exitCode),
       (error: unknown) => {
@@ -74,6 +77,8 @@ async function live<C extends CommonConfig>(
     stop('uncaught exception', 1)
   })
 
+  const service = await creation
+  if (stopping) return
   const urls = await service.start()
   log.info({ urls }, 'ready')
   process.send?.({ ready: urls })

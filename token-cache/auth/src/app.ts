@@ -7,8 +7,9 @@ import { requireTier } from './require-tier.ts'
 import { issueForUser } from './routes/issue-for-user.ts'
 
 /** Makes a token for the user that a proxy names; it believes proxies, and nobody else. */
-export function createApp(config: Config, log: Logger): HttpService {
+export async function createApp(config: Config, log: Logger): Promise<HttpService> {
   const trust = new TierTrust(config.trust)
+  await trust.load()
   const factory = createJwtFactoryClient({
     baseUrl: config.jwtFactoryUrl,
     authorization: authorizationFor(config.credential, { clientId: config.keyId, audience: config.issuer }),
@@ -28,9 +29,6 @@ export function createApp(config: Config, log: Logger): HttpService {
     ],
     routes: (app) => {
       app.get('/auth', requireTier(trust), issueForUser(factory, config))
-    },
-    onStart: async () => {
-      await trust.load()
     },
   })
 }

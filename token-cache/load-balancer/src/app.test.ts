@@ -71,7 +71,7 @@ async function start(env: Record<string, string> = {}) {
     CHECK_MS: '100',
     ...env,
   })
-  balancer = createApp(
+  balancer = await createApp(
     config,
     createLog('token-cache-load-balancer', 'info', { write: (line) => void lines.push(line) }),
   )

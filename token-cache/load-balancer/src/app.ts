@@ -7,14 +7,33 @@ import type { Config } from './config.ts'
 import { Proxies } from './proxies.ts'
 
 /** The edge of the tier: takes requests from anywhere and spreads them over the proxies. */
-export function createApp(config: Config, log: Logger): HttpService {
+export async function createApp(config: Config, log: Logger): Promise<HttpService> {
   const name = 'token-cache-load-balancer'
   const metrics = new Metrics(name)
   const up = metrics.gauge('load_balancer_proxy_up', 'Whether a proxy is sent requests.', ['proxy'])
-  const trust = new TierTrust(config.trust)
-  let upstreams: Upstream[] = []
-  let proxies: Proxies
-  let edge: ReturnType<typeof balanceRequests>
+  const { fields, tls } = await new TierTrust(config.trust).load()
+  const upstreams = config.proxyUrls.map(
+    (url) => new Upstream({ name: 'token-cache-proxy', url, ...(tls ? { tls } : {}) }),
+  )
+  const proxies = new Proxies({
+    upstreams,
+    checkMs: config.checkMs,
+    log,
+    onChange: (proxy, isUp) => up.set({ proxy }, isUp ? 1 : 0),
+  })
+  for (const { address } of proxies.states()) up.set({ proxy: address }, 1)
+  const { balance, upgrade } = balanceRequests({
+    log,
+    proxies,
+    tierFields: fields,
+    believeRemoteUser: config.remoteUserFrom === 'anyone',
+  })
+  if (config.remoteUserFrom === 'anyone')
+    log.warn(
+      { host: config.host },
+      'OPEN: every caller may say in remote-user who it is. For development on one machine',
+    )
+  proxies.start()
 
   return httpService({
     name,
@@ -31,41 +50,16 @@ export function createApp(config: Config, log: Logger): HttpService {
     ],
     maxConnections: config.maxConnections,
     requestTimeoutMs: config.requestTimeoutMs,
-    forward: (...exchange) => edge.balance(...exchange),
-    onUpgrade: (request, socket, head) => edge.upgrade(request, socket, head),
+    forward: balance,
+    onUpgrade: upgrade,
     routes: () => {},
     checks: {
       proxies: () => {
         if (!proxies.states().some(({ up }) => up)) throw new Error('no proxy is ready')
       },
     },
-    onStart: async () => {
-      const { fields, tls } = await trust.load()
-      upstreams = config.proxyUrls.map(
-        (url) => new Upstream({ name: 'token-cache-proxy', url, ...(tls ? { tls } : {}) }),
-      )
-      proxies = new Proxies({
-        upstreams,
-        checkMs: config.checkMs,
-        log,
-        onChange: (proxy, isUp) => up.set({ proxy }, isUp ? 1 : 0),
-      })
-      for (const { address } of proxies.states()) up.set({ proxy: address }, 1)
-      edge = balanceRequests({
-        log,
-        proxies,
-        tierFields: fields,
-        believeRemoteUser: config.remoteUserFrom === 'anyone',
-      })
-      if (config.remoteUserFrom === 'anyone')
-        log.warn(
-          { host: config.host },
-          'OPEN: every caller may say in remote-user who it is. For development on one machine',
-        )
-      proxies.start()
-    },
     onStop: async () => {
-      proxies?.stop()
+      proxies.stop()
       await Promise.all(upstreams.map((upstream) => upstream.close()))
     },
   })

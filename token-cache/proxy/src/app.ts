@@ -14,7 +14,7 @@ import {
   systemClock,
 } from '@hallpass/service-kit'
 import { TierTrust } from '@hallpass/tier-trust'
-import { type AuthClient, createAuthClient } from '@hallpass/token-cache-auth/client'
+import { createAuthClient } from '@hallpass/token-cache-auth/client'
 import { LmdbStore, RedisStore, type SharedStore } from '@hallpass/token-store'
 import { anySubject, cachedVerifier, remoteKeys, verifyToken } from '@hallpass/tokens'
 import { Blocks } from './blocks.ts'
@@ -37,15 +37,16 @@ import { TokenCache } from './token-cache.ts'
 const LEASE_SLACK_MS = 500
 
 /** A proxy that adds a token to each request; it shares the tokens with the other proxies, through the store. */
-export function createApp(
+export async function createApp(
   config: Config,
   log: Logger,
   clock: Clock = systemClock,
   makeStore: typeof openStore = openStore,
-): HttpService {
+): Promise<HttpService> {
   const name = 'token-cache-proxy'
   const metrics = new Metrics(name)
   const trust = new TierTrust(config.trust)
+  const { fields, tls } = await trust.load()
   const store = makeStore(config, clock, (notice) => log.warn({ store: store.kind }, notice))
   const zone = store.zone('tokens')
   const users = store.zone('users')
@@ -54,7 +55,18 @@ export function createApp(
   const blocks = new Blocks({ zone: store.zone('blocks', { pinned: true }), keys, clock, onProblem })
   const factory = createJwtFactoryClient({ baseUrl: config.jwtFactoryUrl })
   const keysOfIssuer = remoteKeys({ issuer: config.issuer, load: () => factory.jwks(), clock })
-  let auth: AuthClient
+  const auth = createAuthClient({
+    baseUrl: config.authUrl,
+    fields,
+    timeoutMs: config.issuerTimeoutMs,
+    ...(tls ? { tls } : {}),
+  })
+  const api = new Upstream({
+    name: 'token-cache-api',
+    url: config.apiUrl,
+    maxConnections: config.apiConnections,
+    ...(tls ? { tls: { ca: tls.ca } } : {}),
+  })
 
   const cache = new TokenCache({
     zone,
@@ -116,9 +128,19 @@ export function createApp(
   /** With certificates each side has a port; else what comes through the balancer is for the API, whatever its path says. */
   const isForApi = (request: IncomingMessage) =>
     secure ? isEncrypted(request) : !isForOperators(request.url) || trust.isFromTier(request)
-  let api: Upstream
-  let traffic: ReturnType<typeof serveRequests>
-  const service = httpService({
+  const { serve, upgrade } = serveRequests({
+    log,
+    api,
+    identify: identifier(config, trust, keys, clock),
+    cache,
+    blocks,
+    clock,
+  })
+  await store.open()
+  await blocks.start()
+  peers.start()
+
+  return httpService({
     name,
     log,
     config,
@@ -131,10 +153,9 @@ export function createApp(
       : [{ name: 'http', host: config.host, port: config.port }],
     // Bodies are streams: when they end is the caller's and the API's business.
     requestTimeoutMs: 0,
-    forward: (request, response, next) =>
-      isForApi(request) ? traffic.serve(request, response, next) : next(),
+    forward: (request, response, next) => (isForApi(request) ? serve(request, response, next) : next()),
     onUpgrade: (request, socket, head) =>
-      !secure || isEncrypted(request) ? traffic.upgrade(request, socket, head) : socket.destroy(),
+      !secure || isEncrypted(request) ? upgrade(request, socket, head) : socket.destroy(),
     routes: (app) => {
       app.use('/api', operator, keyvals(tokens))
       app.get('/status', operator, showStatus({ config, store, zone, peers, clock }))
@@ -143,40 +164,13 @@ export function createApp(
       for (const { mountedAt, routes } of Object.values(assets)) app.use(mountedAt, routes)
     },
     checks: { store: () => store.check(), blocks: () => blocks.check() },
-    onStart: async () => {
-      const { fields, tls } = await trust.load()
-      auth = createAuthClient({
-        baseUrl: config.authUrl,
-        fields,
-        timeoutMs: config.issuerTimeoutMs,
-        ...(tls ? { tls } : {}),
-      })
-      api = new Upstream({
-        name: 'token-cache-api',
-        url: config.apiUrl,
-        maxConnections: config.apiConnections,
-        ...(tls ? { tls: { ca: tls.ca } } : {}),
-      })
-      traffic = serveRequests({
-        log,
-        api,
-        identify: identifier(config, trust, keys, clock),
-        cache,
-        blocks,
-        clock,
-      })
-      await store.open()
-      await blocks.start()
-      peers.start()
-    },
     onStop: async () => {
       await peers.stop()
       blocks.stop()
-      await api?.close()
+      await api.close()
       await store.close()
     },
   })
-  return service
 }
 
 const isEncrypted = ({ socket }: IncomingMessage) => (socket as TLSSocket).encrypted === true

@@ -82,7 +82,7 @@ export async function startTier({
   const proxies: { url: string; service: HttpService }[] = []
   async function startProxy(index: number) {
     const settings = config(index)
-    const service = freeBytes
+    const service = await (freeBytes
       ? createApp(
           settings,
           log,
@@ -90,7 +90,7 @@ export async function startTier({
           (_config, _clock, onNotice) =>
             new LmdbStore({ folder: settings.storeFolder, clock: clock.now, onNotice, freeBytes }),
         )
-      : createApp(settings, log, clock.now)
+      : createApp(settings, log, clock.now))
     const urls = await service.start()
     proxies[index] = { url: (urls.http ?? urls.https) as string, service }
   }
