@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto'
 import { Assets } from '@hallpass/pages'
 import { readOrCreateSecret } from '@hallpass/private-files'
 import { formBody, httpService, type Logger } from '@hallpass/service-kit'
-import type Provider from 'oidc-provider'
 import type { Config } from './config.ts'
 import { loadOidcLibrary } from './oidc-library.ts'
 import { providerPages } from './pages/provider-pages.ts'
@@ -21,15 +20,25 @@ const MAX_FORM_BYTES = 1024
 
 const newSecret = () => randomBytes(32).toString('base64url')
 
-export function createApp(config: Config, log: Logger) {
+export async function createApp(config: Config, log: Logger) {
   const users = config.usersFile === undefined ? new Users() : Users.fromFile(config.usersFile)
   const assets = new Assets(config.assetsFolder)
   const form = formBody({ maxBytes: MAX_FORM_BYTES })
-  let started: Provider | undefined
-  const provider = () => {
-    if (!started) throw new Error('The provider has not started.')
-    return started
-  }
+  const [library, keys, clientSecret, cookieSecret] = await Promise.all([
+    loadOidcLibrary(log),
+    loadSigningKeys(config.keysFile),
+    readOrCreateSecret(config.clientSecretFile, newSecret),
+    readOrCreateSecret(config.cookieSecretFile, newSecret),
+  ])
+  const pages = providerPages(assets, config.webUiUrl)
+  const provider = createProvider({ library, config, users, keys, clientSecret, cookieSecret, pages })
+  provider.on('server_error', (_ctx, error) => log.error({ err: error }, 'server error'))
+  provider.on('backchannel.error', (_ctx, error, client) =>
+    log.warn({ client: client.clientId }, `back-channel logout failed: ${error.message}`),
+  )
+  provider.on('grant.error', (ctx, error) =>
+    log.warn({ error: error.error, client: ctx.oidc.client?.clientId }, error.message),
+  )
 
   return httpService({
     name: 'identity-provider',
@@ -37,23 +46,6 @@ export function createApp(config: Config, log: Logger) {
     config,
     listeners: [{ name: 'http', host: config.host, port: config.port }],
     contentSecurityPolicy: false,
-    async onStart() {
-      const [library, keys, clientSecret, cookieSecret] = await Promise.all([
-        loadOidcLibrary(log),
-        loadSigningKeys(config.keysFile),
-        readOrCreateSecret(config.clientSecretFile, newSecret),
-        readOrCreateSecret(config.cookieSecretFile, newSecret),
-      ])
-      const pages = providerPages(assets, config.webUiUrl)
-      started = createProvider({ library, config, users, keys, clientSecret, cookieSecret, pages })
-      started.on('server_error', (_ctx, error) => log.error({ err: error }, 'server error'))
-      started.on('backchannel.error', (_ctx, error, client) =>
-        log.warn({ client: client.clientId }, `back-channel logout failed: ${error.message}`),
-      )
-      started.on('grant.error', (ctx, error) =>
-        log.warn({ error: error.error, client: ctx.oidc.client?.clientId }, error.message),
-      )
-    },
     routes: (routes) => {
       routes.use(assets.mountedAt, assets.routes)
       routes.get('/pictures/:user.svg', sendPicture(users))

@@ -18,7 +18,7 @@ describe('the OpenID provider', () => {
   const lines: string[] = []
   let issuer = ''
   let secret = ''
-  let service: ReturnType<typeof createApp>
+  let service: Awaited<ReturnType<typeof createApp>>
   let clientSecretFile = ''
 
   beforeAll(async () => {
@@ -32,7 +32,7 @@ describe('the OpenID provider', () => {
       ASSETS_FOLDER: 'web-ui/public',
     })
     clientSecretFile = config.clientSecretFile
-    service = createApp(config, createLog('idp', 'debug', { write: (line) => void lines.push(line) }))
+    service = await createApp(config, createLog('idp', 'debug', { write: (line) => void lines.push(line) }))
     await service.start()
     secret = await readOrCreatePrivateFile(clientSecretFile, () => 'not made by the provider')
   })

@@ -31,7 +31,11 @@ export { loadConfig } from './config.ts'
 const NAME = 'jwt-factory'
 
 /** Creates the central issuer, which signs tokens for services and verifies tokens for them. */
-export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
+export async function createApp(
+  config: Config,
+  log: Logger,
+  clock: Clock = systemClock,
+): Promise<HttpService> {
   const { algorithm, issuer, library, tokenLifetimeSeconds } = config
   const callers = callerGuard(config.callers, issuer, clock)
   const keys = new KeyStore({
@@ -62,6 +66,15 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     ['outcome'],
   )
 
+  await callers.load()
+  await files.load(keys)
+  log.info({ keyIds: keys.keyIds, folder: files.folder }, 'keys loaded')
+  if (config.callers.mode === 'open')
+    log.warn(
+      { host: config.host },
+      'OPEN: callers are not authenticated; anyone who reaches this address can get any service’s tokens. Outside development, set CALLERS=authenticated',
+    )
+
   return httpService({
     name: NAME,
     log,
@@ -89,16 +102,6 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       app.get('/utils/keys', callers.admin, listKeys(keys))
       app.get('/utils/key-states', callers.admin, listKeyStates(keys))
       app.post(['/utils/dump', '/dump'], callers.admin, dumpKeys(keys, files))
-    },
-    onStart: async () => {
-      await callers.load()
-      await files.load(keys)
-      log.info({ keyIds: keys.keyIds, folder: files.folder }, 'keys loaded')
-      if (config.callers.mode === 'open')
-        log.warn(
-          { host: config.host },
-          'OPEN: callers are not authenticated; anyone who reaches this address can get any service’s tokens. Outside development, set CALLERS=authenticated',
-        )
     },
     onStop: () => files.stop(),
   })

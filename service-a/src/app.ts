@@ -25,7 +25,11 @@ import { factoryTokens, ownTokens } from './token-source.ts'
 export { loadConfig } from './config.ts'
 
 /** The caller of scenarios 1 to 5. */
-export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
+export async function createApp(
+  config: Config,
+  log: Logger,
+  clock: Clock = systemClock,
+): Promise<HttpService> {
   const { peerTimeoutMs: timeoutMs } = config
   const factory = createJwtFactoryClient({
     baseUrl: config.jwtFactoryUrl,
@@ -46,6 +50,12 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const signedByA = ownTokens(keys)
   const callers = callerGuard(config.callers, SERVICE_A, clock)
 
+  if (config.tls.selfMade) await ensureDevelopmentCertificates(config.stateFolder)
+  await callers.load()
+  await keys.load()
+  // On an open start the documented curl makes it; elsewhere perhaps nobody may.
+  if (!keys.exist && config.callers.mode !== 'open') await keys.rotate()
+
   return httpService({
     name: 'service-a',
     log,
@@ -62,13 +72,6 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       app.get('/scenario5', scenario5(spiffeServer))
       app.get('/keys', callers.admin, listOwnKeys(keys))
       app.post('/gen-keys', callers.admin, genKeys(keys))
-    },
-    onStart: async () => {
-      if (config.tls.selfMade) await ensureDevelopmentCertificates(config.stateFolder)
-      await callers.load()
-      await keys.load()
-      // On an open start the documented curl makes it; elsewhere perhaps nobody may.
-      if (!keys.exist && config.callers.mode !== 'open') await keys.rotate()
     },
     onStop: async () => {
       keys.stop()

@@ -55,7 +55,7 @@ export class ScenarioServices {
 
   /** Starts a service, on the ports that it had before when it is started again. */
   async startOne(name: Name): Promise<void> {
-    const service = this.#create(name)
+    const service = await this.#create(name)
     this.#running.set(name, { service, urls: await service.start() })
   }
 
@@ -77,7 +77,7 @@ export class ScenarioServices {
     return (await this.post('jwt-factory', `/issueToken/${keyId}`, claims).expect(200)).text
   }
 
-  #create(name: Name): Service {
+  #create(name: Name): Service | Promise<Service> {
     switch (name) {
       case 'jwt-factory':
         return this.#make(name, jwtFactory, {})
@@ -98,9 +98,9 @@ export class ScenarioServices {
 
   #make<C extends CommonConfig>(
     name: Name,
-    from: { loadConfig(env: Environment): C; createApp(config: C, log: Logger, clock?: Clock): Service },
+    from: { loadConfig(env: Environment): C; createApp: CreateService<C> },
     urls: Environment,
-  ): Service {
+  ): Service | Promise<Service> {
     const { clock, clockOf } = this.#options
     const before = this.#running.get(name)?.urls
     const config = from.loadConfig({
@@ -114,6 +114,8 @@ export class ScenarioServices {
     return from.createApp(config, log, clockOf?.[name] ?? clock)
   }
 }
+
+type CreateService<C> = (config: C, log: Logger, clock?: Clock) => Service | Promise<Service>
 
 const portOf = (url: string | undefined) => (url === undefined ? '0' : new URL(url).port)
 

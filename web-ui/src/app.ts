@@ -19,7 +19,7 @@ import { renderProblem } from './routes/render-problem.ts'
 import { showDecoder } from './routes/show-decoder.ts'
 import { showHome } from './routes/show-home.ts'
 import { showProfile } from './routes/show-profile.ts'
-import { Secrets } from './secrets.ts'
+import { loadSecrets } from './secrets.ts'
 import { SessionStore } from './session-store.ts'
 import { SessionVisitors } from './session-visitors.ts'
 import { TrustedIssuer } from './trusted-issuer.ts'
@@ -40,7 +40,7 @@ const EXPLORER_PAGES = [
   ...LIVE_PAGES.map(({ path, label }) => [path, label] as const),
 ] as const
 
-export function createApp(config: Config, log: Logger, clock: Clock = systemClock) {
+export async function createApp(config: Config, log: Logger, clock: Clock = systemClock) {
   const { baseUrl, login, gateway } = config
   // The explorer binds its stream to a session, and behind a gateway there is none.
   const explores = login !== undefined && config.explorer.isOn
@@ -75,7 +75,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     })
   }
 
-  const secrets = new Secrets(login)
+  const secrets = await loadSecrets(login)
   const provider = new OpenidClient({
     ...login,
     clientSecret: secrets.client,
@@ -89,18 +89,15 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const issuer = new TrustedIssuer(provider, clock)
   const policyFor = pagePolicy(provider)
   const explorer = explores
-    ? explorerRoutes({ config, site, visitors, cookies, policyFor, clock })
+    ? await explorerRoutes({ config, site, visitors, cookies, policyFor, clock })
     : undefined
   const parts = { provider, attempts, sessions, cookies, sessionMaxMs: login.sessionMaxMs, log, clock }
   return httpService({
     ...common,
-    onStart: async () => {
-      await Promise.all([secrets.load(), explorer?.prepare()])
-    },
     routes: (routes) => {
       routes.use(site.assets.mountedAt, site.assets.routes)
       routes.use(isolate(baseUrl))
-      if (explorer) routes.use(explorer.routes)
+      if (explorer) routes.use(explorer)
       routes.get('/', showHome(site, visitors, backends, policyFor))
       routes.get('/profile', showProfile(site, visitors, policyFor, clock))
       routes.get('/decoder', showDecoder(site, visitors, policyFor))

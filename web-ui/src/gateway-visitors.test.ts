@@ -9,24 +9,29 @@ import { freePort } from './testing/web-ui-system.ts'
 describe('login at the gateway', () => {
   let provider: FakeProvider
   const lines: string[] = []
-  const webUi = (env: Record<string, string> = {}) =>
-    createApp(
-      loadConfig({
-        ASSETS_FOLDER: 'web-ui/public',
-        ISSUER_BASE_URL: provider.state.issuer,
-        AUTH0_CLIENT_ID: 'web-ui',
-        BACKEND_SERVICE_URL: 'http://localhost:1',
-        SECOND_BACKEND_SERVICE_URL: 'http://localhost:1',
-        ...env,
-      }),
-      createLog('web-ui', 'debug', { write: (line) => void lines.push(line) }),
+  const webUi = async (env: Record<string, string> = {}) =>
+    (
+      await createApp(
+        loadConfig({
+          ASSETS_FOLDER: 'web-ui/public',
+          ISSUER_BASE_URL: provider.state.issuer,
+          AUTH0_CLIENT_ID: 'web-ui',
+          BACKEND_SERVICE_URL: 'http://localhost:1',
+          SECOND_BACKEND_SERVICE_URL: 'http://localhost:1',
+          ...env,
+        }),
+        createLog('web-ui', 'debug', { write: (line) => void lines.push(line) }),
+      )
     ).app
-  const get = (path: string, headers: Record<string, string>, env?: Record<string, string>) =>
-    request(webUi(env)).get(path).set('accept', 'text/html').set(headers)
+  const get = async (path: string, headers: Record<string, string>, env?: Record<string, string>) =>
+    request(await webUi(env))
+      .get(path)
+      .set('accept', 'text/html')
+      .set(headers)
   const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
 
   beforeAll(async () => {
-    provider = fakeProvider({ port: await freePort() })
+    provider = await fakeProvider({ port: await freePort() })
     await provider.start()
   })
   afterAll(() => provider.stop())
@@ -57,7 +62,7 @@ describe('login at the gateway', () => {
   })
 
   it('reports a missing identity on a page and keeps running', async () => {
-    const app = webUi()
+    const app = await webUi()
     const answer = await request(app).get('/profile').set('accept', 'text/html')
     expect([answer.status, answer.text]).toEqual([
       401,
@@ -153,7 +158,7 @@ describe('login at the gateway', () => {
     })
 
     it('accepts no identity while no issuer is configured', async () => {
-      const app = createApp(loadConfig({ ASSETS_FOLDER: 'web-ui/public' }), silentLog).app
+      const { app } = await createApp(loadConfig({ ASSETS_FOLDER: 'web-ui/public' }), silentLog)
       const answer = await request(app)
         .get('/profile')
         .set('jwt', await provider.state.idToken())

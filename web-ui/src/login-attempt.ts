@@ -28,12 +28,12 @@ export const MAX_ATTEMPTS = 5
  * can finish them.
  */
 export class LoginAttempts {
-  readonly #secret: () => string
+  readonly #secret: string
   readonly #cookies: Cookies
   readonly #clock: Clock
 
   /** @param secret RANDOM_SECRET; a key only for this purpose is derived from it (RFC 5869). */
-  constructor(secret: () => string, cookies: Cookies, clock: Clock) {
+  constructor(secret: string, cookies: Cookies, clock: Clock) {
     this.#secret = secret
     this.#cookies = cookies
     this.#clock = clock
@@ -90,6 +90,6 @@ export class LoginAttempts {
   }
 
   #key(): Uint8Array {
-    return new Uint8Array(hkdfSync('sha256', this.#secret(), '', 'hallpass web-ui login attempt', 32))
+    return new Uint8Array(hkdfSync('sha256', this.#secret, '', 'hallpass web-ui login attempt', 32))
   }
 }

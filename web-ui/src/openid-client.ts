@@ -7,7 +7,7 @@ export interface OpenidClientOptions {
   readonly issuerUrl: string
   readonly clientId: string
   /** Undefined if only the provider's name and keys are needed. */
-  readonly clientSecret?: () => string
+  readonly clientSecret?: string
   /** `https://…/callback`, as registered at the provider. */
   readonly redirectUri: string
   /** The URL to which the provider redirects after logout, as registered there. */
@@ -188,7 +188,7 @@ export class OpenidClient {
       url,
       clientId,
       {},
-      clientSecret ? oidc.ClientSecretBasic(clientSecret()) : oidc.None(),
+      clientSecret ? oidc.ClientSecretBasic(clientSecret) : oidc.None(),
       {
         timeout: LIBRARY_TIMEOUT_S,
         // These calls carry codes, secrets and refresh tokens.

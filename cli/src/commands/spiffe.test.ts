@@ -10,10 +10,13 @@ import { runCli } from '../testing/run-cli.ts'
 const SERVER = 'spiffe://example.org/server'
 
 let folder: string
-let agent: ReturnType<typeof createApp>
+let agent: Awaited<ReturnType<typeof createApp>>
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hallpass-spiffe-'))
-  agent = createApp(loadConfig({ STATE_FOLDER: folder, PORT: '0', BUNDLE_ENDPOINT_PORT: '0' }), silentLog)
+  agent = await createApp(
+    loadConfig({ STATE_FOLDER: folder, PORT: '0', BUNDLE_ENDPOINT_PORT: '0' }),
+    silentLog,
+  )
   await agent.start()
 })
 afterAll(async () => {

@@ -23,10 +23,10 @@ export function confirmByHint(ctx: KoaContextWithOIDC): boolean {
 }
 
 /** Handles all of the library's endpoints. Submits its confirmation form for a logout that needs no question. */
-export function openidConnect(provider: () => Provider): RequestHandler {
+export function openidConnect(provider: Provider): RequestHandler {
   return async (request, response, next) => {
     try {
-      const answer = provider().callback()
+      const answer = provider.callback()
       await answer(request, response)
       const secret = confirmed.get(request)
       if (secret === undefined) return

@@ -7,22 +7,22 @@ import type { Users } from '../users.ts'
 
 /** `GET /interaction/:uid`: shows the login page. The library identifies the login request by a signed cookie. */
 export function showSignIn(
-  provider: () => Provider,
+  provider: Provider,
   users: Users,
   assets: Assets,
   webUiUrl: string,
 ): RequestHandler {
   return async (request, response) => {
-    const { uid, prompt, params } = await provider().interactionDetails(request, response)
+    const { uid, prompt, params } = await provider.interactionDetails(request, response)
     if (prompt.name !== 'login')
       // Consent is granted in advance, whatever a client requests.
-      return provider().interactionFinished(
+      return provider.interactionFinished(
         request,
         response,
         { consent: {} },
         { mergeWithLastSubmission: true },
       )
-    const client = await provider().Client.find(String(params.client_id))
+    const client = await provider.Client.find(String(params.client_id))
     const page = signInPage(assets, {
       uid,
       clientName: client?.clientName ?? 'An application',
@@ -33,20 +33,20 @@ export function showSignIn(
 }
 
 /** `POST /interaction/:uid/sign-in`: logs the chosen user in. */
-export function signIn(provider: () => Provider, users: Users): RequestHandler {
+export function signIn(provider: Provider, users: Users): RequestHandler {
   return async (request, response) => {
     const user = users.find(String((request.body as { user?: unknown } | undefined)?.user))
     const result = user
       ? { login: { accountId: user.id } }
       : { error: 'access_denied', error_description: 'User not found.' }
-    await provider().interactionFinished(request, response, result)
+    await provider.interactionFinished(request, response, result)
   }
 }
 
 /** `POST /interaction/:uid/cancel`: returns to the client with `access_denied`. */
-export function cancelSignIn(provider: () => Provider): RequestHandler {
+export function cancelSignIn(provider: Provider): RequestHandler {
   return (request, response) =>
-    provider().interactionFinished(request, response, {
+    provider.interactionFinished(request, response, {
       error: 'access_denied',
       error_description: 'The login was canceled.',
     })

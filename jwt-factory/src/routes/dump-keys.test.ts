@@ -9,7 +9,7 @@ import { createApp } from '../app.ts'
 import { loadConfig } from '../config.ts'
 
 async function start(stateFolder: string) {
-  const service = createApp(
+  const service = await createApp(
     loadConfig({ PORT: '0', ALGORITHM: 'ES256', STATE_FOLDER: stateFolder }),
     silentLog,
   )

@@ -12,8 +12,9 @@ import { callerGuard, callerOf } from './guard.ts'
 
 const AUDIENCE = 'https://guarded/'
 
-function guarded(config: CallersConfig) {
+async function guarded(config: CallersConfig) {
   const callers = callerGuard(config, AUDIENCE)
+  await callers.load()
   return httpService({
     name: 'guarded',
     log: silentLog,
@@ -27,7 +28,6 @@ function guarded(config: CallersConfig) {
         sendJson(res, 200, { caller: callerOf(req)?.subject ?? null }),
       )
     },
-    onStart: callers.load,
   })
 }
 

@@ -55,8 +55,6 @@ export interface HttpServiceOptions {
   readonly checks?: Checks
   /** Query parameters that carry nothing secret: hops show them beside the path. */
   readonly shownParameters?: readonly string[]
-  /** Runs before the listeners open, e.g. to load keys. */
-  readonly onStart?: () => void | Promise<void>
   /** Runs once no more requests are expected, to end what would not end by itself, e.g. streams. */
   readonly onDrain?: () => void | Promise<void>
   /** Runs after the last request has ended. */
@@ -234,7 +232,6 @@ export function httpService(options: HttpServiceOptions): HttpService {
     metrics,
     app: guarded(options.listeners[0]),
     async start() {
-      await options.onStart?.()
       try {
         const urls = Object.fromEntries(await allOrEveryFailure(options.listeners.map(listen)))
         probes.ready()

@@ -30,13 +30,15 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'scenario5-'))
   const env = { STATE_FOLDER: folder, PORT: '0', HEALTH_PORT: '0', BUNDLE_ENDPOINT_PORT: '0' }
   config = agent.loadConfig(env)
-  agentService = agent.createApp(config, silentLog)
+  agentService = await agent.createApp(config, silentLog)
   await agentService.start()
-  const { https: SERVER_URL } = await start(server.createApp(server.loadConfig(env), log))
-  const { https: PROXY_URL } = await start(proxy.createApp(proxy.loadConfig({ ...env, SERVER_URL }), log))
+  const { https: SERVER_URL } = await start(await server.createApp(server.loadConfig(env), log))
+  const { https: PROXY_URL } = await start(
+    await proxy.createApp(proxy.loadConfig({ ...env, SERVER_URL }), log),
+  )
   proxyUrl = PROXY_URL as string
   const ownConfig = serviceA.loadConfig({ ...env, SPIFFE_PROXY_URL: PROXY_URL, PEER_TIMEOUT_MS: '1000' })
-  url = (await start(serviceA.createApp(ownConfig, log))).http as string
+  url = (await start(await serviceA.createApp(ownConfig, log))).http as string
 })
 afterAll(async () => {
   for (const service of running.reverse()) await service.stop()
@@ -130,7 +132,7 @@ async function freshServiceA(env: Readonly<Record<string, string>> = {}): Promis
     PEER_TIMEOUT_MS: '5000',
     ...env,
   })
-  return (await start(serviceA.createApp(config, silentLog))).http as string
+  return (await start(await serviceA.createApp(config, silentLog))).http as string
 }
 
 async function refusal(baseUrl: string) {
@@ -194,7 +196,7 @@ async function attestedAgent(): Promise<string> {
     SHARED_SOCKET: sharedSocket,
     ENTRIES_FILE: entriesFile,
   }
-  await start(agent.createApp(agent.loadConfig(env), silentLog))
+  await start(await agent.createApp(agent.loadConfig(env), silentLog))
   return `unix://${sharedSocket}`
 }
 
@@ -210,7 +212,7 @@ describe('GET /scenario5 with a server that is down', () => {
     await new Promise((resolve) => gone.close(resolve))
     const env = { STATE_FOLDER: folder, PORT: '0', HEALTH_PORT: '0' }
     const { https } = await start(
-      proxy.createApp(proxy.loadConfig({ ...env, SERVER_URL: `https://localhost:${port}` }), log),
+      await proxy.createApp(proxy.loadConfig({ ...env, SERVER_URL: `https://localhost:${port}` }), log),
     )
     const client = await freshServiceA({
       SPIFFE_PROXY_URL: https as string,
@@ -238,7 +240,7 @@ describe('GET /scenario5 with a server that does not answer', () => {
     const { port } = silent.address() as AddressInfo
     const env = { STATE_FOLDER: folder, PORT: '0', HEALTH_PORT: '0' }
     const { https } = await start(
-      proxy.createApp(proxy.loadConfig({ ...env, SERVER_URL: `https://localhost:${port}` }), log),
+      await proxy.createApp(proxy.loadConfig({ ...env, SERVER_URL: `https://localhost:${port}` }), log),
     )
     const frozen = await freshServiceA({
       SPIFFE_PROXY_URL: https as string,

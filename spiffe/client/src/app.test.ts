@@ -35,10 +35,10 @@ async function start(service: Service) {
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'spiffe-client-'))
   const env = { STATE_FOLDER: folder, PORT: '0', HEALTH_PORT: '0', BUNDLE_ENDPOINT_PORT: '0' }
-  agentService = agent.createApp(agent.loadConfig(env), silentLog)
+  agentService = await agent.createApp(agent.loadConfig(env), silentLog)
   await agentService.start()
-  const { https: SERVER_URL } = await start(server.createApp(server.loadConfig(env), log))
-  const urls = await start(proxy.createApp(proxy.loadConfig({ ...env, SERVER_URL }), log))
+  const { https: SERVER_URL } = await start(await server.createApp(server.loadConfig(env), log))
+  const urls = await start(await proxy.createApp(proxy.loadConfig({ ...env, SERVER_URL }), log))
   proxyUrl = urls.https as string
   const address = workloadAddress(folder, 'client')
   source = await X509Source.open({ address })
@@ -164,7 +164,7 @@ describe('the proxy', () => {
       HEALTH_PORT: '0',
       SERVER_URL: 'https://localhost:1',
     })
-    const { https: url } = await start(proxy.createApp(config, log))
+    const { https: url } = await start(await proxy.createApp(config, log))
     for (let round = 0; round < 2; round += 1) {
       const status = await new Promise((resolve, reject) => {
         https

@@ -13,7 +13,11 @@ const MAX_SERVER_CONNECTIONS = 64
  * The proxy of the example: TLS ends here and begins anew, so that the server cannot see the client's certificate. Who
  * the client is travels in its token, which the proxy carries and does not judge.
  */
-export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
+export async function createApp(
+  config: Config,
+  log: Logger,
+  clock: Clock = systemClock,
+): Promise<HttpService> {
   const { host, port, healthPort, endpoint: address, serverUrl, serverId } = config
   const x509Source = new X509Source({ address, clock })
   const security = tlsServer(x509Source, {
@@ -27,6 +31,10 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     connect,
     interceptor: connect.retire,
     maxConnections: MAX_SERVER_CONNECTIONS,
+  })
+
+  await x509Source.ready().catch((cause: Error) => {
+    throw new Error(`unable to create X509Source: ${cause.message}`, { cause })
   })
 
   return httpService({
@@ -47,10 +55,6 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     // Every path of the TLS listener is the server's; the other one has health and metrics alone.
     routes: () => {},
     checks: { 'X.509-SVID': () => void x509Source.getX509Svid() },
-    onStart: () =>
-      x509Source.ready().catch((cause: Error) => {
-        throw new Error(`unable to create X509Source: ${cause.message}`, { cause })
-      }),
     onStop: async () => {
       await upstream.close()
       x509Source.close()

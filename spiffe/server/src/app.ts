@@ -7,7 +7,11 @@ import { index } from './routes/index.ts'
 export { loadConfig } from './config.ts'
 
 /** The server of the example: TLS with an X.509-SVID that rotates, callers by their JWT-SVID. */
-export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
+export async function createApp(
+  config: Config,
+  log: Logger,
+  clock: Clock = systemClock,
+): Promise<HttpService> {
   const { host, port, healthPort, endpoint: address, audiences, allowedIds } = config
   const x509Source = new X509Source({ address, clock })
   const jwtSource = new JwtSource({ address, clock })
@@ -16,6 +20,9 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     onRefused: (err) => log.warn({ err }, 'TLS handshake failed'),
   })
   const authorize = allowedIds.includes('*') ? matchAny() : matchOneOf(...allowedIds)
+
+  await x509Source.ready().catch(failed('unable to create X509Source'))
+  await jwtSource.ready().catch(failed('unable to create JWTSource'))
 
   return httpService({
     name: 'spiffe-server',
@@ -35,10 +42,6 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     // Every path of the TLS listener is the same to it; the other one has health and metrics alone.
     routes: () => {},
     checks: { 'X.509-SVID': () => void x509Source.getX509Svid() },
-    onStart: async () => {
-      await x509Source.ready().catch(failed('unable to create X509Source'))
-      await jwtSource.ready().catch(failed('unable to create JWTSource'))
-    },
     onStop: () => {
       x509Source.close()
       jwtSource.close()

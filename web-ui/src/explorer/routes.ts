@@ -37,13 +37,16 @@ export interface ExplorerParts {
 }
 
 /** The explorer, its live views, and the key set under which the gateway believes whoever watches. */
-export function explorerRoutes({ config, site, visitors, cookies, policyFor, clock }: ExplorerParts): {
-  readonly routes: Router
-  /** To be awaited before the service listens. */
-  readonly prepare: () => Promise<void>
-} {
+export async function explorerRoutes({
+  config,
+  site,
+  visitors,
+  cookies,
+  policyFor,
+  clock,
+}: ExplorerParts): Promise<Router> {
   const { explorer } = config
-  const tokens = new WatcherTokens(config.baseUrl, clock)
+  const tokens = await WatcherTokens.create(config.baseUrl, clock)
   const door = new GatewayDoor(explorer.hopsStreamUrl, explorer.caFile)
   const streams = new GatewayStreams({ door, path: new URL(explorer.hopsStreamUrl).pathname, tokens })
   const runner = new ScenarioRunner(
@@ -87,7 +90,7 @@ export function explorerRoutes({ config, site, visitors, cookies, policyFor, clo
       sources,
     }),
   )
-  return { routes, prepare: () => tokens.makeKey() }
+  return routes
 }
 
 /** To look on is no hop: what the explorer does for itself would stand between the runs that it shows. */

@@ -15,21 +15,24 @@ const LIFETIME_SECONDS = 60
 export class WatcherTokens {
   readonly #issuer: string
   readonly #clock: Clock
-  #key: SigningKey | undefined
+  readonly #key: SigningKey
 
-  /** @param issuer the base URL of this service, at which its key set is found. */
-  constructor(issuer: string, clock: Clock) {
+  private constructor(issuer: string, key: SigningKey, clock: Clock) {
     this.#issuer = issuer
+    this.#key = key
     this.#clock = clock
   }
 
-  /** The key lives as long as the process; verifiers find the next one by its id. */
-  async makeKey(): Promise<void> {
-    this.#key = await generateSigningKey('ES256')
+  /**
+   * Makes the key, which lives as long as the process; verifiers find the next one by its id.
+   * @param issuer the base URL of this service, at which its key set is found
+   */
+  static async create(issuer: string, clock: Clock): Promise<WatcherTokens> {
+    return new WatcherTokens(issuer, await generateSigningKey('ES256'), clock)
   }
 
   get keySet() {
-    return publicJwks(this.#key ? [this.#key] : [])
+    return publicJwks([this.#key])
   }
 
   async issue(subject: string, scope: WatcherScope = 'hops:read'): Promise<string> {
@@ -47,7 +50,6 @@ export class WatcherTokens {
   }
 
   async #sign(claims: Readonly<Record<string, unknown>>): Promise<string> {
-    if (!this.#key) throw new Error('The signing key has not been made yet.')
     return signToken({ ...claims, aud: GATEWAY_AUDIENCE }, this.#key, {
       lifetimeSeconds: LIFETIME_SECONDS,
       clock: this.#clock,

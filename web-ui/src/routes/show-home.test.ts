@@ -61,13 +61,12 @@ describe('GET / with failing backends', () => {
       },
     }),
   )
-  const home = (env: Record<string, string> = {}) =>
-    request(
-      createApp(
-        loadConfig({ ASSETS_FOLDER: 'web-ui/public', BACKEND_SERVICE_URL: backend.url(), ...env }),
-        silentLog,
-      ).app,
-    ).get('/')
+  const home = async (env: Record<string, string> = {}, headers: Record<string, string> = {}) => {
+    const config = loadConfig({ ASSETS_FOLDER: 'web-ui/public', BACKEND_SERVICE_URL: backend.url(), ...env })
+    return request((await createApp(config, silentLog)).app)
+      .get('/')
+      .set(headers)
+  }
 
   it('shows a rejection of a mesh and an unreachable backend, each with its status', async () => {
     const answer = await home({ SECOND_BACKEND_SERVICE_URL: 'http://localhost:1' })
@@ -79,14 +78,17 @@ describe('GET / with failing backends', () => {
 
   it('forwards the trace and the mesh’s own headers, but no others', async () => {
     const traceId = '0af7651916cd43dd8448eb211c80319c'
-    await home().set({
-      traceparent: `00-${traceId}-b7ad6b7169203331-01`,
-      'x-b3-traceid': traceId,
-      'x-request-id': 'r-1',
-      'x-name': '',
-      'x-other': 'not passed on',
-      authorization: 'Bearer not-passed-on',
-    })
+    await home(
+      {},
+      {
+        traceparent: `00-${traceId}-b7ad6b7169203331-01`,
+        'x-b3-traceid': traceId,
+        'x-request-id': 'r-1',
+        'x-name': '',
+        'x-other': 'not passed on',
+        authorization: 'Bearer not-passed-on',
+      },
+    )
     const headers = heard.at(-1)
     expect(headers).toMatchObject({ 'x-b3-traceid': traceId, 'x-request-id': 'r-1' })
     expect(headers?.traceparent).toContain(traceId)

@@ -33,7 +33,7 @@ interface Grant {
  * An OpenID provider with one user and no pages, which logs in every visitor immediately. By default it is correct (PKCE,
  * one use of each code and refresh token); tests can change each of its answers.
  */
-export function fakeProvider({ port, clientId = 'web-ui' }: { port: number; clientId?: string }) {
+export async function fakeProvider({ port, clientId = 'web-ui' }: { port: number; clientId?: string }) {
   const issuer = `http://localhost:${port}`
   const codes = new Map<string, Grant>()
   const refreshTokens = new Set<string>()
@@ -106,9 +106,6 @@ export function fakeProvider({ port, clientId = 'web-ui' }: { port: number; clie
     log: silentLog,
     config: developmentConfig,
     listeners: [{ name: 'http', host: '127.0.0.1', port }],
-    onStart: async () => {
-      state.key = await generateSigningKey('RS256')
-    },
     routes: (routes) => {
       routes.get('/.well-known/openid-configuration', (_request, response) => {
         response.json({
@@ -160,7 +157,8 @@ export function fakeProvider({ port, clientId = 'web-ui' }: { port: number; clie
       })
     },
   })
+  state.key = await generateSigningKey('RS256')
   return { ...service, name: service.name, state }
 }
 
-export type FakeProvider = ReturnType<typeof fakeProvider>
+export type FakeProvider = Awaited<ReturnType<typeof fakeProvider>>

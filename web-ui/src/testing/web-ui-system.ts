@@ -25,7 +25,7 @@ export function useWebUi(env: Record<string, string> = {}) {
     stateFolder = await mkdtemp(join(tmpdir(), 'hallpass-web-ui-'))
     const [port, providerPort] = [await freePort(), await freePort()]
     system.url = `http://localhost:${port}`
-    system.provider = fakeProvider({ port: providerPort })
+    system.provider = await fakeProvider({ port: providerPort })
     const backends = ['/data', '/data2'].map((endpoint) =>
       createBackend(loadBackend({ PORT: '0', ACCESS: 'open', ENDPOINT: endpoint }), silentLog),
     )
@@ -34,7 +34,7 @@ export function useWebUi(env: Record<string, string> = {}) {
       { http: string },
     ]
     const log = createLog('web-ui', 'debug', { write: (line) => void lines.push(line) })
-    const webUi = createApp(
+    const webUi = await createApp(
       loadConfig({
         STATE_FOLDER: stateFolder,
         ASSETS_FOLDER,

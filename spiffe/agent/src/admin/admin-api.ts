@@ -10,15 +10,13 @@ import { addEntry, listEntries, removeEntry, setRevoked } from '../routes/entrie
 import { listSvids } from '../routes/svids.ts'
 
 /** The verbs of whoever owns the agent: HTTP on a unix socket that only its owner can open. */
-export function adminApi(agent: Agent, config: Config, log: Logger): HttpService {
+export async function adminApi(agent: Agent, config: Config, log: Logger): Promise<HttpService> {
+  await ensurePrivateFolder(dirname(config.adminSocket))
+  await removeStale(config.adminSocket)
   return httpService({
     name: 'spiffe-agent-admin',
     log,
     config,
-    onStart: async () => {
-      await ensurePrivateFolder(dirname(config.adminSocket))
-      await removeStale(config.adminSocket)
-    },
     listeners: [{ name: 'admin', path: config.adminSocket }],
     routes: (app) => {
       app.use(jsonBody())

@@ -34,7 +34,7 @@ export async function startAgent(
     ROTATION_OVERLAP_SECONDS: '1',
     ...env,
   })
-  const service = createApp(config, silentLog, clock, { tickMs: TICK_MS })
+  const service = await createApp(config, silentLog, clock, { tickMs: TICK_MS })
   const urls = await service.start()
   const socket = (name: string) => join(config.socketFolder, name, 'agent.sock')
   return {

@@ -41,9 +41,11 @@ async function startExample() {
     services.unshift(service)
     return service.start()
   }
-  const { https: SERVER_URL, http: health } = await start(server.createApp(server.loadConfig(env), silentLog))
+  const { https: SERVER_URL, http: health } = await start(
+    await server.createApp(server.loadConfig(env), silentLog),
+  )
   const { https: proxyUrl } = await start(
-    proxy.createApp(proxy.loadConfig({ ...env, SERVER_URL }), silentLog),
+    await proxy.createApp(proxy.loadConfig({ ...env, SERVER_URL }), silentLog),
   )
   const client = await openSpiffeProxyClient({
     endpoint: workloadAddress(folder, 'client'),
