@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { MAX_TOKEN_LENGTH } from './compact.ts'
-import type { SigningKey } from './keys.ts'
+import { MAX_TOKEN_LENGTH } from './compact/compact.ts'
+import type { SigningKey } from './keys/keys.ts'
+import { assertSpeaks } from './libraries/libraries.ts'
+import type { TokenLibrary } from './libraries/library.ts'
 import { nodeCrypto } from './libraries/node-crypto.ts'
-import { assertSpeaks } from './libraries.ts'
-import type { TokenLibrary } from './library.ts'
 import { isNumericDate } from './rule-set/times.ts'
 
 export interface SignOptions {

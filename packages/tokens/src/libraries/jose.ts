@@ -1,5 +1,5 @@
-import { ALGORITHMS } from '../algorithms.ts'
-import type { TokenLibrary } from '../library.ts'
+import { ALGORITHMS } from '../keys/algorithms.ts'
+import type { TokenLibrary } from './library.ts'
 
 type Jose = typeof import('jose')
 

@@ -1,4 +1,4 @@
-import type { TokenLibrary } from '../library.ts'
+import type { TokenLibrary } from './library.ts'
 import { signInThread } from './signing-thread.ts'
 
 type JsonWebToken = typeof import('jsonwebtoken')

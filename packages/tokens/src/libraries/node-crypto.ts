@@ -1,7 +1,7 @@
 import { type SignKeyObjectInput, sign, verify } from 'node:crypto'
-import { ALGORITHMS, SCHEMES } from '../algorithms.ts'
-import type { AnyVerificationKey, SigningKey } from '../keys.ts'
-import type { TokenLibrary } from '../library.ts'
+import { ALGORITHMS, SCHEMES } from '../keys/algorithms.ts'
+import type { AnyVerificationKey, SigningKey } from '../keys/keys.ts'
+import type { TokenLibrary } from './library.ts'
 
 const signingInputs = new WeakMap<SigningKey, SignKeyObjectInput>()
 const verificationInputs = new WeakMap<AnyVerificationKey, SignKeyObjectInput>()

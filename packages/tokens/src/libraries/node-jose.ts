@@ -1,6 +1,6 @@
 import type { JWK } from 'node-jose'
-import type { AnyVerificationKey, SigningKey } from '../keys.ts'
-import type { TokenLibrary } from '../library.ts'
+import type { AnyVerificationKey, SigningKey } from '../keys/keys.ts'
+import type { TokenLibrary } from './library.ts'
 import { signInThread } from './signing-thread.ts'
 
 type NodeJose = typeof import('node-jose')

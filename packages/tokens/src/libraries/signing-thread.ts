@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import { Worker } from 'node:worker_threads'
-import type { Claims } from '../compact.ts'
-import type { SigningKey } from '../keys.ts'
+import type { Claims } from '../compact/compact.ts'
+import type { SigningKey } from '../keys/keys.ts'
 
 /** The libraries that sign on the thread that calls them. */
 type SynchronousLibrary = 'jsonwebtoken' | 'node-jose'

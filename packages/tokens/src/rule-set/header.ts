@@ -1,4 +1,4 @@
-import { ALGORITHMS, algorithmNamed, type SignatureAlgorithm } from '../algorithms.ts'
+import { ALGORITHMS, algorithmNamed, type SignatureAlgorithm } from '../keys/algorithms.ts'
 import { check } from './check.ts'
 import type { Verification } from './verification.ts'
 

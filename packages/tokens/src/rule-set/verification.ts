@@ -1,7 +1,7 @@
-import type { SignatureAlgorithm } from '../algorithms.ts'
-import type { Claims, ParsedToken, TokenHeader } from '../compact.ts'
-import type { AnyVerificationKey } from '../keys.ts'
-import type { TokenLibrary } from '../library.ts'
+import type { Claims, ParsedToken, TokenHeader } from '../compact/compact.ts'
+import type { SignatureAlgorithm } from '../keys/algorithms.ts'
+import type { AnyVerificationKey } from '../keys/keys.ts'
+import type { TokenLibrary } from '../libraries/library.ts'
 import type { Check, TokenErrorOptions, TokenErrorReason } from '../token-error.ts'
 
 /** The rules that the shared checks read; a rule set may have more. */

@@ -1,6 +1,6 @@
 import { sign } from 'node:crypto'
-import { type Algorithm, SCHEMES } from '../algorithms.ts'
-import type { SigningKey } from '../keys.ts'
+import { type Algorithm, SCHEMES } from '../keys/algorithms.ts'
+import type { SigningKey } from '../keys/keys.ts'
 
 /** A part of a token: an object becomes its JSON, text and bytes stay as they are. */
 export type Part = object | string | Buffer

@@ -1,4 +1,4 @@
-import type { SigningKey } from '../keys.ts'
+import type { SigningKey } from '../keys/keys.ts'
 import type { TokenErrorReason } from '../token-error.ts'
 import { forgeToken, type Part } from './forge-token.ts'
 

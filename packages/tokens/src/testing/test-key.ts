@@ -1,6 +1,6 @@
 import { generateKeyPairSync, type KeyPairKeyObjectResult } from 'node:crypto'
-import type { Algorithm } from '../algorithms.ts'
-import type { SigningKey } from '../keys.ts'
+import type { Algorithm } from '../keys/algorithms.ts'
+import type { SigningKey } from '../keys/keys.ts'
 
 /** An RSA pair takes 50–300 ms; kept only in memory, for the files that one process runs. */
 const pairs = new Map<string, KeyPairKeyObjectResult>()

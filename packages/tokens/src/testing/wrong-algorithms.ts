@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
-import { ALGORITHMS, type Algorithm, algorithmNamed } from '../algorithms.ts'
-import { thumbprint } from '../keys.ts'
+import { ALGORITHMS, type Algorithm, algorithmNamed } from '../keys/algorithms.ts'
+import { thumbprint } from '../keys/keys.ts'
 import { type Forge, type Row, refusedAs, shown } from './forge.ts'
 import { encodePart, forgeToken } from './forge-token.ts'
 

@@ -1,5 +1,5 @@
-import type { KeyFinder } from '../key-finder.ts'
-import type { TokenLibrary } from '../library.ts'
+import type { KeyFinder } from '../keys/key-finder.ts'
+import type { TokenLibrary } from '../libraries/library.ts'
 
 /** Any subject, as long as there is one: whoever asks decides by the claims. */
 export const anySubject: unique symbol = Symbol('any subject')

@@ -1,4 +1,4 @@
-import type { Claims, TokenHeader } from '../compact.ts'
+import type { Claims, TokenHeader } from '../compact/compact.ts'
 import { Verification } from '../rule-set/verification.ts'
 import { type Check, TokenError, type TokenErrorOptions, type TokenErrorReason } from '../token-error.ts'
 import type { VerificationRules } from './rules.ts'

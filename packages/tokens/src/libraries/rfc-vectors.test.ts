@@ -1,6 +1,6 @@
 import { createPublicKey } from 'node:crypto'
 import { describe, expect, it } from '@jest/globals'
-import { splitCompact } from './compact.ts'
+import { splitCompact } from '../compact/compact.ts'
 import {
   parseCompact,
   parseJwks,
@@ -8,7 +8,7 @@ import {
   type VerificationKey,
   verifySignature,
   verifyToken,
-} from './index.ts'
+} from '../index.ts'
 import { libraries } from './libraries.ts'
 
 /** The claims that all examples of RFC 7515 Appendix A sign, line breaks and all. */

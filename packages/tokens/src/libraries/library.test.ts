@@ -11,10 +11,10 @@ import {
   type TokenLibrary,
   verifySignature,
   verifyToken,
-} from './index.ts'
+} from '../index.ts'
 
-import { settlesWithoutTheEventLoop } from './testing/event-loop.ts'
-import { testKey } from './testing.ts'
+import { settlesWithoutTheEventLoop } from '../testing/event-loop.ts'
+import { testKey } from '../testing.ts'
 
 const ISSUER = 'https://issuer'
 const claims = { iss: ISSUER, aud: 'serviceb', sub: 'servicea', note: 'größer als 😀' }

@@ -1,6 +1,6 @@
 import { createPublicKey } from 'node:crypto'
+import { decodeBase64url } from '../compact/base64url.ts'
 import { ALGORITHMS, type Algorithm, algorithmNamed, SCHEMES } from './algorithms.ts'
-import { decodeBase64url } from './base64url.ts'
 import { assertKeyFits, KeyError } from './key-strength.ts'
 import { thumbprint, type VerificationKey } from './keys.ts'
 

@@ -1,6 +1,6 @@
 import { JsonError, readJson } from '@hallpass/untrusted/json'
-import { parseCompact } from './rule-set/form.ts'
-import { TokenError, type TokenErrorReason } from './token-error.ts'
+import { parseCompact } from '../rule-set/form.ts'
+import { TokenError, type TokenErrorReason } from '../token-error.ts'
 
 /** What a token says, for people to look at. Nothing of it is verified. */
 export interface TokenDescription {

@@ -11,8 +11,8 @@ import {
   publicJwks,
   type SigningKey,
   signToken,
-} from './index.ts'
-import { testKey } from './testing.ts'
+} from '../index.ts'
+import { testKey } from '../testing.ts'
 
 const keys: SigningKey[] = []
 beforeAll(async () => {

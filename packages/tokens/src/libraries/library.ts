@@ -1,6 +1,6 @@
-import type { Algorithm } from './algorithms.ts'
-import type { Claims, CompactParts } from './compact.ts'
-import type { AnyVerificationKey, SigningKey } from './keys.ts'
+import type { Claims, CompactParts } from '../compact/compact.ts'
+import type { Algorithm } from '../keys/algorithms.ts'
+import type { AnyVerificationKey, SigningKey } from '../keys/keys.ts'
 
 export type LibraryName = 'node-crypto' | 'jsonwebtoken' | 'jose' | 'node-jose'
 

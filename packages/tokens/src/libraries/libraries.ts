@@ -1,9 +1,9 @@
-import type { Algorithm, SignatureAlgorithm } from './algorithms.ts'
-import { jose } from './libraries/jose.ts'
-import { jsonwebtoken } from './libraries/jsonwebtoken.ts'
-import { nodeCrypto } from './libraries/node-crypto.ts'
-import { nodeJose } from './libraries/node-jose.ts'
+import type { Algorithm, SignatureAlgorithm } from '../keys/algorithms.ts'
+import { jose } from './jose.ts'
+import { jsonwebtoken } from './jsonwebtoken.ts'
 import type { LibraryName, TokenLibrary } from './library.ts'
+import { nodeCrypto } from './node-crypto.ts'
+import { nodeJose } from './node-jose.ts'
 
 /** Every adapter by name, the default first. A library is loaded when its adapter is first used. */
 export const libraries: Readonly<Record<LibraryName, TokenLibrary>> = {

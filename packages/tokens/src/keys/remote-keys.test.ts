@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from '@jest/globals'
-import { generateSigningKey, KeySetError, publicJwks, remoteKeys, type SigningKey } from './index.ts'
+import { generateSigningKey, KeySetError, publicJwks, remoteKeys, type SigningKey } from '../index.ts'
 
 const ISSUER = 'https://issuer'
 const SECOND = 1000

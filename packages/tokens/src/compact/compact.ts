@@ -1,6 +1,6 @@
+import type { TokenErrorReason } from '../token-error.ts'
 import { decodeBase64url } from './base64url.ts'
 import { type JsonObject, parseJsonObject } from './json-object.ts'
-import type { TokenErrorReason } from './token-error.ts'
 
 /** A token travels in a header, and servers allow 8 to 16 KiB for all headers together. */
 export const MAX_TOKEN_LENGTH = 8 * 1024

@@ -11,8 +11,8 @@ import {
   importVerificationKey,
   publicJwk,
   thumbprint,
-} from './index.ts'
-import { settlesWithoutTheEventLoop } from './testing/event-loop.ts'
+} from '../index.ts'
+import { settlesWithoutTheEventLoop } from '../testing/event-loop.ts'
 
 const rsaPem = (bits: number, publicExponent = 65_537) =>
   generateKeyPairSync('rsa', { modulusLength: bits, publicExponent })
