@@ -41,6 +41,9 @@ export class Reader<E extends RingEvent = RingEvent> {
   highWater = 0
   #state: 'elsewhere' | 'behind' | 'live' | 'gone' = 'elsewhere'
   readonly #source: ReaderSource<E>
+  readonly #figures: DeliveryFigures
+  /** With no more than this pending, a live reader is sent what comes. */
+  readonly #easyBytes: number
   readonly #onDropped: (reason: DropReason) => void
   /** The next position of the ring that it needs, while it is behind. */
   #position = 0
@@ -53,6 +56,8 @@ export class Reader<E extends RingEvent = RingEvent> {
 
   constructor(source: ReaderSource<E>, writer: EventWriter, onDropped: (reason: DropReason) => void) {
     this.#source = source
+    this.#figures = source.figures
+    this.#easyBytes = Math.min(MAX_PENDING_BYTES, source.limits.maxWaitingBytes)
     this.writer = writer
     this.#onDropped = onDropped
   }
@@ -85,8 +90,8 @@ export class Reader<E extends RingEvent = RingEvent> {
    */
   takeLive(block: EventBlock, events: number, position: number, firstOfTurn: boolean): void {
     const { pending } = this.writer
-    const { maxWaitingBytes } = this.#source.limits
-    if (pending > maxWaitingBytes && firstOfTurn) this.#onDropped('slow')
+    if (pending <= this.#easyBytes) this.#write(block, events, pending)
+    else if (pending > this.#source.limits.maxWaitingBytes && firstOfTurn) this.#onDropped('slow')
     else if (pending > MAX_PENDING_BYTES) {
       this.#behindBytes = block.bytes.length
       this.readFrom(position)
@@ -157,7 +162,7 @@ export class Reader<E extends RingEvent = RingEvent> {
   #write(block: EventBlock, events: number, pending: number) {
     this.writer.write(block)
     const { length } = block.bytes
-    const { figures } = this.#source
+    const figures = this.#figures
     this.sentEvents += events
     this.sentBytes += length
     figures.deliveries += events
