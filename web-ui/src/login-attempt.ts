@@ -3,17 +3,10 @@ import type { IncomingMessage } from 'node:http'
 import type { Clock } from '@hallpass/service-kit'
 import type { Response } from 'express'
 import type { Cookies } from './cookies.ts'
+import type { LoginAttempt } from './openid-client.ts'
 
 /** Loaded at the first login, because it takes some megabytes. */
 const jose = () => import('jose')
-
-/** The data of a login that the callback must match. */
-export interface LoginAttempt {
-  readonly state: string
-  readonly nonce: string
-  readonly codeVerifier: string
-  readonly returnTo: string
-}
 
 /** Time to complete a login page. */
 const LOGIN_ATTEMPT_MS = 10 * 60_000

@@ -1,7 +1,6 @@
 import { isLoopback, PeerError } from '@hallpass/service-kit'
 import { fetchOver, lazyPeerClient } from '@hallpass/service-kit/peers'
 import type * as Library from 'openid-client'
-import type { LoginAttempt } from './login-attempt.ts'
 
 export interface OpenidClientOptions {
   readonly issuerUrl: string
@@ -14,6 +13,14 @@ export interface OpenidClientOptions {
   readonly postLogoutRedirectUri?: string
   readonly audience?: string | undefined
   readonly scope?: string
+}
+
+/** The data of a login that the callback must match. */
+export interface LoginAttempt {
+  readonly state: string
+  readonly nonce: string
+  readonly codeVerifier: string
+  readonly returnTo: string
 }
 
 /** The tokens from the provider, which stay in this service. */

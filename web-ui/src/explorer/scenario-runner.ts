@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { badRequest, HttpError, runInTrace, toHttpError, traceFrom } from '@hallpass/service-kit'
 import { type AxiosInstance, createPeerClient } from '@hallpass/service-kit/axios'
+import { EXPLORER_AGENT } from '../live/live-token-cache.ts'
 import { FAULTS, type Fault, type Run } from './run.ts'
 import { RunLog } from './run-log.ts'
 import type { StreamScenario } from './stream-scenario.ts'
@@ -20,9 +21,6 @@ const POSSIBLE: Readonly<Record<number, readonly Fault[]>> = {
   6: ['no-token'],
   7: FAULTS,
 }
-
-/** The agent in whose name scenario 6 asks: the cache tells users apart by their agents, too. */
-export const EXPLORER_AGENT = 'explorer'
 
 /** The audience of a token that is for somebody else, as documented for scenario 5. */
 const SOMEBODY_ELSE = 'spiffe://example.org/some-other-server'

@@ -1,9 +1,10 @@
 import { badRequest, HttpError, unexpectedAnswer } from '@hallpass/service-kit'
 import { type AxiosInstance, createPeerClient } from '@hallpass/service-kit/axios'
 import { pause } from '@hallpass/untrusted/timers'
-import { EXPLORER_AGENT } from '../explorer/scenario-runner.ts'
 import { type AskPeer, askPeer } from './ask-peer.ts'
 
+/** The agent in whose name scenario 6 and this view ask: the cache tells users apart by their agents, too. */
+export const EXPLORER_AGENT = 'explorer'
 const KEYVALS = '/api/8/http/keyvals/tokens'
 /** A user, as the header `remote-user` can carry it. */
 const USER = /^[\x21-\x7e]{1,128}$/
