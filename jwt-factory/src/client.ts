@@ -67,6 +67,7 @@ export function createJwtFactoryClient({
   authorization,
   timeoutMs,
 }: JwtFactoryClientOptions): JwtFactoryClient {
+  // The pool and not axios: every token of scenarios 1 and 2 is issued and verified here (docs/decisions/003-axios-over-a-pool.md).
   const call = createPeerCaller({
     peer: PEER,
     baseUrl,

@@ -44,6 +44,7 @@ export class Callee {
   async #connect(): Promise<PeerCaller> {
     const { name: peer, baseUrl, timeoutMs, caFile } = this.#options
     const tls = caFile === undefined ? {} : { tls: { ca: await readCaFile(caFile) } }
+    // The pool and not axios: this is the call that the scenarios measure (docs/decisions/003-axios-over-a-pool.md).
     return createPeerCaller({ peer, baseUrl, timeoutMs, ...tls })
   }
 }

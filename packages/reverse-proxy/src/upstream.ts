@@ -44,7 +44,7 @@ export class Upstream {
   readonly url: URL
   /** From the request to the first byte of the answer. */
   readonly answerTimeoutMs: number
-  /** The bundles hold no more of undici (scripts/undici-pool.cjs). */
+  /** The pool itself and not axios: every request passes here (docs/decisions/003-axios-over-a-pool.md). */
   readonly pool: Pick<Dispatcher, 'dispatch' | 'destroy'>
   readonly secureContext: SecureContext | undefined
   readonly servername: string | undefined

@@ -34,6 +34,7 @@ export interface AuthClient {
 }
 
 export function createAuthClient({ baseUrl, fields, tls, timeoutMs }: AuthClientOptions): AuthClient {
+  // The pool and not axios: the call of every miss (docs/decisions/003-axios-over-a-pool.md).
   const call = createPeerCaller({ peer: PEER, baseUrl, timeoutMs, ...(tls ? { tls } : {}) })
   const proof = Object.fromEntries(
     fields.flatMap((name, index) => (index % 2 === 0 ? [[name, fields[index + 1] as string]] : [])),
