@@ -1,4 +1,4 @@
-import { type Clock, HttpError } from '@hallpass/service-kit'
+import { type Clock, HttpError, notFound } from '@hallpass/service-kit'
 import { type Algorithm, generateSigningKey, type SigningKey, thumbprint } from '@hallpass/tokens'
 import { KeyRing } from './key-ring.ts'
 
@@ -40,6 +40,13 @@ export class KeyStore {
 
   get(keyId: string): KeyRing | undefined {
     return this.#rings.get(keyId)
+  }
+
+  /** Returns the keys of a key ID that must exist. @throws {HttpError} 404 `key_not_found` */
+  existing(keyId: string): KeyRing {
+    const ring = this.#rings.get(keyId)
+    if (!ring) throw notFound('key_not_found', `Key ${keyId} not found. GET /keys/${keyId} creates it.`)
+    return ring
   }
 
   /** The public keys of all key IDs. */

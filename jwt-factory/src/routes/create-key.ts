@@ -1,9 +1,8 @@
-import { sendJson } from '@hallpass/service-kit'
-import { exportPublicPem, type VerificationKey } from '@hallpass/tokens'
-import type { RequestHandler, Response } from 'express'
+import type { RequestHandler } from 'express'
 import type { KeyFiles } from '../key-files.ts'
 import { newKeyIdOf } from '../key-id.ts'
 import type { KeyStore } from '../key-store.ts'
+import { sendPublicKey } from './send-public-key.ts'
 
 /** `GET /keys/:keyId`: returns the public key of a key ID; the first call creates the pair. */
 export function getOrCreateKey(keys: KeyStore): RequestHandler {
@@ -20,9 +19,4 @@ export function createOrRotateKey(keys: KeyStore, files: KeyFiles): RequestHandl
     if (files.hasSaved) await files.save(keys)
     sendPublicKey(response, signing)
   }
-}
-
-/** Sends the key in the documented form: base64-encoded PEM. */
-export function sendPublicKey(response: Response, key: VerificationKey) {
-  sendJson(response, 200, { publicKey: Buffer.from(exportPublicPem(key)).toString('base64') })
 }

@@ -13,7 +13,6 @@ import type { Request } from 'express'
 import type { Config } from '../config.ts'
 import { keyIdOf } from '../key-id.ts'
 import type { KeyStore } from '../key-store.ts'
-import { existingRing } from './public-key.ts'
 
 /**
  * `POST /issueToken/:keyId`: issues a token with the claims of the body, signed with the key of the key ID. Only the issuer
@@ -33,7 +32,7 @@ export function issueToken(
         'not_your_key',
         `${caller.subject} is not allowed to get tokens signed as ${keyId}.`,
       )
-    const ring = existingRing(keys, keyId)
+    const ring = keys.existing(keyId)
     const { exp: _, iat: __, nbf: ___, jti: ____, ...asked } = request.body as JsonObject
     const claims = caller
       ? { iss: issuer, sub: keyId, ...grantedClaims(asked, caller) }
