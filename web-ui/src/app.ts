@@ -1,28 +1,22 @@
 import { Assets } from '@hallpass/pages'
 import { type Clock, formBody, httpService, type Logger, notFound, systemClock } from '@hallpass/service-kit'
 import type { Request } from 'express'
-import { Backends } from './backends.ts'
+import { Backends } from './backends/index.ts'
 import type { Config } from './config.ts'
-import { Cookies } from './cookies.ts'
-import { explorerRoutes } from './explorer/routes.ts'
-import { GatewayVisitors } from './gateway-visitors.ts'
-import { isolate } from './isolate.ts'
-import { LoginAttempts } from './login-attempt.ts'
-import { OpenidClient } from './openid-client.ts'
-import { pagePolicy } from './page-policy.ts'
-import { LIVE_PAGES } from './pages/live.ts'
-import { endByProvider } from './routes/end-by-provider.ts'
-import { finishLogin } from './routes/finish-login.ts'
-import { logIn } from './routes/log-in.ts'
-import { askToLogOut, logOut } from './routes/log-out.ts'
-import { renderProblem } from './routes/render-problem.ts'
-import { showDecoder } from './routes/show-decoder.ts'
-import { showHome } from './routes/show-home.ts'
-import { showProfile } from './routes/show-profile.ts'
-import { loadSecrets } from './secrets.ts'
-import { SessionStore } from './session-store.ts'
-import { SessionVisitors } from './session-visitors.ts'
-import { TrustedIssuer } from './trusted-issuer.ts'
+import { explorerRoutes } from './explorer/index.ts'
+import {
+  askToLogOut,
+  endByProvider,
+  finishLogin,
+  LoginAttempts,
+  loadSecrets,
+  logIn,
+  logOut,
+} from './login/index.ts'
+import { LIVE_PAGES, pagePolicy } from './pages/index.ts'
+import { OpenidClient, TrustedIssuer } from './provider/index.ts'
+import { isolate, renderProblem, showDecoder, showHome, showProfile } from './routes/index.ts'
+import { Cookies, GatewayVisitors, SessionStore, SessionVisitors } from './sessions/index.ts'
 
 export { loadConfig } from './config.ts'
 

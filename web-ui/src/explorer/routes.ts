@@ -1,31 +1,26 @@
 import { type Clock, currentTrace, HttpError, jsonBody, runInTrace } from '@hallpass/service-kit'
 import express, { type RequestHandler, type Router } from 'express'
 import type { Config } from '../config.ts'
-import type { Cookies } from '../cookies.ts'
-import { CheckSources } from '../live/check-sources.ts'
-import { LiveIdentities } from '../live/live-identities.ts'
-import { LiveKeys } from '../live/live-keys.ts'
-import { LiveStreams } from '../live/live-streams.ts'
-import { LiveTokenCache } from '../live/live-token-cache.ts'
-import { Measurements } from '../live/measurements.ts'
-import { liveRoutes } from '../live/routes.ts'
-import type { PolicyFor } from '../page-policy.ts'
-import { LIVE_PAGES } from '../pages/live.ts'
-import type { Site } from '../pages/shell.ts'
-import { leadStrangers } from '../routes/lead-strangers.ts'
-import { showExplorer } from '../routes/show-explorer.ts'
-import { showLive, showSource } from '../routes/show-live.ts'
-import type { VisitorSource } from '../visitor.ts'
-import { GatewayDoor } from './gateway-door.ts'
-import { GatewayStreams } from './gateway-streams.ts'
-import { PathWatch } from './path-watch.ts'
+import {
+  CheckSources,
+  LiveIdentities,
+  LiveKeys,
+  LiveStreams,
+  LiveTokenCache,
+  liveRoutes,
+  Measurements,
+} from '../live/index.ts'
+import type { PolicyFor, Site } from '../pages/index.ts'
+import { LIVE_PAGES } from '../pages/index.ts'
+import { leadStrangers, showExplorer, showLive, showSource } from '../routes/index.ts'
+import type { Cookies, VisitorSource } from '../sessions/index.ts'
+import { GatewayDoor, GatewayStreams, PathWatch, WatcherTokens } from './gateway/index.ts'
 import { listRuns, runScenario } from './run-scenario.ts'
 import { ScenarioRunner } from './scenario-runner.ts'
 import { serviceRoutes } from './services.ts'
 import { StreamScenario } from './stream-scenario.ts'
 import { renewHops, watchHops } from './watch-hops.ts'
 import { watcherOf } from './watcher.ts'
-import { WatcherTokens } from './watcher-tokens.ts'
 
 export interface ExplorerParts {
   readonly config: Config

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { badRequest, HttpError, runInTrace, toHttpError, traceFrom } from '@hallpass/service-kit'
 import { type AxiosInstance, createPeerClient } from '@hallpass/service-kit/axios'
-import { EXPLORER_AGENT } from '../live/live-token-cache.ts'
+import { EXPLORER_AGENT } from '../live/index.ts'
 import { FAULTS, type Fault, type Run } from './run.ts'
 import { RunLog } from './run-log.ts'
 import type { StreamScenario } from './stream-scenario.ts'

@@ -3,10 +3,10 @@ import { EventStreamParser } from '@hallpass/event-stream'
 import { currentTrace, publishHop, unexpectedAnswer } from '@hallpass/service-kit'
 import { type AxiosInstance, createPeerClient } from '@hallpass/service-kit/axios'
 import { pause } from '@hallpass/untrusted/timers'
-import { GATEWAY, type GatewayDoor, refusalIn } from './gateway-door.ts'
+import type { WatcherTokens } from './gateway/index.ts'
+import { GATEWAY, type GatewayDoor, refusalIn } from './gateway/index.ts'
 import type { Fault } from './run.ts'
 import { streamCurl } from './stream-curl.ts'
-import type { WatcherTokens } from './watcher-tokens.ts'
 
 export interface StreamScenarioOptions {
   readonly door: GatewayDoor

@@ -1,9 +1,15 @@
 import type { Readable } from 'node:stream'
 import { PeerError } from '@hallpass/service-kit'
 import type { Request, RequestHandler, Response } from 'express'
-import { GATEWAY } from './gateway-door.ts'
-import { type GatewayStreams, TOO_MANY_WATCHERS } from './gateway-streams.ts'
-import { HEARTBEAT_MS, type Missing, type PathWatch, SERVER } from './path-watch.ts'
+import {
+  GATEWAY,
+  type GatewayStreams,
+  HEARTBEAT_MS,
+  type Missing,
+  type PathWatch,
+  SERVER,
+  TOO_MANY_WATCHERS,
+} from './gateway/index.ts'
 
 /** An id of an event of the suite is two numbers; anything longer is not one. */
 const EVENT_ID = /^[\w.:-]{1,64}$/

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Request, Response } from 'express'
-import type { Cookies } from '../cookies.ts'
-import type { VisitorSource } from '../visitor.ts'
+import type { Cookies, VisitorSource } from '../sessions/index.ts'
 
 /** As long as a browser may be left open over a week-end. */
 const WATCHER_COOKIE_MS = 3 * 24 * 3600 * 1000

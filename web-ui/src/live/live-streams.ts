@@ -1,6 +1,6 @@
 import { badRequest, unexpectedAnswer } from '@hallpass/service-kit'
-import { GATEWAY, type GatewayDoor } from '../explorer/gateway-door.ts'
-import type { WatcherTokens } from '../explorer/watcher-tokens.ts'
+import type { WatcherTokens } from '../explorer/gateway/index.ts'
+import { GATEWAY, type GatewayDoor } from '../explorer/gateway/index.ts'
 import { LIVE_TIMEOUT_MS } from './ask-peer.ts'
 
 const MAX_VALUE = 512

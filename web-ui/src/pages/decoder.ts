@@ -1,5 +1,5 @@
 import { html, type Markup } from '@hallpass/pages'
-import type { Visitor } from '../visitor.ts'
+import type { Visitor } from '../sessions/index.ts'
 import { type Site, shell } from './shell.ts'
 
 /** Returns the page that reads a token in the browser. Its policy blocks every request of the script, so the token stays there. */

@@ -1,6 +1,6 @@
 import { type Content, html, type Markup } from '@hallpass/pages'
-import type { BackendResult } from '../backends.ts'
-import type { Visitor } from '../visitor.ts'
+import type { BackendResult } from '../backends/index.ts'
+import type { Visitor } from '../sessions/index.ts'
 import { type Site, shell } from './shell.ts'
 
 export function homePage(

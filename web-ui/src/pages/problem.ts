@@ -1,5 +1,5 @@
 import { html, type Markup } from '@hallpass/pages'
-import { stranger, type Visitor } from '../visitor.ts'
+import { stranger, type Visitor } from '../sessions/index.ts'
 import { type Site, shell } from './shell.ts'
 
 export interface Problem {

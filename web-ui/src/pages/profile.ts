@@ -1,5 +1,5 @@
 import { type Content, html, type Markup } from '@hallpass/pages'
-import type { AccessSummary, User, Visitor } from '../visitor.ts'
+import type { AccessSummary, User, Visitor } from '../sessions/index.ts'
 import { portrait, type Site, shell } from './shell.ts'
 
 /** What the registered claims of an ID token mean (OpenID Connect Core §2, §5.1). */

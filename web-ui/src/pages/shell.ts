@@ -1,5 +1,5 @@
 import { type Assets, type Content, html, type Markup } from '@hallpass/pages'
-import type { Visitor } from '../visitor.ts'
+import type { Visitor } from '../sessions/index.ts'
 
 /** What every page needs to know about the service. */
 export interface Site {

@@ -1,5 +1,5 @@
 import { html, type Markup } from '@hallpass/pages'
-import type { Visitor } from '../visitor.ts'
+import type { Visitor } from '../sessions/index.ts'
 import { type Site, shell } from './shell.ts'
 
 /** Returns the page that asks for confirmation: a link must not be enough to log a user out. */

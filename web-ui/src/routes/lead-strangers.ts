@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express'
-import type { VisitorSource } from '../visitor.ts'
+import type { VisitorSource } from '../sessions/index.ts'
 
 /**
  * Redirects a user who opens `/` directly (Fetch Metadata's `none`) and is not logged in to the explorer. Links, the

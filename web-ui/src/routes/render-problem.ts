@@ -1,9 +1,9 @@
 import { sendPage } from '@hallpass/pages'
 import { currentTrace, type Logger, logFailure, toHttpError } from '@hallpass/service-kit'
 import type { ErrorRequestHandler } from 'express'
-import { LoginRefused } from '../openid-client.ts'
-import { type Problem, problemPage } from '../pages/problem.ts'
-import type { Site } from '../pages/shell.ts'
+import type { Site } from '../pages/index.ts'
+import { type Problem, problemPage } from '../pages/index.ts'
+import { LoginRefused } from '../provider/index.ts'
 
 /** Renders every error as a page for browsers; other clients get JSON from the service kit. */
 export function renderProblem(site: Site, log: Logger): ErrorRequestHandler {

@@ -1,9 +1,8 @@
 import { sendPage } from '@hallpass/pages'
 import type { RequestHandler } from 'express'
-import type { PolicyFor } from '../page-policy.ts'
-import { decoderPage } from '../pages/decoder.ts'
-import type { Site } from '../pages/shell.ts'
-import type { VisitorSource } from '../visitor.ts'
+import type { PolicyFor, Site } from '../pages/index.ts'
+import { decoderPage } from '../pages/index.ts'
+import type { VisitorSource } from '../sessions/index.ts'
 
 /** Handles `GET /decoder`. The policy runs the page's script and blocks every request of it. */
 export function showDecoder(site: Site, visitors: VisitorSource, policyFor: PolicyFor): RequestHandler {

@@ -1,9 +1,8 @@
 import { sendPage } from '@hallpass/pages'
 import type { RequestHandler } from 'express'
-import type { PolicyFor } from '../page-policy.ts'
-import { type ExplorerParts, explorerPage } from '../pages/explorer.ts'
-import type { Site } from '../pages/shell.ts'
-import type { VisitorSource } from '../visitor.ts'
+import type { PolicyFor, Site } from '../pages/index.ts'
+import { type ExplorerParts, explorerPage } from '../pages/index.ts'
+import type { VisitorSource } from '../sessions/index.ts'
 
 /** Handles `GET /explorer`: the page that runs scenarios and draws their hops. */
 export function showExplorer(

@@ -1,12 +1,11 @@
 import { sendPage } from '@hallpass/pages'
 import { currentTrace } from '@hallpass/service-kit'
 import type { RequestHandler } from 'express'
-import type { Backends } from '../backends.ts'
-import type { PolicyFor } from '../page-policy.ts'
-import { homePage } from '../pages/home.ts'
-import type { Site } from '../pages/shell.ts'
-import { traceHeaders } from '../trace-headers.ts'
-import type { VisitorSource } from '../visitor.ts'
+import type { Backends } from '../backends/index.ts'
+import { traceHeaders } from '../backends/index.ts'
+import type { PolicyFor, Site } from '../pages/index.ts'
+import { homePage } from '../pages/index.ts'
+import type { VisitorSource } from '../sessions/index.ts'
 
 /** Handles `GET /`: calls both backends for the visitor and shows their answers. */
 export function showHome(

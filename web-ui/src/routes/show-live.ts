@@ -1,12 +1,10 @@
 import { sendPage } from '@hallpass/pages'
 import { notFound } from '@hallpass/service-kit'
 import type { RequestHandler } from 'express'
-import type { CheckSources } from '../live/check-sources.ts'
-import type { PolicyFor } from '../page-policy.ts'
-import { type LivePage, livePage } from '../pages/live.ts'
-import type { Site } from '../pages/shell.ts'
-import { sourcePage } from '../pages/source.ts'
-import type { VisitorSource } from '../visitor.ts'
+import type { CheckSources } from '../live/index.ts'
+import type { PolicyFor, Site } from '../pages/index.ts'
+import { type LivePage, livePage, sourcePage } from '../pages/index.ts'
+import type { VisitorSource } from '../sessions/index.ts'
 
 /** Handles the live views, such as `GET /keys`; the script of each page keeps it up to date. */
 export function showLive(

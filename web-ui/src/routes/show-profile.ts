@@ -1,11 +1,9 @@
 import { sendPage } from '@hallpass/pages'
 import type { Clock } from '@hallpass/service-kit'
 import type { RequestHandler } from 'express'
-import type { PolicyFor } from '../page-policy.ts'
-import { problemPage } from '../pages/problem.ts'
-import { profilePage } from '../pages/profile.ts'
-import type { Site } from '../pages/shell.ts'
-import type { VisitorSource } from '../visitor.ts'
+import type { PolicyFor, Site } from '../pages/index.ts'
+import { problemPage, profilePage } from '../pages/index.ts'
+import type { VisitorSource } from '../sessions/index.ts'
 
 /** Handles `GET /profile`. Redirects to the login if there is no session; behind a gateway, reports that it sent no identity. */
 export function showProfile(

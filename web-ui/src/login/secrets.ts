@@ -1,6 +1,6 @@
 import { readOrCreateSecret } from '@hallpass/private-files'
-import type { LoginConfig } from './config.ts'
-import { newSecret } from './session-store.ts'
+import type { LoginConfig } from '../config.ts'
+import { newSecret } from '../sessions/index.ts'
 
 export interface Secrets {
   /** Authenticates this service at the provider. */

@@ -1,11 +1,9 @@
 import { type Clock, HttpError, type Logger } from '@hallpass/service-kit'
 import type { Request, RequestHandler } from 'express'
-import type { Cookies } from '../cookies.ts'
-import type { LoginAttempts } from '../login-attempt.ts'
-import { type LoginAttempt, LoginRefused, type OpenidClient, type Tokens } from '../openid-client.ts'
-import { newSecret, type SessionStore } from '../session-store.ts'
-import { SessionTokens } from '../session-tokens.ts'
-import { userFrom } from '../visitor.ts'
+import { type LoginAttempt, LoginRefused, type OpenidClient, type Tokens } from '../provider/index.ts'
+import type { Cookies } from '../sessions/index.ts'
+import { newSecret, type SessionStore, SessionTokens, userFrom } from '../sessions/index.ts'
+import type { LoginAttempts } from './login-attempt.ts'
 
 export interface FinishLoginParts {
   readonly provider: OpenidClient

@@ -2,9 +2,9 @@ import { createLog, silentLog } from '@hallpass/service-kit'
 import { testKey } from '@hallpass/tokens/testing'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import request from 'supertest'
-import { createApp, loadConfig } from './app.ts'
-import { type FakeProvider, fakeProvider } from './testing/fake-provider.ts'
-import { freePort } from './testing/web-ui-system.ts'
+import { createApp, loadConfig } from '../app.ts'
+import { type FakeProvider, fakeProvider } from '../testing/fake-provider.ts'
+import { freePort } from '../testing/web-ui-system.ts'
 
 describe('login at the gateway', () => {
   let provider: FakeProvider

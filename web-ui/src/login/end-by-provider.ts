@@ -13,8 +13,8 @@ import {
   verifyToken,
 } from '@hallpass/tokens'
 import type { RequestHandler } from 'express'
-import type { SessionStore } from '../session-store.ts'
-import type { TrustedIssuer } from '../trusted-issuer.ts'
+import type { TrustedIssuer } from '../provider/index.ts'
+import type { SessionStore } from '../sessions/index.ts'
 
 /** The event that a logout token must contain (OpenID Connect Back-Channel Logout 1.0 §2.4). */
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout'

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
+import { LoginRefused } from '../provider/index.ts'
 import type { Cookies } from './cookies.ts'
-import { LoginRefused } from './openid-client.ts'
 import type { SessionStore } from './session-store.ts'
 import { stranger, type Visitor, type VisitorSource } from './visitor.ts'
 

@@ -1,7 +1,7 @@
 import { PeerError } from '@hallpass/service-kit'
 import { ManualClock } from '@hallpass/service-kit/testing'
 import { beforeEach, describe, expect, it } from '@jest/globals'
-import { LoginRefused, type Tokens } from './openid-client.ts'
+import { LoginRefused, type Tokens } from '../provider/index.ts'
 import { SessionTokens } from './session-tokens.ts'
 
 const tokens = (name: string, expiresInSeconds: number | undefined = 120): Tokens => ({

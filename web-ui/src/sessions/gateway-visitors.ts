@@ -13,7 +13,7 @@ import {
   type VerificationRules,
   verifyToken,
 } from '@hallpass/tokens'
-import type { TrustedIssuer } from './trusted-issuer.ts'
+import type { TrustedIssuer } from '../provider/index.ts'
 import { stranger, type User, userFrom, type Visitor, type VisitorSource } from './visitor.ts'
 
 /** The headers of the gateway: the ID token, its claims, and the access token. */

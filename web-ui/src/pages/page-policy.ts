@@ -1,6 +1,6 @@
 import type { PagePolicy } from '@hallpass/pages'
-import type { OpenidClient } from './openid-client.ts'
-import type { Visitor } from './visitor.ts'
+import type { OpenidClient } from '../provider/index.ts'
+import type { Visitor } from '../sessions/index.ts'
 
 /** Returns the other origins that a visitor's pages may use. */
 export type PolicyFor = (visitor: Visitor) => Promise<PagePolicy>

@@ -2,13 +2,10 @@ import { timingSafeEqual } from 'node:crypto'
 import { sendPage } from '@hallpass/pages'
 import { HttpError, type Logger } from '@hallpass/service-kit'
 import type { RequestHandler } from 'express'
-import type { Cookies } from '../cookies.ts'
-import type { OpenidClient } from '../openid-client.ts'
-import { endSession, type PolicyFor } from '../page-policy.ts'
-import type { Site } from '../pages/shell.ts'
-import { signOutPage } from '../pages/sign-out.ts'
-import type { SessionStore } from '../session-store.ts'
-import type { VisitorSource } from '../visitor.ts'
+import type { Site } from '../pages/index.ts'
+import { endSession, type PolicyFor, signOutPage } from '../pages/index.ts'
+import type { OpenidClient } from '../provider/index.ts'
+import type { Cookies, SessionStore, VisitorSource } from '../sessions/index.ts'
 
 /** Handles `GET /logout`: shows a form, because a link must not end a session. */
 export function askToLogOut(site: Site, visitors: VisitorSource, policyFor: PolicyFor): RequestHandler {

@@ -2,8 +2,8 @@ import { hkdfSync } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Clock } from '@hallpass/service-kit'
 import type { Response } from 'express'
-import type { Cookies } from './cookies.ts'
-import type { LoginAttempt } from './openid-client.ts'
+import type { LoginAttempt } from '../provider/index.ts'
+import type { Cookies } from '../sessions/index.ts'
 
 /** Loaded at the first login, because it takes some megabytes. */
 const jose = () => import('jose')

@@ -1,6 +1,6 @@
 import { UserAgent } from '@hallpass/pages/testing'
 import { describe, expect, it } from '@jest/globals'
-import { useWebUi } from './testing/web-ui-system.ts'
+import { useWebUi } from '../testing/web-ui-system.ts'
 
 describe('AL-55: requests of other origins, with cookies', () => {
   const webUi = useWebUi()

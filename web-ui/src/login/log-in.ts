@@ -1,7 +1,7 @@
 import type { RequestHandler } from 'express'
-import type { LoginAttempts } from '../login-attempt.ts'
-import type { OpenidClient } from '../openid-client.ts'
-import { safeReturnTo } from '../return-to.ts'
+import type { OpenidClient } from '../provider/index.ts'
+import type { LoginAttempts } from './login-attempt.ts'
+import { safeReturnTo } from './return-to.ts'
 
 /** Handles `GET /login?returnTo=/path`: redirects to the provider; what the callback must match is in a sealed cookie. */
 export function logIn(provider: OpenidClient, attempts: LoginAttempts, baseUrl: string): RequestHandler {

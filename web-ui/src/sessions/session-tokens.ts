@@ -1,5 +1,5 @@
 import type { Clock } from '@hallpass/service-kit'
-import { LoginRefused, type Tokens } from './openid-client.ts'
+import { LoginRefused, type Tokens } from '../provider/index.ts'
 import type { AccessSummary } from './visitor.ts'
 
 /** The remaining lifetime at which a token is renewed, or a quarter of its lifetime if that is shorter. */

@@ -1,0 +1,2 @@
+export { type BackendResult, Backends } from './backends.ts'
+export { traceHeaders } from './trace-headers.ts'

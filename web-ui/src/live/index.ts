@@ -1,0 +1,7 @@
+export { CheckSources } from './check-sources.ts'
+export { LiveIdentities } from './live-identities.ts'
+export { LiveKeys } from './live-keys.ts'
+export { LiveStreams } from './live-streams.ts'
+export { EXPLORER_AGENT, LiveTokenCache } from './live-token-cache.ts'
+export { Measurements } from './measurements.ts'
+export { liveRoutes } from './routes.ts'

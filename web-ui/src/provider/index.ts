@@ -1,0 +1,2 @@
+export { type LoginAttempt, LoginRefused, OpenidClient, type Tokens } from './openid-client.ts'
+export { TrustedIssuer } from './trusted-issuer.ts'

@@ -1,0 +1,8 @@
+export { isolate } from './isolate.ts'
+export { leadStrangers } from './lead-strangers.ts'
+export { renderProblem } from './render-problem.ts'
+export { showDecoder } from './show-decoder.ts'
+export { showExplorer } from './show-explorer.ts'
+export { showHome } from './show-home.ts'
+export { showLive, showSource } from './show-live.ts'
+export { showProfile } from './show-profile.ts'
