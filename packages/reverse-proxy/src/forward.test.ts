@@ -321,6 +321,7 @@ describe('forward with another upstream to try', () => {
       forward(request, response, {
         upstream: hanging,
         headers: requestHeaders(request, new Set()),
+        deadline: undefined,
         retry: ({ error, unsent }) => {
           failures.push(`${error.status} ${error.code} ${error.message} ${unsent}`)
           return next

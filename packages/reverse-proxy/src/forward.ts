@@ -44,7 +44,7 @@ export interface ForwardOptions {
   /** Of the answer, in place of the upstream's fields of these names. */
   readonly answerFields?: readonly string[]
   /** When the client stops waiting for the head of the answer, on the clock of `performance.now()`, if it has said so. */
-  readonly deadline?: number | undefined
+  readonly deadline: number | undefined
   /** Writes the answer when there is none from upstream. */
   readonly onFailure: (error: HttpError) => void
   readonly onEnd: (outcome: Outcome) => void

@@ -1,6 +1,14 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { forward, requestHeaders, type Upstream } from '@hallpass/reverse-proxy'
-import { beginCall, type HttpError, isUnread, type Logger, sendJson } from '@hallpass/service-kit'
+import {
+  beginCall,
+  type HttpError,
+  isUnread,
+  type Logger,
+  type RequestRecord,
+  recordOf,
+  sendJson,
+} from '@hallpass/service-kit'
 
 export interface ForwardToServerOptions {
   /** Connects to the server only. */
@@ -9,7 +17,7 @@ export interface ForwardToServerOptions {
 }
 
 /** This hop writes them itself. */
-const REWRITTEN = new Set(['x-forwarded-for', 'traceparent'])
+const REWRITTEN = new Set(['x-forwarded-for', 'x-request-id', 'traceparent'])
 /** RFC 9110 §7.6.3: by it a caller knows whether an error is the server's or the proxy's. */
 const VIA = ['via', '1.1 spiffe-proxy']
 
@@ -21,6 +29,7 @@ export function forwardToServer({ upstream, log }: ForwardToServerOptions): Requ
   return (request, response) => {
     log.info(`${request.method} ${request.url}`)
     const { method = '', url = '' } = request
+    const { requestId, trace } = recordOf(request) as RequestRecord
     const { traceparent, tell } = beginCall({
       peer: upstream.name,
       method,
@@ -29,8 +38,9 @@ export function forwardToServer({ upstream, log }: ForwardToServerOptions): Requ
     })
     forward(request, response, {
       upstream,
-      headers: [...headersOf(request), 'traceparent', traceparent],
-      answerFields: VIA,
+      headers: [...headersOf(request), 'x-request-id', requestId, 'traceparent', traceparent],
+      answerFields: [...VIA, 'x-request-id', requestId],
+      deadline: trace.deadline,
       onFailure: (error) => refuse(request, response, error),
       onEnd: ({ upstreamStatus, failure }) => {
         if (upstreamStatus !== undefined) tell({ status: upstreamStatus })
