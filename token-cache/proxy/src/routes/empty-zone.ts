@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express'
-import type { KeyValues } from '../key-values.ts'
+import type { KeyValues } from '../operators/key-values.ts'
 
 /** `DELETE /api/8/http/keyvals/tokens`: removes all pairs, blocks among them, for all proxies. */
 export function emptyZone(tokens: KeyValues): RequestHandler {

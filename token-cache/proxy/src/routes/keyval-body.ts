@@ -1,5 +1,5 @@
 import { JsonError, parseJson } from '@hallpass/untrusted/json'
-import { keyvalError } from '../key-values.ts'
+import { keyvalError } from '../operators/key-values.ts'
 
 /** What a request asks for one key; `null` removes it. */
 export interface KeyvalChange {

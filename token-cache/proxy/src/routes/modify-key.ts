@@ -1,5 +1,5 @@
 import type { Request, RequestHandler } from 'express'
-import { type KeyValues, keyvalError } from '../key-values.ts'
+import { type KeyValues, keyvalError } from '../operators/key-values.ts'
 import { parseKeyvalBody, requireBlock } from './keyval-body.ts'
 
 /** `PATCH /api/8/http/keyvals/tokens`: `"0"` blocks a key on all proxies, `null` removes it. */

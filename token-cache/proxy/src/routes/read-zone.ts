@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { RequestHandler, Response } from 'express'
-import { type KeyValues, keyvalError } from '../key-values.ts'
+import { type KeyValues, keyvalError } from '../operators/key-values.ts'
 
 /** `GET /api/8/http/keyvals/tokens`: all pairs; with `?key=`, one. */
 export function readZone(tokens: KeyValues): RequestHandler {

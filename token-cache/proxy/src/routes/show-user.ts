@@ -1,7 +1,7 @@
 import { HttpError } from '@hallpass/service-kit'
 import type { RequestHandler } from 'express'
 import type { Config } from '../config.ts'
-import type { KeyValues } from '../key-values.ts'
+import type { KeyValues } from '../operators/key-values.ts'
 
 /** `GET /status/users/:user`: whether a user is blocked, and the keys of its tokens; what an operator looks at first. */
 export function showUser(tokens: KeyValues, { tokensPerUser }: Config): RequestHandler {

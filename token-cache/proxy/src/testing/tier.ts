@@ -8,7 +8,7 @@ import { createLog, type HttpService } from '@hallpass/service-kit'
 import { ManualClock } from '@hallpass/service-kit/testing'
 import { LmdbStore } from '@hallpass/token-store'
 import { createApp } from '../app.ts'
-import type { CacheFigures } from '../cache-figures.ts'
+import type { CacheFigures } from '../cache/cache-figures.ts'
 import { loadConfig } from '../config.ts'
 import { startIssuer, TEST_AUDIENCE, TEST_ISSUER, type TestIssuer } from './issuer.ts'
 

@@ -8,8 +8,8 @@ import { join } from 'node:path'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { ConfigError } from '@hallpass/service-kit'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { loadConfig } from './config.ts'
-import { startTier, type TestTier } from './testing/tier.ts'
+import { loadConfig } from '../config.ts'
+import { startTier, type TestTier } from '../testing/tier.ts'
 
 interface Certified {
   readonly ca: string

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
+import { readableKey } from '../operators/readable-key.ts'
 import { canonicalField } from './canonical-field.ts'
-import { readableKey } from './readable-key.ts'
 
 /** Whom a request is from, and under which key the cache knows the token for it. */
 export interface Identity {

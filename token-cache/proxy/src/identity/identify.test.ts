@@ -1,7 +1,7 @@
 import { ManualClock } from '@hallpass/service-kit/testing'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
-import { startIssuer, type TestIssuer } from './testing/issuer.ts'
-import { startTier, type TestTier } from './testing/tier.ts'
+import { startIssuer, type TestIssuer } from '../testing/issuer.ts'
+import { startTier, type TestTier } from '../testing/tier.ts'
 
 const CALLER_ISSUER = 'http://callers.test/'
 const clock = new ManualClock(Math.ceil(Date.now() / 1000) * 1000)

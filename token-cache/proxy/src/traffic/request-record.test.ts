@@ -1,6 +1,6 @@
 import { describeRecord } from '@hallpass/service-kit/testing'
 import { afterEach, beforeEach } from '@jest/globals'
-import { startTier, type TestTier } from './testing/tier.ts'
+import { startTier, type TestTier } from '../testing/tier.ts'
 
 let tier: TestTier
 beforeEach(async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
-import { startTier, type TestTier } from './testing/tier.ts'
+import { startTier, type TestTier } from '../testing/tier.ts'
 
 /** The endpoints and statuses of nginx's documentation (ngx_http_api_module, /http/keyvals/). */
 describe('/api/8/http/keyvals/', () => {

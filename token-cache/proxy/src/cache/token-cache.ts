@@ -1,5 +1,6 @@
 import { HttpError, PeerError, type TraceContext } from '@hallpass/service-kit'
 import { type SeenEntry, StoreFullError, StoreUnavailableError, type Zone } from '@hallpass/token-store'
+import { describeIdentity, type Identity, type KeyMaker } from '../identity/identity.ts'
 import type { Blocks } from './blocks.ts'
 import { type CacheFigures, noFigures } from './cache-figures.ts'
 import {
@@ -12,7 +13,6 @@ import {
   type Refusal,
   toStored,
 } from './cached-token.ts'
-import { describeIdentity, type Identity, type KeyMaker } from './identity.ts'
 import { RecentCopies } from './recent-copies.ts'
 import {
   placeInSeconds,

@@ -16,11 +16,11 @@ import {
   toHttpError,
 } from '@hallpass/service-kit'
 import { TIER_HEADER } from '@hallpass/tier-trust'
-import type { Blocks } from './blocks.ts'
+import type { Blocks } from '../cache/blocks.ts'
+import type { Asker, Found, TokenCache } from '../cache/token-cache.ts'
+import type { Identify } from '../identity/identify.ts'
+import type { Identity } from '../identity/identity.ts'
 import { asPage } from './forbidden-page.ts'
-import type { Identify } from './identify.ts'
-import type { Identity } from './identity.ts'
-import type { Asker, Found, TokenCache } from './token-cache.ts'
 
 export interface ServeOptions {
   readonly log: Logger

@@ -1,6 +1,6 @@
 import { type SeenEntry, type StoredEntry, StoreUnavailableError, type Zone } from '@hallpass/token-store'
+import type { Identity, KeyMaker } from '../identity/identity.ts'
 import { type Block, toStored, type Unblock } from './cached-token.ts'
-import type { Identity, KeyMaker } from './identity.ts'
 
 type Word = Block | Unblock
 

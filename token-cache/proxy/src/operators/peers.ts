@@ -1,5 +1,5 @@
 import type { Zone } from '@hallpass/token-store'
-import type { CacheFigures } from './cache-figures.ts'
+import type { CacheFigures } from '../cache/cache-figures.ts'
 
 /** What each proxy tells the others about itself. */
 export interface Peer {

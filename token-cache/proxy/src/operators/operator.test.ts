@@ -3,8 +3,8 @@ import http from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals'
+import { startTier, type TestTier } from '../testing/tier.ts'
 import { requireOperator } from './operator.ts'
-import { startTier, type TestTier } from './testing/tier.ts'
 
 const TOKEN = 'a-token-that-nobody-guesses'
 const folder = mkdtempSync(join(tmpdir(), 'operator-'))

@@ -1,11 +1,11 @@
 import { HttpError } from '@hallpass/service-kit'
 import { StoreUnavailableError, type Zone } from '@hallpass/token-store'
-import { BlockNotSharedError, type Blocks, type BlockTarget } from './blocks.ts'
-import { type CacheEntry, endOf, fromStored } from './cached-token.ts'
-import { canonicalFieldOf } from './canonical-field.ts'
-import { type KeyMaker, USER } from './identity.ts'
+import { BlockNotSharedError, type Blocks, type BlockTarget } from '../cache/blocks.ts'
+import { type CacheEntry, endOf, fromStored } from '../cache/cached-token.ts'
+import { readRecord } from '../cache/user-tokens.ts'
+import { canonicalFieldOf } from '../identity/canonical-field.ts'
+import { type KeyMaker, USER } from '../identity/identity.ts'
 import { parseReadableKey, readableKey, readableUser } from './readable-key.ts'
-import { readRecord } from './user-tokens.ts'
 
 /** The value that blocks a key, as documented. */
 const BLOCKED = '0'

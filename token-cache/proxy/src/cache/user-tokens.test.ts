@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals'
-import { startTier, type TestTier, until } from './testing/tier.ts'
+import { startTier, type TestTier, until } from '../testing/tier.ts'
 import { placeInSeconds, withPlace } from './user-tokens.ts'
 
 describe('withPlace', () => {

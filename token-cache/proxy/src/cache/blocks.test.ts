@@ -2,7 +2,7 @@ import http from 'node:http'
 import { describeWith } from '@hallpass/service-kit/testing'
 import { startRedis, type TestRedis } from '@hallpass/token-store/testing'
 import { afterEach, describe, expect, it } from '@jest/globals'
-import { startTier, type TestTier, type TierOptions, until } from './testing/tier.ts'
+import { startTier, type TestTier, type TierOptions, until } from '../testing/tier.ts'
 
 let tier: TestTier
 let redis: TestRedis | undefined
