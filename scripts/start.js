@@ -22,7 +22,7 @@ if (owner) {
     process.exit(2)
   }
   console.error(alreadyRuns(stateFolder, owner.pid))
-  // EX_TEMPFAIL (packages/service-kit/src/exit-codes.ts)
+  // EX_TEMPFAIL (packages/service-kit/src/process/exit-codes.ts)
   process.exit(75)
 }
 try {
@@ -48,6 +48,6 @@ function reportUnwritable(folder, error) {
   if (!(code in causes)) throw error
   const [cause, remedy] = causes[code]
   console.error(`${folder}: cannot write the bundles of the services, ${cause}. ${remedy}`)
-  // EX_IOERR, as for all other state files (packages/service-kit/src/exit-codes.ts).
+  // EX_IOERR, as for all other state files (packages/service-kit/src/process/exit-codes.ts).
   process.exit(74)
 }

@@ -52,5 +52,5 @@ function connectIn(stateFolder) {
   }
 }
 
-/** As in packages/service-kit/src/launcher-client.ts. */
+/** As in packages/service-kit/src/peers/launcher-client.ts. */
 const SOCKET = 'suite.sock'

@@ -1,17 +1,17 @@
 import { spawnSync } from 'node:child_process'
 import { afterAll, beforeAll, describe } from '@jest/globals'
-import type { Clock } from './clock.ts'
-import type { HostsConfig } from './foreign-pages.ts'
-import type { Service } from './service.ts'
+import type { HostsConfig } from './http/foreign-pages.ts'
+import type { Clock } from './process/clock.ts'
+import type { Service } from './process/service.ts'
 
+export { describeRecord, type RecordedAnswer } from './testing/describe-record.ts'
 export {
   type ClientLoops,
   keepAliveClients,
   type LoopOutcome,
   loopClients,
   wasRefused,
-} from './keep-alive-clients.ts'
-export { describeRecord, type RecordedAnswer } from './testing/describe-record.ts'
+} from './testing/keep-alive-clients.ts'
 
 /** A clock that stands still until the test moves it. */
 export class ManualClock {

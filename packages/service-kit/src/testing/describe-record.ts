@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterEach, describe, expect, it } from '@jest/globals'
-import { type HopEvent, publishHopsTo } from '../hops.ts'
+import { type HopEvent, publishHopsTo } from '../observation/hops.ts'
 
 /** What of an answer the record is seen by. */
 export interface RecordedAnswer {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals'
-import { httpService } from './http-service.ts'
+import { httpService } from '../http/http-service.ts'
+import { silentLog } from '../observation/log.ts'
+import { developmentConfig, useService } from '../testing.ts'
 import { issuerKeys } from './issuer-keys.ts'
-import { silentLog } from './log.ts'
-import { developmentConfig, useService } from './testing.ts'
 
 describe('issuerKeys', () => {
   const answers = { issuer: '', jwks_uri: '' }

@@ -1,10 +1,10 @@
 import { checkStateVersion } from '@hallpass/private-files'
 import { cappedMs } from '@hallpass/untrusted/timers'
+import { streamHops } from '../observation/hop-stream.ts'
+import { publishHopsTo } from '../observation/hops.ts'
+import { createLog, type Logger } from '../observation/log.ts'
 import type { CommonConfig, Environment } from './config.ts'
 import { describeStartFailure } from './describe-start-failure.ts'
-import { streamHops } from './hop-stream.ts'
-import { publishHopsTo } from './hops.ts'
-import { createLog, type Logger } from './log.ts'
 import type { Service } from './service.ts'
 
 /** A service must have stopped so long after its drain delay, so that the whole suite stops within five seconds. */
@@ -40,7 +40,7 @@ async function live<C extends CommonConfig>(
   await checkStateVersion(config.stateFolder)
   const log = createLog(name, config.logLevel)
   const spans = config.otlpEndpoint
-    ? (await import('./span-export.ts')).exportSpans(config.otlpEndpoint, name)
+    ? (await import('../observation/span-export.ts')).exportSpans(config.otlpEndpoint, name)
     : undefined
   const hops = config.hopsUrl ? streamHops(config.hopsUrl) : undefined
   if (hops && spans)

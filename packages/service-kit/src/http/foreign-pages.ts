@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { type CommonConfig, isLoopback } from './config.ts'
+import { type CommonConfig, isLoopback } from '../process/config.ts'
 import { HttpError } from './errors.ts'
 
 /** What a request says about where it comes from. */

@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals'
 import supertest from 'supertest'
+import { createLog } from '../observation/log.ts'
+import type { TokenRefusal } from '../observation/verification.ts'
+import { developmentConfig } from '../testing.ts'
 import { requireBearer } from './bearer.ts'
 import { httpService } from './http-service.ts'
-import { createLog } from './log.ts'
-import { developmentConfig } from './testing.ts'
-import type { TokenRefusal } from './verification.ts'
 
 class Expired extends Error implements TokenRefusal {
   override readonly name = 'TokenExpiredError'

@@ -1,4 +1,4 @@
-import { HttpError } from './errors.ts'
+import { HttpError } from '../http/errors.ts'
 
 /** A call to a peer that failed; 502 when the peer is not there or answers nonsense, 504 when it is too slow. */
 export class PeerError extends HttpError {

@@ -1,9 +1,9 @@
 import { connect } from 'node:net'
 import { describe, expect, it } from '@jest/globals'
+import { silentLog } from '../observation/log.ts'
+import { developmentConfig, useService } from '../testing.ts'
 import { foreignPagesGuard } from './foreign-pages.ts'
 import { httpService } from './http-service.ts'
-import { silentLog } from './log.ts'
-import { developmentConfig, useService } from './testing.ts'
 
 const development = foreignPagesGuard('127.0.0.1', developmentConfig)
 const codeFor = (host: string | undefined, headers: Readonly<Record<string, string>> = {}, method = 'GET') =>

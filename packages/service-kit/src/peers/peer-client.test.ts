@@ -7,9 +7,9 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { afterEach, describe, expect, it } from '@jest/globals'
+import { runInTrace, traceFrom } from '../observation/trace.ts'
 import { createPeerClient } from './peer-client.ts'
 import { fetchOver, lazyPeerClient } from './peers.ts'
-import { runInTrace, traceFrom } from './trace.ts'
 
 const servers: (http.Server | https.Server)[] = []
 afterEach(() => {

@@ -1,10 +1,10 @@
 import http from 'node:http'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from '@jest/globals'
+import { runInTrace, traceFrom } from '../observation/trace.ts'
 import { createPeerCaller } from './peer-caller.ts'
 import { createPeerClient } from './peer-client.ts'
 import { PeerError, peerFailure, unexpectedAnswer } from './peer-errors.ts'
-import { runInTrace, traceFrom } from './trace.ts'
 
 const sockets = new Set<Socket>()
 const servers: Server[] = []

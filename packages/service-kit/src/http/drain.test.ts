@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { afterEach, describe, expect, it } from '@jest/globals'
+import { silentLog } from '../observation/log.ts'
+import { developmentConfig, keepAliveClients } from '../testing.ts'
 import { type HttpService, type HttpServiceOptions, httpService, type Listener } from './http-service.ts'
-import { silentLog } from './log.ts'
-import { developmentConfig, keepAliveClients } from './testing.ts'
 
 let started: HttpService | undefined
 afterEach(() => started?.stop())

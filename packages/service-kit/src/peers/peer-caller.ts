@@ -1,11 +1,11 @@
 import { createSecureContext, type PeerCertificate } from 'node:tls'
 import { type buildConnector, type Dispatcher, Pool } from 'undici'
+import { currentTrace, type TraceContext } from '../observation/trace.ts'
 import { beginCall } from './begin-call.ts'
 import { callBudget, DEADLINE_HEADER } from './deadline.ts'
 import { askWithin, type PeerAnswer } from './peer-answer.ts'
 import { deadlinePassed, peerFailure } from './peer-errors.ts'
 import { openWithin, type PeerStream } from './peer-stream.ts'
-import { currentTrace, type TraceContext } from './trace.ts'
 
 export interface PeerOptions {
   /** The name that errors and pictures use, e.g. `jwt-factory`. */

@@ -1,5 +1,5 @@
-import { publishHop, shownBody, shownToken } from './hops.ts'
-import { nextHop, type TraceContext } from './trace.ts'
+import { publishHop, shownBody, shownToken } from '../observation/hops.ts'
+import { nextHop, type TraceContext } from '../observation/trace.ts'
 
 export interface CallToTell {
   readonly peer: string

@@ -1,13 +1,13 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from '@jest/globals'
 import supertest from 'supertest'
-import { requireBearer } from './bearer.ts'
+import { requireBearer } from '../http/bearer.ts'
+import { httpService } from '../http/http-service.ts'
+import { createPeerClient } from '../peers/peer-client.ts'
+import { developmentConfig } from '../testing.ts'
 import { streamHops } from './hop-stream.ts'
 import { type HopEvent, publishHopsTo, shownBody, shownPath } from './hops.ts'
-import { httpService } from './http-service.ts'
 import { silentLog } from './log.ts'
-import { createPeerClient } from './peer-client.ts'
-import { developmentConfig } from './testing.ts'
 
 const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
 const TOKEN = `${part({ alg: 'RS256', kid: 'k1' })}.${part({ sub: 'servicea', aud: 'serviceb' })}.c2lnbmF0dXJl`

@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer'
 import { JsonError, parseJson } from '@hallpass/untrusted/json'
+import { currentTrace, runInTrace } from '../observation/trace.ts'
 import { badRequest, HttpError } from './errors.ts'
 import type { Handler } from './handler.ts'
-import { currentTrace, runInTrace } from './trace.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
 

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from '@jest/globals'
 import supertest from 'supertest'
+import { createLog, silentLog } from '../observation/log.ts'
+import { currentTrace } from '../observation/trace.ts'
+import { createPeerClient } from '../peers/peer-client.ts'
+import { developmentConfig } from '../testing.ts'
 import { HttpError } from './errors.ts'
 import { type HttpService, type HttpServiceOptions, httpService } from './http-service.ts'
 import { formBody, jsonBody, textBody } from './json-body.ts'
-import { createLog, silentLog } from './log.ts'
-import { createPeerClient } from './peer-client.ts'
-import { developmentConfig } from './testing.ts'
-import { currentTrace } from './trace.ts'
 
 const started: HttpService[] = []
 afterEach(async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
+import { ManualClock } from '../testing.ts'
 import { ExpiringSet } from './expiring-set.ts'
-import { ManualClock } from './testing.ts'
 
 describe('ExpiringSet', () => {
   it('has a name until its moment, and not at it', () => {

@@ -1,8 +1,8 @@
 import http from 'node:http'
 import { afterAll, beforeAll } from '@jest/globals'
-import { type HttpService, httpService } from './http-service.ts'
+import { type HttpService, httpService } from '../http/http-service.ts'
+import { describeRecord, developmentConfig, type RecordedAnswer } from '../testing.ts'
 import { createLog } from './log.ts'
-import { describeRecord, developmentConfig, type RecordedAnswer } from './testing.ts'
 
 let log = ''
 let service: HttpService

@@ -1,15 +1,15 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import supertest from 'supertest'
+import { silentLog } from '../observation/log.ts'
+import { currentTrace } from '../observation/trace.ts'
+import { developmentConfig } from '../testing.ts'
 import { sendJson } from './answers.ts'
 import { HttpError } from './errors.ts'
 import { expressApp } from './express-app.ts'
 import type { Handler } from './handler.ts'
 import { type HttpService, httpService } from './http-service.ts'
 import { jsonBody } from './json-body.ts'
-import { silentLog } from './log.ts'
-import { developmentConfig } from './testing.ts'
-import { currentTrace } from './trace.ts'
 
 const tell: Handler = (request, response) =>
   sendJson(response, 200, {

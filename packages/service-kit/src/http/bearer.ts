@@ -1,16 +1,16 @@
 import type { IncomingMessage } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import type { Request } from 'express'
-import { sendJson } from './answers.ts'
-import { HttpError } from './errors.ts'
-import type { Handler } from './handler.ts'
-import { logAlso } from './request-record.ts'
+import { logAlso } from '../observation/request-record.ts'
 import {
   isTokenRefusal,
   observeVerification,
   type TokenRefusal,
   type VerifiedClaims,
-} from './verification.ts'
+} from '../observation/verification.ts'
+import { sendJson } from './answers.ts'
+import { HttpError } from './errors.ts'
+import type { Handler } from './handler.ts'
 
 export interface RequireBearerOptions {
   readonly realm: string
