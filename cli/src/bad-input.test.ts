@@ -322,7 +322,7 @@ describe('a peer', () => {
         (_request, response) => response.writeHead(202).end('{"id":"1-0"}'),
       ),
     )
-    raw = await listen(net.createServer((socket) => socket.on('error', () => {}).end('SSH-2.0\u001b[2J\r\n')))
+    raw = await listen(net.createServer((socket) => socket.on('error', () => {}).resume().end('SSH-2.0\u001b[2J\r\n')))
     page = await listen(
       http.createServer((_request, response) =>
         response.end('<h1>\u001b[2J\u202e</h1>\nhallpass: all is well'),
