@@ -1,19 +1,19 @@
-/** The event types by which a stream's gateway and server talk to its clients; to anyone else they are reserved. */
+/** Event types that a stream's gateway and server send to its clients. Publishers must not use them. */
 export const CONTROL_EVENTS = {
-  /** Asks the client for a new token. */
+  /** Requests a new token from the client. */
   challenge: 'challenge',
-  /** Says why the stream closes. */
+  /** Contains the reason why the stream closes. */
   end: 'end',
-  /** Names the stream, for the answer to a challenge. */
+  /** Contains the stream's handle, which the client sends in a challenge response. */
   stream: 'stream',
-  /** Says that events are missing here. */
+  /** Reports that events are missing at this point. */
   gap: 'gap',
 } as const
 
-/** Whether a type is reserved; types are compared exactly, as clients compare them. */
+/** Returns whether a type is reserved. Types are case-sensitive, as they are for clients. */
 export const isControlEvent = (type: string): boolean => Object.hasOwn(CONTROL_EVENTS, type)
 
-/** Returns the event that says that some between the last event and the next may be missing. */
+/** Returns an event that reports that events between the last one and the next may be missing. */
 export const gapEvent = (lastEventId: string | null, oldest: string | null) => ({
   event: CONTROL_EVENTS.gap,
   data: JSON.stringify({ lastEventId, oldest }),

@@ -31,16 +31,16 @@ describe('encodeEvent', () => {
     [{ event: 'a\rdata:b', data: '' }, 'The field event must not contain a line break.'],
     [{ id: '1\n\ndata:forged', data: '' }, 'The field id must not contain a line break.'],
     [{ id: '1\0', data: '' }, 'The field id must not contain NUL.'],
-    [{ retry: 1.5 }, 'The field retry must be an integer of milliseconds from 0 to 86400000.'],
-    [{ retry: -1 }, 'The field retry must be an integer of milliseconds from 0 to 86400000.'],
-    [{ retry: 86_400_001 }, 'The field retry must be an integer of milliseconds from 0 to 86400000.'],
-    [{ retry: Number.NaN }, 'The field retry must be an integer of milliseconds from 0 to 86400000.'],
-  ])('refuses %j', (event, message) => {
+    [{ retry: 1.5 }, 'The field retry must be an integer from 0 to 86400000 (milliseconds).'],
+    [{ retry: -1 }, 'The field retry must be an integer from 0 to 86400000 (milliseconds).'],
+    [{ retry: 86_400_001 }, 'The field retry must be an integer from 0 to 86400000 (milliseconds).'],
+    [{ retry: Number.NaN }, 'The field retry must be an integer from 0 to 86400000 (milliseconds).'],
+  ])('rejects %j', (event, message) => {
     expect(() => encodeEvent(event)).toThrow(EventFieldError)
     expect(() => encodeEvent(event)).toThrow(message)
   })
 
-  it('writes every event that the parser reports, so that a relay loses none', () => {
+  it('encodes every event that the parser reports, so that a relay loses none', () => {
     const relayed: StreamEvent[] = []
     const parser = new EventStreamParser({ onEvent: (event) => relayed.push(event) })
     const odd = [
@@ -60,7 +60,7 @@ describe('encodeEvent', () => {
     expect(again).toEqual(relayed)
   })
 
-  it('writes what the parser reads back unchanged, whatever the texts are', () => {
+  it('writes strings that the parser reads back unchanged', () => {
     const pieces = ['', ' ', '  ', ':', 'data:', '\t', '\n', 'é', '😀', '\ufeff', '\0', 'id: 1', '{"a":"}"}']
     let seed = 1
     const pick = () => {

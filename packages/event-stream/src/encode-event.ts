@@ -1,19 +1,19 @@
-/** What can be sent; a field that is absent is not written. */
+/** An event to send. Absent fields are not written. */
 export interface OutgoingEvent {
-  /** Any text; each of its lines becomes a `data` field. Without it the receiver takes the id and reports no event. */
+  /** Any string; each of its lines becomes a `data` field. If it is absent, the receiver stores the id and reports no event. */
   readonly data?: string | undefined
-  /** The type that a browser dispatches; absent and empty mean `message`. */
+  /** The event type; absent or empty means `message`. */
   readonly event?: string | undefined
-  /** What the receiver sends back as `Last-Event-ID`; empty takes the last one back. */
+  /** The ID that the receiver sends as `Last-Event-ID`; the empty string resets it. */
   readonly id?: string | undefined
-  /** How long the receiver waits before it connects again, in milliseconds, at most {@link MAX_RETRY_MS}. */
+  /** How long the receiver waits before it reconnects, in milliseconds, at most {@link MAX_RETRY_MS}. */
   readonly retry?: number | undefined
 }
 
-/** A day: a client that waits longer before it reconnects looks dead. */
+/** One day: a client that waits longer before it reconnects is indistinguishable from a dead one. */
 export const MAX_RETRY_MS = 86_400_000
 
-/** A field that the format cannot carry; sent unchecked, it would let one event write another. */
+/** A field value that the format cannot represent. Sent unchecked, it could inject another event. */
 export class EventFieldError extends Error {
   readonly code = 'event_field_refused'
   readonly field: 'event' | 'id' | 'retry'
@@ -28,10 +28,11 @@ export class EventFieldError extends Error {
 const LINE_BREAK = /\r\n|\r|\n/
 
 /**
- * An event as it goes over the wire (HTML §9.2.5), without the optional space behind the colon:
+ * Encodes an event in the format of HTML §9.2.5, without the optional space after the colon:
  * `data:Hello, world\n\n`.
- * @throws {EventFieldError} when `event` contains a line break, `id` a line break or NUL (receivers ignore such an id),
- * or `retry` is not an integer from 0 to {@link MAX_RETRY_MS}. What {@link EventStreamParser} reports never throws.
+ * @throws {EventFieldError} if `event` contains a line break, `id` contains a line break or NUL (receivers ignore such an
+ * ID), or `retry` is not an integer from 0 to {@link MAX_RETRY_MS}. Events that {@link EventStreamParser} reports never
+ * cause it.
  */
 export function encodeEvent({ data, event, id, retry }: OutgoingEvent): string {
   let text = ''
@@ -42,7 +43,7 @@ export function encodeEvent({ data, event, id, retry }: OutgoingEvent): string {
   return `${text}\n`
 }
 
-/** A line that every receiver ignores; it keeps a quiet connection open and shows that the sender lives. */
+/** Encodes a comment, which receivers ignore. It keeps an idle connection open and shows that the sender is alive. */
 export function encodeComment(text = ''): string {
   return `${text
     .split(LINE_BREAK)
@@ -50,7 +51,7 @@ export function encodeComment(text = ''): string {
     .join('')}\n`
 }
 
-/** A receiver drops one space behind the colon, so a value that starts with one needs another before it. */
+/** Receivers strip one space after the colon, so a value that starts with a space needs another one before it. */
 const guardSpace = (value: string) => (value.startsWith(' ') ? ` ${value}` : value)
 
 function singleLine(field: 'event' | 'id', value: string): string {
@@ -61,6 +62,6 @@ function singleLine(field: 'event' | 'id', value: string): string {
 
 function milliseconds(retry: number): number {
   if (!Number.isInteger(retry) || retry < 0 || retry > MAX_RETRY_MS)
-    throw new EventFieldError('retry', `must be an integer of milliseconds from 0 to ${MAX_RETRY_MS}`)
+    throw new EventFieldError('retry', `must be an integer from 0 to ${MAX_RETRY_MS} (milliseconds)`)
   return retry
 }

@@ -18,7 +18,7 @@ function parse(chunks: readonly (string | Uint8Array)[], options: { maxEventByte
   return { events, data: events.map(({ data }) => data), comments, retries, parser }
 }
 
-/** The vectors of the web platform tests (eventsource/format-*), each with the data that a browser reports. */
+/** Vectors from the web platform tests (eventsource/format-*), each with the data that a browser reports. */
 const VECTORS: readonly [name: string, wire: string, data: readonly string[]][] = [
   ['bom', `${BOM}data:1\n\n${BOM}data:2\n\ndata:3\n\n`, ['1', '3']],
   ['bom-2', `${BOM}${BOM}data:1\n\ndata:2\n\ndata:3\n\n`, ['2', '3']],
@@ -48,7 +48,7 @@ const VECTORS: readonly [name: string, wire: string, data: readonly string[]][] 
 
 describe('EventStreamParser', () => {
   it.each(VECTORS)(
-    'reads the vector %s, whole, byte by byte and cut in two anywhere',
+    'parses the vector %s whole, byte by byte and split in two at any point',
     (_name, wire, data) => {
       const bytes = Buffer.from(wire)
       expect(parse([bytes]).data).toEqual(data)
@@ -59,12 +59,12 @@ describe('EventStreamParser', () => {
     },
   )
 
-  it('reports the type, and none when the field is empty', () => {
+  it('reports the type, and no type if the field is empty', () => {
     const { events } = parse(['event:test\ndata:x\n\nevent:\ndata:y\n\nevent:a\nevent:b\ndata:z\n\n'])
     expect(events.map(({ event }) => event)).toEqual(['test', undefined, 'b'])
   })
 
-  it('keeps the last id in force, and reports whether the event itself had one', () => {
+  it('keeps the last ID active, and reports whether the event itself had one', () => {
     const { events } = parse(['id:1\ndata:a\n\ndata:b\n\nid\ndata:c\n\n'])
     expect(events).toEqual([
       { data: 'a', id: '1', lastEventId: '1' },
@@ -73,7 +73,7 @@ describe('EventStreamParser', () => {
     ])
   })
 
-  it('starts with the id of the connection before, which stays in force until the next one', () => {
+  it('starts with the ID of the previous connection, which stays active until the next ID', () => {
     const events: StreamEvent[] = []
     const parser = new EventStreamParser({ lastEventId: '7', onEvent: (event) => events.push(event) })
     parser.push(Buffer.from('data:a\n\nid\ndata:b\n\n'))
@@ -83,13 +83,13 @@ describe('EventStreamParser', () => {
     ])
   })
 
-  it('takes the id of a block without data, and not that of a block without its blank line', () => {
+  it('uses the ID of a block without data, but not of a block without its blank line', () => {
     const { events, parser } = parse(['id:7\n\nid:8\ndata:lost'])
     expect(events).toEqual([])
     expect(parser.lastEventId).toBe('7')
   })
 
-  it('ignores an id with NUL', () => {
+  it('ignores an ID that contains NUL', () => {
     const { events } = parse(['id:1\ndata:a\n\nid: x\0y\ndata:b\n\n'])
     expect(events[1]).toEqual({ data: 'b', lastEventId: '1' })
   })
@@ -109,15 +109,15 @@ describe('EventStreamParser', () => {
     ['retry:-1', []],
     ['retry:1e3', []],
     ['retry:١', []],
-  ])('reads %j as the reconnection times %j', (wire, retries) => {
+  ])('parses %j as the reconnection times %j', (wire, retries) => {
     expect(parse([`${wire}\n\n`]).retries).toEqual(retries)
   })
 
-  it('surfaces comments', () => {
+  it('reports comments', () => {
     expect(parse([':\n\n: hello\n:: \r\n']).comments).toEqual(['', ' hello', ': '])
   })
 
-  it('drops a byte order mark that arrives in three chunks, and keeps half of one', () => {
+  it('drops a byte order mark that arrives in three chunks, and keeps an incomplete one', () => {
     const mark = Buffer.from(BOM)
     expect(parse([mark.subarray(0, 1), mark.subarray(1, 2), mark.subarray(2), 'data:1\n\n']).data).toEqual([
       '1',
@@ -125,13 +125,13 @@ describe('EventStreamParser', () => {
     expect(parse([mark.subarray(0, 2), 'data:1\n\ndata:2\n\n']).data).toEqual(['2'])
   })
 
-  it('replaces bytes that are not UTF-8, and joins a character that is split over chunks', () => {
+  it('replaces bytes that are not UTF-8, and joins a character that is split across chunks', () => {
     const [euro, rest] = [Buffer.from('€').subarray(0, 2), Buffer.from('€').subarray(2)]
     expect(parse(['data:', euro, rest, '\n\n']).data).toEqual(['€'])
     expect(parse(['data:', euro, '\ndata:', Uint8Array.of(0xff), '\n\n']).data).toEqual(['\ufffd\n\ufffd'])
   })
 
-  it('takes an event of exactly the limit, byte by byte, in linear time', () => {
+  it('accepts an event of exactly the maximum size, byte by byte, in linear time', () => {
     const size = 1024 * 1024
     const one = Buffer.from('x')
     const { events, parser } = parse(['data:'])
@@ -139,32 +139,32 @@ describe('EventStreamParser', () => {
     for (let index = 0; index < size; index += 1) parser.push(one)
     parser.push(Buffer.from('\n\n'))
     expect(events).toEqual([{ data: 'x'.repeat(size), lastEventId: '' }])
-    // Some 50 ms; copying the line for every byte would take minutes.
+    // About 50 ms; copying the line for every byte would take minutes.
     expect(performance.now() - started).toBeLessThan(5_000)
   })
 
   it.each([
-    ['in one line without an end', ['data:', 'x'.repeat(200)]],
+    ['in one line without a line break', ['data:', 'x'.repeat(200)]],
     ['in one complete line', [`data:${'x'.repeat(101)}\n`]],
     ['in many lines', [`data:${'x'.repeat(50)}\ndata:${'x'.repeat(50)}\n`]],
     ['in a comment', [`:${'x'.repeat(200)}`]],
-    ['in a field that is not known', [`${'x'.repeat(200)}\n`]],
-  ])('refuses an event over the limit %s, and everything after it', (_where, chunks) => {
+    ['in an unknown field', [`${'x'.repeat(200)}\n`]],
+  ])('rejects an event over the limit %s, and everything after it', (_where, chunks) => {
     const { parser } = parse([], { maxEventBytes: 100 })
     expect(() =>
       chunks.forEach((chunk) => {
         parser.push(Buffer.from(chunk))
       }),
-    ).toThrow('The stream has an event of more than 100 bytes.')
+    ).toThrow('The stream contains an event larger than 100 bytes.')
     expect(() => parser.push(Buffer.from('\n\n'))).toThrow(EventTooLargeError)
   })
 
-  it('counts the bytes of a value and not its characters', () => {
+  it('counts the bytes of a value, not its characters', () => {
     expect(parse([`data:${'€'.repeat(33)}\n\n`], { maxEventBytes: 99 }).data).toHaveLength(1)
     expect(() => parse([`data:${'€'.repeat(33)}\n\n`], { maxEventBytes: 98 })).toThrow(EventTooLargeError)
   })
 
-  it('does not add up heartbeats', () => {
+  it('does not count heartbeats towards the limit', () => {
     const { parser } = parse([], { maxEventBytes: 100 })
     for (let index = 0; index < 1000; index += 1) parser.push(Buffer.from(':ok\n'))
     expect(parser.lastEventId).toBe('')
@@ -172,7 +172,7 @@ describe('EventStreamParser', () => {
 })
 
 describe('readEvents', () => {
-  it('yields the events of a body and passes its failure on', async () => {
+  it('yields the events of a body and rethrows its error', async () => {
     async function* body() {
       yield Buffer.from('data:1\n\ndata:')
       yield Buffer.from('2\n\n')

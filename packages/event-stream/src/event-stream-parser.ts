@@ -1,35 +1,35 @@
 import { MAX_RETRY_MS } from './encode-event.ts'
 
-/** One event of a stream, as its sender wrote it: a field that was not sent is absent, so that it can be sent on unchanged. */
+/** One event of a stream, as its sender wrote it. Fields that were not sent are absent, so it can be forwarded unchanged. */
 export interface StreamEvent {
   /** The values of the `data` fields, joined by line feeds. */
   readonly data: string
   /** The `event` field; absent means the type `message`. */
   readonly event?: string
-  /** The `id` field of this very event. */
+  /** The `id` field of this event itself. */
   readonly id?: string
-  /** The `retry` field of this very event, in milliseconds, capped at {@link MAX_RETRY_MS}. */
+  /** The `retry` field of this event itself, in milliseconds, capped at {@link MAX_RETRY_MS}. */
   readonly retry?: number
-  /** What a client sends as `Last-Event-ID` after this event; an id stays in force until the next one. */
+  /** What a client sends as `Last-Event-ID` after this event; an ID stays active until the next one. */
   readonly lastEventId: string
 }
 
 export interface EventStreamParserOptions {
-  /** Called for each event, in order, from within `push`. */
+  /** Called for each event, in order, during `push`. */
   readonly onEvent: (event: StreamEvent) => void
-  /** Called with the text behind the colon of a comment line. */
+  /** Called for each comment line, with the text after its colon. */
   readonly onComment?: (text: string) => void
-  /** Called for each valid `retry` field, with milliseconds, capped likewise, also when no event follows it. */
+  /** Called for each valid `retry` field, even if no event follows it, with milliseconds capped at {@link MAX_RETRY_MS}. */
   readonly onRetry?: (milliseconds: number) => void
-  /** An event whose data has more bytes than this ends the stream with an {@link EventTooLargeError}. */
+  /** The maximum size of an event's data, in bytes. A larger event makes `push` throw an {@link EventTooLargeError}. */
   readonly maxEventBytes?: number
-  /** The id in force before the first event: the one with which the stream was asked for, on a connection after the first. */
+  /** The ID that is active before the first event: when reconnecting, the ID that was sent as `Last-Event-ID`. */
   readonly lastEventId?: string | undefined
 }
 
-/** 1 MiB: far above any event of the suite, low enough for thousands of parsers in one process. */
+/** 1 MiB: far larger than any event of the suite, and small enough for thousands of parsers in one process. */
 export const MAX_EVENT_BYTES = 1024 * 1024
-/** Room for the name of a field and its colon beside a value of the full size. */
+/** Room for a field's name and colon in addition to a value of the maximum size. */
 const MAX_FIELD_NAME_BYTES = 64
 const FIRST_LINE_BYTES = 1024
 
@@ -37,28 +37,28 @@ const LF = 10
 const CR = 13
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf]
 
-/** A sender that does not end its events would otherwise fill the memory of whoever reads it. */
+/** An event over the size limit. Without a limit, a sender that never ends its events would exhaust the reader's memory. */
 export class EventTooLargeError extends Error {
   readonly code = 'event_too_large'
 
   constructor(maxEventBytes: number) {
-    super(`The stream has an event of more than ${maxEventBytes} bytes.`)
+    super(`The stream contains an event larger than ${maxEventBytes} bytes.`)
     this.name = 'EventTooLargeError'
   }
 }
 
 /**
- * Reads `text/event-stream` as it arrives, in chunks of any size, as the HTML standard says (§9.2.6):
- * lines end in CR, LF or CRLF, a byte order mark is dropped once, bytes that are not UTF-8 become U+FFFD,
- * an event that its blank line does not end is never reported.
+ * Parses `text/event-stream` in chunks of any size, as the HTML standard requires (§9.2.6): lines end with CR, LF or
+ * CRLF, one leading byte order mark is dropped, bytes that are not UTF-8 become U+FFFD, and an event without its
+ * closing blank line is never reported.
  */
 export class EventStreamParser {
   readonly #options: EventStreamParserOptions
   readonly #maxEventBytes: number
-  // Whole lines are decoded at once: CR and LF are never part of a longer UTF-8 sequence.
+  // Decodes only whole lines: CR and LF are never part of a multi-byte UTF-8 sequence.
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
-  /** The start of a line whose end has not arrived; it grows by doubling, so that single bytes cost linear time. */
+  /** The start of an incomplete line. Its capacity doubles, so that bytes that arrive one at a time cost linear time. */
   #line = new Uint8Array(FIRST_LINE_BYTES)
   #lineLength = 0
   #afterCarriageReturn = false
@@ -78,14 +78,14 @@ export class EventStreamParser {
     this.#lastEventId = options.lastEventId ?? ''
   }
 
-  /** The id to resume from; also moved by an `id` field without data. */
+  /** Returns the ID to resume from; an `id` field without data changes it too. */
   get lastEventId(): string {
     return this.#lastEventId
   }
 
   /**
-   * Takes the next bytes.
-   * @throws {EventTooLargeError} now and at every later call: what follows an event that was cut cannot be read.
+   * Parses the next bytes.
+   * @throws {EventTooLargeError} on this call and every later one: the rest of an oversized event cannot be parsed.
    */
   push(chunk: Uint8Array): void {
     if (this.#failure) throw this.#failure
@@ -93,7 +93,7 @@ export class EventStreamParser {
     for (let index = start; index < chunk.length; index += 1) {
       const byte = chunk[index]
       if (byte === LF && this.#afterCarriageReturn && index === start) {
-        // The second half of a CRLF, perhaps in another chunk than its first.
+        // The second half of a CRLF, possibly in a later chunk than the first.
         this.#afterCarriageReturn = false
         start = index + 1
       } else if (byte === LF || byte === CR) {
@@ -109,7 +109,7 @@ export class EventStreamParser {
     let index = 0
     while (this.#markLength < BYTE_ORDER_MARK.length && index < chunk.length) {
       if (chunk[index] !== BYTE_ORDER_MARK[this.#markLength]) {
-        // Not a mark after all: what looked like its start belongs to the first line.
+        // Not a byte order mark: the bytes that looked like one belong to the first line.
         const seen = new Uint8Array(BYTE_ORDER_MARK.slice(0, this.#markLength))
         this.#markLength = BYTE_ORDER_MARK.length
         this.#keep(seen, 0, seen.length)
@@ -162,13 +162,13 @@ export class EventStreamParser {
     else if (name === 'id') {
       if (!value.includes('\0')) this.#id = value
     } else if (name === 'retry' && /^\d+$/.test(value)) {
-      // Any number of ASCII digits is a valid time (HTML §9.2.6); one that no number holds must not cost the event.
+      // Any number of ASCII digits is valid (HTML §9.2.6), so a value too large for a number must not lose the event.
       this.#retry = Math.min(Number(value), MAX_RETRY_MS)
       this.#options.onRetry?.(this.#retry)
     }
   }
 
-  /** A blank line: the id counts even when there is no data, and only data makes an event. */
+  /** Handles a blank line. The ID counts even without data; only a block with data is an event. */
   #dispatch() {
     const [data, event, id, retry] = [this.#data, this.#event, this.#id, this.#retry]
     this.#data = this.#id = this.#retry = undefined

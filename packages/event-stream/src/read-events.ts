@@ -1,6 +1,6 @@
 import { EventStreamParser, type EventStreamParserOptions, type StreamEvent } from './event-stream-parser.ts'
 
-/** The events of a response's body, for `for await`; ends where the body ends. */
+/** Yields the events of a response body, until the body ends. */
 export async function* readEvents(
   body: AsyncIterable<Uint8Array>,
   options: Omit<EventStreamParserOptions, 'onEvent'> = {},

@@ -1,17 +1,17 @@
 import { EventBlock } from './event-block.ts'
 
-/** More than this does not wait for the end of the turn. */
+/** Batches larger than this are delivered before the turn ends. */
 const MAX_BYTES = 256 * 1024
 
-/** Takes the events that have come since the last call, as one block. */
+/** Receives the events added since the last call, as one block. */
 export type OnBlock = (
   block: EventBlock,
   events: number,
-  /** Whether no block was delivered in this turn yet: before it, readers had time to take the ones before. */
+  /** Whether this is the first block of the turn: readers have had time to read the blocks of earlier turns. */
   firstOfTurn: boolean,
 ) => void
 
-/** Gathers the encoded events of one turn of the event loop, so that each reader gets them in one write. */
+/** Batches the encoded events of one event-loop turn, so that each reader gets them in one write. */
 export class EventBatch {
   readonly #onBlock: OnBlock
   #events: Buffer[] = []

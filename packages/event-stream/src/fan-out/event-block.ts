@@ -1,9 +1,9 @@
 /**
- * Whole events, encoded once and shared by every client that gets them: each write is one or more whole events, so
- * whatever else is written to a stream (a challenge, a heartbeat) can never fall into the middle of one.
+ * One or more whole events, encoded once and shared by all clients that receive them. Because blocks contain only whole
+ * events, a challenge or heartbeat written between two blocks never splits an event.
  */
 export class EventBlock {
-  /** As HTTP/2 sends it, in DATA frames. */
+  /** The events without chunk framing, as HTTP/2 sends them in DATA frames. */
   readonly bytes: Buffer
   #chunk: Buffer | undefined
 
@@ -11,7 +11,7 @@ export class EventBlock {
     this.bytes = typeof bytes === 'string' ? Buffer.from(bytes) : bytes
   }
 
-  /** As HTTP/1.1 sends it: one chunk of the chunked coding (RFC 9112 §7.1), framed once for all clients. */
+  /** Returns the events as one HTTP/1.1 chunk (RFC 9112 §7.1), framed once for all clients. */
   get chunk(): Buffer {
     this.#chunk ??= Buffer.concat([
       Buffer.from(`${this.bytes.length.toString(16)}\r\n`),

@@ -11,15 +11,15 @@ function ringOf(count: number, limits = { maxEvents: 8, maxBytes: 10_000 }) {
 
 const textFrom = (ring: EventRing, position: number) => ring.read(position, 1_000_000).bytes.toString()
 
-describe('the event ring', () => {
-  it('knows the position behind each event that it holds', () => {
+describe('EventRing', () => {
+  it('returns the position after each event that it contains', () => {
     const ring = ringOf(5)
     expect(textFrom(ring, ring.positionAfter('2') as number)).toBe('3;4;5;')
     expect(ring.positionAfter('5')).toBe(ring.head)
     expect(ring.positionAfter('6')).toBeUndefined()
   })
 
-  it('forgets the oldest events, and that they had a position', () => {
+  it('drops the oldest events together with their positions', () => {
     const ring = ringOf(20)
     expect(ring.head - ring.tail).toBeLessThanOrEqual(8)
     expect(ring.head).toBe(20)
@@ -27,7 +27,7 @@ describe('the event ring', () => {
     expect(textFrom(ring, ring.positionAfter('18') as number)).toBe('19;20;')
   })
 
-  it('stays within its bytes, yet holds the newest event whatever its size', () => {
+  it('stays within its byte limit, but always keeps the newest event', () => {
     const ring = new EventRing({ maxEvents: 100, maxBytes: 100 })
     for (let id = 0; id < 50; id += 1) ring.append(event(`${id}`, 'x'.repeat(30)))
     expect(textFrom(ring, ring.tail).length).toBeLessThanOrEqual(100)
@@ -35,7 +35,7 @@ describe('the event ring', () => {
     expect(textFrom(ring, ring.tail)).toBe('y'.repeat(1_000))
   })
 
-  it('has no place for an id of several events: a client may have seen any of them', () => {
+  it('has no position for an ID of several events: a client may have seen any of them', () => {
     const ring = new EventRing({ maxEvents: 8, maxBytes: 1_000 })
     for (const text of ['a', 'b', 'c']) ring.append(event(text === 'b' ? 'other' : 'same', text))
     expect([ring.positionAfter('same'), ring.positionAfter('other')]).toEqual([undefined, 2])
@@ -46,14 +46,14 @@ describe('the event ring', () => {
     ring.append(event('noted'))
     expect(ring.positionAfter('noted')).toBeUndefined()
     for (let id = 1; id <= 7; id += 1) ring.append(event(`${id}`))
-    // As long as one of its events is held.
+    // It stays ambiguous while one of its events is in the ring.
     expect(ring.positionAfter('same')).toBeUndefined()
     for (let id = 8; id <= 20; id += 1) ring.append(event(`${id}`))
     ring.append(event('same'))
     expect(ring.positionAfter('same')).toBe(ring.head)
   })
 
-  it('reads in pieces of whole events', () => {
+  it('reads whole events, up to a number of bytes', () => {
     const ring = ringOf(5)
     const first = ring.read(ring.tail, 5)
     expect(first.bytes.toString()).toBe('1;2;')
@@ -61,7 +61,7 @@ describe('the event ring', () => {
     expect(ring.read(ring.head, 10)).toEqual({ bytes: Buffer.alloc(0), events: 0, next: ring.head })
   })
 
-  it('takes older events before its own, as far as there is room', () => {
+  it('prepends older events as far as they fit', () => {
     const ring = new EventRing({ maxEvents: 4, maxBytes: 1_000 })
     ring.append(event('5'))
     ring.append(event('6'))
@@ -73,7 +73,7 @@ describe('the event ring', () => {
     expect(textFrom(ring, ring.positionAfter('5') as number)).toBe('6;7;')
   })
 
-  it('notes the position of an id that it never had, until that is forgotten', () => {
+  it('remembers a noted position of an ID that it never contained, until that position is dropped', () => {
     const ring = ringOf(2)
     ring.note('elsewhere', ring.head)
     ring.append(event('3'))

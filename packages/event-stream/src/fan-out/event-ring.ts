@@ -1,6 +1,6 @@
-/** An event as readers get it, encoded once for all of them. */
+/** An event as readers receive it, encoded once for all of them. */
 export interface RingEvent {
-  /** As clients send it back; absent or empty when no client can name this event. */
+  /** The ID as clients send it in `Last-Event-ID`; absent or empty if no client can resume from this event. */
   readonly id: string | undefined
   readonly bytes: Buffer
 }
@@ -10,34 +10,34 @@ export interface RingLimits {
   readonly maxBytes: number
 }
 
-/** What a key says about a reader that names it: the position to continue from, or no reliable position. */
+/** Where a reader with a given key continues: a position, or the reason why there is no reliable one. */
 export type Place = number | 'unknown' | 'ambiguous'
 
 /**
- * The latest events of a stream, each with its position; the oldest are dropped first. A client that reconnects with an
- * id of the ring continues from there, and a slow one reads from here instead of having a queue of its own. A position
- * is a place between events: `tail` is before the oldest event, `head` behind the newest. Positions are never reused.
+ * A ring buffer of a stream's latest events. A client that reconnects with an ID in the ring continues after that event,
+ * and a slow client reads from the ring instead of a queue of its own. A position is a point between events: `tail` is
+ * before the oldest event, `head` is after the newest. Positions are never reused.
  *
- * Events are found by their keys and never by comparing ids: an id of another log, of one that was emptied, or of a
- * clock that was set back then cannot pass for a place here. A key of several events is ambiguous as long as any of
- * them is held, because it does not say which of them the client has seen.
+ * Events are found by exact keys, never by comparing the order of IDs: an ID of another log, of a log that was emptied,
+ * or from before the clock was set back must not be mistaken for a position in this one. A key of several events is
+ * ambiguous while any of them is in the ring, because it does not identify which one the client has seen.
  */
 export class EventRing<E extends RingEvent = RingEvent> {
   readonly #limits: RingLimits
   readonly #keysOf: (event: E) => readonly string[]
-  /** The first `#dropped` slots are empty; they are cut off in bulk. */
+  /** The first `#dropped` slots are empty; they are removed in bulk. */
   #events: (E | undefined)[] = []
   #dropped = 0
   #tail = 0
   #bytes = 0
   #lastDropped: E | undefined
-  /** The position behind the latest event with a key. */
+  /** The position after the latest event with each key. */
   readonly #positions = new Map<string, number>()
   readonly #repeated = new Set<string>()
-  /** Positions of keys whose event the ring never had. */
+  /** Positions of keys whose event was never in the ring. */
   readonly #notes = new Map<string, number>()
 
-  /** @param keysOf returns by what an event can be found; by default its id. */
+  /** @param keysOf returns the keys under which an event is found; by default its ID. */
   constructor(limits: RingLimits, keysOf: (event: E) => readonly string[] = keysById) {
     this.#limits = limits
     this.#keysOf = keysOf
@@ -59,17 +59,17 @@ export class EventRing<E extends RingEvent = RingEvent> {
     return this.#bytes
   }
 
-  /** Returns the newest event that is no longer held, when nothing is missing between it and the oldest one. */
+  /** Returns the most recently dropped event, if no event is missing between it and the oldest one. */
   get lastDropped(): E | undefined {
     return this.#lastDropped
   }
 
-  /** Returns the events that are held, the oldest first. */
+  /** Returns the events in the ring, oldest first. */
   events(): readonly E[] {
     return this.#events.slice(this.#dropped) as E[]
   }
 
-  /** Returns the event behind a position, `undefined` when it is not held. */
+  /** Returns the event after a position, or `undefined` if it is not in the ring. */
   at(position: number): E | undefined {
     return position < this.#tail ? undefined : this.#events[this.#dropped + position - this.#tail]
   }
@@ -86,7 +86,7 @@ export class EventRing<E extends RingEvent = RingEvent> {
     while (this.size > maxEvents || (this.#bytes > maxBytes && this.size > 1)) this.#drop()
   }
 
-  /** Puts events before the oldest one, as far as there is room, and returns whether there was room for all. */
+  /** Inserts events before the oldest one as far as they fit, and returns whether all of them did. */
   prepend(events: readonly E[]): boolean {
     let first = events.length
     let bytes = this.#bytes
@@ -109,46 +109,46 @@ export class EventRing<E extends RingEvent = RingEvent> {
     return first === 0
   }
 
-  /** Remembers that a client that names this key has everything before a position. */
+  /** Remembers that a client with this key has every event before a position. */
   note(key: string, position: number): void {
     if (this.#positions.has(key)) return
     if (position >= this.#tail && this.#notes.size < this.#limits.maxEvents) this.#notes.set(key, position)
   }
 
-  /** Drops every event; a client that has seen the newest has missed nothing. */
+  /** Drops all events. A client that has seen the newest one has missed none. */
   clear(): void {
     while (this.size > 0) this.#drop()
   }
 
-  /** Drops every event and every note, because events that are not here may have followed the newest. */
+  /** Drops all events and notes; to be called if events after the newest one may have been missed. */
   forget(): void {
     this.clear()
     this.#lastDropped = undefined
     this.#notes.clear()
   }
 
-  /** Returns where a client continues that names this key. */
+  /** Returns where a client with this key continues. */
   placeAfter(key: string): Place {
     if (this.#repeated.has(key)) return 'ambiguous'
     const position = this.#positions.get(key) ?? this.#notes.get(key)
     return position === undefined || position < this.#tail ? 'unknown' : position
   }
 
-  /** Returns the position behind the event with this key; `undefined` when it is unknown or ambiguous. */
+  /** Returns the position after the event with this key, or `undefined` if the key is unknown or ambiguous. */
   positionAfter(key: string): number | undefined {
     const place = this.placeAfter(key)
     return typeof place === 'number' ? place : undefined
   }
 
-  /** Returns whether the event itself is in the ring; a noted key is only a place. */
+  /** Returns whether an event with this key is in the ring. A noted key is only a position. */
   holds(key: string): boolean {
     return (this.#positions.get(key) ?? Number.NEGATIVE_INFINITY) > this.#tail
   }
 
   /**
-   * Returns the joined bytes of the events from a position on, as many as fit into `maxBytes` and at least one event,
-   * how many they are, and the position behind them.
-   * @param wants which events are read; by default all.
+   * Returns the joined bytes of the events from a position on (as many as fit into `maxBytes`, at least one), the number
+   * of events, and the position after them.
+   * @param wants selects the events to read; by default all.
    */
   read(
     position: number,
@@ -185,7 +185,7 @@ export class EventRing<E extends RingEvent = RingEvent> {
       this.#positions.delete(key)
       this.#repeated.delete(key)
     }
-    // One pass for half a ring of events, instead of one for each.
+    // One pass per half a ring of events, instead of one per event.
     if (this.#dropped * 2 <= this.#events.length) return
     this.#events = this.#events.slice(this.#dropped)
     this.#dropped = 0

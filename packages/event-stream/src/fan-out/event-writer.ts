@@ -1,10 +1,10 @@
 import type { EventBlock } from './event-block.ts'
 
-/** The way out to one reader. What it has not taken yet is counted, and the sender heeds the count. */
+/** Writes events to one reader, and counts the bytes that the reader has not read yet. */
 export interface EventWriter {
-  /** Bytes that were written and that the reader has not taken. */
+  /** The number of bytes that were written and not read yet. */
   readonly pending: number
-  /** Called each time that `pending` has come down to nothing after it was more than a little. */
+  /** Called each time the transport reports that its buffer has drained and `pending` is 0 again. */
   onDrain: (() => void) | undefined
   write(block: EventBlock): void
 }

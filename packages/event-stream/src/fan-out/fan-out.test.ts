@@ -10,7 +10,7 @@ interface TestEvent extends RingEvent {
   readonly topic?: string
 }
 
-/** A client that takes what it is sent when the test says so. */
+/** A client that reads when the test tells it to. */
 class Client implements EventWriter {
   readonly writes: string[] = []
   readonly dropped: string[] = []
@@ -28,7 +28,7 @@ class Client implements EventWriter {
     this.onDrain?.()
   }
 
-  /** What it has got, without what fills the events. */
+  /** Returns what it received, without the padding of the events. */
   get text(): string {
     return this.writes.join('').replaceAll('.', '')
   }
@@ -74,11 +74,11 @@ function fanOutOf({
   }
 }
 
-/** More than may wait in a connection. */
+/** More than is allowed to wait in a connection. */
 const MUCH = MAX_PENDING_BYTES + 1
 
-describe('a fan-out', () => {
-  it('sends what comes in one turn to every reader, in one write and in order', async () => {
+describe('FanOut', () => {
+  it('sends the events of one turn to every reader, in one write and in order', async () => {
     const { fanOut, join, publish } = fanOutOf()
     const clients = [join(), join()]
     for (const id of ['1', '2', '3']) publish(id)
@@ -90,7 +90,7 @@ describe('a fan-out', () => {
     expect(fanOut.figures).toEqual({ events: 4, deliveries: 8, bytes: 16 })
   })
 
-  it('gives a reader that joins in the middle of a turn each event once', async () => {
+  it('sends each event once to a reader that joins during a turn', async () => {
     const { join, publish, ring } = fanOutOf()
     const early = join()
     publish('1')
@@ -100,7 +100,7 @@ describe('a fan-out', () => {
     expect([early.text, late.text, replaying.text]).toEqual(['1;2;', '2;', '1;2;'])
   })
 
-  it('sends each reader the events that it wants, live and from the ring', async () => {
+  it('sends each reader only the events of its filter, live and from the ring', async () => {
     const { join, publish, ring } = fanOutOf()
     const [news, sport, all] = [join(0, 'news'), join(0, 'sport'), join(0)]
     publish('1', { topic: 'news' })
@@ -111,7 +111,7 @@ describe('a fan-out', () => {
     expect(join(ring.tail, 'sport').text).toBe('2;')
   })
 
-  it('sends a comment to a reader to which nothing else was sent', async () => {
+  it('sends a comment to a reader that was sent nothing else', async () => {
     const { fanOut, join, publish } = fanOutOf({ heartbeatMs: 40 })
     fanOut.start()
     const [quiet, busy] = [join(0, 'quiet'), join(0, 'busy')]
@@ -124,7 +124,7 @@ describe('a fan-out', () => {
   })
 })
 
-describe('a reader that is slow', () => {
+describe('a slow reader', () => {
   it('has a bounded number of bytes pending, continues from the ring, and gets every event once', async () => {
     const { join, publish } = fanOutOf()
     const [slow, fast] = [join(), join()]
@@ -142,7 +142,7 @@ describe('a reader that is slow', () => {
     expect(slow.reader.sentEvents).toBe(20)
   })
 
-  it('is dropped when the ring no longer holds what it needs', async () => {
+  it('is dropped when its next event is no longer in the ring', async () => {
     const { join, publish } = fanOutOf({ maxEvents: 4 })
     const slow = join()
     slow.reads = false
@@ -155,7 +155,7 @@ describe('a reader that is slow', () => {
     expect([slow.text, slow.dropped]).toEqual(['1;', ['slow']])
   })
 
-  it('hears of the gap instead, once, where the owner has a word for it', async () => {
+  it('receives one gap event instead, if the owner has configured one', async () => {
     const { join, publish } = fanOutOf({ maxEvents: 4, gap: () => new EventBlock('gap;') })
     const slow = join()
     slow.reads = false
@@ -169,7 +169,7 @@ describe('a reader that is slow', () => {
     expect([slow.text, slow.dropped]).toEqual(['1;gap;6;7;8;9;', []])
   })
 
-  it('is dropped when more waits for it than may, in its connection and in the ring', async () => {
+  it('is dropped when too many bytes wait for it, in its connection and in the ring', async () => {
     const { join, publish } = fanOutOf({ maxWaitingBytes: 3 * MUCH })
     const slow = join()
     slow.reads = false
@@ -183,7 +183,7 @@ describe('a reader that is slow', () => {
     expect([slow.text, slow.dropped]).toEqual(['1;', ['slow']])
   })
 
-  it('is not dropped for what came in one turn, nor for what it replays', async () => {
+  it('is not dropped because of the events of one turn, nor because of a replay', async () => {
     const { join, publish, ring } = fanOutOf({ maxWaitingBytes: 1_000 })
     const live = join()
     live.reads = false
@@ -200,7 +200,7 @@ describe('a reader that is slow', () => {
     expect(live.dropped).toEqual(['slow'])
   })
 
-  it('counts only the events that it wants', async () => {
+  it('is judged only by the events of its filter', async () => {
     const { join, publish } = fanOutOf({ maxWaitingBytes: 2 * MUCH })
     const slow = join(0, 'news')
     slow.reads = false
@@ -215,7 +215,7 @@ describe('a reader that is slow', () => {
     expect([slow.text, slow.dropped]).toEqual(['1;last;', []])
   })
 
-  it('is dropped when it has taken nothing for too long; a slow one that takes something is not', async () => {
+  it('is dropped if it reads nothing for too long, but not if it reads slowly', async () => {
     const { fanOut, join, publish } = fanOutOf({ heartbeatMs: 20, maxStalledMs: 100 })
     fanOut.start()
     const [stalled, slow] = [join(), join()]
@@ -228,7 +228,7 @@ describe('a reader that is slow', () => {
     expect([stalled.dropped, slow.dropped]).toEqual([['stalled'], []])
   })
 
-  it('gets the rest at once when its stream is about to end, unless it is replaying', async () => {
+  it('is sent the rest immediately before its stream closes, unless it is replaying', async () => {
     const { join, publish, ring } = fanOutOf()
     const live = join()
     live.reads = false
@@ -243,7 +243,7 @@ describe('a reader that is slow', () => {
   })
 })
 
-it('tells the most that a reader had pending since it was last asked', async () => {
+it('reports the most bytes that any reader had pending since the last call', async () => {
   const { fanOut, join, publish } = fanOutOf()
   const client = join()
   client.reads = false

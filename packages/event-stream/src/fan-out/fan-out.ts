@@ -9,16 +9,16 @@ import type { DropReason, SlowReaderLimits } from './slow-readers.ts'
 
 export interface FanOutOptions<E extends RingEvent> {
   readonly ring: EventRing<E>
-  /** A comment goes to readers to which nothing else was sent for this time, a quarter of it late at most. */
+  /** Readers that were sent nothing else for this long get a comment, at most a quarter of this time late. */
   readonly heartbeatMs: number
   readonly limits: SlowReaderLimits
-  /** Called when a block was given to the readers of a group. */
+  /** Called after a block was written to the readers of a group. */
   readonly onDelivered?: (() => void) | undefined
 }
 
 export interface ReaderOptions<E extends RingEvent> {
   readonly onDropped: (reason: DropReason) => void
-  /** Which events it gets; absent: all. Readers with the same key want the same events, and share what is joined for them. */
+  /** Selects the events to send; absent: all. Filters with the same key must select the same events; their readers share blocks. */
   readonly filter?: { readonly key: string; readonly wants: (event: E) => boolean } | undefined
 }
 
@@ -27,20 +27,20 @@ export interface FanOutFigures extends DeliveryFigures {
 }
 
 const HEARTBEAT = new EventBlock(encodeComment())
-/** The key of the group that gets every event; those of topics have a prefix. */
+/** The key of the group that gets every event; keys of filters have a prefix. */
 const ALL = ''
 
 /**
- * Sends the events of a ring to any number of readers, each event once and in order. An event is encoded once, and all
- * that come in one turn of the event loop go to each reader in one write. A slow reader never holds up the others:
- * {@link SlowReaderLimits} says what becomes of it.
+ * Sends the events of a ring to any number of readers, each event once and in order. An event is encoded once, and the
+ * events of one event-loop turn go to each reader in one write. A slow reader never delays the others; it is handled as
+ * {@link SlowReaderLimits} defines.
  */
 export class FanOut<E extends RingEvent = RingEvent> {
   readonly figures: FanOutFigures = { events: 0, deliveries: 0, bytes: 0 }
   readonly #options: FanOutOptions<E>
   readonly #groups = new Map<string, ReaderGroup<E>>()
   readonly #readers = new Map<Reader<E>, ReaderGroup<E>>()
-  /** The most that a reader had pending which has left since somebody asked. */
+  /** The most bytes that any of the readers removed since the last `takeHighWater` had pending. */
   #highWater = 0
   #heart: NodeJS.Timeout | undefined
 
@@ -48,12 +48,12 @@ export class FanOut<E extends RingEvent = RingEvent> {
     this.#options = options
   }
 
-  /** How many readers there are, in any state. */
+  /** Returns the number of readers, in any state. */
   get size(): number {
     return this.#readers.size
   }
 
-  /** Begins to send heartbeats, and to look for readers that take nothing. */
+  /** Starts sending heartbeats and checking for stalled readers. */
   start(): void {
     clearInterval(this.#heart)
     this.#heart = setInterval(() => this.#beat(), cappedMs(this.#options.heartbeatMs / 4)).unref()
@@ -63,7 +63,7 @@ export class FanOut<E extends RingEvent = RingEvent> {
     clearInterval(this.#heart)
   }
 
-  /** Adds a reader, to which its owner writes until `readFrom` places it in the ring. */
+  /** Adds a reader. Until `readFrom` gives it a position in the ring, only its owner writes to it. */
   add(writer: EventWriter, { filter, onDropped }: ReaderOptions<E>): Reader<E> {
     const key = filter === undefined ? ALL : `topics ${filter.key}`
     const group = this.#groups.get(key) ?? this.#newGroup(key, filter?.wants)
@@ -84,23 +84,23 @@ export class FanOut<E extends RingEvent = RingEvent> {
     this.#highWater = Math.max(this.#highWater, reader.highWater)
   }
 
-  /** Sends the event that the ring has just got to all readers that want it, at the end of this turn. */
+  /** Sends the event that was just appended to the ring to all readers whose filter selects it, at the end of this turn. */
   take(event: E): void {
     this.figures.events += 1
     for (const group of this.#groups.values()) group.take(event)
   }
 
-  /** Sends what is no event of the ring to all readers that are up to date. */
+  /** Sends a block that is not in the ring to all live readers. */
   send(block: EventBlock): void {
     for (const group of this.#groups.values()) group.send(block)
   }
 
-  /** Sends now what has come in this turn. */
+  /** Sends the events of this turn now. */
   flush(): void {
     for (const group of this.#groups.values()) group.flush()
   }
 
-  /** Returns the most that any reader had pending since the last call. */
+  /** Returns the most bytes that any reader had pending since the last call. */
   takeHighWater(): number {
     let highWater = this.#highWater
     for (const reader of this.#readers.keys()) {

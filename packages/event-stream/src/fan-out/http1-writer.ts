@@ -2,17 +2,17 @@ import type { ServerResponse } from 'node:http'
 import type { EventBlock } from './event-block.ts'
 import type { EventWriter } from './event-writer.ts'
 
-/** A client that reads takes 64 KiB in milliseconds; one that does not must not hold its connection open by it. */
+/** A client that reads needs milliseconds for 64 KiB; one that does not must not keep its connection open. */
 export const END_DEADLINE_MS = 1_000
 
-/** Writes to an HTTP/1.1 response: chunks that are framed already go straight to the socket. */
+/** Writes to an HTTP/1.1 response. Blocks are already framed as chunks, so they go directly to the socket. */
 export class Http1Writer implements EventWriter {
   readonly #response: ServerResponse
-  /** HTTP/1.0 knows no chunks; its stream ends with the connection. */
+  /** HTTP/1.0 has no chunked coding; its stream ends when the connection closes. */
   readonly #chunked: boolean
   onDrain: (() => void) | undefined
 
-  /** @param response whose head is written; it is sent now. */
+  /** @param response a response whose headers are written; they are sent now. */
   constructor(response: ServerResponse) {
     this.#response = response
     this.#chunked = response.req.httpVersionMinor > 0
@@ -29,12 +29,12 @@ export class Http1Writer implements EventWriter {
 
   write(block: EventBlock): void {
     const { socket } = this.#response
-    // A pipelined request gets the socket when the one before it is answered; until then the response keeps the bytes.
+    // A pipelined request gets the socket only once the previous request is answered; until then the response buffers.
     if (socket) socket.write(this.#chunked ? block.chunk : block.bytes)
     else if (!this.#response.writableEnded) this.#response.write(block.bytes)
   }
 
-  /** Ends the stream with the last chunk. What is not taken within {@link END_DEADLINE_MS} is cut. */
+  /** Ends the stream with the last chunk, and closes the connection after {@link END_DEADLINE_MS} if the client does not read. */
   end(): void {
     const response = this.#response
     const deadline = setTimeout(() => response.destroy(), END_DEADLINE_MS).unref()
@@ -42,7 +42,7 @@ export class Http1Writer implements EventWriter {
     response.end()
   }
 
-  /** Cuts the connection, so that the client sees that the stream is not complete. */
+  /** Closes the connection without the last chunk, so that the client detects an incomplete stream. */
   abort(): void {
     this.#response.destroy()
   }

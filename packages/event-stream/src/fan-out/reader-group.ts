@@ -10,24 +10,24 @@ export interface ReaderGroupOptions<E extends RingEvent> {
   readonly limits: SlowReaderLimits
   readonly figures: DeliveryFigures
   readonly wants: ((event: E) => boolean) | undefined
-  /** Called when a block was given to all. */
+  /** Called after a block was written to all readers. */
   readonly onDelivered?: (() => void) | undefined
 }
 
-/** Readers that get the same events: what comes in one turn of the event loop is joined once, for all of them. */
+/** Readers that receive the same events: the events of one event-loop turn are joined once for all of them. */
 export class ReaderGroup<E extends RingEvent> implements ReaderSource<E> {
   readonly key: string
   readonly ring: EventRing<E>
   readonly limits: SlowReaderLimits
   readonly figures: DeliveryFigures
   readonly wants: ((event: E) => boolean) | undefined
-  /** How many readers have not left, in any state. */
+  /** The number of readers that have not left, in any state. */
   size = 0
   readonly #onDelivered: (() => void) | undefined
   readonly #live = new Set<Reader<E>>()
   readonly #behind = new Set<Reader<E>>()
   readonly #batch = new EventBatch((...block) => this.#deliver(...block))
-  /** Where in the ring the batch begins. */
+  /** The position in the ring where the current batch begins. */
   #batchPosition = 0
   #sentAt = performance.now()
 
@@ -40,21 +40,21 @@ export class ReaderGroup<E extends RingEvent> implements ReaderSource<E> {
     this.#onDelivered = onDelivered
   }
 
-  /** Takes an event that the ring has got, and behind which it ends now. */
+  /** Adds the newest event of the ring to the batch, if the group's filter selects it. */
   take(event: E): void {
     if (this.wants && !this.wants(event)) return
     if (this.#batch.isEmpty) this.#batchPosition = this.ring.head - 1
     this.#batch.add(event.bytes)
   }
 
-  /** Sends to all live readers what is not an event of the ring. */
+  /** Sends a block that is not in the ring to all live readers. */
   send(block: EventBlock): void {
     this.flush()
     for (const reader of this.#live) reader.send(block)
     this.#sentAt = performance.now()
   }
 
-  /** Sends a comment when nothing was sent since a time; a reader that has much to take needs none. */
+  /** Sends a comment to live readers if nothing was sent since a given time. Readers with a full buffer do not need one. */
   beat(comment: EventBlock, since: number): void {
     if (this.#sentAt > since) return
     this.#sentAt = performance.now()
@@ -65,7 +65,7 @@ export class ReaderGroup<E extends RingEvent> implements ReaderSource<E> {
     this.#batch.flush()
   }
 
-  /** What is on its way to the others must not come to a reader a second time that has read it from the ring. */
+  /** Flushes first: the reader has already read the batched events from the ring and must not receive them twice. */
   onLive(reader: Reader<E>): void {
     this.flush()
     this.#behind.delete(reader)
@@ -84,7 +84,7 @@ export class ReaderGroup<E extends RingEvent> implements ReaderSource<E> {
 
   #deliver(block: EventBlock, events: number, firstOfTurn: boolean) {
     const position = this.#batchPosition
-    // Those that are behind first: who falls behind by this block has it counted already.
+    // Readers that are behind come first: a live reader that falls behind now has already counted this block.
     for (const reader of this.#behind) reader.takeBehind(block, position, firstOfTurn)
     for (const reader of this.#live) reader.takeLive(block, events, position, firstOfTurn)
     this.#sentAt = performance.now()

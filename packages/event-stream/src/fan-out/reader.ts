@@ -3,41 +3,41 @@ import type { EventRing, RingEvent } from './event-ring.ts'
 import type { EventWriter } from './event-writer.ts'
 import { type DropReason, MAX_PENDING_BYTES, type SlowReaderLimits } from './slow-readers.ts'
 
-/** How much is read from the ring at once for a reader that is behind. */
+/** How many bytes are read from the ring at a time for a reader that is behind. */
 const PIECE_BYTES = 32 * 1024
 
-/** The sums over all readers. */
+/** Totals over all readers. */
 export interface DeliveryFigures {
   deliveries: number
   bytes: number
 }
 
-/** What a reader has of its fan-out. */
+/** What a reader needs from its fan-out. */
 export interface ReaderSource<E extends RingEvent> {
   readonly ring: EventRing<E>
   readonly limits: SlowReaderLimits
   readonly figures: DeliveryFigures
-  /** Which events it gets; absent: all. */
+  /** Selects the events to send; absent: all. */
   readonly wants: ((event: E) => boolean) | undefined
-  /** It has caught up: from now on it must be given every event. */
+  /** Called when the reader has caught up: from now on it must be given every event. */
   onLive(reader: Reader<E>): void
   onBehind(reader: Reader<E>): void
 }
 
 /**
- * Where one reader stands in the events of a ring.
+ * Tracks the position of one reader in the events of a ring.
  *
- *   elsewhere ── readFrom ──▶ behind ◀── does not take what it is sent ── live
- *                                └────── has taken all of the ring ─────▶
+ *   elsewhere ── readFrom ──▶ behind ◀── reads too slowly ─────── live
+ *                                └────── has read the whole ring ──▶
  *
- * `elsewhere`: its owner writes to it. `behind`: it reads from the ring, at its own pace. `live`: it is sent each event
- * as it comes. `gone`: no more.
+ * `elsewhere`: only its owner writes to it. `behind`: it reads from the ring at its own pace. `live`: it is sent each
+ * event immediately. `gone`: it has been removed.
  */
 export class Reader<E extends RingEvent = RingEvent> {
   readonly writer: EventWriter
   sentEvents = 0
   sentBytes = 0
-  /** The most that it had pending. */
+  /** The most bytes that it had pending. */
   highWater = 0
   #state: 'elsewhere' | 'behind' | 'live' | 'gone' = 'elsewhere'
   readonly #source: ReaderSource<E>
@@ -45,11 +45,11 @@ export class Reader<E extends RingEvent = RingEvent> {
   /** With no more than this pending, a live reader is sent what comes. */
   readonly #easyBytes: number
   readonly #onDropped: (reason: DropReason) => void
-  /** The next position of the ring that it needs, while it is behind. */
+  /** The ring position from which it reads next, while it is behind. */
   #position = 0
-  /** Whether it has ever caught up; before that it is replaying, and may be as far behind as the ring reaches. */
+  /** Whether it has ever caught up; until then it is replaying, and can be behind by as much as the ring contains. */
   #wasLive = false
-  /** What it has yet to read from the ring, of the events that came since it was live. */
+  /** How many bytes of the events since it was last live it still has to read from the ring. */
   #behindBytes = 0
   #takenBytes = 0
   #progressAt = performance.now()
@@ -70,7 +70,7 @@ export class Reader<E extends RingEvent = RingEvent> {
     return this.writer.pending > MAX_PENDING_BYTES
   }
 
-  /** Continues from a position of the ring. */
+  /** Continues from a position in the ring. */
   readFrom(position: number): void {
     this.#state = 'behind'
     this.#position = position
@@ -79,14 +79,14 @@ export class Reader<E extends RingEvent = RingEvent> {
     this.#readOn()
   }
 
-  /** Writes what its owner has to say, or events that are not of the ring. */
+  /** Writes a block that is not in the ring. */
   send(block: EventBlock, events = 0): void {
     this.#write(block, events, this.writer.pending)
   }
 
   /**
-   * Takes the next block while it is live: writes it, unless too much is pending; then the reader continues from the
-   * ring, where the block begins at `position`.
+   * Writes the next block while the reader is live. If too much is pending, the reader continues from the ring instead,
+   * where the block begins at `position`.
    */
   takeLive(block: EventBlock, events: number, position: number, firstOfTurn: boolean): void {
     const { pending } = this.writer
@@ -98,7 +98,7 @@ export class Reader<E extends RingEvent = RingEvent> {
     } else this.#write(block, events, pending)
   }
 
-  /** Notes, while it is behind, that the ring has got a block which begins at `position`; it will be read from there. */
+  /** Counts, while the reader is behind, a block that begins at `position` of the ring and that it will read from there. */
   takeBehind(block: EventBlock, position: number, firstOfTurn: boolean): void {
     const { ring, limits } = this.#source
     if (this.#position < ring.tail && !limits.gap) this.#onDropped('slow')
@@ -108,10 +108,10 @@ export class Reader<E extends RingEvent = RingEvent> {
     else if (this.#position <= position) this.#behindBytes += block.bytes.length
   }
 
-  /** Whether it has taken nothing for longer than the limit; to be called regularly. */
+  /** Returns whether it has read nothing for longer than the limit; to be called regularly. */
   isStalled(now: number): boolean {
     const { pending } = this.writer
-    // What frames the bytes counts as pending and not as sent, so this may be too small, and never too large.
+    // Framing counts as pending but not as sent, so this can be too small but never too large.
     const taken = this.sentBytes - pending
     if (pending === 0 || taken > this.#takenBytes) {
       this.#takenBytes = taken
@@ -120,7 +120,7 @@ export class Reader<E extends RingEvent = RingEvent> {
     return now - this.#progressAt > this.#source.limits.maxStalledMs
   }
 
-  /** Writes what the ring still has for it, whatever is pending, unless it has never caught up: its stream is about to end. */
+  /** Writes the rest of the ring before the stream closes, even if too much is pending, unless it has never caught up. */
   takeRest(): void {
     if (this.#wasLive) this.#readOn(true)
   }
@@ -158,7 +158,7 @@ export class Reader<E extends RingEvent = RingEvent> {
     this.#source.onLive(this)
   }
 
-  /** @param pending asked for once: the question costs as much as the rest of this. */
+  /** @param pending `writer.pending`, passed in because reading it costs as much as the rest of this method. */
   #write(block: EventBlock, events: number, pending: number) {
     this.writer.write(block)
     const { length } = block.bytes
