@@ -140,7 +140,7 @@ describe('a bad value', () => {
     [['publish', '{}'], 2, 'A publication needs data, event, id or retry.'],
     [['publish', '{"name":"a\\nb","data":"x"}'], 2, 'name "a\\nb" is not valid'],
     [['publish', '{"type":"end","data":"x"}'], 2, 'type "end" is reserved'],
-    [['publish', '{"unknown":7,"data":"x"}'], 2, '"unknown" is not a member of an event'],
+    [['publish', '{"unknown":7,"data":"x"}'], 2, '"unknown" is not a member of a publication'],
     [['publish', '{"data":"x"}{"data":1,}'], 2, 'The object is not valid JSON.'],
     [['publish', '{"data":"x"}{"data":"y"}', '--http'], 2, 'one event at a time, not 2.'],
     [['publish', '--http', '{"data":"x"}'], 2, 'Put the event first'],

@@ -33,7 +33,7 @@ describe('the SSE server', () => {
   const server = useService(() => createApp(config(), silentLog))
   const publish = (...pieces: readonly string[]) => sendTcp(server.url('tcp'), ...pieces)
 
-  it('S05 answers the head at once, before there is any event', async () => {
+  it('S05 sends the response headers immediately, before the first event', async () => {
     const reader = await listen(`${server.url()}/events`)
     expect(reader.response.statusCode).toBe(200)
     expect(reader.response.headers).toMatchObject({
@@ -46,14 +46,14 @@ describe('the SSE server', () => {
     expect(reader.events).toEqual([])
   })
 
-  it('S01 streams what the documented command publishes, byte for byte but for the id', async () => {
+  it('S01 streams what the documented command publishes, byte for byte except for the ID', async () => {
     const reader = await listen(`${server.url()}/events`)
     expect(await publish('{ "data": "Hello, world" }\n')).toBe('')
     await reader.until(({ events }) => events.length === 1)
     expect(reader.text).toMatch(/^retry:2000\n\nid:\d+-\d+\ndata:Hello, world\n\n$/)
   })
 
-  it('S01 takes objects that are joined, split and pretty-printed, and goes on after a bad line', async () => {
+  it('S01 accepts joined, split and pretty-printed objects, and continues after an invalid line', async () => {
     const reader = await listen(server.url())
     expect(await publish('{"data":"a"}{"data":"b"}\n', '{"da', 'ta":"c', '}"}\r\n{\n  "data": "$&"\n}')).toBe(
       '',
@@ -65,7 +65,10 @@ describe('the SSE server', () => {
         .split('\n')
         .map((line) => JSON.parse(line).error),
     ).toEqual([
-      { code: 'not_an_object', message: 'What is published must be a JSON object: {"data": "Hello"}.' },
+      {
+        code: 'not_an_object',
+        message: 'A publication must be a JSON object, for example {"data": "Hello"}.',
+      },
       { code: 'malformed_json', message: 'The object is not valid JSON.' },
       {
         code: 'bad_member',
@@ -77,7 +80,7 @@ describe('the SSE server', () => {
     expect(reader.data()).toEqual(['a', 'b', 'c}', '$&', 'd'])
   })
 
-  it('S01 keeps two publishers apart that send at the same time', async () => {
+  it('S01 does not mix objects of publishers that send at the same time', async () => {
     const reader = await listen(server.url())
     const halves = ['{"data":', '"x', 'y"', '}'] as const
     expect(await Promise.all(Array.from({ length: 8 }, () => publish(...halves)))).toEqual(Array(8).fill(''))
@@ -85,7 +88,7 @@ describe('the SSE server', () => {
     expect(new Set(reader.data())).toEqual(new Set(['xy']))
   })
 
-  it('S02 streams texts as they are and everything else as compact JSON', async () => {
+  it('S02 streams strings unchanged and other values as compact JSON', async () => {
     const reader = await listen(server.url())
     await publish(
       JSON.stringify({ name: 'event name', data: { id: 1, name: 'Hello World!' } }),
@@ -99,14 +102,14 @@ describe('the SSE server', () => {
     )
   })
 
-  it('S03 streams to every client, whatever path it asked for', async () => {
+  it('S03 streams to every client, on any path', async () => {
     const paths = ['/', '/events', '/any/other?x=1']
     const all = await Promise.all(paths.map((path) => listen(server.url() + path)))
     await publish('{"data":"all"}')
     for (const reader of all) await reader.until(({ events }) => events.length === 1)
   })
 
-  it('S04 replays what was published before, by Last-Event-ID in the header or in the query', async () => {
+  it('S04 replays earlier events, by Last-Event-ID in the header or in the query', async () => {
     const { id } = (await (await post(server.url(), { data: 'first' })).json()) as { id: string }
     await publish('{"id":"chosen-é","data":"second"}{"data":"third"}')
     const fromHeader = await listen(`${server.url()}/events?lastEventId=0`, { 'last-event-id': id })
@@ -123,7 +126,7 @@ describe('the SSE server', () => {
       await reader.until(({ events }) => events.at(-1)?.data === 'live')
   })
 
-  it('S04 tells a client whose id is too old or unknown of the gap, and sends what it has', async () => {
+  it('S04 sends a gap and all stored events to a client whose ID is too old or unknown', async () => {
     await publish('{"data":"kept"}')
     const reader = await listen(`${server.url()}/events?lastEventId=1234-0`)
     await reader.until(({ events }) => events.at(-1)?.data === 'kept')
@@ -134,7 +137,7 @@ describe('the SSE server', () => {
     })
   })
 
-  it('streams a topic to those who asked for it or for all, and to nobody else', async () => {
+  it('streams a topic only to clients that requested it or all topics', async () => {
     const news = await listen(`${server.url()}/topics/news`)
     const both = await listen(`${server.url()}/events?topic=news&topic=sport`)
     const all = await listen(`${server.url()}/events?topic=*`)
@@ -167,7 +170,7 @@ describe('the SSE server', () => {
     expect((await fetch(`${server.url()}/events`, { method: 'DELETE' })).status).toBe(404)
   })
 
-  it('publishes over HTTP and answers 202 with the id', async () => {
+  it('publishes over HTTP and answers 202 with the ID', async () => {
     const reader = await listen(server.url())
     const answer = await post(server.url(), { data: { a: 1 } })
     expect(answer.status).toBe(202)
@@ -176,7 +179,7 @@ describe('the SSE server', () => {
     expect(reader.events[0]).toEqual({ data: '{"a":1}', id, lastEventId: id })
   })
 
-  it('S02 changes no number of an event, whichever way it comes', async () => {
+  it('S02 changes no number of an event, over TCP or HTTP', async () => {
     const data = '{"id":9007199254740993,"max":18446744073709551615,"n":[1e400,1e-400,-0,1.0,0.1]}'
     const reader = await listen(server.url())
     await publish(`{"data":${data}}{"id":9007199254740993,"data":1e400}`)
@@ -188,16 +191,16 @@ describe('the SSE server', () => {
 
   it.each([
     ['malformed', '{"data":', 400, 'object_cut'],
-    ['no object', '5', 400, 'not_an_object'],
+    ['a number', '5', 400, 'not_an_object'],
     ['two objects', '{"data":1}{"data":2}', 400, 'not_one_object'],
     ['nothing', '', 400, 'not_one_object'],
     ['an empty publication', '{}', 400, 'empty_publication'],
     ['a member twice', '{"data":{"a":1,"a":2}}', 400, 'duplicate_member'],
-    ['a bad id', '{"id":"\\n","data":1}', 400, 'bad_member'],
-    ['what is no UTF-8', Buffer.from('{"data":"\xff"}', 'latin1'), 400, 'malformed_json'],
+    ['an invalid ID', '{"id":"\\n","data":1}', 400, 'bad_member'],
+    ['bytes that are not UTF-8', Buffer.from('{"data":"\xff"}', 'latin1'), 400, 'malformed_json'],
     ['an object of more than 1 MiB', `{"data":"${'x'.repeat(1024 * 1024)}"}`, 413, 'object_too_large'],
     ['3 MiB of white space', ' '.repeat(3 * 1024 * 1024), 413, 'object_too_large'],
-  ])('refuses %s over HTTP', async (_what, body, status, code) => {
+  ])('rejects %s over HTTP', async (_what, body, status, code) => {
     const answer = await post(server.url(), body)
     expect([answer.status, ((await answer.json()) as { error: { code: string } }).error.code]).toEqual([
       status,
@@ -205,7 +208,7 @@ describe('the SSE server', () => {
     ])
   })
 
-  it('does not let a web page publish: not by a form, not by a name that resolves here, not on the TCP port', async () => {
+  it('rejects publications of web pages: by a form, by a name that resolves to this machine, on the TCP port', async () => {
     const form = await post(server.url(), '{"data":"x"}', { 'content-type': 'text/plain' })
     expect([form.status, await form.json()]).toEqual([
       400,
@@ -250,7 +253,7 @@ describe('an SSE server that stops', () => {
     await expect(openStream(urls.http as string)).rejects.toThrow('ECONNREFUSED')
   })
 
-  it('tells a client that comes back after a restart of the gap', async () => {
+  it('sends a gap to a client that reconnects after a restart', async () => {
     const first = createApp(config(), silentLog)
     const { http } = await first.start()
     const { id } = (await (await post(http as string, { data: 'lost' })).json()) as { id: string }

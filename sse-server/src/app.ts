@@ -25,7 +25,7 @@ import { StreamHub } from './streaming/index.ts'
 
 export { loadConfig } from './config.ts'
 
-/** What is published on TCP or HTTP is streamed over HTTP; `start` reports the URLs `http` and `tcp`. */
+/** Creates the SSE server, which streams over HTTP what is published over TCP or HTTP. `start` returns the URLs `http` and `tcp`. */
 export function createApp(
   config: Config,
   log: Logger,
@@ -56,7 +56,7 @@ export function createApp(
     listeners: [{ name: 'http', host: config.host, port: config.httpPort, ...(tls ? { tls } : {}) }],
     checks: { 'event log': () => events.check() },
     routes(app) {
-      // Without a token only this machine gets here, and no page of another origin: the service's own guard sees to it.
+      // Without a token, httpService itself accepts only requests from this machine and from no other origin.
       const mayPublish = guard
         ? [requireBearer({ realm: 'sse-server', verify: guard, scopes: [PUBLISH_SCOPE] })]
         : []
@@ -66,13 +66,13 @@ export function createApp(
       app.options('/{*path}', preflight)
     },
     onDrain: async () => {
-      // What was read is still streamed.
+      // Stops reading first, so that everything that was read is still streamed.
       await tcp.stop()
       hub.stop()
     },
   })
 
-  /** The input that takes no token: whoever starts the process owns it. */
+  /** Publishes standard input, without a token: it belongs to the user who started the process. */
   function readStandardInput() {
     publishObjects(standardInput(), {
       take: (object) => publisher.publish(object),
@@ -80,7 +80,7 @@ export function createApp(
         log.warn({ code }, message)
         return true
       },
-    }).catch((error: unknown) => log.error({ err: error }, 'standard input cannot be read'))
+    }).catch((error: unknown) => log.error({ err: error }, 'cannot read standard input'))
   }
 
   return {

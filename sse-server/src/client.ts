@@ -5,7 +5,7 @@ import { socketHost } from '@hallpass/untrusted/address'
 import { parseJson } from '@hallpass/untrusted/json'
 import { checkPublications, JsonObjectError, PublicationError } from './publication/index.ts'
 
-/** What was not published, and why: the server's own code, `unreachable`, or `invalid` before anything was sent. */
+/** Why a publication failed. `code` is the server's error code, `unreachable`, or `invalid` if nothing was sent. */
 export class PublishError extends Error {
   readonly code: string
 
@@ -18,12 +18,12 @@ export class PublishError extends Error {
 
 /** The server answers within milliseconds, and waits at most two seconds for its log. */
 const TIMEOUT_MS = 5_000
-/** One refusal has some hundred characters; the first one is all that is looked at. */
+/** One error has a few hundred characters; only the first error is used. */
 const MAX_ANSWER_CHARACTERS = 64 * 1024
 
 /**
- * The number of JSON objects in a text, when each of them can be published.
- * @throws {PublishError} `invalid`, with what is wrong with the first that cannot
+ * Returns the number of JSON objects in a string, if all of them can be published.
+ * @throws {PublishError} `invalid`, describing the first one that cannot
  */
 export function countPublications(text: string): number {
   try {
@@ -38,14 +38,14 @@ export function countPublications(text: string): number {
 export interface PublishOverTcpOptions {
   /** `tcp://localhost:7001` */
   readonly url: string
-  /** One JSON object or several, as text. */
+  /** One or more JSON objects, as a string. */
   readonly objects: string
   readonly token?: string | undefined
 }
 
 /**
- * Resolves when the server has read everything and closed.
- * @throws {PublishError} with the first refusal that it answered.
+ * Publishes over TCP, and resolves when the server has read everything and closed the connection.
+ * @throws {PublishError} with the first error that the server reported.
  */
 export async function publishOverTcp({ url, objects, token }: PublishOverTcpOptions): Promise<void> {
   const server = new URL(url)
@@ -68,15 +68,15 @@ export async function publishOverTcp({ url, objects, token }: PublishOverTcpOpti
 
 export interface PublishOverHttpOptions {
   readonly baseUrl: string
-  /** One JSON object, as text. */
+  /** One JSON object, as a string. */
   readonly object: string
   readonly token?: string | undefined
-  /** The only authorities that are trusted over https, as PEM; without it those of this system. */
+  /** The CA certificates to trust for https, as PEM; by default the system's CAs. */
   readonly ca?: string | undefined
 }
 
 /**
- * Resolves with the id of the event once the log has it.
+ * Publishes over HTTP, and resolves to the ID of the event once the log has stored it.
  * @throws {PublishError}
  */
 export async function publishOverHttp(options: PublishOverHttpOptions): Promise<string> {
@@ -145,14 +145,14 @@ function unreachable(url: string, cause: unknown): PublishError {
   return new PublishError('unreachable', `The SSE server at ${url} is not reachable (${why}).`, cause)
 }
 
-/** The server's words; whatever else answers at this address is shown as it is. */
+/** Returns the server's error; the response of any other program is quoted. */
 function refused(text: string): PublishError {
   try {
     const body = parseJson(text) as { error?: { code: string; message: string }; message?: string }
     if (typeof body.error?.code === 'string') return new PublishError(body.error.code, body.error.message)
     if (typeof body.message === 'string') return new PublishError('refused', body.message)
   } catch {
-    // No JSON, so it is not the SSE server.
+    // Not JSON, so it is not an SSE server.
   }
-  return new PublishError('refused', `The answer is not that of an SSE server: ${text.slice(0, 100)}`)
+  return new PublishError('refused', `The response is not from an SSE server: ${text.slice(0, 100)}`)
 }

@@ -2,7 +2,7 @@ import { MAX_RETRY_MS } from '@hallpass/event-stream'
 import { commonConfig, type Environment, isLoopback, readConfig } from '@hallpass/service-kit'
 import { RING_LIMITS } from './log/index.ts'
 
-/** A publisher's token is made for the next minutes; who holds a longer one has got it wrong. */
+/** Publishers' tokens are meant for minutes; a longer lifetime indicates a misconfigured issuer. */
 const MAX_TOKEN_LIFETIME_S = 3_600
 
 export const loadConfig = (env: Environment) =>
@@ -11,17 +11,17 @@ export const loadConfig = (env: Environment) =>
     const publishers = variables.oneOf('PUBLISHERS', ['open', 'token'], common.production ? 'token' : 'open')
     variables.require(
       publishers === 'token' || isLoopback(common.host),
-      `PUBLISHERS=open lets anybody publish, so HOST must be a loopback address, but is "${common.host}"`,
+      `PUBLISHERS=open does not authenticate publishers, so HOST must be a loopback address, but is "${common.host}"`,
     )
     variables.require(
       publishers === 'token' || !common.production,
-      'PUBLISHERS=open lets anybody publish, so it is not for production',
+      'PUBLISHERS=open does not authenticate publishers, so it is not allowed in production',
     )
     const certFile = variables.optionalText('CERT_FILE')
     const keyFile = variables.optionalText('KEY_FILE')
     variables.require(
       (certFile === undefined) === (keyFile === undefined),
-      'CERT_FILE and KEY_FILE go together',
+      'CERT_FILE and KEY_FILE must be set together',
     )
     const redisUrl = variables.optionalText('REDIS_URL')
     variables.require(
@@ -33,26 +33,26 @@ export const loadConfig = (env: Environment) =>
       ...common,
       tcpPort: variables.port('TCP_PORT', 7001),
       httpPort: variables.port('HTTP_PORT', 8001),
-      /** Both ports speak TLS when these are given; without, they are for one machine or for a mesh that adds it. */
+      /** With these, both ports use TLS; without them, they are for one machine or for a mesh that adds TLS. */
       certFile,
       keyFile,
-      /** `stdin` reads the objects from standard input and opens no TCP port, as the original does behind a pipe. */
+      /** `stdin` reads objects from standard input and opens no TCP port, as Zilla's example server does in a pipe. */
       input: variables.oneOf('INPUT', ['tcp', 'stdin'], 'tcp'),
-      /** The original's events named `clear` and `view` mean something. */
+      /** Whether the events `clear` and `view` are commands, as in Zilla's example server. */
       controlNames: variables.flag('CONTROL_NAMES', false),
-      /** 15 s, as the HTML standard advises (§9.2.7): proxies cut what is quiet for 30 s or more. */
+      /** 15 s, as the HTML standard advises (§9.2.7): proxies close connections that are idle for 30 s or more. */
       heartbeatMs: variables.milliseconds('HEARTBEAT_MS', 15_000, { min: 10 }),
       retryMs: variables.milliseconds('RETRY_MS', 2_000, { max: MAX_RETRY_MS }),
-      /** One event of the greatest size may wait, and what comes while it is sent. */
+      /** Enough for one event of the maximum size to wait, plus the events that arrive while it is sent. */
       maxUnsentBytes: variables.integer('MAX_UNSENT_BYTES', 1024 * 1024, { min: 1 }),
-      /** What is held for replay; see RING_LIMITS for the reasons. */
+      /** How much is stored for replay; RING_LIMITS explains the defaults. */
       limits: {
         maxEvents: variables.integer('RING_EVENTS', RING_LIMITS.maxEvents, { min: 1 }),
         maxBytes: variables.integer('RING_BYTES', RING_LIMITS.maxBytes, { min: 1 }),
       },
-      /** One log for several servers; without it each has its own, in memory. */
+      /** A log shared by several servers; without it, each server has its own log in memory. */
       redis: redisUrl === undefined ? undefined : { url: redisUrl, stream },
-      /** Whose tokens publish; nothing here has a default. */
+      /** Which tokens allow publishing. The issuer and the audience have no default. */
       guard:
         publishers === 'open'
           ? undefined

@@ -45,7 +45,7 @@ describe('hallpass publish', () => {
       '--to',
       server.url().replace('http', 'tcp'),
     ])
-    expect([exitCode, err]).toEqual([1, expect.stringContaining('The answer is not that of an SSE server')])
+    expect([exitCode, err]).toEqual([1, expect.stringContaining('The response is not from an SSE server')])
     expect((await publish('{"data":"x"}', '--http', `${server.url()}/healthz`)).exitCode).toBe(1)
   })
 

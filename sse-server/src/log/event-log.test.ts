@@ -10,16 +10,16 @@ import { RedisEventLog } from './redis-event-log.ts'
 
 const limits = { maxEvents: 100, maxBytes: 1_000_000 }
 
-/** Waits for what another process does; five seconds are a failure. */
+/** Waits up to five seconds for an effect of another process. */
 async function until(condition: () => boolean): Promise<void> {
   const deadline = performance.now() + 5_000
   while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`It did not happen: ${condition}`)
+    if (performance.now() > deadline) throw new Error(`timed out waiting for ${condition}`)
     await new Promise((resolve) => setTimeout(resolve, 2))
   }
 }
 
-/** What a log has told its listeners: the data fields. */
+/** Returns the data fields that a log reports to its listeners, as they arrive. */
 function follow(log: EventLog): string[] {
   const seen: string[] = []
   log.onEvent(({ bytes }) => seen.push(/^data:(.*)$/m.exec(`${bytes}`)?.[1] ?? ''))
@@ -33,7 +33,7 @@ const held = (log: EventLog) => {
   return wires
 }
 
-/** A way to Redis that can be cut for one server alone. */
+/** A connection to Redis that can be interrupted for one server only. */
 async function cuttableWire(to: number) {
   const sockets = new Set<net.Socket>()
   let server = net.createServer()
@@ -72,7 +72,7 @@ function contract(create: () => EventLog) {
   }
   afterEach(() => log.stop())
 
-  it('tells each event once, in order, under the id that the publisher got', async () => {
+  it('reports each event once, in order, under the ID that the publisher got', async () => {
     const seen = follow(await started())
     const ids = await Promise.all(Array.from({ length: 50 }, (_, index) => log.append({ data: `${index}` })))
     await until(() => seen.length === 50)
@@ -83,7 +83,7 @@ function contract(create: () => EventLog) {
     expect(() => log.check()).not.toThrow()
   })
 
-  it('keeps every field', async () => {
+  it('stores every field', async () => {
     const seen = follow(await started())
     const id = await log.append({ data: 'a\nb', event: 'e', id: 'é 7', retry: 0, topic: 't' })
     await until(() => seen.length === 1)
@@ -91,7 +91,7 @@ function contract(create: () => EventLog) {
     expect(log.ring.at(log.ring.tail)?.topic).toBe('t')
   })
 
-  it('has ids that grow, and replays from each', async () => {
+  it('has increasing IDs, and replays from each of them', async () => {
     const seen = follow(await started())
     const first = await log.append({ data: '1' })
     await log.append({ data: '2' })
@@ -100,7 +100,7 @@ function contract(create: () => EventLog) {
     expect([log.ring.head - position, gap]).toEqual([1, false])
   })
 
-  it('holds no more than its limit, and then tells of a gap', async () => {
+  it('stores no more than its limit, and then reports a gap', async () => {
     const seen = follow(await started())
     const first = await log.append({ data: 'first' })
     await Promise.all(Array.from({ length: 150 }, () => log.append({ data: 'x' })))
@@ -108,7 +108,7 @@ function contract(create: () => EventLog) {
     expect([log.ring.size, log.ring.after(first, undefined).gap]).toEqual([100, true])
   })
 
-  it('forgets everything when it is cleared, and goes on', async () => {
+  it('deletes everything when it is cleared, and continues', async () => {
     const seen = follow(await started())
     const before = await log.append({ data: 'old' })
     await until(() => seen.length === 1)
@@ -124,7 +124,7 @@ function contract(create: () => EventLog) {
 describe('the event log in memory', () => {
   contract(() => new MemoryEventLog(Date.now, limits))
 
-  it('has ids that grow when the clock stands still or is set back', async () => {
+  it('has increasing IDs even if the clock stands still or is set back', async () => {
     const clock = new ManualClock()
     const log = new MemoryEventLog(clock.now, limits)
     const start = clock.now()
@@ -149,7 +149,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
 
   contract(() => create())
 
-  it('is one log for several servers, and a server that starts later or again loses nothing', async () => {
+  it('is one log for several servers, and a server that starts later or restarts loses nothing', async () => {
     const [one, two] = [create('shared'), create('shared')]
     await Promise.all([one.start(), two.start()])
     const [seenByOne, seenByTwo] = [follow(one), follow(two)]
@@ -162,13 +162,13 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     const again = create('shared')
     const seenAgain = follow(again)
     await again.start()
-    // What was there before is for replay; nobody is told of it as if it were new.
+    // Events from before the start are only for replay; listeners are not called for them.
     expect([again.ring.after(id, undefined), seenAgain]).toEqual([{ position: 1, gap: false }, []])
     expect(held(again)).toHaveLength(3)
     await Promise.all([two.stop(), again.stop()])
   })
 
-  it('tells of a gap after a start when the event was trimmed before it', async () => {
+  it('reports a gap after a start if the event was trimmed before it', async () => {
     const writer = create('trimmed')
     await writer.start()
     const early = await writer.append({ data: 'early' })
@@ -183,7 +183,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     await Promise.all([writer.stop(), fresh.stop(), late.stop()])
   })
 
-  it('refuses publications while Redis is away, keeps what it holds, and recovers by itself', async () => {
+  it('rejects publications while Redis is unavailable, keeps its stored events, and recovers automatically', async () => {
     const log = create('killed')
     await log.start()
     const seen = follow(log)
@@ -194,7 +194,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
       status: 503,
       code: 'log_unavailable',
       message:
-        'The event log does not answer, and may have kept the event or not. Try again in a moment; with an id of your own, the same each time, readers can drop a duplicate.',
+        'The event log does not respond, so it is unknown whether it stored the event. Retry with your own id, the same each time, so that readers can drop a duplicate.',
     })
     await until(() => {
       try {
@@ -221,7 +221,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     await log.stop()
   })
 
-  it('tells of the gap when more happened while it was cut off than the stream holds', async () => {
+  it('reports a gap if the stream dropped events while it was disconnected', async () => {
     const wire = await cuttableWire(redis.port)
     const log = new RedisEventLog({ url: wire.url, stream: 'away', log: silentLog, limits })
     await log.start()
@@ -233,7 +233,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     const before = await log.append({ data: 'before' })
     await until(() => seen.length === 1)
 
-    // Cut off for a moment it misses nothing …
+    // After a short interruption it misses nothing …
     const other = new Redis(redis.url)
     await wire.cut()
     await other.xadd('away', '*', 'data', 'meanwhile')
@@ -241,7 +241,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     await until(() => seen.length === 2)
     expect([seen, gaps, log.ring.after(before, undefined).gap]).toEqual([['before', 'meanwhile'], 0, false])
 
-    // … but not until its place is trimmed.
+    // … unless the last entry that it read has been trimmed.
     await wire.cut()
     for (let index = 0; index < 5; index += 1) await other.xadd('away', '*', 'data', `${index}`)
     await other.xtrim('away', 'MAXLEN', 2)
@@ -257,7 +257,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     await wire.cut()
   })
 
-  it('tells of the gap when the store was emptied, while it was cut off or between two starts', async () => {
+  it('reports a gap if the store was emptied, while it was disconnected or between two starts', async () => {
     const wire = await cuttableWire(redis.port)
     const log = new RedisEventLog({ url: wire.url, stream: 'emptied', log: silentLog, limits })
     await log.start()
@@ -288,7 +288,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     await wire.cut()
   })
 
-  it('goes on when another program wrote what is no publication', async () => {
+  it('skips invalid entries that another program wrote', async () => {
     const other = new Redis(redis.url)
     await other.xadd('foreign', '*', 'data', 'x', 'event', 'a\nb')
     await other.xadd('foreign', '*', 'data', 'x', 'event', 'end')
@@ -305,7 +305,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     await log.stop()
   })
 
-  it('starts without Redis, is not ready, and loads when Redis comes', async () => {
+  it('starts without Redis, is not ready, and loads once Redis is available', async () => {
     const stream = 'late'
     const writer = create(stream)
     await writer.start()
@@ -316,7 +316,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     const seen = follow(log)
     await log.start()
     expect(log.loaded).toBe(false)
-    expect(() => log.check()).toThrow('The event log does not answer')
+    expect(() => log.check()).toThrow('The event log does not respond')
     await redis.start()
     await until(() => log.loaded)
     expect([held(log).length, seen]).toEqual([1, []])

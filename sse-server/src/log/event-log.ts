@@ -3,38 +3,38 @@ import type { Publication } from '../publication/index.ts'
 import type { LoggedEvent, LogRing } from './log-ring.ts'
 
 /**
- * Everything that was published, in one order for all readers. There are two: in this process's memory, and in a Redis
- * stream that several servers share; `event-log.test.ts` is the contract of both.
+ * Stores published events in one order for all readers. There are two implementations: in this process's memory, and in
+ * a Redis stream that several servers share. `event-log.test.ts` is the contract of both.
  */
 export interface EventLog {
-  /** The latest events, always in memory, so that replay works while the store does not answer. */
+  /** The latest events, always in memory, so that replay works while the store does not respond. */
   readonly ring: LogRing
-  /** False until the ring holds what the store does; before that no client can be told what it missed. */
+  /** False until the ring contains the store's events; before that, the events that a client missed are unknown. */
   readonly loaded: boolean
   start(): Promise<void>
   stop(): Promise<void>
   /**
-   * Keeps an event and resolves with its id, whichever the publisher or the log chose.
-   * @throws {LogUnavailableError} when it is not certain that the event was kept.
+   * Stores an event and resolves to its ID, which the publisher or the log chose.
+   * @throws {LogUnavailableError} if it is not certain that the event was stored.
    */
   append(publication: Publication): Promise<string>
-  /** Forgets all events, for every server of this log. */
+  /** Deletes all events, for every server that shares this log. */
   clear(): Promise<void>
-  /** Each new event once and in order, also those that other servers appended. */
+  /** Calls a listener for each new event, once and in order, including events that other servers appended. */
   onEvent(listener: (event: LoggedEvent) => void): void
-  /** Events have been lost between the last one that was told and the next. */
+  /** Calls a listener when events were lost between the last one reported and the next. */
   onGap(listener: () => void): void
-  /** @throws {LogUnavailableError} while the store does not answer. */
+  /** @throws {LogUnavailableError} while the store does not respond. */
   check(): void
 }
 
-/** A store that has not answered may still keep the event, e.g. when it was frozen and goes on. */
+/** The store did not respond. It can still store the event later, for example after it was frozen and resumes. */
 export class LogUnavailableError extends HttpError {
   constructor(cause?: unknown) {
     super(
       503,
       'log_unavailable',
-      'The event log does not answer, and may have kept the event or not. Try again in a moment; with an id of your own, the same each time, readers can drop a duplicate.',
+      'The event log does not respond, so it is unknown whether it stored the event. Retry with your own id, the same each time, so that readers can drop a duplicate.',
       {
         cause,
         headers: { 'retry-after': '1' },

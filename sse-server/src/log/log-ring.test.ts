@@ -9,7 +9,7 @@ function fill(target: LogRing, count: number, from = 1) {
   return target
 }
 
-/** The data of what a client gets that has seen everything up to an id. */
+/** Returns the data that a client gets that has seen everything up to an ID. */
 function after(target: LogRing, lastEventId: string, topics?: string[]) {
   const { position, gap } = target.after(lastEventId, topics && new Set(topics))
   const data: (string | undefined)[] = []
@@ -19,25 +19,25 @@ function after(target: LogRing, lastEventId: string, topics?: string[]) {
 }
 
 describe('LogRing', () => {
-  it('encodes an event once, with its position as its id unless the publisher chose one', () => {
+  it('encodes an event once, with its position as its ID unless the publisher chose one', () => {
     expect(ring().add('101-0', { data: 'x' }).bytes.toString()).toBe('id:101-0\ndata:x\n\n')
     expect(ring().add('101-0', { data: 'x', id: '7', topic: 't' }).bytes.toString()).toBe('id:7\ndata:x\n\n')
   })
 
-  it('replays what came after an id, in order', () => {
+  it('replays the events after an ID, in order', () => {
     const target = fill(ring(), 3)
     expect(after(target, '101-0')).toEqual({ data: ['2', '3'], gap: false })
     expect(after(target, '103-0')).toEqual({ data: [], gap: false })
   })
 
   it.each(['', 'unknown', '0', '0-0', '102', '101-7', '100-0', '104-0', '99999999999999999999-0', '1-2-3'])(
-    'sends everything it has after the id %j, which it has not given out, and tells of the gap',
+    'sends all stored events after the ID %j, which it has not assigned, and reports a gap',
     (id) => {
       expect(after(fill(ring(), 3), id)).toEqual({ data: ['1', '2', '3'], gap: true })
     },
   )
 
-  it('drops the oldest event over its count, and knows when a client has missed one', () => {
+  it('drops the oldest event over its maximum count, and detects that a client missed one', () => {
     const target = fill(ring(), 7)
     expect([target.size, target.tail, target.head]).toEqual([5, 2, 7])
     expect(after(target, '102-0')).toEqual({ data: ['3', '4', '5', '6', '7'], gap: false })
@@ -45,7 +45,7 @@ describe('LogRing', () => {
     expect(target.at(1)).toBeUndefined()
   })
 
-  it('drops the oldest events over its bytes, but never the newest', () => {
+  it('drops the oldest events over its byte limit, but never the newest', () => {
     const target = ring({ bytes: 100 })
     fill(target, 4)
     expect(target.bytes).toBeLessThanOrEqual(100)
@@ -56,7 +56,7 @@ describe('LogRing', () => {
     expect([target.size, after(target, '200-0').gap]).toEqual([1, false])
   })
 
-  it('continues behind an id that a publisher chose, whatever it looks like', () => {
+  it('continues after any ID that a publisher chose', () => {
     const ids = ['a', '5', '1795316400000', '102', ' ', '-1']
     const target = ring({ events: 10 })
     ids.forEach((id, index) => {
@@ -67,7 +67,7 @@ describe('LogRing', () => {
     })
   })
 
-  it('tells of a gap after an id that came twice, as long as one of its events is held', () => {
+  it('reports a gap after an ID that was used twice, while one of its events is stored', () => {
     const target = ring()
     for (const [index, id] of ['a', 'b', 'a', 'c', 'd'].entries())
       target.add(`${101 + index}-0`, { data: `${index + 1}`, id })
@@ -79,11 +79,11 @@ describe('LogRing', () => {
     expect(after(target, 'a')).toEqual({ data: ['4', '5', '6', '7', '8'], gap: true })
     fill(target, 1, 9)
     target.add('110-0', { data: '10', id: 'd' })
-    // The one that was held is gone, and another one has come.
+    // The stored event was dropped, and another one with the same ID was added.
     expect(after(target, 'd')).toEqual({ data: ['6', '7', '8', '9', '10'], gap: true })
   })
 
-  it('takes an id of a publisher for the topics of its reader alone, and a position for any', () => {
+  it('looks up a publisher’s ID only among the reader’s topics, and a position among all', () => {
     const target = ring()
     target.add('101-0', { data: '1', id: 'x', topic: 'news' })
     target.add('102-0', { data: '2', topic: 'sport' })
@@ -98,19 +98,19 @@ describe('LogRing', () => {
     ])
     for (const topics of [['news', 'sport'], ['*'], ['other']]) expect(later(topics).gap).toBe(true)
     expect(after(target, '102-0', ['news'])).toEqual({ data: ['3', '4', '5'], gap: false })
-    // The event of `news` is gone; that of `sport` must not stand in for it.
+    // The event of `news` was dropped; the one of `sport` must not be used instead.
     target.add('106-0', { data: '6', topic: 'news' })
     expect(later(['news'])).toEqual({ data: ['2', '3', '4', '5', '6'], gap: true })
   })
 
-  it('keeps its indexes and its memory over a long time', () => {
+  it('keeps its positions and bounded memory over many events', () => {
     const target = fill(ring({ events: 10 }), 100_000)
     expect([target.size, target.tail, target.head]).toEqual([10, 99_990, 100_000])
     expect(after(target, '100099-0')).toEqual({ data: ['100000'], gap: false })
     expect(target.bytes).toBe(10 * 'id:100090-0\ndata:99990\n\n'.length + 1)
   })
 
-  it('forgets everything, and tells who resumes from it', () => {
+  it('drops everything, and reports a gap to clients that resume from it', () => {
     const target = fill(ring(), 3)
     target.clear()
     expect([target.size, target.bytes]).toEqual([0, 0])
@@ -118,7 +118,7 @@ describe('LogRing', () => {
     expect(after(target, '103-0')).toEqual({ data: [], gap: false })
   })
 
-  it('knows of no place behind its events when others may have followed them', () => {
+  it('has no position after its events if later ones may have been missed', () => {
     const target = fill(ring(), 3)
     target.forget()
     expect(after(target, '103-0')).toEqual({ data: [], gap: true })

@@ -2,42 +2,42 @@ import { encodeEvent } from '@hallpass/event-stream'
 import { EventRing, type Place, type RingEvent, type RingLimits } from '@hallpass/event-stream/fan-out'
 import { EVERY_TOPIC, type Publication, type Topics } from '../publication/index.ts'
 
-/** An event of the log, encoded once for all its readers. */
+/** An event of the log, encoded once for all readers. */
 export interface LoggedEvent extends RingEvent {
-  /** What its readers send back as `Last-Event-ID`: the publisher's id, or else the position in the log. */
+  /** What readers send as `Last-Event-ID`: the publisher's ID or, without one, the position in the log. */
   readonly id: string
-  /** Whether the publisher chose the id. */
+  /** Whether the publisher chose the ID. */
   readonly chosen: boolean
   readonly event: string | undefined
   readonly topic: string | undefined
 }
 
-/** Where a client goes on reading. */
+/** Where a client continues. */
 export interface Cursor {
-  /** In the ring. */
+  /** The position in the ring. */
   readonly position: number
-  /** It is not certain that the client has seen every event before this one. */
+  /** Whether the client may have missed events before this position. */
   readonly gap: boolean
 }
 
 /**
- * 10,000 events are five minutes at 30 events a second: longer than any reconnection. 64 MiB keep a
- * flood of 1 MiB events from filling the memory.
+ * 10,000 events are five minutes at 30 events per second, longer than any reconnection takes. 64 MiB keep a flood of 1 MiB
+ * events from exhausting memory.
  */
 export const RING_LIMITS: RingLimits = { maxEvents: 10_000, maxBytes: 64 * 1024 * 1024 }
 
 /**
- * The latest events of the log, for clients that come back.
+ * The latest events of the log, for clients that reconnect.
  *
- * The log's own positions are unique. A publisher's id is only looked up among the events that its reader gets, because
- * publishers of different topics may count alike.
+ * The log's own positions are unique. A publisher's ID is looked up only among the events of the reader's topics, because
+ * publishers of different topics can use the same IDs.
  */
 export class LogRing extends EventRing<LoggedEvent> {
   constructor(limits: RingLimits) {
     super(limits, keysOf)
   }
 
-  /** @param position where the event is in the log: `milliseconds-counter`, as in a Redis stream. */
+  /** @param position the event's position in the log, `milliseconds-counter` as in a Redis stream. */
   add(position: string, publication: Publication): LoggedEvent {
     const id = publication.id ?? position
     const logged: LoggedEvent = {
@@ -52,8 +52,8 @@ export class LogRing extends EventRing<LoggedEvent> {
   }
 
   /**
-   * Where a client of some topics continues that has seen everything up to an id. An id that is not known here, or is
-   * ambiguous, gets everything that is held, and is told of the gap: that loses nothing without a word.
+   * Returns where a client of these topics continues that has seen everything up to an ID. For an unknown or ambiguous
+   * ID, it returns all stored events and reports a gap, so that no event is lost silently.
    */
   after(lastEventId: string, topics: Topics): Cursor {
     const place = this.#placeOf(lastEventId, topics)
@@ -72,7 +72,7 @@ export class LogRing extends EventRing<LoggedEvent> {
   }
 }
 
-/** Neither ids nor topics contain a line break, so no two of these are alike, and none is a position. */
+/** IDs and topics contain no line breaks, so these keys are unique and never equal a position. */
 const keyOf = (id: string, topic: string | undefined) => `${topic ?? ''}\n${id}`
 
 const keysOf = ({ id, topic, chosen }: LoggedEvent) =>

@@ -4,7 +4,7 @@ import type { Publication } from '../publication/index.ts'
 import type { EventLog } from './event-log.ts'
 import { type LoggedEvent, LogRing } from './log-ring.ts'
 
-/** The log of one server: it lasts as long as the process, and says so to clients that come from before it. */
+/** An event log of one server, kept for the lifetime of the process. Clients that reconnect after a restart get a gap. */
 export class MemoryEventLog implements EventLog {
   readonly ring: LogRing
   readonly loaded = true
@@ -37,12 +37,12 @@ export class MemoryEventLog implements EventLog {
     this.#listeners.push(listener)
   }
 
-  /** Memory loses nothing. */
+  /** Never calls the listener: an in-memory log loses no events. */
   onGap(): void {}
 
   check(): void {}
 
-  /** Grows also when the system's clock is set back. */
+  /** Returns an increasing position, even if the system clock is set back. */
   #nextPosition(): string {
     const now = this.#clock()
     this.#count = now > this.#time ? 0 : this.#count + 1

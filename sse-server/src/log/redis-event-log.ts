@@ -7,31 +7,31 @@ import { type EventLog, LogUnavailableError } from './event-log.ts'
 import { type LoggedEvent, LogRing } from './log-ring.ts'
 
 export interface RedisEventLogOptions {
-  /** `redis://` or `rediss://`, with credentials if there are any. */
+  /** `redis://` or `rediss://`, with credentials if needed. */
   readonly url: string
-  /** The key of the stream; servers with the same key share one log. */
+  /** The key of the Redis stream; servers with the same key share one log. */
   readonly stream: string
   readonly log: Logger
   readonly limits: RingLimits
 }
 
-/** A publisher that has waited this long gets a 503 and may try again. */
+/** A publisher that has waited this long gets a 503 and can retry. */
 const COMMAND_TIMEOUT_MS = 2_000
-/** How soon a Redis that is connected and does not answer is noticed, beside the timeout. */
+/** How often Redis is pinged. An unresponsive connection is detected within this time plus the timeout. */
 const PING_MS = 1_000
-/** The reader asks again after this time, so a connection that died silently is noticed. */
+/** The reader repeats its blocking read after this time, so that a silently dead connection is detected. */
 const BLOCK_MS = 5_000
-/** From one attempt to connect to the next: at once after a restart, at most two seconds later. */
+/** The delay before the next connection attempt: 25 ms at first, doubling up to two seconds. */
 const backOff = (attempt: number) => Math.min(25 * 2 ** Math.min(attempt, 7), 2_000)
 const BATCH = 500
-/** Where a stream is read from its first entry. */
+/** The position before the first entry of a stream. */
 const BEGINNING = '0-0'
 
 type Entry = [position: string, fields: string[]]
 
 /**
- * The log in a Redis or Valkey stream. Each server follows it and holds its latest part in its own ring, so a client may
- * come back to any server, and replay never asks Redis.
+ * An event log in a Redis or Valkey stream. Each server follows the stream and keeps the latest events in its own ring, so
+ * clients can reconnect to any server, and replay never calls Redis.
  */
 export class RedisEventLog implements EventLog {
   readonly ring: LogRing
@@ -43,10 +43,10 @@ export class RedisEventLog implements EventLog {
   readonly #gapListeners: (() => void)[] = []
   readonly #url: string
   #writer!: Redis
-  /** Another connection, because a read waits on it for what comes. */
+  /** A separate connection, because blocking reads occupy it. */
   #reader!: Redis
   #last = BEGINNING
-  /** The reader is connected anew, and what it missed meanwhile may be gone. */
+  /** Whether the reader has reconnected; the events it missed may have been trimmed meanwhile. */
   #reconnected = false
   #stopped = false
   #pings: NodeJS.Timeout | undefined
@@ -60,13 +60,13 @@ export class RedisEventLog implements EventLog {
     this.ring = new LogRing(limits)
   }
 
-  /** Loads what is there; when Redis is away, the service starts all the same, is not ready, and loads later. */
+  /** Loads the stored events. If Redis is unavailable, the service still starts, is not ready, and loads them later. */
   async start(): Promise<void> {
     await this.#open()
     await Promise.allSettled([this.#writer.connect(), this.#reader.connect()])
     if (this.#reader.status === 'ready') await this.#load().catch((error: unknown) => this.#complain(error))
     this.#following = this.#follow()
-    // One that is not answered ends its connection, so the log is not ready until Redis answers again.
+    // An unanswered ping closes the connection, so the log is not ready until Redis responds again.
     this.#pings = setInterval(() => {
       if (this.#writer.status === 'ready')
         this.#writer.ping().catch((error: unknown) => this.#complain(error))
@@ -91,7 +91,7 @@ export class RedisEventLog implements EventLog {
     return publication.id ?? (position as string)
   }
 
-  /** A last entry says so to every server, because one that is away now must learn of it later. */
+  /** Clears with an entry of the stream, so that servers that are disconnected now clear their ring later. */
   async clear(): Promise<void> {
     await this.#command(() => this.#writer.xadd(this.#stream, 'MAXLEN', 1, '*', 'cleared', '1'))
   }
@@ -110,20 +110,20 @@ export class RedisEventLog implements EventLog {
   }
 
   async #open() {
-    // It takes 5 MB and 20 ms, which a server with a log of its own should not pay.
+    // Imported on demand: it costs 5 MB and 20 ms, which a server with an in-memory log should not pay.
     const { Redis } = await import('ioredis')
     const shared = {
       lazyConnect: true,
       connectTimeout: COMMAND_TIMEOUT_MS,
       retryStrategy: backOff,
-      // What is under way when a connection ends fails then: a publisher must know, and the reader has something to ask
-      // before it reads on.
+      // Pending commands fail when the connection closes: the publisher must know, and the reader must check for a gap
+      // before it continues.
       maxRetriesPerRequest: 0,
     }
     this.#writer = new Redis(this.#url, {
       ...shared,
       commandTimeout: COMMAND_TIMEOUT_MS,
-      // Ends a connection on which nothing is answered; what is published then is refused unsent.
+      // Closes an unresponsive connection; later publications are then rejected without being sent.
       socketTimeout: COMMAND_TIMEOUT_MS,
       enableOfflineQueue: false,
     })
@@ -137,8 +137,8 @@ export class RedisEventLog implements EventLog {
     this.#reader.on('close', () => {
       this.#reconnected = true
     })
-    this.#writer.on('ready', () => this.#log.info('redis is connected'))
-    this.#writer.on('close', () => this.#log.warn('redis is not connected'))
+    this.#writer.on('ready', () => this.#log.info('redis connected'))
+    this.#writer.on('close', () => this.#log.warn('redis disconnected'))
   }
 
   async #command<T>(send: () => Promise<T>): Promise<T> {
@@ -149,7 +149,7 @@ export class RedisEventLog implements EventLog {
     }
   }
 
-  /** The latest events, oldest first, as many as the ring takes. */
+  /** Loads the latest events into the ring, as many as fit. */
   async #load() {
     const newestFirst: Entry[] = []
     let end = '+'
@@ -189,7 +189,7 @@ export class RedisEventLog implements EventLog {
     }
   }
 
-  /** After a time without Redis: when the last entry that was read is gone, those behind it may be gone as well. */
+  /** Detects a gap after a reconnect: if the last entry that was read has been trimmed, later ones may be missing as well. */
   async #findGap() {
     const last = await this.#reader.xrange(this.#stream, this.#last, this.#last, 'COUNT', 1)
     this.#reconnected = false
@@ -198,7 +198,7 @@ export class RedisEventLog implements EventLog {
     for (const listener of this.#gapListeners) listener()
   }
 
-  /** At most one event: an entry that says "cleared" is none. */
+  /** Adds an entry to the ring. Returns its event, or none if the entry clears the log or is invalid. */
   #take([position, fields]: Entry): LoggedEvent[] {
     this.#last = position
     const entry: Record<string, string> = {}
@@ -213,13 +213,13 @@ export class RedisEventLog implements EventLog {
       const object = retry === undefined ? strings : { ...strings, retry: Number(retry) }
       return [this.ring.add(position, toPublication(object))]
     } catch (error) {
-      // Another program wrote it, under no rules of this server; the log goes on without it.
-      this.#log.warn({ err: error, position }, 'an entry of the stream is not a publication')
+      // Written by another program that does not follow this server's rules, so it is skipped.
+      this.#log.warn({ err: error, position }, 'a stream entry is not a valid publication')
       return []
     }
   }
 
   #complain(error: unknown) {
-    if (!this.#stopped) this.#log.debug({ err: error }, 'the event log cannot be read')
+    if (!this.#stopped) this.#log.debug({ err: error }, 'cannot read the event log')
   }
 }

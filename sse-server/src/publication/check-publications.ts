@@ -2,9 +2,9 @@ import { JsonObjectParser } from './json-object-parser.ts'
 import { PUBLICATION_MEMBERS, PublicationError, toPublication } from './publication.ts'
 
 /**
- * Checks objects before they are sent, by the server's own rules, and resolves to how many there are. Stricter in one
- * thing: the server ignores members that it does not know; a person who typed one has made a mistake.
- * @throws {JsonObjectError | PublicationError} for the first that is wrong
+ * Checks objects by the server's rules before they are sent, and returns their number. It is stricter in one respect: the
+ * server ignores unknown members, but a member that a user typed is probably a typing error.
+ * @throws {JsonObjectError | PublicationError} for the first invalid object
  */
 export function checkPublications(text: string): number {
   let count = 0
@@ -14,7 +14,7 @@ export function checkPublications(text: string): number {
       if (unknown !== undefined)
         throw new PublicationError(
           'bad_member',
-          `${JSON.stringify(unknown)} is not a member of an event; it can have ${PUBLICATION_MEMBERS.join(', ')}.`,
+          `${JSON.stringify(unknown)} is not a member of a publication. Allowed members: ${PUBLICATION_MEMBERS.join(', ')}.`,
         )
       toPublication(object)
       count += 1

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { JsonError, readJson } from '@hallpass/untrusted/json'
 
-/** A piece of the input that is not a JSON object; the parser has skipped it and goes on. */
+/** A part of the input that is not a valid JSON object; the parser has skipped it and continues. */
 export class JsonObjectError extends Error {
   readonly code:
     | 'malformed_json'
@@ -19,45 +19,45 @@ export class JsonObjectError extends Error {
 }
 
 export interface JsonObjectParserOptions {
-  /** Numbers that JavaScript would change are JsonNumbers: an event is passed on as it was written. */
+  /** Numbers that JavaScript would change are JsonNumbers, so that events are forwarded unchanged. */
   readonly onObject: (object: Readonly<Record<string, unknown>>) => void
   readonly onError: (error: JsonObjectError) => void
-  /** An object of more bytes is skipped and reported. */
+  /** The maximum size of an object, in bytes; a larger one is skipped and reported. */
   readonly maxBytes?: number
 }
 
-/** 1 MiB, the greatest event that the readers of the stream take (MAX_EVENT_BYTES of the event-stream package). */
+/** 1 MiB, the maximum event size that the stream's readers accept (MAX_EVENT_BYTES of the event-stream package). */
 export const MAX_OBJECT_BYTES = 1024 * 1024
-/** Deeper than any message that a person wrote; JSON.stringify recurses, so there must be a limit. */
+/** Deeper than any real message. A limit is needed because JSON.stringify is recursive. */
 const MAX_DEPTH = 64
 
 const [TAB, LF, CR, SPACE, QUOTE, BACKSLASH] = [0x09, 0x0a, 0x0d, 0x20, 0x22, 0x5c]
 const [COMMA, COLON, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [
   0x2c, 0x3a, 0x5b, 0x5d, 0x7b, 0x7d,
 ]
-/** Stands before each text of a JSON text sequence (RFC 7464). */
+/** Precedes each text of a JSON text sequence (RFC 7464). */
 const RECORD_SEPARATOR = 0x1e
-/** Some editors put it before the first object. */
+/** Some editors write one before the first object. */
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf]
 
 type Expected = 'key or }' | 'key' | ':' | 'value' | 'value or ]' | ', or end'
 
 /**
- * Finds the JSON objects in a stream of bytes, which must be UTF-8: one a line, pretty-printed, or one right behind the other, split
- * over chunks anywhere. It follows the grammar (RFC 8259 §2) byte by byte, so each is looked at once,
- * and a bad object is known where it goes wrong: it is reported, and reading goes on behind its closing
- * brace or at the next line that starts with a brace, whichever comes first.
+ * Finds the JSON objects in a stream of UTF-8 bytes: one per line, pretty-printed, or directly one after the other, split
+ * across chunks at any point. It follows the grammar (RFC 8259 §2) byte by byte, so that each byte is read once and an
+ * invalid object is detected at its first error. The object is reported, and parsing continues after its closing brace or
+ * at the next line that starts with a brace, whichever comes first.
  */
 export class JsonObjectParser {
   readonly #options: JsonObjectParserOptions
   readonly #maxBytes: number
-  /** How much of a byte order mark the input may still begin with. */
+  /** The rest of the byte order mark with which the input can still begin. */
   #mark = BYTE_ORDER_MARK
 
   #mode: 'between' | 'object' | 'skipping' = 'between'
-  /** What stands before the object that is being read has been reported. */
+  /** Whether the invalid input before the current object has been reported. */
   #reported = false
-  /** A character for each byte. */
+  /** The object so far, one character per byte. */
   #text = ''
   #previous = LF
 
@@ -73,14 +73,14 @@ export class JsonObjectParser {
     this.#maxBytes = options.maxBytes ?? MAX_OBJECT_BYTES
   }
 
-  /** Takes the next bytes and calls `onObject` and `onError` for what they complete, in order. */
+  /** Parses the next bytes, and calls `onObject` and `onError` in order for what they complete. */
   push(chunk: Uint8Array): void {
-    // What the grammar asks for is ASCII; the rest is decoded with its object, where what is no UTF-8 can be refused.
+    // The grammar is ASCII; other bytes are decoded with their whole object, which is rejected if it is not UTF-8.
     const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString('latin1')
     let start = 0
     for (let index = this.#passMark(text); index < text.length; index += 1) {
       if (this.#mode === 'object' && this.#inString && !this.#escaped) {
-        // Most of an object is text: only what may end it is worth a step.
+        // Most of an object is strings, so skip to the next character that can end one.
         index = nextInString(text, index)
         if (index === text.length) break
       }
@@ -97,14 +97,14 @@ export class JsonObjectParser {
     if (this.#mode === 'object') this.#keep(text.slice(start))
   }
 
-  /** The input is over: what has begun and is not complete is reported. */
+  /** Ends the input, and reports an object that is not complete. */
   end(): void {
     if (this.#mode === 'object') this.#report('object_cut')
     this.#mode = 'between'
     this.#text = ''
   }
 
-  /** Where the input goes on behind a byte order mark that begins it. */
+  /** Returns the index after a byte order mark at the start of the input. */
   #passMark(text: string): number {
     let index = 0
     while (index < text.length && this.#mark.length > 0)
@@ -132,7 +132,7 @@ export class JsonObjectParser {
     return false
   }
 
-  /** One step of the grammar. */
+  /** Reads one character of an object. */
   #read(code: number): 'more' | 'end' | JsonObjectError['code'] {
     if (this.#inString) return this.#readString(code)
     if (this.#inScalar) {
@@ -179,7 +179,7 @@ export class JsonObjectParser {
     if (this.#escaped) this.#escaped = false
     else if (code === BACKSLASH) this.#escaped = true
     else if (code === QUOTE) this.#inString = false
-    // A line end inside of a string: its closing quote is missing.
+    // A line break inside a string: the closing quote is missing.
     if (code < SPACE) return 'malformed_json'
     return 'more'
   }
@@ -226,16 +226,16 @@ export class JsonObjectParser {
   #report(code: JsonObjectError['code'], message?: string) {
     const messages = {
       malformed_json: 'The object is not valid JSON.',
-      duplicate_member: 'A member occurs twice; send it once.',
-      not_an_object: 'What is published must be a JSON object: {"data": "Hello"}.',
+      duplicate_member: 'A member occurs twice. Send it only once.',
+      not_an_object: 'A publication must be a JSON object, for example {"data": "Hello"}.',
       object_too_large: `The object is larger than ${this.#maxBytes} bytes.`,
       object_too_deep: `The object nests deeper than ${MAX_DEPTH} levels.`,
-      object_cut: 'The input ended inside of an object.',
+      object_cut: 'The input ended inside an object.',
     }
     this.#options.onError(new JsonObjectError(code, message ?? messages[code]))
   }
 
-  /** Passes over a bad object; true when this character starts what comes behind it. */
+  /** Skips an invalid object. Returns whether this character can start the next one. */
   #skip(code: number): boolean {
     if (code === OPEN_OBJECT && this.#previous === LF) {
       this.#mode = 'between'
@@ -254,7 +254,7 @@ export class JsonObjectParser {
   }
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: a string has none of them (RFC 8259 §7)
+// biome-ignore lint/suspicious/noControlCharactersInRegex: strings must not contain them (RFC 8259 §7)
 const NOTABLE_IN_STRING = /["\\\x00-\x1f]/g
 
 function nextInString(text: string, from: number): number {
@@ -264,7 +264,7 @@ function nextInString(text: string, from: number): number {
 
 const isSpace = (code: number) => code === SPACE || code === LF || code === CR || code === TAB
 
-/** What numbers, true, false and null are made of; JSON.parse judges them once the object is complete. */
+/** Characters of numbers, true, false and null; the JSON reader validates them once the object is complete. */
 const isScalar = (code: number) =>
   (code >= 0x30 && code <= 0x39) || // 0-9
   (code >= 0x61 && code <= 0x7a) || // a-z

@@ -7,15 +7,15 @@ type Refusal = [what: string, object: Record<string, unknown>, code: string, mes
 const invalid = (member: string, value: string) =>
   `${member} ${value} is not valid: it must be a string of at most 254 bytes without line breaks, NUL or lone surrogates.`
 const badRetry = (value: string) =>
-  `retry ${value} is not valid: it must be an integer of milliseconds from 0 to 86400000.`
+  `retry ${value} is not valid: it must be an integer from 0 to 86400000 (milliseconds).`
 const badTopic = (value: string) =>
-  `topic ${value} is not valid: it must not be empty, nor *, by which clients ask for every topic.`
+  `topic ${value} is not valid: it must not be empty or *, with which clients request every topic.`
 
 describe('toPublication', () => {
   it.each([
-    ['a text', { data: 'Hello, world' }, { data: 'Hello, world' }],
-    ['a text of several lines', { data: 'a\nb\r\nc' }, { data: 'a\nb\r\nc' }],
-    ['an empty text', { data: '' }, { data: '' }],
+    ['a string', { data: 'Hello, world' }, { data: 'Hello, world' }],
+    ['a string of several lines', { data: 'a\nb\r\nc' }, { data: 'a\nb\r\nc' }],
+    ['an empty string', { data: '' }, { data: '' }],
     ['an object', { data: { id: 1, name: 'Hello World!' } }, { data: '{"id":1,"name":"Hello World!"}' }],
     ['a lone surrogate in an object', { data: ['\ud800'] }, { data: '["\\ud800"]' }],
     ['an array', { data: [1, 'a'] }, { data: '[1,"a"]' }],
@@ -25,7 +25,11 @@ describe('toPublication', () => {
     ['a name', { name: 'something', data: 'one' }, { event: 'something', data: 'one' }],
     ['the alias event', { event: 'something', data: 'one' }, { event: 'something', data: 'one' }],
     ['the alias type', { type: 'something', data: 'one' }, { event: 'something', data: 'one' }],
-    ['a name beside its aliases', { name: 'n', event: 'e', type: 't', data: '' }, { event: 'n', data: '' }],
+    [
+      'a name together with its aliases',
+      { name: 'n', event: 'e', type: 't', data: '' },
+      { event: 'n', data: '' },
+    ],
     ['a name without data', { name: 'n' }, { event: 'n', data: '' }],
     ['an empty name', { name: '', data: 'x' }, { data: 'x' }],
     [
@@ -33,55 +37,55 @@ describe('toPublication', () => {
       { id: '7', event: 'e', data: 'x', retry: 100, topic: 't' },
       { id: '7', event: 'e', data: 'x', retry: 100, topic: 't' },
     ],
-    ['an id that is a number', { id: 7, data: 'x' }, { id: '7', data: 'x' }],
-    ['an id beyond 2^53', { id: new JsonNumber('9007199254740993') }, { id: '9007199254740993' }],
+    ['a numeric ID', { id: 7, data: 'x' }, { id: '7', data: 'x' }],
+    ['an ID beyond 2^53', { id: new JsonNumber('9007199254740993') }, { id: '9007199254740993' }],
     [
       'numbers as they were written',
       { data: { id: new JsonNumber('18446744073709551615'), n: [new JsonNumber('1e400')] } },
       { data: '{"id":18446744073709551615,"n":[1e400]}' },
     ],
-    ['a retry in another way of writing', { retry: new JsonNumber('2e3') }, { retry: 2000 }],
-    ['an id of digits', { id: '1795316400000', data: 'x' }, { id: '1795316400000', data: 'x' }],
-    ['an id with a no-break space inside', { id: 'é\u00a07', data: 'x' }, { id: 'é\u00a07', data: 'x' }],
-    ['an id of a date', { id: '2026-11-29', data: 'x' }, { id: '2026-11-29', data: 'x' }],
-    ['a type that is like a reserved one', { name: 'End', data: 'x' }, { event: 'End', data: 'x' }],
+    ['a retry in exponent notation', { retry: new JsonNumber('2e3') }, { retry: 2000 }],
+    ['an ID of digits', { id: '1795316400000', data: 'x' }, { id: '1795316400000', data: 'x' }],
+    ['an ID with a no-break space inside', { id: 'é\u00a07', data: 'x' }, { id: 'é\u00a07', data: 'x' }],
+    ['a date as ID', { id: '2026-11-29', data: 'x' }, { id: '2026-11-29', data: 'x' }],
+    ['a type that resembles a reserved one', { name: 'End', data: 'x' }, { event: 'End', data: 'x' }],
     ['the longest retry', { retry: 86_400_000 }, { retry: 86_400_000 }],
-    ['members that are not known', { data: 'x', colour: 'red' }, { data: 'x' }],
-  ])('S02 takes %s', (_what, object, publication) => {
+    ['unknown members', { data: 'x', colour: 'red' }, { data: 'x' }],
+  ])('S02 accepts %s', (_what, object, publication) => {
     expect(toPublication(object)).toEqual(publication)
   })
 
   it.each<Refusal>([
     ['nothing', {}, 'empty_publication', 'A publication needs data, event, id or retry.'],
-    ['a topic alone', { topic: 't' }, 'empty_publication', 'A publication needs data, event, id or retry.'],
+    ['only a topic', { topic: 't' }, 'empty_publication', 'A publication needs data, event, id or retry.'],
     ['a type with a line break', { name: 'a\ndata:b' }, 'bad_member', invalid('name', '"a\\ndata:b"')],
     [
-      'a text that is no UTF-8',
+      'a string with a lone surrogate',
       { data: 'a\ud800' },
       'bad_member',
-      'data has a lone surrogate, which has no UTF-8. Send whole characters.',
+      'data contains a lone surrogate, which cannot be encoded as UTF-8. Send complete characters.',
     ],
     ['a type that is an object', { name: {} }, 'bad_member', invalid('name', '{}')],
-    ['a type that is no UTF-8', { name: '\ud800' }, 'bad_member', invalid('name', '"\\ud800"')],
+    ['a type with a lone surrogate', { name: '\ud800' }, 'bad_member', invalid('name', '"\\ud800"')],
     ...['challenge', 'end', 'stream', 'gap'].flatMap((type) =>
       ['name', 'event', 'type'].map(
         (member): Refusal => [
           `the type ${type} as ${member}`,
           { [member]: type, data: 'x' },
           'reserved_event',
-          `${member} "${type}" is reserved: by it a gateway or this server talks to clients. Use another name.`,
+          `${member} "${type}" is reserved for events of the gateway or of this server. Use another name.`,
         ],
       ),
     ),
-    ['an id with NUL', { id: '\0', data: '' }, 'bad_member', invalid('id', '"\\u0000"')],
-    ['an id with a line break', { id: '1\r2', data: '' }, 'bad_member', invalid('id', '"1\\r2"')],
+    ['an ID with NUL', { id: '\0', data: '' }, 'bad_member', invalid('id', '"\\u0000"')],
+    ['an ID with a line break', { id: '1\r2', data: '' }, 'bad_member', invalid('id', '"1\\r2"')],
     [
-      'an id of 255 bytes',
+      'an ID of 255 bytes',
       { id: '€'.repeat(85), data: '' },
       'bad_member',
       invalid('id', `"${'€'.repeat(85)}"`),
     ],
-    ['an id that is no UTF-8', { id: 'a\udfff', data: '' }, 'bad_member', invalid('id', '"a\\udfff"')],
+    ['an ID with a lone surrogate', { id: 'a\udfff', data: '' }, 'bad_member', invalid('id', '"a\\udfff"')],
     ...(
       [
         ['', '""'],
@@ -101,18 +105,18 @@ describe('toPublication', () => {
       ] as const
     ).map(
       ([id, json]): Refusal => [
-        `the id ${json}`,
+        `the ID ${json}`,
         { id, data: 'x' },
         'bad_member',
-        `id ${json} is not valid: clients could not resume from it. It must not be empty, nor contain control characters or white space at its ends.`,
+        `id ${json} is not valid: clients could not resume from it. It must not be empty, contain control characters, or start or end with white space.`,
       ],
     ),
     ...['12-34', '0-0', '1795316400000-0', '99999999999999999999-18446744073709551615'].map(
       (id): Refusal => [
-        `the id ${id}`,
+        `the ID ${id}`,
         { id, data: 'x' },
         'reserved_id',
-        `id "${id}" is reserved: number-number is the form of this log's own positions. Add a prefix, or send no id.`,
+        `id "${id}" is reserved: this log uses the form number-number for its own positions. Add a prefix, or omit the id.`,
       ],
     ),
     ['a retry that is a string', { retry: '100' }, 'bad_member', badRetry('"100"')],
@@ -121,7 +125,7 @@ describe('toPublication', () => {
     ['a retry of twenty digits', { retry: 1e20 }, 'bad_member', badRetry('100000000000000000000')],
     ['an empty topic', { topic: '', data: 'x' }, 'bad_member', badTopic('""')],
     ['the topic of all topics', { topic: '*', data: 'x' }, 'bad_member', badTopic('"*"')],
-  ])('refuses %s', (_what, object, code, message) => {
+  ])('rejects %s', (_what, object, code, message) => {
     expect(() => toPublication(object)).toThrow(PublicationError)
     expect(() => toPublication(object)).toThrow(expect.objectContaining({ code, message }))
   })

@@ -3,7 +3,7 @@ import { JsonNumber, toNumber, writeJson } from '@hallpass/untrusted/json'
 import { escapeJsonForTerminal } from '@hallpass/untrusted/terminal'
 import { EVERY_TOPIC } from './topics.ts'
 
-/** What a publisher asks to be streamed. */
+/** What a publisher sends to be streamed. */
 export interface Publication {
   readonly data?: string
   readonly event?: string
@@ -12,7 +12,7 @@ export interface Publication {
   readonly topic?: string
 }
 
-/** A publication that cannot be streamed, with the member that is wrong. */
+/** A publication that cannot be streamed; the message names the invalid member. */
 export class PublicationError extends Error {
   readonly code: 'empty_publication' | 'bad_member' | 'reserved_id' | 'reserved_event'
 
@@ -23,22 +23,22 @@ export class PublicationError extends Error {
   }
 }
 
-/** It has no UTF-8: it would arrive as another character. In an object it stays the escape that it was. */
+/** Cannot be encoded as UTF-8, so it would arrive as another character. Inside an object it remains an escape sequence. */
 const LONE_SURROGATE = /\p{Cs}/u
 
-/** The form of a position in the log: `milliseconds-counter`. It belongs to the log; an id of a publisher is refused in it. */
+/** The form of a position in the log, `milliseconds-counter`. It is reserved for the log; publishers' IDs must not have it. */
 const POSITION = /^\d+-\d+$/
 
-/** The type of the event; the first that is there counts. */
+/** The members that set the event type; the first one present is used. */
 const TYPE_MEMBERS = ['name', 'event', 'type'] as const
-/** Everything that a publication can have. */
+/** All members of a publication. */
 export const PUBLICATION_MEMBERS: readonly string[] = ['data', ...TYPE_MEMBERS, 'id', 'retry', 'topic']
 
 /**
- * The publication in a JSON object: `data` as text, anything else as compact JSON with its numbers as they were written; the event's type as `name`, `event` or
- * `type`; `id`, `retry` and `topic`. Members that are not known are ignored.
- * @throws {PublicationError} when a member has a value that the stream cannot carry or a client could not resume from, when
- * it is reserved, or none of them is there.
+ * Returns the publication in a JSON object. `data` is kept if it is a string; other values become compact JSON with
+ * numbers as they were written. The event type is `name`, `event` or `type`. Unknown members are ignored.
+ * @throws {PublicationError} if a member has a value that cannot be streamed, that clients could not resume from, or that is
+ * reserved, or if all members are missing.
  */
 export function toPublication(object: Readonly<Record<string, unknown>>): Publication {
   const { data, id, retry, topic } = object
@@ -54,11 +54,11 @@ export function toPublication(object: Readonly<Record<string, unknown>>): Public
   const { topic: _topic, ...streamed } = publication
   if (Object.keys(streamed).length === 0)
     throw new PublicationError('empty_publication', 'A publication needs data, event, id or retry.')
-  // A type without data is meant to be seen; without a data field no client would report it.
+  // Clients report an event only if it has a data field, so a type without data gets an empty one.
   return publication.event === undefined ? publication : { data: '', ...publication }
 }
 
-/** A bad value as JSON, short, and with nothing in it that a terminal obeys: publishers are people with `nc`, too. */
+/** Returns a value as short JSON without terminal escape sequences: publishers can be users with `nc`. */
 function shown(value: unknown): string {
   const json = writeJson(value) ?? 'undefined'
   return escapeJsonForTerminal(
@@ -70,7 +70,7 @@ function text(data: string): string {
   if (LONE_SURROGATE.test(data))
     throw new PublicationError(
       'bad_member',
-      'data has a lone surrogate, which has no UTF-8. Send whole characters.',
+      'data contains a lone surrogate, which cannot be encoded as UTF-8. Send complete characters.',
     )
   return data
 }
@@ -94,23 +94,23 @@ function eventType(member: string, value: unknown): string {
   if (isControlEvent(type))
     throw new PublicationError(
       'reserved_event',
-      `${member} ${shown(type)} is reserved: by it a gateway or this server talks to clients. Use another name.`,
+      `${member} ${shown(type)} is reserved for events of the gateway or of this server. Use another name.`,
     )
   return type
 }
 
-/** An id comes back in a header, which carries no control characters and loses its outer white space on the way. */
+/** Clients send the ID in a header, which cannot contain control characters and loses leading and trailing white space. */
 function eventId(value: unknown): string {
   const id = name('id', typeof value === 'number' || value instanceof JsonNumber ? String(value) : value)
   if (id === '' || /\p{Cc}/u.test(id) || id !== id.trim())
     throw new PublicationError(
       'bad_member',
-      `id ${shown(id)} is not valid: clients could not resume from it. It must not be empty, nor contain control characters or white space at its ends.`,
+      `id ${shown(id)} is not valid: clients could not resume from it. It must not be empty, contain control characters, or start or end with white space.`,
     )
   if (POSITION.test(id))
     throw new PublicationError(
       'reserved_id',
-      `id ${shown(id)} is reserved: number-number is the form of this log's own positions. Add a prefix, or send no id.`,
+      `id ${shown(id)} is reserved: this log uses the form number-number for its own positions. Add a prefix, or omit the id.`,
     )
   return id
 }
@@ -120,7 +120,7 @@ function milliseconds(given: unknown): number {
   if (!Number.isInteger(value) || (value as number) < 0 || (value as number) > MAX_RETRY_MS)
     throw new PublicationError(
       'bad_member',
-      `retry ${shown(given)} is not valid: it must be an integer of milliseconds from 0 to ${MAX_RETRY_MS}.`,
+      `retry ${shown(given)} is not valid: it must be an integer from 0 to ${MAX_RETRY_MS} (milliseconds).`,
     )
   return value as number
 }
@@ -130,7 +130,7 @@ function topicName(value: unknown): string {
   if (topic === '' || topic === EVERY_TOPIC)
     throw new PublicationError(
       'bad_member',
-      `topic ${shown(topic)} is not valid: it must not be empty, nor ${EVERY_TOPIC}, by which clients ask for every topic.`,
+      `topic ${shown(topic)} is not valid: it must not be empty or ${EVERY_TOPIC}, with which clients request every topic.`,
     )
   return topic
 }

@@ -1,10 +1,10 @@
-/** The topics of a reader: `*` among them for every event, `undefined` for the events without a topic. */
+/** The topics of a reader. `*` selects every event, `undefined` the events without a topic. */
 export type Topics = ReadonlySet<string> | undefined
 
-/** The topic by which readers ask for all of them; no event has it. */
+/** The topic with which readers request all events; no event has it. */
 export const EVERY_TOPIC = '*'
 
-/** Whether an event with this topic is for a reader of those. */
+/** Returns whether an event with a topic is for a reader of these topics. */
 export const isAmong = (topic: string | undefined, topics: Topics): boolean =>
   topics === undefined
     ? topic === undefined

@@ -56,18 +56,18 @@ describe('publishing with a token', () => {
       .filter(Boolean)
       .map((line) => JSON.parse(line).error)
 
-  it('takes objects behind a good token, also in the same packet', async () => {
+  it('accepts objects after a valid token, even in the same packet', async () => {
     const reader = await openStream(server.url())
     expect(await sendTcp(server.url('tcp'), `${await authorization()}{"data":"1"}{"data":"2"}`)).toBe('')
     await reader.until(({ events }) => events.length === 2)
     reader.close()
   })
 
-  it('refuses an object without a token and closes', async () => {
+  it('rejects an object without a token and closes the connection', async () => {
     expect(refusals(await sendTcp(server.url('tcp'), '{"data":"1"}{"data":"2"}'))).toEqual([
       {
         code: 'no_token',
-        message: 'Publishing needs a token: send {"authorization": "Bearer …"} first.',
+        message: 'Publishing requires a token. Send {"authorization": "Bearer …"} first.',
       },
     ])
   })
@@ -86,19 +86,19 @@ describe('publishing with a token', () => {
       'insufficient_scope',
       'The token needs the scope publish.',
     ],
-  ])('refuses a token %s', async (_what, claims, code, message) => {
+  ])('rejects a token %s', async (_what, claims, code, message) => {
     const answer = await sendTcp(server.url('tcp'), `${await authorization(claims)}{"data":"1"}`)
     expect(refusals(answer)).toEqual([{ code, message }])
   })
 
-  it('refuses an authorization that is no bearer token', async () => {
+  it('rejects an authorization that is not a bearer token', async () => {
     const answer = await sendTcp(server.url('tcp'), '{"authorization":"Basic eA=="}')
     expect(refusals(answer)).toEqual([
-      { code: 'no_token', message: 'authorization must be "Bearer " and a token.' },
+      { code: 'no_token', message: 'authorization must be "Bearer <token>".' },
     ])
   })
 
-  it('ends the right to publish with the token, and takes a new one on the same connection', async () => {
+  it('rejects publications after the token expires, and accepts a new token on the same connection', async () => {
     const socket = net.connect(Number(new URL(server.url('tcp')).port), 'localhost')
     let answer = ''
     socket.on('data', (chunk: Buffer) => {
@@ -116,13 +116,16 @@ describe('publishing with a token', () => {
     socket.write('{"data":"late"}')
     await new Promise((resolve) => socket.once('close', resolve))
     expect(refusals(answer)).toEqual([
-      { code: 'token_expired', message: 'The token has expired; send a new {"authorization": "Bearer …"}.' },
+      {
+        code: 'token_expired',
+        message: 'The token has expired. Send {"authorization": "Bearer …"} with a new token.',
+      },
     ])
     expect(reader.data()).toEqual(['first', 'renewed'])
     reader.close()
   })
 
-  it('asks for the same token over HTTP', async () => {
+  it('requires the same token over HTTP', async () => {
     const publish = async (headers: Record<string, string>) =>
       fetch(`${server.url()}/publish`, {
         method: 'POST',
@@ -155,7 +158,7 @@ describe('publishing over TLS', () => {
     createApp(loadConfig({ ...free, CERT_FILE: files.certFile, KEY_FILE: files.keyFile }), silentLog),
   )
 
-  it('answers on TCP and on HTTP with the certificate', async () => {
+  it('uses the certificate on the TCP and the HTTP port', async () => {
     const socket = tls.connect({
       host: 'localhost',
       port: Number(new URL(server.url('tcp')).port),
@@ -171,8 +174,8 @@ describe('publishing over TLS', () => {
   })
 })
 
-describe('the connections of publishers', () => {
-  it('S07 are not there when standard input is the input', async () => {
+describe('publisher connections', () => {
+  it('S07 are not accepted if the input is standard input', async () => {
     const input = new PassThrough()
     const service = createApp(
       loadConfig({ HTTP_PORT: '0', INPUT: 'stdin' }),
@@ -190,7 +193,7 @@ describe('the connections of publishers', () => {
     await service.stop()
   })
 
-  it('S06 clear and view mean nothing by default', async () => {
+  it('S06 clear and view are ordinary events by default', async () => {
     const service = createApp(loadConfig(free), silentLog)
     const { http = '', tcp = '' } = await service.start()
     const reader = await openStream(http)
@@ -200,7 +203,7 @@ describe('the connections of publishers', () => {
     await service.stop()
   })
 
-  it('S06 clear empties the log and view comes first for every client, when control names are on', async () => {
+  it('S06 clear empties the log and view is sent first to every client, if control names are enabled', async () => {
     const service = createApp(loadConfig({ ...free, CONTROL_NAMES: 'true' }), silentLog)
     const { http = '', tcp = '' } = await service.start()
     const live = await openStream(http)
@@ -222,11 +225,11 @@ describe('the connections of publishers', () => {
     await service.stop()
   })
 
-  it('are cut when they stay silent where a token is needed', async () => {
+  it('are closed if they send no token where one is required', async () => {
     const { PublishListener } = await import('./publish-listener.ts')
     const { PublishSession } = await import('./publish-session.ts')
     const refuse = async () => {
-      throw new Error('nobody')
+      throw new Error('not allowed')
     }
     const listener = new PublishListener({
       host: '127.0.0.1',

@@ -11,23 +11,23 @@ export interface PublishListenerOptions {
   readonly port: number
   readonly openSession: () => PublishSession
   readonly log: Logger
-  /** A publisher that needs a token and has not sent it by then is cut off. */
+  /** A publisher that needs a token and has not sent one within this time is disconnected. */
   readonly authorizeDeadlineMs?: number
-  /** Makes the port speak TLS. */
+  /** The certificate and key, if the port uses TLS. */
   readonly tls: (() => Promise<SecureContextOptions>) | undefined
 }
 
-/** Publishers are programs, a handful of them; the limit keeps a broken one from taking every descriptor. */
+/** There are only a few publishers; the limit keeps a broken one from using up all file descriptors. */
 const MAX_CONNECTIONS = 1_000
-/** A token is at hand when a publisher connects; silent connections must not use up the others' places. */
+/** Publishers have their token when they connect; idle connections must not use up the connection limit. */
 const AUTHORIZE_DEADLINE_MS = 10_000
-/** The event log answers within milliseconds; what it has not taken by then is not published. */
+/** The event log responds within milliseconds; what it has not stored by then is not published. */
 const STOP_DEADLINE_MS = 1_000
-/** Answers are one line for each refused object; who does not read this many bytes of them is cut off. */
+/** Each rejected object is answered with one line; a publisher that leaves more bytes than this unread is disconnected. */
 const MAX_UNREAD_BYTES = 64 * 1024
 /**
- * A browser can be made to post a page's text to any port. What starts like a request of its kind is refused, whatever
- * objects come behind it.
+ * A web page can make a browser post a body to any port. Input that starts like an HTTP request is rejected, together
+ * with any objects that follow.
  */
 const HTTP_REQUEST = /^[A-Z]{3,7} [/*h]/
 const HTTP_REQUEST_BYTES = 10
@@ -35,16 +35,16 @@ const HTTP_REQUEST_BYTES = 10
 const NOT_HTTP: Refusal = {
   status: 400,
   code: 'not_http',
-  message: 'This port takes JSON objects; HTTP is on the other one.',
+  message: 'This port accepts JSON objects, not HTTP. Send HTTP requests to the HTTP port.',
 }
 
 const STOPPING: Refusal = {
   status: 503,
   code: 'stopping',
-  message: 'The server stops. It has not read everything: publish again what it has not taken.',
+  message: 'The server is stopping and has not read all objects. Publish the remaining ones again.',
 }
 
-/** JSON objects on TCP, as `nc` sends them. Nothing is answered but errors, one JSON line each. */
+/** Accepts JSON objects over TCP, as `nc` sends them. Only errors are answered, one JSON line each. */
 export class PublishListener {
   readonly #options: PublishListenerOptions
   readonly #sockets = new Set<Socket>()
@@ -53,14 +53,14 @@ export class PublishListener {
 
   constructor(options: PublishListenerOptions) {
     this.#options = options
-    // Each connection listens to it.
+    // Every connection adds a listener, so the default limit of ten would warn.
     setMaxListeners(0, this.#stop.signal)
   }
 
-  /** Resolves with the URL, `tcp://localhost:7001`. */
+  /** Starts listening and resolves to the URL, for example `tcp://localhost:7001`. */
   async start(): Promise<string> {
     const { host, port } = this.#options
-    // Half open, because a publisher that has closed its side may still read what was wrong with its objects.
+    // Half-open, so that a publisher that has closed its side can still read the errors.
     const shared = { allowHalfOpen: true, noDelay: true }
     const serve = (socket: Socket) => this.#accept(socket)
     const server = this.#options.tls
@@ -75,8 +75,8 @@ export class PublishListener {
   }
 
   /**
-   * Publishes what was read, and says to each publisher that has more to send that it was not read: one whose
-   * connection just closes would take everything for published.
+   * Publishes what was read, and sends an error to each publisher that has more to send: if its connection just closed, it
+   * would assume that everything was published.
    */
   async stop(): Promise<void> {
     const server = this.#server
@@ -92,10 +92,10 @@ export class PublishListener {
 
   #accept(socket: Socket) {
     this.#sockets.add(socket)
-    // Its reader sees it, too; but one that is busy with a chunk must not take the process down.
+    // The reader handles it too, but only between chunks; without a listener the error would end the process.
     socket.on('error', () => {})
     socket.once('close', () => this.#sockets.delete(socket))
-    // A connection that is reset says no more than that its publisher is gone.
+    // A reset connection only means that the publisher has disconnected.
     this.#serve(socket).catch(() => socket.destroy())
   }
 
@@ -107,14 +107,14 @@ export class PublishListener {
     }, cappedMs(authorizeDeadlineMs))
     socket.once('close', () => clearTimeout(deadline))
     const answer = ({ code, message }: Refusal) => {
-      this.#options.log.info({ code }, 'publication refused')
+      this.#options.log.info({ code }, 'publication rejected')
       if (socket.writable) socket.write(`${JSON.stringify({ error: { code, message } })}\n`)
     }
     await publishObjects(refuseHttp(chunksOf(socket, this.#stop.signal), answer), {
       take: (object) => session.take(object),
       refused: (refusal) => {
         answer(refusal)
-        // Without the right to publish there is nothing more to say.
+        // Stop reading from a publisher that is not allowed to publish.
         return refusal.status !== 401 && refusal.status !== 403 && socket.writableLength <= MAX_UNREAD_BYTES
       },
     })
@@ -123,7 +123,7 @@ export class PublishListener {
   }
 }
 
-/** The bytes of a connection, to its end or until the signal. */
+/** Yields the bytes of a connection until it ends or the signal aborts. */
 async function* chunksOf(socket: Socket, stop: AbortSignal): AsyncGenerator<Buffer> {
   while (!stop.aborted) {
     if (socket.errored) throw socket.errored
@@ -148,7 +148,7 @@ function somethingHappens(socket: Socket, stop: AbortSignal): Promise<void> {
 
 const EVENTS = ['readable', 'end', 'error', 'close'] as const
 
-/** The bytes of a connection, unless the first ones are those of an HTTP request. */
+/** Yields the bytes of a connection, unless they start like an HTTP request. */
 async function* refuseHttp(
   chunks: AsyncIterable<Buffer>,
   answer: (refusal: Refusal) => void,

@@ -3,18 +3,18 @@ import { JsonObjectError, JsonObjectParser, PublicationError } from '../publicat
 
 export interface PublishObjectsOptions {
   readonly take: (object: Readonly<Record<string, unknown>>) => Promise<unknown>
-  /** Called for each object that was not published, in order; false ends the reading. */
+  /** Called for each object that was not published, in order; returns false to stop reading. */
   readonly refused: (reason: Refusal) => boolean
 }
 
-/** What a publisher is told; `status` is what the same mistake gets over HTTP. */
+/** An error that a publisher receives; `status` is the status of the same error over HTTP. */
 export interface Refusal {
   readonly code: string
   readonly message: string
   readonly status: number
 }
 
-/** Publishes the objects of an input to its end. Reading waits until what came is in the log, so nothing piles up here. */
+/** Publishes the objects of an input. It reads on only when the previous ones are in the log, so memory use is bounded. */
 export async function publishObjects(
   input: AsyncIterable<Uint8Array>,
   { take, refused }: PublishObjectsOptions,
@@ -44,7 +44,7 @@ function toRefusal(error: unknown): Refusal {
   if (isTokenRefusal(error)) return { code: 'invalid_token', message: error.message, status: 401 }
   return {
     code: 'internal_error',
-    message: 'Something went wrong here; the log has the reason.',
+    message: 'Internal error. The cause is in this service’s log.',
     status: 500,
   }
 }

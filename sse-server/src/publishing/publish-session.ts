@@ -5,8 +5,8 @@ import { PUBLISH_SCOPE, type PublisherGuard } from './publisher-guard.ts'
 const BEARER = /^bearer +(\S+)$/i
 
 /**
- * What one TCP connection may do. Where publishers need a token, the first object is
- * `{"authorization": "Bearer …"}`; it counts until the token expires, and another one may follow at any time.
+ * Authorizes one TCP connection. If publishers need a token, the first object must be `{"authorization": "Bearer …"}`.
+ * It is valid until the token expires, and another one can be sent at any time.
  */
 export class PublishSession {
   readonly #publisher: Publisher
@@ -23,12 +23,12 @@ export class PublishSession {
     this.#expiresAt = Promise.resolve(guard ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY)
   }
 
-  /** Whether it may publish, or once could. */
+  /** Returns whether it is or ever was allowed to publish. */
   get authorized(): boolean {
     return this.#authorized
   }
 
-  /** Objects are taken in the order of the calls, also while a token is being verified. */
+  /** Publishes an object or accepts a token. Objects are handled in call order, even while a token is being verified. */
   async take(object: Readonly<Record<string, unknown>>): Promise<void> {
     const { authorization, ...rest } = object
     if (authorization !== undefined && Object.keys(rest).length === 0) {
@@ -47,22 +47,21 @@ export class PublishSession {
         ? new HttpError(
             401,
             'token_expired',
-            'The token has expired; send a new {"authorization": "Bearer …"}.',
+            'The token has expired. Send {"authorization": "Bearer …"} with a new token.',
           )
         : new HttpError(
             401,
             'no_token',
-            'Publishing needs a token: send {"authorization": "Bearer …"} first.',
+            'Publishing requires a token. Send {"authorization": "Bearer …"} first.',
           )
     await this.#publisher.publish(object)
   }
 
-  /** Milliseconds since the epoch at which the right to publish ends. */
+  /** Returns when the permission to publish expires, in milliseconds since the epoch. */
   async #authorize(authorization: unknown): Promise<number> {
     if (!this.#guard) return Number.POSITIVE_INFINITY
     const [, token] = (typeof authorization === 'string' && BEARER.exec(authorization)) || []
-    if (token === undefined)
-      throw new HttpError(401, 'no_token', 'authorization must be "Bearer " and a token.')
+    if (token === undefined) throw new HttpError(401, 'no_token', 'authorization must be "Bearer <token>".')
     const { claims } = await this.#guard(token)
     if (!scopesOf(claims).includes(PUBLISH_SCOPE))
       throw new HttpError(403, 'insufficient_scope', `The token needs the scope ${PUBLISH_SCOPE}.`)

@@ -3,7 +3,7 @@ import { generateSigningKey, signToken } from '@hallpass/tokens'
 import { expect, it } from '@jest/globals'
 import { publisherGuard } from './publisher-guard.ts'
 
-it('takes no keys in the clear for an issuer with an https name', async () => {
+it('does not fetch keys over http for an https issuer', async () => {
   const clock = new ManualClock()
   const names = { issuer: 'https://auth.example.com', audience: 'sse-server' }
   const jwksUrl = 'http://127.0.0.1:1/jwks'

@@ -4,18 +4,18 @@ import { anySubject, remoteKeys, type VerifiedToken, verifyToken } from '@hallpa
 export interface GuardConfig {
   readonly issuer: string
   readonly audience: string
-  /** Where the issuer's keys are: a file, a URL, or by default what its discovery document says. */
+  /** The source of the issuer's keys: a file, a URL, or by default the issuer's discovery document. */
   readonly jwksFile: string | undefined
   readonly jwksUrl: string | undefined
   readonly maxLifetimeSeconds: number
 }
 
-/** The scope that publishing needs. */
+/** The scope that publishing requires. */
 export const PUBLISH_SCOPE = 'publish'
 
 export type PublisherGuard = (token: string) => Promise<VerifiedToken>
 
-/** Verifies the tokens of publishers: who they are is free, from whom and for what is not. */
+/** Returns a verifier of publishers' tokens. It accepts any subject, but only this issuer and this audience. */
 export function publisherGuard(config: GuardConfig, clock: Clock): PublisherGuard {
   const { issuer, audience, jwksFile, jwksUrl, maxLifetimeSeconds } = config
   const keys = remoteKeys({ issuer, ...issuerKeys({ issuer, jwksFile, jwksUrl }), clock })

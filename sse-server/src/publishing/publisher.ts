@@ -2,13 +2,13 @@ import type { EventLog } from '../log/index.ts'
 import { toPublication } from '../publication/index.ts'
 import type { StreamHub } from '../streaming/index.ts'
 
-/** The one way into the log, for TCP, HTTP and standard input. */
+/** Publishes objects from TCP, HTTP and standard input to the log. */
 export class Publisher {
   readonly #log: EventLog
   readonly #hub: StreamHub
   readonly #controlNames: boolean
 
-  /** @param controlNames the original's `{"name":"clear"}`, which empties the log and is not streamed. */
+  /** @param controlNames whether `{"name":"clear"}` empties the log and is not streamed, as in Zilla's example server. */
   constructor(log: EventLog, hub: StreamHub, { controlNames }: { controlNames: boolean }) {
     this.#log = log
     this.#hub = hub
@@ -16,9 +16,9 @@ export class Publisher {
   }
 
   /**
-   * Resolves with the id of the event.
-   * @throws {PublicationError} when the object is no publication.
-   * @throws {LogUnavailableError} when the log does not answer.
+   * Publishes an object, and resolves to the ID of the event.
+   * @throws {PublicationError} if the object is not a valid publication.
+   * @throws {LogUnavailableError} if the log does not respond.
    */
   async publish(object: Readonly<Record<string, unknown>>): Promise<string> {
     if (this.#controlNames && object.name === 'clear') {

@@ -3,10 +3,10 @@ import type { RequestHandler } from 'express'
 import { JsonObjectParser, MAX_OBJECT_BYTES, PublicationError } from '../publication/index.ts'
 import type { Publisher } from '../publishing/index.ts'
 
-/** POST /publish: the same object as over TCP; 202 with the event's id once the log has it. */
+/** Handles POST /publish with the same object as over TCP. Responds 202 with the event's ID once the log has stored it. */
 export function publish(publisher: Publisher): RequestHandler {
   return async (request, response) => {
-    // A page of another origin cannot send this type without asking first, and it is not answered.
+    // A page of another origin cannot send this type without a preflight, which this route does not allow.
     if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? ''))
       throw badRequest('wrong_content_type', 'The body must be application/json.')
     const objects: Readonly<Record<string, unknown>>[] = []
@@ -19,7 +19,7 @@ export function publish(publisher: Publisher): RequestHandler {
     let size = 0
     for await (const chunk of request as AsyncIterable<Buffer>) {
       size += chunk.length
-      // White space before and behind the object counts as well.
+      // White space before and after the object counts as well.
       if (size > 2 * MAX_OBJECT_BYTES)
         throw new HttpError(413, 'object_too_large', `The object is larger than ${MAX_OBJECT_BYTES} bytes.`)
       parser.push(chunk)

@@ -7,36 +7,31 @@ import type { StreamHub } from '../streaming/index.ts'
 const HEADERS = {
   'content-type': 'text/event-stream',
   'cache-control': 'no-store, no-transform',
-  // As the original; whoever must not read the stream must not reach this server, but the gateway before it.
+  // As in Zilla's example server. This server does not authorize readers; the gateway in front of it does.
   'access-control-allow-origin': '*',
-  // Without it nginx keeps events until it has a buffer full of them.
+  // Without it, nginx holds events back until its buffer is full.
   'x-accel-buffering': 'no',
 } as const
 
-/** As many as fit a URL; each client with a filter of its own costs one comparison for each event. */
+/** Fits into a URL, and bounds the cost: each distinct filter adds one comparison per event. */
 const MAX_TOPICS = 32
 
-/** GET on any path: the events without a topic; those of `/topics/:topic` and `?topic=`; with `?topic=*` every one. */
+/** Handles GET on any path: streams events without a topic, or those of `/topics/:topic` and `?topic=`; `?topic=*` streams all. */
 export function stream(hub: StreamHub, log: EventLog): RequestHandler {
   return (request, response) => {
     if (!log.loaded)
-      throw new HttpError(
-        503,
-        'log_not_loaded',
-        'The event log does not answer yet; try again in a moment.',
-        {
-          headers: { 'retry-after': '1' },
-        },
-      )
+      throw new HttpError(503, 'log_not_loaded', 'The event log is not loaded yet. Retry in a moment.', {
+        headers: { 'retry-after': '1' },
+      })
     const wanted = { lastEventId: lastEventId(request), topics: topics(request) }
-    // The head goes out at once: a client that waits for the first event must know that it is connected.
+    // Send the headers immediately: a client that waits for the first event must know that it is connected.
     response.writeHead(200, HEADERS)
     if (request.method === 'HEAD') response.end()
     else hub.open(response, wanted)
   }
 }
 
-/** Lets pages of other origins reconnect: `Last-Event-ID` is not a safelisted header (Fetch §2.2.2). */
+/** Allows pages of other origins to reconnect: `Last-Event-ID` is not a safelisted header (Fetch §2.2.2). */
 export const preflight: RequestHandler = (_request, response) => {
   response
     .writeHead(204, {
@@ -49,7 +44,7 @@ export const preflight: RequestHandler = (_request, response) => {
     .end()
 }
 
-/** The header, which a browser sets when it reconnects, before the query, for clients that cannot set headers. */
+/** Returns the last event ID: from the header, which browsers set when they reconnect, or else from the query. */
 function lastEventId(request: Request): string | undefined {
   const header = request.headers['last-event-id']
   if (typeof header === 'string') return fromHeaderValue(header) || undefined
@@ -60,8 +55,8 @@ function lastEventId(request: Request): string | undefined {
 function topics(request: Request): string[] | undefined {
   const wanted = [request.params.topic, request.query.topic].flat().filter((topic) => topic !== undefined)
   if (wanted.length > MAX_TOPICS)
-    throw badRequest('too_many_topics', `A stream takes at most ${MAX_TOPICS} topics.`)
+    throw badRequest('too_many_topics', `A stream can have at most ${MAX_TOPICS} topics.`)
   if (wanted.some((topic) => topic === ''))
-    throw badRequest('empty_topic', 'A topic must not be empty; * stands for all.')
+    throw badRequest('empty_topic', 'A topic must not be empty. Use * for all topics.')
   return wanted.length === 0 ? undefined : (wanted as string[])
 }

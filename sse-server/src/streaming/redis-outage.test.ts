@@ -35,12 +35,12 @@ describeWith('redis-server', 'apt-get install redis-server')('servers that share
   async function until(condition: () => Promise<boolean>) {
     const deadline = performance.now() + 5_000
     while (!(await condition())) {
-      if (performance.now() > deadline) throw new Error(`It did not happen: ${condition}`)
+      if (performance.now() > deadline) throw new Error(`timed out waiting for ${condition}`)
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
   }
 
-  it('stream what is published at the other, and take over its clients where they were', async () => {
+  it('stream what is published on the other server, and continue its clients’ streams', async () => {
     const [one, two] = [await start(), await start()]
     const atOne = await openStream(`${one.http}/events`)
     await sendTcp(two.tcp, '{"data":"1"}{"data":"2"}')
@@ -57,7 +57,7 @@ describeWith('redis-server', 'apt-get install redis-server')('servers that share
     await Promise.all([two.stop(), again.stop()])
   })
 
-  it('keep their streams while Redis is away, refuse what they cannot keep, and recover', async () => {
+  it('keep their streams while Redis is unavailable, reject publications, and recover', async () => {
     const server = await start()
     const reader = await openStream(`${server.http}/events`)
     const { id } = (await (await server.post('before')).json()) as { id: string }
@@ -67,7 +67,7 @@ describeWith('redis-server', 'apt-get install redis-server')('servers that share
 
     const refused = await server.post('lost')
     const message =
-      'The event log does not answer, and may have kept the event or not. Try again in a moment; with an id of your own, the same each time, readers can drop a duplicate.'
+      'The event log does not respond, so it is unknown whether it stored the event. Retry with your own id, the same each time, so that readers can drop a duplicate.'
     expect([refused.status, refused.headers.get('retry-after'), await refused.json()]).toEqual([
       503,
       '1',
@@ -91,7 +91,7 @@ describeWith('redis-server', 'apt-get install redis-server')('servers that share
     await server.stop()
   })
 
-  it('are not ready while Redis is frozen, refuse then without a wait, and recover', async () => {
+  it('are not ready while Redis is frozen, reject publications immediately, and recover', async () => {
     const server = await start()
     redis.freeze()
     await until(async () => (await server.ready()) === 503)
@@ -107,7 +107,7 @@ describeWith('redis-server', 'apt-get install redis-server')('servers that share
     await server.stop()
   }, 20_000)
 
-  it('answer a client with 503 until they know what it missed', async () => {
+  it('answer clients with 503 until the log is loaded', async () => {
     await redis.kill()
     const server = await start()
     const refused = await fetch(`${server.http}/events`)
@@ -117,7 +117,7 @@ describeWith('redis-server', 'apt-get install redis-server')('servers that share
       {
         error: {
           code: 'log_not_loaded',
-          message: 'The event log does not answer yet; try again in a moment.',
+          message: 'The event log is not loaded yet. Retry in a moment.',
         },
       },
     ])

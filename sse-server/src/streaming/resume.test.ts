@@ -52,7 +52,7 @@ const REFUSED = [
   [{}, 'bad_member'],
 ] as const
 
-describe('an id that a publisher chose', () => {
+describe('a publisher’s ID', () => {
   const server = useService(() =>
     createApp(loadConfig({ HTTP_PORT: '0', TCP_PORT: '0', HOST: '127.0.0.1' }), silentLog),
   )
@@ -77,7 +77,7 @@ describe('an id that a publisher chose', () => {
   let topics = 0
 
   it.each(RESUMED)(
-    '%j is accepted, and a client that comes back with it gets what came since',
+    '%j is accepted, and a client that reconnects with it gets the later events',
     async (id) => {
       const topic = `t${topics++}`
       const live = await listen(`/topics/${topic}`)
@@ -97,7 +97,7 @@ describe('an id that a publisher chose', () => {
     },
   )
 
-  it.each(REFUSED)('%j is refused over HTTP and TCP, by name, with %s', async (id, code) => {
+  it.each(REFUSED)('%j is rejected over HTTP and TCP, by name, with %s', async (id, code) => {
     const { status, body } = await overHttp({ id, data: 'x' })
     expect([status, body]).toEqual([
       400,
@@ -105,11 +105,11 @@ describe('an id that a publisher chose', () => {
     ])
     const answer = await sendTcp(server.url('tcp'), JSON.stringify({ id, data: 'x' }))
     expect(JSON.parse(answer)).toEqual({ error: (body as { error: unknown }).error })
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: a terminal would obey them.
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: a terminal would interpret them.
     expect((body.error as { message: string }).message).not.toMatch(/[\0-\x1f\x7f-\x9f]/)
   })
 
-  it('loses nothing without a word, whatever is published and wherever a client was cut off', async () => {
+  it('never loses events silently, wherever a client is disconnected', async () => {
     const ids = [undefined, 'a', 'b', '5', '17', undefined, '102', 'a', undefined, 'é', '5']
     const live = await listen('/topics/all')
     for (const [index, id] of ids.entries()) await overHttp({ topic: 'all', id, data: `${index}` })
@@ -124,7 +124,7 @@ describe('an id that a publisher chose', () => {
     }
   })
 
-  it('is told apart from what other servers and clients made up: that is a gap, and everything', async () => {
+  it('is distinguished from IDs of other servers and clients, which cause a gap and a full replay', async () => {
     await overHttp({ topic: 'made-up', data: 'held' })
     for (const id of ['00', '0-0', '1-0', '9999999999999999-9', '99999999999999-0', 'never']) {
       const reader = await listen('/topics/made-up', { 'last-event-id': id })

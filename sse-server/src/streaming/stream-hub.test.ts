@@ -32,7 +32,7 @@ async function listen(url: string, headers: Record<string, string> = {}) {
   return reader
 }
 
-/** Asks for a stream and never reads it. */
+/** Requests a stream and never reads it. */
 async function deafClient(url: string, path = '/events') {
   const socket = net.connect(Number(new URL(url).port), 'localhost')
   stops.push(() => socket.destroy())
@@ -48,13 +48,13 @@ const big = (count: number, bytes: number) =>
 async function until(condition: () => Promise<boolean>) {
   const deadline = performance.now() + 5_000
   while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`It did not happen: ${condition}`)
+    if (performance.now() > deadline) throw new Error(`timed out waiting for ${condition}`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
 
 describe('StreamHub', () => {
-  it('drops a client that does not read, keeps nothing for it, and delivers everything to the others', async () => {
+  it('drops clients that do not read, and delivers every event to the others', async () => {
     const { http, publish, figure } = await start({ MAX_UNSENT_BYTES: '65536' })
     const reader = await listen(http)
     for (let index = 0; index < 20; index += 1) await deafClient(http)
@@ -66,7 +66,7 @@ describe('StreamHub', () => {
     expect(await figure('sse_dropped_clients_total')).toBe(20)
   })
 
-  it('takes an event of the greatest size without dropping anybody', async () => {
+  it('streams events of the maximum size without dropping a client', async () => {
     const { http, publish, figure } = await start()
     const reader = await listen(http)
     const data = 'x'.repeat(1024 * 1024 - 11)
@@ -76,7 +76,7 @@ describe('StreamHub', () => {
     expect(await figure('sse_dropped_clients_total')).toBe(0)
   })
 
-  it('drops a client that has taken nothing for several heartbeats', async () => {
+  it('drops a client that has read nothing for several heartbeats', async () => {
     const { http, publish, figure } = await start({ HEARTBEAT_MS: '20', MAX_UNSENT_BYTES: '1000000000' })
     await deafClient(http)
     await until(async () => (await figure('sse_clients')) === 1)
@@ -87,14 +87,14 @@ describe('StreamHub', () => {
     )
   })
 
-  it('sends heartbeats to a quiet client', async () => {
+  it('sends heartbeats on an idle stream', async () => {
     const { http } = await start({ HEARTBEAT_MS: '10' })
     const reader = await listen(http)
     await reader.until(({ comments }) => comments.length >= 2)
     expect(reader.text).toMatch(/^retry:2000\n\n(:\n\n)+$/)
   })
 
-  it('replays more than a connection takes at once, at the pace of the client, and then goes on live', async () => {
+  it('replays more than fits into a connection, at the client’s pace, and then continues live', async () => {
     const { http, publish } = await start({ MAX_UNSENT_BYTES: '65536' })
     await publish(big(150, 100_000))
     const reader = await listen(http, { 'last-event-id': '0' })
@@ -106,12 +106,12 @@ describe('StreamHub', () => {
     ])
   })
 
-  it('tells a replaying client of a gap when newer events have overtaken it', async () => {
+  it('sends a gap to a replaying client whose next events were dropped', async () => {
     const { http, publish, figure } = await start({ MAX_UNSENT_BYTES: '65536', RING_BYTES: '15000000' })
     await publish([{ id: 'first', data: 'x' }, ...big(140, 100_000)])
     const reader = await listen(http, { 'last-event-id': 'first' })
     reader.response.pause()
-    // The ring takes 150 of them, so these push out the first ones.
+    // The ring holds 150 of them, so these replace the first ones.
     await publish(big(150, 100_000))
     await until(async () => (await figure('sse_events_total')) === 291)
     await publish([{ id: 'live', data: 'live' }])
@@ -121,7 +121,7 @@ describe('StreamHub', () => {
     expect(reader.ended).toBe('no')
   })
 
-  it('sends what comes in one turn of the event loop in one piece', async () => {
+  it('sends the events of one event-loop turn in one write', async () => {
     const { http, tcp } = await start()
     const reader = await listen(http)
     await reader.until(({ retries }) => retries.length === 1)
@@ -132,7 +132,7 @@ describe('StreamHub', () => {
     expect(chunks).toHaveLength(1)
   })
 
-  it('forgets a client that has gone', async () => {
+  it('removes a client that has disconnected', async () => {
     const { http, figure } = await start()
     const reader = await listen(`${http}/topics/a`)
     await until(async () => (await figure('sse_clients')) === 1)

@@ -7,24 +7,24 @@ import { isAmong, type Topics } from '../publication/index.ts'
 
 export interface StreamHubOptions {
   readonly heartbeatMs: number
-  /** What clients are told to wait before they connect again. */
+  /** How long clients must wait before they reconnect. */
   readonly retryMs: number
-  /** A client for which more bytes than this wait, when the next event comes, is dropped. */
+  /** A client for which more bytes than this wait when the next event arrives is dropped. */
   readonly maxUnsentBytes: number
-  /** The original's `view` events: the latest one is sent first to every client that connects. */
+  /** Whether the latest `view` event is sent first to every client that connects, as Zilla's example server does. */
   readonly keepView: boolean
 }
 
 export interface StreamRequest {
   readonly lastEventId: string | undefined
-  /** The events of these topics, `*` for every one; absent means those that were published without a topic. */
+  /** The topics to stream, `*` for all; absent selects the events without a topic. */
   readonly topics: readonly string[] | undefined
 }
 
-/** A client that takes nothing for this many heartbeats is gone or will not come to its senses. */
+/** A client that reads nothing for this many heartbeats is dead or hangs. */
 const MAX_STALLED_BEATS = 4
 
-/** Streams the events of the log to every client that wants them. */
+/** Streams the events of the log to clients, by topic. */
 export class StreamHub {
   readonly #log: EventLog
   readonly #logger: Logger
@@ -65,7 +65,7 @@ export class StreamHub {
     this.#fanOut.start()
   }
 
-  /** Ends every stream cleanly, with what was published until now. */
+  /** Ends every stream cleanly, after the events published so far. */
   stop(): void {
     this.#fanOut.stop()
     this.#fanOut.flush()
@@ -75,7 +75,7 @@ export class StreamHub {
     }
   }
 
-  /** Makes a response whose head is written a stream: what its client missed first, then what comes. */
+  /** Streams to a response whose headers are written: first the events that its client missed, then new ones. */
   open(response: ServerResponse, { lastEventId, topics: wanted }: StreamRequest): void {
     const topics: Topics = wanted && new Set(wanted)
     const writer = new Http1Writer(response)
@@ -88,7 +88,7 @@ export class StreamHub {
     })
     this.#clients.set(reader, writer)
     response.once('close', () => this.#forget(reader))
-    // Reset by the client, most likely; `close` follows.
+    // Usually a reset by the client; `close` follows.
     response.on('error', () => {})
     reader.send(this.#greeting)
     if (this.#view) reader.send(new EventBlock(this.#view.bytes))
@@ -99,7 +99,7 @@ export class StreamHub {
     reader.readFrom(position)
   }
 
-  /** Forgets the `view` event, as the original's `clear` does. */
+  /** Deletes the stored `view` event. */
   clearView(): void {
     this.#view = undefined
   }
@@ -121,7 +121,7 @@ export class StreamHub {
     this.#fanOut.remove(reader)
   }
 
-  /** What the fan-out counts is read when somebody asks. */
+  /** Registers metrics that read the fan-out's figures when they are scraped. */
   #measure(metrics: Metrics) {
     const { figures } = this.#fanOut
     const { ring } = this.#log
@@ -135,10 +135,10 @@ export class StreamHub {
           this.inc(read())
         },
       })
-    total('sse_events_total', 'Events that the log has brought.', () => figures.events)
-    total('sse_sent_bytes_total', 'Bytes given to the connections of clients.', () => figures.bytes)
+    total('sse_events_total', 'Events received from the log.', () => figures.events)
+    total('sse_sent_bytes_total', 'Bytes written to client connections.', () => figures.bytes)
     metrics.reading('sse_clients', 'Open streams.', () => this.#fanOut.size)
-    metrics.reading('sse_ring_events', 'Events held for replay.', () => ring.size)
-    metrics.reading('sse_ring_bytes', 'Bytes held for replay.', () => ring.bytes)
+    metrics.reading('sse_ring_events', 'Events stored for replay.', () => ring.size)
+    metrics.reading('sse_ring_bytes', 'Bytes stored for replay.', () => ring.bytes)
   }
 }

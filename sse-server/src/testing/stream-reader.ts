@@ -2,7 +2,7 @@ import http, { type IncomingMessage } from 'node:http'
 import net from 'node:net'
 import { EventStreamParser, type StreamEvent } from '@hallpass/event-stream'
 
-/** A client of a stream that remembers what it saw, and waits for what it expects. */
+/** A stream client that records what it receives and can wait for a condition. */
 export class StreamReader {
   readonly events: StreamEvent[] = []
   readonly comments: string[] = []
@@ -31,12 +31,12 @@ export class StreamReader {
     })
   }
 
-  /** Resolves when the condition holds; fails with what was seen instead after five seconds. */
+  /** Resolves when the condition holds; after five seconds, rejects with what was received instead. */
   async until(condition: (reader: this) => boolean): Promise<this> {
     const deadline = AbortSignal.timeout(5_000)
     while (!condition(this)) {
       if (deadline.aborted)
-        throw new Error(`The stream has only: ${JSON.stringify(this.text)} (ended: ${this.ended})`)
+        throw new Error(`The stream contains only: ${JSON.stringify(this.text)} (ended: ${this.ended})`)
       await new Promise<void>((resolve) => {
         this.#changed = resolve
         deadline.onabort = () => resolve()
@@ -54,7 +54,7 @@ export class StreamReader {
   }
 }
 
-/** Resolves when the head of the response has come. */
+/** Opens a stream, and resolves when the response headers arrive. */
 export function openStream(url: string, headers: Record<string, string> = {}): Promise<StreamReader> {
   return new Promise((resolve, reject) => {
     http
@@ -63,7 +63,7 @@ export function openStream(url: string, headers: Record<string, string> = {}): P
   })
 }
 
-/** Sends text as `nc -N` does, and resolves with the answer once the other side has closed. */
+/** Sends strings as `nc -N` does, and resolves to the response once the other side has closed. */
 export function sendTcp(url: string, ...pieces: readonly string[]): Promise<string> {
   const socket = net.connect(Number(new URL(url).port), 'localhost')
   return new Promise((resolve, reject) => {
