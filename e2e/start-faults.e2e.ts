@@ -172,7 +172,7 @@ describe('npm start with a fault', () => {
       { TOKEN_LIBRARY: 'x', REDIS_URL: 'http://x' },
       '--free-ports',
     )
-    expect(output).toMatch(/^TOKEN_LIBRARY: There is no token library x; .+\nREDIS_URL must be .+\n$/)
+    expect(output).toMatch(/^TOKEN_LIBRARY: Unknown token library x; .+\nREDIS_URL must be .+\n$/)
     expect(code).toBe(78)
   }, 30_000)
 })

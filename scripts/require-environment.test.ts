@@ -11,7 +11,7 @@ describe('requireEnvironment', () => {
     const env = { TOKEN_LIBRARY: 'jwt', REDIS_URL: 'localhost:6379' }
     expect(() => requireEnvironment(env)).toThrow(
       new EnvironmentUnusable(
-        'TOKEN_LIBRARY: There is no token library jwt; there are node-crypto, jsonwebtoken, jose, node-jose.\n' +
+        'TOKEN_LIBRARY: Unknown token library jwt; expected one of node-crypto, jsonwebtoken, jose, node-jose.\n' +
           'REDIS_URL must be a redis or rediss URL, e.g. redis://localhost:6379',
       ),
     )

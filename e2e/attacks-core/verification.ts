@@ -231,7 +231,7 @@ describe('service B', () => {
     for (const header of embedded)
       await refuse(
         (target) => forge({ ...target.header, ...header }, target.claims(), rsa(intruder.privateKey)),
-        /^jwt header must not bring a key$/,
+        /^jwt header must not contain a key$/,
       )
     server.close()
     expect(fetched).toBe(0)

@@ -35,7 +35,7 @@ describe('TOKEN_LIBRARY', () => {
 
   it('must name one that there is', () => {
     expect(() => loadConfig({ TOKEN_LIBRARY: 'jwt' })).toThrow(
-      'TOKEN_LIBRARY: There is no token library jwt; there are node-crypto, jsonwebtoken, jose, node-jose.',
+      'TOKEN_LIBRARY: Unknown token library jwt; expected one of node-crypto, jsonwebtoken, jose, node-jose.',
     )
   })
 })

@@ -35,7 +35,7 @@ import { wrongTokens } from './testing.ts'
 const readme = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8')
 const source = readFileSync(import.meta.filename, 'utf8')
 
-/** The examples below, word for word as they stand here. */
+/** The examples below, verbatim. */
 const examples = [...source.matchAll(/^( *)\/\/ example: (.+)\n([\s\S]+?)\n *\/\/ end$/gm)].map(
   ([, indent = '', name = '', code = '']) => ({
     name,
@@ -44,11 +44,14 @@ const examples = [...source.matchAll(/^( *)\/\/ example: (.+)\n([\s\S]+?)\n *\/\
 )
 
 describe('the README', () => {
-  it.each(examples.map(({ name, code }) => [name, code]))('shows how to %s, as it runs here', (_, code) => {
-    expect(readme).toContain(code)
-  })
+  it.each(examples.map(({ name, code }) => [name, code]))(
+    'shows how to %s, verbatim as tested here',
+    (_, code) => {
+      expect(readme).toContain(code)
+    },
+  )
 
-  it('shows no code that does not run here', () => {
+  it('shows only code that is tested here', () => {
     const shown = [...readme.matchAll(/```ts\n([\s\S]+?)\n```/g)].map(([, code]) => code)
     expect(shown.toSorted()).toEqual(examples.map(({ code }) => code).toSorted())
   })
@@ -66,7 +69,7 @@ describe('the README', () => {
 })
 
 describe('the examples', () => {
-  it('make a token and verify it', async () => {
+  it('sign a token and verify it', async () => {
     // example: sign and verify
     const key = await generateSigningKey('RS256')
     const token = await signToken({ iss: 'servicea', aud: 'serviceb', sub: 'servicea' }, key, {
@@ -85,7 +88,7 @@ describe('the examples', () => {
     expect(claims.sub).toBe('servicea')
     expect(checks).toHaveLength(14)
 
-    // example: see why a token is refused
+    // example: see why a token is rejected
     const refusal = await verifyToken(token, { ...rules, audience: 'servicec' }).catch((error) => error)
     if (!(refusal instanceof TokenError)) throw refusal
     const { reason, message } = refusal // 'audience_mismatch', 'jwt audience invalid. expected: servicec'
@@ -97,10 +100,10 @@ describe('the examples', () => {
     })
     expect(broken).toEqual({ name: 'audience', passed: false, rule: 'RFC 7519 §4.1.3' })
 
-    // example: keep a key and publish it
+    // example: store a key and publish it
     const pem = exportPrivatePem(key) // PKCS#8; write it with mode 0600
     const again = importSigningKey(pem, { alg: 'RS256', kid: key.kid })
-    const jwks = JSON.stringify(publicJwks([again])) // public members alone, ready for /.well-known/jwks.json
+    const jwks = JSON.stringify(publicJwks([again])) // only public members, ready for /.well-known/jwks.json
     // end
     expect(again.privateKey.equals(key.privateKey)).toBe(true)
     const fetchJson = async () => JSON.parse(jwks) as unknown
@@ -112,20 +115,20 @@ describe('the examples', () => {
     expect(verified.claims).toEqual(claims)
 
     // example: choose the library
-    const library = libraryNamed('jose', ['RS256', 'EdDSA']) // throws when it lacks one of them
+    const library = libraryNamed('jose', ['RS256', 'EdDSA']) // throws if it does not support both
     const byJose = await signToken({ iss: 'servicea' }, key, { lifetimeSeconds: 60, library })
     // end
     expect(byJose.split('.')).toHaveLength(3)
 
-    // example: verify a token that comes again
+    // example: verify a token repeatedly
     const verify = cachedVerifier({ ...rules, keys: published }, { maxEntries: 1000 })
-    const first = await verify(token) // the signature, and all the rest
-    const second = await verify(token) // all the rest
+    const first = await verify(token) // every check
+    const second = await verify(token) // every check except form and signature
     // end
     expect(second).toEqual(first)
 
-    // example: look at a token
-    const { header, problem, signature: shown } = describeToken(token) // never throws, and shows six characters of the signature
+    // example: describe a token
+    const { header, problem, signature: shown } = describeToken(token) // never throws; shows only six characters of the signature
     // end
     expect({ header, problem }).toEqual({
       header: { alg: 'RS256', typ: 'JWT', kid: key.kid },
@@ -154,7 +157,7 @@ describe('the examples', () => {
       checks: [form, algorithm, critical, ownKey, signature, expiry], // in this order
       begin: (token, remembered) => new Assertion(token, { leewaySeconds: 5 }, remembered),
     }
-    const about = await verifyBy(ruleSet, token) // without await where no check waits: atOnce(verifyBy(…))
+    const about = await verifyBy(ruleSet, token) // if every check is synchronous: atOnce(verifyBy(…))
     const memory = new SignatureMemory(1000) // memory.verifyBy(…) verifies each signature once
     // end
     expect(about).toEqual(claims)

@@ -9,24 +9,24 @@ beforeAll(async () => {
 const clock = () => 1_800_000_000_999
 
 describe('a signed token', () => {
-  it('lives from now, in whole seconds, for as long as it is told', async () => {
+  it('is valid from now, in whole seconds, for the given lifetime', async () => {
     const { payload } = parseCompact(await signToken({ sub: 'a' }, key, { lifetimeSeconds: 60, clock }))
     expect(payload).toEqual({ sub: 'a', exp: 1_800_000_060, iat: 1_800_000_000, jti: expect.any(String) })
   })
 
-  it('with a negative lifetime has expired already', async () => {
+  it('with a negative lifetime has already expired', async () => {
     const { payload } = parseCompact(await signToken({}, key, { lifetimeSeconds: -3600, clock }))
     expect(payload).toMatchObject({ exp: 1_799_996_400, iat: 1_800_000_000 })
   })
 
-  it('keeps its claims in their order, as the documented answers show them', async () => {
+  it('keeps its claims in order, as the documented responses show them', async () => {
     const { payload } = parseCompact(
       await signToken({ iss: 'i', sub: 's', aud: 'a' }, key, { lifetimeSeconds: 1 }),
     )
     expect(Object.keys(payload)).toEqual(['iss', 'sub', 'aud', 'exp', 'iat', 'jti'])
   })
 
-  it('has a jti of its own each time, and takes neither jti nor times from the claims', async () => {
+  it('has a new jti each time, and takes neither jti nor times from the claims', async () => {
     const claims = { jti: 'chosen', exp: 9_999_999_999, iat: 0 }
     const tokens = await Promise.all([1, 2].map(() => signToken(claims, key, { lifetimeSeconds: 60, clock })))
     const [first, second] = tokens.map((token) => parseCompact(token).payload)
@@ -41,11 +41,13 @@ describe('a signed token', () => {
     expect(parseCompact(await signToken({}, key, { lifetimeSeconds: 60 })).header.typ).toBe('JWT')
   })
 
-  it('is not made when no verifier would take it', async () => {
+  it('is not made if it is too large for any verifier', async () => {
     await expect(signToken({ x: 'x'.repeat(8000) }, key, { lifetimeSeconds: 60 })).rejects.toMatchObject({
       name: 'SigningError',
       reason: 'token_too_large',
-      message: expect.stringMatching(/^The token would have \d+ characters; verifiers take 8192\.$/),
+      message: expect.stringMatching(
+        /^The token would have \d+ characters; verifiers accept at most 8192\.$/,
+      ),
     })
   })
 
@@ -55,7 +57,7 @@ describe('a signed token', () => {
       await expect(signToken({}, key, { lifetimeSeconds: seconds as number })).rejects.toMatchObject({
         name: 'SigningError',
         reason: 'invalid_lifetime',
-        message: 'A lifetime is a finite number of seconds.',
+        message: 'lifetimeSeconds must be a finite number.',
       })
     },
   )
@@ -64,7 +66,7 @@ describe('a signed token', () => {
     await expect(signToken({ nbf }, key, { lifetimeSeconds: 60 })).rejects.toMatchObject({
       name: 'SigningError',
       reason: 'invalid_not_before',
-      message: 'nbf is a number of seconds since 1970.',
+      message: 'nbf must be a number of seconds since 1970.',
     })
   })
 })

@@ -7,7 +7,7 @@ import { nodeCrypto } from './libraries/node-crypto.ts'
 import { isNumericDate } from './rule-set/times.ts'
 
 export interface SignOptions {
-  /** Seconds from now until `exp`; a negative number makes a token that has already expired. */
+  /** Seconds from now until `exp`; a negative number makes an expired token. */
   readonly lifetimeSeconds: number
   /** The header's `typ` (RFC 7515 §4.1.9); `JWT` by default. */
   readonly typ?: string
@@ -16,7 +16,7 @@ export interface SignOptions {
   readonly library?: TokenLibrary
 }
 
-/** Claims that cannot become a token. */
+/** Reports claims or options that cannot become a token. */
 export class SigningError extends Error {
   override readonly name = 'SigningError'
   readonly reason: 'token_too_large' | 'invalid_lifetime' | 'invalid_not_before'
@@ -28,9 +28,9 @@ export class SigningError extends Error {
 }
 
 /**
- * Signs claims as a compact JWS (RFC 7519 §7.1). `iat`, `exp` and a random `jti` are always the signer's own, whatever
- * the claims say.
- * @throws {SigningError} when no verifier would take the token, because it is too large.
+ * Signs claims as a compact JWS (RFC 7519 §7.1). Always sets its own `iat`, `exp` and random `jti`, overriding those in the
+ * claims.
+ * @throws {SigningError} if the lifetime or `nbf` is invalid, or the token would be too large for any verifier.
  */
 export async function signToken(
   claims: Readonly<Record<string, unknown>>,
@@ -38,10 +38,10 @@ export async function signToken(
   { lifetimeSeconds, typ = 'JWT', clock = Date.now, library = nodeCrypto }: SignOptions,
 ): Promise<string> {
   if (!Number.isFinite(lifetimeSeconds))
-    throw new SigningError('invalid_lifetime', 'A lifetime is a finite number of seconds.')
+    throw new SigningError('invalid_lifetime', 'lifetimeSeconds must be a finite number.')
   const { nbf } = claims
   if (nbf !== undefined && !isNumericDate(nbf))
-    throw new SigningError('invalid_not_before', 'nbf is a number of seconds since 1970.')
+    throw new SigningError('invalid_not_before', 'nbf must be a number of seconds since 1970.')
   assertSpeaks(library, key.alg)
   const iat = Math.floor(clock() / 1000)
   const exp = iat + Math.floor(lifetimeSeconds)
@@ -49,7 +49,7 @@ export async function signToken(
   if (token.length > MAX_TOKEN_LENGTH)
     throw new SigningError(
       'token_too_large',
-      `The token would have ${token.length} characters; verifiers take ${MAX_TOKEN_LENGTH}.`,
+      `The token would have ${token.length} characters; verifiers accept at most ${MAX_TOKEN_LENGTH}.`,
     )
   return token
 }

@@ -1,14 +1,14 @@
-/** One check that the verifier made, and the rule that asks for it. */
+/** One check that the verifier ran, and the rule that requires it. */
 export interface Check {
   readonly name: string
   readonly passed: boolean
   /** E.g. `RFC 7519 §4.1.4`. */
   readonly rule: string
-  /** What was found and what was expected; never the token itself. */
+  /** What was found and expected; never the token itself. */
   readonly detail?: string
 }
 
-/** The names that jsonwebtoken gave them, because that is what callers of the documented bodies look for. */
+/** jsonwebtoken's error names, which callers of the documented endpoints rely on. */
 export type TokenErrorName = 'JsonWebTokenError' | 'TokenExpiredError' | 'NotBeforeError'
 
 export interface TokenErrorBody {
@@ -25,15 +25,15 @@ export interface TokenErrorOptions {
   readonly date?: Date
 }
 
-/** A token that is refused: `reason` for machines (see the table in the README), `message` for people. */
+/** Reports a rejected token: `reason` for machines (see the table in the README), `message` for people. */
 export class TokenError extends Error {
   override readonly name: TokenErrorName
   readonly reason: TokenErrorReason
-  /** Every check that was made, in order; the last one failed. */
+  /** Every check that ran, in order; the last one failed. */
   readonly checks: readonly Check[]
   /** When it expired (`TokenExpiredError`). */
   readonly expiredAt?: Date
-  /** When it becomes valid (`NotBeforeError`), or says that it was issued (`issued_in_future`). */
+  /** When it becomes valid (`NotBeforeError`), or its claimed time of issue (`issued_in_future`). */
   readonly date?: Date
 
   constructor(reason: TokenErrorReason, message: string, options: TokenErrorOptions = {}) {
@@ -45,14 +45,14 @@ export class TokenError extends Error {
     if (options.date) this.date = options.date
   }
 
-  /** What a caller may see. */
+  /** Returns the part that callers are allowed to see. */
   toJSON(): TokenErrorBody {
     const { name, message, expiredAt, date } = this
     return { name, message, ...(expiredAt ? { expiredAt } : {}), ...(date ? { date } : {}) }
   }
 }
 
-/** Stable: metrics count them, tests name them, the README explains them. */
+/** Stable values: metrics and tests use them, and the README documents them. */
 export const TOKEN_ERROR_REASONS = [
   'not_a_string',
   'token_missing',
@@ -86,7 +86,7 @@ export const TOKEN_ERROR_REASONS = [
   'issued_at_malformed',
   'issued_in_future',
   'lifetime_too_long',
-  // Given by an issuer that knows it, not by verifyToken.
+  // Reported by the issuer, not by verifyToken.
   'revoked',
 ] as const
 

@@ -2,9 +2,9 @@ import type { TokenErrorReason } from '../token-error.ts'
 import { decodeBase64url } from './base64url.ts'
 import { type JsonObject, parseJsonObject } from './json-object.ts'
 
-/** A token travels in a header, and servers allow 8 to 16 KiB for all headers together. */
+/** Tokens are sent in HTTP headers, and servers limit all headers together to 8–16 KiB. */
 export const MAX_TOKEN_LENGTH = 8 * 1024
-/** A header holds alg, typ and kid; 4 KiB leave room for a foreign issuer's certificate thumbprints. */
+/** Our headers contain only alg, typ and kid; 4 KiB leaves room for other issuers' certificate thumbprints. */
 export const MAX_HEADER_LENGTH = 4 * 1024
 
 /** The JOSE header of a JWS (RFC 7515 §4). */
@@ -13,30 +13,30 @@ export type TokenHeader = JsonObject
 /** The claims of a JWT (RFC 7519 §4). */
 export type Claims = JsonObject
 
-/** The three parts of a compact JWS (RFC 7515 §7.1), decoded; the payload may be anything. */
+/** The three parts of a compact JWS (RFC 7515 §7.1), decoded; the payload can be any bytes. */
 export interface CompactParts {
   readonly token: string
   readonly header: TokenHeader
   readonly payloadBytes: Buffer
-  /** What is signed: the first two parts with the dot between them (RFC 7515 §5.1). */
+  /** The signed string: the first two parts, joined by the dot (RFC 7515 §5.1). */
   readonly signingInput: string
   readonly signature: Buffer
 }
 
-/** A compact JWS whose payload is a set of claims (RFC 7519 §7.2), read but not yet verified. */
+/** A compact JWS whose payload is a set of claims (RFC 7519 §7.2), parsed but not verified. */
 export interface ParsedToken extends CompactParts {
   readonly payload: Claims
 }
 
-/** Makes the error for a token that does not have this form. */
+/** Creates the error for a malformed token. */
 export interface Refuser {
   fail(reason: TokenErrorReason, message: string, detail?: string): Error
 }
 
 /**
- * Reads a token strictly: exactly three parts, base64url, UTF-8, JSON objects without duplicate members, within the
- * limits. Nothing is verified.
- * @throws what `refuser` makes, when the token does not have exactly this form.
+ * Parses a token strictly: exactly three parts, base64url, UTF-8, JSON objects without duplicate members, within the
+ * limits. Does not verify anything.
+ * @throws the error that `refuser` creates if the token is malformed.
  */
 export function readCompact(token: string, refuser: Refuser): ParsedToken {
   const parts = splitCompact(token, refuser)
@@ -45,7 +45,7 @@ export function readCompact(token: string, refuser: Refuser): ParsedToken {
   return { ...parts, payload }
 }
 
-/** The parts of a compact JWS, whatever its payload is. */
+/** Splits and decodes a compact JWS with any payload. */
 export function splitCompact(token: string, refuser: Refuser): CompactParts {
   const [firstDot, secondDot] = findDots(token, refuser)
   if (firstDot > MAX_HEADER_LENGTH) throw refuser.fail('header_too_large', 'invalid token')
@@ -56,7 +56,7 @@ export function splitCompact(token: string, refuser: Refuser): CompactParts {
   if (!payloadBytes) throw refuser.fail('claims_malformed', 'invalid token', NOT_BASE64URL)
   const signature = decodeBase64url(token.slice(secondDot + 1))
   if (!signature) {
-    // A signature that was cut off differs in its last bits alone; jsonwebtoken calls that a wrong signature.
+    // A truncated signature is still valid base64url except for its last bits; jsonwebtoken reports an invalid signature.
     const message = /[^A-Za-z0-9_-]/.test(token.slice(secondDot + 1)) ? 'invalid token' : 'invalid signature'
     throw refuser.fail('signature_malformed', message, NOT_BASE64URL)
   }
@@ -73,7 +73,7 @@ function findDots(token: string, refuser: Refuser): [first: number, second: numb
   const second = token.indexOf('.', first + 1)
   if (first === -1 || second === -1) throw refuser.fail('not_compact', 'jwt malformed')
   if (token.includes('.', second + 1)) {
-    // Five parts are a JWE (RFC 7516 §9): a sender who encrypts has another verifier in mind.
+    // Five parts are a JWE (RFC 7516 §9), which this verifier does not support.
     const parts = token.split('.').length
     throw refuser.fail(parts === 5 ? 'encrypted_token' : 'not_compact', 'jwt malformed')
   }

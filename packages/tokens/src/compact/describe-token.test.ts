@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals'
 import { describeToken, generateSigningKey, signToken } from '../index.ts'
 
 describe('the description of a token', () => {
-  it('has its header, its claims and a little of its signature', async () => {
+  it('contains its header, its claims and the start of its signature', async () => {
     const key = await generateSigningKey('EdDSA', 'a-key')
     const token = await signToken({ sub: 'servicea' }, key, { lifetimeSeconds: 60 })
     const signature = token.split('.')[2] as string
@@ -23,11 +23,11 @@ describe('the description of a token', () => {
     ['a.b.c.d.e', { reason: 'encrypted_token', message: 'jwt malformed' }],
     [undefined, { reason: 'not_a_string', message: 'jwt must be a string' }],
     [{ token: 1 }, { reason: 'not_a_string', message: 'jwt must be a string' }],
-  ])('of %j says what is wrong', (token, problem) => {
+  ])('of %j reports the problem', (token, problem) => {
     expect(describeToken(token as string).problem).toEqual(problem)
   })
 
-  it('shows what can be read beside what cannot', () => {
+  it('shows the valid parts next to the malformed ones', () => {
     const header = Buffer.from('{"alg":"none"}').toString('base64url')
     const claims = Buffer.from('{"sub":1,"sub":2}').toString('base64url')
     expect(describeToken(`${header}.${claims}.`)).toEqual({

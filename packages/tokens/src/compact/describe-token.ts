@@ -2,20 +2,20 @@ import { JsonError, readJson } from '@hallpass/untrusted/json'
 import { parseCompact } from '../rule-set/form.ts'
 import { TokenError, type TokenErrorReason } from '../token-error.ts'
 
-/** What a token says, for people to look at. Nothing of it is verified. */
+/** An unverified token's contents, for display. */
 export interface TokenDescription {
-  /** Numbers that JavaScript would change are JsonNumbers; a part with a member twice is its text. */
+  /** Numbers that JavaScript cannot represent exactly are JsonNumbers; a part with a duplicate member is a string. */
   readonly header?: unknown
   readonly claims?: unknown
-  /** The first characters of the signature: enough to tell two apart, too little to send. */
+  /** The first characters of the signature: enough to compare, too few to replay the token. */
   readonly signature?: string
-  /** Why no verifier would take it, whatever its rules. */
+  /** Why any verifier would reject it, regardless of its rules. */
   readonly problem?: { readonly reason: TokenErrorReason; readonly message: string; readonly detail?: string }
 }
 
 const SIGNATURE_CHARACTERS = 6
 
-/** Takes a token apart for a page, a terminal or a log; never throws, and never gives the signature away. */
+/** Decodes a token for a page, a terminal or a log. Never throws, and never reveals the whole signature. */
 export function describeToken(token: string): TokenDescription {
   const [header, claims, signature] = typeof token === 'string' ? token.split('.', 3) : []
   return {
@@ -34,7 +34,7 @@ function readLeniently(part: string | undefined): unknown {
   try {
     return readJson(text)
   } catch (error) {
-    // With a member twice there is no one value to show, but what was sent.
+    // A duplicate member has no single value, so show the JSON as it was sent.
     return error instanceof JsonError && error.code === 'duplicate_member' ? text : undefined
   }
 }

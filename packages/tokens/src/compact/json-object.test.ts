@@ -12,11 +12,11 @@ describe('a JSON object', () => {
     [' {\r\n\t"a" : 1 }\n', { a: 1 }],
     ['{"größe":"😀"}', { größe: '😀' }],
     ['{"a":9007199254740991,"b":0.1,"c":1.0}', { a: 9007199254740991, b: 0.1, c: 1 }],
-  ])('%s is read', (text, value) => {
+  ])('%s is parsed', (text, value) => {
     expect(parse(text)).toEqual(value)
   })
 
-  it('keeps a member called __proto__ to itself', () => {
+  it('treats __proto__ as an ordinary member', () => {
     const value = parse('{"__proto__":{"admin":true}}') as Record<string, unknown>
     expect(Object.keys(value)).toEqual(['__proto__'])
     expect(value.admin).toBeUndefined()
@@ -38,11 +38,11 @@ describe('a JSON object', () => {
     ['"a\\', 'not JSON'],
     ['[]', 'not a JSON object'],
     [`${'['.repeat(33)}`, 'nested deeper than 32'],
-  ])('%s is refused: %s', (text, reason) => {
+  ])('%s is rejected: %s', (text, reason) => {
     expect(parse(text)).toBe(reason)
   })
 
-  it('may nest 32 deep', () => {
+  it('can nest 32 levels deep', () => {
     expect(parse(`{"a":${'['.repeat(31)}${']'.repeat(31)}}`)).toEqual(expect.any(Object))
   })
 })

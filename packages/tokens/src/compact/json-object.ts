@@ -3,10 +3,10 @@ import { JsonError, type JsonErrorCode, parseJson } from '@hallpass/untrusted/js
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
-/** Real headers and claims nest two or three levels; a deep one only wants to exhaust the stack. */
+/** Real headers and claims nest two or three levels; deep nesting is an attempt to exhaust the stack. */
 const MAX_DEPTH = 32
 
-/** What a verdict says of each; the name of a member is the sender's word, and stays out of it but for a number. */
+/** The detail shown for each error. Member names come from the sender, so they are left out, except for inexact numbers. */
 const DETAILS: Readonly<Record<Exclude<JsonErrorCode, 'inexact_number'>, string>> = {
   malformed_json: 'not JSON',
   duplicate_member: 'a member occurs twice',
@@ -14,9 +14,9 @@ const DETAILS: Readonly<Record<Exclude<JsonErrorCode, 'inexact_number'>, string>
 }
 
 /**
- * Reads a JSON object strictly: UTF-8 (RFC 8725 §3.7) without a byte order mark, no member twice (RFC 7515 §4,
- * RFC 7519 §4), each number exactly the one that was signed, nested at most {@link MAX_DEPTH} deep.
- * @returns the object, or the reason why there is none.
+ * Parses a JSON object strictly: UTF-8 (RFC 8725 §3.7) without a byte order mark, no duplicate members (RFC 7515 §4,
+ * RFC 7519 §4), no numbers that JavaScript would change, at most {@link MAX_DEPTH} levels deep.
+ * @returns the object, or the reason why parsing failed.
  */
 export function parseJsonObject(bytes: Buffer): JsonObject | string {
   if (!isUtf8(bytes)) return 'not UTF-8'

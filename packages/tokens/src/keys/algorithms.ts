@@ -2,19 +2,19 @@ import { constants, type SignKeyObjectInput } from 'node:crypto'
 
 const { RSA_PKCS1_PADDING, RSA_PKCS1_PSS_PADDING, RSA_PSS_SALTLEN_DIGEST } = constants
 
-/** How an algorithm signs: the key that it needs and what OpenSSL needs to know (RFC 7518 §3.3–3.5, RFC 8037 §3.1). */
+/** Describes a signature algorithm: its key type and its OpenSSL parameters (RFC 7518 §3.3–3.5, RFC 8037 §3.1). */
 export interface SignatureScheme {
-  /** As a JWK names them (RFC 7518 §6, RFC 8037 §2). */
+  /** JWK values (RFC 7518 §6, RFC 8037 §2). */
   readonly kty: 'RSA' | 'EC' | 'OKP'
   readonly crv?: string
   /** The `asymmetricKeyType` of a `KeyObject`. */
   readonly keyType: 'rsa' | 'ec' | 'ed25519'
-  /** The `namedCurve` of a `KeyObject`: OpenSSL has names of its own. */
+  /** The `namedCurve` of a `KeyObject`, which uses OpenSSL's own names. */
   readonly namedCurve?: string
-  /** `null` for Ed25519, which hashes by itself (RFC 8032 §5.1). */
+  /** `null` for Ed25519, which includes its own hash (RFC 8032 §5.1). */
   readonly digest: string | null
   readonly options: Omit<SignKeyObjectInput, 'key'>
-  /** The length of R and S together. An RSA signature is as long as its key, which OpenSSL checks. */
+  /** Combined length of R and S. Not set for RSA: a signature is as long as its key, and OpenSSL checks that. */
   readonly signatureBytes?: number
 }
 
@@ -25,7 +25,7 @@ const rsa = (digest: string, options: SignatureScheme['options']): SignatureSche
   options,
 })
 const PKCS1 = { padding: RSA_PKCS1_PADDING }
-/** RFC 7518 §3.5: the salt is as long as the hash, no other length verifies. */
+/** RFC 7518 §3.5: the salt must be exactly as long as the hash. */
 const PSS = { padding: RSA_PKCS1_PSS_PADDING, saltLength: RSA_PSS_SALTLEN_DIGEST }
 
 const ecdsa = (digest: string, crv: string, namedCurve: string, signatureBytes: number): SignatureScheme => ({
@@ -47,7 +47,7 @@ const ed25519: SignatureScheme = {
   signatureBytes: 64,
 }
 
-/** Every signature algorithm that a key can verify here; HMAC is never one of them, because a verifier could also sign. */
+/** All supported signature algorithms. HMAC is excluded because any verifier could also sign. */
 export const SCHEMES = {
   RS256: rsa('sha256', PKCS1),
   RS384: rsa('sha384', PKCS1),
@@ -61,20 +61,20 @@ export const SCHEMES = {
   EdDSA: ed25519,
 } as const
 
-/** Every algorithm of the table. Which of them a verifier accepts is one of its rules. */
+/** Any algorithm of the table. A verifier's rules choose which of them it accepts. */
 export type SignatureAlgorithm = keyof typeof SCHEMES
 
-/** The algorithms of the suite: what its keys are made for, and what its verifiers accept unless their rules differ. */
+/** The algorithms that our keys use, and that verifiers accept by default. */
 export type Algorithm = 'RS256' | 'PS256' | 'ES256' | 'EdDSA'
 
-/** The default comes first. `EdDSA` is only Ed25519. */
+/** The first is the default. `EdDSA` means Ed25519 only. */
 export const ALGORITHMS: readonly Algorithm[] = ['RS256', 'PS256', 'ES256', 'EdDSA']
 
-/** Names compare exactly: `rs256` is not an algorithm (RFC 7515 §4.1.1). */
+/** Tests for an exact, case-sensitive algorithm name: `rs256` is not one (RFC 7515 §4.1.1). */
 export const isAlgorithm = (name: unknown): name is Algorithm =>
   (ALGORITHMS as readonly unknown[]).includes(name)
 
-/** Returns the algorithm that a header or a JWK names, if it is one of those allowed. */
+/** Returns the algorithm named by a header or a JWK if it is allowed, otherwise undefined. */
 export function algorithmNamed<A extends SignatureAlgorithm>(
   name: unknown,
   allowed: readonly A[],
@@ -84,7 +84,7 @@ export function algorithmNamed<A extends SignatureAlgorithm>(
 }
 
 /**
- * RFC 9864 renames `EdDSA` over Ed25519 to `Ed25519`; both names are read, and `EdDSA` is written, because every library
+ * Maps `Ed25519`, the new name of RFC 9864, to `EdDSA`. Both names are accepted; `EdDSA` is written, because every library
  * knows it.
  */
 export const withoutAlias = (name: unknown): unknown => (name === 'Ed25519' ? 'EdDSA' : name)

@@ -24,7 +24,7 @@ const ecJwk = () => publicJwk(keys[2] as SigningKey)
 const okpJwk = () => publicJwk(keys[3] as SigningKey)
 
 describe('a published key set', () => {
-  it('has public members alone', () => {
+  it('has only public members', () => {
     const { keys: published } = publicJwks(keys)
     expect(published.map((jwk) => Object.keys(jwk).sort())).toEqual([
       ['alg', 'e', 'kid', 'kty', 'n', 'use'],
@@ -34,7 +34,7 @@ describe('a published key set', () => {
     ])
   })
 
-  it('is read back as it was, after a trip through JSON', () => {
+  it('survives a round trip through JSON', () => {
     const read = parseJwks(JSON.parse(JSON.stringify(publicJwks(keys))))
     expect(read.map(({ kid, alg }) => ({ kid, alg }))).toEqual(keys.map(({ kid, alg }) => ({ kid, alg })))
     for (const [index, key] of read.entries())
@@ -75,29 +75,29 @@ describe('a key of a set', () => {
     ['for another purpose', () => ({ ...rsaJwk(), use: 'x509-svid' })],
     ['for other operations', () => ({ ...rsaJwk(), key_ops: ['encrypt'] })],
     ['of an unknown type', () => ({ kty: 'AKP', alg: 'ML-DSA-65', kid: 'pq', pub: 'AAAA' })],
-    ['of an algorithm that we do not speak', () => ({ ...rsaJwk(), alg: 'RS512' })],
+    ['of an unsupported algorithm', () => ({ ...rsaJwk(), alg: 'RS512' })],
     ['for key wrapping', () => ({ ...rsaJwk(), alg: 'RSA-OAEP' })],
     ['on another curve', () => ({ kty: 'EC', crv: 'P-384', x: 'AAAA', y: 'AAAA' })],
     ['for key agreement', () => ({ kty: 'OKP', crv: 'X25519', x: okpJwk().x })],
-  ])('%s is left out', (_, jwk) => {
+  ])('%s is skipped', (_, jwk) => {
     expect(parseJwks({ keys: [jwk(), ecJwk()] }).map(({ kid }) => kid)).toEqual(['key-ES256'])
   })
 
-  it('without alg has the one that its type allows', () => {
+  it('without alg gets the algorithm of its type', () => {
     const without = [rsaJwk(), ecJwk(), okpJwk()].map(({ alg: _, ...jwk }) => jwk)
     expect(parseJwks({ keys: without }).map(({ alg }) => alg)).toEqual(['RS256', 'ES256', 'EdDSA'])
   })
 
-  it('may call EdDSA by its newer name (RFC 9864)', () => {
+  it('can use the newer name of EdDSA (RFC 9864)', () => {
     expect(parseJwks({ keys: [{ ...okpJwk(), alg: 'Ed25519' }] })).toMatchObject([{ alg: 'EdDSA' }])
   })
 
-  it('without kid is called by its thumbprint', () => {
+  it('without kid gets its thumbprint as key ID', () => {
     const { kid: _, ...jwk } = okpJwk()
     expect(parseJwks({ keys: [jwk] })[0]?.kid).toMatch(/^[A-Za-z0-9_-]{43}$/)
   })
 
-  it('may have a use that the caller names', () => {
+  it('can have a use that the caller allows', () => {
     const jwk = { ...rsaJwk(), use: 'jwt-svid' }
     expect(parseJwks({ keys: [jwk] })).toEqual([])
     expect(parseJwks({ keys: [jwk] }, { uses: ['jwt-svid'] })).toHaveLength(1)
@@ -107,7 +107,7 @@ describe('a key of a set', () => {
 const weakRsa = (modulusLength: number, publicExponent = 65_537) =>
   generateKeyPairSync('rsa', { modulusLength, publicExponent }).publicKey.export({ format: 'jwk' })
 
-/** A modulus made as CVE-2017-15361 made them would be: every residue of the test is a power of 65537, here 1. */
+/** Makes a modulus with the fingerprint of CVE-2017-15361: every residue is a power of 65537, here 1. */
 function rocaModulus(): string {
   const primes = Array.from({ length: 167 }, (_, n) => n + 1).filter(
     (n) => n > 2 && !Array.from({ length: n - 2 }, (_, d) => d + 2).some((d) => n % d === 0),
@@ -117,24 +117,24 @@ function rocaModulus(): string {
   return Buffer.from(modulus.toString(16), 'hex').toString('base64url')
 }
 
-describe('a key set is refused whole', () => {
+describe('a key set is rejected as a whole', () => {
   it.each<[string, () => unknown, string, string | RegExp]>([
     ['when it is not an object', () => [], 'not_a_key_set', /array of keys/],
     ['when it is null', () => null, 'not_a_key_set', /array of keys/],
-    ['when it is a text', () => '{"keys":[]}', 'not_a_key_set', /array of keys/],
+    ['when it is a string', () => '{"keys":[]}', 'not_a_key_set', /array of keys/],
     ['without keys', () => ({}), 'not_a_key_set', /array of keys/],
     ['when a key is not an object', () => ({ keys: [null] }), 'not_a_key_set', /array of keys/],
     [
       'with too many keys',
       () => ({ keys: Array(101).fill(rsaJwk()) }),
       'too_many_keys',
-      'A key set may hold 100 keys; this has 101.',
+      'A key set must have at most 100 keys; this one has 101.',
     ],
     [
       'with a symmetric key',
       () => ({ keys: [rsaJwk(), { kty: 'oct', k: 'AAAA' }] }),
       'symmetric_key',
-      /lets everybody sign/,
+      /would let anyone sign/,
     ],
     ['with a private RSA key', () => ({ keys: [{ ...rsaJwk(), d: 'AAAA' }] }), 'private_key', /private part/],
     [
@@ -150,25 +150,20 @@ describe('a key set is refused whole', () => {
       /private part/,
     ],
     [
-      'with two keys of one name',
+      'with two keys of the same kid',
       () => ({ keys: [rsaJwk(), { ...ecJwk(), kid: rsaJwk().kid }] }),
       'duplicate_kid',
-      'Two keys of the set are called key-RS256.',
+      'Two keys of the set have the kid key-RS256.',
     ],
     [
-      'with a number for a name',
+      'with a number as kid',
       () => ({ keys: [{ ...rsaJwk(), kid: 5 }] }),
       'invalid_kid',
       /1 to 256 characters/,
     ],
+    ['with an empty kid', () => ({ keys: [{ ...rsaJwk(), kid: '' }] }), 'invalid_kid', /1 to 256 characters/],
     [
-      'with an empty name',
-      () => ({ keys: [{ ...rsaJwk(), kid: '' }] }),
-      'invalid_kid',
-      /1 to 256 characters/,
-    ],
-    [
-      'with a very long name',
+      'with a very long kid',
       () => ({ keys: [{ ...rsaJwk(), kid: 'k'.repeat(257) }] }),
       'invalid_kid',
       /1 to 256 characters/,
@@ -177,27 +172,27 @@ describe('a key set is refused whole', () => {
       'with RSA of 1024 bits',
       () => ({ keys: [weakRsa(1024)] }),
       'weak_key',
-      'An RSA key needs 2048 bits; this has 1024.',
+      'An RSA key needs at least 2048 bits; this one has 1024.',
     ],
     [
       'with RSA of 16384 bits',
       () => ({ keys: [{ ...rsaJwk(), n: Buffer.alloc(2048, 0xff).toString('base64url') }] }),
       'weak_key',
-      'An RSA key may have 8192 bits; this has 16384.',
+      'An RSA key must have at most 8192 bits; this one has 16384.',
     ],
     [
       'with the exponent 1',
       () => ({ keys: [{ ...rsaJwk(), e: 'AQ' }] }),
       'weak_key',
-      'The RSA public exponent 1 protects nothing.',
+      'The RSA public exponent 1 is insecure; it must be odd and at least 3.',
     ],
     [
       'with an even exponent',
       () => ({ keys: [{ ...rsaJwk(), e: 'AQAA' }] }),
       'weak_key',
-      'The RSA public exponent 65536 protects nothing.',
+      'The RSA public exponent 65536 is insecure; it must be odd and at least 3.',
     ],
-    ['with an ROCA modulus', () => ({ keys: [{ ...rsaJwk(), n: rocaModulus() }] }), 'weak_key', /ROCA/],
+    ['with a ROCA modulus', () => ({ keys: [{ ...rsaJwk(), n: rocaModulus() }] }), 'weak_key', /ROCA/],
     [
       'with padding',
       () => ({ keys: [{ ...rsaJwk(), e: 'AQAB==' }] }),

@@ -24,7 +24,7 @@ export type KeySetErrorReason =
   | 'weak_key'
   | 'alg_mismatch'
 
-/** A key set that is refused as a whole, because an issuer that publishes such a set is not to be trusted with the rest. */
+/** Reports a rejected key set. One dangerous key rejects all, because its issuer cannot be trusted with the others. */
 export class KeySetError extends Error {
   override readonly name = 'KeySetError'
   readonly reason: KeySetErrorReason
@@ -35,30 +35,30 @@ export class KeySetError extends Error {
   }
 }
 
-/** The public half of a key, ready to publish. */
+/** Returns the public half of a key as a JWK. */
 export const publicJwk = ({ kid, alg, publicKey }: VerificationKey): Jwk =>
   ({ ...publicKey.export({ format: 'jwk' }), kid, alg, use: 'sig' }) as Jwk
 
-/** A key set (RFC 7517 §5). */
+/** Returns the public halves of keys as a JWK Set (RFC 7517 §5). */
 export const publicJwks = (keys: Iterable<VerificationKey>): { keys: Jwk[] } => ({
   keys: [...keys].map(publicJwk),
 })
 
 /** An issuer has a handful of keys; a set of thousands would fill a verifier's memory. */
 const MAX_KEYS = 100
-/** A kid is only ever the key of a map, so any characters will do, but not any length. */
+/** A kid is used only as a map key, so any characters are safe, but its length must be limited. */
 export const MAX_KID_LENGTH = 256
-/** RFC 7518 §6.2.2, §6.3.2, §6.4: what only a private or a shared key has. */
+/** Members that only private and symmetric keys have (RFC 7518 §6.2.2, §6.3.2, §6.4). */
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 
 export interface ParseJwksOptions {
-  /** Which `use` values name a key that verifies tokens; SPIFFE bundles say `jwt-svid`. A key without `use` counts. */
+  /** The `use` values of keys that verify tokens, e.g. `jwt-svid` in SPIFFE bundles. Keys without `use` are included. */
   readonly uses?: readonly string[]
 }
 
 /**
- * Reads a published key set. Keys for another purpose, or of an algorithm that the suite does not speak, are left out
- * (RFC 7517 §5); a set with a dangerous key is refused whole.
+ * Reads a published key set. Skips keys for other purposes or unsupported algorithms (RFC 7517 §5), and rejects a set that
+ * contains a dangerous key.
  * @throws {KeySetError}
  */
 export function parseJwks(json: unknown, { uses = ['sig'] }: ParseJwksOptions = {}): VerificationKey[] {
@@ -66,7 +66,10 @@ export function parseJwks(json: unknown, { uses = ['sig'] }: ParseJwksOptions = 
   if (!Array.isArray(entries) || !entries.every(isObject))
     throw new KeySetError('not_a_key_set', 'A key set is an object with an array of keys (RFC 7517 §5).')
   if (entries.length > MAX_KEYS)
-    throw new KeySetError('too_many_keys', `A key set may hold ${MAX_KEYS} keys; this has ${entries.length}.`)
+    throw new KeySetError(
+      'too_many_keys',
+      `A key set must have at most ${MAX_KEYS} keys; this one has ${entries.length}.`,
+    )
   const keys = new Map<string, VerificationKey>()
   for (const jwk of entries) {
     refuseSecrets(jwk)
@@ -74,7 +77,7 @@ export function parseJwks(json: unknown, { uses = ['sig'] }: ParseJwksOptions = 
     if (!alg) continue
     const key = readJwk(jwk, alg)
     if (keys.has(key.kid))
-      throw new KeySetError('duplicate_kid', `Two keys of the set are called ${key.kid.slice(0, 64)}.`)
+      throw new KeySetError('duplicate_kid', `Two keys of the set have the kid ${key.kid.slice(0, 64)}.`)
     keys.set(key.kid, key)
   }
   return [...keys.values()]
@@ -87,7 +90,7 @@ const isObject = (value: unknown): value is JsonObject =>
 
 function refuseSecrets(jwk: JsonObject): void {
   if (jwk.kty === 'oct')
-    throw new KeySetError('symmetric_key', 'A published symmetric key lets everybody sign (RFC 7517 §9.2).')
+    throw new KeySetError('symmetric_key', 'A published symmetric key would let anyone sign (RFC 7517 §9.2).')
   if (PRIVATE_MEMBERS.some((member) => Object.hasOwn(jwk, member)))
     throw new KeySetError('private_key', 'The set publishes the private part of a key (RFC 7517 §9.2).')
 }
@@ -97,7 +100,7 @@ function isForVerification(jwk: JsonObject, uses: readonly string[]): boolean {
   return jwk.key_ops === undefined || (Array.isArray(jwk.key_ops) && jwk.key_ops.includes('verify'))
 }
 
-/** The one algorithm of a key. Where the set names none, the type decides, so that it is one all the same. */
+/** Returns the single algorithm of a key (RFC 8725 §3.1). Without `alg`, the key type decides. */
 function algorithmOf(jwk: JsonObject): Algorithm | undefined {
   if (jwk.alg !== undefined) return algorithmNamed(jwk.alg, ALGORITHMS)
   return ALGORITHMS.find((alg) => {
@@ -109,7 +112,7 @@ function algorithmOf(jwk: JsonObject): Algorithm | undefined {
 function readJwk(jwk: JsonObject, alg: Algorithm): VerificationKey {
   const { kid } = jwk
   if (kid !== undefined && (typeof kid !== 'string' || kid === '' || kid.length > MAX_KID_LENGTH))
-    throw new KeySetError('invalid_kid', `A kid is a text of 1 to ${MAX_KID_LENGTH} characters.`)
+    throw new KeySetError('invalid_kid', `A kid must be a string of 1 to ${MAX_KID_LENGTH} characters.`)
   for (const member of ['n', 'e', 'x', 'y'])
     if (typeof jwk[member] === 'string' && !decodeBase64url(jwk[member]))
       throw new KeySetError('invalid_key', `The member ${member} of a key is not base64url (RFC 7518 §6).`)

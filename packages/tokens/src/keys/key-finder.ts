@@ -2,8 +2,8 @@ import type { Algorithm } from './algorithms.ts'
 import type { VerificationKey } from './keys.ts'
 
 /**
- * Finds the key of an issuer by the name that a token's header gives. Whose key it is counts as much as its name:
- * a finder never answers with another issuer's key (RFC 8725 §3.8).
+ * Finds an issuer's key by the `kid` of a token's header. A finder must never return another issuer's key
+ * (RFC 8725 §3.8).
  */
 export type KeyFinder = (
   issuer: string,
@@ -11,7 +11,7 @@ export type KeyFinder = (
   alg: Algorithm,
 ) => VerificationKey | undefined | Promise<VerificationKey | undefined>
 
-/** The key of a set that a token means: by `kid`, or without one the only key of the algorithm. */
+/** Finds a key by `kid`; without a `kid`, returns the key for the algorithm if there is exactly one. */
 export function keyNamed(
   keys: ReadonlyMap<string, VerificationKey>,
   kid: string | undefined,
@@ -22,7 +22,10 @@ export function keyNamed(
   return candidates.length === 1 ? candidates[0] : undefined
 }
 
-/** The keys of one issuer that never change while the process lives. */
+/**
+ * Makes a finder for an issuer's fixed keys.
+ * @throws {TypeError} if two keys have the same `kid`.
+ */
 export function staticKeys(issuer: string, keys: readonly VerificationKey[]): KeyFinder {
   const byKid = new Map(keys.map((key) => [key.kid, key]))
   if (byKid.size !== keys.length) throw new TypeError(`Two keys of ${issuer} have the same kid.`)

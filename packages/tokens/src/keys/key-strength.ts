@@ -3,7 +3,7 @@ import { type Algorithm, isAlgorithm, SCHEMES, type SignatureAlgorithm } from '.
 
 export type KeyErrorReason = 'invalid_key' | 'private_key' | 'weak_key' | 'alg_mismatch'
 
-/** A key that cannot be used. */
+/** Reports a key that must not be used. */
 export class KeyError extends Error {
   override readonly name = 'KeyError'
   readonly reason: KeyErrorReason
@@ -16,10 +16,10 @@ export class KeyError extends Error {
 
 /** RFC 7518 §3.3. */
 const MIN_RSA_BITS = 2048
-/** A 16384-bit key makes one verification take milliseconds; whoever chooses the key must not choose that. */
+/** Verifying with a 16384-bit key takes milliseconds; an issuer must not be able to slow its verifiers down like that. */
 const MAX_RSA_BITS = 8192
 
-/** The primes that tell an ROCA modulus: all its residues are powers of 65537 (Nemec et al., CCS 2017, §2.3). */
+/** The primes that identify a ROCA modulus: all its residues are powers of 65537 (Nemec et al., CCS 2017, §2.3). */
 const ROCA_PRIMES = [
   3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107,
   109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
@@ -38,11 +38,11 @@ function powersOf65537(prime: number): Set<number> {
 }
 
 /**
- * Holds a key against the one algorithm that it is meant for (RFC 7518 §3.3–3.5, RFC 8037 §3.1).
- * @throws {KeyError} `alg_mismatch` when the algorithm needs another type or curve, `weak_key` when it is too short.
+ * Checks that a key fits its algorithm and is strong enough (RFC 7518 §3.3–3.5, RFC 8037 §3.1).
+ * @throws {KeyError} `alg_mismatch` if the algorithm needs another type or curve, `weak_key` if the key is insecure.
  */
 export function assertKeyFits(key: KeyObject, alg: Algorithm): void {
-  if (!isAlgorithm(alg)) throw new KeyError('alg_mismatch', `There is no algorithm ${String(alg)}.`)
+  if (!isAlgorithm(alg)) throw new KeyError('alg_mismatch', `Unknown algorithm ${String(alg)}.`)
   if (!fits(key, alg)) throw new KeyError('alg_mismatch', `${alg} needs ${keyWords(alg)}.`)
   if (key.asymmetricKeyType !== 'rsa') return
   const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {}
@@ -54,7 +54,7 @@ function keyWords(alg: Algorithm): string {
   return kty === 'EC' ? `a key on ${crv}` : `an ${crv ?? kty} key`
 }
 
-/** Whether a key is of the type, and on the curve, that an algorithm needs (RFC 7518 §3); its strength is not looked at. */
+/** Tests whether a key has the type and curve that an algorithm needs (RFC 7518 §3). Does not check its strength. */
 export function fits(key: KeyObject, alg: SignatureAlgorithm): boolean {
   const { keyType, namedCurve } = SCHEMES[alg]
   if (key.asymmetricKeyType !== keyType) return false
@@ -63,11 +63,14 @@ export function fits(key: KeyObject, alg: SignatureAlgorithm): boolean {
 
 function assertStrongRsa(key: KeyObject, bits: number, exponent: bigint): void {
   if (bits < MIN_RSA_BITS)
-    throw new KeyError('weak_key', `An RSA key needs ${MIN_RSA_BITS} bits; this has ${bits}.`)
+    throw new KeyError('weak_key', `An RSA key needs at least ${MIN_RSA_BITS} bits; this one has ${bits}.`)
   if (bits > MAX_RSA_BITS)
-    throw new KeyError('weak_key', `An RSA key may have ${MAX_RSA_BITS} bits; this has ${bits}.`)
+    throw new KeyError('weak_key', `An RSA key must have at most ${MAX_RSA_BITS} bits; this one has ${bits}.`)
   if (exponent < 3n || exponent % 2n === 0n)
-    throw new KeyError('weak_key', `The RSA public exponent ${exponent} protects nothing.`)
+    throw new KeyError(
+      'weak_key',
+      `The RSA public exponent ${exponent} is insecure; it must be odd and at least 3.`,
+    )
   if (hasRocaFingerprint(key))
     throw new KeyError(
       'weak_key',

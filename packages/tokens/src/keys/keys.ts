@@ -9,14 +9,14 @@ import { promisify } from 'node:util'
 import { type Algorithm, SCHEMES, type SignatureAlgorithm } from './algorithms.ts'
 import { assertKeyFits, KeyError } from './key-strength.ts'
 
-/** A public key, the name that tokens call it by, and the one algorithm that it may be used with (RFC 8725 §3.1). */
+/** A public key, its key ID, and the only algorithm that it can be used with (RFC 8725 §3.1). */
 export interface VerificationKey<A extends SignatureAlgorithm = Algorithm> {
   readonly kid: string
   readonly alg: A
   readonly publicKey: KeyObject
 }
 
-/** A key of any algorithm that can be verified here, e.g. one that signs JWT-SVIDs. */
+/** A key for any supported algorithm, e.g. for JWT-SVIDs. */
 export type AnyVerificationKey = VerificationKey<SignatureAlgorithm>
 
 export interface SigningKey extends VerificationKey {
@@ -25,18 +25,18 @@ export interface SigningKey extends VerificationKey {
 
 export interface ImportOptions {
   readonly alg: Algorithm
-  /** The key's name; by default its RFC 7638 thumbprint. */
+  /** The key ID; by default the RFC 7638 thumbprint. */
   readonly kid?: string
 }
 
-/** 112 bits of security, the least that RFC 7518 §3.3 allows; 3072 would sign three times slower. */
+/** 112 bits of security, the minimum of RFC 7518 §3.3; 3072-bit keys sign three times slower. */
 const RSA_MODULUS_BITS = 2048
 
 const generateKeyPair = promisify(generateKeyPairCallback)
 
 /**
- * Makes a key pair on the thread pool, so that the event loop goes on meanwhile (an RSA pair takes 50–300 ms).
- * @param kid the key's name; by default its RFC 7638 thumbprint.
+ * Generates a key pair on the thread pool, because an RSA pair would block the event loop for 50–300 ms.
+ * @param kid the key ID; by default the RFC 7638 thumbprint.
  */
 export async function generateSigningKey(alg: Algorithm, kid?: string): Promise<SigningKey> {
   const { publicKey, privateKey } = await generatePair(alg)
@@ -56,8 +56,9 @@ function generatePair(alg: Algorithm) {
 }
 
 /**
- * Reads a private key, PEM in PKCS#8, PKCS#1 or SEC1, once: a KeyObject signs three times faster than a PEM.
- * @throws {KeyError} when it is not a private key that the algorithm may use.
+ * Imports a private key from PKCS#8, PKCS#1 or SEC1 PEM. Import it once: signing with a KeyObject is three times faster than
+ * with a PEM string.
+ * @throws {KeyError} if it is not a private key, or does not fit the algorithm.
  */
 export function importSigningKey(pem: string, { alg, kid }: ImportOptions): SigningKey {
   const privateKey = readPem(pem, createPrivateKey)
@@ -67,8 +68,8 @@ export function importSigningKey(pem: string, { alg, kid }: ImportOptions): Sign
 }
 
 /**
- * Reads a public key, PEM in SPKI or PKCS#1.
- * @throws {KeyError} when it is not a public key that the algorithm may use.
+ * Imports a public key from SPKI or PKCS#1 PEM.
+ * @throws {KeyError} if it is not a public key, or does not fit the algorithm.
  */
 export function importVerificationKey(pem: string, { alg, kid }: ImportOptions): VerificationKey {
   if (pem.includes('PRIVATE KEY'))
@@ -82,27 +83,27 @@ function readPem(pem: string, read: (pem: string) => KeyObject): KeyObject {
   try {
     return read(pem)
   } catch (cause) {
-    // OpenSSL's own message is kept as the cause; it may quote what it could not read.
-    throw new KeyError('invalid_key', 'The key is not a PEM that can be read.', { cause })
+    // OpenSSL's message may quote the input, so it is kept only as the cause.
+    throw new KeyError('invalid_key', 'The key is not readable as PEM.', { cause })
   }
 }
 
-/** PKCS#8, not encrypted: write it with mode 0600. */
+/** Exports the private key as unencrypted PKCS#8: write it with mode 0600. */
 export const exportPrivatePem = (key: SigningKey): string =>
   key.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
 
-/** SPKI. */
+/** Exports the public key as SPKI. */
 export const exportPublicPem = (key: VerificationKey): string =>
   key.publicKey.export({ type: 'spki', format: 'pem' }).toString()
 
-/** The members that a thumbprint covers, in the order of RFC 7638 §3.2 (RFC 8037 §2 for OKP). */
+/** The hashed members, in the order of RFC 7638 §3.2 (RFC 8037 §2 for OKP). */
 const THUMBPRINT_MEMBERS: Readonly<Record<string, readonly string[]>> = {
   RSA: ['e', 'kty', 'n'],
   EC: ['crv', 'kty', 'x', 'y'],
   OKP: ['crv', 'kty', 'x'],
 }
 
-/** The SHA-256 thumbprint of a public key, base64url (RFC 7638 §3). */
+/** Computes the SHA-256 thumbprint of a public key, base64url-encoded (RFC 7638 §3). */
 export function thumbprint(publicKey: KeyObject): string {
   const jwk = publicKey.export({ format: 'jwk' }) as Record<string, unknown>
   const members = THUMBPRINT_MEMBERS[String(jwk.kty)] ?? []

@@ -12,7 +12,7 @@ beforeAll(async () => {
   second = await generateSigningKey('ES256', 'second')
 })
 
-/** An issuer whose answer, and the time, the test sets. */
+/** An issuer whose response and clock are set by the test. */
 function issuer(published: () => unknown) {
   const state = { now: 0, loads: 0, published, hold: undefined as Promise<void> | undefined }
   const find = remoteKeys({
@@ -37,7 +37,7 @@ const down = () => {
 }
 
 describe('the published keys of an issuer', () => {
-  it('are loaded when the first token comes, and once for many', async () => {
+  it('are loaded for the first token, and once for many', async () => {
     const state = issuer(publishing(first))
     expect(state.loads).toBe(0)
     const found = await Promise.all(Array.from({ length: 100 }, () => state.kidOf('first')))
@@ -45,7 +45,7 @@ describe('the published keys of an issuer', () => {
     expect(state.loads).toBe(1)
   })
 
-  it('are found without waiting once they are there', async () => {
+  it('are found synchronously once they are loaded', async () => {
     const state = issuer(publishing(first))
     await state.kidOf('first')
     expect(state.find(ISSUER, 'first', 'ES256')).toMatchObject({ kid: 'first' })
@@ -57,14 +57,14 @@ describe('the published keys of an issuer', () => {
     expect(state.loads).toBe(0)
   })
 
-  it('are found without a kid when there is one of the algorithm', async () => {
+  it('are found without a kid if only one fits the algorithm', async () => {
     const state = issuer(publishing(first))
     expect(await state.kidOf(undefined)).toBe('first')
     const two = issuer(publishing(first, second))
     expect(await two.kidOf(undefined)).toBeUndefined()
   })
 
-  it('are loaded again for a name that is not among them, so that a rotation needs no restart', async () => {
+  it('are loaded again for an unknown kid, so that a rotation needs no restart', async () => {
     const state = issuer(publishing(first))
     await state.kidOf('first')
     state.published = publishing(first, second)
@@ -72,7 +72,7 @@ describe('the published keys of an issuer', () => {
     expect(state.loads).toBe(2)
   })
 
-  it('cost an issuer one load per cooldown, whatever names are invented', async () => {
+  it('cost the issuer one load per cooldown, however many kids are made up', async () => {
     const state = issuer(publishing(first))
     await state.kidOf('first')
     for (let n = 0; n < 1000; n += 1) expect(await state.kidOf(`invented-${n}`)).toBeUndefined()
@@ -83,14 +83,14 @@ describe('the published keys of an issuer', () => {
     expect(state.loads).toBe(3)
   })
 
-  it('cost one load when a thousand invented names come at once', async () => {
+  it('cost one load for a thousand concurrent made-up kids', async () => {
     const state = issuer(publishing(first))
     await state.kidOf('first')
     await Promise.all(Array.from({ length: 1000 }, (_, n) => state.kidOf(`invented-${n}`)))
     expect(state.loads).toBe(2)
   })
 
-  it('are renewed before they are old, and nobody waits for it', async () => {
+  it('are refreshed in the background before they expire, without delaying a request', async () => {
     const state = issuer(publishing(first))
     await state.kidOf('first')
     state.now += 4 * MINUTE
@@ -101,7 +101,7 @@ describe('the published keys of an issuer', () => {
     expect(state.find(ISSUER, 'second', 'ES256')).toMatchObject({ kid: 'second' })
   })
 
-  it('lose a key that is no longer published when they have become old', async () => {
+  it('lose a key that is no longer published once they are too old', async () => {
     const state = issuer(publishing(first, second))
     await state.kidOf('first')
     state.now += 5 * MINUTE
@@ -118,7 +118,7 @@ describe('the published keys of an issuer', () => {
     expect(state.loads).toBe(2)
   })
 
-  it('become others when the key behind a name changes', async () => {
+  it('are replaced if the key with a kid changes', async () => {
     const state = issuer(publishing(first))
     const before = await state.find(ISSUER, 'first', 'ES256')
     state.published = publishing({ ...second, kid: 'first' })
@@ -130,12 +130,12 @@ describe('the published keys of an issuer', () => {
 })
 
 describe('an issuer that is down', () => {
-  it('fails verification with its own error while there are no keys', async () => {
+  it('fails verification with the error of the load while there are no keys', async () => {
     const state = issuer(down)
     await expect(state.kidOf('first')).rejects.toThrow('the issuer is down')
   })
 
-  it('is asked once a second until there are keys', async () => {
+  it('is called once a second until there are keys', async () => {
     const state = issuer(down)
     for (let n = 0; n < 10; n += 1) await expect(state.kidOf('first')).rejects.toThrow('the issuer is down')
     expect(state.loads).toBe(1)
@@ -145,7 +145,7 @@ describe('an issuer that is down', () => {
     expect(state.loads).toBe(2)
   })
 
-  it('leaves the last good keys in use, and is asked once per cooldown', async () => {
+  it('leaves the last valid keys in use, and is called once per cooldown', async () => {
     const state = issuer(publishing(first))
     await state.kidOf('first')
     state.published = down
@@ -160,7 +160,7 @@ describe('an issuer that is down', () => {
     expect(await state.kidOf('second')).toBe('second')
   })
 
-  it('for a day takes its keys with it', async () => {
+  it('for a day loses its keys', async () => {
     const state = issuer(publishing(first))
     await state.kidOf('first')
     state.published = down
@@ -168,7 +168,7 @@ describe('an issuer that is down', () => {
     await expect(state.kidOf('first')).rejects.toThrow('the issuer is down')
   })
 
-  it('and hangs holds up nobody who has the key', async () => {
+  it('and hangs does not delay the use of known keys', async () => {
     const state = issuer(publishing(first))
     await state.kidOf('first')
     let release = () => {}
@@ -182,8 +182,8 @@ describe('an issuer that is down', () => {
   })
 })
 
-describe('a set that is refused', () => {
-  it('leaves the last good one in use', async () => {
+describe('a set that is rejected', () => {
+  it('leaves the last valid one in use', async () => {
     const state = issuer(publishing(first))
     await state.kidOf('first')
     state.published = () => ({ keys: [{ kty: 'oct', k: 'AAAA' }] })

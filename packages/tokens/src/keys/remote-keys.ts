@@ -4,33 +4,33 @@ import type { VerificationKey } from './keys.ts'
 
 export interface RemoteKeysOptions extends ParseJwksOptions {
   readonly issuer: string
-  /** Fetches the key set as parsed JSON; must have a time-out of its own. */
+  /** Fetches the key set as parsed JSON; must have its own timeout. */
   readonly load: () => Promise<unknown>
-  /** How long a set is used before it is loaded again. */
+  /** How long a set is used before it must be loaded again. */
   readonly maxAgeMs?: number
-  /** The least time between two loads that an unknown kid, or a failed load, causes. */
+  /** The minimum time between loads caused by an unknown kid or a failed load. */
   readonly cooldownMs?: number
-  /** How long a set is used when it cannot be loaded again; then verification fails closed. */
+  /** How long a set is used if loading keeps failing; afterwards verification fails closed. */
   readonly maxStaleMs?: number
   /** Milliseconds since the epoch. */
   readonly clock?: () => number
 }
 
-/** As long as a JWKS is commonly cached; a removed key is honoured that much longer at most. */
+/** A common cache time for JWKS, and the maximum time for which a removed key is still accepted. */
 const DEFAULT_MAX_AGE_MS = 5 * 60_000
-/** A thousand tokens with invented kids cost the issuer one request. */
+/** Limits the load on the issuer: any number of tokens with made-up kids causes one request. */
 const DEFAULT_COOLDOWN_MS = 30_000
-/** An issuer that is away for a day has left. */
+/** An issuer that has been unavailable for a day is not expected to recover. */
 const DEFAULT_MAX_STALE_MS = 24 * 3_600_000
-/** Without any keys every request fails, so the first set is asked for more often than the next ones. */
+/** Without any keys every request fails, so the first load is retried sooner than later ones. */
 const FIRST_LOAD_RETRY_MS = 1000
-/** After this part of its age a set is loaded again in the background, so that nobody waits for it. */
+/** The fraction of maxAgeMs after which a set is refreshed in the background, so that no request has to wait. */
 const REFRESH_AHEAD = 0.75
 
 /**
- * The published keys of one issuer: cached, loaded by one request at a time, and once more when a token names a key
- * that is not in the set. When a load fails, or the new set is refused, the last good one stays.
- * The finder rejects with what `load` threw, or with a KeySetError, only when there is no usable set at all.
+ * Makes a finder for the keys that an issuer publishes. The set is cached, loaded by one request at a time, and loaded again
+ * if a token names an unknown key. If a load fails, or the new set is rejected, the last valid set stays in use.
+ * The finder rejects with what `load` threw, or with a KeySetError, only if there is no usable set.
  */
 export function remoteKeys(options: RemoteKeysOptions): KeyFinder {
   const set = new RemoteKeySet(options)
@@ -67,7 +67,7 @@ class RemoteKeySet {
     this.#clock = options.clock ?? Date.now
   }
 
-  /** The set, when it can be used without waiting; renews one that grows old in the background. */
+  /** Returns the set if it can be used without waiting, and refreshes an aging one in the background. */
   usable(): KeyMap | undefined {
     if (!this.#keys) return undefined
     const age = this.#clock() - this.#loadedAt
@@ -82,8 +82,8 @@ class RemoteKeySet {
   }
 
   /**
-   * The set after a load that somebody needed at once, or the old set when that failed.
-   * @param forUnknownKid such loads anybody can cause, so the next one must wait.
+   * Loads the set and returns it; returns the old set if that fails.
+   * @param forUnknownKid starts the cooldown, because anyone can trigger such a load.
    */
   async renewed(forUnknownKid: boolean): Promise<KeyMap> {
     if (this.mayReload()) {
@@ -100,7 +100,7 @@ class RemoteKeySet {
     this.#pausedUntil = Math.max(this.#pausedUntil, this.#clock() + pause)
   }
 
-  /** Never rejects; a failure is kept for whoever has no set to fall back on. */
+  /** Never rejects; a failure is stored and thrown only if there is no set to fall back on. */
   #reload(): Promise<void> {
     this.#loading ??= this.#loadOnce().finally(() => {
       this.#loading = undefined
@@ -119,7 +119,7 @@ class RemoteKeySet {
     }
   }
 
-  /** A key that was there before stays the same object, and so does all that is cached for it. */
+  /** Returns the existing object for an unchanged key, so that what is cached for it stays valid. */
   #known(key: VerificationKey): VerificationKey {
     const old = this.#keys?.get(key.kid)
     return old?.alg === key.alg && old.publicKey.equals(key.publicKey) ? old : key

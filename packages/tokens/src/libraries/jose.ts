@@ -10,7 +10,7 @@ async function load(): Promise<Jose> {
   return loaded
 }
 
-/** The library that runs everywhere, on WebCrypto; it uses the thread pool both ways. */
+/** The jose adapter. jose uses WebCrypto, so it signs and verifies on the thread pool. */
 export const jose: TokenLibrary = {
   name: 'jose',
   algorithms: ALGORITHMS,
@@ -25,7 +25,7 @@ export const jose: TokenLibrary = {
   async verify({ token, header }, key) {
     const { compactVerify, errors } = loaded ?? (await load())
     try {
-      // The header may say Ed25519 where the key says EdDSA (RFC 9864); they have been found to mean the same.
+      // The header may name Ed25519 where the key has EdDSA (RFC 9864); an earlier check has matched the two.
       await compactVerify(token, key.publicKey, { algorithms: [String(header.alg)] })
       return true
     } catch (error) {

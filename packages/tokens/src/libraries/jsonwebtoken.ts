@@ -10,7 +10,7 @@ async function load(): Promise<JsonWebToken> {
   return loaded
 }
 
-/** The library that most services use. It signs and verifies on the thread that calls it, and has no EdDSA. */
+/** The jsonwebtoken adapter. The library runs on the calling thread, so RSA signing moves to a worker. No EdDSA. */
 export const jsonwebtoken: TokenLibrary = {
   name: 'jsonwebtoken',
   algorithms: ['RS256', 'PS256', 'ES256'],
@@ -21,7 +21,7 @@ export const jsonwebtoken: TokenLibrary = {
     return sign(claims, key.privateKey, {
       algorithm: key.alg as 'ES256',
       header: { alg: key.alg, typ, kid: key.kid },
-      // It would take the claims' own iat away, too.
+      // noTimestamp would also remove an iat from the claims.
       noTimestamp: claims.iat === undefined,
     })
   },
@@ -29,7 +29,7 @@ export const jsonwebtoken: TokenLibrary = {
   async verify({ token }, { alg, publicKey }) {
     const { verify, JsonWebTokenError } = loaded ?? (await load())
     try {
-      // The claims are for verifyToken to judge, with one clock and one set of rules for all libraries.
+      // verifyToken checks the claims, with the same clock and rules for all libraries.
       verify(token, publicKey, {
         algorithms: [alg as 'RS256'],
         ignoreExpiration: true,

@@ -5,14 +5,14 @@ import type { AnyVerificationKey, SigningKey } from '../keys/keys.ts'
 export type LibraryName = 'node-crypto' | 'jsonwebtoken' | 'jose' | 'node-jose'
 
 /**
- * What a JWT library does for us: the signature, both ways. Everything that decides whether a token is good stays in
- * {@link verifyToken}, and is the same whichever library is used.
+ * Signs tokens and verifies signatures with a JWT library. All other checks are in {@link verifyToken}, so they do not depend
+ * on the library.
  */
 export interface TokenLibrary {
   readonly name: LibraryName
   readonly algorithms: readonly Algorithm[]
-  /** The compact JWS over the claims as they are, with the header `{ alg, typ, kid }`. Never blocks the event loop for RSA. */
+  /** Signs the unchanged claims as a compact JWS with the header `{ alg, typ, kid }`. RSA never blocks the event loop. */
   sign(claims: Claims, key: SigningKey, typ: string): Promise<string>
-  /** Whether the key made the token's signature. The caller has made sure that header and key name one algorithm. */
+  /** Tests the signature. The caller must have checked that header and key have the same algorithm. */
   verify(parts: CompactParts, key: AnyVerificationKey): boolean | Promise<boolean>
 }

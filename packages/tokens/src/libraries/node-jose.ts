@@ -8,16 +8,16 @@ type NodeJose = typeof import('node-jose')
 let loaded: NodeJose | undefined
 
 async function load(): Promise<NodeJose> {
-  // CommonJS: a loader that sees its named exports gives them too, `default` is there always.
+  // node-jose is CommonJS: named exports depend on the loader, `default` is always present.
   loaded ??= ((await import('node-jose')) as unknown as { default: NodeJose }).default
   return loaded
 }
 
-/** node-jose has key objects of its own; making one takes longer than using it. */
+/** Cached, because creating one of node-jose's own key objects takes longer than using it. */
 const publicKeys = new WeakMap<AnyVerificationKey, Promise<JWK.Key>>()
 const privateKeys = new WeakMap<SigningKey, Promise<JWK.Key>>()
 
-/** The oldest of the three, for those who have it: it turns its keys into PEM for every call. It has no EdDSA. */
+/** The node-jose adapter, for services that already use it. The library converts its keys to PEM on every call. No EdDSA. */
 export const nodeJose: TokenLibrary = {
   name: 'node-jose',
   algorithms: ['RS256', 'PS256', 'ES256'],
@@ -31,9 +31,9 @@ export const nodeJose: TokenLibrary = {
       privateKeys.set(key, own)
     }
     const options = { format: 'compact' as const, fields: { alg: key.alg, typ, kid: key.kid } }
-    // The types lack this way to name the key, the only one that leaves the header as it is.
+    // The type definitions lack `reference: false`, the only option that leaves the header unchanged.
     const signer = JWS.createSign(options, { key: await own, reference: false } as unknown as JWK.Key)
-    // As bytes: given a text, it would sign its characters cut to eight bits.
+    // As bytes: node-jose truncates the characters of a string to eight bits.
     return (await signer.update(Buffer.from(JSON.stringify(claims))).final()) as unknown as string
   },
 
@@ -48,7 +48,7 @@ export const nodeJose: TokenLibrary = {
       await JWS.createVerify(await own, { algorithms: [key.alg] }).verify(token)
       return true
     } catch (error) {
-      // It has one answer to every signature that does not match.
+      // node-jose reports every signature mismatch with this message.
       if (error instanceof Error && error.message === 'no key found') return false
       throw error
     }

@@ -65,11 +65,11 @@ describe.each([
     Object.values(libraries)
       .filter(({ algorithms }) => algorithms.includes(verificationKey.alg))
       .map((library) => [library.name, library] as const),
-  )('has a good signature, says %s', async (_name, library) => {
+  )('has a valid signature according to %s', async (_name, library) => {
     await expect(verifySignature(parts, verificationKey, library)).resolves.toBe(true)
   })
 
-  it('has a bad one with any bit changed', async () => {
+  it('has an invalid signature if a bit is changed', async () => {
     const signature = Buffer.from(parts.signature)
     signature[7] = (signature[7] as number) ^ 1
     await expect(verifySignature({ ...parts, signature }, verificationKey)).resolves.toBe(false)
@@ -86,7 +86,7 @@ describe('the example of RFC 7515 Appendix A', () => {
     clock: () => now * 1000,
   })
 
-  it('reads as claims', () => {
+  it('parses as claims', () => {
     expect(parseCompact(RFC_7515_A2.token).payload).toEqual({
       iss: 'joe',
       exp: 1_300_819_380,
@@ -94,7 +94,7 @@ describe('the example of RFC 7515 Appendix A', () => {
     })
   })
 
-  it('has expired when it says, and names nobody to receive it', async () => {
+  it('expires at its exp, and has no audience', async () => {
     await expect(verifyToken(RFC_7515_A2.token, rules(1_300_819_380))).rejects.toMatchObject({
       reason: 'expired',
       expiredAt: new Date('2011-03-22T18:43:00Z'),
@@ -104,7 +104,7 @@ describe('the example of RFC 7515 Appendix A', () => {
     })
   })
 
-  it('is refused under HMAC (A.1) and without any signature (A.5)', async () => {
+  it('is rejected under HMAC (A.1) and without any signature (A.5)', async () => {
     const hmac = `eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.${CLAIMS}.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk`
     await expect(verifyToken(hmac, rules(0))).rejects.toMatchObject({ message: 'invalid algorithm' })
     await expect(verifyToken(`eyJhbGciOiJub25lIn0.${CLAIMS}.`, rules(0))).rejects.toMatchObject({

@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 import type { Claims } from '../compact/compact.ts'
 import type { SigningKey } from '../keys/keys.ts'
 
-/** The libraries that sign on the thread that calls them. */
+/** The libraries that sign on the calling thread. */
 type SynchronousLibrary = 'jsonwebtoken' | 'node-jose'
 
 interface Request {
@@ -11,7 +11,7 @@ interface Request {
   readonly library: SynchronousLibrary
   readonly keyId: number
   readonly privateKey: KeyObject
-  /** JSON: the same claims for every library, whatever JavaScript puts into them. */
+  /** Serialized here, so that every library signs the same claims. */
   readonly claims: string
   readonly header: { readonly alg: string; readonly typ: string; readonly kid: string }
 }
@@ -21,8 +21,8 @@ type Answer =
   | { readonly id: number; readonly failure: string }
 
 /**
- * What the thread runs. It is a text, not a file, so that it is the same under a TypeScript loader, in Jest and in a
- * bundle, none of which can start a thread from a file of ours; the libraries it requires are found from this file.
+ * The worker's code. It is a string because neither a TypeScript loader, nor Jest, nor a bundle can start a worker from one
+ * of our files. The libraries that it requires are resolved from this file.
  */
 const THREAD = `
 const { parentPort, workerData } = require('node:worker_threads')
@@ -44,14 +44,14 @@ async function joseKey({ keyId, privateKey, header }) {
 const signers = {
   jsonwebtoken: ({ privateKey, claims, header }) => {
     const payload = JSON.parse(claims)
-    // It would take the claims' own iat away, too.
+    // noTimestamp would also remove an iat from the claims.
     const noTimestamp = payload.iat === undefined
     return requireFrom('jsonwebtoken').sign(payload, privateKey, { algorithm: header.alg, header, noTimestamp })
   },
   'node-jose': async (request) => {
     const options = { format: 'compact', fields: request.header }
     const signer = { key: await joseKey(request), reference: false }
-    // As bytes: given a text, node-jose would sign its characters cut to eight bits.
+    // As bytes: node-jose truncates the characters of a string to eight bits.
     const payload = Buffer.from(request.claims)
     return requireFrom('node-jose').JWS.createSign(options, signer).update(payload).final()
   },
@@ -78,8 +78,8 @@ let thread: Worker | undefined
 let lastId = 0
 
 /**
- * Signs with a library that would block the event loop for the 260 µs of an RSA signature: in one thread that all keys
- * share, started on first use, which does not keep the process alive.
+ * Signs on a worker thread, for libraries that would block the event loop for the 260 µs of an RSA signature. All keys share
+ * one thread. It is started on first use and does not keep an idle process alive.
  */
 export function signInThread(
   library: SynchronousLibrary,
@@ -100,7 +100,7 @@ export function signInThread(
   return new Promise((resolve, reject) => {
     waiting.set(request.id, { resolve, reject })
     thread ??= startThread()
-    // Whoever waits for a signature is kept alive, and nobody else.
+    // Keep the process alive only while a signature is pending.
     thread.ref()
     thread.postMessage(request)
   })
@@ -117,7 +117,7 @@ function keyIdOf(key: SigningKey): number {
 }
 
 function startThread(): Worker {
-  // Without the flags of the process: a TypeScript loader would take longer to start than the thread.
+  // Without the process's flags: loading a TypeScript loader would take longer than starting the thread.
   const worker = new Worker(THREAD, { eval: true, workerData: import.meta.filename, execArgv: [] })
   worker.on('message', (answer: Answer) => {
     const request = waiting.get(answer.id)
@@ -126,9 +126,9 @@ function startThread(): Worker {
     if ('token' in answer) request?.resolve(answer.token)
     else request?.reject(new Error(answer.failure))
   })
-  // A thread that dies takes its requests with it, and the next request starts another.
+  // If the thread dies, its requests fail, and the next request starts a new thread.
   worker.on('error', (error) => abandon(worker, error instanceof Error ? error : new Error(String(error))))
-  worker.on('exit', (code) => abandon(worker, new Error(`The signing thread ended with code ${code}.`)))
+  worker.on('exit', (code) => abandon(worker, new Error(`The signing thread exited with code ${code}.`)))
   return worker
 }
 

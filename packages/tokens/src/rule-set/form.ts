@@ -2,7 +2,7 @@ import { type ParsedToken, type Refuser, readCompact } from '../compact/compact.
 import { TokenError } from '../token-error.ts'
 import { check } from './check.ts'
 
-/** A compact JWS whose payload is a JSON object; a remembered token has been one. */
+/** Requires a compact JWS whose payload is a JSON object. A remembered token has passed this check before. */
 export const form = check('form', 'RFC 7515 §7.1', (verification) => {
   const { token, remembered } = verification
   if (remembered) {
@@ -26,8 +26,8 @@ const ofForm: Refuser = {
 }
 
 /**
- * Reads a token strictly: exactly three parts, base64url, UTF-8, JSON objects without duplicate members, within the
- * limits. Nothing is verified.
- * @throws {TokenError} when the token does not have exactly this form.
+ * Parses a token strictly: exactly three parts, base64url, UTF-8, JSON objects without duplicate members, within the
+ * limits. Does not verify anything.
+ * @throws {TokenError} if the token is malformed.
  */
 export const parseCompact = (token: string): ParsedToken => readCompact(token, ofForm)

@@ -2,7 +2,7 @@ import { ALGORITHMS, algorithmNamed, type SignatureAlgorithm } from '../keys/alg
 import { check } from './check.ts'
 import type { Verification } from './verification.ts'
 
-/** The header names one of the allowed algorithms. */
+/** Requires one of the allowed algorithms. */
 export const algorithm = check('algorithm', 'RFC 8725 §3.1', (verification) => {
   const { header, rules } = verification
   const alg = algorithmNamed<SignatureAlgorithm>(header.alg, rules.algorithms ?? ALGORITHMS)
@@ -15,15 +15,15 @@ export const algorithm = check('algorithm', 'RFC 8725 §3.1', (verification) => 
   verification.alg = alg
 })
 
-/** There is a signature, whatever it is worth. */
+/** Requires a signature; does not verify it. */
 export const signed = check('signed', 'RFC 8725 §3.2', (verification) => {
   if (isUnsigned(verification)) throw verification.fail('signature_missing', 'jwt signature is required')
 })
 
-/** A token of the right form has two dots. */
+/** The form check has run, so a dot at the end means an empty signature. */
 const isUnsigned = ({ token }: Verification) => token.endsWith('.')
 
-/** No extension is understood, so each one that is critical is too much; and the payload is base64url (RFC 7797 §7). */
+/** Rejects critical header parameters, because none is supported, and unencoded payloads (RFC 7797 §7). */
 export const critical = check('critical', 'RFC 7515 §4.1.11', (verification) => {
   const { crit, b64 } = verification.header
   if (crit !== undefined)

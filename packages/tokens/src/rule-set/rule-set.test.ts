@@ -32,11 +32,11 @@ const fails = check('c', 'rule of c', (verification: Plain) => {
 })
 
 describe('a verification by a rule set', () => {
-  it('makes each check in its order, without a promise when none waits', () => {
+  it('runs the checks in order, and synchronously if none waits', () => {
     expect(verifyBy(rulesOf(passes('b'), passes('a')), '')).toEqual([passed('b'), passed('a')])
   })
 
-  it('stops at the first check that fails, and says which, with its rule', () => {
+  it('stops at the first check that fails, and reports it with its rule', () => {
     const never = check('d', 'rule of d', () => {
       throw new Error('made after a failure')
     })
@@ -49,14 +49,14 @@ describe('a verification by a rule set', () => {
     )
   })
 
-  it('lists no check that had nothing to look at', () => {
+  it('does not list a check that does not apply', () => {
     const nothing = check('n', 'rule of n', () => notApplicable)
     const late = check('l', 'rule of l', async (): Promise<typeof notApplicable> => notApplicable)
     expect(verifyBy(rulesOf(nothing, passes('a')), '')).toEqual([passed('a')])
     return expect(verifyBy(rulesOf(late, passes('a')), '')).resolves.toEqual([passed('a')])
   })
 
-  it('waits for a check that waits, and then makes those after it', async () => {
+  it('waits for an asynchronous check before it runs the next ones', async () => {
     const late = check('l', 'rule of l', async () => {
       await setImmediate()
       return undefined
@@ -68,11 +68,11 @@ describe('a verification by a rule set', () => {
     })
   })
 
-  it('is at once, or a mistake of the programmer', () => {
+  it('is synchronous, or atOnce reports a programming error', () => {
     const late = check('l', 'rule of l', async () => undefined)
     expect(atOnce(verifyBy(rulesOf(passes('a')), ''))).toEqual([passed('a')])
     expect(() => atOnce(verifyBy(rulesOf(late), ''))).toThrow(
-      new TypeError('A check of this rule set waits; await the outcome.'),
+      new TypeError('A check of this rule set is asynchronous; await the result.'),
     )
   })
 
@@ -85,7 +85,7 @@ describe('a verification by a rule set', () => {
   })
 })
 
-it('gives each check of the catalogue a name of its own', () => {
+it('gives each check a unique name', () => {
   const names = TOKEN_CHECKS.map(({ name }) => name)
   expect(new Set(names).size).toBe(names.length)
 })

@@ -2,18 +2,18 @@ import { type CheckDefinition, notApplicable } from './check.ts'
 import type { CommonRules, RememberedToken, Verification } from './verification.ts'
 
 /**
- * A set of rules, together with the catalogue of its checks.
- * @template T what the caller gets for a token that passed every check
+ * The checks for one kind of token, and how to begin a verification.
+ * @template T the result for a valid token
  */
 export interface RuleSet<T, V extends Verification<CommonRules, T> = Verification<CommonRules, T>> {
-  /** In the order in which they are made; the first that fails ends the verification. */
+  /** In execution order; the first failure ends the verification. */
   readonly checks: readonly CheckDefinition<V>[]
   readonly begin: (token: string, remembered?: RememberedToken) => V
 }
 
 /**
- * Verifies a token by a rule set. Synchronous, unless one of its checks has to wait.
- * @throws what the rule set's `fail` makes, when the token is rejected.
+ * Verifies a token against a rule set. Synchronous unless a check has to wait.
+ * @throws the error that the rule set's `fail` creates if the token is rejected.
  */
 export function verifyBy<T, V extends Verification<CommonRules, T>>(
   { begin, checks }: RuleSet<T, V>,
@@ -25,7 +25,7 @@ export function verifyBy<T, V extends Verification<CommonRules, T>>(
   return pending === undefined ? verification.result() : pending.then(() => verification.result())
 }
 
-/** Makes the checks from one of them on. */
+/** Runs the checks, starting at index `from`. */
 export function makeChecks<V extends Verification>(
   verification: V,
   checks: readonly CheckDefinition<V>[],
@@ -46,10 +46,11 @@ export function makeChecks<V extends Verification>(
 }
 
 /**
- * The outcome of a verification that waits for nothing.
- * @throws {TypeError} when it does; a mistake of the rule set, not of the token.
+ * Returns the result of a synchronous verification.
+ * @throws {TypeError} if a check of the rule set is asynchronous: a programming error, not a bad token.
  */
 export function atOnce<T>(outcome: T | Promise<T>): T {
-  if (outcome instanceof Promise) throw new TypeError('A check of this rule set waits; await the outcome.')
+  if (outcome instanceof Promise)
+    throw new TypeError('A check of this rule set is asynchronous; await the result.')
   return outcome
 }

@@ -3,13 +3,13 @@ import { MAX_TOKEN_LENGTH } from '../compact/compact.ts'
 import { makeChecks, type RuleSet, verifyBy } from './rule-set.ts'
 import type { CommonRules, RememberedToken, Verification } from './verification.ts'
 
-/** Some 10 MB when full, at 1–2 KB each: a service has far fewer callers with a token at a time. */
+/** About 10 MB when full, at 1–2 KB each; a service has far fewer valid tokens in use at a time. */
 const DEFAULT_MAX_ENTRIES = 5_000
 
 /**
- * Remembers which tokens had a good signature, and by which key: 1 µs instead of 25 for a token that comes again. A token is
- * known by its SHA-256. Its key is found again, and every check but form and signature is made again, each time: a
- * token ends when it expires or its key goes. What was rejected is not remembered.
+ * Remembers which tokens had a valid signature, and by which key: 1 µs instead of 25 for a repeated token. Tokens are
+ * identified by their SHA-256. The key lookup and every check except form and signature still run each time, so a token is
+ * rejected as soon as it expires or its key is removed. Rejected tokens are not remembered.
  */
 export class SignatureMemory {
   readonly #entries = new Map<string, RememberedToken>()
@@ -19,12 +19,12 @@ export class SignatureMemory {
     this.#maxEntries = maxEntries
   }
 
-  /** As {@link verifyBy}, with what is remembered of the token. */
+  /** Does the same as {@link verifyBy}, but verifies a remembered signature only once. */
   verifyBy<T, V extends Verification<CommonRules, T>>(rules: RuleSet<T, V>, token: string): T | Promise<T> {
     if (typeof token !== 'string' || token.length > MAX_TOKEN_LENGTH) return verifyBy(rules, token)
     const id = hash('sha256', token, 'base64')
     const known = this.#entries.get(id)
-    // The least recently used is the first of the map.
+    // Delete and insert again: the first entry of the map is the least recently used.
     if (known) this.#entries.delete(id)
     const verification = rules.begin(token, known)
     const pending = makeChecks(verification, rules.checks)

@@ -8,10 +8,10 @@ import { check } from './check.ts'
 import { parseCompact } from './form.ts'
 import type { Verification } from './verification.ts'
 
-/** One of the keys that the rule set has found made the signature. */
+/** Requires a signature by one of the keys that the rule set found. */
 export const signature = check('signature', 'RFC 7515 §5.2', (verification) => {
   const { keys, remembered } = verification
-  // The same object: a key that left its set and came back is asked again.
+  // Compare the objects: a key that was removed and published again must verify the signature again.
   const known = remembered && keys.find(({ publicKey }) => publicKey === remembered.key.publicKey)
   if (!known) return findSigner(verification, 0)
   verification.key = known
@@ -49,8 +49,8 @@ function isSignedBy(
 }
 
 /**
- * Whether a key made the signature of a token, in the algorithm that the key is for (RFC 8725 §3.1); nothing else is
- * checked. Most callers want verifyToken.
+ * Tests only whether a key made the signature, with the key's own algorithm (RFC 8725 §3.1). Most callers need verifyToken
+ * instead.
  */
 export async function verifySignature(
   parts: CompactParts,

@@ -1,13 +1,13 @@
 import { check, notApplicable } from './check.ts'
 
-/** 9999-12-31T23:59:59Z: what comes later is not a date but a mistake, and no Date shows it. */
+/** 9999-12-31T23:59:59Z. Later values are mistakes, typically milliseconds. */
 export const LAST_SECOND = 253_402_300_799
 
-/** RFC 7519 §2 NumericDate: seconds since the epoch, with or without a fraction. */
+/** Tests for an RFC 7519 §2 NumericDate: seconds since the epoch, with or without a fraction. */
 export const isNumericDate = (value: unknown): value is number =>
   typeof value === 'number' && value >= 0 && value <= LAST_SECOND
 
-/** The token is valid already, on a clock that may be slow. */
+/** Rejects a token before its `nbf`, tolerating a slow clock. */
 export const notBefore = check('not before', 'RFC 7519 §4.1.5', (verification) => {
   const { latest, times } = verification
   const { nbf } = times
@@ -20,7 +20,7 @@ export const notBefore = check('not before', 'RFC 7519 §4.1.5', (verification) 
     })
 })
 
-/** The token has not expired, on a clock that may be fast. */
+/** Rejects an expired token, tolerating a fast clock. */
 export const expiry = check('expiry', 'RFC 7519 §4.1.4', (verification) => {
   const { earliest, rules, times } = verification
   const { exp } = times
@@ -36,7 +36,7 @@ export const expiry = check('expiry', 'RFC 7519 §4.1.4', (verification) => {
     })
 })
 
-/** The token was not issued in the future, on a clock that may be slow. */
+/** Rejects a token issued in the future, tolerating a slow clock. */
 export const issuedAt = check('issued at', 'RFC 7519 §4.1.6', (verification) => {
   const { latest, times } = verification
   const { iat } = times
@@ -48,5 +48,5 @@ export const issuedAt = check('issued at', 'RFC 7519 §4.1.6', (verification) =>
     })
 })
 
-/** A length of time for a detail, exact to the millisecond. */
+/** Formats a duration for a detail, with millisecond precision. */
 export const inSeconds = (seconds: number) => `${Math.round(seconds * 1000) / 1000} s`

@@ -4,22 +4,22 @@ import type { AnyVerificationKey } from '../keys/keys.ts'
 import type { TokenLibrary } from '../libraries/library.ts'
 import type { Check, TokenErrorOptions, TokenErrorReason } from '../token-error.ts'
 
-/** The rules that the shared checks read; a rule set may have more. */
+/** The rules that the shared checks read; a rule set can add its own. */
 export interface CommonRules {
-  /** The algorithms that a header may name; by default those of the suite. */
+  /** The algorithms that a header is allowed to name; by default {@link ALGORITHMS}. */
   readonly algorithms?: readonly SignatureAlgorithm[]
-  /** How many seconds two clocks may differ. */
+  /** Tolerated clock skew in seconds. */
   readonly leewaySeconds?: number
   /** Milliseconds since the epoch. */
   readonly clock?: () => number
-  /** `optional`: a token without `exp` passes. */
+  /** `optional` accepts a token without `exp`. */
   readonly expiry?: 'required' | 'optional'
-  /** Whether a token is still valid in the very millisecond of its `exp`; RFC 7519 §4.1.4 says no. */
+  /** Accepts a token at the exact millisecond of its `exp`, which RFC 7519 §4.1.4 does not. */
   readonly validAtExpiry?: boolean
   readonly library?: TokenLibrary
 }
 
-/** What is kept of a token whose signature was good: see SignatureMemory. */
+/** What SignatureMemory stores about a token whose signature was valid. */
 export interface RememberedToken {
   readonly header: TokenHeader
   readonly claims: Claims
@@ -27,35 +27,35 @@ export interface RememberedToken {
 }
 
 /**
- * One token while it is verified: what the rules are, and what the checks have found so far. A rule set has a class of its own
- * for what only its checks find.
+ * The verification of one token: the rules, and what the checks have found so far. A rule set subclasses it to store what its
+ * own checks find.
  * @template R the rules
- * @template T what the caller gets for a token that passed every check
+ * @template T the result for a valid token
  */
 export abstract class Verification<R extends CommonRules = CommonRules, T = unknown> {
   readonly token: string
   readonly rules: R
-  /** The same token, verified before: its form and, as long as its key is the same, its signature are known. */
+  /** Set if this token was verified before: its form is known, and its signature too while its key is unchanged. */
   readonly remembered: RememberedToken | undefined
   /** Every check that passed, in order. */
   readonly checks: Check[] = []
-  /** The check that is being made. */
+  /** The check that is running. */
   current: Pick<Check, 'name' | 'rule'> | undefined
 
-  // From here on each is set by the check in brackets, and there for those after it.
-  /** (form) Not set for a remembered token until its signature has to be verified again. */
+  // Each field below is set by the check in parentheses, for the checks after it.
+  /** (form) For a remembered token, set only if its signature must be verified again. */
   parts: ParsedToken | undefined
   /** (form) */
   header!: TokenHeader
   /** (form) */
   claims!: Claims
-  /** (form) The claims that say when a token is valid; a rule set may put what it has read of them in their place. */
+  /** (form) The claims that limit when a token is valid; a rule set can replace them with parsed values. */
   times!: Readonly<{ exp?: unknown; nbf?: unknown; iat?: unknown }>
   /** (algorithm) */
   alg!: SignatureAlgorithm
-  /** (the check of the rule set that finds keys) Those that may have made the signature. */
+  /** (the rule set's check that finds keys) The candidates for the signature. */
   keys!: readonly AnyVerificationKey[]
-  /** (signature) The one that made it. */
+  /** (signature) The key that made the signature. */
   key!: AnyVerificationKey
 
   #now: number | undefined
@@ -66,23 +66,23 @@ export abstract class Verification<R extends CommonRules = CommonRules, T = unkn
     this.remembered = remembered
   }
 
-  /** Seconds since the epoch: one moment for all checks, and not before the first that asks, because keys may be waited for. */
+  /** Seconds since the epoch. Read once for all checks, on first use, because finding keys can take time. */
   get now(): number {
     this.#now ??= (this.rules.clock ?? Date.now)() / 1000
     return this.#now
   }
 
-  /** The time on the slowest clock that the rules tolerate. */
+  /** The time on the slowest tolerated clock. */
   get earliest(): number {
     return this.now - (this.rules.leewaySeconds ?? 0)
   }
 
-  /** The time on the fastest clock that the rules tolerate. */
+  /** The time on the fastest tolerated clock. */
   get latest(): number {
     return this.now + (this.rules.leewaySeconds ?? 0)
   }
 
-  /** Returns the error to throw for a token that fails the current check. `detail` must not quote the token itself. */
+  /** Returns the error to throw when the current check fails. `detail` must not quote the token. */
   abstract fail(
     reason: TokenErrorReason,
     message: string,
@@ -90,10 +90,10 @@ export abstract class Verification<R extends CommonRules = CommonRules, T = unkn
     options?: Omit<TokenErrorOptions, 'checks'>,
   ): Error
 
-  /** What the caller gets, once every check has passed. */
+  /** Returns the result for the caller, after every check has passed. */
   abstract result(): T
 
-  /** The checks that passed, and the current one as the one that failed. */
+  /** Returns the passed checks, followed by the current one as failed. */
   protected checksWithFailure(detail?: string): Check[] {
     const { name = '', rule = '' } = this.current ?? {}
     return [...this.checks, { name, passed: false, rule, ...(detail ? { detail } : {}) }]

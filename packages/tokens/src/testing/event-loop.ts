@@ -1,9 +1,9 @@
-/** More than any library needs to get through its own promises. */
+/** More than any library needs to settle its own promises. */
 const MICROTASKS = 1000
 
 /**
- * Whether a promise settles before the event loop turns. What another thread does cannot, for its answer comes as an
- * event: so a signature that settles has been made on this thread, and everything else waited for it.
+ * Tests whether a promise settles before the event loop turns. The result of another thread cannot, because it arrives as
+ * an event; so a signature that settles was made on this thread and blocked it.
  */
 export async function settlesWithoutTheEventLoop(promise: Promise<unknown>): Promise<boolean> {
   let settled = false

@@ -2,7 +2,7 @@ import type { SigningKey } from '../keys/keys.ts'
 import type { TokenErrorReason } from '../token-error.ts'
 import { forgeToken, type Part } from './forge-token.ts'
 
-/** A token that every verifier must refuse, and how verifyToken refuses it. */
+/** A token that every verifier must reject, and verifyToken's expected error. */
 export interface WrongToken {
   /** The row of the attack table, e.g. `AL-10`. */
   readonly attack: string
@@ -15,11 +15,11 @@ export interface WrongToken {
 export interface WrongTokensOptions {
   /** The key that the verifier trusts. */
   readonly key: SigningKey
-  /** Claims that the verifier takes: with these alone, and an `exp`, a token is good. */
+  /** Claims that the verifier accepts: a token with only these and an `exp` is valid. */
   readonly claims: { readonly iss: string; readonly aud: string; readonly sub: string }
   /** Seconds since the epoch, by the verifier's clock. */
   readonly now: number
-  /** The verifier's longest lifetime. */
+  /** The verifier's maximum lifetime. */
   readonly maxLifetimeSeconds: number
 }
 
@@ -56,7 +56,7 @@ export class Forge {
     return this.sign(this.header, { ...this.claims, ...members })
   }
 
-  /** Claims given as JSON text, for what JSON.stringify cannot write. */
+  /** Takes the claims as JSON text, for what JSON.stringify cannot write. */
   withClaimsText(edit: (json: string) => string | Buffer): string {
     return this.sign(this.header, edit(JSON.stringify(this.claims)))
   }

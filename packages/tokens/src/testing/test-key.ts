@@ -2,12 +2,12 @@ import { generateKeyPairSync, type KeyPairKeyObjectResult } from 'node:crypto'
 import type { Algorithm } from '../keys/algorithms.ts'
 import type { SigningKey } from '../keys/keys.ts'
 
-/** An RSA pair takes 50–300 ms; kept only in memory, for the files that one process runs. */
+/** Cached because generating an RSA pair takes 50–300 ms; only in memory, per process. */
 const pairs = new Map<string, KeyPairKeyObjectResult>()
 
 /**
- * Returns the key pair with this name for tests, and makes it when it is asked for the first time. RS256 and PS256 share
- * their pair. A test whose subject is the making of keys uses `generateSigningKey`.
+ * Returns the test key pair with this name, and generates it on first use. RS256 and PS256 share a pair. Tests of key
+ * generation use `generateSigningKey` instead.
  * @param name also the `kid`.
  */
 export function testKey(alg: Algorithm, name: string): SigningKey {

@@ -48,7 +48,7 @@ export function unsigned(forge: Forge): Row[] {
   ]
 }
 
-/** RFC 8725 §2.1: a verifier that lets the token choose HMAC takes its own public key for the shared secret. */
+/** RFC 8725 §2.1: a verifier that lets the token choose HMAC would use its own public key as the shared secret. */
 export function signedWithThePublicKey(forge: Forge): Row[] {
   const { publicKey } = forge.key
   const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
@@ -71,7 +71,7 @@ export function signedWithThePublicKey(forge: Forge): Row[] {
   )
 }
 
-/** RFC 8725 §3.1: one algorithm per key, whatever else the key could do. */
+/** RFC 8725 §3.1: a key is used with one algorithm, even if it could be used with others. */
 export function ofAnotherAlgorithm(forge: Forge): Row[] {
   const known = [...ALGORITHMS, 'Ed25519'].filter((alg) => algorithmNamed(alg, ALGORITHMS) !== forge.key.alg)
   const unknown = [
@@ -105,13 +105,13 @@ export function ofAnotherAlgorithm(forge: Forge): Row[] {
     ...(sister && bySister
       ? [
           refusedAs(
-            `signed as ${sister}, and saying so, with a key for ${forge.key.alg}`,
+            `signed as ${sister}, with that alg, with a key for ${forge.key.alg}`,
             forgeToken({ header: bySister, claims: forge.claims, key: forge.key, alg: sister }),
             'alg_not_of_key',
             'invalid algorithm',
           ),
           refusedAs(
-            `signed as ${sister}, but saying ${forge.key.alg}`,
+            `signed as ${sister}, but with alg ${forge.key.alg}`,
             forgeToken({ header: forge.header, claims: forge.claims, key: forge.key, alg: sister }),
             'signature_invalid',
             'invalid signature',

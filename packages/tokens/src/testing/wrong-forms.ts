@@ -19,7 +19,7 @@ export function writtenSloppily(forge: Forge): Row[] {
   const odd: [string, string | Buffer][] = [
     ['empty', ''],
     ['a JSON list', '[]'],
-    ['a JSON text', '"text"'],
+    ['a JSON string', '"text"'],
     ['a JSON number', '1'],
     ['null', 'null'],
     ['not JSON', 'text'],
@@ -35,18 +35,18 @@ export function writtenSloppily(forge: Forge): Row[] {
     ['with a comment', (json) => `{/**/${json.slice(1)}`],
     ['with a NUL after it', (json) => `${json}\0`],
     ['with a no-break space before it', (json) => `\u00a0${json}`],
-    ['cut off', (json) => json.slice(0, -1)],
+    ['truncated', (json) => json.slice(0, -1)],
     ['with single quotes', (json) => json.replaceAll('"', "'")],
     ['with NaN', (json) => `{"x":NaN,${json.slice(1)}`],
-    ['with a member twice', (json) => `{"x":1,"x":1,${json.slice(1)}`],
-    ['with an inner member twice', (json) => `{"x":{"y":1,"y":2},${json.slice(1)}`],
-    ['with a member twice in a list', (json) => `{"x":[{"y":1,"y":2}],${json.slice(1)}`],
-    ['with an escaped member twice', (json) => `{"\\u0078":1,"x":1,${json.slice(1)}`],
+    ['with a duplicate member', (json) => `{"x":1,"x":1,${json.slice(1)}`],
+    ['with a duplicate nested member', (json) => `{"x":{"y":1,"y":2},${json.slice(1)}`],
+    ['with a duplicate member in a list', (json) => `{"x":[{"y":1,"y":2}],${json.slice(1)}`],
+    ['with an escaped duplicate member', (json) => `{"\\u0078":1,"x":1,${json.slice(1)}`],
     ['with an id that a double cannot hold', (json) => `{"x":9007199254740993,${json.slice(1)}`],
     ['with a number that is Infinity to JavaScript', (json) => `{"x":{"y":[1e400]},${json.slice(1)}`],
     ['with a number that is zero to JavaScript', (json) => `{"x":1e-400,${json.slice(1)}`],
     ['with __proto__ twice', (json) => `{"__proto__":1,"__proto__":{},${json.slice(1)}`],
-    ['with a line break in a text', (json) => `{"x":"\n",${json.slice(1)}`],
+    ['with a line break in a string', (json) => `{"x":"\n",${json.slice(1)}`],
   ]
   return [
     ...['x', 'x.y', '.', 'Bearer', 'null', 'undefined', `${head}.${payload}`].map((text) =>
@@ -60,7 +60,7 @@ export function writtenSloppily(forge: Forge): Row[] {
       'the general JSON serialization',
       JSON.stringify({ payload, signatures: [{ protected: head, signature }] }),
     ),
-    badHeader('nothing but dots', '..'),
+    badHeader('only dots', '..'),
     badHeader('"Bearer " before it', `Bearer ${good}`),
     badHeader('a space before it', ` ${good}`),
     badHeader('a line break before it', `\n${good}`),
@@ -71,7 +71,7 @@ export function writtenSloppily(forge: Forge): Row[] {
       'a percent sign in the header',
       `${head.slice(0, 4)}%20${head.slice(4)}.${payload}.${signature}`,
     ),
-    badHeader('a letter that only looks like one', `\u0435${good.slice(1)}`),
+    badHeader('a letter that only looks like a base64url character', `\u0435${good.slice(1)}`),
     badClaims('padding of the payload', `${head}.${payload}=.${signature}`),
     badClaims('a space in the payload', `${head}.${payload.slice(0, 4)} ${payload.slice(4)}.${signature}`),
     badClaims(
@@ -163,13 +163,13 @@ export function tooMuch(forge: Forge): Row[] {
       'header_malformed',
       'invalid token',
     ),
-    refusedAs('a token of no characters', '', 'token_missing', 'jwt must be provided'),
+    refusedAs('an empty token', '', 'token_missing', 'jwt must be provided'),
   ]
 }
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
-/** The same bytes with other bits after them, where the last character has bits to spare. */
+/** Encodes the same bytes with different unused bits in the last character, if it has any. */
 function strayBits(part: string): string[] {
   if (part.length % 4 === 0) return []
   const last = ALPHABET.indexOf(part.slice(-1))

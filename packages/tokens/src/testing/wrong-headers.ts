@@ -131,7 +131,7 @@ export function bringingTheirKeys(forge: Forge): Row[] {
           alg: forge.key.alg,
         }),
         'embedded_key',
-        'jwt header must not bring a key',
+        'jwt header must not contain a key',
       ),
     ),
   ]

@@ -61,13 +61,13 @@ export function ofSomebodyElse(forge: Forge): Row[] {
       ),
     ),
     refusedAs(
-      'signed with another key of the same name',
+      'signed with another key of the same kid',
       forgeToken({ header: forge.header, claims: forge.claims, key: stranger, alg: forge.key.alg }),
       'signature_invalid',
       'invalid signature',
     ),
     refusedAs(
-      'signed with another key of another name',
+      'signed with another key of another kid',
       forgeToken({
         header: { ...forge.header, kid: 'another' },
         claims: forge.claims,
@@ -80,7 +80,7 @@ export function ofSomebodyElse(forge: Forge): Row[] {
   ]
 }
 
-/** Texts that a loose comparison takes for another. */
+/** Strings that a loose comparison would treat as equal. */
 const almost = (text: string): string[] => [
   '',
   text.slice(0, -1),

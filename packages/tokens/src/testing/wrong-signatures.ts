@@ -33,7 +33,7 @@ export function withABadSignature(forge: Forge): Row[] {
       invalid(`a signature ${name}`, `${head}.${payload}.${value.toString('base64url')}`),
     ),
     invalid(
-      'another subject under the same signature',
+      'another claim under the same signature',
       `${head}.${encodePart({ ...forge.claims, admin: true })}.${signature}`,
     ),
     invalid(

@@ -7,10 +7,10 @@ export function livingTooLong(forge: Forge): Row[] {
     refusedAs(name, forge.withClaims(claims), 'lifetime_too_long', 'jwt lifetime too long')
   return [
     refusedAs('no exp', forge.withClaims({ exp: undefined }), 'expiry_missing', 'jwt exp required'),
-    tooLong('a second more than the longest lifetime', { exp: now + max + 1 }),
+    tooLong('a second more than the maximum lifetime', { exp: now + max + 1 }),
     tooLong('ten years', { exp: now + 10 * YEAR }),
     tooLong('ten years, without iat', { exp: now + 10 * YEAR, iat: undefined }),
-    tooLong('issued last year, ending soon', { iat: now - YEAR }),
+    tooLong('issued last year, expiring soon', { iat: now - YEAR }),
     tooLong('issued in 1970', { iat: 0 }),
   ]
 }
@@ -75,6 +75,6 @@ export function atTheWrongTime(forge: Forge): Row[] {
   ]
 }
 
-/** The object as JSON, one member given as text. */
+/** Serializes the object with one member given as JSON text. */
 const withMember = (object: object, name: string, json: string) =>
   JSON.stringify({ ...object, [name]: '@' }).replace(`"${name}":"@"`, `"${name}":${json}`)

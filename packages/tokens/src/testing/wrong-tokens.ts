@@ -7,8 +7,8 @@ import { withABadSignature } from './wrong-signatures.ts'
 import { atTheWrongTime, livingTooLong } from './wrong-times.ts'
 
 /**
- * Every way that we know to make a token that must not pass, made for one verifier. All but the ones about signatures
- * are correctly signed with its own key.
+ * Makes every known kind of token that a verifier must reject. All except those about signatures and keys are correctly
+ * signed with the verifier's trusted key.
  */
 export function wrongTokens(options: WrongTokensOptions): WrongToken[] {
   const forge = new Forge(options)

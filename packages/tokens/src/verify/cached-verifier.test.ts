@@ -43,7 +43,7 @@ function setUp(maxEntries = 100) {
 }
 
 describe('a verifier with a cache', () => {
-  it('verifies a signature once, and says the same each time', async () => {
+  it('verifies a signature once, and returns the same each time', async () => {
     const state = setUp()
     const token = await state.sign()
     const first = await state.verify(token)
@@ -53,7 +53,7 @@ describe('a verifier with a cache', () => {
     expect(state.signatures).toBe(1)
   })
 
-  it('refuses a token as soon as it has expired', async () => {
+  it('rejects a token as soon as it has expired', async () => {
     const state = setUp()
     const token = await state.sign(60)
     await state.verify(token)
@@ -61,7 +61,7 @@ describe('a verifier with a cache', () => {
     await expect(state.verify(token)).rejects.toMatchObject({ reason: 'expired', message: 'jwt expired' })
   })
 
-  it('refuses a token as soon as its key is gone, or another has its name', async () => {
+  it('rejects a token as soon as its key is removed, or another key has its kid', async () => {
     const state = setUp()
     const token = await state.sign()
     await state.verify(token)
@@ -73,7 +73,7 @@ describe('a verifier with a cache', () => {
     await expect(state.verify(token)).resolves.toMatchObject({ claims })
   })
 
-  it('does not take a good header and payload for a good token', async () => {
+  it('does not accept a known header and payload with another signature', async () => {
     const state = setUp()
     const token = await state.sign()
     await state.verify(token)
@@ -82,7 +82,7 @@ describe('a verifier with a cache', () => {
     await expect(state.verify(forged)).rejects.toMatchObject({ reason: 'signature_invalid' })
   })
 
-  it('does not remember what it refused', async () => {
+  it('does not remember rejected tokens', async () => {
     const state = setUp()
     state.key = other
     const token = await state.sign()
@@ -91,7 +91,7 @@ describe('a verifier with a cache', () => {
     await expect(state.verify(token)).resolves.toMatchObject({ claims })
   })
 
-  it('forgets the token that was longest unused', async () => {
+  it('forgets the least recently used token', async () => {
     const state = setUp(2)
     const [a, b, c] = [await state.sign(), await state.sign(), await state.sign()]
     for (const token of [a, b, a, c]) await state.verify(token)
@@ -102,14 +102,14 @@ describe('a verifier with a cache', () => {
     expect(state.signatures).toBe(4)
   })
 
-  it('refuses what is not a token at all', async () => {
+  it('rejects what is not a token at all', async () => {
     const state = setUp()
     await expect(state.verify(5 as never)).rejects.toMatchObject({ message: 'jwt must be a string' })
     await expect(state.verify('a'.repeat(10_000))).rejects.toMatchObject({ reason: 'token_too_large' })
     await expect(state.verify('a.b.c')).rejects.toMatchObject({ message: 'invalid token' })
   })
 
-  it('needs rules that protect', () => {
+  it('requires complete rules', () => {
     const keys: KeyFinder = () => undefined
     expect(() =>
       cachedVerifier({ issuer: '', audience: 'a', subject: 's', keys, maxLifetimeSeconds: 1 }),

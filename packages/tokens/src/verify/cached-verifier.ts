@@ -4,11 +4,11 @@ import type { VerificationRules } from './rules.ts'
 import type { VerifiedToken } from './token-verification.ts'
 
 export interface CachedVerifierOptions {
-  /** How many valid tokens are remembered; each takes 1–2 KB. */
+  /** The maximum number of remembered tokens, at 1–2 KB each. */
   readonly maxEntries?: number
 }
 
-/** Makes a verifyToken for one set of rules that verifies the signature of a token once: see {@link SignatureMemory}. */
+/** Makes a verifyToken for fixed rules that verifies the signature of each token only once: see {@link SignatureMemory}. */
 export function cachedVerifier(
   rules: VerificationRules,
   { maxEntries }: CachedVerifierOptions = {},

@@ -8,7 +8,7 @@ import { assertRules, type VerificationRules } from './rules.ts'
 import { audience, embeddedKey, issuer, key, lifetime, subject, type } from './token-checks.ts'
 import { TokenVerification, type VerifiedToken } from './token-verification.ts'
 
-/** What is checked of a token of an issuer, in this order: form, header, key, signature, claims (RFC 7519 §7.2, RFC 8725 §3). */
+/** The checks of verifyToken, in order: form, header, key, signature, claims (RFC 7519 §7.2, RFC 8725 §3). */
 export const TOKEN_CHECKS: readonly CheckDefinition<TokenVerification>[] = [
   form,
   algorithm,
@@ -27,13 +27,13 @@ export const TOKEN_CHECKS: readonly CheckDefinition<TokenVerification>[] = [
   lifetime,
 ]
 
-/** A check of a token of an issuer. */
+/** A check that can be added to verifyToken's. */
 export type TokenCheck = CheckDefinition<TokenVerification>
 
 /**
- * The rule set for tokens of issuers whose keys are known: what verifyToken verifies by.
- * @param more checks of the caller's own, made after all others.
- * @throws {TypeError} when the rules are incomplete.
+ * Makes the rule set of verifyToken, for tokens of issuers with known keys.
+ * @param more additional checks, run after all others.
+ * @throws {TypeError} if the rules are incomplete.
  */
 export function issuerRules(
   rules: VerificationRules,

@@ -6,21 +6,21 @@ import { inSeconds } from '../rule-set/times.ts'
 import { anySubject, optionalSubject } from './rules.ts'
 import type { TokenVerification } from './token-verification.ts'
 
-/** RFC 7515 §4.1.2, §4.1.3, §4.1.5, §4.1.6: keys, or where to find them, as the sender of the token would have them. */
+/** Keys, or links to keys, that the sender chooses (RFC 7515 §4.1.2, §4.1.3, §4.1.5, §4.1.6). */
 const EMBEDDED_KEYS = ['jku', 'jwk', 'x5u', 'x5c'] as const
 
-/** The token does not contain, or point to, the key that verifies it. */
+/** Rejects a token that contains, or links to, its own verification key. */
 export const embeddedKey = check('embedded key', 'RFC 8725 §3.10', (verification: TokenVerification) => {
   const { header, rules } = verification
   if (rules.embeddedKeys === 'ignored') return notApplicable
   const embedded = EMBEDDED_KEYS.find((name) => header[name] !== undefined)
-  if (embedded) throw verification.fail('embedded_key', 'jwt header must not bring a key', embedded)
+  if (embedded) throw verification.fail('embedded_key', 'jwt header must not contain a key', embedded)
 })
 
-/** Plain JWTs and OAuth access tokens (RFC 9068 §2.1); tokens of other kinds have types of their own. */
+/** Plain JWTs and OAuth access tokens (RFC 9068 §2.1); other kinds of tokens have their own types. */
 const DEFAULT_TYPES: readonly string[] = ['JWT', 'at+jwt']
 
-/** The token is of a kind that the rules allow. */
+/** Requires a `typ` that the rules allow. */
 export const type = check('type', 'RFC 8725 §3.11', (verification: TokenVerification) => {
   const { typ } = verification.header
   const { typ: allowed = DEFAULT_TYPES } = verification.rules
@@ -34,11 +34,11 @@ export const type = check('type', 'RFC 8725 §3.11', (verification: TokenVerific
     )
 })
 
-/** RFC 7515 §4.1.9: media types ignore case, and may leave `application/` out. */
+/** Normalizes a media type: case is ignored, and `application/` is optional (RFC 7515 §4.1.9). */
 const mediaType = (typ: unknown): string | undefined =>
   typeof typ === 'string' ? typ.toLowerCase().replace(/^application\//, '') : undefined
 
-/** The token names an issuer that the rules trust. */
+/** Requires a trusted issuer. */
 export const issuer = check('issuer', 'RFC 7519 §4.1.1', (verification: TokenVerification) => {
   const { iss } = verification.claims
   const { issuer } = verification.rules
@@ -47,15 +47,15 @@ export const issuer = check('issuer', 'RFC 7519 §4.1.1', (verification: TokenVe
 })
 
 /**
- * The issuer has a key of that name, for that algorithm. A `kid` is any string that is not too long, because it is only ever
- * looked up in a map (RFC 8725 §3.10).
+ * Requires a key of the issuer with this `kid`, for this algorithm. A `kid` can be any string of limited length, because it is
+ * only looked up in a map (RFC 8725 §3.10).
  */
 export const key = check('key', 'RFC 8725 §3.8', (verification: TokenVerification) => {
   const { alg, claims, header, rules } = verification
   const { kid } = header
   if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH))
     throw verification.fail('kid_malformed', 'invalid token')
-  // The issuer and the algorithm have been checked.
+  // Safe casts: earlier checks have verified iss and alg.
   const found = rules.keys(claims.iss as string, kid, alg as Algorithm)
   if (found instanceof Promise) return found.then((key) => useKey(verification, key))
   return useKey(verification, found)
@@ -68,7 +68,7 @@ function useKey(verification: TokenVerification, key: VerificationKey | undefine
   verification.keys = [key]
 }
 
-/** The token is for this verifier. */
+/** Requires this verifier's audience. */
 export const audience = check('audience', 'RFC 7519 §4.1.3', (verification: TokenVerification) => {
   const { aud } = verification.claims
   const { audience, audienceList = 'single' } = verification.rules
@@ -80,7 +80,7 @@ export const audience = check('audience', 'RFC 7519 §4.1.3', (verification: Tok
     throw verification.fail('audience_mismatch', message)
 })
 
-/** The token is about the subject that the rules name. */
+/** Requires the expected subject. */
 export const subject = check('subject', 'RFC 7519 §4.1.2', (verification: TokenVerification) => {
   const { sub } = verification.claims
   const { subject } = verification.rules
@@ -92,7 +92,7 @@ export const subject = check('subject', 'RFC 7519 §4.1.2', (verification: Token
   }
 })
 
-/** The token is not valid for longer than the rules allow; both times have been checked. */
+/** Rejects a token that is valid for too long. Earlier checks have validated both times. */
 export const lifetime = check('lifetime', 'RFC 9068 §2.2', (verification: TokenVerification) => {
   const { claims, latest, rules } = verification
   const { exp, iat = latest } = claims as { exp?: number; iat?: number }

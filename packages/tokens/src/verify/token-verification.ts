@@ -3,14 +3,14 @@ import { Verification } from '../rule-set/verification.ts'
 import { type Check, TokenError, type TokenErrorOptions, type TokenErrorReason } from '../token-error.ts'
 import type { VerificationRules } from './rules.ts'
 
-/** A token that is valid, and why. */
+/** A valid token, and the checks that it passed. */
 export interface VerifiedToken {
   readonly header: TokenHeader
   readonly claims: Claims
   readonly checks: readonly Check[]
 }
 
-/** The verification of a JWT by {@link VerificationRules}; what fails is a {@link TokenError}. */
+/** Verifies a JWT against {@link VerificationRules}; failures are {@link TokenError}s. */
 export class TokenVerification extends Verification<VerificationRules, VerifiedToken> {
   override fail(
     reason: TokenErrorReason,

@@ -33,7 +33,7 @@ const rules = (change: object = {}): VerificationRules =>
     ...change,
   }) as VerificationRules
 
-/** A token of the EdDSA key with these members changed; `undefined` leaves one out. */
+/** Makes a token of the EdDSA key with these members changed; `undefined` omits one. */
 function token(members: Claims = {}, header: object = {}): string {
   const key = keyOf('EdDSA')
   return forgeToken({
@@ -50,8 +50,8 @@ const reasonOf = async (text: string, change: object = {}) =>
     (error: TokenError) => error.reason,
   )
 
-describe('a good token', () => {
-  it('comes with its header, its claims, and every check that it passed', async () => {
+describe('a valid token', () => {
+  it('is returned with its header, its claims, and every check that it passed', async () => {
     const { header, claims: verified, checks } = await verifyToken(token({ nbf: NOW }), rules())
     expect(header).toEqual({ alg: 'EdDSA', typ: 'JWT', kid: 'key-EdDSA' })
     expect(verified).toEqual({ ...claims, exp: NOW + 60, iat: NOW, nbf: NOW })
@@ -79,21 +79,21 @@ describe('a good token', () => {
   it.each<[string, Claims, object]>([
     ['without iat', { iat: undefined }, {}],
     ['with fractions of seconds', { exp: NOW + 0.25, iat: NOW - 0.5, nbf: NOW - 0.125 }, {}],
-    ['until the last moment', { exp: NOW + 0.001 }, {}],
-    ['of the longest lifetime', { exp: NOW + 300 }, {}],
+    ['in its last millisecond', { exp: NOW + 0.001 }, {}],
+    ['with the maximum lifetime', { exp: NOW + 300 }, {}],
     ['of type at+jwt', {}, { typ: 'at+jwt' }],
-    ['whose type is written differently', {}, { typ: 'application/AT+JWT' }],
+    ['whose type differs in case and prefix', {}, { typ: 'application/AT+JWT' }],
     ['without a type', {}, { typ: undefined }],
     ['that calls its algorithm Ed25519', {}, { alg: 'Ed25519' }],
-    ['without a kid, when one key is meant', {}, { kid: undefined }],
-    ['with members that nobody knows', { x: { y: [1, null, 'z'] } }, { x5t: 'AAAA', x: 1, b64: true }],
-  ])('%s is good', async (_, members, header) => {
+    ['without a kid, if only one key fits', {}, { kid: undefined }],
+    ['with unknown members', { x: { y: [1, null, 'z'] } }, { x5t: 'AAAA', x: 1, b64: true }],
+  ])('%s is accepted', async (_, members, header) => {
     expect(await reasonOf(token(members, header))).toBe('accepted')
   })
 })
 
 describe('the signature of a token', () => {
-  it('has a twin on P-256 that is as good, so tokens are told apart by jti', async () => {
+  it('has a second valid form on P-256, so tokens must be identified by jti', async () => {
     const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
     const good = await signToken(claims, keyOf('ES256'), { lifetimeSeconds: 60, clock: () => NOW * 1000 })
     const [header, payload, signature = ''] = good.split('.')
@@ -106,14 +106,14 @@ describe('the signature of a token', () => {
   })
 })
 
-describe('a refusal', () => {
+describe('a rejection', () => {
   const refused = async (text: string, change: object = {}) => {
     const error = await verifyToken(text, rules(change)).catch((thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(TokenError)
     return error as TokenError
   }
 
-  it('of an expired token says when it expired, as the documented answer does', async () => {
+  it('of an expired token contains when it expired, as the documented response does', async () => {
     const error = await refused(token({ exp: NOW - 4 }))
     expect(JSON.parse(JSON.stringify(error))).toEqual({
       name: 'TokenExpiredError',
@@ -128,7 +128,7 @@ describe('a refusal', () => {
     })
   })
 
-  it('of a token for later says from when', async () => {
+  it('of a token that is not active yet contains when it becomes valid', async () => {
     expect(JSON.parse(JSON.stringify(await refused(token({ nbf: NOW + 4 }))))).toEqual({
       name: 'NotBeforeError',
       message: 'jwt not active',
@@ -136,7 +136,7 @@ describe('a refusal', () => {
     })
   })
 
-  it('of any other token has a name and a message, and nothing else', async () => {
+  it('of any other token has only a name and a message', async () => {
     const error = await refused(token({ aud: 'servicec' }))
     expect(JSON.parse(JSON.stringify(error))).toEqual({
       name: 'JsonWebTokenError',
@@ -157,8 +157,8 @@ describe('a refusal', () => {
   })
 })
 
-describe('the rules', () => {
-  it('may name several issuers, each with its own keys', async () => {
+describe('rules', () => {
+  it('can list several issuers, each with its own keys', async () => {
     const ours = staticKeys(ISSUER, [keyOf('EdDSA')])
     const theirs = staticKeys('https://theirs/', [keyOf('ES256')])
     const both = {
@@ -166,7 +166,7 @@ describe('the rules', () => {
       keys: ((iss, kid, alg) => ours(iss, kid, alg) ?? theirs(iss, kid, alg)) as VerificationRules['keys'],
     }
     expect(await reasonOf(token(), both)).toBe('accepted')
-    // AL-18: our key says that it is them.
+    // AL-18: our key signs a token in the name of the other issuer.
     expect(await reasonOf(token({ iss: 'https://theirs/' }), both)).toBe('key_unknown')
     expect(await reasonOf(token({ iss: 'https://nobody/' }), both)).toBe('issuer_mismatch')
     const good = await signToken({ ...claims, iss: 'https://theirs/' }, keyOf('ES256'), {
@@ -176,7 +176,7 @@ describe('the rules', () => {
     expect(await reasonOf(good, both)).toBe('accepted')
   })
 
-  it('may take a list of audiences', async () => {
+  it('can accept a list of audiences', async () => {
     const contains = { audienceList: 'contains' }
     expect(await reasonOf(token({ aud: ['servicec', 'serviceb'] }), contains)).toBe('accepted')
     expect(await reasonOf(token({ aud: ['serviceb'] }), contains)).toBe('accepted')
@@ -187,7 +187,7 @@ describe('the rules', () => {
     expect(await reasonOf(token({ aud: ['serviceb', 5] }), contains)).toBe('audience_mismatch')
   })
 
-  it('may take any subject, or none', async () => {
+  it('can accept any subject, or none', async () => {
     expect(await reasonOf(token({ sub: 'anybody' }), { subject: anySubject })).toBe('accepted')
     expect(await reasonOf(token({ sub: undefined }), { subject: anySubject })).toBe('subject_missing')
     expect(await reasonOf(token({ sub: '' }), { subject: anySubject })).toBe('subject_missing')
@@ -197,7 +197,7 @@ describe('the rules', () => {
     expect(await reasonOf(token({ sub: 5 }), { subject: optionalSubject })).toBe('subject_missing')
   })
 
-  it('may let a token live for ever', async () => {
+  it('can accept a token that never expires', async () => {
     const optional = { expiry: 'optional', maxLifetimeSeconds: undefined }
     expect(await reasonOf(token({ exp: undefined }), optional)).toBe('accepted')
     expect(await reasonOf(token({ exp: NOW + 1e9 }), optional)).toBe('accepted')
@@ -206,7 +206,7 @@ describe('the rules', () => {
     expect(await reasonOf(token({ exp: NOW + 301 }), { expiry: 'optional' })).toBe('lifetime_too_long')
   })
 
-  it('may forgive a clock that differs, by as much as they say', async () => {
+  it('can tolerate clock skew up to the given leeway', async () => {
     const leeway = { leewaySeconds: 5 }
     expect(await reasonOf(token({ exp: NOW - 4.9 }), leeway)).toBe('accepted')
     expect(await reasonOf(token({ exp: NOW - 5 }), leeway)).toBe('expired')
@@ -218,14 +218,14 @@ describe('the rules', () => {
     expect(await reasonOf(token({ iat: undefined, exp: NOW + 306 }), leeway)).toBe('lifetime_too_long')
   })
 
-  it('may ask for one type alone', async () => {
+  it('can require a single type', async () => {
     const access = { typ: ['at+jwt'] }
     expect(await reasonOf(token({}, { typ: 'at+jwt' }), access)).toBe('accepted')
     expect(await reasonOf(token({}, { typ: 'JWT' }), access)).toBe('typ_not_allowed')
     expect(await reasonOf(token({}, { typ: undefined }), access)).toBe('typ_not_allowed')
   })
 
-  it('may overlook keys that a foreign issuer puts into its headers, which are not used all the same', async () => {
+  it('can ignore keys in the header of an external issuer, which are still never used', async () => {
     const overlooked = { embeddedKeys: 'ignored' }
     expect(await reasonOf(token({}, { jku: 'https://issuer/jwks' }))).toBe('embedded_key')
     expect(await reasonOf(token({}, { jku: 'https://issuer/jwks' }), overlooked)).toBe('accepted')
@@ -239,13 +239,13 @@ describe('the rules', () => {
     expect(await reasonOf(forged, overlooked)).toBe('key_unknown')
   })
 
-  it('let the source of keys fail as it does, for that is not the fault of the token', async () => {
+  it('pass on the error of the source of keys, because the token is not at fault', async () => {
     const down = new Error('the issuer is down')
     const keys = () => Promise.reject(down)
     await expect(verifyToken(token(), rules({ keys }))).rejects.toBe(down)
   })
 
-  it('must keep the key to its algorithm, whatever the source of keys answers', async () => {
+  it('restrict a key to its algorithm, whatever the source of keys returns', async () => {
     const keys = () => ({ ...keyOf('RS256'), kid: 'key-EdDSA' })
     expect(await reasonOf(token(), { keys })).toBe('alg_not_of_key')
   })
@@ -253,7 +253,7 @@ describe('the rules', () => {
   it.each<[string, object, string]>([
     ['an issuer', { issuer: undefined }, 'The rules need an issuer.'],
     ['an issuer with a name', { issuer: '' }, 'The rules need an issuer.'],
-    ['one issuer at least', { issuer: [] }, 'The rules need an issuer.'],
+    ['at least one issuer', { issuer: [] }, 'The rules need an issuer.'],
     ['issuers with names', { issuer: ['a', ''] }, 'The rules need an issuer.'],
     ['an audience', { audience: undefined }, 'The rules need an audience.'],
     ['an audience with a name', { audience: '' }, 'The rules need an audience.'],
@@ -262,28 +262,28 @@ describe('the rules', () => {
     ['a subject with a name', { subject: '' }, 'The rules need a subject, or anySubject.'],
     ['keys', { keys: undefined }, 'The rules need keys.'],
     [
-      'a longest lifetime',
+      'a maximum lifetime',
       { maxLifetimeSeconds: undefined },
-      'The rules need maxLifetimeSeconds, more than 0.',
+      'The rules need a maxLifetimeSeconds greater than 0.',
     ],
     [
-      'a longest lifetime that is one',
+      'a positive maximum lifetime',
       { maxLifetimeSeconds: 0 },
-      'The rules need maxLifetimeSeconds, more than 0.',
+      'The rules need a maxLifetimeSeconds greater than 0.',
     ],
     [
-      'a longest lifetime that is a number',
+      'a maximum lifetime that is a number',
       { maxLifetimeSeconds: Number.NaN },
-      'The rules need maxLifetimeSeconds, more than 0.',
+      'The rules need a maxLifetimeSeconds greater than 0.',
     ],
-    ['a reasonable leeway', { leewaySeconds: 61 }, 'leewaySeconds is between 0 and 60.'],
-    ['a leeway that is one', { leewaySeconds: -1 }, 'leewaySeconds is between 0 and 60.'],
-    ['a leeway that is a number', { leewaySeconds: Number.NaN }, 'leewaySeconds is between 0 and 60.'],
+    ['a reasonable leeway', { leewaySeconds: 61 }, 'leewaySeconds must be between 0 and 60.'],
+    ['a leeway that is not negative', { leewaySeconds: -1 }, 'leewaySeconds must be between 0 and 60.'],
+    ['a leeway that is a number', { leewaySeconds: Number.NaN }, 'leewaySeconds must be between 0 and 60.'],
   ])('need %s', async (_, change, message) => {
     await expect(verifyToken(token(), rules(change))).rejects.toThrow(new TypeError(message))
   })
 
-  it('need keys whose names differ', () => {
+  it('need keys with different kids', () => {
     expect(() => staticKeys(ISSUER, [keyOf('EdDSA'), { ...keyOf('ES256'), kid: 'key-EdDSA' }])).toThrow(
       `Two keys of ${ISSUER} have the same kid.`,
     )

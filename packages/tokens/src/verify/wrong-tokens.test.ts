@@ -24,13 +24,13 @@ describe.each(ALGORITHMS)('a wrong token of a key for %s', (alg) => {
     all = wrongTokens({ key, claims, now: NOW, maxLifetimeSeconds: 300 })
   })
 
-  it('would be good if nothing were wrong with it', async () => {
+  it('would be valid without its fault', async () => {
     const header = { alg, typ: 'JWT', kid: key.kid }
     const token = forgeToken({ header, claims: { ...claims, exp: NOW + 1 }, key, alg })
     await expect(verifyToken(token, rules(key))).resolves.toMatchObject({ claims })
   })
 
-  it('is refused, for its reason, by every library that speaks the algorithm', async () => {
+  it('is rejected, for the expected reason, by every library that supports the algorithm', async () => {
     const mistakes: unknown[] = []
     for (const library of Object.values(libraries).filter(({ algorithms }) => algorithms.includes(alg)))
       for (const { attack, name, token, reason, message } of all) {
@@ -48,12 +48,12 @@ describe.each(ALGORITHMS)('a wrong token of a key for %s', (alg) => {
         else mistakes.push({ library: library.name, attack, name, reason, message, outcome })
       }
     expect(mistakes).toEqual([])
-    // One line for the reader of the log, not a check.
-    process.stdout.write(`${alg}: ${all.length} wrong tokens, refused ${refused} times so far\n`)
+    // For the reader of the log only.
+    process.stdout.write(`${alg}: ${all.length} wrong tokens, rejected ${refused} times so far\n`)
     expect(all.length).toBeGreaterThan(120)
   })
 
-  it('is what comes of changing any one character', async () => {
+  it('results from changing any single character', async () => {
     const header = { alg, typ: 'JWT', kid: key.kid }
     const good = forgeToken({ header, claims: { ...claims, exp: NOW + 1 }, key, alg })
     for (let index = 0; index < good.length; index += 1)
@@ -64,7 +64,7 @@ describe.each(ALGORITHMS)('a wrong token of a key for %s', (alg) => {
       }
   })
 
-  it('never shows up in the refusal', async () => {
+  it('is never quoted in the rejection', async () => {
     for (const { token } of all) {
       const error = await verifyToken(token, rules(key)).catch((thrown: TokenError) => thrown)
       const said = JSON.stringify([error, (error as TokenError).checks])
