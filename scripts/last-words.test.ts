@@ -15,8 +15,8 @@ describe('LastWords', () => {
   })
 
   it('contain every problem of a configuration', () => {
-    expect(heard('service-a: The configuration is not usable:\n  - PORT is required\n  - HOST is odd')).toBe(
-      'The configuration is not usable: PORT is required; HOST is odd',
+    expect(heard('service-a: Invalid configuration:\n  - PORT is required\n  - HOST is odd')).toBe(
+      'Invalid configuration: PORT is required; HOST is odd',
     )
   })
 

@@ -13,7 +13,7 @@ describe('the configuration of service A', () => {
 
   it('refuses a lifetime of a second, which would refuse good calls', () => {
     expect(() => loadConfig({ TOKEN_LIFETIME_SECONDS: '1' })).toThrow(
-      'TOKEN_LIFETIME_SECONDS must be a whole number from 5 to 60',
+      'TOKEN_LIFETIME_SECONDS must be an integer from 5 to 60',
     )
   })
 

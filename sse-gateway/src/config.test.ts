@@ -95,8 +95,8 @@ paths:
       'GATEWAY_CONFIG paths./x.issuers: Too small: expected array to have >=1 items',
       'GATEWAY_CONFIG paths./x: Unrecognized key: "colour"',
       'GATEWAY_CONFIG paths.events: must be a path such as /events',
-      'PORT must be a whole number from 0 to 65535, but is "abc"',
-      'HEARTBEAT_SECONDS must be a whole number from 1 to 2147483, but is "0"',
+      'PORT must be an integer from 0 to 65535, but is "abc"',
+      'HEARTBEAT_SECONDS must be an integer from 1 to 2147483, but is "0"',
     ])
   })
 

@@ -34,7 +34,7 @@ describe('loadConfig', () => {
         problems: expect.arrayContaining([
           'REDIS_URL must be a redis or rediss URL',
           'CERT_FILE and KEY_FILE must be set together',
-          'TCP_PORT must be a whole number from 0 to 65535, but is "70000"',
+          'TCP_PORT must be an integer from 0 to 65535, but is "70000"',
           'INPUT must be one of tcp, stdin, but is "udp"',
         ]),
       }),

@@ -13,7 +13,7 @@ export {
   wasRefused,
 } from './testing/keep-alive-clients.ts'
 
-/** A clock that stands still until the test moves it. */
+/** A clock that moves only when the test moves it. */
 export class ManualClock {
   #now: number
 
@@ -28,10 +28,10 @@ export class ManualClock {
   }
 }
 
-/** What every service of a development start has in its configuration. */
+/** The settings of development mode that every service has. */
 export const developmentConfig: HostsConfig = { production: false, allowedHosts: [] }
 
-/** Starts a service for the tests of a `describe`, on ports of its own, and stops it after them. */
+/** Starts a service for the tests of a `describe` on its own ports, and stops it afterwards. */
 export function useService<S extends Service>(create: () => S | Promise<S>) {
   const running: { service?: S; urls: Readonly<Record<string, string>> } = { urls: {} }
   beforeAll(async () => {
@@ -43,26 +43,26 @@ export function useService<S extends Service>(create: () => S | Promise<S>) {
   })
   return {
     get service() {
-      if (!running.service) throw new Error('The service is used before it has started.')
+      if (!running.service) throw new Error('The service was used before it started.')
       return running.service
     },
-    /** The URL of a listener, e.g. `url('http')`. */
+    /** Returns the URL of a listener, e.g. `url('http')`. */
     url(listener = 'http'): string {
       const url = running.urls[listener]
-      if (url === undefined) throw new Error(`There is no listener named ${listener}.`)
+      if (url === undefined) throw new Error(`No listener is named ${listener}.`)
       return url
     },
   }
 }
 
 /**
- * A `describe` for tests that need a program which a user may lack. Where it is absent they are skipped, with
- * the reason printed; under `CI=true` they must run, so its absence fails them.
+ * Returns `describe` for tests that require a program. If it is not installed, they are skipped and the reason is
+ * printed; with `CI=true` its absence is an error.
  */
 export const describeWith = (program: string, install: string): typeof describe | typeof describe.skip =>
   hasProgram(program, install) ? describe : describe.skip
 
-/** The same for a part of a test: whether the program is there; where it is absent, the reason is printed. */
+/** Returns whether a program is installed, for part of a test; if not, prints the reason, or throws with `CI=true`. */
 export function hasProgram(program: string, install: string): boolean {
   if (spawnSync('sh', ['-c', `command -v "$0"`, program]).status === 0) return true
   const reason = `${program} is not installed (${install})`

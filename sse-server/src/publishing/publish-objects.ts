@@ -44,7 +44,7 @@ function toRefusal(error: unknown): Refusal {
   if (isTokenRefusal(error)) return { code: 'invalid_token', message: error.message, status: 401 }
   return {
     code: 'internal_error',
-    message: 'Internal error. The cause is in this service’s log.',
+    message: 'Internal error. The cause is in the log of this service.',
     status: 500,
   }
 }

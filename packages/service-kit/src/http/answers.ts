@@ -16,20 +16,22 @@ export function send(response: ServerResponse, status: number, type: string, tex
   response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text) }).end(text)
 }
 
-/** Whether a request has a body, as its framing says (RFC 9112 §6). */
+/** Returns whether a request has a body, according to its framing (RFC 9112 §6). */
 export function hasBody({ headers }: IncomingMessage): boolean {
   const length = headers['content-length']
   return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0')
 }
 
-/** Whether there is more of a request to read. One without a body has been read, although Node says so a moment later. */
+/**
+ * Returns whether part of a request is unread. Without a body nothing is, although Node sets `complete` a moment later.
+ */
 export const isUnread = (request: IncomingMessage): boolean => !request.complete && hasBody(request)
 
-/** The one place where a thrown error becomes an answer. An error whose body is a string has a content type of its own. */
+/** Sends the response for any thrown error. An error whose body is a string sets its own content type. */
 export function sendError(log: Logger, thrown: unknown, request: IncomingMessage, response: ServerResponse) {
   const error = toHttpError(thrown)
   const record = recordOf(request)
-  // The verifier's own reason says more than that the token is invalid.
+  // The verifier's reason is more specific than the error code.
   record?.add({ reason: isTokenRefusal(error.cause) ? error.cause.reason : error.code })
   if (error.status >= 500)
     logFailure(log, error, record && { requestId: record.requestId, traceId: record.trace.traceId })
@@ -37,7 +39,7 @@ export function sendError(log: Logger, thrown: unknown, request: IncomingMessage
     response.destroy()
     return
   }
-  // A body that was not read to its end would be taken for the next request on this connection.
+  // Otherwise the rest of the body would be parsed as the next request on this connection.
   if (isUnread(request)) response.setHeader('connection', 'close')
   if (record) response.setHeader('x-request-id', record.requestId)
   response.setHeader('cache-control', 'no-store')
@@ -48,7 +50,7 @@ export function sendError(log: Logger, thrown: unknown, request: IncomingMessage
   else sendJson(response, error.status, error.body)
 }
 
-/** Refuses an upgrade with the error's status; the socket is no server response any more. */
+/** Rejects an upgrade with the error's status. Writes raw bytes: an upgraded socket has no server response. */
 export function refuseUpgrade(client: Duplex, error: HttpError): void {
   const body = JSON.stringify(error.body)
   const headers = { ...error.headers, 'content-type': 'application/json; charset=utf-8' }

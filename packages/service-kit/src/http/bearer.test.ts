@@ -42,7 +42,7 @@ const get = (path: string, authorization?: string) => {
 }
 
 describe('requireBearer', () => {
-  it.each(['Bearer good', 'bearer good', 'Bearer  good'])('lets %s pass', async (authorization) => {
+  it.each(['Bearer good', 'bearer good', 'Bearer  good'])('accepts %s', async (authorization) => {
     await get('/', authorization).expect(200, { ok: true })
   })
 
@@ -63,7 +63,7 @@ describe('requireBearer', () => {
     expect(response.body).toEqual({ message: 'no token provided' })
   })
 
-  it('answers 401 invalid_token to a refused token, and quotes nothing unsafe', async () => {
+  it('answers 401 invalid_token to a rejected token and escapes the description', async () => {
     const response = await get('/', 'Bearer expired')
     expect(response.status).toBe(401)
     expect(response.headers['www-authenticate']).toBe(
@@ -79,7 +79,7 @@ describe('requireBearer', () => {
     })
   })
 
-  it('answers 403 insufficient_scope to a good token without the right', async () => {
+  it('answers 403 insufficient_scope to a valid token without the scope', async () => {
     const response = await get('/write', 'Bearer reader')
     expect(response.status).toBe(403)
     expect(response.headers['www-authenticate']).toBe(

@@ -18,7 +18,7 @@ export interface RequireBearerOptions {
   readonly verify: (token: string) => Promise<VerifiedClaims> | VerifiedClaims
   /** All must be among the token's `scope`; else 403 `insufficient_scope`. */
   readonly scopes?: readonly string[]
-  /** The body of a refusal; the header is the same whatever it says. */
+  /** Builds the body of a rejection; the `WWW-Authenticate` header does not depend on it. */
   readonly refusalBody?: (refusal: TokenRefusal) => unknown
 }
 
@@ -29,10 +29,10 @@ const defaultRefusalBody = (refusal: TokenRefusal) => ({
   claims: {},
 })
 
-/** A request that carried a good token. */
+/** A request with a valid bearer token. */
 export type AuthorizedRequest = Request & { readonly token: VerifiedClaims }
 
-/** Lets a request pass with a good bearer token alone; 401 and 403 as in RFC 6750 §3. */
+/** Rejects requests without a valid bearer token, with 401 or 403 (RFC 6750 §3). */
 export function requireBearer(options: RequireBearerOptions): Handler {
   const { realm, verify, scopes = [], refusalBody = defaultRefusalBody } = options
   return async (request, _response, next) => {
@@ -64,30 +64,31 @@ export function requireBearer(options: RequireBearerOptions): Handler {
   }
 }
 
-/** Answers with the claims of the token that {@link requireBearer} let pass: the other half of its refusal body. */
+/** Sends the claims of the token that {@link requireBearer} accepted; the counterpart of its rejection body. */
 export const sendClaims: Handler = (request, response) => {
   sendJson(response, 200, { valid: true, claims: (request as AuthorizedRequest).token.claims })
 }
 
 /**
- * Refuses requests that came in the clear: who could read the token on its way could use it, so it is spoiled already
- * (RFC 6750 §5.3).
+ * Rejects requests that were not sent over TLS: the token has already been exposed on the network, so it must not be
+ * accepted (RFC 6750 §5.3).
  */
 export const requireTls: Handler = (request, _response, next) => {
   if (!(request.socket as TLSSocket).encrypted)
-    throw new HttpError(403, 'tls_required', 'This endpoint takes tokens over TLS alone.')
+    throw new HttpError(403, 'tls_required', 'This endpoint requires TLS. Use the https URL.')
   next()
 }
 
 /**
- * The token of the `Authorization` header (RFC 6750 §2.1).
- * @throws {HttpError} 401 without credentials (no error code, §3.1), 400 when they come twice or in the query.
+ * Returns the token of the `Authorization` header (RFC 6750 §2.1).
+ * @throws {HttpError} 401 without credentials (no error code, §3.1); 400 if there are several or the URL contains a
+ *   token
  */
 export function bearerToken(request: IncomingMessage, realm: string): string {
   let fields = 0
   for (let index = 0; index < request.rawHeaders.length; index += 2)
     if (request.rawHeaders[index]?.toLowerCase() === 'authorization') fields += 1
-  if (fields > 1) throw invalidRequest(realm, 'There is more than one Authorization header.')
+  if (fields > 1) throw invalidRequest(realm, 'Send exactly one Authorization header.')
   if (/[?&]access_token=/.test(request.url ?? ''))
     throw invalidRequest(realm, 'A token in the URL ends up in logs; send it in the Authorization header.')
   const match = /^bearer +([A-Za-z0-9._~+/-]+=*)$/i.exec(request.headers.authorization ?? '')
@@ -106,14 +107,14 @@ const invalidRequest = (realm: string, message: string) =>
     },
   })
 
-/** The `scope` claim as a list, whether it is a space-separated text (RFC 8693 §4.2) or an array. */
+/** Returns the `scope` claim as a list, from a space-separated string (RFC 8693 §4.2) or an array. */
 export function scopesOf(claims: Readonly<Record<string, unknown>>): string[] {
   const { scope } = claims
   if (Array.isArray(scope)) return scope.filter((item): item is string => typeof item === 'string')
   return typeof scope === 'string' ? scope.split(/\s+/).filter(Boolean) : []
 }
 
-/** A `WWW-Authenticate` value; texts are cut to the characters that RFC 6750 §3 allows. */
+/** Returns a `WWW-Authenticate` value; characters that RFC 6750 §3 does not allow are replaced. */
 export function challenge(realm: string, parameters: Readonly<Record<string, string>> = {}): string {
   const all = Object.entries({ realm, ...parameters })
   return `Bearer ${all.map(([name, value]) => `${name}="${value.replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, "'")}"`).join(', ')}`

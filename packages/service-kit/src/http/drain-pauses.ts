@@ -1,19 +1,21 @@
 import { pause } from '@hallpass/untrusted/timers'
 
 /*
- * The pauses of a server that stops, each of which lets clients do something first; the same over HTTP/1.1 and HTTP/2.
+ * The pauses of a stopping server. Each gives clients time to react; they are the same over HTTP/1.1 and HTTP/2.
  */
 
-/** A client that uses its connection has sent its next request by then, and has heard that it must leave. */
+/**
+ * Within this time a client that uses its connection has sent another request, and its response has told it to leave.
+ */
 const LINGER_MS = 750
-/** When nobody has come for so long, and those who were asked to leave are back, the listener may close. */
+/** The listener closes once no client has connected for this long and every client that was asked to leave is back. */
 const QUIET_MS = 50
-/** Some do not come back, and where new clients come all the time it is never quiet. */
+/** The limit for that: some clients never reconnect, and with a steady flow of new clients it is never quiet. */
 const MAX_QUIET_WAIT_MS = 1_000
 
 /**
- * Looks at the sockets a few times before it ends: after a stall of the machine all timers are due at the same moment,
- * and clients that have been held up as well come only now.
+ * Waits, checking the sockets several times: after a stall of the machine all timers are due at the same moment, and
+ * requests of clients that were stalled too arrive only then.
  */
 export async function takeTime(milliseconds: number): Promise<void> {
   await pause(milliseconds)
@@ -22,7 +24,7 @@ export async function takeTime(milliseconds: number): Promise<void> {
 
 const TURNS = 4
 
-/** The clients that left a server when they were asked to, and came back: one that is on its way must not be reset. */
+/** Counts clients that left when asked and reconnected: a connection on its way must not be reset. */
 export class Returners {
   #asked = 0
   #back = 0
@@ -45,7 +47,7 @@ export class Returners {
   }
 }
 
-/** Ends when no request was taken or answered for a while; whoever uses a connection has left it by then. */
+/** Resolves when no request has started or ended for a while; by then every active client has left its connection. */
 export async function untilUnused(activeAt: () => number): Promise<void> {
   for (let left = LINGER_MS; left > 0; left = LINGER_MS - (performance.now() - activeAt()))
     await takeTime(left)

@@ -33,15 +33,15 @@ async function start(
 const hello: HttpServiceOptions['routes'] = (app) =>
   app.get('/', (_request, response) => response.end('hello'))
 
-/** One request over a connection of the agent. */
+/** Sends one request over a connection of the agent. */
 const get = (url: string, agent: http.Agent) =>
   new Promise<http.IncomingMessage>((resolve, reject) => {
     http.get(url, { agent }, (answer) => answer.resume().on('end', () => resolve(answer))).on('error', reject)
   })
 
-describe('a service that stops', () => {
+describe('a stopping service', () => {
   it.each(['http', 'https'])(
-    'fails no request of clients that keep their connections (%s)',
+    'fails no request of clients with keep-alive connections (%s)',
     async (scheme) => {
       const folder = await mkdtemp(join(tmpdir(), 'connections-'))
       const { ca, cert, key } = await ensureDevelopmentCertificates(folder).then(async (files) => {
@@ -60,7 +60,7 @@ describe('a service that stops', () => {
         await service.stop(delayMs)
         const { answered, failures, ...ends } = await clients.done
         expect(answered).toBeGreaterThan(64)
-        // Without any delay an idle connection is closed at once, and the next request may be on its way.
+        // Without a delay an idle connection is closed immediately, and a request may already be on its way.
         if (delayMs > 0) expect({ ...ends, failures }).toMatchObject({ failures: [], refused: 16 })
         if (delayMs > 0) expect(ends.askedToLeave).toBeGreaterThanOrEqual(16)
       }
@@ -68,7 +68,7 @@ describe('a service that stops', () => {
     },
   )
 
-  it('asks those who are connected to leave, says that it is not ready, and accepts for the delay', async () => {
+  it('asks connected clients to leave, is not ready, and accepts connections during the delay', async () => {
     const { url, service } = await start(hello)
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
     expect((await get(url, agent)).headers.connection).toBe('keep-alive')
@@ -81,7 +81,7 @@ describe('a service that stops', () => {
     await expect(get(url, agent)).rejects.toThrow('ECONNREFUSED')
   })
 
-  it('asks a client to leave whose request was under way already', async () => {
+  it('asks clients to leave whose request was already in flight', async () => {
     let answer: () => void = () => {}
     const { url, service } = await start((app) =>
       app.get('/', (_request, response) => {
@@ -97,7 +97,7 @@ describe('a service that stops', () => {
     await stopped
   })
 
-  it('does not wait for a client whose answer had begun and has ended', async () => {
+  it('does not wait for a client whose response had begun and then ended', async () => {
     let end: () => void = () => {}
     const { url, service } = await start((app) =>
       app.get('/', (_request, response) => {
@@ -115,7 +115,7 @@ describe('a service that stops', () => {
     expect(performance.now() - began).toBeLessThan(2_000)
   })
 
-  it('ends what does not end by itself when it accepts no more connections', async () => {
+  it('calls onDrain once it accepts no more connections', async () => {
     let stream: http.ServerResponse | undefined
     const { url, service } = await start(
       (app) =>

@@ -2,33 +2,33 @@ import net from 'node:net'
 import { cappedMs } from '@hallpass/untrusted/timers'
 import { Returners, takeTime, untilUnused } from './drain-pauses.ts'
 
-/** A server that stops, of any version of HTTP. */
+/** A stopping server, of any version of HTTP. */
 export interface DrainedServer {
   readonly server: net.Server
-  /** Asks clients to leave their connections otherwise than in an answer, as by GOAWAY; returns how many. */
+  /** Asks clients to leave by means other than a response, e.g. GOAWAY; returns how many were asked. */
   readonly askClients?: () => number
-  /** Closes the connections on which nothing is open. */
+  /** Closes the connections without an open request. */
   readonly closeIdle: () => void
   /** Closes every connection. */
   readonly cut: () => void
 }
 
 export interface DrainOptions {
-  /** How long connections are still accepted. */
+  /** How long connections are accepted after the drain begins. */
   readonly delayMs: number
-  /** What is busy so long after the listeners have closed is cut. */
+  /** Connections that are still busy this long after the listeners closed are destroyed. */
   readonly deadlineMs: number
-  /** Called when no more requests are expected, to end what would not end by itself. */
+  /** Called when no more requests are expected, to end what would not end on its own, e.g. streams. */
   readonly onClosing: () => void | Promise<void>
 }
 
 /**
- * The end of a service, so that no connection is closed under a request. A client that keeps its connection cannot know
- * that the server is about to close it; so the server says it: in an answer (`Connection: close`, RFC 9112 §9.6) or by
- * GOAWAY (RFC 9113 §6.8).
- * The order matters: a client that has left comes back at once, and a connection that waits to be accepted at the very
- * moment in which the listener closes would be reset. A client that connects during the delay therefore keeps its
- * connection until the listener is closed, and that happens when nobody has connected for a moment.
+ * Stops a service without closing a connection under a request. A client that keeps its connection alive cannot know
+ * that the server is about to close it, so the server announces it: in a response (`Connection: close`, RFC 9112 §9.6)
+ * or by GOAWAY (RFC 9113 §6.8).
+ * The order matters. A client that has left reconnects immediately, and a connection that is waiting to be accepted
+ * when the listener closes would be reset. A client that connects during the delay therefore keeps its connection until
+ * the listener is closed, and the listener closes once no client has connected for a moment.
  */
 export class Drain<Exchange> {
   readonly #askToLeave: (exchange: Exchange) => boolean
@@ -40,7 +40,7 @@ export class Drain<Exchange> {
   #activeAt = 0
   #closesIdle = false
 
-  /** @param askToLeave says in an answer that its client must leave; returns whether it still could */
+  /** @param askToLeave asks the client to leave in the response; returns false if it is too late for that */
   constructor(askToLeave: (exchange: Exchange) => boolean) {
     this.#askToLeave = askToLeave
   }
@@ -55,12 +55,12 @@ export class Drain<Exchange> {
       .on('secureConnection', (socket) => this.connected(socket))
   }
 
-  /** Must see each connection that is not a socket, as a session of HTTP/2. */
+  /** Must be called for each connection that is not a socket, e.g. an HTTP/2 session. */
   connected(connection: object): void {
     if (this.#stage === 'delaying') this.#late.add(connection)
   }
 
-  /** Must see each request before it is answered. */
+  /** Must be called for each request before it is answered. */
   began(exchange: Exchange, connection: object): void {
     this.#open.add(exchange)
     if (this.#stage === 'serving' || (this.#stage === 'delaying' && this.#late.has(connection))) return
@@ -70,7 +70,7 @@ export class Drain<Exchange> {
   ended(exchange: Exchange): void {
     this.#open.delete(exchange)
     if (this.#stage === 'lingering') this.#activeAt = performance.now()
-    // Its head was sent before the drain began, so the client was not asked to leave.
+    // The response headers were sent before the drain began, so the client was not asked to leave.
     if (this.#stage === 'closing') this.#closeIdleSoon()
   }
 
@@ -84,7 +84,7 @@ export class Drain<Exchange> {
     }
     this.#stage = 'lingering'
     this.#askAll()
-    // Unlike net's, the close of an HTTP server cuts idle connections, the next request on its way or not.
+    // Unlike that of net, an HTTP server's close destroys idle connections even if a request is already on its way.
     const closed = Promise.all(
       this.#servers.map(
         ({ server }) => new Promise((resolve) => net.Server.prototype.close.call(server, resolve)),
@@ -110,7 +110,7 @@ export class Drain<Exchange> {
     if (this.#askToLeave(exchange)) this.#returners.leave(1)
   }
 
-  /** Once for all exchanges that end in one turn. */
+  /** Closes idle connections once for all exchanges that end in the same turn of the event loop. */
   #closeIdleSoon() {
     if (this.#closesIdle) return
     this.#closesIdle = true

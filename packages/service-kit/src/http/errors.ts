@@ -1,12 +1,12 @@
 export interface HttpErrorOptions {
-  /** Kept for the log, never sent. */
+  /** Logged, never sent. */
   cause?: unknown
   headers?: Readonly<Record<string, string>>
   /** Replaces the default body `{ error: { code, message } }`. */
   body?: unknown
 }
 
-/** An answer other than success: thrown anywhere below a route, rendered once, by the error middleware. */
+/** A response other than success. Thrown anywhere below a route and rendered once, by the error middleware. */
 export class HttpError extends Error {
   readonly status: number
   readonly code: string
@@ -28,17 +28,17 @@ export const badRequest = (code: string, message: string, cause?: unknown) =>
 
 export const notFound = (code: string, message: string) => new HttpError(404, code, message)
 
-/** What the framework's own errors mean to a caller; their messages may quote the input, so they are not sent. */
+/** Maps the framework's errors to ours; their messages may quote the input, so they are not sent. */
 const FRAMEWORK_ERRORS: Readonly<Record<string, readonly [status: number, code: string, message: string]>> = {
   'entity.parse.failed': [400, 'malformed_json', 'The body is not valid JSON.'],
   'entity.too.large': [413, 'body_too_large', 'The body is too large.'],
   'encoding.unsupported': [415, 'unsupported_encoding', 'The content encoding is not supported.'],
   'charset.unsupported': [415, 'unsupported_charset', 'The charset is not supported.'],
-  'request.aborted': [400, 'request_aborted', 'The request ended before its body did.'],
-  'request.size.invalid': [400, 'size_mismatch', 'The body does not have the length that it claims.'],
+  'request.aborted': [400, 'request_aborted', 'The request ended before its body was complete.'],
+  'request.size.invalid': [400, 'size_mismatch', 'The length of the body does not match Content-Length.'],
 }
 
-/** The single place that turns whatever was thrown into an answer. */
+/** Converts any thrown value to an {@link HttpError}. */
 export function toHttpError(thrown: unknown): HttpError {
   if (thrown instanceof HttpError) return thrown
   const { type, status } = thrown as { type?: string; status?: number }
@@ -48,7 +48,7 @@ export function toHttpError(thrown: unknown): HttpError {
     return new HttpError(400, 'malformed_path', 'The path is not valid.', { cause: thrown })
   if (status !== undefined && status >= 400 && status < 500)
     return new HttpError(status, 'bad_request', 'The request is not valid.', { cause: thrown })
-  return new HttpError(500, 'internal_error', 'Something went wrong here; the log has the reason.', {
+  return new HttpError(500, 'internal_error', 'Internal error. The cause is in the log of this service.', {
     cause: thrown,
   })
 }

@@ -51,7 +51,7 @@ beforeAll(async () => {
 afterAll(() => service.stop())
 
 describe('a route', () => {
-  it('has headers, query, parameter, body and trace', async () => {
+  it('gets headers, query, parameter, body and trace', async () => {
     const plain = await supertest(url).get('/plain?expired=1&a=b&a=c').expect(200)
     expect(plain.body).toEqual({
       params: {},
@@ -68,19 +68,19 @@ describe('a route', () => {
     expect(posted.body).toEqual({ params: { name: 'one_1.x' }, query: {}, body: { a: 1 }, traced: true })
   })
 
-  it('has all that Express adds', async () => {
+  it('has everything that Express adds', async () => {
     const answer = await supertest(url).get('/express').expect(200)
     expect(answer.body).toEqual({ hostname: 'localhost', ip: '127.0.0.1' })
   })
 
-  it('is the same however its path is written', async () => {
+  it('matches equivalent spellings of its path', async () => {
     const escaped = await supertest(url).post('/things/o%6Ee').send({ a: 1 }).expect(200)
     expect(escaped.body).toEqual({ params: { name: 'one' }, query: {}, body: { a: 1 }, traced: true })
     await supertest(url).get('/plain/').expect(200)
     await supertest(url).head('/plain').expect(200)
   })
 
-  it('does not stand for what only looks like it', async () => {
+  it('does not match similar paths', async () => {
     for (const path of ['/things', '/things/', '/things/a/b', '/Plain', '/plain/x', '/xplain', '//plain']) {
       const answer = await supertest(url).post(path).send({})
       expect([path, answer.status]).toEqual([path, 404])
@@ -89,7 +89,7 @@ describe('a route', () => {
     await supertest(url).get('/things/one').expect(404)
   })
 
-  it('has its failures rendered', async () => {
+  it('renders its errors', async () => {
     const teapot = await supertest(url).get('/throws').expect(418)
     expect(teapot.body).toEqual({ error: { code: 'teapot', message: 'I am a teapot.' } })
     const rejected = await supertest(url).get('/rejects').expect(500)
@@ -105,7 +105,7 @@ describe('a route', () => {
     expect(malformed.body.error.code).toBe('malformed_json')
   })
 
-  it('is counted under its path, whatever the parameter', async () => {
+  it('is counted under its pattern, whatever the parameter', async () => {
     await supertest(url).post('/things/two').send({}).expect(200)
     const metrics = await supertest(url).get('/metrics').expect(200)
     expect(metrics.text).toContain('route="/things/:name"')
@@ -114,7 +114,7 @@ describe('a route', () => {
 })
 
 describe('an Express app', () => {
-  it('leaves requests and responses the prototypes with which they were made', async () => {
+  it('does not change the prototypes of requests and responses', async () => {
     const { app, classes } = expressApp()
     app.get('/', (_request, response) => void response.json({ a: 1 }))
     const prototypes: boolean[] = []

@@ -3,7 +3,7 @@ import express, { type Express } from 'express'
 
 export interface ExpressApp {
   readonly app: Express
-  /** For `createServer`: the classes of which Node makes the requests and responses of this app. */
+  /** For `createServer`: the classes that Node instantiates for the requests and responses of this app. */
   readonly classes: {
     readonly IncomingMessage: typeof http.IncomingMessage
     readonly ServerResponse: typeof http.ServerResponse
@@ -11,9 +11,9 @@ export interface ExpressApp {
 }
 
 /**
- * Creates an Express app, and the classes that spare it half of its time: Express gives every request and response a
- * prototype of its own, and V8 is slow with an object whose prototype has changed. A server that makes them with that
- * prototype leaves Express nothing to change (docs/decisions/011-one-router.md).
+ * Creates an Express app, and request and response classes that halve its overhead: Express changes the prototype of
+ * every request and response, and V8 is slow with objects whose prototype has changed. A server that creates them with
+ * that prototype leaves Express nothing to change (docs/decisions/011-one-router.md).
  */
 export function expressApp(): ExpressApp {
   const app = express()

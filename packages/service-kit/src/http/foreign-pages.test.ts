@@ -9,7 +9,7 @@ const development = foreignPagesGuard('127.0.0.1', developmentConfig)
 const codeFor = (host: string | undefined, headers: Readonly<Record<string, string>> = {}, method = 'GET') =>
   development({ method, host, headers })?.code
 
-describe('the host of a request on a development start', () => {
+describe('the host of a request in development mode', () => {
   it.each([
     'localhost:3000',
     'localhost',
@@ -20,7 +20,7 @@ describe('the host of a request on a development start', () => {
     '[::1]:3000',
     '[::1]',
     undefined,
-  ])('may be %j', (host) => {
+  ])('accepts %j', (host) => {
     expect(codeFor(host)).toBeUndefined()
   })
 
@@ -52,11 +52,11 @@ describe('the host of a request on a development start', () => {
     '192.168.1.2',
     '2130706433',
     '',
-  ])('must not be %j', (host) => {
+  ])('rejects %j', (host) => {
     expect(codeFor(host)).toBe('foreign_host')
   })
 
-  it('may be a name that is allowed, and no other', () => {
+  it('accepts only the names in ALLOWED_HOSTS in addition', () => {
     const guard = foreignPagesGuard('localhost', { production: false, allowedHosts: ['Tunnel.Example'] })
     expect(guard({ method: 'GET', host: 'tunnel.example:443', headers: {} })).toBeUndefined()
     const headers = { origin: 'https://tunnel.example' }
@@ -70,14 +70,14 @@ describe('the host of a request on a development start', () => {
     ['0.0.0.0', false],
     ['10.1.2.3', false],
     ['127.0.0.1', true],
-  ])('is whatever its operator likes when it listens on %s (production: %s)', (host, production) => {
+  ])('is not checked if the service listens on %s (production: %s)', (host, production) => {
     const guard = foreignPagesGuard(host, { production, allowedHosts: [] })
     const headers = { origin: 'https://app.example', 'sec-fetch-site': 'cross-site' }
     expect(guard({ method: 'POST', host: '10.1.2.3:8080', headers })).toBeUndefined()
   })
 })
 
-describe('the page that makes a request on a development start', () => {
+describe('the origin of a request in development mode', () => {
   const local = 'localhost:3000'
 
   it.each([
@@ -89,7 +89,7 @@ describe('the page that makes a request on a development start', () => {
     [{ 'sec-fetch-site': 'none', 'sec-fetch-mode': 'navigate' }],
     [{ origin: 'null', 'sec-fetch-site': 'same-origin' }],
     [{ 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }],
-  ])('may be %j', (headers) => {
+  ])('accepts %j', (headers) => {
     expect(codeFor(local, headers as Record<string, string>)).toBeUndefined()
   })
 
@@ -105,11 +105,11 @@ describe('the page that makes a request on a development start', () => {
     [{ 'sec-fetch-site': 'cross-site' }],
     [{ 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'image' }],
     [{ 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'iframe' }],
-  ])('must not be %j', (headers) => {
+  ])('rejects %j', (headers) => {
     expect(codeFor(local, headers as Record<string, string>)).toBe('foreign_origin')
   })
 
-  it('must not post a form from another site', () => {
+  it('rejects a form from another site', () => {
     const form = {
       'sec-fetch-site': 'cross-site',
       'sec-fetch-mode': 'navigate',
@@ -119,7 +119,7 @@ describe('the page that makes a request on a development start', () => {
   })
 })
 
-describe('a service of a development start', () => {
+describe('a service in development mode', () => {
   const service = useService(() =>
     httpService({
       name: 'guarded',
@@ -166,7 +166,7 @@ describe('a service of a development start', () => {
     ['http', '/metrics'],
     ['http', '/nowhere'],
     ['own', '/'],
-  ])('guards every way in: %s %s', async (listener, path) => {
+  ])('guards every listener and path: %s %s', async (listener, path) => {
     expect(await send(`GET ${path} HTTP/1.1\r\nhost: localhost`, listener)).not.toMatch(/^HTTP\/1\.1 40[03] /)
     const refused = await send(`GET ${path} HTTP/1.1\r\nhost: evil.example`, listener)
     expect(refused).toMatch(/^HTTP\/1\.1 403 /)
@@ -184,11 +184,11 @@ describe('a service of a development start', () => {
     ]) {
       const twice = await send(`GET ${path} HTTP/1.1\r\n${hosts}`, listener)
       expect(twice).toMatch(/^HTTP\/1\.1 400 /)
-      expect(twice).toContain('{"code":"two_hosts","message":"A request has exactly one Host field."}')
+      expect(twice).toContain('{"code":"two_hosts","message":"A request must have exactly one Host header."}')
     }
   })
 
-  it('guards handshakes of WebSockets', async () => {
+  it('guards WebSocket handshakes', async () => {
     const upgrade = 'upgrade: websocket\r\nconnection: upgrade'
     expect(await send(`GET / HTTP/1.1\r\nhost: localhost\r\n${upgrade}`)).toMatch(/^HTTP\/1\.1 101 /)
     for (const [head, code] of [
@@ -199,7 +199,7 @@ describe('a service of a development start', () => {
       expect(await send(`GET / HTTP/1.1\r\n${head}\r\n${upgrade}`)).toContain(`"${code}"`)
   })
 
-  it('takes an absolute target for what it is: a path on the host that it names', async () => {
+  it('reads host and path from an absolute target', async () => {
     const target = `http://localhost:1234/express?a=b`
     expect(await send(`GET ${target} HTTP/1.1\r\nhost: localhost`)).toMatch(/localhost:1234$/)
     expect(await send('GET http://localhost?a=b HTTP/1.1\r\nhost: localhost')).toContain('404 Not Found')

@@ -2,34 +2,35 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { type CommonConfig, isLoopback } from '../process/config.ts'
 import { HttpError } from './errors.ts'
 
-/** What a request says about where it comes from. */
+/** The parts of a request that show where it comes from. */
 export interface RequestOrigin {
   readonly method: string | undefined
-  /** The `Host` field, or `:authority` (HTTP/2). */
+  /** The `Host` header, or `:authority` (HTTP/2). */
   readonly host: string | undefined
   readonly headers: IncomingHttpHeaders
 }
 
-/** Returns why a request is refused, or `undefined`. */
+/** Returns why a request is rejected, or `undefined`. */
 export type ForeignPagesGuard = (request: RequestOrigin) => HttpError | undefined
 
-/** What nearly every caller says; anything else is looked at closely. */
+/** The host that nearly every client sends; anything else is parsed. */
 const USUAL_HOST = /^(localhost|127\.0\.0\.1):\d{1,5}$/
-/** A name and perhaps a port, and nothing else: `URL` would also take a user in front of it. */
+/** A name and an optional port; `URL` would also accept a user name in front of it. */
 const HOST = /^([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?$/i
-/** `http://name` and perhaps a port (RFC 6454 §6.2). */
+/** `http://name` and an optional port (RFC 6454 §6.2). */
 const ORIGIN = /^https?:\/\/([^/]+)$/i
 
-/** What a service of this configuration is called by, beside localhost. */
+/** The settings that decide which host names a service accepts. */
 export type HostsConfig = Pick<CommonConfig, 'production' | 'allowedHosts'>
 
 /**
- * What is open to loopback is open to every web page in the developer's browser, too: by a request of that page, or by
- * a name of its own that it lets point to 127.0.0.1 (DNS rebinding). Both show in the headers. A development service
- * therefore answers only to localhost and to the names in `ALLOWED_HOSTS`; programs send no `Origin` and pass.
+ * Creates the guard against other web pages and DNS rebinding. A service on loopback is open to every page in the
+ * developer's browser: by a request of that page, or through a host name that the attacker points to 127.0.0.1. Both
+ * show in the headers. A development service therefore accepts only localhost and the names in `ALLOWED_HOSTS`;
+ * programs send no `Origin` and are accepted.
  *
- * @param host the address that is listened on: elsewhere than on loopback, and in production, names are the business of
- *   the person who runs the service, and the guard lets everything pass.
+ * @param host the address that is bound: on addresses other than loopback, and in production, host names are the
+ *   operator's responsibility, and the guard accepts everything
  */
 export function foreignPagesGuard(
   host: string,
@@ -40,8 +41,8 @@ export function foreignPagesGuard(
 }
 
 /**
- * The rule of {@link foreignPagesGuard}, wherever the request came in.
- * @param options.links whether a link on another site may lead here.
+ * Applies the rule of {@link foreignPagesGuard}, whatever address the request arrived at.
+ * @param options.links whether links on other sites may lead here
  */
 export function refuseForeignPages(
   allowedHosts: readonly string[],
@@ -53,7 +54,7 @@ export function refuseForeignPages(
     if (USUAL_HOST.test(authority)) return true
     const [, written] = HOST.exec(authority) ?? []
     if (written === undefined) return false
-    // A trailing dot says that the name is complete, and changes nothing else.
+    // A trailing dot marks a fully qualified name and changes nothing else.
     const name = written.toLowerCase().replace(/^\[|\]$|\.$/g, '')
     return isLoopback(name) || allowed.has(name)
   }
@@ -61,7 +62,7 @@ export function refuseForeignPages(
   return ({ method, host: authority, headers }) => {
     if (authority !== undefined && !isOurs(authority)) return foreignHost()
     const { origin, 'sec-fetch-site': site } = headers
-    // A page of ours that hides where it is: its `Referrer-Policy` is no-referrer (Fetch §3.1).
+    // One of our own pages, whose `Referrer-Policy: no-referrer` makes its origin `null` (Fetch §3.1).
     const isHidden = origin === 'null' && site === 'same-origin'
     if (origin !== undefined && !isHidden && !isOurs(ORIGIN.exec(origin)?.[1] ?? '')) return foreignOrigin()
     if (site === 'cross-site' && !(links && followsLink(method, headers))) return foreignOrigin()
@@ -69,11 +70,11 @@ export function refuseForeignPages(
   }
 }
 
-/** A link on another site may lead here; that page does not see what is answered (Fetch Metadata). */
+/** Returns whether a request follows a link on another site, which cannot read the response (Fetch Metadata). */
 const followsLink = (method: string | undefined, headers: IncomingHttpHeaders) =>
   method === 'GET' && headers['sec-fetch-mode'] === 'navigate' && headers['sec-fetch-dest'] === 'document'
 
-/** A cache must not give one page the answer to another. */
+/** A cache must not return the response for one page to another. */
 const VARY = { headers: { vary: 'Sec-Fetch-Site, Origin' } }
 
 const foreignHost = () =>
@@ -87,6 +88,6 @@ const foreignOrigin = () =>
   new HttpError(
     403,
     'foreign_origin',
-    'In development, this service does not answer requests of pages from other sites. Add their hosts to ALLOWED_HOSTS.',
+    'In development, this service rejects requests from pages of other sites. Add their hosts to ALLOWED_HOSTS.',
     VARY,
   )

@@ -1,4 +1,6 @@
 import type { RequestHandler } from 'express'
 
-/** Handles a request of a route, or passes it on with `next`; what it throws, or rejects with, becomes the answer. */
+/**
+ * Handles a request, or calls `next` to leave it to the next handler; an error that it throws or rejects with is sent.
+ */
 export type Handler = RequestHandler

@@ -39,7 +39,7 @@ function serviceWith(options: Partial<HttpServiceOptions> = {}) {
   return service
 }
 
-/** Sends bytes as they are and answers all that comes back until the server closes. */
+/** Sends raw bytes and resolves with everything received until the server closes the connection. */
 function raw(url: string, bytes: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let answer = ''
@@ -47,13 +47,13 @@ function raw(url: string, bytes: string): Promise<string> {
     socket.on('data', (chunk) => {
       answer += chunk.toString('latin1')
     })
-    // Newer releases of Node answer and hang up with bytes still unread, which resets the connection.
+    // Newer versions of Node answer and close with bytes still unread, which resets the connection.
     socket.on('close', () => resolve(answer)).on('error', (error) => answer === '' && reject(error))
   })
 }
 
 describe('httpService', () => {
-  it('answers health, readiness and metrics beside its routes', async () => {
+  it('answers health, readiness and metrics in addition to its routes', async () => {
     const service = serviceWith()
     const { http } = await service.start()
     const request = supertest(http as string)
@@ -66,7 +66,7 @@ describe('httpService', () => {
     )
   })
 
-  it('is not ready before it has started, nor while a check fails, and says which', async () => {
+  it('is not ready before it has started or while a check fails, and names the check', async () => {
     const service = serviceWith({
       checks: {
         keys: () => {
@@ -86,13 +86,13 @@ describe('httpService', () => {
       .expect(503, { status: 'not ready', failed: { keys: 'no key is loaded' } })
   })
 
-  it('renders an HttpError with its code, and keeps the cause for the log', async () => {
+  it('renders an HttpError with its code, and does not send the cause', async () => {
     const response = await supertest(serviceWith().app).get('/teapot')
     expect(response.status).toBe(418)
     expect(response.body).toEqual({ error: { code: 'teapot', message: 'I am a teapot.' } })
   })
 
-  it('answers 500 without details to a bug, logs it, and lives', async () => {
+  it('answers 500 without details for a bug, logs it, and keeps running', async () => {
     const lines: string[] = []
     const service = serviceWith({
       log: createLog('test', 'error', { write: (line) => void lines.push(line) }),
@@ -104,7 +104,7 @@ describe('httpService', () => {
     await supertest(service.app).get('/hello').expect(200)
   })
 
-  it('answers 404 with a code, and tells neither framework nor version', async () => {
+  it('answers 404 with a code, and reveals neither framework nor version', async () => {
     const response = await supertest(serviceWith().app).get('/nowhere')
     expect(response.status).toBe(404)
     expect(response.body.error.code).toBe('no_such_endpoint')
@@ -113,7 +113,7 @@ describe('httpService', () => {
     expect(response.headers['content-security-policy']).toContain("default-src 'none'")
   })
 
-  it('answers 400 to a path that cannot be decoded', async () => {
+  it('answers 400 for a path that cannot be decoded', async () => {
     const { http } = await serviceWith({
       routes: (app) => void app.get('/keys/:id', (_request, response) => void response.send('x')),
     }).start()
@@ -125,7 +125,7 @@ describe('httpService', () => {
     expect(answer).not.toContain('node_modules')
   })
 
-  it('takes over a sane request id and replaces any other', async () => {
+  it('uses a valid request id and replaces any other', async () => {
     const { app } = serviceWith()
     const given = await supertest(app).get('/hello').set('x-request-id', 'abc-123')
     expect(given.headers['x-request-id']).toBe('abc-123')
@@ -144,7 +144,7 @@ describe('httpService', () => {
     expect(lines.join()).not.toContain('hunter2')
   })
 
-  it('answers 431 to 64 KiB of headers and lives', async () => {
+  it('answers 431 for 64 KiB of headers and keeps running', async () => {
     const { http } = await serviceWith().start()
     const answer = await raw(
       http as string,
@@ -168,7 +168,7 @@ describe('httpService', () => {
     await rm(folder, { recursive: true })
   })
 
-  it('lets a listener answer everything itself', async () => {
+  it('lets a listener handle every request itself', async () => {
     const service = serviceWith({
       listeners: [
         { name: 'http', host: '127.0.0.1', port: 0 },
@@ -187,7 +187,7 @@ describe('httpService', () => {
       .expect(200, { status: 'ok' })
   })
 
-  it('names the port in the error when it is taken', async () => {
+  it('names the port in the error if it is in use', async () => {
     const { http } = await serviceWith().start()
     const port = Number(new URL(http as string).port)
     const second = serviceWith({ listeners: [{ name: 'http', host: '127.0.0.1', port }] })
@@ -204,7 +204,7 @@ function deferred<T>() {
 }
 
 describe('stop', () => {
-  it('lets a request in flight end, and takes no new ones', async () => {
+  it('completes requests in flight and accepts no new ones', async () => {
     const { promise: arrived, resolve: arrive } = deferred<() => void>()
     const service = serviceWith({
       routes: (app) => void app.get('/slow', (_request, response) => arrive(() => response.send('done'))),
@@ -219,7 +219,7 @@ describe('stop', () => {
     await stopped
   })
 
-  it('cuts what is still busy at the deadline', async () => {
+  it('closes connections that are still busy at the deadline', async () => {
     const service = serviceWith({
       drainDeadlineMs: 20,
       routes: (app) => void app.get('/never', () => {}),
@@ -261,14 +261,14 @@ describe('jsonBody', () => {
     ['constructor', '{"constructor":1}', 400, 'forbidden_member'],
     ['nine levels', `${'{"a":'.repeat(9)}1${'}'.repeat(9)}`, 400, 'json_too_deep'],
     ['too much', `{"a":"${'x'.repeat(1000)}"}`, 413, 'body_too_large'],
-  ])('refuses %s', async (_, body, status, code) => {
+  ])('rejects %s', async (_, body, status, code) => {
     const response = await post(body)
     expect(response.status).toBe(status)
     expect(response.body.error.code).toBe(code)
     expect(({} as { admin?: boolean }).admin).toBeUndefined()
   })
 
-  it('goes on in the trace of its request', async () => {
+  it('continues in the trace of its request', async () => {
     const { app } = serviceWith({
       routes: (routes) =>
         void routes.post(
@@ -285,7 +285,7 @@ describe('jsonBody', () => {
     expect(answer.body).toEqual({ trace: traceId })
   })
 
-  it('refuses 100,000 levels without running out of stack', async () => {
+  it('rejects 100,000 levels without running out of stack', async () => {
     const { app } = serviceWith({
       routes: (routes) =>
         void routes.post('/', jsonBody({ maxBytes: 1e6 }), (_, response) => void response.send()),
@@ -298,7 +298,7 @@ describe('jsonBody', () => {
     expect(['json_too_deep', 'malformed_json']).toContain(response.body.error.code)
   })
 
-  it('refuses another content type, a compressed body and invalid UTF-8', async () => {
+  it('rejects another content type, a compressed body and invalid UTF-8', async () => {
     expect((await post('{}', 'text/plain')).body.error.code).toBe('wrong_content_type')
     const compressed = await supertest(serviceWith().app)
       .post('/echo')
@@ -321,7 +321,7 @@ describe('jsonBody', () => {
   it.each([
     ['form', formBody()],
     ['text', textBody()],
-  ])('refuses invalid UTF-8 in a %s as well', async (_, body) => {
+  ])('rejects invalid UTF-8 in a %s as well', async (_, body) => {
     const { http } = await serviceWith({
       routes: (routes) => void routes.post('/', body, (_request, response) => void response.send()),
     }).start()
@@ -336,7 +336,7 @@ describe('jsonBody', () => {
     ])
   })
 
-  it('stops reading a body without a length at the limit', async () => {
+  it('stops reading a body without Content-Length at the limit', async () => {
     const { http } = await serviceWith().start()
     const chunk = `3e8\r\n${'x'.repeat(1000)}\r\n`
     const answer = await raw(

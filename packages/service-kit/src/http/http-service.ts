@@ -22,22 +22,24 @@ import { settleTarget } from './request-target.ts'
 import { securityHeaders } from './security-headers.ts'
 
 export interface NetworkListener {
-  /** The name under which `start` reports the URL; `http` or `https` where there is one of a kind. */
+  /** The name under which `start` reports the URL; `http` or `https` if it is the only one of its kind. */
   readonly name: string
   readonly host: string
   readonly port: number
-  /** Makes the listener speak TLS; read once, when it starts. */
+  /** Returns the certificate and key, once, when the listener starts. With it the listener uses TLS. */
   readonly tls?: () => SecureContextOptions | Promise<SecureContextOptions>
-  /** Has its hands on the TLS server before it listens, e.g. to give it certificates that rotate. */
+  /** Configures the TLS server before it listens, e.g. with certificates that rotate. */
   readonly prepare?: (server: https.Server) => void
-  /** Answers whatever comes here instead of the route table; health and metrics are on the other listeners. */
+  /**
+   * Answers every request to this listener instead of the route table; health and metrics are on the other listeners.
+   */
   readonly handle?: RequestListener
 }
 
-/** A unix socket that only its owner can open; the folder that it lies in must be private too. */
+/** A unix socket that only its owner can open; the folder that contains it must be private too. */
 export interface SocketListener {
   readonly name: string
-  /** Where the socket shall be; nothing may be there yet. */
+  /** The path of the socket; must not exist yet. */
   readonly path: string
 }
 
@@ -46,70 +48,71 @@ export type Listener = NetworkListener | SocketListener
 export interface HttpServiceOptions {
   readonly name: string
   readonly log: Logger
-  /** Whose pages may call, on a development start. */
+  /** Decides which pages may call the service in development mode. */
   readonly config: HostsConfig
   readonly listeners: readonly [Listener, ...Listener[]]
-  /** The route table. */
+  /** Registers the routes. */
   readonly routes: (app: Express) => void
-  /** Each must pass for `/readyz` to answer 200; a thrown error's message is shown. */
+  /** Each must pass for `/readyz` to answer 200; the message of a thrown error is shown. */
   readonly checks?: Checks
-  /** Query parameters that carry nothing secret: hops show them beside the path. */
+  /** Query parameters that contain nothing secret; hops show them with the path. */
   readonly shownParameters?: readonly string[]
-  /** Runs once no more requests are expected, to end what would not end by itself, e.g. streams. */
+  /** Runs once no more requests are expected, to end what would not end on its own, e.g. streams. */
   readonly onDrain?: () => void | Promise<void>
   /** Runs after the last request has ended. */
   readonly onStop?: () => void | Promise<void>
   readonly metrics?: Metrics
   /**
-   * Gets each request before the route table does, and passes on those that are none of its business: for a service
-   * that forwards requests. Neither security headers nor the trace are set for it; it has the {@link recordOf} a request.
+   * Gets each request before the route table and leaves those that it does not handle to `next`: for a service that
+   * forwards requests. It runs without security headers and outside the trace, but {@link recordOf} returns its
+   * record.
    */
   readonly forward?: Handler
-  /** Takes the handshakes of WebSockets and the like; without it their connections are closed. */
+  /** Handles upgrades such as WebSocket handshakes; without it their connections are closed. */
   readonly onUpgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
-  /** From the first byte of a request to the last of its body; 0 where bodies are streams without an end. */
+  /** From the first byte of a request to the last byte of its body; 0 if request bodies are endless streams. */
   readonly requestTimeoutMs?: number
   readonly maxConnections?: number
-  /** The pages of the web UI need their own; an API forbids everything. */
+  /** Set to false for a service with pages, which set their own policy; the default for an API forbids everything. */
   readonly contentSecurityPolicy?: false
-  /** Connections that are still busy after this time are cut. */
+  /** Connections that are still busy after this time are destroyed. */
   readonly drainDeadlineMs?: number
 }
 
 export interface HttpService extends Service {
-  /** For supertest: the whole service without a port. */
+  /** The whole service without a port, for supertest. */
   readonly app: RequestListener
   readonly metrics: Metrics
 }
 
 /**
- * Whom clients must have their certificates from, unless the listener says: nobody. By default Node would read its whole
- * list of the web's authorities, 40 ms and 1 MB for every process that it starts.
+ * The client CAs of a listener that does not set its own: none. By default Node would load its whole list of web CAs,
+ * which costs 40 ms and 1 MB in every process.
  */
 const NO_CLIENT_AUTHORITIES = { ca: [] }
-/** Node's own default is 16 KiB; a token is at most 8 KiB, so 16 KiB of headers leaves room for the rest. */
+/** Node's default is 16 KiB as well; a token is at most 8 KiB, which leaves room for the other headers. */
 const MAX_HEADER_BYTES = 16 * 1024
-/** A client has 10 s for its headers and 30 s for the whole request: enough for a phone, too little for slowloris. */
+/** 10 s for the headers and 30 s for the whole request: enough for a phone, too short for Slowloris. */
 const HEADERS_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 30_000
-/** How often Node looks for connections past these times; its own half a minute would treble the first. */
+/** How often Node checks these limits; with its default of 30 s, the first would take up to four times as long. */
 const TIMEOUT_CHECK_MS = 2_000
 /** Longer than the keep-alive of the callers' pools (4 s), so that the caller always closes first. */
 const KEEP_ALIVE_MS = 10_000
-/** Every caller in the suite pools at most 64 connections; the rest is room for curls, browsers and probes. */
+/** Every caller in the suite pools at most 64 connections; the rest is for curl, browsers and probes. */
 const MAX_CONNECTIONS = 10_000
 const DRAIN_DEADLINE_MS = 2_500
-/** Connections that wait to be accepted; with Node's 511 a thousand callers at once would make some wait a second. */
+/** Connections that wait to be accepted. With Node's 511, some of a thousand concurrent callers would wait a second. */
 const BACKLOG = 4_096
 
-/** An Express service with everything that each service needs around its route table. */
+/** Creates an Express service with all that every service needs around its routes. */
 export function httpService(options: HttpServiceOptions): HttpService {
   const { name, log } = options
   const metrics = options.metrics ?? new Metrics(name)
   const probes = new Probes(metrics, options.checks)
   let stopping: Promise<void> | undefined
   const draining = new Drain<ServerResponse>(askToLeave)
-  /** Node's server forgets a connection once it is another protocol's. */
+  /** Node's server no longer tracks a connection once it has been upgraded. */
   const upgraded = new Set<Duplex>()
   const { shownParameters = [] } = options
   const recording = { name, log, metrics, shownParameters }
@@ -132,12 +135,12 @@ export function httpService(options: HttpServiceOptions): HttpService {
   })
   options.routes(app)
   app.use((request) => {
-    throw notFound('no_such_endpoint', `There is no ${request.method} ${request.path} here.`)
+    throw notFound('no_such_endpoint', `No such endpoint: ${request.method} ${request.path}.`)
   })
   app.use(((error, request, response, _next) =>
     sendError(log, error, request, response)) satisfies ErrorRequestHandler)
 
-  /** The one way in: nothing of a listener's is reached but through here. */
+  /** Returns the request listener through which every request to a listener passes. */
   function guarded(address: Listener): RequestListener {
     const handle = 'path' in address ? undefined : address.handle
     const refusalOf = admission(address)
@@ -154,7 +157,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
     }
   }
 
-  /** Only its owner can open a unix socket, and no browser can. */
+  /** Returns the checks of requests to a listener. Browsers cannot open a unix socket, so one needs no page guard. */
   function admission(address: Listener): (request: IncomingMessage) => HttpError | undefined {
     if ('path' in address) return settleTarget
     const isForeign = foreignPagesGuard(address.host, options.config)
@@ -248,20 +251,20 @@ export function httpService(options: HttpServiceOptions): HttpService {
   }
 }
 
-/** A client whose answer has begun cannot be asked any more. */
+/** Asks a client to leave; returns false if its response has begun. */
 function askToLeave(response: ServerResponse): boolean {
   if (response.headersSent) return false
   response.setHeader('connection', 'close')
   return true
 }
 
-/** What a route's answer and its calls have of the record: the id, and the trace. */
+/** Sets the request id of the response and runs `answer` in the trace of the request. */
 function enter({ requestId, trace }: RequestRecord, response: ServerResponse, answer: () => void): void {
   response.setHeader('x-request-id', requestId)
   runInTrace(trace, answer)
 }
 
-/** All bad ports at once, not only the first of them. */
+/** Waits for all attempts, so that the error names every bad port, not only the first. */
 async function allOrEveryFailure<T>(attempts: readonly Promise<T>[]): Promise<T[]> {
   const results = await Promise.allSettled(attempts)
   const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
@@ -270,7 +273,7 @@ async function allOrEveryFailure<T>(attempts: readonly Promise<T>[]): Promise<T[
   return Promise.all(attempts)
 }
 
-/** What to write into a URL for an address that may mean "every address". */
+/** Returns the host to write into a URL for a bound address, which may mean "every address". */
 function urlHost(host: string): string {
   if (['127.0.0.1', '0.0.0.0', '::', '::1'].includes(host)) return 'localhost'
   return host.includes(':') ? `[${host}]` : host

@@ -6,26 +6,28 @@ import type { Handler } from './handler.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
-/** The biggest body of the suite is a token (8 KiB) with a few names beside it. */
+/** The largest body of the suite is a token (8 KiB) with a few parameters. */
 const MAX_BODY_BYTES = 64 * 1024
 /** Claims are flat; eight levels leave room for `act` chains and address claims. */
 const MAX_DEPTH = 8
 
 /**
  * Reads the body as a JSON object into `request.body`; an absent body is `{}`.
- * Refuses other content types, malformed or deep JSON, invalid UTF-8, numbers that JavaScript would change, members that
- * occur twice, and the names that reach into JavaScript's prototypes.
+ * Rejects other content types, malformed or deeply nested JSON, invalid UTF-8, numbers that JavaScript cannot represent
+ * exactly, duplicate members, and names that reach JavaScript's prototypes.
  */
 export function jsonBody({ maxBytes = MAX_BODY_BYTES } = {}): Handler {
   return readBody(maxBytes, JSON_TYPE, 'The body must be application/json.', parseJsonObject)
 }
 
-/** Reads an HTML form, as OAuth's endpoints take it (RFC 6749 appendix B), into `request.body`; a name counts once. */
+/** Reads an HTML form (RFC 6749 appendix B) into `request.body`; a repeated name is rejected. */
 export function formBody({ maxBytes = MAX_BODY_BYTES } = {}): Handler {
   return readBody(maxBytes, FORM_TYPE, 'The body must be application/x-www-form-urlencoded.', parseForm)
 }
 
-/** Reads a body of whatever type as text into `request.body`, for who has rules of its own; an absent body is empty. */
+/**
+ * Reads a body of any type as a string into `request.body`, for callers with their own parser; an absent body is empty.
+ */
 export function textBody({ maxBytes = MAX_BODY_BYTES } = {}): Handler {
   return readBody(maxBytes, ANY_TYPE, '', readText, '')
 }
@@ -52,7 +54,7 @@ function readBody(
       return next(badRequest('wrong_content_type', typeRule))
     if (request.headers['content-encoding'] !== undefined)
       return next(badRequest('unsupported_encoding', 'The body must not be compressed.'))
-    // The body arrives in the parser's context; what comes after it belongs to the request's trace again.
+    // The body arrives in the async context of the parser, so the trace of the request is entered again.
     const trace = currentTrace()
     const goOn = trace ? (error?: unknown) => runInTrace(trace, () => next(error)) : next
     const chunks: Buffer[] = []
@@ -77,12 +79,12 @@ function readBody(
       goOn()
     })
     request.on('error', (cause) =>
-      goOn(badRequest('request_aborted', 'The request ended before its body did.', cause)),
+      goOn(badRequest('request_aborted', 'The request ended before its body was complete.', cause)),
     )
   }
 }
 
-/** Decoding would change what is no UTF-8. */
+/** Rejects invalid UTF-8, which decoding would silently replace. */
 function readText(bytes: Buffer): string {
   if (!isUtf8(bytes)) throw badRequest('invalid_utf8', 'The body is not valid UTF-8.')
   return bytes.toString('utf8')
@@ -93,7 +95,7 @@ function parseForm(bytes: Buffer): JsonObject {
   for (const [name, value] of new URLSearchParams(readText(bytes))) {
     // RFC 6749 §3.1: parameters must not be included more than once.
     if (form.has(name) || name in {})
-      throw badRequest('repeated_parameter', 'The form has a parameter twice, or a reserved name.')
+      throw badRequest('repeated_parameter', 'The form repeats a parameter or uses a reserved name.')
     form.set(name, value)
   }
   return Object.fromEntries(form)
@@ -108,8 +110,8 @@ function parseJsonObject(bytes: Buffer): JsonObject {
 }
 
 /**
- * Reads a body as JSON in UTF-8, nested at most `maxDepth` deep.
- * @throws {HttpError} 400 with the code of the {@link JsonError}: nothing that was sent is changed or lost unsaid
+ * Parses a body as JSON in UTF-8, nested at most `maxDepth` levels.
+ * @throws {HttpError} 400 with the code of the {@link JsonError}, rather than change or lose a value silently
  */
 export function readJsonBody(bytes: Buffer, maxDepth = MAX_DEPTH): unknown {
   if (!isUtf8(bytes)) throw badRequest('malformed_json', 'The body is not valid UTF-8.')

@@ -2,10 +2,10 @@ import type { IncomingMessage } from 'node:http'
 import { badRequest, type HttpError } from './errors.ts'
 
 /**
- * Gives a request one host and a target that begins with a slash, whatever form it came in, so that everything behind
- * reads the same: of an absolute target (`GET http://host/ HTTP/1.1`) the host counts and the field does not (RFC 9112
+ * Normalizes a request to one host and a target that begins with a slash, so that all code behind it reads the same
+ * values. For an absolute target (`GET http://host/ HTTP/1.1`) its host is used instead of the header (RFC 9112
  * §3.2.2).
- * @returns why the request cannot be taken, e.g. because it has two hosts (RFC 9112 §3.2).
+ * @returns why the request is rejected, e.g. because it has two hosts (RFC 9112 §3.2)
  */
 export function settleTarget(request: IncomingMessage): HttpError | undefined {
   if (namesTwoHosts(request.rawHeaders)) return twoHosts()
@@ -21,7 +21,9 @@ export function settleTarget(request: IncomingMessage): HttpError | undefined {
 
 const SLASH = 0x2f
 
-/** Node keeps the first of two and says nothing; a proxy in front may have believed the other. */
+/**
+ * Returns whether there are two Host headers. Node silently keeps the first; a proxy in front may have used the other.
+ */
 export function namesTwoHosts(rawHeaders: readonly string[]): boolean {
   let found = false
   for (let index = 0; index < rawHeaders.length; index += 2) {
@@ -33,4 +35,4 @@ export function namesTwoHosts(rawHeaders: readonly string[]): boolean {
   return false
 }
 
-export const twoHosts = () => badRequest('two_hosts', 'A request has exactly one Host field.')
+export const twoHosts = () => badRequest('two_hosts', 'A request must have exactly one Host header.')

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import helmet from 'helmet'
 
-/** An API has nothing to show, so it forbids pages everything, and has no need of the rules for them. */
+/** An API has no pages, so its policy forbids everything, and it needs no headers for pages. */
 const OF_AN_API: Parameters<typeof helmet>[0] = {
   contentSecurityPolicy: {
     useDefaults: false,
@@ -15,13 +15,13 @@ const OF_AN_API: Parameters<typeof helmet>[0] = {
   xssFilter: false,
 }
 
-/** Pages differ in what they may load, so each says so itself. */
+/** Pages differ in what they load, so each sets its own policy. */
 const OF_PAGES: Parameters<typeof helmet>[0] = {
   contentSecurityPolicy: false,
   crossOriginEmbedderPolicy: false,
 }
 
-/** The headers that every answer has. They are always the same, so helmet is asked for them once, not for each request. */
+/** Returns the headers that every response has. They never change, so helmet is called once, not per request. */
 export function securityHeaders({
   pages,
 }: {

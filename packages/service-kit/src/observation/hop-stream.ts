@@ -2,16 +2,16 @@ import { connect, type Socket } from 'node:net'
 import { socketHost } from '@hallpass/untrusted/address'
 import type { HopEvent, HopPublisher } from './hops.ts'
 
-/** About a second of a busy suite; beyond it the newest events are dropped, not the service's memory spent. */
+/** About a second of a busy suite; beyond it the newest events are dropped to bound the memory. */
 const MAX_WAITING_BYTES = 1024 * 1024
-/** Events that wait while the server is away, about 2 KB each: the runs of a person who has not noticed. */
+/** Events that wait while the server is unavailable, about 2 KB each: enough for a few runs of a scenario. */
 const MAX_WAITING_EVENTS = 128
 const RECONNECT_MS = 1_000
 
 /**
- * Sends hop events to the SSE server's TCP port as one JSON object a line, under the topic `hops`.
- * Fire and forget: while the server is away, the first events wait and the others are dropped, and the connection is
- * tried again each second. What is told is made into text when the request that it tells of has gone on.
+ * Sends hop events to the SSE server's TCP port under the topic `hops`, one JSON object per line.
+ * Fire and forget: while the server is unavailable, the first events are queued, later ones are dropped, and the
+ * connection is retried every second. Events are serialized after the request that they report has continued.
  */
 export function streamHops(url: string): { readonly publish: HopPublisher; stop(): void } {
   const server = new URL(url)
@@ -28,14 +28,14 @@ export function streamHops(url: string): { readonly publish: HopPublisher; stop(
       connected = true
       flush()
     })
-    // The server's answers are of no interest here.
+    // The server's responses are not needed.
     socket.resume()
     socket.on('error', () => {})
     socket.on('close', () => {
       connected = false
       setTimeout(open, RECONNECT_MS).unref()
     })
-    // Telling about requests must not keep a process alive.
+    // Reporting hops must not keep a process alive.
     socket.unref()
   }
 

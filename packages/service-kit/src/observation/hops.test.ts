@@ -60,7 +60,7 @@ async function startPair() {
 }
 
 describe('hop events', () => {
-  it('tell of each request, call and verification of a watched trace, linked by their spans', async () => {
+  it('report each request, call and verification of a watched trace, linked by their spans', async () => {
     const events: HopEvent[] = []
     publishHopsTo((event) => events.push(event))
     const { app } = await startPair()
@@ -86,7 +86,7 @@ describe('hop events', () => {
     expect(JSON.stringify(events)).not.toContain('c2lnbmF0dXJl')
   })
 
-  it('tell nothing of a trace that nobody watches', async () => {
+  it('report nothing of a trace that is not watched', async () => {
     const events: HopEvent[] = []
     publishHopsTo((event) => events.push(event))
     const { app } = await startPair()
@@ -97,7 +97,7 @@ describe('hop events', () => {
     expect(events).toEqual([])
   })
 
-  it('say why a request without a token was refused', async () => {
+  it('contain the reason why a request without a token was rejected', async () => {
     const events: HopEvent[] = []
     publishHopsTo((event) => events.push(event))
     const service = httpService({
@@ -134,11 +134,11 @@ describe('hop events', () => {
       `/${'x'.repeat(255)}?fault=${'y'.repeat(250)}`,
     ],
     ['/a?fault=1?2', ['fault'], '/a?fault=1'],
-  ])('show of %s with %j the path %s', (url, parameters, shown) =>
+  ])('show %s with the parameters %j as the path %s', (url, parameters, shown) =>
     expect(shownPath(url, parameters)).toBe(shown),
   )
 
-  it('show bodies short and without tokens', () => {
+  it('truncate bodies and remove tokens', () => {
     expect(shownBody({ token: TOKEN, aud: 'serviceb' })).toBe('{"token":"[token]","aud":"serviceb"}')
     expect(shownBody('x'.repeat(10_000))).toHaveLength(2048)
     expect(shownBody('')).toBeUndefined()
@@ -177,7 +177,7 @@ describe('streamHops', () => {
     expect(condition()).toBe(true)
   }
 
-  it('sends one JSON object a line, and goes on after the server was away', async () => {
+  it('sends one JSON object per line, and continues after the server was unavailable', async () => {
     const received: string[] = []
     const sockets: Socket[] = []
     const server = await listen(received, sockets)
@@ -203,7 +203,7 @@ describe('streamHops', () => {
     })
   })
 
-  it('keeps the first events while the server is away, and not more', async () => {
+  it('keeps a limited number of events while the server is unavailable', async () => {
     const sockets: Socket[] = []
     const received: string[] = []
     const reserved = await listen([], [])
@@ -218,7 +218,7 @@ describe('streamHops', () => {
     expect(told().map((line) => JSON.parse(line).data.durationMs)).toEqual([...Array(128).keys()])
   })
 
-  it('drops events without an error while nobody is there', () => {
+  it('drops events without an error if there is no server', () => {
     const hops = streamHops('tcp://127.0.0.1:1')
     cleanUps.push(() => hops.stop())
     for (let count = 0; count < 10_000; count += 1) hops.publish(event)

@@ -1,7 +1,7 @@
 import { readJson } from '@hallpass/untrusted/json'
 import { cutTokens } from './log.ts'
 
-/** One check that a verifier made, with the rule of the standard that asks for it. */
+/** A check that a verifier made, with the rule of the standard that requires it. */
 export interface HopCheck {
   readonly name: string
   readonly passed: boolean
@@ -9,25 +9,25 @@ export interface HopCheck {
   readonly detail?: string
 }
 
-/** A token as it may be shown: header and claims, never the signature. */
+/** The parts of a token that may be shown: header and claims, never the signature. */
 export interface ShownToken {
   readonly header: Readonly<Record<string, unknown>>
   readonly claims: Readonly<Record<string, unknown>>
 }
 
 /**
- * What a service tells about one step of a request: that it took it, that it called a peer, that it verified a token;
- * and of a stream, that an event of `peer` has reached it (`path` is the event's name, `answerBody` its data).
+ * What a service reports about one step of a request: that it received the request, called a peer or verified a token;
+ * and of a stream, that it received an event from `peer` (`path` is the event's name, `answerBody` its data).
  */
 export interface HopEvent {
   readonly kind: 'request' | 'call' | 'verification' | 'event'
   readonly traceId: string
-  /** A `request` has the `spanId` of its service's hop and the `call` that caused it as `parentId`. */
+  /** A `request` has the `spanId` of its service's hop, and as `parentId` that of the `call` that caused it. */
   readonly spanId: string
   readonly parentId: string | undefined
-  /** Who tells. */
+  /** The service that reports the hop. */
   readonly service: string
-  /** Whom it called. */
+  /** The service that it called. */
   readonly peer?: string
   readonly method?: string
   readonly path?: string
@@ -38,20 +38,20 @@ export interface HopEvent {
   readonly token?: ShownToken
   readonly checks?: readonly HopCheck[]
   readonly verdict?: 'accepted' | 'refused'
-  /** Why a request or its token was refused, or a call failed: stable and machine-readable. */
+  /** Why a request or its token was rejected, or a call failed: stable and machine-readable. */
   readonly reason?: string
   readonly message?: string
-  /** At most 2 KiB, tokens cut. */
+  /** At most 2 KiB, with tokens removed. */
   readonly requestBody?: string
   readonly answerBody?: string
 }
 
-/** Takes events and returns at once; it may drop them, and never fails the request that they tell of. */
+/** Takes an event and returns immediately. It may drop events, and never fails the request that they report. */
 export type HopPublisher = (event: HopEvent) => void
 
 let publisher: HopPublisher | undefined
 
-/** Who hears of hops in this process; nobody by default. */
+/** Sets the publisher of this process's hops; by default there is none. */
 export function publishHopsTo(next: HopPublisher | undefined): void {
   publisher = next
 }
@@ -62,12 +62,12 @@ export function publishHop(event: HopEvent): void {
   publisher?.(event)
 }
 
-/** As much of a path, or of a query, as a line of a picture has room for. */
+/** The length to which a path or a query is truncated for display. */
 const MAX_SHOWN_PATH = 256
 
 /**
- * Returns the path of a request with those parameters of its query that its service knows to be harmless. A query may
- * hold a credential, so every other parameter is left out.
+ * Returns the path of a request with those parameters of its query that its service has declared harmless. A query may
+ * contain a credential, so every other parameter is omitted.
  */
 export function shownPath(url: string, parameters: readonly string[]): string {
   const [path = '', query = ''] = url.split('?', 2)
@@ -79,14 +79,14 @@ export function shownPath(url: string, parameters: readonly string[]): string {
 
 const MAX_SHOWN_BODY = 2 * 1024
 
-/** A body as it may be shown. */
+/** Returns a body in the form that may be shown. */
 export function shownBody(body: unknown): string | undefined {
   if (body === undefined || body === null || body === '') return undefined
   const text = typeof body === 'string' ? body : JSON.stringify(body)
   return cutTokens(text.slice(0, 4 * MAX_SHOWN_BODY)).slice(0, MAX_SHOWN_BODY)
 }
 
-/** The token of an `Authorization` header as it may be shown; `undefined` when there is none that can be read. */
+/** Returns the token of an `Authorization` header in the form that may be shown; `undefined` if it cannot be read. */
 export function shownToken(authorization: string | undefined): ShownToken | undefined {
   const [header, claims] = authorization?.replace(/^bearer +/i, '').split('.', 2) ?? []
   if (header === undefined || claims === undefined) return undefined

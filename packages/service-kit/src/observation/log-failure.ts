@@ -2,8 +2,8 @@ import type { HttpError } from '../http/errors.ts'
 import type { Logger } from './log.ts'
 
 /**
- * Logs why a request got a 5xx. What the service has foreseen (keys that are not made yet, a peer that is away, too many
- * requests) is a warning with its code; anything else is a bug, with the stack.
+ * Logs why a request got a 5xx. An expected failure (keys not created yet, an unavailable peer, too many requests) is a
+ * warning with its code; anything else is a bug and is logged with its stack.
  */
 export function logFailure(
   log: Logger,
@@ -15,10 +15,10 @@ export function logFailure(
   else log.warn({ code, ...reasonOf(cause), ...fields }, message)
 }
 
-/** What `toHttpError` makes of whatever is thrown and is no answer. */
+/** The code that `toHttpError` gives to any other thrown value. */
 const UNFORESEEN = 'internal_error'
 
-/** The cause's own words, where it has any: it may be a peer's, a file's, the system's. */
+/** Returns the message of the cause, if it has one: it may come from a peer, a file or the system. */
 function reasonOf(cause: unknown): { cause?: string } {
   const { code, message } = (cause ?? {}) as { code?: unknown; message?: unknown }
   const words = message || code

@@ -20,7 +20,7 @@ describe('createLog', () => {
     expect(entry.time).toMatch(/^\d{4}-\d\d-\d\dT/)
   })
 
-  it('cuts whatever looks like a token, in messages, fields and errors', () => {
+  it('removes anything that looks like a token from messages, fields and errors', () => {
     const lines: string[] = []
     const log = logInto(lines)
     log.info(`got ${TOKEN}`)
@@ -41,7 +41,7 @@ describe('createLog', () => {
     expect((lines[0] as string).trimEnd().split('\n')).toHaveLength(1)
   })
 
-  it('writes nothing that a terminal obeys or hides, and means the same', () => {
+  it('escapes what a terminal would interpret or hide, without changing the value', () => {
     const lines: string[] = []
     const value = 'a\u009b2J\u202e\u200b\u007f\u001b[2J'
     logInto(lines).info({ value, 'grüße\u202e': 1 }, 'größe')
@@ -49,7 +49,7 @@ describe('createLog', () => {
     expect(JSON.parse(lines[0] as string)).toMatchObject({ value, 'grüße\u202e': 1, msg: 'größe' })
   })
 
-  it('shows a person on a terminal the line of npm start; the stack only of errors', () => {
+  it('formats lines for a terminal, with the stack only for errors', () => {
     const lines: string[] = []
     const log = createLog('a-service', 'info', readable({ write: (line) => void lines.push(line) }, false))
     log.info({ method: 'GET', path: '/scenario1', status: 200, ms: 3.1, requestId: 'x', jti: 'j' }, 'request')
@@ -60,7 +60,7 @@ describe('createLog', () => {
     expect(lines[2]).toMatch(/^\S+ {2}error: failed odd \[token\]\n {4}at .+log\.test\.ts/)
   })
 
-  it('shows a person what a caller has sent as text, which no terminal obeys', () => {
+  it('escapes untrusted values for a terminal', () => {
     const lines: string[] = []
     const log = createLog('a-service', 'info', readable({ write: (line) => void lines.push(line) }, false))
     log.info({ method: 'GET', path: '/\x1b[2J', status: 200, ms: 1, agent: '\x9b31m\u202e' }, 'request')
@@ -69,7 +69,7 @@ describe('createLog', () => {
     expect(lines.join('').split('\n')).toHaveLength(3)
   })
 
-  it('has written everything when the process ends, in one write for what was logged in one turn', () => {
+  it('writes everything before the process exits, with one write per turn', () => {
     const module = JSON.stringify(join(import.meta.dirname, 'log.ts'))
     const program = `
       import fs from 'node:fs'
@@ -96,7 +96,7 @@ describe('createLog', () => {
     ).toEqual(['one', 'two', 'last'])
   })
 
-  it('ends, and goes on until then, when nobody reads its log any more', async () => {
+  it('keeps running, and can exit, after the reader of its log has gone away', async () => {
     const module = JSON.stringify(join(import.meta.dirname, 'log.ts'))
     const program = `
       import(${module}).then(({ createLog }) => {
@@ -118,7 +118,7 @@ describe('createLog', () => {
     expect(code).toBe(3)
   })
 
-  it('keeps the service going while its log is not read, writes all of it later, and counts what it dropped', async () => {
+  it('keeps running while its log is not read, writes it later, and counts dropped lines', async () => {
     const module = JSON.stringify(join(import.meta.dirname, 'log.ts'))
     const program = `
       import(${module}).then(({ createLog }) => {
@@ -141,6 +141,6 @@ describe('createLog', () => {
     await once(child, 'close')
     const lines = text.trim().split('\n')
     expect(lines.filter((line) => line.includes('"long"'))).toHaveLength(9)
-    expect(lines.at(-1)).toContain('3 log lines were dropped: nobody read the log')
+    expect(lines.at(-1)).toContain('3 log lines were dropped: standard output was not read')
   })
 })

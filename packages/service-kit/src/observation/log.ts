@@ -5,18 +5,17 @@ import { StandardOutput } from './standard-output.ts'
 
 export type { Logger } from 'pino'
 
-/** Anything that looks like a JWT: no log line may carry one, whichever way it got there. */
+/** Anything that looks like a JWT: no log line may contain one, wherever it came from. */
 const TOKEN = /eyJ[\w-]{5,}(\.[\w-]*)*/g
 
-/** The text with `[token]` in place of each token. */
+/** Replaces each token in a string with `[token]`. */
 export const cutTokens = (text: string): string =>
   text.includes('eyJ') ? text.replace(TOKEN, '[token]') : text
 
 /**
- * JSON lines on standard output; on a terminal, where a person reads them, the look of `npm start`. Tokens appear by
- * their `jti` only: what still looks like one is cut here, as the last line of defence behind every caller's own care.
- * What a terminal would obey or hide when a log is shown there is written as `\u`, C1 and bidirectional controls too,
- * which JSON itself does not ask for.
+ * Writes JSON lines to standard output, or readable lines if that is a terminal. Callers log only the `jti` of a token;
+ * anything that still looks like a token is removed here, as the last line of defense. Characters that a terminal would
+ * interpret or hide are escaped as `\u`, including C1 and bidirectional controls, which JSON does not require.
  */
 export function createLog(name: string, level: string, stream: DestinationStream = processOutput()): Logger {
   const guarded: DestinationStream = {
@@ -27,11 +26,11 @@ export function createLog(name: string, level: string, stream: DestinationStream
 
 function processOutput(): DestinationStream {
   const output = new StandardOutput()
-  // `hasColors` looks at NO_COLOR and FORCE_COLOR, too.
+  // `hasColors` honors NO_COLOR and FORCE_COLOR.
   return process.stdout.isTTY ? readable(output, process.stdout.hasColors()) : output
 }
 
-/** Passes on each line as a person wants to read it. */
+/** Returns a stream that formats each JSON line for a person. */
 export function readable(output: DestinationStream, colours: boolean): DestinationStream {
   const paint = paintWith(colours)
   return {
@@ -42,5 +41,5 @@ export function readable(output: DestinationStream, colours: boolean): Destinati
   }
 }
 
-/** For tests, and wherever nobody listens. */
+/** Discards everything: for tests and libraries without a log. */
 export const silentLog: Logger = pino({ level: 'silent' })

@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 
 export { Counter, Gauge, Histogram, Registry } from 'prom-client'
 
-/** The figures of one service, in one registry, so that several services can live in one test process. */
+/** The metrics of one service in their own registry, so that several services can run in one test process. */
 export class Metrics {
   readonly registry = new Registry()
   readonly #requests: Histogram<'method' | 'route' | 'status'>
@@ -11,9 +11,9 @@ export class Metrics {
     this.registry.setDefaultLabels({ service })
     this.#requests = new Histogram({
       name: 'http_request_duration_seconds',
-      help: 'Time from the request line to the last byte of the answer.',
+      help: 'Time from the request line to the last byte of the response.',
       labelNames: ['method', 'route', 'status'],
-      // Loopback calls take a millisecond; a peer's time-out is five seconds.
+      // Calls over loopback take a millisecond; the timeout of a peer is five seconds.
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
       registers: [this.registry],
     })
@@ -27,7 +27,7 @@ export class Metrics {
     return new Gauge({ name, help, labelNames: [...labelNames], registers: [this.registry] })
   }
 
-  /** A gauge whose value is looked up when somebody asks for the figures. */
+  /** Registers a gauge that is read on each scrape. */
   reading(name: string, help: string, read: () => number): void {
     new Gauge({
       name,
@@ -43,7 +43,9 @@ export class Metrics {
     this.#requests.observe({ method, route, status }, seconds)
   }
 
-  /** Process figures (memory, event loop, garbage collection); they start timers, so only a real process asks for them. */
+  /**
+   * Collects process metrics (memory, event loop, garbage collection). They start timers, so tests do not call this.
+   */
   collectProcess(): void {
     collectDefaultMetrics({ register: this.registry })
   }

@@ -8,7 +8,7 @@ async function ask(probes: Probes, path: string) {
 }
 
 describe('probes', () => {
-  it('say which of its states a service is in', async () => {
+  it('report the state of the service', async () => {
     const probes = new Probes(new Metrics('test'))
     const notReady = (service: string) => [503, { status: 'not ready', failed: { service } }]
     expect(await ask(probes, '/readyz')).toEqual(notReady('starting'))
@@ -20,7 +20,7 @@ describe('probes', () => {
     expect(await ask(probes, '/healthz')).toEqual([200, { status: 'ok' }])
   })
 
-  it('name every check that fails, and why', async () => {
+  it('name every check that fails, with its message', async () => {
     const probes = new Probes(new Metrics('test'), {
       fine: () => {},
       keys: () => Promise.reject(new Error('no key is loaded')),

@@ -10,14 +10,14 @@ export interface ProbeAnswer {
 
 export type Probe = () => ProbeAnswer | Promise<ProbeAnswer>
 
-/** The state of a service as whoever runs it asks for it: `/healthz`, `/readyz` and `/metrics`; not recorded as requests. */
+/** Answers `/healthz`, `/readyz` and `/metrics` for the operator; these requests are not recorded. */
 export class Probes {
-  /** `stopping` is the last one. */
+  /** `stopping` is final. */
   #state: 'starting' | 'ready' | 'stopping' = 'starting'
   readonly #metrics: Metrics
   readonly #checks: Checks
 
-  /** @param checks each must pass for `/readyz` to answer 200; a thrown error's message is shown */
+  /** @param checks each must pass for `/readyz` to answer 200; the message of a thrown error is shown */
   constructor(metrics: Metrics, checks: Checks = {}) {
     this.#metrics = metrics
     this.#checks = checks

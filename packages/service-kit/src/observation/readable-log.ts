@@ -1,6 +1,6 @@
 import { escapeForTerminal } from '@hallpass/untrusted/terminal'
 
-/** Puts a colour (of ECMA-48: 31 red, 32 green, …) around text, or leaves it as it is. */
+/** Applies a color (ECMA-48: 31 red, 32 green, …) to a string, or returns it unchanged. */
 export type Paint = (text: string, colour: number) => string
 
 export const paintWith =
@@ -9,9 +9,9 @@ export const paintWith =
     colours ? `\x1b[${colour}m${text}\x1b[0m` : text
 
 const LEVELS: Readonly<Record<number, string>> = { 40: 'warning', 50: 'error', 60: 'fatal' }
-/** From this level on the stack is shown: it is a fault of the program's own. */
+/** From this level on the stack is shown: the error is a bug. */
 const ERROR_LEVEL = 50
-/** Fields that the line shows by itself, or that only a machine wants. */
+/** Fields that the line already shows, or that only machines need. */
 const SHOWN = new Set([
   'level',
   'time',
@@ -28,14 +28,14 @@ const SHOWN = new Set([
 ])
 
 export interface ReadableLine {
-  /** Of the day, to the millisecond. */
+  /** The time of day, in milliseconds. */
   readonly time: string
   readonly text: string
 }
 
 /**
- * A JSON line of a service's log for a person; nothing for any other line. Paths, names and messages come from outside,
- * so everything but the colours is escaped.
+ * Formats a JSON log line for a person; returns `undefined` for any other line. Paths, names and messages are
+ * untrusted, so everything except the colors is escaped.
  */
 export function readableLine(json: string, paint: Paint): ReadableLine | undefined {
   const entry = parse(json)
@@ -65,7 +65,7 @@ function describe(entry: Record<string, unknown>, paint: Paint): string {
   return `${label ? paint(`${label}: `, 31) : ''}${escapeForTerminal(String(entry.msg ?? ''))}${details}${stack && paint(stack, 90)}`
 }
 
-/** Where an error came from, a line each, below the line that has its message. */
+/** Returns the frames of a stack, one per line, to follow the line with the message. */
 const framesOf = (stack: string | undefined) =>
   (stack?.split('\n') ?? [])
     .filter((line) => /^\s+at /.test(line))

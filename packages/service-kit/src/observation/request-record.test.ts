@@ -56,7 +56,7 @@ describeRecord('an Express service', () => ({
   ask: (headers) => ask('/things/one?q=hidden', headers),
 }))
 
-describeRecord('a listener that answers everything itself', () => ({
+describeRecord('a listener with its own handler', () => ({
   ...common,
   path: '/',
   route: 'unmatched',

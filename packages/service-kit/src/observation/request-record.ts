@@ -6,12 +6,12 @@ import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { type TraceContext, traceFrom } from './trace.ts'
 
-/** Who records, and where to. */
+/** The service that records requests, and where to. */
 export interface RecordingService {
   readonly name: string
   readonly log: Logger
   readonly metrics: Metrics
-  /** The query parameters that hops may show; none by default. */
+  /** The query parameters that hops may show; by default none. */
   readonly shownParameters?: readonly string[]
 }
 
@@ -25,7 +25,7 @@ export interface RequestHead {
 /** How a request ended. */
 export interface RequestEnd {
   readonly status: number
-  /** Whether the whole answer was sent; else the client left, or the answer broke off. */
+  /** Whether the whole response was sent; false if the client disconnected or the response was interrupted. */
   readonly complete: boolean
 }
 
@@ -33,15 +33,18 @@ const REQUEST_ID = /^[\w.-]{1,64}$/
 const MAX_LOGGED_PATH = 256
 
 /**
- * The record of one request, whichever protocol it came over, and whether a route answers it, a stream or an upstream:
- * its id, its place in the trace and its deadline; in the end a line of the log, an observation of the metrics, and a hop
- * where the trace is watched.
+ * The record of one request, for any protocol and whether a route, a stream or an upstream answers it: its id, its
+ * place in the trace and its deadline. At the end it becomes a log line, an observation of the metrics and, if the
+ * trace is watched, a hop.
  */
 export class RequestRecord {
-  /** The caller's `x-request-id` if that is a plain word of at most 64 characters; the answer has it, once. */
+  /**
+   * The caller's `x-request-id` if it consists of at most 64 plain characters, otherwise a new one; the response has it
+   * once.
+   */
   readonly requestId: string
   readonly trace: TraceContext
-  /** The label of the metric: the pattern of the route, because paths are without number. */
+  /** The label of the metric: the pattern of the route, because the number of paths is unbounded. */
   route = 'unmatched'
   readonly #service: RecordingService
   readonly #method: string
@@ -55,7 +58,7 @@ export class RequestRecord {
   constructor(service: RecordingService, { method = '', url = '', headers }: RequestHead) {
     this.#service = service
     this.#method = method
-    // The query may carry a credential; the path never does.
+    // The query may contain a credential; the path never does.
     this.#path = (url.split('?', 1)[0] as string).slice(0, MAX_LOGGED_PATH)
     const given = headers['x-request-id']
     this.requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
@@ -67,12 +70,12 @@ export class RequestRecord {
     this.#shownPath = this.trace.sampled ? shownPath(url, service.shownParameters ?? []) : ''
   }
 
-  /** Adds fields to the line of the log; nothing secret. */
+  /** Adds fields to the log line; nothing secret. */
   add(fields: Readonly<Record<string, unknown>>): void {
     this.#added = { ...this.#added, ...fields }
   }
 
-  /** Publishes the hop now instead of at the end, which may be hours away for a stream. Does so once. */
+  /** Publishes the hop now, once, instead of at the end, which may be hours away for a stream. */
   tellHop(status: number): void {
     if (!this.trace.sampled || this.#told) return
     this.#told = true
@@ -118,7 +121,7 @@ export class RequestRecord {
 const RECORD = Symbol('record')
 type Recorded = IncomingMessage & { [RECORD]?: RequestRecord; readonly route?: { readonly path?: unknown } }
 
-/** Begins the record of a request that Node's server has parsed; it ends with the response. */
+/** Starts the record of a request that Node's server has parsed; it ends with the response. */
 export function recordRequest(
   service: RecordingService,
   request: IncomingMessage,
@@ -135,10 +138,10 @@ export function recordRequest(
   return record
 }
 
-/** Returns the record of a request; `undefined` for one that is not recorded, as a probe's. */
+/** Returns the record of a request; `undefined` if it is not recorded, e.g. a probe. */
 export const recordOf = (request: IncomingMessage): RequestRecord | undefined => (request as Recorded)[RECORD]
 
-/** Adds to the line that the log will have about this request; nothing secret. */
+/** Adds fields to the log line of this request; nothing secret. */
 export function logAlso(request: IncomingMessage, fields: Readonly<Record<string, unknown>>): void {
   recordOf(request)?.add(fields)
 }

@@ -9,7 +9,7 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
 })
 
-/** A collector that takes OTLP over HTTP, as JSON. */
+/** Starts a collector that accepts OTLP over HTTP as JSON. */
 async function startCollector() {
   const received: { path: string | undefined; body: string }[] = []
   const server = createServer(async (request, response) => {
@@ -46,7 +46,7 @@ const verification: HopEvent = {
 }
 
 describe('exportSpans', () => {
-  it('tells a collector of requests and verifications, as spans under the ids that traceparent carried', async () => {
+  it('sends requests and verifications as spans with the ids of traceparent', async () => {
     const collector = await startCollector()
     const spans = exportSpans(collector.url, 'service-b')
     spans.publish(request)
@@ -71,7 +71,7 @@ describe('exportSpans', () => {
     expect(verified.events[0]).toMatchObject({ name: 'check expiry' })
   })
 
-  it('holds nobody up when the collector is away', async () => {
+  it('does not block if the collector is unavailable', async () => {
     const spans = exportSpans('http://127.0.0.1:1', 'service-b')
     for (let count = 0; count < 5_000; count += 1) spans.publish(request)
     const started = performance.now()

@@ -5,13 +5,13 @@ import { resourceFromAttributes } from '@opentelemetry/resources'
 import { BatchSpanProcessor, type ReadableSpan } from '@opentelemetry/sdk-trace'
 import type { HopEvent, HopPublisher } from './hops.ts'
 
-/** A reader who runs a scenario looks at the traces right after. */
+/** Short, because a reader who runs a scenario looks at the traces right after. */
 const EXPORT_MS = 1_000
-/** Spans that wait for a collector that is slow or away; beyond it the newest are dropped, not memory spent. */
+/** Spans that wait for a slow or unavailable collector; beyond it the newest are dropped to bound the memory. */
 const MAX_WAITING_SPANS = 2_048
-/** A collector that takes longer is given up for these spans: tries again included. */
+/** The limit for one export, retries included; after it the spans are dropped. */
 const EXPORT_TIMEOUT_MS = 2_000
-/** Of a service that stops; a collector that is away must not hold it. */
+/** The limit for the last export of a stopping service: an unavailable collector must not delay it. */
 const STOP_MS = 1_000
 
 const KINDS: Readonly<Record<HopEvent['kind'], SpanKind>> = {
@@ -22,9 +22,10 @@ const KINDS: Readonly<Record<HopEvent['kind'], SpanKind>> = {
 }
 
 /**
- * Tells an OpenTelemetry collector of the hops, as spans by OTLP over HTTP, with the official SDK. It is a module of its
- * own that nobody loads unless OTEL_EXPORTER_OTLP_ENDPOINT is set: the SDK is larger than a service.
- * @param endpoint of the collector, e.g. `http://localhost:4318`; headers are read from OTEL_EXPORTER_OTLP_HEADERS, by the SDK.
+ * Exports hops to an OpenTelemetry collector as spans (OTLP over HTTP), with the official SDK. It is a separate module,
+ * loaded only if OTEL_EXPORTER_OTLP_ENDPOINT is set, because the SDK is larger than a service.
+ * @param endpoint URL of the collector, e.g. `http://localhost:4318`; the SDK reads headers from
+ *   OTEL_EXPORTER_OTLP_HEADERS
  */
 export function exportSpans(
   endpoint: string,
@@ -48,12 +49,12 @@ export function exportSpans(
   }
 }
 
-/** A hop has the ids of its span already: those that `traceparent` carried. */
+/** Converts a hop, which already has the IDs of its span: those sent in `traceparent`. */
 function spanOf(event: HopEvent, resource: ReadableSpan['resource']): ReadableSpan {
   const { kind, traceId, startedAt, durationMs } = event
   const ofItsOwn = kind === 'request' || kind === 'call'
   const context = (spanId: string) => ({ traceId, spanId, traceFlags: TraceFlags.SAMPLED })
-  // A verification and an event happen within a hop, under its span.
+  // A verification and an event happen within a hop, so their parent is its span.
   const own = context(ofItsOwn ? event.spanId : randomBytes(8).toString('hex'))
   const parentId = ofItsOwn ? event.parentId : kind === 'event' ? event.parentId : event.spanId
   return {
@@ -87,11 +88,11 @@ function nameOf({ kind, method, path, verdict }: HopEvent): string {
   return `${method} ${path?.split('?', 1)[0]}`
 }
 
-/** A refused token is an error of whoever sent it; of the verifier it is the work that it is there for. */
+/** A rejected token is the sender's error; the verifier's span stays OK. */
 const hasFailed = ({ kind, status }: HopEvent) =>
   kind === 'call' ? status === undefined || status >= 400 : kind === 'request' && (status ?? 500) >= 500
 
-/** Names of the semantic conventions where there is one; of a token nothing that it could be used with. */
+/** Uses names of the semantic conventions where they exist; the attributes of a token cannot be used to replay it. */
 function attributesOf(event: HopEvent): Attributes {
   const { kind, method, path, status, peer, verdict, reason, token } = event
   const { kid, alg } = token?.header ?? {}

@@ -1,22 +1,24 @@
 import { writeSync } from 'node:fs'
 
-/** What a service keeps for a reader that has stopped reading: minutes of a busy log. Later lines are dropped and counted. */
+/**
+ * Buffered output for a reader that has stopped reading: minutes of a busy log. Later lines are dropped and counted.
+ */
 const MAX_PENDING = 8 * 1024 * 1024
-/** How often a full pipe is tried again. */
+/** How often writing to a full pipe is retried. */
 const RETRY_MS = 20
-/** How long an ending process waits for a reader that does not read. */
+/** How often an exiting process retries before it gives up on its reader. */
 const LAST_TRIES = 25
 
 /**
- * Writes lines to standard output without ever stopping the service: those of one turn of the event loop together (under
- * load a line's share of a system call is a tenth), later when the pipe is full, and not at all when its reader is gone.
- * What a process has logged before it exits is written, whatever the reason. sonic-boom, which pino brings, tries for
- * ever to write to a reader that is gone (its flushSync repeats EPIPE), so a service would outlive its launcher.
+ * Writes lines to standard output without ever blocking the service: all lines of one turn of the event loop together
+ * (under load this cuts system calls to a tenth), later if the pipe is full, and not at all if its reader has gone
+ * away. Everything logged before the process exits is written. pino's default, sonic-boom, retries forever when its
+ * reader has gone away (its flushSync repeats EPIPE), so a service would outlive its launcher.
  */
 export class StandardOutput {
   readonly #fd: number
   #pending = ''
-  /** What did not fit the last time, which may begin within a character. */
+  /** The bytes that did not fit last time; they may begin within a character. */
   #rest = Buffer.alloc(0)
   #scheduled = false
   #dropped = 0
@@ -46,7 +48,7 @@ export class StandardOutput {
     setTimeout(() => this.#flush(), RETRY_MS).unref()
   }
 
-  /** @returns whether nothing is left to be written */
+  /** @returns whether everything has been written */
   #writeWhatFits(): boolean {
     if (this.#isGone) return true
     const lines = Buffer.from(this.#pending)
@@ -57,13 +59,13 @@ export class StandardOutput {
       while (written < bytes.length) written += writeSync(this.#fd, bytes, written)
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      // Nobody reads any more: the service goes on without a log.
+      // The reader has closed the pipe: the service continues without a log.
       if (code !== 'EAGAIN' && code !== 'EBUSY') this.#isGone = true
     }
     this.#rest = this.#isGone ? Buffer.alloc(0) : bytes.subarray(written)
     if (this.#rest.length > 0) return false
     if (this.#dropped === 0) return true
-    const msg = `${this.#dropped} log lines were dropped: nobody read the log`
+    const msg = `${this.#dropped} log lines were dropped: standard output was not read`
     this.#dropped = 0
     this.#pending = `${JSON.stringify({ level: 40, time: new Date().toISOString(), msg })}\n`
     return this.#writeWhatFits()

@@ -5,7 +5,7 @@ import { currentTrace, nextHop, runInTrace, traceFrom } from './trace.ts'
 const PARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 
 describe('traceFrom', () => {
-  it('continues the trace of the caller with a span of its own', () => {
+  it('continues the trace of the caller with a new span', () => {
     const trace = traceFrom(PARENT)
     expect(trace).toMatchObject({ traceId: '0af7651916cd43dd8448eb211c80319c', parentId: 'b7ad6b7169203331' })
     expect(trace.spanId).toMatch(/^[0-9a-f]{16}$/)
@@ -16,9 +16,9 @@ describe('traceFrom', () => {
     ['absent', undefined],
     ['of zeros', `00-${'0'.repeat(32)}-b7ad6b7169203331-01`],
     ['in capitals', PARENT.toUpperCase()],
-    ['with more behind it', `${PARENT}-x`],
+    ['with trailing characters', `${PARENT}-x`],
     ['with a line break', `${PARENT}\nx`],
-  ])('starts a trace when the header is %s', (_, header) => {
+  ])('starts a trace if the header is %s', (_, header) => {
     const trace = traceFrom(header)
     expect(trace.traceId).not.toBe('0af7651916cd43dd8448eb211c80319c')
     expect(trace.parentId).toBeUndefined()
@@ -26,7 +26,7 @@ describe('traceFrom', () => {
 })
 
 describe('nextHop', () => {
-  it('gives each call a span of its own under the current one', async () => {
+  it('gives each call a new span under the current one', async () => {
     const trace = traceFrom(PARENT, 'service-a')
     await runInTrace(trace, async () => {
       await new Promise((resolve) => setImmediate(resolve))
@@ -42,7 +42,7 @@ describe('nextHop', () => {
     expect(currentTrace()).toBeUndefined()
   })
 
-  it('keeps the decision of the caller not to be watched', () => {
+  it('keeps the caller’s sampling decision', () => {
     const trace = traceFrom(PARENT.replace(/01$/, '00'))
     expect(runInTrace(trace, nextHop).traceparent).toMatch(/-00$/)
   })
@@ -51,11 +51,11 @@ describe('nextHop', () => {
 describe('sampling', () => {
   afterEach(() => publishHopsTo(undefined))
 
-  it('watches no trace that begins here while nobody listens', () => {
+  it('samples no new trace while no publisher is set', () => {
     expect(traceFrom(undefined).sampled).toBe(false)
   })
 
-  it('watches the first traces that begin here, and a few a second of a load test', () => {
+  it('samples the first new traces, and a few per second under load', () => {
     publishHopsTo(() => {})
     const sampled = Array.from({ length: 1000 }, () => traceFrom(undefined)).filter((trace) => trace.sampled)
     expect(sampled.length).toBeGreaterThanOrEqual(20)

@@ -2,19 +2,19 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { randomBytes } from 'node:crypto'
 import { hopsAreWanted } from './hops.ts'
 
-/** Where a request stands in its trace (W3C Trace Context, level 1). */
+/** The position of a request in its trace (W3C Trace Context, level 1). */
 export interface TraceContext {
   /** 32 hex digits, the same on every hop. */
   readonly traceId: string
-  /** 16 hex digits: this hop. */
+  /** 16 hex digits that identify this hop. */
   readonly spanId: string
-  /** The hop that called, when there was one. */
+  /** The hop that called this one, if any. */
   readonly parentId: string | undefined
-  /** Whether somebody wants to see this trace; decided where it begins, and kept on every hop (§3.3). */
+  /** Whether the trace is watched; decided where it begins and kept on every hop (§3.3). */
   readonly sampled: boolean
-  /** The service that the request is in. */
+  /** The service that is handling the request. */
   readonly service: string
-  /** When the caller stops waiting, on the clock of `performance.now()`; absent when it has not said. */
+  /** When the caller stops waiting, on the clock of `performance.now()`; absent if unknown. */
   readonly deadline: number | undefined
 }
 
@@ -23,8 +23,8 @@ const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f
 const storage = new AsyncLocalStorage<TraceContext>()
 
 /**
- * Continues the caller's trace, or starts one when the header is absent or malformed (W3C §4.3).
- * @param deadline see {@link TraceContext}; calls that are made in this trace end before it.
+ * Continues the caller's trace, or starts a new one if the header is absent or malformed (W3C §4.3).
+ * @param deadline see {@link TraceContext}; calls within this trace end before it
  */
 export function traceFrom(
   traceparent: string | undefined,
@@ -45,8 +45,8 @@ export const runInTrace = <T>(trace: TraceContext, run: () => T): T => storage.r
 export const currentTrace = (): TraceContext | undefined => storage.getStore()
 
 /**
- * A call that is about to be made: a hop of its own, whose caller is the current one. Whoever has the trace at hand may
- * say so: on Node 20 a process that has once looked into its asynchronous storage pays for it with each callback.
+ * Creates the trace context and header of an outgoing call, as a child of `current`. Callers that have the trace at
+ * hand pass it: on Node 20, once a process has read its AsyncLocalStorage, every callback becomes slower.
  */
 export function nextHop(current = currentTrace()): {
   readonly trace: TraceContext
@@ -68,7 +68,7 @@ export function nextHop(current = currentTrace()): {
 const newTraceId = () => randomHex(16)
 const newSpanId = () => randomHex(8)
 
-/** Asking the system for a few random bytes costs as much as for many, and each request needs two ids. */
+/** Reading a few random bytes from the system costs as much as reading many, and each request needs two IDs. */
 const POOL_BYTES = 4096
 let pool = Buffer.alloc(0)
 let used = 0
@@ -83,7 +83,7 @@ function randomHex(bytes: number): string {
 }
 
 /**
- * A person's curl is always worth showing; of a load test a few requests a second tell as much as all, and cost nothing.
+ * A manual request is always worth showing; of a load test a few traces per second are enough and cost nothing.
  */
 const ROOTS_PER_SECOND = 5
 const ROOT_BURST = 20

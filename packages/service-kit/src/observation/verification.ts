@@ -2,13 +2,13 @@ import { type HopCheck, publishHop, shownToken } from './hops.ts'
 import { currentTrace } from './trace.ts'
 
 /**
- * A token that a verifier refused. `packages/tokens` throws such errors, and so does the client of a
- * remote verifier; the kit knows them by their `reason`.
+ * A token that a verifier rejected. `packages/tokens` throws such errors, as does the client of a remote verifier; this
+ * package recognizes them by their `reason`.
  */
 export interface TokenRefusal extends Error {
   /** Stable and machine-readable, e.g. `expired`. */
   readonly reason: string
-  /** What a caller may see: name, message and, when expired, `expiredAt`. */
+  /** Returns what a caller may see: name, message and, if expired, `expiredAt`. */
   toJSON(): Readonly<Record<string, unknown>>
 }
 
@@ -20,8 +20,8 @@ export interface VerifiedClaims {
 }
 
 /**
- * Runs a verifier and tells of its verdict, check by check, when the current trace is being watched.
- * The verdict itself is the verifier's alone.
+ * Runs a verifier and, if the current trace is watched, reports its verdict with every check. Does not change the
+ * verdict.
  */
 export async function observeVerification<T extends VerifiedClaims>(
   token: string,

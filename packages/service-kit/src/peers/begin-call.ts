@@ -12,24 +12,24 @@ export interface CallToTell {
 
 export interface CallOutcome {
   readonly status?: number
-  /** Why there was no answer: stable and machine-readable. */
+  /** Why no response arrived: stable and machine-readable. */
   readonly reason?: string
   readonly message?: string
   readonly answer?: unknown
-  /** Who was called in the end, when another was tried first. */
+  /** The peer that was called last, if another one was tried first. */
   readonly peer?: string
 }
 
 export interface BegunCall {
-  /** The header that makes the peer's hop follow this one. */
+  /** The header that makes the peer's hop a child of this one. */
   readonly traceparent: string
-  /** Tells whoever watches the trace how the call ended; once, whatever comes after. */
+  /** Reports the result of the call to anyone watching the trace. Only the first call has an effect. */
   readonly tell: (outcome: CallOutcome) => void
 }
 
 const nobodyWatches = () => {}
 
-/** A call that is made now: a hop of its own, below the current one unless the caller has it at hand. */
+/** Starts the hop of an outgoing call; its parent is `current`, by default the current trace. */
 export function beginCall(call: CallToTell, current?: TraceContext): BegunCall {
   const { trace, traceparent } = nextHop(current)
   if (!trace.sampled) return { traceparent, tell: nobodyWatches }

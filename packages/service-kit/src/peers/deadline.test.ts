@@ -11,7 +11,7 @@ import { unexpectedAnswer } from './peer-errors.ts'
 const left = (deadline: number | undefined) => (deadline ?? Number.NaN) - performance.now()
 
 describe('deadlineFrom', () => {
-  it('reads milliseconds, and cuts what is longer than anybody waits', () => {
+  it('reads milliseconds and caps long values', () => {
     expect(left(deadlineFrom('1500'))).toBeCloseTo(1_500, -2)
     for (const value of ['60001', '999999999']) expect(left(deadlineFrom(value))).toBeLessThanOrEqual(60_000)
   })
@@ -25,12 +25,12 @@ describe('deadlineFrom', () => {
 })
 
 describe('callBudget', () => {
-  it('is the caller’s own limit where nobody waits, or waits longer', () => {
+  it('is the caller’s own limit without a deadline or with a later one', () => {
     expect(callBudget(undefined, 5_000)).toBe(5_000)
     expect(callBudget(performance.now() + 60_000, 5_000)).toBe(5_000)
   })
 
-  it('is what is left without a margin: a fifth of it, at most half a second', () => {
+  it('is the remaining time minus a margin of a fifth, at most half a second', () => {
     for (const [remaining, least, most] of [
       [5_000, 4_450, 4_500],
       [1_000, 780, 800],
@@ -42,12 +42,12 @@ describe('callBudget', () => {
     }
   })
 
-  it('is nothing when the time is over', () => {
+  it('is zero after the deadline', () => {
     expect(callBudget(performance.now() - 1, 5_000)).toBe(0)
   })
 })
 
-describe('a chain of three services of which the last is silent', () => {
+describe('a chain of three services whose last one is silent', () => {
   const seen: string[] = []
   const service = (name: string, answer: () => Promise<unknown>) =>
     useService(() =>
@@ -77,7 +77,7 @@ describe('a chain of three services of which the last is silent', () => {
   const askMiddle = ask('middle', middle.url, 2_000)
   const front = service('front', () => askMiddle())
 
-  it('answers 504 and names it: each hop waits less long than the one before', async () => {
+  it('answers 504 and names it: each hop waits less than the one before', async () => {
     const { status, body } = await supertest(front.url()).get('/')
     expect([status, body.error.code]).toEqual([504, 'peer_timeout'])
     expect(body.error.message).toMatch(
@@ -88,7 +88,7 @@ describe('a chain of three services of which the last is silent', () => {
     expect(ofSilent).toBeLessThanOrEqual(1_600)
   })
 
-  it('answers within the deadline of a caller that has less time, and no later for one that claims more', async () => {
+  it('answers within an earlier deadline of the caller and ignores a later one', async () => {
     for (const [wish, most] of [
       ['1000', 1_000],
       ['59000', 2_000],
@@ -100,7 +100,7 @@ describe('a chain of three services of which the last is silent', () => {
     }
   })
 
-  it('calls nobody when the time is over', async () => {
+  it('makes no call after the deadline', async () => {
     seen.length = 0
     const { status, body } = await supertest(front.url()).get('/').set(DEADLINE_HEADER, '1')
     expect(status).toBe(504)
@@ -112,7 +112,7 @@ describe('a chain of three services of which the last is silent', () => {
   })
 })
 
-describe('a call whose answer others wait for, too', () => {
+describe('a call whose response is shared', () => {
   const keys = useService(() =>
     httpService({
       name: 'keys',
@@ -136,7 +136,7 @@ describe('a call whose answer others wait for, too', () => {
     }),
   )
 
-  it('has half of its own time, whatever the caller’s deadline: nobody can make it fail for all', async () => {
+  it('has half of its own timeout, so that no caller’s deadline can make it fail for all', async () => {
     load = createPeerCaller({ peer: 'keys', baseUrl: keys.url(), timeoutMs: 4_000 })
     const { text } = await supertest(front.url()).get('/').set(DEADLINE_HEADER, '1').expect(200)
     expect(JSON.parse(text)).toMatchObject({ [DEADLINE_HEADER]: '2000' })

@@ -25,7 +25,7 @@ describe('issuerKeys', () => {
     await expect(issuerKeys({ issuer: provider.url() }).load()).resolves.toEqual({ keys: [] })
   })
 
-  it('asks a key set of its own at once', async () => {
+  it('loads a configured JWKS directly', async () => {
     const { load } = issuerKeys({ issuer: 'https://elsewhere.example/', jwksUrl: `${provider.url()}/keys` })
     await expect(load()).rejects.toMatchObject({
       status: 502,
@@ -37,11 +37,11 @@ describe('issuerKeys', () => {
     ).resolves.toEqual({ keys: [] })
   })
 
-  it('refuses the keys of an issuer that calls itself by another name', async () => {
+  it('rejects the keys if the discovery document has another issuer', async () => {
     Object.assign(answers, { issuer: 'http://mallory.example', jwks_uri: `${provider.url()}/keys` })
     await expect(issuerKeys({ issuer: provider.url() }).load()).rejects.toMatchObject({
       code: 'peer_unexpected_answer',
-      message: expect.stringContaining('it calls itself "http://mallory.example"'),
+      message: expect.stringContaining('its discovery document has the issuer "http://mallory.example"'),
     })
   })
 
@@ -52,7 +52,7 @@ describe('issuerKeys', () => {
     })
   })
 
-  it('names the issuer that is down', async () => {
+  it('reports an unreachable issuer', async () => {
     await expect(issuerKeys({ issuer: 'http://localhost:1' }).load()).rejects.toMatchObject({
       status: 502,
       code: 'peer_unreachable',

@@ -7,36 +7,36 @@ import { lazyPeerClient } from './peers.ts'
 export interface IssuerKeysOptions {
   /** Exactly as in the `iss` claim of the issuer's tokens. */
   readonly issuer: string
-  /** A key set on disk, in place of one that the issuer publishes. */
+  /** A JWKS file, instead of the JWKS that the issuer publishes. */
   readonly jwksFile?: string | undefined
-  /** Where the key set is; without it, the issuer's discovery document says so. */
+  /** The URL of the JWKS; by default it is read from the issuer's discovery document. */
   readonly jwksUrl?: string | undefined
-  /** The only authority whose certificates the issuer may show, as PEM; by default those that Node trusts. */
+  /** The only CA to trust for the issuer's certificate, as PEM; by default those that Node trusts. */
   readonly ca?: string | undefined
 }
 
-/** What a verifier's key finder needs to know of where its keys come from. */
+/** What a verifier's key finder needs to know about the source of its keys. */
 export interface IssuerKeys {
-  /** Reads the set once. */
+  /** Loads the JWKS once. */
   readonly load: () => Promise<unknown>
-  /** How long a set is used, and how soon after a failure it is read again, where the key finder's own times do not fit. */
+  /** How long a JWKS is used, and when it is reloaded after a failure, if the key finder's defaults do not fit. */
   readonly maxAgeMs?: number
   readonly cooldownMs?: number
 }
 
 const PEER = 'issuer'
-/** A file is read again when it is this old, so a rotation on disk counts within seconds and needs no watcher. */
+/** A file is reloaded after this time, so a rotation on disk takes effect within seconds without a watcher. */
 const OF_A_FILE = { maxAgeMs: 4_000, cooldownMs: 1_000 }
 
 /**
- * Returns where the key set (JWKS) of an OpenID provider or any other issuer of JWTs is read: the one way for every
- * verifier, `remoteKeys({ issuer, ...issuerKeys(…), clock })`.
+ * Returns the source of a JWKS of an OpenID provider or any other issuer of JWTs. Every verifier uses it:
+ * `remoteKeys({ issuer, ...issuerKeys(…), clock })`.
  *
- * The keys are refused when the issuer calls itself by another name than it was configured with, because they would then
- * vouch for somebody else (OpenID Connect Discovery 1.0 §4.3, RFC 8414 §3.3); and when an issuer with an https name hands
- * them out in the clear, where anybody on the way could put keys of their own in their place (RFC 8725 §3.10).
- * @throws {PeerError} when the issuer cannot be asked, or what it says cannot be used
- * @throws {HttpError} 503 `keys_unusable` when the file cannot be read
+ * The keys are rejected if the discovery document contains another issuer than the configured one, because they would
+ * then belong to that one (OpenID Connect Discovery 1.0 §4.3, RFC 8414 §3.3), and if an issuer with an https name
+ * serves them unencrypted, where an attacker on the network could replace them (RFC 8725 §3.10).
+ * @throws {PeerError} if the issuer cannot be reached or its response is invalid
+ * @throws {HttpError} 503 `keys_unusable` if the file cannot be read
  */
 export function issuerKeys({ issuer, jwksFile, jwksUrl, ca }: IssuerKeysOptions): IssuerKeys {
   if (jwksFile !== undefined) return { load: () => keySetIn(jwksFile, issuer), ...OF_A_FILE }
@@ -46,9 +46,13 @@ export function issuerKeys({ issuer, jwksFile, jwksUrl, ca }: IssuerKeysOptions)
   const discover = async () => {
     const metadata = (await load(discovery)) as { issuer?: unknown; jwks_uri?: unknown }
     if (metadata.issuer !== issuer)
-      throw unexpectedAnswer(PEER, 200, `it calls itself ${JSON.stringify(metadata.issuer)}, not ${issuer}`)
+      throw unexpectedAnswer(
+        PEER,
+        200,
+        `its discovery document has the issuer ${JSON.stringify(metadata.issuer)}, not ${issuer}`,
+      )
     if (typeof metadata.jwks_uri !== 'string' || !URL.canParse(metadata.jwks_uri))
-      throw unexpectedAnswer(PEER, 200, 'its discovery document names no jwks_uri')
+      throw unexpectedAnswer(PEER, 200, 'its discovery document has no valid jwks_uri')
     return load(metadata.jwks_uri)
   }
   return { load: discover }
@@ -87,7 +91,9 @@ function jsonLoader(issuer: string, ca: string | undefined): (url: string) => Pr
   }
 }
 
-/** Numbers mean nothing in a key set, so one that JavaScript cannot hold spoils none. */
+/**
+ * Parses a JWKS. Numbers that JavaScript cannot represent are accepted, because a key contains no numbers that matter.
+ */
 function parse(url: string, text: string): unknown {
   try {
     return readJson(text)

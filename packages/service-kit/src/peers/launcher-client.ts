@@ -3,46 +3,46 @@ import { join } from 'node:path'
 import { withShortSocketPath } from '@hallpass/private-files'
 import { lazyPeerClient, unexpectedAnswer } from './peers.ts'
 
-/** What `npm start` says of one service. */
+/** The state of one service, as reported by `npm start`. */
 export interface LaunchedService {
   readonly name: string
-  /** What a reader learns from it. */
+  /** What the service demonstrates. */
   readonly shows: string
-  /** `not answering`: its process runs and hangs. */
+  /** `not answering`: the process is running but hangs. */
   readonly state: 'starting' | 'running' | 'not answering' | 'restarting' | 'stopping' | 'stopped' | 'failed'
   readonly urls: readonly string[]
   /** The services that it calls. */
   readonly needs: readonly string[]
   readonly pid?: number
-  /** How often it was started again because its process had ended. */
+  /** How often the service was restarted because its process had ended. */
   readonly restarts: number
-  /** How its process ended last, when nobody had asked for it. */
+  /** How its process last ended without a request to stop. */
   readonly lastEnd?: string
 }
 
 export interface LaunchedSuite {
-  /** Of the launcher. */
+  /** The launcher's. */
   readonly pid: number
   readonly services: readonly LaunchedService[]
 }
 
 export interface LauncherClient {
   suite(): Promise<LaunchedSuite>
-  /** Resolves when its process has ended; it stays away until it is started. */
+  /** Resolves when the process has ended; the service stays stopped until it is started. */
   stop(name: string): Promise<void>
-  /** Resolves when it is ready. */
+  /** Resolves when the service is ready. */
   start(name: string): Promise<void>
 }
 
-/** The socket through which the launcher of this state folder is asked; only its owner can open it. */
+/** Returns the socket of the launcher of this state folder; only its owner can open it. */
 export const launcherSocketOf = (stateFolder: string): string => join(stateFolder, 'suite.sock')
 
-/** A service that is started has half a minute to get ready. */
+/** A starting service has 30 s to become ready. */
 const TIMEOUT_MS = 40_000
 
 /**
- * Asks the launcher of a running suite. Every method throws a PeerError: `peer_unreachable` when no suite runs
- * there, else with the launcher's own words.
+ * Creates a client of the launcher of a running suite. Every method throws a PeerError: `peer_unreachable` if no suite
+ * is running there, otherwise with the launcher's own message.
  */
 export function createLauncherClient(socket: string): LauncherClient {
   const peer = 'launcher'

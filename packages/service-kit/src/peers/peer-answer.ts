@@ -2,21 +2,21 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { cappedMs } from '@hallpass/untrusted/timers'
 import type { Dispatcher } from 'undici'
 
-/** What a peer answered, whole. */
+/** The complete response of a peer. */
 export interface PeerAnswer {
   readonly status: number
-  /** Names in lower case; of a name that comes again the values are joined (RFC 9110 §5.3), but not of `set-cookie`. */
+  /** Names in lower case; repeated headers are joined (RFC 9110 §5.3), except `set-cookie`. */
   readonly headers: IncomingHttpHeaders
   readonly text: string
 }
 
-/** A peer that has not answered, or not to the end, in the time that it had. */
+/** A peer that did not complete its response in time. */
 export class AnswerTimeout extends Error {
   readonly code = 'ANSWER_TIMEOUT'
 }
 
 /**
- * Asks once and waits no longer than `timeoutMs` for the whole of it, connecting included.
+ * Sends one request and waits at most `timeoutMs` for the complete response, connecting included.
  * @throws {Error} undici's, or an {@link AnswerTimeout}
  */
 export function askWithin(
@@ -25,7 +25,7 @@ export function askWithin(
   timeoutMs: number,
 ): Promise<PeerAnswer> {
   return new Promise((resolve, reject) => {
-    // The pool's own timers are exact to a second at best, and a deadline is worth nothing half a second late.
+    // The pool's own timers are accurate to about a second, which is too coarse for a deadline.
     pool.dispatch(
       { ...request, headersTimeout: 0, bodyTimeout: 0 },
       new AnswerReader(timeoutMs, resolve, reject),
@@ -34,8 +34,8 @@ export function askWithin(
 }
 
 /**
- * Takes one answer from the pool's parser as it comes. An answer of the suite is there at once, head and body; the
- * pool's request(), with a stream for the body and a promise for each part, costs half as much again as the call.
+ * Collects one response from the pool's parser as it arrives. A response of the suite usually arrives whole; the pool's
+ * `request()`, with a stream for the body and a promise for each part, would add half the cost of the call.
  */
 class AnswerReader implements Dispatcher.DispatchHandler, PeerAnswer {
   status = 0
@@ -54,13 +54,13 @@ class AnswerReader implements Dispatcher.DispatchHandler, PeerAnswer {
     this.#deadline = setTimeout(() => this.#giveUp(), cappedMs(timeoutMs))
   }
 
-  /** Read when asked for: nearly every caller looks at the status alone. */
+  /** Parsed on demand: nearly every caller needs only the status. */
   get headers(): IncomingHttpHeaders {
     return headersOf(this.#rawHeaders)
   }
 
   onConnect(abort: (reason?: Error) => void): void {
-    // The time may be over before there was a connection to send the request on.
+    // The time may have run out before a connection was available.
     if (this.#ended) abort()
     else this.#abort = abort
   }

@@ -8,27 +8,30 @@ import { deadlinePassed, peerFailure } from './peer-errors.ts'
 import { openWithin, type PeerStream } from './peer-stream.ts'
 
 export interface PeerOptions {
-  /** The name that errors and pictures use, e.g. `jwt-factory`. */
+  /** The name used in errors and diagrams, e.g. `jwt-factory`. */
   readonly peer: string
-  /** From the call to the last byte of the answer; less when the request that causes the call has a closer deadline. */
+  /**
+   * From the call to the last byte of the response; shorter if the request that causes the call has an earlier
+   * deadline.
+   */
   readonly timeoutMs?: number
-  /** A longer answer is a failure of the peer. */
+  /** A longer response counts as a failure of the peer. */
   readonly maxAnswerBytes?: number
   readonly tls?: {
-    /** The only authorities that are trusted, as PEM. */
+    /** The only CAs that are trusted, as PEM. */
     readonly ca: string
     readonly cert?: string
     readonly key?: string
     readonly servername?: string
     readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined
   }
-  /** Makes the connections in place of `tls`, e.g. with certificates that rotate; it verifies the peer. */
+  /** Creates the connections instead of `tls`, e.g. with certificates that rotate; it must verify the peer. */
   readonly connect?: buildConnector.connector
-  /** Stands between the calls and the pool, e.g. to let connections go in time. */
+  /** Wraps the pool, e.g. to retire connections in time. */
   readonly interceptor?: Dispatcher.DispatcherComposeInterceptor
-  /** What is sent and answered is nobody else's, e.g. at a token endpoint: a watched trace shows no body of it. */
+  /** Whether bodies are secret, e.g. at a token endpoint: they are then omitted from hops. */
   readonly confidential?: boolean
-  /** Called for each request; the result goes into the `Authorization` header. */
+  /** Called for each request; returns the value of the `Authorization` header. */
   readonly authorization?: () => string | Promise<string>
 }
 
@@ -38,55 +41,55 @@ export interface PeerClientOptions extends PeerOptions {
   readonly socketPath?: string
 }
 
-/** Five seconds: far beyond any answer of the suite (p99 < 50 ms), short enough for a person to wait. */
+/** Five seconds: far beyond any response of the suite (p99 < 50 ms), short enough for a person to wait. */
 const TIMEOUT_MS = 5_000
-/** Of what is fetched for many requests at once: those that wait for it must still be able to say for which peer. */
+/** The part of the timeout for a response that many requests share: they need the rest to report which peer failed. */
 const SHARED_PART = 0.5
-/** A loopback call takes a millisecond, so 64 carry tens of thousands of calls a second. */
+/** A call over loopback takes a millisecond, so 64 connections carry tens of thousands of calls per second. */
 const MAX_CONNECTIONS = 64
-/** Answers of the suite are a few KiB; a key set of a foreign issuer is at most 64 KiB. */
+/** Responses of the suite are a few KiB; the JWKS of another issuer is at most 64 KiB. */
 const MAX_ANSWER_BYTES = 1024 * 1024
-/** What the pool takes for no limit. */
+/** undici's value for no limit. */
 const UNLIMITED = -1
 
 export interface PeerCall {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'
-  /** Below the peer's base URL, with its query. */
+  /** Relative to the peer's base URL, with the query. */
   readonly path: string
   /** Names in lower case. */
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string | Uint8Array | undefined
-  /** The hop that causes this call, for whoever has it at hand; the current one by default. */
+  /** The hop that causes this call, if the caller has it at hand; by default the current one. */
   readonly trace?: TraceContext | undefined
-  /** For this call, in place of the peer's. */
+  /** For this call, instead of the peer's timeout. */
   readonly timeoutMs?: number | undefined
   /**
-   * The answer is kept for other requests, too, e.g. a key set. The deadline of the one that causes the call does not
-   * count then, or an impatient caller could make it fail for all.
+   * The response is cached for other requests too, e.g. a JWKS. The deadline of the request that causes the call is
+   * then ignored, or an impatient caller could make it fail for all.
    */
   readonly shared?: boolean | undefined
 }
 
-/** Calls one peer. Every status is an answer, for the caller to judge; no answer is a PeerError. */
+/** Calls one peer. Any status is a result for the caller to judge; a missing response is a PeerError. */
 export type PeerCaller = (call: PeerCall) => Promise<PeerAnswer>
 
-/** Calls one peer for a stream: the time that a call has is for the head of the answer. */
+/** Opens a stream from one peer; the timeout applies to the response headers only. */
 export type PeerOpener = (call: PeerCall) => Promise<PeerStream>
 
 /**
- * How a service calls another where each microsecond counts: one pool of kept-alive connections, with time-outs, trace
- * and errors that name the peer. `createPeerClient` is the same as an axios instance, for everywhere else
- * (docs/decisions/003-axios-over-a-pool.md). TLS is verified, always; the secure context is made once.
+ * Creates a function that calls a peer where every microsecond counts: a pool of keep-alive connections, with timeouts,
+ * trace, and errors that name the peer. Elsewhere use `createPeerClient`, the same as an axios instance
+ * (docs/decisions/003-axios-over-a-pool.md). TLS is always verified; the secure context is created once.
  */
 export const createPeerCaller = (options: PeerClientOptions): PeerCaller => connectPeer(options).ask
 
-/** The pool of one peer, and the two ways to call it. */
+/** Creates the pool of one peer and the two ways to call it. */
 export function connectPeer(options: PeerClientOptions): { ask: PeerCaller; open: PeerOpener } {
   const { peer, timeoutMs: ownMs = TIMEOUT_MS, authorization, socketPath, confidential = false } = options
   const base = new URL(options.baseUrl)
   const prefix = base.pathname.replace(/\/$/, '')
   const pool = createPool(base.origin, ownMs, options)
-  /** Streams have no length, and each keeps a connection to itself. */
+  /** Streams have no length, and each has its own connection. */
   let streams: Pick<Dispatcher, 'dispatch'> | undefined
   const openStream: Through<PeerStream & Told> = (_pool, request, budgetMs) => {
     streams ??= createPool(base.origin, ownMs, { ...options, maxAnswerBytes: UNLIMITED }, null)
@@ -106,7 +109,7 @@ export function connectPeer(options: PeerClientOptions): { ask: PeerCaller; open
       [DEADLINE_HEADER]: `${budgetMs}`,
     }
     if (authorization && headers.authorization === undefined) headers.authorization = await authorization()
-    // Redirects are not followed: a token must reach the peer it was made for, and no other.
+    // Redirects are not followed: a token must only reach the peer for which it was issued.
     const { method, path, body = null } = call
     return through(pool, { method, path: prefix + path, headers, body }, budgetMs)
   }
@@ -137,7 +140,7 @@ export function connectPeer(options: PeerClientOptions): { ask: PeerCaller; open
 
 interface Told {
   readonly status: number
-  /** A stream has none yet. */
+  /** Absent for a stream. */
   readonly text?: string
 }
 

@@ -27,7 +27,7 @@ const listen = async (server: http.Server | https.Server, port = 0) => {
 const serve = (handle: RequestListener) => listen(http.createServer(handle))
 
 describe('createPeerClient', () => {
-  it('sends JSON, keeps connections alive and carries the trace on', async () => {
+  it('sends JSON, keeps connections alive and propagates the trace', async () => {
     const seen: { traceparent: unknown; body: string; port: number | undefined }[] = []
     const port = await serve(async (request, response) => {
       let body = ''
@@ -48,7 +48,7 @@ describe('createPeerClient', () => {
     expect(new Set(seen.map(({ port }) => port)).size).toBeLessThanOrEqual(2)
   })
 
-  it('reaches a peer on a unix socket, and names the socket when nobody is there', async () => {
+  it('reaches a peer on a unix socket, and names the socket if it does not exist', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'peer-client-'))
     const socketPath = join(folder, 'peer.sock')
     const peer = createPeerClient({ peer: 'owner', baseUrl: 'http://localhost', socketPath })
@@ -63,7 +63,7 @@ describe('createPeerClient', () => {
     await rm(folder, { recursive: true })
   })
 
-  it('adds the authorization that it was given, for each call', async () => {
+  it('gets the authorization for each call', async () => {
     let calls = 0
     const port = await serve((request, response) => response.end(request.headers.authorization))
     const peer = createPeerClient({
@@ -75,7 +75,7 @@ describe('createPeerClient', () => {
     expect((await peer.get('/')).data).toBe('Bearer 2')
   })
 
-  it('hands every status to its caller, and follows no redirect', async () => {
+  it('returns every status to its caller and follows no redirect', async () => {
     const port = await serve((request, response) => {
       response.writeHead(request.url === '/moved' ? 302 : 403, { location: 'http://localhost:1/' }).end('no')
     })
@@ -84,7 +84,7 @@ describe('createPeerClient', () => {
     expect((await peer.get('/moved')).status).toBe(302)
   })
 
-  it('names a peer that is not there, and reaches it once it is back', async () => {
+  it('names an unreachable peer, and reaches it once it has recovered', async () => {
     const port = await serve((_, response) => response.end('up'))
     const [server] = servers.splice(0)
     const peer = createPeerClient({ peer: 'service-b', baseUrl: `http://localhost:${port}` })
@@ -104,7 +104,7 @@ describe('createPeerClient', () => {
     expect((await peer.get('/')).data).toBe('back')
   })
 
-  it('gives up on a peer that does not answer in time', async () => {
+  it('times out on a silent peer', async () => {
     const port = await serve(() => {})
     const peer = createPeerClient({ peer: 'slow', baseUrl: `http://localhost:${port}`, timeoutMs: 50 })
     await expect(peer.get('/')).rejects.toMatchObject({
@@ -114,7 +114,7 @@ describe('createPeerClient', () => {
     })
   })
 
-  it('gives up on a peer that drips its answer for ever', async () => {
+  it('times out on a response that arrives too slowly', async () => {
     const port = await serve((_, response) => {
       response.writeHead(200)
       const timer = setInterval(() => response.write('.'), 5)
@@ -124,7 +124,7 @@ describe('createPeerClient', () => {
     await expect(peer.get('/')).rejects.toMatchObject({ status: 504, code: 'peer_timeout' })
   })
 
-  it('hands a stream over as soon as its head is there, and ends the call when it is destroyed', async () => {
+  it('returns a stream once its headers arrive, and ends the call when the stream is destroyed', async () => {
     let gone = false
     const port = await serve((_, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
@@ -140,21 +140,21 @@ describe('createPeerClient', () => {
     let text = ''
     for await (const chunk of data) {
       text += chunk
-      // Longer than the call could take: that is the limit for the head only.
+      // Longer than the timeout, which applies to the headers only.
       if (performance.now() - started > 300) break
     }
     expect([status, text.startsWith('data: tick\n\n')]).toEqual([200, true])
     while (!gone) await new Promise((resolve) => setTimeout(resolve, 5))
   })
 
-  it('carries a stream that is longer than any answer may be', async () => {
+  it('allows streams longer than the limit for a response', async () => {
     const port = await serve((_, response) => response.end('x'.repeat(2 * 1024 * 1024)))
     const peer = createPeerClient({ peer: 'long', baseUrl: `http://localhost:${port}` })
     const { data } = await peer.get<Readable>('/', { responseType: 'stream' })
     expect(Buffer.concat(await data.toArray())).toHaveLength(2 * 1024 * 1024)
   })
 
-  it('gives up on a stream that does not begin, and shows one that breaks off', async () => {
+  it('times out on a stream that does not begin, and reports an interrupted one', async () => {
     const port = await serve((request, response) => {
       if (request.url === '/silent') return
       response.writeHead(200).write('half')
@@ -172,7 +172,7 @@ describe('createPeerClient', () => {
     await expect(data.toArray()).rejects.toMatchObject({ code: 'UND_ERR_SOCKET' })
   })
 
-  it('keeps the cookies of an answer apart, and leaves text text', async () => {
+  it('does not join cookies, and does not parse text', async () => {
     const port = await serve((_, response) =>
       response
         .setHeader('set-cookie', ['a=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT', 'b=2'])
@@ -181,12 +181,12 @@ describe('createPeerClient', () => {
     const peer = createPeerClient({ peer: 'baker', baseUrl: `http://localhost:${port}` })
     const { data, headers } = await peer.get('/')
     expect(headers['set-cookie']).toEqual(['a=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT', 'b=2'])
-    // A number that JavaScript cannot hold.
+    // A number that JavaScript cannot represent.
     expect(data).toBe('9007199254740993')
     expect((await peer.get('/', { responseType: 'text' })).data).toBe('9007199254740993')
   })
 
-  it('speaks TLS to a peer of its own authority alone', async () => {
+  it('accepts only certificates of the configured CA', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'peer-'))
     try {
       const ours = await ensureDevelopmentCertificates(join(folder, 'ours'))
@@ -223,7 +223,7 @@ describe('createPeerClient', () => {
 })
 
 describe('createPeerClient without a base URL', () => {
-  it('calls any address, each origin over connections of its own, and follows no redirect', async () => {
+  it('calls any address, with separate connections for each origin, and follows no redirect', async () => {
     const elsewhere = await serve((request, response) => response.end(`elsewhere ${request.url}`))
     const port = await serve((request, response) => {
       if (request.url === '/moved')
@@ -237,7 +237,7 @@ describe('createPeerClient without a base URL', () => {
     expect([status, data]).toEqual([302, 'moved'])
   })
 
-  it('takes no proxy from the environment', async () => {
+  it('ignores proxy variables of the environment', async () => {
     const port = await serve((_, response) => response.end('direct'))
     process.env.http_proxy = 'http://127.0.0.1:1'
     try {
@@ -249,7 +249,7 @@ describe('createPeerClient without a base URL', () => {
 })
 
 describe('fetchOver', () => {
-  it('sends what a library asks for, and answers as fetch does', async () => {
+  it('sends the request of a library and returns a Response like fetch', async () => {
     const port = await serve(async (request, response) => {
       let body = ''
       for await (const chunk of request) body += chunk

@@ -6,7 +6,7 @@ export type { AxiosInstance } from 'axios'
 
 declare module 'axios' {
   interface AxiosRequestConfig {
-    /** The answer is kept for other requests, too: see `PeerCall`. */
+    /** The response is cached for other requests too; see `PeerCall`. */
     shared?: boolean
   }
 }
@@ -14,13 +14,13 @@ declare module 'axios' {
 type Peer = ReturnType<typeof connectPeer>
 
 /**
- * How a service calls another: one axios instance per peer, over the pool of `createPeerCaller` with all that it does:
- * kept-alive connections, verified TLS, a deadline, a limit for the answer, the trace, no redirects, no proxy from the
- * environment. Every status is an answer, for the caller to judge; no answer is a PeerError that names the peer.
- * `data` is what the JSON says, or the text of anything else; with `responseType: 'stream'` it is a Readable.
+ * Creates an axios instance for calls to a peer, over the pool of `createPeerCaller` with all its behavior: keep-alive
+ * connections, verified TLS, a deadline, a size limit, the trace, no redirects, no proxy from the environment. Any
+ * status is a result for the caller to judge; a missing response is a PeerError that names the peer. `data` is the
+ * parsed JSON, or a string for anything else; with `responseType: 'stream'` it is a Readable.
  *
- * Without a `baseUrl` every URL is absolute, for addresses that are not known beforehand, e.g. those that a discovery
- * document names; each origin has a pool of its own.
+ * Without a `baseUrl` every URL is absolute, for addresses that are not known in advance, e.g. those of a discovery
+ * document; each origin has its own pool.
  */
 export function createPeerClient(options: PeerOptions & Partial<PeerClientOptions>): AxiosInstance {
   const { baseUrl } = options
@@ -45,7 +45,7 @@ export function createPeerClient(options: PeerOptions & Partial<PeerClientOption
   })
 }
 
-/** Finds the peer of a URL, and the path there. */
+/** Returns the peer of a URL and the path on it. */
 type Find = (url: string) => { readonly peer: Peer; readonly path: string }
 
 const at =
@@ -72,7 +72,7 @@ const read = ({ status, headers, text }: Awaited<ReturnType<Peer['ask']>>) => ({
   data: text,
 })
 
-/** What is not JSON, or has numbers that JavaScript cannot hold, stays text. */
+/** Parses JSON; anything else, or JSON with numbers that JavaScript cannot represent, stays a string. */
 function parse(this: InternalAxiosRequestConfig, data: unknown): unknown {
   if (typeof data !== 'string' || this.responseType === 'text') return data
   try {
@@ -90,7 +90,7 @@ function callOf(config: InternalAxiosRequestConfig, path: string): PeerCall {
     path,
     headers: Object.fromEntries(headers) as Record<string, string>,
     body: data as PeerCall['body'],
-    // Zero is axios' way to say that there is none.
+    // In axios, zero means no timeout.
     timeoutMs: timeout || undefined,
     shared,
   }

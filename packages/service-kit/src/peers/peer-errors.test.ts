@@ -27,7 +27,7 @@ const tcp = (answer: (socket: Socket) => void) =>
 
 const LIMIT = 64
 
-/** What can go wrong with a call: the table of the README. */
+/** The ways in which a call can fail: the table of the README. */
 const FAILURES: readonly [
   what: string,
   url: () => Promise<string>,
@@ -36,7 +36,7 @@ const FAILURES: readonly [
   message: RegExp,
 ][] = [
   [
-    'nobody listens',
+    'the connection is refused',
     async () => 'http://127.0.0.1:1',
     502,
     'peer_unreachable',
@@ -50,7 +50,7 @@ const FAILURES: readonly [
     /^b at \S+ is not reachable \((UND_ERR_SOCKET|ECONNRESET)\)\.$/,
   ],
   [
-    'the peer breaks off in the middle of its answer',
+    'the peer closes the connection in the middle of its response',
     () => tcp((socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf')),
     502,
     'peer_unreachable',
@@ -64,32 +64,32 @@ const FAILURES: readonly [
     /^b at \S+ did not answer within 300 ms\.$/,
   ],
   [
-    'the peer does not come to the end of its answer',
+    'the peer does not complete its response',
     () => tcp((socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf')),
     504,
     'peer_timeout',
     /^b at \S+ did not answer within 300 ms\.$/,
   ],
   [
-    'the peer speaks another protocol',
+    'the peer uses another protocol',
     () => tcp((socket) => socket.end('220 mail.example ESMTP\r\n')),
     502,
     'peer_unexpected_answer',
-    /^b at \S+ sent an answer that is not HTTP \(.+\)\.$/,
+    /^b at \S+ sent a response that is not HTTP \(.+\)\.$/,
   ],
   [
-    'the peer has no TLS',
+    'the peer does not use TLS',
     async () => (await tcp((socket) => socket.end('220 mail.example ESMTP\r\n'))).replace('http:', 'https:'),
     502,
     'peer_not_trusted',
-    /^b at \S+ is not trusted \([A-Z0-9_]+\)\.$/,
+    /^b at \S+ failed TLS verification \([A-Z0-9_]+\)\.$/,
   ],
   [
-    'the answer is longer than its limit',
+    'the response is longer than the limit',
     () => listen(http.createServer((_, response) => response.end('x'.repeat(LIMIT * 1_000)))),
     502,
     'peer_answer_too_long',
-    /^b at \S+ sent an answer that exceeds the limit\.$/,
+    /^b at \S+ sent a response that exceeds the size limit\.$/,
   ],
 ]
 
@@ -113,7 +113,7 @@ describe.each([
       createPeerClient({ peer: 'b', timeoutMs: 300, maxAnswerBytes: LIMIT }).get(`${baseUrl}/`),
   ],
 ])('the failure of a call through %s', (_client, call) => {
-  it.each(FAILURES)('when %s', async (_what, url, status, code, message) => {
+  it.each(FAILURES)('if %s', async (_what, url, status, code, message) => {
     await expect(call(await url())).rejects.toMatchObject({
       name: 'PeerError',
       peer: 'b',
@@ -123,7 +123,7 @@ describe.each([
     })
   })
 
-  it('when the caller’s deadline has passed: no call is made', async () => {
+  it('if the caller’s deadline has passed: no call is made', async () => {
     const late = traceFrom(undefined, 'a', performance.now() - 1)
     await expect(runInTrace(late, () => call('http://127.0.0.1:1'))).rejects.toMatchObject({
       status: 504,
@@ -134,7 +134,7 @@ describe.each([
 })
 
 describe('unexpectedAnswer', () => {
-  it('is 502 with the words of the peer, and 504 when the peer itself waited in the end', () => {
+  it('is 502 with the message of the peer, or 504 if the peer answered 504', () => {
     expect(unexpectedAnswer('b', 404, 'no such key')).toMatchObject({
       status: 502,
       code: 'peer_unexpected_answer',
@@ -151,8 +151,8 @@ describe('unexpectedAnswer', () => {
 describe('peerFailure', () => {
   const call = { peer: 'b', address: 'https://b', timeoutMs: 5 }
 
-  it('leaves an error that names its peer already', () => {
-    const error = new PeerError('c', 502, 'peer_unreachable', 'c is away.')
+  it('returns a PeerError unchanged', () => {
+    const error = new PeerError('c', 502, 'peer_unreachable', 'c is unavailable.')
     expect(peerFailure(call, error)).toBe(error)
   })
 
@@ -162,13 +162,13 @@ describe('peerFailure', () => {
     ['ERR_TLS_CERT_ALTNAME_INVALID', 'ERR_TLS_CERT_ALTNAME_INVALID'],
     ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'],
     ['INVALID_PURPOSE', 'INVALID_PURPOSE'],
-    // The code of our own X.509 errors says less than their message.
+    // The message of our own X.509 errors is more specific than their code.
     ['svid_expired', 'the SVID has expired'],
-  ])('takes %s for a peer that is not trusted', (code, shown) => {
+  ])('maps %s to peer_not_trusted', (code, shown) => {
     const cause = Object.assign(new Error('the SVID has expired'), { code, name: 'SpiffeTlsError' })
     expect(peerFailure(call, cause)).toMatchObject({
       code: 'peer_not_trusted',
-      message: `b at https://b is not trusted (${shown}).`,
+      message: `b at https://b failed TLS verification (${shown}).`,
       cause,
     })
   })

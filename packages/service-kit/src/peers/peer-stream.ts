@@ -4,16 +4,16 @@ import { cappedMs } from '@hallpass/untrusted/timers'
 import type { Dispatcher } from 'undici'
 import { AnswerTimeout, headersOf } from './peer-answer.ts'
 
-/** The head of an answer, and its body as it comes, which may take hours. */
+/** The head of a response, and its body as it arrives, which may take hours. */
 export interface PeerStream {
   readonly status: number
   readonly headers: IncomingHttpHeaders
-  /** Destroying it ends the call. When the peer breaks off, its `error` is undici's; nobody has to listen to it. */
+  /** Destroying it ends the call. If the peer breaks off, it emits undici's error; a listener for it is optional. */
   readonly body: Readable
 }
 
 /**
- * Asks once and waits no longer than `timeoutMs` for the head of the answer, connecting included.
+ * Sends one request and waits at most `timeoutMs` for the response headers, connecting included.
  * @throws {Error} undici's, or an {@link AnswerTimeout}
  */
 export function openWithin(
@@ -45,7 +45,7 @@ class StreamOpener implements Dispatcher.DispatchHandler {
   }
 
   onConnect(abort: (reason?: Error) => void): void {
-    // The time may be over before there was a connection to send the request on.
+    // The time may have run out before a connection was available.
     if (this.#ended) abort()
     else this.#abort = abort
   }
@@ -59,12 +59,12 @@ class StreamOpener implements Dispatcher.DispatchHandler {
       destroy: (error, done) => {
         if (!this.#ended) {
           this.#ended = true
-          this.#abort?.(error ?? new Error('the reader has left'))
+          this.#abort?.(error ?? new Error('the reader closed the stream'))
         }
         done(error)
       },
     })
-    // Without a listener an error would end the process; readers that care have one of their own.
+    // Without a listener an error would end the process; callers that need it add their own.
     body.on('error', () => {})
     this.#body = body
     this.#opened({ status, headers: headersOf(rawHeaders), body })

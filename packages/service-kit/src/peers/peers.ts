@@ -1,15 +1,15 @@
 import type { AxiosInstance } from './peer-client.ts'
 
 /*
- * For a process that seldom calls a peer, or perhaps never: axios, some 10 MB and 50 ms of CPU time, is loaded with the
- * first call.
+ * For processes that rarely or never call a peer: axios (about 10 MB and 50 ms of CPU time) is loaded on the first
+ * call.
  */
 export { PeerError, peerFailure, unexpectedAnswer } from './peer-errors.ts'
 export type { AxiosInstance }
 
 type Options = Parameters<typeof import('./peer-client.ts').createPeerClient>[0]
 
-/** Returns a function that makes the client when it is first asked for. */
+/** Returns a function that creates the client on its first call. */
 export function lazyPeerClient(options: Options): () => Promise<AxiosInstance> {
   let client: Promise<AxiosInstance> | undefined
   return () => {
@@ -19,8 +19,8 @@ export function lazyPeerClient(options: Options): () => Promise<AxiosInstance> {
 }
 
 /**
- * Returns what libraries take in place of `fetch`, so that their calls are made like all others. Of the options it knows
- * the method, the headers and a body of text. It rejects with a PeerError.
+ * Returns a replacement for `fetch` to pass to libraries, so that their calls are made like all others. It supports the
+ * options `method`, `headers` and a string `body`, and rejects with a PeerError.
  */
 export const fetchOver =
   (client: () => Promise<AxiosInstance>) =>

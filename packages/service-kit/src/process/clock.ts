@@ -1,6 +1,6 @@
 /**
- * The time in milliseconds since the epoch. Every service takes its clock as an argument,
- * so that a test of expiry moves the time and never sleeps.
+ * Returns the time in milliseconds since the epoch. Every service takes its clock as an argument, so that
+ * tests of expiry move the time instead of sleeping.
  */
 export type Clock = () => number
 

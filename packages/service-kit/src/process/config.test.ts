@@ -12,7 +12,7 @@ const problemsOf = (read: () => unknown): readonly string[] => {
 }
 
 describe('readConfig', () => {
-  it('names every bad variable at once', () => {
+  it('names all invalid variables together', () => {
     const problems = problemsOf(() =>
       readConfig({ PORT: '70000', PEER: 'ftp://x', OPEN: 'perhaps', MODE: 'wild' }, (v) => ({
         port: v.port('PORT', 3000),
@@ -23,7 +23,7 @@ describe('readConfig', () => {
       })),
     )
     expect(problems).toEqual([
-      'PORT must be a whole number from 0 to 65535, but is "70000"',
+      'PORT must be an integer from 0 to 65535, but is "70000"',
       'PEER must be an http or https URL, but is "ftp://x"',
       'OPEN must be true or false, but is "perhaps"',
       'MODE must be one of a, b, but is "wild"',
@@ -31,7 +31,7 @@ describe('readConfig', () => {
     ])
   })
 
-  it('takes defaults for what is absent or empty', () => {
+  it('uses defaults for absent and empty variables', () => {
     const config = readConfig({ PORT: '' }, (v) => ({
       port: v.port('PORT', 3000),
       list: v.list('LIST', ['x']),
@@ -43,7 +43,7 @@ describe('readConfig', () => {
     expect(readConfig({ FLAG: 'false' }, (v) => v.flag('FLAG', true))).toBe(false)
   })
 
-  it('takes no time that a timer cannot hold, nor one that makes no Date', () => {
+  it('rejects durations that a timer or a Date cannot represent', () => {
     const problems = problemsOf(() =>
       readConfig(
         { BEAT_MS: '2147483648', TTL_S: '9007199254740993', MARGIN_S: '-1', LATE_MS: '1e3' },
@@ -56,10 +56,10 @@ describe('readConfig', () => {
       ),
     )
     expect(problems).toEqual([
-      'BEAT_MS must be a whole number from 10 to 2147483647, but is "2147483648"',
-      'TTL_S must be a whole number from 0 to 315360000, but is "9007199254740993"',
-      'MARGIN_S must be a whole number from 0 to 315360000, but is "-1"',
-      'LATE_MS must be a whole number from 0 to 2147483647, but is "1e3"',
+      'BEAT_MS must be an integer from 10 to 2147483647, but is "2147483648"',
+      'TTL_S must be an integer from 0 to 315360000, but is "9007199254740993"',
+      'MARGIN_S must be an integer from 0 to 315360000, but is "-1"',
+      'LATE_MS must be an integer from 0 to 2147483647, but is "1e3"',
     ])
   })
 
@@ -69,7 +69,7 @@ describe('readConfig', () => {
 })
 
 describe('commonConfig', () => {
-  it('binds to loopback on a development start, and to every address in production', () => {
+  it('binds to loopback in development mode and to every address in production', () => {
     expect(readConfig({}, commonConfig).host).toBe('127.0.0.1')
     expect(readConfig({ NODE_ENV: 'production' }, commonConfig).host).toBe('0.0.0.0')
   })

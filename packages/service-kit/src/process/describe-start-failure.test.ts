@@ -7,7 +7,7 @@ import { describeStartFailure } from './describe-start-failure.ts'
 const taken = (port: number) => Object.assign(new Error('listen'), { code: 'EADDRINUSE', port })
 
 describe('describeStartFailure', () => {
-  it('names every port that is taken, with the remedy', () => {
+  it('names every port in use, with a fix', () => {
     const { message, exitCode } = describeStartFailure(new AggregateError([taken(3001), taken(8443)]))
     expect(message).toBe(
       'port 3001 is in use by another process. Stop it (lsof -i :3001), or choose another port; ' +
@@ -16,7 +16,7 @@ describe('describeStartFailure', () => {
     expect(exitCode).toBe(69)
   })
 
-  it('tells a state file, a file of the configuration, a variable and anything else apart', () => {
+  it('distinguishes state files, configuration files, variables and other errors', () => {
     expect(describeStartFailure(new StateFileError('/f', 'empty', 'Delete it.'))).toEqual({
       message: '/f: empty. Delete it.',
       exitCode: 74,

@@ -8,7 +8,7 @@ export interface StartFailure {
   readonly exitCode: number
 }
 
-/** Says why a process could not start, for the person who started it. */
+/** Describes why a process could not start, for the person who started it. */
 export function describeStartFailure(thrown: unknown): StartFailure {
   const errors = thrown instanceof AggregateError ? thrown.errors : [thrown]
   const ports = errors.map(describePort)
@@ -27,6 +27,6 @@ function describePort(error: unknown): string | undefined {
   if (port === undefined) return undefined
   if (code === 'EADDRINUSE')
     return `port ${port} is in use by another process. Stop it (lsof -i :${port}), or choose another port`
-  if (code === 'EACCES') return `port ${port} needs more rights than this process has. Choose one above 1023`
+  if (code === 'EACCES') return `port ${port} requires elevated privileges. Choose a port above 1023`
   return undefined
 }

@@ -3,7 +3,7 @@ import { ManualClock } from '../testing.ts'
 import { ExpiringSet } from './expiring-set.ts'
 
 describe('ExpiringSet', () => {
-  it('has a name until its moment, and not at it', () => {
+  it('contains a name until it expires, and no longer', () => {
     const clock = new ManualClock()
     const set = new ExpiringSet(clock.now, 10)
     set.add('a', clock.now() + 1000)
@@ -14,7 +14,7 @@ describe('ExpiringSet', () => {
     expect(set.has('__proto__')).toBe(false)
   })
 
-  it('makes room by forgetting what has expired, and says when there is none', () => {
+  it('evicts expired names, and reports when it is full', () => {
     const clock = new ManualClock()
     const set = new ExpiringSet(clock.now, 2)
     set.add('a', clock.now() + 1000)

@@ -1,8 +1,8 @@
 import type { Clock } from './clock.ts'
 
 /**
- * Names that count until a moment of their own, e.g. the `jti` of tokens until they expire. Bounded: it never forgets a
- * name that still counts, so when it is full it says so.
+ * A bounded set of names that expire individually, e.g. the `jti` of tokens. It never evicts a name that has not
+ * expired; when it is full, `add` returns false.
  */
 export class ExpiringSet {
   readonly #untilMs = new Map<string, number>()
@@ -19,7 +19,7 @@ export class ExpiringSet {
     return untilMs !== undefined && untilMs > this.#clock()
   }
 
-  /** False when there is no room for it. */
+  /** Adds a name until `untilMs`; returns false if the set is full. */
   add(name: string, untilMs: number): boolean {
     if (this.#untilMs.size >= this.#max) this.#forgetExpired()
     if (this.#untilMs.size >= this.#max && !this.#untilMs.has(name)) return false

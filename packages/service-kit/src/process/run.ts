@@ -7,15 +7,15 @@ import type { CommonConfig, Environment } from './config.ts'
 import { describeStartFailure } from './describe-start-failure.ts'
 import type { Service } from './service.ts'
 
-/** A service must have stopped so long after its drain delay, so that the whole suite stops within five seconds. */
+/** The limit for stopping after the drain delay, so that the whole suite stops within five seconds. */
 const STOP_DEADLINE_MS = 4_000
 
-/** Builds a service that is complete: all that it needs has been loaded, and it can start to listen. */
+/** Builds a complete service: everything it needs has been loaded, and it is ready to listen. */
 export type CreateApp<C> = (config: C, log: Logger) => Service | Promise<Service>
 
 /**
- * The life of a process: configuration, start, ready, and on SIGTERM, SIGINT or the end of its parent a clean stop.
- * Exits with one of {@link EXIT_CODES}; what prevents a start is said in a line on standard error.
+ * Runs a service as a process: reads the configuration, starts, and stops cleanly on SIGTERM, on SIGINT or when the
+ * launcher exits. Exits with one of {@link EXIT_CODES}; a failed start is explained in a line on standard error.
  */
 export function run<C extends CommonConfig>(
   name: string,
@@ -68,9 +68,9 @@ async function live<C extends CommonConfig>(
   }
   process.on('SIGTERM', () => stop('SIGTERM', 0))
   process.on('SIGINT', () => stop('SIGINT', 0))
-  // The launcher keeps a channel open; when it is killed, its services must not stay behind.
-  process.on('disconnect', () => stop('the launcher is gone', 0))
-  // A forgotten promise is a bug to read about in the log, not a reason to drop everybody's requests.
+  // The launcher keeps a channel open; when it is killed, its services must exit too.
+  process.on('disconnect', () => stop('the launcher has exited', 0))
+  // A forgotten promise is a bug to log, not a reason to drop every request.
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'))
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'uncaught exception')

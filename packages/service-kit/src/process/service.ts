@@ -1,12 +1,12 @@
-/** A process of the suite, seen from outside: an Express service and a plain HTTP/2 gateway look the same. */
+/** A process of the suite: the launcher and tests treat an Express service and an HTTP/2 gateway alike. */
 export interface Service {
   readonly name: string
-  /** Resolves, once every listener accepts connections, with the URL of each listener by its name. */
+  /** Starts every listener and resolves with their URLs by name once all accept connections. */
   start(): Promise<Readonly<Record<string, string>>>
   /**
-   * Readiness falls first; after the delay the listeners close, requests in flight end, and clients are asked to leave
-   * their connections. Safe to call twice.
-   * @param drainDelayMs for a balancer to notice; none where nobody balances, as in a test.
+   * Stops the service: `/readyz` fails immediately; after the delay the listeners close, requests in flight end, and
+   * clients are asked to leave their connections. Safe to call twice.
+   * @param drainDelayMs time for a load balancer to notice; by default none
    */
   stop(drainDelayMs?: number): Promise<void>
 }

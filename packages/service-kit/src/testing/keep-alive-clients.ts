@@ -3,15 +3,15 @@ import https from 'node:https'
 
 export interface LoopOutcome {
   answered: number
-  /** Answers that asked the client to leave its connection. */
+  /** Responses that asked the client to leave its connection. */
   askedToLeave: number
-  /** The service takes no more connections, which is how a loop should end. */
+  /** Refused connections, which is how a loop should end. */
   refused: number
-  /** Requests that were sent and not answered, or with a 5xx. */
+  /** Requests that failed or were answered with a 5xx. */
   readonly failures: string[]
 }
 
-/** Clients that each take one step after the other. */
+/** Clients that each repeat a step. */
 export interface ClientLoops {
   readonly outcome: LoopOutcome
   /** Resolves when every client has ended. */
@@ -21,8 +21,8 @@ export interface ClientLoops {
 }
 
 /**
- * Runs clients for tests of a service that stops, each in a loop of its own until the test stops them.
- * @param step one request of the client with this number; false when the client has ended.
+ * Runs clients for tests of a stopping service, each in its own loop until the service or the test stops it.
+ * @param step sends one request of the client with this number; false if the client has ended
  */
 export function loopClients(
   step: (outcome: LoopOutcome, client: number) => Promise<boolean>,
@@ -44,7 +44,7 @@ export function loopClients(
   }
 }
 
-/** Each sends one request after the other over a connection that it keeps as long as it may, until it cannot connect. */
+/** Runs clients that each send one request after another over a kept-alive connection, until they cannot connect. */
 export function keepAliveClients(
   url: string,
   { clients = 16, ...options }: RequestOptions & { readonly ca?: string; readonly clients?: number } = {},
@@ -58,7 +58,7 @@ export function keepAliveClients(
           if (answer.headers.connection === 'close') outcome.askedToLeave += 1
           if ((answer.statusCode as number) >= 500) outcome.failures.push(`answered ${answer.statusCode}`)
           answer.on('error', (error) => {
-            outcome.failures.push(`cut: ${error.message}`)
+            outcome.failures.push(`interrupted: ${error.message}`)
             resolve(false)
           })
           answer.on('end', () => {
@@ -83,10 +83,10 @@ export function keepAliveClients(
 }
 
 /**
- * Whether a service that stops has refused a connection. The kernel completes a connection before the service accepts
- * it, and resets those that still wait for that when the listener closes: no program can prevent it, so a client that
- * has been asked to leave and is reset before the first answer on its new connection was refused.
- * @param isNew nothing has been answered on the connection.
+ * Returns whether a stopping service has refused a connection. The kernel completes a connection before the service
+ * accepts it and resets those not yet accepted when the listener closes. A program cannot prevent that, so a reset
+ * before the first response on a new connection counts as refused if the client had been asked to leave.
+ * @param isNew whether nothing has been answered on the connection yet
  */
 export const wasRefused = (
   { code }: NodeJS.ErrnoException,

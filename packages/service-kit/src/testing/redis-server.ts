@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 
-/** A Redis of a test's own, on a free port, which can be killed and started again with what it had written. */
+/** A Redis server for one test, on a free port; it can be killed and restarted with its data. */
 export class RedisServer {
   readonly port: number
   readonly #folder: string
@@ -44,18 +44,18 @@ export class RedisServer {
     if (!output.includes('Ready to accept')) throw new Error(`redis-server did not start:\n${output}`)
   }
 
-  /** The lines that it answers, e.g. to `command('KEYS', '*')`. */
+  /** Runs a command and returns the lines of the reply, e.g. of `command('KEYS', '*')`. */
   async command(...words: readonly string[]): Promise<string[]> {
     const { stdout } = await promisify(execFile)('redis-cli', ['-p', `${this.port}`, '--raw', ...words])
     return stdout.split('\n').filter(Boolean)
   }
 
-  /** The names of what it holds. */
+  /** Returns the stored keys. */
   keys(): Promise<string[]> {
     return this.command('KEYS', '*')
   }
 
-  /** It keeps its connections, and the kernel takes what is sent; nothing is answered until `thaw`. */
+  /** Freezes the server: connections stay open and the kernel accepts data, but nothing is answered until `thaw`. */
   freeze(): void {
     this.#process?.kill('SIGSTOP')
   }
