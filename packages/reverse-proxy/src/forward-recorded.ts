@@ -11,33 +11,33 @@ import { type ForwardOptions, forward, type Outcome } from './forward.ts'
 
 export interface RecordedForwardOptions
   extends Omit<ForwardOptions, 'answerFields' | 'deadline' | 'onFailure' | 'onEnd'> {
-  /** For the cause of a failure. */
+  /** Gets the cause of a failure. */
   readonly log: Logger
   readonly onEnd?: (outcome: Outcome) => void
 }
 
 /**
- * Returns the record of a request that will be forwarded, after adding what the access log of a proxy has of its caller.
- * @throws {HttpError} 405 for TRACE, which would send the token that a proxy adds back to the caller (RFC 9110 §9.3.8)
+ * Returns the record of a request that will be forwarded, after adding the caller's fields of a proxy's access log.
+ * @throws {HttpError} 405 for TRACE, which would return the token that a proxy adds to the caller (RFC 9110 §9.3.8)
  */
 export function recordForwarding(request: IncomingMessage): RequestRecord {
   const record = recordOf(request)
-  if (!record) throw new Error('A request is forwarded that is not recorded.')
+  if (!record) throw new Error('The request to forward has no record.')
   record.route = 'forwarded'
   record.add({
     client: request.socket.remoteAddress,
     agent: request.headers['user-agent']?.slice(0, 128),
   })
   if (request.method !== 'TRACE') return record
-  throw new HttpError(405, 'method_not_allowed', 'TRACE is not passed on.', {
+  throw new HttpError(405, 'method_not_allowed', 'TRACE requests are not forwarded.', {
     headers: { allow: 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS' },
   })
 }
 
 /**
- * Forwards a recorded request: the upstream gets its id and trace and what is left of its deadline, the answer has the
- * id once, and the log line has what an operator of nginx expects: `ua`, `us`, `ut`, `ul` (upstream address, status,
- * time, length). A failure is answered and recorded like any other error.
+ * Forwards a recorded request. The upstream gets its ID, its trace and the rest of its deadline; the response has the
+ * ID once, and the log line has the fields known from nginx: `ua`, `us`, `ut`, `ul` (upstream address, status, time,
+ * length). A failure is answered and recorded like any other error.
  */
 export function forwardRecorded(
   request: IncomingMessage,

@@ -22,7 +22,7 @@ async function listen(server: Server): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-/** A server that breaks each connection as soon as a request arrives. */
+/** Starts a server that closes each connection as soon as a request arrives. */
 async function breaking(): Promise<{ url: string; broken: () => number }> {
   let broken = 0
   const server = createTcpServer((socket) => {
@@ -40,7 +40,7 @@ interface ProxyOptions extends Partial<Pick<ForwardOptions, 'refuseLate' | 'retr
   readonly upstreams: readonly string[]
 }
 
-/** A proxy with nothing but `forward` in it. */
+/** Starts a proxy that only calls `forward`. */
 async function startProxy({ upstreams: urls, ...options }: ProxyOptions) {
   const upstreams = urls.map(
     (url) => new Upstream({ name: 'api', url, connectTimeoutMs: 500, answerTimeoutMs: 400 }),
@@ -75,7 +75,7 @@ const textOf = async (message: IncomingMessage) => {
   return text
 }
 
-/** A request of which the test writes the body when it likes. */
+/** Opens a request whose body the test writes later. */
 function open(url: string, options: http.RequestOptions = {}) {
   const request = http.request(url, { agent: false, ...options })
   const answer = new Promise<IncomingMessage>((resolve, reject) => {
@@ -86,7 +86,7 @@ function open(url: string, options: http.RequestOptions = {}) {
 }
 
 describe('forward', () => {
-  it('passes method, path, query, fields and body on, and status, fields and body back', async () => {
+  it('forwards method, path, query, headers and body, and returns status, headers and body', async () => {
     const proxy = await proxyTo(async (request, response) => {
       const body = await textOf(request)
       response.writeHead(418, 'Short and stout', { 'x-answer': 'a', 'set-cookie': ['a=1', 'b=2'] })
@@ -105,7 +105,7 @@ describe('forward', () => {
     expect(proxy.outcomes).toMatchObject([{ upstreamStatus: 418 }])
   })
 
-  it('takes off what belongs to the connection, in both directions (RFC 9110 §7.6.1)', async () => {
+  it('strips hop-by-hop headers in both directions (RFC 9110 §7.6.1)', async () => {
     let seen: IncomingMessage['headers'] = {}
     const proxy = await proxyTo((request, response) => {
       seen = request.headers
@@ -137,7 +137,7 @@ describe('forward', () => {
       expect(seen).not.toHaveProperty(name)
   })
 
-  it('streams a body up while it is being written', async () => {
+  it('streams a request body while it is being written', async () => {
     const received: string[] = []
     const proxy = await proxyTo((request, response) => {
       request.setEncoding('utf8').on('data', (chunk: string) => received.push(chunk))
@@ -152,7 +152,7 @@ describe('forward', () => {
     expect(await textOf(await answer)).toBe('onetwothree')
   })
 
-  it('streams events down as they come, and their head before the first', async () => {
+  it('streams events as they arrive, and the headers before the first event', async () => {
     let send: (event: string) => void = () => {}
     const proxy = await proxyTo((_request, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders()
@@ -171,7 +171,7 @@ describe('forward', () => {
     await until(() => proxy.outcomes.length === 1)
   })
 
-  it('slows an upstream down to the pace of a slow reader, in flat memory', async () => {
+  it('slows an upstream to the pace of a slow reader, in flat memory', async () => {
     const chunk = Buffer.alloc(256 * 1024)
     let written = 0
     const proxy = await proxyTo(async (_request, response) => {
@@ -187,12 +187,12 @@ describe('forward', () => {
     )
     socket.pause()
     await new Promise((resolve) => setTimeout(resolve, 300))
-    // What fits into the buffers of three sockets, not the hundred megabytes that there are.
+    // Bounded by the buffers of three sockets, far less than the 100 MB available.
     expect(written).toBeLessThan(40 * 1024 * 1024)
     socket.destroy()
   })
 
-  it('ends the call upstream when the client goes away, and blames nobody', async () => {
+  it('ends the upstream call if the client disconnects, without reporting a failure', async () => {
     let closed = false
     const proxy = await proxyTo((_request, response) => {
       response.write('begun')
@@ -209,7 +209,7 @@ describe('forward', () => {
     expect(proxy.outcomes[0]).not.toHaveProperty('failure')
   })
 
-  it('blames nobody when the client breaks off in the middle of its body', async () => {
+  it('reports no failure if the client disconnects in the middle of its body', async () => {
     const proxy = await proxyTo((request) => void request.resume())
     const { request } = open(proxy.url, { method: 'POST', headers: { 'content-length': '1000' } })
     request.on('error', () => {})
@@ -230,7 +230,7 @@ describe('forward', () => {
     for (const status of [204, 304]) expect((await fetch(`${proxy.url}/${status}`)).status).toBe(status)
   })
 
-  it('passes over an interim answer and waits for the final one', async () => {
+  it('ignores an interim response and waits for the final one', async () => {
     const proxy = await proxyTo((_request, response) => {
       response.writeEarlyHints({ link: '</a.css>; rel=preload' })
       response.end('final')
@@ -238,7 +238,7 @@ describe('forward', () => {
     expect(await (await fetch(proxy.url)).text()).toBe('final')
   })
 
-  it('answers 502 when the upstream is not there, and 504 when it does not answer', async () => {
+  it('answers 502 if the upstream is unreachable, and 504 if it does not respond', async () => {
     const gone = await listen(createServer())
     await closing.pop()?.()
     const nobody = await startProxy({ upstreams: [gone] })
@@ -249,7 +249,7 @@ describe('forward', () => {
     expect([late.status, await late.text()]).toEqual([504, 'peer_timeout'])
   })
 
-  it('lets the client see that an answer is not whole', async () => {
+  it('lets the client detect an incomplete response', async () => {
     const proxy = await proxyTo((_request, response) => {
       response.writeHead(200, { 'content-length': '100' })
       response.write('part')
@@ -260,7 +260,7 @@ describe('forward', () => {
     expect(proxy.outcomes[0]?.failure).toMatchObject({ status: 502 })
   })
 
-  it('asks again when the request is about to be written, and then does not send it', async () => {
+  it('calls refuseLate before the request is written, and does not send it if rejected', async () => {
     let reached = false
     const proxy = await proxyTo(
       (_request, response) => {
@@ -275,11 +275,11 @@ describe('forward', () => {
   })
 })
 
-describe('forward with another upstream to try', () => {
+describe('forward with a second upstream', () => {
   const echo: RequestListener = async (request, response) =>
     response.end(`${request.method} ${await textOf(request)}`)
 
-  it('sends an idempotent request again when a connection breaks', async () => {
+  it('retries an idempotent request if the connection breaks', async () => {
     const bad = await breaking()
     const proxy = await startProxy({ upstreams: [bad.url, await listen(createServer(echo))] })
     const answer = await fetch(proxy.url)
@@ -288,7 +288,7 @@ describe('forward with another upstream to try', () => {
     expect(proxy.outcomes[0]?.upstreams.split(', ')).toHaveLength(2)
   })
 
-  it('does not send a POST again that may have arrived (RFC 9110 §9.2.2)', async () => {
+  it('does not retry a POST that may have arrived (RFC 9110 §9.2.2)', async () => {
     const bad = await breaking()
     const proxy = await startProxy({ upstreams: [bad.url, await listen(createServer(echo))] })
     for (const body of ['x', undefined]) {
@@ -298,7 +298,7 @@ describe('forward with another upstream to try', () => {
     expect(bad.broken()).toBe(2)
   })
 
-  it('sends a POST to the next when the first could not even be reached, with its body whole', async () => {
+  it('sends a POST with its whole body to the next upstream if the first is unreachable', async () => {
     const gone = await listen(createServer())
     await closing.pop()?.()
     const proxy = await startProxy({ upstreams: [gone, await listen(createServer(echo))] })
@@ -307,7 +307,7 @@ describe('forward with another upstream to try', () => {
     expect((await answer.text()).length).toBe(100_005)
   })
 
-  it('sends a POST to the next when the first takes no connection in time', async () => {
+  it('sends a POST to the next upstream if connecting to the first times out', async () => {
     const hanging = new Upstream({
       name: 'hanging',
       url: 'http://127.0.0.1:1',
@@ -337,7 +337,7 @@ describe('forward with another upstream to try', () => {
     ])
   })
 
-  it('does not try again after a time-out: the next would take as long', async () => {
+  it('does not retry after a timeout, because the next upstream would take as long', async () => {
     const silent = await listen(createServer(() => {}))
     const proxy = await startProxy({ upstreams: [silent, await listen(createServer(echo))] })
     expect((await fetch(proxy.url)).status).toBe(504)
@@ -345,7 +345,7 @@ describe('forward with another upstream to try', () => {
 })
 
 describe('two readers of one request', () => {
-  /** What comes back for bytes that are sent as they are. */
+  /** Sends raw bytes and returns the response. */
   function raw(url: string, bytes: string): Promise<string> {
     return new Promise((resolve) => {
       let text = ''
@@ -373,7 +373,7 @@ describe('two readers of one request', () => {
       'a space before the colon',
       'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding : chunked\r\n\r\n0\r\n\r\n',
     ],
-  ])('cannot disagree on where it ends: %s is refused', async (_what, bytes) => {
+  ])('cannot disagree on where it ends: %s is rejected', async (_what, bytes) => {
     const urls: (string | undefined)[] = []
     const proxy = await proxyTo((request, response) => {
       urls.push(request.url)
@@ -387,7 +387,7 @@ describe('two readers of one request', () => {
 async function until(ask: () => boolean): Promise<void> {
   const deadline = performance.now() + 3_000
   while (!ask()) {
-    if (performance.now() > deadline) throw new Error('It did not happen within 3 s.')
+    if (performance.now() > deadline) throw new Error('The condition was not met within 3 s.')
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }

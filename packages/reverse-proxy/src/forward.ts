@@ -13,50 +13,50 @@ import type { Dispatcher } from 'undici'
 import { answerHeaders } from './headers.ts'
 import type { Upstream } from './upstream.ts'
 
-/** How a forwarded request ended. */
+/** The result of a forwarded request. */
 export interface Outcome {
-  /** The upstreams that were tried, as an access log shows them. */
+  /** The upstreams that were tried, as shown in an access log. */
   readonly upstreams: string
-  /** The upstream's status; absent when it did not answer. */
+  /** The upstream's status; absent if it did not respond. */
   readonly upstreamStatus?: number
-  /** From the first attempt to the last byte of the answer. */
+  /** From the first attempt to the last byte of the response. */
   readonly upstreamMs: number
   readonly bytes: number
-  /** Why there was no complete answer; absent when the client went away. */
+  /** Why there is no complete response; absent if the client disconnected. */
   readonly failure?: HttpError
 }
 
 export interface ForwardFailure {
   readonly upstream: Upstream
   readonly error: HttpError
-  /** Nothing of the request has left this process. */
+  /** Whether nothing of the request has been sent. */
   readonly unsent: boolean
 }
 
 export interface ForwardOptions {
   readonly upstream: Upstream
-  /** As name, value, name, value …; `content-length` among them when there is one. */
+  /** Alternating names and values, including `content-length` if there is one. */
   readonly headers: string[]
-  /** Asked when a connection is ready to take the request; an error is the reason not to send it any more. */
+  /** Called when a connection is ready for the request; an error is the reason not to send it after all. */
   readonly refuseLate?: () => HttpError | undefined
-  /** Another upstream for a request that may be sent again (RFC 9110 §9.2.2), or none. */
+  /** Returns another upstream for a request that may be retried (RFC 9110 §9.2.2), or nothing. */
   readonly retry?: (failure: ForwardFailure) => Upstream | undefined
-  /** Of the answer, in place of the upstream's fields of these names. */
+  /** Headers of the response that replace those of the upstream with the same names. */
   readonly answerFields?: readonly string[]
-  /** When the client stops waiting for the head of the answer, on the clock of `performance.now()`, if it has said so. */
+  /** When the client stops waiting for the response headers, on the clock of `performance.now()`, if it has said so. */
   readonly deadline: number | undefined
-  /** Writes the answer when there is none from upstream. */
+  /** Answers the client if the upstream did not. */
   readonly onFailure: (error: HttpError) => void
   readonly onEnd: (outcome: Outcome) => void
 }
 
-/** Methods that do the same when they are done twice (RFC 9110 §9.2.2); TRACE never gets this far. */
+/** Idempotent methods (RFC 9110 §9.2.2), safe to retry; TRACE is rejected earlier. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
 
 /**
- * Sends a request on and its answer back, each as a stream: nothing is held, and a slow reader slows the writer.
- * The request's framing is made anew from what Node's strict parser understood, so two readers never disagree on
- * where it ends.
+ * Forwards a request and returns its response, both as streams: nothing is buffered, and a slow reader slows the
+ * writer. The framing of the request is rebuilt from what Node's strict parser understood, so two readers never
+ * disagree on where it ends.
  */
 export function forward(request: IncomingMessage, response: ServerResponse, options: ForwardOptions): void {
   new Forwarding(request, response, options).attempt(options.upstream)
@@ -73,10 +73,10 @@ class Forwarding implements Dispatcher.DispatchHandler {
   #upstreamStatus: number | undefined
   #bytes = 0
   #bodyTouched = false
-  /** The client broke off in the middle of its body: nobody else is to blame. */
+  /** The client disconnected in the middle of its body, so no failure is reported. */
   #clientGone = false
   #sent = false
-  /** The time for the answer is over. */
+  /** The time limit for the response has passed. */
   #late = false
   #ended = false
   readonly #deadline: number | undefined
@@ -90,7 +90,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
     this.#options = options
     this.#hasBody = hasBody(request)
     this.#deadline = options.deadline
-    // Ahead of the request's record, which ends when the response closes.
+    // Runs before the listener of the request's record, which ends when the response closes.
     response.prependListener('close', this.#closed)
   }
 
@@ -122,7 +122,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
     }
   }
 
-  /** How long an upload takes is its sender's business; unless it says when it must be over, the pool's own timers do. */
+  /** An upload may take as long as its sender needs; without a deadline only the pool's own timeouts apply. */
   get #hasLimit(): boolean {
     return !this.#hasBody || this.#deadline !== undefined
   }
@@ -134,13 +134,13 @@ class Forwarding implements Dispatcher.DispatchHandler {
     this.#answerTimer = setTimeout(() => {
       this.#late = true
       const late = upstream.failure(new AnswerTimeout(), budgetMs)
-      // A request that still waits for a connection has nothing that could be aborted.
+      // A request that is still waiting for a connection cannot be aborted.
       if (this.#abort) this.#abort(late)
       else this.onError(late)
     }, cappedMs(budgetMs))
   }
 
-  // A generator that was not started can be thrown away: unlike a stream, it leaves the request unread for the next
+  // A generator that was never started can be discarded: unlike a stream, it leaves the request unread for the next
   // upstream.
   async *#body() {
     this.#bodyTouched = true
@@ -154,7 +154,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
 
   onConnect(abort: (reason?: Error) => void): void {
     this.#abort = abort
-    const refusal = this.#ended ? new Error('the client is gone') : this.#options.refuseLate?.()
+    const refusal = this.#ended ? new Error('the client disconnected') : this.#options.refuseLate?.()
     if (refusal) abort(refusal)
     else this.#sent = true
   }
@@ -173,13 +173,14 @@ class Forwarding implements Dispatcher.DispatchHandler {
           this.#upstream.name,
           502,
           'peer_unexpected_answer',
-          `${this.#upstream.name} answered with a head that cannot be passed on.`,
+          `${this.#upstream.name} sent response headers that cannot be forwarded.`,
           cause,
         ),
       )
       return false
     }
-    // A body of known length follows at once, and goes out together with its head; a stream may stay silent long.
+    // A body of known length follows immediately and is sent together with the headers; a stream may stay silent for
+    // long.
     if (!hasLength) this.#response.flushHeaders()
     return true
   }
@@ -205,7 +206,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
     }
     const error = cause instanceof HttpError ? cause : this.#upstream.failure(cause)
     if (this.#response.headersSent) {
-      // The client must see that the answer is not whole.
+      // The client must be able to detect that the response is incomplete.
       this.#end(error)
       this.#response.destroy()
       return
@@ -223,7 +224,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
   }
 
   #mayRetry(error: HttpError): boolean {
-    // The next one would take as long; an upstream that does not even take connections has been given up before.
+    // The next upstream would take as long; one that does not even accept connections has timed out before this.
     if (this.#late || !(error instanceof PeerError) || this.#bodyTouched) return false
     if (!this.#sent) return true
     return error.status === 502 && !this.#hasBody && IDEMPOTENT.has(this.#request.method as string)
@@ -232,7 +233,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
   readonly #closed = () => {
     if (this.#ended) return
     this.#end()
-    this.#abort?.(new Error('the client is gone'))
+    this.#abort?.(new Error('the client disconnected'))
   }
 
   #end(failure?: HttpError): void {

@@ -2,8 +2,8 @@ import type { IncomingMessage } from 'node:http'
 import { DEADLINE_HEADER } from '@hallpass/service-kit'
 
 /**
- * Fields that belong to one connection (RFC 9110 §7.6.1), and those that each hop writes anew: the framing of the
- * body, the host, what is left of the deadline, and `expect`, which this hop has already answered.
+ * Hop-by-hop headers (RFC 9110 §7.6.1), and those that each hop writes itself: the framing of the body, the host, the
+ * deadline, and `expect`, which this hop has already answered.
  */
 const OF_THIS_HOP = new Set([
   'connection',
@@ -20,7 +20,7 @@ const OF_THIS_HOP = new Set([
   DEADLINE_HEADER,
 ])
 
-/** Of an answer, the hop's own fields and nothing else: its framing is Node's to write. */
+/** In a response, only the hop-by-hop headers; Node writes the framing. */
 const OF_ANSWER_HOP = new Set([
   'connection',
   'keep-alive',
@@ -30,8 +30,8 @@ const OF_ANSWER_HOP = new Set([
 ])
 
 /**
- * The fields of a request as name, value, name, value …: without those of this hop, without those that the sender
- * calls its own in `Connection`, and without `stripped` (lower case).
+ * Returns the headers of a request as alternating names and values, without those of this hop, those that the sender
+ * names in `Connection`, and `stripped` (lower case).
  */
 export function requestHeaders(request: IncomingMessage, stripped: ReadonlySet<string>): string[] {
   const { rawHeaders } = request
@@ -48,8 +48,8 @@ export function requestHeaders(request: IncomingMessage, stripped: ReadonlySet<s
 }
 
 /**
- * The fields of an answer that the next one may see, as Node's `writeHead` takes them.
- * @param own fields of this hop (name in lower case, value, …), in place of the upstream's of the same names
+ * Returns the headers of a response that may be forwarded, in the form that Node's `writeHead` takes.
+ * @param own headers of this hop (name in lower case, value, …) that replace the upstream's of the same names
  */
 export function answerHeaders(
   raw: readonly Buffer[],
@@ -85,5 +85,5 @@ function without(fields: readonly string[], named: ReadonlySet<string>): string[
 
 const tokensOf = (value: string) => new Set(value.toLowerCase().split(/[\s,]+/))
 
-/** Field values are bytes (RFC 9110 §5.5); Node reads and writes them as latin1. */
+/** Header values are bytes (RFC 9110 §5.5); Node reads and writes them as latin1. */
 const latin1 = (bytes: Buffer | undefined) => bytes?.toString('latin1') ?? ''

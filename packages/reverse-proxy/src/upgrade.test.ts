@@ -42,7 +42,7 @@ async function proxyTo(
   return { port: await listen(proxy), statuses }
 }
 
-/** A handshake, what it is answered, and the connection that is left. */
+/** Performs a handshake; returns the connection and a reader of what was received. */
 async function shakeHands(port: number): Promise<{ socket: Socket; text: () => string }> {
   let text = ''
   const socket = connect(port, '127.0.0.1')
@@ -78,7 +78,7 @@ describe('forwardUpgrade', () => {
     expect(proxy.statuses).toEqual([101])
   })
 
-  it('closes one side when the other is closed', async () => {
+  it('closes one side if the other is closed', async () => {
     let api: Duplex | undefined
     const proxy = await proxyTo((_request, socket) => {
       api = socket
@@ -96,7 +96,7 @@ describe('forwardUpgrade', () => {
     await until(() => second.socket.destroyed)
   })
 
-  it('passes a refusal on', async () => {
+  it('forwards a rejection', async () => {
     const proxy = await proxyTo(undefined)
     const { socket, text } = await shakeHands(proxy.port)
     await until(() => socket.destroyed)
@@ -105,7 +105,7 @@ describe('forwardUpgrade', () => {
     expect(text()).toMatch(/refused$/)
   })
 
-  it('answers 502 when nobody is there', async () => {
+  it('answers 502 if the upstream is unreachable', async () => {
     const port = await listen(createServer())
     await closing.pop()?.()
     const proxy = await proxyTo(undefined, port)
@@ -119,7 +119,7 @@ describe('forwardUpgrade', () => {
 async function until(ask: () => boolean): Promise<void> {
   const deadline = performance.now() + 3_000
   while (!ask()) {
-    if (performance.now() > deadline) throw new Error('It did not happen within 3 s.')
+    if (performance.now() > deadline) throw new Error('The condition was not met within 3 s.')
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }

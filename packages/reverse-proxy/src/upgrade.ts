@@ -10,19 +10,19 @@ import {
 } from '@hallpass/service-kit'
 import type { Upstream } from './upstream.ts'
 
-/** The upgraded protocol's own pings are its business; the handshake must not hang. */
+/** Only the handshake has a timeout; the upgraded protocol has its own pings. */
 const HANDSHAKE_TIMEOUT_MS = 10_000
 
 export interface UpgradeOptions {
   readonly upstream: Upstream
   readonly headers: readonly string[]
-  /** The handshake is over: with 101 the two sides now talk directly. */
+  /** Called after the handshake; with 101 the two sides are now connected. */
   readonly onAnswer?: (status: number) => void
 }
 
 /**
- * Passes an upgrade (a WebSocket handshake, RFC 6455 §4) on; after a 101 both sides are joined byte by byte, and any
- * other answer is the client's. Rejects when the upstream did not answer.
+ * Forwards an upgrade (a WebSocket handshake, RFC 6455 §4). After a 101 both sides are joined byte by byte; any other
+ * response is returned to the client. Rejects if the upstream did not respond.
  */
 export function forwardUpgrade(
   request: IncomingMessage,
@@ -79,7 +79,7 @@ export function forwardUpgrade(
   })
 }
 
-/** Two sockets become one; when one side fails the other is closed, too. */
+/** Joins two sockets; if one side fails, the other is closed too. */
 function join(one: Duplex, other: Duplex): void {
   for (const [from, to] of [
     [one, other],
@@ -96,7 +96,7 @@ function headOf(answer: IncomingMessage): string {
   const refused = answer.statusCode !== 101
   for (let index = 0; index < answer.rawHeaders.length; index += 2) {
     const name = answer.rawHeaders[index] as string
-    // A refusal's body is sent until the connection closes.
+    // The body of a rejection is sent until the connection closes.
     if (refused && /^(connection|keep-alive|transfer-encoding)$/i.test(name)) continue
     head += `${name}: ${answer.rawHeaders[index + 1]}\r\n`
   }

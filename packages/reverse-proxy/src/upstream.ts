@@ -3,48 +3,48 @@ import { type PeerError, peerFailure } from '@hallpass/service-kit'
 import { type buildConnector, type Dispatcher, Pool } from 'undici'
 
 export interface UpstreamOptions {
-  /** The name that errors use, e.g. `api`. */
+  /** The name used in errors, e.g. `api`. */
   readonly name: string
-  /** Scheme, host and port alone: whatever path comes in goes out. */
+  /** Only scheme, host and port: the path of the request is forwarded unchanged. */
   readonly url: string
   readonly tls?: {
-    /** The only authorities that are trusted, as PEM. */
+    /** The only CAs that are trusted, as PEM. */
     readonly ca: string
     readonly cert?: string
     readonly key?: string
     readonly servername?: string
   }
-  /** Makes the connections in place of `tls`, e.g. with certificates that rotate; it verifies the upstream. */
+  /** Creates the connections instead of `tls`, e.g. with certificates that rotate; it must verify the upstream. */
   readonly connect?: buildConnector.connector
-  /** Stands between the requests and the pool, e.g. to let connections go in time. */
+  /** Wraps the pool, e.g. to retire connections in time. */
   readonly interceptor?: Dispatcher.DispatcherComposeInterceptor
   readonly maxConnections?: number
   readonly connectTimeoutMs?: number
-  /** From the request to the first byte of the answer. */
+  /** From the request to the first byte of the response. */
   readonly answerTimeoutMs?: number
-  /** Between two chunks of the answer. */
+  /** Between two chunks of the response. */
   readonly idleTimeoutMs?: number
 }
 
-/** A busy hop holds one connection per request in flight; beyond this they queue. */
+/** A busy hop uses one connection per request in flight; beyond this, requests queue. */
 const MAX_CONNECTIONS = 1_024
-/** A machine that is there accepts at once; a request that waits for one that is gone should go elsewhere soon. */
+/** A running machine accepts immediately; a request to one that is down should go elsewhere soon. */
 const CONNECT_TIMEOUT_MS = 3_000
 const ANSWER_TIMEOUT_MS = 30_000
 /** Event streams send a comment every 15 to 30 s. */
 const IDLE_TIMEOUT_MS = 300_000
-/** Shorter than the keep-alive of our servers (10 s), so that they never close a connection while we write to it. */
+/** Shorter than the keep-alive of our servers (10 s), so that they never close a connection while it is being used. */
 const KEEP_ALIVE_MS = 4_000
 
-/** One server that requests are sent to, over connections that are kept. TLS is verified, always. */
+/** A server that requests are forwarded to, over keep-alive connections. TLS is always verified. */
 export class Upstream {
   readonly name: string
-  /** As access logs show it. */
+  /** As shown in access logs. */
   readonly address: string
   readonly url: URL
-  /** From the request to the first byte of the answer. */
+  /** From the request to the first byte of the response. */
   readonly answerTimeoutMs: number
-  /** The pool itself and not axios: every request passes here (docs/decisions/003-axios-over-a-pool.md). */
+  /** The pool directly instead of axios: every request passes here (docs/decisions/003-axios-over-a-pool.md). */
   readonly pool: Pick<Dispatcher, 'dispatch' | 'destroy'>
   readonly secureContext: SecureContext | undefined
   readonly servername: string | undefined
@@ -67,7 +67,7 @@ export class Upstream {
       keepAliveTimeout: KEEP_ALIVE_MS,
       headersTimeout: answerTimeoutMs,
       bodyTimeout: options.idleTimeoutMs ?? IDLE_TIMEOUT_MS,
-      // A stopped or restarted upstream is tried with each new request, not held back by the failures before.
+      // Connecting is attempted for each new request, so that a restarted upstream is used immediately.
       connect: options.connect ?? {
         timeout: this.#connectTimeoutMs,
         ...(this.secureContext ? { secureContext: this.secureContext } : {}),
@@ -77,7 +77,7 @@ export class Upstream {
     this.pool = options.interceptor ? pool.compose(options.interceptor) : pool
   }
 
-  /** What it means that this upstream has failed, in an error that names it and the time that it had. */
+  /** Maps a failure of this upstream to an error that names it and its time limit. */
   failure(cause: unknown, answerMs = this.answerTimeoutMs): PeerError {
     const isConnecting = (cause as { code?: unknown }).code === 'UND_ERR_CONNECT_TIMEOUT'
     const timeoutMs = isConnecting ? this.#connectTimeoutMs : answerMs
