@@ -12,7 +12,7 @@ import {
 import type { CalleeConfig } from './config.ts'
 import { type GuardOptions, guards } from './guards.ts'
 
-/** The callee of the scenarios: a table of guarded routes. */
+/** Creates the callee of the scenarios: a set of guarded routes. */
 export function createCallee(
   options: GuardOptions & { readonly name: string },
   config: CalleeConfig,

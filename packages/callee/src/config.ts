@@ -4,7 +4,7 @@ import { libraryNamed } from '@hallpass/tokens'
 
 export type CalleeConfig = ReturnType<ReturnType<typeof calleeConfig>>
 
-/** Returns the `loadConfig` of a callee, which listens on these ports unless it is configured otherwise. */
+/** Returns the `loadConfig` of a callee with these default ports. */
 export const calleeConfig =
   (ports: { readonly http: number; readonly https: number }) => (env: Environment) =>
     readConfig(env, (variables) => {
@@ -14,12 +14,12 @@ export const calleeConfig =
         port: variables.port('PORT', ports.http),
         httpsPort: variables.port('HTTPS_PORT', ports.https),
         tls: tlsConfig(variables, common),
-        /** Where the issuer of scenarios 1 and 2 is, and how this service authenticates to it. */
+        /** The issuer of scenarios 1 and 2, and how this service authenticates to it. */
         jwtFactoryUrl: variables.url('JWT_FACTORY_URL', 'http://localhost:5555'),
         jwtFactoryIssuer: variables.text('JWT_FACTORY_ISSUER', 'https://jwt-factory/'),
         peerTimeoutMs: variables.milliseconds('PEER_TIMEOUT_MS', 5_000, { min: 10, max: 60_000 }),
         credential: credentialConfig(variables),
-        /** What verifies in scenarios 3 and 4; all of them do the same. */
+        /** The library that verifies tokens in scenarios 3 and 4; all of them behave the same. */
         library: variables.parsed('TOKEN_LIBRARY', 'node-crypto', (name) => libraryNamed(name, ['RS256'])),
       }
     })

@@ -5,7 +5,7 @@ import type { Caller } from './caller.ts'
 import type { CalleeConfig } from './config.ts'
 import { publishedKeys } from './published-keys.ts'
 
-/** Two clocks of one machine room differ by less. */
+/** The clocks of machines in one network differ by less. */
 const LEEWAY_SECONDS = 5
 
 /** The issuer that holds the caller's keys. */
@@ -21,7 +21,7 @@ export interface GuardOptions {
   /** The callee's own name, which the tokens must have as their audience. */
   readonly audience: string
   readonly caller: Caller
-  /** Makes a client of the issuer. */
+  /** Creates a client of the issuer. */
   readonly issuerClient: (options: {
     readonly baseUrl: string
     readonly timeoutMs: number
@@ -29,7 +29,7 @@ export interface GuardOptions {
   }) => Issuer
 }
 
-/** Returns the guards that let only the caller pass, by a token for this callee. */
+/** Returns the guards that accept only tokens of the caller for this callee. */
 export function guards({ audience, caller, issuerClient }: GuardOptions, config: CalleeConfig, clock: Clock) {
   const issuer = issuerClient({
     baseUrl: config.jwtFactoryUrl,

@@ -29,7 +29,7 @@ const publish = async (...kids: string[]) => {
 }
 
 describe('publishedKeys', () => {
-  it('sees a new key with the first token that names it', async () => {
+  it('finds a new key with the first token that uses it', async () => {
     const find = finder()
     await publish('first')
     expect((await find('', 'first', 'EdDSA'))?.kid).toBe('first')
@@ -37,7 +37,7 @@ describe('publishedKeys', () => {
     expect((await find('', 'second', 'EdDSA'))?.kid).toBe('second')
   })
 
-  it('sees within a second that a key was withdrawn', async () => {
+  it('notices within a second that a key was removed', async () => {
     const clock = new ManualClock()
     const find = finder(clock)
     await publish('first', 'second')
@@ -48,14 +48,14 @@ describe('publishedKeys', () => {
     expect(await find('', 'first', 'EdDSA')).toBeUndefined()
   })
 
-  it('knows no key by an invented name, or by none', async () => {
+  it('finds no key for an unknown kid or without one', async () => {
     const find = finder()
     await publish('first')
     for (const kid of ['__proto__', '../first', 'x', undefined])
       expect(await find('', kid, 'EdDSA')).toBeUndefined()
   })
 
-  it('says which step makes the keys while there are none, and finds them later', async () => {
+  it('names the step that creates missing keys, and finds them later', async () => {
     const find = finder()
     await expect(find('', 'first', 'EdDSA')).rejects.toMatchObject({
       status: 503,
@@ -68,7 +68,7 @@ describe('publishedKeys', () => {
 
   const oct = '{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}'
 
-  it('refuses a set that is none, and believes the next good one', async () => {
+  it('rejects an invalid JWKS and uses the next valid one', async () => {
     const find = finder()
     await writeFile(file, oct)
     await expect(find('', 'first', 'EdDSA')).rejects.toMatchObject({
@@ -80,7 +80,7 @@ describe('publishedKeys', () => {
     expect(await find('', 'first', 'EdDSA')).toBeDefined()
   })
 
-  it('keeps the last good set when what follows is none', async () => {
+  it('keeps the last valid JWKS if its replacement is invalid', async () => {
     const clock = new ManualClock()
     const find = finder(clock)
     await publish('first')

@@ -4,12 +4,13 @@ import { type KeyFinder, parseJwks, type VerificationKey } from '@hallpass/token
 import { readJson } from '@hallpass/untrusted/json'
 import type { Caller } from './caller.ts'
 
-/** How often a callee looks whether a key was withdrawn; a new one it sees when a token names it. */
+/** How often the file is checked for removed keys; a new key is found as soon as a token uses it. */
 const RECHECK_MS = 1_000
 
 /**
- * Returns the keys that a caller publishes in a file, which is read again when the file has changed and a token names a key that is not known yet. To
- * look costs a `stat`, so a flood of invented names costs little, and a rotation counts with its first token.
+ * Returns the keys that a caller publishes in a file. The file is reloaded if it has changed and a token uses an
+ * unknown key. Checking costs one `stat`, so a flood of made-up key IDs is cheap, and a rotation takes effect with its
+ * first token.
  */
 export function publishedKeys(
   { keySetFile, keysMissing }: Pick<Caller, 'keySetFile' | 'keysMissing'>,
@@ -33,8 +34,9 @@ export function publishedKeys(
       keys = new Map(set.map((key) => [key.kid, key]))
       version = seen
     } catch (cause) {
-      // The last good set stays, whatever somebody has put in its place.
-      if (keys.size === 0) throw new HttpError(503, 'keys_unusable', `${file} is no key set.`, { cause })
+      // The last valid JWKS stays in use, whatever has replaced it on disk.
+      if (keys.size === 0)
+        throw new HttpError(503, 'keys_unusable', `${file} is not a valid JWKS.`, { cause })
     }
   }
 
