@@ -54,11 +54,11 @@ describe('npm start with a fault', () => {
     [
       'service-a',
       'scenario-3-keys/jwt-private.pem',
-      'not a private RSA key as PEM. Restore it, or delete it',
+      'not an RSA private key in PEM format. Restore it, or delete it',
     ],
-    ['service-a', 'scenario-3-keys/jwks.json', 'not a key set (JWKS). Restore it, or delete it'],
+    ['service-a', 'scenario-3-keys/jwks.json', 'not a valid JWKS. Restore it, or delete it'],
     ['sse-gateway', 'sse/private.pem', 'not a private RS256 key as PEM. Restore it, or delete '],
-    ['sse-gateway', 'sse/jwks.json', 'not a key set (JWKS). Restore it, or delete '],
+    ['sse-gateway', 'sse/jwks.json', 'not a valid JWKS. Restore it, or delete '],
     ['identity-provider', 'identity-provider/keys.json', 'not a set of private keys (RS256 and ES256). '],
     [
       'identity-provider',

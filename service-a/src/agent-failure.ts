@@ -5,8 +5,8 @@ import { ENTRY_REVOKED } from '@hallpass/spiffe-agent/client'
 const AGENT = 'spiffe-agent'
 
 /**
- * Returns what it means to a caller that this service has got nothing from its SPIFFE agent.
- * @param hadIdentity whether the agent has once said who this service is: then it has taken that back.
+ * Maps a failure to get an identity from the SPIFFE agent to the error for the caller.
+ * @param hadIdentity whether the agent issued an identity earlier: then it has been revoked since
  */
 export function agentFailure(error: unknown, hadIdentity: boolean): HttpError {
   const { message } = error as Error
@@ -17,8 +17,8 @@ export function agentFailure(error: unknown, hadIdentity: boolean): HttpError {
       503,
       revoked ? 'identity_revoked' : 'identity_not_issued',
       revoked
-        ? `${AGENT} has revoked the identity of this workload; restore its entry at the agent. ${message}`
-        : `${AGENT} issues no identity to this workload; add an entry for it at the agent. ${message}`,
+        ? `${AGENT} has revoked the identity of this workload. Restore its entry at the agent. ${message}`
+        : `${AGENT} has no entry for this workload. Add one at the agent. ${message}`,
       { cause: error },
     )
   }
@@ -32,7 +32,7 @@ export function agentFailure(error: unknown, hadIdentity: boolean): HttpError {
   )
 }
 
-/** The agent's own words stand at the end of the chain of causes. */
+/** Returns the agent's own error, which is at the end of the chain of causes. */
 function grpcErrorIn(error: unknown): GrpcError | undefined {
   for (let cause = error; cause instanceof Error; cause = cause.cause)
     if (cause instanceof GrpcError) return cause

@@ -24,7 +24,7 @@ import { factoryTokens, ownTokens } from './token-source.ts'
 
 export { loadConfig } from './config.ts'
 
-/** The caller of scenarios 1 to 5. */
+/** Creates the caller of scenarios 1 to 5. */
 export async function createApp(
   config: Config,
   log: Logger,
@@ -53,7 +53,7 @@ export async function createApp(
   if (config.tls.selfMade) await ensureDevelopmentCertificates(config.stateFolder)
   await callers.load()
   await keys.load()
-  // On an open start the documented curl makes it; elsewhere perhaps nobody may.
+  // With open callers the documented curl command creates the key; otherwise possibly nobody is allowed to.
   if (!keys.exist && config.callers.mode !== 'open') await keys.rotate()
 
   return httpService({
@@ -61,7 +61,7 @@ export async function createApp(
     log,
     config,
     listeners: [{ name: 'http', host: config.host, port: config.port }],
-    // What a curl of a scenario was run with; audiences and names of faults are no secret.
+    // The parameters of a scenario's curl command; audiences and names of faults are not secret.
     shownParameters: ['fault', 'expired', 'audience'],
     routes: (app) => {
       app.get('/hello', (_request, response) => sendText(response, 200, 'hello'))

@@ -2,7 +2,7 @@ import type { Callee, Outcome } from './callee.ts'
 import { type Fault, SOMEBODY_ELSE, tamper } from './fault.ts'
 import type { TokenSource } from './token-source.ts'
 
-/** Calls an endpoint with a token for this callee only, or with the fault that the request asks for. */
+/** Calls an endpoint with a token for this callee, or with the fault that the request selects. */
 export async function callWithToken(
   tokens: TokenSource,
   callee: Callee,

@@ -2,15 +2,15 @@ import { readCaFile } from '@hallpass/certificates'
 import { createPeerCaller, type PeerCaller, unexpectedAnswer } from '@hallpass/service-kit'
 import { parseJson } from '@hallpass/untrusted/json'
 
-/** What a guarded endpoint said about a token: the claims of a good one, or why it was refused. */
+/** The result of a guarded endpoint: the claims of a valid token, or why the token was rejected. */
 export type Outcome = Readonly<Record<string, unknown>> & { readonly valid: boolean }
 
 export interface CalleeOptions {
-  /** Its name, which is the audience of the tokens for it. */
+  /** Its name, which is also the audience of its tokens. */
   readonly name: string
   readonly baseUrl: string
   readonly timeoutMs: number
-  /** The authority that must have signed its certificate, where it is called over TLS. */
+  /** The CA that must have issued its certificate, if it is called over TLS. */
   readonly caFile?: string
 }
 
@@ -26,8 +26,8 @@ export class Callee {
   }
 
   /**
-   * Calls a guarded endpoint. That a token is refused is an outcome; anything else that goes wrong is not.
-   * @throws {PeerError} 502 or 504, naming the callee.
+   * Calls a guarded endpoint. A rejected token is a result; any other failure is an error.
+   * @throws {PeerError} 502 or 504, naming the callee
    */
   async call(path: string, token: string | undefined): Promise<Outcome> {
     this.#caller ??= this.#connect()
@@ -37,14 +37,15 @@ export class Callee {
     const body = parse(text)
     if ((status === 200 || status === 401) && typeof body?.valid === 'boolean') return body as Outcome
     if (status === 401 && token === undefined) return { valid: false, ...body } as Outcome
-    throw unexpectedAnswer(this.name, status, body?.error?.message ?? 'no outcome')
+    throw unexpectedAnswer(this.name, status, body?.error?.message ?? 'no verification result')
   }
 
-  /** At the first call, because on a fresh machine the certificates are made while the service starts. */
+  /** Connects on the first call, because on a fresh machine the certificates are created while the service starts. */
   async #connect(): Promise<PeerCaller> {
     const { name: peer, baseUrl, timeoutMs, caFile } = this.#options
     const tls = caFile === undefined ? {} : { tls: { ca: await readCaFile(caFile) } }
-    // The pool and not axios: this is the call that the scenarios measure (docs/decisions/003-axios-over-a-pool.md).
+    // The pool directly instead of axios: this is the call that the scenarios measure
+    // (docs/decisions/003-axios-over-a-pool.md).
     return createPeerCaller({ peer, baseUrl, timeoutMs, ...tls })
   }
 }

@@ -46,7 +46,7 @@ describe.each([
     })
 
   it.each(['/scenario1-server', '/scenario2-server', '/scenario3-server', '/scenario4-server'])(
-    '%s asks for a token, with nothing but a challenge when there is none (RFC 6750 §3)',
+    '%s requires a token, and sends only a challenge without one (RFC 6750 §3)',
     async (path) => {
       expect(await overTls(path)).toEqual({
         status: 401,
@@ -57,7 +57,7 @@ describe.each([
   )
 
   it.each(['/scenario1-server', '/scenario2-server'])(
-    '%s lets a token of the factory pass, for this service',
+    '%s accepts only a token of the factory for this service',
     async (path) => {
       const token = await services.issue({ aud: name })
       const { body } = await services.get(service, path).set(bearer(token)).expect(200)
@@ -78,7 +78,7 @@ describe.each([
   )
 
   it.each(['/scenario3-server', '/scenario4-server'])(
-    '%s lets a token of A pass, over TLS alone',
+    '%s accepts a token of A, only over TLS',
     async (path) => {
       expect(await overTls(path, bearer(await ownToken()))).toMatchObject({
         status: 200,
@@ -89,7 +89,7 @@ describe.each([
     },
   )
 
-  it('refuses tokens of A for others, of others for A, too old, too long-lived, and those of the factory', async () => {
+  it('rejects A’s tokens with a wrong audience, subject, key or lifetime, and tokens of the factory', async () => {
     const stranger = await generateSigningKey('RS256', keyOfA.kid)
     const refusals: [string, string][] = [
       [await ownToken({ aud: other }), `jwt audience invalid. expected: ${name}`],
@@ -110,13 +110,13 @@ describe.each([
     }
   })
 
-  it('holds no private key', async () => {
+  it('has no private key', async () => {
     const keySet = await readFile(join(services.stateFolder, 'scenario-3-keys/jwks.json'), 'utf8')
     expect(keySet).not.toContain((exportPrivatePem(keyOfA).split('\n')[1] as string).slice(0, 40))
     expect(Object.keys(JSON.parse(keySet).keys[0]).sort()).toEqual(['alg', 'e', 'kid', 'kty', 'n', 'use'])
   })
 
-  it('says hello to everybody', async () => {
+  it('answers /hello without a token', async () => {
     await services.get(service, '/hello').expect(200, 'hello')
   })
 })

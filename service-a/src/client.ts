@@ -6,7 +6,7 @@ import {
   SERVICE_A_ISSUER,
 } from './identity.ts'
 
-/** What a callee must know of service A to recognize its tokens. */
+/** What a callee needs to know about service A to verify its tokens. */
 export const serviceA = {
   subject: SERVICE_A,
   issuer: SERVICE_A_ISSUER,

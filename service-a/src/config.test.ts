@@ -11,13 +11,13 @@ describe('the configuration of service A', () => {
     })
   })
 
-  it('refuses a lifetime of a second, which would refuse good calls', () => {
+  it('rejects a lifetime of one second, which would reject valid calls', () => {
     expect(() => loadConfig({ TOKEN_LIFETIME_SECONDS: '1' })).toThrow(
       'TOKEN_LIFETIME_SECONDS must be an integer from 5 to 60',
     )
   })
 
-  it('lets nobody rotate its key from outside unless it says who', () => {
+  it('allows key rotation only on loopback or to configured callers', () => {
     expect(loadConfig({ HOST: '0.0.0.0' }).callers).toEqual({ mode: 'closed' })
     expect(() => loadConfig({ HOST: '0.0.0.0', CALLERS: 'open' })).toThrow(
       'CALLERS=open disables caller authentication',

@@ -11,19 +11,19 @@ describe('faultOf', () => {
     expect(asked({ fault: 'tampered' })).toBe('tampered')
   })
 
-  it('refuses any other, and names those that there are', () => {
+  it('rejects any other fault and lists the supported ones', () => {
     expect(() => asked({ fault: 'upside-down' })).toThrow(
       expect.objectContaining({
         status: 400,
         code: 'unknown_fault',
-        message: 'A fault is one of expired, wrong-audience, wrong-key, tampered, no-token.',
+        message: 'fault must be one of expired, wrong-audience, wrong-key, tampered, no-token.',
       }),
     )
   })
 })
 
 describe('tamper', () => {
-  it('changes what the token says and nothing else', () => {
+  it('changes only the payload of the token', () => {
     const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
     const [header, payload, signature] = tamper(`${part({ alg: 'RS256' })}.${part({ sub: 'a' })}.xyz`).split(
       '.',

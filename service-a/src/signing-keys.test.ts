@@ -36,7 +36,7 @@ const kidOf = async (keys: SigningKeys) =>
   parseCompact(await keys.sign('serviceb', { expired: false })).header.kid
 
 describe('SigningKeys', () => {
-  it('asks for keys while there are none', async () => {
+  it('reports missing keys', async () => {
     const keys = newKeys()
     await keys.load()
     await expect(keys.sign('serviceb', { expired: false })).rejects.toMatchObject({
@@ -50,12 +50,14 @@ describe('SigningKeys', () => {
     const own = join(stateFolder, 'own/jwt-private.pem')
     const set = join(stateFolder, 'scenario-3-keys/jwks.json')
     await writeFile(set, '{"keys":7}')
-    await expect(newKeys().load()).rejects.toThrow(`${set}: not a key set (JWKS). Restore it, or delete it`)
+    await expect(newKeys().load()).rejects.toThrow(`${set}: not a valid JWKS. Restore it, or delete it`)
     await writeFile(own, '-----BEGIN PRIVATE KEY-----')
-    await expect(newKeys().load()).rejects.toThrow(`${own}: not a private RSA key as PEM. Restore it, or`)
+    await expect(newKeys().load()).rejects.toThrow(
+      `${own}: not an RSA private key in PEM format. Restore it, or`,
+    )
   })
 
-  it('signs with the key of an earlier start', async () => {
+  it('signs with the key of an earlier run', async () => {
     const before = newKeys()
     await before.rotate()
     const after = newKeys()
@@ -63,7 +65,7 @@ describe('SigningKeys', () => {
     expect(await kidOf(after)).toBe(await kidOf(before))
   })
 
-  it('writes the private key where it is told, and nothing of it to where callees read', async () => {
+  it('writes the private key to the configured file only', async () => {
     await newKeys().rotate()
     expect(await readdir(join(stateFolder, 'own'))).toEqual(['jwt-private.pem'])
     const published = join(stateFolder, 'scenario-3-keys')
@@ -72,7 +74,7 @@ describe('SigningKeys', () => {
       expect(await readFile(join(published, name), 'utf8')).not.toMatch(/PRIVATE|"d":/)
   })
 
-  it('drops an old key when its last token has expired on the slowest clock', async () => {
+  it('removes an old key once its last token has expired on the slowest clock', async () => {
     const keys = newKeys()
     await keys.rotate()
     const first = await kidOf(keys)
@@ -86,7 +88,7 @@ describe('SigningKeys', () => {
     expect(await published()).not.toContain(first)
   })
 
-  it('keeps the old keys that it finds after a restart for as long as their tokens may live', async () => {
+  it('keeps the old keys found after a restart for the lifetime of their tokens', async () => {
     const before = newKeys()
     await before.rotate()
     const first = await kidOf(before)
@@ -99,14 +101,14 @@ describe('SigningKeys', () => {
     expect(await published()).not.toContain(first)
   })
 
-  it('gives each of several rotations at the same time its turn', async () => {
+  it('runs concurrent rotations one after another', async () => {
     const keys = newKeys()
     await Promise.all([keys.rotate(), keys.rotate(), keys.rotate()])
     expect(await published()).toHaveLength(3)
     expect(await published()).toContain(await kidOf(keys))
   })
 
-  it('goes on with the old key when the new one cannot be saved', async () => {
+  it('keeps using the old key if the new one cannot be saved', async () => {
     const keys = newKeys()
     await keys.rotate()
     const kid = await kidOf(keys)

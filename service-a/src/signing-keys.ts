@@ -17,7 +17,7 @@ import {
 import { callAfter } from '@hallpass/untrusted/timers'
 import { keysFolderOf, keysMissing, SERVICE_A, SERVICE_A_ISSUER } from './identity.ts'
 
-/** After the last token of an old key has expired, its key stays this long for verifiers whose clock is late. */
+/** How long a key stays after its last token has expired, for verifiers whose clock is slow. */
 const MARGIN_MS = 10_000
 
 interface OldKey {
@@ -35,16 +35,16 @@ export interface SigningKeysOptions {
 }
 
 /**
- * The key with which service A signs for itself, for A alone, and the folder in which callees find its public half:
- * `jwt-public.pem` for people, `jwks.json` for B and C. After a rotation the key set
- * holds the old public key, too, until the last token that it verifies has expired.
+ * The private key with which service A signs its tokens, readable only by A, and the folder in which callees find the
+ * public half: `jwt-public.pem` for people, `jwks.json` for B and C. After a rotation the JWKS also contains the old
+ * public key, until the last token that it verifies has expired.
  */
 export class SigningKeys {
   readonly folder: string
   readonly #options: SigningKeysOptions
   #current: SigningKey | undefined
   #stranger: Promise<SigningKey> | undefined
-  /** Since when it signs, as far as this process knows. */
+  /** When the current key became active, as far as this process knows. */
   #sinceMs = 0
   #old: readonly OldKey[] = []
   #writing: Promise<unknown> = Promise.resolve()
@@ -55,23 +55,23 @@ export class SigningKeys {
     this.#options = options
   }
 
-  /** Finds the keys of an earlier start. */
+  /** Loads the keys of an earlier run. */
   async load(): Promise<void> {
     const pem = await readIfThere(this.#options.privateKeyFile)
     if (pem === undefined) return
     const { privateKeyFile } = this.#options
-    const current = parseStateFile(privateKeyFile, pem, 'a private RSA key as PEM', (text) =>
+    const current = parseStateFile(privateKeyFile, pem, 'an RSA private key in PEM format', (text) =>
       importSigningKey(text, { alg: 'RS256' }),
     )
     this.#current = current
     this.#sinceMs = this.#options.clock()
     const setFile = join(this.folder, 'jwks.json')
     const set = await readIfThere(setFile)
-    // Nobody knows when they were replaced, so they stay as long as if it had been now.
+    // It is unknown when they were replaced, so they stay as long as if it had been now.
     const others =
       set === undefined
         ? []
-        : parseStateFile(setFile, set, 'a key set (JWKS)', (text) => parseJwks(JSON.parse(text))).filter(
+        : parseStateFile(setFile, set, 'a valid JWKS', (text) => parseJwks(JSON.parse(text))).filter(
             ({ kid }) => kid !== current.kid,
           )
     this.#retire(others)
@@ -82,7 +82,7 @@ export class SigningKeys {
     return this.#current !== undefined
   }
 
-  /** What callees find in the folder, with the state of each key. */
+  /** Returns the keys that callees find in the folder, with their states. */
   get states() {
     const now = this.#options.clock()
     const old = this.#old.filter(({ untilMs }) => untilMs > now)
@@ -108,8 +108,8 @@ export class SigningKeys {
   }
 
   /**
-   * A token for `audience`; or one that has expired already, or that a key signed which nobody knows.
-   * @throws {HttpError} 503 `keys_missing`, with the step that makes them.
+   * Signs a token for `audience`, optionally an expired one or one signed with an unknown key.
+   * @throws {HttpError} 503 `keys_missing`, with the step that creates them
    */
   async sign(audience: string, { expired = false, strangerKey = false } = {}): Promise<string> {
     if (!this.#current) throw keysMissing()
@@ -122,13 +122,13 @@ export class SigningKeys {
     })
   }
 
-  /** Made once, at the first wish: an RSA key costs as much as a thousand tokens. */
+  /** Creates the unknown key once, on first use: an RSA key costs as much as a thousand tokens. */
   #makeStranger(): Promise<SigningKey> {
     this.#stranger ??= generateSigningKey('RS256')
     return this.#stranger
   }
 
-  /** Makes a new key; it signs as soon as callees can find it. Rotations come one after the other. */
+  /** Creates a new key, which signs as soon as callees can find it. Rotations run one after another. */
   rotate(): Promise<void> {
     const done = this.#writing.catch(() => {}).then(() => this.#rotate())
     this.#writing = done
@@ -160,7 +160,7 @@ export class SigningKeys {
     this.#old = [...this.#old, ...keys.map((key) => ({ key, sinceMs, untilMs }))]
     this.#cancelCleanUp?.()
     this.#cancelCleanUp = callAfter(untilMs - sinceMs, () => {
-      // When this fails, the key stays in the set until the next rotation, and verifies nothing that lives.
+      // If this fails, the key stays in the JWKS until the next rotation; it verifies no unexpired token.
       this.#writing = this.#writing.then(() => this.#publish()).catch(() => {})
     })
   }

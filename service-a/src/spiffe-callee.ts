@@ -7,10 +7,10 @@ import {
 } from '@hallpass/spiffe-proxy/client'
 import { agentFailure } from './agent-failure.ts'
 
-/** Of the time for a call, what the agent may take: who waits for this service must still hear whose fault it is. */
+/** The agent's part of the time for a call, so that a slow agent can still be reported to the caller in time. */
 const AGENT_PART = 0.4
 
-/** Accepted, not authenticated, not on the list of the server. */
+/** The server's verdicts: accepted, not authenticated, not authorized. */
 const VERDICTS = [200, 401, 403]
 
 export type SpiffeCalleeOptions = Pick<
@@ -18,7 +18,9 @@ export type SpiffeCalleeOptions = Pick<
   'endpoint' | 'proxyUrl' | 'proxyId' | 'timeoutMs'
 >
 
-/** The server of scenario 5, which service A reaches through a proxy, as the workload that the SPIFFE agent says it is. */
+/**
+ * The server of scenario 5, which service A calls through a proxy with the identity that the SPIFFE agent issues to it.
+ */
 export class SpiffeCallee {
   readonly #options: SpiffeCalleeOptions
   #hadIdentity = false
@@ -28,18 +30,19 @@ export class SpiffeCallee {
     this.#options = options
   }
 
-  /** Who the proxy must prove to be; the server has the same identity. */
+  /** The SPIFFE ID that the proxy must have; the server has the same. */
   get id(): string {
     return this.#options.proxyId
   }
 
   /**
-   * Calls with a token for this audience. That the server accepts or refuses it is an answer; anything else is not.
-   * @throws {HttpError} 502 or 504, naming the agent, the proxy or the server; 503 when this service has no identity.
+   * Calls the server with a token for this audience. Whether it accepts or rejects the token is a result; any other
+   * failure is an error.
+   * @throws {HttpError} 502 or 504, naming the agent, the proxy or the server; 503 if this service has no identity
    */
   async call(audience: string): Promise<SpiffeProxyAnswer> {
     try {
-      // At the first call, so that service A starts without an agent; again, when that has failed.
+      // On the first call, so that service A starts without an agent; again after a failure.
       this.#opened ??= this.#open()
       const answer = await (await this.#opened).get(audience)
       if (VERDICTS.includes(answer.status)) return answer
@@ -71,11 +74,11 @@ export class SpiffeCallee {
 }
 
 function unexpected({ status, body, via }: SpiffeProxyAnswer): HttpError {
-  // What has come through the proxy names it in `Via`; what the proxy says itself does not.
+  // Responses forwarded by the proxy have it in `Via`; its own responses do not.
   if (via?.includes('spiffe-proxy')) return unexpectedAnswer('spiffe-server', status, reasonIn(body))
-  // The proxy, like the original's, says with nothing but a 502 that it has no answer to pass on.
+  // If the proxy, like the original, has no response to forward, it sends only a 502 without a body.
   const reason =
-    body === '' ? 'spiffe-server did not answer; the log of spiffe-proxy says why.' : reasonIn(body)
+    body === '' ? 'spiffe-server did not respond. See the log of spiffe-proxy for the cause.' : reasonIn(body)
   return unexpectedAnswer('spiffe-proxy', status, reason)
 }
 

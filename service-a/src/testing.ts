@@ -21,15 +21,15 @@ type Urls = Readonly<Record<string, string>>
 
 export interface ScenarioOptions {
   readonly clock?: Clock
-  /** For a service whose clock is wrong. */
+  /** Clocks of services whose clock is wrong. */
   readonly clockOf?: Partial<Record<Name, Clock>>
-  /** Prepares the state folder before any service starts; answers with what a service must be told beyond the usual. */
+  /** Prepares the state folder before any service starts; returns additional variables for the services. */
   readonly prepare?: (stateFolder: string) => Promise<Partial<Record<Name, Environment>>>
 }
 
-/** The four services of scenarios 1 to 4, each as it is, on ports of their own, in a state folder of their own. */
+/** The four services of scenarios 1 to 4, unmodified, on free ports and with their own state folder. */
 export class ScenarioServices {
-  /** Every line that any of them has logged. */
+  /** All lines logged by any of them. */
   readonly lines: string[] = []
   stateFolder = ''
   readonly #options: ScenarioOptions
@@ -53,7 +53,7 @@ export class ScenarioServices {
     await rm(this.stateFolder, { recursive: true })
   }
 
-  /** Starts a service, on the ports that it had before when it is started again. */
+  /** Starts a service; if it is restarted, on the same ports as before. */
   async startOne(name: Name): Promise<void> {
     const service = await this.#create(name)
     this.#running.set(name, { service, urls: await service.start() })
@@ -65,14 +65,14 @@ export class ScenarioServices {
 
   url(name: Name, listener = 'http'): string {
     const url = this.#running.get(name)?.urls[listener]
-    if (url === undefined) throw new Error(`${name} has no listener ${listener}`)
+    if (url === undefined) throw new Error(`${name} has no listener named ${listener}`)
     return url
   }
 
   get = (name: Name, path: string) => request(this.url(name)).get(path)
   post = (name: Name, path: string, body?: object) => request(this.url(name)).post(path).send(body)
 
-  /** A token of the factory with any claims, as an open start gives it to anybody. */
+  /** Issues a token of the factory with any claims, as an open factory does for any caller. */
   async issue(claims: object, keyId = 'servicea'): Promise<string> {
     return (await this.post('jwt-factory', `/issueToken/${keyId}`, claims).expect(200)).text
   }
@@ -119,7 +119,7 @@ type CreateService<C> = (config: C, log: Logger, clock?: Clock) => Service | Pro
 
 const portOf = (url: string | undefined) => (url === undefined ? '0' : new URL(url).port)
 
-/** The services for the tests of a `describe`, with the keys that the documented commands make. */
+/** Starts the services for the tests of a `describe`, with the keys that the documented commands create. */
 export function useScenarioServices(
   options: ScenarioOptions & { readonly keys?: false } = {},
 ): ScenarioServices {

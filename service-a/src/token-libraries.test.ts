@@ -6,7 +6,7 @@ import { useScenarioServices } from './testing.ts'
 const names = Object.keys(libraries)
 
 describe('TOKEN_LIBRARY', () => {
-  // The factory signs and verifies with one, service A signs with the next, B verifies with the one after it.
+  // The factory uses one library, service A the next, service B the one after that.
   describe.each(names.map((name, index) => [name, after(index, 1), after(index, 2)]))(
     'with %s at the factory, %s at service A and %s at service B',
     (factory, serviceA, serviceB) => {
@@ -18,22 +18,19 @@ describe('TOKEN_LIBRARY', () => {
         }),
       })
 
-      it.each([1, 3])(
-        'scenario %i lets a good token in and refuses one that has expired',
-        async (scenario) => {
-          const { body } = await services.get('service-a', `/scenario${scenario}`)
-          expect(body).toMatchObject({ valid: true, claims: { sub: 'servicea', aud: 'serviceb' } })
-          const expired = await services.get('service-a', `/scenario${scenario}?expired=1`)
-          expect(expired.body).toMatchObject({
-            valid: false,
-            error: { name: 'TokenExpiredError', message: 'jwt expired' },
-          })
-        },
-      )
+      it.each([1, 3])('scenario %i accepts a valid token and rejects an expired one', async (scenario) => {
+        const { body } = await services.get('service-a', `/scenario${scenario}`)
+        expect(body).toMatchObject({ valid: true, claims: { sub: 'servicea', aud: 'serviceb' } })
+        const expired = await services.get('service-a', `/scenario${scenario}?expired=1`)
+        expect(expired.body).toMatchObject({
+          valid: false,
+          error: { name: 'TokenExpiredError', message: 'jwt expired' },
+        })
+      })
     },
   )
 
-  it('must name one that there is', () => {
+  it('must be a supported library', () => {
     expect(() => loadConfig({ TOKEN_LIBRARY: 'jwt' })).toThrow(
       'TOKEN_LIBRARY: Unknown token library jwt; expected one of node-crypto, jsonwebtoken, jose, node-jose.',
     )

@@ -3,10 +3,10 @@ import type { Fault } from './fault.ts'
 import { SERVICE_A } from './identity.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
-/** Makes a token of service A for one callee, or one with a fault that only its issuer can make. */
+/** Makes a token of service A for one callee, or one with a fault that only its issuer can produce. */
 export type TokenSource = (audience: string, fault: Fault | undefined) => Promise<string>
 
-/** The key of another service, which the factory would never sign service A's tokens with. */
+/** The key of another service, with which the factory never signs service A's tokens. */
 const ANOTHER_KEY = 'serviceb'
 
 /** Scenarios 1 and 2: the factory holds the keys and signs. */
@@ -19,7 +19,7 @@ export const factoryTokens =
       : factory.issueToken(SERVICE_A, { aud }, { expired })
   }
 
-/** Scenarios 3 and 4: service A signs for itself. */
+/** Scenarios 3 and 4: service A signs its own tokens. */
 export const ownTokens =
   (keys: SigningKeys): TokenSource =>
   (audience, fault) =>

@@ -11,7 +11,7 @@ describe('POST /gen-keys', () => {
       ({ kid }: { kid: string }) => kid,
     )
 
-  it('writes the private key for A alone and the public ones for all, and says where', async () => {
+  it('writes the private key readable only by A, and public keys for all, and returns the folder', async () => {
     await services.post('service-a', '/gen-keys').expect(200, { folder: folder() })
     expect((await readdir(folder())).sort()).toEqual(['jwks.json', 'jwt-private.pem', 'jwt-public.pem'])
     expect((await stat(join(folder(), 'jwt-private.pem'))).mode & 0o777).toBe(0o600)
@@ -19,13 +19,13 @@ describe('POST /gen-keys', () => {
     expect(await readFile(join(folder(), 'jwks.json'), 'utf8')).not.toContain('"d"')
   })
 
-  it('makes keys with ?missing=1 only when there are none', async () => {
+  it('creates keys with ?missing=1 only if there are none', async () => {
     const before = await kids()
     await services.post('service-a', '/gen-keys?missing=1').expect(200)
     expect(await kids()).toEqual(before)
   })
 
-  it('rotates, and keeps the public key before for the tokens that live', async () => {
+  it('rotates, and keeps the previous public key for unexpired tokens', async () => {
     const before = await kids()
     await services.post('service-a', '/gen-keys').expect(200)
     expect(await kids()).toEqual([expect.any(String), ...before])
@@ -35,7 +35,7 @@ describe('POST /gen-keys', () => {
     expect(JSON.stringify(body)).not.toContain('PRIVATE')
   })
 
-  it('refuses no good call while keys rotate', async () => {
+  it('rejects no valid call while keys rotate', async () => {
     let rotating = true
     const rotations = (async () => {
       for (let round = 0; round < 3; round += 1) await services.post('service-a', '/gen-keys').expect(200)
@@ -53,11 +53,11 @@ describe('POST /gen-keys', () => {
     expect(outcomes.every(Boolean)).toBe(true)
   })
 
-  it('is POST alone', async () => {
+  it('accepts only POST', async () => {
     await services.get('service-a', '/gen-keys').expect(404)
   })
 
-  it('does not answer to pages of other sites', async () => {
+  it('rejects pages of other sites', async () => {
     const before = await kids()
     const { status, body } = await services
       .post('service-a', '/gen-keys')

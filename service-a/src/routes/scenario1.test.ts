@@ -7,7 +7,7 @@ describe('GET /scenario1', () => {
   const services = useScenarioServices()
   const scenario1 = (query = '') => services.get('service-a', `/scenario1${query}`)
 
-  it('shows the claims with which service B has let service A in', async () => {
+  it('shows the claims that service B has accepted', async () => {
     const { body, headers } = await scenario1().expect(200)
     expect(headers['content-type']).toBe('application/json; charset=utf-8')
     expect(body).toEqual({
@@ -25,25 +25,22 @@ describe('GET /scenario1', () => {
     expect(body.claims.exp - body.claims.iat).toBe(3600)
   })
 
-  it.each(['1', '123', 'true'])(
-    'shows the refusal of a token that has expired with ?expired=%s',
-    async (value) => {
-      const { text } = await scenario1(`?expired=${value}`).expect(200)
-      expect(text).toMatch(
-        /^{"message":"invalid token","valid":false,"error":{"name":"TokenExpiredError","message":"jwt expired","expiredAt":"[\d-]+T[\d:]+\.000Z"},"claims":{}}$/,
-      )
-    },
-  )
+  it.each(['1', '123', 'true'])('shows the rejection of an expired token with ?expired=%s', async (value) => {
+    const { text } = await scenario1(`?expired=${value}`).expect(200)
+    expect(text).toMatch(
+      /^{"message":"invalid token","valid":false,"error":{"name":"TokenExpiredError","message":"jwt expired","expiredAt":"[\d-]+T[\d:]+\.000Z"},"claims":{}}$/,
+    )
+  })
 
-  it.each(['0', 'false', ''])('takes ?expired=%s for no', async (value) => {
+  it.each(['0', 'false', ''])('treats ?expired=%s as false', async (value) => {
     expect((await scenario1(`?expired=${value}`)).body.valid).toBe(true)
   })
 })
 
-describe('GET /scenario1 with a part missing', () => {
+describe('GET /scenario1 with a missing key or service', () => {
   const services = useScenarioServices({ keys: false })
 
-  it('says which step makes the key', async () => {
+  it('names the step that creates the key', async () => {
     const { status, body } = await services.get('service-a', '/scenario1')
     expect([status, body]).toEqual([
       503,
@@ -57,7 +54,7 @@ describe('GET /scenario1 with a part missing', () => {
     ])
   })
 
-  it('is 502 and names service B while it is down, and works again when it is back', async () => {
+  it('is 502 and names service B while it is down, and works again once it is up', async () => {
     await services.get('jwt-factory', '/keys/servicea').expect(200)
     await services.get('service-a', '/scenario1').expect(200)
     await services.stopOne('service-b')
@@ -68,7 +65,7 @@ describe('GET /scenario1 with a part missing', () => {
     expect((await services.get('service-a', '/scenario1').expect(200)).body.valid).toBe(true)
   })
 
-  it('is 502 and names the factory while it is down, whoever called it', async () => {
+  it('is 502 and names the factory while it is down, at A and at B', async () => {
     const token = await services.issue({ aud: 'serviceb' })
     await services.stopOne('jwt-factory')
     const atA = await services.get('service-a', '/scenario1')

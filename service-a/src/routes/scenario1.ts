@@ -4,7 +4,7 @@ import type { Callee } from '../callee.ts'
 import { faultOf } from '../fault.ts'
 import type { TokenSource } from '../token-source.ts'
 
-/** `GET /scenario1`: the factory signs a token for service B, service A calls B with it, B asks the factory about it. */
+/** `GET /scenario1`: the factory signs a token, service A calls B with it, and B calls the factory to verify it. */
 export function scenario1(tokens: TokenSource, serviceB: Callee): Handler {
   return async (request, response) => {
     const outcome = await callWithToken(tokens, serviceB, '/scenario1-server', faultOf(request))

@@ -4,7 +4,7 @@ import { useScenarioServices } from '../testing.ts'
 describe('GET /scenario2', () => {
   const services = useScenarioServices()
 
-  it('shows that B and C have each accepted a token of their own', async () => {
+  it('shows that B and C have each accepted their own token', async () => {
     const { body } = await services.get('service-a', '/scenario2').expect(200)
     expect(Object.keys(body)).toEqual(['serviceb', 'servicec'])
     for (const aud of ['serviceb', 'servicec'])
@@ -15,7 +15,7 @@ describe('GET /scenario2', () => {
     expect(body.serviceb.claims.jti).not.toBe(body.servicec.claims.jti)
   })
 
-  it('expires the token for C alone', async () => {
+  it('expires only the token for C', async () => {
     const { body } = await services.get('service-a', '/scenario2?expired=1').expect(200)
     expect(body.serviceb.valid).toBe(true)
     expect(body.servicec).toEqual({
@@ -26,7 +26,7 @@ describe('GET /scenario2', () => {
     })
   })
 
-  it('is 502 and names service C while that is down', async () => {
+  it('is 502 and names service C while it is down', async () => {
     await services.stopOne('service-c')
     const { status, body } = await services.get('service-a', '/scenario2')
     expect([status, body.error.message]).toEqual([502, expect.stringContaining('servicec')])

@@ -4,7 +4,7 @@ import type { Callee } from '../callee.ts'
 import { faultOf } from '../fault.ts'
 import type { TokenSource } from '../token-source.ts'
 
-/** `GET /scenario2`: scenario 1 with two callees at the same time, each with a token of its own; C's can be a bad one. */
+/** `GET /scenario2`: scenario 1 with two concurrent callees, each with its own token; the fault applies only to C's. */
 export function scenario2(tokens: TokenSource, serviceB: Callee, serviceC: Callee): Handler {
   return async (request, response) => {
     const path = '/scenario2-server'

@@ -9,7 +9,7 @@ import { useScenarioServices } from '../testing.ts'
 describe('GET /scenario3', () => {
   const services = useScenarioServices()
 
-  it('shows the claims of a token that A has signed for itself, for half a minute', async () => {
+  it('shows the claims of a token that A has signed, valid for 30 s', async () => {
     const { body } = await services.get('service-a', '/scenario3').expect(200)
     expect(body).toMatchObject({
       valid: true,
@@ -19,14 +19,14 @@ describe('GET /scenario3', () => {
     expect(body.claims.exp - body.claims.iat).toBe(30)
   })
 
-  it('shows the refusal of one that has expired, without a message member', async () => {
+  it('shows the rejection of an expired token, without a message member', async () => {
     const { text } = await services.get('service-a', '/scenario3?expired=1').expect(200)
     expect(text).toMatch(
       /^{"valid":false,"error":{"name":"TokenExpiredError","message":"jwt expired","expiredAt":"[^"]+"},"claims":{}}$/,
     )
   })
 
-  it('works while the factory is down, because it needs nobody but B', async () => {
+  it('works while the factory is down, because it needs only B', async () => {
     await services.stopOne('jwt-factory')
     expect((await services.get('service-a', '/scenario3').expect(200)).body.valid).toBe(true)
     await services.startOne('jwt-factory')
@@ -37,11 +37,11 @@ describe('GET /scenario3 without keys', () => {
   const services = useScenarioServices({ keys: false })
   const missing = {
     code: 'keys_missing',
-    message: 'servicea has no key of its own yet.',
+    message: 'servicea has no signing key yet.',
     step: 'curl -X POST localhost:3000/gen-keys',
   }
 
-  it('says which step makes them, at A and at B', async () => {
+  it('names the step that creates them, at A and at B', async () => {
     for (const path of ['/scenario3', '/scenario4'])
       await services.get('service-a', path).expect(503, { error: missing })
     await services.post('service-a', '/gen-keys').expect(200)
@@ -51,7 +51,7 @@ describe('GET /scenario3 without keys', () => {
   })
 })
 
-describe('GET /scenario3 with somebody else on the port of service B', () => {
+describe('GET /scenario3 with another server on the port of service B', () => {
   let rogue: Server | undefined
   const seen: unknown[] = []
   afterAll(() => {
@@ -60,7 +60,7 @@ describe('GET /scenario3 with somebody else on the port of service B', () => {
   })
   const services = useScenarioServices({
     prepare: async (stateFolder) => {
-      // A good certificate for localhost, of an authority that nobody trusts here.
+      // A valid certificate for localhost, of a CA that is not trusted here.
       const elsewhere = join(stateFolder, 'elsewhere')
       await ensureDevelopmentCertificates(elsewhere)
       const certificates = join(elsewhere, 'certificates')
@@ -80,7 +80,7 @@ describe('GET /scenario3 with somebody else on the port of service B', () => {
     },
   })
 
-  it('is 502 before the token is on its way', async () => {
+  it('is 502 before the token is sent', async () => {
     const { status, body } = await services.get('service-a', '/scenario3')
     expect([status, body.error.code]).toEqual([502, 'peer_not_trusted'])
     expect(body.error.message).toContain('serviceb')

@@ -4,7 +4,7 @@ import type { Callee } from '../callee.ts'
 import { faultOf } from '../fault.ts'
 import type { TokenSource } from '../token-source.ts'
 
-/** `GET /scenario3`: service A signs for itself and calls B over TLS; B verifies with A's public key and asks nobody. */
+/** `GET /scenario3`: service A signs a token and calls B over TLS; B verifies it locally with A's public key. */
 export function scenario3(tokens: TokenSource, serviceB: Callee): Handler {
   return async (request, response) => {
     const outcome = await callWithToken(tokens, serviceB, '/scenario3-server', faultOf(request))

@@ -4,7 +4,7 @@ import { useScenarioServices } from '../testing.ts'
 describe('GET /scenario4', () => {
   const services = useScenarioServices()
 
-  it('shows that B and C have each accepted a token that A made for them', async () => {
+  it('shows that B and C have each accepted their own token of A', async () => {
     const { body } = await services.get('service-a', '/scenario4').expect(200)
     expect(body).toMatchObject({
       serviceB: { valid: true, claims: { iss: 'https://service-issuer', sub: 'servicea', aud: 'serviceb' } },
@@ -22,7 +22,7 @@ describe('GET /scenario4', () => {
     expect(body).toEqual({ serviceB: refusal, serviceC: refusal })
   })
 
-  it('is 502 and names service C while that is down', async () => {
+  it('is 502 and names service C while it is down', async () => {
     await services.stopOne('service-c')
     const { status, body } = await services.get('service-a', '/scenario4')
     expect([status, body.error.message]).toEqual([502, expect.stringContaining('servicec')])

@@ -4,7 +4,7 @@ import type { Callee } from '../callee.ts'
 import { faultOf } from '../fault.ts'
 import type { TokenSource } from '../token-source.ts'
 
-/** `GET /scenario4`: scenario 3 with two callees at the same time, each with a token of its own. */
+/** `GET /scenario4`: scenario 3 with two concurrent callees, each with its own token. */
 export function scenario4(tokens: TokenSource, serviceB: Callee, serviceC: Callee): Handler {
   return async (request, response) => {
     const path = '/scenario4-server'

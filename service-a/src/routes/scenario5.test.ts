@@ -49,7 +49,7 @@ afterAll(async () => {
 const scenario5 = (query = '') => request(url).get(`/scenario5${query}`)
 
 describe('GET /scenario5', () => {
-  it('is let in with a token for the server, and shows every hop', async () => {
+  it('is accepted with a token for the server, and shows every hop', async () => {
     const { body } = await scenario5().expect(200)
     expect(body).toEqual({
       valid: true,
@@ -73,7 +73,7 @@ describe('GET /scenario5', () => {
     })
   })
 
-  it('shows the refusal of a token for somebody else', async () => {
+  it('shows the rejection of a token with another audience', async () => {
     const { body } = await scenario5('?audience=spiffe://example.org/some-other-server').expect(200)
     expect(body).toMatchObject({ valid: false, status: 401, message: 'Unauthorized' })
     expect(lines.join('')).toContain(
@@ -81,7 +81,7 @@ describe('GET /scenario5', () => {
     )
   })
 
-  it('makes an audience for somebody else on request', async () => {
+  it('uses another audience with fault=wrong-audience', async () => {
     const { body } = await scenario5('?fault=wrong-audience').expect(200)
     expect(body).toMatchObject({ valid: false, status: 401, svid: { audience: ['somebody-else'] } })
   })
@@ -92,12 +92,12 @@ describe('GET /scenario5', () => {
     '?expired=1',
     '?fault=upside-down',
     '?fault=no-token&audience=x',
-  ])('is 400 for a fault that no agent makes (%s), and says which there is', async (query) => {
+  ])('is 400 for a fault that no agent produces (%s), and names the supported one', async (query) => {
     const { body } = await scenario5(query).expect(400)
     expect(body.error).toMatchObject({
       code: 'unknown_fault',
       message:
-        'Scenario 5 has the fault wrong-audience, or audience=ID for one of your choice: the agent signs no SVID that is bad in another way.',
+        'Scenario 5 supports fault=wrong-audience, or audience=ID with your own audience. The agent never signs an SVID with another fault.',
     })
   })
 
@@ -105,12 +105,12 @@ describe('GET /scenario5', () => {
     const { body } = await scenario5('?fault=wrong-audience&audience=x').expect(400)
     expect(body.error).toMatchObject({
       code: 'invalid_audience',
-      message: 'audience and fault=wrong-audience both name an audience; give one.',
+      message: 'audience and fault=wrong-audience both set the audience. Send only one of them.',
     })
   })
 
   it.each(['?audience=', '?audience=a&audience=b', `?audience=${'x'.repeat(2049)}`])(
-    'is 400 without one audience (%#)',
+    'is 400 without exactly one valid audience (%#)',
     async (query) => {
       const { body } = await scenario5(query).expect(400)
       expect(body.error.code).toBe('invalid_audience')
@@ -123,7 +123,7 @@ describe('GET /scenario5', () => {
   })
 })
 
-/** Service A of its own, so that it has asked its agent for nothing yet. */
+/** Starts another service A, which has not called its agent yet. */
 async function freshServiceA(env: Readonly<Record<string, string>> = {}): Promise<string> {
   const config = serviceA.loadConfig({
     STATE_FOLDER: folder,
@@ -138,7 +138,7 @@ async function freshServiceA(env: Readonly<Record<string, string>> = {}): Promis
 async function refusal(baseUrl: string) {
   const began = performance.now()
   const { status, body } = await request(baseUrl).get('/scenario5')
-  // Long before any timeout.
+  // Well before any timeout.
   expect(performance.now() - began).toBeLessThan(1_500)
   return { status, ...(body.error as { code: string; message: string }) }
 }
@@ -146,13 +146,13 @@ async function refusal(baseUrl: string) {
 describe('GET /scenario5 without an identity', () => {
   const admin = () => createSpiffeAgentClient(config)
 
-  it('is 502 at once without an agent, and names the agent and what is wrong with it', async () => {
+  it('is 502 immediately without an agent, with the agent’s name and the cause', async () => {
     const answer = await refusal(await freshServiceA({ STATE_FOLDER: join(folder, 'elsewhere') }))
     expect(answer).toMatchObject({ status: 502, code: 'peer_unreachable' })
     expect(answer.message).toMatch(/^spiffe-agent: unable to create X509Source: .*ENOENT/)
   })
 
-  it('is 503 identity_revoked at once when its entry is revoked, asked before or not, and works when it is restored', async () => {
+  it('is 503 identity_revoked immediately if its entry is revoked, before or after its first call, and works once it is restored', async () => {
     const asked = url
     const unasked = await freshServiceA()
     await scenario5().expect(200)
@@ -161,7 +161,7 @@ describe('GET /scenario5 without an identity', () => {
       const answer = await refusal(baseUrl)
       expect(answer).toMatchObject({ status: 503, code: 'identity_revoked' })
       expect(answer.message).toMatch(
-        /^spiffe-agent has revoked the identity of this workload; restore its entry .*no identity issued: .* revoked; npm run spiffe:agent -- restore service-a /,
+        /^spiffe-agent has revoked the identity of this workload\. Restore its entry .*no identity issued: .* revoked; npm run spiffe:agent -- restore service-a /,
       )
     }
     await admin().restore('service-a')
@@ -169,20 +169,20 @@ describe('GET /scenario5 without an identity', () => {
     expect((await request(unasked).get('/scenario5')).status).toBe(200)
   })
 
-  it('is 503 identity_revoked at once when its entry was removed', async () => {
+  it('is 503 identity_revoked immediately if its entry was removed', async () => {
     await admin().removeEntry('service-a')
     expect(await refusal(url)).toMatchObject({ status: 503, code: 'identity_revoked' })
   })
 
-  it('is 503 identity_not_issued at once for a workload that has no entry yet', async () => {
+  it('is 503 identity_not_issued immediately for a workload without an entry', async () => {
     const attested = await attestedAgent()
     const answer = await refusal(await freshServiceA({ SPIFFE_ENDPOINT_SOCKET: attested }))
     expect(answer).toMatchObject({ status: 503, code: 'identity_not_issued' })
-    expect(answer.message).toMatch(/^spiffe-agent issues no identity to this workload; add an entry/)
+    expect(answer.message).toMatch(/^spiffe-agent has no entry for this workload\. Add one/)
   })
 })
 
-/** An agent that tells workloads apart by what the kernel says of them, and knows none. */
+/** Starts an agent that attests workloads by their kernel credentials, and has an entry for none. */
 async function attestedAgent(): Promise<string> {
   const stateFolder = await mkdtemp(join(folder, 'attested-'))
   const entriesFile = join(stateFolder, 'entries.yaml')
@@ -205,7 +205,7 @@ async function until(done: () => Promise<boolean>) {
 }
 
 describe('GET /scenario5 with a server that is down', () => {
-  it('is 502 and names the server, and no verdict on the token', async () => {
+  it('is 502 and names the server, and gives no verdict on the token', async () => {
     const gone = createServer().listen(0, '127.0.0.1')
     await once(gone, 'listening')
     const { port } = gone.address() as AddressInfo
@@ -225,7 +225,7 @@ describe('GET /scenario5 with a server that is down', () => {
         error: expect.objectContaining({
           code: 'peer_unexpected_answer',
           message:
-            'spiffe-proxy answered 502: spiffe-server did not answer; the log of spiffe-proxy says why.',
+            'spiffe-proxy answered 502: spiffe-server did not respond. See the log of spiffe-proxy for the cause.',
         }),
       },
     })
@@ -233,7 +233,7 @@ describe('GET /scenario5 with a server that is down', () => {
 })
 
 describe('GET /scenario5 with a server that does not answer', () => {
-  it('is 504 and names the server, sooner than the caller stops waiting', async () => {
+  it('is 504 and names the server, before the caller stops waiting', async () => {
     const sockets: Socket[] = []
     const silent = createServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1')
     await once(silent, 'listening')

@@ -64,7 +64,7 @@ async function readKeys(folder: string): Promise<ExampleKeys | undefined> {
       () => importSigningKey(text, { alg, kid }),
       remedy,
     )
-  parseStateFile(files.jwks, jwks, 'a key set (JWKS)', (text) => parseJwks(JSON.parse(text)), remedy)
+  parseStateFile(files.jwks, jwks, 'a valid JWKS', (text) => parseJwks(JSON.parse(text)), remedy)
   return {
     rs256: read(files.rs256, rs256, 'RS256', 'example'),
     es256: read(files.es256, es256, 'ES256', 'example_ec'),
