@@ -5,7 +5,7 @@ import type { Clock, Logger } from '@hallpass/service-kit'
 
 export { loadConfig } from './config.ts'
 
-/** A callee of service A, like service C; what they have in common is in `@hallpass/callee`. */
+/** Creates a callee of service A; the code that it shares with service C is in `@hallpass/callee`. */
 export const createApp = (config: CalleeConfig, log: Logger, clock?: Clock) =>
   createCallee(
     { name: 'service-b', audience: 'serviceb', caller: serviceA, issuerClient: createJwtFactoryClient },

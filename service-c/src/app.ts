@@ -5,7 +5,7 @@ import type { Clock, Logger } from '@hallpass/service-kit'
 
 export { loadConfig } from './config.ts'
 
-/** A callee of service A, like service B; what they have in common is in `@hallpass/callee`. */
+/** Creates a callee of service A; the code that it shares with service B is in `@hallpass/callee`. */
 export const createApp = (config: CalleeConfig, log: Logger, clock?: Clock) =>
   createCallee(
     { name: 'service-c', audience: 'servicec', caller: serviceA, issuerClient: createJwtFactoryClient },
