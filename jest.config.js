@@ -5,6 +5,6 @@ export default {
   injectGlobals: false,
   testRunner: '<rootDir>/scripts/jest-runner.js',
   transform: {},
-  // A system test starts twenty processes on two cores; a unit test that needs this long has failed.
+  // A system test starts twenty processes on two cores; a unit test that takes this long has failed.
   testTimeout: 20_000,
 }

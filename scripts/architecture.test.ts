@@ -22,13 +22,13 @@ const workspaces = manifest('.').workspaces.flatMap((pattern) =>
 )
 const folderOf = new Map(workspaces.map((folder) => [manifest(folder).name, folder]))
 
-/** What a workspace declares that it imports from the other workspaces, as the page writes it. */
+/** Returns the workspaces on which a workspace depends, as written on the page. */
 function importsOf(folder: string): string[] {
   const names = Object.keys(manifest(folder).dependencies ?? {}).filter((name) => folderOf.has(name))
   return names.map((name) => (folderOf.get(name) as string).replace('packages/', '')).sort()
 }
 
-/** Rows of the page's tables by their first cell, e.g. `tokens`; the last cell lists imports. */
+/** Returns the rows of the page's tables by their first cell, e.g. `tokens`; the last cell lists imports. */
 function rows(): Map<string, string[]> {
   const cells = page
     .split('\n')
@@ -43,7 +43,7 @@ function rows(): Map<string, string[]> {
 }
 
 describe('ARCHITECTURE.md', () => {
-  it.each(workspaces)('says what %s imports', (folder) => {
+  it.each(workspaces)('lists the imports of %s', (folder) => {
     expect(rows().get(folder.replace('packages/', ''))).toEqual(importsOf(folder))
   })
 
@@ -53,7 +53,7 @@ describe('ARCHITECTURE.md', () => {
     )
   })
 
-  it('draws arrows without a cycle among packages', () => {
+  it('shows no cycle among packages', () => {
     const packages = workspaces.filter((folder) => folder.startsWith('packages/'))
     const reaches = (from: string, seen: string[] = []): string[] =>
       seen.includes(from)
@@ -66,12 +66,12 @@ describe('ARCHITECTURE.md', () => {
     }
   })
 
-  it('follows one request through files that exist', () => {
+  it('names only existing files in "Follow one request"', () => {
     const walk = /## Follow one request\n[\s\S]*?```\n([\s\S]*?)```/.exec(page)?.[1] ?? ''
     const files = walk.split('\n').flatMap((line) => {
       const [first, ...next] = line.match(/[\w./-]+\.ts\b/g) ?? []
       if (first === undefined) return []
-      // `→ routes/issue-token.ts` is relative to the folder that the line begins with.
+      // `→ routes/issue-token.ts` is relative to the folder of the first file of the line.
       return [first, ...next.map((file) => join(dirname(first), file))]
     })
     expect(files.length).toBeGreaterThan(15)

@@ -3,25 +3,28 @@ import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** Packages that cannot be put into a bundle: they carry native code, or load files beside themselves. */
+/** Packages that cannot be bundled: they contain native code, or load files from their own folder. */
 const EXTERNAL = [
   'lmdb',
   'koffi',
-  // Loaded only when a configuration names them (packages/tokens), so nobody else should have to read past them.
+  // Loaded only if a configuration selects them (packages/tokens), so other processes need not parse them.
   'jose',
   'jsonwebtoken',
   'node-jose',
-  // Loaded only when OTEL_EXPORTER_OTLP_ENDPOINT names a collector (packages/service-kit). Their api is not among them:
-  // prom-client reads it at every start, which from a bundle is one file instead of fifty.
+  // Loaded only if OTEL_EXPORTER_OTLP_ENDPOINT is set (packages/service-kit). Their API package is bundled: prom-client
+  // loads it at every start, and a bundle is one file instead of fifty.
   '@opentelemetry/exporter-trace-otlp-http',
   '@opentelemetry/resources',
   '@opentelemetry/sdk-trace',
 ]
 
-/** Where the bundles of a checkout live. */
+/** Returns the folder of the bundles of a checkout. */
 export const bundleFolder = (root) => join(root, '.hallpass/bundles')
 
-/** Every folder of the workspaces that is a service, i.e. has a `src/main.ts`; `spiffe/agent` → `spiffe-agent`. */
+/**
+ * Returns every workspace folder that is a service, i.e. has a `src/main.ts`, by name: `spiffe/agent` is
+ * `spiffe-agent`.
+ */
 export function findServices(root) {
   const { workspaces } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   return workspaces
@@ -36,9 +39,9 @@ export function findServices(root) {
 export const bundleName = (folder) => folder.replaceAll('/', '-')
 
 /**
- * One file per service, plus the launcher and the command line: plain `node` starts it four to ten times faster than a TypeScript loader
- * does, in half the memory (docs/decisions/002-bundles-at-start.md). What is there already is kept as long as no
- * source has changed since; `extraEntries` are made every time.
+ * Bundles each service, the launcher and the command line into one file each: plain `node` starts it four to ten times
+ * faster than a TypeScript loader, in half the memory (docs/decisions/002-bundles-at-start.md). Existing bundles are
+ * kept until a source changes; `extraEntries` are always rebuilt.
  */
 export async function bundle(root, extraEntries = {}) {
   const services = Object.fromEntries(
@@ -60,7 +63,7 @@ export async function bundle(root, extraEntries = {}) {
     }
     if (Object.keys(extraEntries).length > 0) await build({ ...settings(root), entryPoints: extraEntries })
   } finally {
-    // Its process holds half a gigabyte by now.
+    // esbuild's process uses half a gigabyte by now.
     await stop()
   }
 }
@@ -73,34 +76,38 @@ const settings = (root) => ({
   platform: 'node',
   format: 'cjs',
   target: 'node20',
-  // `import()` becomes `require`, which reads ES modules since Node 20.19. run-bundle.cjs compiles with `vm.Script`, and a script
-  // that V8 restores from its code cache has lost the loader that `import()` asks for: the second start would fail.
+  // `import()` becomes `require`, which can load ES modules since Node 20.19. run-bundle.cjs compiles with `vm.Script`,
+  // and a script restored from V8's code cache has lost the loader for `import()`: the second start would fail.
   supported: { 'dynamic-import': false },
-  // A third less to read for every process. Not the syntax: that takes the name of a class expression away, by which
-  // oidc-provider finds the lifetimes of its tokens; and with names a stack trace can be read.
+  // A third less to read for every process. Syntax is not minified: that removes the names of class expressions, by
+  // which oidc-provider finds the lifetimes of its tokens, and names make a stack trace readable.
   minifyWhitespace: true,
   legalComments: 'none',
-  // A bundle says itself what CommonJS would wrap around it, so that run-bundle.cjs can compile the file as it is: with the
-  // text put together in memory every process held it twice.
+  // The bundle contains the CommonJS wrapper itself, so that run-bundle.cjs can compile the file as it is:
+  // concatenating the wrapper in memory made every process hold the source twice.
   banner: {
     js: '(main=>typeof require==="function"?main(exports,require,module,__filename,__dirname):main)(function(exports,require,module,__filename,__dirname){',
   },
   footer: { js: '})' },
-  // A separate file costs nothing until an error is printed.
+  // A separate file is not read until an error is printed.
   sourcemap: 'linked',
   sourcesContent: false,
   external: EXTERNAL,
   logLevel: 'error',
   define: { 'import.meta.dirname': '__dirname', 'import.meta.filename': '__filename' },
-  plugins: [lmdbFromAnyFolder, asciiAlone],
+  plugins: [lmdbFromAnyFolder, asciiOnly],
   write: false,
   metafile: true,
 })
 
-/** What browsers are served by the web UI: its `public` folder, with one script for each page that has any. */
+/**
+ * Returns the folder that the web UI serves: its `public` folder, with one bundled script for each page that has any.
+ */
 export const pagesFolder = (root) => join(bundleFolder(root), 'web-ui-public')
 
-/** Loaded by a page of another service, too, so it is a file of its own besides being part of the pages that import it. */
+/**
+ * Scripts that a page of another service loads too: separate files, although the pages that import them include them.
+ */
 const SHARED_SCRIPTS = ['confirm-action.js']
 
 async function bundlePages(root, build) {
@@ -115,7 +122,7 @@ async function bundlePages(root, build) {
     }),
   )
   await build({
-    // Relative names: in the absolute path of an entry esbuild takes a `?` for the beginning of a query.
+    // Relative names, because esbuild treats a `?` in the absolute path of an entry as the beginning of a query.
     absWorkingDir: folder,
     entryPoints: scripts
       .filter((name) => !imported.has(name) || SHARED_SCRIPTS.includes(name))
@@ -126,29 +133,29 @@ async function bundlePages(root, build) {
     format: 'esm',
     target: 'es2022',
     minify: true,
-    // Read by a browser's developer tools alone, which then show the sources.
+    // Loaded only by a browser's developer tools, which then show the sources.
     sourcemap: 'linked',
     logLevel: 'error',
   })
   await rm(pagesFolder(root), { recursive: true, force: true })
-  // Another process that has made the same meanwhile leaves nothing to do.
+  // If another process has built the same meanwhile, nothing is left to do.
   await rename(made, pagesFolder(root)).catch(() => rm(made, { recursive: true }))
 }
 
 /**
- * Writes a file whole or not at all: others may run the bundles, or make them at the same moment, like the two programs
- * of `hallpass token | hallpass token decode -`.
+ * Writes a file atomically: other processes may run or build the bundles at the same moment, like the two programs of
+ * `hallpass token | hallpass token decode -`.
  */
 async function replaceFile(path, contents) {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   const part = `${path}.${process.pid}.part`
   await writeFile(part, contents)
-  // What V8 has made of the file before; it would take it for that of this one if both have the same length.
+  // Removes V8's code cache of the previous file, which it would use for this one if both have the same length.
   await rm(`${path}.v8`, { force: true })
   await rename(part, path)
 }
 
-/** Folders are among them, whose time changes when a file comes or goes. */
+/** Returns the sources of the pages, including folders, whose time changes when a file is added or removed. */
 function filesOfPages(root) {
   const folder = join(root, 'web-ui/public')
   return [folder, ...readdirSync(folder, { recursive: true }).map((name) => join(folder, name))].map((path) =>
@@ -158,7 +165,10 @@ function filesOfPages(root) {
 
 const inputsFile = (root) => join(bundleFolder(root), 'inputs.json')
 
-/** What the bundles were made of: this file, the lock, and every source with its time; packages by the lock alone. */
+/**
+ * Records the inputs of the bundles: this file, the lock file, and every source with its time; packages by the lock
+ * file.
+ */
 async function remember(root, names, { inputs }) {
   const files = Object.keys(inputs).filter((file) => !file.includes('node_modules/'))
   const settled = [...files, ...filesOfPages(root), 'scripts/bundle.js', 'node_modules/.package-lock.json']
@@ -176,7 +186,7 @@ function isUnchanged(root, names) {
   }
   return (
     made.root === root &&
-    // A bundle that something has cut off or overwritten is made again.
+    // A truncated or overwritten bundle is rebuilt.
     names.every((name) => made.sizes?.[name] !== undefined && made.sizes[name] === sizeOf(root, name)) &&
     Object.entries(made.times).every(([file, time]) => timeOf(join(root, file)) === time)
   )
@@ -188,8 +198,8 @@ const sizeOf = (root, name) =>
 const timeOf = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs
 
 /**
- * lmdb as an ES module: its other form takes its own path for a URL, and so does not find its native code in a folder whose
- * name has a `#`, a `?` or a `%` in it.
+ * Loads lmdb as an ES module: its CommonJS form treats its own path as a URL, and so does not find its native code in a
+ * folder whose name contains `#`, `?` or `%`.
  */
 const lmdbFromAnyFolder = {
   name: 'lmdb-from-any-folder',
@@ -204,11 +214,11 @@ const lmdbFromAnyFolder = {
 }
 
 /**
- * Writes the files with an escape for what is not ASCII: esbuild leaves that in comments and in tagged templates (whose
- * cooked text, which is what tags use, stays the same), and a single such character would make V8 keep the whole
- * text at two bytes each.
+ * Escapes non-ASCII characters in the output. esbuild leaves them in comments and in tagged templates (whose cooked
+ * string, which tags use, stays the same), and a single one would make V8 store the whole source with two bytes per
+ * character.
  */
-const asciiAlone = {
+const asciiOnly = {
   name: 'ascii-alone',
   setup: (esbuild) =>
     esbuild.onEnd(async ({ outputFiles = [] }) => {
@@ -226,5 +236,5 @@ const asciiAlone = {
     }),
 }
 
-// After an installation (`prepare` in package.json), so that the first `npm start` finds them made.
+// After an installation (`prepare` in package.json), so that the first `npm start` finds the bundles.
 if (process.argv[1] === fileURLToPath(import.meta.url)) await bundle(dirname(import.meta.dirname))

@@ -1,3 +1,3 @@
-/** What `@jest/globals` exports to a test file: here without Jest's own module system around it. */
+/** The exports of `@jest/globals` for test files, without Jest's own module system. */
 export { jestExpect as expect } from '@jest/expect'
 export { afterAll, afterEach, beforeAll, beforeEach, describe, it, test } from 'jest-circus'

@@ -9,7 +9,7 @@ export function resolve(specifier, context, nextResolve) {
   return nextResolve(specifier, context)
 }
 
-/** Strips the types; Node does so itself from version 22.18 on. */
+/** Strips the types; Node does so itself since version 22.18. */
 export async function load(url, context, nextLoad) {
   if (!/^file:.*\.ts($|\?)/.test(url)) return nextLoad(url, context)
   const file = fileURLToPath(url)

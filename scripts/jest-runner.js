@@ -13,14 +13,14 @@ process.setSourceMapsEnabled(true)
 circus.addEventHandler(followTest)
 
 /**
- * Runs a test file with jest-circus on Node's own module loader, in the process of the worker. Jest's default would load
- * Express, undici and the rest again for each file, which costs more than most of the files' tests (decision 1).
- * A module is loaded once per worker, so a module must not keep state that a test changes and does not restore.
+ * Runs a test file with jest-circus on Node's own module loader, in the worker process. By default Jest would load
+ * Express, undici and everything else again for each file, which takes longer than the tests of most files (decision
+ * 1). A module is loaded once per worker, so tests must restore any module state that they change.
  */
 export default async function runFile(globalConfig, config, environment, _runtime, path) {
   const before = { console: globalThis.console, env: { ...process.env } }
   globalThis.console = environment.global.console
-  // Node's own reading of source maps, in place of that of Jest, which knows only the files that it has transformed itself.
+  // Node maps stack traces itself; Jest's handler knows only files that Jest has transformed.
   Error.prepareStackTrace = undefined
   circus.resetState()
   const state = circus.getState()
@@ -32,12 +32,11 @@ export default async function runFile(globalConfig, config, environment, _runtim
   try {
     await import(pathToFileURL(path))
     const outcome = await circus.run()
-    // A test that fails half-way may leave something behind; its failure says enough.
+    // A failed test may leave something open; its failure is enough to report.
     const failed =
       outcome.unhandledErrors.length > 0 || outcome.testResults.some(({ errors }) => errors.length > 0)
     const open = failed ? [] : await leftOpen(openBefore)
-    if (open.length > 0)
-      outcome.unhandledErrors.push(`The tests of this file leave open: ${open.join(', ')}.`)
+    if (open.length > 0) outcome.unhandledErrors.push(`The tests of this file left open: ${open.join(', ')}.`)
     return toTestResult(outcome, config, globalConfig, path)
   } finally {
     for (const event of LOOSE) process.off(event, failRunningTest)
@@ -47,15 +46,15 @@ export default async function runFile(globalConfig, config, environment, _runtim
   }
 }
 
-/** Errors that reach no test by themselves. */
+/** Errors that do not reach a test on their own. */
 const LOOSE = ['uncaughtException', 'unhandledRejection']
 
-/** What is closed has ended by then. */
+/** The time that resources get to close after the tests. */
 const CLOSING_MS = 3_000
 
 /**
- * What keeps the process alive that did not before the file: it would keep Jest from ending, as servers, sockets, timers
- * and child processes do that no `afterAll` has stopped.
+ * Returns the kinds of resources that the file has opened and not closed, such as servers, sockets, timers and child
+ * processes that no `afterAll` has stopped. They would keep Jest from exiting.
  */
 async function leftOpen(before) {
   const until = performance.now() + CLOSING_MS

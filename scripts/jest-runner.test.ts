@@ -20,7 +20,7 @@ describe('sample', () => {
     await new Promise((resolve) => setTimeout(resolve, 50))
   })
   it('forgets a rejection', async () => {
-    Promise.reject(new Error('nobody waits'))
+    Promise.reject(new Error('not awaited'))
     await new Promise((resolve) => setTimeout(resolve, 50))
   })
   it('asserts too little', () => { expect.assertions(2); expect(1).toBe(1) })
@@ -46,7 +46,7 @@ interface Report {
   }[]
 }
 
-describe('the runner of test files', () => {
+describe('the test runner', () => {
   let folder: string
   let report: Report
   beforeAll(async () => {
@@ -70,7 +70,7 @@ describe('the runner of test files', () => {
   afterAll(() => rm(folder, { recursive: true, force: true }))
   const resultOf = (file: string) => report.testResults.find(({ name }) => name.endsWith(file))
 
-  it('reports each test as what it is', () => {
+  it('reports the status of each test', () => {
     const results = resultOf('sample.test.ts')?.assertionResults.map(
       ({ title, status }) => `${title}: ${status}`,
     )
@@ -87,22 +87,22 @@ describe('the runner of test files', () => {
     expect(report.numFailedTests).toBe(5)
   })
 
-  it('shows why, at the line of the source', () => {
+  it('shows the cause with the line of the source', () => {
     const message = resultOf('sample.test.ts')?.message ?? ''
     for (const reason of [
       /> +7 \| +expect\(point\)/,
       /Exceeded timeout of 50 ms/,
       /thrown by a timer/,
-      /nobody waits/,
+      /not awaited/,
       /Expected two assertions/,
       /thrown by afterAll/,
     ])
       expect(message).toMatch(reason)
   })
 
-  it('fails a file that leaves something open, and says what', () => {
+  it('fails a file that leaves something open, and names it', () => {
     const { message, assertionResults } = resultOf('leak.test.ts') ?? {}
     expect(assertionResults).toMatchObject([{ title: 'passes', status: 'passed' }])
-    expect(message).toContain('The tests of this file leave open: TCPServerWrap.')
+    expect(message).toContain('The tests of this file left open: TCPServerWrap.')
   })
 })

@@ -12,8 +12,8 @@ export class NoSuchService extends Error {
 }
 
 /**
- * Starts each service of a suite as a process from its bundle, and stops them together. A service that dies is restarted
- * while the others keep running; a service that was stopped stays stopped until it is started.
+ * Starts each service of a suite as a process from its bundle, and stops them together. A service that dies is
+ * restarted while the others keep running; a service that was stopped stays stopped until it is started.
  */
 export class Launcher {
   readonly #options: SupervisionOptions
@@ -71,7 +71,7 @@ export class Launcher {
     await this.startService(name)
   }
 
-  /** Ends them all; with `SIGKILL` at once. */
+  /** Stops all services; with `SIGKILL` immediately. */
   stop(signal?: NodeJS.Signals): Promise<void> {
     this.#stopping ??= Promise.all(this.services.map((service) => service.stop(signal))).then(() => {})
     return this.#stopping

@@ -1,7 +1,7 @@
 import { SuiteBuilder, type SuiteProcess, type Wiring } from './suite-builder.ts'
 
 /**
- * The whole system on one page: every process, the ports it listens on, and whom it calls.
+ * The whole system on one page: every process, the ports on which it listens, and the services that it calls.
  * `npm start`, the system tests and the manifest tests all read it from here.
  */
 export function wireSuite(wiring: Wiring): SuiteProcess[] {

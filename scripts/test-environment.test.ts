@@ -4,13 +4,13 @@ import { describe, expect, it } from '@jest/globals'
 import { useTestEnvironment } from './test-environment.js'
 
 describe('the environment of the tests', () => {
-  it('gives a child process none of the variables that change what it prints', async () => {
+  it('gives child processes no variable that changes what they print', async () => {
     const { stdout } = await promisify(execFile)(process.execPath, ['-p', 'JSON.stringify(process.env)'])
     const names = Object.keys(JSON.parse(stdout) as object)
     expect(names.filter((name) => /^(FORCE_COLOR|TERM|GITHUB_|NODE_OPTIONS)/.test(name))).toEqual([])
   })
 
-  it('keeps what says where programs and packages are', () => {
+  it('keeps the variables that locate programs and packages', () => {
     const env: Record<string, string> = {
       PATH: '/bin',
       CI: 'true',

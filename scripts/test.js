@@ -16,10 +16,10 @@ const HELP = `npm test: run lint, types, dead code and all tests
 /** Tests have deadlines, a linter has none. */
 const BESIDE_THE_TESTS = constants.priority.PRIORITY_BELOW_NORMAL
 
-/** After Jest has written its results; its workers have half a second of their own. */
+/** How long Jest may run after it has written its results; its workers get half a second. */
 const ENDS_WITHIN_SECONDS = 10
 
-/** Where TypeScript keeps what it has checked. */
+/** Where TypeScript stores what it has checked. */
 const known = (name) => ['--incremental', '--tsBuildInfoFile', `.hallpass/${name}.tsbuildinfo`]
 
 const STEPS = {
@@ -56,14 +56,14 @@ const wants = (step) => (only ? only.includes(step) : args.length === 0 && !peer
 const totals = { passed: 0, failed: 0, skipped: 0 }
 const steps = Object.keys(STEPS).filter(wants)
 const checked = steps.length > 0 ? check() : undefined
-// The system tests start the bundles, as `npm start` does.
+// The system tests start the bundles, like `npm start`.
 if (wants('tests') || args.length > 0 || peers) await (await import('./bundle.js')).bundle(root)
 if (containers) await runTests(['--testMatch', '**/*.containers.ts', '--runInBand'])
 else if (peers) await runTests(['--testMatch', '**/*.peer.ts', '--runInBand'])
 else if (args.length > 0) await runTests([])
 else if (wants('tests'))
   await runTests(
-    // Jest leaves one core of two to itself unless it is told otherwise.
+    // By default Jest would use only one of two cores.
     ['--testMatch', '**/*.test.ts', '--maxWorkers=2'],
     // Each starts the whole suite or a browser, and mostly waits for it.
     ['--testMatch', '**/*.e2e.ts', '--maxWorkers=2'],
@@ -74,7 +74,7 @@ const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : ''
 console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`)
 process.exit(totals.failed > 0 ? 1 : 0)
 
-/** The steps, all at once and beside the tests, which often wait for something. */
+/** Runs the steps concurrently, and in parallel with the tests, which often wait. */
 async function check() {
   const done = showProgress(steps.join(', '), { live: !wants('tests') })
   const results = await Promise.all(steps.map((step) => run(STEPS[step], { priority: BESIDE_THE_TESTS })))
@@ -86,8 +86,8 @@ async function check() {
 }
 
 /**
- * Runs selections of tests one after the other: each keeps both cores busy, and two at once would only make deadlines
- * pass. A failed file is not run again: a test that passes at the second attempt has a defect.
+ * Runs selections of tests one after another: each uses both cores, and running two together would only make tests miss
+ * their deadlines. A failed file is not run again, because a test that passes only at the second attempt has a defect.
  */
 async function runTests(...selections) {
   for (const selection of selections) {
@@ -121,7 +121,7 @@ async function jest(options) {
   }
 }
 
-/** @param options.endsAfter the file that the program writes last: it is ended when it does not end soon after that. */
+/** @param options.endsAfter the file that the program writes last; it is killed if it does not exit soon after that */
 async function run(command, { stdio = ['ignore', 'pipe', 'pipe'], priority, endsAfter } = {}) {
   const child = spawn(process.execPath, command, { cwd: root, stdio })
   const endless = endsAfter && endSoonAfter(endsAfter, child)
@@ -133,17 +133,17 @@ async function run(command, { stdio = ['ignore', 'pipe', 'pipe'], priority, ends
   return { code, output }
 }
 
-/** A test that failed half-way may leave a server behind; that must not keep the run from ending. */
+/** Kills Jest if a failed test has left a server open, which would keep the run from ending. */
 function endSoonAfter(file, child) {
   let seconds = 0
   return setInterval(() => {
     if (!existsSync(file) || ++seconds < ENDS_WITHIN_SECONDS) return
-    console.error('Jest is ended by force: a test file above has failed and left something open.')
+    console.error('Jest was killed: a failed test file above left something open.')
     child.kill('SIGKILL')
   }, 1_000)
 }
 
-/** Takes a flag, with its value if it has one, out of the arguments. */
+/** Removes a flag, with its value if it has one, from the arguments. */
 function take(flag, hasValue = false) {
   const index = args.indexOf(flag)
   if (index === -1) return undefined
