@@ -1,7 +1,7 @@
 import { expect, it } from '@jest/globals'
 import { Heartbeat } from '../../public/heartbeat.js'
 
-it('is late after two missing heartbeats in a row, and not before', () => {
+it('is late after two missed heartbeats in a row, and not before', () => {
   let now = 1_000
   const heartbeat = new Heartbeat(1_000, () => now)
   now += 2_400

@@ -31,7 +31,9 @@ export interface ExplorerParts {
   readonly clock: Clock
 }
 
-/** The explorer, its live views, and the key set under which the gateway believes whoever watches. */
+/**
+ * Creates the routes of the explorer and its live views, and the JWKS with which the gateway verifies watchers' tokens.
+ */
 export async function explorerRoutes({
   config,
   site,
@@ -88,14 +90,16 @@ export async function explorerRoutes({
   return routes
 }
 
-/** To look on is no hop: what the explorer does for itself would stand between the runs that it shows. */
+/** Watching is not reported as a hop: the explorer's own requests would appear between the runs that it shows. */
 const unwatched: RequestHandler = (_request, _response, next) => {
   const trace = currentTrace()
   if (trace) runInTrace({ ...trace, sampled: false }, next)
   else next()
 }
 
-/** A page whose own name was made to point to this machine (DNS rebinding) is of our origin in its browser's eyes. */
+/**
+ * Rejects DNS rebinding: for its browser, a page whose host name points to this machine has the origin of this service.
+ */
 const refuseOtherHosts =
   (baseUrl: string): RequestHandler =>
   (request, _response, next) => {

@@ -16,7 +16,7 @@ it('stores each result with its own run, in whatever order they arrive', () => {
   log.begin(run(2))
   log.end('2', result('newer'))
   log.end('1', result('older'))
-  log.end('3', result('of nobody'))
+  log.end('3', result('of no run'))
   expect(log.list().map(({ traceId, result }) => [traceId, result?.answer])).toEqual([
     ['2', 'newer'],
     ['1', 'older'],

@@ -1,9 +1,9 @@
 import type { Run } from './run.ts'
 
-/** As many as a page keeps (web-ui/public/explorer.js); an answer has at most 64 KiB, so all of them at most 6.4 MB. */
+/** As many as a page keeps (web-ui/public/explorer.js); responses have at most 64 KiB, so all runs at most 6.4 MB. */
 const MAX_RUNS = 100
 
-/** A run that has begun; `result` follows when it is over. */
+/** A run that has started; `result` is added when it has ended. */
 export interface LoggedRun extends Pick<Run, 'traceId' | 'scenario' | 'fault' | 'curl'> {
   /** Milliseconds since the epoch. */
   readonly startedAt: number
@@ -11,8 +11,8 @@ export interface LoggedRun extends Pick<Run, 'traceId' | 'scenario' | 'fault' | 
 }
 
 /**
- * The last runs of the explorer by trace id, each with its own answer: what a page that is loaded again, another tab or a
- * link by trace id shows. In memory; after a restart the hops are all that is left.
+ * The last runs of the explorer by trace ID, with their results, for a reloaded page, another tab, or a link by trace
+ * ID. In memory: after a restart only the hops remain.
  */
 export class RunLog {
   readonly #runs = new Map<string, LoggedRun>()
@@ -27,13 +27,13 @@ export class RunLog {
     if (this.#runs.size > MAX_RUNS && oldest !== undefined) this.#runs.delete(oldest)
   }
 
-  /** Files a result; one that outlives its place in the log is dropped. */
+  /** Stores the result of a run, unless the run has been dropped meanwhile. */
   end(traceId: string, result: NonNullable<LoggedRun['result']>): void {
     const run = this.#runs.get(traceId)
     if (run) this.#runs.set(traceId, { ...run, result })
   }
 
-  /** The runs, newest first. */
+  /** Returns the runs, newest first. */
   list(): LoggedRun[] {
     return [...this.#runs.values()].reverse()
   }

@@ -4,14 +4,16 @@ import type { ScenarioRunner } from './scenario-runner.ts'
 const USER = /^[\w.-]{1,32}$/
 const TRACE_ID = /^(?!0{32})[0-9a-f]{32}$/
 
-/** `GET /explorer/runs`: the last runs, newest first, each with its result as soon as it has one. */
+/** `GET /explorer/runs`: lists the last runs, newest first, each with its result once it has one. */
 export function listRuns({ log }: ScenarioRunner): RequestHandler {
   return (_request, response) => {
     response.set('cache-control', 'no-store').json({ runs: log.list() })
   }
 }
 
-/** `POST /explorer/runs` with `scenario` and perhaps `fault` and `traceId`: runs it and answers with what became of it. */
+/**
+ * `POST /explorer/runs` with `scenario` and optional `fault` and `traceId`: runs the scenario and returns its result.
+ */
 export function runScenario(runner: ScenarioRunner): RequestHandler {
   return async (request, response) => {
     const { scenario, fault, user, traceId } = request.body as Record<string, unknown>

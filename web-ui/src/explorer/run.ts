@@ -1,8 +1,8 @@
-/** What can be made wrong on purpose; the same names as service A's `?fault=`. */
+/** The faults that can be caused on purpose; the same names as service A's `?fault=`. */
 export const FAULTS = ['expired', 'wrong-audience', 'wrong-key', 'tampered', 'no-token'] as const
 export type Fault = (typeof FAULTS)[number]
 
-/** A scenario that was run, with its answer. */
+/** A scenario that was run, with its result. */
 export interface Run {
   readonly traceId: string
   readonly scenario: number
@@ -10,6 +10,6 @@ export interface Run {
   readonly status: number
   readonly answer: unknown
   readonly durationMs: number
-  /** The command that does the same. */
+  /** The equivalent command. */
   readonly curl: string
 }

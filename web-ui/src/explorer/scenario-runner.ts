@@ -11,7 +11,7 @@ export interface RunnerConfig {
   readonly tokenCacheUrl: string
 }
 
-/** Scenarios 3 and 4 take every fault of 1 and 2; the tokens of 5 and 6 are made by an agent and a cache. */
+/** Scenarios 3 and 4 support every fault of 1 and 2; the tokens of 5 and 6 come from an agent and a cache. */
 const POSSIBLE: Readonly<Record<number, readonly Fault[]>> = {
   1: FAULTS,
   2: FAULTS,
@@ -22,10 +22,10 @@ const POSSIBLE: Readonly<Record<number, readonly Fault[]>> = {
   7: FAULTS,
 }
 
-/** The audience of a token that is for somebody else, as documented for scenario 5. */
+/** The audience of a token for another service, as in the documented example of scenario 5. */
 const SOMEBODY_ELSE = 'spiffe://example.org/some-other-server'
 
-/** Answers of the scenarios have a few KiB; the run log keeps a hundred of them. */
+/** Responses of the scenarios have a few KiB; the run log keeps a hundred of them. */
 const MAX_ANSWER_BYTES = 64 * 1024
 
 interface Call {
@@ -33,7 +33,7 @@ interface Call {
   readonly curl: string
 }
 
-/** Runs a scenario as a person with curl would, under a trace that every service tells of. */
+/** Runs a scenario like a user with curl, in a trace that every service reports. */
 export class ScenarioRunner {
   readonly #serviceA: AxiosInstance
   readonly #tokenCache: AxiosInstance
@@ -57,11 +57,11 @@ export class ScenarioRunner {
   }
 
   /**
-   * @param options.user whose token scenario 6 caches.
-   * @param options.traceId chosen by whoever draws the run, to know its hops as they come.
-   * @throws {HttpError} 400 for an unknown scenario or fault; 409 for a trace id that a run has already; 502 or 504 naming
-   *   the service that did not answer.
-
+   * Runs a scenario and stores its result.
+   * @param options.user the user whose token scenario 6 caches
+   * @param options.traceId chosen by the page that draws the run, so that it recognizes the hops as they arrive
+   * @throws {HttpError} 400 for an unknown scenario or fault; 409 for a trace ID that a run already has; 502 or 504
+   *   naming the service that did not respond
    */
   async run(
     scenario: unknown,

@@ -32,7 +32,7 @@ describe('the services of the explorer', () => {
       const refused = incoming.url?.includes('nobody')
       response
         .writeHead(refused ? 404 : 200, { 'content-type': 'application/json' })
-        .end(JSON.stringify(refused ? { error: { message: 'There is no service nobody.' } } : suite))
+        .end(JSON.stringify(refused ? { error: { message: 'Service not found: nobody.' } } : suite))
     })
     await new Promise<void>((resolve) => launcher.listen(join(folder, 'suite.sock'), resolve))
   })
@@ -88,7 +88,7 @@ describe('the services of the explorer', () => {
       expect(body.error.message).toBe(
         isOnThisMachine
           ? 'Only the explorer’s page can stop and start services.'
-          : 'In development, this service does not answer requests of pages from other sites. Add their hosts to ALLOWED_HOSTS.',
+          : 'In development, this service rejects requests from pages of other sites. Add their hosts to ALLOWED_HOSTS.',
       )
       expect(asked).toEqual([])
     },
@@ -106,7 +106,7 @@ describe('the services of the explorer', () => {
     const unknown = await page().post('/explorer/services/nobody/stop').set('origin', baseUrl)
     expect([unknown.status, unknown.body.error.message]).toEqual([
       502,
-      'launcher answered 404: There is no service nobody.',
+      'launcher answered 404: Service not found: nobody.',
     ])
     launcher.closeAllConnections()
     await new Promise((resolve) => launcher.close(resolve))

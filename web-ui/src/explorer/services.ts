@@ -2,10 +2,10 @@ import { HttpError } from '@hallpass/service-kit'
 import { createLauncherClient, type LauncherClient } from '@hallpass/service-kit/launcher'
 import express, { type RequestHandler, type Router } from 'express'
 
-/** This service: it serves the page that would have to start it again. */
+/** This service, which serves the page that would have to start it again. */
 const OWN_NAME = 'web-ui'
 
-/** Under `/explorer/services`: the services of the suite that `npm start` runs, to be stopped and started one by one. */
+/** Creates the routes under `/explorer/services`, which stop and start single services of the suite of `npm start`. */
 export function serviceRoutes({
   launcherSocket,
   baseUrl,
@@ -55,7 +55,9 @@ function changeService(launcher: LauncherClient): RequestHandler {
   }
 }
 
-/** A browser names the origin of every POST; what does not is no page of ours. */
+/**
+ * Rejects requests of other pages. Browsers send the origin with every POST, so a request without one is rejected too.
+ */
 const requireOwnPage =
   (baseUrl: string): RequestHandler =>
   (request, _response, next) => {

@@ -2,24 +2,24 @@ import { relative } from 'node:path'
 import type { Fault } from './run.ts'
 
 export interface StreamCurlOptions {
-  /** Of the gateway. */
+  /** The origin of the gateway. */
   readonly origin: string
   readonly path: string
   readonly caFile: string
-  /** What the development token is requested with. */
+  /** The request for the development token. */
   readonly request: Readonly<Record<string, unknown>>
-  /** Claims of a token that is forged in the name of the gateway's issuer. */
+  /** Claims of a forged token with the gateway's issuer. */
   readonly forged: Readonly<Record<string, unknown>>
-  /** How long an expired token is waited for. */
+  /** How long to wait until a token has expired. */
   readonly waitSeconds: number
 }
 
-/** One claim more under the same signature. */
+/** Adds a claim under the same signature. */
 const TAMPER =
   'const [h, c, s] = process.argv[1].split("."); const claims = JSON.parse(Buffer.from(c, "base64url")); ' +
   '[h, Buffer.from(JSON.stringify({ ...claims, admin: true })).toString("base64url"), s].join(".")'
 
-/** Signed with a key that the gateway has never seen. */
+/** Signs with a key unknown to the gateway. */
 const forge = (claims: unknown) =>
   'const { generateKeyPairSync, sign } = require("crypto"); ' +
   'const { privateKey: key } = generateKeyPairSync("ec", { namedCurve: "P-256" }); ' +
@@ -27,7 +27,7 @@ const forge = (claims: unknown) =>
   `const text = part({ alg: "ES256", typ: "JWT", kid: "forged" }) + "." + part({ ...${JSON.stringify(claims)}, iat, exp: iat + 60 }); ` +
   'text + "." + sign("sha256", Buffer.from(text), { key, dsaEncoding: "ieee-p1363" }).toString("base64url")'
 
-/** The commands that open a stream as scenario 7 does, with the same fault. */
+/** Returns the commands that open a stream as scenario 7 does, with the same fault. */
 export function streamCurl(
   fault: Fault | undefined,
   { origin, path, caFile, request, forged, waitSeconds }: StreamCurlOptions,

@@ -15,17 +15,17 @@ export interface StreamScenarioOptions {
 }
 
 const PATH = '/events'
-/** The tokens live this long: a reader sees a challenge, an answer and an end within five seconds. */
+/** Short, so that a user sees a challenge, an answer and an end within five seconds. */
 const TOKEN_SECONDS = 3
-/** Longer by one: times are in whole seconds, and a token that ends when the first one does would extend nothing. */
+/** Longer by one: times are whole seconds, and a token that expires with the first one would extend nothing. */
 const SECOND_TOKEN_SECONDS = TOKEN_SECONDS + 1
-/** A challenge is answered after this time, so that it is seen to wait. */
+/** The delay before a challenge is answered, so that the wait is visible. */
 const THINK_MS = 700
-/** Of an expired token: longer than it lives. */
+/** The lifetime of a token that is used after it has expired. */
 const SHORTEST_TOKEN_SECONDS = 1
-/** Whatever happens, by then it has. */
+/** The limit for the whole scenario. */
 const DEADLINE_MS = 15_000
-/** Whom the gateway's own development tokens come from; a token of another key in its name is a forgery. */
+/** The issuer of the gateway's own development tokens; a token of another key with this issuer is forged. */
 const ISSUER = 'https://auth.example.com'
 const SCOPE = 'proxy:stream'
 const SOMEBODY_ELSE = 'https://somebody-else.example.com'
@@ -36,8 +36,8 @@ export interface StreamOutcome {
 }
 
 /**
- * Scenario 7: a stream that lives as long as its token. It is opened, carries what is published, is asked for a new
- * token and gets one, is asked again and gets none, and ends when the last token does.
+ * Scenario 7: a stream that stays open as long as its token is valid. It delivers published events; the first challenge
+ * is answered with a new token, the second is not, and the stream closes when the last token expires.
  */
 export class StreamScenario {
   readonly #options: StreamScenarioOptions
@@ -70,7 +70,7 @@ export class StreamScenario {
       origin: door.origin,
       path: PATH,
       caFile: door.caFile,
-      request: { expires_in: TOKEN_SECONDS, ...wishFor(fault) },
+      request: { expires_in: TOKEN_SECONDS, ...tokenRequestFor(fault) },
       forged: tokens.forgedClaims(ISSUER, SCOPE),
       waitSeconds: SHORTEST_TOKEN_SECONDS + 1,
     })
@@ -79,24 +79,24 @@ export class StreamScenario {
   async #firstToken(fault: Fault | undefined): Promise<string | undefined> {
     if (fault === 'no-token') return undefined
     if (fault === 'wrong-key') return this.#options.tokens.forge(ISSUER, SCOPE)
-    const token = await this.#token(wishFor(fault))
+    const token = await this.#token(tokenRequestFor(fault))
     if (fault === 'expired') await pause(SHORTEST_TOKEN_SECONDS * 1000)
     return fault === 'tampered' ? tamper(token) : token
   }
 
-  /** From the gateway's door for development: where a login would be. */
-  async #token(wish: Readonly<Record<string, unknown>> = {}): Promise<string> {
+  /** Gets a token from the gateway's development endpoint, in place of a login. */
+  async #token(request: Readonly<Record<string, unknown>> = {}): Promise<string> {
     const { status, data } = await this.#options.door.ask<{ access_token?: string }>({
       method: 'POST',
       path: '/token',
-      body: { expires_in: TOKEN_SECONDS, ...wish },
+      body: { expires_in: TOKEN_SECONDS, ...request },
     })
     if (data.access_token === undefined)
-      throw unexpectedAnswer(GATEWAY, status, 'it gives development tokens on a development start only')
+      throw unexpectedAnswer(GATEWAY, status, 'it issues development tokens only in development mode')
     return data.access_token
   }
 
-  /** Reads the stream to its end, answering the first challenge. */
+  /** Reads the stream to its end and answers the first challenge. */
   async #live(stream: Readable, handle: string): Promise<unknown> {
     const openedAt = performance.now()
     const mark = currentTrace()?.traceId
@@ -117,16 +117,16 @@ export class StreamScenario {
         seen.push({ event: type, data, afterMs: Math.round(performance.now() - openedAt) })
         if (type !== 'challenge') return
         challenges += 1
-        // The second is left without an answer, to see what happens then.
+        // The second challenge is not answered, to show what happens then.
         if (challenges === 1) work.push(this.#answer(handle).catch(fail))
       },
     })
     const deadline = setTimeout(() => stream.destroy(), DEADLINE_MS)
-    work.push(this.#say('the first token pays for this').catch(fail))
+    work.push(this.#say('sent while the first token is valid').catch(fail))
     try {
       for await (const chunk of stream as AsyncIterable<Buffer>) parser.push(chunk)
     } catch {
-      // It was interrupted: without its last event the answer says so.
+      // The stream was interrupted: the result shows that, because it has no `end` event.
     } finally {
       clearTimeout(deadline)
     }
@@ -144,7 +144,7 @@ export class StreamScenario {
       token: await this.#token({ expires_in: SECOND_TOKEN_SECONDS }),
       headers: { 'content-type': 'application/x-challenge-response', 'stream-handle': handle },
     })
-    await this.#say('the second token pays for this')
+    await this.#say('sent while the second token is valid')
   }
 
   async #say(message: string): Promise<void> {
@@ -154,21 +154,21 @@ export class StreamScenario {
   }
 }
 
-/** What the gateway is asked to make its development token with. */
-function wishFor(fault: Fault | undefined): Readonly<Record<string, unknown>> {
+/** Returns the request for the development token. */
+function tokenRequestFor(fault: Fault | undefined): Readonly<Record<string, unknown>> {
   if (fault === 'wrong-audience') return { audience: SOMEBODY_ELSE }
   if (fault === 'expired') return { expires_in: SHORTEST_TOKEN_SECONDS }
   return {}
 }
 
-/** An event that the stream has brought, as a hop of the picture. */
+/** Reports an event of the stream as a hop of the diagram. */
 function tellOfEvent(type: string, data: string): void {
   const trace = currentTrace()
   if (!trace?.sampled) return
   publishHop({
     kind: 'event',
     traceId: trace.traceId,
-    // Each is one of its own; the picture tells them apart by this.
+    // Unique for each event, so that the diagram shows each of them.
     spanId: `${trace.spanId}.${eventCount++}`,
     parentId: trace.spanId,
     service: trace.service,
@@ -182,7 +182,7 @@ function tellOfEvent(type: string, data: string): void {
 }
 let eventCount = 0
 
-/** The data of an `end`, which names the reason; anything else names none. */
+/** Parses the data of an `end` event, which contains the reason; invalid data contains none. */
 function endIn(data: string): { readonly reason?: string } {
   try {
     const { reason } = JSON.parse(data) as { reason?: unknown }
@@ -192,7 +192,7 @@ function endIn(data: string): { readonly reason?: string } {
   }
 }
 
-/** The claims say more than what was signed; the signature stays as it was. */
+/** Changes the claims without changing the signature. */
 function tamper(token: string): string {
   const [header, claims = '', signature] = token.split('.')
   const changed = { ...JSON.parse(Buffer.from(claims, 'base64url').toString()), admin: true }

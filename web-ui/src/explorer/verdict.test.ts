@@ -54,7 +54,7 @@ describe('verdictOf, by scenario and fault', () => {
     [5, { ...good, status: 200, message: 'Success!!!' }, 'accepted'],
     [6, { user: 'user1', jti: 'x' }, 'accepted'],
     [7, { ended: { reason: 'token_expired' }, events: [] }, 'accepted'],
-  ])('scenario %d with a good token', (scenario, answer, words) =>
+  ])('scenario %d with a valid token', (scenario, answer, words) =>
     expect(said({ scenario, result: answered(200, answer) })).toEqual(['accepted', 'good', words, undefined]),
   )
 

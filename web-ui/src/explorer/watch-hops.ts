@@ -11,16 +11,17 @@ import {
   TOO_MANY_WATCHERS,
 } from './gateway/index.ts'
 
-/** An id of an event of the suite is two numbers; anything longer is not one. */
+/** An event ID of the suite consists of two numbers; anything longer is invalid. */
 const EVENT_ID = /^[\w.:-]{1,64}$/
 
 export type WatcherOf = (request: Request, response: Response) => Promise<string>
 
 /**
- * `GET /explorer/hops`: the stream of hops through the gateway, byte for byte, under a token that this service holds
- * for the watcher. `stream` names it, so that the page can answer its challenges. Then, each second, a `heartbeat` says
- * that the whole way of the hops answers, or `away` which part of it does not: an EventSource shows a script neither comments
- * nor the status of a refusal, so all of that is events.
+ * `GET /explorer/hops`: returns the stream of hops from the gateway, byte for byte, under a token that this service
+ * holds for the watcher. Its first event, `stream`, names it, so that the page can answer its challenges. Then, every
+ * second, a `heartbeat` event reports that the whole path of the hops responds, or an `away` event which service does
+ * not. All of that is sent as events, because an EventSource shows a script neither comments nor the status of a
+ * rejection.
  */
 export function watchHops(streams: GatewayStreams, path: PathWatch, watcherOf: WatcherOf): RequestHandler {
   return async (request, response) => {
@@ -31,7 +32,7 @@ export function watchHops(streams: GatewayStreams, path: PathWatch, watcherOf: W
       'cache-control': 'no-cache, no-store, no-transform',
       'x-accel-buffering': 'no',
     })
-    // Before the gateway answers, which may take it seconds: the page must not wait for that to hear who is missing.
+    // Before the gateway answers, which may take seconds: the page must not wait that long to learn who is missing.
     let tell = (text: string): void => void response.write(text)
     const unsubscribe = path.subscribe((missing) => tell(beat(missing)))
     response.on('close', unsubscribe)
@@ -54,7 +55,7 @@ export function watchHops(streams: GatewayStreams, path: PathWatch, watcherOf: W
   }
 }
 
-/** `POST /explorer/hops/:stream`: the page answers a challenge; the token for it is made here. */
+/** `POST /explorer/hops/:stream`: answers a challenge for the page; the token for it is issued here. */
 export function renewHops(streams: GatewayStreams, watcherOf: WatcherOf): RequestHandler {
   return async (request, response) => {
     const watcher = await watcherOf(request, response)
@@ -67,13 +68,15 @@ const event = (type: string, data: unknown) => `event:${type}\ndata:${JSON.strin
 const beat = (missing: Missing) =>
   missing ? event('away', { who: missing }) : event('heartbeat', { everyMs: HEARTBEAT_MS })
 
-/** The gateway speaks for the server behind it: its own refusals have other codes. */
+/**
+ * Returns which service is unavailable. The gateway reports the server behind it; its own rejections have other codes.
+ */
 const awayBy = ({ code, message }: PeerError) => ({
   who: code === 'upstream_away' ? SERVER : code === TOO_MANY_WATCHERS ? 'full' : GATEWAY,
   message,
 })
 
-/** What this service says itself must not fall into an event of the gateway that has come half. */
+/** Returns a writer for events of this service that never writes into a half-received event of the gateway. */
 function betweenEvents(events: Readable, response: Response): (text: string) => void {
   let end = '\n\n'
   let waiting = ''

@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto'
 import type { Request, Response } from 'express'
 import type { Cookies, VisitorSource } from '../sessions/index.ts'
 
-/** As long as a browser may be left open over a week-end. */
+/** As long as a browser may stay open over a weekend. */
 const WATCHER_COOKIE_MS = 3 * 24 * 3600 * 1000
 const ANONYMOUS = /^[\w-]{24}$/
 
-/** Who watches: the user who is logged in, or whoever has this browser. */
+/** Returns the watcher: the user who is logged in, or else an anonymous ID of this browser. */
 export async function watcherOf(
   request: Request,
   response: Response,

@@ -12,11 +12,11 @@ describe('CheckSources', () => {
     return sources.read(file)?.[line - 1]
   }
 
-  it.each(catalogues)('knows the line that defines a check: $name', ({ name, rule }) => {
+  it.each(catalogues)('finds the line that defines a check: $name', ({ name, rule }) => {
     expect(lineOf(name)).toContain(`check('${name}', '${rule}', `)
   })
 
-  it('knows no check that is in no catalogue', () => {
+  it('has no check that is in no catalogue', () => {
     const known = new Set(catalogues.map(({ name }) => name))
     const unknown = Object.keys(sources.links).filter(
       (check) => !known.has(check) && !known.has(check.slice(0, check.lastIndexOf(' '))),
@@ -30,11 +30,11 @@ describe('CheckSources', () => {
     ['key alg_not_of_key', "fail('alg_not_of_key', "],
     ['SVID audience wrong_audience', "reject('wrong_audience', "],
     ['SVID key bundle_missing', "reject('bundle_missing', "],
-  ])('knows the line that rejects, by check and reason: %s', (check, words) => {
+  ])('finds the line that rejects, by check and reason: %s', (check, words) => {
     expect(lineOf(check)).toContain(words)
   })
 
-  it('links to a repository where one is configured, and else to this service', () => {
+  it('links to the configured repository, or to this service', () => {
     expect(sources.links.expiry?.href).toMatch(
       /^\/source\?file=packages\/tokens\/src\/rule-set\/times\.ts#L\d+$/,
     )
@@ -44,7 +44,7 @@ describe('CheckSources', () => {
     )
   })
 
-  it('shows no other file, and has no links where there is no source', () => {
+  it('shows no other file, and has no links without sources', () => {
     expect(sources.read('package.json')).toBeUndefined()
     expect(new CheckSources({ sourceFolder: '/nowhere', sourceUrl: undefined }).links).toEqual({})
   })

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 const FOLDERS = ['packages/tokens/src/rule-set', 'packages/tokens/src/verify', 'packages/spiffe/src/jwt-svid']
 
 /**
- * How a catalogue is written (packages/tokens/src/rule-set/check.ts): `check('expiry', …)` defines a check, and what
- * follows until the next one rejects a token by `fail('expired', …)` or `reject('expired', …)`.
+ * How a catalogue is written (packages/tokens/src/rule-set/check.ts): `check('expiry', …)` defines a check, and the
+ * code up to the next one rejects a token with `fail('expired', …)` or `reject('expired', …)`.
  */
 const DEFINITION_OR_REJECTION = /\b(check|fail|reject)\(\s*'([^']+)'/g
 
@@ -17,8 +17,8 @@ export interface SourceLine {
 }
 
 /**
- * The line of the source where each check is made, read from the checkout itself: under `expiry` its definition, under
- * `expiry expired` the line that rejects a token for that reason.
+ * Finds the source line of each check, by reading the checkout: `expiry` is its definition, `expiry expired` the line
+ * that rejects a token for that reason.
  */
 export class CheckSources {
   readonly #folder: string
@@ -30,7 +30,7 @@ export class CheckSources {
     this.#url = sourceUrl
   }
 
-  /** Addresses by check; empty where neither a checkout nor a copy of these folders is, which an image has. */
+  /** Returns the URLs by check; empty if there is neither a checkout nor a copy of these folders. */
   get links(): Record<string, SourceLine & { readonly href: string }> {
     return Object.fromEntries(
       [...this.#index()].map(([check, { file, line }]) => [
@@ -44,7 +44,7 @@ export class CheckSources {
     )
   }
 
-  /** The lines of a file that a check links to; of any other file nothing is shown. */
+  /** Returns the lines of a file that a check links to, and undefined for any other file. */
   read(file: unknown): readonly string[] | undefined {
     const known = [...this.#index().values()].some((line) => line.file === file)
     return known ? readFileSync(join(this.#folder, String(file)), 'utf8').split('\n') : undefined
@@ -74,7 +74,7 @@ function linesIn(file: string, text: string): [string, SourceLine][] {
   for (const { 1: verb, 2: name, index } of text.matchAll(DEFINITION_OR_REJECTION)) {
     if (verb === 'check') check = name as string
     const key = verb === 'check' ? check : `${check} ${name}`
-    // Of several lines with the same reason, the first.
+    // The first of several lines with the same reason.
     if (!lines.has(key)) lines.set(key, { file, line: text.slice(0, index).split('\n').length })
   }
   return [...lines]

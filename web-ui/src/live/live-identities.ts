@@ -2,10 +2,12 @@ import { badRequest } from '@hallpass/service-kit'
 import { createSpiffeAgentClient, type SpiffeAgentClient } from '@hallpass/spiffe-agent/client'
 import { LIVE_TIMEOUT_MS } from './ask-peer.ts'
 
-/** Who has which SPIFFE identity, until when, and who is trusted to say so; asked through the agent's admin socket. */
+/**
+ * Shows the SPIFFE identities, their expiry and the authorities that issue them, read from the agent's admin socket.
+ */
 export class LiveIdentities {
   readonly #agent: SpiffeAgentClient
-  /** For what is asked each second. */
+  /** For the requests that are sent every second. */
   readonly #looks: SpiffeAgentClient
 
   constructor({ spiffeAdminSocket }: { spiffeAdminSocket: string }) {

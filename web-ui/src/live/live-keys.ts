@@ -14,11 +14,11 @@ export interface LiveKeysOptions {
   readonly serviceAUrl: string
 }
 
-/** The name under which service A's own key is shown beside the key ids of the factory. */
+/** The name under which service A's own key is listed next to the key IDs of the factory. */
 const OWN_KEY = 'service-a'
 const KEY_ID = /^[A-Za-z0-9_-]{1,64}$/
 
-/** The keys of the factory and of service A, with their states, and the key set as verifiers get it. */
+/** Shows the keys of the factory and of service A with their states, and the JWKS as verifiers get it. */
 export class LiveKeys {
   readonly #factory
   readonly #serviceA
@@ -39,7 +39,7 @@ export class LiveKeys {
       factory,
       this.#serviceA<{ keys: KeyState[] }>('/keys'),
     ])
-    // One that is away is shown as such, beside the keys of the other; it is an error only when both are.
+    // An unavailable service is shown as such next to the keys of the other; only if both are, it is an error.
     if (ofFactory.status === 'rejected' && own.status === 'rejected') throw ofFactory.reason
     const [states, jwks] = ofFactory.status === 'fulfilled' ? ofFactory.value : [{ keyIds: [] }, undefined]
     const away = [
@@ -59,7 +59,7 @@ export class LiveKeys {
     }
   }
 
-  /** @throws {HttpError} 400 for what is no key id. */
+  /** @throws {HttpError} 400 for an invalid key ID */
   async rotate(holder: unknown, keyId: unknown): Promise<void> {
     if (holder === OWN_KEY) return void (await this.#serviceA('/gen-keys', { method: 'POST' }))
     if (holder !== 'jwt-factory' || typeof keyId !== 'string' || !KEY_ID.test(keyId))

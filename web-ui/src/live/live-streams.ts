@@ -4,10 +4,10 @@ import { GATEWAY, type GatewayDoor } from '../explorer/gateway/index.ts'
 import { LIVE_TIMEOUT_MS } from './ask-peer.ts'
 
 const MAX_VALUE = 512
-/** In whose name this service administers the gateway. */
+/** The subject under which this service administers the gateway. */
 const ADMINISTRATOR = 'web-ui'
 
-/** The gateway's streams as an operator sees them; asked for with a token that says so. */
+/** Shows the gateway's streams to an administrator; requested with a token that has that scope. */
 export class LiveStreams {
   readonly #door: GatewayDoor
   readonly #tokens: WatcherTokens
@@ -21,9 +21,9 @@ export class LiveStreams {
     return this.#ask('GET', '/streams')
   }
 
-  /** @throws {HttpError} 400 unless one of `jti`, `sub` and `session` is given. */
-  async revoke(wish: Readonly<Record<string, unknown>>): Promise<void> {
-    const [kind, value] = Object.entries(wish)[0] ?? []
+  /** @throws {HttpError} 400 unless exactly one of `jti`, `sub` and `session` is given */
+  async revoke(revocation: Readonly<Record<string, unknown>>): Promise<void> {
+    const [kind, value] = Object.entries(revocation)[0] ?? []
     if (
       (kind !== 'jti' && kind !== 'sub' && kind !== 'session') ||
       typeof value !== 'string' ||

@@ -11,7 +11,7 @@ afterEach(async () => {
   }
 })
 
-/** A proxy that takes every change, and says of the tier what it is given. */
+/** Starts a proxy that accepts every change, and reports the given state of the tier. */
 async function startProxy(name: string, tier: { peers?: object[]; absent?: string[] } = {}) {
   const peers = tier.peers ?? [{ name, blocks: { fingerprint: '1' } }]
   const calls: string[] = []
@@ -31,7 +31,7 @@ async function startProxy(name: string, tier: { peers?: object[]; absent?: strin
 const cacheOf = (...tokenCacheProxyUrls: string[]) =>
   new LiveTokenCache({ tokenCacheProxyUrls, tokenCacheUrl: 'http://127.0.0.1:9' })
 
-describe('a block', () => {
+describe('a block of a user', () => {
   it('is confirmed when every configured proxy answers and all have the same blocks', async () => {
     const [one, two] = [await startProxy('proxy1'), await startProxy('proxy2')]
     await cacheOf(one.url, two.url).block('user1')
@@ -40,10 +40,10 @@ describe('a block', () => {
   })
 
   it.each([
-    ['does not answer', {}, 'http://127.0.0.1:9'],
-    ['was a peer lately', { absent: ['proxy2'] }, 'proxy2'],
+    ['does not respond', {}, 'http://127.0.0.1:9'],
+    ['was a peer recently', { absent: ['proxy2'] }, 'proxy2'],
     [
-      'knows something else',
+      'has other blocks',
       {
         peers: [
           { name: 'proxy1', blocks: { fingerprint: '1' } },
@@ -52,17 +52,14 @@ describe('a block', () => {
       },
       'proxy2',
     ],
-  ])(
-    'is made once, and not confirmed while a proxy %s, which the error names',
-    async (_what, tier, named) => {
-      const one = await startProxy('proxy1', tier)
-      const two = named === 'proxy2' ? await startProxy('proxy2') : { url: named, calls: [] }
-      await expect(cacheOf(one.url, two.url).block('user1')).rejects.toMatchObject({
-        status: 504,
-        code: 'not_confirmed',
-        message: `proxy1 made the change, but ${named} did not confirm it within 3 s.`,
-      })
-      expect(two.calls).not.toContain('POST /api/8/http/keyvals/tokens')
-    },
-  )
+  ])('is sent once, and fails with the name of a proxy that %s', async (_what, tier, named) => {
+    const one = await startProxy('proxy1', tier)
+    const two = named === 'proxy2' ? await startProxy('proxy2') : { url: named, calls: [] }
+    await expect(cacheOf(one.url, two.url).block('user1')).rejects.toMatchObject({
+      status: 504,
+      code: 'not_confirmed',
+      message: `proxy1 made the change, but ${named} did not confirm it within 3 s.`,
+    })
+    expect(two.calls).not.toContain('POST /api/8/http/keyvals/tokens')
+  })
 })

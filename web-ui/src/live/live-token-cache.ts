@@ -3,21 +3,21 @@ import { type AxiosInstance, createPeerClient } from '@hallpass/service-kit/axio
 import { pause } from '@hallpass/untrusted/timers'
 import { type AskPeer, askPeer } from './ask-peer.ts'
 
-/** The agent in whose name scenario 6 and this view ask: the cache tells users apart by their agents, too. */
+/** The user agent of scenario 6 and of this view: the cache also distinguishes users by their user agents. */
 export const EXPLORER_AGENT = 'explorer'
 const KEYVALS = '/api/8/http/keyvals/tokens'
-/** A user, as the header `remote-user` can carry it. */
+/** A user, in the form that the header `remote-user` allows. */
 const USER = /^[\x21-\x7e]{1,128}$/
-/** A user with the agent that it uses, which may have spaces and is as long as headers are (16 KiB); the proxies decide. */
+/** The limit for a user with its user agent, which may contain spaces and be as long as headers (16 KiB). */
 const MAX_KEY_LENGTH = 16 * 1024
-/** What a reader of the page wants to look at; the proxies' own API has all. */
+/** Enough for a page; the proxies' own API has all. */
 const MAX_ENTRIES = 100
-/** The proxies promise a second; three times that is a fault to be told. */
+/** The proxies guarantee one second; three times that is a fault to report. */
 const CONFIRM_MS = 3_000
 const CONFIRM_AGAIN_MS = 100
 const NOT_CONFIRMED = 'not_confirmed'
 
-/** The two proxies of the token cache, side by side, and what they share. */
+/** Shows the proxies of the token cache next to each other, and the state that they share. */
 export class LiveTokenCache {
   readonly #proxies: readonly { readonly url: string; readonly ask: AskPeer }[]
   readonly #balancer: AxiosInstance
@@ -33,7 +33,7 @@ export class LiveTokenCache {
     this.#balancer = createPeerClient({ peer: 'token-cache-load-balancer', baseUrl: tokenCacheUrl })
   }
 
-  /** A node that is away is shown as such; it is an error only when all are. */
+  /** An unavailable node is shown as such; it is an error only if all are. */
   async show() {
     const nodes = await Promise.all(
       this.#proxies.map(async ({ url, ask }) => {
@@ -44,7 +44,7 @@ export class LiveTokenCache {
         }
       }),
     )
-    // One that has not said its status would not answer this either, and be waited for again.
+    // A node that has not sent its status would also not respond to this, after another timeout.
     const present = this.#proxies.filter((_, index) => nodes[index]?.status !== undefined)
     const all = await this.#first(
       (ask) => ask<Record<string, string>>(KEYVALS),
@@ -55,9 +55,9 @@ export class LiveTokenCache {
   }
 
   /**
-   * Sends a request in the name of a user through the balancer, so that there is something to see. That a user is
-   * blocked is something to see, too; any other failure is an error.
-   * @throws {HttpError} 400 for what cannot be a user, 502 naming the balancer.
+   * Sends a request of a user through the balancer, so that the view has something to show. A blocked user is a result
+   * too; any other failure is an error.
+   * @throws {HttpError} 400 for an invalid user, 502 naming the balancer
    */
   async visit(user: unknown): Promise<{ status: number }> {
     const headers = { 'remote-user': userOf(user), 'user-agent': EXPLORER_AGENT }
@@ -68,8 +68,8 @@ export class LiveTokenCache {
   }
 
   /**
-   * Blocks a user, with all clients.
-   * @throws {HttpError} 504 when a proxy has not confirmed it in time.
+   * Blocks a user, with all user agents.
+   * @throws {HttpError} 504 if a proxy has not confirmed it in time
    */
   async block(user: unknown): Promise<void> {
     const name = userOf(user)
@@ -82,7 +82,7 @@ export class LiveTokenCache {
 
   /**
    * Removes the block of a user.
-   * @throws {HttpError} 409 when the user is not blocked, 504 when a proxy has not confirmed it in time.
+   * @throws {HttpError} 409 if the user is not blocked, 504 if a proxy has not confirmed it in time
    */
   async unblock(user: unknown): Promise<void> {
     const name = userOf(user)
@@ -95,8 +95,8 @@ export class LiveTokenCache {
   }
 
   /**
-   * Lifts the block of an entry, or lets a new token be made.
-   * @throws {HttpError} 504 when a proxy has not confirmed it in time.
+   * Unblocks an entry, or removes its token so that a new one is issued.
+   * @throws {HttpError} 504 if a proxy has not confirmed it in time
    */
   async release(key: unknown): Promise<void> {
     const body = { [keyOf(key)]: null }
@@ -106,14 +106,14 @@ export class LiveTokenCache {
     })
   }
 
-  /** What the first node that is there answers: they share one store. */
+  /** Returns the response of the first available node: they share one store. */
   async #first<T>(work: (ask: AskPeer) => Promise<T>, proxies = this.#proxies): Promise<T> {
     let last: unknown
     for (const { ask } of proxies) {
       try {
         return await work(ask)
       } catch (error) {
-        // Another proxy would say the same.
+        // Another proxy would return the same.
         if (error instanceof HttpError && (error.status < 500 || error.code === NOT_CONFIRMED)) throw error
         last = error
       }
@@ -122,8 +122,8 @@ export class LiveTokenCache {
   }
 
   /**
-   * Waits until every proxy has the blocks of the one that was asked: only then is a change true everywhere. Every
-   * proxy of the configuration counts, and every one that the asked one knows of.
+   * Waits until every proxy has the same blocks as the called one, because only then is a change effective everywhere.
+   * Includes every configured proxy and every one that the called proxy knows.
    */
   async #untilAllAgree(ask: AskPeer): Promise<void> {
     const deadline = performance.now() + CONFIRM_MS
@@ -146,7 +146,7 @@ export class LiveTokenCache {
     }
   }
 
-  /** The proxies of the configuration that do not answer, by address: the name is known to those that answer. */
+  /** Returns the URLs of the configured proxies that do not respond; only a proxy's response would contain its name. */
   async #silentExcept(asked: AskPeer): Promise<string[]> {
     const answers = await Promise.all(
       this.#proxies.map(({ url, ask }) =>
@@ -174,7 +174,7 @@ function userOf(value: unknown): string {
 interface ProxyStatus {
   readonly name: string
   readonly peers: readonly { readonly name: string; readonly blocks: { readonly fingerprint: string } }[]
-  /** Those that lately were peers, and are silent. */
+  /** Recent peers that no longer respond. */
   readonly absent: readonly string[]
 }
 

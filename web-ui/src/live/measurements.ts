@@ -1,13 +1,13 @@
 import { badRequest } from '@hallpass/service-kit'
 import { type AxiosInstance, createPeerClient } from '@hallpass/service-kit/axios'
 
-/** What is measured side by side: one call of B with each way to prove who calls. */
+/** The scenarios to compare: a call of B with each way to authenticate the caller. */
 const SCENARIOS: readonly unknown[] = [1, 2, 3, 4]
-/** A page asks for a few such batches, so that it can show how far it is. */
+/** A page requests several batches of this size, so that it can show its progress. */
 const MAX_REQUESTS = 100
-/** In flight: enough for a service to be busy, too few for the machine to be what is measured. */
+/** Concurrent requests: enough to keep a service busy, too few to measure only the machine's limits. */
 const CONCURRENCY = 4
-/** The routes of the factory that a call of an issuer is. */
+/** The routes of the factory that count as calls of the issuer. */
 const ISSUER_CALL =
   /^http_request_duration_seconds_count\{[^}]*method="POST"[^}]*route="\/(?:issueToken|verify)\/[^}]*\} (\d+)$/gm
 
@@ -15,16 +15,16 @@ const AS_TEXT = { responseType: 'text' } as const
 
 export interface Measurement {
   readonly scenario: number
-  /** Milliseconds of each request, in the order of their ends. */
+  /** Milliseconds of each request, in order of completion. */
   readonly latencies: readonly number[]
   readonly failures: number
-  /** How long the tokens were good for, in seconds, as B saw them. */
+  /** The lifetime of the tokens in seconds, as seen by B. */
   readonly tokenSeconds: number | undefined
-  /** How often the issuer was called meanwhile. */
+  /** The number of calls to the issuer in the meantime. */
   readonly issuerCalls: number
 }
 
-/** Measures a scenario here and now. */
+/** Measures scenarios on this machine. */
 export class Measurements {
   readonly #serviceA: AxiosInstance
   readonly #factory: AxiosInstance
@@ -34,7 +34,7 @@ export class Measurements {
     this.#factory = createPeerClient({ peer: 'jwt-factory', baseUrl: jwtFactoryUrl })
   }
 
-  /** @throws {HttpError} 400 for a scenario that is not compared, 502 when a service is away. */
+  /** @throws {HttpError} 400 for a scenario that is not compared, 502 if a service is unavailable */
   async measure(scenario: unknown, requests: unknown): Promise<Measurement> {
     if (!SCENARIOS.includes(scenario))
       throw badRequest('unknown_scenario', `Set scenario to one of ${SCENARIOS.join(', ')}.`)
@@ -65,14 +65,14 @@ export class Measurements {
     }
   }
 
-  /** Read from the factory's own figures, so that they are its word and not ours. */
+  /** Reads the factory's own metrics, so that the count does not depend on this service. */
   async #issuerCalls(): Promise<number> {
     const { data } = await this.#factory.get<string>('/metrics', AS_TEXT)
     return [...data.matchAll(ISSUER_CALL)].reduce((sum, [, count]) => sum + Number(count), 0)
   }
 }
 
-/** B answers with the claims that it verified. */
+/** Reads the lifetime from the claims in B's response. */
 function lifeIn(answer: string): number | undefined {
   const [exp, iat] = ['exp', 'iat'].map((claim) => new RegExp(`"${claim}":(\\d+)`).exec(answer)?.[1])
   return exp === undefined || iat === undefined ? undefined : Number(exp) - Number(iat)

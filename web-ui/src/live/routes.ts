@@ -18,7 +18,7 @@ export interface LiveParts {
 
 type Body = Readonly<Record<string, unknown>>
 
-/** What the live views read and do, under `/live`; the page of another origin is refused before it comes here. */
+/** Creates the routes of the live views, under `/live`; requests from other origins are rejected before these. */
 export function liveRoutes({
   keys,
   streams,
@@ -56,7 +56,7 @@ export function liveRoutes({
   routes.post(
     '/streams/revoke',
     body,
-    act((wish) => streams.revoke(wish)),
+    act((revocation) => streams.revoke(revocation)),
   )
   routes.get(
     '/token-cache',

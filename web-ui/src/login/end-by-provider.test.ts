@@ -41,7 +41,7 @@ describe('POST /backchannel-logout', () => {
     ['an ID token', { events: undefined, nonce: 'n' }, /not a logout token/],
     ['a token with a nonce', { nonce: 'n' }, /not a logout token/],
     ['a token of another event', { events: { 'http://example.com/other': {} } }, /not a logout token/],
-    ['a token that names nobody', { sid: undefined, sub: undefined }, /not a logout token/],
+    ['a token without subject and session', { sid: undefined, sub: undefined }, /not a logout token/],
     ['a token for another client', { aud: 'somebody-else' }, /jwt audience invalid/],
     ['a token of another issuer', { iss: 'https://mallory.example' }, /jwt issuer invalid/],
   ])('rejects %s', async (_what, claims, message) => {

@@ -20,12 +20,12 @@ describe('open redirect: safeReturnTo', () => {
     'profile',
     `${BASE_URL}/profile`,
     `/${'a'.repeat(600)}`,
-    // Escaped it is nine times as long, more than a cookie holds.
+    // Escaped it is nine times as long, more than fits into a cookie.
     `/${'漢'.repeat(500)}`,
     '',
     undefined,
     ['/profile'],
-  ])('leads home instead of to %j', (path) => {
+  ])('redirects to / instead of %j', (path) => {
     expect(safeReturnTo(path, BASE_URL)).toBe('/')
   })
 })

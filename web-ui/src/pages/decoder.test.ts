@@ -156,7 +156,7 @@ describe('judgeToken', () => {
 })
 
 describe('the findings of the decoder', () => {
-  it('are checks of the verifier, with its names, its rules and its order', async () => {
+  it('are checks of the verifier, with its names, rules and order', async () => {
     const everything = { iss: 'a', sub: 'b', aud: 'c', iat: 1, nbf: 1, exp: 2 }
     const token = readToken(
       `${encode({ alg: 'ES256', typ: 'JWT', crit: ['x'], jku: 'x' })}.${Buffer.from(`${JSON.stringify(everything).slice(0, -1)},"n":1e400}`).toString('base64url')}.AAAA`,
@@ -164,7 +164,7 @@ describe('the findings of the decoder', () => {
     const judged = judgeToken(token, { issuer: 'a', audience: 'c' }, 1)
     const lines = (checks: readonly { name: string; rule: string }[]) =>
       checks.map(({ name, rule }) => `${name}: ${rule}`)
-    // Without a key there is none to find; the page verifies a signature by itself, after everything else.
+    // Without a key these cannot be made; the page verifies a signature separately, after everything else.
     const withoutKey = TOKEN_CHECKS.filter(({ name }) => !['signed', 'key', 'signature'].includes(name))
     expect(lines(judged)).toEqual(lines(withoutKey))
     expect(lines(TOKEN_CHECKS)).toContain(lines([await verifySignature(token, '')])[0])

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import { toMermaid } from '../../public/explorer-run.js'
 
 describe('toMermaid', () => {
-  it('lets no path and no reason write a line or a statement of its own', () => {
+  it('escapes paths and reasons, so that they cannot add lines or statements', () => {
     const hop = {
       kind: 'call',
       service: 'service-a',

@@ -3,7 +3,7 @@ import { expect, it } from '@jest/globals'
 import type { OpenidClient } from './openid-client.ts'
 import { TrustedIssuer } from './trusted-issuer.ts'
 
-it('takes no keys in the clear for a provider with an https name', async () => {
+it('rejects unencrypted keys for a provider with an https name', async () => {
   const issuer = 'https://login.example.com/'
   const provider = { issuer: async () => ({ issuer, jwksUrl: 'http://127.0.0.1:1/jwks' }) }
   const { keys } = await new TrustedIssuer(provider as OpenidClient, systemClock).find()

@@ -85,8 +85,8 @@ describe('GET / with failing backends', () => {
         'x-b3-traceid': traceId,
         'x-request-id': 'r-1',
         'x-name': '',
-        'x-other': 'not passed on',
-        authorization: 'Bearer not-passed-on',
+        'x-other': 'not forwarded',
+        authorization: 'Bearer not-forwarded',
       },
     )
     const headers = heard.at(-1)

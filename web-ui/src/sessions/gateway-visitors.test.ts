@@ -89,7 +89,7 @@ describe('login at the gateway', () => {
   describe('AL-26: forged identity headers', () => {
     const forgeries: [what: string, headers: () => Promise<Record<string, string>>, reason: RegExp][] = [
       [
-        'a token that nobody signed',
+        'an unsigned token',
         async () => ({
           jwt: `${encode({ alg: 'none' })}.${encode({ sub: 'mallory', name: 'Mallory the CEO' })}.`,
           'x-name': 'Mallory the CEO',
@@ -102,7 +102,7 @@ describe('login at the gateway', () => {
         /x-name came without a token/,
       ],
       [
-        'another name than the token says',
+        'another name than in the token',
         async () => ({ jwt: await provider.state.idToken(), 'x-name': 'Mallory the CEO' }),
         /x-name differs from the token/,
       ],
@@ -137,7 +137,7 @@ describe('login at the gateway', () => {
         async () => ({ jwt: `${await provider.state.idToken()}, ${await provider.state.idToken()}` }),
         /./,
       ],
-      ['what is no token', async () => ({ jwt: 'Mallory' }), /jwt malformed/],
+      ['a malformed token', async () => ({ jwt: 'Mallory' }), /jwt malformed/],
     ]
 
     it.each(forgeries)('rejects %s', async (_what, headers, reason) => {

@@ -8,7 +8,7 @@ import { LiveStreams } from '../../live/index.ts'
 import { GatewayDoor } from './gateway-door.ts'
 import type { WatcherTokens } from './watcher-tokens.ts'
 
-describe('a gateway that accepts connections and is silent', () => {
+describe('a gateway that accepts connections but does not respond', () => {
   const sockets: Socket[] = []
   let server: Server
   let folder: string
@@ -18,7 +18,7 @@ describe('a gateway that accepts connections and is silent', () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'gateway-door-'))
     const { caFile } = await ensureDevelopmentCertificates(folder)
-    // As the kernel does for a process that is stopped.
+    // Like the kernel for a stopped process.
     server = createServer((socket) => sockets.push(socket))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     url = `https://localhost:${(server.address() as AddressInfo).port}`
@@ -30,7 +30,7 @@ describe('a gateway that accepts connections and is silent', () => {
     await rm(folder, { recursive: true })
   })
 
-  it('is waited for once, and named', async () => {
+  it('causes one timeout, whose error names it', async () => {
     const tokens = { issue: async () => 'token' } as unknown as WatcherTokens
     const began = performance.now()
     await expect(new LiveStreams(door, tokens).show()).rejects.toMatchObject({
@@ -41,7 +41,7 @@ describe('a gateway that accepts connections and is silent', () => {
     expect(performance.now() - began).toBeLessThan(2_500)
   })
 
-  it('does not answer a health check', async () => {
+  it('fails the health check', async () => {
     const began = performance.now()
     expect(await door.answers(200)).toBe(false)
     expect(performance.now() - began).toBeLessThan(1_000)

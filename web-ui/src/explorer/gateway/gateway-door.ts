@@ -5,7 +5,7 @@ import { type AxiosInstance, createPeerClient } from '@hallpass/service-kit/axio
 import { parseJson } from '@hallpass/untrusted/json'
 
 export const GATEWAY = 'sse-gateway'
-/** For an answer that ends by itself. */
+/** For a complete response. */
 const BODY_TIMEOUT_MS = 5_000
 
 export interface GatewayRequest {
@@ -24,14 +24,14 @@ export interface GatewayAnswer<T> {
   readonly data: T
 }
 
-/** How this service speaks with the gateway. Every method throws a PeerError that names the gateway when it is away. */
+/** The client of the gateway. Every method throws a PeerError that names the gateway if it is unavailable. */
 export class GatewayDoor {
   readonly #origin: URL
   readonly #caFile: string
   #http: AxiosInstance | undefined
   #ca: string | undefined
 
-  /** @param url any address of the gateway. */
+  /** @param url any URL of the gateway */
   constructor(url: string, caFile: string) {
     this.#origin = new URL('/', url)
     this.#caFile = caFile
@@ -45,17 +45,17 @@ export class GatewayDoor {
     return this.#origin.origin
   }
 
-  /** Asks for an answer that ends by itself; the time is for all of it. */
+  /** Requests a complete response; the timeout applies to all of it. */
   ask<T = unknown>(request: GatewayRequest): Promise<GatewayAnswer<T>> {
     return this.#send(request, 'json')
   }
 
-  /** Opens a stream, which may last for hours; the time is for its head. */
+  /** Opens a stream, which may last for hours; the timeout applies to its headers only. */
   open(request: GatewayRequest): Promise<GatewayAnswer<Readable>> {
     return this.#send(request, 'stream')
   }
 
-  /** Whether the gateway answers a health check in time. */
+  /** Returns whether the gateway answers a health check in time. */
   async answers(timeoutMs: number): Promise<boolean> {
     try {
       return (await this.ask({ method: 'GET', path: '/healthz', timeoutMs })).status === 200
@@ -80,7 +80,7 @@ export class GatewayDoor {
     })
   }
 
-  /** Made again when the file of the authority has changed: `npm run clean` and the next start make another one. */
+  /** Creates the client again if the CA file has changed, as after `npm run clean` and a new start. */
   async #client(): Promise<AxiosInstance> {
     const ca = this.#origin.protocol === 'https:' ? await readFile(this.#caFile, 'utf8') : undefined
     if (!this.#http || this.#ca !== ca) {
@@ -93,8 +93,8 @@ export class GatewayDoor {
 }
 
 /**
- * Reads what was opened as a stream and is a refusal: the whole body, as JSON when it is that.
- * @throws {PeerError} when it does not come to its end in time.
+ * Reads a rejection that was opened as a stream: the whole body, parsed if it is JSON.
+ * @throws {PeerError} if it is not complete in time
  */
 export async function refusalIn(stream: Readable): Promise<unknown> {
   let text = ''

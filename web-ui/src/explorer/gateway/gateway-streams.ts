@@ -4,25 +4,25 @@ import { PeerError } from '@hallpass/service-kit'
 import { GATEWAY, type GatewayAnswer, type GatewayDoor, refusalIn } from './gateway-door.ts'
 import type { WatcherTokens } from './watcher-tokens.ts'
 
-/** A tab each for a room full of people; beyond it somebody is not a person. */
+/** Enough for a room full of people; more pages are not opened by hand. */
 const MAX_STREAMS = 200
-/** The code of the refusal beyond it. */
+/** The error code beyond that limit. */
 export const TOO_MANY_WATCHERS = 'too_many_watchers'
 
 interface OpenStream {
   readonly watcher: string
-  /** The gateway's own unguessable name of the stream; it never leaves this service. */
+  /** The gateway's unguessable name of the stream; it never leaves this service. */
   readonly handle: string
 }
 
 export interface GatewayStreamsOptions {
   readonly door: GatewayDoor
-  /** Where the hops are streamed, e.g. `/hops`. */
+  /** The path of the stream of hops, e.g. `/hops`. */
   readonly path: string
   readonly tokens: WatcherTokens
 }
 
-/** The streams of hops that this service holds open at the gateway, one for each page that watches. */
+/** The streams of hops that this service keeps open at the gateway, one for each watching page. */
 export class GatewayStreams {
   readonly #options: GatewayStreamsOptions
   readonly #open = new Map<string, OpenStream>()
@@ -32,12 +32,17 @@ export class GatewayStreams {
   }
 
   /**
-   * Opens a stream in the name of a watcher.
-   * @throws {PeerError} when the gateway is away or refuses.
+   * Opens a stream with the watcher as its subject.
+   * @throws {PeerError} if the gateway is unavailable or rejects the stream
    */
   async open(watcher: string, lastEventId: string | undefined) {
     if (this.#open.size >= MAX_STREAMS)
-      throw new PeerError(GATEWAY, 502, TOO_MANY_WATCHERS, `${MAX_STREAMS} pages are watching already.`)
+      throw new PeerError(
+        GATEWAY,
+        502,
+        TOO_MANY_WATCHERS,
+        `${MAX_STREAMS} pages are already watching. Close one of them and reload.`,
+      )
     const { door, path, tokens } = this.#options
     const opened = await door.open({
       method: 'GET',
@@ -57,8 +62,8 @@ export class GatewayStreams {
   }
 
   /**
-   * Answers the gateway's challenge: the stream lives on under a new token.
-   * @returns the gateway's status, 404 for a stream that is not this watcher's.
+   * Answers the gateway's challenge with a new token, so that the stream continues.
+   * @returns the gateway's status, or 404 for a stream of another watcher
    */
   async renew(watcher: string, id: string): Promise<number> {
     const stream = this.#open.get(id)
@@ -74,7 +79,7 @@ export class GatewayStreams {
   }
 }
 
-/** Of the gateway itself, or, `upstream_away`, of the SSE server behind it. */
+/** Returns the error of a rejection by the gateway itself or, with `upstream_away`, by the SSE server behind it. */
 async function refusalOf({ status, data }: GatewayAnswer<Readable>): Promise<PeerError> {
   const { error } = (await refusalIn(data)) as { error?: { code?: string } }
   return new PeerError(

@@ -3,18 +3,18 @@ import { type AxiosInstance, createPeerClient } from '@hallpass/service-kit/axio
 import { GATEWAY, type GatewayDoor } from './gateway-door.ts'
 
 export const SERVER = 'sse-server'
-/** How often both are asked, and so how often a page hears that they answer. They log nothing of it. */
+/** How often both services are checked, and so how often a page gets a heartbeat. They do not log these checks. */
 export const HEARTBEAT_MS = 1_000
-/** A service that needs longer than this to answer a health check delivers no hops either. */
+/** A service that needs longer than this for a health check delivers no hops either. */
 const TIMEOUT_MS = 900
 
-/** Which part of the way of the hops does not answer; `undefined` when all of it does. */
+/** The service in the path of the hops that does not respond; `undefined` if all do. */
 export type Missing = typeof GATEWAY | typeof SERVER | undefined
 
 /**
- * Whether the way of the hops is open, asked each second while somebody watches, and once for all who do. From the stream
- * itself nobody could tell: a process that is stopped keeps its connections open, and the gateway keeps its streams open
- * while the server is away, so that they miss nothing.
+ * Checks every second, while any page watches, whether the path of the hops is open; all pages share one check. The
+ * stream itself does not show it: a stopped process keeps its connections open, and the gateway keeps its streams open
+ * while the server is unavailable, so that clients miss no event.
  */
 export class PathWatch {
   readonly #server: AxiosInstance
@@ -28,11 +28,13 @@ export class PathWatch {
     this.#door = door
   }
 
-  /** Tells after each look how it is, and at once when something is missing; the result ends that. */
+  /**
+   * Reports the state after each check, and immediately if a service is missing. Returns a function that unsubscribes.
+   */
   subscribe(listener: (missing: Missing) => void): () => void {
     this.#listeners.add(listener)
     if (this.#missing) listener(this.#missing)
-    // A loop that a request began must not live in that request's trace.
+    // A loop started by a request must not continue in the trace of that request.
     this.#timer ??= runInTrace({ ...(currentTrace() ?? traceFrom(undefined)), sampled: false }, () => {
       void this.#look()
       return setInterval(() => void this.#look(), HEARTBEAT_MS).unref()

@@ -1,16 +1,16 @@
 import type { Clock } from '@hallpass/service-kit'
 import { generateSigningKey, publicJwks, type SigningKey, signToken } from '@hallpass/tokens'
 
-/** Whom the tokens are for: the gateway in front of the events. */
+/** The audience of the tokens: the gateway in front of the events. */
 const GATEWAY_AUDIENCE = 'https://api.example.com'
-/** What a token is for: to read the hops, or to administer the gateway's streams. */
+/** The scope of a token: reading the hops, or administering the gateway's streams. */
 export type WatcherScope = 'hops:read' | 'stream:revoke'
-/** Short enough that a reader of the explorer sees a stream renewed, long enough not to be busy with it. */
+/** Short enough to show how a stream is renewed in the explorer, long enough to cost little. */
 const LIFETIME_SECONDS = 60
 
 /**
- * Tokens that let one watcher of the explorer read the hops: signed here, for one visitor each, and verified by the
- * gateway with the key set that this service publishes. No page ever holds one.
+ * Signs tokens for single watchers of the explorer to read the hops. The gateway verifies them with the JWKS that this
+ * service publishes. No page ever receives one.
  */
 export class WatcherTokens {
   readonly #issuer: string
@@ -24,8 +24,8 @@ export class WatcherTokens {
   }
 
   /**
-   * Makes the key, which lives as long as the process; verifiers find the next one by its id.
-   * @param issuer the base URL of this service, at which its key set is found
+   * Creates the key, which exists as long as the process; verifiers find the next one by its key ID.
+   * @param issuer the base URL of this service, where its JWKS is published
    */
   static async create(issuer: string, clock: Clock): Promise<WatcherTokens> {
     return new WatcherTokens(issuer, await generateSigningKey('ES256'), clock)
@@ -39,12 +39,12 @@ export class WatcherTokens {
     return this.#sign({ iss: this.#issuer, sub: subject, scope })
   }
 
-  /** A token in the name of another issuer, signed with a key that this one does not have: to see it refused. */
+  /** Signs a token of another issuer with a key that the issuer does not have, to show how it is rejected. */
   async forge(issuer: string, scope: string): Promise<string> {
     return this.#sign({ iss: issuer, sub: 'forger', scope })
   }
 
-  /** What a forged token contains, for a command that forges one. */
+  /** Returns the claims of a forged token, for a command that forges one. */
   forgedClaims(issuer: string, scope: string): Readonly<Record<string, unknown>> {
     return { iss: issuer, sub: 'forger', scope, aud: GATEWAY_AUDIENCE }
   }
