@@ -219,7 +219,7 @@ const lmdbFromAnyFolder = {
  * character.
  */
 const asciiOnly = {
-  name: 'ascii-alone',
+  name: 'ascii-only',
   setup: (esbuild) =>
     esbuild.onEnd(async ({ outputFiles = [] }) => {
       for (const { path, contents } of outputFiles) {

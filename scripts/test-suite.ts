@@ -97,7 +97,7 @@ export async function startTestSuite(
     onLine: (service, line) => lines.push(`${service} ${line}`),
   })
   socket.serve(launcher)
-  // A clean stop takes each of them a second, for clients that are not there.
+  // SIGKILL, because in a graceful stop each service waits a second for clients, and tests have none.
   const stop = async () => {
     await launcher.stop('SIGKILL')
     await socket.close()

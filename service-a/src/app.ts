@@ -53,7 +53,7 @@ export async function createApp(
   if (config.tls.selfMade) await ensureDevelopmentCertificates(config.stateFolder)
   await callers.load()
   await keys.load()
-  // With open callers the documented curl command creates the key; otherwise possibly nobody is allowed to.
+  // With open callers the documented curl command creates the key; otherwise there may be no caller that is allowed to.
   if (!keys.exist && config.callers.mode !== 'open') await keys.rotate()
 
   return httpService({

@@ -43,7 +43,9 @@ export interface ForwardOptions {
   readonly retry?: (failure: ForwardFailure) => Upstream | undefined
   /** Headers of the response that replace those of the upstream with the same names. */
   readonly answerFields?: readonly string[]
-  /** When the client stops waiting for the response headers, on the clock of `performance.now()`, if it has said so. */
+  /**
+   * When the client stops waiting for the response headers, on the clock of `performance.now()`, if it sent a deadline.
+   */
   readonly deadline: number | undefined
   /** Answers the client if the upstream did not. */
   readonly onFailure: (error: HttpError) => void

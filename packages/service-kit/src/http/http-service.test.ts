@@ -252,15 +252,15 @@ describe('jsonBody', () => {
     ['malformed JSON', '{"a":', 400, 'malformed_json'],
     ['an array', '[1]', 400, 'not_an_object'],
     ['null', 'null', 400, 'not_an_object'],
-    ['a text', '"x"', 400, 'not_an_object'],
+    ['a string', '"x"', 400, 'not_an_object'],
     ['an id that a double cannot hold', '{"id":9007199254740993}', 400, 'inexact_number'],
     ['a number that would become null', '{"a":[{"b":1e400}]}', 400, 'inexact_number'],
-    ['a member twice', '{"a":1,"a":1}', 400, 'duplicate_member'],
+    ['a duplicate member', '{"a":1,"a":1}', 400, 'duplicate_member'],
     ['__proto__', '{"__proto__":{"admin":true}}', 400, 'forbidden_member'],
-    ['__proto__ in disguise', '{"a":{"\\u005f_proto__":1}}', 400, 'forbidden_member'],
+    ['an escaped __proto__', '{"a":{"\\u005f_proto__":1}}', 400, 'forbidden_member'],
     ['constructor', '{"constructor":1}', 400, 'forbidden_member'],
     ['nine levels', `${'{"a":'.repeat(9)}1${'}'.repeat(9)}`, 400, 'json_too_deep'],
-    ['too much', `{"a":"${'x'.repeat(1000)}"}`, 413, 'body_too_large'],
+    ['a body over the limit', `{"a":"${'x'.repeat(1000)}"}`, 413, 'body_too_large'],
   ])('rejects %s', async (_, body, status, code) => {
     const response = await post(body)
     expect(response.status).toBe(status)

@@ -103,7 +103,7 @@ describe('createLog', () => {
         const log = createLog('a-service', 'info')
         log.info('first')
         process.on('message', () => {
-          for (let i = 0; i < 100; i += 1) log.info('to nobody')
+          for (let i = 0; i < 100; i += 1) log.info('unread')
           setImmediate(() => process.exit(3))
         })
       })`

@@ -89,12 +89,12 @@ describe('a chain of three services whose last one is silent', () => {
   })
 
   it('answers within an earlier deadline of the caller and ignores a later one', async () => {
-    for (const [wish, most] of [
+    for (const [requested, most] of [
       ['1000', 1_000],
       ['59000', 2_000],
     ] as const) {
       const began = performance.now()
-      const { status, body } = await supertest(front.url()).get('/').set(DEADLINE_HEADER, wish)
+      const { status, body } = await supertest(front.url()).get('/').set(DEADLINE_HEADER, requested)
       expect(performance.now() - began).toBeLessThan(most)
       expect([status, body.error.message]).toEqual([504, expect.stringContaining('silent at')])
     }
