@@ -33,7 +33,8 @@ export function readBounded(body: Readable, maxBytes: number): Promise<Buffer> {
       clearTimeout(timer)
       resolve(Buffer.concat(chunks))
     })
-    const aborted = () => refuse(badRequest('request_aborted', 'The request ended before its body was complete.'))
+    const aborted = () =>
+      refuse(badRequest('request_aborted', 'The request ended before its body was complete.'))
     body.once('error', aborted)
     body.once('close', aborted)
   })
