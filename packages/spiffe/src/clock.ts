@@ -1,4 +1,4 @@
-/** The time in milliseconds since the epoch; an argument, so that tests move it and never sleep. */
+/** Returns milliseconds since the epoch. Injected, so that tests can change the time without sleeping. */
 export type Clock = () => number
 
 export const systemClock: Clock = () => Date.now()

@@ -85,7 +85,7 @@ describeWith('go', 'https://go.dev/dl')('go-spiffe and grpc-go', () => {
     })
   })
 
-  it('a Go server and this client prove to each other who they are', async () => {
+  it('a Go server and this client authenticate each other', async () => {
     const port = Number(await start(['serve']).line())
     const source = await X509Source.open({ address: api.address })
     const socket = mtlsClient(source, authorizeAny()).connect({ host: '127.0.0.1', port })
@@ -96,7 +96,7 @@ describeWith('go', 'https://go.dev/dl')('go-spiffe and grpc-go', () => {
     expect(text).toBe('spiffe://example.org/workload\n')
   })
 
-  it('this server and a Go client prove to each other who they are', async () => {
+  it('this server and a Go client authenticate each other', async () => {
     const source = await X509Source.open({ address: api.address })
     const security = mtlsServer(source, authorizeAny())
     const server = security.guard(
@@ -161,7 +161,7 @@ describeWith('go', 'https://go.dev/dl')('go-spiffe and grpc-go', () => {
     await rm(folder, { recursive: true })
   })
 
-  it('Go says the same of tokens, word for word', async () => {
+  it('Go returns the same result for every token, with the same message', async () => {
     const seconds = Math.floor(Date.now() / 1000)
     const good = { sub: domain.id('/a'), aud: ['me'], iat: seconds, exp: seconds + 300 }
     const { jwtKey } = domain
@@ -195,7 +195,7 @@ describeWith('go', 'https://go.dev/dl')('go-spiffe and grpc-go', () => {
       signJwt({ ...good, nbf: seconds + 50 }, jwtKey),
       signJwt({ ...good, exp: seconds - 65 }, jwtKey),
       signJwt({ ...good, iat: seconds + 65 }, jwtKey),
-      // Without a signature, and with another fault beside it: which one is found first.
+      // Without a signature and with a second fault: checks which one is reported.
       unsigned(good),
       unsigned(good, { typ: 'at+jwt' }),
       unsigned(without('exp')),

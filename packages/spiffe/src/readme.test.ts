@@ -41,7 +41,7 @@ import { ENDPOINT_VARIABLE } from './workload-api/address.ts'
 const readme = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8')
 const source = readFileSync(import.meta.filename, 'utf8')
 
-/** The examples below, word for word as they stand here. */
+/** The examples below, verbatim. */
 const examples = [...source.matchAll(/^( *)\/\/ example: (.+)\n([\s\S]+?)\n *\/\/ end$/gm)].map(
   ([, indent = '', name = '', code = '']) => ({
     name,
@@ -49,7 +49,7 @@ const examples = [...source.matchAll(/^( *)\/\/ example: (.+)\n([\s\S]+?)\n *\/\
   }),
 )
 
-/** Every code that a refused token can have; the compiler sees to it that none is left out. */
+/** Every code of a rejected token; the compiler checks that the list is complete. */
 const CODES: Record<Exclude<JwtSvidErrorCode, SpiffeIdErrorCode>, true> = {
   malformed_token: true,
   alg_not_allowed: true,
@@ -70,11 +70,14 @@ const CODES: Record<Exclude<JwtSvidErrorCode, SpiffeIdErrorCode>, true> = {
 }
 
 describe('the README', () => {
-  it.each(examples.map(({ name, code }) => [name, code]))('shows how to %s, as it runs here', (_, code) => {
-    expect(readme).toContain(`\`\`\`ts\n${code}\n\`\`\``)
-  })
+  it.each(examples.map(({ name, code }) => [name, code]))(
+    'shows how to %s, verbatim as tested here',
+    (_, code) => {
+      expect(readme).toContain(`\`\`\`ts\n${code}\n\`\`\``)
+    },
+  )
 
-  it('shows no code that does not run here, and each use in five lines', () => {
+  it('shows only code that is tested here, in at most five lines each', () => {
     const shown = [...readme.matchAll(/```ts\n([\s\S]+?)\n```/g)].map(([, code]) => code as string)
     expect(shown.toSorted()).toEqual(examples.map(({ code }) => code).toSorted())
     expect(shown.filter((code) => code.split('\n').length > 5)).toEqual([])
@@ -109,22 +112,22 @@ describe('the examples', () => {
     await api.close()
   })
 
-  it('keep an identity, show tokens and judge them', async () => {
+  it('get an identity, fetch tokens and validate them', async () => {
     const said: string[] = []
     const log = { info: (line: string) => void said.push(line) }
 
-    // example: have an identity
-    const x509 = await X509Source.open({ timeoutMs: 30_000 }) // SPIFFE_ENDPOINT_SOCKET says where the agent is
-    const svid = x509.getX509Svid() // the SVID of this moment; ask each time you need it and do not keep it
+    // example: get an identity
+    const x509 = await X509Source.open({ timeoutMs: 30_000 }) // the agent's address is in SPIFFE_ENDPOINT_SOCKET
+    const svid = x509.getX509Svid() // the current SVID; call this each time, do not store the result
     log.info(`I am ${svid.id} until ${new Date(svid.expiresAt).toISOString()}`)
     x509.on('update', ({ id }) => log.info(`${id} was renewed`))
-    x509.on('withdraw', ({ message }) => log.info(`I am nobody any more: ${message}`))
+    x509.on('withdraw', ({ message }) => log.info(`I have no identity any more: ${message}`))
     // end
     expect(said).toEqual([expect.stringMatching(/^I am spiffe:\/\/example\.org\/server until 20/)])
 
-    // example: show a token
+    // example: get a token
     const jwt = await JwtSource.open()
-    const token = await jwt.fetchJwtSvid({ audience: 'spiffe://example.org/api' }) // from the cache, renewed at half its life
+    const token = await jwt.fetchJwtSvid({ audience: 'spiffe://example.org/api' }) // cached, renewed at half its lifetime
     const headers = { authorization: `Bearer ${token.marshal()}` }
     // end
     expect(headers.authorization).toMatch(/^Bearer eyJ/)
@@ -132,30 +135,30 @@ describe('the examples', () => {
 
     // example: validate a token
     const caller = parseAndValidate(received, jwt, 'spiffe://example.org/api') // throws a JwtSvidError
-    matchMemberOf('example.org')(caller.id) // who may call: matchId, matchOneOf, matchMemberOf, matchAny
+    matchMemberOf('example.org')(caller.id) // who is allowed: matchId, matchOneOf, matchMemberOf, matchAny
     log.info(`${caller.id} calls, ${caller.claims.sub}`)
     // end
     expect(said.at(-1)).toBe('spiffe://example.org/server calls, spiffe://example.org/server')
     expect(() => parseAndValidate(received, jwt, 'another')).toThrow(JwtSvidError)
 
-    // example: validate a token that comes again
-    const validate = cachedValidator(jwt, 'spiffe://example.org/api') // keeps which signatures were good, and nothing else
+    // example: validate a token repeatedly
+    const validate = cachedValidator(jwt, 'spiffe://example.org/api') // remembers only which signatures were valid
     const first = validate(received)
-    const again = validate(received) // claims, times and the key are looked at each time
+    const again = validate(received) // claims, times and the key are checked each time
     // end
     expect(again.id).toEqual(first.id)
 
-    // example: only judge others
-    const bundles = await BundleSource.open() // for whoever has no identity of its own
+    // example: only validate tokens of others
+    const bundles = await BundleSource.open() // for programs without an identity of their own
     const trusted = bundles.x509Bundles.map(({ trustDomain }) => trustDomain.name)
     const { id } = parseAndValidate(received, bundles, 'spiffe://example.org/api')
     bundles.close()
     // end
     expect([trusted, id.path]).toEqual([['example.org'], '/server'])
 
-    // example: know how it stands
+    // example: check its health
     const { state, updatedAt, lastError, expiresAt, expired } = x509.health()
-    const ready = state === 'current' || (state === 'stale' && !expired) // 'stale': the agent is not heard
+    const ready = state === 'current' || (state === 'stale' && !expired) // 'stale': the agent is unreachable
     // end
     expect([ready, updatedAt, lastError, expired]).toEqual([true, expect.any(Number), undefined, false])
     expect(expiresAt).toBe(svid.expiresAt)
@@ -163,21 +166,21 @@ describe('the examples', () => {
     jwt.close()
   })
 
-  it('ask the agent each thing once', async () => {
-    // example: ask the agent
+  it('call the agent directly', async () => {
+    // example: call the agent directly
     const client = new WorkloadApiClient({ address: process.env.SPIFFE_ENDPOINT_SOCKET as string })
-    const { svids, bundles } = await client.fetchX509Context() // and watchX509Context, to go on hearing
-    const tokens = await client.fetchJwtSvids({ audience: 'api' }) // one for each of one's identities
+    const { svids, bundles } = await client.fetchX509Context() // watchX509Context also reports changes
+    const tokens = await client.fetchJwtSvids({ audience: 'api' }) // one for each identity of this workload
     const keys = [await client.fetchX509Bundles(), await client.fetchJwtBundles()]
-    const verdict = await client.validateJwtSvid(String(tokens[0]?.marshal()), 'api') // by the agent itself
+    const verdict = await client.validateJwtSvid(String(tokens[0]?.marshal()), 'api') // the agent validates it
     // end
     expect([svids.length, bundles.x509Bundles.length, tokens.length, keys.length]).toEqual([1, 1, 1, 2])
     expect(verdict.id.toString()).toBe('spiffe://example.org/server')
     client.close()
   })
 
-  it('read and make SPIFFE IDs', () => {
-    // example: read and make IDs
+  it('parse and make SPIFFE IDs', () => {
+    // example: parse and make IDs
     const id = SpiffeId.parse('spiffe://example.org/billing/api') // throws a SpiffeIdError that names the rule
     const other = SpiffeId.fromSegments(id.trustDomain, 'billing', 'worker')
     const family = id.memberOf(other.trustDomain)
@@ -193,7 +196,7 @@ describe('the examples', () => {
     const x509 = await X509Source.open()
 
     // example: serve over TLS
-    const security = tlsServer(x509) // shows the SVID of the moment in every handshake
+    const security = tlsServer(x509) // presents the current SVID in every handshake
     const server = https.createServer(security.options, (_, response) => response.end('hello'))
     security.guard(server).listen(port)
     // end
@@ -240,7 +243,7 @@ describe('the examples', () => {
     x509.close()
   })
 
-  it('publish a bundle and follow another', async () => {
+  it('publish a bundle and poll another', async () => {
     const bundle = new SpiffeBundle({
       x509: domain.x509Bundle,
       jwt: domain.jwtBundle,
@@ -251,7 +254,7 @@ describe('the examples', () => {
 
     // example: publish a bundle
     const security = tlsServer(x509)
-    const serve = serveBundle(() => bundle) // the one of the moment, at each request
+    const serve = serveBundle(() => bundle) // returns the current bundle, for each request
     const endpoint = https.createServer(security.options, serve)
     security.guard(endpoint).listen(port)
     // end
@@ -261,18 +264,18 @@ describe('the examples', () => {
     const seen: SpiffeBundle[] = []
 
     // example: fetch the bundle of another trust domain
-    const known = SpiffeBundle.ofJson('example.org', firstBundle) // carried over by hand, once
+    const known = SpiffeBundle.ofJson('example.org', firstBundle) // copied by hand, once
     const endpointId = 'spiffe://example.org/server'
     const profile = { profile: 'https_spiffe', endpointId, bundles: new X509BundleSet([known.x509]) } as const
     const fresh = await fetchBundle('example.org', url, profile) // or { profile: 'https_web' }
     // end
     expect([fresh.sequence, fresh.equals(bundle)]).toEqual([7, true])
 
-    // example: follow it
+    // example: poll it
     const watcher = { onUpdate: (next: SpiffeBundle) => void seen.push(next), onError: console.warn }
     const bundlesNow = (newest = known) => new X509BundleSet([newest.x509])
     const profileNow = (newest?: SpiffeBundle) => ({ ...profile, bundles: bundlesNow(newest) })
-    const watching = watchBundle('example.org', url, profileNow, watcher, stop.signal) // as often as it asks for
+    const watching = watchBundle('example.org', url, profileNow, watcher, stop.signal) // polls as often as the refresh hint says
     // end
     while (seen.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
     stop.abort()

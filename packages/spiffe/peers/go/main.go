@@ -36,7 +36,7 @@ import (
 )
 
 func main() {
-	// Longer than any test or benchmark, so that none is left behind by one that was killed.
+	// Longer than any test or benchmark: a peer whose parent was killed ends on its own.
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	commands := map[string]func(context.Context, []string) error{
@@ -58,7 +58,7 @@ func main() {
 	}
 }
 
-// fetch calls every method of the Workload API and prints what came: fetch <audience>
+// fetch calls every method of the Workload API and prints the responses: fetch <audience>
 func fetch(ctx context.Context, args []string) error {
 	client, err := workloadapi.New(ctx)
 	if err != nil {
@@ -101,7 +101,7 @@ func fetch(ctx context.Context, args []string) error {
 	})
 }
 
-// serve answers mutual TLS with the ID of its peer, ten connections long
+// serve answers ten mutual TLS connections with the ID of the peer
 func serve(ctx context.Context, _ []string) error {
 	listener, err := spiffetls.Listen(ctx, "tcp", "127.0.0.1:0", tlsconfig.AuthorizeAny())
 	if err != nil {
@@ -122,7 +122,7 @@ func serve(ctx context.Context, _ []string) error {
 	return nil
 }
 
-// dial prints the ID of a server and the line that it says: dial <address>
+// dial prints the ID of a server and the line that it sends: dial <address>
 func dial(ctx context.Context, args []string) error {
 	source, err := workloadapi.NewX509Source(ctx)
 	if err != nil {
@@ -146,7 +146,7 @@ func dial(ctx context.Context, args []string) error {
 	return nil
 }
 
-// answers is what serveWorkloadAPI says, byte for byte
+// answers contains the exact responses of serveWorkloadAPI
 type answers struct {
 	SpiffeID, Token, Socket string
 	SVID, Key, Bundle, JWKS []byte
@@ -205,7 +205,7 @@ func (f *fake) ValidateJWTSVID(_ context.Context, req *workload.ValidateJWTSVIDR
 	return &workload.ValidateJWTSVIDResponse{SpiffeId: f.SpiffeID, Claims: claims}, err
 }
 
-// serveWorkloadAPI is a Workload API on grpc-go; the answers come on standard input
+// serveWorkloadAPI is a Workload API on grpc-go; it reads its answers from standard input
 func serveWorkloadAPI(ctx context.Context, _ []string) error {
 	server := &fake{}
 	if err := json.NewDecoder(os.Stdin).Decode(&server.answers); err != nil {
@@ -222,7 +222,7 @@ func serveWorkloadAPI(ctx context.Context, _ []string) error {
 	return grpcServer.Serve(listener)
 }
 
-// question is a token and who asks; bundle is a JWK set of example.org
+// question is a token and the validator's audience; bundle is a JWK Set of example.org
 type question struct {
 	Tokens   []string
 	Audience []string
@@ -238,7 +238,7 @@ func readQuestion() (question, *jwtbundle.Bundle, error) {
 	return asked, bundle, err
 }
 
-// verdicts prints what ParseAndValidate says of each token: an ID or an error
+// verdicts prints the result of ParseAndValidate for each token: an ID or an error
 func verdicts(_ context.Context, _ []string) error {
 	asked, bundle, err := readQuestion()
 	if err != nil {
@@ -267,7 +267,7 @@ func benchValidate(_ context.Context, args []string) error {
 	})
 }
 
-// benchFetch prints FetchJWTSVID calls per second: bench-fetch <seconds> <calls at once>
+// benchFetch prints FetchJWTSVID calls per second: bench-fetch <seconds> <concurrent calls>
 func benchFetch(ctx context.Context, args []string) error {
 	client, err := workloadapi.New(ctx)
 	if err != nil {
@@ -280,7 +280,7 @@ func benchFetch(ctx context.Context, args []string) error {
 	})
 }
 
-// benchSource prints how many JWT-SVIDs a JWTSource gives per second: bench-source <seconds>
+// benchSource prints the JWT-SVIDs per second of a JWTSource: bench-source <seconds>
 func benchSource(ctx context.Context, args []string) error {
 	source, err := workloadapi.NewJWTSource(ctx)
 	if err != nil {
@@ -321,7 +321,7 @@ func benchServer(ctx context.Context, _ []string) error {
 	}))
 }
 
-// benchProxy is the proxy of the example before a server: bench-proxy <url>
+// benchProxy is the proxy of the example, in front of a server: bench-proxy <url>
 func benchProxy(ctx context.Context, args []string) error {
 	source, err := workloadapi.NewX509Source(ctx)
 	if err != nil {

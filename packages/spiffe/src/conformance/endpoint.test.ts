@@ -4,8 +4,8 @@ import { ConformanceRig } from '../testing/conformance-rig.ts'
 import { x509SvidMessage } from '../testing/index.ts'
 
 /*
- * Groups EP and WA of the catalogue of spiffe-conformance-test-suite, asked of the library through the harness
- * that the suite itself would drive. The names begin with the catalogue's ids.
+ * Groups EP and WA of the catalog of spiffe-conformance-test-suite, run through the harness that the suite itself uses.
+ * The names start with the catalog's IDs.
  */
 
 let rig: ConformanceRig
@@ -33,14 +33,14 @@ describe('Workload Endpoint', () => {
     expect(rig.api.calls.every(({ securityHeader }) => securityHeader.join() === 'true')).toBe(true)
   })
 
-  it('EP-3 speaks to a TCP endpoint', async () => {
+  it('EP-3 connects to a TCP endpoint', async () => {
     rig = await ConformanceRig.create()
     await rig.serve('/workload')
     const { ready } = await rig.start(await rig.api.listen({ host: '127.0.0.1', port: 0 }))
     await ready
   })
 
-  it('EP-4 refuses an address with an authority, or with a path on TCP, before it connects', async () => {
+  it('EP-4 rejects an address with an authority, or with a path on TCP, before it connects', async () => {
     rig = await ConformanceRig.create()
     const tcp = await rig.api.listen({ host: '127.0.0.1', port: 0 })
     await rig.api.crash()
@@ -55,7 +55,7 @@ describe('Workload Endpoint', () => {
     ['EP-5', status.unavailable],
     ['EP-6', status.permissionDenied],
   ] as const)
-    it(`${id} tries again, in no hurry, after status ${code}`, async () => {
+    it(`${id} retries with backoff after status ${code}`, async () => {
       rig = await ConformanceRig.create()
       rig.api.failNext(code, 'not now', 4)
       await rig.api.listen()
@@ -67,7 +67,7 @@ describe('Workload Endpoint', () => {
       expect(Math.min(...distance(calls))).toBeGreaterThan(50)
     })
 
-  it('EP-7 does not try again after InvalidArgument', async () => {
+  it('EP-7 does not retry after InvalidArgument', async () => {
     rig = await ConformanceRig.create()
     rig.api.failNext(status.invalidArgument, 'no', 100)
     await rig.api.listen()
@@ -78,7 +78,7 @@ describe('Workload Endpoint', () => {
     expect(rig.api.callsOf('FetchJWTBundles')).toHaveLength(1)
   })
 
-  it('EP-8 waits for an endpoint that is not there yet', async () => {
+  it('EP-8 waits for an endpoint that does not exist yet', async () => {
     rig = await ConformanceRig.create()
     await rig.serve('/workload')
     const { ready } = await rig.start()
@@ -89,7 +89,7 @@ describe('Workload Endpoint', () => {
 })
 
 describe('Workload API client', () => {
-  it('WA-1 opens a stream anew that the server has ended', async () => {
+  it('WA-1 reopens a stream that the server has ended', async () => {
     rig = await ConformanceRig.started()
     await rig.api.crash()
     const next = await rig.serve('/workload')
@@ -104,7 +104,7 @@ describe('Workload API client', () => {
     x509_svid_key: { x509SvidKey: Buffer.of() },
     bundle: { bundle: Buffer.of() },
   }))
-    it(`WA-2/${name} passes over an answer in which it is empty`, async () => {
+    it(`WA-2/${name} skips a response in which it is empty`, async () => {
       rig = await ConformanceRig.started()
       const bad = rig.domain.id('/bad')
       const issued = await rig.domain.authority.issue(bad)
@@ -122,7 +122,7 @@ describe('Workload API client', () => {
       expect(refused).toBe(0)
     })
 
-  it('WA-3 presents the first SVID of an answer', async () => {
+  it('WA-3 presents the first SVID of a response', async () => {
     rig = await ConformanceRig.started()
     const [a, b] = await Promise.all(
       ['/a', '/b'].map(async (path) => {
@@ -137,7 +137,7 @@ describe('Workload API client', () => {
     await rig.barrier(b.issued)
   })
 
-  it('WA-4 stops to present its SVID when it is refused', async () => {
+  it('WA-4 stops presenting its SVID when the agent rejects it', async () => {
     rig = await ConformanceRig.started()
     expect((await rig.probeAs('/peer')).leaf).toBeDefined()
     rig.api.setX509(new GrpcError(status.permissionDenied, 'no identity issued'))

@@ -4,7 +4,7 @@ import { GrpcError, status } from '../grpc/status.ts'
 import { ConformanceRig } from '../testing/conformance-rig.ts'
 import { createJwtKey, jwks, signJwt, type TestJwtKey } from '../testing/index.ts'
 
-/* Groups JV, JB, JF and ID of the catalogue of spiffe-conformance-test-suite; see endpoint.test.ts. */
+/* Groups JV, JB, JF and ID of the catalog of spiffe-conformance-test-suite; see endpoint.test.ts. */
 
 let rig: ConformanceRig
 let key: TestJwtKey
@@ -21,7 +21,7 @@ afterAll(() => rig.close())
 const all = () => [key, ...keys.values()]
 let revision = 0
 
-/** Publishes these sets and waits until they are in use, seen by a key that is only there to be seen. */
+/** Publishes these sets and waits until they are in use, which an additional marker key shows. */
 async function publish(sets: Record<string, { keys: readonly object[] }>): Promise<void> {
   const name = `barrier-${++revision}.test`
   const barrier = createJwtKey('barrier')
@@ -40,10 +40,10 @@ const refuses = async (token: string) => expect(await rig.validate(token)).toMat
 
 describe('JWT-SVID validation', () => {
   beforeAll(() => publish({ 'example.org': jwks(all()) }))
-  // The positive control before every refusal: the same harness, the same bundles, a good token.
+  // The positive control before every rejection: the same harness and bundles, a valid token.
   beforeEach(() => accepts(signJwt(claims(), key)))
 
-  it('JV-1 accepts a good token and says whose it is', async () => {
+  it('JV-1 accepts a valid token and returns its subject', async () => {
     expect(await rig.validate(signJwt(claims(), key))).toMatchObject({
       status: 200,
       spiffe_id: 'spiffe://example.org/workload',
@@ -53,7 +53,7 @@ describe('JWT-SVID validation', () => {
   for (const alg of ALGORITHMS)
     it(`JV-2/${alg} accepts it`, () => accepts(signJwt(claims(), keys.get(alg) as TestJwtKey)))
 
-  it('JV-3 refuses alg none', async () => {
+  it('JV-3 rejects alg none', async () => {
     const [, payload] = signJwt(claims(), key).split('.')
     const header = Buffer.from(JSON.stringify({ alg: 'none', kid: key.kid, typ: 'JWT' })).toString(
       'base64url',
@@ -62,7 +62,7 @@ describe('JWT-SVID validation', () => {
   })
 
   for (const bits of [256, 384, 512])
-    it(`JV-4 refuses HS${bits}, keyed with the public key of the bundle too`, async () => {
+    it(`JV-4 rejects HS${bits}, also with the public key of the bundle as secret`, async () => {
       const header = Buffer.from(JSON.stringify({ alg: `HS${bits}`, kid: key.kid, typ: 'JWT' })).toString(
         'base64url',
       )
@@ -73,43 +73,43 @@ describe('JWT-SVID validation', () => {
       }
     })
 
-  it('JV-5 refuses EdDSA though its key is in the bundle', () =>
+  it('JV-5 rejects EdDSA even if its key is in the bundle', () =>
     refuses(signJwt(claims(), keys.get('EdDSA') as TestJwtKey)))
 
-  it('JV-6 refuses an algorithm that is not that of the key', async () => {
+  it('JV-6 rejects an algorithm that is not the one of the key', async () => {
     await refuses(signJwt(claims(), keys.get('RS256') as TestJwtKey, { kid: key.kid }))
     await refuses(signJwt(claims(), { ...key, alg: 'ES384' }))
     await refuses(signJwt(claims(), { ...(keys.get('ES384') as TestJwtKey), alg: 'ES256' }))
   })
 
-  it('JV-7 refuses a token without aud', () => refuses(signJwt(claims({ aud: undefined }), key)))
-  it('JV-8 refuses a token for others', () => refuses(signJwt(claims({ aud: ['other'] }), key)))
-  it('JV-9 accepts a token for others too', () =>
+  it('JV-7 rejects a token without aud', () => refuses(signJwt(claims({ aud: undefined }), key)))
+  it('JV-8 rejects a token for others', () => refuses(signJwt(claims({ aud: ['other'] }), key)))
+  it('JV-9 accepts a token that is also for others', () =>
     accepts(signJwt(claims({ aud: ['other', 'conformance'] }), key)))
   it('JV-10 accepts aud as a string', () => accepts(signJwt(claims({ aud: 'conformance' }), key)))
-  it('JV-11 refuses a token without exp', () => refuses(signJwt(claims({ exp: undefined }), key)))
-  it('JV-12 refuses a token that has expired', () =>
+  it('JV-11 rejects a token without exp', () => refuses(signJwt(claims({ exp: undefined }), key)))
+  it('JV-12 rejects an expired token', () =>
     refuses(signJwt(claims({ exp: Math.floor(Date.now() / 1000) - 300 }), key)))
-  it('JV-13 refuses a token that has not begun', () =>
+  it('JV-13 rejects a token that is not valid yet', () =>
     refuses(signJwt(claims({ nbf: Math.floor(Date.now() / 1000) + 300 }), key)))
 
-  it('JV-14 refuses a token with one bit of its signature changed', async () => {
+  it('JV-14 rejects a token with one bit of its signature changed', async () => {
     const [header, payload, signature = ''] = signJwt(claims(), key).split('.')
     const bytes = Buffer.from(signature, 'base64url')
     bytes[10] = (bytes[10] as number) ^ 1
     await refuses(`${header}.${payload}.${bytes.toString('base64url')}`)
   })
 
-  it('JV-15 refuses a token with another payload', async () => {
+  it('JV-15 rejects a token with another payload', async () => {
     const [header, , signature] = signJwt(claims(), key).split('.')
     const [, payload] = signJwt(claims({ sub: 'spiffe://example.org/admin' }), key).split('.')
     await refuses(`${header}.${payload}.${signature}`)
   })
 
-  it('JV-16 refuses a key that is not in the bundle', () =>
+  it('JV-16 rejects a key that is not in the bundle', () =>
     refuses(signJwt(claims(), createJwtKey('unknown'))))
 
-  it('JV-17 refuses a key of one trust domain for a subject of another', async () => {
+  it('JV-17 rejects a key of one trust domain for a subject of another', async () => {
     const foreign = createJwtKey('foreign')
     await publish({ 'example.org': jwks(all()), 'b.test': jwks([foreign]) })
     await accepts(signJwt(claims({ sub: 'spiffe://b.test/x' }), foreign))
@@ -117,33 +117,34 @@ describe('JWT-SVID validation', () => {
     await refuses(signJwt(claims(), foreign))
   })
 
-  it('JV-18 refuses a subject of a trust domain without a bundle', () =>
+  it('JV-18 rejects a subject of a trust domain without a bundle', () =>
     refuses(signJwt(claims({ sub: 'spiffe://nowhere.test/x' }), key)))
-  it('JV-19 refuses a subject that is no SPIFFE ID', () => refuses(signJwt(claims({ sub: 'workload' }), key)))
+  it('JV-19 rejects a subject that is not a SPIFFE ID', () =>
+    refuses(signJwt(claims({ sub: 'workload' }), key)))
 
   for (const typ of ['JWT', 'JOSE', undefined])
     it(`JV-20 accepts typ ${typ}`, () => accepts(signJwt(claims(), key, { typ })))
   for (const typ of ['jwt', 'at+jwt', '', null])
-    it(`JV-21 refuses typ ${JSON.stringify(typ)}`, () => refuses(signJwt(claims(), key, { typ })))
+    it(`JV-21 rejects typ ${JSON.stringify(typ)}`, () => refuses(signJwt(claims(), key, { typ })))
 
   it('JV-22 accepts a token without kid', async () => {
     await accepts(signJwt(claims(), key, { kid: undefined }))
     await refuses(signJwt(claims(), createJwtKey('unknown'), { kid: undefined }))
   })
 
-  it('JV-23 refuses a critical header that it does not know', async () => {
+  it('JV-23 rejects an unknown critical header', async () => {
     await refuses(signJwt(claims(), key, { crit: ['x'], x: 1 }))
     await refuses(signJwt(claims(), key, { crit: ['b64'], b64: true }))
     await refuses(signJwt(claims(), key, { crit: [] }))
   })
 
-  it('JV-24 refuses the JSON serialisation', async () => {
+  it('JV-24 rejects the JSON serialization', async () => {
     const [header, payload, signature] = signJwt(claims(), key).split('.')
     await refuses(JSON.stringify({ protected: header, payload, signature }))
     await refuses(JSON.stringify({ payload, signatures: [{ protected: header, signature }] }))
   })
 
-  it('JV-25 refuses what is no compact token', async () => {
+  it('JV-25 rejects what is not a compact token', async () => {
     const token = signJwt(claims(), key)
     const [header, payload, signature] = token.split('.')
     await refuses('')
@@ -155,7 +156,7 @@ describe('JWT-SVID validation', () => {
     await refuses(`${header}.${Buffer.from('[]').toString('base64url')}.${signature}`)
   })
 
-  it('refuses a member that occurs twice', async () => {
+  it('rejects a duplicate member', async () => {
     const now = Math.floor(Date.now() / 1000)
     const { sign } = await import('node:crypto')
     const header = Buffer.from(JSON.stringify({ alg: 'ES256', kid: key.kid })).toString('base64url')
@@ -167,7 +168,7 @@ describe('JWT-SVID validation', () => {
 })
 
 describe('JWT bundles', () => {
-  it('JB-1 JB-2 take up a key that is added and drop one that is taken away', async () => {
+  it('JB-1 JB-2 use an added key and drop a removed one', async () => {
     const second = createJwtKey('second')
     await publish({ 'example.org': jwks([key]) })
     await refuses(signJwt(claims(), second))
@@ -178,7 +179,7 @@ describe('JWT bundles', () => {
     await accepts(signJwt(claims(), key))
   })
 
-  it('JB-3 JB-8 trust a federated domain for as long as it is told', async () => {
+  it('JB-3 JB-8 trust a federated domain only while its bundle is published', async () => {
     const foreign = createJwtKey('foreign')
     const token = signJwt(claims({ sub: 'spiffe://b.test/x' }), foreign)
     await publish({ 'example.org': jwks([key]), 'b.test': jwks([foreign]) })
@@ -194,7 +195,7 @@ describe('JWT bundles', () => {
     await refuses(signJwt(claims(), b, { kid: 'a' }))
   })
 
-  it('JB-5 passes over keys for another use', async () => {
+  it('JB-5 skips keys for another use', async () => {
     const other = createJwtKey('other')
     await publish({
       'example.org': {
@@ -205,7 +206,7 @@ describe('JWT bundles', () => {
     await accepts(signJwt(claims(), key))
   })
 
-  it('JB-5 passes over a key without a use where others have one, and takes all where none has', async () => {
+  it('JB-5 skips a key without a use if others have one, and accepts all if none has', async () => {
     const other = createJwtKey('other')
     const plain = jwks([other]).keys
     await publish({ 'example.org': { keys: [...plain, ...jwks([key], { use: 'jwt-svid' }).keys] } })
@@ -215,7 +216,7 @@ describe('JWT bundles', () => {
     await accepts(signJwt(claims(), other))
   })
 
-  it('JB-6 passes over keys of an unknown kind and keeps the rest', async () => {
+  it('JB-6 skips keys of an unknown type and keeps the rest', async () => {
     const odd = [
       { kty: 'AKP', kid: 'odd', alg: 'ML-DSA-44', pub: 'AAAA' },
       { kty: 'EC', kid: 'bad', crv: 'P-256', x: 'AA' },
@@ -225,7 +226,7 @@ describe('JWT bundles', () => {
     await accepts(signJwt(claims(), key))
   })
 
-  it('JB-7 trusts nobody where the list of keys is empty', async () => {
+  it('JB-7 trusts no token if the list of keys is empty', async () => {
     await publish({ 'example.org': { keys: [] } })
     await refuses(signJwt(claims(), key))
   })
@@ -241,7 +242,7 @@ describe('fetching JWT-SVIDs', () => {
     }
   })
 
-  it('JF-1 JF-2 asks for the audiences that it is asked for, and gives what it gets', async () => {
+  it('JF-1 JF-2 requests the given audiences, and returns the received tokens', async () => {
     for (const audience of [['a'], ['a', 'b']]) {
       const { status: code, svids } = await rig.control('/v1/jwt/fetch', { audience, spiffe_id: '' })
       expect(code).toBe(200)
@@ -252,7 +253,7 @@ describe('fetching JWT-SVIDs', () => {
     }
   })
 
-  it('JF-3 asks for the identity that it is asked for', async () => {
+  it('JF-3 requests the given identity', async () => {
     const spiffe_id = 'spiffe://example.org/second'
     expect(await rig.control('/v1/jwt/fetch', { audience: ['a'], spiffe_id })).toMatchObject({
       svids: [{ spiffe_id }],
@@ -260,7 +261,7 @@ describe('fetching JWT-SVIDs', () => {
     expect(rig.api.jwtSvidRequests.at(-1)?.spiffeId).toBe(spiffe_id)
   })
 
-  it('JF-4 gives an error and no old token when it is refused', async () => {
+  it('JF-4 returns an error and no old token when the agent rejects it', async () => {
     rig.api.onFetchJwtSvid = () => {
       throw new GrpcError(status.permissionDenied, 'no identity issued')
     }
@@ -291,7 +292,7 @@ describe('SPIFFE IDs', () => {
     'SPIFFE://example.org/a',
     'spiffe://EXAMPLE.org/a',
   ])
-    it(`ID-1 refuses ${sub}`, () => refuses(signJwt(claims({ sub }), key)))
+    it(`ID-1 rejects ${sub}`, () => refuses(signJwt(claims({ sub }), key)))
 
   const longest = `spiffe://example.org/${'a'.repeat(2048 - 'spiffe://example.org/'.length)}`
   for (const sub of [

@@ -1,9 +1,9 @@
 /*
- * Prints what the tests beside this file say of the catalogue of spiffe-conformance-test-suite, group by group. An id
- * counts when every test that bears it has passed, and at least one has run.
+ * Prints how many cases of the catalog of spiffe-conformance-test-suite pass, by group. A case passes if at least one test with
+ * its ID has run, and all of them have passed.
  */
 
-/** The groups of the catalogue, its prefixes, and how many ids each has. */
+/** The groups of the catalog with their prefixes, and the number of IDs for each. */
 const GROUPS = [
   ['endpoint', { EP: 8 }],
   ['Workload API', { WA: 4 }],
@@ -19,8 +19,8 @@ const GROUPS = [
 
 const ID = /\b(?:EP|WA|XS|XV|XF|JV|JB|JF|ID|HX)-\d+/g
 
-/** Jest asks for a class that is the module's default. */
-// biome-ignore lint/style/noDefaultExport: Jest takes a reporter no other way.
+/** Jest requires a reporter to be a class and the module's default export. */
+// biome-ignore lint/style/noDefaultExport: Jest requires it for reporters.
 export default class ScoreReporter {
   #failed = false
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
 
-/** The public suite itself, where somebody has installed it; it is not demanded of CI, which cannot fetch it. */
+/** Runs the public suite itself if it is installed. Not required in CI, which cannot download it. */
 const SUITE = 'spiffe-conformance-suite'
 const installed = spawnSync('sh', ['-c', `command -v ${SUITE}`]).status === 0
 if (!installed)
@@ -17,7 +17,7 @@ interface Report {
   readonly claims: readonly { feature: string; status: string; must_passed: number; must_failed: number }[]
 }
 
-/** Each case starts a harness of its own; this many at a time keep two cores busy. */
+/** Each case starts its own harness; this many concurrent cases keep two cores busy. */
 const AT_ONCE = 4
 
 ;(installed ? describe : describe.skip)('spiffe-conformance-test-suite', () => {
@@ -38,7 +38,7 @@ const AT_ONCE = 4
   }, 900_000)
 })
 
-/** Of each group, how many of its cases passed. */
+/** Counts the passed cases of each group. */
 function scores({ results }: Report): string[] {
   const groupOf = ({ name }: { name: string }) => name.slice(0, name.indexOf('-'))
   return [...new Set(results.map(groupOf))].map((group) => {

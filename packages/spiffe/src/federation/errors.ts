@@ -5,7 +5,7 @@ export type FederationErrorCode =
   | 'too_large'
   | 'malformed_bundle'
 
-/** A foreign bundle that could not be had; `code` is stable. */
+/** Reports a federated bundle that could not be fetched; `code` is stable. */
 export class FederationError extends Error {
   readonly code: FederationErrorCode
 

@@ -48,7 +48,7 @@ const webServer = (handler: https.ServerOptions | Parameters<typeof https.create
   listen(https.createServer({ cert: web.cert, key: web.key }, handler as never))
 
 describe('fetchBundle', () => {
-  it('https_web believes a certificate of the web, for its host name', async () => {
+  it('https_web trusts a Web PKI certificate for the host name', async () => {
     const url = await webServer(serveBundle(() => bundle))
     const fetched = await fetchBundle('b.test', url, { profile: 'https_web', ca: web.ca })
     expect(fetched.equals(bundle)).toBe(true)
@@ -60,7 +60,7 @@ describe('fetchBundle', () => {
     ).rejects.toMatchObject({ code: 'unreachable', cause: { code: 'ERR_TLS_CERT_ALTNAME_INVALID' } })
   })
 
-  it('https_spiffe believes the SVID of the endpoint, by an earlier copy of the bundle', async () => {
+  it('https_spiffe verifies the SVID of the endpoint with an earlier copy of the bundle', async () => {
     const security = tlsServer(await domain.x509Svid('/bundle-endpoint'))
     const url = await listen(
       security.guard(
@@ -88,7 +88,7 @@ describe('fetchBundle', () => {
     })
   })
 
-  it('follows no redirect, reads no error page and no endless document', async () => {
+  it('does not follow redirects, or read error pages or endless documents', async () => {
     const profile = { profile: 'https_web', ca: web.ca } as const
     const moved = await webServer((_request, response) => {
       response.writeHead(302, { location: 'https://elsewhere.test/' }).end()
@@ -117,7 +117,7 @@ describe('fetchBundle', () => {
 })
 
 describe('serveBundle', () => {
-  it('answers GET and HEAD, and refuses the rest', async () => {
+  it('answers GET and HEAD, and rejects other methods', async () => {
     const url = await webServer(serveBundle(() => bundle))
     const ask = (method: string) =>
       new Promise<{ status: number | undefined; type: string | undefined }>((resolve, reject) => {
@@ -136,8 +136,8 @@ describe('serveBundle', () => {
 })
 
 describe('watchBundle', () => {
-  it('tells of changes, goes on after failures and verifies with the newest bundle', async () => {
-    // The endpoint rotates its authority: what it publishes first verifies it later.
+  it('reports changes, continues after failures and verifies with the newest bundle', async () => {
+    // The endpoint rotates its authority: the bundle that it publishes first verifies it later.
     const next = await TestTrustDomain.create('b.test')
     const overlap = new SpiffeBundle({
       x509: new X509Bundle('b.test', [...domain.x509Bundle.authorities, ...next.x509Bundle.authorities]),
@@ -196,7 +196,7 @@ describe('watchBundle', () => {
   it.each([
     ['30 days', 2_592_000],
     ['longer than any clock', Number.MAX_SAFE_INTEGER],
-  ])('asks a publisher that hints at %s no more often for it', async (_name, refreshHintSeconds) => {
+  ])('caps a refresh hint of %s', async (_name, refreshHintSeconds) => {
     const patient = new SpiffeBundle({
       x509: domain.x509Bundle,
       jwt: domain.jwtBundle,

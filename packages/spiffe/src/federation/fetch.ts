@@ -8,19 +8,19 @@ import { SpiffeAgent } from '../tls/https-agent.ts'
 import type { X509BundleSource } from '../x509-bundle/bundle.ts'
 import { FederationError } from './errors.ts'
 
-/** A bundle has a handful of keys; a document of a megabyte is none. */
+/** A bundle has a handful of keys, so a document of more than a megabyte is not a bundle. */
 const MAX_DOCUMENT_BYTES = 1024 * 1024
 
 const DEFAULT_TIMEOUT_MS = 10_000
 
-/** `https_web`: the endpoint has a certificate of the web, for its host name (Federation §5.2.1). */
+/** `https_web`: the endpoint has a Web PKI certificate for its host name (Federation §5.2.1). */
 export interface WebProfile {
   readonly profile: 'https_web'
-  /** Authorities in place of those of the web, as PEM. */
+  /** CA certificates that replace the Web PKI roots, as PEM. */
   readonly ca?: string
 }
 
-/** `https_spiffe`: the endpoint has an SVID, which an earlier copy of the bundle verifies (Federation §5.2.2). */
+/** `https_spiffe`: the endpoint has an SVID, verified with an earlier copy of the bundle (Federation §5.2.2). */
 export interface SpiffeProfile {
   readonly profile: 'https_spiffe'
   readonly endpointId: SpiffeIdLike
@@ -33,8 +33,8 @@ export interface FetchBundleOptions {
 }
 
 /**
- * Fetches the bundle of a trust domain from its endpoint. Redirects are not followed: they would lead to another
- * identity than the one that was checked (Federation §5.2).
+ * Fetches the bundle of a trust domain from its endpoint. Redirects are not followed, because they could lead to an
+ * endpoint with another identity (Federation §5.2).
  *
  * @throws FederationError
  */
@@ -49,7 +49,7 @@ export async function fetchBundle(
   if (endpoint.protocol !== 'https:' || endpoint.username !== '' || endpoint.password !== '')
     throw new FederationError(
       'malformed_url',
-      `a bundle endpoint has a plain https URL, and not ${endpoint.protocol}`,
+      `a bundle endpoint must have an https URL without credentials, protocol is ${endpoint.protocol}`,
     )
   let document: string
   try {
@@ -104,7 +104,7 @@ function get(
   })
 }
 
-/** An agent of its own for every fetch: no connection is kept from one check to the next. */
+/** Makes a new agent for every fetch, so that no connection outlives the check of its endpoint. */
 function connection(profile: WebProfile | SpiffeProfile) {
   if (profile.profile === 'https_web')
     return { agent: false, ...(profile.ca !== undefined && { ca: profile.ca }) }

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { SpiffeBundle } from '../spiffe-bundle/bundle.ts'
 
-/** Answers GET with the bundle of this moment: a bundle endpoint, for whatever server and path. */
+/** Makes a request handler for a bundle endpoint: it answers GET with the current bundle, on any server and path. */
 export function serveBundle(current: () => SpiffeBundle) {
   return (request: IncomingMessage, response: ServerResponse): void => {
     if (request.method !== 'GET' && request.method !== 'HEAD') {

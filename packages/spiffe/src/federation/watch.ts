@@ -3,30 +3,30 @@ import type { SpiffeBundle } from '../spiffe-bundle/bundle.ts'
 import type { TrustDomainLike } from '../spiffe-id/parse.ts'
 import { fetchBundle, type SpiffeProfile, type WebProfile } from './fetch.ts'
 
-/** For publishers that do not say how often (Federation §4.1). */
+/** For publishers without a refresh hint (Federation §4.1). */
 const DEFAULT_REFRESH_SECONDS = 300
-/** However eager a publisher is, it is not asked more often than this. */
+/** Lower bound for refresh hints. */
 const MIN_REFRESH_SECONDS = 1
-/** However patient a publisher is, it is asked once a day: one mistaken hint must not keep its next keys away. */
+/** Upper bound for refresh hints: a mistaken hint must not prevent key updates for more than a day. */
 const MAX_REFRESH_SECONDS = 86_400
 
 export interface BundleWatcher {
-  /** The bundle is new or has changed. */
+  /** Called when the bundle is new or has changed. */
   onUpdate(bundle: SpiffeBundle): void
-  /** A poll failed; the bundle from before stays, and the next poll is due as usual. */
+  /** Called when a poll fails. The previous bundle stays, and polling continues as usual. */
   onError?(error: Error): void
 }
 
 export interface WatchBundleOptions {
-  /** How long until the next poll, in seconds; by default what the bundle hints at, up to a day, or five minutes. */
+  /** Returns the seconds until the next poll; by default the bundle's refresh hint, up to a day, or five minutes. */
   readonly refreshSeconds?: (bundle: SpiffeBundle | undefined) => number
-  /** The bundle to begin with; `https_spiffe` needs one to verify the endpoint. */
+  /** The initial bundle; `https_spiffe` needs one to verify the endpoint. */
   readonly initial?: SpiffeBundle
 }
 
 /**
- * Polls the endpoint of a trust domain until the signal says stop. With `https_spiffe` the profile is asked for
- * anew each time, so that the bundle of the last poll verifies the endpoint of the next one.
+ * Polls a bundle endpoint until the signal is aborted. `profile` is called for each poll, so that with `https_spiffe` the
+ * newest bundle verifies the endpoint.
  */
 export async function watchBundle(
   trustDomain: TrustDomainLike,

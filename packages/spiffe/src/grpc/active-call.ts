@@ -8,7 +8,7 @@ import { startTimer } from './timeout.ts'
 const GRPC_HEADERS = { ':status': 200, 'content-type': 'application/grpc' }
 const GOOD_TRAILERS = { 'grpc-status': String(status.ok) }
 
-/** A call that a server is answering: its one request, its messages, and its one end, however that comes about. */
+/** A call on the server: reads its single request, sends its messages, and ends it exactly once. */
 export class ActiveCall {
   readonly kind: 'unary' | 'stream'
   /** Settles when the call has ended. */
@@ -20,7 +20,7 @@ export class ActiveCall {
   #ended = false
   #endedEarly: GrpcError | undefined
 
-  /** @param onEnd called once, with the status that the call ended with */
+  /** @param onEnd called once, with the final status */
   constructor(stream: ServerHttp2Stream, kind: ActiveCall['kind'], onEnd: (code: number) => void) {
     this.#stream = stream
     this.kind = kind
@@ -33,7 +33,7 @@ export class ActiveCall {
       onEnd(code)
       settle()
     }
-    stream.on('error', () => {}) // A reset is an end like any other; 'close' follows.
+    stream.on('error', () => {}) // A reset also emits 'close', which ends the call.
     stream.once('close', () => this.#abandon())
   }
 
@@ -41,7 +41,7 @@ export class ActiveCall {
     return this.#ended
   }
 
-  /** Made when it is asked for: it costs more than the rest of a call that nobody ends early. */
+  /** Created on first use, because it costs more than the rest of a call. */
   get signal(): AbortSignal {
     this.#abort ??= new AbortController()
     if (this.#endedEarly) this.#abort.abort(this.#endedEarly)
@@ -53,19 +53,19 @@ export class ActiveCall {
     this.#abort?.abort(error)
   }
 
-  /** Ends with DeadlineExceeded if nothing else has ended it by then. */
+  /** Ends the call with DeadlineExceeded after this time, unless it has already ended. */
   endIn(milliseconds: number): void {
     this.#stopTimer = startTimer(milliseconds, () =>
       this.end(new GrpcError(status.deadlineExceeded, 'deadline exceeded')),
     )
   }
 
-  /** The request, which is one message and not more. */
+  /** Reads the request, which must be exactly one message. */
   async readRequest(metadata: Metadata, maxMessageBytes: number): Promise<Buffer> {
     const stream = this.#stream
     const deframer = new Deframer(maxMessageBytes)
     const messages: Buffer[] = []
-    // Not `for await`: it would destroy the stream at the end, and the answer with it.
+    // Not `for await`, which would destroy the stream at the end and lose the response.
     await new Promise<void>((resolve, reject) => {
       stream.on('data', (chunk: Buffer) => {
         try {
@@ -82,13 +82,13 @@ export class ActiveCall {
         resolve()
       })
       stream.once('close', () => {
-        // Not for a call that is over as it should be: an error costs more than the rest of it.
-        if (!read) reject(new GrpcError(status.cancelled, 'the caller has gone'))
+        // Only if the request is incomplete: creating an error costs more than the rest of a call.
+        if (!read) reject(new GrpcError(status.cancelled, 'the caller has disconnected'))
       })
     })
     const [request] = messages
     if (messages.length !== 1 || request === undefined || deframer.pending)
-      throw new GrpcError(status.internal, `one request message is expected, ${messages.length} came`)
+      throw new GrpcError(status.internal, `expected one request message, received ${messages.length}`)
     return request
   }
 
@@ -96,11 +96,11 @@ export class ActiveCall {
     const stream = this.#stream
     if (stream.destroyed) return
     if (!stream.headersSent) stream.respond(GRPC_HEADERS, { waitForTrailers: true })
-    // A reader that is slow holds back its own stream and nobody else's.
+    // Backpressure: a slow reader delays only its own stream.
     if (!stream.write(frame(message))) await once(stream, 'drain', { signal: this.signal }).catch(() => {})
   }
 
-  /** The one message of a unary call, and its good end with it. */
+  /** Sends the response of a unary call and ends it with OK. */
   answer(message: Buffer): void {
     const stream = this.#stream
     if (this.#ended) return
@@ -113,7 +113,7 @@ export class ActiveCall {
     this.#finish(status.ok)
   }
 
-  /** Ends: with trailers if messages were sent, and with headers alone ("Trailers-Only") if none were. */
+  /** Ends the call: with trailers if messages were sent, otherwise with only headers ("Trailers-Only"). */
   end(error?: GrpcError): void {
     if (this.#ended) return
     this.#ended = true
@@ -128,11 +128,11 @@ export class ActiveCall {
         stream.end()
       } else {
         stream.respond({ ...GRPC_HEADERS, ...trailers }, { endStream: true })
-        // The rest of a request that nobody wants to read is told so, or the connection would wait for it.
+        // Without this, the connection would wait for the rest of an unread request.
         if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR)
       }
     }
-    // Who has answered has nothing left to stop; the error that abort makes up would cost more than the answer.
+    // After OK there is no work to abort, and creating an abort error would cost more than the response.
     if (error) this.#endEarly(error)
     this.#finish(error?.code ?? status.ok)
   }
@@ -140,7 +140,7 @@ export class ActiveCall {
   #abandon(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#endEarly(new GrpcError(status.cancelled, 'the caller has gone'))
+    this.#endEarly(new GrpcError(status.cancelled, 'the caller has disconnected'))
     this.#finish(status.cancelled)
   }
 }

@@ -10,7 +10,7 @@ import { frame } from './framing.ts'
 const request = { audience: ['a'], spiffeId: '' }
 const message = frame(jwtSvidResponse.encode({ svids: [] }))
 
-describe('a client before a server of another make', () => {
+describe('a client with another server implementation', () => {
   let server: Http2Server
   let client: GrpcClient
   let answer: (stream: ServerHttp2Stream) => void
@@ -50,7 +50,7 @@ describe('a client before a server of another make', () => {
   }
   const call = (options = {}) => client.unary(fetchJwtSvid, request, options)
 
-  it('takes the answer, and the status of the trailers', async () => {
+  it('reads the response, and the status from the trailers', async () => {
     answer = (stream) => respond(stream, message, { 'grpc-status': '0' })
     await expect(call()).resolves.toEqual({ svids: [] })
     answer = (stream) => respond(stream, undefined, { 'grpc-status': '7', 'grpc-message': 'no%20%C3%BC' })
@@ -72,13 +72,13 @@ describe('a client before a server of another make', () => {
     expect(await left).toBe(8)
   })
 
-  it('resets no call that is over: servers hang up on who resets a thousand', async () => {
+  it('does not reset a finished call, because servers disconnect clients with many resets', async () => {
     answer = (stream) => respond(stream, message, { 'grpc-status': '0' })
     for (let round = 0; round < 12; round++) await Promise.all(Array.from({ length: 100 }, () => call()))
     expect(sessions).toHaveLength(1)
   })
 
-  it('takes HTTP errors for what they mean', async () => {
+  it('maps HTTP errors to gRPC statuses', async () => {
     answer = (stream) => stream.respond({ ':status': 503 }, { endStream: true })
     await expect(call()).rejects.toMatchObject({
       code: 14,
@@ -86,7 +86,7 @@ describe('a client before a server of another make', () => {
     })
   })
 
-  it('is not content with half an answer', async () => {
+  it('rejects an incomplete response', async () => {
     answer = (stream) => {
       stream.respond(headers)
       stream.end(message)
@@ -98,25 +98,25 @@ describe('a client before a server of another make', () => {
     answer = (stream) => respond(stream, undefined, { 'grpc-status': '0' })
     await expect(call()).rejects.toMatchObject({
       code: 13,
-      details: 'one response message is expected, none came',
+      details: 'expected one response message, received none',
     })
     answer = (stream) => respond(stream, Buffer.concat([message, message]), { 'grpc-status': '0' })
     await expect(call()).rejects.toMatchObject({
       code: 13,
-      details: 'one response message is expected, more came',
+      details: 'expected one response message, received more',
     })
     answer = (stream) => respond(stream, message.subarray(0, 3), { 'grpc-status': '0' })
-    await expect(call()).rejects.toMatchObject({ code: 13, details: 'the last message is cut short' })
+    await expect(call()).rejects.toMatchObject({ code: 13, details: 'the last message is truncated' })
     answer = (stream) => respond(stream, frame(Buffer.from([0x0a, 5, 1])), { 'grpc-status': '0' })
     await expect(call()).rejects.toMatchObject({
       code: 13,
-      details: 'the response cannot be decoded: a field is cut short',
+      details: 'the response cannot be decoded: a field is truncated',
     })
     answer = (stream) => respond(stream, Buffer.from([1, 0, 0, 0, 0]), { 'grpc-status': '0' })
     await expect(call()).rejects.toMatchObject({ code: 13 })
   })
 
-  it('refuses a message that is too large', async () => {
+  it('rejects a message that is too large', async () => {
     connect({ maxMessageBytes: 10 })
     answer = (stream) => respond(stream, frame(Buffer.alloc(11)), { 'grpc-status': '0' })
     await expect(call()).rejects.toMatchObject({
@@ -130,12 +130,12 @@ describe('a client before a server of another make', () => {
     [8, 1],
     [11, 8],
     [2, 13],
-  ])('takes a reset with code %i for status %i', async (reset, code) => {
+  ])('maps a reset with code %i to status %i', async (reset, code) => {
     answer = (stream) => stream.close(reset)
     await expect(call()).rejects.toMatchObject({ code })
   })
 
-  it('connects anew after GOAWAY, and after the connection is lost', async () => {
+  it('reconnects after GOAWAY, and after the connection is lost', async () => {
     answer = (stream) => respond(stream, message, { 'grpc-status': '0' })
     await call()
     answer = (stream) => {
@@ -150,12 +150,12 @@ describe('a client before a server of another make', () => {
     expect(sessions).toHaveLength(3)
   })
 
-  it('notices a server that hangs, by a ping', async () => {
+  it('detects a hanging server with a ping', async () => {
     let connections = 0
     const deaf = createNetServer((socket) => {
       connections += 1
       socket.on('error', () => {}).resume()
-      // A settings frame, so that the connection counts as made; then silence.
+      // A settings frame, so that the connection counts as established; then nothing.
       socket.write(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]))
     })
     deaf.listen(0, '127.0.0.1')
@@ -176,7 +176,7 @@ describe('a client before a server of another make', () => {
     deaf.close()
   })
 
-  it('gives up on what accepts and never speaks', async () => {
+  it('times out on a server that accepts and never responds', async () => {
     const mute = createNetServer((socket) => socket.on('error', () => {}).resume())
     mute.listen(0, '127.0.0.1')
     await once(mute, 'listening')
@@ -192,13 +192,13 @@ describe('a client before a server of another make', () => {
     mute.close()
   })
 
-  it('ends calls when it is closed, and makes no more', async () => {
+  it('cancels calls when it is closed, and rejects new ones', async () => {
     answer = () => client.close()
     await expect(call()).rejects.toMatchObject({ code: 1, details: 'the client is closed' })
     await expect(call()).rejects.toMatchObject({ code: 1, details: 'the client is closed' })
   })
 
-  it('says that it was cancelled, and why', async () => {
+  it('reports that a call was cancelled, and why', async () => {
     answer = () => {}
     const stop = new AbortController()
     const calling = call({ signal: stop.signal })

@@ -20,13 +20,13 @@ export interface GrpcClientOptions {
   connectTimeoutMs?: number
   /** How often a connection with open calls is pinged; 0 for never. */
   keepAliveMs?: number
-  /** How long a ping may go unanswered before the connection counts as dead. */
+  /** How long to wait for the answer to a ping before the connection is considered dead. */
   keepAliveTimeoutMs?: number
 }
 
 export interface CallOptions {
   metadata?: Readonly<Record<string, string | readonly string[]>>
-  /** Past this the call ends with DeadlineExceeded, here and at the server. */
+  /** The deadline: then the call ends with DeadlineExceeded, here and at the server. */
   timeoutMs?: number
   /** Cancels the call. */
   signal?: AbortSignal
@@ -34,27 +34,27 @@ export interface CallOptions {
 
 const DEFAULT_CONNECT_TIMEOUT_MS = 5000
 
-/** Servers built on grpc-go hang up on clients that ping more often than every five minutes. */
+/** grpc-go servers disconnect clients that ping more often than every five minutes. */
 const DEFAULT_KEEP_ALIVE_MS = 310_000
 const DEFAULT_KEEP_ALIVE_TIMEOUT_MS = 20_000
 
-/** One server may be on its way out when a call arrives, hardly the next one as well. */
+/** A retry covers one server that is shutting down; a second one in a row is unlikely. */
 const MAX_ATTEMPTS = 2
 
-/** A call that is under way. */
+/** A call in progress. */
 interface OpenCall {
   readonly session: ClientHttp2Session
   readonly stream: ClientHttp2Stream
   readonly outcome: ReturnType<typeof watchOutcome>
   readonly deframer: Deframer
-  /** Why it was ended here, before the server had its say. */
+  /** Why this client ended the call, if it did so before the server. */
   ownEnd: GrpcError | undefined
   release(): void
 }
 
 /**
- * A gRPC client over one connection, opened when the first call needs it and again after it was lost. Calls are
- * not retried here, but those that the server says it has not seen (RFC 9113 §8.7): the caller knows what may be repeated.
+ * A gRPC client over one connection, which is opened by the first call and again after it was lost. It retries only calls
+ * that the server has not processed (RFC 9113 §8.7); for all others, only the caller knows whether a retry is safe.
  */
 export class GrpcClient {
   readonly #target: GrpcTarget
@@ -74,7 +74,7 @@ export class GrpcClient {
       try {
         return await this.#onlyMessage(method, call)
       } catch (error) {
-        // The call crossed a GOAWAY: the server has not seen it, and it belongs on the next connection.
+        // The call crossed a GOAWAY: the server has not processed it, so retry it on a new connection.
         const unseen = call.stream.rstCode === constants.NGHTTP2_REFUSED_STREAM
         if (!unseen || attempt === MAX_ATTEMPTS || call.ownEnd) throw error
       } finally {
@@ -83,7 +83,7 @@ export class GrpcClient {
     }
   }
 
-  /** The messages of a stream; leaving the loop cancels the call. Ends when the server says OK, else throws a GrpcError. */
+  /** Yields the messages of a stream until the server ends it with OK; otherwise throws a GrpcError. Leaving the loop cancels the call. */
   stream<Q, A>(
     method: Method<'stream', Q, A>,
     request: Q,
@@ -92,7 +92,7 @@ export class GrpcClient {
     return this.#call(method, request, options)
   }
 
-  /** Cancels what is under way and lets the connection go. */
+  /** Cancels all calls and closes the connection. */
   close(): void {
     this.#closed = true
     this.#session?.destroy()
@@ -117,7 +117,7 @@ export class GrpcClient {
     }
   }
 
-  /** By events, and not as a loop over the stream: that costs half as much again. */
+  /** Uses events, because iterating over the stream costs 50% more. */
   #onlyMessage<A>(method: Method<'unary', unknown, A>, call: OpenCall): Promise<A> {
     const { stream, deframer, outcome } = call
     return new Promise((resolve, reject) => {
@@ -130,7 +130,7 @@ export class GrpcClient {
       stream.on('data', (chunk: Buffer) => {
         try {
           for (const message of deframer.push(chunk, outcome.encoding())) {
-            if (answer) throw new GrpcError(status.internal, 'one response message is expected, more came')
+            if (answer) throw new GrpcError(status.internal, 'expected one response message, received more')
             answer = { message: decodeResponse(method, message) }
           }
         } catch (error) {
@@ -139,14 +139,14 @@ export class GrpcClient {
       })
       stream.once('error', fail)
       stream.once('close', () => {
-        // An error that nobody reads would cost more than the rest of the call.
+        // Only if needed: creating an error costs more than the rest of the call.
         if (!over) fail(new Error('Premature close'))
       })
       stream.once('end', () => {
         over = true
         try {
           this.#assertGoodEnd(call)
-          if (!answer) throw new GrpcError(status.internal, 'one response message is expected, none came')
+          if (!answer) throw new GrpcError(status.internal, 'expected one response message, received none')
           resolve(answer.message)
         } catch (error) {
           fail(error)
@@ -195,8 +195,8 @@ export class GrpcClient {
       release() {
         stopTimer()
         signal?.removeEventListener('abort', onAbort)
-        // Only what is not over is cancelled: a reset for each finished call looks like an attack to the server, which
-        // then hangs up (CVE-2023-44487).
+        // Cancel only unfinished calls: a server treats a reset for each finished call as an attack and
+        // disconnects (CVE-2023-44487).
         if (!stream.closed && !stream.readableEnded) stream.close(constants.NGHTTP2_CANCEL)
       },
     }
@@ -208,7 +208,7 @@ export class GrpcClient {
     const failed = ownEnd ?? outcome.error()
     if (failed) throw failed
     if (!outcome.hasStatus()) throw this.#endedWithoutStatus(session, stream)
-    if (deframer.pending) throw new GrpcError(status.internal, 'the last message is cut short')
+    if (deframer.pending) throw new GrpcError(status.internal, 'the last message is truncated')
   }
 
   #explain({ session, stream, outcome, ownEnd }: OpenCall, thrown: unknown): GrpcError {
@@ -220,15 +220,15 @@ export class GrpcClient {
   #connected(): ClientHttp2Session {
     if (this.#session && !this.#session.closed && !this.#session.destroyed) return this.#session
     const socket = connectSocket(this.#target)
-    // An `:authority` of `localhost`, because some servers refuse the path of a unix socket there.
+    // The `:authority` is `localhost`, because some servers reject a unix socket path there.
     const session = connect('http://localhost', { createConnection: () => socket })
     const stopTimer = startTimer(this.#options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS, () =>
       socket.destroy(Object.assign(new Error(`connect ETIMEDOUT ${this.#name()}`), { code: 'ETIMEDOUT' })),
     )
     session.once('remoteSettings', stopTimer)
     session.once('close', stopTimer)
-    session.on('error', () => {}) // Its calls learn of it by their own errors.
-    // An idle connection keeps no process alive; an open call does, until it ends.
+    session.on('error', () => {}) // Reported by the errors of its calls.
+    // An open call keeps the process alive; an idle connection does not.
     keepAlive(
       session,
       this.#options.keepAliveMs ?? DEFAULT_KEEP_ALIVE_MS,
@@ -242,7 +242,7 @@ export class GrpcClient {
     return 'path' in this.#target ? this.#target.path : `${this.#target.host}:${this.#target.port}`
   }
 
-  /** A stream that just ended: with its connection, by a reset, or by a server that does not speak gRPC well. */
+  /** Explains a stream that ended without a status: lost connection, reset, or faulty server. */
   #endedWithoutStatus(session: ClientHttp2Session, stream: ClientHttp2Stream): GrpcError {
     if (this.#closed) return new GrpcError(status.cancelled, 'the client is closed')
     if (session.destroyed || session.closed)
@@ -255,7 +255,7 @@ export class GrpcClient {
     return new GrpcError(status.internal, 'the server closed the stream without a status')
   }
 
-  /** A call that broke before any status came: the connection is lost, or the server reset the stream. */
+  /** Explains a call that failed before it had a status: lost connection, or reset by the server. */
   #lost(session: ClientHttp2Session, stream: ClientHttp2Stream, thrown: unknown): GrpcError {
     const cause = (thrown as Error | undefined)?.cause ?? thrown
     const { code, message } = (cause ?? {}) as { code?: string; message?: string }
@@ -280,7 +280,7 @@ function decodeResponse<A>(method: Method<'unary' | 'stream', unknown, A>, messa
   }
 }
 
-/** Keeps what the headers and the trailers of a response say about its end. */
+/** Collects the status of a call from its response headers and trailers. */
 function watchOutcome(stream: ClientHttp2Stream) {
   let headers: IncomingHttpHeaders | undefined
   let trailers: IncomingHttpHeaders | undefined
@@ -315,7 +315,7 @@ function watchOutcome(stream: ClientHttp2Stream) {
   }
 }
 
-/** Notices a server that hangs with its socket open: destroys the session when a ping goes unanswered. */
+/** Detects a hanging server: destroys the session if a ping is not answered. */
 function keepAlive(session: ClientHttp2Session, everyMs: number, timeoutMs: number): void {
   if (everyMs <= 0) return
   const timer = setInterval(() => {

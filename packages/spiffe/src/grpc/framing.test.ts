@@ -14,7 +14,7 @@ describe('messages in chunks', () => {
   const messages = ['', 'a', 'b'.repeat(70_000)].map((text) => Buffer.from(text))
   const wire = Buffer.concat(messages.map(frame))
 
-  it.each([1, 3, 5, 6, 1000, 1_000_000])('are put together from chunks of %i bytes', (size) => {
+  it.each([1, 3, 5, 6, 1000, 1_000_000])('are assembled from chunks of %i bytes', (size) => {
     const deframer = new Deframer(100_000)
     const got: string[] = []
     for (let offset = 0; offset < wire.length; offset += size)
@@ -23,14 +23,14 @@ describe('messages in chunks', () => {
     expect(deframer.pending).toBe(false)
   })
 
-  it('are refused by their announced length, before they have come', () => {
+  it('are rejected by their announced length, before they arrive', () => {
     const deframer = new Deframer(100)
     expect(() => deframer.push(Buffer.from([0, 0, 0, 0, 101]))).toThrow(
       expect.objectContaining({ code: 8, details: 'received message larger than max (101 vs. 100)' }),
     )
   })
 
-  it('are refused when they are compressed', () => {
+  it('are rejected if they are compressed', () => {
     const compressed = Buffer.from([1, 0, 0, 0, 0])
     expect(() => new Deframer(100).push(compressed)).toThrow(expect.objectContaining({ code: 13 }))
     expect(() => new Deframer(100).push(compressed, 'gzip')).toThrow(
@@ -40,7 +40,7 @@ describe('messages in chunks', () => {
 })
 
 describe('statuses', () => {
-  it('are written as the protocol has it and read however they come', () => {
+  it('are encoded as the protocol requires and parsed leniently', () => {
     expect(encodeStatusMessage('100 % ü\n')).toBe('100 %25 %C3%BC%0A')
     for (const text of ['100 % ü\n', '', 'a"b', '🎟'])
       expect(decodeStatusMessage(encodeStatusMessage(text))).toBe(text)
@@ -50,7 +50,7 @@ describe('statuses', () => {
     expect(['0', '7', '17', '-1', 'x', ''].map(parseStatus)).toEqual([0, 7, 2, 2, 2, 2])
   })
 
-  it('are made of what HTTP says', () => {
+  it('are derived from HTTP statuses', () => {
     expect([400, 401, 403, 404, 429, 502, 503, 504, 500, 302].map(statusOfHttp)).toEqual([
       13, 16, 7, 12, 14, 14, 14, 14, 2, 2,
     ])
@@ -60,7 +60,7 @@ describe('statuses', () => {
 })
 
 describe('timeouts', () => {
-  it('are written in milliseconds, or seconds when they are long', () => {
+  it('are formatted in milliseconds, or in seconds if they are long', () => {
     expect([0, 0.4, 1500, 1e8, 1e12].map(formatTimeout)).toEqual([
       '1m',
       '1m',
@@ -70,7 +70,7 @@ describe('timeouts', () => {
     ])
   })
 
-  it('are read in every unit, and no other', () => {
+  it('are parsed in every valid unit, and no other', () => {
     expect(['1H', '1M', '1S', '1m', '1u', '1n'].map(parseTimeout)).toEqual([
       3_600_000, 60_000, 1000, 1, 1e-3, 1e-6,
     ])

@@ -1,12 +1,12 @@
 import { GrpcError, status } from './status.ts'
 
-/** One byte that says whether the message is compressed, four that tell its length. */
+/** One byte for the compressed flag, four for the length. */
 const PREFIX_BYTES = 5
 
-/** As in the reference implementations; the largest bundle sets in use have a tenth of it. */
+/** The default of the reference implementations, ten times the size of the largest known bundle sets. */
 export const DEFAULT_MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
-/** A message with its prefix, never compressed. */
+/** Prefixes a message with its header, uncompressed. */
 export function frame(message: Uint8Array): Buffer {
   const framed = Buffer.allocUnsafe(PREFIX_BYTES + message.length)
   framed.writeUInt8(0, 0)
@@ -15,7 +15,7 @@ export function frame(message: Uint8Array): Buffer {
   return framed
 }
 
-/** Puts messages together from the chunks in which they arrive; a chunk may hold half a message or ten of them. */
+/** Assembles messages from chunks; a chunk can contain part of a message or several messages. */
 export class Deframer {
   readonly #maxMessageBytes: number
   #chunks: Buffer[] = []
@@ -25,13 +25,13 @@ export class Deframer {
     this.#maxMessageBytes = maxMessageBytes
   }
 
-  /** Whether bytes of an unfinished message wait here. */
+  /** Whether part of an incomplete message is buffered. */
   get pending(): boolean {
     return this.#buffered > 0
   }
 
   /**
-   * The messages that this chunk completes.
+   * Returns the messages that this chunk completes.
    *
    * @throws GrpcError ResourceExhausted before a message over the limit is buffered; Unimplemented or Internal
    * for a compressed one.
@@ -53,7 +53,7 @@ export class Deframer {
 
   #nextLength(encoding: string): number | undefined {
     if (this.#buffered < PREFIX_BYTES) return undefined
-    // The prefix is read in place: joining the chunks for it would make a large message quadratic.
+    // Read the prefix in place: joining the chunks each time would be quadratic for large messages.
     const first = this.#chunks[0] as Buffer
     const prefix = first.length >= PREFIX_BYTES ? first : this.#joined()
     if (prefix[0] !== 0) {

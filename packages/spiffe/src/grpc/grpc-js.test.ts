@@ -9,7 +9,7 @@ import type { Method } from './method.ts'
 import { GrpcServer } from './server.ts'
 import { GrpcError, status } from './status.ts'
 
-/** The definition of a method as @grpc/grpc-js wants it. */
+/** Makes a method definition for @grpc/grpc-js. */
 const definition = <Q, A>({ path, kind, request, response }: Method<'unary' | 'stream', Q, A>) => ({
   path,
   requestStream: false,
@@ -33,7 +33,7 @@ describe('@grpc/grpc-js', () => {
   })
   afterEach(() => rm(folder, { recursive: true }))
 
-  it('as a client understands this server', async () => {
+  it('as a client works with this server', async () => {
     const server = new GrpcServer()
       .unary(fetchJwtSvid, ({ audience }, { metadata }) => {
         if (metadata.get('workload.spiffe.io') !== 'true')
@@ -80,7 +80,7 @@ describe('@grpc/grpc-js', () => {
     await server.close(0)
   })
 
-  it('as a server is understood by this client', async () => {
+  it('as a server works with this client', async () => {
     const server = new grpc.Server()
     server.addService(
       { FetchJWTSVID: definition(fetchJwtSvid), FetchX509Bundles: definition(fetchX509Bundles) } as never,

@@ -1,4 +1,4 @@
-/** The metadata of a call: names in lower case, every value that was sent, in order. */
+/** The metadata of a call: lower-case names, with all values in the order sent. */
 export class Metadata {
   readonly #values: ReadonlyMap<string, readonly string[]>
 
@@ -6,7 +6,7 @@ export class Metadata {
     this.#values = values
   }
 
-  /** From the header list of HTTP/2 as it came over the wire: name, value, name, value … */
+  /** Reads the raw HTTP/2 header list: name, value, name, value … */
   static ofRawHeaders(raw: readonly string[]): Metadata {
     const values = new Map<string, string[]>()
     for (let index = 0; index + 1 < raw.length; index += 2) {
@@ -19,7 +19,7 @@ export class Metadata {
     return new Metadata(values)
   }
 
-  /** All values of a name: a caller that looks at the first one alone can be told two things at once. */
+  /** Returns all values of a name. Security checks must use all, because a second value could contradict the first. */
   getAll(name: string): readonly string[] {
     return this.#values.get(name.toLowerCase()) ?? []
   }

@@ -25,7 +25,7 @@ describe('a gRPC server and its client on a unix socket', () => {
     await rm(folder, { recursive: true })
   })
 
-  it('answers a unary call and shows the handler metadata and socket', async () => {
+  it('answers a unary call and passes metadata and socket to the handler', async () => {
     let seen: ServerCall | undefined
     server.unary(fetchJwtSvid, ({ audience }, call) => {
       seen = call
@@ -42,7 +42,7 @@ describe('a gRPC server and its client on a unix socket', () => {
     expect(seen?.socket.constructor.name).toBe('Socket')
   })
 
-  it('carries an error with its message, whatever characters are in it', async () => {
+  it('transmits an error with any characters in its message', async () => {
     server.unary(fetchJwtSvid, () => {
       throw new GrpcError(status.permissionDenied, 'no identity issued: 100 % "ümläut" 🎟\n')
     })
@@ -53,7 +53,7 @@ describe('a gRPC server and its client on a unix socket', () => {
     })
   })
 
-  it('does not tell the caller what went wrong inside', async () => {
+  it('does not reveal internal errors to the caller', async () => {
     server.unary(fetchJwtSvid, () => {
       throw new Error('the password is hunter2')
     })
@@ -89,7 +89,7 @@ describe('a gRPC server and its client on a unix socket', () => {
     expect(sizes).toEqual([2, 300_000])
   })
 
-  it('tells the handler when the caller leaves the stream', async () => {
+  it('aborts the handler when the caller leaves the stream', async () => {
     let left: () => void = () => {}
     const gone = new Promise<void>((resolve) => {
       left = resolve
@@ -116,7 +116,7 @@ describe('a gRPC server and its client on a unix socket', () => {
     await expect(reading()).rejects.toMatchObject({ code: 14, details: 'the server is shutting down' })
   })
 
-  it('lets a call end at its deadline', async () => {
+  it('ends a call at its deadline', async () => {
     server.unary(
       fetchJwtSvid,
       (_request, call) =>
@@ -130,14 +130,14 @@ describe('a gRPC server and its client on a unix socket', () => {
     ).rejects.toMatchObject({ code: 4 })
   })
 
-  it('names the socket that is not there', async () => {
+  it('names the missing socket', async () => {
     await expect(client.unary(fetchJwtSvid, { audience: [], spiffeId: '' })).rejects.toMatchObject({
       code: 14,
       details: `cannot reach ${path}: connect ENOENT ${path}`,
     })
   })
 
-  it('refuses a message over its limit', async () => {
+  it('rejects a message over its limit', async () => {
     const strict = new GrpcServer({ maxMessageBytes: 100 })
     strict.unary(fetchJwtSvid, () => ({ svids: [] }))
     await strict.listen({ path })

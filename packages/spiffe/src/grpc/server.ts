@@ -22,21 +22,21 @@ import type { Method } from './method.ts'
 import { GrpcError, status } from './status.ts'
 import { parseTimeout, startTimer } from './timeout.ts'
 
-/** A peer that has connected and says nothing of HTTP/2 for this long is let go. */
+/** A peer that connects but does not start HTTP/2 in this time is disconnected. */
 const HANDSHAKE_TIMEOUT_MS = 10_000
 
-/** Calls at a time on one connection; more of them wait at the client, as HTTP/2 has it. */
+/** Concurrent calls per connection; HTTP/2 clients queue the rest. */
 const MAX_CONCURRENT_CALLS = 1024
 
-/** How long the last trailers may take to leave when the server closes. */
+/** How long to wait for the last trailers to be sent when the server closes. */
 const FAREWELL_MS = 200
 
-/** What a handler knows of a call besides its request. */
+/** What a handler gets in addition to the request. */
 export interface ServerCall {
   readonly metadata: Metadata
-  /** The accepted socket itself: who is on its other end is what attestation asks. */
+  /** The accepted socket; attestation reads the peer's credentials from it. */
   readonly socket: Socket
-  /** Aborted when the caller hangs up, its deadline passes or the server closes. */
+  /** Aborted when the caller disconnects, the deadline passes or the server closes. */
   readonly signal: AbortSignal
 }
 
@@ -48,11 +48,11 @@ export type StreamHandler<Request, Response> = (request: Request, call: ServerCa
 
 export interface GrpcServerOptions {
   maxMessageBytes?: number
-  /** Called with each socket as it is accepted, before any byte is read; throws to refuse it. */
+  /** Called with each socket as it is accepted, before any byte is read; throws to reject it. */
   onConnection?: (socket: Socket) => void
-  /** Runs before the handler of a known method; throws a GrpcError to refuse the call. */
+  /** Runs before the handler of a known method; throws a GrpcError to reject the call. */
   authorize?: (call: ServerCall, path: string) => Promise<void> | void
-  /** Hears what handlers throw besides GrpcErrors; the caller learns only that there was an error. */
+  /** Receives what handlers throw, except GrpcErrors; the caller gets only a generic Internal error. */
   onError?: (error: unknown, path: string) => void
 }
 
@@ -63,10 +63,10 @@ type Route =
 const RAW_SOCKET = Symbol('raw socket')
 
 /**
- * A gRPC server on a unix socket or on TCP: unary and server-streaming methods, no compression, no TLS. It is
- * what the Workload API needs; the reason for it is docs/decisions/006-grpc-subset.md.
+ * A gRPC server on a unix socket or TCP, with the subset that the Workload API needs: unary and server-streaming methods, no
+ * compression, no TLS. See docs/decisions/006-grpc-subset.md.
  *
- * Emits `call` (path, status code) when a call has ended.
+ * Emits `call` (path, status code) when a call ends.
  */
 export class GrpcServer extends EventEmitter<{ call: [path: string, code: number] }> {
   readonly #options: GrpcServerOptions
@@ -84,7 +84,7 @@ export class GrpcServer extends EventEmitter<{ call: [path: string, code: number
     this.#http2 = createHttp2Server({ settings: { maxConcurrentStreams: MAX_CONCURRENT_CALLS } })
     this.#http2.on('session', (session) => this.#keepSession(session))
     this.#http2.on('stream', (...event: unknown[]) => {
-      // The types know three arguments; the fourth has the headers as they came, repeated ones apart.
+      // Node's types lack the fourth argument, the raw headers, in which repeated headers stay separate.
       const [stream, headers, , rawHeaders] = event as [
         ServerHttp2Stream,
         IncomingHttpHeaders,
@@ -93,7 +93,7 @@ export class GrpcServer extends EventEmitter<{ call: [path: string, code: number
       ]
       void this.#serve(stream, headers, Metadata.ofRawHeaders(rawHeaders))
     })
-    this.#http2.on('sessionError', () => {}) // The session is destroyed; its calls end by their own events.
+    this.#http2.on('sessionError', () => {}) // The session is destroyed, and its calls end through their own events.
   }
 
   unary<Q, A>(method: Method<'unary', Q, A>, handler: UnaryHandler<Q, NoInfer<A>>): this {
@@ -117,7 +117,7 @@ export class GrpcServer extends EventEmitter<{ call: [path: string, code: number
     return this
   }
 
-  /** Listens on `{ path }` or `{ host, port }`; may be called for several addresses. The port is returned. */
+  /** Listens on `{ path }` or `{ host, port }` and returns the port. Can be called for several addresses. */
   async listen(address: ListenOptions): Promise<{ port: number | undefined }> {
     const listener = createNetServer((socket) => this.accept(socket))
     listener.listen(address)
@@ -147,8 +147,8 @@ export class GrpcServer extends EventEmitter<{ call: [path: string, code: number
   }
 
   /**
-   * Stops: no new connection, clients get a GOAWAY, streams end with Unavailable, unary calls may finish within
-   * `graceMs`. A call that crosses the GOAWAY is refused unprocessed, and its client may repeat it (RFC 9113 §8.7).
+   * Stops the server: accepts no new connections, sends a GOAWAY, ends streams with Unavailable, and lets unary calls finish
+   * within `graceMs`. A call that crosses the GOAWAY is rejected unprocessed, so the client can retry it (RFC 9113 §8.7).
    */
   async close(graceMs = 1000): Promise<void> {
     this.#closing = true
@@ -215,11 +215,11 @@ export class GrpcServer extends EventEmitter<{ call: [path: string, code: number
   }
 }
 
-/** The session shows its socket through a proxy that forbids much; the one beneath it was kept by `accept`. */
+/** Returns the socket that `accept` stored, because the session exposes only a restricted proxy. */
 function rawSocket(stream: ServerHttp2Stream): Socket {
   const proxy = stream.session?.socket as unknown as Record<symbol, Socket> | undefined
   const socket = proxy?.[RAW_SOCKET]
-  if (!socket) throw new GrpcError(status.cancelled, 'the caller has gone')
+  if (!socket) throw new GrpcError(status.cancelled, 'the caller has disconnected')
   return socket
 }
 
@@ -234,7 +234,7 @@ function decodeRequest<Q>(method: Method<'unary' | 'stream', Q, unknown>, reques
   }
 }
 
-/** Whether this is a gRPC request at all; if not, it has been answered in the words of HTTP. */
+/** Tests for a gRPC request; answers any other request with an HTTP error. */
 function isGrpc(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
   const refuse = (httpStatus: number) => {
     stream.respond({ ':status': httpStatus }, { endStream: true })

@@ -23,7 +23,7 @@ export const status = {
 
 export type StatusCode = (typeof status)[keyof typeof status]
 
-/** The names as other implementations print them, by code. */
+/** The names as other implementations print them, indexed by code. */
 const NAMES = [
   'OK',
   'Canceled',
@@ -44,15 +44,15 @@ const NAMES = [
   'Unauthenticated',
 ] as const
 
-/** `PermissionDenied` for 7; `Code(42)` for what is not a status. */
+/** Returns the name of a code: `PermissionDenied` for 7, `Code(42)` for an unknown one. */
 export function statusName(code: number): string {
   return NAMES[code] ?? `Code(${code})`
 }
 
-/** A call that ended with a status other than OK. */
+/** Reports a call that ended with a status other than OK. */
 export class GrpcError extends Error {
   readonly code: StatusCode
-  /** What was said, without the code. */
+  /** The message without the code. */
   readonly details: string
 
   constructor(code: StatusCode, details: string, options?: ErrorOptions) {
@@ -63,13 +63,13 @@ export class GrpcError extends Error {
   }
 }
 
-/** The status in a header: an unknown number counts as Unknown, as the protocol demands. */
+/** Parses a status header; unknown numbers become Unknown, as the protocol requires. */
 export function parseStatus(value: string): StatusCode {
   const code = /^\d{1,3}$/.test(value) ? Number(value) : status.unknown
   return code in NAMES ? (code as StatusCode) : status.unknown
 }
 
-/** `grpc-message` is percent-encoded UTF-8: everything but printable ASCII, and the percent sign itself. */
+/** Percent-encodes a `grpc-message`: everything except printable ASCII, and the percent sign itself, as UTF-8. */
 export function encodeStatusMessage(message: string): string {
   let encoded = ''
   for (const byte of Buffer.from(message, 'utf8'))
@@ -80,7 +80,7 @@ export function encodeStatusMessage(message: string): string {
   return encoded
 }
 
-/** Reads what it can: a broken escape is taken literally and never an error (gRPC over HTTP/2, "Responses"). */
+/** Decodes a `grpc-message`; a malformed escape is kept literally (gRPC over HTTP/2, "Responses"). */
 export function decodeStatusMessage(encoded: string): string {
   const bytes: number[] = []
   for (let index = 0; index < encoded.length; index++) {
@@ -93,7 +93,7 @@ export function decodeStatusMessage(encoded: string): string {
   return Buffer.from(bytes).toString('utf8')
 }
 
-/** What an answer of HTTP that is not 200 means: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md */
+/** Maps an HTTP status other than 200: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md */
 export function statusOfHttp(httpStatus: number): StatusCode {
   if (httpStatus === 400) return status.internal
   if (httpStatus === 401) return status.unauthenticated
@@ -103,7 +103,7 @@ export function statusOfHttp(httpStatus: number): StatusCode {
   return status.unknown
 }
 
-/** What a stream reset by the other side means (gRPC over HTTP/2, "Errors"). */
+/** Maps the error code of a stream reset (gRPC over HTTP/2, "Errors"). */
 export function statusOfReset(rstCode: number): StatusCode {
   if (rstCode === constants.NGHTTP2_REFUSED_STREAM) return status.unavailable
   if (rstCode === constants.NGHTTP2_CANCEL) return status.cancelled

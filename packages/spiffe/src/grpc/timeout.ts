@@ -10,19 +10,19 @@ const MILLISECONDS_PER_UNIT: Readonly<Record<string, number>> = {
   n: 1e-6,
 }
 
-/** The protocol allows eight digits. */
+/** The protocol allows up to eight digits. */
 const MAX_VALUE = 99_999_999
 
-/** `grpc-timeout` for so many milliseconds. */
+/** Formats milliseconds as a `grpc-timeout`. */
 export function formatTimeout(milliseconds: number): string {
   const whole = Math.max(1, Math.ceil(milliseconds))
   return whole <= MAX_VALUE ? `${whole}m` : `${Math.min(MAX_VALUE, Math.ceil(whole / 1000))}S`
 }
 
 /**
- * The milliseconds of a `grpc-timeout`.
+ * Parses a `grpc-timeout` to milliseconds.
  *
- * @throws GrpcError Internal, for one that is malformed
+ * @throws GrpcError Internal if it is malformed
  */
 export function parseTimeout(value: string): number {
   const match = /^(\d{1,8})([HMSmun])$/.exec(value)
@@ -30,6 +30,6 @@ export function parseTimeout(value: string): number {
   return Number(match[1]) * (MILLISECONDS_PER_UNIT[match[2] as string] as number)
 }
 
-/** Calls back once, in so many milliseconds, and keeps the process alive until then; the returned function calls it off. */
+/** Calls back once after this time, and keeps the process alive until then. Returns a function that cancels it. */
 export const startTimer = (milliseconds: number, callBack: () => void): (() => void) =>
   callAfter(milliseconds, callBack, { keepAlive: true })

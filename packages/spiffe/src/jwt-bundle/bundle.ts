@@ -4,12 +4,12 @@ import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
 import { JwtBundleError } from './errors.ts'
 import { type JwtAuthority, keysOf, readAuthority, toJwk } from './jwk.ts'
 
-/** Uses that a JWT authority may bear in the Workload API. */
+/** The `use` values that a JWT authority can have in the Workload API. */
 const USES: ReadonlySet<unknown> = new Set(['jwt-svid', 'sig'])
 
-/** Where the JWT authorities of a trust domain come from, asked again for every token. */
+/** A source of JWT authorities, called for every token. */
 export interface JwtBundleSource {
-  /** @throws JwtBundleError `bundle_not_found`, or what the source throws when it has nothing to trust */
+  /** @throws JwtBundleError `bundle_not_found`, or what the source throws if it has no bundles */
   getJwtBundle(trustDomain: TrustDomain): JwtBundle
 }
 
@@ -24,9 +24,9 @@ export class JwtBundle implements JwtBundleSource {
   }
 
   /**
-   * From a JWK set, as JSON or parsed. Keys for another use, of an unknown kind or without a `kid` are left out;
-   * a set without keys is a bundle that trusts nobody. SPIRE leaves `use` out of all keys, and then it is not asked
-   * for; in a set where others bear it, a key without one is for nothing (Trust Domain and Bundle §4.2.2).
+   * Reads a JWK Set, as JSON or parsed. Skips keys for other uses, of unknown types or without a `kid`; an empty set is a
+   * bundle that trusts no keys. SPIRE omits `use` from all keys, so it is required only if another key of the set has one
+   * (Trust Domain and Bundle §4.2.2).
    *
    * @throws JwtBundleError
    */

@@ -1,6 +1,6 @@
 export type JwtBundleErrorCode = 'bundle_not_found' | 'malformed_bundle' | 'no_authorities'
 
-/** A JWT bundle that is not there or cannot be read; `code` is stable. */
+/** Reports a JWT bundle that is missing or malformed; `code` is stable. */
 export class JwtBundleError extends Error {
   readonly code: JwtBundleErrorCode
 

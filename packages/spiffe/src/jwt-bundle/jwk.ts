@@ -1,27 +1,27 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 
-/** 112 bits of security, the least that RFC 7518 §3.3 allows. */
+/** 112 bits of security, the minimum of RFC 7518 §3.3. */
 const MIN_RSA_BITS = 2048
 
-/** A member of a JWK set, before it is known to be a key (RFC 7517 §4). */
+/** An entry of a JWK Set, not yet validated (RFC 7517 §4). */
 export type Jwk = Readonly<Record<string, unknown>>
 
-/** A key that may have signed JWT-SVIDs of its trust domain. */
+/** A key that signs JWT-SVIDs of its trust domain. */
 export interface JwtAuthority {
   readonly kid: string
   readonly publicKey: KeyObject
-  /** If the set says so, the one algorithm of the key. */
+  /** The key's only algorithm, if the set names one. */
   readonly alg: string | undefined
 }
 
 /**
- * The public key of a JWK, or undefined for a key that no algorithm of JWT-SVID can use: an unknown `kty` or
- * curve, a symmetric key, an RSA key that is too short. One odd key never spoils a set (Bundle §4.1.3).
+ * Reads the public key of a JWK. Returns undefined for a key that no JWT-SVID algorithm can use: an unknown `kty` or curve,
+ * a symmetric key, an RSA key that is too short. Such keys do not invalidate the set (Bundle §4.1.3).
  */
 export function readAuthority(jwk: Jwk): JwtAuthority | undefined {
   const { kty, kid, alg } = jwk
   if (typeof kid !== 'string' || kid === '') return undefined
-  // Only the public members are passed on: a private key in a bundle is a leak, and is not loaded.
+  // Copy only the public members: a private key in a bundle is a leak and must not be loaded.
   const { n, e, crv, x, y } = jwk
   const members = kty === 'RSA' ? { kty, n, e } : kty === 'EC' ? { kty, crv, x, y } : undefined
   if (!members) return undefined
@@ -42,7 +42,7 @@ export const toJwk = ({ kid, publicKey, alg }: JwtAuthority): Jwk => ({
   ...(alg !== undefined && { alg }),
 })
 
-/** The `keys` of a JWK set, as they are; undefined if it is not one. */
+/** Returns the `keys` of a JWK Set; undefined if the document is not one. */
 export function keysOf(document: unknown): readonly Jwk[] | undefined {
   const keys = (document as { keys?: unknown } | null)?.keys
   if (!Array.isArray(keys)) return undefined

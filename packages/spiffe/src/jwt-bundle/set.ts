@@ -2,7 +2,7 @@ import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
 import type { JwtBundle, JwtBundleSource } from './bundle.ts'
 import { JwtBundleError } from './errors.ts'
 
-/** JWT bundles by trust domain; a token is only ever held against the one of its own `sub`. */
+/** JWT bundles by trust domain; a token is validated only against the bundle of its `sub`. */
 export class JwtBundleSet implements JwtBundleSource {
   readonly #bundles: ReadonlyMap<string, JwtBundle>
 

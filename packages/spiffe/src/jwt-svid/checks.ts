@@ -5,21 +5,21 @@ import { SpiffeIdError } from '../spiffe-id/errors.ts'
 import { SpiffeId } from '../spiffe-id/id.ts'
 import type { SvidVerification } from './verification.ts'
 
-/** A `kid` is a string; that it names a key is checked later. */
+/** Requires a `kid` to be a string; the key is looked up later. */
 export const keyId = check('SVID kid', 'RFC 7515 §4.1.4', (verification: SvidVerification) => {
   const { kid } = verification.header
   if (kid !== undefined && typeof kid !== 'string')
     throw verification.reject('malformed_token', 'kid is not a string')
 })
 
-/** There is no type, or one of the two that are allowed, letter by letter. */
+/** Allows no `typ`, or exactly one of the two allowed strings. */
 export const type = check('SVID type', 'JWT-SVID §2.3', (verification: SvidVerification) => {
   const { typ } = verification.header
   if (typ !== undefined && typ !== 'JWT' && typ !== 'JOSE')
     throw verification.reject('wrong_typ', 'typ is neither JWT nor JOSE')
 })
 
-/** The claims that a JWT-SVID must have are there, and each is of its type. */
+/** Requires the mandatory claims of a JWT-SVID, each with the right type. */
 export const claims = check('SVID claims', 'JWT-SVID §3', (verification: SvidVerification) => {
   const { sub = '', aud = [], exp, nbf, iat } = verification.claims
   if (typeof sub !== 'string') throw verification.reject('malformed_claims', 'sub is not a string')
@@ -32,25 +32,25 @@ export const claims = check('SVID claims', 'JWT-SVID §3', (verification: SvidVe
     return seconds
   }
   const times = { exp: read('exp', exp), nbf: read('nbf', nbf), iat: read('iat', iat) }
-  if (sub === '') throw verification.reject('missing_subject', 'there is no sub')
-  if (times.exp === undefined) throw verification.reject('missing_expiry', 'there is no exp')
+  if (sub === '') throw verification.reject('missing_subject', 'sub is missing')
+  if (times.exp === undefined) throw verification.reject('missing_expiry', 'exp is missing')
   verification.audience = audience
   verification.expiresAt = times.exp * 1000
   verification.issuedAt = times.iat === undefined ? undefined : times.iat * 1000
   verification.times = { exp: onCalendar(times.exp), nbf: onCalendar(times.nbf), iat: onCalendar(times.iat) }
 })
 
-/** A NumericDate may have a fraction (RFC 7519 §2), which go-spiffe cuts off; what a Date cannot hold is not a time. */
+/** Truncates fractions (RFC 7519 §2), as go-spiffe does. Returns NaN for what a Date cannot represent. */
 function wholeSeconds(value: unknown): number | undefined {
   if (value === undefined) return undefined
   return typeof value === 'number' && Math.abs(value) <= 8.64e12 ? Math.trunc(value) : Number.NaN
 }
 
-/** The shared checks know the years 1970 to 9999; what is before or after them is as good as their first or last second. */
+/** Clamps a time to the years 1970 to 9999, which the shared checks accept. */
 const onCalendar = (seconds: number | undefined) =>
   seconds === undefined ? undefined : Math.min(Math.max(seconds, 0), LAST_SECOND)
 
-/** The subject is a SPIFFE ID. */
+/** Requires a SPIFFE ID as subject. */
 export const subject = check('SVID subject', 'JWT-SVID §3.1', (verification: SvidVerification) => {
   try {
     verification.id = SpiffeId.parse(verification.claims.sub as string)
@@ -61,8 +61,8 @@ export const subject = check('SVID subject', 'JWT-SVID §3.1', (verification: Sv
 })
 
 /**
- * The trust domain of the subject has an authority that the token means and that its algorithm fits. Without a `kid`, which
- * is optional (JWT-SVID §2.2), every authority that the algorithm fits may have signed.
+ * Finds the authorities of the subject's trust domain that match the token's `kid` and fit its algorithm. Without a `kid`,
+ * which is optional (JWT-SVID §2.2), every authority that fits the algorithm is a candidate.
  */
 export const key = check('SVID key', 'JWT-SVID §5', (verification: SvidVerification) => {
   const { alg, header } = verification
@@ -84,7 +84,7 @@ function authoritiesOf(verification: SvidVerification): readonly JwtAuthority[] 
   } catch (cause) {
     const known = cause instanceof JwtBundleError || (cause as { code?: string }).code !== undefined
     if (!known) throw cause
-    throw verification.reject('bundle_missing', 'there is no bundle of its trust domain', cause)
+    throw verification.reject('bundle_missing', 'no bundle is known for its trust domain', cause)
   }
 }
 
@@ -93,9 +93,9 @@ const keyOf = ({ kid, publicKey, alg: only }: JwtAuthority, alg: SignatureAlgori
     ? ({ kid, alg, publicKey } satisfies AnyVerificationKey)
     : undefined
 
-/** The token is for one of the validator's names. */
+/** Requires one of the validator's audiences. */
 export const audience = check('SVID audience', 'JWT-SVID §3.2', (verification: SvidVerification) => {
   const { audience, rules } = verification
   if (!audience.some((name) => rules.expectedAudience.includes(name)))
-    throw verification.reject('wrong_audience', 'it is for none of the names of this validator')
+    throw verification.reject('wrong_audience', 'aud contains none of the expected audiences')
 })

@@ -24,11 +24,11 @@ export interface JwtSvidErrorOptions extends ErrorOptions {
   readonly checks?: readonly Check[]
 }
 
-/** A JWT-SVID that is rejected: `code` is stable, the message is go-spiffe's. */
+/** Reports a rejected JWT-SVID: `code` is stable, the message is go-spiffe's. */
 export class JwtSvidError extends Error {
   override readonly name = 'JwtSvidError'
   readonly code: JwtSvidErrorCode
-  /** Every check that was made, in order; the last one failed. */
+  /** Every check that ran, in order; the last one failed. */
   readonly checks: readonly Check[]
 
   constructor(code: JwtSvidErrorCode, message: string, options: JwtSvidErrorOptions = {}) {
@@ -37,12 +37,12 @@ export class JwtSvidError extends Error {
     this.checks = options.checks ?? []
   }
 
-  /** The code, under the name by which every verifier's errors give it. */
+  /** The code, under the name that all verifiers' errors use. */
   get reason(): JwtSvidErrorCode {
     return this.code
   }
 
-  /** What a caller may see. */
+  /** Returns the part that callers are allowed to see. */
   toJSON(): { readonly name: string; readonly message: string } {
     return { name: this.name, message: this.message }
   }

@@ -28,7 +28,7 @@ const validate = (token: string, audience: string | readonly string[] = 'me') =>
   parseAndValidate(token, bundles, audience, { clock })
 
 describe('parseAndValidate', () => {
-  it('tells whose token it is, for whom and until when', () => {
+  it('returns the subject, audience and expiry', () => {
     const svid = validate(signJwt(claims({ role: 'admin' }), key), ['you', 'me'])
     expect(svid).toMatchObject({
       audience: ['me'],
@@ -39,10 +39,10 @@ describe('parseAndValidate', () => {
     expect(svid.id.toString()).toBe('spiffe://example.org/a')
   })
 
-  const refusals: readonly [name: string, token: () => string, code: string, message: string][] = [
-    ['no token', () => 'nonsense', 'malformed_token', 'jwtsvid: unable to parse JWT token'],
+  const rejections: readonly [name: string, token: () => string, code: string, message: string][] = [
+    ['not a token', () => 'nonsense', 'malformed_token', 'jwtsvid: unable to parse JWT token'],
     [
-      'an algorithm of no SVID',
+      'an algorithm not allowed for SVIDs',
       () => signJwt(claims(), { ...createJwtKey('e', 'EdDSA'), kid: key.kid }),
       'alg_not_allowed',
       'jwtsvid: unable to parse JWT token',
@@ -60,13 +60,13 @@ describe('parseAndValidate', () => {
       'jwtsvid: token header type not equal to either JWT or JOSE',
     ],
     [
-      'claims of the wrong kind',
+      'claims of the wrong type',
       () => signJwt(claims({ aud: [1] }), key),
       'malformed_claims',
       'jwtsvid: unable to get claims from token: aud is neither a string nor a list of strings',
     ],
     [
-      'a time that is none',
+      'an invalid time',
       () => signJwt(claims({ exp: '1' }), key),
       'malformed_claims',
       'jwtsvid: unable to get claims from token: exp is not a NumericDate',
@@ -78,13 +78,13 @@ describe('parseAndValidate', () => {
       'jwtsvid: token missing subject claim',
     ],
     [
-      'no end',
+      'no expiry',
       () => signJwt(claims({ exp: undefined }), key),
       'missing_expiry',
       'jwtsvid: token missing exp claim',
     ],
     [
-      'a subject that is no ID',
+      'a subject that is not a SPIFFE ID',
       () => signJwt(claims({ sub: 'a' }), key),
       'wrong_scheme',
       'jwtsvid: token has an invalid subject claim: scheme is missing or invalid',
@@ -102,7 +102,7 @@ describe('parseAndValidate', () => {
       'jwtsvid: no JWT authority "who \\"me\\"" found for trust domain "example.org"',
     ],
     [
-      'a key of another kind',
+      'a key of another type',
       () => signJwt(claims(), { ...createJwtKey('r', 'RS256'), kid: key.kid }),
       'alg_not_of_key',
       'jwtsvid: unable to get claims from token: algorithm RS256 does not fit JWT authority "authority-1"',
@@ -126,29 +126,29 @@ describe('parseAndValidate', () => {
       'jwtsvid: expected audience in ["me"] (audience=[])',
     ],
     [
-      'a time to come',
+      'a token that is not valid yet',
       () => signJwt(claims({ nbf: seconds + 61 }), key),
       'not_yet_valid',
       'go-jose/go-jose/jwt: validation failed, token not valid yet (nbf)',
     ],
     [
-      'a time gone by',
+      'an expired token',
       () => signJwt(claims({ exp: seconds - 61 }), key),
       'expired',
       'jwtsvid: token has expired',
     ],
     [
-      'an issue to come',
+      'a token issued in the future',
       () => signJwt(claims({ iat: seconds + 61 }), key),
       'issued_in_future',
       'go-jose/go-jose/jwt: validation field, token issued in the future (iat)',
     ],
   ]
-  it.each(refusals)('refuses %s', (_name, token, code, message) => {
+  it.each(rejections)('rejects %s', (_name, token, code, message) => {
     expect(() => validate(token())).toThrow(expect.objectContaining({ name: 'JwtSvidError', code, message }))
   })
 
-  it('allows clocks to be a minute apart, or as much as it is told', () => {
+  it('tolerates clock skew of a minute, or the given leeway', () => {
     const late = signJwt(claims({ exp: seconds - 60, nbf: seconds + 60, iat: seconds + 60 }), key)
     expect(validate(late).id.path).toBe('/a')
     expect(() => parseAndValidate(late, bundles, 'me', { clock, leewaySeconds: 0 })).toThrow(
@@ -156,16 +156,16 @@ describe('parseAndValidate', () => {
     )
   })
 
-  it('reads times with a fraction', () => {
+  it('accepts times with a fraction', () => {
     expect(validate(signJwt(claims({ exp: seconds + 0.9 }), key)).expiresAt).toBe(NOW)
   })
 
-  it('never goes without an audience, which other libraries take for any', () => {
+  it('requires an audience, without which other libraries accept any', () => {
     const token = signJwt(claims(), key)
     for (const nothing of [[], '', ['']]) expect(() => validate(token, nothing)).toThrow(TypeError)
   })
 
-  it('tries every key that fits when the token names none', () => {
+  it('tries every key that fits if the token names none', () => {
     const second = createJwtKey('second')
     const several = JwtBundle.ofJwks('example.org', jwks([createJwtKey('r', 'RS256'), key, second]))
     const nameless = { kid: undefined }
@@ -178,7 +178,7 @@ describe('parseAndValidate', () => {
     ).toThrow('jwtsvid: no JWT authority for algorithm ES384 found for trust domain "example.org"')
   })
 
-  it('holds a key to the algorithm that its set gives it', () => {
+  it('uses a key only with the algorithm that its set names', () => {
     const rsa = createJwtKey('rsa', 'RS256')
     const set = jwks([rsa])
     const bound = JwtBundle.ofJwks('example.org', { keys: set.keys.map((jwk) => ({ ...jwk, alg: 'PS256' })) })
@@ -190,7 +190,7 @@ describe('parseAndValidate', () => {
     ).toBe('/a')
   })
 
-  it('never uses a key that a token brings along', () => {
+  it('never uses a key that a token contains', () => {
     const own = createJwtKey('own')
     const jwk = own.publicKey.export({ format: 'jwk' })
     expect(() => validate(signJwt(claims(), own, { jwk, jku: 'https://evil.test', kid: key.kid }))).toThrow(
@@ -200,7 +200,7 @@ describe('parseAndValidate', () => {
 })
 
 describe('cachedValidator', () => {
-  it('checks everything but a good signature anew, each time', () => {
+  it('checks everything except a known signature again, each time', () => {
     let now = NOW
     let current = bundles
     const validate = cachedValidator({ getJwtBundle: (td) => current.getJwtBundle(td) }, 'me', {
@@ -227,7 +227,7 @@ describe('cachedValidator', () => {
 })
 
 describe('parseInsecure', () => {
-  it('checks everything but the signature', () => {
+  it('checks everything except the signature', () => {
     const stranger = createJwtKey('stranger')
     expect(parseInsecure(signJwt(claims(), stranger), 'me', { clock }).id.path).toBe('/a')
     expect(() => parseInsecure(signJwt(claims({ exp: seconds - 61 }), stranger), 'me', { clock })).toThrow(

@@ -5,12 +5,12 @@ import type { JwtSvid } from './svid.ts'
 import type { ValidatedSvid } from './verification.ts'
 
 /**
- * Reads and validates a JWT-SVID (JWT-SVID §5): form, algorithm, claims, signature by an authority of the trust
- * domain that `sub` names, audience, times; in this order, so that a rejected token has the same reason everywhere.
+ * Parses and validates a JWT-SVID (JWT-SVID §5): form, algorithm, claims, signature by an authority of the trust domain in
+ * `sub`, audience, times. The order is go-spiffe's, so that both report the same reason.
  *
- * @param audience the names that the validator answers to, at least one; the token must bear one of them
+ * @param audience the validator's audiences, at least one; the token must contain one of them
  * @throws JwtSvidError
- * @throws TypeError without an audience, which would accept tokens that were meant for others
+ * @throws TypeError without an audience, because tokens meant for others would be accepted
  */
 export function parseAndValidate(
   token: string,
@@ -21,7 +21,7 @@ export function parseAndValidate(
   return svidValidator(bundles, audience, options)(token).svid
 }
 
-/** {@link parseAndValidate} for one validator, with every check that it made: in the answer, or in the error. */
+/** Makes a {@link parseAndValidate} for fixed rules that also returns every check; on failure they are in the error. */
 export function svidValidator(
   bundles: JwtBundleSource,
   audience: string | readonly string[],
@@ -32,9 +32,8 @@ export function svidValidator(
 }
 
 /**
- * {@link parseAndValidate} for one validator, with a memory of the signatures that were good: a token that comes
- * again costs no second check of its signature. All the rest is checked each time, so a token ends when it expires,
- * and when its key leaves the bundle.
+ * Makes a {@link parseAndValidate} for fixed rules that verifies the signature of a repeated token only once. Everything else
+ * is checked each time, so a token is rejected as soon as it expires or its key is removed from the bundle.
  */
 export function cachedValidator(
   bundles: JwtBundleSource,
@@ -47,8 +46,7 @@ export function cachedValidator(
 }
 
 /**
- * Reads a JWT-SVID without a look at its signature: for tokens that come from one's own agent, never for those
- * that come from a peer.
+ * Parses a JWT-SVID without verifying its signature: only for tokens from the workload's own agent, never for a peer's.
  *
  * @throws JwtSvidError
  * @throws TypeError without an audience

@@ -1,7 +1,7 @@
-/** A list as `["a" "b"]`, each name quoted and escaped, so that no name can forge a line of the log. */
+/** Formats a list as `["a" "b"]`, quoted and escaped, so that no name can forge a log line. */
 export const quoteAll = (names: readonly string[]): string => `[${names.map(quote).join(' ')}]`
 
-/** As Go's `%q` writes it: printable characters as they are, the rest escaped. */
+/** Quotes a string as Go's `%q` does: escapes everything but printable characters. */
 function quote(text: string): string {
   let quoted = ''
   for (const character of text) quoted += escaped(character)

@@ -16,7 +16,7 @@ import type { JwtBundleSource } from '../jwt-bundle/bundle.ts'
 import { audience, claims, key, keyId, subject, type } from './checks.ts'
 import { type SvidRules, SvidVerification, type ValidatedSvid } from './verification.ts'
 
-/** How far the clocks of two machines may be apart; the value of other SPIFFE libraries (JWT-SVID §3.3 allows a small one). */
+/** Tolerated clock skew, the default of other SPIFFE libraries (JWT-SVID §3.3 allows a small leeway). */
 export const DEFAULT_LEEWAY_SECONDS = 60
 
 export interface ParseOptions {
@@ -27,7 +27,7 @@ export interface ParseOptions {
 /** The algorithms of JWT-SVID §2.1: no `none`, no HMAC, no EdDSA. */
 const SVID_ALGORITHMS = (Object.keys(SCHEMES) as SignatureAlgorithm[]).filter((alg) => alg !== 'EdDSA')
 
-/** What is checked of a JWT-SVID (JWT-SVID §5), in the order of go-spiffe, so that a rejected token has the same reason everywhere. */
+/** The checks for a JWT-SVID (JWT-SVID §5), in go-spiffe's order, so that both report the same reason. */
 export const SVID_CHECKS: readonly CheckDefinition<SvidVerification>[] = [
   form,
   algorithm,
@@ -44,13 +44,13 @@ export const SVID_CHECKS: readonly CheckDefinition<SvidVerification>[] = [
   issuedAt,
 ]
 
-/** All checks but those that need a bundle. */
+/** All checks except those that need a bundle. */
 const UNSIGNED_CHECKS = SVID_CHECKS.filter((check) => check !== key && check !== signature)
 
 /**
- * The rule set for JWT-SVIDs of the trust domains whose bundles are there.
- * @param audience the names of the validator, at least one; the token must have one of them
- * @throws TypeError without an audience, which would accept tokens that were meant for others
+ * Makes the rule set for JWT-SVIDs of the trust domains in `bundles`.
+ * @param audience the validator's audiences, at least one; the token must contain one of them
+ * @throws TypeError without an audience, because tokens meant for others would be accepted
  */
 export function svidRules(
   bundles: JwtBundleSource,
@@ -59,14 +59,14 @@ export function svidRules(
 ): RuleSet<ValidatedSvid, SvidVerification> {
   const expectedAudience = typeof audience === 'string' ? [audience] : audience
   if (expectedAudience.length === 0 || expectedAudience.includes(''))
-    throw new TypeError('An audience is required: without one, tokens that are meant for others would pass.')
+    throw new TypeError('An audience is required: without one, tokens meant for others would be accepted.')
   const rules: SvidRules = {
     algorithms: SVID_ALGORITHMS,
     bundles,
     expectedAudience,
     clock,
     leewaySeconds,
-    // As go-spiffe has it.
+    // As in go-spiffe.
     validAtExpiry: true,
   }
   return {
@@ -75,14 +75,14 @@ export function svidRules(
   }
 }
 
-/** As {@link svidRules}, without a look at the signature. */
+/** Makes the same rules as {@link svidRules}, but without verifying the signature. */
 export function unsignedSvidRules(
   audience: string | readonly string[],
   options: ParseOptions,
 ): RuleSet<ValidatedSvid, SvidVerification> {
   const noBundles: JwtBundleSource = {
     getJwtBundle: () => {
-      throw new TypeError('These rules look at no signature.')
+      throw new TypeError('These rules do not verify signatures.')
     },
   }
   return { ...svidRules(noBundles, audience, options), checks: UNSIGNED_CHECKS }

@@ -1,13 +1,13 @@
 import type { JwtSvid } from './svid.ts'
 
 export interface JwtSvidParams {
-  /** For whom the token is: never empty. */
+  /** The token's audience; must not be empty. */
   readonly audience: string | readonly string[]
-  /** Which of one's identities, if there are several. */
+  /** The SPIFFE ID to use, if the workload has several. */
   readonly subject?: string
 }
 
-/** Where one's own JWT-SVIDs come from. */
+/** A source of the workload's own JWT-SVIDs. */
 export interface JwtSvidSource {
   fetchJwtSvid(params: JwtSvidParams): Promise<JwtSvid>
 }

@@ -13,7 +13,7 @@ interface JwtSvidFields {
   readonly token: string
 }
 
-/** A JWT-SVID that has been read. Whether it has been validated is told by who made it. Immutable. */
+/** A parsed JWT-SVID; whether it was validated depends on the function that returned it. Immutable. */
 export class JwtSvid {
   readonly id: SpiffeId
   readonly audience: readonly string[]
@@ -21,7 +21,7 @@ export class JwtSvid {
   readonly expiresAt: number
   readonly issuedAt: number | undefined
   readonly claims: Claims
-  /** What the issuer calls this identity, to tell several apart; empty if it is not told. */
+  /** The issuer's label for this identity, to distinguish several; can be empty. */
   readonly hint: string
   readonly #token: string
 
@@ -35,7 +35,7 @@ export class JwtSvid {
     this.#token = fields.token
   }
 
-  /** The token itself, for the Authorization header and for nothing else: whoever reads it can use it. */
+  /** Returns the token, only for the Authorization header: anyone who reads it can use it. */
   marshal(): string {
     return this.#token
   }
@@ -44,7 +44,7 @@ export class JwtSvid {
     return new JwtSvid({ ...this, hint, token: this.#token })
   }
 
-  /** What a log may see: never the token. */
+  /** Returns what is safe to log: never the token. */
   toJSON() {
     const { jti } = this.claims
     return {

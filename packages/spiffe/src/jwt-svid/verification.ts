@@ -13,18 +13,18 @@ import { goSpiffeWords } from './words.ts'
 
 export interface SvidRules extends CommonRules {
   readonly bundles: JwtBundleSource
-  /** The names of the validator, at least one; the token must have one of them. */
+  /** The validator's audiences, at least one; the token must contain one of them. */
   readonly expectedAudience: readonly string[]
 }
 
-/** A JWT-SVID that is valid, and why. */
+/** A valid JWT-SVID, and the checks that it passed. */
 export interface ValidatedSvid {
   readonly svid: JwtSvid
   readonly claims: Claims
   readonly checks: readonly Check[]
 }
 
-/** What the shared checks call a fault, and the code under which it has always been known here; else `malformed_token`. */
+/** Maps reasons of the shared checks to the stable codes of JWT-SVIDs; all others are `malformed_token`. */
 const CODES: Readonly<Partial<Record<TokenErrorReason, JwtSvidErrorCode>>> = {
   alg_not_allowed: 'alg_not_allowed',
   critical_header: 'critical_header',
@@ -36,7 +36,7 @@ const CODES: Readonly<Partial<Record<TokenErrorReason, JwtSvidErrorCode>>> = {
   issued_in_future: 'issued_in_future',
 }
 
-/** The verification of a JWT-SVID; what fails is a {@link JwtSvidError}. */
+/** Verifies a JWT-SVID; failures are {@link JwtSvidError}s. */
 export class SvidVerification extends Verification<SvidRules, ValidatedSvid> {
   /** (SVID claims) */
   audience: readonly string[] = []
@@ -51,7 +51,7 @@ export class SvidVerification extends Verification<SvidRules, ValidatedSvid> {
     return this.reject(CODES[reason] ?? 'malformed_token', detail)
   }
 
-  /** As `fail`, for a check of this rule set. */
+  /** Does the same as `fail`, for this rule set's own checks. */
   reject(code: JwtSvidErrorCode, detail: string, cause?: unknown): JwtSvidError {
     const { header, id, audience, rules } = this
     const message = goSpiffeWords(code, {

@@ -3,13 +3,13 @@ import type { SpiffeId } from '../spiffe-id/id.ts'
 import type { JwtSvidErrorCode } from './errors.ts'
 import { quoteAll } from './quote.ts'
 
-/** What has been found of a token when it is rejected; what a later check finds is not there yet. */
+/** What the checks have found when a token is rejected; the results of later checks are missing. */
 export interface SvidFacts {
   readonly header: TokenHeader
   readonly id: SpiffeId
   readonly audience: readonly string[]
   readonly expectedAudience: readonly string[]
-  /** Why, in our words. */
+  /** The reason, in our own words. */
   readonly detail: string
 }
 
@@ -19,8 +19,8 @@ const UNREADABLE = 'jwtsvid: unable to parse JWT token'
 const quote = JSON.stringify
 
 /**
- * The words of go-spiffe for every code: operators of SPIFFE know them, and the documented example prints them. Two come
- * without a prefix, from the library beneath it. go-spiffe.peer.ts compares them with go-spiffe itself.
+ * go-spiffe's message for every code: SPIFFE operators know these, and the documented example prints them. Two have no
+ * prefix because they come from the underlying go-jose. go-spiffe.peer.ts compares them with go-spiffe's.
  */
 const WORDS: Readonly<Partial<Record<JwtSvidErrorCode, Words>>> = {
   malformed_token: UNREADABLE,
@@ -44,7 +44,7 @@ const WORDS: Readonly<Partial<Record<JwtSvidErrorCode, Words>>> = {
   issued_in_future: 'go-jose/go-jose/jwt: validation field, token issued in the future (iat)',
 }
 
-/** Returns go-spiffe's message for a rejected token; a code that is not in the map is one of a SPIFFE ID. */
+/** Returns go-spiffe's message for a rejected token. A code that is not in the map is a SpiffeIdErrorCode. */
 export function goSpiffeWords(code: JwtSvidErrorCode, facts: SvidFacts): string {
   const words = WORDS[code] ?? (({ detail }) => `jwtsvid: token has an invalid subject claim: ${detail}`)
   return typeof words === 'string' ? words : words(facts)

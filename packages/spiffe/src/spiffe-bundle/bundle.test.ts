@@ -21,7 +21,7 @@ beforeAll(async () => {
 })
 
 describe('a SPIFFE bundle', () => {
-  it('is the document that it is written as', () => {
+  it('survives a round trip through its document', () => {
     const { keys, ...members } = JSON.parse(bundle.toJson())
     expect(members).toEqual({ spiffe_sequence: 7, spiffe_refresh_hint: 60 })
     expect(keys).toEqual([
@@ -45,7 +45,7 @@ describe('a SPIFFE bundle', () => {
     expect(SpiffeBundle.ofJson('example.org', bundle.toJson()).equals(bundle)).toBe(true)
   })
 
-  it('passes over what it does not know, and takes the first of several certificates', async () => {
+  it('skips unknown keys, and uses the first of several certificates', async () => {
     const document = JSON.parse(bundle.toJson())
     const [ca, jwt] = document.keys
     const other = (await TestAuthority.root('example.org')).der.toString('base64')
@@ -75,7 +75,7 @@ describe('a SPIFFE bundle', () => {
     })
   })
 
-  it('of no keys trusts nobody; without the list it is no bundle', () => {
+  it('with an empty list of keys trusts no keys; without the list it is rejected', () => {
     expect(SpiffeBundle.ofJson('example.org', '{"keys":[]}').x509.authorities).toEqual([])
     for (const [document, code, message] of [
       ['{', 'malformed_bundle', 'spiffebundle: unable to parse JWKS: it is not JSON'],
@@ -85,22 +85,22 @@ describe('a SPIFFE bundle', () => {
       [
         '{"keys":[],"spiffe_sequence":-1}',
         'malformed_bundle',
-        'spiffebundle: spiffe_sequence is not a whole number of 64 bits',
+        'spiffebundle: spiffe_sequence is not a 64-bit integer',
       ],
       [
         '{"keys":[],"spiffe_sequence":18446744073709551616}',
         'malformed_bundle',
-        'spiffebundle: spiffe_sequence is not a whole number of 64 bits',
+        'spiffebundle: spiffe_sequence is not a 64-bit integer',
       ],
       [
         '{"keys":[],"spiffe_sequence":1.5}',
         'malformed_bundle',
-        'spiffebundle: spiffe_sequence is not a whole number of 64 bits',
+        'spiffebundle: spiffe_sequence is not a 64-bit integer',
       ],
       [
         '{"keys":[],"spiffe_refresh_hint":1e400}',
         'malformed_bundle',
-        'spiffebundle: spiffe_refresh_hint is not a whole number below 2^53',
+        'spiffebundle: spiffe_refresh_hint is not an integer below 2^53',
       ],
       [
         '{"keys":[],"spiffe_sequence":1,"spiffe_sequence":2}',
@@ -126,7 +126,7 @@ describe('a SPIFFE bundle', () => {
     },
   )
 
-  it('is a source of both kinds for its trust domain alone, and so is a set', () => {
+  it('is a source of both kinds only for its own trust domain, and so is a set', () => {
     const stranger = TrustDomain.ofName('b.test')
     for (const source of [bundle, new SpiffeBundleSet([bundle])]) {
       expect(source.getX509Bundle(domain.trustDomain)).toBe(bundle.x509)
@@ -139,7 +139,7 @@ describe('a SPIFFE bundle', () => {
 })
 
 describe('an X.509 bundle', () => {
-  it('is read from DER and PEM, and written as both', () => {
+  it('can be read from and written to DER and PEM', () => {
     const { x509 } = bundle
     expect(X509Bundle.ofDer('example.org', x509.toDer()).equals(x509)).toBe(true)
     expect(X509Bundle.ofPem('spiffe://example.org', x509.toPem()).equals(x509)).toBe(true)
@@ -152,7 +152,7 @@ describe('an X.509 bundle', () => {
     )
   })
 
-  it('differs from one of another trust domain, and sets are equal whatever their order', async () => {
+  it('differs from one of another trust domain, and the order of a set does not matter', async () => {
     const other = (await TestTrustDomain.create('b.test')).x509Bundle
     const { x509 } = bundle
     expect(x509.equals(new X509Bundle('b.test', x509.authorities))).toBe(false)
@@ -163,7 +163,7 @@ describe('an X.509 bundle', () => {
 })
 
 describe('a JWT bundle', () => {
-  it('is the JWK set that it is written as', () => {
+  it('survives a round trip through its JWK Set', () => {
     const keys = [createJwtKey('a', 'RS256'), createJwtKey('b', 'ES512')]
     const read = JwtBundle.ofJwks('example.org', jwks(keys))
     expect(read.authorities.map(({ kid }) => kid)).toEqual(['a', 'b'])
@@ -171,7 +171,7 @@ describe('a JWT bundle', () => {
     expect(new JwtBundleSet([read]).equals(new JwtBundleSet([bundle.jwt]))).toBe(false)
   })
 
-  it('loads no private key and no short one', async () => {
+  it('does not load private or short keys', async () => {
     const { generateKeyPairSync } = await import('node:crypto')
     const short = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export({ format: 'jwk' })
     const leaked = { ...createJwtKey('leaked').privateKey.export({ format: 'jwk' }), kid: 'leaked' }
@@ -182,7 +182,7 @@ describe('a JWT bundle', () => {
     expect(JSON.stringify(read.toJwks())).not.toContain('"d"')
   })
 
-  it('is refused when it is no JWK set', () => {
+  it('is rejected if it is not a JWK Set', () => {
     for (const wrong of ['', '[]', '{}', null, { keys: 'x' }])
       expect(() => JwtBundle.ofJwks('example.org', wrong)).toThrow(
         expect.objectContaining({

@@ -10,24 +10,24 @@ import { SpiffeBundleError } from './errors.ts'
 interface SpiffeBundleFields {
   readonly x509: X509Bundle
   readonly jwt: JwtBundle
-  /** Grows with every change, within 64 bits; undefined if the publisher does not count. */
+  /** A 64-bit integer that grows with every change; undefined if the publisher does not send it. */
   readonly sequence: number | bigint | undefined
-  /** How many seconds after a fetch the next one is due; undefined if the publisher does not say. */
+  /** Suggested seconds between two fetches; undefined if the publisher does not send it. */
   readonly refreshHintSeconds: number | undefined
 }
 
-/** Everything that a trust domain publishes about itself: X.509 and JWT authorities in one document (Bundle §4). Immutable. */
+/** The X.509 and JWT authorities that a trust domain publishes in one document (Bundle §4). Immutable. */
 export class SpiffeBundle implements X509BundleSource, JwtBundleSource {
   readonly trustDomain: TrustDomain
   readonly x509: X509Bundle
   readonly jwt: JwtBundle
-  /** A bigint only where a number is not exact, so that equal sequences are equal by `===`. */
+  /** A bigint only if a number is not exact, so that equal sequences are equal by `===`. */
   readonly sequence: number | bigint | undefined
   readonly refreshHintSeconds: number | undefined
 
   constructor({ x509, jwt, sequence, refreshHintSeconds }: SpiffeBundleFields) {
     if (!x509.trustDomain.equals(jwt.trustDomain))
-      throw new TypeError('The X.509 and the JWT bundle are of different trust domains.')
+      throw new TypeError('The X.509 and the JWT bundle belong to different trust domains.')
     this.trustDomain = x509.trustDomain
     this.x509 = x509
     this.jwt = jwt
@@ -36,8 +36,8 @@ export class SpiffeBundle implements X509BundleSource, JwtBundleSource {
   }
 
   /**
-   * From the document of a bundle endpoint. Keys without a known `use` and keys that cannot be read are left out
-   * (Bundle §4.2.2); a document without `keys` is an error, one with an empty list trusts nobody.
+   * Reads the document of a bundle endpoint. Skips unreadable keys and keys without a known `use` (Bundle §4.2.2). A document
+   * without `keys` is an error; one with an empty list trusts no keys.
    *
    * @throws SpiffeBundleError
    */
@@ -98,7 +98,7 @@ export class SpiffeBundle implements X509BundleSource, JwtBundleSource {
   }
 }
 
-/** Of several certificates the first one is the CA; the others only help to build a path to it (Bundle §4.2.2). */
+/** Reads the CA certificate, which is the first of `x5c`; the others only help to build a path to it (Bundle §4.2.2). */
 function readCa({ x5c }: Jwk): Certificate | undefined {
   const first = Array.isArray(x5c) ? x5c[0] : undefined
   if (typeof first !== 'string') return undefined
@@ -111,14 +111,14 @@ function readCa({ x5c }: Jwk): Certificate | undefined {
 
 const present = <T>(values: readonly (T | undefined)[]): T[] => values.filter((value) => value !== undefined)
 
-/** A sequence number is an integer of 64 bits (Bundle §4.1.1). */
+/** A sequence number is a 64-bit integer (Bundle §4.1.1). */
 const MAX_SEQUENCE = 2n ** 64n - 1n
 
 function exactSequence(sequence: number | bigint): number | bigint {
   const isWhole = typeof sequence === 'bigint' || Number.isInteger(sequence)
   if (!isWhole || sequence < 0 || sequence > MAX_SEQUENCE)
-    throw new SpiffeBundleError('malformed_bundle', 'spiffe_sequence is not a whole number of 64 bits')
-  // As text: a number beyond 2^53 stands for the digits that it is written with, not for all that a double has.
+    throw new SpiffeBundleError('malformed_bundle', 'spiffe_sequence is not a 64-bit integer')
+  // Through the string: a number beyond 2^53 means its printed digits, not the exact value of the double.
   return sequence <= Number.MAX_SAFE_INTEGER ? Number(sequence) : BigInt(`${sequence}`)
 }
 
@@ -132,6 +132,6 @@ function refreshHintIn(given: unknown): number | undefined {
   const value = toNumber(given)
   if (value === undefined) return undefined
   if (!Number.isSafeInteger(value) || (value as number) < 0)
-    throw new SpiffeBundleError('malformed_bundle', 'spiffe_refresh_hint is not a whole number below 2^53')
+    throw new SpiffeBundleError('malformed_bundle', 'spiffe_refresh_hint is not an integer below 2^53')
   return value as number
 }

@@ -1,6 +1,6 @@
 export type SpiffeBundleErrorCode = 'malformed_bundle' | 'no_authorities'
 
-/** A SPIFFE bundle that cannot be read; `code` is stable. */
+/** Reports a malformed SPIFFE bundle; `code` is stable. */
 export class SpiffeBundleError extends Error {
   readonly code: SpiffeBundleErrorCode
 

@@ -1,4 +1,4 @@
-/** What can be wrong with a SPIFFE ID; the texts are the ones that operators of other SPIFFE libraries know. */
+/** The messages of other SPIFFE libraries, which operators know. */
 const MESSAGES = {
   empty: 'cannot be empty',
   wrong_scheme: 'scheme is missing or invalid',
@@ -17,7 +17,7 @@ const MESSAGES = {
 
 export type SpiffeIdErrorCode = keyof typeof MESSAGES
 
-/** A string that is not a SPIFFE ID, a trust domain or a path of one; `code` is stable. */
+/** Reports an invalid SPIFFE ID, trust domain or path; `code` is stable. */
 export class SpiffeIdError extends Error {
   readonly code: SpiffeIdErrorCode
 

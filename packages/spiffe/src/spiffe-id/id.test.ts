@@ -17,7 +17,7 @@ describe('SpiffeId.parse', () => {
     ['spiffe://td/...', 'td', '/...'],
     ['spiffe://td/..p', 'td', '/..p'],
     ['spiffe://1.2.3.4/X_y.Z-9', '1.2.3.4', '/X_y.Z-9'],
-  ])('reads %s', (text, trustDomain, path) => {
+  ])('parses %s', (text, trustDomain, path) => {
     const id = SpiffeId.parse(text)
     expect({ trustDomain: id.trustDomain.name, path: id.path, text: `${id}` }).toEqual({
       trustDomain,
@@ -55,19 +55,19 @@ describe('SpiffeId.parse', () => {
     ['spiffe://td/🎟', 'bad_path_character', wrongPathCharacter],
     ['spiffe://td/p\n', 'bad_path_character', wrongPathCharacter],
     [`spiffe://td/${'a'.repeat(2037)}`, 'too_long', 'a SPIFFE ID is limited to 2048 bytes'],
-  ])('refuses %j', (text, code, message) => {
+  ])('rejects %j', (text, code, message) => {
     expect(() => SpiffeId.parse(text)).toThrow(
       expect.objectContaining({ name: 'SpiffeIdError', code, message }),
     )
   })
 
-  it('reads the longest ID that every implementation must read', () => {
+  it('parses the longest ID that every implementation must support', () => {
     const longest = `spiffe://td/${'a'.repeat(2036)}`
     expect(longest).toHaveLength(2048)
     expect(`${SpiffeId.parse(longest)}`).toBe(longest)
   })
 
-  it('allows exactly the characters of the standard, tried one by one', () => {
+  it('allows exactly the characters of the standard', () => {
     const allowed = { td: '', path: '' }
     for (let code = 0; code < 256; code++) {
       const character = String.fromCharCode(code)
@@ -100,7 +100,7 @@ describe('paths and trust domains', () => {
     expect(`${SpiffeId.fromSegments(TrustDomain.ofName('td'), 'a', 'b')}`).toBe('spiffe://td/a/b')
   })
 
-  it('a trust domain is read from its name and from any ID in it', () => {
+  it('a trust domain is parsed from its name and from any ID in it', () => {
     expect(parseTrustDomain('example.org').id).toBe('spiffe://example.org')
     expect(parseTrustDomain('spiffe://example.org/a').name).toBe('example.org')
     expect(() => parseTrustDomain('')).toThrow('trust domain is missing')

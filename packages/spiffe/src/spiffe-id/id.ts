@@ -4,19 +4,19 @@ import { TrustDomain } from './trust-domain.ts'
 
 const SCHEME = 'spiffe://'
 
-/** SPIFFE-ID §2.3: implementations support 2048 bytes, and must not make longer ones. */
+/** SPIFFE-ID §2.3: implementations must support 2048 bytes, and must not generate longer IDs. */
 const MAX_ID_BYTES = 2048
 
 /**
  * A SPIFFE ID: the name of a workload (`spiffe://example.org/server`) or of a trust domain
  * (`spiffe://example.org`). Immutable; equal IDs have equal strings.
  *
- * It is read byte by byte and never with `URL`, which lowers case, resolves `..` and decodes percents: three
- * ways to make two different names look the same.
+ * Parsed byte by byte and never with `URL`, which changes case, resolves `..` and decodes percent-encoding, so that different
+ * names would become equal.
  */
 export class SpiffeId {
   readonly trustDomain: TrustDomain
-  /** Empty or led by a slash. */
+  /** Empty, or with a leading slash. */
   readonly path: string
   readonly #string: string
 
@@ -35,7 +35,7 @@ export class SpiffeId {
     const trustDomain = TrustDomain.ofName(id.slice(SCHEME.length, end))
     const path = id.slice(end)
     validatePath(path)
-    // Every character that has passed is ASCII, so the length of the string is its length in bytes.
+    // All characters have been checked to be ASCII, so the string's length is its length in bytes.
     if (id.length > MAX_ID_BYTES) throw new SpiffeIdError('too_long')
     return new SpiffeId(trustDomain, path)
   }

@@ -5,7 +5,7 @@ import { matchAny, matchId, matchMemberOf, matchOneOf } from './match.ts'
 const id = SpiffeId.parse('spiffe://example.org/a')
 
 describe('matchers', () => {
-  it('let in whom they name', () => {
+  it('accept the IDs that they name', () => {
     for (const matches of [
       matchAny(),
       matchId('spiffe://example.org/a'),
@@ -15,7 +15,7 @@ describe('matchers', () => {
       expect(() => matches(id)).not.toThrow()
   })
 
-  it('say whom they refuse', () => {
+  it('report the ID that they reject', () => {
     const unexpected = { code: 'unexpected_id', message: 'unexpected ID "spiffe://example.org/a"', id }
     expect(() => matchId('spiffe://example.org/A')(id)).toThrow(expect.objectContaining(unexpected))
     expect(() => matchId('spiffe://example.org/a/b')(id)).toThrow(expect.objectContaining(unexpected))
@@ -28,7 +28,7 @@ describe('matchers', () => {
     )
   })
 
-  it('refuse to be made of what is no ID', () => {
+  it('reject an invalid ID as argument', () => {
     expect(() => matchId('example.org/a')).toThrow('scheme is missing or invalid')
     expect(() => matchMemberOf('')).toThrow('trust domain is missing')
   })

@@ -1,7 +1,7 @@
 import type { SpiffeId } from './id.ts'
 import { parseSpiffeId, parseTrustDomain, type SpiffeIdLike, type TrustDomainLike } from './parse.ts'
 
-/** Who is refused and why; thrown by a matcher. */
+/** Reports an ID that a matcher rejects. */
 export class SpiffeIdMismatch extends Error {
   readonly code: 'unexpected_id' | 'unexpected_trust_domain'
   readonly id: SpiffeId
@@ -14,20 +14,20 @@ export class SpiffeIdMismatch extends Error {
   }
 }
 
-/** Decides by the ID alone: returns if it is welcome, throws a {@link SpiffeIdMismatch} if it is not. */
+/** Decides only by the ID: returns if it is accepted, throws a {@link SpiffeIdMismatch} otherwise. */
 export type Matcher = (id: SpiffeId) => void
 
-/** Everyone with a valid SVID. The name is long so that a reader of the code sees what it allows. */
+/** Accepts every valid SVID. */
 export function matchAny(): Matcher {
   return () => {}
 }
 
-/** Exactly this ID. */
+/** Accepts exactly this ID. */
 export function matchId(expected: SpiffeIdLike): Matcher {
   return matchOneOf(expected)
 }
 
-/** One of these IDs; of none of them if there are none. */
+/** Accepts any of these IDs; without arguments, none. */
 export function matchOneOf(...expected: readonly SpiffeIdLike[]): Matcher {
   const welcome = new Set(expected.map((id) => parseSpiffeId(id).toString()))
   return (id) => {
@@ -35,7 +35,7 @@ export function matchOneOf(...expected: readonly SpiffeIdLike[]): Matcher {
   }
 }
 
-/** Every ID of this trust domain. */
+/** Accepts every ID of this trust domain. */
 export function matchMemberOf(trustDomain: TrustDomainLike): Matcher {
   const expected = parseTrustDomain(trustDomain)
   return (id) => {

@@ -2,10 +2,10 @@ import { SpiffeIdError } from './errors.ts'
 import { SpiffeId } from './id.ts'
 import { TrustDomain } from './trust-domain.ts'
 
-/** A SPIFFE ID, as an object or as its string: what every function of the library takes. */
+/** A SPIFFE ID as an object or a string; accepted by every function of the library. */
 export type SpiffeIdLike = SpiffeId | string
 
-/** A trust domain, as an object, as its name (`example.org`) or as any SPIFFE ID in it. */
+/** A trust domain as an object, its name (`example.org`), or any SPIFFE ID in it. */
 export type TrustDomainLike = TrustDomain | string
 
 /** @throws SpiffeIdError */
@@ -17,7 +17,7 @@ export function parseSpiffeId(id: SpiffeIdLike): SpiffeId {
 export function parseTrustDomain(trustDomain: TrustDomainLike): TrustDomain {
   if (trustDomain instanceof TrustDomain) return trustDomain
   if (trustDomain === '') throw new SpiffeIdError('missing_trust_domain')
-  // `:/` cannot be in a name: whoever wrote it meant an ID, and gets the errors of one.
+  // A name cannot contain `:/`, so this was meant as an ID and gets the errors of an ID.
   return trustDomain.includes(':/')
     ? SpiffeId.parse(trustDomain).trustDomain
     : TrustDomain.ofName(trustDomain)

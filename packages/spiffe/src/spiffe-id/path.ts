@@ -3,9 +3,8 @@ import { SpiffeIdError } from './errors.ts'
 const SEGMENT = /^[A-Za-z0-9._-]+$/
 
 /**
- * Checks the path of a SPIFFE ID: empty, or `/`-led segments without empty ones, `.` and `..`, and without a
- * trailing slash (SPIFFE-ID §2.2). Nothing is normalised and nothing is percent-decoded: two IDs are the same
- * if and only if their bytes are.
+ * Validates the path of a SPIFFE ID: empty, or segments that each follow a `/`, with no empty segments, no `.` or `..`, and no
+ * trailing slash (SPIFFE-ID §2.2). Nothing is normalized or percent-decoded: two IDs are equal if and only if their bytes are.
  *
  * @throws SpiffeIdError
  */
@@ -22,7 +21,7 @@ export function validatePath(path: string): void {
 }
 
 /**
- * The path of segments: `joinPath('ns', 'prod')` is `/ns/prod`.
+ * Joins segments to a path: `joinPath('ns', 'prod')` returns `/ns/prod`.
  *
  * @throws SpiffeIdError
  */

@@ -14,7 +14,7 @@ export class TrustDomain {
   }
 
   /**
-   * The trust domain of a bare name.
+   * Makes a trust domain from its name.
    *
    * @throws SpiffeIdError
    */

@@ -13,14 +13,14 @@ import { JwtSource } from '../workload-api/jwt-source.ts'
 import { X509Source } from '../workload-api/x509-source.ts'
 
 /*
- * The harness that spiffe-conformance-test-suite asks for (its HARNESS_CONTRACT, version 1): the library over the
- * network, with no decision of its own. It finds the Workload API by SPIFFE_ENDPOINT_SOCKET, as any program would.
+ * The harness that spiffe-conformance-test-suite requires (its HARNESS_CONTRACT, version 1): it exposes the library over the
+ * network and decides nothing itself. Like any program, it finds the Workload API through SPIFFE_ENDPOINT_SOCKET.
  */
 
 export interface Harness {
   readonly x509Port: number
   readonly controlPort: number
-  /** Settles when there is an SVID. */
+  /** Resolves when an SVID is available. */
   readonly ready: Promise<void>
   close(): Promise<void>
 }
@@ -95,7 +95,7 @@ async function reply(request: IncomingMessage, sources: Sources): Promise<Reply>
   }
 }
 
-/** A refusal by the library, as opposed to a failure of what is around it. */
+/** Distinguishes a rejection by the library from other failures. */
 function isRefusal(error: unknown): boolean {
   if (error instanceof JwtSvidError) return true
   if (error instanceof GrpcError) return error.code === status.permissionDenied

@@ -6,17 +6,17 @@ import { type Harness, startHarness } from './conformance-harness.ts'
 import { FakeWorkloadApi, x509SvidMessage } from './fake-workload-api.ts'
 import { type IssuedSvid, jwks, TestTrustDomain } from './trust-domain.ts'
 
-/** What a test that changes something waits for at most. */
+/** How long a test waits at most for a change to take effect. */
 const SETTLE_TIMEOUT_MS = 8000
 
-/** Who answers on the X.509 port: the line it wrote, undefined if it refused, and the certificate it showed. */
+/** The result of a connection to the X.509 port: the line received, undefined if rejected, and the server's certificate. */
 export interface Probed {
   readonly line: string | undefined
   readonly leaf: Buffer | undefined
   readonly chain: readonly Buffer[]
 }
 
-/** A Workload API whose answers are set, the harness that uses it, and the hands to try it from outside. */
+/** A fake Workload API, a harness that uses it, and methods to test the harness from outside. */
 export class ConformanceRig {
   readonly api: FakeWorkloadApi
   readonly domain: TestTrustDomain
@@ -37,7 +37,7 @@ export class ConformanceRig {
     return rig
   }
 
-  /** A rig with an SVID, and a harness that is ready. */
+  /** Starts a rig with an SVID and waits until its harness is ready. */
   static async started(): Promise<ConformanceRig> {
     const rig = await ConformanceRig.create()
     await rig.api.listen()
@@ -57,7 +57,7 @@ export class ConformanceRig {
     return this.#harness
   }
 
-  /** Sets a new SVID of this path; returns it. */
+  /** Sets a new SVID with this path and returns it. */
   async serve(
     path: string,
     options: Partial<Parameters<FakeWorkloadApi['setX509Response']>[0]> = {},
@@ -84,7 +84,7 @@ export class ConformanceRig {
     let leaf: Buffer | undefined
     const chain: Buffer[] = []
     socket.once('secureConnect', () => {
-      // Once: a second call on a client tells of the next certificate in the chain.
+      // Call this only once: on a client, a second call returns the next certificate of the chain.
       let next = socket.getPeerX509Certificate()
       leaf = next?.raw
       for (; next && chain.length < 5; next = next.issuerCertificate) chain.push(next.raw)
@@ -92,20 +92,20 @@ export class ConformanceRig {
     try {
       for await (const data of socket) line += data
     } catch {
-      // Refused in the handshake: no line.
+      // Rejected in the handshake, so no line is received.
     }
     socket.destroy()
     return { line: line.trim() || undefined, leaf, chain }
   }
 
-  /** Connects as a workload of the trust domain, with the same certificate each time. */
+  /** Connects as a workload of the trust domain, always with the same certificate. */
   async probeAs(path: string): Promise<Probed> {
     const peer = this.#peers.get(path) ?? this.domain.authority.issue(this.domain.id(path))
     this.#peers.set(path, peer)
     return this.probe(await peer)
   }
 
-  /** Waits until the harness presents this SVID: all that was pushed before it has then been processed. */
+  /** Waits until the harness presents this SVID; then it has processed all earlier updates. */
   async barrier(svid: IssuedSvid): Promise<void> {
     await this.until(
       async () => (await this.probeAs('/barrier')).leaf?.equals(svid.chain[0] as Buffer) ?? false,
@@ -115,12 +115,12 @@ export class ConformanceRig {
   async until(condition: () => Promise<boolean>): Promise<void> {
     const deadline = Date.now() + SETTLE_TIMEOUT_MS
     while (!(await condition())) {
-      if (Date.now() > deadline) throw new Error('It has not come about in time.')
+      if (Date.now() > deadline) throw new Error('The change did not take effect in time.')
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
   }
 
-  /** Runs a server with this certificate and lets the harness dial it; the HTTP status, 200 or 422. */
+  /** Runs a server with this certificate, makes the harness connect, and returns the HTTP status, 200 or 422. */
   async dialed(server: IssuedSvid): Promise<{ status: number; spiffe_id?: string }> {
     const listener = tls.createServer(
       { cert: server.pem, key: server.privateKeyPem, requestCert: true, ca: this.domain.x509Bundle.toPem() },

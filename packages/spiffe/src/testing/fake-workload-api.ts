@@ -27,10 +27,10 @@ import {
 import type { X509Bundle } from '../x509-bundle/bundle.ts'
 import type { IssuedSvid } from './trust-domain.ts'
 
-/** What a stream tells: a state, or the error that ends it. */
+/** What a stream sends: a state, or the error that ends it. */
 type Answer<T> = T | GrpcError
 
-/** A method's newest answer, told to each stream when it opens and when it changes. */
+/** A method's current answer, sent to each stream when it opens and on every change. */
 class Channel<T> extends EventEmitter<{ change: [] }> {
   #answer: Answer<T> = new GrpcError(status.permissionDenied, 'no identity issued')
   #version = 0
@@ -65,8 +65,8 @@ export interface RecordedCall {
 }
 
 /**
- * A Workload API whose answers a test sets: a real gRPC server on a real socket in a folder of its own. What is
- * not set is refused with PermissionDenied, as by an agent without an entry.
+ * A Workload API whose answers a test sets: a real gRPC server on a real socket in its own folder. Until an answer is set,
+ * calls fail with PermissionDenied, as with an agent without an entry.
  */
 export class FakeWorkloadApi {
   readonly folder: string
@@ -75,7 +75,7 @@ export class FakeWorkloadApi {
   readonly address: string
   readonly calls: RecordedCall[] = []
   readonly jwtSvidRequests: JwtSvidRequest[] = []
-  /** Called for every FetchJWTSVID. */
+  /** Handles every FetchJWTSVID. */
   onFetchJwtSvid: (request: JwtSvidRequest) => JwtSvidResponse | Promise<JwtSvidResponse> = () => {
     throw new GrpcError(status.permissionDenied, 'no identity issued')
   }
@@ -100,12 +100,12 @@ export class FakeWorkloadApi {
     return api
   }
 
-  /** One that does not listen yet: its socket is not there. Its folder is one that an address must encode. */
+  /** Makes one that does not listen yet. The name of its folder needs percent-encoding in the address. */
   static async create(): Promise<FakeWorkloadApi> {
     return new FakeWorkloadApi(await mkdtemp(join(tmpdir(), 'spiffe #1 (100%)? ä-')))
   }
 
-  /** Listens again after {@link crash}; or on TCP, and then the address is returned. */
+  /** Listens again after {@link crash}, or on TCP; returns the address. */
   async listen(on: { host: string; port: number } | undefined = undefined): Promise<string> {
     const server = new GrpcServer({ authorize: (call, path) => this.#admit(call, path) })
       .stream(fetchX509Svid, (_, { signal }) => this.#x509.tell(signal))
@@ -135,12 +135,12 @@ export class FakeWorkloadApi {
     this.#x509Bundles.set(answer instanceof GrpcError ? answer : { crl: [], bundles: x509BundleMap(answer) })
   }
 
-  /** JWK sets by trust domain. */
+  /** Sets the JWK Sets by trust domain. */
   setJwtBundles(answer: Readonly<Record<string, unknown>> | GrpcError): void {
     this.#jwtBundles.set(answer instanceof GrpcError ? answer : { bundles: jwksMap(answer) })
   }
 
-  /** The next calls of any method end like this. */
+  /** Makes the next calls of any method fail with this status. */
   failNext(code: StatusCode, message: string, count = 1): void {
     this.#failures = { error: new GrpcError(code, message), left: count }
   }
@@ -149,7 +149,7 @@ export class FakeWorkloadApi {
     return this.calls.filter((call) => call.method === method)
   }
 
-  /** Stops as a killed process does: connections break, nobody is told. */
+  /** Stops like a killed process: connections break without a GOAWAY. */
   async crash(): Promise<void> {
     await this.#server?.close(0)
     this.#server = undefined
@@ -172,7 +172,7 @@ export class FakeWorkloadApi {
   }
 }
 
-/** An identity as the API tells it. */
+/** An identity in the API's format. */
 export interface IssuedIdentity {
   readonly id: string
   readonly issued: IssuedSvid

@@ -5,16 +5,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
-/** The version of the reference that is compared with. */
+/** The version of the reference implementation. */
 const GO_SPIFFE = 'v2.8.1'
 
 export const hasGo = (): boolean => spawnSync('go', ['version']).status === 0
 
 /**
- * Builds the program in peers/go in a temporary module, and returns the path of its binary. The modules come
- * through the proxy that Go is configured with.
+ * Builds the program in peers/go in a temporary module, with the configured Go module proxy, and returns the path of its
+ * binary.
  *
- * @param folder of the sources
+ * @param folder the folder of the sources
  */
 export function buildGoPeer(folder: string): string {
   const module = mkdtempSync(join(tmpdir(), 'go-peer-'))
@@ -32,9 +32,9 @@ export function buildGoPeer(folder: string): string {
 
 export interface GoPeer {
   readonly process: ChildProcess
-  /** The next line of its standard output. */
+  /** Returns the next line of its standard output. */
   line(): Promise<string>
-  /** All it says, when it has ended. @throws with its standard error when it fails */
+  /** Waits until it exits and returns its output. @throws with its standard error if it fails */
   done(): Promise<string>
 }
 

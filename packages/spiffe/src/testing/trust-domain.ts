@@ -20,7 +20,7 @@ const P256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 const HOUR_MS = 3_600_000
 const BACKDATE_MS = 10_000
 
-/** How a certificate differs from a good one; for those that must be refused. */
+/** How a certificate differs from a valid one, for certificates that must be rejected. */
 export interface CertificateShape {
   uris?: readonly string[]
   dnsNames?: readonly string[]
@@ -43,10 +43,10 @@ interface Certified {
 
 const { digitalSignature, keyEncipherment, keyAgreement, keyCertSign, cRLSign } = x509.KeyUsageFlags
 
-/** The bits of keyUsage, for shapes. */
+/** The bits of keyUsage. */
 export const keyUsageBits = { digitalSignature, keyEncipherment, keyAgreement, keyCertSign, cRLSign }
 
-/** An extension made by hand, for shapes. */
+/** Makes a custom extension. */
 export const rawExtension = (oid: string, critical: boolean, value: Uint8Array): x509.Extension =>
   new x509.Extension(oid, critical, value as Uint8Array<ArrayBuffer>)
 
@@ -90,9 +90,9 @@ async function issue(
 
 const der = (certificate: x509.X509Certificate) => Buffer.from(certificate.rawData)
 
-/** A certificate that was made on purpose, with everything that a test may want of it. */
+/** A test certificate with its chain and key. */
 export interface IssuedSvid {
-  /** Each DER on its own, leaf first. */
+  /** One DER buffer per certificate, leaf first. */
   readonly chain: readonly Buffer[]
   /** PKCS#8. */
   readonly privateKey: Buffer
@@ -101,7 +101,7 @@ export interface IssuedSvid {
   readonly pem: string
 }
 
-/** A certificate authority of a test: real keys, real certificates, wrong ones on request. */
+/** A test certificate authority with real keys; issues valid and, on request, invalid certificates. */
 export class TestAuthority {
   readonly #self: Certified
   readonly #above: readonly Buffer[]
@@ -125,7 +125,7 @@ export class TestAuthority {
     return new TestAuthority({ certificate, keys }, [], now)
   }
 
-  /** An authority beneath this one; what it issues comes with its certificate. */
+  /** Makes an intermediate; the chains that it issues include its certificate. */
   async intermediate(trustDomain: string, shape: CertificateShape = {}): Promise<TestAuthority> {
     const keys = await newKeys()
     const certificate = await issue(TestAuthority.#caShape(trustDomain, this.#now, shape), this.#self, keys)
@@ -144,7 +144,7 @@ export class TestAuthority {
     }
   }
 
-  /** An X.509-SVID as SPIRE makes them, but for what the shape says. */
+  /** Issues an X.509-SVID like SPIRE's, with the changes in `shape`. */
   async issue(id: string, shape: CertificateShape = {}): Promise<IssuedSvid> {
     const keys = await newKeys()
     const leaf = await issue(
@@ -173,7 +173,7 @@ export class TestAuthority {
   }
 }
 
-/** A key that signs JWT-SVIDs of a test. */
+/** A test key that signs JWT-SVIDs. */
 export interface TestJwtKey {
   readonly kid: string
   readonly alg: string
@@ -196,7 +196,7 @@ export function createJwtKey(kid: string, alg = 'ES256'): TestJwtKey {
 
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
 
-/** Signs whatever it is given, right or wrong. */
+/** Signs any claims, valid or invalid. */
 export function signJwt(
   claims: Readonly<Record<string, unknown>>,
   key: TestJwtKey,
@@ -217,7 +217,7 @@ export const jwks = (keys: readonly TestJwtKey[], members: Readonly<Record<strin
   keys: keys.map(({ kid, publicKey }) => ({ ...publicKey.export({ format: 'jwk' }), kid, ...members })),
 })
 
-/** A trust domain of a test: an authority for each kind of SVID. */
+/** A test trust domain with an authority for each kind of SVID. */
 export class TestTrustDomain {
   readonly trustDomain: TrustDomain
   readonly authority: TestAuthority
@@ -252,7 +252,7 @@ export class TestTrustDomain {
     return X509Svid.ofDer(Buffer.concat(issued.chain), issued.privateKey)
   }
 
-  /** A token that lives five minutes, but for what the claims say; a claim that is undefined is left out. */
+  /** Signs a token that is valid for five minutes, with the given claims; undefined omits a claim. */
   jwtSvid(
     path: string,
     audience: string | readonly string[],

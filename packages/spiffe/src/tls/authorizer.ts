@@ -9,8 +9,8 @@ import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
 import type { VerifiedPeer } from '../x509-svid/verify.ts'
 
 /**
- * Decides who of the verified may stay: returns, or throws the reason. Where all who may stay are of one trust
- * domain, `trustDomain` says so, and TLS trusts no other authority to begin with.
+ * Decides whether a verified peer is accepted: returns, or throws the reason. `trustDomain` is set if only one trust domain
+ * can be accepted; then TLS trusts only the authorities of that domain.
  */
 export interface Authorizer {
   (peer: VerifiedPeer): void
@@ -25,7 +25,7 @@ const ofMatcher =
 const within = (trustDomain: TrustDomain, authorizer: Authorizer): Authorizer =>
   Object.assign((peer: VerifiedPeer) => authorizer(peer), { trustDomain })
 
-/** Everyone with a valid SVID of a trust domain that one has a bundle of. */
+/** Accepts every valid SVID of all trust domains with a bundle. */
 export const authorizeAny = (): Authorizer => ofMatcher(matchAny())
 
 export const authorizeId = (id: SpiffeIdLike): Authorizer => authorizeOneOf(id)

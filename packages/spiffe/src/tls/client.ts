@@ -8,26 +8,26 @@ import { endAtExpiry } from './expiry.ts'
 import { chainOf, peerOf, verifyPeer } from './peer.ts'
 import { authoritiesFor, type Trust, verifyAndAuthorize } from './trust.ts'
 
-/** How a TLS client connects: what it presents, and whom it believes. */
+/** How a TLS client connects: what it presents, and which servers it trusts. */
 export interface ClientSecurity {
   /**
-   * Connects, with the SVID and the bundles of this moment. `secureConnect` comes only when the server has been
-   * verified and authorized; else there is an `error`.
+   * Connects with the current SVID and bundles. Emits `secureConnect` only after the server was verified and authorized;
+   * otherwise `error`.
    *
-   * @throws SourceError when there is nothing to present or nobody to trust
+   * @throws SourceError if no SVID or bundle is available
    */
   connect(target: ConnectionOptions): TLSSocket
-  /** When the connection ends with the certificates that it rests on; Infinity if they are not of SPIFFE. */
+  /** When the first certificate of the connection expires; Infinity if none is an SVID. */
   expiresAt(socket: TLSSocket): number
 }
 
 export interface ClientSecurityOptions {
   readonly clock?: Clock
-  /** Ends connections when an SVID that they rest on does; on unless switched off. */
+  /** Closes connections when one of their SVIDs expires; true by default. */
   readonly endAtExpiry?: boolean
 }
 
-/** Believes a server with an SVID that the authorizer accepts, and presents nothing. */
+/** Trusts a server with an SVID that the authorizer accepts, and presents no certificate. */
 export function tlsClient(
   bundles: X509BundleSource,
   authorizer: Authorizer,
@@ -36,7 +36,7 @@ export function tlsClient(
   return createSecurity(undefined, { bundles, authorizer, clock: options.clock ?? systemClock }, options)
 }
 
-/** Believes a server with an SVID that the authorizer accepts, and presents one's own. */
+/** Trusts a server with an SVID that the authorizer accepts, and presents the workload's own SVID. */
 export function mtlsClient(
   source: X509SvidSource & X509BundleSource,
   authorizer: Authorizer,
@@ -45,7 +45,7 @@ export function mtlsClient(
   return createSecurity(source, { bundles: source, authorizer, clock: options.clock ?? systemClock }, options)
 }
 
-/** Believes a server with a certificate of the web, checked as the web does, and presents one's own SVID. */
+/** Trusts a server with a Web PKI certificate for its host name, and presents the workload's own SVID. */
 export function mtlsWebClient(source: X509SvidSource, options: ClientSecurityOptions = {}): ClientSecurity {
   return createSecurity(source, undefined, options)
 }
@@ -70,7 +70,7 @@ function createSecurity(
       minVersion: target.minVersion === 'TLSv1.3' ? 'TLSv1.3' : 'TLSv1.2',
       rejectUnauthorized: true,
     }
-    // A session that is resumed is not checked at all, whoever offers it.
+    // A resumed session would skip the check of the server.
     delete options.session
     delete options.secureContext
     const socket = connect(options)
@@ -95,7 +95,7 @@ function createSecurity(
   return { connect: connectNow, expiresAt }
 }
 
-/** Runs inside the handshake, before a byte of the application leaves: SPIFFE in the place of the host name. */
+/** Verifies the SPIFFE ID instead of the host name. Runs during the handshake, before any application data is sent. */
 function check(presented: object, trust: Trust): Error | undefined {
   try {
     verifyAndAuthorize(chainOf(presented), trust)
@@ -105,7 +105,7 @@ function check(presented: object, trust: Trust): Error | undefined {
   }
 }
 
-/** RFC 6066 §3: an address is no server name, and Node warns if it is sent as one. */
+/** Omits IP addresses, which are not valid server names (RFC 6066 §3): Node would warn. */
 function serverName({ servername, host }: ConnectionOptions): string {
   const name = servername ?? host ?? ''
   return isIP(name) === 0 ? name : ''

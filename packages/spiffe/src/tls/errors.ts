@@ -1,6 +1,6 @@
 export type TlsErrorCode = 'resumed_session' | 'no_peer_certificate' | 'svid_expired'
 
-/** A connection that is not kept for a reason that is no SVID's; `code` is stable. */
+/** Reports a connection that was closed for a reason other than an invalid SVID; `code` is stable. */
 export class SpiffeTlsError extends Error {
   readonly code: TlsErrorCode
 

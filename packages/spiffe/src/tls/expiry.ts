@@ -4,20 +4,20 @@ import type { Clock } from '../clock.ts'
 import { SpiffeTlsError } from './errors.ts'
 
 /**
- * A connection is given no new request in the last fifth of the time that it had left when it began, half a
- * minute at most: what is under way then ends in peace before the certificates do.
+ * A connection gets no new requests in the last fifth of its lifetime (at most 30 seconds), so that requests in progress
+ * finish before its certificates expire.
  */
 const RETIREMENT_SHARE = 0.2
 const MAX_RETIREMENT_MS = 30_000
 
-/** From when on a connection that ends at a time, and begins now, should be given no new request. */
+/** Returns the time after which a connection that starts now should get no new requests. */
 export const retirementOf = (expiresAt: number, now: number): number =>
   expiresAt - Math.min(MAX_RETIREMENT_MS, (expiresAt - now) * RETIREMENT_SHARE)
 
-/** Calls back at a time of the clock; keeps no process alive. The returned function calls it off. */
+/** Calls back when the clock reaches a time. Does not keep the process alive. Returns a function that cancels it. */
 export function callAt(time: number, clock: Clock, callBack: () => void): () => void {
   const look = () => {
-    // The clock may have been set meanwhile.
+    // The clock may have been changed meanwhile.
     if (time <= clock()) callBack()
     else cancel = callAfter(time - clock(), look)
   }
@@ -26,10 +26,10 @@ export function callAt(time: number, clock: Clock, callBack: () => void): () => 
 }
 
 /**
- * Ends a connection when the first of the certificates that it rests on ends.
+ * Closes a connection when the first of its certificates expires.
  *
- * @param withError for a client, whose requests must hear the reason; a server's socket ends without one, since
- * whoever wrote it may not expect that a client's certificate can fail it
+ * @param withError true for a client, whose requests should fail with the reason; false for a server, whose code may not
+ * expect a socket error because of a client's certificate
  */
 export function endAtExpiry(socket: TLSSocket, expiresAt: number, clock: Clock, withError: boolean): void {
   const cancel = callAt(expiresAt, clock, () => {

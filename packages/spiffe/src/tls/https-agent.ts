@@ -9,7 +9,7 @@ const RETIRES_AT = Symbol('retires at')
 
 type Pooled = Duplex & { [RETIRES_AT]?: number }
 
-/** What Node's types leave out of an agent. */
+/** Methods that Node's types for Agent lack. */
 const INHERITED = Agent.prototype as unknown as {
   keepSocketAlive(this: Agent, socket: Duplex): boolean
   addRequest(this: Agent, ...args: readonly unknown[]): void
@@ -21,8 +21,8 @@ export interface SpiffeAgentOptions
 }
 
 /**
- * An agent for `https.request`, axios and whatever takes one. It keeps no TLS sessions, and it is made for one
- * {@link ClientSecurity}: the pool of an agent does not know who is authorized, so it must not be shared.
+ * An agent for `https.request`, axios and other clients that accept one. It caches no TLS sessions. Its connection pool
+ * belongs to one {@link ClientSecurity} and must not be shared, because pooled connections are not authorized again.
  */
 export class SpiffeAgent extends Agent {
   readonly #security: ClientSecurity
@@ -43,7 +43,7 @@ export class SpiffeAgent extends Agent {
       socket.once('secureConnect', () => this.#retireInTime(socket))
       return socket
     } catch (error) {
-      // Thrown from here it would fall out of `https.request`; this way it is the request's `error`.
+      // If thrown here, `https.request` itself would throw; this way the request emits `error`.
       process.nextTick(callback, error)
       return undefined
     }
@@ -54,7 +54,7 @@ export class SpiffeAgent extends Agent {
     return INHERITED.keepSocketAlive.call(this, socket)
   }
 
-  /** Called by `https.request`, with the pool as it is. By the clock: the timers of a busy process are late. */
+  /** Called by `https.request`. Removes retired connections by the clock, because timers are late in a busy process. */
   addRequest(...args: readonly unknown[]): void {
     for (const pool of Object.values(this.freeSockets) as (Pooled[] | undefined)[])
       for (const socket of [...(pool ?? [])])

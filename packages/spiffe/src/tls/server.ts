@@ -9,31 +9,31 @@ import { endAtExpiry } from './expiry.ts'
 import { verifyPeer } from './peer.ts'
 import { authoritiesFor, type Trust } from './trust.ts'
 
-/** What a TLS server presents, and whom it lets in. */
+/** What a TLS server presents, and which clients it accepts. */
 export interface ServerSecurity {
-  /** For `https.createServer`, `tls.createServer` or `http2.createSecureServer`; of no use without {@link guard}. */
+  /** For `https.createServer`, `tls.createServer` or `http2.createSecureServer`; they have no effect without {@link guard}. */
   readonly options: TlsOptions
   /**
-   * Puts the SVID on the server, fresh for every handshake, and checks every client before anything else sees the
-   * connection. A server that was not guarded has no certificate and can talk to nobody.
+   * Makes a server present the current SVID in every handshake, and verifies every client before any other listener sees the
+   * connection. Without it, the server has no certificate and every handshake fails.
    */
   guard<S extends Server>(server: S): S
 }
 
 export interface ServerSecurityOptions {
   readonly clock?: Clock
-  /** Hears why a connection was refused. */
+  /** Receives the reason when a connection is rejected. */
   readonly onRefused?: (error: Error) => void
-  /** Ends connections when the client's SVID does; on unless switched off. */
+  /** Closes connections when the client's SVID expires; true by default. */
   readonly endAtExpiry?: boolean
 }
 
-/** Presents one's own SVID and asks clients for nothing: for those who show a JWT-SVID, or none. */
+/** Presents the workload's own SVID and requests no client certificate: for clients that send a JWT-SVID or nothing. */
 export function tlsServer(source: X509SvidSource, options: ServerSecurityOptions = {}): ServerSecurity {
   return createSecurity(svidOf(source), undefined, options)
 }
 
-/** Presents one's own SVID and lets in only who shows one that the authorizer accepts. */
+/** Presents the workload's own SVID and requires a client SVID that the authorizer accepts. */
 export function mtlsServer(
   source: X509SvidSource & X509BundleSource,
   authorizer: Authorizer,
@@ -45,7 +45,7 @@ export function mtlsServer(
       bundles: source,
       authorizer,
       clock: options.clock ?? systemClock,
-      // Workloads of one trust domain often have theirs from the same intermediate.
+      // Workloads of one trust domain often have SVIDs from the same intermediate.
       intermediates: () =>
         source
           .getX509Svid()
@@ -56,7 +56,7 @@ export function mtlsServer(
   )
 }
 
-/** Presents a certificate of the web and lets in only who shows an SVID that the authorizer accepts. */
+/** Presents a Web PKI certificate and requires a client SVID that the authorizer accepts. */
 export function mtlsWebServer(
   webCertificate: () => { readonly cert: string; readonly key: string },
   bundles: X509BundleSource,
@@ -77,18 +77,18 @@ function svidOf(source: X509SvidSource): CertificateSource {
   }
 }
 
-/** Of every context this server ever has, the first and the later ones. */
+/** Options of the server's first and all later secure contexts. */
 const BASE: SecureContextOptions & TlsOptions = {
   minVersion: 'TLSv1.2',
-  // Nobody but those that a bundle names; by default Node would read all authorities of the web, at each rotation.
+  // Trust only the bundles' authorities; by default Node would load all Web PKI roots at each rotation.
   ca: [],
-  // No tickets: a session that is resumed skips the check of the client, and outlives a change of the bundle.
+  // No session tickets: a resumed session would skip the check of the client, even after a change of the bundle.
   secureOptions: constants.SSL_OP_NO_TICKET,
 }
 
 /**
- * `setSecureContext` forgets the option of this name (Node 20.20, 22.21). It is put back on the context itself;
- * where that is not possible, clients whose bundle has an intermediate as its anchor are refused, and no other.
+ * Sets the option on the native context, because `setSecureContext` drops it (Node 20.20, 22.21). Where that is not possible,
+ * only clients whose bundle has an intermediate as trust anchor are rejected.
  */
 function allowPartialTrustChain(server: Server): void {
   interface NativeContext {
@@ -122,12 +122,12 @@ function createSecurity(
       try {
         refresh()
       } catch (error) {
-        // Nothing to present: no handshake, rather than one with an identity that has ended.
+        // Without a valid SVID, reject the connection; do not present an expired one.
         onRefused(error as Error)
         socket.destroy()
       }
     })
-    // Prepended, so that a refused client never meets the parser of HTTP.
+    // Prepended, so that a rejected client never reaches the HTTP parser.
     if (trust)
       server.prependListener('secureConnection', (socket: TLSSocket) => {
         try {

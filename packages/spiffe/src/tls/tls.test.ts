@@ -18,7 +18,7 @@ import { mtlsServer, mtlsWebServer, type ServerSecurity, tlsServer } from './ser
 import type { Trust } from './trust.ts'
 import { undiciConnector } from './undici-connector.ts'
 
-/** A source whose SVID and bundles a test sets. */
+/** A source with SVID and bundles set by the test. */
 class SettableSource implements X509SvidSource, X509BundleSource {
   svid: X509Svid | Error
   bundles: readonly X509Bundle[]
@@ -71,7 +71,7 @@ async function listen(server: Server, host = '127.0.0.1'): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-/** A server that answers every connection it accepts with the ID of its peer: what comes is proof of acceptance. */
+/** A server that sends the peer's ID on every accepted connection, which proves that it was accepted. */
 async function serve(security: ServerSecurity, options: tls.TlsOptions = {}): Promise<number> {
   const server = security.guard(
     tls.createServer({ ...security.options, ...options }, (socket) => {
@@ -99,14 +99,14 @@ async function readAll(socket: TLSSocket): Promise<string> {
   return text.trim()
 }
 
-/** What a plain OpenSSL client gets to hear: no answer, or a line. */
+/** Returns what a plain OpenSSL client receives: nothing, or a line. */
 async function dialPlainly(port: number, options: ConnectionOptions): Promise<string> {
   const socket = tls.connect({ host: '127.0.0.1', port, checkServerIdentity: () => undefined, ...options })
   sockets.push(socket)
   return readAll(socket)
 }
 
-/** A clock that runs, and stands this many milliseconds before a time when it begins. */
+/** A running clock that starts this many milliseconds before a time. */
 function shortlyBefore(time: number, milliseconds = 200): () => number {
   const offset = time - milliseconds - Date.now()
   return () => Date.now() + offset
@@ -120,7 +120,7 @@ beforeAll(() => {
 describe.each(['TLSv1.2', 'TLSv1.3'] as const)('over %s', (version) => {
   const only = { minVersion: version, maxVersion: version }
 
-  it('a client accepts the server that it expects, by name and by address, and learns who it is', async () => {
+  it('a client accepts the expected server, by name and by address, and knows its ID', async () => {
     const port = await serve(tlsServer(await source('/server')), only)
     const security = tlsClient(here.x509Bundle, authorizeId('spiffe://example.org/server'))
     expect(await dial(security, port)).toBe('-')
@@ -130,7 +130,7 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('over %s', (version) => {
     expect(peerOf(socket)?.id.toString()).toBe('spiffe://example.org/server')
   })
 
-  it('a client refuses a server of another ID before it sends anything', async () => {
+  it('a client rejects a server with another ID before it sends anything', async () => {
     const port = await serve(tlsServer(await source('/impostor')), only)
     const security = tlsClient(here.x509Bundle, authorizeId('spiffe://example.org/server'))
     await expect(dial(security, port)).rejects.toMatchObject({
@@ -139,7 +139,7 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('over %s', (version) => {
     })
   })
 
-  it('a server lets in a client that it expects and no other', async () => {
+  it('a server accepts only the expected client', async () => {
     const port = await serve(mtlsServer(await source('/server'), authorizeId(here.id('/client'))), only)
     const client = mtlsClient(await source('/client'), authorizeAny())
     const stranger = mtlsClient(await source('/stranger'), authorizeAny())
@@ -147,12 +147,12 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('over %s', (version) => {
     await expect(dial(stranger, port)).rejects.toThrow('ended without an answer')
   })
 
-  it('a server refuses a client without a certificate', async () => {
+  it('a server rejects a client without a certificate', async () => {
     const port = await serve(mtlsServer(await source('/server'), authorizeAny()), only)
     await expect(dialPlainly(port, { ...trustHere, ...only })).rejects.toThrow()
   })
 
-  it('no session is resumed, so none carries an identity past a check', async () => {
+  it('no session is resumed, so none skips the check of the client', async () => {
     const port = await serve(mtlsServer(await source('/server'), authorizeAny()), only)
     const { svid } = await source('/client')
     const own = svid as X509Svid
@@ -182,8 +182,8 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('over %s', (version) => {
     expect(again.isSessionReused()).toBe(false)
   })
 
-  it('a client offers no session, even if one is handed to it', async () => {
-    // A server of another make, which would resume.
+  it('a client offers no session, even if it is given one', async () => {
+    // A plain server, which would resume the session.
     const svid = (await source('/server')).getX509Svid()
     const server = tls.createServer({ cert: svid.toPem(), key: svid.privateKeyPem(), ...only }, (socket) =>
       socket.end('-\n'),
@@ -209,11 +209,11 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('over %s', (version) => {
 describe('certificates that OpenSSL accepts and SPIFFE does not', () => {
   const shapes = {
     'a leaf that is a CA': { shape: { isCa: true }, code: 'leaf_is_ca' },
-    'a leaf that may sign certificates': {
+    'a leaf that can sign certificates': {
       shape: { keyUsages: keyUsageBits.digitalSignature | keyUsageBits.keyCertSign },
       code: 'leaf_signs_certificates',
     },
-    'a leaf that may sign revocation lists': {
+    'a leaf that can sign revocation lists': {
       shape: { keyUsages: keyUsageBits.digitalSignature | keyUsageBits.cRLSign },
       code: 'leaf_signs_crls',
     },
@@ -223,14 +223,14 @@ describe('certificates that OpenSSL accepts and SPIFFE does not', () => {
     },
     'no URI name': { shape: { uris: [], dnsNames: ['client.example.org'] }, code: 'no_uri_name' },
     'the ID of a trust domain': { shape: { uris: ['spiffe://example.org'] }, code: 'root_path' },
-    'a name with a comma that reads like two in a text': {
+    'a name with a comma that looks like two names when printed': {
       shape: { uris: ['spiffe://example.org/client, URI:spiffe://example.org/admin'] },
       code: 'bad_path_character',
     },
   }
 
   for (const [name, { shape, code }] of Object.entries(shapes)) {
-    it(`${name}: refused as a client`, async () => {
+    it(`${name}: rejected as a client`, async () => {
       const refused: (string | undefined)[] = []
       const security = mtlsServer(await source('/server'), authorizeAny(), {
         onRefused: (error) => refused.push((error as { code?: string }).code),
@@ -243,7 +243,7 @@ describe('certificates that OpenSSL accepts and SPIFFE does not', () => {
       expect(refused[0]).toBe(code)
     })
 
-    it(`${name}: refused as a server`, async () => {
+    it(`${name}: rejected as a server`, async () => {
       const issued = await here.authority.issue('spiffe://example.org/client', shape)
       const server = tls.createServer({ cert: issued.pem, key: issued.privateKeyPem }, (socket) => {
         socket.on('error', () => {})
@@ -257,7 +257,7 @@ describe('certificates that OpenSSL accepts and SPIFFE does not', () => {
 })
 
 describe('trust domains', () => {
-  it('an ID of one trust domain that the authority of another has signed is refused on both sides', async () => {
+  it('an ID signed by the authority of another trust domain is rejected on both sides', async () => {
     const forged = await there.authority.issue('spiffe://example.org/admin')
     const both = new X509BundleSet([here.x509Bundle, there.x509Bundle])
     const server = tls.createServer({ cert: forged.pem, key: forged.privateKeyPem }, (socket) => {
@@ -284,7 +284,7 @@ describe('trust domains', () => {
     expect(refused[0]).toMatchObject(refusal)
   })
 
-  it('a federated client is let in by its own bundle, and an authorizer can keep it out', async () => {
+  it('a federated client is accepted by its own bundle, and an authorizer can reject it', async () => {
     const own = await source('/server')
     own.bundles = [here.x509Bundle, there.x509Bundle]
     const visitor = new SettableSource(await there.x509Svid('/visitor'), [here.x509Bundle])
@@ -296,14 +296,14 @@ describe('trust domains', () => {
     await expect(dial(client, closed)).rejects.toThrow()
   })
 
-  it('no bundle means nobody, and not the authorities of the web', async () => {
+  it('without a bundle nobody is trusted, not even Web PKI authorities', async () => {
     const port = await serve(tlsServer(await source('/server')))
     await expect(dial(tlsClient(new X509BundleSet([]), authorizeAny()), port)).rejects.toMatchObject({
       code: 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
     })
   })
 
-  it('an intermediate may be the anchor of a bundle, on both sides', async () => {
+  it('an intermediate can be the anchor of a bundle, on both sides', async () => {
     const root = await TestAuthority.root('example.org')
     const intermediate = await root.intermediate('example.org')
     const anchor = new X509Bundle('example.org', [parseCertificate(intermediate.der)])
@@ -318,7 +318,7 @@ describe('trust domains', () => {
   })
 })
 
-describe('a server that is shown the leaf alone (nodejs/node#65579)', () => {
+describe('a server that sees only the leaf (nodejs/node#65579)', () => {
   const shown = (raw: Buffer) =>
     ({ isSessionReused: () => false, getPeerCertificate: () => ({ raw }) }) as unknown as TLSSocket
   const trusting = (intermediates: readonly Uint8Array[]): Trust => ({
@@ -328,7 +328,7 @@ describe('a server that is shown the leaf alone (nodejs/node#65579)', () => {
     intermediates: () => intermediates,
   })
 
-  it('finds the way over an intermediate that it has itself, if that leads to the bundle, and over no other', async () => {
+  it('finds a path through its own intermediate if that leads to the bundle, and through no other', async () => {
     const intermediate = await here.authority.intermediate('example.org')
     const { chain } = await intermediate.issue('spiffe://example.org/client')
     const leaf = chain[0] as Buffer
@@ -342,8 +342,8 @@ describe('a server that is shown the leaf alone (nodejs/node#65579)', () => {
   })
 })
 
-describe('what a check leaves behind', () => {
-  it('a client can still ask Node for the certificate of the server', async () => {
+describe('side effects of a check', () => {
+  it('a client can still read the certificate of the server', async () => {
     const { chain, privateKey } = await (await here.authority.intermediate('example.org')).issue(
       here.id('/server'),
     )
@@ -358,7 +358,7 @@ describe('what a check leaves behind', () => {
 })
 
 describe('rotation', () => {
-  it('a server presents the SVID of the moment and believes the bundles of the moment', async () => {
+  it('a server presents the current SVID and trusts the current bundles', async () => {
     const own = await source('/server')
     const port = await serve(mtlsServer(own, authorizeAny()))
     const visitor = new SettableSource(await there.x509Svid('/visitor'), [here.x509Bundle])
@@ -382,7 +382,7 @@ describe('rotation', () => {
     expect(await serialOf()).not.toBe(before)
   })
 
-  it('a server without an SVID makes no handshake, and says why', async () => {
+  it('a server without an SVID rejects connections, and reports why', async () => {
     const own = await source('/server')
     const refused: Error[] = []
     const port = await serve(tlsServer(own, { onRefused: (error) => refused.push(error) }))
@@ -393,7 +393,7 @@ describe('rotation', () => {
     expect(refused.map(({ message }) => message)).toEqual(['x509svid: it is over'])
   })
 
-  it('a server that was not guarded can talk to nobody', async () => {
+  it('a server without guard fails every handshake', async () => {
     const { options } = mtlsServer(await source('/server'), authorizeAny())
     const server = tls.createServer(options, (socket) => socket.end('-\n'))
     server.on('tlsClientError', () => {})
@@ -401,7 +401,7 @@ describe('rotation', () => {
     await expect(dial(tlsClient(here.x509Bundle, authorizeAny()), port)).rejects.toThrow()
   })
 
-  /** A client whose SVID ends in a moment, at a server that lives for a day; one side or the other minds. */
+  /** A client whose SVID is about to expire, and a server with a day left; one side closes the connection. */
   async function connectBriefly(side: 'client' | 'server'): Promise<TLSSocket> {
     const own = await source('/client')
     const clock = shortlyBefore((own.svid as X509Svid).expiresAt, 1000)
@@ -417,7 +417,7 @@ describe('rotation', () => {
     return socket.resume()
   }
 
-  it('a client ends a connection with the SVID that it rests on, and says so', async () => {
+  it('a client closes a connection when its SVID expires, and reports why', async () => {
     const [error] = await once(await connectBriefly('client'), 'error')
     expect(error).toMatchObject({
       code: 'svid_expired',
@@ -425,12 +425,12 @@ describe('rotation', () => {
     })
   })
 
-  it("a server ends a connection with the client's SVID", async () => {
+  it("a server closes a connection when the client's SVID expires", async () => {
     await once(await connectBriefly('server'), 'close')
   })
 })
 
-describe('certificates of the web', () => {
+describe('Web PKI certificates', () => {
   let web: { cert: string; key: string }
   let ca: string
   beforeAll(async () => {
@@ -440,7 +440,7 @@ describe('certificates of the web', () => {
     ca = parseCertificate(authority.der).x509.toString()
   })
 
-  it('a web server asks for an SVID, and a client with one checks the web certificate as the web does', async () => {
+  it('a web server requires an SVID, and a client with one verifies the web certificate by host name', async () => {
     const port = await serve(mtlsWebServer(() => web, here.x509Bundle, authorizeAny()))
     const client = mtlsWebClient(await source('/client'))
     expect(await dial(client, port, { host: 'localhost', ca })).toBe('spiffe://example.org/client')
@@ -474,7 +474,7 @@ describe('HTTP', () => {
         .on('error', reject)
     })
 
-  it('an agent makes requests with an SVID, and keeps its connection', async () => {
+  it('an agent makes requests with an SVID, and reuses its connection', async () => {
     const port = await serveHttps(mtlsServer(await source('/server'), authorizeId(here.id('/client'))))
     const agent = new SpiffeAgent(mtlsClient(await source('/client'), authorizeId(here.id('/server'))))
     expect(await get(port, agent)).toBe('spiffe://example.org/client')
@@ -483,14 +483,14 @@ describe('HTTP', () => {
     agent.destroy()
   })
 
-  it('a server never lets the parser of HTTP see a client that it refuses', async () => {
+  it('a rejected client never reaches the HTTP parser of a server', async () => {
     const port = await serveHttps(mtlsServer(await source('/server'), authorizeId(here.id('/client'))))
     const agent = new SpiffeAgent(mtlsClient(await source('/stranger'), authorizeAny()))
     await expect(get(port, agent)).rejects.toThrow()
     agent.destroy()
   })
 
-  it('a request without an SVID to present fails as requests do', async () => {
+  it('a request without an available SVID emits an error', async () => {
     const own = await source('/client')
     own.svid = new X509SvidError('expired', 'it is over')
     const agent = new SpiffeAgent(mtlsClient(own, authorizeAny()))
@@ -498,7 +498,7 @@ describe('HTTP', () => {
     agent.destroy()
   })
 
-  it('an agent gives a connection no new request when its SVID is about to end', async () => {
+  it('an agent gives a connection no new request when its SVID is about to expire', async () => {
     const own = await source('/server')
     const port = await serveHttps(tlsServer(own))
     const clock = shortlyBefore((own.svid as X509Svid).expiresAt, 1000)
@@ -514,7 +514,7 @@ describe('HTTP', () => {
     agent.destroy()
   })
 
-  it('an agent goes by the clock when its timers are late', async () => {
+  it('an agent uses the clock if its timers are late', async () => {
     const own = await source('/server')
     const port = await serveHttps(tlsServer(own))
     let now = (own.svid as X509Svid).expiresAt - 10_000
@@ -530,7 +530,7 @@ describe('HTTP', () => {
     agent.destroy()
   })
 
-  it('undici connects with an SVID and refuses the wrong server', async () => {
+  it('undici connects with an SVID and rejects the wrong server', async () => {
     const { Agent, fetch } = await import('undici')
     const port = await serveHttps(mtlsServer(await source('/server'), authorizeAny()))
     const own = await source('/client')
@@ -550,7 +550,7 @@ describe('HTTP', () => {
     await Promise.all([dispatcher.destroy(), picky.destroy()])
   })
 
-  it('undici makes a request the last one on its connection when its SVID is about to end', async () => {
+  it('undici closes a connection after a request when its SVID is about to expire', async () => {
     const { Agent, fetch } = await import('undici')
     const own = await source('/server')
     const port = await serveHttps(tlsServer(own))
@@ -566,7 +566,7 @@ describe('HTTP', () => {
     await dispatcher.close()
   })
 
-  it('HTTP/2 knows its peer on both sides', async () => {
+  it('peerOf works for HTTP/2 on both sides', async () => {
     const security = mtlsServer(await source('/server'), authorizeAny())
     const server = security.guard(http2.createSecureServer(security.options as http2.SecureServerOptions))
     server.on('stream', (stream) => {
@@ -590,7 +590,7 @@ describe('HTTP', () => {
 describe('authorizers', () => {
   const peer = async (path: string) => ({ id: (await here.x509Svid(path)).id, path: [] })
 
-  it('that throw are the last word, whatever they throw', async () => {
+  it('reject a peer with whatever error they throw', async () => {
     const port = await serve(tlsServer(await source('/server')))
     const moody: Authorizer = () => {
       throw new Error('not today')
@@ -598,7 +598,7 @@ describe('authorizers', () => {
     await expect(dial(tlsClient(here.x509Bundle, moody), port)).rejects.toThrow('not today')
   })
 
-  it('know their trust domain, so that TLS trusts no other', async () => {
+  it('expose their trust domain, so that TLS trusts no other', async () => {
     expect(authorizeId('spiffe://example.org/a').trustDomain?.name).toBe('example.org')
     expect(authorizeMemberOf('example.org').trustDomain?.name).toBe('example.org')
     expect(authorizeAny().trustDomain).toBeUndefined()

@@ -4,18 +4,18 @@ import type { X509BundleSource } from '../x509-bundle/bundle.ts'
 import { type VerifiedPeer, verifyX509Svid } from '../x509-svid/verify.ts'
 import type { Authorizer } from './authorizer.ts'
 
-/** Whom to trust and whom to let in. */
+/** Which peers to trust and to accept. */
 export interface Trust {
   readonly bundles: X509BundleSource
   readonly authorizer: Authorizer
   readonly clock: Clock
-  /** Intermediates (DER) by which a path may lead where the peer's own cannot be seen; they prove nothing by themselves. */
+  /** Additional intermediates (DER) for building a path if the peer's own are not visible; they are not trusted themselves. */
   readonly intermediates?: () => readonly Uint8Array[]
 }
 
 /**
- * The authorities that OpenSSL gets. It knows nothing of trust domains and takes them as one pool, so its verdict
- * is the first line and never the last: {@link verifyAndAuthorize} follows.
+ * Returns the authorities for OpenSSL. OpenSSL does not know trust domains and treats all authorities as one pool, so
+ * {@link verifyAndAuthorize} must follow.
  */
 export function authoritiesFor({ bundles, authorizer }: Trust): SecureContextOptions {
   const { trustDomain } = authorizer
@@ -23,15 +23,15 @@ export function authoritiesFor({ bundles, authorizer }: Trust): SecureContextOpt
     ? bundles.x509Bundles.filter((bundle) => bundle.trustDomain.equals(trustDomain))
     : bundles.x509Bundles
   return {
-    // An empty list means nobody; an absent one would mean the authorities of the web.
+    // An empty list trusts no authorities; a missing one would trust the Web PKI roots.
     ca: trusted.map((bundle) => bundle.toPem()).filter((pem) => pem !== ''),
-    // A bundle may hold an intermediate as its anchor; OpenSSL alone would insist on a self-signed root.
+    // A bundle can have an intermediate as trust anchor; by default OpenSSL requires a self-signed root.
     allowPartialTrustChain: true,
   } as SecureContextOptions
 }
 
 /**
- * The real check of a peer: form, path to its own trust domain's bundle, then the authorizer.
+ * Verifies a peer: certificate contents, path to the bundle of its own trust domain, then the authorizer.
  *
  * @throws X509SvidError, SpiffeIdMismatch, or what the authorizer throws
  */

@@ -12,22 +12,22 @@ interface UndiciTarget {
 
 type UndiciCallback = (...result: [null, TLSSocket] | [Error, null]) => void
 
-/** What a target without a port means. */
+/** Used for a target without a port. */
 const HTTPS_PORT = 443
 
 type Dispatch<O, H> = (options: O, handler: H) => boolean
 
-/** How undici connects: `new Agent({ connect }).compose(connect.retire)`. */
+/** A connector for undici: `new Agent({ connect }).compose(connect.retire)`. */
 export interface UndiciConnector {
   (target: UndiciTarget, callback: UndiciCallback): void
   /**
-   * An interceptor: when the certificates of a connection are about to end, requests are the last ones on theirs, so
-   * that none is under way when the connection ends with its certificates.
+   * An interceptor that closes connections after their current request when certificates are about to expire, so that no
+   * request is in progress when a connection closes at expiry.
    */
   retire<O extends object, H>(dispatch: Dispatch<O, H>): Dispatch<O, H>
 }
 
-/** Connects with SVIDs, for undici and its `fetch`. Plain HTTP is refused. */
+/** Makes a connector that connects undici and its `fetch` with SVIDs. Rejects plain HTTP. */
 export function undiciConnector(
   security: ClientSecurity,
   { clock = systemClock }: { readonly clock?: Clock } = {},
@@ -36,7 +36,7 @@ export function undiciConnector(
 
   function connect({ hostname, port, servername, protocol }: UndiciTarget, callback: UndiciCallback): void {
     if (protocol !== 'https:') {
-      callback(new TypeError(`SPIFFE needs TLS, and ${protocol}//${hostname} has none.`), null)
+      callback(new TypeError(`SPIFFE requires TLS, but ${protocol}//${hostname} is not an https URL.`), null)
       return
     }
     let socket: TLSSocket
@@ -55,7 +55,7 @@ export function undiciConnector(
     socket.setNoDelay(true)
     socket.once('error', onError)
     socket.once('secureConnect', () => {
-      // The check that runs before this listener may have ended the socket; its error is on the way.
+      // The check that runs before this listener may have destroyed the socket; 'error' follows.
       if (socket.destroyed) return
       socket.off('error', onError)
       const expiresAt = security.expiresAt(socket)
@@ -67,7 +67,7 @@ export function undiciConnector(
     })
   }
 
-  // A pool does not tell which of its connections it will take; while one of them is about to end, each is the last.
+  // It is unknown which connection the pool will use, so while one is about to expire, every request closes its own.
   const retiring = () => {
     const now = clock()
     for (const retireAt of retirements.values()) if (now >= retireAt) return true

@@ -8,7 +8,7 @@ describe('the address of the Workload API', () => {
     ['UNIX:///tmp/a%20b', { path: '/tmp/a b' }],
     ['tcp://1.2.3.4:5', { host: '1.2.3.4', port: 5 }],
     ['tcp://[::1]:65535', { host: '::1', port: 65_535 }],
-  ])('%s is good', (address, target) => {
+  ])('%s is valid', (address, target) => {
     expect(parseAddress(address)).toEqual(target)
   })
 
@@ -36,7 +36,7 @@ describe('the address of the Workload API', () => {
     ['tcp://1.2.3.4', 'tcp socket URI host component must include a port'],
     ['tcp://1.2.3.4:', 'tcp socket URI host component must include a port'],
     ['tcp://1.2.3.4:70000', 'tcp socket URI host component must include a port'],
-  ])('%s is refused', (address, rule) => {
+  ])('%s is rejected', (address, rule) => {
     expect(() => parseAddress(address)).toThrow(
       expect.objectContaining({
         name: 'AddressError',
@@ -54,14 +54,14 @@ describe('the address of the Workload API', () => {
     ],
     ['/a%20b/\\/[x]/"`|^', 'unix:///a%2520b/%5C/%5Bx%5D/%22%60%7C%5E'],
     ['/two\nlines/@:;=+&$,', 'unix:///two%0Alines/%40%3A%3B%3D%2B%26%24%2C'],
-  ])('of the socket %j is %s, and leads back to it', (path, uri) => {
+  ])('of the socket %j is %s, and is parsed back to it', (path, uri) => {
     expect(socketUri(path)).toBe(uri)
     expect(parseAddress(uri)).toEqual({ path })
-    // Go's net/url refuses what RFC 3986 does not allow in a path.
+    // Go's net/url rejects characters that RFC 3986 does not allow in a path.
     expect(uri).toMatch(/^unix:\/\/(\/([A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-F]{2})*)+$/)
   })
 
-  it('may be as long as the system allows, in bytes, and says so when it is longer', () => {
+  it('can be as long in bytes as the system allows, and a longer one is explained', () => {
     const longest = `/${'ä'.repeat((MAX_SOCKET_PATH_BYTES - 1) / 2)}`
     expect(parseAddress(socketUri(longest))).toEqual({ path: longest })
     expect(() => parseAddress(socketUri(`${longest}x`))).toThrow(
@@ -72,7 +72,7 @@ describe('the address of the Workload API', () => {
     )
   })
 
-  it('is the one that is given, else the one in the environment', () => {
+  it('is the given one, otherwise the one in the environment', () => {
     const environment = { SPIFFE_ENDPOINT_SOCKET: 'unix:///env' }
     expect(resolveAddress('unix:///given', environment)).toEqual({ path: '/given' })
     expect(resolveAddress(undefined, environment)).toEqual({ path: '/env' })

@@ -1,10 +1,10 @@
 import { isIP } from 'node:net'
 import type { GrpcTarget } from '../grpc/client.ts'
 
-/** The variable that tells workloads where the Workload API is (Workload Endpoint §4). */
+/** The environment variable with the address of the Workload API (Workload Endpoint §4). */
 export const ENDPOINT_VARIABLE = 'SPIFFE_ENDPOINT_SOCKET'
 
-/** An address of the Workload API that is missing or not of the form that the standard allows. */
+/** Reports a missing or malformed address of the Workload API. */
 export class AddressError extends Error {
   readonly code: 'address_missing' | 'malformed_address'
 
@@ -16,7 +16,7 @@ export class AddressError extends Error {
 }
 
 /**
- * The address that was given, else the one in the environment.
+ * Resolves the address: the given one, otherwise the one in the environment.
  *
  * @throws AddressError
  */
@@ -32,7 +32,7 @@ export function resolveAddress(
 }
 
 /**
- * Makes the URI of a unix socket. The path is percent-encoded, so any folder name works: with a space, `%`, `#`, `?` or a letter
+ * Makes the URI of a unix socket. The path is percent-encoded, so any folder name works, even with a space, `%`, `#`, `?` or a letter
  * beyond ASCII. {@link parseAddress} and go-spiffe decode it.
  *
  * @param path absolute
@@ -40,17 +40,17 @@ export function resolveAddress(
 export const socketUri = (path: string): string =>
   `unix://${path.split('/').map(encodeURIComponent).join('/')}`
 
-/** `sun_path` of unix(7) has 108 bytes on Linux, 104 on macOS and the BSDs; the last of them is zero. */
+/** `sun_path` of unix(7) has 108 bytes on Linux, 104 on macOS and the BSDs, including the terminating zero byte. */
 export const MAX_SOCKET_PATH_BYTES = process.platform === 'linux' ? 107 : 103
 
-/** Says what is wrong with the path of a unix socket that is too long for the operating system; `undefined` if it is not. */
+/** Returns an explanation if a unix socket path is too long for the operating system; otherwise undefined. */
 export function explainLongSocketPath(path: string): string | undefined {
   const bytes = Buffer.byteLength(path)
   if (bytes <= MAX_SOCKET_PATH_BYTES) return undefined
   return `path has ${bytes} bytes; this system allows ${MAX_SOCKET_PATH_BYTES}: ${JSON.stringify(path)}`
 }
 
-/** RFC 3986 Appendix B, for a URI that has a scheme. */
+/** RFC 3986 Appendix B, for a URI with a scheme. */
 const URI =
   /^(?<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?:\/\/(?<authority>[^/?#]*))?(?<path>[^?#]*)(?<query>\?[^#]*)?(?<fragment>#.*)?$/s
 
@@ -62,8 +62,8 @@ interface UriParts {
 }
 
 /**
- * Reads `unix:///path/of/socket` or `tcp://127.0.0.1:8000`. What has more parts is refused before anything is
- * connected: an address that two programs read differently leads one of them to a stranger.
+ * Parses `unix:///path/of/socket` or `tcp://127.0.0.1:8000`. Rejects all other URI parts before connecting: if two programs
+ * read an address differently, one of them would connect to the wrong server.
  *
  * @throws AddressError
  */
@@ -78,7 +78,7 @@ export function parseAddress(address: string): GrpcTarget {
   return refuse('URI must have a "tcp" or "unix" scheme')
 }
 
-/** The remedy for the commonest of them, a path that was pasted as it is. */
+/** Suggests the encoded form for the most common mistake, an unencoded path. */
 const encodedForm = (address: string): string =>
   address.startsWith('unix:///')
     ? `; percent-encoded it is ${socketUri(address.slice('unix://'.length))}`
@@ -89,13 +89,13 @@ function parseUnix({ authority, path, query, fragment }: UriParts): GrpcTarget {
   if (authority === undefined && !path.startsWith('/')) must('must not be opaque')
   if (authority?.includes('@')) must('must not include user info')
   if (!authority && path === '') must('must include a path')
-  // Other libraries let it pass and connect to something else than was meant.
+  // Other libraries ignore it and connect to an unintended socket.
   if (authority) must('must not include an authority')
   if (query !== undefined) must('must not include query values')
   if (fragment !== undefined) must('must not include a fragment')
   const decoded = decodeURIComponent(path)
   if (decoded.includes('\0')) must('must not include a zero byte')
-  // libuv would cut the path off and connect to another one.
+  // libuv would truncate the path and connect to another socket.
   const tooLong = explainLongSocketPath(decoded)
   if (tooLong !== undefined) must(tooLong)
   return { path: decoded }

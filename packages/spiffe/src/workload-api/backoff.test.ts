@@ -10,23 +10,23 @@ const delays = (backoff: Backoff, error: Error, count: number) =>
   Array.from({ length: count }, () => backoff.next(error))
 
 describe('Backoff', () => {
-  it('is quick at first, then a second slower each time, up to half a minute', () => {
+  it('is short at first, then a second longer each time, up to half a minute', () => {
     expect(delays(new Backoff(even), refused, 8)).toEqual([250, 250, 250, 250, 1000, 2000, 3000, 4000])
     expect(delays(new Backoff(even), refused, 50).at(-1)).toBe(30_000)
   })
 
-  it('looks every second for an agent that is not there', () => {
+  it('retries every second for an unreachable agent', () => {
     expect(delays(new Backoff(even), unreachable, 50).at(-1)).toBe(1000)
   })
 
-  it('starts afresh after an answer', () => {
+  it('starts again after a response', () => {
     const backoff = new Backoff(even)
     delays(backoff, refused, 10)
     backoff.reset()
     expect(backoff.next(refused)).toBe(250)
   })
 
-  it('spreads the retries of many by a fifth', () => {
+  it('varies the delay by a fifth', () => {
     expect(new Backoff(() => 0).next(refused)).toBe(200)
     expect(new Backoff(() => 1).next(refused)).toBeCloseTo(300)
   })

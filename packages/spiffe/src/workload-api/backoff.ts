@@ -1,14 +1,14 @@
 import { GrpcError, status } from '../grpc/status.ts'
 
-/** The first retries are quick: a workload often starts a moment before its entry reaches the agent. */
+/** The first retries are quick, because a workload often starts just before its entry reaches the agent. */
 const QUICK_RETRIES = 4
 const QUICK_MS = 250
 
-/** Then a second more each time (Workload Endpoint §6). */
+/** Later delays grow by one second each (Workload Endpoint §6). */
 const STEP_MS = 1000
 const CAP_MS = 30_000
 
-/** Trying a local socket that nobody listens on costs nothing, and so the agent's return is noticed in a second. */
+/** Connecting to an unused local socket is cheap, so a recovered agent is detected within a second. */
 const UNREACHABLE_CAP_MS = 1000
 
 const UNREACHABLE: ReadonlySet<string | undefined> = new Set([
@@ -18,23 +18,23 @@ const UNREACHABLE: ReadonlySet<string | undefined> = new Set([
   'ECONNRESET',
 ])
 
-/** Whether a call failed before it reached any agent. */
+/** Tests whether a call failed before it reached an agent. */
 export const isUnreachable = (error: unknown): boolean =>
   error instanceof GrpcError &&
   error.code === status.unavailable &&
   UNREACHABLE.has((error.cause as { code?: string } | undefined)?.code)
 
-/** How long to wait before the next attempt to watch. */
+/** Computes the delay before the next attempt to watch. */
 export class Backoff {
   readonly #random: () => number
   #attempts = 0
 
-  /** @param random as `Math.random`: spreads the retries of many workloads by a fifth in both directions */
+  /** @param random like `Math.random`; varies the delay by up to 20% to spread the retries of many workloads */
   constructor(random: () => number = Math.random) {
     this.#random = random
   }
 
-  /** Milliseconds until the next attempt, after one that failed like this. */
+  /** Returns the milliseconds until the next attempt, after one that failed with this error. */
   next(error: unknown): number {
     this.#attempts += 1
     const steps = this.#attempts - QUICK_RETRIES
@@ -43,7 +43,7 @@ export class Backoff {
     return delay * (0.8 + 0.4 * this.#random())
   }
 
-  /** Called with every message: whoever was served starts afresh. */
+  /** Resets the delays; called for every message. */
   reset(): void {
     this.#attempts = 0
   }

@@ -14,7 +14,7 @@ interface BundleSourceEvents {
   failure: [Error]
 }
 
-/** The bundles of both kinds, for whoever verifies others and has no identity to show. */
+/** X.509 and JWT bundles, for programs that verify others but need no identity. */
 export class BundleSource
   extends EventEmitter<BundleSourceEvents>
   implements X509BundleSource, JwtBundleSource
@@ -23,7 +23,7 @@ export class BundleSource
   readonly #x509: Subscription<X509BundleSet>
   readonly #jwt: Subscription<JwtBundleSet>
 
-  /** Starts to watch; {@link ready} tells when there are bundles of both kinds. @throws AddressError */
+  /** Starts watching; {@link ready} resolves when bundles of both kinds are available. @throws AddressError */
   constructor(options: WorkloadApiClientOptions = {}) {
     super()
     this.#client = new WorkloadApiClient(options)
@@ -48,7 +48,7 @@ export class BundleSource
     }
   }
 
-  /** A source that has its bundles. @throws SourceError, and then nothing is left open */
+  /** Opens a source and waits for its bundles. @throws SourceError after closing everything */
   static async open(options: WorkloadApiClientOptions & ReadyOptions = {}): Promise<BundleSource> {
     const source = new BundleSource(options)
     try {

@@ -22,7 +22,7 @@ describe('WorkloadApiClient', () => {
     await api.close()
   })
 
-  it('fetches one answer of each method', async () => {
+  it('fetches one response of each method', async () => {
     const id = domain.id('/a')
     const friend = await TestTrustDomain.create('friend.test')
     api.setX509({ id, issued: await domain.authority.issue(id), bundle: domain.x509Bundle })
@@ -47,7 +47,7 @@ describe('WorkloadApiClient', () => {
     })
   })
 
-  it('does not retry what was refused', async () => {
+  it('does not retry a rejected call', async () => {
     await expect(client.fetchX509Svid()).rejects.toMatchObject({
       code: 7,
       message: 'rpc error: code = PermissionDenied desc = no identity issued',
@@ -62,7 +62,7 @@ describe('WorkloadApiClient', () => {
     expect(api.calls).toHaveLength(2)
   })
 
-  it('gives up on an agent that does not answer', async () => {
+  it('times out if the agent does not answer', async () => {
     api.onFetchJwtSvid = () => new Promise(() => {})
     await expect(client.fetchJwtSvid({ audience: 'a' }, { timeoutMs: 50 })).rejects.toMatchObject({ code: 4 })
     await expect(
@@ -70,7 +70,7 @@ describe('WorkloadApiClient', () => {
     ).rejects.toMatchObject({ code: 1 })
   })
 
-  it('makes a thousand calls at once', async () => {
+  it('makes a thousand concurrent calls', async () => {
     api.onFetchJwtSvid = ({ audience }) => ({
       svids: [{ spiffeId: domain.id('/a'), svid: domain.jwtSvid('/a', audience), hint: '' }],
     })
@@ -80,7 +80,7 @@ describe('WorkloadApiClient', () => {
     expect(tokens.every(({ audience }, index) => audience[0] === `a${index}`)).toBe(true)
   })
 
-  it('watches until it is told to stop', async () => {
+  it('watches until it is aborted', async () => {
     api.setX509Bundles([domain.x509Bundle])
     const stop = new AbortController()
     const sizes: number[] = []
@@ -100,7 +100,7 @@ describe('WorkloadApiClient', () => {
     expect(sizes).toEqual([1, 2])
   })
 
-  it('BundleSource has the bundles of both kinds, for who has no identity', async () => {
+  it('BundleSource has the bundles of both kinds, without an identity', async () => {
     api.setX509Bundles([domain.x509Bundle])
     api.setJwtBundles({ 'example.org': jwks([domain.jwtKey]) })
     const source = await BundleSource.open({ address: api.address })

@@ -29,11 +29,11 @@ import {
 import type { JsonObject } from './struct.ts'
 import { type Watcher, watch } from './watch.ts'
 
-/** How long a call for one answer may take; attestation by a busy agent takes a second or two. */
+/** Timeout for a call with one response; attestation by a busy agent takes a second or two. */
 const DEFAULT_TIMEOUT_MS = 10_000
 
 export interface WorkloadApiClientOptions extends GrpcClientOptions {
-  /** `unix:///path` or `tcp://ip:port`; by default what SPIFFE_ENDPOINT_SOCKET says. */
+  /** `unix:///path` or `tcp://ip:port`; by default the value of SPIFFE_ENDPOINT_SOCKET. */
   readonly address?: string
   readonly timeoutMs?: number
   readonly clock?: Clock
@@ -44,15 +44,15 @@ export interface FetchOptions {
   readonly timeoutMs?: number
 }
 
-/** What the server itself thinks of a token. */
+/** The server's result of validating a token. */
 export interface ValidatedJwtSvid {
   readonly id: SpiffeId
   readonly claims: JsonObject
 }
 
 /**
- * A client of the SPIFFE Workload API: each method asks once and does not retry, each watch goes on until it is
- * told to stop. Failures are GrpcErrors; answers that break the rules are MalformedResponseErrors.
+ * A client of the SPIFFE Workload API. Fetch methods call once and do not retry; watch methods continue until their signal is
+ * aborted. Failures are GrpcErrors; responses that violate the standard are MalformedResponseErrors.
  */
 export class WorkloadApiClient {
   readonly #grpc: GrpcClient
@@ -66,7 +66,7 @@ export class WorkloadApiClient {
     this.#clock = options.clock ?? systemClock
   }
 
-  /** One's default X.509-SVID. */
+  /** Fetches the workload's default X.509-SVID. */
   async fetchX509Svid(options?: FetchOptions): Promise<X509Svid> {
     const [first] = await this.fetchX509Svids(options)
     return first as X509Svid
@@ -88,13 +88,13 @@ export class WorkloadApiClient {
     return readJwtBundles(await this.#first(fetchJwtBundles, {}, options))
   }
 
-  /** A JWT-SVID for this audience, of the default identity or of `subject`. */
+  /** Fetches a JWT-SVID for this audience, with the default identity or `subject`. */
   async fetchJwtSvid(params: JwtSvidParams, options?: FetchOptions): Promise<JwtSvid> {
     const [first] = await this.fetchJwtSvids(params, options)
     return first as JwtSvid
   }
 
-  /** One JWT-SVID for each of one's identities. */
+  /** Fetches one JWT-SVID for each of the workload's identities. */
   async fetchJwtSvids(params: JwtSvidParams, options?: FetchOptions): Promise<readonly JwtSvid[]> {
     const audience = typeof params.audience === 'string' ? [params.audience] : params.audience
     const request = { audience, spiffeId: params.subject ?? '' }
@@ -102,7 +102,7 @@ export class WorkloadApiClient {
     return readJwtSvids(response, audience, this.#clock)
   }
 
-  /** Lets the server validate a token. A JwtSource does the same here, without a round trip. */
+  /** Validates a token on the server. {@link parseAndValidate} with a JwtSource does the same without a round trip. */
   async validateJwtSvid(token: string, audience: string, options?: FetchOptions): Promise<ValidatedJwtSvid> {
     const request = { audience, svid: token }
     const response = await this.#grpc.unary(validateJwtSvid, request, this.#callOptions(options))
@@ -127,7 +127,7 @@ export class WorkloadApiClient {
     return this.#watch(fetchJwtBundles, readJwtBundles, watcher, signal)
   }
 
-  /** Ends every call and watch. */
+  /** Cancels all calls and watches. */
   close(): void {
     this.#grpc.close()
   }
@@ -144,7 +144,7 @@ export class WorkloadApiClient {
 
   async #first<M>(method: Method<'stream', object, M>, request: object, options?: FetchOptions): Promise<M> {
     for await (const message of this.#grpc.stream(method, request, this.#callOptions(options))) return message
-    throw new GrpcError(status.unavailable, 'the server ended the stream without an answer')
+    throw new GrpcError(status.unavailable, 'the server ended the stream without a response')
   }
 
   #callOptions(options: FetchOptions = {}): CallOptions {

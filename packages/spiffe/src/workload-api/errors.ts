@@ -1,4 +1,4 @@
-/** An answer of the Workload API that breaks its rules. */
+/** Reports a response that violates the Workload API standard. */
 export class MalformedResponseError extends Error {
   readonly code = 'malformed_response'
 

@@ -3,13 +3,13 @@ import { GrpcError, status } from '../grpc/status.ts'
 import type { JwtSvidParams } from '../jwt-svid/source.ts'
 import type { JwtSvid } from '../jwt-svid/svid.ts'
 
-/** A token that ends sooner than this may be over before it arrives. */
+/** A token with less time left than this could expire before it arrives. */
 const MIN_REST_MS = 5000
 
-/** After a renewal that failed, the agent is left alone for so long while the old token still serves. */
+/** The pause after a failed renewal, while the old token is still valid. */
 const RENEWAL_PAUSE_MS = 1000
 
-/** A workload talks to dozens of others; more audiences than this are a leak, and the oldest goes. */
+/** A workload calls dozens of others; more audiences indicate a leak, so the least recently used entry is removed. */
 const MAX_ENTRIES = 1000
 
 interface Entry {
@@ -19,8 +19,8 @@ interface Entry {
 }
 
 /**
- * JWT-SVIDs by audience set and subject. Each is renewed at half of its life in the background, so that nobody
- * waits; many callers at once cost one call; a refusal by the agent takes the old token with it.
+ * Caches JWT-SVIDs by audience set and subject. Tokens are renewed in the background at half of their remaining lifetime.
+ * Concurrent callers share one call to the agent. If the agent rejects the workload, the old token is dropped.
  */
 export class JwtCache {
   readonly #fetch: (params: JwtSvidParams) => Promise<JwtSvid>
@@ -37,7 +37,7 @@ export class JwtCache {
     const now = this.#clock()
     const { svid } = entry
     if (!svid || now >= svid.expiresAt - MIN_REST_MS) return this.#renew(entry, params)
-    // A failed renewal has told everyone there is to tell; the token that is here still serves.
+    // Ignore a failed renewal: the cached token is still valid, and a later call retries.
     if (now >= entry.renewAt) this.#renew(entry, params).catch(() => {})
     return svid
   }
@@ -52,7 +52,7 @@ export class JwtCache {
     const key = JSON.stringify([params.subject ?? '', [...new Set(audience)].sort()])
     const entry = this.#entries.get(key) ?? { svid: undefined, renewAt: 0, pending: undefined }
     this.#entries.delete(key)
-    this.#entries.set(key, entry) // The end of a Map is where the newest stands.
+    this.#entries.set(key, entry) // Reinserted, so that the first entry is the least recently used.
     if (this.#entries.size > MAX_ENTRIES) {
       const [oldest] = this.#entries.keys()
       this.#entries.delete(oldest as string)
@@ -72,7 +72,7 @@ export class JwtCache {
       const svid = await this.#fetch(params)
       const now = this.#clock()
       entry.svid = svid
-      // By half of what is left of it: an agent hands out tokens from its own cache, in their middle age.
+      // Half of the remaining lifetime: an agent can return a token from its own cache.
       entry.renewAt = now + (svid.expiresAt - now) / 2
       return svid
     } catch (error) {

@@ -51,7 +51,7 @@ describe('JwtSource', () => {
     expect(validated.id.toString()).toBe('spiffe://example.org/default')
   })
 
-  it('keeps a token per set of audiences and subject', async () => {
+  it('caches a token per set of audiences and subject', async () => {
     const first = await source.fetchJwtSvid({ audience: ['a', 'b'] })
     expect(await source.fetchJwtSvid({ audience: ['b', 'a', 'b'] })).toBe(first)
     expect(await source.fetchJwtSvid({ audience: ['a'] })).not.toBe(first)
@@ -60,7 +60,7 @@ describe('JwtSource', () => {
     expect(asked()).toBe(3)
   })
 
-  it('asks once for many callers', async () => {
+  it('calls the agent once for many callers', async () => {
     const tokens = await Promise.all(Array.from({ length: 50 }, () => source.fetchJwtSvid({ audience: 'a' })))
     expect(new Set(tokens).size).toBe(1)
     expect(asked()).toBe(1)
@@ -82,10 +82,10 @@ describe('JwtSource', () => {
       if ((await source.fetchJwtSvid({ audience: 'a' })) !== first) return
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
-    throw new Error('no other token has come')
+    throw new Error('no other token was received')
   }
 
-  it('serves the old token while the agent is away, and none that has ended', async () => {
+  it('returns the old token while the agent is unavailable, but no expired one', async () => {
     const first = await source.fetchJwtSvid({ audience: 'a' })
     await api.crash()
     now += 200_000
@@ -93,14 +93,14 @@ describe('JwtSource', () => {
       expect(await source.fetchJwtSvid({ audience: 'a' })).toBe(first)
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
-    now += 96_000 // Four seconds before its end, a token may be over before it arrives.
+    now += 96_000 // Four seconds before its expiry: it could expire before it arrives.
     await expect(source.fetchJwtSvid({ audience: 'a' })).rejects.toMatchObject({
       name: 'GrpcError',
       code: 14,
     })
   })
 
-  it('drops the token when the agent refuses to renew it', async () => {
+  it('drops the token when the agent rejects the renewal', async () => {
     await source.fetchJwtSvid({ audience: 'a' })
     api.onFetchJwtSvid = refuse
     now += 151_000
@@ -112,7 +112,7 @@ describe('JwtSource', () => {
     })
   })
 
-  it('drops tokens and bundles when it is refused the bundles', async () => {
+  it('drops tokens and bundles when the agent rejects the bundle request', async () => {
     await source.fetchJwtSvid({ audience: 'a' })
     api.onFetchJwtSvid = refuse
     const withdrawn = once(source, 'withdraw')
@@ -130,37 +130,37 @@ describe('JwtSource', () => {
     )
   })
 
-  it('goes past the cache when it is told to', async () => {
+  it('bypasses the cache on request', async () => {
     const first = await source.fetchJwtSvid({ audience: 'a' })
     expect(await source.fetchJwtSvid({ audience: 'a', fresh: true })).not.toBe(first)
   })
 
-  it('does not hand out what is not the identity that it is said to be', async () => {
+  it('does not return a token with another ID than the response names', async () => {
     api.onFetchJwtSvid = () => ({
       svids: [{ spiffeId: domain.id('/other'), svid: domain.jwtSvid('/a', 'a'), hint: '' }],
     })
     await expect(source.fetchJwtSvid({ audience: 'a' })).rejects.toMatchObject({
       code: 'malformed_response',
-      message: expect.stringContaining('the token is of spiffe://example.org/a, the response says'),
+      message: expect.stringContaining('the token is for spiffe://example.org/a, but the response names'),
     })
     api.onFetchJwtSvid = () => ({ svids: [] })
     await expect(source.fetchJwtSvid({ audience: 'b' })).rejects.toMatchObject({
-      message: 'workloadapi: JWTSVIDResponse is not usable: there are no SVIDs in it',
+      message: 'workloadapi: JWTSVIDResponse is not usable: it contains no SVIDs',
     })
   })
 
-  it('demands an audience', async () => {
+  it('requires an audience', async () => {
     await expect(source.fetchJwtSvid({ audience: [] })).rejects.toThrow()
   })
 
-  it('shows no token in a log', async () => {
+  it('does not reveal the token when logged', async () => {
     const svid = await source.fetchJwtSvid({ audience: 'a' })
     const { inspect } = await import('node:util')
     for (const text of [JSON.stringify(svid), inspect(svid), `${inspect({ svid }, { depth: 9 })}`])
       expect(text).not.toContain('eyJ')
   })
 
-  it('trusts bundles that it cannot renew only as long as it was told', async () => {
+  it('trusts bundles that it cannot refresh only for maxStaleMs', async () => {
     await open({ maxStaleMs: 60_000 })
     const lost = once(source, 'failure')
     await api.crash()
@@ -170,7 +170,7 @@ describe('JwtSource', () => {
     expect(() => source.getJwtBundle(domain.trustDomain)).toThrow(expect.objectContaining({ code: 'stale' }))
   })
 
-  it('is closed when it is closed', async () => {
+  it('throws after it was closed', async () => {
     source.close()
     await expect(source.fetchJwtSvid({ audience: 'a' })).rejects.toThrow('jwtsource: source is closed')
     expect(() => source.getJwtBundle(domain.trustDomain)).toThrow('jwtsource: source is closed')

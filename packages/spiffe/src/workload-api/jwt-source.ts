@@ -11,14 +11,14 @@ import { type ReadyOptions, SourceError, type SourceHealth, Subscription } from 
 
 export interface JwtSourceOptions extends WorkloadApiClientOptions {
   /**
-   * How long bundles are trusted when the agent is not heard. By default as long as the source lives: unlike an
-   * SVID, a bundle has no end of its own, and tokens have.
+   * How long bundles are trusted while the agent is unreachable. Unlimited by default: unlike SVIDs, bundles do not expire,
+   * and the tokens that they validate do.
    */
   readonly maxStaleMs?: number
 }
 
 export interface FetchJwtSvidParams extends JwtSvidParams {
-  /** Asks the agent even if a good token is in the cache. */
+  /** Calls the agent even if a valid token is cached. */
   readonly fresh?: boolean
 }
 
@@ -28,7 +28,7 @@ interface JwtSourceEvents {
   failure: [Error]
 }
 
-/** JWT-SVIDs to show, from a cache that renews them, and the bundles to validate those of others with. */
+/** The workload's own JWT-SVIDs, from a cache that renews them, and the bundles that validate those of others. */
 export class JwtSource extends EventEmitter<JwtSourceEvents> implements JwtSvidSource, JwtBundleSource {
   readonly #client: WorkloadApiClient
   readonly #subscription: Subscription<JwtBundleSet>
@@ -37,7 +37,7 @@ export class JwtSource extends EventEmitter<JwtSourceEvents> implements JwtSvidS
   readonly #maxStaleMs: number
   #closed = false
 
-  /** Starts to watch; {@link ready} tells when there are bundles. @throws AddressError */
+  /** Starts watching; {@link ready} resolves when bundles are available. @throws AddressError */
   constructor(options: JwtSourceOptions = {}) {
     super()
     this.#client = new WorkloadApiClient(options)
@@ -58,7 +58,7 @@ export class JwtSource extends EventEmitter<JwtSourceEvents> implements JwtSvidS
     this.#subscription.on('failure', (error) => this.emit('failure', error))
   }
 
-  /** A source that has its bundles. @throws SourceError, and then nothing is left open */
+  /** Opens a source and waits for its bundles. @throws SourceError after closing everything */
   static async open(options: JwtSourceOptions & ReadyOptions = {}): Promise<JwtSource> {
     const source = new JwtSource(options)
     try {
@@ -75,13 +75,13 @@ export class JwtSource extends EventEmitter<JwtSourceEvents> implements JwtSvidS
     return this.#subscription.ready(options)
   }
 
-  /** @throws GrpcError PermissionDenied when there is no such identity; SourceError when closed */
+  /** @throws GrpcError PermissionDenied if the workload has no such identity; SourceError if closed */
   async fetchJwtSvid({ fresh = false, ...params }: FetchJwtSvidParams): Promise<JwtSvid> {
     this.#assertOpen()
     return fresh ? this.#client.fetchJwtSvid(params) : this.#cache.get(params)
   }
 
-  /** A token for each of one's identities, always from the agent. */
+  /** Fetches a token for each of the workload's identities, always from the agent. */
   async fetchJwtSvids(params: JwtSvidParams): Promise<readonly JwtSvid[]> {
     this.#assertOpen()
     return this.#client.fetchJwtSvids(params)
@@ -92,7 +92,7 @@ export class JwtSource extends EventEmitter<JwtSourceEvents> implements JwtSvidS
     const bundles = this.#subscription.get()
     const { state, updatedAt = 0, attempts, lastError } = this.#subscription.health()
     if (state === 'stale' && this.#clock() - updatedAt > this.#maxStaleMs)
-      throw new SourceError('stale', 'jwtsource: the agent has not been heard for too long', {
+      throw new SourceError('stale', 'jwtsource: the agent has been unreachable for too long', {
         attempts,
         cause: lastError,
       })

@@ -19,7 +19,7 @@ describe('the messages on the wire', () => {
     expect(jwtSvidRequest.decode(bytes)).toEqual({ audience: ['a', 'b'], spiffeId: 'spiffe://t/x' })
   })
 
-  it('survive the way there and back', () => {
+  it('survive a round trip', () => {
     const response = {
       svids: [
         {
@@ -39,20 +39,20 @@ describe('the messages on the wire', () => {
     expect(x509SvidResponse.decode(x509SvidResponse.encode(response))).toEqual(response)
   })
 
-  it('leave defaults out, and read them where they are absent', () => {
+  it('omit default values, and restore them if they are absent', () => {
     expect(x509SvidResponse.encode({ svids: [], crl: [], federatedBundles: new Map() })).toHaveLength(0)
     expect(jwtSvidResponse.decode(hex('0a00'))).toEqual({ svids: [{ spiffeId: '', svid: '', hint: '' }] })
   })
 
-  it('pass over fields that they do not know, of every wire type', () => {
+  it('skip unknown fields of every wire type', () => {
     const unknown = '7801 7900000000000000ff 7a03010203 7d00000001 9206 02ffff'
     expect(jwtSvidRequest.decode(hex(`0a0161 ${unknown} 0a0162`)).audience).toEqual(['a', 'b'])
     expect(x509SvidRequest.decode(hex(unknown))).toEqual({})
-    // A known number with another wire type is unknown too.
+    // A known number with another wire type is also unknown.
     expect(jwtSvidRequest.decode(hex('0801 0a0161')).audience).toEqual(['a'])
   })
 
-  it('take the last of a single field and of a map key that come twice', () => {
+  it('use the last value of a duplicate field or map key', () => {
     expect(jwtSvidRequest.decode(hex('120161 120162')).spiffeId).toBe('b')
     expect(witBundlesResponse.decode(hex('0a060a0161120131 0a060a0161120132')).bundles).toEqual(
       new Map([['a', '2']]),
@@ -60,19 +60,19 @@ describe('the messages on the wire', () => {
   })
 
   it.each([
-    ['0a', 'a number is cut short'],
-    ['0a05 61', 'a field is cut short'],
+    ['0a', 'a number is truncated'],
+    ['0a05 61', 'a field is truncated'],
     ['ffffffffffffffffffffff', 'a number has more than 64 bits'],
-    ['00 00', 'field number 0 is not legal'],
-    ['0b', 'wire type 3 is not known'],
+    ['00 00', 'field number 0 is invalid'],
+    ['0b', 'unknown wire type 3'],
     ['0a02c328', 'a string is not UTF-8'],
-  ])('refuse %s', (bytes, message) => {
+  ])('reject %s', (bytes, message) => {
     expect(() => jwtSvidRequest.decode(hex(bytes))).toThrow(
       expect.objectContaining({ name: 'ProtobufError', code: 'malformed_message', message }),
     )
   })
 
-  it('never read past their end or fall over, whatever bytes come', () => {
+  it('never read past their end or crash on any bytes', () => {
     let seed = 1
     const random = () => {
       seed = (seed * 48_271) % 2_147_483_647
@@ -91,7 +91,7 @@ describe('the messages on the wire', () => {
 })
 
 describe('google.protobuf.Struct', () => {
-  it('is the JSON that it carries', () => {
+  it('survives a round trip as JSON', () => {
     const claims = {
       sub: 'spiffe://t/x',
       aud: ['a', 'b'],
@@ -116,7 +116,7 @@ describe('google.protobuf.Struct', () => {
     expect(struct.encode({ a: 1 })).toEqual(hex('0a0e 0a0161 1209 11000000000000f03f'))
   })
 
-  it('does not nest without end', () => {
+  it('limits nesting', () => {
     let nested: unknown = 'x'
     for (let level = 0; level < 60; level++) nested = { x: nested }
     expect(() => struct.decode(struct.encode(nested as never))).toThrow(

@@ -12,17 +12,17 @@ import {
 import { struct } from './struct.ts'
 
 /*
- * The messages of the SPIFFE Workload API, each a table of its fields:
+ * The messages of the SPIFFE Workload API as tables of their fields:
  * https://github.com/spiffe/spiffe/blob/main/standards/workloadapi.proto
  */
 
 const x509Svid = message({
   spiffeId: string(1),
-  /** DER certificates one after the other, leaf first, the root left out. */
+  /** Concatenated DER certificates, leaf first, without the root. */
   x509Svid: bytes(2),
   /** PKCS#8 DER, unencrypted. */
   x509SvidKey: bytes(3),
-  /** DER certificates one after the other. */
+  /** Concatenated DER certificates. */
   bundle: bytes(4),
   hint: string(5),
 })
@@ -50,7 +50,7 @@ export const jwtSvidResponse = message({ svids: messages(1, jwtSvid) })
 export type JwtSvidResponse = ReturnType<typeof jwtSvidResponse.decode>
 
 export const jwtBundlesRequest = message({})
-/** Per trust domain a JWK set, as the bytes of its JSON. */
+/** JWK Sets by trust domain, as JSON bytes. */
 export const jwtBundlesResponse = message({ bundles: bytesMap(1) })
 export type JwtBundlesResponse = ReturnType<typeof jwtBundlesResponse.decode>
 

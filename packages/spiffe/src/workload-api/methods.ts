@@ -17,7 +17,7 @@ import {
 } from './messages.ts'
 import type { Codec } from './protobuf.ts'
 
-/** Every request carries it, so that a browser or a proxy cannot be tricked into making one (Workload API §3.1). */
+/** Required in every request, so that a browser or proxy cannot be tricked into sending one (Workload API §3.1). */
 export const SECURITY_HEADER = 'workload.spiffe.io'
 export const SECURITY_HEADER_VALUE = 'true'
 
@@ -35,12 +35,12 @@ const stream = <Q, A>(name: string, request: Codec<Q>, response: Codec<A>): Meth
   response,
 })
 
-/** The methods of the Workload API; the service's name has no package. */
+/** The methods of the Workload API; the service name has no package. */
 export const fetchX509Svid = stream('FetchX509SVID', x509SvidRequest, x509SvidResponse)
 export const fetchX509Bundles = stream('FetchX509Bundles', x509BundlesRequest, x509BundlesResponse)
 export const fetchJwtSvid = unary('FetchJWTSVID', jwtSvidRequest, jwtSvidResponse)
 export const fetchJwtBundles = stream('FetchJWTBundles', jwtBundlesRequest, jwtBundlesResponse)
 export const validateJwtSvid = unary('ValidateJWTSVID', validateJwtSvidRequest, validateJwtSvidResponse)
-/** Of the optional WIT profile: a server without it answers Unimplemented. */
+/** The optional WIT profile; a server without it answers Unimplemented. */
 export const fetchWitSvid = stream('FetchWITSVID', witSvidRequest, witSvidResponse)
 export const fetchWitBundles = stream('FetchWITBundles', witBundlesRequest, witBundlesResponse)

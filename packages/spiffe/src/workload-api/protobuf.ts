@@ -1,9 +1,9 @@
 /**
- * The part of the Protocol Buffers wire format that the Workload API needs, as a table of fields per message:
- * https://protobuf.dev/programming-guides/encoding/. Unknown fields are skipped, defaults are not written.
+ * The subset of the Protocol Buffers wire format that the Workload API needs, with a table of fields per message:
+ * https://protobuf.dev/programming-guides/encoding/. Unknown fields are skipped, default values are not written.
  */
 
-/** Deeper nesting than this is an attack on the stack; it is the limit of the reference implementations too. */
+/** Protects the stack; the same limit as in the reference implementations. */
 const MAX_DEPTH = 100
 
 const VARINT = 0
@@ -13,7 +13,7 @@ const FIXED32 = 5
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Bytes that are not the message they claim to be. */
+/** Reports bytes that are not a valid message. */
 export class ProtobufError extends Error {
   readonly code = 'malformed_message'
 
@@ -44,12 +44,12 @@ class Reader {
     return this.#offset >= this.#bytes.length
   }
 
-  /** Of a 64-bit varint, what a number can hold: no field of these messages needs more. */
+  /** Reads a varint as a number, losing precision above 2^53: no field of these messages needs more. */
   varint(): number {
     let value = 0
     for (let index = 0; index < 10; index++) {
       const byte = this.#bytes[this.#offset++]
-      if (byte === undefined) throw new ProtobufError('a number is cut short')
+      if (byte === undefined) throw new ProtobufError('a number is truncated')
       value += (byte & 0x7f) * 2 ** (7 * index)
       if (byte < 0x80) return value
     }
@@ -58,7 +58,7 @@ class Reader {
 
   take(length: number): Buffer {
     const end = this.#offset + length
-    if (end > this.#bytes.length) throw new ProtobufError('a field is cut short')
+    if (end > this.#bytes.length) throw new ProtobufError('a field is truncated')
     const taken = this.#bytes.subarray(this.#offset, end)
     this.#offset = end
     return taken
@@ -77,7 +77,7 @@ class Reader {
     else if (wireType === FIXED64) this.take(8)
     else if (wireType === LENGTH_DELIMITED) this.bytes()
     else if (wireType === FIXED32) this.take(4)
-    else throw new ProtobufError(`wire type ${wireType} is not known`)
+    else throw new ProtobufError(`unknown wire type ${wireType}`)
   }
 }
 
@@ -100,17 +100,17 @@ const delimited = (number: number, content: Uint8Array): Buffer[] => [
   content as Buffer,
 ]
 
-/** One field of a message: its number, its value when absent, and how it is written and read. */
+/** A field of a message: its number, its default value, and how it is written and read. */
 export interface Field<T> {
   readonly number: number
   readonly wireType: number
   absent(): T
   write(value: T): Buffer[]
-  /** Reads one occurrence; `before` is what earlier occurrences gave. */
+  /** Reads one occurrence; `before` is the value of earlier occurrences. */
   read(reader: Reader, before: T): T
 }
 
-/** What an element of a list or the value of a map is made of. */
+/** Encodes and decodes an element of a list or a value of a map. */
 interface Element<T> {
   toBytes(value: T): Uint8Array
   fromReader(reader: Reader): T
@@ -130,11 +130,11 @@ const stringElement: Element<string> = {
 
 const bytesElement: Element<Uint8Array> = {
   toBytes: (value) => value,
-  // A copy, so that a 40-byte certificate does not keep a megabyte of network buffer alive.
+  // A copy, so that a small value does not keep a large network buffer alive.
   fromReader: (reader) => Uint8Array.from(reader.bytes()),
 }
 
-/** A message type: its codec, and what lets it be nested in another. */
+/** A message type: a codec that can also be nested in another message. */
 export interface MessageType<T> extends Codec<T>, Element<T> {
   readonly decodeFrom: (reader: Reader) => T
 }
@@ -173,7 +173,7 @@ export const strings = (number: number) => repeated(number, stringElement)
 export const byteStrings = (number: number) => repeated(number, bytesElement)
 export const messages = <T>(number: number, type: Element<T>) => repeated(number, type)
 
-/** A nested message that may be absent. */
+/** An optional nested message. */
 export function optional<T>(number: number, type: () => Element<T>): Field<T | undefined> {
   return {
     number,
@@ -184,7 +184,7 @@ export function optional<T>(number: number, type: () => Element<T>): Field<T | u
   }
 }
 
-/** On the wire, a map is a list of messages `{ key = 1, value = 2 }`; of equal keys the last one counts. */
+/** A map, encoded as a list of messages `{ key = 1, value = 2 }`; for duplicate keys, the last one wins. */
 function mapOf<T>(number: number, element: () => Element<T>, absentValue: T): Field<ReadonlyMap<string, T>> {
   return {
     number,
@@ -220,7 +220,7 @@ export const bytesMap = (number: number) => mapOf(number, () => bytesElement, ne
 export const messageMap = <T>(number: number, type: () => Element<T>, absentValue: T) =>
   mapOf(number, type, absentValue)
 
-/** A `oneof` member: absent is undefined, and its default value is written. */
+/** A `oneof` member: undefined if absent; its default value is written. */
 export function oneOfNumber(number: number): Field<number | undefined> {
   return {
     number,
@@ -253,7 +253,7 @@ export function oneOfString(number: number): Field<string | undefined> {
 type Fields = Readonly<Record<string, Field<never>>>
 type ValueOf<F> = F extends { absent(): infer T } ? T : never
 
-/** The TypeScript type of a message, from its table of fields. */
+/** Derives the TypeScript type of a message from its table of fields. */
 export type MessageOf<F> = { readonly [Name in keyof F]: ValueOf<F[Name]> }
 
 /** Makes the codec of a message from its table of fields. */
@@ -272,7 +272,7 @@ export function message<F extends Record<string, unknown>>(table: F): MessageTyp
       const header = reader.varint()
       const number = Math.floor(header / 8)
       const wireType = header % 8
-      if (number === 0) throw new ProtobufError('field number 0 is not legal')
+      if (number === 0) throw new ProtobufError('field number 0 is invalid')
       const known = byNumber.get(number)
       if (!known || known[1].wireType !== wireType) reader.skip(wireType)
       else record[known[0]] = known[1].read(reader, record[known[0]])

@@ -20,21 +20,21 @@ import type {
   X509SvidResponse,
 } from './messages.ts'
 
-/** One's X.509 identities and whom to trust: a full state, which replaces the one before it. */
+/** The workload's X.509-SVIDs and bundles: a complete state that replaces the previous one. */
 export interface X509Context {
-  /** At least one; the first one is the default. */
+  /** At least one; the first is the default. */
   readonly svids: readonly X509Svid[]
-  /** Of one's own trust domain and of those it federates with. */
+  /** The bundles of the workload's own and of federated trust domains. */
   readonly bundles: X509BundleSet
 }
 
 /**
- * Reads a response whole or not at all (Workload API §4.5): every mandatory field is there, every SVID has the
- * ID it is said to have, fits its key and leads to the bundle that comes with it.
+ * Reads a response completely or rejects it (Workload API §4.5): every mandatory field is present, and every SVID has the
+ * stated ID, matches its key and has a path to its bundle.
  */
 export function readX509Context(response: X509SvidResponse, clock: Clock): X509Context {
   return orMalformed('X509SVIDResponse', () => {
-    if (response.svids.length === 0) throw new Error('there are no SVIDs in it')
+    if (response.svids.length === 0) throw new Error('it contains no SVIDs')
     const own = new Map<string, X509Bundle>()
     const svids = withoutRepeatedHints(response.svids).map((message) => {
       const svid = readX509Svid(message)
@@ -44,7 +44,7 @@ export function readX509Context(response: X509SvidResponse, clock: Clock): X509C
       return svid
     })
     const federated = readX509BundleMap(response.federatedBundles)
-    // What comes as federated must not replace the bundle of one's own trust domain.
+    // A federated bundle must not replace the bundle of the workload's own trust domain.
     const foreign = federated.filter(({ trustDomain }) => !own.has(trustDomain.name))
     return { svids, bundles: new X509BundleSet([...own.values(), ...foreign]) }
   })
@@ -57,21 +57,21 @@ function readX509Svid(message: X509SvidMessage): X509Svid {
   if (svid.id.toString() !== message.spiffeId)
     throw new X509SvidError(
       'id_mismatch',
-      `the certificate is of ${svid.id}, the response says ${message.spiffeId}`,
+      `the certificate is for ${svid.id}, but the response names ${message.spiffeId}`,
     )
   return svid
 }
 
 function checkOwnPath(svid: X509Svid, bundle: X509Bundle, now: number): void {
   const [leaf, ...intermediates] = svid.certificates
-  // A clock that is late must not keep a fresh SVID out; one that is expired is of no use to anybody.
+  // A slow clock must not reject a new SVID; an expired one is still rejected.
   const at = Math.max(now, leaf?.notBefore ?? 0)
   findPath(svid.leaf, intermediates, bundle.authorities, at)
 }
 
 export function readX509Bundles(response: X509BundlesResponse): X509BundleSet {
   return orMalformed('X509BundlesResponse', () => {
-    if (response.bundles.size === 0) throw new Error('there are no bundles in it')
+    if (response.bundles.size === 0) throw new Error('it contains no bundles')
     return new X509BundleSet(readX509BundleMap(response.bundles))
   })
 }
@@ -82,7 +82,7 @@ function readX509BundleMap(map: ReadonlyMap<string, Uint8Array>): X509Bundle[] {
 
 export function readJwtBundles(response: JwtBundlesResponse): JwtBundleSet {
   return orMalformed('JWTBundlesResponse', () => {
-    if (response.bundles.size === 0) throw new Error('there are no bundles in it')
+    if (response.bundles.size === 0) throw new Error('it contains no bundles')
     const bundles = [...response.bundles].map(([key, jwks]) =>
       JwtBundle.ofJwks(readKey(key), Buffer.from(jwks).toString('utf8')),
     )
@@ -90,31 +90,31 @@ export function readJwtBundles(response: JwtBundlesResponse): JwtBundleSet {
   })
 }
 
-/** The JWT-SVIDs of a response, read but not validated: they come from one's own agent. */
+/** Parses the JWT-SVIDs of a response without verifying signatures, because they come from the workload's own agent. */
 export function readJwtSvids(
   response: JwtSvidResponse,
   audience: readonly string[],
   clock: Clock,
 ): readonly JwtSvid[] {
   return orMalformed('JWTSVIDResponse', () => {
-    if (response.svids.length === 0) throw new Error('there are no SVIDs in it')
+    if (response.svids.length === 0) throw new Error('it contains no SVIDs')
     return withoutRepeatedHints(response.svids).map(({ svid: token, spiffeId, hint }) => {
       if (token === '' || spiffeId === '') throw new Error('a mandatory field of an SVID is empty')
       const svid = parseInsecure(token, audience, { clock })
       if (svid.id.toString() !== spiffeId)
         throw new JwtSvidError(
           'id_mismatch',
-          `jwtsvid: the token is of ${svid.id}, the response says ${spiffeId}`,
+          `jwtsvid: the token is for ${svid.id}, but the response names ${spiffeId}`,
         )
       return svid.withHint(hint)
     })
   })
 }
 
-/** A trust domain as a key of a map: its ID by the standard, its bare name from some servers. */
+/** Reads a map key: the ID of a trust domain by the standard, its bare name from some servers. */
 const readKey = (key: string): TrustDomain => parseTrustDomain(key)
 
-/** Of SVIDs with the same hint the first one counts (Workload API §5.2.1); without a hint they are all kept. */
+/** Keeps only the first SVID for each hint (Workload API §5.2.1), and all without a hint. */
 function withoutRepeatedHints<T extends { readonly hint: string }>(svids: readonly T[]): T[] {
   const seen = new Set<string>()
   return svids.filter(({ hint }) => {

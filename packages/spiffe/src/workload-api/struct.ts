@@ -9,7 +9,7 @@ import {
   optional,
 } from './protobuf.ts'
 
-/** A JSON value; ValidateJWTSVID carries the claims of a token as one. */
+/** A JSON value; ValidateJWTSVID returns claims in this form. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json }
 export type JsonObject = { readonly [name: string]: Json }
 
@@ -37,7 +37,7 @@ const value: MessageType<Value> = message({
   listValue: optional<ListValue>(6, () => listValue),
 }) as MessageType<Value>
 
-/** `google.protobuf.Struct`, the wire form of a JSON object. */
+/** `google.protobuf.Struct`, the wire format of a JSON object. */
 const structMessage: MessageType<StructMessage> = message({
   fields: messageMap<Value>(1, () => value, {}),
 }) as MessageType<StructMessage>
@@ -69,7 +69,7 @@ function toValue(json: Json): Value {
 }
 
 function toStruct(json: JsonObject): StructMessage {
-  // A member that is undefined is absent in JSON, and so it is here.
+  // As in JSON, omit undefined members.
   const members = Object.entries(json).filter(([, member]) => member !== undefined)
   return { fields: new Map(members.map(([name, member]) => [name, toValue(member)])) }
 }
@@ -87,7 +87,7 @@ function fromStruct(struct: StructMessage): JsonObject {
   return Object.fromEntries([...struct.fields].map(([name, member]) => [name, fromValue(member)]))
 }
 
-/** `google.protobuf.Struct` as the JSON object that it stands for. */
+/** Encodes and decodes a `google.protobuf.Struct` as a JSON object. */
 export const struct: MessageType<JsonObject> = {
   encode: (json) => structMessage.encode(toStruct(json)),
   decode: (bytes) => fromStruct(structMessage.decode(bytes)),

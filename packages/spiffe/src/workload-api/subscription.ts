@@ -7,23 +7,23 @@ import type { Watcher } from './watch.ts'
 
 /**
  * The states of a subscription:
- * - `waiting`: nothing has come yet; the first update leads to `current`.
- * - `current`: there is something to serve, and as far as is known it is what the server would say.
- * - `stale`: there is something to serve, but the server cannot be reached; the next update leads to `current`.
- * - `withdrawn`: the server has said that there is no identity for this workload; an update leads to `current`.
- * - `failed`: the server has said something after which it must not be asked again. Final.
- * - `closed`: by its owner. Final.
+ * - `waiting`: no response yet; the first update leads to `current`.
+ * - `current`: a value is available and up to date, as far as is known.
+ * - `stale`: a value is available, but the server is unreachable; the next update leads to `current`.
+ * - `withdrawn`: the server has no identity for this workload; an update leads to `current`.
+ * - `failed`: the server returned an error after which the standard forbids retries. Final.
+ * - `closed`: closed by its owner. Final.
  */
 export type SubscriptionState = 'waiting' | 'current' | 'stale' | 'withdrawn' | 'failed' | 'closed'
 
 export type SourceErrorCode = 'not_ready' | 'withdrawn' | 'failed' | 'closed' | 'svid_expired' | 'stale'
 
-/** A source that has nothing to give; `code` is stable, `cause` is the last thing that went wrong. */
+/** Reports a source without a value; `code` is stable, `cause` is the last failure. */
 export class SourceError extends Error {
   readonly code: SourceErrorCode
-  /** How many attempts have failed since the last answer. */
+  /** The number of failed attempts since the last response. */
   readonly attempts: number
-  /** What to look at first. */
+  /** The most likely cause. */
   readonly hint: string | undefined
 
   constructor(code: SourceErrorCode, message: string, details: Partial<SourceErrorDetails> = {}) {
@@ -43,7 +43,7 @@ interface SourceErrorDetails {
 
 export interface SourceHealth {
   readonly state: SubscriptionState
-  /** When the server was last heard, in milliseconds since the epoch. */
+  /** When the last response arrived, in milliseconds since the epoch. */
   readonly updatedAt: number | undefined
   /** Failed attempts since then. */
   readonly attempts: number
@@ -68,15 +68,15 @@ export interface ReadyOptions {
 const DEFAULT_READY_TIMEOUT_MS = 30_000
 
 interface SubscriptionEvents<T> {
-  /** Something has changed; the same answer again is no update. */
+  /** The value has changed; an equal response emits no update. */
   update: [T]
   withdraw: [Error]
   failure: [Error]
-  /** Failed or closed: nothing will come any more. */
+  /** Failed or closed: no more updates follow. */
   end: []
 }
 
-/** The newest state of something that is watched, and how it stands with it. */
+/** Holds the newest value of a watch, and its health. */
 export class Subscription<T> extends EventEmitter<SubscriptionEvents<T>> {
   readonly #options: SubscriptionOptions<T>
   readonly #stop = new AbortController()
@@ -88,7 +88,7 @@ export class Subscription<T> extends EventEmitter<SubscriptionEvents<T>> {
 
   constructor(options: SubscriptionOptions<T>) {
     super()
-    this.setMaxListeners(0) // Any number of callers may wait for it to be ready.
+    this.setMaxListeners(0) // Any number of callers can wait in ready().
     this.#options = options
     const watcher: Watcher<T> = {
       onUpdate: (update) => this.#onUpdate(update),
@@ -97,7 +97,7 @@ export class Subscription<T> extends EventEmitter<SubscriptionEvents<T>> {
     options.watch(watcher, this.#stop.signal).catch((error: Error) => this.#onEnd(error))
   }
 
-  /** @throws SourceError when there is nothing to give */
+  /** @throws SourceError if no value is available */
   get(): T {
     if ((this.#state === 'current' || this.#state === 'stale') && this.#value !== undefined)
       return this.#value
@@ -114,7 +114,7 @@ export class Subscription<T> extends EventEmitter<SubscriptionEvents<T>> {
   }
 
   /**
-   * Waits for something to give.
+   * Waits until a value is available.
    *
    * @throws SourceError `not_ready` after the timeout, with the last cause, or with `failFast` after the first failure;
    *   `failed` or `closed` immediately
@@ -168,7 +168,7 @@ export class Subscription<T> extends EventEmitter<SubscriptionEvents<T>> {
     if (this.#state === 'closed') return
     this.#attempts += 1
     this.#lastError = error
-    // Workload API §5.2.1: whoever is refused stops using what it was given before.
+    // Workload API §5.2.1: a rejected workload must stop using its previous SVIDs.
     if (error instanceof GrpcError && error.code === status.permissionDenied) {
       const had = this.#value !== undefined
       this.#value = undefined
@@ -190,7 +190,7 @@ export class Subscription<T> extends EventEmitter<SubscriptionEvents<T>> {
 
   #nothing(): SourceError {
     const { name } = this.#options
-    const said = this.#lastError?.message ?? 'nothing has come yet'
+    const said = this.#lastError?.message ?? 'no response yet'
     const details = { attempts: this.#attempts, hint: explain(this.#lastError), cause: this.#lastError }
     if (this.#state === 'closed') return new SourceError('closed', `${name}: source is closed`)
     if (this.#state === 'failed') return new SourceError('failed', said, details)
@@ -199,7 +199,7 @@ export class Subscription<T> extends EventEmitter<SubscriptionEvents<T>> {
     return new SourceError('not_ready', `${name}: not ready: ${said}`, details)
   }
 
-  /** Other libraries say the first three words alone, and leave their users to guess. */
+  /** Other libraries report only "context deadline exceeded"; this adds the last failure and a hint. */
   #timedOut(): SourceError {
     const hint = explain(this.#lastError)
     const last = this.#lastError

@@ -2,21 +2,21 @@ import { pause } from '@hallpass/untrusted/timers'
 import { GrpcError, type StatusCode, status } from '../grpc/status.ts'
 import { Backoff } from './backoff.ts'
 
-/** Who hears of a watch. */
+/** Receives the results of a watch. */
 export interface Watcher<T> {
-  /** A full state; what it does not mention is gone. */
+  /** Called with a complete state, which replaces the previous one. */
   onUpdate(update: T): void
-  /** A stream that broke or an answer that was not usable; the watch goes on. */
+  /** Called when a stream breaks or a response is unusable; the watch continues. */
   onError?(error: Error): void
 }
 
-/** Answers after which asking again is pointless or forbidden (Workload Endpoint §6). */
+/** Statuses after which a retry is pointless or forbidden (Workload Endpoint §6). */
 const FINAL: ReadonlySet<StatusCode> = new Set<StatusCode>([status.invalidArgument, status.unimplemented])
 
 /**
- * Reads a stream of the Workload API again and again, with back-off, until the signal says stop.
+ * Reads a stream of the Workload API and reopens it, with backoff, until the signal is aborted.
  *
- * @throws GrpcError InvalidArgument or Unimplemented, after which the server is not asked again
+ * @throws GrpcError InvalidArgument or Unimplemented, which are not retried
  */
 export async function watch<M, T>(
   open: (signal: AbortSignal) => AsyncIterable<M>,
@@ -44,7 +44,7 @@ export async function watch<M, T>(
   }
 }
 
-/** An answer that is not usable leaves things as they are; the next one is read all the same. */
+/** Delivers a message. An unusable one is reported and skipped, and the stream continues. */
 function deliver<M, T>(message: M, read: (message: M) => T, watcher: Watcher<T>): void {
   let update: T
   try {

@@ -51,13 +51,13 @@ describe('X509Source', () => {
     expect(api.calls.map(({ securityHeader }) => securityHeader)).toEqual([['true']])
   })
 
-  it('has nothing before it is ready, and says so', () => {
+  it('throws before it is ready', () => {
     expect(() => start().getX509Svid()).toThrow(
-      expect.objectContaining({ code: 'not_ready', message: 'x509source: not ready: nothing has come yet' }),
+      expect.objectContaining({ code: 'not_ready', message: 'x509source: not ready: no response yet' }),
     )
   })
 
-  it('rotates: the next SVID is served without a restart, and an equal answer is no update', async () => {
+  it('rotates: the next SVID is returned without a restart, and an equal response emits no update', async () => {
     const first = await identity('/server')
     const second = await identity('/server')
     api.setX509(first)
@@ -71,7 +71,7 @@ describe('X509Source', () => {
     expect(serials).toEqual([source.getX509Svid().leaf.x509.serialNumber])
   })
 
-  it('withdraws the SVID on PermissionDenied and takes up the next one', async () => {
+  it('withdraws the SVID on PermissionDenied and uses the next one', async () => {
     api.setX509(await identity('/server'))
     const source = start()
     await source.ready()
@@ -93,7 +93,7 @@ describe('X509Source', () => {
     expect(source.health().state).toBe('current')
   })
 
-  it('serves on when the agent dies, fails closed at notAfter, and recovers soon after the agent is back', async () => {
+  it('keeps serving when the agent dies, fails closed at notAfter, and recovers soon after the agent does', async () => {
     const first = await identity('/server')
     api.setX509(first)
     const source = start()
@@ -122,7 +122,7 @@ describe('X509Source', () => {
     expect(source.health().state).toBe('current')
   })
 
-  it('says at the time-out what went wrong last, how often it tried and what to look at', async () => {
+  it('reports the last failure, the number of attempts and a hint on timeout', async () => {
     await expect(start().ready({ timeoutMs: 100 })).rejects.toMatchObject({
       name: 'SourceError',
       code: 'not_ready',
@@ -134,22 +134,22 @@ describe('X509Source', () => {
     })
   })
 
-  it('does not guess at the reason of an agent that names it', async () => {
+  it("does not guess if the agent's message contains the reason", async () => {
     api.setX509(new GrpcError(status.permissionDenied, 'no identity issued: the entry is revoked'))
     await expect(start().ready({ timeoutMs: 100 })).rejects.toMatchObject({
-      hint: `the agent refuses this process, uid ${process.getuid?.()}, pid ${process.pid}`,
+      hint: `the agent rejects this process, uid ${process.getuid?.()}, pid ${process.pid}`,
     })
   })
 
-  it('names the missing socket at the time-out', async () => {
+  it('names the missing socket on timeout', async () => {
     const source = start({ address: socketUri(`${api.folder}/nowhere.sock`) })
     await expect(source.ready({ timeoutMs: 100 })).rejects.toMatchObject({
       code: 'not_ready',
-      hint: 'the socket does not exist: does the agent run, is SPIFFE_ENDPOINT_SOCKET right?',
+      hint: 'the socket does not exist: is the agent running, is SPIFFE_ENDPOINT_SOCKET correct?',
     })
   })
 
-  it('retries an entry that is not there yet quickly', async () => {
+  it('retries quickly while the entry does not exist yet', async () => {
     const source = start()
     setTimeout(async () => api.setX509(await identity('/server')), 50)
     const started = Date.now()
@@ -157,7 +157,7 @@ describe('X509Source', () => {
     expect(Date.now() - started).toBeLessThan(1000)
   })
 
-  it('fails at once and for good on InvalidArgument', async () => {
+  it('fails immediately and permanently on InvalidArgument', async () => {
     api.setX509(new GrpcError(status.invalidArgument, 'security header missing from request'))
     const source = start()
     await expect(source.ready()).rejects.toMatchObject({
@@ -168,7 +168,7 @@ describe('X509Source', () => {
     expect(source.health().state).toBe('failed')
   })
 
-  it('is closed when it is closed, also for those who wait', async () => {
+  it('throws after it was closed, also for waiting callers', async () => {
     const source = start()
     const waiting = source.ready()
     source.close()
@@ -176,7 +176,7 @@ describe('X509Source', () => {
     expect(() => source.getX509Svid()).toThrow('x509source: source is closed')
   })
 
-  it('takes the first of several SVIDs, or the one that is picked', async () => {
+  it('uses the first of several SVIDs, or the one picked by the caller', async () => {
     api.setX509(await identity('/a'), await identity('/b'))
     const first = start()
     const last = start({ pickSvid: (svids) => svids.at(-1) as never })
@@ -223,7 +223,7 @@ describe('X509Source', () => {
     )
   })
 
-  it('reads a federated bundle whose key is the bare name of its trust domain', async () => {
+  it('accepts a federated bundle whose key is the bare name of its trust domain', async () => {
     const friend = await TestTrustDomain.create('friend.test')
     api.setX509Response({
       svids: [x509SvidMessage(await identity('/server'))],
@@ -234,7 +234,7 @@ describe('X509Source', () => {
     expect(source.x509Bundles).toHaveLength(2)
   })
 
-  describe('keeps what it has when an answer is not usable:', () => {
+  describe('keeps its state when a response is unusable:', () => {
     const cases: Record<
       string,
       (good: IssuedIdentity) => Promise<Parameters<FakeWorkloadApi['setX509Response']>[0]>
@@ -244,15 +244,15 @@ describe('X509Source', () => {
       'no certificate': async (good) => ({ svids: [{ ...x509SvidMessage(good), x509Svid: Buffer.of() }] }),
       'no key': async (good) => ({ svids: [{ ...x509SvidMessage(good), x509SvidKey: Buffer.of() }] }),
       'no bundle': async (good) => ({ svids: [{ ...x509SvidMessage(good), bundle: Buffer.of() }] }),
-      'the key of another': async (good) => ({
+      'another key': async (good) => ({
         svids: [
           { ...x509SvidMessage(good), x509SvidKey: (await domain.authority.issue(good.id)).privateKey },
         ],
       }),
-      'the ID of another': async (good) => ({
+      'another ID': async (good) => ({
         svids: [{ ...x509SvidMessage(good), spiffeId: domain.id('/root') }],
       }),
-      'a chain to elsewhere': async (good) => ({
+      'a chain to another authority': async (good) => ({
         svids: [
           {
             ...x509SvidMessage(good),
@@ -260,7 +260,7 @@ describe('X509Source', () => {
           },
         ],
       }),
-      'an SVID that has ended': async (good) => ({
+      'an expired SVID': async (good) => ({
         svids: [
           x509SvidMessage({
             ...good,

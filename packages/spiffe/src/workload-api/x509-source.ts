@@ -8,12 +8,12 @@ import type { X509Context } from './responses.ts'
 import { type ReadyOptions, SourceError, type SourceHealth, Subscription } from './subscription.ts'
 
 export interface X509SourceOptions extends WorkloadApiClientOptions {
-  /** Which of several identities to use; by default the first one. */
+  /** Selects one of several identities; by default the first. */
   readonly pickSvid?: (svids: readonly X509Svid[]) => X509Svid
 }
 
 export interface X509SourceHealth extends SourceHealth {
-  /** When the SVID ends, in milliseconds since the epoch. */
+  /** When the SVID expires, in milliseconds since the epoch. */
   readonly expiresAt: number | undefined
   readonly expired: boolean
 }
@@ -21,15 +21,15 @@ export interface X509SourceHealth extends SourceHealth {
 interface X509SourceEvents {
   /** The SVID or a bundle has changed. */
   update: [X509Svid]
-  /** The agent says that there is no identity any more. */
+  /** The agent has withdrawn the identity. */
   withdraw: [Error]
-  /** An attempt to hear from the agent failed; the source goes on. */
+  /** An attempt to reach the agent failed; the source continues. */
   failure: [Error]
 }
 
 /**
- * One's own X.509-SVID and the bundles to verify others with, kept fresh by the Workload API. They rotate without
- * a restart, are withdrawn when the agent says so, and end at notAfter even if no agent says anything.
+ * The workload's own X.509-SVID, and the bundles that verify others, kept up to date through the Workload API. They rotate
+ * without a restart and are withdrawn when the agent withdraws them. An SVID expires at notAfter even without the agent.
  */
 export class X509Source extends EventEmitter<X509SourceEvents> implements X509SvidSource, X509BundleSource {
   readonly #client: WorkloadApiClient
@@ -37,7 +37,7 @@ export class X509Source extends EventEmitter<X509SourceEvents> implements X509Sv
   readonly #clock: Clock
   readonly #pick: (svids: readonly X509Svid[]) => X509Svid
 
-  /** Starts to watch; {@link ready} tells when there is an SVID. @throws AddressError */
+  /** Starts watching; {@link ready} resolves when an SVID is available. @throws AddressError */
   constructor(options: X509SourceOptions = {}) {
     super()
     this.#client = new WorkloadApiClient(options)
@@ -54,7 +54,7 @@ export class X509Source extends EventEmitter<X509SourceEvents> implements X509Sv
     this.#subscription.on('failure', (error) => this.emit('failure', error))
   }
 
-  /** A source that has its SVID. @throws SourceError, and then nothing is left open */
+  /** Opens a source and waits for its SVID. @throws SourceError after closing everything */
   static async open(options: X509SourceOptions & ReadyOptions = {}): Promise<X509Source> {
     const source = new X509Source(options)
     try {
@@ -71,7 +71,7 @@ export class X509Source extends EventEmitter<X509SourceEvents> implements X509Sv
     return this.#subscription.ready(options)
   }
 
-  /** @throws SourceError `svid_expired` and the rest: there is nothing to present, and nothing may be presented */
+  /** @throws SourceError if no valid SVID is available, e.g. `svid_expired`; never returns an expired one */
   getX509Svid(): X509Svid {
     const svid = this.#pick(this.#subscription.get().svids)
     if (this.#clock() >= svid.expiresAt) throw this.#expired(svid)
@@ -82,7 +82,7 @@ export class X509Source extends EventEmitter<X509SourceEvents> implements X509Sv
     return this.#subscription.get().bundles.getX509Bundle(trustDomain)
   }
 
-  /** The bundles of all trust domains, to be told apart and not to be pooled. */
+  /** The bundles of all trust domains; they must be kept separate, not merged. */
   get x509Bundles(): readonly X509Bundle[] {
     return this.#subscription.get().bundles.x509Bundles
   }

@@ -3,15 +3,15 @@ import { parseTrustDomain, type TrustDomainLike } from '../spiffe-id/parse.ts'
 import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
 import { X509BundleError } from './errors.ts'
 
-/** Where the bundles of trust domains come from, asked again for every peer. */
+/** A source of X.509 bundles, called for every peer. */
 export interface X509BundleSource {
-  /** @throws X509BundleError `bundle_not_found`, or what the source throws when it has nothing to trust */
+  /** @throws X509BundleError `bundle_not_found`, or what the source throws if it has no bundles */
   getX509Bundle(trustDomain: TrustDomain): X509Bundle
-  /** All of them: OpenSSL must be told the authorities before it sees who comes. */
+  /** All bundles: OpenSSL needs the authorities before it knows the peer. */
   readonly x509Bundles: readonly X509Bundle[]
 }
 
-/** The authorities of one trust domain: whoever chains to one of them is of it. Immutable. */
+/** The X.509 authorities of one trust domain. Immutable. */
 export class X509Bundle implements X509BundleSource {
   readonly trustDomain: TrustDomain
   readonly authorities: readonly Certificate[]
@@ -21,7 +21,7 @@ export class X509Bundle implements X509BundleSource {
     this.authorities = authorities
   }
 
-  /** From DER certificates that stand one after the other; none of them is a bundle that trusts nobody. */
+  /** Reads concatenated DER certificates; empty input is a bundle that trusts no certificates. */
   static ofDer(trustDomain: TrustDomainLike, der: Uint8Array): X509Bundle {
     try {
       return new X509Bundle(trustDomain, parseCertificates(der))

@@ -1,6 +1,6 @@
 export type X509BundleErrorCode = 'bundle_not_found' | 'malformed_bundle' | 'no_certificates'
 
-/** A bundle that is not there or cannot be read; `code` is stable. */
+/** Reports an X.509 bundle that is missing or malformed; `code` is stable. */
 export class X509BundleError extends Error {
   readonly code: X509BundleErrorCode
 

@@ -2,7 +2,7 @@ import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
 import type { X509Bundle, X509BundleSource } from './bundle.ts'
 import { X509BundleError } from './errors.ts'
 
-/** Bundles by trust domain; they are never pooled, or one domain could vouch for the workloads of another. */
+/** X.509 bundles by trust domain. They are never merged, or one domain could issue SVIDs for another. */
 export class X509BundleSet implements X509BundleSource {
   readonly #bundles: ReadonlyMap<string, X509Bundle>
 

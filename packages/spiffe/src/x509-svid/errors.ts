@@ -25,7 +25,7 @@ export type X509SvidErrorCode =
   | 'unsupported_key'
   | 'id_mismatch'
 
-/** An X.509-SVID that is refused, a peer's or one's own; `code` is stable. */
+/** Reports a rejected X.509-SVID, of a peer or the workload itself; `code` is stable. */
 export class X509SvidError extends Error {
   readonly code: X509SvidErrorCode
 

@@ -3,13 +3,13 @@ import { SpiffeIdError } from '../spiffe-id/errors.ts'
 import { SpiffeId } from '../spiffe-id/id.ts'
 import { X509SvidError, type X509SvidErrorCode } from './errors.ts'
 
-/** A rule that a leaf breaks: its code, and what is said of it. */
+/** A rule that a leaf violates: the error code and message. */
 export type Violation = readonly [code: X509SvidErrorCode, message: string]
 
 /**
- * The SPIFFE ID of a leaf: its only URI name (X509-SVID §2).
+ * Reads the SPIFFE ID of a leaf, its only URI name (X509-SVID §2).
  *
- * @throws X509SvidError, prefixed by `context`
+ * @throws X509SvidError, with `context` as prefix of the message
  */
 export function readLeafId(leaf: Certificate, context: string): SpiffeId {
   const uris = uriNames(leaf)
@@ -24,7 +24,7 @@ export function readLeafId(leaf: Certificate, context: string): SpiffeId {
   }
 }
 
-/** The first of the leaf's rules that it breaks (X509-SVID §4, §5.2), in the words of other libraries. */
+/** Returns the first rule that a leaf violates (X509-SVID §4, §5.2), with the message of other libraries. */
 export function leafViolation(leaf: Certificate, id: SpiffeId, words: 'peer' | 'own'): Violation | undefined {
   const said = (peer: string, own: string) => (words === 'peer' ? peer : own)
   if (words === 'own' && id.path === '')
@@ -53,7 +53,7 @@ export function leafViolation(leaf: Certificate, id: SpiffeId, words: 'peer' | '
         "leaf certificate must not have 'cRLSign' set as key usage",
       ),
     ]
-  // From here on, what the standard demands and other libraries do not check.
+  // The standard also requires what follows, but other libraries do not check it.
   if (id.path === '') return ['root_path', 'leaf certificate SPIFFE ID must have a non-root path']
   if (!usages || !leaf.keyUsageIsCritical)
     return ['key_usage_missing', 'leaf certificate without a critical key usage']

@@ -7,17 +7,17 @@ import { leafViolation, readLeafId } from './leaf.ts'
 
 const KEY_TYPES: ReadonlySet<string> = new Set(['rsa', 'rsa-pss', 'ec', 'ed25519'])
 
-/** Where one's own X.509-SVID comes from, asked again for every handshake: that is how it rotates. */
+/** A source of the workload's own X.509-SVID. Called for every handshake, so that rotation takes effect. */
 export interface X509SvidSource {
-  /** @throws SourceError when there is none to present: not yet, withdrawn, expired, closed */
+  /** @throws SourceError if no SVID is available: not ready, withdrawn, expired, closed */
   getX509Svid(): X509Svid
 }
 
-/** One's own X.509-SVID: an ID, the certificates that show it, leaf first, and the key of the leaf. Immutable. */
+/** The workload's own X.509-SVID: ID, certificate chain (leaf first) and the leaf's private key. Immutable. */
 export class X509Svid implements X509SvidSource {
   readonly id: SpiffeId
   readonly certificates: readonly Certificate[]
-  /** What the issuer calls this identity, to tell several apart; empty if it is not told. */
+  /** The issuer's label for this identity, to distinguish several; can be empty. */
   readonly hint: string
   readonly #privateKey: KeyObject
 
@@ -29,7 +29,7 @@ export class X509Svid implements X509SvidSource {
   }
 
   /**
-   * From the fields of the Workload API: certificates as DER one after the other, the key as PKCS#8 DER.
+   * Reads the fields of the Workload API: concatenated DER certificates, and the key as PKCS#8 DER.
    *
    * @throws X509SvidError
    */
@@ -45,7 +45,7 @@ export class X509Svid implements X509SvidSource {
     return X509Svid.#of(parsed, key, hint)
   }
 
-  /** From PEM: the certificates, leaf first, and one private key, in one text or two. @throws X509SvidError */
+  /** Reads PEM: the certificates, leaf first, and one private key, in one string or two. @throws X509SvidError */
   static ofPem(certificates: string, privateKey: string = certificates, hint = ''): X509Svid {
     const parsed = attempt('malformed_certificate', 'cannot parse PEM encoded certificate', () =>
       parsePemCertificates(certificates),
@@ -79,7 +79,7 @@ export class X509Svid implements X509SvidSource {
     return this.certificates[0] as Certificate
   }
 
-  /** When it ends, in milliseconds since the epoch: its last valid second is over. */
+  /** The first invalid moment, after the last valid second, in milliseconds since the epoch. */
   get expiresAt(): number {
     return Math.min(...this.certificates.map(({ notAfter }) => notAfter)) + 1000
   }
@@ -92,12 +92,12 @@ export class X509Svid implements X509SvidSource {
     return this
   }
 
-  /** The certificates, leaf first; what TLS calls `cert`. */
+  /** Returns the certificates, leaf first, as Node's TLS option `cert` expects. */
   toPem(): string {
     return this.certificates.map(toPem).join('')
   }
 
-  /** PKCS#8, not encrypted: keep it in memory, or write it with mode 0600. */
+  /** Returns unencrypted PKCS#8: keep it in memory, or write it with mode 0600. */
   privateKeyPem(): string {
     return this.#privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
   }
@@ -113,7 +113,7 @@ export class X509Svid implements X509SvidSource {
     )
   }
 
-  /** What a log may see. */
+  /** Returns what is safe to log. */
   toJSON() {
     return { id: this.id.toString(), expiresAt: new Date(this.expiresAt).toISOString(), hint: this.hint }
   }

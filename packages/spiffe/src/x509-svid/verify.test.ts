@@ -30,7 +30,7 @@ const anchoredAt = (...authorities: readonly TestAuthority[]) =>
   )
 
 describe('verifyX509Svid', () => {
-  it('tells who it is and by which path', async () => {
+  it('returns the ID and the path', async () => {
     const { chain } = await domain.authority.issue(ID)
     const { id, path } = verify(chain)
     expect(id.toString()).toBe(ID)
@@ -40,7 +40,7 @@ describe('verifyX509Svid', () => {
   it.each([
     ['no certificate', async () => [], 'no_certificates', 'empty certificates chain'],
     [
-      'no DER',
+      'invalid DER',
       async () => [Buffer.from('nonsense')],
       'malformed_certificate',
       'unable to parse certificate: ',
@@ -58,7 +58,7 @@ describe('verifyX509Svid', () => {
       'could not get leaf SPIFFE ID: certificate contains more than one URI SAN',
     ],
     [
-      'a URI that is no ID',
+      'a URI that is not a SPIFFE ID',
       leaf({ uris: ['spiffe://example.org/'] }),
       'trailing_slash',
       'could not get leaf SPIFFE ID: path cannot have a trailing slash',
@@ -89,13 +89,13 @@ describe('verifyX509Svid', () => {
       'could not get X509 bundle: x509bundle: no X.509 bundle for trust domain "b.test"',
     ],
     [
-      'one that has ended',
+      'an expired one',
       leaf({ notAfter: NOW - 1000 }),
       'expired',
       'could not verify leaf certificate: x509: certificate has expired or is not yet valid: current time 2026-01-01T00:00:00Z is after 2025-12-31T23:59:59Z',
     ],
     [
-      'one that has not begun',
+      'one that is not valid yet',
       leaf({ notBefore: NOW + 1000 }),
       'not_yet_valid',
       'could not verify leaf certificate: x509: certificate has expired or is not yet valid: current time 2026-01-01T00:00:00Z is before 2026-01-01T00:00:01Z',
@@ -107,12 +107,12 @@ describe('verifyX509Svid', () => {
       'could not verify leaf certificate: x509: certificate signed by unknown authority',
     ],
     [
-      'a critical extension that nobody knows',
+      'an unknown critical extension',
       leaf({ extensions: [rawExtension('1.2.3.4', true, Buffer.from('0500', 'hex'))] }),
       'unknown_critical_extension',
       'could not verify leaf certificate: x509: unhandled critical extension 1.2.3.4',
     ],
-  ] as const)('refuses %s', async (_name, make, code, message) => {
+  ] as const)('rejects %s', async (_name, make, code, message) => {
     const chain = await make()
     expect(() => verify(chain)).toThrow(
       expect.objectContaining({
@@ -127,14 +127,14 @@ describe('verifyX509Svid', () => {
     return async () => (await domain.authority.issue(ID, shape)).chain
   }
 
-  it('counts the last second, and not the one after it', async () => {
+  it('accepts the whole last second, and not the one after it', async () => {
     const { chain } = await domain.authority.issue(ID, { notAfter: NOW })
     const at = (time: number) => () => verifyX509Svid(chain, domain.x509Bundle, { clock: () => time })
     expect(at(NOW + 999)).not.toThrow()
     expect(at(NOW + 1000)).toThrow('is after 2026-01-01T00:00:00Z')
   })
 
-  it('says when a single bundle is of another trust domain', async () => {
+  it('reports that a single bundle is of another trust domain', async () => {
     const { chain } = await domain.authority.issue('spiffe://b.test/a')
     expect(() => verifyX509Svid(chain, domain.x509Bundle, { clock })).toThrow(
       'x509svid: could not get X509 bundle: x509bundle: no X.509 bundle found for trust domain: "b.test"',
@@ -145,7 +145,7 @@ describe('verifyX509Svid', () => {
 describe('the path to the authority', () => {
   const refused = 'certificate signed by unknown authority'
 
-  it('leads over intermediates, in whatever order and company they come', async () => {
+  it('uses intermediates in any order, among unrelated certificates', async () => {
     const upper = await domain.authority.intermediate('example.org')
     const lower = await upper.intermediate('example.org')
     const { chain } = await lower.issue(ID)
@@ -157,18 +157,18 @@ describe('the path to the authority', () => {
     expect(() => verify([first, third])).toThrow(refused)
   })
 
-  it('may end at an intermediate that the bundle names', async () => {
+  it('can end at an intermediate that is in the bundle', async () => {
     const intermediate = await domain.authority.intermediate('example.org')
     const { chain } = await intermediate.issue(ID)
     expect(verify(chain.slice(0, 1), anchoredAt(intermediate)).path).toHaveLength(2)
   })
 
   it.each([
-    ['that is no CA', { isCa: false }],
-    ['that may not sign', { keyUsages: keyUsageBits.cRLSign }],
-    ['that has ended', { notAfter: NOW - 1000 }],
+    ['that is not a CA', { isCa: false }],
+    ['that is not allowed to sign', { keyUsages: keyUsageBits.cRLSign }],
+    ['that has expired', { notAfter: NOW - 1000 }],
     [
-      'with a critical extension that nobody knows',
+      'with an unknown critical extension',
       { extensions: [rawExtension('1.2.3.4', true, Buffer.from('0500', 'hex'))] },
     ],
   ] as const)('does not lead over one %s', async (_name, shape) => {
@@ -185,19 +185,19 @@ describe('the path to the authority', () => {
     expect(() => verify(chain, anchoredAt(root))).toThrow(refused)
   })
 
-  it('does not go round in circles', async () => {
+  it('does not loop', async () => {
     const { chain } = await domain.authority.issue(ID)
     const many = Array.from({ length: 30 }, () => chain[0] as Buffer)
     expect(verify([...chain, ...many, domain.authority.der]).path).toHaveLength(2)
   })
 
-  it('does not end at the leaf itself, though it be in the bundle', async () => {
+  it('does not end at the leaf, even if the leaf is in the bundle', async () => {
     const { chain } = await (await TestAuthority.root('example.org', clock)).issue(ID)
     const bundle = new X509Bundle('example.org', [parseCertificate(chain[0] as Buffer)])
     expect(() => verify(chain, bundle)).toThrow(refused)
   })
 
-  describe('keeps to name constraints:', () => {
+  describe('honors name constraints:', () => {
     // NameConstraints { permitted | excluded [ uniformResourceIdentifier | dNSName ] }
     const constrained = (subtrees: 'permitted' | 'excluded', kind: 'uri' | 'dns', name: string) => {
       const value = Buffer.concat([
@@ -229,8 +229,8 @@ describe('the path to the authority', () => {
   })
 })
 
-describe('one’s own X.509-SVID', () => {
-  it('is read from DER and from PEM, and written as PEM', async () => {
+describe('the own X.509-SVID', () => {
+  it('can be read from DER and PEM, and written as PEM', async () => {
     const { chain, privateKey, pem, privateKeyPem } = await domain.authority.issue(ID)
     const ofDer = X509Svid.ofDer(Buffer.concat(chain), privateKey)
     const ofPem = X509Svid.ofPem(pem, privateKeyPem)
@@ -270,14 +270,14 @@ describe('one’s own X.509-SVID', () => {
       'leaf_signs_crls',
       `${prefix}leaf certificate must not have 'cRLSign' set as key usage`,
     ],
-  ] as const)('is refused with %j', async (shape, code, message) => {
+  ] as const)('is rejected with %j', async (shape, code, message) => {
     const { chain, privateKey } = await domain.authority.issue(ID, shape)
     expect(() => X509Svid.ofDer(Buffer.concat(chain), privateKey)).toThrow(
       expect.objectContaining({ code, message }),
     )
   })
 
-  it('is refused with intermediates that may not sign, without a key, and with the key of another', async () => {
+  it('is rejected with intermediates that cannot sign, without a key, and with another key', async () => {
     const { chain, privateKey, pem } = await domain.authority.issue(ID)
     const other = await domain.authority.issue(ID)
     const [leaf] = chain as [Buffer]
@@ -304,17 +304,17 @@ describe('one’s own X.509-SVID', () => {
 })
 
 describe('certificates', () => {
-  it('are read strictly: no bytes after them, no other form of a length', async () => {
+  it('are parsed strictly: no trailing bytes, no other length encoding', async () => {
     const { chain } = await domain.authority.issue(ID)
     const good = chain[0] as Buffer
-    expect(() => parseCertificate(Buffer.concat([good, Buffer.of(0)]))).toThrow('bytes are left over')
-    expect(() => parseCertificate(good.subarray(0, -1))).toThrow('an element is cut short')
+    expect(() => parseCertificate(Buffer.concat([good, Buffer.of(0)]))).toThrow('unexpected trailing bytes')
+    expect(() => parseCertificate(good.subarray(0, -1))).toThrow('an element is truncated')
     const indefinite = Buffer.from(good)
     indefinite[1] = 0x80
     expect(() => parseCertificate(indefinite)).toThrow('a length is indefinite')
   })
 
-  it('never make the reader fall over, whichever byte is wrong', async () => {
+  it('never crash the reader, whichever byte is wrong', async () => {
     const { chain } = await domain.authority.issue(ID)
     const good = chain[0] as Buffer
     for (let index = 0; index < good.length; index++) {
@@ -328,7 +328,7 @@ describe('certificates', () => {
     }
   })
 
-  it('are found in a PEM text among other blocks', async () => {
+  it('are found in PEM among other blocks', async () => {
     const { pem, privateKeyPem, chain } = await domain.authority.issue(ID)
     expect(parsePemCertificates(`# a comment\n${privateKeyPem}${pem}`).map(({ raw }) => raw)).toEqual(chain)
   })

@@ -9,7 +9,7 @@ import { leafViolation, readLeafId } from './leaf.ts'
 /** A peer whose X.509-SVID has been verified. */
 export interface VerifiedPeer {
   readonly id: SpiffeId
-  /** From its leaf to the authority of its trust domain. */
+  /** From the leaf to an authority of its trust domain. */
   readonly path: readonly Certificate[]
 }
 
@@ -18,10 +18,10 @@ export interface VerifyOptions {
 }
 
 /**
- * Verifies the certificates that a peer has presented, leaf first, as an X.509-SVID (X509-SVID §5): the form of
- * the leaf, then a path to the bundle of the leaf's own trust domain and no other. The host name plays no part.
+ * Verifies the certificates that a peer presented, leaf first, as an X.509-SVID (X509-SVID §5): the leaf's contents, then a
+ * path to the bundle of the leaf's own trust domain. The host name is ignored.
  *
- * @param certificates DER, each on its own
+ * @param certificates one DER buffer per certificate
  * @throws X509SvidError
  */
 export function verifyX509Svid(
