@@ -7,7 +7,7 @@ const DAYS = 2
 const names = { dnsNames: ['localhost', 'service-b'], ipAddresses: [Buffer.from([127, 0, 0, 1])], days: DAYS }
 
 describe('createAuthority and issueLeaf', () => {
-  it('make a CA and a certificate of it that Node accepts for each of its names', async () => {
+  it('make a CA and a leaf certificate that Node accepts for each of its names', async () => {
     const authority = await createAuthority('Test CA', { days: DAYS })
     const ca = new X509Certificate(authority.certificate)
     const issued = await issueLeaf(authority, names)
@@ -20,7 +20,7 @@ describe('createAuthority and issueLeaf', () => {
     expect(leaf.checkHost('service-c')).toBeUndefined()
   })
 
-  it('issues for an authority whose key identifier was made in another way', async () => {
+  it('issues for an authority with a different kind of key identifier', async () => {
     const { privateKey } = await createAuthority('Earlier CA', { days: DAYS })
     const name = writeName(['commonName', 'Earlier CA'])
     const raw = writeCertificate(
@@ -34,7 +34,7 @@ describe('createAuthority and issueLeaf', () => {
       { name, privateKey: createPrivateKey(privateKey) },
     )
     const { certificate } = await issueLeaf({ certificate: toPem({ raw }), privateKey }, names)
-    // OpenSSL calls an issuer with another key identifier than the leaf names not its issuer.
+    // OpenSSL accepts an issuer only if its key identifier is the one that the leaf names.
     expect(new X509Certificate(certificate).checkIssued(new X509Certificate(raw))).toBe(true)
   })
 })

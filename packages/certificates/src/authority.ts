@@ -17,7 +17,7 @@ import {
 } from '@hallpass/x509'
 
 const DAY_MS = 24 * 60 * 60 * 1000
-/** Clocks of one machine's containers differ by less than a minute. */
+/** Tolerates slow clocks: those of one machine's containers differ by less than a minute. */
 const BACKDATE_MS = 60_000
 
 /** A certificate with its private key, both as PEM. */
@@ -28,7 +28,7 @@ export interface CertifiedKey {
 
 export interface LeafRequest {
   readonly dnsNames: readonly string[]
-  /** Each as its 4 or 16 octets. */
+  /** Each as 4 or 16 octets. */
   readonly ipAddresses: readonly Uint8Array[]
   readonly days: number
   readonly now?: number
@@ -41,7 +41,7 @@ const validity = (days: number, now: number) => ({
   notAfter: now + days * DAY_MS,
 })
 
-/** Makes a self-signed root for a developer's machine: ECDSA P-256, able to sign leaves only. */
+/** Creates a self-signed root for a developer's machine: ECDSA P-256, allowed to sign only leaf certificates. */
 export async function createAuthority(
   commonName: string,
   { days, now = Date.now() }: { days: number; now?: number },
@@ -58,8 +58,8 @@ export async function createAuthority(
 }
 
 /**
- * Signs a TLS server certificate; the names stand in the subject alternative name, where clients look (RFC 9525 §2).
- * The authority may be one that an earlier release made, so its name and key identifier are read from its certificate.
+ * Issues a TLS certificate with the names in the subject alternative name, where clients look for them (RFC 9525 §2). The
+ * issuer name and key identifier are read from the authority's certificate, because an earlier release may have created it.
  */
 export async function issueLeaf(
   authority: CertifiedKey,

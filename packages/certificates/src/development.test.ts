@@ -18,7 +18,7 @@ afterEach(() => rm(folder, { recursive: true }))
 const read = async (file: string) => readFile(file, 'utf8')
 
 describe('ensureDevelopmentCertificates', () => {
-  it('makes a certificate that a client which trusts the authority accepts for localhost and 127.0.0.1', async () => {
+  it('makes a certificate for localhost and 127.0.0.1 that clients of the authority accept', async () => {
     const { caFile, certFile, keyFile } = await ensureDevelopmentCertificates(folder)
     const server = https.createServer(
       { cert: await read(certFile), key: await read(keyFile) },
@@ -48,13 +48,13 @@ describe('ensureDevelopmentCertificates', () => {
     }
   })
 
-  it('keeps both private keys for their owner alone', async () => {
+  it('makes both private keys readable only by their owner', async () => {
     const { keyFile } = await ensureDevelopmentCertificates(folder)
     for (const file of [keyFile, join(folder, 'certificates/ca-key.pem')])
       expect((await stat(file)).mode & 0o777).toBe(0o600)
   })
 
-  it('makes them once, also for several processes that start together', async () => {
+  it('makes them only once, even for several concurrent processes', async () => {
     await Promise.all(Array.from({ length: 5 }, () => ensureDevelopmentCertificates(folder)))
     const first = await read(join(folder, 'certificates/localhost.pem'))
     await ensureDevelopmentCertificates(folder)
@@ -64,7 +64,7 @@ describe('ensureDevelopmentCertificates', () => {
     )
   })
 
-  it('renews the leaf under the same authority a week before its end', async () => {
+  it('renews the leaf with the same authority a week before it expires', async () => {
     const { caFile, certFile } = await ensureDevelopmentCertificates(folder)
     const [ca, leaf] = [await read(caFile), await read(certFile)]
     await ensureDevelopmentCertificates(folder, { now: Date.now() + 84 * DAY })
@@ -82,12 +82,12 @@ describe('ensureDevelopmentCertificates', () => {
     const file = join(folder, 'certificates', name)
     await writeFile(file, 'nonsense')
     await expect(ensureDevelopmentCertificates(folder)).rejects.toThrow(
-      `${file}: ${reason}. Restore it, or delete ${join(folder, 'certificates')} and start again: new certificates are made.`,
+      `${file}: ${reason}. Restore it, or delete ${join(folder, 'certificates')} and start again: new certificates are created.`,
     )
     expect(await read(file)).toBe('nonsense')
   })
 
-  it('names a key that is not that of its certificate', async () => {
+  it('names a key that does not match its certificate', async () => {
     const { keyFile } = await ensureDevelopmentCertificates(folder)
     await writeFile(keyFile, await read(join(folder, 'certificates/ca-key.pem')))
     await expect(ensureDevelopmentCertificates(folder)).rejects.toThrow(
@@ -95,7 +95,7 @@ describe('ensureDevelopmentCertificates', () => {
     )
   })
 
-  it('adds the host names that a deployment asks for', async () => {
+  it('adds the host names that a deployment needs', async () => {
     const { certFile } = await ensureDevelopmentCertificates(folder, { dnsNames: ['service-b'] })
     const leaf = new X509Certificate(await read(certFile))
     expect(leaf.checkHost('service-b')).toBe('service-b')

@@ -4,10 +4,10 @@ import { readIfThere, withFolderLock, writePrivateFile, writePublicFile } from '
 import { createAuthority, issueLeaf } from './authority.ts'
 import { readCertificate, readKeyOf } from './read-pair.ts'
 
-/** A year: short enough that a forgotten development authority dies by itself. */
+/** A year: short enough that a forgotten development CA expires. */
 const AUTHORITY_DAYS = 365
 const LEAF_DAYS = 90
-/** Renewed when less is left, so that a suite which runs over a weekend does not meet the end. */
+/** Renewed when less is left, so that certificates do not expire in services that run for days. */
 const RENEW_BEFORE_MS = 7 * 24 * 60 * 60 * 1000
 
 /** `localhost`, 127.0.0.1 and ::1. */
@@ -23,9 +23,9 @@ export interface DevelopmentCertificates {
 }
 
 /**
- * Makes the development authority and the certificate for `localhost` (and `dnsNames`, e.g. the host names of a
- * compose file) under `<stateFolder>/certificates`, unless good ones are there. Safe when several processes ask at once.
- * @throws {StateFileError} when one that is there is none: it is not replaced, because others may trust it.
+ * Creates the development CA and the certificate for `localhost` (and `dnsNames`, e.g. the host names of a compose file)
+ * in `<stateFolder>/certificates`, unless valid ones exist. Safe for concurrent processes.
+ * @throws {StateFileError} if an existing file is corrupt. It is not replaced, because clients may trust it.
  */
 export async function ensureDevelopmentCertificates(
   stateFolder: string,
@@ -38,7 +38,7 @@ export async function ensureDevelopmentCertificates(
     keyFile: join(folder, 'localhost-key.pem'),
   }
   const caKeyFile = join(folder, 'ca-key.pem')
-  // Outside the lock a key and its certificate may be of two kinds, because another process is just renewing them.
+  // Outside the lock, a key may not match its certificate while another process renews them.
   if (await isGood(folder, files, dnsNames, now).catch(() => false)) return files
   await withFolderLock(folder, async () => {
     if (await isGood(folder, files, dnsNames, now)) return
@@ -55,7 +55,7 @@ export async function ensureDevelopmentCertificates(
       }))
       await writePrivateFile(caKeyFile, privateKey)
       await writePublicFile(files.caFile, certificate)
-      // The name under which the documented curl commands look for it.
+      // The file name in the documented curl commands.
       await writePublicFile(join(folder, 'test-ca.crt'), certificate)
     }
     const leaf = await issueLeaf(
@@ -69,7 +69,7 @@ export async function ensureDevelopmentCertificates(
 }
 
 const remedyIn = (folder: string) =>
-  `Restore it, or delete ${folder} and start again: new certificates are made.`
+  `Restore it, or delete ${folder} and start again: new certificates are created.`
 
 async function isGood(
   folder: string,

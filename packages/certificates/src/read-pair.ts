@@ -1,14 +1,14 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { parseStateFile, StateFileError } from '@hallpass/private-files'
 
-/** @throws {StateFileError} */
+/** Reads a certificate. @throws {StateFileError} if the file does not contain one. */
 export function readCertificate(file: string, pem: string, remedy: string): X509Certificate {
   return parseStateFile(file, pem, 'a certificate as PEM', (text) => new X509Certificate(text), remedy)
 }
 
 /**
  * Reads the private key of a certificate.
- * @throws {StateFileError} when it is no key, or that of another certificate.
+ * @throws {StateFileError} if it is not a key, or belongs to another certificate.
  */
 export function readKeyOf(
   certificate: X509Certificate,

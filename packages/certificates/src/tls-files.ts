@@ -7,14 +7,14 @@ export interface TlsFilesOptions {
   readonly tls: {
     readonly certFile: string
     readonly keyFile: string
-    /** Whether the files are made when they are missing; true on a development start alone. */
+    /** Whether missing files are created; true only in development mode. */
     readonly selfMade: boolean
   }
 }
 
 /**
- * The certificate and the key of a TLS listener, read when it starts.
- * @throws {StateFileError} as {@link readTlsFiles} does.
+ * Returns the certificate and key of a TLS listener; in development mode, creates them first if needed.
+ * @throws {StateFileError} like {@link readTlsFiles}.
  */
 export async function tlsFiles({
   stateFolder,
@@ -26,7 +26,7 @@ export async function tlsFiles({
 
 /**
  * Reads a certificate and its key.
- * @throws {StateFileError} when a file is missing or is none, or the key is that of another certificate.
+ * @throws {StateFileError} if a file is missing or invalid, or the key belongs to another certificate.
  */
 export async function readTlsFiles({
   certFile,
@@ -36,17 +36,17 @@ export async function readTlsFiles({
   readonly keyFile: string
 }): Promise<{ cert: string; key: string }> {
   const [cert, key] = await Promise.all([readPresent(certFile), readPresent(keyFile)])
-  const remedy = 'Restore it, or name other files with CERT_FILE and KEY_FILE.'
+  const remedy = 'Restore it, or set CERT_FILE and KEY_FILE to other files.'
   readKeyOf(readCertificate(certFile, cert, remedy), keyFile, key, remedy)
   return { cert, key }
 }
 
 /**
- * Reads the certificates that a peer's must be signed by, as PEM.
- * @throws {StateFileError} when the file is missing or is none.
+ * Reads the CA certificates that verify a peer, as PEM.
+ * @throws {StateFileError} if the file is missing or invalid.
  */
 export async function readCaFile(file: string): Promise<string> {
   const pem = await readPresent(file)
-  readCertificate(file, pem, 'Restore it, or name another file.')
+  readCertificate(file, pem, 'Restore it, or configure another file.')
   return pem
 }

@@ -7,7 +7,7 @@ import { type Certificate, parseCertificate } from './read/certificate.ts'
 import { chains } from './testing/chains.ts'
 import { NOW } from './testing/forge.ts'
 
-/** The result, or `undefined` when it throws. */
+/** Returns the result, or `undefined` if it throws. */
 function attempt<T>(make: () => T): T | undefined {
   try {
     return make()
@@ -46,7 +46,7 @@ describe('findPath', () => {
 })
 
 describe('compared with X509Certificate of Node', () => {
-  it.each(readable)('reads %s alike', (_name, ours) => {
+  it.each(readable)('reads %s the same', (_name, ours) => {
     const node = new X509Certificate(ours.raw)
     expect({
       subject: printName(ours.subject),
@@ -56,7 +56,7 @@ describe('compared with X509Certificate of Node', () => {
       names: printNames(ours),
       purposes: ours.extendedKeyUsages,
       fingerprint: createHash('sha256').update(ours.raw).digest('hex').toUpperCase(),
-      // What OpenSSL calls a CA may sign certificates, too.
+      // For OpenSSL, a CA must also be allowed to sign certificates.
       isCa: ours.isCa && (ours.keyUsages?.has('keyCertSign') ?? true),
     }).toEqual({
       subject: node.subject ?? '',
@@ -70,7 +70,7 @@ describe('compared with X509Certificate of Node', () => {
     })
   })
 
-  it('calls no certificate the issuer of another that Node does not', () => {
+  it('accepts no issuer that Node does not', () => {
     let links = 0
     for (const { leaf, intermediates, anchors } of chains) {
       const all = [leaf, ...intermediates, ...anchors].flatMap(
@@ -87,7 +87,7 @@ describe('compared with X509Certificate of Node', () => {
     expect(links).toBeGreaterThan(100)
   })
 
-  it('rejects what Node reads although another reader could read it differently', () => {
+  it('rejects ambiguous encodings that Node accepts', () => {
     const onlyNode = chains
       .filter(({ verdict, leaf }) => verdict === 'malformed_der' && attempt(() => new X509Certificate(leaf)))
       .map(({ name }) => name)
@@ -96,10 +96,10 @@ describe('compared with X509Certificate of Node', () => {
         'bytes after the certificate',
         'a length that is not in its shortest form',
         'two algorithms, one inside and one outside',
-        'an extension twice',
-        'a key usage that is no bit string',
-        'a URI with a byte beyond ASCII',
-        'a time that is not on the calendar',
+        'a duplicate extension',
+        'a key usage that is not a bit string',
+        'a URI with a non-ASCII byte',
+        'a time that is not a calendar date',
       ]),
     )
   })
@@ -107,7 +107,7 @@ describe('compared with X509Certificate of Node', () => {
 
 const SHORT: Readonly<Record<string, string>> = { '2.5.4.3': 'CN', '2.5.4.10': 'O' }
 
-/** A distinguished name as Node prints it. */
+/** Prints a distinguished name as Node does. */
 function printName(der: Buffer): string {
   const sets = inside(new DerReader(der).expect(TAG.sequence))
   const lines: string[] = []

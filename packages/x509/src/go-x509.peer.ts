@@ -10,11 +10,11 @@ import { type Certificate, parseCertificate, uriNames } from './read/certificate
 import { chains } from './testing/chains.ts'
 import { NOW } from './testing/forge.ts'
 
-/** What the program in peers/go answers to a chain. */
+/** The answer of the program in peers/go to a chain. */
 interface Answer {
-  /** Why Go rejects the chain; empty when it accepts it. */
+  /** Why Go rejects the chain; empty if it accepts it. */
   readonly error: string
-  /** Whether it could read the leaf, of which the rest is said. */
+  /** Whether Go could read the leaf, which the other members describe. */
   readonly readable: boolean
   readonly subject: string
   readonly issuer: string
@@ -54,35 +54,35 @@ describeWith('go', 'https://go.dev/dl')("Go's crypto/x509", () => {
   }, 120_000)
   afterAll(() => rmSync(folder, { recursive: true }))
 
-  it('answers for every chain, and no two chains have one name', () => {
+  it('answers for every chain, and all chains have different names', () => {
     expect(answers.size).toBe(chains.length)
   })
 
   it.each(chains.map((chain) => [chain.name, chain] as const))(
-    'decides alike, or as explained: %s',
+    'decides the same, or as explained: %s',
     (name, chain) => {
       const error = answers.get(name)?.error
       const accepts = chain.go?.accepts ?? chain.verdict === 'accepted'
       expect(error === '' ? 'accepted' : `rejected: ${error}`).toMatch(
         accepts ? /^accepted$/ : /^rejected: x509: /,
       )
-      // An explanation that is not needed any more is removed.
+      // Fails if an explanation is no longer needed.
       if (chain.go) expect(chain.go.accepts).not.toBe(chain.verdict === 'accepted')
     },
   )
 
   it.each(
     chains.filter(({ verdict }) => verdict !== 'malformed_der').map((chain) => [chain.name, chain] as const),
-  )('reads the leaf alike: %s', (name, { leaf }) => {
+  )('reads the leaf the same: %s', (name, { leaf }) => {
     const go = answers.get(name)
-    // An unknown curve is unreadable to Go, and a negative serial number.
+    // Go cannot read an unknown curve or a negative serial number.
     if (!go?.readable)
       return expect(['secp256k1 keys, ECDSA-SHA256', 'a negative serial number']).toContain(name)
     expect(described(parseCertificate(leaf))).toEqual({ ...go, error: '', readable: true })
   })
 })
 
-/** What our reader found, in the form of Go's answer. */
+/** Converts what our reader found to the form of Go's answer. */
 function described(certificate: Certificate): Answer {
   const dnsNames = certificate.names.flatMap(({ kind, value }) =>
     kind === 'dns' ? value.toString('latin1') : [],

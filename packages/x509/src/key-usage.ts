@@ -1,4 +1,4 @@
-/** The bits of keyUsage, in their order (RFC 5280 §4.2.1.3). */
+/** The bits of keyUsage, in order (RFC 5280 §4.2.1.3). */
 export const KEY_USAGES = [
   'digitalSignature',
   'nonRepudiation',

@@ -1,4 +1,4 @@
-/** Every object identifier that is read or written here. */
+/* All object identifiers that this package reads or writes. */
 
 /** Attributes of names (RFC 5280 appendix A.1). */
 export const ATTRIBUTE = {

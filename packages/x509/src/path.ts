@@ -2,11 +2,11 @@ import { HASH, SIGNATURE } from './oids.ts'
 import type { Certificate } from './read/certificate.ts'
 import { brokenConstraint } from './read/names.ts'
 
-/** Longer paths do not occur; an attacker who sends many certificates should not buy many signature checks. */
+/** Longer paths do not occur in practice. Both limits keep an attacker from causing many signature checks. */
 const MAX_PATH_LENGTH = 8
 const MAX_SIGNATURE_CHECKS = 100
 
-/** What certificates may be signed with: nothing with SHA-1 or MD5, whose signatures can be forged. */
+/** The accepted signature algorithms. SHA-1 and MD5 are missing because their signatures can be forged. */
 const SIGNATURE_ALGORITHMS: ReadonlySet<string> = new Set([
   SIGNATURE.rsaWithSha256,
   SIGNATURE.rsaWithSha384,
@@ -22,7 +22,7 @@ const SIGNATURE_ALGORITHMS: ReadonlySet<string> = new Set([
 
 export type PathErrorCode = 'expired' | 'not_yet_valid' | 'unknown_authority' | 'unknown_critical_extension'
 
-/** A certificate that leads to no authority; `code` is stable. */
+/** Reports a certificate without a valid path to an anchor; `code` is stable. */
 export class PathError extends Error {
   readonly code: PathErrorCode
 
@@ -33,22 +33,22 @@ export class PathError extends Error {
   }
 }
 
-/** RFC 3339 in seconds, as other libraries print the times of certificates. */
+/** Prints a time as RFC 3339 in seconds, like other libraries. */
 const print = (time: number) => new Date(time).toISOString().replace('.000', '')
 
 function checkValidity(certificate: Certificate, now: number): void {
   const prefix = 'certificate has expired or is not yet valid: current time'
   if (now < certificate.notBefore)
     throw new PathError('not_yet_valid', `${prefix} ${print(now)} is before ${print(certificate.notBefore)}`)
-  // notAfter names the last second that is valid, all of it (RFC 5280 §4.1.2.5).
+  // notAfter is inclusive: the whole second is valid (RFC 5280 §4.1.2.5).
   if (now >= certificate.notAfter + 1000)
     throw new PathError('expired', `${prefix} ${print(now)} is after ${print(certificate.notAfter)}`)
 }
 
 /**
- * Finds the path from a leaf to one of the anchors (RFC 5280 §6.1): every certificate in its time, every issuer
- * a CA that may sign, path lengths and name constraints kept, every signature checked, nothing critical unknown.
- * An anchor need not be self-signed.
+ * Finds a path from a leaf to one of the anchors (RFC 5280 §6.1). Checks for every certificate the validity period, critical
+ * extensions and signature, and for every issuer the CA flag, key usage, path length and name constraints. An anchor need
+ * not be self-signed.
  *
  * @returns the path, leaf first, anchor last
  * @throws PathError
@@ -101,12 +101,12 @@ function checkUsable(certificate: Certificate, now: number): void {
     )
 }
 
-/** Whether a certificate may vouch for the end of this path; throws why not. */
+/** Checks that a certificate can be the issuer of the last one in the path; throws the reason if not. */
 function checkIssuer(issuer: Certificate, path: readonly Certificate[], now: number): void {
   checkUsable(issuer, now)
   if (!issuer.isCa) throw new Error('the issuer is not a CA')
   if (issuer.keyUsages && !issuer.keyUsages.has('keyCertSign'))
-    throw new Error('the issuer may not sign certificates')
+    throw new Error('the issuer is not allowed to sign certificates')
   // Self-issued intermediates do not count (RFC 5280 §4.2.1.9).
   const below = path.slice(1).filter(({ subject, issuer: by }) => !subject.equals(by)).length
   if (issuer.maxPathLength !== undefined && below > issuer.maxPathLength)

@@ -1,6 +1,6 @@
-// A peer for the tests of packages/x509: Go's crypto/x509 reads certificates and looks for their paths. It takes
-// chains as JSON on standard input, one a line, and answers with a line each. It is built in a temporary module
-// by ../../src/go-x509.peer.ts.
+// A peer for the tests of packages/x509: Go's crypto/x509 reads certificates and builds their paths. It reads chains as
+// JSON lines from standard input, and answers each with a line. ../../src/go-x509.peer.ts builds it in a temporary
+// module.
 package main
 
 import (
@@ -63,7 +63,7 @@ func judge(one chain) answer {
 		KeyUsage:  int(leaf.KeyUsage),
 		KeyID:     hex.EncodeToString(leaf.SubjectKeyId),
 	}
-	// Go has -1 for a CA without a path length.
+	// Go uses -1 for a CA without a path length.
 	found.PathLength = leaf.MaxPathLen
 	if leaf.MaxPathLen == 0 && !leaf.MaxPathLenZero {
 		found.PathLength = -1

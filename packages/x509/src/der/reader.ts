@@ -1,6 +1,6 @@
 import { TAG } from './tags.ts'
 
-/** Bytes that are not DER, or not of the shape that was asked for. */
+/** Reports bytes that are not DER, or not the expected element. */
 export class DerError extends Error {
   readonly code = 'malformed_der'
 
@@ -18,8 +18,8 @@ export interface Element {
 }
 
 /**
- * Reads DER elements one after the other, strictly: definite lengths in their shortest form, within bounds, tags
- * of one byte. What two readers could understand differently is refused, for a certificate is signed as bytes.
+ * Reads consecutive DER elements strictly: definite lengths in their shortest form, within bounds, one-byte tags. Rejects
+ * everything that two readers could interpret differently, because a signature covers only the bytes.
  */
 export class DerReader {
   readonly #bytes: Buffer
@@ -33,7 +33,7 @@ export class DerReader {
     return this.#offset === this.#bytes.length
   }
 
-  /** The tag of the next element; undefined at the end. */
+  /** Returns the tag of the next element; undefined at the end. */
   peek(): number | undefined {
     return this.#bytes[this.#offset]
   }
@@ -45,7 +45,7 @@ export class DerReader {
     const length = this.#length()
     const contentStart = this.#offset
     const end = contentStart + length
-    if (end > this.#bytes.length) throw new DerError('an element is cut short')
+    if (end > this.#bytes.length) throw new DerError('an element is truncated')
     this.#offset = end
     return { tag, content: this.#bytes.subarray(contentStart, end), raw: this.#bytes.subarray(start, end) }
   }
@@ -53,22 +53,22 @@ export class DerReader {
   expect(tag: number): Element {
     const element = this.next()
     if (element.tag !== tag)
-      throw new DerError(`tag 0x${element.tag.toString(16)} stands where 0x${tag.toString(16)} is due`)
+      throw new DerError(`expected tag 0x${tag.toString(16)}, found 0x${element.tag.toString(16)}`)
     return element
   }
 
-  /** The next element if it has this tag. */
+  /** Returns the next element if it has this tag. */
   optional(tag: number): Element | undefined {
     return this.peek() === tag ? this.next() : undefined
   }
 
   end(): void {
-    if (!this.done) throw new DerError('bytes are left over')
+    if (!this.done) throw new DerError('unexpected trailing bytes')
   }
 
   #byte(): number {
     const byte = this.#bytes[this.#offset]
-    if (byte === undefined) throw new DerError('an element is cut short')
+    if (byte === undefined) throw new DerError('an element is truncated')
     this.#offset += 1
     return byte
   }
@@ -87,10 +87,10 @@ export class DerReader {
   }
 }
 
-/** The elements of a SEQUENCE, or of what has its form. */
+/** Makes a reader for the contents of a SEQUENCE or another constructed element. */
 export const inside = (element: Element) => new DerReader(element.content)
 
-/** Cuts elements that stand one after the other apart, each a SEQUENCE. */
+/** Splits concatenated SEQUENCEs. */
 export function splitSequences(bytes: Buffer): Buffer[] {
   const reader = new DerReader(bytes)
   const sequences: Buffer[] = []
@@ -104,7 +104,7 @@ export function readBoolean({ content }: Element): boolean {
   return content[0] === 0xff
 }
 
-/** An INTEGER that fits a number and is not negative. */
+/** Reads a non-negative INTEGER of at most four bytes. */
 export function readSmallInteger({ content }: Element): number {
   if (content.length === 0 || content.length > 4 || (content[0] as number) >= 0x80)
     throw new DerError('an integer is negative or too large')
@@ -113,7 +113,7 @@ export function readSmallInteger({ content }: Element): number {
   return content.readUIntBE(0, content.length)
 }
 
-/** The positions of the bits that are set, the first one being 0. */
+/** Returns the positions of the set bits, starting at 0. */
 export function readBits({ content }: Element): ReadonlySet<number> {
   const unused = content[0]
   if (unused === undefined || unused > 7 || (content.length === 1 && unused > 0))
@@ -125,10 +125,10 @@ export function readBits({ content }: Element): ReadonlySet<number> {
   return bits
 }
 
-/** `2.5.29.17` */
+/** Reads an object identifier in dotted form, e.g. `2.5.29.17`. */
 export function readObjectIdentifier({ content }: Element): string {
   if (content.length === 0 || (content.at(-1) as number) >= 0x80)
-    throw new DerError('an object identifier is cut short')
+    throw new DerError('an object identifier is truncated')
   const arcs: number[] = []
   let arc = 0
   for (const byte of content) {
@@ -143,7 +143,7 @@ export function readObjectIdentifier({ content }: Element): string {
   return arcs.join('.')
 }
 
-/** A UTCTime or GeneralizedTime in the one form that RFC 5280 §4.1.2.5 allows; milliseconds since the epoch. */
+/** Reads a UTCTime or GeneralizedTime in the only form that RFC 5280 §4.1.2.5 allows, as milliseconds since the epoch. */
 export function readTime({ tag, content }: Element): number {
   const text = content.toString('latin1')
   const pattern =
@@ -153,7 +153,7 @@ export function readTime({ tag, content }: Element): number {
         ? /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/
         : undefined
   const parts = pattern?.exec(text)?.slice(1).map(Number)
-  if (!parts) throw new DerError('a time is not in the form that certificates use')
+  if (!parts) throw new DerError('a time is not in the form that RFC 5280 requires')
   const [year, month, day, hour, minute, second] = parts as [number, number, number, number, number, number]
   const fullYear = tag === TAG.utcTime ? (year < 50 ? 2000 + year : 1900 + year) : year
   const time = new Date(0)
@@ -166,6 +166,6 @@ export function readTime({ tag, content }: Element): number {
     minute > 59 ||
     second > 59
   )
-    throw new DerError('a time is not on the calendar')
+    throw new DerError('a time is not a calendar date')
   return time.getTime()
 }

@@ -13,7 +13,7 @@ export const TAG = {
   set: 0x31,
 } as const
 
-/** The tag of `[n]`, IMPLICIT, in place of a primitive value's own tag. */
+/** Returns the tag of `[n] IMPLICIT`, which replaces the tag of a primitive value. */
 export const primitive = (n: number) => 0x80 | n
-/** The tag of `[n]` around a value, or in place of the tag of a constructed one. */
+/** Returns the tag of `[n]` that wraps a value, or replaces the tag of a constructed value. */
 export const constructed = (n: number) => 0xa0 | n

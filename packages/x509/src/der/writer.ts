@@ -1,13 +1,13 @@
 import { constructed, primitive, TAG } from './tags.ts'
 
-/* The few DER encodings (X.690) that a certificate consists of. */
+/* The DER encodings (X.690) that certificates need. */
 
 function encode(tag: number, ...contents: readonly Uint8Array[]): Buffer {
   const length = contents.reduce((sum, content) => sum + content.length, 0)
   return Buffer.concat([Buffer.from([tag, ...lengthOctets(length)]), ...contents])
 }
 
-/** X.690 §10.1: the definite form with the fewest octets. */
+/** Encodes a length in the definite form with the fewest octets (X.690 §10.1). */
 function lengthOctets(length: number): number[] {
   if (length < 0x80) return [length]
   const octets: number[] = []
@@ -23,12 +23,12 @@ export const bitString = (content: Uint8Array, unusedBits = 0) =>
 export const printableString = (text: string) => encode(TAG.printableString, Buffer.from(text, 'latin1'))
 export const utf8String = (text: string) => encode(TAG.utf8String, Buffer.from(text))
 export const booleanTrue = () => encode(TAG.boolean, Buffer.from([0xff]))
-/** `[n] EXPLICIT` around a value. */
+/** Wraps a value in `[n] EXPLICIT`. */
 export const explicit = (n: number, value: Uint8Array) => encode(constructed(n), value)
-/** `[n] IMPLICIT` in place of a primitive value's own tag. */
+/** Encodes a primitive value with the tag `[n] IMPLICIT` instead of its own. */
 export const implicit = (n: number, content: Uint8Array) => encode(primitive(n), content)
 
-/** A positive number, given as its big-endian octets. */
+/** Encodes a positive number, given as big-endian octets. */
 export function integer(octets: Uint8Array): Buffer {
   let start = 0
   while (start < octets.length - 1 && octets[start] === 0) start += 1
@@ -48,7 +48,7 @@ function base128(arc: number): number[] {
   return octets
 }
 
-/** RFC 5280 §4.1.2.5: UTCTime up to 2049, GeneralizedTime from 2050 on; whole seconds, in UTC. */
+/** Encodes a time as RFC 5280 §4.1.2.5 requires: UTCTime up to 2049, GeneralizedTime from 2050; whole seconds, UTC. */
 export function time(milliseconds: number): Buffer {
   const digits = new Date(milliseconds).toISOString().replace(/[-:T]|\..*$/g, '')
   return Number(digits.slice(0, 4)) < 2050

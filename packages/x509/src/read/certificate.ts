@@ -22,13 +22,13 @@ import {
 import { type GeneralName, type NameConstraints, readGeneralNames, readNameConstraints } from './names.ts'
 
 /**
- * A certificate with what RFC 5280 §6 and X.509-SVID §4 require to know of it, read from its DER. Node's X509Certificate
- * is wrong or ambiguous about it: `ca` is false for cA=true without keyCertSign, `keyUsage` is the extended one,
- * and `subjectAltName` is a string that a name with a comma can forge.
+ * The fields of a certificate that RFC 5280 §6 and X509-SVID §4 need, read from its DER. Node's X509Certificate is wrong or
+ * ambiguous about them: `ca` is false for cA=true without keyCertSign, `keyUsage` is the extended key usage, and
+ * `subjectAltName` is a string that a name with a comma can forge.
  */
 export interface Certificate {
   readonly raw: Buffer
-  /** Verifies signatures; not to be asked about extensions. */
+  /** Use only to verify signatures, not to read extensions. */
   readonly x509: X509Certificate
   readonly publicKey: KeyObject
   /** Names as DER, for comparison. */
@@ -43,14 +43,14 @@ export interface Certificate {
   readonly namesAreCritical: boolean
   readonly isCa: boolean
   readonly maxPathLength: number | undefined
-  /** Undefined when the extension is absent. */
+  /** Undefined if the extension is absent. */
   readonly keyUsages: ReadonlySet<KeyUsage> | undefined
   readonly keyUsageIsCritical: boolean
   readonly extendedKeyUsages: readonly string[] | undefined
   readonly nameConstraints: NameConstraints | undefined
   /** The subject key identifier, which certificates that it signs repeat (RFC 5280 §4.2.1.2). */
   readonly keyIdentifier: Buffer | undefined
-  /** Critical extensions that nothing here understands: such a certificate is never accepted. */
+  /** Unsupported critical extensions; a certificate with any is never accepted. */
   readonly unknownCritical: readonly string[]
 }
 
@@ -67,7 +67,7 @@ export function parseCertificate(der: Uint8Array): Certificate {
 
   const version = tbs.optional(constructed(0))
   tbs.expect(TAG.integer)
-  // RFC 5280 §4.1.1.2: the algorithm inside what is signed is the one outside.
+  // RFC 5280 §4.1.1.2: the signed and the outer algorithm must be equal.
   if (!tbs.expect(TAG.sequence).raw.equals(algorithm.raw))
     throw new DerError('the inner and the outer signature algorithm differ')
   const issuer = tbs.expect(TAG.sequence)
@@ -118,12 +118,12 @@ export function parseCertificate(der: Uint8Array): Certificate {
   }
 }
 
-/** Certificates that stand one after the other, as the Workload API has them. @throws DerError */
+/** Parses concatenated certificates, as the Workload API sends them. @throws DerError */
 export function parseCertificates(der: Uint8Array): Certificate[] {
   return splitSequences(Buffer.from(der)).map(parseCertificate)
 }
 
-/** The URIs among its names, as they stand in it. */
+/** Returns the certificate's URI names, unchanged. */
 export const uriNames = (certificate: Certificate): string[] =>
   certificate.names.filter(({ kind }) => kind === 'uri').map(({ value }) => value.toString('latin1'))
 
@@ -138,7 +138,7 @@ function isVersion3(version: Element | undefined): boolean {
 function readByNode(bytes: Buffer): X509Certificate {
   try {
     const x509 = new X509Certificate(bytes)
-    // Reading the key here makes an unknown key type an unreadable certificate, not a crash in a handshake.
+    // Read the key here, so that an unknown key type is a parse error and not a crash in a handshake.
     void x509.publicKey
     return x509
   } catch (cause) {
@@ -146,7 +146,7 @@ function readByNode(bytes: Buffer): X509Certificate {
   }
 }
 
-/** The OID of the algorithm; for RSASSA-PSS with that of its hash, which is SHA-1 unless said otherwise (RFC 4055 §3.1). */
+/** Reads the algorithm's OID; for RSASSA-PSS also the hash's, which defaults to SHA-1 (RFC 4055 §3.1). */
 function readSignatureAlgorithm(element: Element): string {
   const algorithm = inside(element)
   const oid = readObjectIdentifier(algorithm.expect(TAG.objectIdentifier))

@@ -29,8 +29,8 @@ export function readExtensions(element: Element | undefined) {
       const flag = extension.optional(TAG.boolean)
       const value = extension.expect(TAG.octetString).content
       extension.end()
-      // RFC 5280 §4.2: no extension twice, or two readers might each believe another one.
-      if (extensions.has(oid)) throw new DerError(`the extension ${oid} occurs twice`)
+      // RFC 5280 §4.2 forbids duplicates: two readers could use different ones.
+      if (extensions.has(oid)) throw new DerError(`duplicate extension ${oid}`)
       extensions.set(oid, { critical: flag ? readBoolean(flag) : false, value })
     }
   }

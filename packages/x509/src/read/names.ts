@@ -1,7 +1,7 @@
 import { DerError, DerReader, inside } from '../der/reader.ts'
 import { constructed, primitive, TAG } from '../der/tags.ts'
 
-/** The kinds of GeneralName that are told apart (RFC 5280 §4.2.1.6); the rest are `other`. */
+/** The supported kinds of GeneralName (RFC 5280 §4.2.1.6); all others are `other`. */
 export type NameKind = 'email' | 'dns' | 'directory' | 'uri' | 'ip' | 'other'
 
 export interface GeneralName {
@@ -31,13 +31,13 @@ export function readGeneralNames(der: Buffer): GeneralName[] {
 function readName(reader: DerReader): GeneralName {
   const { tag, content } = reader.next()
   const kind = KINDS.get(tag) ?? 'other'
-  // RFC 5280 §4.2.1.6: these are IA5Strings, and a byte beyond ASCII is read differently by different readers.
+  // RFC 5280 §4.2.1.6: these are IA5Strings, and readers disagree on non-ASCII bytes.
   if ((kind === 'uri' || kind === 'dns' || kind === 'email') && content.some((byte) => byte >= 0x80))
-    throw new DerError(`a name of kind ${kind} has a byte that is not ASCII`)
+    throw new DerError(`a name of kind ${kind} contains a non-ASCII byte`)
   return { kind, value: content }
 }
 
-/** Which names a CA may vouch for (RFC 5280 §4.2.1.10). */
+/** The names that a CA is allowed to certify (RFC 5280 §4.2.1.10). */
 export interface NameConstraints {
   readonly permitted: readonly GeneralName[]
   readonly excluded: readonly GeneralName[]
@@ -56,7 +56,7 @@ export function readNameConstraints(der: Buffer): NameConstraints {
     while (!list.done) {
       const tree = inside(list.expect(TAG.sequence))
       names.push(readName(tree))
-      tree.end() // `minimum` and `maximum` are not used with certificates.
+      tree.end() // Certificates do not use `minimum` and `maximum`.
     }
     return names
   }
@@ -66,23 +66,23 @@ export function readNameConstraints(der: Buffer): NameConstraints {
   return { permitted, excluded }
 }
 
-/** What constraints are applied to: the names of a certificate. */
+/** The names of a certificate, to which constraints apply. */
 export interface Named {
   readonly names: readonly GeneralName[]
   readonly subjectIsEmpty: boolean
 }
 
 /**
- * Returns why a certificate's names break the constraints, if they do. Constraints on URIs and DNS names are evaluated; a
- * name of another kind that is constrained counts as broken, the subject among them, because nothing here could tell
- * (RFC 5280 §4.2.1.10).
+ * Returns why a certificate's names violate the constraints, or undefined. Evaluates constraints on URIs and DNS names; any
+ * constraint on another kind that the certificate uses, including the subject, counts as violated because it cannot be
+ * evaluated (RFC 5280 §4.2.1.10).
  */
 export function brokenConstraint(
   { names, subjectIsEmpty }: Named,
   { permitted, excluded }: NameConstraints,
 ): string | undefined {
   if (!subjectIsEmpty && [...permitted, ...excluded].some(({ kind }) => kind === 'directory'))
-    return 'a constraint is on the subject, which is not evaluated'
+    return 'constraints on the subject are not supported'
   for (const name of names) {
     const host = hostOf(name)
     const within = ({ kind, value }: GeneralName) =>
@@ -95,7 +95,7 @@ export function brokenConstraint(
   return undefined
 }
 
-/** The host that a constraint is about; undefined for kinds whose constraints are not understood here. */
+/** Returns the host that a constraint applies to; undefined for unsupported kinds. */
 function hostOf({ kind, value }: GeneralName): string | undefined {
   const text = value.toString('latin1').toLowerCase()
   if (kind === 'dns') return text
@@ -103,7 +103,7 @@ function hostOf({ kind, value }: GeneralName): string | undefined {
   return undefined
 }
 
-/** With a leading dot only subdomains match; without one a URI's host must be equal, a DNS name may be below it too. */
+/** With a leading dot, only subdomains match. Without one, a URI's host must be equal; a DNS name can also be a subdomain. */
 function matchesHost(host: string, constraint: string, kind: NameKind): boolean {
   const limit = constraint.toLowerCase()
   if (limit === '') return true

@@ -2,7 +2,7 @@ import { type Certificate, parseCertificate } from './certificate.ts'
 
 const PEM_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]*?-----END \1-----/g
 
-/** The CERTIFICATE blocks of a PEM text; others are passed over. @throws DerError */
+/** Parses the CERTIFICATE blocks of a PEM string and skips others. @throws DerError */
 export function parsePemCertificates(pem: string): Certificate[] {
   return [...pem.matchAll(PEM_BLOCK)]
     .filter(([, label]) => label === 'CERTIFICATE')

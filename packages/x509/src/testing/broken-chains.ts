@@ -20,7 +20,7 @@ const flipped = (signature: Buffer) => {
   copy[copy.length - 1] = (copy.at(-1) as number) ^ 1
   return copy
 }
-/** Chains that are well formed and lead to no anchor. */
+/** Makes well-formed chains without a valid path to an anchor. */
 export function brokenChains(): ChainCase[] {
   const second = party('second intermediate')
   const refused = { verdict: 'unknown_authority' } as const
@@ -47,14 +47,14 @@ export function brokenChains(): ChainCase[] {
       anchors: [root({}, { ...party('impostor'), name: ROOT.name })],
       ...refused,
     },
-    overIntermediate('the issuer is named otherwise', 'unknown_authority', {
+    overIntermediate('the issuer has another name', 'unknown_authority', {
       leaf: { issuerName: party('other').name },
     }),
     overIntermediate('the signature is changed', 'unknown_authority', { leaf: { signature: flipped } }),
     overIntermediate('the signature of the intermediate is changed', 'unknown_authority', {
       intermediate: { signature: flipped },
     }),
-    overIntermediate('the intermediate is no CA', 'unknown_authority', {
+    overIntermediate('the intermediate is not a CA', 'unknown_authority', {
       intermediate: { extensions: [basicConstraints(), keyUsage('keyCertSign')] },
     }),
     overIntermediate('the intermediate has no basic constraints', 'unknown_authority', {
@@ -63,7 +63,7 @@ export function brokenChains(): ChainCase[] {
     overIntermediate('the intermediate is of version 1', 'unknown_authority', {
       intermediate: { version: Buffer.of(), extensions: undefined },
     }),
-    overIntermediate('the intermediate may not sign certificates', 'unknown_authority', {
+    overIntermediate('the intermediate is not allowed to sign certificates', 'unknown_authority', {
       intermediate: { extensions: [basicConstraints({}), keyUsage('cRLSign', 'digitalSignature')] },
     }),
     {
@@ -96,11 +96,11 @@ export function brokenChains(): ChainCase[] {
     overIntermediate('the intermediate has an unknown critical extension', 'unknown_authority', {
       intermediate: caWith(UNKNOWN_CRITICAL),
     }),
-    overIntermediate('a self-signed leaf beside the anchor', 'unknown_authority', {
+    overIntermediate('a self-issued leaf next to the anchor', 'unknown_authority', {
       leaf: { issuerName: LEAF.name },
     }),
     {
-      name: 'the leaf is itself an anchor, and no CA',
+      name: 'the leaf is an anchor but not a CA',
       leaf: forge(LEAF, LEAF, { extensions: [subjectAltName({ dnsNames: ['leaf.example.org'] })] }),
       intermediates: [],
       anchors: [forge(LEAF, LEAF, { extensions: [subjectAltName({ dnsNames: ['leaf.example.org'] })] })],

@@ -3,7 +3,7 @@ import { EXTENDED_KEY_USAGE } from '../oids.ts'
 import { basicConstraints, extendedKeyUsage, keyUsage, subjectAltName } from '../write/extensions.ts'
 import { type Forgery, forge, type Party, party } from './forge.ts'
 
-/** Certificates, and what becomes of the first of them. */
+/** A leaf with its certificates, and the expected verdict. */
 export interface ChainCase {
   readonly name: string
   readonly leaf: Buffer
@@ -17,9 +17,9 @@ export interface ChainCase {
     | 'expired'
     | 'not_yet_valid'
     | 'unknown_critical_extension'
-  /** What Go is asked to find a path for; any purpose, if nothing is said. */
+  /** The purpose that Go checks; any purpose if not set. */
   readonly purpose?: 'serverAuth'
-  /** Where Go decides otherwise: what it does, and why that is right for each of the two. */
+  /** Set if Go decides differently: its decision, and the reason for the difference. */
   readonly go?: { readonly accepts: boolean; readonly because: string }
 }
 
@@ -42,14 +42,14 @@ export const intermediate = (forgery: Forgery = {}, of = MIDDLE, by = ROOT) =>
 export const leaf = (forgery: Forgery = {}, by = MIDDLE, of = LEAF) =>
   forge(of, by, { extensions: leafExtensions, ...forgery })
 
-/** The extensions of a CA with others besides. */
+/** The extensions of a CA and additional ones. */
 export const caWith = (...more: readonly Buffer[]): Forgery => ({ extensions: [...caExtensions, ...more] })
-/** The extensions of a leaf with others besides. */
+/** The extensions of a leaf and additional ones. */
 export const leafWith = (...more: readonly Buffer[]): Forgery => ({
   extensions: [...leafExtensions, ...more],
 })
 
-/** A case over one intermediate, where only what is given differs from a good chain. */
+/** Makes a case with one intermediate that differs from a valid chain only as given. */
 export function overIntermediate(
   name: string,
   verdict: ChainCase['verdict'],
@@ -70,14 +70,14 @@ export function overIntermediate(
   }
 }
 
-/** An element with any tag and content, for what the writer would not write. */
+/** Encodes an element with any tag and content, for what the writer does not support. */
 export const element = (tag: number, content: Uint8Array | string): Buffer => {
   const bytes = Buffer.from(content as string, 'latin1')
   if (bytes.length >= 0x80) throw new Error('too long for a test')
   return Buffer.concat([Buffer.from([tag, bytes.length]), bytes])
 }
 
-/** NameConstraints (RFC 5280 §4.2.1.10), critical; each subtree as `GeneralName`. */
+/** Encodes a critical NameConstraints extension (RFC 5280 §4.2.1.10); each subtree is a `GeneralName`. */
 export const nameConstraints = (kind: 'permitted' | 'excluded', ...names: readonly Buffer[]): Buffer =>
   der.sequence(
     der.oid('2.5.29.30'),

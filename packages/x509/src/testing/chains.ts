@@ -5,7 +5,7 @@ import { goodChains } from './good-chains.ts'
 import { malformedChains } from './malformed-chains.ts'
 import { signatureChains } from './signature-chains.ts'
 
-/** Every chain that the readers are compared on. */
+/** All chains for comparing the readers. */
 export const chains: readonly ChainCase[] = [
   ...goodChains(),
   ...signatureChains(),

@@ -9,7 +9,7 @@ const named = (...names: readonly Buffer[]) => ({
 })
 const directory = element(0xa4, party('elsewhere').name)
 
-/** Chains whose authorities may not vouch for every name. */
+/** Makes chains whose authorities have name constraints. */
 export const constrainedChains = (): ChainCase[] => [
   overIntermediate('a DNS name is not permitted', 'unknown_authority', {
     intermediate: caWith(nameConstraints('permitted', element(0x82, 'example.com'))),
@@ -54,18 +54,18 @@ export const constrainedChains = (): ChainCase[] => [
       intermediate: caWith(nameConstraints('permitted', element(0x81, 'example.org'))),
       leaf: named(element(0x81, 'a@example.org')),
     },
-    { accepts: true, because: 'constraints on email addresses are not evaluated here either' },
+    { accepts: true, because: 'constraints on email addresses are not evaluated either' },
   ),
-  overIntermediate('only subjects elsewhere are permitted', 'unknown_authority', {
+  overIntermediate('only other subjects are permitted', 'unknown_authority', {
     intermediate: caWith(nameConstraints('permitted', directory)),
   }),
 ]
 
-/** Chains for a purpose that not all of their certificates have. */
+/** Makes chains for a purpose that not all of their certificates have. */
 export const purposeChains = (): ChainCase[] =>
   [
     overIntermediate(
-      'the leaf may not be a TLS server',
+      'the leaf is not for TLS servers',
       'accepted',
       {
         leaf: { extensions: [keyUsage('digitalSignature'), extendedKeyUsage(EXTENDED_KEY_USAGE.clientAuth)] },
@@ -73,17 +73,17 @@ export const purposeChains = (): ChainCase[] =>
       {
         accepts: false,
         because:
-          'Go was asked for a server certificate; here the profile (X509-SVID §4.4) looks at the purposes of a leaf',
+          'Go checks for a server certificate; here the profile (X509-SVID §4.4) checks the purposes of a leaf',
       },
     ),
     overIntermediate(
-      'the intermediate may not be above a TLS server',
+      'the intermediate is not for TLS servers',
       'accepted',
       { intermediate: caWith(extendedKeyUsage(EXTENDED_KEY_USAGE.clientAuth)) },
       {
         accepts: false,
         because:
-          'RFC 5280 §4.2.1.12 gives the purposes of a CA certificate no meaning for those below it; Go and browsers do',
+          'in RFC 5280 §4.2.1.12, the purposes of a CA do not restrict the certificates below it; in Go and browsers they do',
       },
     ),
   ].map((chain) => ({ ...chain, purpose: 'serverAuth' }))

@@ -2,7 +2,7 @@ import { constants, generateKeyPairSync, type KeyObject, sign } from 'node:crypt
 import * as der from '../der/writer.ts'
 import { writeName } from '../write/certificate.ts'
 
-/** When every certificate of a test is judged. */
+/** The time at which all test certificates are verified. */
 export const NOW = Date.parse('2026-06-01T12:00:00Z')
 export const HOUR = 3_600_000
 
@@ -23,7 +23,7 @@ const pss = (hashOid: string, saltLength: number) => {
 
 const PSS = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
 
-/** How a certificate can be signed, right or wrong: its AlgorithmIdentifier, and what node:crypto calls it. */
+/** The signature algorithms, accepted or not: AlgorithmIdentifier and the hash name of node:crypto. */
 export const ALGORITHMS = {
   'ECDSA-SHA256': { identifier: plain('1.2.840.10045.4.3.2'), hash: 'sha256' },
   'ECDSA-SHA384': { identifier: plain('1.2.840.10045.4.3.3'), hash: 'sha384' },
@@ -55,7 +55,7 @@ const KEYS = {
 }
 export type KeyKind = keyof typeof KEYS
 
-/** Somebody with a name and a key, who may sign certificates. */
+/** A name and a key that can sign certificates. */
 export interface Party {
   readonly name: Buffer
   readonly publicKey: KeyObject
@@ -64,7 +64,7 @@ export interface Party {
 
 const made = new Map<string, Party>()
 
-/** Returns the party of this name; the same one, with the same key, each time. */
+/** Returns the party with this name, always with the same key. */
 export function party(name: string, kind: KeyKind = 'P-256'): Party {
   const id = `${name} ${kind}`
   const known = made.get(id)
@@ -74,23 +74,23 @@ export function party(name: string, kind: KeyKind = 'P-256'): Party {
   return fresh
 }
 
-/** What may differ from a certificate as it should be. */
+/** How a certificate differs from a valid one. */
 export interface Forgery {
   readonly algorithm?: Algorithm
-  /** The algorithm inside what is signed, where it differs from the one outside. */
+  /** The signed algorithm, if it differs from the outer one. */
   readonly innerAlgorithm?: Algorithm
   readonly subject?: Buffer
   readonly issuerName?: Buffer
   readonly notBefore?: number
   readonly notAfter?: number
-  /** The whole `validity`, in place of the times. */
+  /** The whole `validity` element, instead of the times. */
   readonly validity?: Buffer
-  /** The `version` element; `[0] 2`, version 3, when it is not given. */
+  /** The `version` element; by default `[0] 2`, version 3. */
   readonly version?: Buffer
   readonly serial?: Buffer
   /** Elements between the key and the extensions. */
   readonly uniqueIds?: readonly Buffer[]
-  /** `undefined` leaves the whole element out. */
+  /** `undefined` omits the whole element. */
   readonly extensions?: readonly Buffer[] | undefined
   /** Changes the signature after it was made. */
   readonly signature?: (bytes: Buffer) => Buffer
@@ -100,7 +100,7 @@ export interface Forgery {
 
 let serial = 1_000
 
-/** Makes a certificate for a party, signed by another, as wrong as it is told. */
+/** Makes a certificate for a party, signed by another, with the given faults. */
 export function forge(subject: Party, signer: Party, forgery: Forgery = {}): Buffer {
   const { algorithm = 'ECDSA-SHA256', notBefore = NOW - HOUR, notAfter = NOW + HOUR } = forgery
   const { identifier, hash, ...rest } = ALGORITHMS[algorithm]

@@ -16,7 +16,7 @@ import {
 } from './chain-case.ts'
 import { forge, HOUR, NOW, party } from './forge.ts'
 
-/** Chains that lead to an anchor. */
+/** Makes chains with a valid path to an anchor. */
 export function goodChains(): ChainCase[] {
   const second = party('second intermediate')
   const otherRoot = party('other root')
@@ -31,14 +31,14 @@ export function goodChains(): ChainCase[] {
     },
     overIntermediate('over an intermediate', 'accepted', {}),
     {
-      name: 'over two intermediates, given in the other order and with others between',
+      name: 'over two intermediates, in reverse order and among others',
       leaf: leaf({}, second),
       intermediates: [intermediate(), root({}, otherRoot), leaf(), intermediate({}, second, MIDDLE)],
       anchors: [root({}, otherRoot), root()],
       ...accepted,
     },
     {
-      name: 'to an anchor that is itself an intermediate',
+      name: 'to an anchor that is an intermediate',
       leaf: leaf(),
       intermediates: [],
       anchors: [intermediate()],
@@ -52,14 +52,14 @@ export function goodChains(): ChainCase[] {
       ...accepted,
     },
     {
-      name: 'with the anchor among the intermediates too',
+      name: 'with the anchor also among the intermediates',
       leaf: leaf(),
       intermediates: [intermediate(), root()],
       anchors: [root()],
       ...accepted,
     },
     {
-      name: 'over a self-issued intermediate, which no path length counts',
+      name: 'over a self-issued intermediate, which does not count for the path length',
       leaf: leaf({}, second),
       intermediates: [
         intermediate({ subject: ROOT.name }, MIDDLE),
@@ -93,25 +93,25 @@ export function goodChains(): ChainCase[] {
         nameConstraints('permitted', element(0x82, 'example.org'), element(0x86, 'example.org')),
       ),
     }),
-    overIntermediate('excluded names that it does not have', 'accepted', {
+    overIntermediate('excluded names that the leaf does not have', 'accepted', {
       intermediate: caWith(
         nameConstraints('excluded', element(0x82, 'other.org'), element(0x86, 'other.org')),
       ),
     }),
-    overIntermediate('permitted addresses, of which it has none', 'accepted', {
+    overIntermediate('permitted addresses, of which the leaf has none', 'accepted', {
       intermediate: caWith(
         nameConstraints('permitted', element(0x87, Buffer.from([10, 0, 0, 0, 255, 0, 0, 0]))),
       ),
     }),
     {
-      name: 'the leaf of another key',
+      name: 'a leaf with another type of key',
       leaf: leaf({}, MIDDLE, party('leaf', 'Ed25519')),
       intermediates: [intermediate()],
       anchors: [root()],
       ...accepted,
     },
     {
-      name: 'two anchors of one name',
+      name: 'two anchors with the same name',
       leaf: leaf({}, ROOT, LEAF),
       intermediates: [],
       anchors: [root({}, { ...party('impostor'), name: ROOT.name }), root()],

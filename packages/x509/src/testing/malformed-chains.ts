@@ -6,12 +6,12 @@ import { type Forgery, NOW } from './forge.ts'
 const time = (tag: number, text: string) => element(tag, text)
 const until = (notAfter: Buffer): Forgery => ({ validity: der.sequence(der.time(NOW - 1000), notAfter) })
 const END = '270101000000Z'
-const OLD_TIME = 'RFC 5280 §4.1.2.5.1 demands seconds and Z; Go takes every form of UTCTime'
+const OLD_TIME = 'RFC 5280 §4.1.2.5.1 requires seconds and Z; Go accepts every form of UTCTime'
 
-/** A leaf that is not the one form of DER, or breaks a rule on what certificates contain. */
+/** Makes a chain with a leaf that is not DER, or violates a rule on its contents. */
 const malformed = (name: string, leaf: Forgery, go?: ChainCase['go']): ChainCase =>
   overIntermediate(name, 'malformed_der', { leaf }, go)
-/** A leaf that breaks the letter of a rule without a second meaning. */
+/** Makes a chain with a leaf that violates a rule without being ambiguous. */
 const tolerated = (name: string, leaf: Forgery, go?: ChainCase['go']): ChainCase =>
   overIntermediate(name, 'accepted', { leaf }, go)
 
@@ -25,7 +25,7 @@ export const malformedChains = (): ChainCase[] => [
     whole: (bytes) => Buffer.concat([Buffer.of(0x30, 0x83, 0), bytes.subarray(2)]),
   }),
   malformed('two algorithms, one inside and one outside', { innerAlgorithm: 'ECDSA-SHA512' }),
-  malformed('an extension twice', leafWith(keyUsage('digitalSignature'))),
+  malformed('a duplicate extension', leafWith(keyUsage('digitalSignature'))),
   malformed('a boolean that is 1', {
     extensions: [
       element(
@@ -39,13 +39,13 @@ export const malformedChains = (): ChainCase[] => [
     ],
   }),
   malformed(
-    'basic constraints with bytes after them',
+    'basic constraints with trailing bytes',
     {
       extensions: [extension('2.5.29.19', true, Buffer.from('300000', 'hex'))],
     },
-    { accepts: true, because: 'Go ignores what follows' },
+    { accepts: true, because: 'Go ignores trailing bytes' },
   ),
-  malformed('a key usage that is no bit string', {
+  malformed('a key usage that is not a bit string', {
     extensions: [extension('2.5.29.15', true, Buffer.from('020100', 'hex'))],
   }),
   malformed(
@@ -53,13 +53,13 @@ export const malformedChains = (): ChainCase[] => [
     { extensions: [extension('2.5.29.17', false, der.sequence())] },
     {
       accepts: true,
-      because: 'RFC 5280 §4.2.1.6 demands a name; Go reads none',
+      because: 'RFC 5280 §4.2.1.6 requires a name; Go does not',
     },
   ),
-  malformed('a DNS name with a byte beyond ASCII', {
+  malformed('a DNS name with a non-ASCII byte', {
     extensions: [extension('2.5.29.17', true, der.sequence(element(0x82, 'b\xfccher.example.org')))],
   }),
-  malformed('a URI with a byte beyond ASCII', {
+  malformed('a URI with a non-ASCII byte', {
     extensions: [extension('2.5.29.17', true, der.sequence(element(0x86, 'spiffe://example.org/\xfc')))],
   }),
   malformed('a UTC time without seconds', until(time(0x17, '2701010000Z')), {
@@ -70,14 +70,14 @@ export const malformedChains = (): ChainCase[] => [
     accepts: true,
     because: OLD_TIME,
   }),
-  malformed('a time that is not on the calendar', until(time(0x17, '270230000000Z'))),
+  malformed('a time that is not a calendar date', until(time(0x17, '270230000000Z'))),
   malformed('a generalized time with a fraction', until(time(0x18, '20270101000000.5Z'))),
   malformed('a time that is a string', until(time(0x0c, END))),
   malformed('no validity', { validity: der.sequence() }),
   malformed('a negative path length', {
     extensions: [extension('2.5.29.19', true, der.sequence(der.booleanTrue(), element(0x02, '\xff')))],
   }),
-  malformed('an object identifier that is cut short', {
+  malformed('a truncated object identifier', {
     extensions: [element(0x30, Buffer.concat([element(0x06, '\x55\x9d'), element(0x04, 'x')]))],
   }),
   malformed(
@@ -91,11 +91,11 @@ export const malformedChains = (): ChainCase[] => [
     { serial: element(0x02, '\xff') },
     {
       accepts: false,
-      because: 'nothing here reads the serial number',
+      because: 'this package does not read the serial number',
     },
   ),
   tolerated('unique identifiers', { uniqueIds: [element(0x81, '\x00\x01'), element(0x82, '\x00\x01')] }),
-  tolerated('critical FALSE written out', {
+  tolerated('critical FALSE encoded explicitly', {
     extensions: [
       ...leafExtensions,
       element(
@@ -107,7 +107,7 @@ export const malformedChains = (): ChainCase[] => [
   tolerated('a path length without CA', {
     extensions: [extension('2.5.29.19', true, der.sequence(element(0x02, '\x00')))],
   }),
-  tolerated('a key usage with zero bits at its end', {
+  tolerated('a key usage with trailing zero bits', {
     extensions: [basicConstraints(), extension('2.5.29.15', true, element(0x03, '\x00\x80'))],
   }),
   tolerated('an empty list of extensions', { extensions: [] }),

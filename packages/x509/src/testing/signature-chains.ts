@@ -1,7 +1,7 @@
 import { type ChainCase, intermediate, leaf, root } from './chain-case.ts'
 import { type Algorithm, type KeyKind, party } from './forge.ts'
 
-/** A chain of three whose keys are of one kind and whose certificates are signed in one way. */
+/** Makes a chain of three certificates with the same type of key and signature algorithm. */
 const signedWith = (
   kind: KeyKind,
   algorithm: Algorithm,
@@ -19,7 +19,7 @@ const signedWith = (
   }
 }
 
-/** Every way to sign, the weak and the unknown ones too. */
+/** Makes a chain for every signature algorithm, including weak and unknown ones. */
 export const signatureChains = (): ChainCase[] => [
   signedWith('P-256', 'ECDSA-SHA256'),
   signedWith('P-384', 'ECDSA-SHA384'),

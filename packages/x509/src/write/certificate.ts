@@ -2,13 +2,13 @@ import { type KeyObject, randomBytes, sign } from 'node:crypto'
 import * as der from '../der/writer.ts'
 import { ATTRIBUTE, SIGNATURE } from '../oids.ts'
 
-/** A distinguished name as DER; an issuer's must equal its certificate's subject octet by octet. */
+/** A distinguished name as DER; an issuer name must be byte-identical to the subject of the issuing certificate. */
 export type Name = Buffer
 
 export interface CertificateContent {
   readonly subject: Name
   readonly publicKey: KeyObject
-  /** Milliseconds since the epoch; a certificate keeps whole seconds. */
+  /** Milliseconds since the epoch; truncated to whole seconds. */
   readonly notBefore: number
   readonly notAfter: number
   readonly extensions: readonly Buffer[]
@@ -25,7 +25,7 @@ export function writeCertificate(content: CertificateContent, issuer: Certificat
   const algorithm = der.sequence(der.oid(SIGNATURE.ecdsaWithSha256))
   const toBeSigned = der.sequence(
     der.explicit(0, der.integer(Buffer.from([2]))),
-    // Positive, at most 20 octets (§4.1.2.2); 16 random ones are unique without a register.
+    // Positive, at most 20 octets (§4.1.2.2); 16 random octets are unique without bookkeeping.
     der.integer(randomBytes(16)),
     algorithm,
     issuer.name,
@@ -37,7 +37,7 @@ export function writeCertificate(content: CertificateContent, issuer: Certificat
   return der.sequence(toBeSigned, algorithm, der.bitString(sign('sha256', toBeSigned, issuer.privateKey)))
 }
 
-/** Writes a distinguished name, its attributes in this order. */
+/** Writes a distinguished name with its attributes in this order. */
 export function writeName(...attributes: readonly (readonly [keyof typeof ATTRIBUTE, string])[]): Name {
   return der.sequence(
     ...attributes.map(([type, value]) =>

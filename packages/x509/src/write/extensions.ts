@@ -3,11 +3,11 @@ import * as der from '../der/writer.ts'
 import { KEY_USAGES, type KeyUsage } from '../key-usage.ts'
 import { EXTENSION } from '../oids.ts'
 
-/** Writes an extension (RFC 5280 §4.2) around a value. */
+/** Writes an extension (RFC 5280 §4.2) with an encoded value. */
 export const extension = (oid: string, critical: boolean, value: Buffer): Buffer =>
   der.sequence(der.oid(oid), ...(critical ? [der.booleanTrue()] : []), der.octetString(value))
 
-/** Of an authority, with the number of authorities that may follow below it; of a leaf without arguments. */
+/** Writes basic constraints: with an argument for a CA (`pathLength` limits the CAs below it), without one for a leaf. */
 export const basicConstraints = (authority?: { readonly pathLength?: number }): Buffer =>
   extension(
     EXTENSION.basicConstraints,
@@ -20,7 +20,7 @@ export const basicConstraints = (authority?: { readonly pathLength?: number }): 
 
 export function keyUsage(...usages: readonly KeyUsage[]): Buffer {
   const bits = usages.reduce((octet, usage) => octet | (0x80 >> KEY_USAGES.indexOf(usage)), 0)
-  // DER strips the zero bits at the end of a named bit list (X.690 §11.2.2).
+  // DER omits trailing zero bits of a named bit list (X.690 §11.2.2).
   return extension(
     EXTENSION.keyUsage,
     true,
@@ -31,7 +31,7 @@ export function keyUsage(...usages: readonly KeyUsage[]): Buffer {
 export const extendedKeyUsage = (...purposes: readonly string[]): Buffer =>
   extension(EXTENSION.extendedKeyUsage, false, der.sequence(...purposes.map(der.oid)))
 
-/** Names of a subject alternative name; IP addresses as their 4 or 16 octets. */
+/** The names of a subject alternative name; IP addresses as 4 or 16 octets. */
 export interface AlternativeNames {
   readonly uris?: readonly string[]
   readonly dnsNames?: readonly string[]
@@ -52,7 +52,7 @@ export const subjectAltName = ({ uris = [], dnsNames = [], ipAddresses = [] }: A
 export const subjectKeyIdentifier = (identifier: Uint8Array): Buffer =>
   extension(EXTENSION.subjectKeyIdentifier, false, der.octetString(identifier))
 
-/** @param identifier the subject key identifier of the issuer's certificate: a verifier may compare the two. */
+/** @param identifier the subject key identifier of the issuer's certificate; verifiers can compare the two. */
 export const authorityKeyIdentifier = (identifier: Uint8Array): Buffer =>
   extension(EXTENSION.authorityKeyIdentifier, false, der.sequence(der.implicit(0, identifier)))
 
