@@ -27,10 +27,10 @@ import { PathEvents } from './upstream/index.ts'
 
 export { loadConfig } from './config.ts'
 
-/** Clients that read take their last event at once; after this what is left is cut. */
+/** Clients that read receive their last event immediately; after this time, the remaining connections are closed. */
 const DRAIN_DEADLINE_MS = 2_500
 
-/** The gateway: streams that live exactly as long as their token. */
+/** Creates the gateway, whose streams close exactly when their token expires. */
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock): Service {
   const { allowedOrigins: origins } = config
   const metrics = new Metrics('sse-gateway')
@@ -151,14 +151,14 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
 
   const readTls = () => readTlsFiles(config)
 
-  /** New certificates count for new connections; a certificate manager replaces the files while the gateway runs. */
+  /** Reloads the certificate, which a certificate manager can replace while the gateway runs, for new connections. */
   async function renewTls() {
     try {
       const tls = await readTls()
       for (const listener of listeners) listener.useCertificate(tls)
-      log.info('the certificate was read again')
+      log.info('certificate reloaded')
     } catch (err) {
-      log.warn({ err }, 'the certificate could not be read again')
+      log.warn({ err }, 'certificate could not be reloaded')
     }
   }
   const onCertificate = () => void renewTls()
@@ -192,7 +192,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     await draining.run({
       delayMs,
       deadlineMs: DRAIN_DEADLINE_MS,
-      // Its clients come back at once, and must find another gateway.
+      // Streams close only when the listeners are closed: clients reconnect immediately and must reach another gateway.
       onClosing: () => streams.endAll('shutting_down'),
     })
     for (const pathEvents of events.values()) pathEvents.stop()

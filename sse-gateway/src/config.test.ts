@@ -28,7 +28,7 @@ function problems(env: Record<string, string>): readonly string[] {
 }
 
 describe('the configuration', () => {
-  it('is that of the documented commands when nothing is said', () => {
+  it('has the values of the documented commands by default', () => {
     const config = loadConfig({})
     expect([config.port, config.secondPort, config.host, config.challengeWindowMs]).toEqual([
       7143,
@@ -78,7 +78,7 @@ paths:
     expect(paths['/orders']).toMatchObject({ rolesClaim: 'realm_access.roles', subject: 'required' })
   })
 
-  it('names everything that is wrong at once, in the file and in the environment', async () => {
+  it('reports all problems together, of the file and of the environment', async () => {
     const env = await file(`
 paths:
   events:
@@ -100,21 +100,21 @@ paths:
     ])
   })
 
-  it('names a file that is not there, and one that is no YAML', async () => {
+  it('reports a missing file and a file that is not YAML', async () => {
     expect(problems({ GATEWAY_CONFIG: '/nowhere.yaml' })[0]).toContain('GATEWAY_CONFIG /nowhere.yaml: ENOENT')
     expect(problems(await file('paths: [')).join()).toContain('GATEWAY_CONFIG')
   })
 
-  it('has no key of its own in production, and gives no tokens to anybody there', () => {
+  it('has no keys of its own in production, and issues no development tokens there', () => {
     expect(problems({ NODE_ENV: 'production' })).toEqual([
-      'JWKS_URL or JWKS_FILE is required in production: the example keys are for a development start',
+      'JWKS_URL or JWKS_FILE is required in production: the example keys are only for development',
     ])
     expect(problems({ HOST: '0.0.0.0', DEVELOPMENT_TOKENS: 'on' })).toEqual([
-      'DEVELOPMENT_TOKENS gives tokens to anybody: only on a loopback address, and not in production',
+      'DEVELOPMENT_TOKENS issues tokens without authentication, so it requires a loopback HOST and is not allowed in production',
     ])
     expect(loadConfig({ HOST: '0.0.0.0' }).developmentTokens).toBe(false)
     expect(problems({ JWKS_URL: 'https://a.example/jwks', JWKS_FILE: 'x' })).toEqual([
-      'JWKS_URL and JWKS_FILE exclude each other',
+      'JWKS_URL and JWKS_FILE must not both be set',
     ])
   })
 })

@@ -18,7 +18,7 @@ const issuerFile = z
   .strictObject({
     issuer: z.string().min(1),
     audience: z.string().min(1),
-    /** A key set on disk, relative to the file of this configuration; read again when it changes. */
+    /** A JWKS file, relative to this configuration file; reloaded when it changes. */
     jwksFile: z.string().min(1).optional(),
     jwksUrl: httpUrl.optional(),
   })
@@ -45,9 +45,9 @@ const configFile = z.strictObject({
 
 export type PathRule = z.infer<typeof pathFile>
 
-/** Less than the five seconds that a caller of the suite waits, so that it hears that it was the upstream. */
+/** Less than the five-second timeout of the suite's clients, so that they get an error that blames the upstream. */
 const UPSTREAM_TIMEOUT_MS = 4_000
-/** The documented token of the original's own test lives a day. */
+/** The token in Zilla's documented test is valid for a day. */
 const DAY_SECONDS = 86_400
 
 export function loadConfig(env: Environment) {
@@ -58,7 +58,7 @@ export function loadConfig(env: Environment) {
     const developmentTokens = variables.flag('DEVELOPMENT_TOKENS', !production && isLoopback(host))
     variables.require(
       !developmentTokens || (!production && isLoopback(host)),
-      'DEVELOPMENT_TOKENS gives tokens to anybody: only on a loopback address, and not in production',
+      'DEVELOPMENT_TOKENS issues tokens without authentication, so it requires a loopback HOST and is not allowed in production',
     )
     const redisUrl = variables.optionalText('REDIS_URL')
     variables.require(
@@ -73,7 +73,7 @@ export function loadConfig(env: Environment) {
     const [first] = Object.values(paths)
     return {
       ...common,
-      /** Whose tokens may administer, when they have the scope: who signs for the first path, and the suite's web UI. */
+      /** Issuers whose tokens can administer, with the scope: those of the first path, and the suite's web UI. */
       adminIssuers: [
         ...(first?.issuers ?? []),
         ...(file === undefined ? (paths['/hops']?.issuers ?? []) : []),
@@ -82,14 +82,14 @@ export function loadConfig(env: Environment) {
       secondPort: variables.port('SECOND_PORT', 9090),
       certFile: variables.text('CERT_FILE', join(certificates, 'localhost.pem')),
       keyFile: variables.text('KEY_FILE', join(certificates, 'localhost-key.pem')),
-      /** The key is replaced before the certificate, which is looked at this often. */
+      /** How often the certificate is checked for a change; its key must be replaced first. */
       certificatePollMs: 30_000,
-      /** Whether the certificates are those that a development start makes for itself. */
+      /** Whether the gateway creates its own certificates, as in development mode. */
       ownCertificates: env.CERT_FILE === undefined && env.KEY_FILE === undefined && !production,
-      /** On a development start the example keys are made, and stand here. */
+      /** Whether the example keys are created, as in development mode, in `exampleKeysFolder`. */
       ownKeys: !production,
       exampleKeysFolder: join(stateFolder, 'sse'),
-      /** The page, and the design of the house that it wears. */
+      /** The page and the shared styles. */
       assetsFolders: variables.list('ASSETS_FOLDERS', ['sse-gateway/public', 'web-ui/public']),
       developmentTokens,
       developmentTokenSeconds: variables.seconds('DEVELOPMENT_TOKEN_SECONDS', 30, {
@@ -106,7 +106,7 @@ export function loadConfig(env: Environment) {
       challengeWindowMs: 1_000 * variables.seconds('CHALLENGE_WINDOW_SECONDS', 10, { max: DAY_SECONDS }),
       maxStreamAgeMs: 1_000 * variables.seconds('MAX_STREAM_AGE_SECONDS', DAY_SECONDS, { min: 1 }),
       maxTokenLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_SECONDS', DAY_SECONDS, { min: 1 }),
-      /** What happened to all at once must not bring all back at once: clients wait for a time between these two. */
+      /** Clients wait for a random time in this range before they reconnect, so that they do not all return together. */
       retryMs: { min: 1_000, max: 5_000 },
       endOfStream: variables.oneOf('END_OF_STREAM', ['end', 'reset'], 'end'),
       maxStreams: variables.integer('MAX_STREAMS', 20_000, { min: 1 }),
@@ -115,7 +115,7 @@ export function loadConfig(env: Environment) {
       upstreamTimeoutMs: variables.milliseconds('UPSTREAM_TIMEOUT_MS', UPSTREAM_TIMEOUT_MS, { min: 1 }),
       upstreamGraceMs: 1_000 * variables.seconds('UPSTREAM_GRACE_SECONDS', 30, { max: MAX_TIMER_SECONDS }),
       maxEventBytes: variables.integer('MAX_EVENT_BYTES', 1024 * 1024, { min: 1 }),
-      /** For each path: two minutes at 30 events a second; 16 MiB is what a client may fall behind before it is dropped. */
+      /** Per path: two minutes at 30 events per second; a client that is more than 16 MiB behind is dropped. */
       ring: {
         maxEvents: variables.integer('RING_EVENTS', 4_000, { min: 8 }),
         maxBytes: variables.integer('RING_BYTES', 16 * 1024 * 1024, { min: 1 }),
@@ -129,7 +129,7 @@ export function loadConfig(env: Environment) {
 
 export type Config = ReturnType<typeof loadConfig>
 
-/** The documented path, without a file. */
+/** Returns the documented path, configured by environment variables. */
 function onePath(
   variables: VariableReader,
   stateFolder: string,
@@ -141,11 +141,11 @@ function onePath(
   const jwksFile = variables.optionalText('JWKS_FILE')
   variables.require(
     jwksUrl === undefined || jwksFile === undefined,
-    'JWKS_URL and JWKS_FILE exclude each other',
+    'JWKS_URL and JWKS_FILE must not both be set',
   )
   variables.require(
     !production || jwksUrl !== undefined || jwksFile !== undefined,
-    'JWKS_URL or JWKS_FILE is required in production: the example keys are for a development start',
+    'JWKS_URL or JWKS_FILE is required in production: the example keys are only for development',
   )
   return {
     [path]: {
@@ -167,13 +167,13 @@ function onePath(
   }
 }
 
-/** The hops of the suite's own requests, for the explorer; its web UI signs the tokens of who watches. */
+/** Returns the path of the suite's hops, for the explorer; the web UI signs the tokens of its viewers. */
 function hopsPath(variables: VariableReader): Record<string, PathRule> {
   const upstream = variables.optionalUrl('HOPS_UPSTREAM_URL')
   const issuer = variables.optionalUrl('HOPS_ISSUER')
   variables.require(
     (upstream === undefined) === (issuer === undefined),
-    'HOPS_UPSTREAM_URL and HOPS_ISSUER go together',
+    'HOPS_UPSTREAM_URL and HOPS_ISSUER must be set together',
   )
   if (upstream === undefined || issuer === undefined) return {}
   return {
@@ -188,7 +188,7 @@ function hopsPath(variables: VariableReader): Record<string, PathRule> {
   }
 }
 
-/** The paths of a file; whatever is wrong with it stands in one list with what is wrong in the environment. */
+/** Returns the paths of a file. Its problems are reported together with those of the environment. */
 function pathsOf(variables: VariableReader, file: string): Record<string, PathRule> {
   let content: unknown
   try {
@@ -204,7 +204,7 @@ function pathsOf(variables: VariableReader, file: string): Record<string, PathRu
     return {}
   }
   const { paths } = result.data
-  variables.require(Object.keys(paths).length > 0, 'GATEWAY_CONFIG has no paths')
+  variables.require(Object.keys(paths).length > 0, 'GATEWAY_CONFIG must contain at least one path')
   const atFile = (name: string) => resolve(dirname(file), name)
   return Object.fromEntries(
     Object.entries(paths).map(([path, rule]) => [

@@ -14,7 +14,7 @@ import { unavailable } from '../http/index.ts'
 import type { Grant } from './grant.ts'
 import type { Revocations } from './revocations.ts'
 
-/** An issuer whose tokens open a path. */
+/** An issuer whose tokens are accepted on a path. */
 export interface TrustedIssuer {
   readonly issuer: string
   readonly audience: string
@@ -23,25 +23,25 @@ export interface TrustedIssuer {
 
 export interface AuthorizationRules {
   readonly issuers: readonly TrustedIssuer[]
-  /** All must be among the token's roles. */
+  /** The token's roles must include all of these. */
   readonly scopes: readonly string[]
-  /** Where the roles are: the name of a claim, or else a path into nested claims, `realm_access.roles`. */
+  /** Where the token's roles are: the name of a claim or a path into nested claims, such as `realm_access.roles`. */
   readonly rolesClaim: string
-  /** `optional`: a token may be without `exp`; its streams end at their greatest age. */
+  /** `optional` accepts tokens without `exp`; their streams close at their maximum age. */
   readonly expiry: 'required' | 'optional'
-  /** `required`: a token must say for whom it speaks. */
+  /** `required` rejects tokens without `sub`. */
   readonly subject: 'required' | 'optional'
   readonly maxLifetimeSeconds: number
 }
 
-/** Decides whether a token opens a path. */
+/** Verifies tokens and checks whether they allow access to a path. */
 export class Authorizer {
   readonly #rules: AuthorizationRules
   readonly #realm: string
   readonly #revocations: Revocations
   /**
-   * By issuer. A page opens several streams with one token, and a browser comes back with that of its URL: then the
-   * signature is known, and all else is checked again.
+   * One verifier per issuer. A page opens several streams with one token, and a browser reconnects with the token in its
+   * URL, so the verifier caches signatures; all other checks are repeated.
    */
   readonly #verifiers: ReadonlyMap<string, (token: string) => Promise<VerifiedToken>>
 
@@ -56,7 +56,7 @@ export class Authorizer {
         cachedVerifier({
           issuer,
           audience,
-          // Tokens for several APIs are common where a login makes them; the scope says what this one is good for.
+          // Tokens that a login issues often have several audiences; the scope limits what they allow here.
           audienceList: 'contains',
           subject: subject === 'required' ? anySubject : optionalSubject,
           keys,
@@ -69,8 +69,9 @@ export class Authorizer {
   }
 
   /**
-   * @throws {HttpError} 401 `invalid_token` for a token that is not good (any more), 403 `insufficient_scope` for one
-   * that is not good for this (RFC 6750 §3.1), 503 when the issuer's keys cannot be had.
+   * Verifies a token and returns what it grants.
+   * @throws {HttpError} 401 `invalid_token` for an invalid, expired or revoked token, 403 `insufficient_scope` for one without
+   * the scope (RFC 6750 §3.1), 503 if the issuer's keys are unavailable.
    */
   async authorize(token: string): Promise<Grant> {
     const { claims } = await this.#verify(token)
@@ -87,8 +88,8 @@ export class Authorizer {
   }
 
   /**
-   * To be asked again by whoever has waited for something since: a revocation may have come meanwhile.
-   * @throws {HttpError} 401
+   * Checks whether a grant has been revoked. Call it again after waiting: a revocation may have arrived meanwhile.
+   * @throws {HttpError} 401 if it is revoked
    */
   refuseRevoked(grant: Grant): void {
     if (this.#revocations.cover(grant)) throw this.#invalidToken('token revoked')
@@ -99,14 +100,14 @@ export class Authorizer {
       return await observeVerification(token, () => this.#verifyOnce(token))
     } catch (error) {
       if (error instanceof TokenError) throw this.#invalidToken(error.message, error)
-      throw unavailable(503, 'keys_unavailable', "The issuer's keys are not available.", error)
+      throw unavailable(503, 'keys_unavailable', "The issuer's keys are unavailable. Retry later.", error)
     }
   }
 
-  /** By the rules of the issuer that the token names, whoever made it; an unknown one fails the check of the first. */
+  /** Verifies with the rules of the issuer in the token's unverified `iss`; an unknown issuer fails the first issuer's check. */
   #verifyOnce(token: string): Promise<VerifiedToken> {
     const [first] = this.#verifiers.values()
-    if (!first) throw new Error('There is no issuer.')
+    if (!first) throw new Error('no issuer is configured')
     if (this.#verifiers.size === 1) return first(token)
     return (this.#verifiers.get(String(parseCompact(token).payload.iss)) ?? first)(token)
   }
@@ -121,7 +122,7 @@ export class Authorizer {
   }
 }
 
-/** Enough of a hash to tell tokens apart, too little to find one. */
+/** Long enough to distinguish tokens in a log, too short to search for one. */
 const TOKEN_ID_LENGTH = 12
 
 function grantOf(claims: Claims, token: string, rolesClaim: string): Grant {
@@ -140,7 +141,7 @@ function grantOf(claims: Claims, token: string, rolesClaim: string): Grant {
   }
 }
 
-/** A list, or a text of words (RFC 8693 §4.2), under a claim's full name or else along a path of names. */
+/** Returns roles from a list or a space-separated string (RFC 8693 §4.2), in the claim `name` or else at the path `name`. */
 function rolesIn(claims: Claims, name: string): string[] {
   let value: unknown = Object.hasOwn(claims, name) ? claims[name] : claims
   if (value === claims)

@@ -3,9 +3,9 @@ import type { Exchange } from '../http/index.ts'
 
 export interface CredentialSources {
   readonly realm: string
-  /** `?access_token=` ends up in histories and logs (RFC 9700 §4.3.2); the documented commands need it. */
+  /** Whether `?access_token=` is accepted. It ends up in histories and logs (RFC 9700 §4.3.2), but the documented commands need it. */
   readonly queryTokens: boolean
-  /** The cookie's name; empty means that no cookie is looked at. */
+  /** The cookie's name; empty disables cookies. */
   readonly cookie: string
 }
 
@@ -17,9 +17,9 @@ export interface Credentials {
 const BEARER = /^bearer +([A-Za-z0-9._~+/-]+=*)$/i
 
 /**
- * The token of a request: from the `Authorization` header, else the query, else a cookie. A source without a usable
- * token is passed over, as in `Authorization: Basic …` beside a good query; a source with two is ambiguous.
- * @throws {HttpError} 401 without an error code when there is none (RFC 6750 §3.1), 400 when a source has two.
+ * Returns the token of a request: from the `Authorization` header, else the query, else a cookie. A source without a
+ * usable token is skipped, such as `Authorization: Basic …`; a source with two tokens is ambiguous.
+ * @throws {HttpError} 401 without an error code if the request has no token (RFC 6750 §3.1), 400 if a source has two.
  */
 export function credentialsOf(exchange: Exchange, sources: CredentialSources): Credentials {
   const { realm } = sources
@@ -36,18 +36,18 @@ export function credentialsOf(exchange: Exchange, sources: CredentialSources): C
   })
 }
 
-/** The bearer tokens of all `Authorization` fields; Node keeps the first of several, so the raw ones are read. */
+/** Returns the bearer tokens of all `Authorization` fields. It reads the raw fields because Node keeps only the first. */
 function headerTokens({ rawHeaders }: Exchange): string[] {
   const fields: string[] = []
   for (let index = 0; index < rawHeaders.length; index += 2)
     if (rawHeaders[index]?.toLowerCase() === 'authorization') fields.push(rawHeaders[index + 1] as string)
-  // Two fields of which one is not a bearer token are as ambiguous as two tokens.
+  // Two fields are ambiguous even if one of them is not a bearer token.
   if (fields.length > 1) return fields
   // RFC 9110 §11.1: the scheme's name is case-insensitive.
   return fields.map((field) => BEARER.exec(field)?.[1] ?? '')
 }
 
-/** Cookie pairs are separated by `; ` (RFC 6265 §4.2.1), and a name is a whole name, not the end of another. */
+/** Returns the values of all cookies with exactly this name. Pairs are separated by `; ` (RFC 6265 §4.2.1). */
 function cookiesNamed(name: string, header = ''): string[] {
   if (name === '') return []
   return header
@@ -59,7 +59,7 @@ function cookiesNamed(name: string, header = ''): string[] {
 
 function only(values: readonly string[], what: string, realm: string): string | undefined {
   if (values.length > 1) {
-    const message = `There is more than one ${what}.`
+    const message = `The request has more than one ${what}.`
     throw new HttpError(400, 'invalid_request', message, {
       headers: {
         'www-authenticate': challenge(realm, { error: 'invalid_request', error_description: message }),

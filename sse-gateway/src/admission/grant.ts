@@ -1,4 +1,4 @@
-/** What a good token grants, for as long as it is good. */
+/** What a valid token grants until it expires. */
 export interface Grant {
   readonly issuer: string
   readonly subject: string | undefined
@@ -6,9 +6,9 @@ export interface Grant {
   readonly expiresAt: number
   readonly roles: readonly string[]
   readonly jti: string | undefined
-  /** The session that the token belongs to, e.g. a login (OpenID Connect `sid`). */
+  /** The session of the token, for example a login (OpenID Connect `sid`). */
   readonly session: string | undefined
-  /** What the log calls the token: its `jti`, or the start of its hash. */
+  /** Identifies the token in the log: its `jti` or the start of its hash. */
   readonly tokenId: string
   readonly issuedAt: number | undefined
 }

@@ -13,7 +13,7 @@ afterEach(() => {
   server?.close()
 })
 
-/** An issuer without TLS: its keys may come without it, too. */
+/** An http issuer, whose keys are also allowed to be fetched over http. */
 const PLAIN = 'http://auth.test'
 
 async function status(key: SigningKey, claims = {}): Promise<number> {
@@ -23,8 +23,8 @@ async function status(key: SigningKey, claims = {}): Promise<number> {
   return answer.status
 }
 
-describe('the keys of an issuer', () => {
-  it('count from a file within seconds of its change, and no longer when they have left it', async () => {
+describe('issuer keys', () => {
+  it('are reloaded within seconds after their file changes, and removed keys are no longer accepted', async () => {
     const [first, second] = [
       await generateSigningKey('ES256', 'first'),
       await generateSigningKey('EdDSA', 'second'),
@@ -42,7 +42,7 @@ describe('the keys of an issuer', () => {
     expect([await status(first), await status(second)]).toEqual([401, 200])
   })
 
-  it('AL-20: are fetched once for a thousand tokens with keys that nobody knows', async () => {
+  it('AL-20: are fetched once for a thousand tokens with unknown keys', async () => {
     const key = await generateSigningKey('ES256', 'known')
     let fetches = 0
     server = http.createServer((_request, response) => {
@@ -70,16 +70,16 @@ describe('the keys of an issuer', () => {
   })
 
   it.each([
-    ['nobody serves them', PLAIN, 'is not reachable (ECONNREFUSED)'],
-    ['an https issuer hands them out in the clear', 'https://auth.example.com', 'is not an https URL'],
-  ])('are not available when %s, which is nobody’s bad token', async (_why, iss, reason) => {
+    ['their server is unreachable', PLAIN, 'is not reachable (ECONNREFUSED)'],
+    ['an https issuer serves them over http', 'https://auth.example.com', 'is not an https URL'],
+  ])('are unavailable if %s, and the token is not blamed', async (_why, iss, reason) => {
     await gateway.start({ ISSUER: iss, JWKS_URL: 'http://127.0.0.1:1/jwks.json' })
     const answer = await gateway.request('/events', {
       headers: { authorization: `Bearer ${await gateway.token({ iss })}` },
     })
     expect([answer.status, answer.json]).toEqual([
       503,
-      { error: { code: 'keys_unavailable', message: "The issuer's keys are not available." } },
+      { error: { code: 'keys_unavailable', message: "The issuer's keys are unavailable. Retry later." } },
     ])
     expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0)
     expect(gateway.log).toContain(reason)

@@ -29,7 +29,7 @@ const revoke = (kind: Revocation['kind'], value: string, issuer?: string) =>
   revocations.add({ kind, value, issuer, revokedAt: clock.now() })
 
 describe('revocations', () => {
-  it('cover the token, the subject or the session that they name', () => {
+  it('cover their token, subject or session', () => {
     for (const [kind, value] of [
       ['jti', 'token-1'],
       ['sub', 'alice'],
@@ -43,33 +43,33 @@ describe('revocations', () => {
     }
   })
 
-  it('keep to the issuer that they name', () => {
+  it('cover only their issuer, if they have one', () => {
     revoke('sub', 'alice', 'https://auth.example.com')
     expect(revocations.cover(grant())).toBe(true)
     expect(revocations.cover(grant({ issuer: 'https://other.example.com' }))).toBe(false)
   })
 
-  it('let a subject in again with a token that was issued later, and not with one that does not say when', () => {
+  it('accept a revoked subject’s later tokens, but not tokens without iat', () => {
     revoke('sub', 'alice')
     clock.advance(1_000)
     expect(revocations.cover(grant())).toBe(false)
     expect(revocations.cover(grant({ issuedAt: undefined }))).toBe(true)
   })
 
-  it('never let a revoked token in again', () => {
+  it('never accept a revoked token again', () => {
     revoke('jti', 'token-1')
     clock.advance(1_000)
     expect(revocations.cover(grant())).toBe(true)
   })
 
-  it('are forgotten when every token that they cover has expired', () => {
+  it('are deleted when every token that they cover has expired', () => {
     revoke('jti', 'token-1')
     clock.advance(KEEP_MS + 1)
     revoke('jti', 'token-2')
     expect(revocations.size).toBe(1)
   })
 
-  it('are told once, however often they come', () => {
+  it('are reported to listeners once, even if they are repeated', () => {
     revoke('sub', 'alice')
     revoke('sub', 'alice')
     expect(told).toHaveLength(1)

@@ -1,28 +1,28 @@
 import { type Clock, HttpError } from '@hallpass/service-kit'
 import type { Grant } from './grant.ts'
 
-/** What is revoked: one token, everything of a subject, or everything of a session. */
+/** What is revoked: one token, all tokens of a subject, or all tokens of a session. */
 export type RevocationKind = 'jti' | 'sub' | 'session'
 
 export interface Revocation {
   readonly kind: RevocationKind
   readonly value: string
-  /** Only tokens of this issuer; of every issuer when absent. */
+  /** Limits the revocation to tokens of this issuer; absent: any issuer. */
   readonly issuer?: string | undefined
-  /** Milliseconds since the epoch. Of a subject or a session, tokens issued later are good again. */
+  /** Milliseconds since the epoch. Tokens that are issued later to the same subject or session are valid. */
   readonly revokedAt: number
 }
 
 export interface RevocationOptions {
   readonly clock: Clock
-  /** The longest life of a token: what was revoked longer ago is refused because it has expired. */
+  /** The maximum lifetime of a token: tokens that were revoked longer ago have expired. */
   readonly keepMs: number
 }
 
-/** An entry takes about 200 bytes, so that is 20 MB: somebody has revoked subjects or sessions, not this many tokens. */
+/** About 20 MB at 200 bytes per entry. To revoke this many tokens, revoke their subjects or sessions instead. */
 const MAX_REVOCATIONS = 100_000
 
-/** What has been revoked and could still be shown. Whoever holds open streams is told of each new one. */
+/** Stores revocations until the revoked tokens expire, and notifies listeners of new ones. */
 export class Revocations {
   readonly #options: RevocationOptions
   readonly #entries = new Map<string, Revocation>()
@@ -36,18 +36,18 @@ export class Revocations {
     return this.#entries.size
   }
 
-  /** Those that could still be shown by a token. */
+  /** Returns the revocations whose tokens may not have expired yet. */
   get current(): readonly Revocation[] {
     this.#forgetExpired()
     return [...this.#entries.values()]
   }
 
-  /** Called with each new revocation, from here or from another gateway. */
+  /** Registers a listener for new revocations, from this or another gateway. */
   onRevoked(listener: (revocation: Revocation) => void): void {
     this.#listeners.push(listener)
   }
 
-  /** @throws {HttpError} 503 when no more can be remembered; open streams have ended all the same. */
+  /** @throws {HttpError} 503 if no more can be stored; open streams have been closed nevertheless. */
   add(revocation: Revocation): void {
     this.#forgetExpired()
     const key = keyOf(revocation.kind, revocation.value, revocation.issuer)
@@ -56,11 +56,15 @@ export class Revocations {
     for (const listener of this.#listeners) listener(revocation)
     this.#entries.delete(key)
     if (this.#entries.size >= MAX_REVOCATIONS)
-      throw new HttpError(503, 'too_many_revocations', 'No more revocations can be remembered.')
+      throw new HttpError(
+        503,
+        'too_many_revocations',
+        'The list of revocations is full. Revoke a subject or a session instead of single tokens.',
+      )
     this.#entries.set(key, revocation)
   }
 
-  /** Whether a grant is revoked by anything that is known. */
+  /** Returns whether any stored revocation covers a grant. */
   cover(grant: Grant): boolean {
     return candidates(grant).some(([kind, value]) =>
       [undefined, grant.issuer].some((issuer) => {
@@ -70,7 +74,7 @@ export class Revocations {
     )
   }
 
-  /** The order of insertion is the order of time, so the oldest are at the front. */
+  /** Entries are in order of time, so the oldest come first. */
   #forgetExpired() {
     const oldest = this.#options.clock() - this.#options.keepMs
     for (const [key, { revokedAt }] of this.#entries) {
@@ -80,11 +84,11 @@ export class Revocations {
   }
 }
 
-/** Whether a revocation ends what a grant allows. A token that does not say when it was issued counts as an old one. */
+/** Returns whether a revocation covers a grant. A token without `iat` counts as issued before the revocation. */
 export function covers({ kind, value, issuer, revokedAt }: Revocation, grant: Grant): boolean {
   if (issuer !== undefined && issuer !== grant.issuer) return false
   if (kind === 'jti') return grant.jti === value
-  // `iat` is in whole seconds: a token of the same second may be older than the revocation.
+  // `iat` is in whole seconds: a token of the same second can be older than the revocation.
   const issuedBefore = grant.issuedAt === undefined || grant.issuedAt <= revokedAt
   return (kind === 'sub' ? grant.subject : grant.session) === value && issuedBefore
 }

@@ -12,7 +12,7 @@ beforeEach(async () => {
 afterEach(() => rm(join(folder, '..'), { recursive: true }))
 
 describe('ensureExampleKeys', () => {
-  it('makes an RS256 and an ES256 key, and publishes what verifies them', async () => {
+  it('creates an RS256 and an ES256 key, and publishes their public keys', async () => {
     const { rs256, es256, jwksFile } = await ensureExampleKeys(folder)
     const keys = parseJwks(JSON.parse(await readFile(jwksFile, 'utf8')))
     expect(keys.map(({ kid, alg }) => [kid, alg])).toEqual([
@@ -26,7 +26,7 @@ describe('ensureExampleKeys', () => {
     }
   })
 
-  it('keeps the private halves for their owner alone, under the documented name', async () => {
+  it('stores the private keys owner-only, under the documented name', async () => {
     await ensureExampleKeys(folder)
     for (const file of ['private.pem', 'private-ec.pem'])
       expect((await stat(join(folder, file))).mode & 0o777).toBe(0o600)
@@ -34,7 +34,7 @@ describe('ensureExampleKeys', () => {
     expect(await readFile(join(folder, 'private.pem'), 'utf8')).toMatch(/^-----BEGIN PRIVATE KEY-----/)
   })
 
-  it('makes them once, also when several ask at the same time', async () => {
+  it('creates them once, even for concurrent calls', async () => {
     const all = await Promise.all(Array.from({ length: 5 }, () => ensureExampleKeys(folder)))
     const [first] = all
     for (const { rs256, es256 } of all) {

@@ -16,17 +16,17 @@ import {
 } from '@hallpass/tokens'
 
 export interface ExampleKeys {
-  /** kid `example`, in `private.pem`, the name that the documented `jwt` command gives it. */
+  /** `kid` `example`, in `private.pem`, the file name that the documented `jwt` command uses. */
   readonly rs256: SigningKey
-  /** kid `example_ec`, in `private-ec.pem`. */
+  /** `kid` `example_ec`, in `private-ec.pem`. */
   readonly es256: SigningKey
-  /** The public halves of both, for whoever verifies. */
+  /** The file with both public keys, for verifiers. */
   readonly jwksFile: string
 }
 
 /**
- * The two keys of the documented commands, made on first use and the same ever after. Private files are their owner's
- * alone (0600). Safe when several processes ask at once: one makes the keys, all read them.
+ * Returns the two keys of the documented commands, and creates them on first use. Private files are owner-only (0600).
+ * Safe for concurrent processes: one creates the keys, all others read them.
  */
 export async function ensureExampleKeys(folder: string): Promise<ExampleKeys> {
   const existing = await readKeys(folder)
@@ -39,7 +39,7 @@ export async function ensureExampleKeys(folder: string): Promise<ExampleKeys> {
     const files = filesIn(folder)
     await writePrivateFile(files.rs256, exportPrivatePem(rs256))
     await writePrivateFile(files.es256, exportPrivatePem(es256))
-    // Last, because a reader takes the three files for complete when this one is there.
+    // Written last, because readers use the keys only if all three files exist.
     await writePublicFile(files.jwks, `${JSON.stringify(publicJwks([rs256, es256]), null, 2)}\n`)
     return { rs256, es256, jwksFile: files.jwks }
   })
@@ -55,7 +55,7 @@ async function readKeys(folder: string): Promise<ExampleKeys | undefined> {
   const files = filesIn(folder)
   const [rs256, es256, jwks] = await Promise.all([files.rs256, files.es256, files.jwks].map(readIfThere))
   if (rs256 === undefined || es256 === undefined || jwks === undefined) return undefined
-  const remedy = `Restore it, or delete ${folder} and start again: new keys are made.`
+  const remedy = `Restore it, or delete ${folder} and restart to create new keys.`
   const read = (file: string, text: string, alg: 'RS256' | 'ES256', kid: string) =>
     parseStateFile(
       file,

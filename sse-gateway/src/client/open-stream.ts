@@ -6,13 +6,13 @@ import type { Readable } from 'node:stream'
 import tls from 'node:tls'
 import { socketHost } from '@hallpass/untrusted/address'
 
-/** The answer to a request for a stream. The body is a stream only if `status` is 200. */
+/** The response to a request for a stream. The body is a stream only if `status` is 200. */
 export interface StreamConnection {
   readonly protocol: 'HTTP/2' | 'HTTP/1.1'
   readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly body: Readable
-  /** Sends the answer to a challenge, over HTTP/2 on the same connection, and resolves with its status. */
+  /** Sends a challenge response, over HTTP/2 on the same connection, and resolves to its status. */
   readonly send: (method: string, headers: Readonly<Record<string, string>>) => Promise<number>
   readonly close: () => void
 }
@@ -20,7 +20,7 @@ export interface StreamConnection {
 export interface StreamRequest {
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
-  /** The only trusted CAs, as PEM; undefined for the system's. */
+  /** The CA certificates to trust, as PEM; undefined: the system's CAs. */
   readonly ca: string | undefined
   readonly http1: boolean
 }
@@ -64,7 +64,7 @@ async function openHttp2(request: StreamRequest, session: ClientHttp2Session): P
     stream.once('error', reject).once('response', resolve)
     stream.once('response', () => clearTimeout(deadline)).once('close', () => clearTimeout(deadline))
   })
-  // Later errors end the body, which has the better message.
+  // Later errors also end the body, whose error has the better message.
   session.on('error', () => {})
   return {
     protocol: 'HTTP/2',

@@ -2,16 +2,19 @@ import type { OutgoingHttpHeaders } from 'node:http'
 import { HttpError } from '@hallpass/service-kit'
 import type { Exchange } from './exchange/index.ts'
 
-/** Which pages may read the answers: all of them, as documented, or those of a list, then also with cookies. */
+/** Which origins can read responses: all, as documented, or those in a list, which can then also use cookies. */
 export type AllowedOrigins = '*' | readonly string[]
 
-/** Spelled out, because `*` does not cover `Authorization` (Fetch §3.2.5). */
+/** Listed explicitly because `*` does not cover `Authorization` (Fetch §3.2.5). */
 const REQUEST_HEADERS = 'authorization, content-type, last-event-id, stream-handle, cache-control'
 const EXPOSED_HEADERS = 'stream-handle, www-authenticate, retry-after, x-request-id'
-/** Ten minutes: Chromium keeps a preflight for two hours at most; a changed policy should be seen sooner. */
+/** Ten minutes. Chromium would cache a preflight for up to two hours, but a changed policy should take effect sooner. */
 const MAX_AGE_SECONDS = '600'
 
-/** For every answer, also 401, 403 and 204: a page that may not read a refusal cannot tell it from a broken network. */
+/**
+ * Returns the CORS headers, for every response including 401, 403 and 204: without them, a page cannot distinguish a
+ * rejection from a network failure.
+ */
 export function corsHeaders({ headers }: Exchange, allowed: AllowedOrigins): OutgoingHttpHeaders {
   if (allowed === '*')
     return { 'access-control-allow-origin': '*', 'access-control-expose-headers': EXPOSED_HEADERS }
@@ -25,7 +28,7 @@ export function corsHeaders({ headers }: Exchange, allowed: AllowedOrigins): Out
   }
 }
 
-/** OPTIONS with `Origin` and `Access-Control-Request-Method` (Fetch §3.2.2) asks about a request, and carries no token. */
+/** Returns whether a request is a CORS preflight (Fetch §3.2.2), which has no token. */
 export const isPreflight = ({ method, headers }: Exchange): boolean =>
   method === 'OPTIONS' &&
   headers.origin !== undefined &&
@@ -43,13 +46,17 @@ export function preflightHeaders(exchange: Exchange, allowed: AllowedOrigins): O
 }
 
 /**
- * Refuses another site's page that a list does not name; and one that has only the browser's cookie to show, because
- * the browser sends that whether its user means it or not.
+ * Rejects pages of origins that are not in the list. If all origins are allowed, rejects other origins that authenticate
+ * only by a cookie, because browsers send cookies without the user's intent.
  * @throws {HttpError} 403
  */
 export function refuseForeignOrigin(exchange: Exchange, allowed: AllowedOrigins, byCookie: boolean): void {
   const { origin } = exchange.headers
   if (origin === undefined || origin === `https://${exchange.host}`) return
   if (allowed === '*' ? byCookie : !allowed.includes(origin))
-    throw new HttpError(403, 'origin_not_allowed', 'Pages of this origin may not use the stream.')
+    throw new HttpError(
+      403,
+      'origin_not_allowed',
+      'Pages of this origin are not allowed to use the stream. See ALLOWED_ORIGINS.',
+    )
 }

@@ -40,7 +40,7 @@ describe('the gateway as a service', () => {
     expect(value(ended, 'sse_streams', '')).toBeUndefined()
   })
 
-  it('tells whoever watches of the request and of the verification, and never the token itself', async () => {
+  it('reports requests and verifications to the explorer, but never the token itself', async () => {
     const hops: HopEvent[] = []
     publishHopsTo((hop) => hops.push(hop))
     const token = await gateway.token()

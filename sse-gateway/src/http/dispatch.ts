@@ -15,26 +15,26 @@ import {
 import { type AllowedOrigins, corsHeaders, isPreflight, preflightHeaders } from './cors.ts'
 import type { Exchange, ExchangeHandler } from './exchange/index.ts'
 
-/** Path, exactly as sent, to method to handler. */
+/** Maps a path, exactly as sent, and a method to a handler. */
 export type RouteTable = Readonly<Record<string, Readonly<Record<string, ExchangeHandler>>>>
 
 export interface DispatchOptions {
   readonly routes: RouteTable
   readonly probes: Probes
   readonly origins: AllowedOrigins
-  /** On a development start, keeps pages out whose own name points to this machine. */
+  /** In development mode, rejects pages whose host name resolves to this machine. */
   readonly refuseForeign: ForeignPagesGuard
   readonly service: RecordingService
 }
 
-/** On every answer that is not a file or a stream. */
+/** Headers of every response that is not a file or a stream. */
 const ANSWER_HEADERS = {
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff',
-  // The URL may have a token in it, and a page that is linked to is none of its business.
+  // The URL can contain a token, which must not leak to linked pages.
   'referrer-policy': 'no-referrer',
 }
-/** Finds the handler of each exchange, turns what it throws into an answer, and records what became of it. */
+/** Returns a function that routes each exchange to its handler, turns errors into responses, and records the result. */
 export function dispatcher({
   routes,
   probes,
@@ -52,7 +52,7 @@ export function dispatcher({
       if (refusal) throw refusal
       if (isPreflight(exchange)) return answer(exchange, 204, preflightHeaders(exchange, origins))
       const methods = table.get(exchange.path)
-      if (!methods) throw notFound('no_such_path', 'There is nothing at this path.')
+      if (!methods) throw notFound('no_such_path', 'No such path.')
       const handler = methods.get(exchange.method)
       if (!handler) {
         if (exchange.method !== 'OPTIONS') throw methodNotAllowed([...methods.keys()])
@@ -71,7 +71,7 @@ export function dispatcher({
     }
   }
 
-  /** Only the host counts: which pages may read is what ALLOWED_ORIGINS says, and every stream needs a token. */
+  /** Checks only the host: ALLOWED_ORIGINS decides which pages can read, and every stream requires a token. */
   const refusalOf = ({ malformed, method, host }: Exchange) =>
     malformed ?? refuseForeign({ method, host, headers: {} })
 
@@ -84,16 +84,16 @@ export function dispatcher({
     const { method, path, headers, protocol, remoteAddress } = exchange
     const probe = method === 'GET' || method === 'HEAD' ? probes.answers.get(path) : undefined
     if (probe && !refusalOf(exchange)) return void answerProbe(exchange, probe)
-    // Never the query: it may hold a token.
+    // Never the query: it can contain a token.
     const record = new RequestRecord(service, { method, url: path, headers })
     exchange.record = record
     if (table.has(path)) record.route = path
     record.add({ protocol, remoteAddress })
     exchange.onClose(() => record.end({ status: exchange.status ?? 0, complete: exchange.complete }))
-    // A trace that nobody watches is not carried along: on Node 20 that alone costs every later write a twentieth.
+    // An unsampled trace is not propagated: on Node 20, the async context alone would cost 5% of every later write.
     if (!record.trace.sampled) return void handle(exchange, record)
     void runInTrace(record.trace, () => handle(exchange, record)).then(() =>
-      // Told when the stream begins, not when it ends: somebody is watching now.
+      // Reported when the stream opens, not when it closes, so that the explorer shows it immediately.
       record.tellHop(exchange.status ?? 0),
     )
   }
@@ -122,14 +122,14 @@ function answerText(
   exchange.answer(
     status,
     { ...ANSWER_HEADERS, 'content-type': type, 'content-length': Buffer.byteLength(text), ...headers },
-    // RFC 9110 §9.3.2: the same headers, and no body.
+    // RFC 9110 §9.3.2: the same headers without a body.
     exchange.method === 'HEAD' ? undefined : text,
   )
 }
 
-/** 405 names what would be allowed (RFC 9110 §15.5.6). */
+/** Returns a 405 error with the allowed methods (RFC 9110 §15.5.6). */
 export const methodNotAllowed = (methods: readonly string[]) =>
-  new HttpError(405, 'method_not_allowed', 'This path does not take this method.', {
+  new HttpError(405, 'method_not_allowed', 'This path does not support this method. See the Allow header.', {
     headers: { allow: allowed(methods) },
   })
 

@@ -27,7 +27,7 @@ function handshake(protocols: readonly string[]): Promise<{ protocol: string | f
   })
 }
 
-it('speaks HTTP/2 to whoever can, HTTP/1.1 to the others, and takes each request once', async () => {
+it('prefers HTTP/2, falls back to HTTP/1.1, and handles each request once', async () => {
   await gateway.start()
   expect((await handshake(['h2', 'http/1.1'])).protocol).toBe('h2')
   expect((await handshake(['http/1.1'])).protocol).toBe('http/1.1')
@@ -36,28 +36,28 @@ it('speaks HTTP/2 to whoever can, HTTP/1.1 to the others, and takes each request
   await gateway.until(() => gateway.log.split('"msg":"request"').length === 3)
 })
 
-it('shows a new certificate to new connections when the file is replaced', async () => {
+it('uses a new certificate for new connections when the file is replaced', async () => {
   await gateway.start()
   const [first, stream] = [await handshake(['h2']), await gateway.open(await gateway.token())]
-  // Under the same authority.
+  // Issued by the same CA.
   await rm(join(gateway.stateFolder, 'certificates/localhost.pem'))
   await ensureDevelopmentCertificates(gateway.stateFolder)
   await gateway.until(async () => (await handshake(['h2'])).serial !== first.serial)
   expect(stream.ended).toBe('no')
 })
 
-it('keeps its certificate when the new one cannot be read', async () => {
+it('keeps its certificate if the new one cannot be read', async () => {
   await gateway.start()
   const first = await handshake(['h2'])
   const file = join(gateway.stateFolder, 'certificates/localhost.pem')
   const good = await readFile(file, 'utf8')
   await writeFile(file, 'half a file')
-  await gateway.until(() => gateway.log.includes('the certificate could not be read again'))
+  await gateway.until(() => gateway.log.includes('certificate could not be reloaded'))
   expect(await handshake(['h2'])).toEqual(first)
   await writeFile(file, good)
 })
 
-it('asks a client to leave whose handshake was under way when the others were asked', async () => {
+it('also sends GOAWAY to a client that was in its handshake when the shutdown began', async () => {
   const read = (name: string) => readFile(join(gateway.stateFolder, 'certificates', name))
   const tls = { cert: await read('localhost.pem'), key: await read('localhost-key.pem') }
   const draining = new Drain<Exchange>((exchange) => exchange.askToLeave())

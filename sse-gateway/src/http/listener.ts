@@ -12,36 +12,36 @@ import type { SecureContextOptions } from 'node:tls'
 import type { Drain } from '@hallpass/service-kit'
 import { type Exchange, Http1Exchange, Http2Exchange } from './exchange/index.ts'
 
-/** A browser opens a stream or two per page; a balancer that joins many clients in one connection gets this far. */
+/** A browser opens one or two streams per page; a load balancer that shares one connection among clients needs more. */
 const MAX_STREAMS_PER_CONNECTION = 1_000
 /** In MiB. Events are shared buffers; 1,000 streams with a full 64 KiB pending are 64 MiB. */
 const MAX_CONNECTION_MEMORY = 64
-/** A token is at most 8 KiB; twice that leaves room for the rest. */
+/** A token is at most 8 KiB; the same again leaves room for other headers. */
 const MAX_HEADER_BYTES = 16 * 1024
-/** A client has ten seconds for its handshake and as long for its headers: enough for a phone. */
+/** Enough for a handshake, and as long again for the headers, over a mobile connection. */
 const HANDSHAKE_TIMEOUT_MS = 10_000
 const HEADERS_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 30_000
 const KEEP_ALIVE_MS = 10_000
-/** An HTTP/2 connection on which nothing has been open for so long is closed. */
+/** An HTTP/2 connection without open streams is closed after this time. */
 const IDLE_MS = 60_000
-/** Node's own timeout would be set anew at every event of every stream: a twentieth of what an event costs. */
+/** Node's own timeout would be reset for every event of every stream, which adds 5% to the cost of an event. */
 const IDLE_CHECK_MS = 15_000
-/** More than the streams that one gateway is asked to hold, each on a connection of its own. */
+/** More than the default maximum of streams, each on its own connection. */
 const MAX_CONNECTIONS = 25_000
 
-/** One TLS port that speaks HTTP/2 and HTTP/1.1, as the client prefers (ALPN, RFC 7301). */
+/** Listens on one TLS port for HTTP/2 and HTTP/1.1, negotiated by ALPN (RFC 7301). */
 export class Listener {
   readonly #server: Http2SecureServer
   readonly #connections = new Map<ServerHttp2Session | Socket, Usage>()
   readonly #drain: Drain<Exchange>
   #idleCheck: NodeJS.Timeout | undefined
 
-  /** @param drain in which the listener takes part */
+  /** @param drain the shutdown in which the listener participates */
   constructor(tls: SecureContextOptions, drain: Drain<Exchange>, handle: (exchange: Exchange) => void) {
     this.#drain = drain
     const options: SecureServerOptions & ServerOptions = {
-      // No client shows a certificate; Node would read the web's authorities for it all the same, for 40 ms.
+      // Clients have no certificates. Without this, Node would spend 40 ms loading the system's CAs.
       ca: [],
       ...tls,
       minVersion: 'TLSv1.2',
@@ -59,13 +59,13 @@ export class Listener {
     server.on('request', (request, response) => {
       this.#take(new Http1Exchange(request as never, response as never), request.socket, handle)
     })
-    // A 'request' listener makes Node wrap every HTTP/2 stream for it as well; here those come as streams, and once.
+    // A 'request' listener makes Node also wrap every HTTP/2 stream; this handles HTTP/2 once, by the stream API.
     server.removeAllListeners('stream')
     server.on('stream', (...[stream, headers, , rawHeaders]: StreamArguments) => {
       this.#take(new Http2Exchange(stream, headers, rawHeaders), stream.session as ServerHttp2Session, handle)
     })
     server.on('secureConnection', (socket) => {
-      // Node sends each event at once; waiting for more to send would only make it late.
+      // Events are sent in one write per turn, so Nagle's algorithm would only delay them.
       socket.setNoDelay(true)
       if (socket.alpnProtocol !== 'h2') this.#track(socket)
     })
@@ -83,7 +83,7 @@ export class Listener {
     this.#server = server
   }
 
-  /** @returns the port that it listens on. */
+  /** Starts listening and resolves to the port. */
   async start(port: number, host: string): Promise<number> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject).listen(port, host, resolve)
@@ -92,15 +92,15 @@ export class Listener {
     return (this.#server.address() as AddressInfo).port
   }
 
-  /** For new connections; those that are open keep theirs. */
+  /** Uses a certificate for new connections; open ones keep theirs. */
   useCertificate(tls: SecureContextOptions): void {
     this.#server.setSecureContext({ ...tls, minVersion: 'TLSv1.2' })
   }
 
   #sayGoAway(): number {
-    // A GOAWAY: what is open goes on, and what crosses it is refused unprocessed, to be sent again (RFC 9113 §8.7).
-    // §6.8 would announce it by one with the greatest stream id. Node cannot: after any GOAWAY of its own it ignores new
-    // streams (it has no nghttp2_submit_shutdown_notice), so what crosses would get no answer at all until the last one.
+    // GOAWAY lets open streams continue; requests that cross it are refused unprocessed and can be retried (RFC 9113 §8.7).
+    // §6.8 recommends a first GOAWAY with the highest stream ID. Node cannot send that (it has no
+    // nghttp2_submit_shutdown_notice): after any GOAWAY it ignores new streams, so they would hang until the last one.
     let asked = 0
     for (const connection of this.#connections.keys())
       if ('goaway' in connection && !connection.closed) {
@@ -137,7 +137,7 @@ export class Listener {
     return usage
   }
 
-  /** Those of HTTP/1.1 are Node's to close. */
+  /** Closes idle HTTP/2 connections; Node closes those of HTTP/1.1. */
   #closeIdle() {
     const before = performance.now() - IDLE_MS
     for (const [connection, { open, idleSince }] of this.#connections)
@@ -146,9 +146,9 @@ export class Listener {
 }
 
 interface Usage {
-  /** Exchanges that are open on it. */
+  /** The number of open exchanges on the connection. */
   open: number
-  /** When the last one closed, or the connection began, in milliseconds of `performance.now`. */
+  /** When the last exchange closed or the connection was opened, by `performance.now`. */
   idleSince: number
 }
 

@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 beforeEach(() => gateway.start({ ASSETS_FOLDERS: join(folder, 'public') }))
 
-/** A request line as it is written: no client in between that would tidy the path. */
+/** Sends a request line unchanged; HTTP clients would normalize the path. */
 function raw(path: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const { port } = new URL(gateway.url)
@@ -40,7 +40,7 @@ describe.each(['h2', 'http/1.1'] as const)('static files over %s', (protocol) =>
   const get = (path: string, method = 'GET', headers = {}) =>
     gateway.request(path, { method, headers }, protocol)
 
-  it('are served to anybody, by GET and HEAD', async () => {
+  it('are served without a token, for GET and HEAD', async () => {
     const page = await get('/index.html')
     expect([page.status, page.text, page.headers['content-type']]).toEqual([
       200,
@@ -55,12 +55,12 @@ describe.each(['h2', 'http/1.1'] as const)('static files over %s', (protocol) =>
     expect((await get('/index.html', 'GET', { 'if-none-match': page.headers.etag })).status).toBe(304)
   })
 
-  it('are not written', async () => {
+  it('cannot be written', async () => {
     for (const method of ['POST', 'PUT', 'DELETE', 'PATCH'])
       expect([method, (await get('/index.html', method)).status]).toEqual([method, 405])
   })
 
-  it('are neither links nor of a kind that no page has', async () => {
+  it('are not served through links or with other file types', async () => {
     for (const path of ['/link.html', '/private.pem', '/deep', '/deep/'])
       expect([path, (await get(path)).status]).toEqual([path, 404])
   })
@@ -80,14 +80,14 @@ it.each([
   '/__proto__',
   '/constructor',
   'https://localhost/../secret.html',
-])('T41: %j leads nowhere', async (path) => {
+])('T41: rejects the path %j', async (path) => {
   const answer = await raw(path)
   expect(answer).toMatch(/^HTTP\/1\.1 (404|400) /)
   expect(answer).not.toContain('secret</')
   expect(answer).not.toMatch(/\r\n\r\nsecret/)
 })
 
-it('are taken from the first folder that has them', async () => {
+it('serves a file from the first folder that contains it', async () => {
   const other = join(folder, 'other')
   await mkdir(other)
   await writeFile(join(other, 'index.html'), 'other page')

@@ -9,7 +9,7 @@ interface StaticFile {
   readonly etag: string
 }
 
-/** Files of other types are not served: what is put into the folder by mistake stays there. */
+/** Only files of these types are served, so that a file in the folder by mistake is not published. */
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
@@ -18,7 +18,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.woff2': 'font/woff2',
 }
 
-/** The page has no inline script and loads nothing from elsewhere; it may open streams on this machine's other ports. */
+/** The page has no inline scripts and loads nothing from other origins; it can open streams on other localhost ports. */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -32,8 +32,8 @@ const CONTENT_SECURITY_POLICY = [
 ].join('; ')
 
 /**
- * The demonstration page. All files are read when the gateway starts, and a request's path is the key of a map: there
- * is no path to the file system, so none can be climbed, whatever a request's path has in it.
+ * Serves the demo page. All files are read when the gateway starts, and a request's path is only a map key, so path
+ * traversal is not possible.
  */
 export class StaticFiles {
   readonly #files: ReadonlyMap<string, StaticFile>
@@ -42,7 +42,7 @@ export class StaticFiles {
     this.#files = files
   }
 
-  /** Reads the folders; where two have a file of one name, the first one's counts. */
+  /** Reads the folders. If two contain a file of the same name, the first folder's is used. */
   static async load(folders: readonly string[]): Promise<StaticFiles> {
     const files = new Map<string, StaticFile>()
     for (const folder of [...folders].reverse()) await read(folder, files)
@@ -61,7 +61,7 @@ export class StaticFiles {
     const headers = {
       'content-type': file.type,
       etag: file.etag,
-      // The files change with the gateway's version: ask each time, and hear 304.
+      // Files change with the gateway's version, so browsers must revalidate; unchanged files get 304.
       'cache-control': 'no-cache',
       'content-security-policy': CONTENT_SECURITY_POLICY,
       'x-content-type-options': 'nosniff',
@@ -77,7 +77,7 @@ export class StaticFiles {
 async function read(folder: string, files: Map<string, StaticFile>) {
   for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
     const type = TYPES[extname(entry.name)]
-    // Neither links nor folders: a link could lead out.
+    // Skips links, which could point outside the folder.
     if (!entry.isFile() || type === undefined) continue
     const file = join(entry.parentPath, entry.name)
     const body = await readFile(file)

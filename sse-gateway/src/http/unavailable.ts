@@ -1,9 +1,9 @@
 import { HttpError } from '@hallpass/service-kit'
 
-/** Clients that were refused together should not come back together. */
+/** Clients that are rejected together should not retry together. */
 const jitteredSeconds = () => 1 + Math.floor(Math.random() * 4)
 
-/** Returns the refusal of what is not there now, with `Retry-After`: by default one to four seconds, for each another. */
+/** Returns an error for something temporarily unavailable, with `Retry-After`: by default a random one to four seconds. */
 export const unavailable = (
   status: 502 | 503 | 504,
   code: string,

@@ -30,7 +30,7 @@ describeWith('redis-server', 'apt-get install redis-server')('several gateways w
       body: JSON.stringify({ sub }),
     })
 
-  it('end a revoked subject’s streams on each within a second, also on one that starts later', async () => {
+  it('close a revoked subject’s streams on each within a second, and reject them on one that starts later', async () => {
     const [one, other] = await two()
     const token = await gateway.token({ sub: 'carol' })
     const streams = [
@@ -47,7 +47,7 @@ describeWith('redis-server', 'apt-get install redis-server')('several gateways w
     later.close()
   })
 
-  it('take an answer to a challenge for a stream that another has', async () => {
+  it('accept a challenge response for a stream of another gateway', async () => {
     const [one, other] = await two()
     const stream = await one.request('/events', { headers: bearer(await gateway.token()) })
     gateway.clock.advance(20_000)
@@ -71,7 +71,7 @@ describeWith('redis-server', 'apt-get install redis-server')('several gateways w
     expect(stream.ended).toBe('no')
   })
 
-  it('say so while Redis is away, go on, and learn what they missed', async () => {
+  it('are not ready while Redis is unavailable, keep their streams, and then load what they missed', async () => {
     const [one, other] = await two()
     expect((await one.request('/readyz')).status).toBe(200)
     const stream = await one.request('/events', { headers: bearer(await gateway.token({ sub: 'dave' })) })
@@ -80,7 +80,9 @@ describeWith('redis-server', 'apt-get install redis-server')('several gateways w
     const untold = await revoke(other, 'dave')
     expect([untold.status, untold.json]).toEqual([
       503,
-      { error: { code: 'peers_not_told', message: 'Only this gateway knows of the revocation; try again.' } },
+      {
+        error: { code: 'peers_not_told', message: 'The revocation did not reach the other gateways. Retry.' },
+      },
     ])
     gateway.upstream.send('data:still here\n\n')
     await stream.until(({ seen }) => seen.includes('still here'))
@@ -108,7 +110,7 @@ describeWith('redis-server', 'apt-get install redis-server')('several gateways w
     expect(stream.seen.at(-1)).toBe('end:{"reason":"token_revoked"}')
   }, 20_000)
 
-  it('write back what an emptied Redis has forgotten, so that a gateway that starts later knows it', async () => {
+  it('write revocations back to an emptied Redis, so that a gateway that starts later knows them', async () => {
     const [one] = await two()
     const token = await gateway.token({ sub: 'erin' })
     expect((await revoke(one, 'erin')).status).toBe(204)

@@ -5,26 +5,26 @@ import * as z from 'zod'
 import type { Grant, Revocation, Revocations } from '../admission/index.ts'
 
 export interface GatewayPeersOptions {
-  /** `redis://` or `rediss://`, with credentials if there are any: whoever can write there is a gateway. */
+  /** `redis://` or `rediss://`, with credentials if needed. Any client that can write to this Redis is trusted as a gateway. */
   readonly url: string
   readonly log: Logger
   readonly revocations: Revocations
-  /** How long a revocation is kept for gateways that start later. */
+  /** How long a revocation is stored for gateways that start later. */
   readonly keepMs: number
-  /** Extends a stream of this gateway; says whether there was one. */
+  /** Extends a stream of this gateway, and returns whether it exists. */
   readonly reauthorize: (handle: string, path: string, grant: Grant) => boolean
 }
 
-/** Whoever revokes or answers a challenge waits this long at most. */
+/** The longest that a revocation or a challenge response waits for Redis or another gateway. */
 const ANSWER_TIMEOUT_MS = 1_500
-/** From one attempt to connect to the next: at once after a restart, at most a second later. */
+/** The delay before the next connection attempt: 25 ms at first, doubling up to one second. */
 const backOff = (attempt: number) => Math.min(25 * 2 ** Math.min(attempt, 6), 1_000)
-/** Long enough to be unique among the gateways, short enough for a handle. */
+/** Long enough to be unique among gateways, short enough for a handle. */
 const NODE_BYTES = 6
 
 /**
- * How soon the gateways write back what a Redis that was emptied, or failed over without data, has forgotten; and how
- * soon, beside the timeout, they notice one that is connected and does not answer.
+ * How often the gateways check whether Redis was emptied or failed over without data, and write revocations back. An
+ * unresponsive Redis is detected within this time plus the timeout.
  */
 const KEPT_CHECK_MS = 1_000
 
@@ -62,11 +62,11 @@ const nodeMessage = z.union([
 ])
 
 /**
- * The other gateways, reached through Redis: a revocation reaches all of them, and an answer to a challenge the one
- * that has the stream. Tokens are never sent; what a token grants is, by the gateway that has verified it.
+ * Communicates with the other gateways through Redis: sends revocations to all of them, and a challenge response to the
+ * one that has the stream. Tokens are never sent, only the grant of a token that the sending gateway has verified.
  */
 export class GatewayPeers {
-  /** The beginning of every handle that this gateway gives out. */
+  /** The prefix of every handle that this gateway issues. */
   readonly node = randomBytes(NODE_BYTES).toString('base64url')
   readonly #options: GatewayPeersOptions
   #commands!: Redis
@@ -79,7 +79,7 @@ export class GatewayPeers {
     this.#options = options
   }
 
-  /** Connects; when Redis is away, the gateway starts all the same, is not ready, and connects later. */
+  /** Connects. If Redis is unavailable, the gateway still starts, is not ready, and connects later. */
   async start(): Promise<void> {
     await this.#open()
     await Promise.allSettled([this.#commands.connect(), this.#messages.connect()])
@@ -93,14 +93,14 @@ export class GatewayPeers {
     this.#messages?.disconnect()
   }
 
-  /** @throws {Error} while what the others have revoked is not known. */
+  /** @throws {Error} while the other gateways' revocations are unknown. */
   check(): void {
-    if (!this.#loaded) throw new Error('Redis is not connected, so revocations are not known.')
+    if (!this.#loaded) throw new Error('Redis is not connected, so revocations are unknown.')
   }
 
   /**
-   * Revokes here and everywhere.
-   * @throws {HttpError} 503 when only this gateway could be told.
+   * Revokes on all gateways.
+   * @throws {HttpError} 503 if the revocation took effect only on this gateway.
    */
   async revoke(revocation: Revocation): Promise<void> {
     const { revocations, keepMs } = this.#options
@@ -114,7 +114,7 @@ export class GatewayPeers {
         .publish(REVOCATIONS, text)
         .exec()
     } catch (cause) {
-      throw new HttpError(503, 'peers_not_told', 'Only this gateway knows of the revocation; try again.', {
+      throw new HttpError(503, 'peers_not_told', 'The revocation did not reach the other gateways. Retry.', {
         cause,
         headers: { 'retry-after': '1' },
       })
@@ -122,8 +122,8 @@ export class GatewayPeers {
   }
 
   /**
-   * Has a stream extended by the gateway whose handle it is.
-   * @throws {HttpError} 503 when that gateway cannot be asked, or does not answer.
+   * Extends a stream of another gateway, and returns whether it exists.
+   * @throws {HttpError} 503 if that gateway is unreachable or does not answer.
    */
   async reauthorize(handle: string, path: string, grant: Grant): Promise<boolean> {
     const node = handle.split('.', 1)[0] ?? ''
@@ -140,10 +140,10 @@ export class GatewayPeers {
     try {
       const text = JSON.stringify({ ask, from: this.node, handle, path, grant })
       const receivers = await this.#commands.publish(nodeChannel(node), text)
-      // Nobody listens under that name: the gateway is gone, and its streams are.
+      // Without subscribers, the gateway has stopped, and its streams are closed.
       return receivers === 0 ? false : await answered
     } catch (cause) {
-      throw new HttpError(503, 'peer_not_asked', 'The gateway that has the stream could not be asked.', {
+      throw new HttpError(503, 'peer_not_asked', 'The gateway that has the stream did not answer. Retry.', {
         cause,
         headers: { 'retry-after': '1' },
       })
@@ -153,12 +153,12 @@ export class GatewayPeers {
   }
 
   async #open() {
-    // It takes 5 MB and 20 ms, which a gateway without peers should not pay.
+    // Imported on demand: it costs 5 MB and 20 ms, which a gateway without peers should not pay.
     const { Redis } = await import('ioredis')
     const shared = {
       lazyConnect: true,
       connectTimeout: ANSWER_TIMEOUT_MS,
-      // Ends a connection on which nothing is answered, so the gateway is not ready until Redis answers again.
+      // Closes an unresponsive connection, so the gateway is not ready until Redis responds again.
       socketTimeout: ANSWER_TIMEOUT_MS,
       retryStrategy: backOff,
     }
@@ -171,11 +171,11 @@ export class GatewayPeers {
     this.#messages = new Redis(this.#options.url, { ...shared, maxRetriesPerRequest: null })
     for (const connection of [this.#commands, this.#messages]) {
       connection.on('error', (err: Error) => this.#options.log.debug({ err }, 'redis connection failed'))
-      // Messages that came while the connection was away are lost, so what is kept is read again each time.
+      // Messages sent while disconnected are lost, so every reconnect loads the stored revocations again.
       connection.on('ready', () => void this.#load())
       connection.on('close', () => {
         this.#loaded = false
-        this.#options.log.warn('redis is not connected')
+        this.#options.log.warn('redis disconnected')
       })
     }
     this.#messages.on('message', (channel: string, text: string) => this.#take(channel, text))
@@ -195,26 +195,26 @@ export class GatewayPeers {
         if (parsed.success) revocations.add(parsed.data)
       }
       await this.#writeBack()
-      // When one has closed meanwhile, its return loads again.
+      // If a connection has closed meanwhile, its reconnect loads again.
       if (!this.#connected) return
       this.#loaded = true
-      log.info('redis is connected')
+      log.info('redis connected')
     } catch (err) {
-      log.warn({ err }, 'revocations could not be loaded')
+      log.warn({ err }, 'could not load revocations')
       if (this.#connected) setTimeout(() => void this.#load(), 500).unref()
     }
   }
 
-  /** Every gateway knows every revocation, so a list that is shorter than this gateway's has lost some. */
+  /** Writes revocations back if Redis has fewer than this gateway: every gateway knows all of them, so some were lost. */
   async #checkKept(): Promise<void> {
     if (!this.#loaded) return
     try {
       const [kept] = await Promise.all([this.#commands.zcard(REVOKED), this.#messages.ping()])
       if (kept >= this.#options.revocations.current.length) return
       await this.#writeBack()
-      this.#options.log.warn('Redis had lost revocations; they were written back')
+      this.#options.log.warn('redis had lost revocations; wrote them back')
     } catch (err) {
-      this.#options.log.debug({ err }, 'revocations could not be compared')
+      this.#options.log.debug({ err }, 'could not check stored revocations')
     }
   }
 
@@ -246,7 +246,7 @@ export class GatewayPeers {
     })
     this.#commands
       .publish(nodeChannel(from), JSON.stringify({ answer: ask, extended }))
-      .catch((err: unknown) => this.#options.log.warn({ err }, 'a gateway could not be answered'))
+      .catch((err: unknown) => this.#options.log.warn({ err }, 'could not answer another gateway'))
   }
 }
 

@@ -9,7 +9,7 @@ const ask = (headers: Record<string, string> = json) =>
   gateway.request('/token', { method: 'POST', headers, body: '{}' })
 
 describe('POST /token', () => {
-  it('gives the page a token of thirty seconds that opens a stream', async () => {
+  it('issues a 30-second token that opens a stream', async () => {
     const answer = await ask()
     expect([answer.status, answer.json]).toMatchObject([
       200,
@@ -21,31 +21,31 @@ describe('POST /token', () => {
     await stream.end()
   })
 
-  it('gives none to a page of another origin, and lets none read an answer', async () => {
+  it('issues no token to a page of another origin, and sends no CORS headers', async () => {
     const foreign = await ask({ ...json, origin: 'https://evil.example' })
     expect([foreign.status, foreign.json]).toMatchObject([403, { error: { code: 'origin_not_allowed' } }])
     const own = await ask({ ...json, origin: gateway.url })
     expect([own.status, own.headers['access-control-allow-origin']]).toEqual([200, undefined])
   })
 
-  it('asks for a content type that a form cannot send', async () => {
+  it('requires a content type that a form cannot send', async () => {
     const answer = await ask({ 'content-type': 'text/plain' })
     expect([answer.status, answer.json]).toMatchObject([415, { error: { code: 'wrong_content_type' } }])
   })
 
-  it('gives a shorter one, or one for somebody else, to whoever wishes it', async () => {
-    const wish = (body: string) => gateway.request('/token', { method: 'POST', headers: json, body })
-    const short = await wish('{"expires_in":4,"audience":"https://elsewhere"}')
+  it('issues a token with a shorter lifetime or another audience on request', async () => {
+    const request = (body: string) => gateway.request('/token', { method: 'POST', headers: json, body })
+    const short = await request('{"expires_in":4,"audience":"https://elsewhere"}')
     expect(short.json).toMatchObject({ expires_in: 4, expiresAt: gateway.clock.now() + 4_000 })
     const refused = await gateway.request('/events', {
       headers: { authorization: `Bearer ${short.json.access_token}` },
     })
     expect(refused.json).toMatchObject({ error: { message: expect.stringContaining('audience invalid') } })
-    expect((await wish('{"expires_in":3600}')).json).toMatchObject({ expires_in: 30 })
-    expect((await wish('{"sub":"root"}')).json).toMatchObject({ error: { code: 'invalid_wish' } })
+    expect((await request('{"expires_in":3600}')).json).toMatchObject({ expires_in: 30 })
+    expect((await request('{"sub":"root"}')).json).toMatchObject({ error: { code: 'invalid_request' } })
   })
 
-  it('is not there unless this is a development start', async () => {
+  it('exists only in development mode', async () => {
     await gateway.start({ DEVELOPMENT_TOKENS: 'off' })
     expect((await ask()).status).toBe(404)
   })

@@ -12,23 +12,23 @@ export interface TokenEndpointOptions {
     readonly scope: string
   }
   readonly lifetimeSeconds: number
-  /** Told to the page, for its countdown. */
+  /** Returned to the page for its countdown. */
   readonly challengeWindowMs: number
   readonly clock: Clock
 }
 
 /**
- * `POST /token`: on a development start, where a login would be, the page gets short tokens here, so that no private
- * key is ever in a browser. Only this machine is answered, and no page of another origin: it sends no CORS header,
- * and asks for a content type that such a page may not send without being asked first.
+ * Handles `POST /token`, which replaces a login in development mode: the page gets short-lived tokens here, so that no
+ * private key is in the browser. It answers only requests from this machine, and no page of another origin: it sends no
+ * CORS headers, and requires a content type that such a page cannot send without a preflight.
  */
 export function issueDevelopmentToken(options: TokenEndpointOptions): ExchangeHandler {
   const { key, claims, lifetimeSeconds, challengeWindowMs, clock } = options
   return async (exchange) => {
-    refuseStrangers(exchange)
-    const wish = parseWish(await exchange.readBody(MAX_BODY_BYTES))
-    const seconds = Math.min(lifetimeSeconds, wish.expires_in ?? lifetimeSeconds)
-    const aud = wish.audience ?? claims.aud
+    refuseOtherCallers(exchange)
+    const requested = parseRequest(await exchange.readBody(MAX_BODY_BYTES))
+    const seconds = Math.min(lifetimeSeconds, requested.expires_in ?? lifetimeSeconds)
+    const aud = requested.audience ?? claims.aud
     const token = await signToken({ ...claims, aud }, key, { lifetimeSeconds: seconds, clock })
     const expiresAt = (Math.floor(clock() / 1000) + seconds) * 1000
     answerJson(exchange, 200, {
@@ -41,28 +41,36 @@ export function issueDevelopmentToken(options: TokenEndpointOptions): ExchangeHa
   }
 }
 
-/** What a demonstration may ask for: a token that ends sooner, or that is for somebody else. */
-const wishes = z.strictObject({
+/** What a demo can request: a shorter lifetime or another audience. */
+const tokenRequest = z.strictObject({
   expires_in: z.int().min(1).optional(),
   audience: z.string().min(1).max(256).optional(),
 })
 const MAX_BODY_BYTES = 1024
 
-function parseWish(body: Buffer): z.infer<typeof wishes> {
-  const wish = body.length === 0 ? {} : readJsonBody(body)
+function parseRequest(body: Buffer): z.infer<typeof tokenRequest> {
+  const request = body.length === 0 ? {} : readJsonBody(body)
   try {
-    return wishes.parse(wish)
+    return tokenRequest.parse(request)
   } catch (cause) {
-    throw badRequest('invalid_wish', 'The body may have expires_in, in seconds, and audience.', cause)
+    throw badRequest(
+      'invalid_request',
+      'The body can contain only expires_in, in seconds, and audience.',
+      cause,
+    )
   }
 }
 
-function refuseStrangers({ remoteAddress, headers, host }: Exchange) {
+function refuseOtherCallers({ remoteAddress, headers, host }: Exchange) {
   if (!isLoopback(remoteAddress.replace(/^::ffff:/, '')))
-    throw new HttpError(403, 'not_local', 'Development tokens are for this machine alone.')
+    throw new HttpError(403, 'not_local', 'Development tokens are issued only to this machine.')
   const { origin, 'content-type': type = '' } = headers
   if (origin !== undefined && origin !== `https://${host}`)
-    throw new HttpError(403, 'origin_not_allowed', 'Development tokens are for the gateway’s own page.')
+    throw new HttpError(
+      403,
+      'origin_not_allowed',
+      'Development tokens are issued only to the gateway’s own page.',
+    )
   if (!/^application\/json\s*(;|$)/i.test(type))
-    throw new HttpError(415, 'wrong_content_type', 'The request must be application/json.')
+    throw new HttpError(415, 'wrong_content_type', 'The content type must be application/json.')
 }

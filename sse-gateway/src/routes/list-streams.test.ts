@@ -10,7 +10,7 @@ const list = async (scope: string) =>
   })
 
 describe('GET /streams', () => {
-  it('shows who streams until when, and why the last ones ended', async () => {
+  it('lists open streams with their close time, and why the last ones closed', async () => {
     const first = await gateway.open(await gateway.token({ sub: 'alice' }))
     await gateway.open(await gateway.token({ sub: 'bob' }))
     const answer = await list('stream:revoke')
@@ -36,7 +36,7 @@ describe('GET /streams', () => {
     })
   })
 
-  it('shows nothing to whoever may not revoke, and nobody a handle', async () => {
+  it('rejects tokens that are not allowed to revoke, and shows no handles', async () => {
     const stream = await gateway.open(await gateway.token())
     expect((await list('proxy:stream')).json).toMatchObject({ error: { code: 'insufficient_scope' } })
     expect((await gateway.request('/streams')).status).toBe(401)

@@ -5,19 +5,19 @@ import { answerJson, type ExchangeHandler } from '../http/index.ts'
 import type { StreamRegistry, StreamSession } from '../streams/index.ts'
 
 export interface ListStreamsOptions {
-  /** Lets in whoever may revoke. */
+  /** Accepts tokens that are allowed to revoke. */
   readonly authorizer: Authorizer
   readonly sources: CredentialSources
   readonly streams: StreamRegistry
   readonly clock: Clock
 }
 
-/** More than a person reads; the count of all is told beside them. */
+/** More than a user reads; the response also contains the total count. */
 const MAX_LISTED = 200
 
 /**
- * `GET /streams`: the open streams of this gateway, with the times at which each is challenged and ends, and the last
- * that ended, with the reason. Handles are not shown: they name a stream to whoever would extend it.
+ * Handles `GET /streams`: returns this gateway's open streams, with the times of their next challenge and close, and the
+ * recently closed ones with the reason. Handles are not included, because they are needed to extend a stream.
  */
 export function listStreams({ authorizer, sources, streams, clock }: ListStreamsOptions): ExchangeHandler {
   return async (exchange) => {
@@ -56,6 +56,6 @@ function describe({ handle, path, protocol, openedAt, grant, challenge }: Stream
   }
 }
 
-/** `null` for a moment that never comes. */
+/** Returns `null` for a time that never comes. */
 const dateOf = (milliseconds: number) =>
   Number.isFinite(milliseconds) ? new Date(milliseconds).toISOString() : null

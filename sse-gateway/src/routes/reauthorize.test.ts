@@ -8,7 +8,7 @@ beforeEach(() => gateway.start())
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** The answer to a challenge. */
+/** Returns a challenge response. */
 const response = (token: string | undefined, headers: Record<string, string> = {}): ClientRequest => ({
   method: 'POST',
   headers: {
@@ -31,17 +31,17 @@ async function open(
 const handleOf = (stream: Answer) => ({ 'stream-handle': stream.headers['stream-handle'] as string })
 const challenges = (stream: Answer) => stream.events.filter(({ event }) => event === 'challenge').length
 
-/** Of the wheel that looks for what is due. */
+/** Two ticks of the timer wheel. */
 const TWO_TICKS_MS = 40
 
-/** Moves the time, and lets the timers that it makes due do their work. */
+/** Advances the clock and waits until the due timers have fired. */
 async function pass(ms: number) {
   gateway.clock.advance(ms)
   await pause(TWO_TICKS_MS)
 }
 
-describe('POST /events as the answer to a challenge', () => {
-  it('T22: is 204, and the stream on the same connection lives until ten seconds before the new expiry, and on', async () => {
+describe('POST /events with a challenge response', () => {
+  it('T22: is 204, and the stream on the same connection continues and is challenged ten seconds before the new expiry', async () => {
     const connection = await gateway.connect()
     const stream = await open(connection)
     gateway.clock.advance(20_000)
@@ -61,7 +61,7 @@ describe('POST /events as the answer to a challenge', () => {
     expect(stream.seen.at(-1)).toBe('end:{"reason":"token_expired"}')
   })
 
-  it('T22: keeps a stream of 30 second tokens for ten minutes, each event once', async () => {
+  it('T22: keeps a stream with 30-second tokens open for ten minutes, with each event once', async () => {
     const connection = await gateway.connect()
     const stream = await open(connection)
     for (let round = 1; round <= 30; round += 1) {
@@ -76,7 +76,7 @@ describe('POST /events as the answer to a challenge', () => {
     expect(stream.ended).toBe('no')
   })
 
-  it('T22: takes the documented request, which still has the old token in its URL: the header counts', async () => {
+  it('T22: accepts the documented request, which still has the old token in its URL: the header takes precedence', async () => {
     const connection = await gateway.connect()
     const old = await gateway.token()
     const stream = await connection.request(`/events?access_token=${old}`)
@@ -87,7 +87,7 @@ describe('POST /events as the answer to a challenge', () => {
     expect(stream.ended).toBe('no')
   })
 
-  it('T23: is 401 without a good token, and the stream ends when it would have', async () => {
+  it('T23: is 401 without a valid token, and the stream closes at the original expiry', async () => {
     const connection = await gateway.connect()
     const stream = await open(connection)
     gateway.clock.advance(20_000)
@@ -107,7 +107,7 @@ describe('POST /events as the answer to a challenge', () => {
     expect(stream.seen.at(-1)).toBe('end:{"reason":"token_expired"}')
   })
 
-  it('T24, AL-51: is 403 with the token of another subject, and the stream is unchanged', async () => {
+  it('T24, AL-51: is 403 with another subject’s token, and the stream is unchanged', async () => {
     const connection = await gateway.connect()
     const stream = await open(connection)
     gateway.clock.advance(20_000)
@@ -119,7 +119,7 @@ describe('POST /events as the answer to a challenge', () => {
         {
           error: {
             code: 'no_such_stream',
-            message: 'The token has no open stream here that it could extend.',
+            message: 'No open stream matches this token and stream-handle.',
           },
         },
       ])
@@ -128,15 +128,15 @@ describe('POST /events as the answer to a challenge', () => {
     await stream.end()
   })
 
-  it('T24: tells nobody whether a handle is another’s or nobody’s', async () => {
+  it('T24: does not reveal whether a handle exists', async () => {
     const stream = await gateway.open(await gateway.token())
     const mallory = await gateway.token({ sub: 'mallory' })
-    const others = await gateway.request('/events', response(mallory, handleOf(stream)))
-    const nobodys = await gateway.request('/events', response(mallory, { 'stream-handle': 'x' }))
-    expect([others.status, others.text]).toEqual([nobodys.status, nobodys.text])
+    const existing = await gateway.request('/events', response(mallory, handleOf(stream)))
+    const unknown = await gateway.request('/events', response(mallory, { 'stream-handle': 'x' }))
+    expect([existing.status, existing.text]).toEqual([unknown.status, unknown.text])
   })
 
-  it('T25: does not extend with a narrower scope, and does with a broader one', async () => {
+  it('T25: does not extend with a narrower scope, but does with a broader one', async () => {
     const connection = await gateway.connect()
     const stream = await open(connection)
     gateway.clock.advance(20_000)
@@ -148,7 +148,7 @@ describe('POST /events as the answer to a challenge', () => {
     expect(stream.ended).toBe('no')
   })
 
-  it('T26: never shortens', async () => {
+  it('T26: never shortens a stream', async () => {
     const connection = await gateway.connect()
     const stream = await open(connection)
     const shorter = await gateway.token({}, { lifetimeSeconds: 12 })
@@ -159,7 +159,7 @@ describe('POST /events as the answer to a challenge', () => {
     await stream.until(() => challenges(stream) === 1)
   })
 
-  it('T27: is 403 with a token that has no scope, and the stream is not extended', async () => {
+  it('T27: is 403 with a token without a scope, and the stream is not extended', async () => {
     const connection = await gateway.connect()
     const stream = await open(connection)
     gateway.clock.advance(20_000)
@@ -170,7 +170,7 @@ describe('POST /events as the answer to a challenge', () => {
   })
 
   it.each(['h2', 'http/1.1'] as const)(
-    'T28: extends from another connection over %s by the stream’s handle, and not without it',
+    'T28: extends from another connection over %s with the stream’s handle, and not without it',
     async (protocol) => {
       const stream = await gateway.open(await gateway.token(), protocol)
       gateway.clock.advance(20_000)
@@ -184,7 +184,7 @@ describe('POST /events as the answer to a challenge', () => {
     },
   )
 
-  it('T29: challenges every stream of a subject on a connection, and one answer extends them all', async () => {
+  it('T29: challenges every stream of a subject on a connection, and one response extends them all', async () => {
     const connection = await gateway.connect()
     const streams = [await open(connection), await open(connection), await open(connection)]
     gateway.clock.advance(20_000)
@@ -207,7 +207,7 @@ describe('POST /events as the answer to a challenge', () => {
   })
 
   it.each(['h2', 'http/1.1'] as const)(
-    'T30: challenges first of all over %s when the token lives for less than the window',
+    'T30: sends the challenge first over %s if the token expires within the window',
     async (protocol) => {
       const stream = await gateway.open(await gateway.token({}, { lifetimeSeconds: 5 }), protocol)
       const started = Date.now()
@@ -219,7 +219,7 @@ describe('POST /events as the answer to a challenge', () => {
     },
   )
 
-  it('T30: does not challenge without end when every token lives for less than the window', async () => {
+  it('T30: does not challenge endlessly if every token expires within the window', async () => {
     const connection = await gateway.connect()
     const stream = await open(connection, {}, 6)
     await stream.event('challenge')
@@ -232,7 +232,7 @@ describe('POST /events as the answer to a challenge', () => {
     await stream.until(() => challenges(stream) === 2)
   })
 
-  it('T31: is an ordinary POST, which is 405, with a body or with another content type', async () => {
+  it('T31: is 405 with a body or with another content type', async () => {
     const connection = await gateway.connect()
     const stream = await open(connection)
     const fresh = await gateway.token({}, { lifetimeSeconds: 60 })
@@ -243,7 +243,7 @@ describe('POST /events as the answer to a challenge', () => {
     await stream.end()
   })
 
-  it('AL-50: no request but this extends a stream, whatever token it has', async () => {
+  it('AL-50: is the only request that extends a stream', async () => {
     const connection = await gateway.connect()
     const stream = await open(connection)
     await connection.request('/index.html', {
@@ -255,7 +255,7 @@ describe('POST /events as the answer to a challenge', () => {
     expect(second.ended).toBe('no')
   })
 
-  it('AL-52: extends no stream beyond the greatest age, and asks for no token that could not help', async () => {
+  it('AL-52: extends no stream beyond the maximum age, and sends no challenge that could not extend it', async () => {
     await gateway.start({ MAX_STREAM_AGE_SECONDS: '45' })
     const connection = await gateway.connect()
     const stream = await open(connection)

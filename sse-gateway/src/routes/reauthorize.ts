@@ -18,16 +18,16 @@ export interface ReauthorizeOptions {
   readonly authorizer: Authorizer
   readonly streams: StreamRegistry
   readonly metrics: StreamMetrics
-  /** Asks the gateway whose handle it is; absent where there is but one. */
+  /** Asks the gateway that issued the handle; absent if there is only one gateway. */
   readonly askPeer?: ((handle: string, path: string, grant: Grant) => Promise<boolean>) | undefined
 }
 
 const CHALLENGE_RESPONSE = /^application\/x-challenge-response\s*(;|$)/i
 
 /**
- * `POST` of a path of events with the content type of a challenge response: the answer to a challenge. Its token
- * extends the streams of its own subject on this path: the one that the request's `stream-handle` names, or without
- * a handle all that are on the same connection.
+ * Handles a challenge response: a `POST` to a path of events with the content type of the challenge. Its token extends
+ * streams of its own subject on this path: the one with the request's `stream-handle` or, without a handle, all on the
+ * same connection.
  */
 export function reauthorize(options: ReauthorizeOptions): ExchangeHandler {
   const { authorizer, metrics, origins, path } = options
@@ -39,9 +39,9 @@ export function reauthorize(options: ReauthorizeOptions): ExchangeHandler {
       refuseForeignOrigin(exchange, origins, from === 'cookie')
       const grant = await authorizer.authorize(token)
       exchange.record?.add({ jti: grant.tokenId })
-      // One answer for a stream that is not there and for another's: a guess at a handle learns nothing.
+      // The same response for an unknown handle and another subject's handle, so that guessing reveals nothing.
       if (!(await extend(exchange, grant)))
-        throw new HttpError(403, 'no_such_stream', 'The token has no open stream here that it could extend.')
+        throw new HttpError(403, 'no_such_stream', 'No open stream matches this token and stream-handle.')
     } catch (error) {
       metrics.reauthorized(path, 'refused')
       throw error

@@ -21,26 +21,29 @@ describe('POST /revocations', () => {
     ['jti', async (token: string) => ({ jti: jtiOf(token) })],
     ['sub', async () => ({ sub: 'alice' })],
     ['session', async () => ({ session: 'login-1' })],
-  ])('AL-40: ends the open streams of a revoked %s within a second, and opens none', async (_kind, body) => {
-    const token = await gateway.token({ sub: 'alice', sid: 'login-1' })
-    const streams = [await gateway.open(token), await gateway.open(token, 'http/1.1')]
-    const others = await gateway.open(await gateway.token({ sub: 'bob', sid: 'login-2' }))
-    const started = Date.now()
-    expect((await revoke(await body(token))).status).toBe(204)
-    for (const stream of streams) {
-      await stream.end()
-      expect([stream.ended, stream.seen]).toEqual(['cleanly', ['end:{"reason":"token_revoked"}']])
-    }
-    expect(Date.now() - started).toBeLessThan(1_000)
-    const again = await gateway.request('/events', { headers: { authorization: `Bearer ${token}` } })
-    expect([again.status, again.json]).toEqual([
-      401,
-      { error: { code: 'invalid_token', message: 'token revoked' } },
-    ])
-    expect(others.ended).toBe('no')
-  })
+  ])(
+    'AL-40: closes the open streams of a revoked %s within a second, and opens no new ones',
+    async (_kind, body) => {
+      const token = await gateway.token({ sub: 'alice', sid: 'login-1' })
+      const streams = [await gateway.open(token), await gateway.open(token, 'http/1.1')]
+      const others = await gateway.open(await gateway.token({ sub: 'bob', sid: 'login-2' }))
+      const started = Date.now()
+      expect((await revoke(await body(token))).status).toBe(204)
+      for (const stream of streams) {
+        await stream.end()
+        expect([stream.ended, stream.seen]).toEqual(['cleanly', ['end:{"reason":"token_revoked"}']])
+      }
+      expect(Date.now() - started).toBeLessThan(1_000)
+      const again = await gateway.request('/events', { headers: { authorization: `Bearer ${token}` } })
+      expect([again.status, again.json]).toEqual([
+        401,
+        { error: { code: 'invalid_token', message: 'token revoked' } },
+      ])
+      expect(others.ended).toBe('no')
+    },
+  )
 
-  it('opens no stream whose token is revoked while the upstream is being asked', async () => {
+  it('opens no stream whose token is revoked while the upstream connects', async () => {
     let answer = () => {}
     gateway.upstream.answer = (request, response) => {
       answer = () => gateway.upstream.stream(request, response)
@@ -73,11 +76,11 @@ describe('POST /revocations', () => {
     ])
   })
 
-  it('needs the scope of an administrator', async () => {
+  it('requires an administrator’s scope', async () => {
     const answer = await revoke({ sub: 'alice' }, await gateway.token())
     expect([answer.status, answer.json]).toEqual([
       403,
-      { error: { code: 'insufficient_scope', message: 'To revoke needs the scope stream:revoke.' } },
+      { error: { code: 'insufficient_scope', message: 'Revoking requires the scope stream:revoke.' } },
     ])
     expect(answer.headers['www-authenticate']).toContain('scope="stream:revoke"')
     expect((await gateway.request('/revocations', { method: 'POST', body: '{"sub":"alice"}' })).status).toBe(
@@ -85,7 +88,7 @@ describe('POST /revocations', () => {
     )
   })
 
-  it('lets a token revoke itself, and no other', async () => {
+  it('allows a token to revoke itself, and no other', async () => {
     const [mine, others] = [await gateway.token(), await gateway.token()]
     const stream = await gateway.open(mine)
     expect((await revoke({ jti: jtiOf(others) }, mine)).status).toBe(403)
@@ -96,23 +99,23 @@ describe('POST /revocations', () => {
 
   it.each([
     ['', 'malformed_json', 'The body is not valid JSON.'],
-    ['{}', 'invalid_revocation', 'The body must be {"jti": …}, {"sub": …} or {"session": …}, each a text.'],
+    ['{}', 'invalid_revocation', 'The body must be {"jti": …}, {"sub": …} or {"session": …}, with a string.'],
     [
       '{"jti":1}',
       'invalid_revocation',
-      'The body must be {"jti": …}, {"sub": …} or {"session": …}, each a text.',
+      'The body must be {"jti": …}, {"sub": …} or {"session": …}, with a string.',
     ],
     [
       '{"jti":"a","sub":"b"}',
       'invalid_revocation',
-      'The body must be {"jti": …}, {"sub": …} or {"session": …}, each a text.',
+      'The body must be {"jti": …}, {"sub": …} or {"session": …}, with a string.',
     ],
-  ])('refuses the body %s', async (body, code, message) => {
+  ])('rejects the body %s', async (body, code, message) => {
     const answer = await revoke(body)
     expect([answer.status, answer.json]).toEqual([400, { error: { code, message } }])
   })
 
-  it('refuses a body that is too large', async () => {
+  it('rejects a body that is too large', async () => {
     const answer = await revoke({ jti: 'x'.repeat(3_000) })
     expect([answer.status, answer.json]).toMatchObject([413, { error: { code: 'body_too_large' } }])
   })

@@ -15,17 +15,17 @@ import {
 } from '../http/index.ts'
 
 export interface RevokeOptions {
-  /** Knows any good token; what it may revoke is decided here. */
+  /** Accepts any valid token; this route decides what it is allowed to revoke. */
   readonly authorizer: Authorizer
   readonly adminScope: string
   readonly sources: CredentialSources
   readonly origins: AllowedOrigins
   readonly clock: Clock
-  /** Resolves when all gateways have been told. */
+  /** Resolves when all gateways have the revocation. */
   readonly revoke: (revocation: Revocation) => Promise<void>
 }
 
-/** A claim's value and some room; a subject is an e-mail address at the longest. */
+/** Enough for a claim's value: the longest subjects are e-mail addresses. */
 const MAX_BODY_BYTES = 2 * 1024
 const text = z.string().min(1).max(512)
 const body = z.union([
@@ -35,9 +35,9 @@ const body = z.union([
 ])
 
 /**
- * `POST /revocations` with `{"jti": …}`, `{"sub": …}` or `{"session": …}`: no such token opens a stream any more, and
- * the open ones end within a second, on every gateway. Needs the scope `stream:revoke`; a token may always be revoked
- * by itself (compare RFC 7009: whoever has it can).
+ * Handles `POST /revocations` with `{"jti": …}`, `{"sub": …}` or `{"session": …}`: these tokens are rejected from now on,
+ * and their open streams close within a second, on every gateway. Requires the scope `stream:revoke`, except that any
+ * token can revoke itself (as in RFC 7009, where possession of the token suffices).
  */
 export function revoke(options: RevokeOptions): ExchangeHandler {
   const { authorizer, adminScope, clock, origins, sources } = options
@@ -49,7 +49,7 @@ export function revoke(options: RevokeOptions): ExchangeHandler {
     const revocation = { ...parse(await exchange.readBody(MAX_BODY_BYTES)), revokedAt: clock() }
     const itself = revocation.kind === 'jti' && revocation.value === grant.jti
     if (!grant.roles.includes(adminScope) && !itself)
-      throw new HttpError(403, 'insufficient_scope', `To revoke needs the scope ${adminScope}.`, {
+      throw new HttpError(403, 'insufficient_scope', `Revoking requires the scope ${adminScope}.`, {
         headers: {
           'www-authenticate': `Bearer realm="${sources.realm}", error="insufficient_scope", scope="${adminScope}"`,
         },
@@ -64,7 +64,7 @@ function parse(bytes: Buffer): Omit<Revocation, 'revokedAt'> {
   if (!result.success)
     throw badRequest(
       'invalid_revocation',
-      'The body must be {"jti": …}, {"sub": …} or {"session": …}, each a text.',
+      'The body must be {"jti": …}, {"sub": …} or {"session": …}, with a string.',
     )
   const { issuer, ...named } = result.data
   const [kind, value] = Object.entries(named)[0] as [Revocation['kind'], string]

@@ -17,7 +17,7 @@ describe.each(['h2', 'http/1.1'] as const)('GET /events over %s', (protocol) => 
   const get = (path: string, headers: Record<string, string> = {}) =>
     gateway.request(path, { headers }, protocol)
 
-  it('T01: sends what is published, challenges ten seconds before the expiry, and ends at the expiry', async () => {
+  it('T01: sends published events, challenges ten seconds before the expiry, and closes at the expiry', async () => {
     const stream = await get(`/events?access_token=${await gateway.token()}`)
     expect(stream.status).toBe(200)
     gateway.upstream.send('data:Hello, world Wed Aug 29 9:05:52 PDT 2022\n\n')
@@ -37,34 +37,34 @@ describe.each(['h2', 'http/1.1'] as const)('GET /events over %s', (protocol) => 
     expect(stream.seen.at(-1)).toBe('end:{"reason":"token_expired"}')
   })
 
-  it('T02: takes the token from the header, the query or a cookie', async () => {
+  it('T02: accepts the token in the header, the query or a cookie', async () => {
     const token = await gateway.token()
     expect((await get('/events', bearer(token))).status).toBe(200)
     expect((await get(`/events?access_token=${token}`)).status).toBe(200)
     expect((await get('/events', { cookie: `a=b; access_token=${token}; c=d` })).status).toBe(200)
   })
 
-  it('T03: prefers a good header to a bad query', async () => {
+  it('T03: prefers a valid header to an invalid query', async () => {
     expect((await get('/events?access_token=bad', bearer(await gateway.token()))).status).toBe(200)
   })
 
-  it('T04: falls through a header of another scheme to a good query', async () => {
+  it('T04: ignores a header of another scheme and uses a valid query', async () => {
     const token = await gateway.token()
     expect((await get(`/events?access_token=${token}`, { authorization: 'Basic eDp5' })).status).toBe(200)
-    // A name that only ends like the cookie's is another cookie.
+    // A cookie whose name only ends with the configured name is another cookie.
     expect((await get('/events', { cookie: `my_access_token=${token}` })).status).toBe(401)
   })
 
-  it('T05: knows the scheme in any case', async () => {
+  it('T05: accepts the scheme in any case', async () => {
     expect((await get('/events', { authorization: `bearer ${await gateway.token()}` })).status).toBe(200)
   })
 
-  it('T06: decodes a token of the query', async () => {
+  it('T06: decodes a token in the query', async () => {
     const token = (await gateway.token()).replaceAll('.', '%2E')
     expect((await get(`/events?access_token=${token}`)).status).toBe(200)
   })
 
-  it('T07: answers 401 without an error code when there is no token', async () => {
+  it('T07: answers 401 without an error code if there is no token', async () => {
     const answer = await get('/events')
     expect(answer.status).toBe(401)
     expect(answer.headers['www-authenticate']).toBe('Bearer realm="sse-gateway"')
@@ -72,7 +72,7 @@ describe.each(['h2', 'http/1.1'] as const)('GET /events over %s', (protocol) => 
     expect((await get('/events?access_token=')).status).toBe(401)
   })
 
-  it('T09: answers 403 for a good token without the scope', async () => {
+  it('T09: answers 403 for a valid token without the scope', async () => {
     const answer = await get('/events', bearer(await gateway.token({ scope: 'other' })))
     expect(answer.status).toBe(403)
     expect(answer.headers['www-authenticate']).toBe(
@@ -83,12 +83,12 @@ describe.each(['h2', 'http/1.1'] as const)('GET /events over %s', (protocol) => 
     })
   })
 
-  it('T10: takes scopes as an array and as words between any white space', async () => {
+  it('T10: accepts scopes as an array or separated by any white space', async () => {
     for (const scope of [['x', 'proxy:stream'], 'a proxy:stream  b'])
       expect((await get('/events', bearer(await gateway.token({ scope })))).status).toBe(200)
   })
 
-  it('T11: takes an audience list that has its own name', async () => {
+  it('T11: accepts an audience list that contains its own audience', async () => {
     const aud = ['https://other.example.com', 'https://api.example.com']
     expect((await get('/events', bearer(await gateway.token({ aud })))).status).toBe(200)
   })
@@ -99,11 +99,11 @@ describe.each(['h2', 'http/1.1'] as const)('GET /events over %s', (protocol) => 
     await stream.event('challenge')
   })
 
-  it('T14: answers 405 and what is allowed, with and without a token', async () => {
+  it('T14: answers 405 with the allowed methods, with and without a token', async () => {
     for (const method of ['HEAD', 'POST', 'PUT', 'DELETE']) {
       const headers = method === 'PUT' ? {} : bearer(await gateway.token())
       const answer = await gateway.request('/events', { method, headers }, protocol)
-      // A POST is taken when it answers a challenge, which this does not.
+      // A POST is only accepted as a challenge response, which this is not.
       const allow = method === 'POST' ? 'GET, OPTIONS' : 'GET, POST, OPTIONS'
       expect([method, answer.status, answer.headers.allow]).toEqual([method, 405, allow])
     }
@@ -111,17 +111,17 @@ describe.each(['h2', 'http/1.1'] as const)('GET /events over %s', (protocol) => 
     expect([options.status, options.headers.allow]).toEqual([204, 'GET, POST, OPTIONS'])
   })
 
-  it('T15: answers 404 for a path that is only like its own', async () => {
+  it('T15: answers 404 for a path that only resembles the stream’s', async () => {
     for (const path of ['/events/', '/eventsx', '/nope', '/Events', '//events', '/events%3f']) {
       const answer = await get(path, bearer(await gateway.token()))
       expect([path, answer.status]).toEqual([path, 404])
       expect(answer.json).toEqual({
-        error: { code: 'no_such_path', message: 'There is nothing at this path.' },
+        error: { code: 'no_such_path', message: 'No such path.' },
       })
     }
   })
 
-  it('T16: takes a last event id of 254 bytes and refuses one of 255, in the header and in the query', async () => {
+  it('T16: accepts a last event ID of 254 bytes and rejects one of 255, in the header and in the query', async () => {
     const authorization = bearer(await gateway.token())
     // Two bytes each.
     const [fits, exceeds] = ['é'.repeat(127), `${'é'.repeat(127)}x`]
@@ -135,7 +135,7 @@ describe.each(['h2', 'http/1.1'] as const)('GET /events over %s', (protocol) => 
       const answer = await get(path, { ...authorization, ...headers })
       expect(answer.status).toBe(400)
       expect(answer.json).toEqual({
-        error: { code: 'invalid_last_event_id', message: 'The last event id is longer than 254 bytes.' },
+        error: { code: 'invalid_last_event_id', message: 'The last event ID is longer than 254 bytes.' },
       })
     }
     expect(gateway.upstream.requests.map(({ headers }) => headers['last-event-id'])).toEqual([
@@ -145,7 +145,7 @@ describe.each(['h2', 'http/1.1'] as const)('GET /events over %s', (protocol) => 
     ])
   })
 
-  it('T17: prefers the last event id of the header, and decodes that of the query', async () => {
+  it('T17: prefers the last event ID in the header, and decodes the one in the query', async () => {
     const authorization = bearer(await gateway.token())
     await get('/events?lastEventId=7', { ...authorization, 'last-event-id': '5' })
     await get('/events?lastEventId=%31%30%30', authorization)
@@ -176,18 +176,18 @@ describe.each(['h2', 'http/1.1'] as const)('GET /events over %s', (protocol) => 
     })
   })
 
-  it('T19: lets any page read, also when the request names no origin', async () => {
+  it('T19: allows any page to read, even without an Origin header in the request', async () => {
     const stream = await gateway.open(await gateway.token(), protocol)
     expect(stream.headers['access-control-allow-origin']).toBe('*')
     expect(stream.headers['access-control-expose-headers']).toContain('stream-handle')
   })
 
-  it('T20: takes a request from its own origin', async () => {
+  it('T20: accepts a request from its own origin', async () => {
     const stream = await gateway.open(await gateway.token(), protocol, { origin: gateway.url })
     expect(stream.headers['access-control-allow-origin']).toBe('*')
   })
 
-  it('T21: lets a page read refusals and answers to challenges', async () => {
+  it('T21: allows pages to read rejections and responses to challenge responses', async () => {
     const connection = await gateway.connect(protocol)
     const good = bearer(await gateway.token())
     const type = { 'content-type': 'application/x-challenge-response' }
@@ -206,7 +206,7 @@ describe.each(['h2', 'http/1.1'] as const)('GET /events over %s', (protocol) => 
     }
   })
 
-  it('answers with headers that let nobody keep or change the stream', async () => {
+  it('sends headers that forbid caching, buffering and changing the stream', async () => {
     const stream = await gateway.open(await gateway.token(), protocol)
     expect(stream.headers).toMatchObject({
       'content-type': 'text/event-stream',
@@ -216,7 +216,7 @@ describe.each(['h2', 'http/1.1'] as const)('GET /events over %s', (protocol) => 
     })
   })
 
-  it('says nothing before the first event, and its handle first when asked', async () => {
+  it('sends nothing before the first event, and its handle first on request', async () => {
     const silent = await gateway.open(await gateway.token(), protocol)
     const asked = await get('/events?handle=1', bearer(await gateway.token()))
     await asked.event('stream')
@@ -225,7 +225,7 @@ describe.each(['h2', 'http/1.1'] as const)('GET /events over %s', (protocol) => 
   })
 })
 
-describe('T08: a token that is not good', () => {
+describe('T08: an invalid token', () => {
   const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
   const claims = () => ({
     iss: 'https://auth.example.com',
@@ -252,7 +252,7 @@ describe('T08: a token that is not good', () => {
       'invalid algorithm',
     ],
     [
-      'an algorithm that is not its key’s',
+      'an algorithm other than its key’s',
       () => {
         const text = input({ alg: 'PS256', typ: 'JWT', kid: 'example' })
         const key = { key: gateway.keys.rs256.privateKey, padding: 6, saltLength: 32 }
@@ -261,7 +261,7 @@ describe('T08: a token that is not good', () => {
       'invalid algorithm',
     ],
     [
-      'a key that nobody published',
+      'an unpublished key',
       async () => gateway.token({}, { key: await generateSigningKey('ES256', 'unknown') }),
       'invalid signature',
     ],
@@ -277,10 +277,14 @@ describe('T08: a token that is not good', () => {
     ],
     ['an expiry in the past', () => gateway.token({}, { lifetimeSeconds: -1 }), 'jwt expired'],
     ['a start in the future', () => gateway.token({ nbf: gateway.clock.now() / 1000 + 5 }), 'jwt not active'],
-    ['a life of two days', () => gateway.token({}, { lifetimeSeconds: 172_800 }), 'jwt lifetime too long'],
+    [
+      'a lifetime of two days',
+      () => gateway.token({}, { lifetimeSeconds: 172_800 }),
+      'jwt lifetime too long',
+    ],
   ]
 
-  it.each(cases)('is refused with 401: %s', async (_name, make, message) => {
+  it.each(cases)('is rejected with 401: %s', async (_name, make, message) => {
     const answer = await gateway.request('/events', { headers: bearer(await make()) })
     expect(answer.status).toBe(401)
     expect(answer.headers['www-authenticate']).toBe(
@@ -291,7 +295,7 @@ describe('T08: a token that is not good', () => {
   })
 })
 
-it('T12: refuses a token without expiry; by configuration it opens a stream that only its age ends', async () => {
+it('T12: rejects a token without exp; by configuration, accepts it for a stream that closes at its maximum age', async () => {
   const input = [
     { alg: 'RS256', kid: 'example', typ: 'JWT' },
     {
@@ -321,13 +325,15 @@ it('T12: refuses a token without expiry; by configuration it opens a stream that
   expect(stream.seen).toEqual(['late', 'end:{"reason":"stream_too_old"}'])
 })
 
-describe('a request that says too much', () => {
-  it('is refused with 400 when a source has two tokens', async () => {
+describe('an ambiguous or malformed request', () => {
+  it('is rejected with 400 if a source has two tokens', async () => {
     const token = await gateway.token()
     const twice = await gateway.request(`/events?access_token=${token}&access_token=${token}`)
     expect([twice.status, twice.json]).toEqual([
       400,
-      { error: { code: 'invalid_request', message: 'There is more than one access_token parameter.' } },
+      {
+        error: { code: 'invalid_request', message: 'The request has more than one access_token parameter.' },
+      },
     ])
     expect(twice.headers['www-authenticate']).toContain('error="invalid_request"')
     const cookies = await gateway.request('/events', {
@@ -336,7 +342,7 @@ describe('a request that says too much', () => {
     expect(cookies.status).toBe(400)
   })
 
-  it('AL-53: cannot put NUL or a line end into a last event id', async () => {
+  it('AL-53: cannot put NUL or a line break into a last event ID', async () => {
     for (const id of ['%00', 'a%0Adata:forged', 'a%0d'])
       expect(
         (await gateway.request(`/events?lastEventId=${id}`, { headers: bearer(await gateway.token()) }))
@@ -350,7 +356,7 @@ describe('a request that says too much', () => {
 })
 
 describeWith('nghttp', 'apt-get install nghttp2-client')('two Authorization headers', () => {
-  it('are refused with 400, though Node shows only the first', async () => {
+  it('are rejected with 400, although Node shows only the first', async () => {
     const token = await gateway.token()
     const frames = await nghttp(gateway, '/events', [
       `authorization: Bearer ${token}`,
@@ -360,21 +366,26 @@ describeWith('nghttp', 'apt-get install nghttp2-client')('two Authorization head
   })
 })
 
-describe('AL-55: pages of other sites', () => {
-  it('may not use the cookie that a browser sends for them', async () => {
+describe('AL-55: pages of other origins', () => {
+  it('cannot use the cookie that a browser sends for them', async () => {
     const headers = { cookie: `access_token=${await gateway.token()}` }
     const foreign = await gateway.request('/events', {
       headers: { ...headers, origin: 'https://evil.example' },
     })
     expect([foreign.status, foreign.json]).toEqual([
       403,
-      { error: { code: 'origin_not_allowed', message: 'Pages of this origin may not use the stream.' } },
+      {
+        error: {
+          code: 'origin_not_allowed',
+          message: 'Pages of this origin are not allowed to use the stream. See ALLOWED_ORIGINS.',
+        },
+      },
     ])
     const own = await gateway.request('/events', { headers: { ...headers, origin: gateway.url } })
     expect(own.status).toBe(200)
   })
 
-  it('are named exactly when only some may use it, and then with cookies', async () => {
+  it('are matched exactly if only some are allowed, which can then use cookies', async () => {
     await gateway.start({ ALLOWED_ORIGINS: 'https://app.example.com' })
     const headers = { cookie: `access_token=${await gateway.token()}` }
     const app = await gateway.request('/events', {
@@ -400,14 +411,17 @@ describe('AL-55: pages of other sites', () => {
 })
 
 describe('limits', () => {
-  it('AL-54: gives a subject so many streams and no more, until one of them ends', async () => {
+  it('AL-54: limits the streams of a subject, until one of them closes', async () => {
     await gateway.start({ MAX_STREAMS_PER_SUBJECT: '2' })
     const open = async (sub: string) =>
       gateway.request('/events', { headers: bearer(await gateway.token({ sub })) })
     const [first, second, third] = [await open('alice'), await open('alice'), await open('alice')]
     expect([first.status, second.status, third.status]).toEqual([200, 200, 429])
     expect(third.json).toEqual({
-      error: { code: 'too_many_streams', message: 'This subject has all the streams that it may have.' },
+      error: {
+        code: 'too_many_streams',
+        message: 'This subject has reached its stream limit. Close a stream first.',
+      },
     })
     expect(third.headers['retry-after']).toBe('30')
     expect((await open('bob')).status).toBe(200)
@@ -415,7 +429,7 @@ describe('limits', () => {
     await gateway.until(async () => (await open('alice')).status === 200)
   })
 
-  it('holds so many streams in all', async () => {
+  it('limits the total number of streams', async () => {
     await gateway.start({ MAX_STREAMS: '1' })
     await gateway.open(await gateway.token())
     const refused = await gateway.request('/events', { headers: bearer(await gateway.token()) })
@@ -435,7 +449,7 @@ it('finds roles under a nested claim, or one with a dot in its name', async () =
   expect(statuses).toEqual([200, 200, 403])
 })
 
-it('does not look at the query when that is switched off', async () => {
+it('ignores query tokens if they are disabled', async () => {
   await gateway.start({ QUERY_TOKENS: 'off', TOKEN_COOKIE: '' })
   expect((await gateway.request(`/events?access_token=${await gateway.token()}`)).status).toBe(401)
 })

@@ -35,10 +35,10 @@ export interface StreamEventsOptions {
   readonly maxStreamsPerSubject: number
 }
 
-/** A client that has all the streams it may have will have one less in about a minute. */
+/** Tokens are short-lived, so a subject at its limit has one stream less in about this time. */
 const TOO_MANY_RETRY_SECONDS = 30
 
-/** The answer is an event stream; nothing between here and the client may keep, join or change it. */
+/** No proxy between the gateway and the client is allowed to cache, buffer or change the stream. */
 const STREAM_HEADERS = {
   'content-type': 'text/event-stream',
   'cache-control': 'no-cache, no-store, private, no-transform',
@@ -47,7 +47,7 @@ const STREAM_HEADERS = {
   'referrer-policy': 'no-referrer',
 }
 
-/** `GET` of a path of events: a stream that lives exactly as long as its token. */
+/** Handles `GET` of a path of events: opens a stream that closes exactly when its token expires. */
 export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
   const { authorizer, events, streams, origins, sources } = options
   return async (exchange) => {
@@ -56,17 +56,22 @@ export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
     const grant = await authorizer.authorize(token)
     exchange.record?.add({ jti: grant.tokenId })
     if (streams.size >= options.maxStreams)
-      throw unavailable(503, 'too_many_streams', 'This gateway has all the streams that it can hold.')
+      throw unavailable(503, 'too_many_streams', 'This gateway has reached its stream limit. Retry later.')
     if (streams.countOf(grant) >= options.maxStreamsPerSubject)
-      throw new HttpError(429, 'too_many_streams', 'This subject has all the streams that it may have.', {
-        headers: { 'retry-after': `${TOO_MANY_RETRY_SECONDS}` },
-      })
+      throw new HttpError(
+        429,
+        'too_many_streams',
+        'This subject has reached its stream limit. Close a stream first.',
+        {
+          headers: { 'retry-after': `${TOO_MANY_RETRY_SECONDS}` },
+        },
+      )
     const release = streams.claim(grant)
     try {
       const place = await events.reserve(lastEventIdOf(exchange))
       try {
         authorizer.refuseRevoked(grant)
-        if (exchange.closed) throw new HttpError(499, 'client_gone', 'The client has gone.')
+        if (exchange.closed) throw new HttpError(499, 'client_gone', 'The client has disconnected.')
       } catch (error) {
         place.release()
         throw error
@@ -121,7 +126,7 @@ export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
     streams.add(session)
     metrics.opened(path)
     exchange.onClose(() => session.end('client_gone'))
-    // An EventSource cannot read headers, so a page that wants the handle asks for it as an event.
+    // An EventSource cannot read headers, so a page can request the handle as an event.
     if (wantsHandle)
       writer.write(
         new EventBlock(encodeEvent({ event: CONTROL_EVENTS.stream, data: JSON.stringify({ handle }) })),

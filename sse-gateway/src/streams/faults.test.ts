@@ -13,7 +13,7 @@ async function metric(name: string): Promise<number> {
   return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
 }
 
-/** As fast as a reader takes them, or as the sockets of this process do. */
+/** Publishes as fast as a reader reads or, without one, as the sockets of this process accept. */
 async function publish(events: number, text: string, reader?: Answer) {
   for (let id = 1; id <= events; id += 1) {
     gateway.upstream.send(`id:${id}\ndata:${id} ${text}\n\n`)
@@ -23,7 +23,7 @@ async function publish(events: number, text: string, reader?: Answer) {
 
 describe('T38: a client that does not read', () => {
   it.each(['h2', 'http/1.1'] as const)(
-    'is dropped over %s with the reason, with bounded memory, and slows nobody',
+    'is dropped over %s with the reason and bounded memory, without slowing others',
     async (protocol) => {
       await gateway.start({ RING_EVENTS: '100' })
       const slow = await gateway.open(await gateway.token(), protocol)
@@ -33,7 +33,7 @@ describe('T38: a client that does not read', () => {
       await publish(700, text, fast)
       await fast.until(({ events }) => events.length === 700, 15_000)
       await gateway.until(() => gateway.log.includes('"reason":"client_too_slow"'))
-      // What a client may have pending, and the write that went over it.
+      // The most that a client can have pending, plus the write that exceeded it.
       expect(await metric('sse_buffer_high_water_bytes')).toBeLessThan(64 * 1024 + 256 * 1024 + 40_000)
       slow.body.resume()
       await slow.end()
@@ -43,7 +43,7 @@ describe('T38: a client that does not read', () => {
     },
   )
 
-  it('that only pauses goes on where it stopped, and loses nothing', async () => {
+  it('that only pauses continues where it stopped, and loses nothing', async () => {
     await gateway.start()
     const stream = await gateway.open(await gateway.token(), 'http/1.1')
     stream.body.pause()
@@ -56,7 +56,7 @@ describe('T38: a client that does not read', () => {
     )
   })
 
-  it('is one of a thousand: no crash, bounded memory, and whoever reads gets everything', async () => {
+  it('is one of 1,000: no crash, bounded memory, and a client that reads gets every event', async () => {
     await gateway.start({ RING_EVENTS: '50', MAX_STREAMS_PER_SUBJECT: '2000' })
     const connections = await Promise.all(Array.from({ length: 10 }, () => gateway.connect()))
     const token = await gateway.token()
@@ -75,18 +75,18 @@ describe('T38: a client that does not read', () => {
     const before = process.memoryUsage().rss
     await publish(200, 'x'.repeat(10_000), fast)
     await fast.until(({ events }) => events.length === 200, 15_000)
-    // The client side is in this process, too.
+    // The clients are in the same process.
     expect((process.memoryUsage().rss - before) / 1024 / 1024).toBeLessThan(250)
     expect(await metric('sse_streams')).toBeLessThanOrEqual(1_001)
     expect(slow).toHaveLength(1_000)
     await gateway.until(async () => (await metric('sse_streams_ended_total')) === 1_000, 10_000)
   }, 40_000)
 
-  it('cannot hold its stream open beyond the expiry', async () => {
+  it('cannot keep its stream open beyond the expiry', async () => {
     await gateway.start({ RING_BYTES: '100000000', RING_EVENTS: '5000' })
     const stream = await gateway.open(await gateway.token(), 'http/1.1')
     stream.body.pause()
-    // More than the kernel's buffers take.
+    // More than the kernel buffers.
     await publish(700, 'x'.repeat(20_000))
     gateway.clock.advance(30_000)
     await pause(1_300)
@@ -97,8 +97,8 @@ describe('T38: a client that does not read', () => {
   })
 })
 
-describe('a client that leaves in the middle', () => {
-  it('of an event does no harm', async () => {
+describe('a client that disconnects in the middle', () => {
+  it('of an event does not affect other clients', async () => {
     await gateway.start()
     for (const protocol of ['h2', 'http/1.1'] as const) {
       const stream = await gateway.open(await gateway.token(), protocol)
@@ -112,7 +112,7 @@ describe('a client that leaves in the middle', () => {
     await gateway.until(async () => (await metric('sse_streams')) === 0)
   })
 
-  it('of its request leaves nothing behind, also while the upstream is still being asked', async () => {
+  it('of its request leaks nothing, even while the upstream is connecting', async () => {
     await gateway.start()
     let answer = () => {}
     gateway.upstream.answer = (request, response) => {
@@ -132,7 +132,7 @@ describe('a client that leaves in the middle', () => {
   })
 })
 
-it('T38, AL-54: bytes that are no TLS and no HTTP, and half a handshake, do no harm', async () => {
+it('T38, AL-54: survives bytes that are neither TLS nor HTTP, and an incomplete handshake', async () => {
   await gateway.start()
   const port = Number(new URL(gateway.url).port)
   for (const bytes of ['GET / HTTP/1.1\r\n\r\n', '\x16\x03\x01', '\0'.repeat(1_000)]) {
@@ -145,9 +145,9 @@ it('T38, AL-54: bytes that are no TLS and no HTTP, and half a handshake, do no h
   expect((await gateway.request('/healthz')).json).toEqual({ status: 'ok' })
 })
 
-describe('the end of the gateway itself', () => {
+describe('a gateway that stops', () => {
   it.each(['h2', 'http/1.1'] as const)(
-    'ends every stream over %s with the reason, in time',
+    'closes every stream over %s with the reason, in time',
     async (protocol) => {
       await gateway.start()
       const streams = [
@@ -165,7 +165,7 @@ describe('the end of the gateway itself', () => {
   )
 })
 
-it('T40: puts no token into any line of its log', async () => {
+it('T40: writes no token to its log', async () => {
   await gateway.start()
   const tokens = [await gateway.token(), await gateway.token({}, { lifetimeSeconds: -1 })]
   for (const token of tokens) {
@@ -186,6 +186,6 @@ it('T40: puts no token into any line of its log', async () => {
   expect(gateway.log).toContain('"path":"/events"')
   expect(gateway.log).not.toContain('eyJ')
   for (const part of tokens.flatMap((token) => token.split('.'))) expect(gateway.log).not.toContain(part)
-  // Each request is there, and by whom: the token's own id.
+  // Requests are logged with the token's ID.
   expect(gateway.log).toMatch(/"jti":"[0-9a-f-]{36}"/)
 })

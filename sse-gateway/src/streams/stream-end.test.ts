@@ -9,10 +9,10 @@ import { nghttp } from '../testing/nghttp.ts'
 const gateway = useGateway()
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Lets a stream run into its expiry as soon as it is open. */
+/** Waits until a stream is open, and then lets its token expire. */
 async function expireOnceOpen() {
   await gateway.until(
-    () => gateway.log.includes('"the upstream flows"') && gateway.upstream.streams.length > 0,
+    () => gateway.log.includes('"upstream connected"') && gateway.upstream.streams.length > 0,
   )
   gateway.upstream.send('data:hello\n\n')
   await pause(50)
@@ -30,7 +30,7 @@ describeWith('nghttp', 'apt-get install nghttp2-client')('T32: the last frames o
     expect(text).not.toContain('recv RST_STREAM')
   })
 
-  it('are a bare RST_STREAM with NO_ERROR when the gateway ends streams as the original did', async () => {
+  it('are only RST_STREAM with NO_ERROR if END_OF_STREAM=reset', async () => {
     await gateway.start({ END_OF_STREAM: 'reset' })
     const frames = nghttp(gateway, '/events', [`authorization: Bearer ${await gateway.token()}`])
     await expireOnceOpen()
@@ -45,7 +45,7 @@ describeWith('nghttp', 'apt-get install nghttp2-client')('T32: the last frames o
   it.each([
     ['ended by the upstream', 'END_STREAM', () => gateway.upstream.streams[0]?.end()],
     ['broken by the upstream', 'INTERNAL_ERROR', () => gateway.upstream.streams[0]?.destroy()],
-  ])('T33: of a stream %s say so: %s', async (_name, sign, act) => {
+  ])('T33: of a stream %s are: %s', async (_name, sign, act) => {
     await gateway.start({ UPSTREAM_GRACE_SECONDS: '0' })
     const frames = nghttp(gateway, '/events', [`authorization: Bearer ${await gateway.token()}`])
     await gateway.until(() => gateway.upstream.streams.length > 0)
@@ -63,8 +63,8 @@ describeWith('nghttp', 'apt-get install nghttp2-client')('T32: the last frames o
   })
 })
 
-describe('the end of a stream over HTTP/1.1', () => {
-  it('T32: is the reason and the last chunk', async () => {
+describe('how a stream closes over HTTP/1.1', () => {
+  it('T32: with the reason and the last chunk', async () => {
     await gateway.start()
     const stream = await gateway.open(await gateway.token(), 'http/1.1')
     gateway.clock.advance(30_000)
@@ -72,7 +72,7 @@ describe('the end of a stream over HTTP/1.1', () => {
     expect([stream.ended, stream.seen]).toEqual(['cleanly', ['end:{"reason":"token_expired"}']])
   })
 
-  it('T32: is a cut when the gateway ends streams as the original did', async () => {
+  it('T32: without the last chunk if END_OF_STREAM=reset', async () => {
     await gateway.start({ END_OF_STREAM: 'reset' })
     const stream = await gateway.open(await gateway.token(), 'http/1.1')
     gateway.clock.advance(30_000)
@@ -80,7 +80,7 @@ describe('the end of a stream over HTTP/1.1', () => {
     expect([stream.ended, stream.seen]).toEqual(['cut', []])
   })
 
-  it('T33: is the last chunk when the upstream ends, and a cut when it breaks', async () => {
+  it('T33: with the last chunk if the upstream ends, and without it if the upstream fails', async () => {
     await gateway.start({ UPSTREAM_GRACE_SECONDS: '0' })
     const ended = await gateway.open(await gateway.token(), 'http/1.1')
     gateway.upstream.streams[0]?.end()
@@ -92,7 +92,7 @@ describe('the end of a stream over HTTP/1.1', () => {
     expect(broken.ended).toBe('cut')
   })
 
-  it('leaves the connection good for the next request', async () => {
+  it('so that the connection can be reused', async () => {
     await gateway.start()
     const agent = new Agent({ connect: { ca: gateway.ca }, pipelining: 1, connections: 1 })
     const headers = { authorization: `Bearer ${await gateway.token()}` }
@@ -105,7 +105,7 @@ describe('the end of a stream over HTTP/1.1', () => {
   })
 })
 
-it('ends a stream within 50 ms of its expiry', async () => {
+it('closes a stream within 50 ms of its expiry', async () => {
   await gateway.start()
   const stream = await gateway.open(await gateway.token())
   gateway.clock.advance(29_999)
@@ -116,7 +116,7 @@ it('ends a stream within 50 ms of its expiry', async () => {
   expect(Date.now() - due).toBeLessThan(50)
 })
 
-it('tells each client to wait a time of its own before it comes back', async () => {
+it('sends each client a different retry time', async () => {
   await gateway.start()
   const streams = await Promise.all(
     Array.from({ length: 20 }, async (_, index) => gateway.open(await gateway.token({ sub: `s${index}` }))),
@@ -129,7 +129,7 @@ it('tells each client to wait a time of its own before it comes back', async () 
   expect(new Set(waits).size).toBeGreaterThan(10)
 })
 
-it('T35: answers an EventSource that comes back with its stale URL 401, and it stops', async () => {
+it('T35: answers 401 to an EventSource that reconnects with its expired token, and it stops', async () => {
   await gateway.start({}, { retryMs: { min: 50, max: 100 } })
   const agent = new Agent({ connect: { ca: gateway.ca }, allowH2: true })
   const statuses: number[] = []
@@ -154,7 +154,7 @@ it('T35: answers an EventSource that comes back with its stale URL 401, and it s
   }
 })
 
-it('lets curl finish with success, over both protocols', async () => {
+it('lets curl exit successfully, over both protocols', async () => {
   await gateway.start()
   const runs = await Promise.all(
     ['--http2', '--http1.1'].map(async (protocol) => {

@@ -3,7 +3,7 @@ import type { PathEvents } from '../upstream/index.ts'
 import type { StreamRegistry } from './stream-registry.ts'
 import type { EndReason } from './stream-session.ts'
 
-/** The figures of all streams. What the fan-out counts is read from it when somebody asks. */
+/** Counts streams, and reads the fan-outs' figures when metrics are scraped. */
 export class StreamMetrics {
   readonly #opened: Counter<'path'>
   readonly #ended: Counter<'path' | 'reason'>
@@ -11,20 +11,18 @@ export class StreamMetrics {
   readonly #reauthorizations: Counter<'path' | 'result'>
 
   constructor(metrics: Metrics, streams: StreamRegistry, paths: ReadonlyMap<string, PathEvents>) {
-    this.#opened = metrics.counter('sse_streams_opened_total', 'Streams that were opened.', ['path'])
-    this.#ended = metrics.counter('sse_streams_ended_total', 'Streams that ended, by reason.', [
-      'path',
-      'reason',
-    ])
-    this.#challenges = metrics.counter('sse_challenges_total', 'Challenges that were sent.', ['path'])
-    this.#reauthorizations = metrics.counter('sse_reauthorizations_total', 'Answers to challenges.', [
-      'path',
-      'result',
-    ])
+    this.#opened = metrics.counter('sse_streams_opened_total', 'Streams opened.', ['path'])
+    this.#ended = metrics.counter('sse_streams_ended_total', 'Streams closed, by reason.', ['path', 'reason'])
+    this.#challenges = metrics.counter('sse_challenges_total', 'Challenges sent.', ['path'])
+    this.#reauthorizations = metrics.counter(
+      'sse_reauthorizations_total',
+      'Challenge responses, by result.',
+      ['path', 'result'],
+    )
     const registers = [metrics.registry]
     new Gauge({
       name: 'sse_streams',
-      help: 'Streams that are open.',
+      help: 'Open streams.',
       labelNames: ['path', 'protocol'],
       registers,
       collect() {
@@ -48,29 +46,24 @@ export class StreamMetrics {
           for (const [path, events] of paths) this.inc({ path }, read(events))
         },
       })
-    perPath(Counter, 'sse_events_total', 'Events that the upstream sent.', ({ figures }) => figures.events)
     perPath(
       Counter,
-      'sse_deliveries_total',
-      'Events that were sent to clients.',
-      ({ figures }) => figures.deliveries,
+      'sse_events_total',
+      'Events received from the upstream.',
+      ({ figures }) => figures.events,
     )
-    perPath(
-      Counter,
-      'sse_bytes_total',
-      'Bytes of events that were sent to clients.',
-      ({ figures }) => figures.bytes,
-    )
+    perPath(Counter, 'sse_deliveries_total', 'Events sent to clients.', ({ figures }) => figures.deliveries)
+    perPath(Counter, 'sse_bytes_total', 'Bytes of events sent to clients.', ({ figures }) => figures.bytes)
     perPath(
       Counter,
       'sse_upstream_reconnects_total',
-      'Times that the upstream came back.',
+      'Reconnections to the upstream.',
       ({ upstream }) => upstream.reconnects,
     )
     perPath(
       Counter,
       'sse_private_replays_total',
-      'Replays for clients that needed more than the ring has.',
+      'Replays for clients that needed events older than the ring buffer.',
       ({ replays }) => replays,
     )
     perPath(Gauge, 'sse_upstream_flowing', '1 while the upstream stream is open.', ({ upstream }) =>
@@ -79,7 +72,7 @@ export class StreamMetrics {
     perPath(
       Gauge,
       'sse_buffer_high_water_bytes',
-      'The most that one client had pending since the last reading.',
+      'The most bytes that one client had pending since the last scrape.',
       (events) => events.takeHighWater(),
     )
   }

@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto'
 import { covers, type Grant, type Revocation } from '../admission/index.ts'
 import type { EndReason, StreamSession } from './stream-session.ts'
 
-/** 128 bits: nobody finds a stream by trying. */
+/** 128 bits: a handle cannot be guessed. */
 const HANDLE_BYTES = 16
 
-/** A stream that has ended, as an operator sees it. */
+/** A closed stream, for operators. */
 export interface EndedStream {
   readonly session: StreamSession
   readonly reason: EndReason
@@ -13,10 +13,10 @@ export interface EndedStream {
   readonly at: number
 }
 
-/** What an operator who looks now wants to have seen; older ends are in the log. */
+/** Enough for an operator to see recent events; older ones are in the log. */
 const MAX_ENDED = 20
 
-/** Every open stream of this gateway, findable the ways that requests name them. */
+/** The open streams of this gateway, by handle and by connection. */
 export class StreamRegistry {
   readonly #prefix: string
   readonly #byHandle = new Map<string, StreamSession>()
@@ -28,7 +28,7 @@ export class StreamRegistry {
     return this.#byHandle.size
   }
 
-  /** @param node the name of this gateway among others, so that they know whom to ask. */
+  /** @param node the name of this gateway, so that other gateways know which one has a stream. */
   constructor(node?: string) {
     this.#prefix = node === undefined ? '' : `${node}.`
   }
@@ -37,12 +37,15 @@ export class StreamRegistry {
     return this.#prefix + randomBytes(HANDLE_BYTES).toString('base64url')
   }
 
-  /** How many streams are open, or about to be, for whom a grant speaks. */
+  /** Returns the number of streams of a grant's subject that are open or about to be opened. */
   countOf(grant: Grant): number {
     return this.#countByOwner.get(ownerOf(grant)) ?? 0
   }
 
-  /** Counts a stream before it is open, so that many that come at once cannot pass together; call the result once. */
+  /**
+   * Counts a stream before it is open, so that concurrent requests cannot exceed the limit. Returns a function that releases
+   * the count; call it once.
+   */
   claim(grant: Grant): () => void {
     const owner = ownerOf(grant)
     this.#countByOwner.set(owner, this.countOf(grant) + 1)
@@ -67,25 +70,25 @@ export class StreamRegistry {
     if (siblings?.size === 0) this.#byConnection.delete(session.connection)
   }
 
-  /** The last streams that have ended, the newest first. */
+  /** Returns the recently closed streams, newest first. */
   get ended(): readonly EndedStream[] {
     return this.#ended
   }
 
-  /** Takes a stream out, and keeps in mind for a while why it ended. */
+  /** Removes a stream, and adds it to the recently closed ones. */
   retire(session: StreamSession, reason: EndReason, at: number): void {
     this.remove(session)
     this.#ended.unshift({ session, reason, at })
     this.#ended.length = Math.min(this.#ended.length, MAX_ENDED)
   }
 
-  /** Extends the stream with a handle, if it is on the path and belongs to the grant's subject; returns whether it is. */
+  /** Extends the stream with a handle, if it is on the path and belongs to the grant's subject; returns whether it did. */
   extendNamed(handle: string, path: string, grant: Grant): boolean {
     const session = this.#byHandle.get(handle)
     return extendAll(session ? [session] : [], path, grant)
   }
 
-  /** Extends the streams of the grant's subject that are on a connection and on the path; returns whether there was one. */
+  /** Extends the streams of the grant's subject on a connection and path; returns whether it found any. */
   extendOnConnection(connection: object, path: string, grant: Grant): boolean {
     return extendAll([...(this.#byConnection.get(connection) ?? [])], path, grant)
   }
@@ -94,7 +97,7 @@ export class StreamRegistry {
     return this.#byHandle.values()
   }
 
-  /** Ends every stream whose present token is revoked. */
+  /** Closes every stream whose current token is revoked. */
   endRevoked(revocation: Revocation): void {
     for (const session of [...this.#byHandle.values()])
       if (covers(revocation, session.grant)) session.end('token_revoked')
@@ -111,5 +114,5 @@ function extendAll(candidates: readonly StreamSession[], path: string, grant: Gr
   return streams.length > 0
 }
 
-/** For whom the streams are counted: the subject, or for a token that names none the token itself. */
+/** Returns the key under which streams are counted: the subject or, without one, the token. */
 const ownerOf = ({ issuer, subject, tokenId }: Grant) => `${issuer}\n${subject ?? `token ${tokenId}`}`

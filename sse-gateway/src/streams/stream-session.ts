@@ -6,7 +6,7 @@ import type { ClientWriter } from '../http/index.ts'
 import type { UpstreamEnd } from '../upstream/index.ts'
 import { Deadline, type TimerWheel } from './timer-wheel.ts'
 
-/** Why a stream ended; metrics count them, and all but the last are told to the client. */
+/** Why a stream ended. Metrics count the reasons, and the client receives all except `client_gone`. */
 export type EndReason =
   | 'token_expired'
   | 'token_revoked'
@@ -16,22 +16,22 @@ export type EndReason =
   | 'client_gone'
 
 export interface StreamLimits {
-  /** How long before its token's expiry a stream is challenged. */
+  /** How long before its token's expiry a stream sends a challenge. */
   readonly challengeWindowMs: number
-  /** A stream ends at this age, however often it was reauthorized; then its client connects anew. */
+  /** The maximum age of a stream, even if it is reauthorized; its client then reconnects. */
   readonly maxStreamAgeMs: number
-  /** `reset`: an expired stream is cut without a word, as the original gateway did. */
+  /** `reset` aborts expired streams without an `end` event, as Zilla does. */
   readonly endOfStream: 'end' | 'reset'
-  /** How long clients are told to wait before they come back: for each a time between these two. */
+  /** The range of the random time that each client waits before it reconnects. */
   readonly retryMs: { readonly min: number; readonly max: number }
 }
 
 export interface StreamSessionOptions {
   readonly path: string
   readonly grant: Grant
-  /** Unguessable; names the stream to a request that comes from elsewhere. */
+  /** An unguessable name of the stream, for requests on other connections. */
   readonly handle: string
-  /** The connection that the stream is on; only compared. */
+  /** The connection of the stream; only compared. */
   readonly connection: object
   readonly protocol: string
   readonly writer: ClientWriter
@@ -42,7 +42,7 @@ export interface StreamSessionOptions {
   readonly onEnded: (session: StreamSession, reason: EndReason) => void
 }
 
-/** Byte for byte as documented; a page builds its request from it. */
+/** Exactly the documented bytes; a page builds its request from them. */
 const CHALLENGE = new EventBlock(
   encodeEvent({
     event: CONTROL_EVENTS.challenge,
@@ -51,15 +51,15 @@ const CHALLENGE = new EventBlock(
 )
 
 /**
- * The life of one stream, as far as its token decides it.
+ * The state of one stream, as determined by its token.
  *
  *   open ── the challenge window begins ──▶ challenged ── the token expires ──▶ ended
  *     ▲                                          │
  *     └───────────── reauthorized ───────────────┘
  *
- * `open`: the token is good for longer than the window. `challenged`: the client has been asked for a new one.
- * `ended`: nothing is sent any more. Every state goes to `ended` at once when the token is revoked, the stream is too
- * old, the upstream or the client is gone, the client is too slow, or the gateway stops.
+ * `open`: the token is valid for longer than the window. `challenged`: a challenge has been sent. `ended`: nothing more is
+ * sent. A stream goes from any state to `ended` immediately when the token is revoked, the stream is too old, the upstream
+ * or the client is lost, the client is too slow, or the gateway stops.
  */
 export class StreamSession {
   readonly path: string
@@ -88,7 +88,7 @@ export class StreamSession {
     this.#challengeAt = options.grant.expiresAt - options.limits.challengeWindowMs
   }
 
-  /** From now on it is challenged and ended in time; at once, when its token has less than the window left. */
+  /** Starts the timers; sends the challenge immediately if the token expires within the window. */
   start(): void {
     this.#wake(this.#options.clock())
   }
@@ -101,22 +101,22 @@ export class StreamSession {
     return this.#grant
   }
 
-  /** When it will be, or was, asked for a new token; how often it has been, and how often it got one. */
+  /** Returns when the current challenge is or was due, and how many challenges were sent and answered. */
   get challenge() {
     return { at: this.#challengeAt, sent: this.#challenges, answered: this.#answers }
   }
 
-  /** Milliseconds since the epoch, as things stand. */
+  /** Returns when the stream closes unless it is extended, in milliseconds since the epoch. */
   get endsAt(): number {
     return Math.min(this.#grant.expiresAt, this.openedAt + this.#options.limits.maxStreamAgeMs)
   }
 
-  /** Whether a grant speaks for the same one as the present grant. */
+  /** Returns whether a grant has the same issuer and subject as the current one. */
   belongsTo({ issuer, subject }: Grant): boolean {
     return issuer === this.#grant.issuer && subject === this.#grant.subject
   }
 
-  /** Goes on with a new grant, unless that ends earlier than the present one: a stream is never shortened. */
+  /** Replaces the grant, unless the new one expires earlier: a stream is never shortened. */
   reauthorize(grant: Grant): void {
     if (this.#state === 'ended' || grant.expiresAt <= this.#grant.expiresAt) return
     const { clock, limits } = this.#options
@@ -124,13 +124,13 @@ export class StreamSession {
     this.#grant = grant
     this.#answers += 1
     this.#state = 'open'
-    // A token that lives for less than the window would be challenged at once, and its successor too, without end.
+    // A token that expires within the window would be challenged immediately, and so would each successor, endlessly.
     const earliest = now + (grant.expiresAt - now) / 2
     this.#challengeAt = Math.max(grant.expiresAt - limits.challengeWindowMs, earliest)
     this.#arm()
   }
 
-  /** Tells the client why, and ends the stream. */
+  /** Sends the reason to the client and closes the stream. */
   end(reason: EndReason): void {
     if (this.#state === 'ended') return
     this.#state = 'ended'
@@ -148,7 +148,7 @@ export class StreamSession {
 
   #arm() {
     const { endsAt } = this
-    // When the age ends the stream before its token does, a new token would not help, and none is asked for.
+    // If the maximum age closes the stream before its token expires, a new token would not help, so there is no challenge.
     const challengeFirst = this.#state === 'open' && endsAt === this.#grant.expiresAt
     this.#options.wheel.arm(this.#deadline, challengeFirst ? this.#challengeAt : endsAt)
   }
@@ -165,7 +165,7 @@ export class StreamSession {
   }
 }
 
-/** The last event: why, and how long to wait before the next try. It has no id, so it moves nobody's position. */
+/** Returns the last event, with the reason and the retry time. It has no ID, so it does not change the client's position. */
 function endEvent(reason: EndReason, { min, max }: StreamLimits['retryMs']): EventBlock {
   const retry = min + Math.floor(Math.random() * (max - min))
   return new EventBlock(encodeEvent({ event: CONTROL_EVENTS.end, data: JSON.stringify({ reason }), retry }))

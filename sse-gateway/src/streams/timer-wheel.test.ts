@@ -17,7 +17,7 @@ function armed(inMs: number) {
   return { deadline, fired }
 }
 
-/** Moves the clock in small steps, as real time does. */
+/** Advances the clock in small steps, like real time. */
 function pass(ms: number, stepMs = 5) {
   for (let passed = 0; passed < ms; passed += stepMs) {
     clock.advance(stepMs)
@@ -25,8 +25,8 @@ function pass(ms: number, stepMs = 5) {
   }
 }
 
-describe('the timer wheel', () => {
-  it('fires a deadline at its time or up to a tick later, never before', () => {
+describe('TimerWheel', () => {
+  it('fires a deadline at its time or up to one tick later, never earlier', () => {
     const deadlines = Array.from({ length: 200 }, (_, index) => ({ due: index * 7, ...armed(index * 7) }))
     pass(200 * 7 + 20)
     for (const { due, fired } of deadlines) {
@@ -45,7 +45,7 @@ describe('the timer wheel', () => {
     expect(fired).toEqual([3_600_000])
   })
 
-  it('fires everything that became due when the clock jumped, each once', () => {
+  it('fires everything that is due after the clock jumps, each once', () => {
     const deadlines = [10, 10_000, 20_480, 100_000].map((due) => armed(due))
     const later = armed(200_000)
     clock.advance(150_000)
@@ -55,13 +55,13 @@ describe('the timer wheel', () => {
     expect(later.fired).toEqual([])
   })
 
-  it('fires what is due already at its next turn', () => {
+  it('fires a deadline in the past at its next turn', () => {
     const { fired } = armed(-5_000)
     wheel.turn()
     expect(fired).toEqual([0])
   })
 
-  it('waits until the clock is there when somebody sets it back', () => {
+  it('waits for the original time if the clock is set back', () => {
     const { fired } = armed(100)
     clock.advance(-1_000)
     wheel.turn()
@@ -83,7 +83,7 @@ describe('the timer wheel', () => {
     expect(moved.fired).toHaveLength(1)
   })
 
-  it('can be armed again from within its own wake', () => {
+  it('can arm a deadline again from its own callback', () => {
     let times = 0
     const deadline: Deadline = new Deadline((now) => {
       times += 1
@@ -94,7 +94,7 @@ describe('the timer wheel', () => {
     expect(times).toBe(3)
   })
 
-  it('turns by itself in real time, within 50 ms', async () => {
+  it('fires in real time, within 50 ms', async () => {
     const real = new TimerWheel(Date.now)
     const due = Date.now() + 100
     const at = await new Promise<number>((resolve) => real.arm(new Deadline(resolve), due))

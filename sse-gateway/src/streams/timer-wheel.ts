@@ -1,18 +1,18 @@
 import type { Clock } from '@hallpass/service-kit'
 
 /**
- * A stream must end within 50 ms of its token's expiry. A deadline waits at most one tick, so 20 ms leaves
- * 30 ms for a busy event loop; 50 wake-ups a second cost less than 0.1 % of a core.
+ * A stream must close within 50 ms of its token's expiry. A deadline is at most one tick late, so 20 ms leave 30 ms for a
+ * busy event loop. 50 ticks per second cost less than 0.1% of a core.
  */
 const TICK_MS = 20
-/** One turn of the wheel is 20.48 s; what is due later stays in its slot and is passed over, at about 1 ns each. */
+/** One turn of the wheel takes 20.48 s. Later deadlines stay in their slot and are skipped, at about 1 ns each. */
 const SLOTS = 1_024
 
-/** Something that wants to be woken at a time; the wheel's own fields are on it, so that arming allocates nothing. */
+/** A callback that is due at a given time. It contains the wheel's own fields, so that arming allocates nothing. */
 export class Deadline {
-  /** When, in milliseconds since the epoch; `undefined` when not armed. */
+  /** When it is due, in milliseconds since the epoch; `undefined` if it is not armed. */
   dueAt: number | undefined
-  /** The slot that it waits in. */
+  /** The slot that contains it. */
   slot: Set<Deadline> | undefined
   readonly wake: (now: number) => void
 
@@ -22,15 +22,15 @@ export class Deadline {
 }
 
 /**
- * One timer for every deadline of the process (a hashed wheel after Varghese and Lauck): arming and disarming cost
- * the same for one stream and for a hundred thousand. A deadline fires at its time or up to a tick later, never
- * before. The clock may jump (a test moves it, a laptop wakes up): whatever became due fires at the next tick.
+ * Uses one timer for all deadlines of the process (a hashed timing wheel, Varghese and Lauck): arming and disarming cost
+ * the same for one stream and for 100,000. A deadline fires at its time or up to one tick later, never earlier. If the
+ * clock jumps (a test advances it, a laptop wakes up), everything that is then due fires at the next tick.
  */
 export class TimerWheel {
   readonly #clock: Clock
   readonly #slots: Set<Deadline>[] = Array.from({ length: SLOTS }, () => new Set())
   #armed = 0
-  /** The last tick whose slot was emptied. */
+  /** The last tick whose slot was checked. */
   #tick: number
   #ticking: NodeJS.Timeout | undefined
 
@@ -39,11 +39,11 @@ export class TimerWheel {
     this.#tick = this.#tickOf(clock())
   }
 
-  /** Arms a deadline, or moves it when it is armed already. */
+  /** Arms a deadline, or moves it if it is already armed. */
   arm(deadline: Deadline, dueAt: number): void {
     this.disarm(deadline)
     if (this.#armed === 0) this.#tick = this.#tickOf(this.#clock())
-    // What is already due goes into the present slot, which the next turn looks at.
+    // Deadlines that are already due go into the current slot, which the next turn checks.
     const tick = Math.max(this.#tickOf(dueAt), this.#tick)
     deadline.dueAt = dueAt
     deadline.slot = this.#slots[tick % SLOTS] as Set<Deadline>
@@ -65,12 +65,12 @@ export class TimerWheel {
     return this.#armed
   }
 
-  /** Fires what is due by now. The interval calls it; a test may, to be ahead of the interval. */
+  /** Fires the deadlines that are due. The interval calls it; tests can call it earlier. */
   turn(): void {
     const now = this.#clock()
     const target = this.#tickOf(now)
-    // After a jump of more than a turn every slot is looked at once, not once per turn. The current slot is looked
-    // at again, because only a part of its tick may have passed when it was looked at last.
+    // After a jump of more than one turn, each slot is checked once, not once per turn. The current slot is checked again,
+    // because its tick may not have been over at the last check.
     const first = Math.max(this.#tick, target - SLOTS + 1)
     for (let tick = first; tick <= target; tick += 1) this.#fire(tick, now)
     this.#tick = target

@@ -1,13 +1,13 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 
-/** A real server that sends what the test tells it to, byte for byte. */
+/** An HTTP server that sends exactly the bytes that a test gives it. */
 export class FakeUpstream {
-  /** Every request that came, also those whose stream has ended. */
+  /** All requests, including those whose stream has ended. */
   readonly requests: IncomingMessage[] = []
-  /** The streams that are open now, oldest first. */
+  /** The open streams, oldest first. */
   readonly streams: ServerResponse[] = []
-  /** What a request gets; by default an event stream that stays open. */
+  /** Answers a request; by default with an event stream that stays open. */
   answer: (request: IncomingMessage, response: ServerResponse) => void = (request, response) =>
     this.stream(request, response)
   #server: http.Server | undefined
@@ -35,7 +35,7 @@ export class FakeUpstream {
     return this
   }
 
-  /** Cuts everything; `start` listens on the same port again. */
+  /** Stops and closes all connections; `start` listens on the same port again. */
   async kill(): Promise<void> {
     const server = this.#server
     if (!server) return
@@ -45,7 +45,7 @@ export class FakeUpstream {
     await closed
   }
 
-  /** As before the first request. */
+  /** Resets to the state before the first request. */
   forget(): void {
     this.requests.length = 0
     this.answer = (request, response) => this.stream(request, response)
@@ -61,7 +61,7 @@ export class FakeUpstream {
     })
   }
 
-  /** To all open streams. */
+  /** Sends bytes to all open streams. */
   send(bytes: string | Uint8Array): void {
     for (const stream of this.streams) stream.write(bytes)
   }

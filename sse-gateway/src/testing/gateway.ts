@@ -26,7 +26,7 @@ const ASSETS = ['../../public', '../../../web-ui/public']
 
 export type Protocol = 'h2' | 'http/1.1'
 
-/** The gateway of a test file, with its upstream, its keys and a clock that the tests move. */
+/** The gateway of a test file, with its upstream, its keys and a clock that the tests advance. */
 export class GatewayUnderTest {
   clock = new ManualClock()
   readonly upstream = new FakeUpstream()
@@ -36,7 +36,7 @@ export class GatewayUnderTest {
   url = ''
   secondUrl = ''
   stateFolder = ''
-  /** Everything that was logged. */
+  /** The log so far. */
   log = ''
   #services: Service[] = []
   readonly #connections: Connection[] = []
@@ -50,7 +50,7 @@ export class GatewayUnderTest {
     await this.upstream.start()
   }
 
-  /** Starts a gateway; several may run at once, `url` is the last one's. */
+  /** Starts a gateway; several can run concurrently. `url` is the last one's. */
   async start(env: Readonly<Record<string, string>> = {}, config: Partial<Config> = {}): Promise<string> {
     const loaded = loadConfig({
       PORT: '0',
@@ -81,7 +81,7 @@ export class GatewayUnderTest {
     this.log = ''
   }
 
-  /** Stops the gateways and leaves the connections to them. */
+  /** Stops the gateways, but keeps the test's connections to them. */
   async stopServices(): Promise<void> {
     await Promise.all(this.#services.splice(0).map((service) => service.stop()))
   }
@@ -92,7 +92,7 @@ export class GatewayUnderTest {
     await rm(this.stateFolder, { recursive: true, force: true })
   }
 
-  /** A token as the documented command makes it; 30 seconds for the subject `example` unless said otherwise. */
+  /** Returns a token like the documented command's: by default for `example` and valid for 30 seconds. */
   token(
     claims: Readonly<Record<string, unknown>> = {},
     { lifetimeSeconds = 30, key = this.keys.rs256 as SigningKey } = {},
@@ -107,7 +107,7 @@ export class GatewayUnderTest {
     return connection
   }
 
-  /** One request on a connection of its own. */
+  /** Sends one request on a new connection. */
   async request(path: string, request: ClientRequest = {}, protocol: Protocol = 'h2'): Promise<Answer> {
     const connection = await this.connect(protocol)
     return connection.request(path, request)
@@ -116,12 +116,12 @@ export class GatewayUnderTest {
   async until(condition: () => boolean | Promise<boolean>, timeoutMs = 5_000): Promise<void> {
     const deadline = Date.now() + timeoutMs
     while (!(await condition())) {
-      if (Date.now() > deadline) throw new Error('What was waited for has not come.')
+      if (Date.now() > deadline) throw new Error(`timed out waiting for ${condition}`)
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
   }
 
-  /** An open stream with a token of its own, on a connection of its own. */
+  /** Opens a stream on a new connection. */
   async open(
     token: string,
     protocol: Protocol = 'h2',
@@ -132,12 +132,12 @@ export class GatewayUnderTest {
       { headers: { authorization: `Bearer ${token}`, ...headers } },
       protocol,
     )
-    if (answer.status !== 200) throw new Error(`The stream was refused: ${answer.status} ${answer.text}`)
+    if (answer.status !== 200) throw new Error(`The stream was rejected: ${answer.status} ${answer.text}`)
     return answer
   }
 }
 
-/** A gateway for the tests of a file; started with `env` before each of them, unless `env` is `manual`. */
+/** Returns a gateway for the tests of a file, which start it; it is stopped after each test. */
 export function useGateway(): GatewayUnderTest {
   const gateway = new GatewayUnderTest()
   beforeAll(() => gateway.prepare())

@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process'
 import type { GatewayUnderTest } from './gateway.ts'
 
 /**
- * The frames of one request as `nghttp -v` prints them, its data among them: Node's own client cannot tell END_STREAM from a reset without
- * an error, and sends no header twice. Ends with the stream, or after `timeoutMs`.
+ * Sends one request with `nghttp -v`, and resolves to the frames and data that it prints when the stream ends or after
+ * `timeoutMs`. Node's own client cannot distinguish END_STREAM from a reset without an error, and sends no header twice.
  */
 export function nghttp(
   { url }: Pick<GatewayUnderTest, 'url'>,
@@ -17,8 +17,8 @@ export function nghttp(
   let text = ''
   return new Promise((resolve, reject) => {
     const collect = (chunk: Buffer) => {
-      // Colours, that it prints also into a pipe.
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: an escape sequence begins with one.
+      // Removes colors, which it also prints into a pipe.
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences begin with one.
       text += chunk.toString().replace(/\x1b\[[0-9;]*m/g, '')
       onText(text)
     }

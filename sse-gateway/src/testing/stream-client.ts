@@ -9,7 +9,7 @@ export interface ClientRequest {
   readonly body?: string
 }
 
-/** An answer as its bytes arrive. */
+/** A response, updated as its bytes arrive. */
 export class Answer {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
@@ -56,7 +56,7 @@ export class Answer {
     return JSON.parse(this.text)
   }
 
-  /** The types and data of the events, `challenge` and `end` among them. */
+  /** Returns the types and data of all events, including `challenge` and `end`. */
   get seen(): string[] {
     return this.events.map(({ event, data }) => (event === undefined ? data : `${event}:${data}`))
   }
@@ -66,7 +66,7 @@ export class Answer {
     while (!condition(this)) {
       if (deadline.aborted)
         throw new Error(
-          `The answer has only: ${JSON.stringify(this.text.slice(-500))} (ended: ${this.ended})`,
+          `The response contains only: ${JSON.stringify(this.text.slice(-500))} (ended: ${this.ended})`,
         )
       await new Promise<void>((resolve) => {
         this.#listeners.push(resolve)
@@ -89,13 +89,13 @@ export class Answer {
   }
 }
 
-/** A connection to a gateway, over which requests are made. */
+/** A connection to a gateway that sends requests. */
 export interface Connection {
   request(path: string, request?: ClientRequest): Promise<Answer>
   close(): void
 }
 
-/** All requests share one HTTP/2 connection, as a browser's do. */
+/** Connects over HTTP/2; all requests share the connection, as in a browser. */
 export async function connectHttp2(url: string, ca: string): Promise<Connection> {
   const session = http2.connect(url, { ca })
   session.on('error', () => {})
@@ -133,7 +133,7 @@ export async function connectHttp2(url: string, ca: string): Promise<Connection>
   }
 }
 
-/** Each request has an HTTP/1.1 connection of its own. */
+/** Returns a client that sends each request on a new HTTP/1.1 connection. */
 export function connectHttp1(url: string, ca: string): Connection {
   const open = new Set<() => void>()
   return {
@@ -160,7 +160,7 @@ export function connectHttp1(url: string, ca: string): Connection {
   }
 }
 
-/** A stream as soon as it begins; any other answer when it has come to its end. */
+/** Resolves immediately for an event stream, and when the response is complete for anything else. */
 function whole(...parts: ConstructorParameters<typeof Answer>): Promise<Answer> {
   const answer = new Answer(...parts)
   return answer.headers['content-type'] === 'text/event-stream' ? Promise.resolve(answer) : answer.end()

@@ -8,29 +8,29 @@ export interface CatchUpOptions {
   readonly target: UpstreamTarget
   readonly lastEventId: string
   readonly ring: EventRing
-  /** What came privately is kept up to here, for the next client that needs it. */
+  /** How many replayed events are kept for the next client that needs them. */
   readonly limits: RingLimits
   /**
-   * When neither the private nor the shared stream has brought anything for so long, both have brought everything:
-   * they come from one process, which writes to both in one turn.
+   * If neither the private nor the shared stream has received an event for this long, both have received all of them: the
+   * upstream is one process, which writes to both in one turn.
    */
   readonly quietMs: number
-  /** The private stream broke before it met the ring: the client has to come back. */
+  /** Called if the private stream fails before it reaches the ring: the client must reconnect. */
   readonly onFailed: (reader: Reader) => void
-  /** It has met the ring, or was given up. */
+  /** Called when the replay has reached the ring or was cancelled. */
   readonly onDone: (reader: Reader | undefined) => void
 }
 
 /**
- * Brings one client the events between the id that it came back with and the ring, by a private upstream stream that
- * the upstream's own replay begins. It ends where both hold the same event: what is before came privately, what is
- * behind comes from the ring, so nothing is lost and nothing comes twice.
+ * Sends one client the events between its last event ID and the ring, from a private upstream stream that starts with the
+ * upstream's own replay. It stops at the first event that is in both: earlier events come from the private stream, later
+ * ones from the ring, so none is lost or sent twice.
  */
 export class CatchUp {
   readonly #options: CatchUpOptions
   #connection: UpstreamConnection | undefined
   #reader: Reader | undefined
-  /** What arrived before the client could be written to. */
+  /** Events that arrived before the client's stream was open. */
   #waiting: StreamEvent[] = []
   readonly #brought: EventRing
   #lastId: string
@@ -44,7 +44,7 @@ export class CatchUp {
     this.#brought = new EventRing(options.limits)
   }
 
-  /** @throws {HttpError} when the upstream does not give the stream. */
+  /** @throws {HttpError} if the upstream does not open the stream. */
   async open(): Promise<void> {
     const { target, lastEventId } = this.#options
     const connection = await UpstreamConnection.open(target, lastEventId, {
@@ -69,7 +69,7 @@ export class CatchUp {
     if (!this.#done) this.#awaitQuiet()
   }
 
-  /** The ring has got new events: perhaps one of them is the last that came privately. */
+  /** Called when the ring has new events: one of them can be the last event of the private stream. */
   ringGrew(): void {
     if (this.#done || !this.#reader) return
     const position = this.#options.ring.positionAfter(this.#lastId)
@@ -106,9 +106,9 @@ export class CatchUp {
   }
 
   /**
-   * Goes on from a position of the ring.
-   * @param end where in the ring that ends which came privately; when that is where the ring begins, the ring takes it,
-   * so that the next client with such an id finds it there.
+   * Continues from a position in the ring.
+   * @param end the ring position where the private events end. If that is the start of the ring, they are added to it, so
+   * that the next client with such an ID finds them there.
    */
   #join(position: number, end: number | undefined) {
     const { ring, lastEventId } = this.#options

@@ -5,15 +5,15 @@ import { refuseLongId } from './last-event-id.ts'
 import { WaitingList } from './waiting-list.ts'
 
 export interface CatchUpsOptions extends Omit<CatchUpOptions, 'lastEventId' | 'onDone'> {
-  /** One is opened. */
+  /** Called when a replay is opened. */
   readonly onOpen: () => void
 }
 
-/** Replays for clients whose id the ring does not know; after a restart of the gateway there may be thousands. */
+/** Limits concurrent replays: after a restart of the gateway, thousands of clients can need one. */
 const MAX_OPEN = 32
 const WAIT_FOR_ONE_MS = 5_000
 
-/** The private replays of a path: a few at a time, for clients that need more than the ring has. */
+/** Runs the private replays of a path, a few at a time, for clients that need events older than the ring. */
 export class CatchUps {
   readonly #options: CatchUpsOptions
   readonly #started = new Map<Reader, CatchUp>()
@@ -25,8 +25,8 @@ export class CatchUps {
   }
 
   /**
-   * A private replay, or `undefined` when the ring knows the id, perhaps since another client's replay.
-   * @throws {HttpError} 503 `too_many_replays`, 400 for a long id, or as the upstream refuses.
+   * Opens a private replay. Returns `undefined` if the ring contains the ID, possibly because of another client's replay.
+   * @throws {HttpError} 503 `too_many_replays`, 400 if the ID is too long, or the upstream's error.
    */
   async open(lastEventId: string): Promise<CatchUp | undefined> {
     const deadline = Date.now() + WAIT_FOR_ONE_MS
@@ -34,7 +34,8 @@ export class CatchUps {
       refuseLongId(lastEventId)
       if (this.#open < MAX_OPEN) return this.#openOne(lastEventId)
       const left = deadline - Date.now()
-      if (left <= 0) throw unavailable(503, 'too_many_replays', 'Too many clients need old events at once.')
+      if (left <= 0)
+        throw unavailable(503, 'too_many_replays', 'Too many clients are replaying old events. Retry later.')
       await this.#waiting.wait(left)
     }
     return undefined
@@ -71,7 +72,7 @@ export class CatchUps {
     this.#started.delete(reader)
   }
 
-  /** The shared stream has gone on: a replay may have reached it. */
+  /** Called when the ring has new events: a replay can have reached it. */
   ringGrew(): void {
     for (const catchUp of this.#started.values()) catchUp.ringGrew()
   }

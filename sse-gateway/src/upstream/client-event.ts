@@ -9,21 +9,21 @@ import {
 } from '@hallpass/event-stream'
 import type { RingEvent } from '@hallpass/event-stream/fan-out'
 
-/** The types by which this gateway talks to its clients. A `gap` is the upstream's word, and it is passed on. */
+/** Event types that only this gateway sends. A `gap` comes from the upstream and is forwarded. */
 const OWN_TYPES: ReadonlySet<string> = new Set([
   CONTROL_EVENTS.challenge,
   CONTROL_EVENTS.end,
   CONTROL_EVENTS.stream,
 ])
-/** Before a type of an upstream that clients would otherwise take for this gateway's. */
+/** Prefixed to an upstream's type that clients would otherwise mistake for this gateway's. */
 const UPSTREAM_PREFIX = 'upstream:'
 
-/** Some events of the upstream between the last one and the next may be missing; which, this gateway cannot know. */
+/** Reports that upstream events between the last one and the next may be missing; this gateway cannot know which. */
 export const GAP: RingEvent = encode(gapEvent(null, null))
 
 /**
- * Returns an event of the upstream as clients get it: unchanged, except that it cannot speak for this gateway, and that an
- * id which no client could send back is left out; the client then resumes from the id before it.
+ * Returns an upstream event as clients receive it: unchanged, except that reserved types get a prefix and that an ID which
+ * no client could send back is omitted; the client then resumes from the previous ID.
  */
 export function toClientEvent({ event, id, ...rest }: StreamEvent): RingEvent {
   return encode({
@@ -33,7 +33,7 @@ export function toClientEvent({ event, id, ...rest }: StreamEvent): RingEvent {
   })
 }
 
-/** Returns the id from which an upstream can resume after an event; `undefined` when there is none that a header carries. */
+/** Returns the ID from which the upstream can resume after an event, or `undefined` if no header can contain it. */
 export const resumableId = ({ lastEventId }: StreamEvent): string | undefined =>
   canBeSentBack(lastEventId) ? asSentBack(lastEventId) || undefined : undefined
 

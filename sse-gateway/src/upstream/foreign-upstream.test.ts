@@ -3,12 +3,12 @@ import { describe, expect, it } from '@jest/globals'
 import { useGateway } from '../testing/gateway.ts'
 import type { Answer, ClientRequest } from '../testing/stream-client.ts'
 
-/** What an event source that is not ours may send, and what clients of the gateway make of it. */
+/** What a third-party event source can send, and what clients of the gateway receive. */
 const gateway = useGateway()
 const data = ({ events }: Answer) => events.map((event) => event.data)
 const reconnections = () => gateway.upstream.requests.map(({ headers }) => headers['last-event-id'])
 
-describe('any id of an upstream', () => {
+describe('an ID of an upstream', () => {
   it.each([
     ['7', '7'],
     ['12-34', '12-34'],
@@ -16,10 +16,10 @@ describe('any id of an upstream', () => {
     ['é 漢字 😀', 'é 漢字 😀'],
     ['\u00a0x\u00a0', '\u00a0x\u00a0'],
     ['a\tb', 'a\tb'],
-    // A header loses them; the client sees them all the same.
+    // A header loses these spaces; the client still sees them.
     [' x', 'x'],
     ['x\t ', 'x'],
-  ])('%j reaches the client, and it resumes with what a header makes of it: %j', async (id, sent) => {
+  ])('%j reaches the client, which resumes with its header form: %j', async (id, sent) => {
     await gateway.start()
     const live = await gateway.open(await gateway.token())
     gateway.upstream.send(`data:before\n\nid: ${id}\ndata:seen\n\ndata:after\n\n`)
@@ -32,14 +32,14 @@ describe('any id of an upstream', () => {
       expect(data(back)).toEqual(['after'])
     }
     expect(gateway.upstream.requests).toHaveLength(1)
-    // The gateway itself comes back with it, too.
+    // The gateway itself also reconnects with it.
     gateway.upstream.streams[0]?.destroy()
     await gateway.upstream.until(({ requests }) => requests.length === 2)
     expect(reconnections()).toEqual([undefined, toHeaderValue(sent)])
   })
 
   it.each(['a\u0001b', '\u001b[2J', 'x\u007f'])(
-    '%j, which no header carries, is left out: the client resumes from the id before, and loses nothing',
+    '%j, which no header can contain, is omitted: the client resumes from the previous ID, and loses nothing',
     async (id) => {
       await gateway.start()
       const live = await gateway.open(await gateway.token())
@@ -56,7 +56,7 @@ describe('any id of an upstream', () => {
     },
   )
 
-  it('that came twice is no place: the upstream is asked, privately', async () => {
+  it('that was used twice is ambiguous: a private replay asks the upstream', async () => {
     await gateway.start()
     const live = await gateway.open(await gateway.token())
     gateway.upstream.send('id:a\ndata:1\n\nid:b\ndata:2\n\nid:a\ndata:3\n\nid:c\ndata:4\n\n')
@@ -68,7 +68,7 @@ describe('any id of an upstream', () => {
     expect(reconnections()).toEqual([undefined, 'a'])
   })
 
-  it('is refused in a request when no header could have brought it', async () => {
+  it('is rejected in a request if no header could contain it', async () => {
     await gateway.start()
     const headers = { authorization: `Bearer ${await gateway.token()}` }
     const ask = async (id: string, request: ClientRequest) =>
@@ -86,10 +86,10 @@ describe('any id of an upstream', () => {
 describe('an upstream that is lost', () => {
   it.each([
     ['had sent nothing', '', undefined],
-    ['gives no ids', 'data:before\n\n', undefined],
-    ['took its id back', 'id:1\ndata:x\n\nid:\ndata:before\n\n', undefined],
-    ['gave an id that no header carries', 'id:\u0001\ndata:before\n\n', undefined],
-  ])('and %s: clients are told of the gap, once, before what comes then', async (_what, sent, header) => {
+    ['sends no IDs', 'data:before\n\n', undefined],
+    ['reset its ID', 'id:1\ndata:x\n\nid:\ndata:before\n\n', undefined],
+    ['sent an ID that no header can contain', 'id:\u0001\ndata:before\n\n', undefined],
+  ])('and %s: clients get one gap event before the next events', async (_what, sent, header) => {
     await gateway.start()
     const live = await gateway.open(await gateway.token())
     gateway.upstream.send(sent)
@@ -105,7 +105,7 @@ describe('an upstream that is lost', () => {
     expect(reconnections()).toEqual([undefined, header])
   })
 
-  it('and has given an id is asked for what came since, however often, and there is no gap', async () => {
+  it('and has sent an ID is asked for later events, each time, without a gap', async () => {
     await gateway.start()
     const live = await gateway.open(await gateway.token())
     gateway.upstream.send('id:1\ndata:1\n\n')
@@ -126,7 +126,7 @@ describe('an upstream that is lost', () => {
 })
 
 describe('an event of an upstream', () => {
-  it('cannot speak for the gateway: its type gets a prefix, and the rest arrives as it was', async () => {
+  it('cannot imitate the gateway: its type gets a prefix, and the rest is unchanged', async () => {
     await gateway.start()
     const live = await gateway.open(await gateway.token())
     const types = [
@@ -152,14 +152,14 @@ describe('an event of an upstream', () => {
     ])
     expect(new Set(data(live))).toEqual(new Set(['{"reason":"token_expired"}']))
     expect(live.events.map(({ id }) => id)).toEqual(types.map((_, index) => `${index}`))
-    // A private replay brings it no more than the shared stream does.
+    // The same applies to a private replay.
     const back = await gateway.open(await gateway.token(), 'h2', { 'last-event-id': 'old' })
     gateway.upstream.streams[1]?.write('id:new\nevent:end\ndata:x\n\n')
     await back.until(({ events }) => events.length === 1)
     expect(back.seen).toEqual(['upstream:end:x'])
   })
 
-  it('is not lost for a field that is odd: a retry of any size, NUL in its type', async () => {
+  it('is not lost because of an unusual field: a retry of any size, NUL in its type', async () => {
     await gateway.start()
     const live = await gateway.open(await gateway.token())
     gateway.upstream.send('retry:99999999999999999999\ndata:1\n\nretry:-1\ndata:2\n\nevent:a\0b\ndata:3\n\n')

@@ -12,20 +12,20 @@ import { GAP, toClientEvent } from './client-event.ts'
 import { refuseLongId } from './last-event-id.ts'
 import { Upstream, type UpstreamOptions } from './upstream.ts'
 
-/** Why the upstream side ends a client's stream. */
+/** Why the upstream side closes a client's stream. */
 export type UpstreamEnd = 'upstream_ended' | 'upstream_failed' | 'client_too_slow'
 
 export interface PathEventsOptions extends Pick<UpstreamOptions, 'path' | 'target' | 'log' | 'graceMs'> {
   readonly ring: RingLimits
-  /** A comment goes to all clients when nothing else did for so long. */
+  /** Clients that were sent nothing else for this long get a comment. */
   readonly heartbeatMs: number
   /** See {@link CatchUpOptions.quietMs}. */
   readonly quietMs: number
 }
 
-/** A client's place in the events, held before its stream is opened, so that a refusal can still be a status. */
+/** A client's position in the events, reserved before its stream opens, so that a rejection can still set the status. */
 export interface Place {
-  /** Calls `onEnd` once, unless the returned reader leaves before. */
+  /** Starts sending events. Calls `onEnd` once, unless the returned reader leaves first. */
   start(writer: EventWriter, onEnd: (how: UpstreamEnd) => void): Reader
   release(): void
 }
@@ -35,9 +35,9 @@ interface Client {
   readonly release: () => void
 }
 
-/** The events of one path: one stream from the upstream, fanned out to all clients of this gateway. */
+/** The events of one path: one upstream stream, sent to all clients of this gateway. */
 export class PathEvents {
-  /** How many private replays were opened. */
+  /** The number of private replays that were opened. */
   replays = 0
   readonly upstream: Upstream
   readonly #ring: EventRing
@@ -51,7 +51,7 @@ export class PathEvents {
     this.#fanOut = new FanOut({
       ring: this.#ring,
       heartbeatMs,
-      // A client that is dropped comes back with its last id, and is brought what it missed.
+      // A dropped client reconnects with its last ID and gets a replay, so these limits are not needed.
       limits: { maxWaitingBytes: Number.POSITIVE_INFINITY, maxStalledMs: Number.POSITIVE_INFINITY },
       onDelivered: () => this.#catchUps.ringGrew(),
     })
@@ -82,17 +82,17 @@ export class PathEvents {
     return this.#fanOut.figures
   }
 
-  /** Returns the most that any client had pending since the last call. */
+  /** Returns the most bytes that any client had pending since the last call. */
   takeHighWater(): number {
     return this.#fanOut.takeHighWater()
   }
 
   /**
-   * Wakes the upstream and holds a place in its events: behind `lastEventId`, or now.
-   * @throws {HttpError} 502, 503 or 504 with `Retry-After` when the upstream does not deliver, 400 for a long id.
+   * Opens the upstream connection and reserves a position in its events: after `lastEventId` or at the newest event.
+   * @throws {HttpError} 502, 503 or 504 with `Retry-After` if the upstream fails, 400 if the ID is too long.
    */
   async reserve(lastEventId?: string): Promise<Place> {
-    // An id that this gateway has given out is good whatever its length.
+    // An ID that is in the ring is accepted at any length.
     if (lastEventId !== undefined && this.#ring.positionAfter(lastEventId) === undefined)
       refuseLongId(lastEventId)
     const release = this.upstream.hold()

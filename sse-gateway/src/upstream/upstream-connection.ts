@@ -5,30 +5,30 @@ import { beginCall, type HttpError } from '@hallpass/service-kit'
 import { cappedMs } from '@hallpass/untrusted/timers'
 import { unavailable } from '../http/index.ts'
 
-/** Where the events of a path come from. */
+/** The source of a path's events. */
 export interface UpstreamTarget {
   readonly url: string
-  /** The only authorities that an https upstream is trusted by, as PEM; the system's when absent. */
+  /** The CA certificates to trust for an https upstream, as PEM; absent: the system's CAs. */
   readonly ca?: string | undefined
-  /** From the connect to the headers of the answer. */
+  /** The limit from connecting to the response headers. */
   readonly timeoutMs: number
   readonly maxEventBytes: number
 }
 
 export interface UpstreamHandlers {
   readonly onEvent: (event: StreamEvent) => void
-  /** The stream is over: `ended` as its sender meant it to, or `failed`. Not called after `close`. */
+  /** Called when the stream is over: `ended` cleanly or `failed`. Not called after `close`. */
   readonly onOver: (how: 'ended' | 'failed', error?: Error) => void
 }
 
-/** A dead peer is noticed after about half a minute, also when it never sends a heartbeat. */
+/** Detects a dead peer within about 30 seconds, even if it never sends heartbeats. */
 const TCP_KEEP_ALIVE_MS = 10_000
-/** A peer that asks for more is told apart from one that is broken; a client should not wait for hours either. */
+/** Caps the upstream's `Retry-After`: a client should not wait for hours. */
 const MAX_RETRY_AFTER_SECONDS = 60
 
 /**
- * One event stream from the upstream, read with a parser that keeps to the format: comments, retry times and unknown
- * fields are taken out of the way, only whole events are reported.
+ * One event stream from the upstream. It reports only whole events; comments, retry times without an event and unknown
+ * fields are dropped.
  */
 export class UpstreamConnection {
   readonly #request: ClientRequest
@@ -41,9 +41,9 @@ export class UpstreamConnection {
   }
 
   /**
-   * Resolves when the upstream has answered with an event stream. Events may be reported from the next turn on.
-   * @throws {HttpError} 502 when it is not there or answers something else, 503 when it says that it is busy,
-   * 504 when it is too slow.
+   * Connects, and resolves when the upstream has responded with an event stream. Events can be reported from the next turn.
+   * @throws {HttpError} 502 if it is unreachable or its response is not an event stream, 503 if it is busy, 504 if it times
+   * out.
    */
   static async open(
     target: UpstreamTarget,
@@ -56,7 +56,7 @@ export class UpstreamConnection {
     return connection
   }
 
-  /** Stops reading, so that the upstream's socket fills up instead of this process. */
+  /** Stops reading, so that events wait in the upstream's socket instead of in this process. */
   pause(): void {
     this.#response.pause()
   }
@@ -90,7 +90,7 @@ export class UpstreamConnection {
     })
     this.#response.once('end', () => over('ended'))
     this.#response.once('error', (error) => over('failed', error))
-    this.#response.once('close', () => over('failed', new Error('The connection was cut.')))
+    this.#response.once('close', () => over('failed', new Error('the connection was interrupted')))
     this.#request.on('error', (error) => over('failed', error))
   }
 }
@@ -102,7 +102,7 @@ function ask(
   const { traceparent, tell } = beginCall({ peer: 'sse-server', method: 'GET', path: new URL(url).pathname })
   return new Promise((resolve, reject) => {
     const request = (url.startsWith('https:') ? https : http).request(url, {
-      // A stream is a connection of its own: no pool of ten, in which the eleventh would wait for ever.
+      // Each stream has its own connection: in a pool of ten, the eleventh would wait forever.
       agent: false,
       ...(ca === undefined ? {} : { ca }),
       headers: {
@@ -149,10 +149,6 @@ function refusalOf({ statusCode = 0, headers }: IncomingMessage): HttpError | un
     return unavailable(502, 'upstream_refused', `The upstream answered ${statusCode}, not an event stream.`)
   const type = headers['content-type'] ?? ''
   if (!/^text\/event-stream\s*(;|$)/i.test(type))
-    return unavailable(
-      502,
-      'upstream_not_a_stream',
-      'The upstream answered something else than an event stream.',
-    )
+    return unavailable(502, 'upstream_not_a_stream', 'The upstream response is not an event stream.')
   return undefined
 }

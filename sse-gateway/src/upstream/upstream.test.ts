@@ -6,7 +6,7 @@ const gateway = useGateway()
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 const bearer = async (claims = {}) => ({ authorization: `Bearer ${await gateway.token(claims)}` })
 
-/** An upstream that keeps a log and replays from it, as the SSE server does. */
+/** Makes the upstream store its events and replay them, as the SSE server does. */
 function replaying() {
   const log: { id: string; wire: string }[] = []
   gateway.upstream.answer = (request, response) => {
@@ -30,8 +30,8 @@ function replaying() {
 const data = (stream: Answer) =>
   stream.events.filter(({ event }) => event === undefined).map((event) => event.data)
 
-describe('T34: an upstream that does not deliver', () => {
-  it('is 502 with Retry-After when it is not there', async () => {
+describe('T34: an upstream that fails', () => {
+  it('is 502 with Retry-After if it is unreachable', async () => {
     await gateway.start({ UPSTREAM_URL: 'http://127.0.0.1:1/events' })
     const answer = await gateway.request('/events', { headers: await bearer() })
     expect([answer.status, answer.json]).toEqual([
@@ -57,7 +57,7 @@ describe('T34: an upstream that does not deliver', () => {
       { 'content-type': 'text/html' },
       502,
       'upstream_not_a_stream',
-      'The upstream answered something else than an event stream.',
+      'The upstream response is not an event stream.',
     ],
     [503, { 'retry-after': '7' }, 503, 'upstream_busy', 'The upstream answered 503.'],
     [429, { 'retry-after': '9999' }, 503, 'upstream_busy', 'The upstream answered 429.'],
@@ -71,7 +71,7 @@ describe('T34: an upstream that does not deliver', () => {
     else expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0)
   })
 
-  it('is 504 when it is too slow', async () => {
+  it('is 504 if it times out', async () => {
     await gateway.start({ UPSTREAM_TIMEOUT_MS: '80' })
     gateway.upstream.answer = () => {}
     const answer = await gateway.request('/events', { headers: await bearer() })
@@ -82,8 +82,8 @@ describe('T34: an upstream that does not deliver', () => {
   })
 })
 
-describe('T36: what an upstream may send', () => {
-  it('is comments, retry times, unknown fields, any line end and odd ids; each event arrives whole', async () => {
+describe('T36: what an upstream can send', () => {
+  it('includes comments, retry times, unknown fields, any line break and unusual IDs; each event arrives whole', async () => {
     await gateway.start()
     const stream = await gateway.open(await gateway.token())
     gateway.upstream.send(
@@ -105,7 +105,7 @@ describe('T36: what an upstream may send', () => {
       { data: 'cr' },
     ])
     expect(stream.text).not.toContain('unfinished')
-    // An id that the gateway has given out is taken back, though others of that length are refused (T16).
+    // An ID in the ring is accepted, although other IDs of that length are rejected (T16).
     const back = await gateway.request('/events', {
       headers: { ...(await bearer()), 'last-event-id': '7'.repeat(300) },
     })
@@ -113,7 +113,7 @@ describe('T36: what an upstream may send', () => {
     expect(back.seen).toEqual(['cr'])
   })
 
-  it('may be cut anywhere: an event of 1 MiB in small pieces arrives whole', async () => {
+  it('can be split at any point: an event of 1 MiB in small pieces arrives whole', async () => {
     await gateway.start()
     const stream = await gateway.open(await gateway.token())
     const text = 'abcdefg'.repeat(150_000).slice(0, 1024 * 1024)
@@ -125,7 +125,7 @@ describe('T36: what an upstream may send', () => {
     expect(stream.events[0]?.data === text).toBe(true)
   })
 
-  it('may be cut at every byte', async () => {
+  it('can be split after every byte', async () => {
     await gateway.start()
     const stream = await gateway.open(await gateway.token())
     for (const byte of Buffer.from('id:é\r\nevent:x\rdata:€\ndata:😀\r\n\r\n')) {
@@ -136,7 +136,7 @@ describe('T36: what an upstream may send', () => {
     expect(stream.events[0]).toMatchObject({ id: 'é', event: 'x', data: '€\n😀' })
   })
 
-  it('is never mixed with a challenge that comes due in the middle of an event', async () => {
+  it('is never mixed with a challenge that is due in the middle of an event', async () => {
     await gateway.start()
     const stream = await gateway.open(await gateway.token())
     gateway.upstream.send('data:first half\n')
@@ -151,7 +151,7 @@ describe('T36: what an upstream may send', () => {
     )
   })
 
-  it('is not an event larger than this gateway takes: it asks again for what is behind the last good one', async () => {
+  it('excludes events over the maximum size: the gateway reconnects after the last valid one', async () => {
     await gateway.start({ MAX_EVENT_BYTES: '1000' })
     const stream = await gateway.open(await gateway.token())
     gateway.upstream.send('id:1\ndata:small\n\n')
@@ -162,8 +162,8 @@ describe('T36: what an upstream may send', () => {
   })
 })
 
-describe('one stream for all', () => {
-  it('T37: carries fifty streams through one upstream connection', async () => {
+describe('the shared upstream stream', () => {
+  it('T37: serves fifty client streams through one upstream connection', async () => {
     await gateway.start()
     const streams = await Promise.all(
       Array.from({ length: 50 }, async (_, index) =>
@@ -175,7 +175,7 @@ describe('one stream for all', () => {
     expect(gateway.upstream.requests).toHaveLength(1)
   })
 
-  it('asks the upstream for the stream alone: no token, no query, no header of the client', async () => {
+  it('sends no token, query or header of a client to the upstream', async () => {
     await gateway.start()
     const token = await gateway.token()
     await gateway.request(`/events?access_token=${token}&x=1`, {
@@ -192,7 +192,7 @@ describe('one stream for all', () => {
     ])
   })
 
-  it('T39: is let go within a second after the last client has left', async () => {
+  it('T39: is closed within a second after the last client disconnects', async () => {
     await gateway.start()
     const [one, two] = [
       await gateway.open(await gateway.token(), 'h2'),
@@ -205,15 +205,15 @@ describe('one stream for all', () => {
     await gateway.upstream.until(({ streams }) => streams.length === 0, 1_000)
   })
 
-  it('sends heartbeats when nothing else comes', async () => {
+  it('sends heartbeats if there are no events', async () => {
     await gateway.start({ HEARTBEAT_SECONDS: '1' })
     const stream = await gateway.open(await gateway.token())
     await stream.until(({ text }) => text === ':\n\n')
   })
 })
 
-describe('a client that comes back with an id', () => {
-  it('goes on from the gateway’s own events when they reach back so far', async () => {
+describe('a client that reconnects with an ID', () => {
+  it('continues from the gateway’s ring if it contains the ID', async () => {
     await gateway.start()
     const upstream = replaying()
     const first = await gateway.open(await gateway.token())
@@ -226,7 +226,7 @@ describe('a client that comes back with an id', () => {
     expect(gateway.upstream.requests).toHaveLength(1)
   })
 
-  it('gets from the upstream what the gateway does not have, and then what all get: nothing lost, nothing twice', async () => {
+  it('gets older events from the upstream, and then joins the others: nothing is lost or sent twice', async () => {
     await gateway.start()
     const upstream = replaying()
     upstream.remember('1', '2', '3', '4')
@@ -241,7 +241,7 @@ describe('a client that comes back with an id', () => {
       ['3', '4', '5', '6'],
       ['5', '6'],
     ])
-    // The private replay has met the shared stream and is gone; what it brought serves the next one.
+    // The private replay has reached the shared stream and is closed; its events serve the next client.
     await gateway.upstream.until(({ streams }) => streams.length === 1)
     const next = await gateway.open(await gateway.token(), 'h2', { 'last-event-id': '3' })
     await next.until((stream) => data(stream).length === 3)
@@ -249,7 +249,7 @@ describe('a client that comes back with an id', () => {
     expect(gateway.upstream.requests).toHaveLength(2)
   })
 
-  it('joins the others when nothing has been published since', async () => {
+  it('joins the others if nothing has been published since', async () => {
     await gateway.start()
     const upstream = replaying()
     upstream.remember('1', '2')
@@ -264,7 +264,7 @@ describe('a client that comes back with an id', () => {
     expect(gateway.upstream.requests).toHaveLength(2)
   })
 
-  it('joins them also when an event comes while its replay runs', async () => {
+  it('joins them even if an event arrives during its replay', async () => {
     await gateway.start()
     const upstream = replaying()
     upstream.remember('1', '2', '3')
@@ -300,7 +300,7 @@ describe('a client that comes back with an id', () => {
     )
   })
 
-  it('is ended, so that it comes back, when the private replay breaks before it is complete', async () => {
+  it('is disconnected, so that it reconnects, if its private replay fails before it is complete', async () => {
     await gateway.start()
     const upstream = replaying()
     upstream.remember('1')
@@ -312,8 +312,8 @@ describe('a client that comes back with an id', () => {
   })
 })
 
-describe('an upstream that goes away and comes back', () => {
-  it('is asked for what was missed; clients stay, and each gets every event once', async () => {
+describe('an upstream that disconnects and recovers', () => {
+  it('is asked for missed events; clients stay connected, and each gets every event once', async () => {
     await gateway.start()
     const upstream = replaying()
     const streams = [
@@ -332,7 +332,7 @@ describe('an upstream that goes away and comes back', () => {
     for (const stream of streams) expect([data(stream), stream.ended]).toEqual([['1', '2', '3', '4'], 'no'])
   })
 
-  it('is waited for by a client that comes meanwhile', async () => {
+  it('delays a client that connects meanwhile', async () => {
     await gateway.start()
     const upstream = replaying()
     await gateway.open(await gateway.token())
@@ -345,7 +345,7 @@ describe('an upstream that goes away and comes back', () => {
     await stream.until((one) => data(one).length === 1)
   })
 
-  it('is given up after the grace: clients end with the reason, later ones are refused', async () => {
+  it('is given up after the grace period: streams close with the reason, new ones are rejected', async () => {
     await gateway.start({ UPSTREAM_GRACE_SECONDS: '1' })
     const stream = await gateway.open(await gateway.token(), 'http/1.1')
     await gateway.upstream.kill()

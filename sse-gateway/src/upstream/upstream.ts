@@ -10,47 +10,47 @@ export interface UpstreamOptions {
   readonly path: string
   readonly target: UpstreamTarget
   readonly log: Logger
-  /** How long clients stay connected while the upstream is away. */
+  /** How long clients stay connected while the upstream is unavailable. */
   readonly graceMs: number
   readonly onFlowing: () => void
   readonly onEvent: (event: StreamEvent) => void
-  /** It is back, and what it sent meanwhile may be missing before the next event. */
+  /** Called after a reconnect if events may be missing before the next one. */
   readonly onGap: () => void
-  /** It has stayed away for the grace. */
+  /** Called when the upstream has been unavailable for the grace period. */
   readonly onGivenUp: (how: 'ended' | 'failed') => void
-  /** It is not read any more: what it sends from now on is missed. */
+  /** Called when the stream is closed: later events are missed. */
   readonly onAsleep: () => void
 }
 
-/** A page that reloads comes back at once; after that the upstream is free, within the second that is promised. */
+/** A page that reloads reconnects within this time; otherwise, the upstream is released within the promised second. */
 const LINGER_MS = 500
 const FIRST_RETRY_MS = 100
 const LAST_RETRY_MS = 5_000
-/** A restart of the upstream takes about a second: a client that comes meanwhile waits instead of being refused. */
+/** A restart of the upstream takes about a second; a client that connects meanwhile waits instead of being rejected. */
 const WAIT_FOR_RETRY_MS = 2_000
 
 /**
- * The life of the one upstream stream of a path.
+ * Manages the one upstream stream of a path.
  *
- *   asleep ── a client comes ──▶ connecting ── 200 ──▶ flowing ── lost ──▶ retrying ── 200 ──▶ flowing
- *     ▲                              │ refused            │                   │
- *     └──────────────────────────────┴─ the last client ──┴── grace is over ──┘
- *                                        has left
+ *   asleep ── first client ──▶ connecting ── 200 ──▶ flowing ── lost ──▶ retrying ── 200 ──▶ flowing
+ *     ▲                            │ rejected           │                   │
+ *     └────────────────────────────┴── the last client ─┴── grace is over ──┘
+ *                                      disconnects
  *
- * A retry asks the upstream for what is behind the last id, so a client that stays connected misses nothing. Without an
- * id to name, nobody knows what was missed, and that is a gap.
+ * A retry asks the upstream for the events after the last ID, so a client that stays connected misses nothing. Without an
+ * ID, the missed events are unknown, and clients get a gap.
  */
 export class Upstream {
-  /** How often it was lost and came back. */
+  /** The number of reconnects. */
   reconnects = 0
   readonly #options: UpstreamOptions
   #state: 'asleep' | 'connecting' | 'flowing' | 'retrying' = 'asleep'
   #connection: UpstreamConnection | undefined
   #connecting: Promise<void> | undefined
-  /** From where the upstream can go on, if it has given an id. */
+  /** The ID to resume from, if the upstream has sent one. */
   #lastEventId: string | undefined
   #holds = 0
-  /** Counts how often it fell asleep, so that an answer to an earlier question is recognised. */
+  /** Counts the calls of `sleep`, so that a response to an earlier connection attempt is recognized as stale. */
   #awakening = 0
   #flowingSince = 0
   #retryDelay = FIRST_RETRY_MS
@@ -68,7 +68,7 @@ export class Upstream {
     return this.#state
   }
 
-  /** Keeps it awake until the returned function is called, once. */
+  /** Keeps the upstream open until the returned function is called, once. */
   hold(): () => void {
     this.#holds += 1
     clearTimeout(this.#sleepTimer)
@@ -79,15 +79,15 @@ export class Upstream {
   }
 
   /**
-   * Resolves when it flows; the caller must hold it.
-   * @throws {HttpError} 502, 503 or 504 with `Retry-After` when it does not deliver.
+   * Resolves when the upstream is connected; the caller must `hold` it.
+   * @throws {HttpError} 502, 503 or 504 with `Retry-After` if it fails.
    */
   async flow(): Promise<void> {
     if (this.#state === 'flowing') return
     if (this.#state === 'retrying') {
       await this.#waitingForFlow.wait(WAIT_FOR_RETRY_MS)
       if (this.#state === 'retrying')
-        throw this.#failure ?? unavailable(502, 'upstream_lost', 'The upstream is away.')
+        throw this.#failure ?? unavailable(502, 'upstream_lost', 'The upstream is unavailable.')
       return this.flow()
     }
     this.#connecting ??= this.#connect().finally(() => {
@@ -96,7 +96,7 @@ export class Upstream {
     return this.#connecting
   }
 
-  /** Closes the stream, and forgets where it was: what it sends from now on it replays to clients that ask for it. */
+  /** Closes the stream and drops its position; clients get later events by replay. */
   sleep(): void {
     for (const timer of [this.#sleepTimer, this.#retryTimer, this.#graceTimer]) clearTimeout(timer)
     this.#graceTimer = undefined
@@ -133,21 +133,21 @@ export class Upstream {
     })
     if (awakening !== this.#awakening) {
       connection.close()
-      throw unavailable(502, 'upstream_lost', 'The upstream was given up meanwhile.')
+      throw unavailable(502, 'upstream_lost', 'The upstream connection was closed meanwhile.')
     }
     this.#connection = connection
     this.#state = 'flowing'
     this.#flowingSince = Date.now()
-    log.info({ path }, 'the upstream flows')
+    log.info({ path }, 'upstream connected')
   }
 
   #lost(how: 'ended' | 'failed', error?: Error) {
     const { log, path, graceMs } = this.#options
-    log.warn({ path, how, err: error }, 'the upstream is lost')
+    log.warn({ path, how, err: error }, 'upstream disconnected')
     this.#connection = undefined
     if (this.#holds === 0) return this.sleep()
     this.#state = 'retrying'
-    this.#failure = unavailable(502, 'upstream_lost', 'The upstream has gone away.', error)
+    this.#failure = unavailable(502, 'upstream_lost', 'The upstream has disconnected.', error)
     if (graceMs === 0) return this.#giveUp(how)
     this.#graceTimer ??= setTimeout(() => this.#giveUp(how), cappedMs(graceMs)).unref()
     if (Date.now() - this.#flowingSince > LAST_RETRY_MS) this.#retryDelay = FIRST_RETRY_MS
@@ -155,7 +155,7 @@ export class Upstream {
   }
 
   #retryLater() {
-    // Several gateways lose one upstream at the same time; they should not all come back at the same time.
+    // Several gateways lose one upstream at the same time; they should not all reconnect at the same time.
     const delay = this.#retryDelay * (0.8 + 0.4 * Math.random())
     this.#retryDelay = Math.min(this.#retryDelay * 2, LAST_RETRY_MS)
     this.#retryTimer = setTimeout(() => void this.#retry(), cappedMs(delay)).unref()
@@ -167,7 +167,7 @@ export class Upstream {
       await this.#open()
     } catch (error) {
       this.#failure = error as HttpError
-      // The grace may be over by now.
+      // The grace period can be over by now.
       if (this.#state === 'retrying') this.#retryLater()
       return
     }

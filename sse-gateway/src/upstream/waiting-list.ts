@@ -1,5 +1,6 @@
 import { cappedMs } from '@hallpass/untrusted/timers'
-/** Callers that wait until something happens, or until their time is over; either way they look again. */
+
+/** Lets callers wait until they are woken or time out; either way, they must check their condition again. */
 export class WaitingList {
   readonly #waiting = new Set<() => void>()
 

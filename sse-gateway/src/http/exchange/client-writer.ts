@@ -1,20 +1,20 @@
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import { END_DEADLINE_MS, type EventBlock, type EventWriter } from '@hallpass/event-stream/fan-out'
 
-/** Why a stream is cut instead of ended. */
+/** Why a stream is aborted instead of ended cleanly. */
 export type AbortCause =
-  /** The upstream broke in the middle: the client must not take what it has for everything. */
+  /** The upstream failed: the client must not assume that it has received everything. */
   | 'upstream_failed'
   /** The client does not read. */
   | 'too_slow'
-  /** As the original gateway ended an expired stream, for clients that rely on it. */
+  /** Closes an expired stream as Zilla does, for clients that rely on it. */
   | 'compatibility'
 
-/** The way out to one client, over HTTP/1.1 or HTTP/2. */
+/** Writes a stream to one client, over HTTP/1.1 or HTTP/2. */
 export interface ClientWriter extends EventWriter {
-  /** Ends the stream cleanly: END_STREAM, or the last chunk. What is not taken within a second is cut. */
+  /** Ends the stream cleanly, with END_STREAM or the last chunk. Aborts it if the client does not read within a second. */
   end(): void
-  /** Ends the stream at once, so that the client sees that it was cut. */
+  /** Aborts the stream immediately, so that the client can see that it is incomplete. */
   abort(cause: AbortCause): void
 }
 
@@ -24,7 +24,7 @@ const RESET_CODES: Readonly<Record<AbortCause, number>> = {
   compatibility: constants.NGHTTP2_NO_ERROR,
 }
 
-/** Writes to an HTTP/2 stream; the stream API, because the compatibility layer costs a fifth more per event. */
+/** Writes to an HTTP/2 stream. It uses the stream API because the compatibility layer costs 20% more per event. */
 export class Http2Writer implements ClientWriter {
   readonly #stream: ServerHttp2Stream
   onDrain: (() => void) | undefined
@@ -51,7 +51,7 @@ export class Http2Writer implements ClientWriter {
   }
 
   abort(cause: AbortCause): void {
-    // `close(0)` would send END_STREAM first; destroying sends RST_STREAM with NO_ERROR alone.
+    // `close(0)` would send END_STREAM first; destroying sends only RST_STREAM with NO_ERROR.
     if (cause === 'compatibility') this.#stream.destroy()
     else this.#stream.close(RESET_CODES[cause])
   }

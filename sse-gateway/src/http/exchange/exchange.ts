@@ -2,45 +2,45 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import type { HttpError, RequestRecord } from '@hallpass/service-kit'
 import type { ClientWriter } from './client-writer.ts'
 
-/** One request and the ways to answer it, the same over HTTP/2 and HTTP/1.1. */
+/** One request and its response, with the same interface over HTTP/2 and HTTP/1.1. */
 export interface Exchange {
   readonly protocol: 'h2' | 'http/1.1'
   readonly method: string
-  /** As it was sent, without the query: nothing is decoded or normalised, so nothing can be smuggled past a route. */
+  /** The path as it was sent, without the query. It is neither decoded nor normalized, so it cannot bypass a route. */
   readonly path: string
   readonly query: URLSearchParams
   readonly headers: IncomingHttpHeaders
-  /** Names and values in turn, each field as it came, also those that `headers` joins or drops. */
+  /** Alternating names and values of all fields as they arrived, including those that `headers` joins or drops. */
   readonly rawHeaders: readonly string[]
   readonly host: string
-  /** Why it is not clear whom the request is for: it names two hosts, or its target is none. */
+  /** Set if the request's target is ambiguous (two hosts) or invalid. */
   readonly malformed: HttpError | undefined
   readonly hasBody: boolean
   /** The same object for all requests of one connection. */
   readonly connection: object
   readonly remoteAddress: string
-  /** Set before a handler sees the exchange; every answer has its id. */
+  /** Set before a handler is called; every response has its ID. */
   record?: RequestRecord
-  /** What was answered, once it was. */
+  /** The response status, once it is sent. */
   readonly status?: number
   /** @throws {HttpError} 413, 400 */
   readBody(maxBytes: number): Promise<Buffer>
   answer(status: number, headers: OutgoingHttpHeaders, body?: Buffer | string): void
-  /** From then on the request's headers and query may be gone. */
+  /** Opens a stream. Afterwards, the request's headers and query may be empty. */
   openStream(headers: OutgoingHttpHeaders): ClientWriter
   /**
-   * Says that the connection must not be used again: in the answer, or over HTTP/2 by GOAWAY. Returns whether it could,
-   * or false when it has been said.
+   * Asks the client not to reuse the connection: in the response, or over HTTP/2 by GOAWAY. Returns false if that is no
+   * longer possible or has already been done.
    */
   askToLeave(): boolean
-  /** Whether the client is gone, or the answer is complete. */
+  /** Whether the client has disconnected or the response is complete. */
   readonly closed: boolean
-  /** Whether the whole answer was sent. */
+  /** Whether the whole response was sent. */
   readonly complete: boolean
   onClose(listener: () => void): void
 }
 
-/** Handles one exchange; what it throws, or rejects with, becomes the answer. */
+/** Handles one exchange. What it throws or rejects with becomes the response. */
 export type ExchangeHandler = (exchange: Exchange) => void | Promise<void>
 
 /** Splits `/events?access_token=…` at the first question mark. */

@@ -6,7 +6,7 @@ import type { ClientWriter } from './client-writer.ts'
 import { type Exchange, idOf, splitTarget } from './exchange.ts'
 import { readBounded } from './read-bounded.ts'
 
-/** A request that came over HTTP/1.1 (or 1.0). */
+/** An exchange over HTTP/1.1 or 1.0. */
 export class Http1Exchange implements Exchange {
   readonly protocol = 'http/1.1'
   readonly method: string
@@ -52,7 +52,7 @@ export class Http1Exchange implements Exchange {
     const response = this.#response
     if (response.headersSent) return
     this.status = status
-    // A body that was not read would be taken for the next request on this connection.
+    // An unread body would be parsed as the next request on this connection.
     const rest = this.hasBody && !this.#request.readableEnded ? { connection: 'close' } : {}
     response.writeHead(status, { ...headers, ...rest, ...idOf(this) }).end(body)
   }

@@ -13,7 +13,7 @@ import { readBounded } from './read-bounded.ts'
 const NO_HEADERS: IncomingHttpHeaders = {}
 const NO_QUERY = new URLSearchParams()
 
-/** A request that came over HTTP/2. */
+/** An exchange over HTTP/2. */
 export class Http2Exchange implements Exchange {
   readonly protocol = 'h2'
   readonly method: string
@@ -41,7 +41,7 @@ export class Http2Exchange implements Exchange {
     this.hasBody = !stream.endAfterHeaders && headers['content-length'] !== '0'
     this.connection = stream.session as ServerHttp2Session
     this.remoteAddress = stream.session?.socket.remoteAddress ?? ''
-    // A reset stream is the client's choice, not an error of ours; the close event says all there is to know.
+    // A client can reset its stream at any time, so this is not a server error; the close event handles it.
     stream.on('error', () => {})
   }
 
@@ -59,7 +59,7 @@ export class Http2Exchange implements Exchange {
     this.status = status
     stream.respond({ ':status': status, ...headers, ...idOf(this) }, { endStream: body === undefined })
     if (body !== undefined) stream.end(body)
-    // The rest of an upload that nobody asked for: "stop sending" (RFC 9113 §8.1).
+    // Tells the client to stop sending the rest of an unwanted body (RFC 9113 §8.1).
     if (this.hasBody && !stream.readableEnded)
       stream.writableFinished
         ? stream.close(constants.NGHTTP2_NO_ERROR)
@@ -69,7 +69,7 @@ export class Http2Exchange implements Exchange {
   openStream(headers: OutgoingHttpHeaders): ClientWriter {
     this.status = 200
     this.#stream.respond({ ':status': 200, ...headers, ...idOf(this) })
-    // A stream lives for hours; its request, with the token in it, has done its work.
+    // A stream can stay open for hours; release its request, which contains the token.
     this.headers = NO_HEADERS
     this.rawHeaders = []
     this.query = NO_QUERY
@@ -77,7 +77,7 @@ export class Http2Exchange implements Exchange {
   }
 
   askToLeave(): boolean {
-    // A session whose handshake was under way when the others were asked; its first request is answered.
+    // For sessions that were still in their handshake when the others got GOAWAY; their first request is answered.
     if (this.connection.closed) return false
     this.connection.close()
     return true
@@ -88,7 +88,7 @@ export class Http2Exchange implements Exchange {
   }
 
   get complete(): boolean {
-    // A client that leaves resets the stream, and Node ends it then.
+    // If the client resets the stream, Node also finishes it.
     return this.#stream.writableFinished && this.#stream.rstCode === constants.NGHTTP2_NO_ERROR
   }
 
@@ -97,7 +97,7 @@ export class Http2Exchange implements Exchange {
   }
 }
 
-/** RFC 9113 §8.3.1: a `Host` beside the `:authority` must not say something else. */
+/** Returns whether `Host` and `:authority` differ, which RFC 9113 §8.3.1 forbids. */
 function isAmbiguous(headers: IncomingHttpHeaders, rawHeaders: readonly string[]): boolean {
   const { ':authority': authority, host } = headers
   if (host === undefined) return false

@@ -1,15 +1,15 @@
 import type { Readable } from 'node:stream'
 import { badRequest, HttpError } from '@hallpass/service-kit'
 
-/** A request's body takes a moment; ten seconds are a phone in a tunnel, more is somebody who holds the line. */
+/** Enough for a small body over a bad mobile connection; a slower client only keeps the connection busy. */
 const BODY_TIMEOUT_MS = 10_000
 
 /**
- * Reads a small body.
- * @throws {HttpError} 413 when it is larger, 408 when it takes too long, 400 when it breaks off.
+ * Reads a body of at most `maxBytes`.
+ * @throws {HttpError} 413 if it is larger, 408 if it takes too long, 400 if it is incomplete.
  */
 export function readBounded(body: Readable, maxBytes: number): Promise<Buffer> {
-  // A request that had no body has ended before anybody asked for it.
+  // A request without a body has already ended.
   if (body.readableEnded) return Promise.resolve(Buffer.alloc(0))
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
@@ -20,7 +20,7 @@ export function readBounded(body: Readable, maxBytes: number): Promise<Buffer> {
       reject(error)
     }
     const timer = setTimeout(
-      () => refuse(new HttpError(408, 'body_too_slow', 'The body took too long.')),
+      () => refuse(new HttpError(408, 'body_too_slow', 'The body was sent too slowly.')),
       BODY_TIMEOUT_MS,
     ).unref()
     body.on('data', (chunk: Buffer) => {
