@@ -155,8 +155,7 @@ describeHere('docker-compose.yml', () => {
         const answers = Array.from({ length: 10 }, () => curl('http://localhost/', ...newcomer).status)
         expect(answers).toEqual(answers.map(() => 200))
         const timesBack = () =>
-          project.docker('logs', project.container('token-cache-load-balancer')).split('a proxy is back')
-            .length
+          project.docker('logs', project.container('token-cache-load-balancer')).split('proxy up').length
         const before = timesBack()
         project.start('token-cache-proxy1')
         await project.until('the balancer uses the proxy again', () => timesBack() > before)

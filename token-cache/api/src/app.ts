@@ -12,7 +12,7 @@ import { anySubject, cachedVerifier, remoteKeys, type VerificationRules } from '
 import type { Config } from './config.ts'
 import { greet } from './routes/greet.ts'
 
-/** The API that the tier protects; it trusts no proxy, only tokens. */
+/** Creates the API that the token cache protects. It trusts only tokens, not proxies. */
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
   const factory = createJwtFactoryClient({ baseUrl: config.jwtFactoryUrl })
   const rules: VerificationRules = {

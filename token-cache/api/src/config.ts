@@ -2,7 +2,7 @@ import { commonConfig, type Environment, readConfig, tlsConfig } from '@hallpass
 
 export type Config = ReturnType<typeof loadConfig>
 
-/** The factory's tokens live an hour at most. */
+/** Tokens of jwt-factory are valid for at most an hour. */
 const MAX_LIFETIME_SECONDS = 3600
 
 export const loadConfig = (env: Environment) =>
@@ -11,7 +11,7 @@ export const loadConfig = (env: Environment) =>
     return {
       ...common,
       port: variables.port('PORT', 8084),
-      /** Speaks TLS, as it must between machines: what it receives are bearer tokens. */
+      /** Uses TLS; required between machines because the API receives bearer tokens. */
       secure: variables.flag('TLS', common.production),
       tls: tlsConfig(variables, common),
       jwtFactoryUrl: variables.url('JWT_FACTORY_URL', 'http://localhost:5555'),

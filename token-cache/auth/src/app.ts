@@ -6,7 +6,7 @@ import type { Config } from './config.ts'
 import { requireTier } from './require-tier.ts'
 import { issueForUser } from './routes/issue-for-user.ts'
 
-/** Makes a token for the user that a proxy names; it believes proxies, and nobody else. */
+/** Creates the auth tier, which issues tokens for users on request of the proxies, and of no other caller. */
 export async function createApp(config: Config, log: Logger): Promise<HttpService> {
   const trust = new TierTrust(config.trust)
   await trust.load()

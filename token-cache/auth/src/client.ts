@@ -11,24 +11,24 @@ const PEER = 'token-cache-auth'
 
 export interface AuthClientOptions {
   readonly baseUrl: string
-  /** Prove that the caller is a tier: name, value, name, value … */
+  /** Header fields that authenticate the caller as a tier: name, value, name, value … */
   readonly fields: readonly string[]
   readonly tls?: NonNullable<PeerClientOptions['tls']>
   readonly timeoutMs: number
 }
 
-/** What a call is for. */
+/** The request for which a token is needed. */
 export interface TokenCall {
   readonly userAgent: string
   readonly requestId: string
   readonly trace?: TraceContext | undefined
 }
 
-/** How a proxy asks for a token. */
+/** Requests tokens from the auth tier. */
 export interface AuthClient {
   /**
-   * A token for the user.
-   * @throws {HttpError} 403 when the user may have none; a PeerError when the tier does not answer, or says something else.
+   * Returns a token for the user.
+   * @throws {HttpError} 403 if the user is denied; a PeerError if the tier does not answer or its response is unexpected.
    */
   tokenFor(user: string, about: TokenCall): Promise<string>
 }
@@ -54,7 +54,12 @@ export function createAuthClient({ baseUrl, fields, tls, timeoutMs }: AuthClient
         },
       })
       if (status === 200) return text
-      if (status === 403) throw new HttpError(403, 'user_denied', 'This user gets no tokens.')
+      if (status === 403)
+        throw new HttpError(
+          403,
+          'user_denied',
+          'This user is not allowed to get tokens. See DENIED_USERS at the auth tier.',
+        )
       throw unexpectedAnswer(PEER, status, reasonIn(text))
     },
   }

@@ -11,13 +11,13 @@ export const loadConfig = (env: Environment) =>
       ...common,
       port: variables.port('PORT', 8083),
       jwtFactoryUrl: variables.url('JWT_FACTORY_URL', 'http://localhost:5555'),
-      /** The factory's name, as in the tokens that it makes. */
+      /** The factory's issuer name, as in its tokens. */
       issuer: variables.text('ISSUER', 'https://jwt-factory/'),
-      /** The key that the factory signs with for this tier; also this tier's name there. */
+      /** The key with which the factory signs for this tier; also this tier's client ID there. */
       keyId: variables.text('KEY_ID', 'token-cache-auth'),
-      /** Whom the tokens are for. */
+      /** The audience of the tokens. */
       audience: variables.text('AUDIENCE', 'token-cache-api'),
-      /** Users who get no token any more, whatever the proxies ask. */
+      /** Users that get no new tokens. */
       deniedUsers: variables.list('DENIED_USERS', []),
       credential: credentialConfig(variables),
       trust: tierTrustConfig(variables, common),

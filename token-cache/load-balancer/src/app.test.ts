@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { createApp } from './app.ts'
 import { loadConfig } from './config.ts'
 
-/** A server in a proxy's place: real, and steered by the test. */
+/** An HTTP server in place of a proxy, controlled by the test. */
 class FakeProxy {
   readonly seen: IncomingMessage[] = []
   readonly name: string
@@ -86,20 +86,20 @@ const [ONE, TWO] = [
   [200, 'two'],
 ] as const
 
-describe('the balancer', () => {
+describe('the load balancer', () => {
   it('sends requests to the proxies in turn', async () => {
     await start()
     expect([await ask(), await ask(), await ask(), await ask()]).toEqual([ONE, TWO, ONE, TWO])
   })
 
-  it('proves to the proxies that a request comes from it', async () => {
+  it('authenticates itself to the proxies', async () => {
     await start()
     await ask('/', { headers: { 'x-hallpass-tier': 'forged' } })
     const secret = readFileSync(join(folder, 'token-cache/tier-secret'), 'utf8').trim()
     expect(proxies[0]?.seen[0]?.headers['x-hallpass-tier']).toBe(secret)
   })
 
-  it('writes anew where a request came from, and drops what callers say about themselves', async () => {
+  it('sets the origin fields itself, and strips the identity fields of callers', async () => {
     await start()
     await ask('/', {
       headers: {
@@ -126,18 +126,18 @@ describe('the balancer', () => {
       expect(headers).not.toHaveProperty(name)
   })
 
-  it('AL-60 believes no remote-user where callers are not known, and is so unless it listens to loopback alone', async () => {
+  it('AL-60 ignores remote-user unless it trusts its callers, which it does by default only on loopback', async () => {
     await start({ REMOTE_USER_FROM: 'nobody' })
     await ask('/', { headers: { 'remote-user': 'admin', 'Remote-User': 'root' } })
     expect(proxies[0]?.seen[0]?.headers).not.toHaveProperty('remote-user')
     expect(() => loadConfig({ REMOTE_USER_FROM: 'anyone', HOST: '0.0.0.0' })).toThrow(ConfigError)
     expect(() => loadConfig({ REMOTE_USER_FROM: 'anyone', NODE_ENV: 'production' })).toThrow(
-      /REMOTE_USER_FROM=anyone lets every caller be every user/,
+      /REMOTE_USER_FROM=anyone allows any caller to be any user/,
     )
     expect(loadConfig({ HOST: '0.0.0.0' }).remoteUserFrom).toBe('nobody')
   })
 
-  it('writes one line for each request, with the upstreams that it tried', async () => {
+  it('logs one line per request, with the upstreams that it tried', async () => {
     await start()
     await proxies[0]?.stop()
     await ask('/path?secret=1')
@@ -146,7 +146,7 @@ describe('the balancer', () => {
     expect(line.ua).toBe(`${addressOf(0)}, ${addressOf(1)}`)
   })
 
-  it('takes no more connections than it may', async () => {
+  it('accepts no more connections than its maximum', async () => {
     await start({ MAX_CONNECTIONS: '1' })
     const { port } = new URL(url)
     const first = connect(Number(port), '127.0.0.1')
@@ -165,7 +165,7 @@ describe('the balancer', () => {
     first.destroy()
   })
 
-  it('refuses TRACE', async () => {
+  it('rejects TRACE', async () => {
     await start()
     const answer = await new Promise<string>((resolve) => {
       const socket = connect(Number(new URL(url).port), '127.0.0.1', () =>
@@ -178,16 +178,16 @@ describe('the balancer', () => {
   })
 })
 
-describe('a proxy that is gone', () => {
-  it('is left out at once: no request that may be sent twice fails', async () => {
+describe('a proxy that is down', () => {
+  it('is not used any more, immediately: no idempotent request fails', async () => {
     await start()
     await ask()
     await proxies[1]?.stop()
     for (let i = 0; i < 10; i += 1) expect(await ask()).toEqual(ONE)
-    expect(lines.join()).toContain('a proxy is left out')
+    expect(lines.join()).toContain('proxy down')
   })
 
-  it('is named when there is no other', async () => {
+  it('is reported in the error if there is no other', async () => {
     await start()
     for (const proxy of proxies) await proxy.stop()
     const [status, body] = await ask()
@@ -195,7 +195,7 @@ describe('a proxy that is gone', () => {
     expect(JSON.parse(body)).toMatchObject({ error: { code: 'peer_unreachable' } })
   })
 
-  it('is not sent a POST that may have reached it, but the next one is whole', async () => {
+  it('does not cause a retry of a POST that may have reached it, but the next one succeeds', async () => {
     await start()
     if (proxies[0]) proxies[0].answer = (request) => void request.socket.destroy()
     const [status, body] = await ask('/', { method: 'POST', body: 'x' })
@@ -212,35 +212,35 @@ describe('a proxy that is gone', () => {
     await until(async () => (await ask())[1] === 'one')
   })
 
-  it('is left out while it is not ready, before it closes its port', async () => {
+  it('is not used while it is not ready, before it closes its port', async () => {
     await start()
     if (proxies[0]) proxies[0].ready = false
-    await until(async () => lines.join().includes('it answers 503'))
+    await until(async () => lines.join().includes('answered 503'))
     for (let i = 0; i < 4; i += 1) expect(await ask()).toEqual(TWO)
   })
 
-  it('is tried when all seem to be gone; when all are, the answer is 502', async () => {
+  it('is tried if all seem to be down; if all are, the response is 502', async () => {
     await start()
     for (const proxy of proxies) proxy.ready = false
-    await until(async () => lines.filter((line) => line.includes('it answers 503')).length === 2)
+    await until(async () => lines.filter((line) => line.includes('answered 503')).length === 2)
     expect((await fetch(`${url}/readyz`)).status).toBe(503)
     expect((await ask())[0]).toBe(200)
     await Promise.all(proxies.map((proxy) => proxy.stop()))
     expect((await ask())[0]).toBe(502)
   })
 
-  it('is tried before one that is gone, when none is ready', async () => {
+  it('is tried after one that answers, if none is ready', async () => {
     await start()
     for (const proxy of proxies) proxy.ready = false
-    await until(async () => lines.filter((line) => line.includes('it answers 503')).length === 2)
+    await until(async () => lines.filter((line) => line.includes('answered 503')).length === 2)
     await proxies[0]?.stop()
     for (let i = 0; i < 6; i += 1) expect(await ask()).toEqual(TWO)
     const requests = lines.map((text) => JSON.parse(text)).filter(({ msg }) => msg === 'request')
-    // The first to be tried may have been the one that has just gone.
+    // The first one tried can be the one that has just stopped.
     expect(requests.slice(-4).map(({ ua }) => ua)).toEqual(Array(4).fill(addressOf(1)))
   })
 
-  it('is not left out for what clients do: going away in the middle of a body', async () => {
+  it('is not marked as down because a client disconnects during its request body', async () => {
     await start()
     for (const proxy of proxies)
       proxy.answer = (request, response) => void request.resume().on('end', () => response.end('ok'))
@@ -252,7 +252,7 @@ describe('a proxy that is gone', () => {
         })
         socket.on('close', () => resolve())
       })
-    expect(lines.join()).not.toContain('left out')
+    expect(lines.join()).not.toContain('proxy down')
   })
 })
 
@@ -261,7 +261,7 @@ const addressOf = (index: number) => `127.0.0.1:${proxies[index]?.port}`
 async function until(ask: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 3_000
   while (!(await ask())) {
-    if (performance.now() > deadline) throw new Error('It did not happen within 3 s.')
+    if (performance.now() > deadline) throw new Error('timed out after 3 s')
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }

@@ -6,11 +6,11 @@ import { balanceRequests } from './balance.ts'
 import type { Config } from './config.ts'
 import { Proxies } from './proxies.ts'
 
-/** The edge of the tier: takes requests from anywhere and spreads them over the proxies. */
+/** Creates the entry point of the token cache, which distributes requests over the proxies. */
 export async function createApp(config: Config, log: Logger): Promise<HttpService> {
   const name = 'token-cache-load-balancer'
   const metrics = new Metrics(name)
-  const up = metrics.gauge('load_balancer_proxy_up', 'Whether a proxy is sent requests.', ['proxy'])
+  const up = metrics.gauge('load_balancer_proxy_up', '1 while requests are sent to a proxy.', ['proxy'])
   const { fields, tls } = await new TierTrust(config.trust).load()
   const upstreams = config.proxyUrls.map(
     (url) => new Upstream({ name: 'token-cache-proxy', url, ...(tls ? { tls } : {}) }),
@@ -31,7 +31,7 @@ export async function createApp(config: Config, log: Logger): Promise<HttpServic
   if (config.remoteUserFrom === 'anyone')
     log.warn(
       { host: config.host },
-      'OPEN: every caller may say in remote-user who it is. For development on one machine',
+      'OPEN: callers are not authenticated; any caller can set remote-user to any user. Only for development on one machine',
     )
   proxies.start()
 

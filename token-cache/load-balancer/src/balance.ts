@@ -15,18 +15,18 @@ import type { Proxies } from './proxies.ts'
 export interface BalanceOptions {
   readonly log: Logger
   readonly proxies: Proxies
-  /** Prove to the proxies that a request comes from here. */
+  /** Header fields that authenticate the balancer to the proxies. */
   readonly tierFields: readonly string[]
-  /** Whether callers may say who they are. */
+  /** Whether callers' `remote-user` fields are trusted. */
   readonly believeRemoteUser: boolean
 }
 
-/** Sends each request to a proxy; when that one fails, to the next, if the request may be sent twice. */
+/** Returns handlers that forward each request to a proxy, and retry idempotent requests at the next one if it fails. */
 export function balanceRequests({ log, proxies, tierFields, believeRemoteUser }: BalanceOptions) {
   const balance: Handler = (request, response) => {
     const record = recordForwarding(request)
     const upstream = proxies.next()
-    if (!upstream) throw nobodyThere()
+    if (!upstream) throw noProxy()
     const tried = [upstream]
     forwardRecorded(request, response, record, {
       log,
@@ -47,7 +47,7 @@ export function balanceRequests({ log, proxies, tierFields, believeRemoteUser }:
   async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', () => socket.destroy())
     const tried: Upstream[] = []
-    let failure: HttpError = nobodyThere()
+    let failure: HttpError = noProxy()
     for (let next = proxies.next(tried); next; next = proxies.next(tried)) {
       const upstream = next
       tried.push(upstream)
@@ -67,7 +67,7 @@ export function balanceRequests({ log, proxies, tierFields, believeRemoteUser }:
     refuseUpgrade(socket, failure)
   }
 
-  /** The caller's fields without what only a proxy may say, and what this proxy has to say instead. */
+  /** Returns the caller's fields without those that only a proxy is allowed to set, plus this balancer's own. */
   function fieldsFor(request: IncomingMessage): string[] {
     const { headers, socket } = request
     const fields = requestHeaders(request, EDGE_FIELDS)
@@ -87,5 +87,5 @@ export function balanceRequests({ log, proxies, tierFields, believeRemoteUser }:
   return { balance, upgrade: (...args: Parameters<typeof upgrade>) => void upgrade(...args) }
 }
 
-const nobodyThere = () =>
-  new HttpError(503, 'no_proxy', 'No proxy can take the request.', { headers: { 'retry-after': '1' } })
+const noProxy = () =>
+  new HttpError(503, 'no_proxy', 'No proxy is available. Retry.', { headers: { 'retry-after': '1' } })

@@ -10,11 +10,11 @@ import { tierTrustConfig } from '@hallpass/tier-trust'
 
 export type Config = ReturnType<typeof loadConfig>
 
-/** Twice a second: a proxy that comes back is used within half a second, for a request that costs it nothing. */
+/** Twice a second: a proxy that recovers is used within half a second, and a check costs it almost nothing. */
 const CHECK_MS = 500
-/** Each connection holds some 20 KB here and one more connection behind. */
+/** Each connection takes about 20 KB here and one more connection to a proxy. */
 const MAX_CONNECTIONS = 10_000
-/** Five minutes for an upload; what comes slower is an attack, or should come in parts. */
+/** Five minutes for an upload; a slower one is an attack or should be sent in parts. */
 const REQUEST_TIMEOUT_SECONDS = 300
 
 export const loadConfig = (env: Environment) =>
@@ -28,20 +28,20 @@ export const loadConfig = (env: Environment) =>
     )
     variables.require(
       remoteUserFrom === 'nobody' || mayTrustAnyone,
-      `REMOTE_USER_FROM=anyone lets every caller be every user, so it needs a loopback HOST (it is ${common.host}) and NODE_ENV other than production`,
+      `REMOTE_USER_FROM=anyone allows any caller to be any user, so HOST must be a loopback address (it is ${common.host}) and NODE_ENV must not be production`,
     )
     const proxyUrls = variables.list('PROXY_URLS', ['http://localhost:8080', 'http://localhost:8081'])
     for (const url of proxyUrls)
       variables.require(
         URL.canParse(url) && /^https?:/.test(url),
-        `PROXY_URLS must be http or https URLs, but has ${url}`,
+        `PROXY_URLS must be http or https URLs, but contains ${url}`,
       )
-    variables.require(proxyUrls.length > 0, 'PROXY_URLS must name at least one proxy')
+    variables.require(proxyUrls.length > 0, 'PROXY_URLS must contain at least one URL')
     return {
       ...common,
       port: variables.port('PORT', 8000),
       proxyUrls,
-      /** On a development start the caller says who it is, in place of a login; elsewhere its token says so. */
+      /** In development mode, callers set `remote-user` instead of logging in; in production, they send tokens. */
       remoteUserFrom,
       secure: variables.flag('TLS', common.production),
       tls: tlsConfig(variables, common),

@@ -1,8 +1,8 @@
 import { TIER_HEADER } from '@hallpass/tier-trust'
 
 /**
- * Fields by which a proxy tells the server behind it who the caller is. What comes from outside under these names is a
- * claim of the caller, and must not look like the word of a proxy.
+ * Fields with which proxies assert the caller's identity to the server behind them. Callers can set them to anything, so
+ * they must not reach the proxies.
  */
 const IDENTITY_FIELDS = [
   'remote-user',
@@ -20,7 +20,7 @@ const IDENTITY_FIELDS = [
   'x-auth-request-access-token',
   'x-authenticated-user',
   'x-webauth-user',
-  // RFC 9440, Envoy, nginx and Apache: a certificate that the caller may not have.
+  // RFC 9440, Envoy, nginx and Apache: a certificate that the caller may not possess.
   'client-cert',
   'client-cert-chain',
   'x-forwarded-client-cert',
@@ -31,7 +31,7 @@ const IDENTITY_FIELDS = [
   TIER_HEADER,
 ]
 
-/** Where a request came from: written here anew, because the first proxy is the one that knows. */
+/** Fields with a request's origin; the balancer sets them itself, because only the first proxy knows the origin. */
 const ORIGIN_FIELDS = [
   'forwarded',
   'via',
@@ -44,7 +44,7 @@ const ORIGIN_FIELDS = [
   'cf-connecting-ip',
 ]
 
-/** What is taken off at the edge, before this hop's own fields are added. */
+/** The fields that the balancer strips before it adds its own. */
 export const EDGE_FIELDS: ReadonlySet<string> = new Set([
   ...IDENTITY_FIELDS,
   ...ORIGIN_FIELDS,

@@ -12,18 +12,18 @@ export interface ProxiesOptions {
 interface Member {
   readonly upstream: Upstream
   up: boolean
-  /** Whether the last check had an answer, be it that it is not ready. */
+  /** Whether the proxy answered the last check, even with "not ready". */
   answers: boolean
-  /** Checks that failed in a row. */
+  /** The number of consecutive checks without an answer. */
   missed: number
 }
 
-/** One answer may be late on a busy machine; a second one hardly. */
+/** On a busy machine, one answer can be late, but rarely two in a row. */
 const MISSES_UNTIL_DOWN = 2
 
 /**
- * The proxies, and which of them can be sent to: one that refuses or drops a connection is left out at once (passive
- * check), one that is not ready, or misses two checks, too; one that is ready is back with the next check (active).
+ * The proxies and their health. A proxy whose connection fails is down immediately (passive check); a proxy that is not
+ * ready or misses two checks is down, and a ready one is up, after the next check (active check).
  */
 export class Proxies {
   readonly #options: ProxiesOptions
@@ -37,9 +37,9 @@ export class Proxies {
   }
 
   /**
-   * The next one in turn that was not tried yet. When all are out, one that answers at least: without the store none is
-   * ready, and whom they know they serve. Else any: that nobody seems to be there is more likely a mistake of the checks
-   * than a reason to refuse everybody.
+   * Returns the next proxy in turn that was not tried yet. If all are down, it returns one that at least answers: without
+   * the store, none is ready, but all serve known callers. Otherwise any: it is more likely that the checks are wrong than
+   * that all proxies are down.
    */
   next(tried: readonly Upstream[] = []): Upstream | undefined {
     return (
@@ -61,12 +61,12 @@ export class Proxies {
     return undefined
   }
 
-  /** A request could not be sent, or its connection broke. */
+  /** Marks a proxy as down because a request could not be sent or its connection failed. */
   failed(upstream: Upstream): void {
     const member = this.#members.find((one) => one.upstream === upstream)
     if (!member) return
     member.answers = false
-    this.#set(member, false, 'a connection failed')
+    this.#set(member, false, 'connection failed')
   }
 
   start(): void {
@@ -78,7 +78,7 @@ export class Proxies {
     clearInterval(this.#timer)
   }
 
-  /** Asks all of them once. */
+  /** Checks all proxies once. */
   async check(): Promise<void> {
     await Promise.all(this.#members.map((member) => this.#checkOne(member)))
   }
@@ -87,19 +87,16 @@ export class Proxies {
     const status = await ask(member.upstream, this.#options.checkMs)
     member.answers = status !== undefined
     member.missed = status === undefined ? member.missed + 1 : 0
-    if (status === 200) this.#set(member, true, 'it is ready')
-    else if (status !== undefined) this.#set(member, false, `it answers ${status}`)
-    else if (member.missed >= MISSES_UNTIL_DOWN) this.#set(member, false, 'it does not answer')
+    if (status === 200) this.#set(member, true, 'ready')
+    else if (status !== undefined) this.#set(member, false, `answered ${status}`)
+    else if (member.missed >= MISSES_UNTIL_DOWN) this.#set(member, false, 'no answer')
   }
 
   #set(member: Member, up: boolean, why: string): void {
     if (member.up === up) return
     member.up = up
     const { address } = member.upstream
-    this.#options.log[up ? 'info' : 'warn'](
-      { proxy: address, why },
-      up ? 'a proxy is back' : 'a proxy is left out',
-    )
+    this.#options.log[up ? 'info' : 'warn']({ proxy: address, why }, up ? 'proxy up' : 'proxy down')
     this.#options.onChange?.(address, up)
   }
 

@@ -14,11 +14,11 @@ const KEYVALS = '/api/8/http/keyvals/tokens'
 const block = (key: string, proxy = 0) =>
   tier.operate(proxy, `${KEYVALS}/`, { method: 'PATCH', body: JSON.stringify({ [key]: '0' }) })
 
-/** A second of the documented bound, measured on the machine's clock. */
+/** The documented bound of one second, in real time. */
 const WITHIN_A_SECOND = 1_000
 
 describe('a request', () => {
-  it('brings the API a token for its user, and the second one no new token, on either proxy', async () => {
+  it('reaches the API with a token for its user, and the second one with the same token, on either proxy', async () => {
     await start()
     const first = await claimsOf(tier.get(0, 'user1'))
     expect(first).toMatchObject({ sub: 'user1', aud: 'test-api' })
@@ -27,7 +27,7 @@ describe('a request', () => {
     expect(tier.issuer.calls).toEqual(['user1'])
   })
 
-  it('of another user, or with another agent, brings another token', async () => {
+  it('of another user, or with another agent, has another token', async () => {
     await start()
     const tokens = await Promise.all([
       claimsOf(tier.get(0, 'user1')),
@@ -38,7 +38,7 @@ describe('a request', () => {
     expect(tokens.map(({ sub }) => sub)).toEqual(['user1', 'user2', 'user1'])
   })
 
-  it('reaches the API without the fields that only the tiers read, and without a credential of its own', async () => {
+  it('reaches the API without the fields between the tiers and without its own credentials', async () => {
     await start()
     await tier.get(0, 'user1', {
       headers: { authorization: 'Basic dXNlcjpwYXNz', 'x-forwarded-for': '192.0.2.1', 'x-kept': 'yes' },
@@ -52,7 +52,7 @@ describe('a request', () => {
     expect(headers.traceparent).toMatch(/^00-/)
   })
 
-  it('is told by one log line, with the token by its jti', async () => {
+  it('is logged in one line, with the token’s jti', async () => {
     await start()
     const { jti } = await claimsOf(tier.get(0, 'user1'))
     await tier.get(1, 'user1')
@@ -74,7 +74,7 @@ describe('a request', () => {
     expect(tier.lines.join()).not.toContain('eyJ')
   })
 
-  it('is 401 when the balancer does not say which user it is from, and 400 when it names no possible one', async () => {
+  it('is 400 if the balancer’s remote-user is not one valid user', async () => {
     await start()
     const nobody = await tier.get(0, '')
     expect(nobody.status).toBe(400)
@@ -84,7 +84,7 @@ describe('a request', () => {
     expect(tier.issuer.calls).toEqual([])
   })
 
-  it('with TRACE is refused: its answer would hold the token', async () => {
+  it('with TRACE is rejected, because its response would contain the token', async () => {
     await start()
     const { connect } = await import('node:net')
     const answer = await new Promise<string>((resolve) => {
@@ -102,18 +102,18 @@ describe('a request', () => {
   })
 })
 
-describe('the life of a token in the cache', () => {
-  it('ends after 300 seconds, as documented, whatever the token’s own end', async () => {
+describe('the lifetime of a token in the cache', () => {
+  it('ends after the documented 300 seconds, regardless of the token’s own expiry', async () => {
     await start({ proxies: 1 })
     const [one, two] = await Promise.all([claimsOf(tier.get(0, 'user1')), claimsOf(tier.get(0, 'user2'))])
-    // Until then it is renewed behind a request that gets the old one; from then on a request waits for the new one.
+    // Until then, it is renewed in the background while requests get the old one; from then on, requests wait for the new one.
     tier.clock.advance(299_999)
     expect((await claimsOf(tier.get(0, 'user1'))).jti).toBe(one.jti)
     tier.clock.advance(1)
     expect((await claimsOf(tier.get(0, 'user2'))).jti).not.toBe(two.jti)
   })
 
-  it('is renewed ahead, at 75 to 85 % of it, while requests go on with the old token', async () => {
+  it('is renewed ahead of time, after 75 to 85% of it, while requests use the old token', async () => {
     await start({ proxies: 1 })
     const old = await claimsOf(tier.get(0, 'user1'))
     tier.clock.advance(0.74 * 300_000)
@@ -144,7 +144,7 @@ describe('the life of a token in the cache', () => {
     expect(tier.issuer.calls.length).toBe(2)
   })
 
-  it('goes on to the token’s own end while the issuer is down; then it is 503, and recovers', async () => {
+  it('lasts until shortly before the token’s own expiry while the issuer is down; then 503, and it recovers', async () => {
     await start({ proxies: 1 })
     tier.issuer.lifetimeSeconds = 900
     const { jti } = await claimsOf(tier.get(0, 'user1'))
@@ -164,7 +164,7 @@ describe('the life of a token in the cache', () => {
     expect((await tier.figures(0)).stale).toBeGreaterThanOrEqual(2)
   })
 
-  it('does not ask a failing issuer again for each request', async () => {
+  it('does not cause a call to a failing issuer for each request', async () => {
     await start({ proxies: 1 })
     await tier.get(0, 'user1')
     tier.clock.advance(400_000)
@@ -173,7 +173,7 @@ describe('the life of a token in the cache', () => {
     expect(tier.issuer.calls.length).toBe(2)
   })
 
-  it('is over when the auth tier denies the user, though the old token has not ended', async () => {
+  it('ends when the auth tier denies the user, even if the old token has not expired', async () => {
     await start({ proxies: 1 })
     await tier.get(0, 'user1')
     tier.clock.advance(300_000)
@@ -185,7 +185,7 @@ describe('the life of a token in the cache', () => {
 })
 
 describe('AL-60 choosing a cache key', () => {
-  it('AL-60 is impossible for whoever is not the balancer', async () => {
+  it('AL-60 is impossible for callers other than the balancer', async () => {
     await start()
     await tier.get(0, 'user1')
     for (const headers of [
@@ -214,7 +214,7 @@ describe('AL-60 choosing a cache key', () => {
     expect((await tier.get(0, 'a:b', { agent: 'c' })).status).toBe(200)
   })
 
-  it('AL-60 does not gain from X-Forwarded-For, which is no part of the key unless configured', async () => {
+  it('AL-60 is not possible by X-Forwarded-For, which is not part of the key unless configured', async () => {
     await start()
     await tier.get(0, 'user1', { headers: { 'x-forwarded-for': '192.0.2.1' } })
     await tier.get(0, 'user1', { headers: { 'x-forwarded-for': '192.0.2.2' } })
@@ -236,7 +236,7 @@ describe('AL-60 choosing a cache key', () => {
   })
 })
 
-describe('AL-61 an issuer that answers something else than a token', () => {
+describe('AL-61 an issuer’s response that is not a valid token', () => {
   it.each([
     ['an error page with 200', 200, '<html>Bad gateway, with more than ten characters</html>'],
     ['an error page with 500', 500, '<html>oops</html>'],
@@ -254,7 +254,7 @@ describe('AL-61 an issuer that answers something else than a token', () => {
     expect((await tier.get(0, 'user1')).status).toBe(200)
   })
 
-  it('AL-61 is not believed: a token of another user, audience or issuer, or one that has expired', async () => {
+  it('AL-61 is rejected: a token of another user, audience or issuer, or an expired one', async () => {
     await start({ proxies: 1 })
     const wrong: (() => Promise<string>)[] = [
       () => tier.issuer.tokenFor('admin'),
@@ -279,7 +279,7 @@ describe('AL-61 an issuer that answers something else than a token', () => {
     expect(tier.lines.join()).not.toContain('eyJ')
   })
 
-  it('AL-61 remembers the refusal for at most two seconds', async () => {
+  it('AL-61 is cached as a rejection for at most two seconds', async () => {
     await start()
     tier.issuer.answer = (_user, response) => void response.writeHead(403).end('{}')
     expect((await tier.get(0, 'user1')).status).toBe(403)
@@ -292,7 +292,7 @@ describe('AL-61 an issuer that answers something else than a token', () => {
 })
 
 describe('AL-62 a stampede', () => {
-  it('AL-62 of 400 first requests at two proxies is one call to the issuer', async () => {
+  it('AL-62 of 400 first requests at two proxies causes one call to the issuer', async () => {
     await start()
     tier.issuer.delayMs = 100
     const answers = await Promise.all(
@@ -302,7 +302,7 @@ describe('AL-62 a stampede', () => {
     expect(tier.issuer.calls).toEqual(['user1'])
   })
 
-  it('AL-62 waits with a time limit when the issuer hangs, and then says so', async () => {
+  it('AL-62 gets 504 after a timeout if the issuer hangs', async () => {
     await start({ env: { ISSUER_TIMEOUT_MS: '150' } })
     tier.issuer.answer = () => {}
     const answers = await Promise.all(Array.from({ length: 40 }, (_, i) => tier.get(i % 2, 'user1')))
@@ -317,8 +317,8 @@ describe('AL-62 a stampede', () => {
   })
 })
 
-describe('AL-63 a token past its end', () => {
-  it('AL-63 is never sent: its life in the cache ends before its own', async () => {
+describe('AL-63 an expired token', () => {
+  it('AL-63 is never sent: its cache entry expires before the token', async () => {
     await start({ proxies: 1 })
     tier.issuer.lifetimeSeconds = 30
     const first = await claimsOf(tier.get(0, 'user1'))
@@ -330,7 +330,7 @@ describe('AL-63 a token past its end', () => {
     expect(first.exp * 1000).toBeLessThan(tier.clock.now())
   })
 
-  it('AL-63 is not cached when it ends within the margin', async () => {
+  it('AL-63 is not cached if it expires within the margin', async () => {
     await start({ proxies: 1 })
     tier.issuer.lifetimeSeconds = 4
     const refused = await tier.get(0, 'user1')
@@ -338,7 +338,7 @@ describe('AL-63 a token past its end', () => {
     expect(tier.seen).toEqual([])
   })
 
-  it('AL-63 is not sent by a request that waited too long for a connection to the API', async () => {
+  it('AL-63 is not sent with a request that waited too long for a connection to the API', async () => {
     await start({ proxies: 1, env: { API_MAX_CONNECTIONS: '1' } })
     await tier.get(0, 'user1')
     let release = () => {}
@@ -360,7 +360,7 @@ describe('AL-63 a token past its end', () => {
 })
 
 describe('AL-64 the key-value API', () => {
-  it('AL-64 cannot be reached through the balancer: its path is the API’s there', async () => {
+  it('AL-64 cannot be reached through the balancer: its paths go to the API', async () => {
     await start({ proxies: 1 })
     tier.answer = (request, response) => void response.end(`the API's own ${request.url}`)
     const response = await tier.get(0, 'user1', { path: '/api/8/http/keyvals/tokens', method: 'DELETE' })
@@ -369,7 +369,7 @@ describe('AL-64 the key-value API', () => {
     expect(await dashboard.text()).toBe("the API's own /dashboard.html")
   })
 
-  it('AL-64 is not for what another proxy on this machine passes on, nor for pages of other sites', async () => {
+  it('AL-64 rejects requests that another proxy on this machine forwards, and pages of other sites', async () => {
     await start({ proxies: 1 })
     await tier.get(0, 'user1')
     for (const headers of [
@@ -387,7 +387,7 @@ describe('AL-64 the key-value API', () => {
     expect(await (await tier.operate(0, KEYVALS)).json()).toHaveProperty(['user1:curl/7.86.0'])
   })
 
-  it('AL-64 takes no tokens from anybody: the only value that can be written is the block', async () => {
+  it('AL-64 accepts no tokens: the only value that can be written is the block', async () => {
     await start({ proxies: 1 })
     const token = await tier.issuer.tokenFor('user1')
     const planted = await tier.operate(0, KEYVALS, {
@@ -416,7 +416,7 @@ describe('AL-64 the key-value API', () => {
 })
 
 describe('a block', () => {
-  it('is heard by every proxy within a second, and lasts until the entry ends', async () => {
+  it('reaches every proxy within a second, and lasts until it expires', async () => {
     await start()
     await tier.get(0, 'user1')
     await tier.get(1, 'user1')
@@ -428,7 +428,7 @@ describe('a block', () => {
     expect(tier.issuer.calls.length).toBe(1)
   })
 
-  it('is a page for whoever does not ask for JSON, as documented', async () => {
+  it('is the documented page for callers that do not accept JSON', async () => {
     await start({ proxies: 1 })
     await tier.get(0, 'user1')
     await block('user1:curl/7.86.0')
@@ -441,7 +441,7 @@ describe('a block', () => {
     })
   })
 
-  it('holds against a token that is being made at that moment', async () => {
+  it('applies to a request whose token is being fetched', async () => {
     await start()
     tier.issuer.delayMs = 150
     const waiting = tier.get(0, 'user1')
@@ -454,7 +454,7 @@ describe('a block', () => {
     expect(tier.seen).toEqual([])
   })
 
-  it('holds against a renewal that is under way', async () => {
+  it('applies during a renewal', async () => {
     await start({ proxies: 1 })
     await tier.get(0, 'user1')
     tier.clock.advance(0.9 * 300_000)
@@ -466,7 +466,7 @@ describe('a block', () => {
     expect((await tier.get(0, 'user1')).status).toBe(403)
   })
 
-  it('is lifted by null, and the next request brings a new token', async () => {
+  it('is ended by null, and the next request gets a new token', async () => {
     await start()
     const { jti } = await claimsOf(tier.get(0, 'user1'))
     await block('user1:curl/7.86.0')

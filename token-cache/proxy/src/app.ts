@@ -33,10 +33,10 @@ import { showStatus } from './routes/show-status.ts'
 import { showUser } from './routes/show-user.ts'
 import { serveRequests } from './traffic/serve.ts'
 
-/** Room between the end of a call to the issuer and the end of the right to make it. */
+/** How much longer a lease lasts than the longest call to the issuer. */
 const LEASE_SLACK_MS = 500
 
-/** A proxy that adds a token to each request; it shares the tokens with the other proxies, through the store. */
+/** Creates a proxy that adds a token to each request, and shares its tokens with the other proxies through the store. */
 export async function createApp(
   config: Config,
   log: Logger,
@@ -125,7 +125,7 @@ export async function createApp(
   const assets = { own: new Assets(config.assetsFolder), house: new Assets(config.houseFolder) }
 
   const secure = config.trust.kind === 'certificate'
-  /** With certificates each side has a port; else what comes through the balancer is for the API, whatever its path says. */
+  /** With certificates, the API and operators have separate ports; otherwise requests from the balancer are for the API. */
   const isForApi = (request: IncomingMessage) =>
     secure ? isEncrypted(request) : !isForOperators(request.url) || trust.isFromTier(request)
   const { serve, upgrade } = serveRequests({
@@ -151,7 +151,7 @@ export async function createApp(
           { name: 'operators', host: config.operatorHost, port: config.operatorPort },
         ]
       : [{ name: 'http', host: config.host, port: config.port }],
-    // Bodies are streams: when they end is the caller's and the API's business.
+    // No limit: bodies are streamed, and the balancer and the API limit their duration.
     requestTimeoutMs: 0,
     forward: (request, response, next) => (isForApi(request) ? serve(request, response, next) : next()),
     onUpgrade: (request, socket, head) =>

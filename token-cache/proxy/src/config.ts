@@ -5,15 +5,16 @@ import { IDENTITY_FIELDS, type IdentityField } from './identity/identify.ts'
 
 export type Config = ReturnType<typeof loadConfig>
 
-/** As documented: from then on a new token is asked for, however long the old one lives. */
+/** The documented time after which a new token is requested, even if the old one is still valid. */
 const MAX_AGE_SECONDS = 300
-/** Longer than a request waits for a connection to the API, shorter than anybody's token. */
+/** Longer than a request waits for a connection to the API, and shorter than the lifetime of any token. */
 const MARGIN_SECONDS = 5
-/** A token takes milliseconds to make; a proxy that is killed while it asks keeps the others waiting this long. */
+/** Issuing a token takes milliseconds; if a proxy is killed during the call, the others wait this long. */
 const ISSUER_TIMEOUT_MS = 2_000
 /**
- * A person has a handful of clients, a shared account two dozen. Each is one call to the issuer in four minutes and 1.3 KB
- * in the store, so a user that names itself anew with each request costs 32 calls in five minutes, and 42 KB.
+ * A user has a handful of clients, a shared account about two dozen. Each causes one call to the issuer in four minutes and
+ * takes 1.3 KB in the store, so a user that changes its user agent with each request costs at most 32 calls in five minutes
+ * and 42 KB.
  */
 const TOKENS_PER_USER = 32
 /** About 120 MB. */
@@ -33,16 +34,16 @@ export const loadConfig = (env: Environment) =>
     return {
       ...common,
       port,
-      /** With certificates between the tiers, operators and probes have a door of their own. */
+      /** With certificates between the tiers, operators and probes have their own port. */
       operatorPort: variables.port('OPERATOR_PORT', 8090),
       operatorHost: variables.text('OPERATOR_HOST', '127.0.0.1'),
       adminTokenFile: variables.optionalText('ADMIN_TOKEN_FILE'),
-      /** How this proxy calls itself among its peers. */
+      /** The name of this proxy among the proxies. */
       name: variables.text('PROXY_NAME', `proxy:${port}`),
       trust,
       identity,
       identityFields: fields as IdentityField[],
-      /** For IDENTITY=bearer: whose tokens callers bring, and for whom these must be made. */
+      /** For IDENTITY=bearer: the issuer and the audience of callers' tokens. */
       callerIssuer: variables.text('CALLER_ISSUER', identity === 'bearer' ? undefined : 'none'),
       callerJwksUrl: variables.optionalUrl('CALLER_JWKS_URL'),
       callerAudience: variables.text('CALLER_AUDIENCE', 'token-cache'),
@@ -52,7 +53,7 @@ export const loadConfig = (env: Environment) =>
       jwtFactoryUrl: variables.url('JWT_FACTORY_URL', 'http://localhost:5555'),
       issuer: variables.text('ISSUER', 'https://jwt-factory/'),
       audience: variables.text('AUDIENCE', 'token-cache-api'),
-      /** The longest life of a token that is believed. */
+      /** The longest accepted lifetime of a token. */
       maxLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_SECONDS', 3600, { min: 1 }),
       maxAgeMs: 1000 * variables.seconds('CACHE_SECONDS', MAX_AGE_SECONDS, { min: 1, max: 3600 }),
       marginMs: 1000 * variables.seconds('MARGIN_SECONDS', MARGIN_SECONDS, { min: 0, max: 60 }),
@@ -65,7 +66,7 @@ export const loadConfig = (env: Environment) =>
       redisUrl: variables.optionalText('REDIS_URL'),
       redisCaFile: variables.optionalText('REDIS_CA_FILE'),
       storeFolder: variables.text('STORE_FOLDER', join(common.stateFolder, 'token-cache')),
-      /** The dashboard's own files, and those of the house. */
+      /** The dashboard's own files and the shared ones. */
       assetsFolder: variables.text('ASSETS_FOLDER', 'token-cache/proxy/public'),
       houseFolder: variables.text('HOUSE_FOLDER', 'web-ui/public'),
     }

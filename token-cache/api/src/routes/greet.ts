@@ -1,6 +1,6 @@
 import { type AuthorizedRequest, type Handler, sendJson } from '@hallpass/service-kit'
 
-/** `GET /`: tells the caller whom the token speaks for, and which token it was. */
+/** Handles `GET /`: returns the subject and the `jti` of the token. */
 export const greet: Handler = (request, response) => {
   const { sub, jti } = (request as AuthorizedRequest).token.claims
   response.setHeader('cache-control', 'no-store')

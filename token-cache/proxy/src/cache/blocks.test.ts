@@ -17,7 +17,7 @@ const start = async (options?: TierOptions) => {
 
 const KEYVALS = '/api/8/http/keyvals/tokens'
 const WITHIN_A_SECOND = 1_000
-/** Room that there is on any disk, and none. */
+/** Enough free disk space. */
 const ROOM = 2 ** 30
 
 const keys = async (proxy = 0) =>
@@ -38,12 +38,12 @@ const readiness = async (proxy: number) => {
   return [response.status, ((await response.json()) as { failed?: object }).failed]
 }
 
-describe('a key as it is listed', () => {
-  it('addresses exactly the caller with its agent, whatever that is, at every proxy', async () => {
+describe('a listed key', () => {
+  it('addresses exactly the caller with its agent, for any agent and at every proxy', async () => {
     const agents: readonly (readonly [what: string, agent: string])[] = [
       ['long', 'x'.repeat(300)],
-      ['longer than a key of the API may be', `Mozilla/5.0 ${'x'.repeat(4_000)}`],
-      ['with another long one beside it that begins alike', `${'x'.repeat(400)}1`],
+      ['longer than the maximum key of the API', `Mozilla/5.0 ${'x'.repeat(4_000)}`],
+      ['long, with the same beginning as another one', `${'x'.repeat(400)}1`],
       ['empty', ''],
       ['with colons', 'a:b:c'],
       ['with percent signs', '%3A%25%'],
@@ -73,7 +73,7 @@ describe('a key as it is listed', () => {
     expect(seen).toEqual(agents.map(([what]) => ({ what, ...expected, unblocked: [204, 200] })))
   })
 
-  it('is as documented for a common agent, and a long agent may be written out, too', async () => {
+  it('has the documented form for a common agent, and a long agent can also be written in full', async () => {
     await start({ proxies: 1 })
     await tier.get(0, 'user1')
     const agent = 'x'.repeat(300)
@@ -88,7 +88,7 @@ describe('a key as it is listed', () => {
     expect(await statusOf(0, 'user1')).toBe(403)
   })
 
-  it('that no caller can have is refused: a block of it would do nothing', async () => {
+  it('is rejected if no caller can have it, because blocking it would have no effect', async () => {
     await start({ proxies: 1 })
     for (const key of ['us\u00e9r', 'u'.repeat(129), 'a,b', 'user1:a\nb', ':curl', 'two words'])
       expect(await errorOf(post(key))).toEqual([
@@ -100,7 +100,7 @@ describe('a key as it is listed', () => {
 })
 
 describe('a block of a user', () => {
-  it('is one request, holds for every agent that it may choose, and ends with another', async () => {
+  it('takes one request, applies to every agent, and is ended by another request', async () => {
     await start()
     for (const agent of ['one', 'two']) await tier.get(0, 'user1', { agent })
     expect((await post('user1')).status).toBe(201)
@@ -111,14 +111,14 @@ describe('a block of a user', () => {
     await until(async () => (await statusOf(0, 'user1', 'one')) === 200, WITHIN_A_SECOND)
   })
 
-  it('holds for one who has never come', async () => {
+  it('applies to a user without earlier requests', async () => {
     await start()
     expect((await post('a%3Ab')).status).toBe(201)
     expect(await statusOf(0, 'a:b')).toBe(403)
     expect(tier.issuer.calls).toEqual([])
   })
 
-  it('holds against a token that is being made at that moment, at the other proxy', async () => {
+  it('applies to a request whose token is being fetched at the other proxy', async () => {
     await start()
     tier.issuer.delayMs = 150
     const waiting = tier.get(0, 'user1')
@@ -128,7 +128,7 @@ describe('a block of a user', () => {
     expect(tier.seen).toEqual([])
   })
 
-  it('holds against a request that waits for a connection to the API', async () => {
+  it('applies to a request that waits for a connection to the API', async () => {
     await start({ proxies: 1, env: { API_MAX_CONNECTIONS: '1' } })
     await tier.get(0, 'user1')
     let release = () => {}
@@ -146,7 +146,7 @@ describe('a block of a user', () => {
     expect(tier.seen.length).toBe(2)
   })
 
-  it('survives a restart of every proxy, and ends when it said it would', async () => {
+  it('survives a restart of every proxy, and ends at its time', async () => {
     await start()
     await post('user1')
     await Promise.all([tier.restart(0), tier.restart(1)])
@@ -158,7 +158,7 @@ describe('a block of a user', () => {
     expect(await statusOf(0, 'user1')).toBe(200)
   })
 
-  it('is shown with its agents and at how many proxies it is known', async () => {
+  it('is shown with the user’s agents and the number of proxies that know it', async () => {
     await start()
     await tier.get(0, 'user1', { agent: 'one' })
     const shown = async () => (await tier.operate(0, '/status/users/user1')).json()
@@ -186,7 +186,7 @@ describe('a block of a user', () => {
   })
 })
 
-it('a remote-user field that came twice names nobody', async () => {
+it('rejects a repeated remote-user field', async () => {
   await start({ proxies: 1 })
   const { hostname, port } = new URL(tier.proxies[0]?.url as string)
   const secret = (await import('node:fs'))
@@ -204,7 +204,7 @@ it('a remote-user field that came twice names nobody', async () => {
 })
 
 describe('a full disk under the embedded store', () => {
-  it('stops new tokens with the reason; known ones go on, and it recovers by itself', async () => {
+  it('stops new tokens with the reason; known ones are still used, and it recovers automatically', async () => {
     let free = ROOM
     await start({ freeBytes: () => free })
     expect(await statusOf(0, 'known')).toBe(200)
@@ -212,7 +212,7 @@ describe('a full disk under the embedded store', () => {
     expect(await errorOf(tier.get(0, 'new', { headers: { accept: 'application/json' } }))).toEqual([
       503,
       'store_full',
-      'The store that the proxies share is full, so there are no new tokens.',
+      'The shared store is full, so no new tokens are issued.',
     ])
     expect(await statusOf(0, 'known')).toBe(200)
     expect(await readiness(0)).toEqual([
@@ -228,7 +228,7 @@ describe('a full disk under the embedded store', () => {
     expect(tier.lines.join()).toContain('the store has room again')
   })
 
-  it('has room for blocks when it has none for tokens', async () => {
+  it('has room for blocks even if it has none for tokens', async () => {
     let free = ROOM
     await start({ freeBytes: () => free })
     await tier.get(0, 'user1')
@@ -238,7 +238,7 @@ describe('a full disk under the embedded store', () => {
     await until(async () => (await statusOf(1, 'user1')) === 403, WITHIN_A_SECOND)
   })
 
-  it('fails closed where not even a block can be stored: it holds, the answer says where, and it is stored later', async () => {
+  it('fails closed if not even a block can be stored: it applies at one proxy, the response reports this, and it is stored later', async () => {
     let free = ROOM
     await start({ freeBytes: () => free })
     await tier.get(0, 'user1')
@@ -249,7 +249,7 @@ describe('a full disk under the embedded store', () => {
         503,
         'BlockNotShared',
         expect.stringMatching(
-          /holds at this proxy only: The shared store is full .* repeat it at every other proxy/,
+          /applies only at this proxy: The shared store is full .* repeat it at every other proxy/,
         ),
       ])
     expect(await statusOf(0, 'user1')).toBe(403)
@@ -258,7 +258,7 @@ describe('a full disk under the embedded store', () => {
       503,
       {
         store: expect.stringContaining('0 KB left'),
-        blocks: '2 blocks hold at this proxy only: the store did not take them',
+        blocks: '2 blocks apply only at this proxy: the store did not accept them',
       },
     ])
     free = ROOM
@@ -282,7 +282,7 @@ describeWith('redis-server', 'apt-get install redis-server')('blocks in Redis', 
     }
   }
 
-  /** Entries of other programs, with an expiry. */
+  /** Writes entries of other programs, with an expiry. */
   const fill = async (count: number, bytes: number) => {
     const { Redis } = await import('ioredis')
     const client = new Redis(redis?.url as string)
@@ -298,7 +298,7 @@ describeWith('redis-server', 'apt-get install redis-server')('blocks in Redis', 
     }
   }
 
-  it('are never evicted, whatever tokens come, and the cache goes on when the memory is full', async () => {
+  it('are never evicted in favor of tokens, and the cache works while the memory is full', async () => {
     await startOnRedis(['--maxmemory', '8mb', '--maxmemory-policy', 'volatile-lru'], { proxies: 1 })
     expect((await post('blocked')).status).toBe(201)
     await fill(10_000, 1_500)
@@ -309,7 +309,7 @@ describeWith('redis-server', 'apt-get install redis-server')('blocks in Redis', 
     expect((await post('blocked-later')).status).toBe(201)
   }, 30_000)
 
-  it('are written back after FLUSHALL, and nobody who is blocked gets through in between, not even at a new proxy', async () => {
+  it('are written back after FLUSHALL, and no blocked user is served meanwhile, not even by a new proxy', async () => {
     await startOnRedis([])
     await tier.get(0, 'kept')
     await tier.get(1, 'kept')
@@ -327,7 +327,7 @@ describeWith('redis-server', 'apt-get install redis-server')('blocks in Redis', 
     await until(async () => (await statusOf(1, 'blocked')) === 200, WITHIN_A_SECOND)
   }, 30_000)
 
-  it('are written back when Redis comes back empty, and an unblock is not undone by that', async () => {
+  it('are written back when Redis restarts empty, without undoing an unblock', async () => {
     await startOnRedis([])
     await post('blocked')
     await post('pardoned')
@@ -343,7 +343,7 @@ describeWith('redis-server', 'apt-get install redis-server')('blocks in Redis', 
     expect(await statusOf(1, 'blocked')).toBe(403)
   }, 30_000)
 
-  it('are shown while Redis is away, without the tokens that nobody knows then', async () => {
+  it('are shown while Redis is unavailable, without tokens', async () => {
     await startOnRedis([], { proxies: 1 })
     await post('blocked')
     await redis?.kill()
@@ -360,14 +360,14 @@ describeWith('redis-server', 'apt-get install redis-server')('blocks in Redis', 
     expect(await errorOf(tier.operate(0, '/status/users/blocked'))).toEqual([
       503,
       'store_unavailable',
-      'The store that the proxies share is not available, and has not been since this proxy started.',
+      'The shared store is unavailable and has been since this proxy started.',
     ])
     expect(
       tier.lines.filter((line) => line.includes('"level":"error"') || line.includes('"level":50')),
     ).toEqual([])
   }, 30_000)
 
-  it('hold here while Redis is away, and everywhere when it is back', async () => {
+  it('apply at one proxy while Redis is unavailable, and everywhere once it recovers', async () => {
     await startOnRedis([])
     await tier.get(0, 'user1')
     await tier.get(1, 'user1')
@@ -375,14 +375,14 @@ describeWith('redis-server', 'apt-get install redis-server')('blocks in Redis', 
     expect(await errorOf(patch('user1:curl/7.86.0'))).toEqual([
       503,
       'BlockNotShared',
-      expect.stringContaining('holds at this proxy only'),
+      expect.stringContaining('applies only at this proxy'),
     ])
     expect(await statusOf(0, 'user1')).toBe(403)
     await redis?.start()
     await until(async () => (await statusOf(1, 'user1')) === 403, 5_000)
   }, 30_000)
 
-  it('fail closed when the memory is full and nothing may be evicted', async () => {
+  it('fail closed if the memory is full and nothing can be evicted', async () => {
     await startOnRedis(['--maxmemory-policy', 'noeviction'], { proxies: 1 })
     await tier.get(0, 'user1')
     await command('CONFIG', 'SET', 'maxmemory', '1')
@@ -398,7 +398,7 @@ describeWith('redis-server', 'apt-get install redis-server')('blocks in Redis', 
     expect(await statusOf(0, 'user1')).toBe(403)
   }, 30_000)
 
-  it('make a Redis not ready that could evict them: the policy is named', async () => {
+  it('make the proxy not ready if Redis could evict them, and report the policy', async () => {
     await startOnRedis(['--maxmemory', '10mb', '--maxmemory-policy', 'allkeys-lru'], { proxies: 1 })
     expect(await readiness(0)).toEqual([
       503,

@@ -11,36 +11,36 @@ export interface BlocksOptions {
   readonly onProblem?: (error: unknown, what: string) => void
 }
 
-/** What an operator speaks of: one identity, or a user with all of its agents. */
+/** What an operator blocks: one identity, or a user with any user agent. */
 export interface BlockTarget {
   readonly key: string
   readonly readable: string
   readonly user?: string
 }
 
-/** Each proxy has all blocks in its memory, some 300 bytes each: 15 MB. More users than that are blocked at the auth tier. */
+/** 15 MB, because each proxy has all blocks in memory, at about 300 bytes each. Deny more users at the auth tier. */
 const MAX_BLOCKS = 50_000
-/** How often the memory and the store are compared: what the store could not take, or has lost, is written (again). */
+/** How often memory and store are compared; blocks that the store did not accept or has lost are written again. */
 const COMPARE_MS = 1_000
-/** Another proxy can write the same key at the same moment; that it does so this often is impossible. */
+/** Other proxies can write the same key concurrently, but not this many times in a row. */
 const MAX_ATTEMPTS = 10
-/** At start; longer than an empty Redis takes to count as empty. A store that is away must not hold up the start. */
+/** Longer than the wait before an empty Redis counts as empty; an unavailable store must not delay the start forever. */
 const START_TIMEOUT_MS = 3_000
 
-/** A block that holds at this proxy, and that the others could not be told of. */
+/** A block that applies at this proxy but could not be shared with the others. */
 export class BlockNotSharedError extends Error {
   override readonly name = 'BlockNotSharedError'
 }
 
 /**
- * All blocks, in this process and in the store that the proxies share. This process enforces what it knows, whatever
- * becomes of the store: an entry that is missing there is one that was lost, and is written back. Only a word with a
- * higher revision ends a block before its time.
+ * All blocks, in this process and in the shared store. This process enforces the blocks that it knows regardless of the
+ * store: an entry that is missing there was lost, and is written back. Only an entry with a higher revision ends a block
+ * before it expires.
  */
 export class Blocks {
   readonly #options: BlocksOptions
   readonly #words = new Map<string, Word>()
-  /** The active blocks, as a request finds them without a hash. */
+  /** The active blocks by user and by identity, so that a lookup needs no hash. */
   readonly #users = new Map<string, Block>()
   readonly #identities = new Map<string, Block>()
   readonly #unsaved = new Set<string>()
@@ -61,7 +61,7 @@ export class Blocks {
     })
   }
 
-  /** Resolves when the blocks are known, or after a while without them: then no request is served until they are. */
+  /** Resolves when the blocks are loaded, or after a timeout; until they are loaded, the proxy issues no tokens. */
   async start(): Promise<void> {
     this.#timer = setInterval(() => void this.#compareSoon(), COMPARE_MS)
     this.#timer.unref()
@@ -76,23 +76,23 @@ export class Blocks {
     clearInterval(this.#timer)
   }
 
-  /** The block that a request meets, as far as this process knows. */
+  /** Returns the active block of an identity, as far as this process knows. */
   find({ user, key }: Identity): Block | undefined {
     const block = this.#users.get(user) ?? this.#identities.get(key)
     return block && block.endsAt > this.#options.clock() ? block : undefined
   }
 
   /**
-   * The block that a request meets, as the store knows it now.
-   * @throws {StoreUnavailableError} when it cannot be asked, or nothing is known yet.
+   * Returns the active block of an identity, after reading the store.
+   * @throws {StoreUnavailableError} if the store cannot be read or the blocks are not loaded yet.
    */
   async ask(identity: Identity): Promise<Block | undefined> {
-    if (!this.#isLoaded) throw new StoreUnavailableError(new Error('the blocks are not known yet'))
+    if (!this.#isLoaded) throw new StoreUnavailableError(new Error('the blocks are not loaded yet'))
     await Promise.all([this.#ask(this.#options.keys.userKey(identity.user)), this.#ask(identity.key)])
     return this.find(identity)
   }
 
-  /** The active blocks. */
+  /** Yields the active blocks. */
   *all(): Iterable<Block> {
     const now = this.#options.clock()
     for (const word of this.#words.values()) if (word.kind === 'block' && word.endsAt > now) yield word
@@ -103,7 +103,7 @@ export class Blocks {
     return word?.kind === 'block' && word.endsAt > this.#options.clock()
   }
 
-  /** Whether what this process knows is all that there is. */
+  /** Whether all blocks have been loaded. */
   get areKnown(): boolean {
     return this.#isLoaded
   }
@@ -112,33 +112,33 @@ export class Blocks {
     return this.#users.size + this.#identities.size
   }
 
-  /** The same at two proxies that know the same. */
+  /** A value that is equal at proxies that know the same blocks. */
   get fingerprint(): string {
     return (this.#fingerprint >>> 0).toString(16)
   }
 
   /**
-   * Holds here as soon as it is called.
-   * @throws {BlockNotSharedError} when the store did not take it, so that the other proxies do not know.
+   * Blocks a target: at this proxy immediately, and through the store at all proxies.
+   * @throws {BlockNotSharedError} if the store did not accept the block, so that the other proxies do not know it.
    */
   async block(target: BlockTarget, endsAt: number): Promise<void> {
     if (this.count >= MAX_BLOCKS && !this.has(target.key)) throw new RangeError(`${MAX_BLOCKS} blocks`)
     await this.#say('block', target, endsAt)
   }
 
-  /** Ends a block here and, through the store, at every proxy. */
+  /** Ends a block at this proxy and, through the store, at all proxies. */
   async unblock(target: BlockTarget): Promise<void> {
     await this.#ask(target.key).catch(() => {})
-    // As long as the block would last: a proxy that missed this word must not bring the block back.
+    // Kept until the block would have expired: a proxy that missed the unblock must not write the block back.
     const known = this.#words.get(target.key)
     if (known && this.has(target.key)) await this.#say('unblock', target, known.endsAt)
   }
 
-  /** @throws {Error} while blocks are not known, or not known to the other proxies. */
+  /** @throws {Error} while the blocks are not loaded, or some of them are not shared with the other proxies. */
   check(): void {
-    if (!this.#isLoaded) throw new Error('the blocks are not known yet, so no token is given out')
+    if (!this.#isLoaded) throw new Error('the blocks are not loaded yet, so no tokens are issued')
     if (this.#unsaved.size > 0)
-      throw new Error(`${this.#unsaved.size} blocks hold at this proxy only: the store did not take them`)
+      throw new Error(`${this.#unsaved.size} blocks apply only at this proxy: the store did not accept them`)
   }
 
   async #say(kind: Word['kind'], { key, readable, user }: BlockTarget, endsAt: number): Promise<void> {
@@ -169,14 +169,14 @@ export class Blocks {
     return true
   }
 
-  /** Takes over what the store knows of one key. */
+  /** Reads one key from the store. */
   async #ask(key: string): Promise<void> {
     const seen = await this.#options.zone.get(key)
     const word = seen && decode(seen)
     if (word) this.#take(key, word)
   }
 
-  /** One at a time; a wish that comes meanwhile is granted afterwards. Never rejects. */
+  /** Compares memory and store, one comparison at a time; a call during one causes another afterwards. Never rejects. */
   #compareSoon(): Promise<void> {
     this.#again = this.#comparing !== undefined
     this.#comparing ??= this.#compareAll().finally(() => {
@@ -196,14 +196,15 @@ export class Blocks {
         stored.set(key, word)
         this.#take(key, word)
       }
-      // Before the zone is watched it may be that the others have not yet written back what an empty store has lost.
+      // Before the zone is watched, the other proxies may not have written lost blocks back to an empty store yet.
       if (zone.isWatching()) this.#isLoaded = true
       const now = clock()
       for (const [key, word] of this.#words)
         if (word.endsAt <= now) this.#forget(key, word)
         else if (!isSame(stored.get(key), word)) await this.#writeBack(key)
     } catch (error) {
-      if (!(error instanceof StoreUnavailableError)) onProblem?.(error, 'the blocks could not be compared')
+      if (!(error instanceof StoreUnavailableError))
+        onProblem?.(error, 'could not compare blocks with the store')
     }
   }
 
@@ -219,7 +220,7 @@ export class Blocks {
   #take(key: string, word: Word): void {
     const known = this.#words.get(key)
     if (word.endsAt <= this.#options.clock() || (known && !isNewer(word, known))) return
-    // Another tier in the same store blocks for itself.
+    // Ignores the blocks of another tier in the same store.
     if (word.user !== undefined && this.#options.keys.userKey(word.user) !== key) return
     if (known) this.#forget(key, known)
     this.#words.set(key, word)
@@ -238,7 +239,7 @@ export class Blocks {
   }
 }
 
-/** Of two words with one revision, said at two proxies at once, the stricter counts. */
+/** Returns whether an entry supersedes another. If two proxies wrote the same revision concurrently, the stricter one does. */
 function isNewer(word: Word, known: Word): boolean {
   if (word.revision !== known.revision) return word.revision > known.revision
   if (word.kind !== known.kind) return word.kind === 'block'
@@ -248,7 +249,7 @@ function isNewer(word: Word, known: Word): boolean {
 const isSame = (one: Word | undefined, other: Word) =>
   one?.revision === other.revision && one.kind === other.kind && one.endsAt === other.endsAt
 
-/** FNV-1a; it tells apart, it does not protect. */
+/** Returns an FNV-1a hash, which detects differences but is not cryptographic. */
 function fingerprintOf(key: string, { kind, revision, endsAt }: Word): number {
   let value = 0x811c9dc5
   for (const char of `${key} ${kind} ${revision} ${endsAt}`)

@@ -1,23 +1,23 @@
-/** How requests fared, since this proxy started. */
+/** Counts of requests and calls since this proxy started. */
 export interface CacheFigures {
-  /** Answered with a token that was there. */
+  /** Requests that used a cached token. */
   hits: number
-  /** Waited for a new token. */
+  /** Requests that waited for a new token. */
   misses: number
-  /** Answered with a token past its freshness, because there was no new one to be had. */
+  /** Requests that used a token past its freshness, because no new one was available. */
   stale: number
-  /** Calls to the auth tier, whatever came of them. */
+  /** Calls to the auth tier, with any result. */
   issuerCalls: number
-  /** Of these, those that came ahead of a token's end. */
+  /** Those of these calls that renewed a token before it was needed. */
   renewals: number
   issuerFailures: number
-  /** Requests refused because their key or user is blocked. */
+  /** Requests rejected because their key or user is blocked. */
   blocked: number
   /** Other requests without a token. */
   refused: number
-  /** Requests refused because their user has all the tokens that it may have. */
+  /** Requests rejected because their user has reached its token limit. */
   limited: number
-  /** The shared store did not answer, or did not take an entry. */
+  /** Requests for which the shared store did not answer or did not accept an entry. */
   storeFailures: number
 }
 

@@ -1,39 +1,39 @@
 import type { StoredEntry } from '@hallpass/token-store'
 
-/** A token with its life in the cache; all times in milliseconds since the epoch. */
+/** A token with its times in the cache, all in milliseconds since the epoch. */
 export interface CachedToken {
   readonly kind: 'token'
-  /** As an operator writes the key. */
+  /** The key as an operator writes it. */
   readonly readable: string
   readonly token: string
   readonly jti: string
-  /** When the token itself ends. */
+  /** When the token itself expires. */
   readonly expiresAt: number
-  /** From then on the first request has it renewed, ahead of its end. */
+  /** From then on, the next request triggers a renewal in the background. */
   readonly renewAt: number
-  /** From then on a new token is needed; while there is none to be had, this one serves until `usableUntil`. */
+  /** From then on, a new token is needed; if none is available, this one is used until `usableUntil`. */
   readonly freshUntil: number
-  /** The token's end less the time that a request may be under way. */
+  /** The token's expiry minus the longest time that a request can take to reach the API. */
   readonly usableUntil: number
 }
 
-/** What an operator wrote: no token for this key, or for this user. */
+/** An operator's block of a key or of a user. */
 export interface Block {
   readonly kind: 'block'
   readonly readable: string
   readonly endsAt: number
-  /** Set when it is the user who is blocked, whatever the other fields say. */
+  /** Set if the user is blocked, with any other fields. */
   readonly user?: string
-  /** Grows with each word about this key: the highest counts. */
+  /** Increases with each change of this key; the highest one is valid. */
   readonly revision: number
 }
 
-/** An operator's word that a block is over. Its mere absence would look like a store that has lost it. */
+/** Records that an operator ended a block. If the block were only deleted, it would look lost and be written back. */
 export interface Unblock extends Omit<Block, 'kind'> {
   readonly kind: 'unblock'
 }
 
-/** The issuer said no, or nothing; asking again at once would only be a burden on it. */
+/** A rejection by the issuer or its failure to answer, cached briefly so that requests do not overload it. */
 export interface Refusal {
   readonly kind: 'refusal'
   readonly readable: string
@@ -52,23 +52,23 @@ export function toStored(entry: CacheEntry | Unblock): StoredEntry {
   return { value: JSON.stringify(entry), endsAt: endOf(entry) }
 }
 
-/** @throws {SyntaxError} when somebody else wrote into the store. */
+/** @throws {SyntaxError} if the value is not JSON, for example because another program wrote it. */
 export function fromStored({ value }: StoredEntry): CacheEntry {
   return JSON.parse(value) as CacheEntry
 }
 
 export interface LifeRules {
-  /** No token is used longer than this without asking for a new one. */
+  /** The longest time that a token is used before a new one is requested. */
   readonly maxAgeMs: number
-  /** The longest time that a request may be under way before the API looks at its token. */
+  /** The longest time that a request can take before the API verifies its token. */
   readonly marginMs: number
 }
 
-/** A token is renewed after 75 to 85 % of its life: ahead of its end, and not by all proxies and keys at once. */
+/** A token is renewed after a random 75 to 85% of its time, so that keys and proxies do not all renew at the same moment. */
 const RENEW_FROM = 0.75
 const RENEW_SPREAD = 0.1
 
-/** How long a token serves; `undefined` when it ends too soon to be of use. */
+/** Returns the times of a token in the cache, or `undefined` if it expires too soon to be used. */
 export function lifeOf(
   expiresAt: number,
   now: number,

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import { RecentCopies } from './recent-copies.ts'
 
 describe('RecentCopies', () => {
-  it('never keeps more than it may', () => {
+  it('never keeps more than its maximum', () => {
     const copies = new RecentCopies<number>(100)
     for (let i = 0; i < 10_000; i += 1) {
       copies.set(String(i), i)
@@ -10,7 +10,7 @@ describe('RecentCopies', () => {
     }
   })
 
-  it('keeps what is used, and forgets what is not', () => {
+  it('keeps values that are used, and drops others', () => {
     const copies = new RecentCopies<string>(100)
     copies.set('used', 'yes')
     copies.set('unused', 'no')
@@ -21,7 +21,7 @@ describe('RecentCopies', () => {
     expect(copies.get('unused')).toBeUndefined()
   })
 
-  it('forgets at once what is deleted, wherever it was', () => {
+  it('deletes a value immediately from both maps', () => {
     const copies = new RecentCopies<number>(4)
     for (const key of ['a', 'b', 'c']) copies.set(key, 1)
     copies.get('a')

@@ -1,13 +1,13 @@
 /**
- * The most recently used values, in bounded memory. Two maps: what is asked for moves to the young one, and when that
- * is full it becomes the old one, whose rest is forgotten. A hit costs one look-up, and nothing is sorted.
+ * Keeps the most recently used values in bounded memory, in two maps: values that are used move to the young map; when it
+ * is full, it replaces the old one, whose remaining values are dropped. A hit costs one lookup, and nothing is sorted.
  */
 export class RecentCopies<T> {
   readonly #half: number
   #young = new Map<string, T>()
   #old = new Map<string, T>()
 
-  /** @param max how many values are kept at most; at least half of them are the most recently used. */
+  /** @param max the maximum number of values; the most recently used half of them is always kept. */
   constructor(max: number) {
     this.#half = Math.max(1, Math.floor(max / 2))
   }
@@ -33,7 +33,7 @@ export class RecentCopies<T> {
     this.#old.delete(key)
   }
 
-  /** How many are kept; one that was used again may count twice. */
+  /** Returns the number of values; one that was used again can count twice. */
   get size(): number {
     return this.#young.size + this.#old.size
   }

@@ -23,7 +23,7 @@ import {
   withPlace,
 } from './user-tokens.ts'
 
-/** As nginx calls it: how the cache came by what it answers. */
+/** How the cache found an entry, in nginx's terms. */
 export type CacheStatus = 'HIT' | 'MISS' | 'EXPIRED' | 'STALE' | 'UPDATING'
 
 export interface Found {
@@ -31,7 +31,7 @@ export interface Found {
   readonly status: CacheStatus
 }
 
-/** The request for which a token is wanted. */
+/** The request for which a token is needed. */
 export interface Asker {
   readonly requestId: string
   readonly trace?: TraceContext
@@ -40,70 +40,70 @@ export interface Asker {
 export interface TokenCacheOptions extends LifeRules, UserLimits {
   /** The tokens, by the keys of their identities. */
   readonly zone: Zone
-  /** What is known of each user: see {@link UserRecord}. */
+  /** A {@link UserRecord} per user. */
   readonly users: Zone
   readonly blocks: Blocks
   readonly keys: KeyMaker
-  /** Asks the auth tier; a 403 is its word about the user, anything else its failure. */
+  /** Requests a token from the auth tier; a 403 means that it denies the user, any other error that it failed. */
   readonly issue: (identity: Identity, asker: Asker) => Promise<string>
-  /** The claims of a token that is good and the user's; throws otherwise. */
+  /** Verifies a token for a user and returns its claims; throws if it is invalid. */
   readonly verify: (
     token: string,
     user: string,
   ) => Promise<{ readonly claims: Readonly<Record<string, unknown>> }>
   readonly clock: () => number
-  /** The longest life of a token; what is known of a user is kept as long, so that no token of it is forgotten. */
+  /** The maximum lifetime of a token. User records are kept as long, so that they list every token. */
   readonly maxLifetimeMs: number
-  /** A holder that was killed keeps the others waiting this long; longer than a call to the issuer can take. */
+  /** How long the others wait for a lease holder that was killed; longer than a call to the issuer can take. */
   readonly leaseMs: number
-  /** A request waits this long for another process to bring the token. */
+  /** How long a request waits for another process to fetch the token. */
   readonly waitMs: number
-  /** How many entries are kept in this process in front of the store. */
+  /** The maximum number of entries in this process, in front of the store. */
   readonly maxCopies: number
   readonly random?: () => number
   readonly onProblem?: (error: unknown, what: string) => void
 }
 
-/** A second: a user whom the auth tier has just let in again should not notice. */
+/** One second: a user whom the auth tier has just allowed again should not notice. */
 const REFUSAL_MS = 1_000
-/** Waiting for another process: a look at the store costs microseconds (lmdb) or a tenth of a millisecond (Redis). */
+/** The polling interval while another process fetches; a read costs microseconds (lmdb) or 0.1 ms (Redis). */
 const POLL_MS = 20
-/** When a renewal failed, or another process is at it. */
+/** The delay after a renewal failed or while another process is renewing. */
 const RENEW_AGAIN_MS = 1_000
 
-/** What is remembered in this process. */
+/** An entry in the memory of this process. */
 interface Copy {
   readonly entry: CacheEntry
-  /** Up to date as long as this is the current epoch. */
+  /** The copy is up to date while this is the current epoch. */
   readonly epoch: number
-  /** The token's own time, or later when a renewal has just been tried. */
+  /** The token's own renewal time, or later if a renewal has just been tried. */
   renewAt: number
-  /** Until then the issuer is not asked again, and a token that is no longer fresh serves. */
+  /** Until then, the issuer is not called again, and a token that is no longer fresh is used. */
   retryAt: number
 }
 
-/** When a copy was made while something changed, nobody knows which came first. */
+/** The epoch of a copy that was made during a change: it is unknown which came first, so the copy is never up to date. */
 const NEVER = -1
-/** After the store did not answer, copies serve at once for this long instead of each waiting for its time-out. */
+/** After the store did not answer, copies are used for this long, so that not every request waits for the timeout. */
 const STORE_PAUSE_MS = 500
 
 /**
- * The tokens of all callers: in this process as copies, behind it in the store that all proxies share. However many
- * requests of however many proxies miss at once, one of them asks the issuer.
+ * The tokens of all callers: copies in this process, in front of the store that all proxies share. If many requests at many
+ * proxies miss concurrently, only one of them calls the issuer.
  */
 export class TokenCache {
   readonly figures: CacheFigures = noFigures()
   readonly #options: TokenCacheOptions
   readonly #copies: RecentCopies<Copy>
   readonly #flights = new Map<string, Promise<Found>>()
-  /** How many of them each user has. */
+  /** The number of flights per user. */
   readonly #flightsOf = new Map<string, number>()
   readonly #renewals = new Set<string>()
-  /** Grows when any entry may have changed: older copies then serve only when the store cannot be asked. */
+  /** Increases when any entry can have changed; older copies are then used only if the store is unavailable. */
   #epoch = 0
-  /** The epoch whose copies a store that has lost everything is given back. */
+  /** The epoch whose copies are written back to a store that has lost its data. */
   #lostEpoch = NEVER
-  /** Grows with every change that is heard of. */
+  /** Increases with every change notification. */
   #changes = 0
   #storeAwayUntil = 0
 
@@ -125,7 +125,7 @@ export class TokenCache {
     return this.#copies.size
   }
 
-  /** What can be answered without waiting; the path of nearly every request. */
+  /** Returns an entry that is available without waiting, as for nearly every request. */
   peek(identity: Identity): Found | undefined {
     const block = this.#options.blocks.find(identity)
     if (block) return this.#count({ entry: block, status: 'HIT' })
@@ -144,8 +144,8 @@ export class TokenCache {
   }
 
   /**
-   * The entry for a caller, from the store or the issuer; of all requests that ask at once one does the work.
-   * @throws {HttpError} when there is no token, with the status that the caller should see.
+   * Returns the entry for a caller from the store or the issuer; concurrent requests share one lookup.
+   * @throws {HttpError} if no token is available, with the status for the caller.
    */
   async obtain(identity: Identity, asker: Asker): Promise<Found> {
     const flying = this.#flights.get(identity.key)
@@ -155,7 +155,7 @@ export class TokenCache {
     }
     const { user, key } = identity
     const ofUser = this.#flightsOf.get(user) ?? 0
-    // More than may ever get a token need not wait for that.
+    // Requests beyond the token limit cannot get a token, so they do not wait.
     if (ofUser >= this.#options.tokensPerUser) throw this.#tooMany(1)
     const flight = this.#fetch(identity, asker)
     this.#flights.set(key, flight)
@@ -176,7 +176,7 @@ export class TokenCache {
     return new HttpError(
       429,
       'too_many_tokens',
-      `This user has ${tokensPerUser} tokens, each for another client (user-agent), and may have no more at a time (TOKENS_PER_USER). Retry later, or with a client that has one.`,
+      `This user has reached the limit of ${tokensPerUser} tokens, one per client (user-agent). Retry later or with a client that has one. See TOKENS_PER_USER.`,
       { headers: { 'retry-after': String(retryAfterSeconds) } },
     )
   }
@@ -204,14 +204,14 @@ export class TokenCache {
       this.#storeAwayUntil = performance.now() + STORE_PAUSE_MS
       const copy = this.#lastKnown(identity)
       if (copy) return copy
-      // Nobody can say whether the key is blocked, or keep what the issuer gives: no new token.
+      // Without the store, a block cannot be ruled out and a new token cannot be stored, so none is issued.
       const isFull = error instanceof StoreFullError
       throw new HttpError(
         503,
         isFull ? 'store_full' : 'store_unavailable',
         isFull
-          ? 'The store that the proxies share is full, so there are no new tokens.'
-          : 'The store that the proxies share is not available.',
+          ? 'The shared store is full, so no new tokens are issued.'
+          : 'The shared store is unavailable.',
         { cause: error, headers: { 'retry-after': '1' } },
       )
     }
@@ -224,7 +224,7 @@ export class TokenCache {
       const { entry, record } = await this.#read(identity)
       if (entry && this.#isSettled(entry)) return { entry, status: 'HIT' }
       if (!entry) this.#place(identity, record)
-      // One for a user and not for a key: the issuer is called for one user once at a time.
+      // One lease per user, not per key, so that there is at most one call to the issuer per user at a time.
       const lease = await zone.lease(keys.userKey(identity.user), leaseMs)
       if (lease) {
         try {
@@ -239,7 +239,7 @@ export class TokenCache {
     }
   }
 
-  /** @throws {HttpError} 429 when the user has all the tokens that it may have. */
+  /** @throws {HttpError} 429 if the user has reached its token limit. */
   #place({ key }: Identity, record: UserRecord) {
     const { clock, maxAgeMs } = this.#options
     const now = clock()
@@ -247,7 +247,7 @@ export class TokenCache {
     return place ?? raise(this.#tooMany(placeInSeconds(record, now)))
   }
 
-  /** What the store knows; a block counts before anything else, and a refusal for all clients of a user. */
+  /** Reads the store. A block takes precedence over everything else, and a refusal applies to all clients of a user. */
   async #read(identity: Identity) {
     const { zone, keys, users, blocks, clock } = this.#options
     const changes = this.#changes
@@ -260,12 +260,12 @@ export class TokenCache {
     const known = block ?? (seen ? await this.#decode(identity, seen) : undefined)
     const refusal = record.refusal && record.refusal.endsAt > clock() ? record.refusal : undefined
     const entry = known && (!refusal || this.#isSettled(known)) ? known : (refusal ?? known)
-    // A block is kept by the blocks.
+    // Blocks are stored by `Blocks`.
     if (entry && entry.kind !== 'block') this.#keep(identity.key, entry, changes)
     return { entry, seen, record, seenRecord }
   }
 
-  /** What others wrote is verified like what the issuer sends: a store that somebody tampered with gives no tokens. */
+  /** Verifies stored tokens like the issuer's responses, so that a manipulated store cannot inject tokens. */
   async #decode(identity: Identity, seen: SeenEntry): Promise<CacheEntry | undefined> {
     try {
       const entry = fromStored(seen)
@@ -273,7 +273,7 @@ export class TokenCache {
       return entry
     } catch (error) {
       if (error instanceof PeerError) throw error
-      this.#options.onProblem?.(error, 'an entry of the store is not usable')
+      this.#options.onProblem?.(error, 'ignored an invalid store entry')
       return undefined
     }
   }
@@ -283,12 +283,12 @@ export class TokenCache {
   }
 
   /**
-   * Asks the issuer; to be called by the holder of the lease. Answers `undefined` when another wrote meanwhile, so
-   * that the store must be asked again.
+   * Calls the issuer; only for the holder of the lease. Returns `undefined` if another process wrote meanwhile, so that the
+   * store must be read again.
    */
   async #mint(identity: Identity, asker: Asker, renewal = false): Promise<Found | undefined> {
     const { zone, users, keys, blocks, clock, maxLifetimeMs } = this.#options
-    // Between the look and the lease somebody else may have done it.
+    // Another process can have fetched the token before this one got the lease.
     const { entry: before, seen, record, seenRecord } = await this.#read(identity)
     if (
       before &&
@@ -299,7 +299,7 @@ export class TokenCache {
     const old = before?.kind === 'token' && before.usableUntil > clock() ? before : undefined
     const place = this.#place(identity, record)
     const userKey = keys.userKey(identity.user)
-    // The place is taken before the issuer is called: whatever becomes of the call, it counts.
+    // The token's place is reserved before the call to the issuer, so that failed calls count as well.
     if (!(await users.replace(userKey, seenRecord, toRecord(place.record, clock() + maxLifetimeMs))))
       return undefined
     if (place.left !== undefined) await zone.overrule(place.left, undefined)
@@ -314,17 +314,17 @@ export class TokenCache {
       const { tokens } = seen ? place.record : record
       const refused = toRecord({ tokens, refusal: entry }, clock() + maxLifetimeMs)
       await users.replace(userKey, await users.get(userKey), refused)
-      // Nor may the old token serve once the auth tier cannot be asked any more.
+      // Remove the old token too, so that it is not used if the auth tier becomes unavailable.
       if (seen) await zone.overrule(identity.key, undefined)
     } else if (!(await zone.replace(identity.key, seen, toStored(entry)))) return undefined
-    // Who was blocked while the issuer was asked gets nothing of what it gave.
+    // The caller can have been blocked during the call to the issuer.
     const block = await blocks.ask(identity)
     if (block) return { entry: block, status: 'HIT' }
     this.#keep(identity.key, entry, changes)
     return { entry, status: before ? 'EXPIRED' : 'MISS' }
   }
 
-  /** The token that this process has of a store that has lost it. */
+  /** Returns this process's copy of a token that the store has lost. */
   #lost(identity: Identity): CachedToken | undefined {
     const copy = this.#copies.get(identity.key)
     if (copy?.epoch !== this.#lostEpoch || copy.entry.kind !== 'token') return undefined
@@ -340,7 +340,7 @@ export class TokenCache {
     return entry.renewAt <= this.#options.clock()
   }
 
-  /** A new token, or a refusal to be remembered for a moment. */
+  /** Calls the issuer, and returns a new token or a refusal to cache briefly. */
   async #ask(identity: Identity, asker: Asker, renewal: boolean): Promise<CachedToken | Refusal> {
     const { issue, verify, clock, random } = this.#options
     this.figures.issuerCalls += 1
@@ -353,25 +353,25 @@ export class TokenCache {
         throw new HttpError(
           502,
           'token_too_short',
-          'The auth tier made a token that ends too soon to be sent.',
+          'The auth tier issued a token that expires too soon to be used.',
         )
       const { jti } = claims
       return { kind: 'token', readable: describeIdentity(identity), token, jti: String(jti), ...life }
     } catch (error) {
       this.figures.issuerFailures += 1
       const refusal = toRefusal(identity, error, clock() + REFUSAL_MS)
-      if (refusal.status !== 403) this.#options.onProblem?.(error, 'there is no new token')
+      if (refusal.status !== 403) this.#options.onProblem?.(error, 'could not get a new token')
       return refusal
     }
   }
 
-  /** What this process knows when nobody can be asked: it serves to its very end. */
+  /** Returns this process's entry if the store is unavailable, until it expires. */
   #lastKnown(identity: Identity): Found | undefined {
     const entry = this.#options.blocks.find(identity) ?? this.#copies.get(identity.key)?.entry
     return entry && endOf(entry) > this.#options.clock() ? { entry, status: 'STALE' } : undefined
   }
 
-  /** @param changes how many changes had been heard of before the entry was read or written. */
+  /** @param changes the value of `#changes` before the entry was read or written. */
   #keep(key: string, entry: CacheEntry, changes: number): void {
     const renewAt = entry.kind === 'token' ? entry.renewAt : 0
     const known = this.#copies.get(key)
@@ -384,13 +384,13 @@ export class TokenCache {
     })
   }
 
-  /** Brings the next token while this one still serves; no request waits for it, and none fails with it. */
+  /** Renews a token in the background while it is still used; no request waits for the renewal or fails with it. */
   #renewAhead(identity: Identity, copy: Copy): void {
     if (this.#renewals.has(identity.key)) return
     this.#renewals.add(identity.key)
     copy.renewAt = this.#options.clock() + RENEW_AGAIN_MS
     this.#renew(identity)
-      .catch((error) => this.#options.onProblem?.(error, 'a token was not renewed'))
+      .catch((error) => this.#options.onProblem?.(error, 'could not renew a token'))
       .finally(() => this.#renewals.delete(identity.key))
   }
 
@@ -407,7 +407,7 @@ export class TokenCache {
 }
 
 const delayed = () =>
-  new HttpError(503, 'token_delayed', 'Another proxy is fetching the token, and has not got it yet.', {
+  new HttpError(503, 'token_delayed', 'Another proxy is still fetching the token. Retry.', {
     headers: { 'retry-after': '1' },
   })
 
@@ -419,7 +419,7 @@ function toRefusal(identity: Identity, error: unknown, endsAt: number): Refusal 
   const readable = describeIdentity(identity)
   if (error instanceof HttpError && error.status === 403)
     return { kind: 'refusal', readable, status: 403, code: error.code, message: error.message, endsAt }
-  // Its message names who did not answer: the auth tier, or the factory behind it.
+  // The message names the service that did not answer: the auth tier or the factory behind it.
   if (error instanceof PeerError && error.status === 504)
     return { kind: 'refusal', readable, status: 504, code: error.code, message: error.message, endsAt }
   return {
@@ -427,7 +427,7 @@ function toRefusal(identity: Identity, error: unknown, endsAt: number): Refusal 
     readable,
     status: 503,
     code: 'no_token',
-    message: 'There is no token to be had for this request at the moment.',
+    message: 'No token is available for this request. Retry later.',
     endsAt,
   }
 }

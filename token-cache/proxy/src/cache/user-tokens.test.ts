@@ -5,7 +5,7 @@ import { placeInSeconds, withPlace } from './user-tokens.ts'
 describe('withPlace', () => {
   const limits = { tokensPerUser: 2 }
 
-  it('adds a key while there is room, and renews one that is there', () => {
+  it('adds a key below the limit, and renews an existing one', () => {
     expect(withPlace({ tokens: [['a', 10]] }, 'b', 20, 5, limits)?.record.tokens).toEqual([
       ['a', 10],
       ['b', 20],
@@ -17,7 +17,7 @@ describe('withPlace', () => {
     ])
   })
 
-  it('gives the place of the oldest token when that is no longer fresh, and none before', () => {
+  it('replaces the oldest token once it is no longer fresh, and none before', () => {
     const full = { tokens: [['a', 11_000] as const, ['b', 10_000] as const] }
     expect(withPlace(full, 'c', 20_000, 9_999, limits)).toBeUndefined()
     expect(placeInSeconds(full, 8_500)).toBe(2)
@@ -37,7 +37,7 @@ describe('a user with another agent in each request', () => {
   let tier: TestTier
   afterEach(() => tier.stop())
 
-  it('gets as many tokens as one user may have, over all proxies; then 429, until one has to be renewed', async () => {
+  it('gets tokens up to the limit of a user over all proxies, then 429 until one has to be renewed', async () => {
     tier = await startTier({ env: { TOKENS_PER_USER: '8' } })
     const statuses: number[] = []
     for (let i = 0; i < 40; i += 1)
@@ -51,7 +51,7 @@ describe('a user with another agent in each request', () => {
       error: {
         code: 'too_many_tokens',
         message:
-          'This user has 8 tokens, each for another client (user-agent), and may have no more at a time (TOKENS_PER_USER). Retry later, or with a client that has one.',
+          'This user has reached the limit of 8 tokens, one per client (user-agent). Retry later or with a client that has one. See TOKENS_PER_USER.',
       },
     })
     expect((await tier.get(1, 'user1', { agent: 'agent3' })).status).toBe(200)
@@ -67,7 +67,7 @@ describe('a user with another agent in each request', () => {
     expect(Object.keys(tokens)).toHaveLength(8)
   })
 
-  it('gets no more when they all come at once', async () => {
+  it('gets no more tokens with concurrent requests', async () => {
     tier = await startTier({ env: { TOKENS_PER_USER: '4' } })
     tier.issuer.delayMs = 20
     const answers = await Promise.all(
@@ -79,7 +79,7 @@ describe('a user with another agent in each request', () => {
     expect(tier.issuer.calls.length).toBe(4)
   })
 
-  it('has one refusal of the issuer for all agents', async () => {
+  it('causes one call to an issuer that denies the user, for all agents', async () => {
     tier = await startTier()
     tier.issuer.answer = (_user, response) => void response.writeHead(403).end('{}')
     for (let i = 0; i < 20; i += 1)

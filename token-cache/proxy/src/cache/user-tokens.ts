@@ -1,15 +1,15 @@
 import type { SeenEntry, StoredEntry } from '@hallpass/token-store'
 import type { Refusal } from './cached-token.ts'
 
-/** What all proxies know of one user: under which keys its tokens are, and what the issuer last said no with. */
+/** What the proxies share about one user: the keys of its tokens, and the issuer's last refusal. */
 export interface UserRecord {
-  /** Each key with the time from which its token needs renewal. */
+  /** Each key with the time from which its token is no longer fresh. */
   readonly tokens: readonly (readonly [key: string, freshUntil: number])[]
   readonly refusal?: Refusal
 }
 
 export interface UserLimits {
-  /** How many tokens one user may have at a time. */
+  /** The maximum number of tokens of one user at a time. */
   readonly tokensPerUser: number
 }
 
@@ -30,8 +30,8 @@ export const toRecord = (record: UserRecord, endsAt: number): StoredEntry => ({
 })
 
 /**
- * The record with a place for `key`, and the key that had to leave for it. A token that is still fresh never leaves: a
- * caller that names itself anew with each request gets no more tokens than it may have. `undefined` when all are fresh.
+ * Returns the record with a place for `key`, and the key that was removed for it; `undefined` if all other tokens are fresh.
+ * A fresh token is never removed, so a caller that changes its user agent with each request does not exceed the limit.
  */
 export function withPlace(
   { tokens }: UserRecord,
@@ -50,6 +50,6 @@ export function withPlace(
   }
 }
 
-/** When a place is free at the latest, in whole seconds from now. */
+/** Returns the time until a place is free, in whole seconds. */
 export const placeInSeconds = ({ tokens }: UserRecord, now: number): number =>
   Math.max(1, Math.ceil((Math.min(...tokens.map(([, freshUntil]) => freshUntil)) - now) / 1000))

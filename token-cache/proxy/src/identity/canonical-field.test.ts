@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import { canonicalField, canonicalFieldOf, headerText, headerValue } from './canonical-field.ts'
 
 describe('canonicalField', () => {
-  it('leaves what can be read as it is', () => {
+  it('leaves readable fields unchanged', () => {
     for (const text of ['', 'curl/7.86.0', 'Mozilla/5.0 (X11; Größe 漢字)', 'a:b%3A', 'x'.repeat(256)])
       expect(canonicalField(text)).toBe(text)
   })
@@ -15,19 +15,19 @@ describe('canonicalField', () => {
     ['with a no-break space', 'a\u00a0b'],
     ['that overrides the direction', 'a\u202eb'],
     ['decomposed', 'e\u0301'],
-  ])('is a digest of a field %s, and of no other', (_what, text) => {
+  ])('replaces a field %s by a digest of its own', (_what, text) => {
     expect(canonicalField(text)).toMatch(/^sha256=[\w-]{43}$/)
     expect(canonicalField(text)).not.toBe(canonicalField(`${text} `))
   })
 
-  it('is another digest for a field that looks like one: nobody can pass as a long field', () => {
+  it('hashes a field that looks like a digest, so that it cannot imitate a long field', () => {
     const digest = canonicalField('x'.repeat(300))
     expect(canonicalField(digest)).not.toBe(digest)
     expect(canonicalField(digest)).toMatch(/^sha256=/)
     expect(canonicalField('sha256=')).toMatch(/^sha256=[\w-]{43}$/)
   })
 
-  it('takes what an operator writes in both forms', () => {
+  it('accepts an operator’s input in both forms', () => {
     const long = 'x'.repeat(300)
     expect(canonicalFieldOf(long)).toBe(canonicalField(long))
     expect(canonicalFieldOf(canonicalField(long))).toBe(canonicalField(long))
@@ -35,7 +35,7 @@ describe('canonicalField', () => {
 })
 
 describe('headerText', () => {
-  it('is what the client meant, in UTF-8 or Latin-1, and goes back into a header', () => {
+  it('decodes UTF-8 and Latin-1, and headerValue encodes it again', () => {
     const asSent = Buffer.from('Größe', 'utf8').toString('latin1')
     expect(headerText(asSent)).toBe('Größe')
     expect(headerText('Größe')).toBe('Größe')

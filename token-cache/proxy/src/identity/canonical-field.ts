@@ -1,17 +1,17 @@
 import { hash } from 'node:crypto'
 
-/** Longer than any browser's agent that is in use; a key of all fields stays readable, and an entry small. */
+/** Longer than the user agent of any current browser, yet short enough for readable keys and small entries. */
 const MAX_PLAIN_LENGTH = 256
 const DIGEST = 'sha256='
 const IS_DIGEST = /^sha256=[\w-]{43}$/
 const PLAIN_ASCII = /^[ -~]*$/
-/** No control and format characters, and no spaces but the plain one: what cannot be told apart by looking. */
+/** No control or format characters, and no space except U+0020: others cannot be distinguished visually. */
 const PRINTABLE = /^(?:[^\p{C}\p{Z}]| )*$/u
 
 /**
- * The one form in which a field of an identity is stored, listed and addressed. A field that is too long to be shown, or
- * has characters that cannot be seen, is its SHA-256: exact, and short enough to be copied. What looks like a digest is
- * a digest of its own, so no two fields have one form.
+ * Returns the form in which an identity's field is stored, listed and addressed. A field that is too long to show, or has
+ * invisible characters, is replaced by its SHA-256, which is exact and short enough to copy. A field that looks like such
+ * a digest is hashed as well, so no two fields have the same form.
  */
 export function canonicalField(text: string): string {
   const isPlain =
@@ -21,14 +21,14 @@ export function canonicalField(text: string): string {
   return isPlain ? text : `${DIGEST}${hash('sha256', text, 'base64url')}`
 }
 
-/** As {@link canonicalField}, of what an operator writes: the field itself, or its digest as it is listed. */
+/** Returns the canonical form of a field that an operator wrote: the field itself or its listed digest. */
 export function canonicalFieldOf(written: string): string {
   return IS_DIGEST.test(written) ? written : canonicalField(written)
 }
 
 const isPrintable = (text: string) => PRINTABLE.test(text) && text.normalize('NFC') === text
 
-/** The text of a header field: UTF-8 where it is that, as browsers and curl send it, else Latin-1 (RFC 9110 §5.5). */
+/** Decodes a header field: as UTF-8 if it is valid, as browsers and curl send it, else as Latin-1 (RFC 9110 §5.5). */
 export function headerText(value: string): string {
   if (PLAIN_ASCII.test(value)) return value
   try {
@@ -38,6 +38,6 @@ export function headerText(value: string): string {
   }
 }
 
-/** The other way: a text as a header field can carry it. */
+/** Encodes a string as a header field value; the inverse of {@link headerText}. */
 export const headerValue = (text: string): string =>
   PLAIN_ASCII.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1')

@@ -32,12 +32,12 @@ const ask = (token: string | undefined) =>
   })
 
 describe('a caller with a token of its own (IDENTITY=bearer)', () => {
-  it('is its subject, whatever remote-user says; the API sees a token for itself alone', async () => {
+  it('is identified by its subject, not by remote-user; the API receives only a token for itself', async () => {
     const own = await tokenOf('alice')
     const first = (await (await ask(own)).json()) as { sub: string; jti: string }
     expect(first.sub).toBe('alice')
     expect(tier.issuer.calls).toEqual(['alice'])
-    // The same caller with its next token has the same entry.
+    // The caller's next token uses the same cache entry.
     const second = (await (await ask(await tokenOf('alice'))).json()) as { jti: string }
     expect(second.jti).toBe(first.jti)
     expect(tier.seen.map(({ headers }) => headers['remote-user'])).toEqual([undefined, undefined])
@@ -48,8 +48,8 @@ describe('a caller with a token of its own (IDENTITY=bearer)', () => {
     ['no token', () => undefined, { message: 'no token provided' }],
     ['a token for another audience', () => tokenOf('alice', { aud: 'other' }), INVALID],
     ['a token of another issuer', () => tokenOf('alice', { iss: 'http://other/' }), INVALID],
-    ['what is no token', () => 'abc', INVALID],
-  ])('is refused with a challenge when it brings %s', async (_what, token, body) => {
+    ['a string that is not a token', () => 'abc', INVALID],
+  ])('is rejected with a challenge if it sends %s', async (_what, token, body) => {
     const answer = await ask(await token())
     expect(answer.status).toBe(401)
     expect(answer.headers.get('www-authenticate')).toMatch(/^Bearer realm="token-cache"/)
@@ -57,7 +57,7 @@ describe('a caller with a token of its own (IDENTITY=bearer)', () => {
     expect(tier.issuer.calls).toEqual([])
   })
 
-  it('is not taken when its issuer with an https name hands out keys in the clear', async () => {
+  it('is rejected if its https issuer’s keys are served over http', async () => {
     const secure = 'https://callers.test/'
     const env = {
       IDENTITY: 'bearer',
@@ -79,7 +79,7 @@ describe('a caller with a token of its own (IDENTITY=bearer)', () => {
   })
 
   it.each(['Renée', 'a,b', 'x'.repeat(129), 'two words'])(
-    'is refused when its subject is no name that the tiers can pass on: %s',
+    'is rejected if its subject is not a valid user name: %s',
     async (sub) => {
       const answer = await ask(await tokenOf(sub))
       expect(answer.status).toBe(400)
@@ -93,7 +93,7 @@ describe('a caller with a token of its own (IDENTITY=bearer)', () => {
     },
   )
 
-  it('is refused as soon as its token has ended, though it was just believed', async () => {
+  it('is rejected as soon as its token expires, even if it was just accepted', async () => {
     const token = await tokenOf('alice')
     expect((await ask(token)).status).toBe(200)
     clock.advance(3_600_000)

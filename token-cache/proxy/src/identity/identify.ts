@@ -6,32 +6,35 @@ import { type Identity, type KeyMaker, USER } from './identity.ts'
 
 export const REALM = 'token-cache'
 
-/** Finds out whom a request is from, or throws the answer that it gets. */
+/** Returns the identity of a request's caller, or throws the error response. */
 export type Identify = (request: IncomingMessage) => Identity | Promise<Identity>
 
-/** What may tell callers apart, besides their name. */
+/** The header fields that can be part of an identity. */
 export const IDENTITY_FIELDS = ['remote-user', 'user-agent', 'x-forwarded-for'] as const
 export type IdentityField = (typeof IDENTITY_FIELDS)[number]
 
-/** The user that the balancer names. In these fields anybody could write anything, so only the balancer is believed. */
+/** Identifies callers by the balancer's fields. Any caller could set these fields, so only the balancer is trusted. */
 export function byRemoteUser(trust: TierTrust, keys: KeyMaker, fields: readonly IdentityField[]): Identify {
   return (request) => {
     if (!trust.isFromTier(request))
       throw unauthorized(
         'not_from_balancer',
-        'Who calls is believed when the balancer says it, and from nobody else.',
+        'Callers are identified only by the load balancer. Send the request through it.',
       )
     const { headers } = request
     const user = headers['remote-user']
-    if (user === undefined)
-      throw unauthorized('no_identity', 'The request does not say which user it is from.')
+    if (user === undefined) throw unauthorized('no_identity', 'The request has no remote-user field.')
     if (typeof user !== 'string' || !USER.test(user))
-      throw new HttpError(400, 'malformed_identity', 'The field remote-user must name one user.')
+      throw new HttpError(
+        400,
+        'malformed_identity',
+        'The remote-user field must contain one user name of 1 to 128 visible ASCII characters without a comma.',
+      )
     return keys.identity(fields.map((field) => headerText(String(headers[field] ?? ''))))
   }
 }
 
-/** The subject of the caller's own token; the balancer need not be believed. */
+/** Identifies callers by the subject of their own token, without trusting the balancer. */
 export function byBearer(verify: (token: string) => Promise<VerifiedClaims>, keys: KeyMaker): Identify {
   return async (request) => {
     const token = bearerToken(request, REALM)

@@ -2,22 +2,22 @@ import { hash } from 'node:crypto'
 import { readableKey } from '../operators/readable-key.ts'
 import { canonicalField } from './canonical-field.ts'
 
-/** Whom a request is from, and under which key the cache knows the token for it. */
+/** The caller of a request, and the key of its token in the cache. */
 export interface Identity {
   /** The subject of the token. */
   readonly user: string
-  /** What tells this caller from others, the user first. */
+  /** The fields that identify the caller, starting with the user. */
   readonly fields: readonly string[]
   readonly key: string
 }
 
-/** What tokens in one store must agree on, besides the caller: two tiers never share a token by accident. */
+/** Part of every key, so that two tiers in one store never share a token by accident. */
 export interface CacheScope {
   readonly issuer: string
   readonly audience: string
 }
 
-/** A name, not a text: visible ASCII without the comma, with which two fields of one name are joined. */
+/** Visible ASCII without a comma, because a comma joins repeated header fields. */
 export const USER = /^[!-+\--~]{1,128}$/
 
 export class KeyMaker {
@@ -32,20 +32,20 @@ export class KeyMaker {
   }
 
   /**
-   * A hash over the canonical fields, each with its length before it: however a caller writes a field, it cannot look
-   * like two, so no two identities have one key.
+   * Returns a hash over the canonical fields, each prefixed with its length, so that one field cannot imitate two and no two
+   * identities share a key.
    */
   keyOf(canonicalFields: readonly string[]): string {
     return hash('sha256', `${this.#prefix}${lengthPrefixed(canonicalFields)}`, 'base64url')
   }
 
-  /** The key of what concerns a user whatever the other fields of the identity say. */
+  /** Returns the key for a user, independent of the other fields. */
   userKey(user: string): string {
     return `user.${this.keyOf([user])}`
   }
 }
 
-/** The key as an operator sees it and writes it. */
+/** Returns the key as an operator reads and writes it. */
 export const describeIdentity = ({ fields }: Identity): string => readableKey(fields.map(canonicalField))
 
 const lengthPrefixed = (fields: readonly string[]) =>

@@ -9,8 +9,8 @@ import { parseReadableKey, readableKey, readableUser } from './readable-key.ts'
 
 /** The value that blocks a key, as documented. */
 const BLOCKED = '0'
-/** What no header field can carry (RFC 9110 §5.5): a key with it names nobody. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+/** Characters that no header field can contain (RFC 9110 §5.5), so no caller has a key with them. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: matching them is the purpose
 const IMPOSSIBLE = /[\x00-\x08\x0a-\x1f\x7f]/
 
 export interface KeyValuesOptions {
@@ -18,14 +18,14 @@ export interface KeyValuesOptions {
   readonly users: Zone
   readonly blocks: Blocks
   readonly keys: KeyMaker
-  /** How many fields an identity has, so that a key with fewer is known to mean a user. */
+  /** The number of fields of an identity; a key with fewer fields means a user. */
   readonly fieldCount: number
-  /** How long a block lasts when the operator does not say. */
+  /** The default duration of a block. */
   readonly blockMs: number
   readonly clock: () => number
 }
 
-/** The cache as an operator sees it: readable keys, and values that say which token there is but not the token. */
+/** The cache as an operator sees it: readable keys, and values that identify a token without containing it. */
 export class KeyValues {
   readonly #options: KeyValuesOptions
 
@@ -47,7 +47,7 @@ export class KeyValues {
     }
   }
 
-  /** @throws {HttpError} 400 when no caller can have this key. */
+  /** @throws {HttpError} 400 if no caller can have this key. */
   async get(readable: string): Promise<string | undefined> {
     const { blocks, zone } = this.#options
     const { key } = this.#target(readable)
@@ -57,7 +57,7 @@ export class KeyValues {
     return entry && entry.kind !== 'refusal' ? show(entry) : undefined
   }
 
-  /** Whether there is such a key; yes where nobody can be asked, because a block must hold even then. */
+  /** Returns whether a key exists, or true if the store is unavailable, because blocking must work even then. */
   async mayHave(readable: string): Promise<boolean> {
     try {
       return (await this.get(readable)) !== undefined
@@ -67,12 +67,12 @@ export class KeyValues {
     }
   }
 
-  /** Blocks the key, or with fewer fields than an identity has the user, for `milliseconds` from now. */
+  /** Blocks a key, or a user if the key has fewer fields than an identity, for `milliseconds` from now. */
   async block(readable: string, milliseconds?: number): Promise<void> {
     const { blocks, blockMs, clock } = this.#options
     const target = this.#target(readable)
     const endsAt = clock() + (milliseconds ?? blockMs)
-    // Where nothing is said the block lasts as long as the token that is blocked would.
+    // By default, a block lasts at least until the blocked token would expire.
     const tokenEnd = milliseconds === undefined ? await this.#tokenEnd(target.key) : 0
     await shared(target, () => blocks.block(target, Math.max(endsAt, tokenEnd)))
   }
@@ -87,7 +87,7 @@ export class KeyValues {
     }
   }
 
-  /** Ends a block; the next request gets a new token. */
+  /** Removes a key or ends its block; the next request gets a new token. */
   async remove(readable: string): Promise<void> {
     const { blocks, zone } = this.#options
     const target = this.#target(readable)
@@ -105,9 +105,9 @@ export class KeyValues {
   }
 
   /**
-   * What is known of a user, its tokens by their keys; `undefined` when no user can be called that. While the store is
-   * away nobody knows the tokens (`null`), but this process has the blocks.
-   * @throws {HttpError} 503 when the blocks are not known either.
+   * Returns whether a user is blocked, and its tokens by key; `undefined` if the name is not a valid user. While the store is
+   * unavailable, the tokens are unknown (`null`), but this process has the blocks.
+   * @throws {HttpError} 503 if the blocks are not loaded either.
    */
   async user(user: string) {
     const { blocks, keys } = this.#options
@@ -117,7 +117,7 @@ export class KeyValues {
       throw new HttpError(
         503,
         'store_unavailable',
-        'The store that the proxies share is not available, and has not been since this proxy started.',
+        'The shared store is unavailable and has been since this proxy started.',
         { headers: { 'retry-after': '1' } },
       )
     return { user, key: readableUser(user), blocked: blocks.has(keys.userKey(user)), tokens }
@@ -136,11 +136,12 @@ export class KeyValues {
     }
   }
 
-  /** The one key by which an entry is stored, listed, changed and blocked, however an operator writes it. */
+  /** Returns the canonical key of an entry, for any way in which an operator can write it. */
   #target(written: string): BlockTarget {
     const { keys, fieldCount } = this.#options
     const [user = '', ...others] = parseReadableKey(written, fieldCount)
-    if (!USER.test(user)) throw noSuchCaller('a user has 1 to 128 visible ASCII characters and no comma')
+    if (!USER.test(user))
+      throw noSuchCaller('a user name has 1 to 128 visible ASCII characters without a comma')
     if (others.length + 1 < fieldCount) return { key: keys.userKey(user), readable: readableUser(user), user }
     if (others.some((field) => IMPOSSIBLE.test(field)))
       throw noSuchCaller('a header field cannot contain control characters')
@@ -152,7 +153,7 @@ export class KeyValues {
 const noSuchCaller = (why: string) =>
   keyvalError(400, 'KeyvalFormatError', `no caller can have this key: ${why}`)
 
-/** Says where a block holds when the other proxies could not be told. */
+/** Runs a change of a block, and turns its failures into errors that state where the block applies. */
 async function shared({ readable }: BlockTarget, work: () => Promise<void>): Promise<void> {
   try {
     await work()
@@ -161,13 +162,13 @@ async function shared({ readable }: BlockTarget, work: () => Promise<void>): Pro
       throw keyvalError(
         503,
         'TooManyBlocks',
-        `there are ${error.message} already; deny users at the auth tier`,
+        `there are already ${error.message}; deny users at the auth tier (DENIED_USERS)`,
       )
     if (!(error instanceof BlockNotSharedError)) throw error
     throw new HttpError(
       503,
       'BlockNotShared',
-      `the change of ${JSON.stringify(readable)} holds at this proxy only: ${error.message} It is shared as soon as the store takes it; until then repeat it at every other proxy, and again at this one if it restarts, which loses the change`,
+      `the change of ${JSON.stringify(readable)} applies only at this proxy: ${error.message} It is shared as soon as the store accepts it; until then, repeat it at every other proxy, and again at this one if it restarts, because a restart loses the change`,
       { cause: error, headers: { 'retry-after': '1' } },
     )
   }
@@ -185,7 +186,7 @@ function decode(stored: Parameters<typeof fromStored>[0]): CacheEntry | undefine
   }
 }
 
-/** An error as nginx's API writes it. */
+/** Returns an error in the format of nginx's API. */
 export function keyvalError(status: number, code: string, text: string): HttpError {
   return new HttpError(status, code, text, { body: { error: { status, text, code } } })
 }

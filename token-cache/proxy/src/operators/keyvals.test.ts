@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import { startTier, type TestTier } from '../testing/tier.ts'
 
-/** The endpoints and statuses of nginx's documentation (ngx_http_api_module, /http/keyvals/). */
+/** The endpoints and statuses in nginx's documentation (ngx_http_api_module, /http/keyvals/). */
 describe('/api/8/http/keyvals/', () => {
   let tier: TestTier
   beforeAll(async () => {
@@ -15,7 +15,7 @@ describe('/api/8/http/keyvals/', () => {
   const ask = async (method: string, path: string, body?: unknown) => {
     const response = await tier.operate(0, `/api/8/http/keyvals/${path}`, {
       method,
-      // What curl -d sends when nothing else is said.
+      // The default content type of curl -d.
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     })
@@ -32,14 +32,14 @@ describe('/api/8/http/keyvals/', () => {
     return [status, body.error.code, body.error.text]
   }
 
-  it('lists the zone with its pairs, or its name', async () => {
+  it('lists the zone with its pairs, or only its name', async () => {
     expect(await ask('GET', '')).toEqual({ status: 200, body: { tokens: {} } })
     await ask('POST', 'tokens', { 'user1:curl': '0' })
     expect(await ask('GET', '')).toEqual({ status: 200, body: { tokens: { 'user1:curl': '0' } } })
     expect(await ask('GET', '?fields=')).toEqual({ status: 200, body: ['tokens'] })
   })
 
-  it('shows all pairs of the zone, or one', async () => {
+  it('returns all pairs of the zone, or one', async () => {
     await tier.get(0, 'user1', { agent: 'curl' })
     await ask('POST', 'tokens/', { 'user2:x': '0' })
     const { body } = await ask('GET', 'tokens')
@@ -55,7 +55,7 @@ describe('/api/8/http/keyvals/', () => {
     ])
   })
 
-  it('adds a key that is not there, one at a time unless the zone is empty', async () => {
+  it('adds a new key, one at a time unless the zone is empty', async () => {
     expect(await ask('POST', 'tokens', { 'a:x': '0', 'b:x': 0 })).toEqual({ status: 201, body: undefined })
     expect(await errorOf(ask('POST', 'tokens', { 'a:x': '0' }))).toEqual([
       409,
@@ -69,7 +69,7 @@ describe('/api/8/http/keyvals/', () => {
     ])
   })
 
-  it('blocks for as long as `expire` says, in milliseconds', async () => {
+  it('blocks for `expire` milliseconds', async () => {
     await ask('POST', 'tokens', { 'user3:curl/7.86.0': { value: '0', expire: 5_000 } })
     expect((await tier.get(0, 'user3')).status).toBe(403)
     tier.clock.advance(4_999)
@@ -78,7 +78,7 @@ describe('/api/8/http/keyvals/', () => {
     expect((await tier.get(0, 'user3')).status).toBe(200)
   })
 
-  it('modifies one key that is there: "0" blocks, null removes', async () => {
+  it('modifies one existing key: "0" blocks, null removes', async () => {
     await tier.get(0, 'user4', { agent: 'x' })
     expect(await ask('PATCH', 'tokens/', { 'user4:x': '0' })).toEqual({ status: 204, body: undefined })
     expect((await ask('GET', 'tokens')).body).toEqual({ 'user4:x': '0' })
@@ -120,7 +120,7 @@ describe('/api/8/http/keyvals/', () => {
     expect((await ask('GET', 'tokens')).body).toEqual({})
   })
 
-  it('knows one zone, and nine versions', async () => {
+  it('has one zone and nine versions', async () => {
     expect((await errorOf(ask('GET', 'others')))[1]).toBe('KeyvalNotFound')
     const version = await tier.operate(0, '/api/99/http/keyvals/')
     expect(version.status).toBe(404)

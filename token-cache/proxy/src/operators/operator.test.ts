@@ -18,7 +18,7 @@ const fileWith = (text: string) => {
 let tier: TestTier | undefined
 afterEach(() => tier?.stop())
 
-/** What `fetch` would write itself: it sets `sec-fetch-mode`. */
+/** Sends a GET without `fetch`, which would set `sec-fetch-mode` itself. */
 const send = (url: string, path: string, headers: Record<string, string>) =>
   new Promise<{ status: number | undefined }>((resolve, reject) => {
     http
@@ -30,11 +30,11 @@ const send = (url: string, path: string, headers: Record<string, string>) =>
   })
 
 describe('an operator', () => {
-  // As whoever comes from another machine, through something that says so.
+  // As sent by a caller on another machine, through a proxy.
   const elsewhere = { 'x-forwarded-for': '192.0.2.1' }
   const ZONE = '/api/8/http/keyvals/tokens'
 
-  it('is whoever sits at this machine, or shows the admin token, and nobody else', async () => {
+  it('is only a caller on this machine or with the admin token', async () => {
     tier = await startTier({ proxies: 1, env: { ADMIN_TOKEN_FILE: fileWith(`${TOKEN}\n`) } })
     const statusWith = async (headers: Record<string, string>) =>
       (await tier?.operate(0, ZONE, { headers }))?.status
@@ -42,11 +42,11 @@ describe('an operator', () => {
     expect(await statusWith(elsewhere)).toBe(401)
     expect(await statusWith({ ...elsewhere, authorization: `Bearer ${TOKEN}` })).toBe(200)
     expect(await statusWith({ ...elsewhere, authorization: `Bearer ${TOKEN}x` })).toBe(401)
-    // A wrong token is refused at this machine, too: whoever shows one means to be asked for it.
+    // A wrong token is rejected even from this machine.
     expect(await statusWith({ authorization: 'Bearer another-token-of-that-length' })).toBe(401)
   })
 
-  it('is no page at another port of this machine; that may only lead here by a link', async () => {
+  it('is not a page on another port of this machine, which is only allowed to link here', async () => {
     tier = await startTier({ proxies: 1 })
     const own = tier.proxies[0]?.url as string
     const write = async (headers: Record<string, string>) => {
@@ -71,7 +71,7 @@ describe('an operator', () => {
     expect([await read('document'), await read('iframe')]).toEqual([200, 403])
   })
 
-  it('has no token that can be guessed', () => {
+  it('must not have a token that is easy to guess', () => {
     expect(() => requireOperator(fileWith('short'))).toThrow('is shorter than 22 characters')
   })
 })

@@ -4,13 +4,13 @@ import type { IncomingMessage } from 'node:http'
 import { bearerToken, challenge, HttpError, isLoopback, refuseForeignPages } from '@hallpass/service-kit'
 import type { RequestHandler } from 'express'
 
-/** As for every secret here: nobody guesses 128 bits. */
+/** 128 bits, as for every secret in the suite. */
 const MIN_TOKEN_LENGTH = 22
 const REALM = 'token-cache operators'
 
 /**
- * Lets operators pass: whoever sits at this machine, or shows the token of `tokenFile`. What another proxy on this
- * machine passes on comes from loopback, too, but not from somebody who sits here.
+ * Accepts only operators: requests from this machine, or with the token in `tokenFile`. Requests that another proxy on this
+ * machine forwards also come from loopback, but not from a local user, so they are rejected.
  */
 export function requireOperator(
   tokenFile: string | undefined,
@@ -19,7 +19,7 @@ export function requireOperator(
   const refusalOf = refuseForeignPages(allowedHosts, { links: false })
   const token = tokenFile === undefined ? undefined : readFileSync(tokenFile, 'utf8').trim()
   if (token !== undefined && token.length < MIN_TOKEN_LENGTH)
-    throw new Error(`The token in ${tokenFile} is shorter than ${MIN_TOKEN_LENGTH} characters.`)
+    throw new Error(`The admin token in ${tokenFile} is shorter than ${MIN_TOKEN_LENGTH} characters.`)
   return (request, _response, next) => {
     if (token !== undefined && request.headers.authorization !== undefined) {
       if (!equal(bearerToken(request, REALM), token)) throw notAnOperator()
@@ -45,8 +45,9 @@ function isLocal({ socket, headers }: IncomingMessage): boolean {
 }
 
 /**
- * To a browser two ports of localhost are one site, but a page at another port is another program's. It may only lead
- * here by a link. Programs send neither field, and pages of this service send its own origin.
+ * Returns whether a page of another origin sent the request. To a browser, two ports of localhost are one site, but a page
+ * on another port belongs to another program; it is only allowed to link here. Programs send neither field, and pages of
+ * this service send its own origin.
  */
 function isOfOtherPage({ method, headers }: IncomingMessage): boolean {
   const { host, origin, 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'sec-fetch-dest': dest } = headers
@@ -61,7 +62,7 @@ function equal(shown: string, token: string): boolean {
 }
 
 const foreignOrigin = () =>
-  new HttpError(403, 'foreign_origin', 'Operators’ requests are not taken from pages of another origin.', {
+  new HttpError(403, 'foreign_origin', 'Operator requests from pages of another origin are rejected.', {
     headers: { vary: 'Sec-Fetch-Site, Origin' },
   })
 
@@ -69,7 +70,7 @@ const notAnOperator = () =>
   new HttpError(
     401,
     'not_an_operator',
-    'This is for operators: from this machine, or with the admin token.',
+    'Only operators are allowed: send the request from this machine or with the admin token.',
     {
       headers: { 'www-authenticate': challenge(REALM) },
     },

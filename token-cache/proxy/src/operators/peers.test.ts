@@ -30,7 +30,7 @@ const seenBy = async (peers: Peers) => {
   return { present: present.map(({ name }) => name), absent }
 }
 
-it('lists a proxy that is silent as absent, until what it may have missed has ended', async () => {
+it('lists a proxy that stops reporting as absent, until everything it can have missed has expired', async () => {
   const [one, two] = [peersOf('proxy1'), peersOf('proxy2')]
   await two.tell()
   await one.tell()
@@ -48,7 +48,7 @@ it('lists a proxy that is silent as absent, until what it may have missed has en
   expect(await seenBy(one)).toEqual({ present: ['proxy1', 'proxy2'], absent: [] })
 })
 
-it('forgets a proxy that says that it stops', async () => {
+it('removes a proxy that reports that it stops', async () => {
   const [one, two] = [peersOf('proxy1'), peersOf('proxy2')]
   await one.tell()
   void two.tell()

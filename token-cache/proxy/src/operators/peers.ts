@@ -1,22 +1,23 @@
 import type { Zone } from '@hallpass/token-store'
 import type { CacheFigures } from '../cache/cache-figures.ts'
 
-/** What each proxy tells the others about itself. */
+/** What each proxy reports about itself. */
 export interface Peer {
   readonly name: string
   readonly startedAt: number
   readonly copies: number
-  /** The same fingerprint at two proxies: they know the same blocks. */
+  /** Proxies with the same fingerprint know the same blocks. */
   readonly blocks: { readonly count: number; readonly fingerprint: string }
   readonly figures: CacheFigures
 }
 
 const TELL_MS = 1_000
-/** Who has not been heard of for three tellings is absent: frozen, killed, or cut off from the store. */
+/** A proxy that has missed three reports is absent: frozen, killed, or disconnected from the store. */
 const ABSENT_MS = 3_500
 /**
- * An absent proxy may come back with what it knew, or still serve, so nothing is confirmed by all without it. Tokens and
- * blocks last five minutes unless somebody says otherwise: what it missed has then ended. One that stops says so itself.
+ * An absent proxy can still serve requests or recover with old data, so a block is not confirmed by all proxies without it.
+ * By default, tokens and blocks last five minutes; after that, whatever it missed has expired. A proxy that stops
+ * reports that itself.
  */
 const FORGET_MS = 300_000
 
@@ -25,7 +26,7 @@ interface Told {
   readonly saidAt: number
 }
 
-/** The proxies that share the store, as they tell of themselves in it. */
+/** The proxies that share the store, as they report themselves in it. */
 export class Peers {
   readonly #zone: Zone
   readonly #me: () => Peer
@@ -46,7 +47,7 @@ export class Peers {
     void this.tell()
   }
 
-  /** Says that this proxy stops, so that the others do not wait for it. Never rejects. */
+  /** Reports that this proxy stops, so that the others do not wait for it. Never rejects. */
   async stop(): Promise<void> {
     clearInterval(this.#timer)
     this.#isStopped = true
@@ -54,7 +55,7 @@ export class Peers {
     await this.#zone.overrule(this.#me().name, undefined).catch(() => {})
   }
 
-  /** Never rejects: a store that is away will be told later. */
+  /** Reports this proxy to the store. Never rejects: if the store is unavailable, a later report reaches it. */
   tell(): Promise<void> {
     this.#telling = this.#telling.then(() => this.#tell())
     return this.#telling
@@ -73,7 +74,7 @@ export class Peers {
     } catch {}
   }
 
-  /** The proxies that speak, and the names of those that lately did and have not said that they stop. */
+  /** Returns the proxies that report, and the names of those that recently did and have not stopped. */
   async all(): Promise<{ peers: Peer[]; absent: string[] }> {
     const peers: Peer[] = []
     const absent: string[] = []

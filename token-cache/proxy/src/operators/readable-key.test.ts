@@ -7,7 +7,7 @@ describe('readableKey', () => {
     expect(parseReadableKey('user1:curl/7.86.0', 2)).toEqual(['user1', 'curl/7.86.0'])
   })
 
-  it('means one identity, whatever characters the fields have', () => {
+  it('means one identity, with any characters in its fields', () => {
     const fields = ['a', 'a:b', '%', '%3A', '%253A', ':', '', 'Mozilla/5.0 (X11; rv:109.0)']
     const seen = new Map<string, string[]>()
     for (const one of fields)
@@ -20,7 +20,7 @@ describe('readableKey', () => {
         }
   })
 
-  it('with fewer fields is the beginning of an identity, written as it stands there', () => {
+  it('with fewer fields is the start of an identity, with the same escapes', () => {
     expect(parseReadableKey('user1', 2)).toEqual(['user1'])
     expect(parseReadableKey('a%3Ab', 2)).toEqual(['a:b'])
   })

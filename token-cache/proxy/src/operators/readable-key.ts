@@ -1,17 +1,17 @@
 /**
- * How an operator writes an entry's key: the fields of the identity with colons between them, as in
- * `user1:curl/7.86.0`. In all fields but the last `%` and `:` are percent-encoded, so that each text means one
- * identity: the user `a:b` with the agent `c` is `a%3Ab:c`, the user `a` with the agent `b:c` is `a:b:c`.
+ * Returns an entry's key as an operator writes it: the fields of the identity separated by colons, as in
+ * `user1:curl/7.86.0`. In all fields except the last, `%` and `:` are percent-encoded, so that each key means one identity:
+ * the user `a:b` with the agent `c` is `a%3Ab:c`, the user `a` with the agent `b:c` is `a:b:c`.
  */
 export function readableKey(fields: readonly string[]): string {
   const last = fields.length - 1
   return fields.map((field, index) => (index === last ? field : escapeField(field))).join(':')
 }
 
-/** How an operator writes a user, and so all of its keys: the beginning of one. */
+/** Returns a user as an operator writes it, which is the first field of each of its keys. */
 export const readableUser = (user: string): string => escapeField(user)
 
-/** The fields of a readable key; fewer than `count` when it has fewer colons. */
+/** Returns the fields of a readable key, fewer than `count` if it has fewer colons. */
 export function parseReadableKey(key: string, count: number): string[] {
   const fields: string[] = []
   let rest = key
@@ -21,7 +21,7 @@ export function parseReadableKey(key: string, count: number): string[] {
     fields.push(unescapeField(rest.slice(0, colon)))
     rest = rest.slice(colon + 1)
   }
-  // A key that is only the beginning of one (a user) is a field that others may follow, so it is written escaped.
+  // If the key has only its first fields (a user), this is not the last field of an identity, so it is escaped.
   fields.push(fields.length < count - 1 ? unescapeField(rest) : rest)
   return fields
 }

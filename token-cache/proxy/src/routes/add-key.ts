@@ -3,7 +3,7 @@ import type { Request, RequestHandler } from 'express'
 import { type KeyValues, keyvalError } from '../operators/key-values.ts'
 import { parseKeyvalBody, requireBlock } from './keyval-body.ts'
 
-/** `POST /api/8/http/keyvals/tokens`: blocks keys, or users, that have no entry yet. */
+/** Handles `POST /api/8/http/keyvals/tokens`: blocks keys or users that have no entry yet. */
 export function addKey(tokens: KeyValues): RequestHandler {
   return async (request: Request, response) => {
     const changes = parseKeyvalBody(request.body)
@@ -18,7 +18,7 @@ export function addKey(tokens: KeyValues): RequestHandler {
   }
 }
 
-/** Where the store cannot be asked the block is what matters. */
+/** Returns whether a key exists, or false if the store is unavailable, because blocking must work even then. */
 async function exists(tokens: KeyValues, key: string): Promise<boolean> {
   try {
     return (await tokens.get(key)) !== undefined

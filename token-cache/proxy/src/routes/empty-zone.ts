@@ -1,7 +1,7 @@
 import type { RequestHandler } from 'express'
 import type { KeyValues } from '../operators/key-values.ts'
 
-/** `DELETE /api/8/http/keyvals/tokens`: removes all pairs, blocks among them, for all proxies. */
+/** Handles `DELETE /api/8/http/keyvals/tokens`: removes all pairs, including blocks, at all proxies. */
 export function emptyZone(tokens: KeyValues): RequestHandler {
   return async (_request, response) => {
     await tokens.clear()

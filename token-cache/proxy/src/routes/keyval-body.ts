@@ -1,7 +1,7 @@
 import { JsonError, parseJson } from '@hallpass/untrusted/json'
 import { keyvalError } from '../operators/key-values.ts'
 
-/** What a request asks for one key; `null` removes it. */
+/** A requested change of one key; `null` removes it. */
 export interface KeyvalChange {
   readonly key: string
   readonly value: string | null
@@ -9,12 +9,12 @@ export interface KeyvalChange {
   readonly expire?: number
 }
 
-/** A user agent is the longest part of a key, and browsers' stay below 512 characters. */
+/** A user agent is the longest part of a key, and those of browsers have fewer than 512 characters. */
 const MAX_KEY_LENGTH = 2_048
-/** A day: who is to be kept out for longer is to be denied at the auth tier. */
+/** One day; to block a user for longer, deny it at the auth tier. */
 const MAX_EXPIRE_MS = 24 * 3_600_000
 
-/** The pairs of a POST or PATCH body, as nginx's documentation describes them. */
+/** Parses the pairs of a POST or PATCH body, as nginx documents them. */
 export function parseKeyvalBody(text: unknown): KeyvalChange[] {
   let body: unknown
   try {
@@ -25,7 +25,7 @@ export function parseKeyvalBody(text: unknown): KeyvalChange[] {
     throw keyvalError(400, 'KeyvalFormatError', error.message)
   }
   if (typeof body !== 'object' || body === null || Array.isArray(body))
-    throw keyvalError(400, 'KeyvalFormatError', 'the body must be an object of keys and values')
+    throw keyvalError(400, 'KeyvalFormatError', 'the body must be a JSON object of keys and values')
   const changes = Object.entries(body).map(([key, value]) => parsePair(key, value))
   if (changes.length === 0) throw keyvalError(400, 'KeyvalFormatError', 'key required')
   return changes
@@ -33,21 +33,17 @@ export function parseKeyvalBody(text: unknown): KeyvalChange[] {
 
 function parsePair(key: string, given: unknown): KeyvalChange {
   if (key === '' || key.length > MAX_KEY_LENGTH)
-    throw keyvalError(400, 'KeyvalFormatError', `a key has 1 to ${MAX_KEY_LENGTH} characters`)
+    throw keyvalError(400, 'KeyvalFormatError', `a key must have 1 to ${MAX_KEY_LENGTH} characters`)
   if (typeof given !== 'object' || given === null) return { key, value: textOf(given) }
   const { value, expire, ...rest } = given as { value?: unknown; expire?: unknown }
   if (Object.keys(rest).length > 0)
-    throw keyvalError(
-      400,
-      'KeyvalFormatError',
-      'a value may have the members value and expire, and no others',
-    )
+    throw keyvalError(400, 'KeyvalFormatError', 'a value can have only the members value and expire')
   if (expire === undefined) return { key, value: textOf(value) }
   if (typeof expire !== 'number' || !Number.isInteger(expire) || expire < 1 || expire > MAX_EXPIRE_MS)
     throw keyvalError(
       400,
       'KeyvalFormatError',
-      `expire is a number of milliseconds from 1 to ${MAX_EXPIRE_MS}`,
+      `expire must be an integer from 1 to ${MAX_EXPIRE_MS} (milliseconds)`,
     )
   return { key, value: textOf(value), expire }
 }
@@ -55,10 +51,10 @@ function parsePair(key: string, given: unknown): KeyvalChange {
 function textOf(value: unknown): string | null {
   if (value === null) return null
   if (typeof value === 'string' || typeof value === 'number') return String(value)
-  throw keyvalError(400, 'KeyvalFormatError', 'a value is a text')
+  throw keyvalError(400, 'KeyvalFormatError', 'a value must be a string')
 }
 
-/** Nobody can plant a token: what an operator may write is the value that blocks. */
+/** Rejects any value except the one that blocks, so that nobody can inject a token. */
 export function requireBlock({ value }: KeyvalChange): void {
   if (value !== '0')
     throw keyvalError(

@@ -8,13 +8,13 @@ import { listZones } from './list-zones.ts'
 import { modifyKey } from './modify-key.ts'
 import { readZone } from './read-zone.ts'
 
-/** Room for a hundred blocks in one POST. */
+/** Enough for a hundred blocks in one POST. */
 const MAX_BODY_BYTES = 64 * 1024
 
 /** The versions of nginx's API that have key-value zones. */
 const VERSIONS = ['1', '2', '3', '4', '5', '6', '7', '8', '9']
 
-/** The key-value API, as nginx documents it (ngx_http_api_module, /http/keyvals/). */
+/** Returns the routes of the key-value API, as nginx documents it (ngx_http_api_module, /http/keyvals/). */
 export function keyvals(tokens: KeyValues): Router {
   const router = express.Router({ strict: false })
   const body = textBody({ maxBytes: MAX_BODY_BYTES })

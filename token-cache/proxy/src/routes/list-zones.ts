@@ -2,7 +2,7 @@ import type { RequestHandler } from 'express'
 import type { KeyValues } from '../operators/key-values.ts'
 import { sendPairs } from './read-zone.ts'
 
-/** `GET /api/8/http/keyvals/`: all zones with their pairs; with an empty `fields`, their names. */
+/** Handles `GET /api/8/http/keyvals/`: returns all zones with their pairs; with an empty `fields`, their names. */
 export function listZones(tokens: KeyValues): RequestHandler {
   return async (request, response) => {
     if (request.query.fields === '') return void response.json(['tokens'])

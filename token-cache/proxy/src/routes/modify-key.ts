@@ -2,7 +2,7 @@ import type { Request, RequestHandler } from 'express'
 import { type KeyValues, keyvalError } from '../operators/key-values.ts'
 import { parseKeyvalBody, requireBlock } from './keyval-body.ts'
 
-/** `PATCH /api/8/http/keyvals/tokens`: `"0"` blocks a key on all proxies, `null` removes it. */
+/** Handles `PATCH /api/8/http/keyvals/tokens`: `"0"` blocks a key at all proxies, `null` removes it. */
 export function modifyKey(tokens: KeyValues): RequestHandler {
   return async (request: Request, response) => {
     const [change, ...more] = parseKeyvalBody(request.body)

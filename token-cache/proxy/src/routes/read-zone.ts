@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { RequestHandler, Response } from 'express'
 import { type KeyValues, keyvalError } from '../operators/key-values.ts'
 
-/** `GET /api/8/http/keyvals/tokens`: all pairs; with `?key=`, one. */
+/** Handles `GET /api/8/http/keyvals/tokens`: returns all pairs; with `?key=`, one. */
 export function readZone(tokens: KeyValues): RequestHandler {
   return async (request, response) => {
     const { key } = request.query
@@ -18,7 +18,7 @@ export function readZone(tokens: KeyValues): RequestHandler {
   }
 }
 
-/** Writes an object as its members come, at the pace of the reader: a store may hold millions. */
+/** Streams an object's members at the client's pace, because a store can contain millions. */
 export async function sendPairs(
   response: Response,
   pairs: AsyncIterable<readonly [string, string]>,

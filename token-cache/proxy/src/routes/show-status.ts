@@ -11,10 +11,10 @@ export interface StatusSources {
   readonly clock: () => number
 }
 
-/** Counting the entries of a Redis store means to walk through them. */
+/** Counting the entries of a Redis store scans all of them, so the count is cached. */
 const COUNT_AGAIN_MS = 5_000
 
-/** `GET /status`: the figures of all proxies that share the store. */
+/** Handles `GET /status`: returns the figures of all proxies that share the store. */
 export function showStatus({ config, store, zone, peers, clock }: StatusSources): RequestHandler {
   let counted = { at: Number.NEGATIVE_INFINITY, entries: 0 }
   return async (_request, response) => {

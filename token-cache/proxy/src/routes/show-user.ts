@@ -3,7 +3,7 @@ import type { RequestHandler } from 'express'
 import type { Config } from '../config.ts'
 import type { KeyValues } from '../operators/key-values.ts'
 
-/** `GET /status/users/:user`: whether a user is blocked, and the keys of its tokens; what an operator looks at first. */
+/** Handles `GET /status/users/:user`: returns whether a user is blocked, and the keys of its tokens. */
 export function showUser(tokens: KeyValues, { tokensPerUser }: Config): RequestHandler {
   return async (request, response) => {
     const user = await tokens.user(request.params.user as string)

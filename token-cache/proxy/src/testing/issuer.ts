@@ -2,19 +2,19 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { generateSigningKey, publicJwks, type SigningKey, signToken } from '@hallpass/tokens'
 
-/** A small issuer that is real in all that matters: it signs, it publishes its keys, and a test can make it fail. */
+/** A small issuer that signs tokens, publishes its keys, and can be made to fail. */
 export interface TestIssuer {
   readonly url: string
   readonly key: SigningKey
-  /** The requests for a token so far, by the user they were for. */
+  /** The user of each request for a token so far. */
   readonly calls: string[]
-  /** What the next calls get instead of a token; `undefined` for tokens again. */
+  /** Answers the next calls instead of a token; `undefined` restores tokens. */
   answer: ((user: string, response: ServerResponse, request: IncomingMessage) => void) | undefined
   lifetimeSeconds: number
-  /** How long it takes to make a token. */
+  /** How long it takes to issue a token. */
   delayMs: number
   tokenFor(user: string, claims?: Readonly<Record<string, unknown>>): Promise<string>
-  /** Closes the port, as a process that is gone does; `start` opens it again. */
+  /** Closes the port, as if the process had stopped; `start` opens it again. */
   stop(): Promise<void>
   start(): Promise<void>
 }

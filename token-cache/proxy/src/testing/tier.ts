@@ -18,23 +18,23 @@ export interface SeenRequest {
   readonly headers: IncomingMessage['headers']
 }
 
-/** Two real proxies over one store, between a real issuer and a real API that tests can steer. */
+/** Two real proxies with one store, between an issuer and an API that tests control. */
 export interface TestTier {
   readonly clock: ManualClock
   readonly issuer: TestIssuer
   readonly proxies: readonly { readonly url: string; readonly service: HttpService }[]
-  /** What reached the API. */
+  /** The requests that reached the API. */
   readonly seen: SeenRequest[]
   readonly lines: string[]
-  /** What the API answers; by default the token's payload. */
+  /** Answers requests at the API; by default with the token's payload. */
   answer: RequestListener | undefined
   readonly folder: string
-  /** A request as the balancer sends it. */
+  /** Sends a request as the balancer does. */
   get(proxy: number, user: string, init?: RequestInit & { path?: string; agent?: string }): Promise<Response>
-  /** A request as an operator sends it. */
+  /** Sends a request as an operator does. */
   operate(proxy: number, path: string, init?: RequestInit): Promise<Response>
   figures(proxy: number): Promise<CacheFigures>
-  /** Stops a proxy and starts it again, or one more. */
+  /** Stops a proxy and starts it again, or starts another one. */
   restart(proxy: number): Promise<void>
   stop(): Promise<void>
 }
@@ -43,7 +43,7 @@ export interface TierOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly proxies?: number
   readonly clock?: ManualClock
-  /** The room on the disk of the embedded store. */
+  /** The free disk space for the embedded store. */
   readonly freeBytes?: () => number
 }
 
@@ -137,7 +137,7 @@ export async function startTier({
   return tier
 }
 
-/** Tokens count in seconds; a clock that begins with one makes their ends easy to reckon with. */
+/** Token times are in seconds, so the clock starts at a whole one to make expiry times predictable. */
 const wholeSecond = () => Math.ceil(Date.now() / 1000) * 1000
 
 async function listen(listener: RequestListener): Promise<{ url: string; server: Server }> {
@@ -146,11 +146,11 @@ async function listen(listener: RequestListener): Promise<{ url: string; server:
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server }
 }
 
-/** Asks every few milliseconds until it is so. */
+/** Polls until a condition holds. */
 export async function until(ask: () => Promise<boolean> | boolean, withinMs = 3_000): Promise<void> {
   const deadline = performance.now() + withinMs
   while (!(await ask())) {
-    if (performance.now() > deadline) throw new Error(`It did not happen within ${withinMs} ms.`)
+    if (performance.now() > deadline) throw new Error(`timed out after ${withinMs} ms waiting for ${ask}`)
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }

@@ -5,7 +5,7 @@ import { startTier, type TestTier } from '../testing/tier.ts'
 let tier: TestTier
 beforeEach(async () => {
   tier = await startTier({ proxies: 1 })
-  // An upstream that makes ids of its own, which must not come out beside the caller's.
+  // An upstream that sets IDs of its own, which must not be returned in addition to the caller's.
   tier.answer = (_request, response) => response.setHeader('x-request-id', 'of-the-api').end('{}')
 })
 afterEach(() => tier.stop())

@@ -31,7 +31,7 @@ export interface ServeOptions {
   readonly clock: () => number
 }
 
-/** What the API must not see: who vouched for the caller, and how; it has the token for that. */
+/** Fields that must not reach the API: how the caller was identified, which the token replaces, and this hop's own fields. */
 const STRIPPED: ReadonlySet<string> = new Set([
   'authorization',
   'remote-user',
@@ -40,14 +40,14 @@ const STRIPPED: ReadonlySet<string> = new Set([
   'traceparent',
 ])
 
-/** The way of nearly every request: find out whom it is from, add the token, pass it on. */
+/** Returns handlers that identify the caller of a request, add its token, and forward the request. */
 export function serveRequests({ log, api, identify, cache, blocks, clock }: ServeOptions) {
   const serve: Handler = (request, response) => {
     const record = recordForwarding(request)
-    // Until there is a token.
+    // Overwritten once there is a token.
     record.add({ cs: '-' })
     const identity = identify(request)
-    // Without a promise on the way a hit is answered in the turn in which it came.
+    // Without a promise, a hit is answered in the same event-loop turn.
     const found = identity instanceof Promise ? undefined : cache.peek(identity)
     if (found) return pass(request, response, record, identity as Identity, found)
     return obtain(identity, askerOf(record)).then(({ who, found }) =>
@@ -73,7 +73,7 @@ export function serveRequests({ log, api, identify, cache, blocks, clock }: Serv
       log,
       upstream: api,
       headers: [...requestHeaders(request, STRIPPED), 'authorization', `Bearer ${entry.token}`],
-      // Between here and there lies a queue for a connection: a token must not grow old in it, nor its user be blocked.
+      // Called after the wait for a connection to the API: the token can have expired and the user been blocked meanwhile.
       refuseLate: () => {
         const block = blocks.find(who)
         if (block) return asPage(refusalOf(block), request)
@@ -82,7 +82,7 @@ export function serveRequests({ log, api, identify, cache, blocks, clock }: Serv
     })
   }
 
-  /** A WebSocket or the like: the handshake carries the token, what follows is between the two sides. */
+  /** Forwards an upgrade such as a WebSocket. The token is in the handshake; later data is forwarded unchanged. */
   async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', () => socket.destroy())
     try {
@@ -113,7 +113,7 @@ export function serveRequests({ log, api, identify, cache, blocks, clock }: Serv
   return { serve, upgrade: (...args: Parameters<typeof upgrade>) => void upgrade(...args) }
 }
 
-/** The token is for all who wait for it: one caller's deadline must not end the call that brings it. */
+/** Removes the deadline: other requests wait for the same token, so one caller's deadline must not abort the call. */
 const askerOf = ({ requestId, trace }: RequestRecord): Asker => ({
   requestId,
   trace: { ...trace, deadline: undefined },
@@ -128,6 +128,6 @@ function refusalOf(entry: Exclude<Found['entry'], { kind: 'token' }>): HttpError
 }
 
 const tokenEnded = () =>
-  new HttpError(503, 'token_ended', 'The token ended while the request waited for the API.', {
+  new HttpError(503, 'token_ended', 'The token expired while the request waited for the API. Retry.', {
     headers: { 'retry-after': '1' },
   })

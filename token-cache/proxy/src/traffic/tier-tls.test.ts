@@ -17,8 +17,8 @@ interface Certified {
   readonly key: string
 }
 
-/** AL-65: the bearer token must not be read by whoever stands between two tiers. */
-describe('tiers that know each other by certificate', () => {
+/** AL-65: an attacker between two tiers must not be able to read the bearer token. */
+describe('tiers that authenticate by certificate', () => {
   let folder: string
   let nobody: Certified
   let balancer: Certified
@@ -93,23 +93,23 @@ describe('tiers that know each other by certificate', () => {
     })
   }
 
-  it('AL-65 pass a token from the balancer’s request to an API of their own authority, over TLS alone', async () => {
+  it('AL-65 forward a request with its token only over TLS, to an API with a certificate of their own CA', async () => {
     expect(await ask(balancer)).toEqual({ status: 200, text: 'the API' })
     expect(authorization).toMatch(/^Bearer eyJ/)
   })
 
-  it('AL-65 do not shake hands with whoever has no certificate, or one of another authority', async () => {
+  it('AL-65 reject handshakes without a certificate or with one of another CA', async () => {
     await expect(ask({})).rejects.toThrow()
     await expect(ask({ cert: foreign.cert, key: foreign.key })).rejects.toThrow()
   })
 
-  it('AL-65 believe nobody who has a good certificate with another name', async () => {
+  it('AL-65 reject a valid certificate with another name', async () => {
     const { status, text } = await ask(nobody)
     expect(status).toBe(401)
     expect(text).toContain('not_from_balancer')
   })
 
-  it('AL-65 send no token to an API that another authority vouches for', async () => {
+  it('AL-65 send no token to an API with a certificate of another CA', async () => {
     const impostor = await startApi(foreign)
     const misled = await startTier({
       proxies: 1,
@@ -136,11 +136,11 @@ describe('tiers that know each other by certificate', () => {
     }
   })
 
-  it('AL-64 keep the key-value API off the port of the balancer', async () => {
+  it('AL-64 do not serve the key-value API on the balancer’s port', async () => {
     expect(await ask(balancer, '/api/8/http/keyvals/')).toEqual({ status: 200, text: 'the API' })
   })
 
-  it('AL-65 cannot be told to send identities in the clear in production', () => {
+  it('AL-65 cannot be configured to send identities unencrypted in production', () => {
     expect(() => loadConfig({ NODE_ENV: 'production', TIER_TRUST: 'secret' })).toThrow(ConfigError)
     expect(loadConfig({ NODE_ENV: 'production' }).trust.kind).toBe('certificate')
   })
