@@ -111,7 +111,7 @@ describe('hallpass spiffe, as the owner of the agent', () => {
     expect((await run('entries')).out).toMatch(/^server +spiffe:\/\/example\.org\/server +socket:server$/m)
     expect(await run('remove worker')).toMatchObject({
       exitCode: 1,
-      err: expect.stringContaining('There is no entry worker.'),
+      err: expect.stringContaining('Entry worker not found.'),
     })
   })
 

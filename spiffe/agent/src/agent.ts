@@ -12,10 +12,10 @@ import { EntryStore } from './entries/entry-store.ts'
 import { Changes } from './workload-api/changes.ts'
 import { WorkloadApi } from './workload-api/workload-api.ts'
 
-/** How soon the agent notices that something is due: half a second is a quarter of the shortest SVID's life. */
+/** How often the agent checks what is due: half a second is a quarter of the shortest SVID lifetime. */
 const TICK_MS = 500
 
-/** All that the agent is, wired: entries, authorities, bundles, the Workload API and the doors to it. */
+/** The agent with all its parts: entries, authorities, bundles, the Workload API and its sockets. */
 export class Agent {
   readonly trustDomain: TrustDomain
   readonly entries: EntryStore
@@ -98,7 +98,7 @@ export class Agent {
     if (attestation === 'insecure-any') {
       this.#log.warn(
         { socket: sharedSocket, ids: insecureAnyIds },
-        'whoever opens this socket gets these identities',
+        'any process that opens this socket gets these identities',
       )
       await this.sockets.openInsecure(resolve(sharedSocket), insecureAnyIds)
     }
@@ -107,14 +107,14 @@ export class Agent {
 
   async stop(): Promise<void> {
     clearInterval(this.#timer)
-    // What a tick under way still opens must be closed too.
+    // Wait for a running tick, so that whatever it opens is closed too.
     await this.#ticking
     await this.federation.stop()
     await this.sockets.close()
     await this.workloadApi.server.close()
   }
 
-  /** Does what is due: entries that were edited, authorities and SVIDs whose time has come, foreign bundles. */
+  /** Does what is due: reloads edited entries, and renews authorities and SVIDs. */
   async tick(): Promise<void> {
     this.#ticking ??= this.#tick().finally(() => {
       this.#ticking = undefined
@@ -126,7 +126,7 @@ export class Agent {
     try {
       if (await this.entries.refresh()) await this.#entriesChanged()
     } catch (error) {
-      this.#log.error({ err: error }, 'the entries file cannot be used; the last good entries stay in force')
+      this.#log.error({ err: error }, 'the entries file cannot be used; the last valid entries stay active')
     }
     try {
       const changed = await this.authorities.advance()
@@ -170,7 +170,7 @@ export class Agent {
     const { entries } = this.entries
     this.#log.info({ entries: entries.length }, 'entries have changed')
     this.issuer.keepOnly(entries)
-    // A workload that is let in now finds the foreign bundles that its entry speaks of.
+    // Load the bundles first: a newly accepted workload needs those that its entry names.
     await this.federation.follow(this.entries.federation)
     await this.sockets.follow(entries)
     this.changes.announce()

@@ -9,8 +9,8 @@ import { openidConfiguration } from './routes/openid-configuration.ts'
 export { loadConfig } from './config.ts'
 
 /**
- * The agent as a process: the Workload API on unix sockets, the verbs on another, OpenID discovery on HTTP.
- * @param options `tickMs`: how often the agent looks at what is due
+ * Creates the agent service: the Workload API on unix sockets, the admin API on another, OpenID discovery on HTTP.
+ * @param options `tickMs`: how often the agent checks what is due
  */
 export async function createApp(
   config: Config,

@@ -28,7 +28,7 @@ export interface AgentAuthority {
   readonly retiresAt?: string
 }
 
-/** An X.509-SVID that a workload holds now. */
+/** A currently issued X.509-SVID. */
 export interface AgentSvid {
   readonly entryId: string
   readonly spiffeId: string
@@ -50,20 +50,20 @@ export interface SpiffeAgentClient {
   removeEntry(id: string): Promise<void>
   revoke(id: string): Promise<void>
   restore(id: string): Promise<void>
-  /** Who holds which X.509-SVID now, and how many have been made. */
+  /** Lists the current X.509-SVIDs, and the number issued so far. */
   svids(): Promise<{ issued: number; svids: AgentSvid[] }>
   authorities(): Promise<AgentAuthorities>
   /** Publishes a new authority; it signs after `activeAfterSeconds`. */
   rotate(kind: AgentAuthorityKind): Promise<{ id: string; activeAfterSeconds: number }>
-  /** Ends the trust in the old authorities at once. */
+  /** Removes the old authorities from the bundle immediately. */
   retire(kind: AgentAuthorityKind): Promise<{ ids: string[] }>
-  /** The bundle of the trust domain in the SPIFFE bundle format. */
+  /** Returns the bundle of the trust domain in the SPIFFE bundle format. */
   bundle(): Promise<{ keys: unknown[]; spiffe_sequence: number; spiffe_refresh_hint: number }>
 }
 
 /**
- * The verbs of a running agent, through its admin socket.
- * Every method throws a PeerError when there is no agent or it refuses; the message says why.
+ * Makes a client for the admin socket of a running agent.
+ * Every method throws a PeerError if the agent is unreachable or rejects the request; the message contains the reason.
  */
 export function createSpiffeAgentClient({
   adminSocket,
@@ -103,18 +103,18 @@ export function createSpiffeAgentClient({
   }
 }
 
-/** The workload of the suite with the longest name, so with the longest path to its socket. */
+/** The socket of the workload with the longest name, so the longest path. */
 const LONGEST_SOCKET = 'sockets/service-a/agent.sock'
 
 const socketsBelow = (stateFolder: string) => shortSocketFolder(join(stateFolder, 'spiffe'), LONGEST_SOCKET)
 
-/** Where an agent of this state folder listens for its owner: the default of ADMIN_SOCKET. */
+/** Returns the admin socket of an agent with this state folder: the default of ADMIN_SOCKET. */
 export const agentAdminSocket = (stateFolder: string): string => join(socketsBelow(stateFolder), 'admin.sock')
 
-/** Holds a folder with a socket for each workload: the default of SOCKET_FOLDER. */
+/** Returns the folder that contains a folder with a socket for each workload: the default of SOCKET_FOLDER. */
 export const workloadSocketFolder = (stateFolder: string): string =>
   join(socketsBelow(stateFolder), 'sockets')
 
-/** Where the workload of this name finds the agent of a development start: the default of SPIFFE_ENDPOINT_SOCKET. */
+/** Returns the address of the development agent for this workload: the default of SPIFFE_ENDPOINT_SOCKET. */
 export const workloadAddress = (stateFolder: string, name: string): string =>
   socketUri(join(workloadSocketFolder(stateFolder), name, 'agent.sock'))

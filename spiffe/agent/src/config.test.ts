@@ -9,11 +9,15 @@ describe('loadConfig', () => {
   })
 
   it('gives identities to anybody on a development start on loopback alone, and says which', () => {
-    expect(() => loadConfig({ ATTESTATION: 'insecure-any' })).toThrow('INSECURE_ANY_IDS must say which')
+    expect(() => loadConfig({ ATTESTATION: 'insecure-any' })).toThrow(
+      'INSECURE_ANY_IDS must list the SPIFFE IDs',
+    )
     const env = { ATTESTATION: 'insecure-any', INSECURE_ANY_IDS: 'spiffe://example.org/a' }
     expect(loadConfig(env).insecureAnyIds).toEqual(['spiffe://example.org/a'])
     for (const more of [{ NODE_ENV: 'production' }, { HOST: '0.0.0.0' }])
-      expect(() => loadConfig({ ...env, ...more })).toThrow('for a development start on loopback alone')
+      expect(() => loadConfig({ ...env, ...more })).toThrow(
+        'allowed only in development mode on a loopback address',
+      )
   })
 
   it('shortens the paths of sockets in a deep state folder, and refuses those that were set too long', () => {

@@ -5,7 +5,7 @@ import { JWT_ALGORITHMS } from './authorities/jwt-authority.ts'
 import { agentAdminSocket, workloadSocketFolder } from './client.ts'
 
 const HOUR = 3600
-/** The workload of the suite with the longest name, so with the longest path to its socket. */
+/** The workload with the longest name, so with the longest socket path. */
 const LONGEST_NAME = 'service-a'
 const TRUST_DOMAIN = /^[a-z0-9._-]{1,255}$/
 
@@ -22,13 +22,16 @@ export const loadConfig = (env: Environment) =>
     if (attestation === 'insecure-any') {
       variables.require(
         !common.production && isLoopback(common.host),
-        'ATTESTATION=insecure-any gives identities to anybody, so it is for a development start on loopback alone',
+        'ATTESTATION=insecure-any gives identities to anyone, so it is allowed only in development mode on a loopback address',
       )
-      variables.require(insecureAnyIds.length > 0, 'INSECURE_ANY_IDS must say which SPIFFE IDs anybody gets')
+      variables.require(
+        insecureAnyIds.length > 0,
+        'INSECURE_ANY_IDS must list the SPIFFE IDs that anyone gets',
+      )
     }
     const socketFolder = variables.text('SOCKET_FOLDER', workloadSocketFolder(common.stateFolder))
     const adminSocket = variables.text('ADMIN_SOCKET', agentAdminSocket(common.stateFolder))
-    // Absolute, as the workloads use them from wherever they run.
+    // Absolute, because workloads run in other folders.
     const sockets = [join(socketFolder, LONGEST_NAME, 'agent.sock'), adminSocket].map((path) => resolve(path))
     const [tooLong] = sockets.flatMap((path) => explainLongSocketPath(path) ?? [])
     variables.require(
@@ -43,17 +46,17 @@ export const loadConfig = (env: Environment) =>
       attestation,
       insecureAnyIds,
       entriesFile: variables.text('ENTRIES_FILE', join(folder, 'entries.yaml')),
-      /** Holds a folder with a socket for each workload that is known by its socket. */
+      /** Contains a folder with a socket for each workload with a `socket:` selector. */
       socketFolder,
-      /** For `peercred` and `insecure-any`; the original's programs have this path built in. */
+      /** For `peercred` and `insecure-any`; the fixed path of go-spiffe's programs. */
       sharedSocket: variables.text('SHARED_SOCKET', '/tmp/agent.sock'),
       adminSocket,
       /** OpenID discovery, health and metrics. */
       port,
-      /** `iss` of JWT-SVIDs, and where OpenID verifiers look for the keys. */
+      /** `iss` of JWT-SVIDs, and the base URL at which OpenID verifiers look for the keys. */
       jwtIssuer: variables.url('JWT_ISSUER', `http://localhost:${port}`),
       jwtAlgorithm: variables.oneOf('JWT_ALGORITHM', JWT_ALGORITHMS, 'ES256'),
-      /** `use` of the keys on `/keys`; some verifiers want none. */
+      /** `use` of the keys on `/keys`; some verifiers require that it is absent. */
       jwkUse: variables.oneOf('JWK_USE', ['sig', 'none'], 'sig'),
       bundleEndpointProfile: variables.oneOf(
         'BUNDLE_ENDPOINT_PROFILE',
@@ -61,16 +64,16 @@ export const loadConfig = (env: Environment) =>
         'https_spiffe',
       ),
       bundleEndpointPort: variables.port('BUNDLE_ENDPOINT_PORT', 8447),
-      /** How often foreign agents should ask: five minutes are well within the overlap of a rotation by the clock. */
+      /** The refresh hint for other agents; five minutes is well within the overlap of a scheduled rotation. */
       bundleRefreshSeconds: variables.seconds('BUNDLE_REFRESH_SECONDS', 300, { min: 1, max: HOUR }),
-      /** `https_web`: the certificate of the bundle endpoint, and the authorities that foreign ones are checked against. */
+      /** `https_web`: the certificate of our bundle endpoint, and the CA certificates that verify others. */
       certFile: variables.text('CERT_FILE', join(certificates, 'localhost.pem')),
       keyFile: variables.text('KEY_FILE', join(certificates, 'localhost-key.pem')),
       caFile: variables.text('CA_FILE', join(certificates, 'ca.pem')),
       x509TtlSeconds: variables.seconds('X509_TTL_SECONDS', HOUR, { min: 2, max: 7 * 24 * HOUR }),
       jwtTtlSeconds: variables.seconds('JWT_TTL_SECONDS', 300, { min: 2, max: 24 * HOUR }),
       caTtlSeconds: variables.seconds('CA_TTL_SECONDS', 24 * HOUR, { min: 10 }),
-      /** How long a new authority is published before it signs, when somebody asks for a rotation. */
+      /** How long a new authority is published before it signs, when a rotation is requested. */
       rotationOverlapSeconds: variables.seconds('ROTATION_OVERLAP_SECONDS', 5, { min: 1, max: HOUR }),
     }
   })

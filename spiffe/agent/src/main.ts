@@ -12,7 +12,7 @@ try {
   const command = readCommandLine(process.argv.slice(2))
   if ('help' in command) process.stdout.write(HELP)
   else if ('verb' in command)
-    // Not before it is needed: the agent itself calls nobody, and a client takes 6 MB.
+    // Loaded only for commands: the HTTP client takes 6 MB, and the agent itself does not use it.
     import('./admin/verbs.ts')
       .then(({ runVerb }) => runVerb(command.verb, loadConfig(process.env).adminSocket))
       .then((text) => process.stdout.write(text), fail)

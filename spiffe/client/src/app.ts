@@ -4,7 +4,7 @@ import type { Config } from './config.ts'
 
 export { loadConfig } from './config.ts'
 
-/** An answer other than 200: the server, or the proxy before it, refused or failed. */
+/** Reports a response other than 200 from the server or the proxy. */
 export class UnexpectedStatus extends Error {
   readonly status: number
 
@@ -15,8 +15,8 @@ export class UnexpectedStatus extends Error {
 }
 
 /**
- * One call through the proxy, as the client of the example: answers the body of a 200.
- * @throws with the words of the original for everything else.
+ * Makes one call through the proxy, like the client of go-spiffe's example, and returns the body of a 200 response.
+ * @throws with the messages of go-spiffe's example for everything else.
  */
 export async function callServer(config: Config, audience = config.serverId): Promise<string> {
   const { endpoint, proxyUrl, serverId: proxyId, timeoutMs } = config

@@ -6,12 +6,12 @@ export const loadConfig = (env: Environment) =>
     const common = commonConfig(variables)
     return {
       ...common,
-      /** Where the Workload API is. */
+      /** The address of the Workload API. */
       endpoint: variables.text('SPIFFE_ENDPOINT_SOCKET', workloadAddress(common.stateFolder, 'client')),
       proxyUrl: variables.url('PROXY_URL', 'https://localhost:8444'),
-      /** Who the proxy must prove to be; also the audience when none is given. */
+      /** The expected SPIFFE ID of the proxy; also the default audience. */
       serverId: variables.text('SERVER_ID', 'spiffe://example.org/server'),
-      /** For everything before the answer: a workload without an entry waits so long for one. */
+      /** For each step, also for waiting until the agent issues an identity. */
       timeoutMs: variables.milliseconds('TIMEOUT_MS', 30_000, { min: 100 }),
     }
   })

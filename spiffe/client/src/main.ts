@@ -1,7 +1,7 @@
 import { callServer } from './app.ts'
 import { loadConfig } from './config.ts'
 
-/** The first argument is the audience of the token; the server's SPIFFE ID without one. */
+/** Calls the server. The first argument is the audience of the token; by default the server's SPIFFE ID. */
 async function main([audience]: readonly string[]): Promise<void> {
   console.log(await callServer(loadConfig(process.env), audience))
 }

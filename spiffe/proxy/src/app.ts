@@ -6,12 +6,12 @@ import { forwardToServer } from './routes/forward-to-server.ts'
 
 export { loadConfig } from './config.ts'
 
-/** As many as a client pools; more requests than this wait for a connection, not for memory. */
+/** More requests than this wait for a connection, so that memory use stays limited. */
 const MAX_SERVER_CONNECTIONS = 64
 
 /**
- * The proxy of the example: TLS ends here and begins anew, so that the server cannot see the client's certificate. Who
- * the client is travels in its token, which the proxy carries and does not judge.
+ * Creates the proxy of the example. It terminates TLS and opens a new TLS connection, so the server cannot see the client's
+ * certificate. The client's identity is in its token, which the proxy forwards without validating it.
  */
 export async function createApp(
   config: Config,
@@ -52,7 +52,7 @@ export async function createApp(
       },
       { name: 'http', host, port: healthPort },
     ],
-    // Every path of the TLS listener is the server's; the other one has health and metrics alone.
+    // The TLS listener forwards every path; the other listener has only health and metrics.
     routes: () => {},
     checks: { 'X.509-SVID': () => void x509Source.getX509Svid() },
     onStop: async () => {

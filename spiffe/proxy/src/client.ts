@@ -9,42 +9,42 @@ import {
 } from '@hallpass/spiffe'
 
 export interface SpiffeProxyClientOptions {
-  /** Where the Workload API is. */
+  /** The address of the Workload API. */
   readonly endpoint: string
   readonly proxyUrl: string
-  /** Who the proxy must prove to be. */
+  /** The expected SPIFFE ID of the proxy. */
   readonly proxyId: string
-  /** For each call through the proxy. */
+  /** The timeout for each call through the proxy. */
   readonly timeoutMs: number
-  /** For each answer of the agent. */
+  /** The timeout for each response of the agent. */
   readonly agentTimeoutMs: number
-  /** Gives up when the agent is not there or issues no identity, in place of trying until its time is over. */
+  /** Fails immediately if the agent is unreachable or issues no identity, instead of retrying until the timeout. */
   readonly failFast?: boolean
 }
 
 export interface SpiffeProxyAnswer {
   readonly status: number
   readonly body: string
-  /** The proxies on the way, as they name themselves (RFC 9110 §7.6.3). */
+  /** The proxies on the way, from the `Via` header (RFC 9110 §7.6.3). */
   readonly via: string | undefined
-  /** What was shown. */
+  /** The JWT-SVID that was sent. */
   readonly svid: JwtSvid
 }
 
 export interface SpiffeProxyClient {
-  /** `GET /` with a JWT-SVID for this audience. @throws {PeerError} when the proxy cannot be reached or is not who it must be. */
+  /** `GET /` with a JWT-SVID for this audience. @throws {PeerError} if the proxy is unreachable or has another ID. */
   get(audience: string): Promise<SpiffeProxyAnswer>
   close(): void
 }
 
 /**
- * Calls through the proxy as a workload: the agent says who we are and whom to trust.
- * @throws with the words of the original, `unable to create X509Source: …`, and the last cause.
+ * Opens a client that calls through the proxy, with SVIDs and bundles from the agent.
+ * @throws with the message of go-spiffe's example, `unable to create X509Source: …`, and the last cause.
  */
 export async function openSpiffeProxyClient(options: SpiffeProxyClientOptions): Promise<SpiffeProxyClient> {
   const { endpoint: address, proxyUrl, proxyId, timeoutMs, agentTimeoutMs, failFast = false } = options
   const agent = { address, timeoutMs: agentTimeoutMs, failFast }
-  // At the same time, so that an agent that does not answer costs its time once.
+  // Concurrently, so that an agent that does not answer costs only one timeout.
   const [x509, jwt] = await Promise.allSettled([X509Source.open(agent), JwtSource.open(agent)])
   if (x509.status === 'rejected') {
     if (jwt.status === 'fulfilled') jwt.value.close()
@@ -86,7 +86,7 @@ export async function openSpiffeProxyClient(options: SpiffeProxyClientOptions): 
 
 const failure = (what: string, cause: Error) => new Error(`${what}: ${cause.message}`, { cause })
 
-/** Says that it is our own identity that is missing, before a handshake fails over it and the proxy is blamed. */
+/** Checks our own SVID first; without it, the handshake would fail with an error that blames the proxy. */
 function identityOf(source: X509Source) {
   try {
     return source.getX509Svid()

@@ -10,10 +10,10 @@ export const loadConfig = (env: Environment) =>
       ...common,
       port: variables.port('PORT', 8444),
       healthPort: variables.port('HEALTH_PORT', 8448),
-      /** Where the Workload API is. */
+      /** The address of the Workload API. */
       endpoint: variables.text('SPIFFE_ENDPOINT_SOCKET', workloadAddress(common.stateFolder, 'proxy')),
       serverUrl,
-      /** Who the server must prove to be. */
+      /** The expected SPIFFE ID of the server. */
       serverId: variables.text('SERVER_ID', 'spiffe://example.org/server'),
     }
   })

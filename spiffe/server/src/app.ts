@@ -6,7 +6,7 @@ import { index } from './routes/index.ts'
 
 export { loadConfig } from './config.ts'
 
-/** The server of the example: TLS with an X.509-SVID that rotates, callers by their JWT-SVID. */
+/** Creates the server of the example: TLS with a rotating X.509-SVID; callers authenticate with a JWT-SVID. */
 export async function createApp(
   config: Config,
   log: Logger,
@@ -39,7 +39,7 @@ export async function createApp(
       },
       { name: 'http', host, port: healthPort },
     ],
-    // Every path of the TLS listener is the same to it; the other one has health and metrics alone.
+    // The TLS listener answers every path the same; the other listener has only health and metrics.
     routes: () => {},
     checks: { 'X.509-SVID': () => void x509Source.getX509Svid() },
     onStop: () => {

@@ -8,11 +8,11 @@ export const loadConfig = (env: Environment) =>
       ...common,
       port: variables.port('PORT', 8445),
       healthPort: variables.port('HEALTH_PORT', 8449),
-      /** Where the Workload API is. */
+      /** The address of the Workload API. */
       endpoint: variables.text('SPIFFE_ENDPOINT_SOCKET', workloadAddress(common.stateFolder, 'server')),
-      /** Tokens must be for one of these. */
+      /** Tokens must have one of these audiences. */
       audiences: variables.list('AUDIENCES', ['spiffe://example.org/server']),
-      /** Who may come in, of those whose token is good; `*` for everyone, as in the original. */
+      /** The workloads that are accepted with a valid token; `*` accepts all, as in go-spiffe's example. */
       allowedIds: variables.list('ALLOWED_IDS', [
         'spiffe://example.org/client',
         'spiffe://example.org/service-a',

@@ -9,7 +9,7 @@ import { showBundle } from '../routes/bundle.ts'
 import { addEntry, listEntries, removeEntry, setRevoked } from '../routes/entries.ts'
 import { listSvids } from '../routes/svids.ts'
 
-/** The verbs of whoever owns the agent: HTTP on a unix socket that only its owner can open. */
+/** Makes the admin API for the agent's owner: HTTP on a unix socket that only the owner can open. */
 export async function adminApi(agent: Agent, config: Config, log: Logger): Promise<HttpService> {
   await ensurePrivateFolder(dirname(config.adminSocket))
   await removeStale(config.adminSocket)

@@ -3,9 +3,9 @@ import type { Environment } from '@hallpass/service-kit'
 
 export const HELP = `spiffe-agent: a development Workload API
 
-  npm run spiffe:agent                                 start it
+  npm run spiffe:agent                                 start the agent
   npm run spiffe:agent -- --help                       show this
-  npm run spiffe:agent -- --insecure-any=ID,…          give these identities to whoever opens the shared socket
+  npm run spiffe:agent -- --insecure-any=ID,…          give these identities to every process that opens the shared socket
 
 With an agent running:
 
@@ -13,21 +13,21 @@ With an agent running:
   npm run spiffe:agent -- entry add spiffe://example.org/worker --selector socket:worker
       [--id ID] [--ttl SECONDS] [--jwt-ttl SECONDS] [--hint TEXT] [--dns NAME] [--federates-with DOMAIN] [--socket-owner USER]
   npm run spiffe:agent -- entry remove ID
-  npm run spiffe:agent -- revoke ID                    it gets nothing, open streams end; the entry stays in the file
+  npm run spiffe:agent -- revoke ID                    issue nothing for this entry and end its streams; the entry stays in the file
   npm run spiffe:agent -- restore ID
   npm run spiffe:agent -- rotate x509|jwt              publish a new authority; it signs after the overlap
-  npm run spiffe:agent -- retire x509|jwt              trust the old authorities no more
+  npm run spiffe:agent -- retire x509|jwt              stop trusting the old authorities
   npm run spiffe:agent -- authorities
   npm run spiffe:agent -- bundle show
 `
 
-/** What was typed after the command's name is wrong; the message says how it is right. */
+/** Reports wrong command-line arguments; the message contains the usage. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
 /**
- * What the words ask for: help, a verb for a running agent, or the agent itself with more environment.
+ * Parses the command line: help, a command for a running agent, or starting the agent with additional environment variables.
  * @throws {UsageError}
  */
 export function readCommandLine(
@@ -50,7 +50,7 @@ export function parseWords(
   try {
     return parseArgs({ args: [...words], allowPositionals: true, options: options ?? {} })
   } catch (error) {
-    // Node's advice about arguments that begin with a hyphen fits no command of the agent.
+    // Drop Node's hint about arguments that start with a hyphen, which no command of the agent accepts.
     const [problem] = (error as Error).message.split(/\. |\n/, 1)
     throw new UsageError(`${problem}.\n\n${HELP}`)
   }

@@ -31,7 +31,7 @@ describe('the verbs', () => {
     expect(await say('entry list')).toMatch(/^worker .*\(revoked\)$/m)
     expect(await say('restore worker')).toBe('restored worker\n')
     expect(await say('entry remove worker')).toBe('removed worker\n')
-    await expect(say('entry remove worker')).rejects.toThrow('There is no entry worker.')
+    await expect(say('entry remove worker')).rejects.toThrow('Entry worker not found.')
   })
 
   it('know who holds which SVID', async () => {
@@ -40,32 +40,32 @@ describe('the verbs', () => {
 
   it('say what is wrong with an entry', async () => {
     await expect(say('entry add spiffe://example.org/x --id client --selector socket:x')).rejects.toThrow(
-      'There already is an entry client.',
+      'Entry client already exists.',
     )
     await expect(say('entry add spiffe://example.org/x')).rejects.toThrow(
-      'x: selectors must name at least one, or everybody would match',
+      'x: selectors must contain at least one; without any, every workload would match',
     )
     await expect(say('entry add spiffe://example.org/x --selector user:x --ttl soon')).rejects.toThrow(
-      'x: selectors has "user:x", which is not valid',
+      'x: selectors contains "user:x", which is not valid',
     )
   })
 
   it('rotate and retire authorities', async () => {
-    expect(await say('retire x509')).toBe('there is no old x509 authority\n')
+    expect(await say('retire x509')).toBe('no old x509 authority to retire\n')
     expect(await say('rotate x509')).toMatch(/^x509 authority [0-9a-f]{32} is published and signs in 1 s\n$/)
     expect(JSON.parse(await say('authorities')).x509).toMatchObject([
       { state: 'active' },
       { state: 'prepared' },
     ])
     expect(JSON.parse(await say('bundle show')).keys).toHaveLength(3)
-    await expect(say('rotate all')).rejects.toThrow('say rotate x509 or rotate jwt')
+    await expect(say('rotate all')).rejects.toThrow('Usage: rotate x509 or rotate jwt')
   })
 
   it('explain themselves when they are not understood', async () => {
     await expect(say('dance')).rejects.toThrow(`Unknown command 'dance'.\n\n${HELP}`)
     await expect(say('entry dance')).rejects.toThrow("Unknown command 'entry dance'.\n\n")
     await expect(say('entry list --colour')).rejects.toThrow(`Unknown option '--colour'.\n\n${HELP}`)
-    await expect(say('entry remove')).rejects.toThrow('say entry remove ID')
+    await expect(say('entry remove')).rejects.toThrow('Usage: entry remove ID')
   })
 
   it('say so when no agent runs', async () => {

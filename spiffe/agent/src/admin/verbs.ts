@@ -2,8 +2,8 @@ import { type AgentEntry, createSpiffeAgentClient, type SpiffeAgentClient } from
 import { HELP, parseWords, UsageError } from './command-line.ts'
 
 /**
- * Runs a verb against a running agent and answers what to print.
- * @throws {UsageError} when the words are not a verb, {@link PeerError} when the agent is not there or refuses.
+ * Runs a command against a running agent and returns the output to print.
+ * @throws {UsageError} for an unknown command, {@link PeerError} if the agent is unreachable or rejects the request.
  */
 export async function runVerb(words: readonly string[], adminSocket: string): Promise<string> {
   const client = createSpiffeAgentClient({ adminSocket })
@@ -58,7 +58,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   retire: async (client, words) => {
     const kind = kindFrom(words[1], 'retire')
     const { ids } = await client.retire(kind)
-    return ids.length > 0 ? `no longer trusted: ${ids.join(', ')}\n` : `there is no old ${kind} authority\n`
+    return ids.length > 0 ? `no longer trusted: ${ids.join(', ')}\n` : `no old ${kind} authority to retire\n`
   },
   authorities: async (client) => `${JSON.stringify(await client.authorities(), null, 2)}\n`,
   'bundle show': async (client) => `${JSON.stringify(await client.bundle(), null, 2)}\n`,
@@ -68,7 +68,7 @@ function entryFrom(spiffeId: string, values: Values): AgentEntry {
   const seconds = (name: string) => (values[name] === undefined ? undefined : Number(values[name]))
   const texts = (name: string) => values[name] as readonly string[] | undefined
   const entry = {
-    // The last part of the path is what people call a workload.
+    // Workloads are commonly named by the last part of the path.
     id: (values.id as string | undefined) ?? (spiffeId.split('/').at(-1) ?? '').replaceAll('.', '-'),
     spiffeId,
     selectors: texts('selector') ?? [],
@@ -79,18 +79,18 @@ function entryFrom(spiffeId: string, values: Values): AgentEntry {
     federatesWith: texts('federates-with'),
     socketOwner: values['socket-owner'],
   }
-  // The agent writes the entry into its file as it comes: only what was said.
+  // The agent writes the entry to its file unchanged, so drop undefined members.
   return JSON.parse(JSON.stringify(entry)) as AgentEntry
 }
 
 function kindFrom(word: string | undefined, verb: string): 'x509' | 'jwt' {
   if (word === 'x509' || word === 'jwt') return word
-  throw new UsageError(`say ${verb} x509 or ${verb} jwt`)
+  throw new UsageError(`Usage: ${verb} x509 or ${verb} jwt`)
 }
 
 function required(word: string | undefined, usage: string): string {
   if (word) return word
-  throw new UsageError(`say ${usage}`)
+  throw new UsageError(`Usage: ${usage}`)
 }
 
 const table = (entries: readonly AgentEntry[]) =>

@@ -71,6 +71,6 @@ describe('uidOf', () => {
   it('finds a user by name and takes a number as it is', async () => {
     expect(await uidOf('client-workload', files)).toBe(61001)
     expect(await uidOf('61009', files)).toBe(61009)
-    await expect(uidOf('nobody-here', files)).rejects.toThrow('there is no user nobody-here')
+    await expect(uidOf('nobody-here', files)).rejects.toThrow('user nobody-here not found')
   })
 })

@@ -1,7 +1,7 @@
 import { readFile, readlink } from 'node:fs/promises'
 import type { PeerCredentials } from './peer-credentials.ts'
 
-/** Where the system keeps what is asked here; a test brings its own. */
+/** The folders of the system's files; tests use their own. */
 export interface SystemFiles {
   readonly proc: string
   readonly etc: string
@@ -10,15 +10,15 @@ export interface SystemFiles {
 const SYSTEM: SystemFiles = { proc: '/proc', etc: '/etc' }
 
 /**
- * What is known of a process, as selectors: uid and gid from the kernel, names from the system's files, the
- * supplementary groups and the program from `/proc`.
- * @throws when the process has gone, or another has taken its number meanwhile.
+ * Returns the selectors of a process: uid and gid from the kernel, names from the system's files, supplementary groups and
+ * program from `/proc`.
+ * @throws if the process has exited, or another process has its PID now.
  */
 export async function unixSelectors(
   { pid, uid, gid }: PeerCredentials,
   { proc, etc }: SystemFiles = SYSTEM,
 ): Promise<string[]> {
-  // 0 is what the kernel says of a process in a foreign PID namespace: nothing in /proc belongs to it.
+  // The kernel reports 0 for a process in another PID namespace, which has no folder in our /proc.
   const folder = pid > 0 ? `${proc}/${pid}` : undefined
   const before = folder && (await startTime(folder))
   const [users, groups, supplementary, program] = await Promise.all([
@@ -43,10 +43,10 @@ export async function unixSelectors(
   ]
 }
 
-/** Field 22 of `/proc/PID/stat` (proc(5)): with the number, it tells one process from its successor. */
+/** Reads field 22 of `/proc/PID/stat` (proc(5)), which distinguishes processes that reuse a PID. */
 async function startTime(folder: string): Promise<string | undefined> {
   const stat = await readFile(`${folder}/stat`, 'latin1')
-  // The second field is the program's name in brackets, and may hold blanks and brackets itself.
+  // The second field is the program name in parentheses, and can itself contain spaces and parentheses.
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
 }
 
@@ -57,7 +57,7 @@ async function supplementaryGroups(folder: string, uid: number): Promise<number[
   return (/^Groups:[\t ]*(.*)$/m.exec(status)?.[1] ?? '').split(/\s+/).filter(Boolean).map(Number)
 }
 
-/** The names in `passwd` or `group` by number; the first of several names counts, as for getpwuid(3). */
+/** Reads the names in `passwd` or `group` by number; the first of several names is used, as in getpwuid(3). */
 async function names(file: string): Promise<Map<number, string>> {
   const byId = new Map<number, string>()
   for (const line of (await readFile(file, 'utf8').catch(() => '')).split('\n')) {
@@ -67,9 +67,9 @@ async function names(file: string): Promise<Map<number, string>> {
   return byId
 }
 
-/** The uid of a user name, or of a uid in digits. @throws when there is no such user. */
+/** Returns the uid for a user name or a numeric uid. @throws if the user does not exist. */
 export async function uidOf(user: string, { etc } = SYSTEM): Promise<number> {
   if (/^\d+$/.test(user)) return Number(user)
   for (const [uid, name] of await names(`${etc}/passwd`)) if (name === user) return uid
-  throw new Error(`there is no user ${user}`)
+  throw new Error(`user ${user} not found`)
 }

@@ -91,7 +91,7 @@ describe('WorkloadSockets', () => {
     await expect(sockets.openAttested(join(folder, 's'))).rejects.toThrow('another agent is listening on')
     other.close()
     await writeFile(join(folder, 'file'), 'precious')
-    await expect(sockets.openAttested(join(folder, 'file'))).rejects.toThrow('is there and is not a socket')
+    await expect(sockets.openAttested(join(folder, 'file'))).rejects.toThrow('exists and is not a socket')
   })
 
   it('says so when a path is too long for a socket', async () => {

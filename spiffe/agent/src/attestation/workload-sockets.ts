@@ -10,14 +10,14 @@ import { uidOf, unixSelectors } from './unix-selectors.ts'
 import type { Workload } from './workload.ts'
 
 export interface WorkloadSocketsOptions {
-  /** Holds a folder with a socket for each `socket:` selector. */
+  /** Contains a folder with a socket for each `socket:` selector. */
   readonly folder: string
-  /** Serves a connection; `attest` resolves with what is known of its other end, or rejects. */
+  /** Serves a connection; `attest` resolves with the workload at the other end, or rejects. */
   readonly serve: (socket: Socket, attest: Promise<Workload>) => void
   readonly log: Logger
 }
 
-/** The doors of the agent. Who comes through which says who it is. */
+/** The agent's sockets. The socket that a workload uses identifies it. */
 export class WorkloadSockets {
   readonly #options: WorkloadSocketsOptions
   readonly #own = new Map<string, { server: Server; owner: string | undefined }>()
@@ -28,14 +28,14 @@ export class WorkloadSockets {
     this.#options = options
   }
 
-  /** The path of a workload's own socket. */
+  /** Returns the path of a workload's own socket. */
   path(name: string): string {
     return join(this.#options.folder, name, 'agent.sock')
   }
 
-  /** Opens a socket for each `socket:` selector and closes those that nobody names any more. */
+  /** Opens a socket for each `socket:` selector and closes those that no entry names any more. */
   follow(entries: readonly Entry[]): Promise<void> {
-    // One after the other: two at once would open the same socket twice.
+    // Sequentially, because concurrent calls would open the same socket twice.
     this.#following = this.#following.then(() => this.#follow(entries))
     return this.#following
   }
@@ -54,7 +54,7 @@ export class WorkloadSockets {
     for (const [name, owner] of wanted) if (!this.#own.has(name)) await this.#openOwn(name, owner)
   }
 
-  /** The kernel lets nobody but its owner into the folder: whoever comes through is that workload. */
+  /** Only the owner can enter the folder, so every connection is from that workload. */
   async #openOwn(name: string, owner: string | undefined) {
     const path = this.path(name)
     await ensurePrivateFolder(this.#options.folder)
@@ -66,26 +66,26 @@ export class WorkloadSockets {
       await chmod(path, 0o600)
       if (owner !== undefined) await this.#giveAway(path, await uidOf(owner))
     } catch (error) {
-      // One workload's bad socket must not take the others' identity away.
+      // A failure for one workload must not affect the others.
       this.#options.log.error({ err: error, socket: path }, 'cannot open the socket of a workload')
     }
   }
 
-  /** Lets another user in: it needs to own the socket and its folder, and to pass through the folders above. */
+  /** Gives the socket to another user, who must own it and its folder, and be able to enter the folders above. */
   async #giveAway(path: string, uid: number) {
     await chown(path, uid, -1)
     await chown(dirname(path), uid, -1)
     await chmod(this.#options.folder, 0o711)
   }
 
-  /** One socket for everybody; the kernel tells who has connected. */
+  /** Opens one socket for all workloads, which are identified by the kernel's peer credentials. */
   async openAttested(path: string): Promise<void> {
     await this.#openShared(path, async (socket) => ({
       selectors: await unixSelectors(await readPeerCredentials(socket)),
     }))
   }
 
-  /** One socket that gives the same identities to whoever can open it. */
+  /** Opens one socket that gives the same identities to every process that can open it. */
   async openInsecure(path: string, spiffeIds: readonly string[]): Promise<void> {
     await this.#openShared(path, async () => ({ selectors: [], given: spiffeIds }))
   }
@@ -120,11 +120,11 @@ async function listen(path: string, accept: (socket: Socket) => void): Promise<S
   return server
 }
 
-/** A killed agent leaves its socket behind; one that still answers belongs to somebody. */
+/** Removes the socket of a killed agent. @throws if an agent still listens on it, or the file is not a socket. */
 export async function removeStale(path: string): Promise<void> {
   const found = await stat(path).catch(() => undefined)
   if (!found) return
-  if (!found.isSocket()) throw new Error(`${path} is there and is not a socket`)
+  if (!found.isSocket()) throw new Error(`${path} exists and is not a socket`)
   const answers = await new Promise<boolean>((resolve) => {
     const probe = connect(path)
     probe.once('connect', () => resolve(true)).once('error', () => resolve(false))

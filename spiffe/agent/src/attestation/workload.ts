@@ -1,13 +1,13 @@
 import type { Entry } from '../entries/entries.ts'
 
-/** What attestation has found out about the process at the other end of a connection. */
+/** The result of attesting the process at the other end of a connection. */
 export interface Workload {
   readonly selectors: readonly string[]
-  /** `--insecure-any`: identities that the socket gives to whoever opens it. */
+  /** `--insecure-any`: identities that the socket gives to every process. */
   readonly given?: readonly string[]
 }
 
-/** The entries that hold for a workload, in the order of the file: the first is its default identity. */
+/** Returns the entries that match a workload, in file order: the first is its default identity. */
 export function entriesOf(workload: Workload, entries: readonly Entry[]): Entry[] {
   const holds = new Set(workload.selectors)
   const found = new Map<string, Entry>()
@@ -15,7 +15,7 @@ export function entriesOf(workload: Workload, entries: readonly Entry[]): Entry[
     const entitled = workload.given
       ? workload.given.includes(entry.spiffeId)
       : entry.selectors.length > 0 && entry.selectors.every((selector) => holds.has(selector))
-    // Two ways to the same identity are one identity; hints must not repeat in an answer (Workload API §5.1).
+    // Return an identity only once if several entries match; hints must not repeat in a response (Workload API §5.1).
     const key = entry.hint ? `hint ${entry.hint}` : entry.spiffeId
     if (entitled && !entry.revoked && !found.has(key)) found.set(key, entry)
   }

@@ -110,7 +110,7 @@ describe('Authorities', () => {
   it('refuses the keys of another trust domain', async () => {
     await open()
     await expect(open('other.org')).rejects.toThrow(
-      'holds the keys of the trust domain example.org, not of other.org',
+      'contains the keys of the trust domain example.org, not of other.org',
     )
   })
 })

@@ -33,9 +33,9 @@ export interface AuthoritiesOptions {
 export const AUTHORITY_KINDS = ['x509', 'jwt'] as const
 export type AuthorityKind = (typeof AUTHORITY_KINDS)[number]
 
-/** What the old authorities signed is rejected once they are gone. */
+/** Deleting the file invalidates what the old authorities signed, so workloads need new SVIDs. */
 const REMEDY =
-  'Restore it, or delete it and start again: new authorities are made, and workloads get new SVIDs.'
+  'Restore it, or delete it and start again: new authorities are created, and workloads get new SVIDs.'
 
 type Stored<A> = Omit<Stage<never>, 'authority'> & { readonly authority: A }
 interface StateFile {
@@ -46,8 +46,8 @@ interface StateFile {
 }
 
 /**
- * The authorities of the trust domain, with their keys in one file that only its owner can read. What is published
- * has been written down before, so that a restart forgets nothing that somebody trusts.
+ * The authorities of the trust domain, stored with their keys in one file that only its owner can read. An authority is written
+ * before it is published, so that a restart never loses one that workloads trust.
  */
 export class Authorities {
   readonly x509: AuthorityCycle<CertificateAuthority>
@@ -82,7 +82,7 @@ export class Authorities {
     )
   }
 
-  /** @throws {StateFileError} when the state file belongs to another trust domain or cannot be used. */
+  /** @throws {StateFileError} if the state file belongs to another trust domain or is unusable. */
   static async open(options: AuthoritiesOptions): Promise<Authorities> {
     const file = join(options.folder, 'authorities.json')
     const text = await readIfThere(file)
@@ -91,8 +91,8 @@ export class Authorities {
       if (state.trustDomain !== options.trustDomain)
         throw new StateFileError(
           file,
-          `holds the keys of the trust domain ${state.trustDomain}, not of ${options.trustDomain}`,
-          'Set TRUST_DOMAIN to that one, or move the file away: new authorities are made.',
+          `contains the keys of the trust domain ${state.trustDomain}, not of ${options.trustDomain}`,
+          'Set TRUST_DOMAIN to that one, or move the file away: new authorities are created.',
         )
       return new Authorities(options, file, state)
     }
@@ -109,7 +109,7 @@ export class Authorities {
     return this.#sequence
   }
 
-  /** Does what is due by the clock; true when the bundle, or who signs, has changed. */
+  /** Does what is due by the clock; returns true if the bundle or a signing authority has changed. */
   async advance(): Promise<boolean> {
     const changed = [await this.x509.advance(), await this.jwt.advance()].includes(true)
     if (changed) this.#sequence += 1
@@ -124,7 +124,7 @@ export class Authorities {
     return id
   }
 
-  /** Takes the old authorities out of the bundle: what they signed is refused from now on. */
+  /** Removes the old authorities from the bundle: what they signed is rejected from now on. */
   async retire(kind: AuthorityKind): Promise<string[]> {
     const retired = await this[kind].retire()
     if (retired.length > 0) await this.#changed()

@@ -1,8 +1,8 @@
 import type { Clock } from '@hallpass/service-kit'
 
-/** A key that signs SVIDs, for a time: an X.509 or a JWT authority. */
+/** A key that signs SVIDs for a limited time: an X.509 or a JWT authority. */
 export interface Authority {
-  /** Tells authorities apart in the state file and on the command line. */
+  /** Identifies an authority in the state file and on the command line. */
   readonly id: string
   /** Milliseconds since the epoch. */
   readonly notBefore: number
@@ -10,8 +10,8 @@ export interface Authority {
 }
 
 /**
- * The life of an authority: `prepared` (published, so that every verifier knows it before it signs), `active` (the
- * one that signs), `old` (published until the last SVID that it signed has expired), then gone.
+ * The states of an authority: `prepared` (published, so that every verifier knows it before it signs), `active` (signs), `old`
+ * (published until the last SVID that it signed has expired). Then it is removed.
  */
 export type AuthorityState = 'prepared' | 'active' | 'old'
 
@@ -25,20 +25,20 @@ export interface Stage<A extends Authority> {
 }
 
 export interface AuthorityCycleOptions<A extends Authority> {
-  /** Makes a new authority, valid from now on. */
+  /** Creates a new authority, valid from now on. */
   readonly make: () => Promise<A>
-  /** How long a new authority is published before it signs, so that verifiers hear of it in time. */
+  /** How long a new authority is published before it signs, so that verifiers learn of it in time. */
   readonly overlapMs: number
-  /** The longest life of an SVID of this kind: so long an old authority must stay published. */
+  /** Returns the maximum lifetime of SVIDs of this kind: how long an old authority must stay published. */
   readonly longestSvidMs: () => number
   readonly clock: Clock
 }
 
-/** The next authority is prepared after half of the active one's life and takes over after five sixths, as in SPIRE. */
+/** The next authority is prepared at half of the active one's lifetime and takes over at five sixths, as in SPIRE. */
 const PREPARE_AFTER = 1 / 2
 const ACTIVATE_AFTER = 5 / 6
 
-/** The authorities of one kind: exactly one signs, and no verifier ever meets one that it has not heard of. */
+/** The authorities of one kind: exactly one signs, and each is published before it signs. */
 export class AuthorityCycle<A extends Authority> {
   readonly #options: AuthorityCycleOptions<A>
   #stages: readonly Stage<A>[]
@@ -53,19 +53,19 @@ export class AuthorityCycle<A extends Authority> {
     return this.#stages
   }
 
-  /** The authority that signs. */
+  /** The signing authority. @throws before the first {@link advance} */
   get active(): A {
     const stage = this.#in('active')
-    if (!stage) throw new Error('There is no active authority yet; advance() makes one.')
+    if (!stage) throw new Error('No active authority yet; call advance() first.')
     return stage.authority
   }
 
-  /** What verifiers must trust. */
+  /** The authorities that verifiers must trust. */
   get published(): A[] {
     return this.#stages.map(({ authority }) => authority)
   }
 
-  /** Does what is due by the clock; true when anything changed. */
+  /** Does what is due by the clock; returns true if anything changed. */
   advance(): Promise<boolean> {
     return this.#alone(async () => {
       const before = this.#stages
@@ -87,7 +87,7 @@ export class AuthorityCycle<A extends Authority> {
     })
   }
 
-  /** Prepares the next authority now; it takes over after the overlap, at an {@link advance}. */
+  /** Prepares the next authority now; the first {@link advance} after the overlap activates it. */
   rotate(): Promise<A> {
     return this.#alone(async () => {
       const activateAt = this.#options.clock() + this.#options.overlapMs
@@ -101,7 +101,7 @@ export class AuthorityCycle<A extends Authority> {
     })
   }
 
-  /** Takes the old authorities out of the bundle at once: whatever they signed is refused from now on. */
+  /** Removes the old authorities from the bundle immediately: what they signed is rejected from now on. */
   retire(): Promise<A[]> {
     return this.#alone(async () => {
       const old = this.#stages.filter(({ state }) => state === 'old').map(({ authority }) => authority)
@@ -129,7 +129,7 @@ export class AuthorityCycle<A extends Authority> {
     return this.#stages.find((stage) => stage.state === state)
   }
 
-  /** Making a key takes time; two changes at once would make two. */
+  /** Runs changes sequentially: generating a key takes time, and concurrent changes would create two. */
   #alone<T>(change: () => Promise<T>): Promise<T> {
     const result = this.#last.then(change, change)
     this.#last = result.catch(() => {})

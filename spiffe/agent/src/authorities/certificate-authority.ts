@@ -10,17 +10,17 @@ import {
 
 /** A self-signed root that signs X.509-SVIDs. */
 export interface CertificateAuthority extends Authority {
-  /** DER: what the bundle carries. */
+  /** DER, as in the bundle. */
   readonly certificate: Buffer
   readonly issuer: Issuer
 }
 
-/** An X.509-SVID with its key: what the Workload API hands to a workload. */
+/** An X.509-SVID with its private key, as sent to a workload. */
 export interface IssuedX509Svid {
   readonly spiffeId: string
-  /** The leaf, DER; the root that signed it stands in the bundle. */
+  /** The leaf as DER; its root is in the bundle. */
   readonly certificate: Buffer
-  /** PKCS#8, DER, not encrypted. */
+  /** Unencrypted PKCS#8, DER. */
   readonly privateKey: Buffer
   readonly notBefore: number
   readonly notAfter: number
@@ -34,7 +34,7 @@ export interface X509SvidRequest {
   readonly now: number
 }
 
-/** Clocks of one machine's containers differ by less; SPIRE allows the same. */
+/** Tolerates slow clocks: those of one machine's containers differ by less. SPIRE uses the same value. */
 const BACKDATE_MS = 10_000
 
 export async function makeCertificateAuthority(
@@ -50,7 +50,7 @@ export async function makeCertificateAuthority(
   return { id, certificate, issuer, ...validity }
 }
 
-/** Signs an X.509-SVID with a new P-256 key; it never outlives its authority. */
+/** Issues an X.509-SVID with a new P-256 key; it never outlives its authority. */
 export async function issueX509Svid(
   authority: CertificateAuthority,
   { spiffeId, dnsNames, lifetimeMs, now }: X509SvidRequest,
@@ -71,7 +71,7 @@ export async function issueX509Svid(
   }
 }
 
-/** How an authority stands in the state file: with its private key. */
+/** An authority with its private key, as stored in the state file. */
 export interface StoredCertificateAuthority {
   readonly id: string
   readonly certificate: string
@@ -88,7 +88,7 @@ export const storeCertificateAuthority = ({
   privateKey: issuer.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
 })
 
-/** @throws when the texts are not a certificate and its key. */
+/** @throws if the strings are not a certificate and its key. */
 export function restoreCertificateAuthority({
   id,
   certificate,
@@ -97,7 +97,7 @@ export function restoreCertificateAuthority({
   const parsed = new X509Certificate(certificate)
   const key: KeyObject = createPrivateKey(privateKey)
   if (!parsed.checkPrivateKey(key))
-    throw new Error(`the key of the X.509 authority ${id} is not its certificate's`)
+    throw new Error(`the key of the X.509 authority ${id} does not match its certificate`)
   return {
     id,
     certificate: parsed.raw,

@@ -15,7 +15,7 @@ import {
 } from '@hallpass/x509'
 
 export interface Validity {
-  /** Milliseconds since the epoch; a certificate keeps whole seconds. */
+  /** Milliseconds since the epoch; truncated to whole seconds. */
   readonly notBefore: number
   readonly notAfter: number
 }
@@ -24,11 +24,11 @@ export interface Issuer extends CertificateIssuer {
   readonly publicKey: KeyObject
 }
 
-/** The subject of an authority; `serial` tells several authorities of one trust domain apart. */
+/** Returns the subject of an authority; `serial` distinguishes the authorities of a trust domain. */
 export const authorityName = (serial: string): Name =>
   writeName(['country', 'US'], ['organization', 'SPIFFE'], ['serialNumber', serial])
 
-/** The subject of a workload's certificate: its SPIFFE ID stands in the URI SAN, so that this says nothing of it. */
+/** Returns the subject of a workload's certificate. It does not identify the workload: the SPIFFE ID is in the URI SAN. */
 export const workloadName = (firstDnsName?: string): Name =>
   writeName(
     ['country', 'US'],
@@ -36,7 +36,7 @@ export const workloadName = (firstDnsName?: string): Name =>
     ...(firstDnsName ? [['commonName', firstDnsName] as const] : []),
   )
 
-/** A self-signed signing certificate (X.509-SVID §3.1, §4): a CA whose SPIFFE ID is its trust domain. */
+/** Writes a self-signed signing certificate (X509-SVID §3.1, §4): a CA with the SPIFFE ID of its trust domain. */
 export function writeAuthorityCertificate(trustDomain: string, issuer: Issuer, validity: Validity): Buffer {
   const extensions = [
     keyUsage('keyCertSign', 'cRLSign'),
@@ -56,7 +56,7 @@ export interface WorkloadCertificate extends Validity {
   readonly publicKey: KeyObject
 }
 
-/** An X.509-SVID (§3, §4): a leaf with exactly one URI SAN, good for both ends of a TLS connection. */
+/** Writes an X.509-SVID (§3, §4): a leaf with exactly one URI SAN, for TLS clients and servers. */
 export function writeWorkloadCertificate(workload: WorkloadCertificate, issuer: Issuer): Buffer {
   const { spiffeId, dnsNames, publicKey } = workload
   const extensions = [

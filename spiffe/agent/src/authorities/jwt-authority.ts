@@ -8,7 +8,7 @@ import {
 } from '@hallpass/tokens'
 import type { Authority } from './authority-cycle.ts'
 
-/** The algorithms of a JWT-SVID (§2.2) that the suite speaks; EdDSA is not among the standard's. */
+/** The supported algorithms of JWT-SVIDs (§2.2). The standard does not allow EdDSA. */
 export const JWT_ALGORITHMS = ['ES256', 'RS256', 'PS256'] as const
 export type JwtAlgorithm = (typeof JWT_ALGORITHMS)[number]
 
@@ -20,7 +20,7 @@ export interface JwtAuthority extends Authority {
 export interface JwtSvidRequest {
   readonly spiffeId: string
   readonly audience: readonly string[]
-  /** `iss`, which OpenID verifiers want and SPIFFE does not ask for. */
+  /** `iss`, which OpenID verifiers require and SPIFFE does not. */
   readonly issuer: string
   readonly lifetimeMs: number
   readonly now: number
@@ -35,7 +35,7 @@ export async function makeJwtAuthority(
   return { id: key.kid, key, notBefore: now, notAfter: now + lifetimeMs }
 }
 
-/** Signs a JWT-SVID (§3): `sub` is the SPIFFE ID, `aud` always a list, `jti` makes each token another. */
+/** Signs a JWT-SVID (§3): `sub` is the SPIFFE ID, `aud` always a list, and `jti` makes each token unique. */
 export function issueJwtSvid(
   authority: JwtAuthority,
   { spiffeId, audience, issuer, lifetimeMs, now }: JwtSvidRequest,
@@ -47,13 +47,13 @@ export function issueJwtSvid(
   })
 }
 
-/** The public half, as the Workload API sends it: without `use`, because some verifiers know only `sig` there. */
+/** Returns the public key for the Workload API: without `use`, because some verifiers accept only `sig` there. */
 export function workloadApiJwk({ key }: JwtAuthority): Record<string, unknown> {
   const { use: _use, ...jwk } = publicJwk(key)
   return jwk
 }
 
-/** How an authority stands in the state file: with its private key. */
+/** An authority with its private key, as stored in the state file. */
 export interface StoredJwtAuthority {
   readonly id: string
   readonly algorithm: JwtAlgorithm
@@ -70,7 +70,7 @@ export const storeJwtAuthority = ({ id, key, notBefore, notAfter }: JwtAuthority
   notAfter,
 })
 
-/** @throws {KeyError} when the text is not a key of the algorithm. */
+/** @throws {KeyError} if the PEM is not a key for the algorithm. */
 export const restoreJwtAuthority = (stored: StoredJwtAuthority): JwtAuthority => ({
   id: stored.id,
   key: importSigningKey(stored.privateKey, { alg: stored.algorithm, kid: stored.id }),

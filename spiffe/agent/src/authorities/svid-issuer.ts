@@ -12,7 +12,7 @@ export interface SvidIssuerOptions {
   readonly clock: Clock
 }
 
-/** An X.509-SVID that a workload holds now, without its key. */
+/** A currently issued X.509-SVID, without its private key. */
 export interface HeldSvid {
   readonly entryId: string
   readonly spiffeId: string
@@ -24,13 +24,13 @@ export interface HeldSvid {
 }
 
 interface Held {
-  /** What the SVID was made from; another entry or another authority needs another SVID. */
+  /** What the SVID was issued from; a change of the entry or the authority requires a new SVID. */
   readonly from: string
   readonly svid: Promise<IssuedX509Svid>
   renewAt: number
 }
 
-/** Makes SVIDs. An entry has one X.509-SVID at a time, however many ask, renewed after half of its life. */
+/** Issues SVIDs. All callers share an entry's current X.509-SVID, which is renewed at half of its lifetime. */
 export class SvidIssuer {
   readonly #options: SvidIssuerOptions
   readonly #held = new Map<string, Held>()
@@ -40,18 +40,18 @@ export class SvidIssuer {
     this.#options = options
   }
 
-  /** How many X.509-SVIDs have been made, for the metrics. */
+  /** The number of issued X.509-SVIDs, for the metrics. */
   get issued(): number {
     return this.#issued
   }
 
-  /** Who holds which SVID now, for how long, and when the next one comes. */
+  /** Lists the current SVIDs with their validity and time of renewal. */
   async held(): Promise<HeldSvid[]> {
     const all = [...this.#held].map(async ([entryId, { svid, renewAt }]) => {
       const { spiffeId, authorityId, notBefore, notAfter } = await svid
       return { entryId, spiffeId, authorityId, notBefore, notAfter, renewAt }
     })
-    // One that could not be made is nobody's.
+    // Skip SVIDs that could not be issued.
     const settled = await Promise.allSettled(all)
     return settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
   }
@@ -84,13 +84,13 @@ export class SvidIssuer {
     })
   }
 
-  /** True when an SVID is due for renewal, and with it the streams that carry it. */
+  /** Tests whether an SVID is due for renewal; if so, its streams must be updated. */
   isRenewalDue(): boolean {
     const now = this.#options.clock()
     return [...this.#held.values()].some(({ renewAt }) => now >= renewAt)
   }
 
-  /** Forgets the SVIDs of entries that are no more. */
+  /** Drops the SVIDs of removed entries. */
   keepOnly(entries: readonly Entry[]): void {
     const ids = new Set(entries.map(({ id }) => id))
     for (const id of this.#held.keys()) if (!ids.has(id)) this.#held.delete(id)

@@ -6,12 +6,12 @@ import type { Agent } from '../agent.ts'
 import type { Config } from '../config.ts'
 import type { Entry } from '../entries/entries.ts'
 
-/** Foreign agents, one connection each. */
+/** Enough for other agents with one connection each. */
 const MAX_CONNECTIONS = 1_000
 
 /**
- * Where foreign trust domains fetch our bundle (SPIFFE Federation §5): over TLS with an ordinary certificate
- * (`https_web`), or with an X.509-SVID of our own trust domain (`https_spiffe`), which rotates under it.
+ * Makes the endpoint from which other trust domains fetch our bundle (SPIFFE Federation §5): over TLS with an ordinary
+ * certificate (`https_web`), or with a rotating X.509-SVID of our own trust domain (`https_spiffe`).
  */
 export function bundleEndpoint(agent: Agent, config: Config, log: Logger): HttpService[] {
   const { bundleEndpointProfile: profile, bundleEndpointPort: port, host } = config
@@ -19,7 +19,7 @@ export function bundleEndpoint(agent: Agent, config: Config, log: Logger): HttpS
   const stop = new AbortController()
   const context = () => (profile === 'https_web' ? readTlsFiles(config) : ownSvid(agent))
 
-  /** The SVID changes when half of its life is over and when another authority signs. */
+  /** Updates the TLS context when the SVID changes: at half of its lifetime, and when another authority signs. */
   async function followRotation(server: Server) {
     while (!stop.signal.aborted) {
       await agent.changes.next(stop.signal)
@@ -57,12 +57,12 @@ export function bundleEndpoint(agent: Agent, config: Config, log: Logger): HttpS
   ]
 }
 
-/** Who serves the bundle under `https_spiffe`. */
+/** Returns the SPIFFE ID of the bundle endpoint with `https_spiffe`. */
 export const agentId = (agent: Pick<Agent, 'trustDomain'>) => `${agent.trustDomain.id}/spiffe-agent`
 
 async function ownSvid(agent: Agent): Promise<SecureContextOptions> {
   const entry: Entry = {
-    // No entry of the file can have this id.
+    // Not a valid ID in the entries file, so it cannot collide.
     id: '(bundle endpoint)',
     spiffeId: agentId(agent),
     selectors: [],

@@ -3,7 +3,7 @@ import type { Authorities } from '../authorities/authorities.ts'
 import { workloadApiJwk } from '../authorities/jwt-authority.ts'
 import type { Entry } from '../entries/entries.ts'
 
-/** What is trusted: the authorities of our own trust domain, and those of the domains that it federates with. */
+/** The bundles of our own trust domain and of the domains that it federates with. */
 export class Bundles {
   readonly trustDomain: TrustDomain
   readonly #authorities: Authorities
@@ -11,7 +11,7 @@ export class Bundles {
   readonly #federated = new Map<string, SpiffeBundle>()
   #own: SpiffeBundle | undefined
 
-  /** @param refreshHintSeconds how soon a foreign agent should look for a new bundle of ours. */
+  /** @param refreshHintSeconds how often other agents should fetch our bundle. */
   constructor(trustDomain: TrustDomain, authorities: Authorities, refreshHintSeconds: number) {
     this.trustDomain = trustDomain
     this.#refreshHintSeconds = refreshHintSeconds
@@ -33,16 +33,16 @@ export class Bundles {
     return this.#own
   }
 
-  /** Keeps a foreign bundle; true when it is another than before. */
+  /** Stores a federated bundle; returns true if it has changed. */
   setFederated(bundle: SpiffeBundle): boolean {
     const { name } = bundle.trustDomain
-    if (name === this.trustDomain.name) throw new Error('a foreign bundle must not take the place of our own')
+    if (name === this.trustDomain.name) throw new Error('a federated bundle must not replace our own')
     const same = this.#federated.get(name)?.equals(bundle) === true
     this.#federated.set(name, bundle)
     return !same
   }
 
-  /** Forgets the bundles of all trust domains but these; true when there were others. */
+  /** Drops the bundles of all other trust domains; returns true if there were any. */
   keepFederated(names: readonly string[]): boolean {
     const others = [...this.#federated.keys()].filter((name) => !names.includes(name))
     for (const name of others) this.#federated.delete(name)
@@ -53,24 +53,24 @@ export class Bundles {
     return [...this.#federated.values()]
   }
 
-  /** The foreign bundles that a workload with these entries gets. */
+  /** Returns the federated bundles for a workload with these entries. */
   federatedFor(entries: readonly Entry[]): SpiffeBundle[] {
     const names = new Set(entries.flatMap(({ federatesWith }) => federatesWith))
     return [...names].flatMap((name) => this.#federated.get(name) ?? [])
   }
 
-  /** All bundles, to verify the endpoints of foreign ones with. */
+  /** Returns all X.509 bundles, to verify the endpoints of other agents. */
   asSource(): X509BundleSet {
     return new X509BundleSet([this.own, ...this.#federated.values()].map(({ x509 }) => x509))
   }
 
-  /** For validation: our own or a federated bundle, by the trust domain of the token and by nothing else. */
+  /** Returns the bundle for validating a token, only by the token's trust domain. */
   getJwtBundle(trustDomain: TrustDomain): JwtBundle {
     const bundle = this.trustDomain.equals(trustDomain) ? this.own : this.#federated.get(trustDomain.name)
     return (bundle ?? this.own).getJwtBundle(trustDomain)
   }
 }
 
-/** A bundle on the wire of the Workload API: DER certificates one after the other, and a JWK set as JSON. */
+/** The Workload API's encodings of a bundle: concatenated DER certificates, and a JWK Set as JSON. */
 export const x509Bytes = (bundle: SpiffeBundle): Buffer => bundle.x509.toDer()
 export const jwksBytes = (bundle: SpiffeBundle): Buffer => Buffer.from(JSON.stringify(bundle.jwt.toJwks()))

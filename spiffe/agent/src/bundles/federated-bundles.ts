@@ -8,17 +8,17 @@ import type { Bundles } from './bundles.ts'
 
 export interface FederatedBundlesOptions {
   readonly bundles: Bundles
-  /** Where the newest bundle of each trust domain is kept, so that a restart need not begin with the first one. */
+  /** Stores the newest bundle of each trust domain, so that a restart does not fall back to the first one. */
   readonly folder: string
   /** `bundleFile` is relative to the entries file. */
   readonly entriesFile: string
-  /** `https_web`: who signs the certificates of bundle endpoints. */
+  /** `https_web`: the CA certificates for bundle endpoints. */
   readonly caFile: string
   readonly changed: () => void
   readonly log: Logger
 }
 
-/** Keeps the bundles of foreign trust domains fresh: each is polled as often as its publisher asks for. */
+/** Keeps the bundles of other trust domains up to date: polls each at its publisher's refresh hint. */
 export class FederatedBundles {
   readonly #options: FederatedBundlesOptions
   readonly #watched = new Map<string, { readonly federation: string; readonly stop: AbortController }>()
@@ -29,7 +29,7 @@ export class FederatedBundles {
     this.#options = options
   }
 
-  /** Watches these trust domains, from now on, and no others; resolves when what is on disk is in force. */
+  /** Watches only these trust domains from now on; resolves when the bundles on disk are active. */
   async follow(federation: readonly Federation[]): Promise<void> {
     const { bundles, changed } = this.#options
     const wanted = new Map(federation.map((foreign) => [foreign.trustDomain, foreign]))
@@ -75,16 +75,16 @@ export class FederatedBundles {
         const write = () => writePublicFile(this.#file(trustDomain), bundle.toJson())
         this.#writing = this.#writing
           .then(write)
-          .catch((error) => log.error({ err: error, trustDomain }, 'cannot keep a federated bundle'))
+          .catch((error) => log.error({ err: error, trustDomain }, 'cannot store a federated bundle'))
       },
       onError: (error: Error) => log.warn({ err: error, trustDomain }, 'cannot fetch a federated bundle'),
     }
     watchBundle(trustDomain, endpointUrl, profile, watcher, stop.signal, initial ? { initial } : {}).catch(
-      (error) => log.error({ err: error, trustDomain }, 'stopped to watch a federated bundle'),
+      (error) => log.error({ err: error, trustDomain }, 'stopped watching a federated bundle'),
     )
   }
 
-  /** What was fetched last, or what was carried over by hand, whichever is newer. */
+  /** Returns the last fetched bundle or the manually copied one, whichever is newer. */
   async #newestOnDisk({ trustDomain, bundleFile }: Federation): Promise<SpiffeBundle | undefined> {
     const { entriesFile, log } = this.#options
     const texts = [
@@ -101,7 +101,7 @@ export class FederatedBundles {
         log.error({ err: error, trustDomain }, 'a bundle on disk cannot be used')
       }
     }
-    // A sequence of 64 bits may be a bigint; the operators compare it with numbers exactly.
+    // A 64-bit sequence can be a bigint; `>` compares it with numbers exactly.
     const isNewer = (a: SpiffeBundle, b: SpiffeBundle) => (a.sequence ?? 0) > (b.sequence ?? 0)
     return found.reduce<SpiffeBundle | undefined>(
       (newest, bundle) => (newest && !isNewer(bundle, newest) ? newest : bundle),

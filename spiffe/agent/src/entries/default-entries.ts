@@ -1,10 +1,10 @@
-/** The entries that a first start writes down, for the suite: comments and all, because people edit this file. */
-export const DEFAULT_ENTRIES = `# Who gets which identity from the SPIFFE agent. The agent notices a change at once; so do the streams of the workloads.
+/** The entries that the first start writes, with comments, because users edit this file. */
+export const DEFAULT_ENTRIES = `# Which workload gets which identity from the SPIFFE agent. Changes take effect immediately, also for open streams.
 #
-# A workload gets the SPIFFE ID of every entry whose selectors all hold for it:
-#   socket:NAME       it came through the socket NAME, which only its owner can open
+# A workload gets the SPIFFE ID of every entry whose selectors all match:
+#   socket:NAME       it connected through the socket NAME, which only its owner can open
 #   unix:user:NAME    it runs as this user; also unix:uid, unix:group, unix:gid, unix:path
-#                     (ATTESTATION=peercred: the kernel says who is at the other end of the shared socket)
+#                     (ATTESTATION=peercred: the kernel identifies the process on the shared socket)
 #
 # The proxy has the server's identity, so that it is transparent to the client.
 entries:
@@ -21,12 +21,12 @@ entries:
     spiffeId: spiffe://example.org/service-a
     selectors: [socket:service-a]
 
-  # Known, but on nobody's list: its tokens are good, and the server answers 403.
+  # Not on the server's list: its tokens are valid, but the server answers 403.
   - id: stranger
     spiffeId: spiffe://example.org/stranger
     selectors: [socket:stranger]
 
-  # The users of the original example.
+  # The users of the go-spiffe example.
   - id: server-workload
     spiffeId: spiffe://example.org/server
     selectors: [unix:user:server-workload]
@@ -34,11 +34,11 @@ entries:
     spiffeId: spiffe://example.org/client
     selectors: [unix:user:client-workload]
 
-# Foreign trust domains that workloads may trust (an entry asks for one with "federatesWith: [other.org]"):
+# Other trust domains that workloads can trust (if their entry has "federatesWith: [other.org]"):
 # federation:
 #   - trustDomain: other.org
 #     endpointUrl: https://localhost:9447/
 #     profile: https_spiffe
 #     endpointSpiffeId: spiffe://other.org/spiffe-agent
-#     bundleFile: other.org.json     # the first bundle, carried over by hand: "bundle show" prints it
+#     bundleFile: other.org.json     # the first bundle, copied by hand: "bundle show" prints it
 `

@@ -75,12 +75,12 @@ federation:
   })
 
   it.each([
-    ['ttl: 5', 'a: ttl is not known here'],
-    ['x509TtlSeconds: 0', 'a: x509TtlSeconds must be a whole number from 2 to 604800'],
+    ['ttl: 5', 'a: ttl is not a known member'],
+    ['x509TtlSeconds: 0', 'a: x509TtlSeconds must be an integer from 2 to 604800'],
     ['revoked: perhaps', 'a: revoked must be true or false'],
-    ['dnsNames: [a_b]', 'a: dnsNames has "a_b", which is not valid'],
+    ['dnsNames: [a_b]', 'a: dnsNames contains "a_b", which is not valid'],
     [`hint: ${'x'.repeat(1025)}`, 'a: hint is longer than 1024 bytes'],
-    ['federatesWith: [other.org]', 'a: federatesWith names other.org, which is not under federation'],
+    ['federatesWith: [other.org]', 'a: federatesWith names other.org, which is not listed under federation'],
   ])('refuses an entry with %s', (line, problem) => {
     expect(problemsOf(entry(line))).toEqual([problem])
   })
@@ -102,14 +102,14 @@ federation:
 
   it('refuses an entry without a selector, which everybody would match', () => {
     expect(problemsOf('entries: [{ id: a, spiffeId: spiffe://example.org/a }]')).toEqual([
-      'a: selectors must name at least one, or everybody would match',
+      'a: selectors must contain at least one; without any, every workload would match',
     ])
   })
 
   it('refuses to federate with itself, which would replace its own bundle', () => {
     const text =
       'federation: [{ trustDomain: example.org, endpointUrl: "https://localhost/", profile: https_web }]'
-    expect(problemsOf(text)).toEqual(['example.org: a trust domain does not federate with itself'])
+    expect(problemsOf(text)).toEqual(['example.org: a trust domain cannot federate with itself'])
   })
 
   it('names every mistake at once', () => {
@@ -121,13 +121,13 @@ entries:
   - just a text
 extra: 1`),
     ).toEqual([
-      'a: selectors has "unix:user:", which is not valid',
+      'a: selectors contains "unix:user:", which is not valid',
       'entry 3 is not a set of "name: value" lines',
       'entry 3: id is required',
       'entry 3: spiffeId is not a SPIFFE ID: cannot be empty',
-      'entry 3: selectors must name at least one, or everybody would match',
-      'the file: extra is not known here',
-      'a: there is more than one entry with this id',
+      'entry 3: selectors must contain at least one; without any, every workload would match',
+      'the file: extra is not a known member',
+      'a: several entries have this id',
     ])
   })
 

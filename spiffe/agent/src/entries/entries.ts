@@ -2,35 +2,35 @@ import type { TrustDomain } from '@hallpass/spiffe'
 import { parseDocument } from 'yaml'
 import { MemberReader } from './member-reader.ts'
 
-/** Who gets which identity: a workload with all of the selectors gets the SPIFFE ID. */
+/** An entry: a workload that matches all selectors gets the SPIFFE ID. */
 export interface Entry {
-  /** The name of the entry itself, for the verbs `entry remove` and `revoke`. */
+  /** The ID of the entry, for commands such as `entry remove` and `revoke`. */
   readonly id: string
   readonly spiffeId: string
   /** `socket:NAME`, `unix:uid:N`, `unix:user:NAME`, `unix:gid:N`, `unix:group:NAME`, `unix:path:FILE`. */
   readonly selectors: readonly string[]
   readonly dnsNames: readonly string[]
-  /** Life of an X.509-SVID; undefined for the agent's default. */
+  /** The lifetime of an X.509-SVID; undefined for the agent's default. */
   readonly x509TtlSeconds: number | undefined
   readonly jwtTtlSeconds: number | undefined
-  /** Tells a workload with several identities which is for what. */
+  /** Helps a workload with several identities to choose one. */
   readonly hint: string
-  /** Foreign trust domains whose bundles the workload gets. */
+  /** Other trust domains whose bundles the workload gets. */
   readonly federatesWith: readonly string[]
-  /** Who may open the socket of a `socket:` selector, when the agent runs as root: a user name or uid. */
+  /** The owner of the socket of a `socket:` selector, if the agent runs as root: a user name or uid. */
   readonly socketOwner: string | undefined
-  /** A revoked entry stays in the file and gives nothing. */
+  /** A revoked entry stays in the file, but grants no identity. */
   readonly revoked: boolean
 }
 
-/** A foreign trust domain, and where its bundle comes from. */
+/** Another trust domain, and the source of its bundle. */
 export interface Federation {
   readonly trustDomain: string
   readonly endpointUrl: string
   readonly profile: 'https_web' | 'https_spiffe'
-  /** `https_spiffe`: who serves the bundle. */
+  /** `https_spiffe`: the SPIFFE ID of the bundle endpoint. */
   readonly endpointSpiffeId: string | undefined
-  /** The first bundle, carried over by hand; with `https_spiffe` nothing can be fetched without it. */
+  /** The first bundle, copied by hand; required to fetch others with `https_spiffe`. */
   readonly bundleFile: string | undefined
 }
 
@@ -39,7 +39,7 @@ export interface Registrations {
   readonly federation: readonly Federation[]
 }
 
-/** Every mistake of an entries file at once. */
+/** Reports all mistakes of an entries file. */
 export class EntriesError extends Error {
   readonly problems: readonly string[]
 
@@ -57,12 +57,12 @@ const DNS_NAME =
   /^(?=.{1,253}$)(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
 /** Workload API §5.1: "MUST NOT exceed 1024 bytes". */
 const MAX_HINT_BYTES = 1024
-/** Shorter ones could not be renewed in time, longer ones are no longer short-lived. */
+/** Shorter SVIDs could not be renewed in time; longer ones are not short-lived. */
 const TTL_SECONDS = { min: 2, max: 7 * 24 * 3600 }
 
 /**
  * Reads an entries file.
- * @throws {EntriesError} with every mistake, each with the entry that has it.
+ * @throws {EntriesError} with all mistakes, each with the ID of its entry.
  */
 export function parseEntries(text: string, trustDomain: TrustDomain): Registrations {
   const document = parseDocument(text)
@@ -84,7 +84,7 @@ export function readRegistrations(json: unknown, trustDomain: TrustDomain): Regi
   for (const { id, federatesWith } of entries)
     for (const foreign of federatesWith)
       if (!known.has(foreign))
-        problems.push(`${id}: federatesWith names ${foreign}, which is not under federation`)
+        problems.push(`${id}: federatesWith names ${foreign}, which is not listed under federation`)
   if (problems.length > 0) throw new EntriesError(problems)
   return { entries, federation }
 }
@@ -110,7 +110,7 @@ function readEntry(item: unknown, index: number, trustDomain: TrustDomain, probl
     revoked: reader.flag('revoked'),
   }
   if (entry.selectors.length === 0)
-    problems.push(`${id}: selectors must name at least one, or everybody would match`)
+    problems.push(`${id}: selectors must contain at least one; without any, every workload would match`)
   if (Buffer.byteLength(entry.hint) > MAX_HINT_BYTES)
     problems.push(`${id}: hint is longer than ${MAX_HINT_BYTES} bytes`)
   reader.refuseOthers()
@@ -121,8 +121,8 @@ function readFederation(item: unknown, index: number, own: TrustDomain, problems
   const reader = new MemberReader(item, `federation ${index + 1}`, problems)
   const trustDomain = reader.text('trustDomain', /^[a-z0-9._-]{1,255}$/) ?? ''
   reader.where = trustDomain || reader.where
-  // Its bundle would take the place of our own.
-  if (trustDomain === own.name) problems.push(`${trustDomain}: a trust domain does not federate with itself`)
+  // Its bundle would replace our own.
+  if (trustDomain === own.name) problems.push(`${trustDomain}: a trust domain cannot federate with itself`)
   const endpointUrl = reader.text('endpointUrl', /^https:\/\/[^/?#@\s]+[^\s?#]*$/) ?? ''
   const profile = reader.text('profile', /^https_(web|spiffe)$/) as Federation['profile'] | undefined
   const endpointSpiffeId = reader.spiffeId('endpointSpiffeId', profile !== 'https_spiffe')
@@ -140,7 +140,7 @@ function readFederation(item: unknown, index: number, own: TrustDomain, problems
 function refuseDuplicates(entries: readonly Entry[], problems: string[]) {
   const seen = new Set<string>()
   for (const { id } of entries) {
-    if (seen.has(id)) problems.push(`${id}: there is more than one entry with this id`)
+    if (seen.has(id)) problems.push(`${id}: several entries have this id`)
     seen.add(id)
   }
 }

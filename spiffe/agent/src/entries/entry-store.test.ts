@@ -32,7 +32,7 @@ describe('EntryStore', () => {
     await store.add(worker)
     expect(ids(store)).toContain('worker')
     expect(ids(await open())).toContain('worker')
-    expect(await readFile(file, 'utf8')).toContain('# The users of the original example.')
+    expect(await readFile(file, 'utf8')).toContain('# The users of the go-spiffe example.')
   })
 
   it('removes an entry', async () => {
@@ -54,8 +54,8 @@ describe('EntryStore', () => {
     const store = await open()
     const before = await readFile(file, 'utf8')
     await expect(store.add({ ...worker, spiffeId: 'worker' })).rejects.toThrow('scheme is missing or invalid')
-    await expect(store.add({ ...worker, id: 'client' })).rejects.toThrow('There already is an entry client.')
-    await expect(store.remove('nobody')).rejects.toThrow('There is no entry nobody.')
+    await expect(store.add({ ...worker, id: 'client' })).rejects.toThrow('Entry client already exists.')
+    await expect(store.remove('nobody')).rejects.toThrow('Entry nobody not found.')
     expect(await readFile(file, 'utf8')).toBe(before)
   })
 

@@ -10,7 +10,7 @@ import { type Document, parseDocument, type YAMLMap, type YAMLSeq } from 'yaml'
 import { DEFAULT_ENTRIES } from './default-entries.ts'
 import { EntriesError, type Entry, type Federation, parseEntries, type Registrations } from './entries.ts'
 
-/** A verb that names an entry which is not there. */
+/** Reports an entry ID that does not exist. */
 export class NoSuchEntry extends Error {
   override readonly name = 'NoSuchEntry'
 }
@@ -19,7 +19,7 @@ export class EntryExists extends Error {
   override readonly name = 'EntryExists'
 }
 
-/** The entries file: the one truth about who gets what, edited by hand or by the verbs, comments kept. */
+/** The entries file, the only source of entries. It is edited by hand or by commands, which keep its comments. */
 export class EntryStore {
   readonly file: string
   readonly #trustDomain: TrustDomain
@@ -35,8 +35,8 @@ export class EntryStore {
   }
 
   /**
-   * Opens the file; where there is none, writes the suite's own.
-   * @throws {StateFileError} with every mistake of the file.
+   * Opens the file; if it does not exist, writes the default entries first.
+   * @throws {StateFileError} with all mistakes of the file.
    */
   static async open(file: string, trustDomain: TrustDomain): Promise<EntryStore> {
     const text = await readOrCreatePrivateFile(file, () =>
@@ -56,7 +56,7 @@ export class EntryStore {
       throw new StateFileError(
         file,
         `not usable: ${problems}`,
-        'Correct it, or delete it: the default entries are made.',
+        'Correct it, or delete it to get the default entries.',
       )
     }
   }
@@ -70,25 +70,25 @@ export class EntryStore {
   }
 
   /**
-   * Reads the file again when somebody has changed it; true when its meaning may be another.
-   * @throws {EntriesError} once per change for the worse; the last good entries stay in force.
+   * Reloads the file if it was edited; returns true if its contents have changed.
+   * @throws {EntriesError} once per invalid edit; the last valid entries stay active.
    */
   async refresh(): Promise<boolean> {
     const stamp = await stampOf(this.file)
     if (stamp === this.#stamp) return false
     this.#stamp = stamp
     const text = await readIfThere(this.file)
-    if (text === undefined) throw new EntriesError([`${this.file} is gone`])
+    if (text === undefined) throw new EntriesError([`${this.file} no longer exists`])
     if (text === this.#text) return false
     this.#registrations = parseEntries(text, this.#trustDomain)
     this.#text = text
     return true
   }
 
-  /** @throws {EntriesError} when the entry is not valid, {@link EntryExists}. */
+  /** @throws {EntriesError} if the entry is not valid, {@link EntryExists} if its ID is in use. */
   async add(entry: Readonly<Record<string, unknown>>): Promise<void> {
     if (this.entries.some(({ id }) => id === entry.id))
-      throw new EntryExists(`There already is an entry ${entry.id}.`)
+      throw new EntryExists(`Entry ${entry.id} already exists.`)
     await this.#edit((document) => {
       if (!document.has('entries')) document.set('entries', document.createNode([]))
       const list = document.get('entries') as YAMLSeq
@@ -103,7 +103,7 @@ export class EntryStore {
     await this.#edit((document) => document.deleteIn(['entries', this.#indexOf(id)]))
   }
 
-  /** A revoked entry stays in the file and gives nothing. @throws {NoSuchEntry} */
+  /** Revokes or restores an entry. A revoked entry stays in the file, but grants no identity. @throws {NoSuchEntry} */
   async setRevoked(id: string, revoked: boolean): Promise<void> {
     await this.#edit((document) => {
       const path = ['entries', this.#indexOf(id), 'revoked']
@@ -114,7 +114,7 @@ export class EntryStore {
 
   #indexOf(id: string): number {
     const index = this.entries.findIndex((entry) => entry.id === id)
-    if (index === -1) throw new NoSuchEntry(`There is no entry ${id}.`)
+    if (index === -1) throw new NoSuchEntry(`Entry ${id} not found.`)
     return index
   }
 
@@ -131,7 +131,7 @@ export class EntryStore {
   }
 }
 
-/** Changes with every edit, also when an editor puts a new file in the old one's place. */
+/** Returns a stamp that changes with every edit, even if an editor replaces the file. */
 async function stampOf(file: string): Promise<string> {
   try {
     const { ino, mtimeMs, size } = await stat(file)

@@ -1,6 +1,6 @@
 import { parseSpiffeId, type SpiffeId, SpiffeIdError } from '@hallpass/spiffe'
 
-/** Reads one object of the file and notes what is wrong with it; unknown members are mistakes, not decoration. */
+/** Reads one object of the file and collects its mistakes, including unknown members. */
 export class MemberReader {
   where: string
   readonly #members: Readonly<Record<string, unknown>>
@@ -34,7 +34,7 @@ export class MemberReader {
     const values = this.list(name)
     for (const value of values)
       if (typeof value !== 'string' || !pattern.test(value))
-        this.#wrong(name, `has ${JSON.stringify(value)}, which is not valid`)
+        this.#wrong(name, `contains ${JSON.stringify(value)}, which is not valid`)
     return values.map(String)
   }
 
@@ -57,7 +57,7 @@ export class MemberReader {
       (Number.isInteger(value) && (value as number) >= min && (value as number) <= max)
     )
       return value as number | undefined
-    this.#wrong(name, `must be a whole number from ${min} to ${max}`)
+    this.#wrong(name, `must be an integer from ${min} to ${max}`)
     return undefined
   }
 
@@ -69,7 +69,7 @@ export class MemberReader {
 
   refuseOthers() {
     for (const name of Object.keys(this.#members))
-      if (!this.#read.has(name)) this.#wrong(name, 'is not known here')
+      if (!this.#read.has(name)) this.#wrong(name, 'is not a known member')
   }
 
   #take(name: string): unknown {

@@ -3,7 +3,7 @@ import type { RequestHandler } from 'express'
 import type { Agent } from '../agent.ts'
 import { AUTHORITY_KINDS, type AuthorityKind } from '../authorities/authorities.ts'
 
-/** `GET /authorities`: each with the stage of its life. */
+/** `GET /authorities`: lists all authorities with their states. */
 export const listAuthorities =
   (agent: Agent): RequestHandler =>
   (_request, response) => {
@@ -26,7 +26,7 @@ export const rotate =
     response.json({ id, activeAfterSeconds: overlapSeconds })
   }
 
-/** `POST /authorities/:kind/retire`: from now on nothing that the old authorities signed is trusted. */
+/** `POST /authorities/:kind/retire`: removes the old authorities; what they signed is rejected from now on. */
 export const retire =
   (agent: Agent): RequestHandler =>
   async (request, response) => {
@@ -38,7 +38,7 @@ function kindOf(text: unknown): AuthorityKind {
   if (!kind)
     throw notFound(
       'no_such_authority',
-      `There are authorities of the kinds ${AUTHORITY_KINDS.join(' and ')}.`,
+      `Unknown kind of authority. Expected ${AUTHORITY_KINDS.join(' or ')}.`,
     )
   return kind
 }

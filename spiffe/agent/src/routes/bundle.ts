@@ -1,7 +1,7 @@
 import type { RequestHandler } from 'express'
 import type { Bundles } from '../bundles/bundles.ts'
 
-/** `GET /bundle`: everything that others must trust, in the SPIFFE bundle format; what a foreign agent starts from. */
+/** `GET /bundle`: returns our bundle in the SPIFFE bundle format; other agents need it to start federating. */
 export function showBundle(bundles: Bundles): RequestHandler {
   return (_request, response) => {
     response.set('content-type', 'application/json').send(bundles.own.toJson())

@@ -4,14 +4,14 @@ import type { Agent } from '../agent.ts'
 import { EntriesError } from '../entries/entries.ts'
 import { EntryExists, NoSuchEntry } from '../entries/entry-store.ts'
 
-/** `GET /entries`: who gets what. */
+/** `GET /entries`: lists all entries. */
 export const listEntries =
   (agent: Agent): RequestHandler =>
   (_request, response) => {
     response.json({ entries: agent.entries.entries })
   }
 
-/** `POST /entries`: one more; it is written into the entries file. */
+/** `POST /entries`: adds an entry and writes it to the entries file. */
 export const addEntry =
   (agent: Agent): RequestHandler =>
   async (request, response) => {
@@ -19,7 +19,7 @@ export const addEntry =
     response.status(201).json({ id: request.body.id })
   }
 
-/** `DELETE /entries/:id`: who had only this entry is refused from now on, in open streams too. */
+/** `DELETE /entries/:id`: removes an entry; workloads without another one are rejected, also in open streams. */
 export const removeEntry =
   (agent: Agent): RequestHandler =>
   async (request, response) => {
@@ -27,7 +27,7 @@ export const removeEntry =
     response.status(204).end()
   }
 
-/** `POST /entries/:id/revoke` and `/restore`: the same, but the entry stays in the file. */
+/** `POST /entries/:id/revoke` and `/restore`: revokes an entry that stays in the file, and restores it. */
 export const setRevoked =
   (agent: Agent, revoked: boolean): RequestHandler =>
   async (request, response) => {

@@ -2,7 +2,7 @@ import { publicJwk } from '@hallpass/tokens'
 import type { RequestHandler } from 'express'
 import type { JwtAuthority } from '../authorities/jwt-authority.ts'
 
-/** `GET /keys`: the JWT authorities as an ordinary key set (RFC 7517 §5). Not to be cached past a rotation. */
+/** `GET /keys`: returns the JWT authorities as a JWK Set (RFC 7517 §5). Not cacheable, because of rotations. */
 export function keys(authorities: () => readonly JwtAuthority[], use: 'sig' | 'none'): RequestHandler {
   return (_request, response) => {
     const jwks = authorities().map(({ key }) => {

@@ -1,12 +1,12 @@
 import type { RequestHandler } from 'express'
 
-/** `GET /.well-known/openid-configuration`: where ordinary JWT verifiers find the keys (OpenID Connect Discovery §4). */
+/** `GET /.well-known/openid-configuration`: tells JWT verifiers where the keys are (OpenID Connect Discovery §4). */
 export function openidConfiguration(issuer: string, algorithms: () => readonly string[]): RequestHandler {
   return (_request, response) => {
     response.set('cache-control', 'no-cache').json({
       issuer,
       jwks_uri: `${issuer}/keys`,
-      // Nobody logs in here; the standard wants the members all the same.
+      // The standard requires these members, although users cannot log in here.
       authorization_endpoint: '',
       response_types_supported: ['id_token'],
       subject_types_supported: ['public'],

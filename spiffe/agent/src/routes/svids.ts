@@ -1,7 +1,7 @@
 import type { RequestHandler } from 'express'
 import type { Agent } from '../agent.ts'
 
-/** `GET /svids`: the X.509-SVIDs that workloads hold now; no key, and nothing that an SVID could be used with. */
+/** `GET /svids`: lists the current X.509-SVIDs, without keys or certificates. */
 export const listSvids =
   (agent: Agent): RequestHandler =>
   async (_request, response) => {

@@ -1,4 +1,4 @@
-/** Tells everybody who waits that something has changed; what it is, they look up themselves. */
+/** Notifies all waiting streams that something has changed; they compute their new state themselves. */
 export class Changes {
   #waiting = new Set<() => void>()
 
@@ -22,7 +22,7 @@ export class Changes {
     })
   }
 
-  /** How many wait, for the metrics. */
+  /** The number of waiting streams. */
   get waiting(): number {
     return this.#waiting.size
   }

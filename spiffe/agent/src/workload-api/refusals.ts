@@ -1,5 +1,5 @@
-/** Part of what the agent answers to a workload whose entry is revoked, by which its clients know it. */
+/** Part of the error message for a workload with a revoked entry. Clients detect revocation by this string. */
 export const ENTRY_REVOKED = 'the entry of this workload is revoked'
 
-/** Returns what gives a revoked entry its identity back. */
+/** Returns the command that restores a revoked entry. */
 export const restoreCommand = (id: string) => `npm run spiffe:agent -- restore ${id}`

@@ -23,7 +23,7 @@ import type { Changes } from './changes.ts'
 import { ENTRY_REVOKED, restoreCommand } from './refusals.ts'
 
 export interface WorkloadApiOptions {
-  /** The registered entries, as they are now. */
+  /** Returns the current entries. */
   readonly entries: () => readonly Entry[]
   readonly issuer: SvidIssuer
   readonly bundles: Bundles & JwtBundleSource
@@ -32,14 +32,14 @@ export interface WorkloadApiOptions {
   readonly onError: (error: unknown, path: string) => void
 }
 
-/** The largest request is a token of 8 KiB with an audience; nothing that a workload asks is near this. */
+/** The largest valid request, a token of 8 KiB with its audience, is far below this. */
 const MAX_REQUEST_BYTES = 64 * 1024
 
 const refused = (code: StatusCode, text: string) => new GrpcError(code, text)
 
 /**
- * The SPIFFE Workload API, with the statuses and texts of SPIRE. Connections come in through `serve`, together with
- * what attestation will say of their other end.
+ * The SPIFFE Workload API, with SPIRE's statuses and messages. `serve` accepts a connection together with the pending result of
+ * its attestation.
  * https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE_Workload_API.md
  */
 export class WorkloadApi {
@@ -65,14 +65,14 @@ export class WorkloadApi {
   }
 
   readonly serve = (socket: Socket, attested: Promise<Workload>): void => {
-    attested.catch(() => {}) // Each call asks again and answers for itself.
+    attested.catch(() => {}) // Each call awaits the same promise and reports the failure itself.
     this.#attested.set(socket, attested)
     this.server.accept(socket)
   }
 
   /**
-   * A stream of full states: the first at once, then one whenever it differs from the last. What is computed
-   * throws when the caller may have nothing (any more), and that ends the stream.
+   * Streams complete states: the first immediately, then one whenever it differs from the last. `compute` throws if the caller
+   * has no identity (any more), which ends the stream.
    */
   async *#states<T>(
     { response }: Method<'stream', unknown, T>,
@@ -81,7 +81,7 @@ export class WorkloadApi {
   ): AsyncGenerator<T> {
     let last: Buffer | undefined
     while (!call.signal.aborted) {
-      // Asked for before the state is computed, so that no change in between is missed.
+      // Register before computing the state, so that no change in between is missed.
       const changed = this.#options.changes.next(call.signal)
       const state = await compute.call(this, call)
       const bytes = response.encode(state)
@@ -144,7 +144,7 @@ export class WorkloadApi {
     }
   }
 
-  /** Needs no identity: it tells nothing that the holder of the token could not find out. */
+  /** Requires no identity, because the result reveals nothing that the token does not contain. */
   #validate({ audience, svid }: api.ValidateJwtSvidRequest): api.ValidateJwtSvidResponse {
     if (audience === '') throw refused(status.invalidArgument, 'audience must be specified')
     if (svid === '') throw refused(status.invalidArgument, 'svid must be specified')
@@ -152,7 +152,7 @@ export class WorkloadApi {
     try {
       const { id, claims, audience: aud } = parseAndValidate(svid, bundles, [audience], { clock })
       const foreign = !id.memberOf(bundles.trustDomain)
-      // What another trust domain says beyond the standard's claims is not ours to vouch for.
+      // For other trust domains, return only the standard's claims, because we cannot vouch for others.
       const shown = foreign ? { sub: claims.sub, exp: claims.exp } : claims
       return { spiffeId: id.toString(), claims: { ...(shown as api.JsonObject), aud: [...aud] } }
     } catch (error) {
@@ -166,14 +166,14 @@ export class WorkloadApi {
     try {
       workload = await this.#attested.get(call.socket)
     } catch {
-      // The reason stands in the agent's log; the caller may be a stranger.
+      // The reason is only logged, because the caller is not authenticated.
     }
     if (!workload) throw refused(status.unavailable, 'workload attestation failed')
     const registered = this.#options.entries()
     const entries = entriesOf(workload, registered)
     if (entries.length > 0) return entries
     const revoked = revokedEntryOf(workload, registered)
-    // The words of SPIRE; what follows them helps the workload to say what is wrong.
+    // SPIRE's message; the addition helps the workload's operator to fix the problem.
     throw refused(
       status.permissionDenied,
       revoked
@@ -183,7 +183,7 @@ export class WorkloadApi {
   }
 }
 
-/** Exactly one value, exactly `true` (Workload API §3.1): no browser and no URL of a victim's server can send it. */
+/** Requires exactly one header value `true` (Workload API §3.1), which browsers and SSRF attacks cannot send. */
 function requireHeader({ metadata }: ServerCall) {
   const values = metadata.getAll(api.SECURITY_HEADER)
   if (values.length !== 1 || values[0] !== api.SECURITY_HEADER_VALUE)
@@ -198,12 +198,12 @@ function assertSpiffeId(spiffeId: string) {
   }
 }
 
-// biome-ignore lint/correctness/useYield: it has nothing to yield, which is what it says.
+// biome-ignore lint/correctness/useYield: the method is not implemented, so it only throws.
 async function* unimplemented(): AsyncGenerator<never> {
   throw refused(status.unimplemented, 'fetching WIT-SVIDs is not implemented')
 }
 
-/** SPIRE says the same as the library that its clients use, without the prefix and with two exceptions. */
+/** Converts to SPIRE's messages: go-spiffe's without the prefix, with two exceptions. */
 function inWordsOfSpire({ message }: JwtSvidError): string {
   return message
     .replace(/^jwtsvid: /, '')

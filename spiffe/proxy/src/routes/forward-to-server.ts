@@ -16,14 +16,14 @@ export interface ForwardToServerOptions {
   readonly log: Logger
 }
 
-/** This hop writes them itself. */
+/** Headers that this hop replaces. */
 const REWRITTEN = new Set(['x-forwarded-for', 'x-request-id', 'traceparent'])
-/** RFC 9110 §7.6.3: by it a caller knows whether an error is the server's or the proxy's. */
+/** RFC 9110 §7.6.3: shows callers whether a response comes from the server or from the proxy. */
 const VIA = ['via', '1.1 spiffe-proxy']
 
 /**
- * Passes every request on as it is, `Host` and `Authorization` included; answers 502 without a body when the server fails,
- * as the documented example does, and 504 when it does not answer in time.
+ * Forwards every request unchanged, including `Host` and `Authorization`. Answers 502 without a body if the server fails, like
+ * go-spiffe's example, and 504 if it does not answer in time.
  */
 export function forwardToServer({ upstream, log }: ForwardToServerOptions): RequestListener {
   return (request, response) => {
@@ -63,7 +63,7 @@ function headersOf(request: IncomingMessage): string[] {
 }
 
 function refuse(request: IncomingMessage, response: ServerResponse, { status, body }: HttpError) {
-  // A body that was not read to its end would be taken for the next request on this connection.
+  // The rest of an unread body would be parsed as the next request on this connection.
   if (isUnread(request)) response.setHeader('connection', 'close')
   if (status === 504) sendJson(response, status, body)
   else response.writeHead(502, { 'content-length': 0 }).end()

@@ -11,15 +11,15 @@ import {
 export interface ClientAuthentication {
   readonly jwtSource: JwtBundleSource
   readonly audiences: readonly string[]
-  /** Of those whose token is good, who may stay: throws for the others. */
+  /** Decides which workloads with a valid token are accepted; throws for the others. */
   readonly authorize: Matcher
   readonly log: Logger
   readonly clock: Clock
 }
 
 /**
- * Lets a request pass with a JWT-SVID for this server, of a workload on its list. Statuses, bodies and log lines are
- * those of the original; the list is what it lacked: it threw the verified identity away.
+ * Rejects requests without a valid JWT-SVID for this server, or from a workload that is not on its list. Statuses, bodies and log
+ * lines are those of go-spiffe's example, which has no such list and ignores the verified identity.
  */
 export function authenticateClient(options: ClientAuthentication, next: RequestListener): RequestListener {
   const { jwtSource, audiences, authorize, log, clock } = options
@@ -61,14 +61,14 @@ export function authenticateClient(options: ClientAuthentication, next: RequestL
   }
 }
 
-/** Two words, the first exactly `Bearer`, in one header: anything else is not understood. */
+/** Reads the token from a single header of the form `Bearer <token>`; returns undefined for anything else. */
 function bearerOf(request: IncomingMessage): string | undefined {
   const headers = request.headersDistinct.authorization ?? []
   const fields = (headers[0] ?? '').split(/\s+/).filter(Boolean)
   return headers.length === 1 && fields.length === 2 && fields[0] === 'Bearer' ? fields[1] : undefined
 }
 
-/** An error as Go's `http.Error` writes it, which is what clients of the original know. */
+/** Sends an error like Go's `http.Error`, which clients of go-spiffe's example expect. */
 function refuse(response: ServerResponse, status: number, text: string): void {
   response
     .writeHead(status, {

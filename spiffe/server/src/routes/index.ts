@@ -3,7 +3,7 @@ import type { Logger } from '@hallpass/service-kit'
 
 const BODY = 'Success!!!'
 
-/** Whoever gets this far is who he says, and may be here. */
+/** Answers requests that have been authenticated and authorized. */
 export function index(log: Logger): RequestListener {
   return (_request, response) => {
     log.info('Request received')
