@@ -4,11 +4,11 @@ import { describe, expect, it } from '@jest/globals'
 import { loadConfig } from './config.ts'
 
 describe('loadConfig', () => {
-  it('knows workloads by their sockets when nothing is said', () => {
+  it('identifies workloads by their sockets by default', () => {
     expect(loadConfig({})).toMatchObject({ attestation: 'socket', trustDomain: 'example.org', port: 8446 })
   })
 
-  it('gives identities to anybody on a development start on loopback alone, and says which', () => {
+  it('gives the listed identities to anyone only in development mode on loopback', () => {
     expect(() => loadConfig({ ATTESTATION: 'insecure-any' })).toThrow(
       'INSECURE_ANY_IDS must list the SPIFFE IDs',
     )
@@ -20,7 +20,7 @@ describe('loadConfig', () => {
       )
   })
 
-  it('shortens the paths of sockets in a deep state folder, and refuses those that were set too long', () => {
+  it('shortens socket paths in a deep state folder, and rejects configured paths that are too long', () => {
     const folder = `/${'deep/'.repeat(20)}`
     const { socketFolder, adminSocket } = loadConfig({ STATE_FOLDER: folder })
     expect(dirname(socketFolder)).toBe(dirname(adminSocket))
@@ -33,7 +33,7 @@ describe('loadConfig', () => {
     rmSync(dirname(dirname(adminSocket)), { recursive: true })
   })
 
-  it('names every variable that is wrong at once', () => {
+  it('reports all wrong variables together', () => {
     expect(() =>
       loadConfig({ TRUST_DOMAIN: 'Example.org', X509_TTL_SECONDS: '1', JWT_ALGORITHM: 'HS256' }),
     ).toThrow(

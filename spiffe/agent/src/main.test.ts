@@ -9,7 +9,7 @@ function agent(...words: string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [AGENT_BUNDLE, ...words], {
     encoding: 'utf8',
     env: { PATH: process.env.PATH },
-    // An agent that starts instead of ending would run for ever.
+    // Stops an agent that starts by mistake.
     timeout: 5_000,
   })
   return { status, stdout, stderr }
@@ -25,7 +25,7 @@ describe('the command spiffe:agent', () => {
     [['--insecure-any=spiffe://example.org/a', 'revoke'], "Unexpected argument 'revoke'."],
     [['dance'], "Unknown command 'dance'."],
     [['entry', 'list', '--colour'], "Unknown option '--colour'."],
-  ])('ends with 2 on %j, with one line and its usage', (words, problem) =>
+  ])('exits with 2 on %j, and prints the problem and its usage', (words, problem) =>
     expect(agent(...words)).toEqual({
       status: 2,
       stdout: '',

@@ -63,7 +63,7 @@ interface Answer {
   readonly body: string
 }
 
-/** A request through the proxy with headers as they are. */
+/** Sends a request with these headers through the proxy. */
 const send = (headers: http.OutgoingHttpHeaders, path = '/', method = 'GET', body?: string) =>
   new Promise<Answer>((resolve, reject) => {
     const request = https.request(proxyUrl + path, { agent: spiffeAgent, method, headers }, (response) => {
@@ -80,11 +80,11 @@ const send = (headers: http.OutgoingHttpHeaders, path = '/', method = 'GET', bod
 const goodToken = async () => `Bearer ${(await tokens.fetchJwtSvid({ audience: AUDIENCE })).marshal()}`
 
 describe('the client', () => {
-  it('answers the body of a 200', async () => {
+  it('returns the body of a 200 response', async () => {
     expect(await callServer(configOf())).toBe('Success!!!')
   })
 
-  it('says which status came instead', async () => {
+  it('reports any other status', async () => {
     await expect(callServer(configOf(), 'spiffe://example.org/some-other-server')).rejects.toThrow(
       /^unexpected status: 401$/,
     )
@@ -92,13 +92,13 @@ describe('the client', () => {
     await expect(callServer(stranger)).rejects.toThrow(/^unexpected status: 403$/)
   })
 
-  it('says whom it has met in place of the proxy', async () => {
+  it('reports the ID of another server in place of the proxy', async () => {
     await expect(callServer(configOf({ SERVER_ID: 'spiffe://example.org/x' }))).rejects.toThrow(
       `unable to connect to "${proxyUrl}": Get "${proxyUrl}": unexpected ID "spiffe://example.org/server"`,
     )
   })
 
-  it('says why it has no identity when its time is over', async () => {
+  it('reports why it has no identity on timeout', async () => {
     const nowhere = configOf({ SPIFFE_ENDPOINT_SOCKET: `unix://${folder}/nothing.sock`, TIMEOUT_MS: '300' })
     await expect(callServer(nowhere)).rejects.toThrow(
       /^unable to create X509Source: context deadline exceeded: \d+ attempts, the last one: .*ENOENT/,
@@ -113,7 +113,7 @@ describe('the server, through the proxy', () => {
     ['a scheme in lower case', { authorization: 'bearer token' }],
     ['no token', { authorization: 'Bearer' }],
     ['two tokens', { authorization: 'Bearer a b' }],
-  ])('refuses %s as malformed', async (_, headers) => {
+  ])('rejects %s as malformed', async (_, headers) => {
     const answer = await send(headers)
     expect([answer.status, answer.body]).toEqual([401, 'Invalid or unsupported authorization header\n'])
     expect(answer.headers).toMatchObject({
@@ -124,7 +124,7 @@ describe('the server, through the proxy', () => {
     expect(said()).toContain('Malformed header')
   })
 
-  it('refuses what is no token, and a token for another, and logs why', async () => {
+  it('rejects an invalid token and a token for another audience, and logs why', async () => {
     const answer = await send({ authorization: 'Bearer nonsense' })
     expect([answer.status, answer.body]).toEqual([401, 'Unauthorized\n'])
     expect(said()).toContain('Invalid token: jwtsvid: unable to parse JWT token')
@@ -135,7 +135,7 @@ describe('the server, through the proxy', () => {
     )
   })
 
-  it('answers every path and method alike, and logs none of the tokens', async () => {
+  it('answers every path and method the same, and logs no token', async () => {
     const authorization = await goodToken()
     for (const [path, method] of [
       ['/', 'GET'],
@@ -157,7 +157,7 @@ describe('the server, through the proxy', () => {
 })
 
 describe('the proxy', () => {
-  it('is 502 with an empty body when the server is gone, and lives', async () => {
+  it('answers 502 with an empty body if the server is unreachable, and keeps running', async () => {
     const config = proxy.loadConfig({
       STATE_FOLDER: folder,
       PORT: '0',

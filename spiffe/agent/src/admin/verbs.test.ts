@@ -12,7 +12,7 @@ afterAll(() => agent.stop())
 
 const say = (words: string) => runVerb(words.split(' '), join(agent.folder, 'spiffe/admin.sock'))
 
-describe('the verbs', () => {
+describe('the commands', () => {
   it('list, add, revoke, restore and remove entries', async () => {
     expect(await say('entry list')).toMatch(/^server +spiffe:\/\/example\.org\/server +socket:server$/m)
     expect(
@@ -34,11 +34,11 @@ describe('the verbs', () => {
     await expect(say('entry remove worker')).rejects.toThrow('Entry worker not found.')
   })
 
-  it('know who holds which SVID', async () => {
+  it('list which workload has which SVID', async () => {
     expect(await agent.admin.svids()).toMatchObject({ issued: expect.any(Number), svids: expect.any(Array) })
   })
 
-  it('say what is wrong with an entry', async () => {
+  it('report what is wrong with an entry', async () => {
     await expect(say('entry add spiffe://example.org/x --id client --selector socket:x')).rejects.toThrow(
       'Entry client already exists.',
     )
@@ -61,14 +61,14 @@ describe('the verbs', () => {
     await expect(say('rotate all')).rejects.toThrow('Usage: rotate x509 or rotate jwt')
   })
 
-  it('explain themselves when they are not understood', async () => {
+  it('show the usage for unknown commands', async () => {
     await expect(say('dance')).rejects.toThrow(`Unknown command 'dance'.\n\n${HELP}`)
     await expect(say('entry dance')).rejects.toThrow("Unknown command 'entry dance'.\n\n")
     await expect(say('entry list --colour')).rejects.toThrow(`Unknown option '--colour'.\n\n${HELP}`)
     await expect(say('entry remove')).rejects.toThrow('Usage: entry remove ID')
   })
 
-  it('say so when no agent runs', async () => {
+  it('report that no agent is running', async () => {
     await expect(runVerb(['entry', 'list'], join(agent.folder, 'nothing.sock'))).rejects.toThrow(
       /^spiffe-agent at .*nothing\.sock is not reachable \(ENOENT\)\.$/,
     )

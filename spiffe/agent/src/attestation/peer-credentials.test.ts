@@ -17,7 +17,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true })
 })
 
-/** Starts a server that hands each accepted socket over, as Node's server does, before anybody reads from it. */
+/** Starts a server that passes on each accepted socket before anything reads from it. */
 async function serve(accept: (socket: Socket) => void): Promise<string> {
   const path = join(folder, 's.sock')
   server = createServer(accept)
@@ -26,7 +26,7 @@ async function serve(accept: (socket: Socket) => void): Promise<string> {
 }
 
 describeWith('perl', 'apt-get install perl-base')('readPeerCredentials', () => {
-  it('says who has connected, by the kernel', async () => {
+  it('returns the connecting process, according to the kernel', async () => {
     let found: Promise<PeerCredentials> | undefined
     const path = await serve((socket) => {
       found = readPeerCredentials(socket)
@@ -41,7 +41,7 @@ describeWith('perl', 'apt-get install perl-base')('readPeerCredentials', () => {
     child.kill()
   })
 
-  it('leaves the socket as it was: what is sent meanwhile arrives, and the socket does not block', async () => {
+  it('leaves the socket unchanged: data sent meanwhile arrives, and the socket stays non-blocking', async () => {
     let flags = ''
     const answer = async (socket: Socket) => {
       const found = readPeerCredentials(socket)

@@ -41,7 +41,7 @@ describe('unixSelectors', () => {
     ])
   })
 
-  it('knows a process of a foreign PID namespace by its numbers alone', async () => {
+  it('identifies a process in another PID namespace only by uid and gid', async () => {
     expect(await unixSelectors({ ...peer, pid: 0 }, files)).toEqual([
       'unix:uid:61001',
       'unix:user:client-workload',
@@ -50,17 +50,17 @@ describe('unixSelectors', () => {
     ])
   })
 
-  it('refuses a process that has gone', async () => {
+  it('rejects a process that has exited', async () => {
     await expect(unixSelectors({ ...peer, pid: 4712 }, files)).rejects.toThrow('ENOENT')
   })
 
-  it('refuses a process that has become another user since it connected', async () => {
+  it('rejects a process that has changed its user since it connected', async () => {
     await expect(unixSelectors({ ...peer, uid: 0 }, files)).rejects.toThrow(
       'the process has changed its user since it connected',
     )
   })
 
-  it('does without the program when that is not readable', async () => {
+  it('omits the program if it is not readable', async () => {
     await chmod(join(files.proc, '4711'), 0o700)
     await rm(join(files.proc, '4711/exe'))
     expect(await unixSelectors(peer, files)).not.toContain('unix:path:/usr/bin/client')
@@ -68,7 +68,7 @@ describe('unixSelectors', () => {
 })
 
 describe('uidOf', () => {
-  it('finds a user by name and takes a number as it is', async () => {
+  it('finds a user by name and accepts a number', async () => {
     expect(await uidOf('client-workload', files)).toBe(61001)
     expect(await uidOf('61009', files)).toBe(61009)
     await expect(uidOf('nobody-here', files)).rejects.toThrow('user nobody-here not found')

@@ -38,7 +38,7 @@ const dial = (path: string) =>
     socket.on('data', (chunk) => resolve(chunk.toString()))
     socket.on('error', (error) => resolve((error as NodeJS.ErrnoException).code ?? 'error'))
   })
-/** What another user gets who tries the same. */
+/** Connects as another user. */
 const dialAs = (uid: number, path: string) =>
   spawnSync('perl', [
     '-MIO::Socket::UNIX',
@@ -47,7 +47,7 @@ const dialAs = (uid: number, path: string) =>
   ]).stdout.toString()
 
 describe('WorkloadSockets', () => {
-  it('opens a socket for each workload, which its owner alone can reach', async () => {
+  it('opens a socket for each workload that only its owner can reach', async () => {
     await sockets.follow([entry('client'), entry('server')])
     expect(await mode(sockets.path('client'))).toBe('600')
     expect(await mode(join(folder, 'sockets/client'))).toBe('700')
@@ -58,7 +58,7 @@ describe('WorkloadSockets', () => {
   })
 
   const asRoot = process.getuid?.() === 0 ? it : it.skip
-  asRoot('lets no other user in, but the one it is given to', async () => {
+  asRoot('rejects other users, except the one that the socket was given to', async () => {
     await chmod(folder, 0o711)
     await sockets.follow([entry('own'), entry('given', '61001')])
     expect(dialAs(61001, sockets.path('own'))).toBe('Permission denied')
@@ -66,7 +66,7 @@ describe('WorkloadSockets', () => {
     expect(dialAs(61001, sockets.path('given'))).toBe('in')
   })
 
-  it('closes the socket that no entry names any more, and opens the new ones', async () => {
+  it('closes sockets that no entry names any more, and opens new ones', async () => {
     await sockets.follow([entry('a')])
     await Promise.all([sockets.follow([entry('b')]), sockets.follow([entry('b'), entry('c')])])
     expect(await dial(sockets.path('a'))).toBe('ENOENT')
@@ -74,7 +74,7 @@ describe('WorkloadSockets', () => {
     expect(await dial(sockets.path('c'))).toBe('served')
   })
 
-  it('takes over the socket that a killed agent has left', async () => {
+  it('replaces the socket of a killed agent', async () => {
     spawnSync('perl', [
       '-MIO::Socket::UNIX',
       '-e',
@@ -85,7 +85,7 @@ describe('WorkloadSockets', () => {
     expect(await attested[0]).toEqual({ selectors: [], given: ['spiffe://example.org/a'] })
   })
 
-  it('refuses the path of an agent that runs, and of a file', async () => {
+  it('rejects the path of a running agent, and of a file', async () => {
     const other = createServer()
     await new Promise<void>((resolve) => other.listen(join(folder, 's'), resolve))
     await expect(sockets.openAttested(join(folder, 's'))).rejects.toThrow('another agent is listening on')
@@ -94,13 +94,13 @@ describe('WorkloadSockets', () => {
     await expect(sockets.openAttested(join(folder, 'file'))).rejects.toThrow('exists and is not a socket')
   })
 
-  it('says so when a path is too long for a socket', async () => {
+  it('reports a path that is too long for a socket', async () => {
     await expect(sockets.openAttested(`/tmp/${'x'.repeat(103)}`)).rejects.toThrow(
       /^unix socket path has \d+ bytes; this system allows 10[37]: /,
     )
   })
 
-  it('attests who comes through the shared socket', async () => {
+  it('attests workloads on the shared socket', async () => {
     await sockets.openAttested(join(folder, 's'))
     await dial(join(folder, 's'))
     expect((await attested[0])?.selectors).toEqual(

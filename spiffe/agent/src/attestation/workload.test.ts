@@ -19,7 +19,7 @@ const idsOf = (workload: Parameters<typeof entriesOf>[0], ...entries: Entry[]) =
   entriesOf(workload, entries).map(({ id }) => id)
 
 describe('entriesOf', () => {
-  it('asks for every selector of an entry', () => {
+  it('requires every selector of an entry', () => {
     const both = entry('both', ['unix:uid:1', 'unix:gid:2'])
     expect(idsOf({ selectors: ['unix:uid:1'] }, both)).toEqual([])
     expect(idsOf({ selectors: ['unix:uid:1', 'unix:gid:2', 'unix:user:a'] }, both)).toEqual(['both'])
@@ -30,12 +30,12 @@ describe('entriesOf', () => {
     expect(idsOf(workload, entry('b', ['socket:a']), entry('a', ['socket:a']))).toEqual(['b', 'a'])
   })
 
-  it('gives nothing for a revoked entry, and nothing to a workload without selectors', () => {
+  it('returns nothing for a revoked entry, or for a workload without selectors', () => {
     expect(idsOf({ selectors: ['socket:a'] }, entry('a', ['socket:a'], { revoked: true }))).toEqual([])
     expect(idsOf({ selectors: [] }, entry('a', []), entry('b', ['socket:b']))).toEqual([])
   })
 
-  it('gives an identity once, and a hint once', () => {
+  it('returns each identity and each hint only once', () => {
     const workload = { selectors: ['socket:a', 'unix:uid:1'] }
     const same = { spiffeId: 'spiffe://example.org/same' }
     expect(idsOf(workload, entry('a', ['socket:a'], same), entry('b', ['unix:uid:1'], same))).toEqual(['a'])
@@ -44,7 +44,7 @@ describe('entriesOf', () => {
     ).toEqual(['a'])
   })
 
-  it('gives what an insecure socket was told to give, and nothing else', () => {
+  it('returns only the configured identities of an insecure socket', () => {
     const workload = { selectors: [], given: ['spiffe://example.org/a'] }
     expect(idsOf(workload, entry('a', ['socket:a']), entry('b', ['socket:b']))).toEqual(['a'])
   })

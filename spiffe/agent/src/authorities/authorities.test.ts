@@ -33,13 +33,13 @@ const open = (trustDomain = 'example.org') =>
   })
 
 describe('Authorities', () => {
-  it('keeps its keys where only their owner can read them', async () => {
+  it('stores its keys in a file that only their owner can read', async () => {
     await open()
     expect((await stat(join(folder, 'authorities.json'))).mode & 0o777).toBe(0o600)
     expect(await readFile(join(folder, 'authorities.json'), 'utf8')).toContain('BEGIN PRIVATE KEY')
   })
 
-  it('is the same after a restart, in the middle of a rotation too', async () => {
+  it('is the same after a restart, even during a rotation', async () => {
     const before = await open()
     const next = await before.rotate('x509')
     const after = await open()
@@ -54,7 +54,7 @@ describe('Authorities', () => {
     expect(after.x509.active.id).toBe(next)
   })
 
-  it('signs after a restart what verifies against the authorities of before', async () => {
+  it('signs with the same authorities after a restart', async () => {
     const { x509, jwt } = await open()
     const after = await open()
     const request = { spiffeId: 'spiffe://example.org/a', lifetimeMs: 60_000, now: clock.now() }
@@ -80,7 +80,7 @@ describe('Authorities', () => {
     expect(claims).toMatchObject({ sub: 'spiffe://example.org/a', aud: ['b'], exp: clock.now() / 1000 + 60 })
   })
 
-  it('never lets an SVID outlive its authority', async () => {
+  it('never issues an SVID that outlives its authority', async () => {
     const { x509, jwt } = await open()
     clock.advance(24 * HOUR - 60_000)
     const request = { spiffeId: 'spiffe://example.org/a', lifetimeMs: HOUR, now: clock.now() }
@@ -107,7 +107,7 @@ describe('Authorities', () => {
     expect(authorities.sequence).toBe(first + 3)
   })
 
-  it('refuses the keys of another trust domain', async () => {
+  it('rejects the keys of another trust domain', async () => {
     await open()
     await expect(open('other.org')).rejects.toThrow(
       'contains the keys of the trust domain example.org, not of other.org',

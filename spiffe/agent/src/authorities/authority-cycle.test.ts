@@ -25,14 +25,14 @@ const picture = (cycle: AuthorityCycle<Authority>) =>
   cycle.stages.map(({ authority, state }) => `${authority.id} ${state}`)
 
 describe('AuthorityCycle', () => {
-  it('begins with one authority, which signs at once because nobody trusts another', async () => {
+  it('starts with one authority, which signs immediately because no other is trusted yet', async () => {
     const cycle = newCycle()
     expect(await cycle.advance()).toBe(true)
     expect(picture(cycle)).toEqual(['1 active'])
     expect(await cycle.advance()).toBe(false)
   })
 
-  it('publishes the next after half a life, lets it sign after five sixths, and the old one leave with its last SVID', async () => {
+  it('publishes the next at half of the lifetime, activates it at five sixths, and removes the old one after its last SVID', async () => {
     const cycle = newCycle()
     await cycle.advance()
     clock.advance(12 * HOUR - 1)
@@ -50,7 +50,7 @@ describe('AuthorityCycle', () => {
     expect(picture(cycle)).toEqual(['2 active'])
   })
 
-  it('rotates on request: published at once, active after the overlap', async () => {
+  it('rotates on request: published immediately, active after the overlap', async () => {
     const cycle = newCycle()
     await cycle.advance()
     await cycle.rotate()
@@ -63,7 +63,7 @@ describe('AuthorityCycle', () => {
     expect(picture(cycle)).toEqual(['1 old', '2 active'])
   })
 
-  it('brings an authority that is already prepared forward when a rotation is asked for', async () => {
+  it('activates an already prepared authority sooner when a rotation is requested', async () => {
     const cycle = newCycle()
     await cycle.advance()
     clock.advance(12 * HOUR)
@@ -74,7 +74,7 @@ describe('AuthorityCycle', () => {
     expect(picture(cycle)).toEqual(['1 old', '2 active'])
   })
 
-  it('makes one authority for two rotations that are asked for at once', async () => {
+  it('creates one authority for two concurrent rotations', async () => {
     const cycle = newCycle()
     await cycle.advance()
     const [a, b] = await Promise.all([cycle.rotate(), cycle.rotate()])
@@ -82,7 +82,7 @@ describe('AuthorityCycle', () => {
     expect(made).toBe(2)
   })
 
-  it('drops the old authority at once when it is retired', async () => {
+  it('removes the old authority immediately when it is retired', async () => {
     const cycle = newCycle()
     await cycle.advance()
     await cycle.rotate()
@@ -92,7 +92,7 @@ describe('AuthorityCycle', () => {
     expect(picture(cycle)).toEqual(['2 active'])
   })
 
-  it('goes on where it stood, and begins anew when everything expired while it was off', async () => {
+  it('resumes after a restart, and starts over if everything has expired meanwhile', async () => {
     const cycle = newCycle()
     await cycle.advance()
     await cycle.rotate()

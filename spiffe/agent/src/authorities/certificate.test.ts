@@ -42,7 +42,7 @@ describe('writeAuthorityCertificate', () => {
 })
 
 describe('writeWorkloadCertificate', () => {
-  it('is a leaf that its authority issued, with one SPIFFE ID and no name of its own', () => {
+  it('is a leaf issued by its authority, with one SPIFFE ID and a generic subject', () => {
     const leaf = leafFor()
     expect(leaf.subject).toBe('C=US\nO=SPIRE')
     expect(leaf.subjectAltName).toBe('URI:spiffe://example.org/server')
@@ -53,7 +53,7 @@ describe('writeWorkloadCertificate', () => {
     expect(new Date(leaf.validFrom).getTime()).toBe(NOW - 10_000)
   })
 
-  it('carries the DNS names, the first as the common name too', () => {
+  it('contains the DNS names, the first also as the common name', () => {
     const leaf = leafFor(['localhost', 'server.example.org'])
     expect(leaf.subject).toBe('C=US\nO=SPIRE\nCN=localhost')
     expect(leaf.subjectAltName).toBe('URI:spiffe://example.org/server, DNS:localhost, DNS:server.example.org')

@@ -31,7 +31,7 @@ const clientOf = (agent: RunningAgent, name: string) => {
   return client
 }
 
-/** Makes home federate with other.org, as a person would: an edit of the entries file, and the first bundle by hand. */
+/** Makes home federate with other.org as a user would: edits the entries file and copies the first bundle. */
 async function federate(more: Readonly<Record<string, string>>, profile = 'https_spiffe') {
   const file = join(home.folder, 'spiffe/entries.yaml')
   await writeFile(join(home.folder, 'spiffe/other.org.json'), JSON.stringify(await foreign.admin.bundle()))
@@ -60,7 +60,7 @@ describe('two trust domains', () => {
     foreign = await startAgent({ TRUST_DOMAIN: 'other.org', BUNDLE_REFRESH_SECONDS: '1' })
   })
 
-  it('know nothing of each other until one federates', async () => {
+  it('do not trust each other until one federates', async () => {
     const token = (await clientOf(foreign, 'client').fetchJwtSvid({ audience: 'server' })).marshal()
     expect(await trustDomainsOf('server')).toEqual(['example.org'])
     const bundles = await clientOf(home, 'server').fetchJwtBundles()
@@ -69,7 +69,7 @@ describe('two trust domains', () => {
     )
   })
 
-  it('are known to the workloads that ask for it, and to no others', async () => {
+  it('are trusted only by the workloads whose entries say so', async () => {
     await federate(spiffeProfile)
     expect(await trustDomainsOf('traveller')).toEqual(['example.org', 'other.org'])
     expect(await trustDomainsOf('server')).toEqual(['example.org'])
@@ -89,7 +89,7 @@ describe('two trust domains', () => {
     ).toBe('other.org')
   })
 
-  it('cannot speak for each other: an SVID of one that the other has signed is refused', async () => {
+  it('cannot issue SVIDs for each other', async () => {
     const other = await makeCertificateAuthority('other.org', 60_000, Date.now())
     const own = await makeCertificateAuthority('example.org', 60_000, Date.now())
     const bundles = new X509BundleSet([
@@ -116,7 +116,7 @@ describe('two trust domains', () => {
     await until('the new key', async () => (await foreignKeys()) === 2)
   })
 
-  it('keep the newest foreign bundle over a restart', async () => {
+  it('store the newest federated bundle for a restart', async () => {
     await federate(spiffeProfile)
     await foreign.admin.rotate('jwt')
     const file = join(home.folder, 'spiffe/federated/other.org.json')
@@ -143,7 +143,7 @@ describe('two trust domains', () => {
 })
 
 describe('the bundle endpoint', () => {
-  it('is believed with the profile https_web when the web PKI says so', async () => {
+  it('is trusted with https_web if its certificate is valid', async () => {
     home = await startAgent()
     const web = await startAgent()
     const { certFile, keyFile, caFile } = await ensureDevelopmentCertificates(web.folder)
@@ -156,7 +156,7 @@ describe('the bundle endpoint', () => {
     await web.stop()
   })
 
-  it('is not believed with https_web when another authority has signed', async () => {
+  it('is not trusted with https_web if another CA has signed its certificate', async () => {
     foreign = await startAgent({ TRUST_DOMAIN: 'other.org' })
     const { caFile } = await ensureDevelopmentCertificates(foreign.folder)
     home = await startAgent({ CA_FILE: caFile })
@@ -165,7 +165,7 @@ describe('the bundle endpoint', () => {
     expect(await trustDomainsOf('traveller')).toEqual(['example.org'])
   })
 
-  it('is not believed with https_spiffe as another workload, and the bundle of before stays', async () => {
+  it('is not trusted with https_spiffe if it has another ID, and the previous bundle stays', async () => {
     home = await startAgent()
     foreign = await startAgent({ TRUST_DOMAIN: 'other.org' })
     await federate({ ...spiffeProfile, endpointSpiffeId: 'spiffe://other.org/somebody' })
@@ -175,14 +175,14 @@ describe('the bundle endpoint', () => {
     expect(bundles.find(({ trustDomain }) => trustDomain.name === 'other.org')?.authorities).toHaveLength(1)
   })
 
-  it('answers GET / and nothing else', async () => {
+  it('answers only GET /', async () => {
     const { request } = await import('node:https')
     home = await startAgent()
     foreign = await startAgent({ TRUST_DOMAIN: 'other.org' })
     const bundle = SpiffeBundle.ofJson('other.org', JSON.stringify(await foreign.admin.bundle()))
     const tls = {
       ca: bundle.x509.toPem(),
-      // An X.509-SVID names its workload, not a host.
+      // An X.509-SVID contains a SPIFFE ID, not a host name.
       checkServerIdentity: (_host: string, { subjectaltname }: { subjectaltname?: string }) =>
         subjectaltname === `URI:${spiffeProfile.endpointSpiffeId}` ? undefined : new Error('somebody else'),
     }

@@ -18,7 +18,7 @@ const entry = (line: string) =>
   `entries: [{ id: a, spiffeId: spiffe://example.org/a, selectors: [socket:a], ${line} }]`
 
 describe('parseEntries', () => {
-  it('reads the entries of the suite', () => {
+  it('parses the default entries', () => {
     const { entries, federation } = parseEntries(DEFAULT_ENTRIES, own)
     expect(entries.map(({ id }) => id)).toEqual([
       'server',
@@ -44,7 +44,7 @@ describe('parseEntries', () => {
     expect(federation).toEqual([])
   })
 
-  it('reads everything that an entry can say', () => {
+  it('parses all members of an entry', () => {
     const text = `
 entries:
   - id: a
@@ -70,7 +70,7 @@ federation:
     })
   })
 
-  it('takes an empty file as nobody', () => {
+  it('accepts an empty file as no entries', () => {
     expect(parseEntries('# nobody yet\n', own)).toEqual({ entries: [], federation: [] })
   })
 
@@ -81,7 +81,7 @@ federation:
     ['dnsNames: [a_b]', 'a: dnsNames contains "a_b", which is not valid'],
     [`hint: ${'x'.repeat(1025)}`, 'a: hint is longer than 1024 bytes'],
     ['federatesWith: [other.org]', 'a: federatesWith names other.org, which is not listed under federation'],
-  ])('refuses an entry with %s', (line, problem) => {
+  ])('rejects an entry with %s', (line, problem) => {
     expect(problemsOf(entry(line))).toEqual([problem])
   })
 
@@ -96,23 +96,23 @@ federation:
       'spiffe://example.org',
       'a: spiffeId must be a path under spiffe://example.org, but is spiffe://example.org',
     ],
-  ])('refuses the SPIFFE ID %s', (id, problem) => {
+  ])('rejects the SPIFFE ID %s', (id, problem) => {
     expect(problemsOf(`entries: [{ id: a, spiffeId: "${id}", selectors: [socket:a] }]`)).toEqual([problem])
   })
 
-  it('refuses an entry without a selector, which everybody would match', () => {
+  it('rejects an entry without selectors, which every workload would match', () => {
     expect(problemsOf('entries: [{ id: a, spiffeId: spiffe://example.org/a }]')).toEqual([
       'a: selectors must contain at least one; without any, every workload would match',
     ])
   })
 
-  it('refuses to federate with itself, which would replace its own bundle', () => {
+  it('rejects federation with itself, which would replace its own bundle', () => {
     const text =
       'federation: [{ trustDomain: example.org, endpointUrl: "https://localhost/", profile: https_web }]'
     expect(problemsOf(text)).toEqual(['example.org: a trust domain cannot federate with itself'])
   })
 
-  it('names every mistake at once', () => {
+  it('reports all mistakes together', () => {
     expect(
       problemsOf(`
 entries:
@@ -131,7 +131,7 @@ extra: 1`),
     ])
   })
 
-  it('says where a file is not YAML', () => {
+  it('reports the line of a YAML error', () => {
     expect(problemsOf('entries: [')[0]).toMatch(/line 1/)
   })
 })

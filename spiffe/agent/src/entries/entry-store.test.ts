@@ -18,12 +18,12 @@ const ids = (store: EntryStore) => store.entries.map(({ id }) => id)
 const worker = { id: 'worker', spiffeId: 'spiffe://example.org/worker', selectors: ['socket:worker'] }
 
 describe('EntryStore', () => {
-  it('writes the entries of the suite where there are none, for its owner alone', async () => {
+  it('writes the default entries to an owner-only file if none exists', async () => {
     expect(ids(await open())).toContain('client')
     expect((await stat(file)).mode & 0o777).toBe(0o600)
   })
 
-  it('writes them for another trust domain too', async () => {
+  it('writes them also for another trust domain', async () => {
     expect((await open('other.org')).entries[0]?.spiffeId).toBe('spiffe://other.org/server')
   })
 
@@ -41,7 +41,7 @@ describe('EntryStore', () => {
     expect(ids(await open())).not.toContain('client')
   })
 
-  it('marks an entry as revoked, and takes that back', async () => {
+  it('revokes and restores an entry', async () => {
     const store = await open()
     const before = await readFile(file, 'utf8')
     await store.setRevoked('client', true)
@@ -50,7 +50,7 @@ describe('EntryStore', () => {
     expect(await readFile(file, 'utf8')).toBe(before)
   })
 
-  it('refuses an entry that is not valid and leaves the file as it was', async () => {
+  it('rejects an invalid entry and leaves the file unchanged', async () => {
     const store = await open()
     const before = await readFile(file, 'utf8')
     await expect(store.add({ ...worker, spiffeId: 'worker' })).rejects.toThrow('scheme is missing or invalid')
@@ -59,7 +59,7 @@ describe('EntryStore', () => {
     expect(await readFile(file, 'utf8')).toBe(before)
   })
 
-  it('reads a file that was edited by hand, and keeps the last good one when the edit is wrong', async () => {
+  it('reloads a file that was edited by hand, and keeps the last valid entries if the edit is invalid', async () => {
     const store = await open()
     expect(await store.refresh()).toBe(false)
     await writeFile(file, `entries: [${JSON.stringify(worker)}]`)

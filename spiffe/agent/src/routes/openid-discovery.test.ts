@@ -12,12 +12,12 @@ const audience = 'an ordinary service'
 const get = async (url: string) => (await fetch(url)).json() as Promise<Record<string, unknown>>
 
 let agent: RunningAgent
-/** Ahead of the true time, for a rotation that is over at once. */
+/** Milliseconds that the agent's clock is ahead, so that a rotation completes immediately. */
 let ahead = 0
 let client: WorkloadApiClient
 const fetchToken = async () => (await client.fetchJwtSvid({ audience })).marshal()
 
-describe.each(['ES256', 'RS256', 'PS256'])('with %s, a JWT-SVID is an ordinary token', (algorithm) => {
+describe.each(['ES256', 'RS256', 'PS256'])('with %s, a JWT-SVID is a valid ordinary token', (algorithm) => {
   beforeAll(async () => {
     ahead = 0
     agent = await startAgent(
@@ -31,7 +31,7 @@ describe.each(['ES256', 'RS256', 'PS256'])('with %s, a JWT-SVID is an ordinary t
     await agent.stop()
   })
 
-  it('and discovery says where the keys are', async () => {
+  it('and discovery returns the URL of the keys', async () => {
     expect(await get(`${agent.urls.http}/.well-known/openid-configuration`)).toEqual({
       issuer: ISSUER,
       jwks_uri: `${ISSUER}/keys`,
@@ -42,7 +42,7 @@ describe.each(['ES256', 'RS256', 'PS256'])('with %s, a JWT-SVID is an ordinary t
     })
   })
 
-  it('to jose, after a rotation too', async () => {
+  it('for jose, also after a rotation', async () => {
     const keys = createRemoteJWKSet(new URL(`${agent.urls.http}/keys`), { cooldownDuration: 0 })
     const verify = async (token: string) => jwtVerify(token, keys, { issuer: ISSUER, audience })
     const before = await fetchToken()
@@ -56,7 +56,7 @@ describe.each(['ES256', 'RS256', 'PS256'])('with %s, a JWT-SVID is an ordinary t
     expect((await verify(before)).protectedHeader.kid).toBe(kidOf(before))
   })
 
-  it('to jsonwebtoken', async () => {
+  it('for jsonwebtoken', async () => {
     const token = await fetchToken()
     const { keys } = (await get(`${agent.urls.http}/keys`)) as { keys: (JsonWebKey & { kid: string })[] }
     const jwk = keys.find(({ kid }) => kid === kidOf(token)) as JsonWebKey
@@ -68,7 +68,7 @@ describe.each(['ES256', 'RS256', 'PS256'])('with %s, a JWT-SVID is an ordinary t
     expect(claims).toMatchObject({ sub: 'spiffe://example.org/client' })
   })
 
-  it('to the verifier of this project', async () => {
+  it('for our own verifier', async () => {
     const { claims } = await verifyToken(await fetchToken(), {
       issuer: ISSUER,
       audience,
@@ -83,7 +83,7 @@ describe.each(['ES256', 'RS256', 'PS256'])('with %s, a JWT-SVID is an ordinary t
 })
 
 describe('GET /keys', () => {
-  it('leaves `use` out for verifiers that want none, and is never cached past a rotation', async () => {
+  it('can omit `use`, and is not cacheable', async () => {
     const plain = await startAgent({ JWK_USE: 'none' })
     const response = await fetch(`${plain.urls.http}/keys`)
     expect(response.headers.get('cache-control')).toBe('no-cache')

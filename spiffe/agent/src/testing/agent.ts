@@ -11,16 +11,16 @@ export interface RunningAgent {
   readonly folder: string
   readonly urls: Readonly<Record<string, string>>
   readonly admin: SpiffeAgentClient
-  /** The path of a workload's own socket, and its address. */
+  /** Returns the path of a workload's own socket; `address` returns its URI. */
   socket(name: string): string
   address(name: string): string
   stop(): Promise<void>
 }
 
-/** A test waits for what is due no longer than it must. */
+/** Short, so that tests do not wait for what is due. */
 const TICK_MS = 20
 
-/** A whole agent on free ports, with its state in a folder of its own unless one is given. */
+/** Starts an agent on free ports, with its state in the given or a new folder. */
 export async function startAgent(
   env: Environment = {},
   { clock = Date.now as Clock, folder = undefined as string | undefined } = {},

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { type Language, PORTS, requestWith, start } from './programs.ts'
 import type { Program, Sandbox } from './sandbox.ts'
 
-/** Users need not exist: the kernel knows numbers. */
+/** The users need not exist, because the kernel uses only numbers. */
 export const UID = { client: 61001, server: 61002, stranger: 61003, unregistered: 61009 }
 
 const LANGUAGES: readonly Language[] = ['go', 'node']
@@ -10,14 +10,14 @@ const LANGUAGES: readonly Language[] = ['go', 'node']
 const WAIT_FOR_IDENTITY_MS = 60_000
 
 /**
- * Client, proxy and server, each the original's or ours: all eight, each with a good audience, a wrong one, a malformed
- * header, a workload that is not on the list and a user without an entry. The agent listens on /tmp/agent.sock inside.
+ * Tests all eight combinations of client, proxy and server, each go-spiffe's or ours, with the right audience, a wrong one, a
+ * malformed header, a workload that is not on the list and a user without an entry. The agent listens on /tmp/agent.sock.
  */
 export function describeEveryCombination(inside: () => Sandbox): void {
   const unregistered = new Map<Language, Program[]>()
 
   beforeAll(() => {
-    // They wait for half a minute; meanwhile everything else goes on.
+    // These run for half a minute, so start them before the other tests.
     for (const client of LANGUAGES) {
       const one = () => start(inside(), client, 'client', UID.unregistered)
       unregistered.set(client, Array.from({ length: 4 }, one))
@@ -37,7 +37,7 @@ export function describeEveryCombination(inside: () => Sandbox): void {
         await Promise.all([server.stop(), proxy.stop()])
       })
 
-      it('answers a malformed header with 401 and says so', async () => {
+      it('answers a malformed header with 401 and logs it', async () => {
         for (const header of ['Basic dTpw', 'Bearer', 'Bearer a b', 'bearer a']) {
           const { status, body } = await requestWith(inside(), header)
           expect([status, body]).toEqual(['401', 'Invalid or unsupported authorization header\n'])
@@ -45,7 +45,7 @@ export function describeEveryCombination(inside: () => Sandbox): void {
         await server.says('Malformed header')
       })
 
-      it('answers a token that is none with 401 and says so', async () => {
+      it('answers an invalid token with 401 and logs it', async () => {
         const { status, body } = await requestWith(inside(), 'Bearer nonsense')
         expect([status, body]).toEqual(['401', 'Unauthorized\n'])
         await server.says('Invalid token: jwtsvid: unable to parse JWT token')
@@ -57,7 +57,7 @@ export function describeEveryCombination(inside: () => Sandbox): void {
           return { code: await client.ended(), output: client.output }
         }
 
-        it('is let in with the audience of the server', async () => {
+        it('is accepted with the audience of the server', async () => {
           const { code, output } = await call(UID.client)
           expect(output).toMatch(/Success!!!\n$/)
           expect(code).toBe(0)
@@ -65,7 +65,7 @@ export function describeEveryCombination(inside: () => Sandbox): void {
           await server.says('Request received')
         })
 
-        it('is refused with another audience', async () => {
+        it('is rejected with another audience', async () => {
           const { code, output } = await call(UID.client, 'spiffe://example.org/some-other-server')
           expect(output).toMatch(/unexpected status: 401\n$/)
           expect(code).toBe(1)
@@ -74,14 +74,14 @@ export function describeEveryCombination(inside: () => Sandbox): void {
           await server.says(serverLanguage === 'go' ? line : JSON.stringify(line).slice(1, -1))
         })
 
-        it(`is ${serverLanguage === 'node' ? 'refused by our server' : 'let in by the original'} as another workload`, async () => {
+        it(`is ${serverLanguage === 'node' ? 'rejected by our server' : 'accepted by the Go server'} as another workload`, async () => {
           const { code, output } = await call(UID.stranger)
           expect(output).toMatch(serverLanguage === 'node' ? /unexpected status: 403\n$/ : /Success!!!\n$/)
           expect(code).toBe(serverLanguage === 'node' ? 1 : 0)
         })
 
         it(
-          'gets no identity as a user without an entry, and gives up after 30 s',
+          'gets no identity as a user without an entry, and times out after 30 s',
           async () => {
             const client = unregistered.get(clientLanguage)?.pop() as Program
             expect(await client.ended()).toBe(1)

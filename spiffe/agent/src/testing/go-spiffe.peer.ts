@@ -7,10 +7,10 @@ import { installPrograms, PORTS, start } from './programs.ts'
 import { Sandbox } from './sandbox.ts'
 
 const isRoot = process.getuid?.() === 0
-if (!isRoot) console.warn('skipped: only root can give the programs users and a network of their own')
+if (!isRoot) console.warn('skipped: needs root, to give the programs their own users and network')
 const describeHere = isRoot ? describeWith('go', 'https://go.dev/dl') : describe.skip
 
-describeHere('the unmodified programs of go-spiffe v2.8.1, mixed with ours, before our agent', () => {
+describeHere('the unmodified programs of go-spiffe v2.8.1, mixed with ours, with our agent', () => {
   let sandbox: Sandbox
   let agent: RunningAgent
 
@@ -32,7 +32,7 @@ describeHere('the unmodified programs of go-spiffe v2.8.1, mixed with ours, befo
 
   describeEveryCombination(() => sandbox)
 
-  it('rotate with the authority while requests go on, and none of them fails', async () => {
+  it('rotate with the authority under traffic without a failed request', async () => {
     const server = start(sandbox, 'go', 'server', UID.server)
     const proxy = start(sandbox, 'go', 'proxy', UID.server)
     await Promise.all([sandbox.listening(PORTS.server), sandbox.listening(PORTS.proxy)])

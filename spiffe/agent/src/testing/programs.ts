@@ -13,10 +13,10 @@ const run = promisify(execFile)
 export type Language = 'go' | 'node'
 export type Role = 'client' | 'proxy' | 'server'
 
-/** Ports and paths that are built into the Go programs; ours take them by configuration. */
+/** The fixed ports of the Go programs; ours are configurable. */
 export const PORTS = { proxy: 8443, server: 8080 } as const
 
-/** Puts the programs of both languages into the sandbox, the Go ones unmodified, as `go install` makes them. */
+/** Installs the programs of both languages in the sandbox; the Go ones are unmodified. */
 export async function installPrograms(sandbox: Sandbox): Promise<void> {
   const goFolder = join(root, 'node_modules/.cache', `go-spiffe-${GO_SPIFFE}`)
   const bin = join(sandbox.tmp, 'bin')
@@ -25,7 +25,7 @@ export async function installPrograms(sandbox: Sandbox): Promise<void> {
   await chmod(bin, 0o755)
   await bundleServices()
   for (const role of ['client', 'proxy', 'server'] as const) {
-    // A binary that is there already costs a fraction of a second.
+    // Fast if the binary already exists.
     await run('go', ['install', `${EXAMPLES}/${role}@${GO_SPIFFE}`], {
       env: { ...process.env, GOBIN: goFolder },
     })
@@ -34,7 +34,7 @@ export async function installPrograms(sandbox: Sandbox): Promise<void> {
   }
 }
 
-/** Starts a program of either language as a user; they find the agent where the original looks for it. */
+/** Starts a program of either language as a user, with go-spiffe's fixed agent address. */
 export function start(
   sandbox: Sandbox,
   language: Language,
@@ -54,12 +54,12 @@ export function start(
   })
 }
 
-/** The status and the body of a request through the proxy whose `Authorization` is whatever it is. */
+/** Sends a request with this `Authorization` header through the proxy; returns status and body. */
 export async function requestWith(
   sandbox: Sandbox,
   authorization: string,
 ): Promise<{ status: string; body: string }> {
-  // Whom the proxy proves to be is another test; this one is about what the server makes of the header.
+  // Insecure, because other tests verify the proxy's identity; this one tests the server's handling of the header.
   const program = sandbox.run(0, [
     'curl',
     '--silent',

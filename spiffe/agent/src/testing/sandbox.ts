@@ -3,15 +3,15 @@ import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** What is waited for comes within two seconds, and within this on a machine that has thirty other things to do. */
+/** Events usually happen within two seconds; a busy machine needs more time. */
 const DEADLINE_MS = 45_000
 
 /**
- * A network and a /tmp of its own (Linux namespaces, so it needs root): programs with ports and paths built in run
- * there as any user, beside everything else on the machine.
+ * A separate network and /tmp (Linux namespaces, so it needs root), in which programs with fixed ports and paths can run as any
+ * user without affecting the rest of the machine.
  */
 export class Sandbox {
-  /** Outside, what is /tmp inside. */
+  /** The path of the sandbox's /tmp outside. */
   readonly tmp: string
   readonly #folder: string
   readonly #holder: ChildProcess
@@ -30,18 +30,18 @@ export class Sandbox {
     await mkdir(tmp)
     await chmod(tmp, 0o1777)
     const script = `ip link set lo up && mount --bind ${tmp} /tmp && echo ready && exec cat`
-    // It lives as long as its standard input, which is as long as this process at most.
+    // `cat` exits when its standard input closes, at the latest when this process exits.
     const holder = spawn('unshare', ['--net', '--mount', 'sh', '-c', script], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })
     await new Promise<void>((resolve, reject) => {
       holder.stdout.once('data', () => resolve())
-      holder.once('close', (code) => reject(new Error(`no sandbox: unshare ended with ${code}`)))
+      holder.once('close', (code) => reject(new Error(`no sandbox: unshare exited with ${code}`)))
     })
     return new Sandbox(folder, holder)
   }
 
-  /** Starts a program inside as a user, who need not exist; paths are those of the inside. */
+  /** Starts a program inside the sandbox as a user, who need not exist; paths are those inside. */
   run(uid: number, command: readonly string[], env: Readonly<Record<string, string>> = {}): Program {
     const inside = ['-t', String(this.#holder.pid), '-n', '-m', '--']
     const asUser = ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--', ...command]
@@ -56,7 +56,7 @@ export class Sandbox {
     return program
   }
 
-  /** Resolves when somebody listens on a port inside. */
+  /** Resolves when a program listens on a port inside. */
   async listening(port: number): Promise<void> {
     const wanted = new RegExp(`:${port.toString(16).toUpperCase().padStart(4, '0')} [0-9A-F]+:0000 0A `)
     await until(`port ${port} to listen`, async () => {
@@ -73,9 +73,9 @@ export class Sandbox {
   }
 }
 
-/** A program that was started inside a sandbox. */
+/** A program running inside a sandbox. */
 export class Program {
-  /** Everything that it has said, on both streams. */
+  /** The output of stdout and stderr. */
   output = ''
   readonly #child: ChildProcess
   readonly #ended: Promise<number | null>
@@ -89,7 +89,7 @@ export class Program {
     this.#ended = new Promise((resolve) => child.once('close', resolve))
   }
 
-  /** Waits for its end and answers the exit code. */
+  /** Waits until it exits and returns the exit code. */
   ended(): Promise<number | null> {
     return this.#ended
   }
@@ -109,5 +109,5 @@ export async function until(what: string, holds: () => Promise<boolean>): Promis
     if (await holds()) return
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
-  throw new Error(`waited ${DEADLINE_MS / 1000} s in vain for ${what}`)
+  throw new Error(`timed out after ${DEADLINE_MS / 1000} s waiting for ${what}`)
 }

@@ -6,7 +6,7 @@ import { describeEveryCombination, UID } from './every-combination.ts'
 import { installPrograms, PORTS, start } from './programs.ts'
 import { type Program, Sandbox, until } from './sandbox.ts'
 
-/** SPIRE_FOLDER says where spire-server and spire-agent are, if they are not on the PATH. */
+/** SPIRE_FOLDER contains spire-server and spire-agent if they are not on the PATH. */
 const env = { ...process.env, PATH: [process.env.SPIRE_FOLDER, process.env.PATH].filter(Boolean).join(':') }
 const find = (name: string) =>
   spawnSync('sh', ['-c', 'command -v "$0"', name], { env }).stdout.toString().trim()
@@ -16,8 +16,8 @@ const problem =
     ? `${missing.join(' and ')} not found on the PATH or in SPIRE_FOLDER (https://spiffe.io/downloads)`
     : process.getuid?.() === 0
       ? undefined
-      : 'only root can give the programs users and a network of their own'
-// A machine has SPIRE or it has not: nobody is made to install it for a test.
+      : 'needs root, to give the programs their own users and network'
+// Skipped without SPIRE: tests must not require installing it.
 if (problem) console.warn(`skipped: ${problem}`)
 
 const FOLDER = '/tmp/spire'
@@ -57,7 +57,7 @@ plugins {
 
 const describeHere = problem ? describe.skip : describe
 
-describeHere('the unmodified programs of go-spiffe v2.8.1, mixed with ours, before SPIRE', () => {
+describeHere('the unmodified programs of go-spiffe v2.8.1, mixed with ours, with SPIRE', () => {
   let sandbox: Sandbox
   const spire = (program: 'server' | 'agent', ...args: string[]) =>
     sandbox.run(0, [`/tmp/bin/spire-${program}`, ...args])
@@ -108,7 +108,7 @@ describeHere('the unmodified programs of go-spiffe v2.8.1, mixed with ours, befo
 
   describeEveryCombination(() => sandbox)
 
-  it('rotate after 30 s while requests go on, and none of them fails', async () => {
+  it('rotate after 30 s under traffic without a failed request', async () => {
     const server = start(sandbox, 'node', 'server', UID.server)
     const proxy = start(sandbox, 'node', 'proxy', UID.server)
     await Promise.all([sandbox.listening(PORTS.server), sandbox.listening(PORTS.proxy)])

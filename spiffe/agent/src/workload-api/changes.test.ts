@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import { Changes } from './changes.ts'
 
 describe('Changes', () => {
-  it('wakes everybody who waits, once', async () => {
+  it('wakes all waiting callers once', async () => {
     const changes = new Changes()
     const { signal } = new AbortController()
     const both = Promise.all([changes.next(signal), changes.next(signal)])
@@ -11,7 +11,7 @@ describe('Changes', () => {
     expect(changes.waiting).toBe(0)
   })
 
-  it('lets go of who has left', async () => {
+  it('forgets callers that have aborted', async () => {
     const changes = new Changes()
     const leaving = new AbortController()
     const waits = changes.next(leaving.signal)

@@ -33,7 +33,7 @@ const keep = <T extends { close(): void }>(closable: T): T => {
   return closable
 }
 
-/** Client, proxy and server before an agent whose state is in the folder. */
+/** Starts client, proxy and server with the agent whose state is in the folder. */
 async function startExample() {
   const env = { STATE_FOLDER: folder, PORT: '0', HEALTH_PORT: '0' }
   const services: Service[] = []
@@ -64,7 +64,7 @@ async function startExample() {
   }
 }
 
-/** Calls again and again until told to stop; answers what came of it. */
+/** Calls repeatedly until stopped; returns the outcomes. */
 function callOn(client: SpiffeProxyClient) {
   const outcomes: { startedAt: number; ok: boolean; why: string }[] = []
   let going = true
@@ -96,7 +96,7 @@ describe('when the agent is killed', () => {
     agent?.kill('SIGKILL')
   })
 
-  it('requests go on until the SVIDs end, then fail closed, and recover within 2 s of its return', async () => {
+  it('requests succeed until the SVIDs expire, then fail closed, and recover within 2 s of its restart', async () => {
     const env = { STATE_FOLDER: folder, X509_TTL_SECONDS: '3' }
     agent = await startAgentProcess(env)
     const example = await startExample()
@@ -109,7 +109,7 @@ describe('when the agent is killed', () => {
     const killedAt = Date.now()
     const { expiresAt } = source.getX509Svid()
     await until('the end', async () => calls.outcomes.at(-1)?.ok === false)
-    // The SVIDs of the proxy and of the server were made within the same second or so.
+    // The SVIDs of the proxy and the server were issued within about a second.
     const failedAt = calls.outcomes.find(({ ok }) => !ok)?.startedAt as number
     expect(failedAt).toBeGreaterThan(expiresAt - 1_500)
     const goodAfter = calls.outcomes.filter(({ ok, startedAt }) => ok && startedAt > killedAt)
@@ -127,7 +127,7 @@ describe('when the agent is killed', () => {
     const lag = monitorEventLoopDelay({ resolution: 10 })
     lag.enable()
     await until('the recovery', async () => calls.outcomes.at(-1)?.ok === true)
-    // On a machine that is busy with other things, everything takes as much longer as our own timers do.
+    // On a busy machine, everything is delayed as much as our own timers.
     expect(Date.now() - back).toBeLessThan(2_000 + 10 * (lag.max / 1e6))
     await calls.stop()
     expect((await fetch(example.health)).status).toBe(200)
@@ -138,7 +138,7 @@ describe('when the agent is killed', () => {
 })
 
 describe('while everything rotates every two seconds', () => {
-  it('no request fails: SVIDs, then both authorities, then the end of the old ones', async () => {
+  it('no request fails: SVIDs, then both authorities, then retiring the old ones', async () => {
     const agent = await startAgent({ X509_TTL_SECONDS: '4', JWT_TTL_SECONDS: '4' }, { folder })
     const example = await startExample()
     const calls = callOn(example.client)
@@ -148,7 +148,7 @@ describe('while everything rotates every two seconds', () => {
         (await agent.admin.authorities())[kind].some(({ state }) => state === 'old'),
       )
     }
-    // What the old authority signed is renewed by now: a workload hears of the change with its new SVID.
+    // By now all SVIDs of the old authority are renewed: workloads get the change together with the new SVID.
     await agent.admin.retire('x509')
     await new Promise((resolve) => setTimeout(resolve, 1_500))
     const outcomes = await calls.stop()
@@ -161,7 +161,7 @@ describe('while everything rotates every two seconds', () => {
 })
 
 describe('when the agent restarts', () => {
-  it('workloads keep their identity, and hear of it soon', async () => {
+  it('workloads keep their identity, and reconnect soon', async () => {
     const first = await startAgent({}, { folder })
     const source = keep(await X509Source.open({ address: first.address('client') }))
     const tokens = keep(await JwtSource.open({ address: first.address('client') }))
@@ -177,7 +177,7 @@ describe('when the agent restarts', () => {
     await second.stop()
   })
 
-  it('workloads whose entry has gone meanwhile stop to be what they were', async () => {
+  it('workloads whose entry was revoked lose their identity', async () => {
     const first = await startAgent({}, { folder })
     const source = keep(await X509Source.open({ address: first.address('client') }))
     const withdrawn = once(source, 'withdraw')
@@ -191,8 +191,8 @@ describe('when the agent restarts', () => {
   })
 })
 
-describe('a thousand streams at once', () => {
-  it('all get their SVID and hear of a rotation', async () => {
+describe('a thousand concurrent streams', () => {
+  it('all get their SVID and its rotation', async () => {
     let ahead = 0
     const agent = await startAgent({}, { folder, clock: () => Date.now() + ahead })
     const names = ['server', 'proxy', 'client', 'service-a', 'stranger']
@@ -215,7 +215,7 @@ describe('a thousand streams at once', () => {
     const { activeAfterSeconds } = await agent.admin.rotate('x509')
     ahead = activeAfterSeconds * 1000
     await until('the next SVID of all', async () => serials.every(({ size }) => size === 2))
-    // All streams of a workload have seen the same two.
+    // All streams of a workload received the same two SVIDs.
     expect(new Set(serials.flatMap((seen) => [...seen])).size).toBe(2 * names.length)
     stop.abort()
     await Promise.all(reading)

@@ -32,7 +32,7 @@ const keep = <T extends { close(): void }>(closable: T): T => {
   return closable
 }
 const clientOf = (name: string) => keep(new WorkloadApiClient({ address: agent.address(name) }))
-/** Without the library's manners: any metadata, any request. */
+/** A plain client that can send any metadata and any request. */
 const rawClientOf = (name: string) => keep(new GrpcClient({ path: agent.socket(name) }))
 const refusal = async (call: Promise<unknown>) => {
   const error = await call.then(
@@ -43,25 +43,25 @@ const refusal = async (call: Promise<unknown>) => {
 }
 
 describe('FetchX509SVID', () => {
-  it('gives the identity of the socket, which verifies against the bundle that comes with it', async () => {
+  it('returns the identity of the socket, which verifies against the bundle in the response', async () => {
     const { svids, bundles } = await clientOf('client').fetchX509Context()
     expect(svids.map(({ id }) => id.toString())).toEqual(['spiffe://example.org/client'])
     const { id } = verifyX509Svid(svids[0]?.certificates.map(({ raw }) => raw) ?? [], bundles)
     expect(id.toString()).toBe('spiffe://example.org/client')
   })
 
-  it('gives all who ask at once the same SVID', async () => {
+  it('returns the same SVID to concurrent callers', async () => {
     const answers = await Promise.all(Array.from({ length: 20 }, () => clientOf('client').fetchX509Svid()))
     expect(new Set(answers.map((svid) => svid.certificates[0]?.x509.serialNumber)).size).toBe(1)
   })
 
-  it('sends the first state at once and the next when an authority begins to sign', async () => {
+  it('sends the first state immediately and the next when an authority starts signing', async () => {
     const stream = rawClientOf('client').stream(api.fetchX509Svid, {}, { metadata: HEADER })
     const next = async () => (await stream.next()).value?.svids[0]
     const first = await next()
     await agent.admin.rotate('x509')
     const announced = await next()
-    // The new authority is known before it signs: the same SVID, a longer bundle.
+    // The new authority is published before it signs: the same SVID, a longer bundle.
     expect(announced?.x509Svid).toEqual(first?.x509Svid)
     expect(announced?.bundle.length).toBeGreaterThan(first?.bundle.length ?? 0)
     const signed = await next()
@@ -69,7 +69,7 @@ describe('FetchX509SVID', () => {
     await stream.return()
   })
 
-  it('carries the hint, the DNS names and the life that the entry asks for', async () => {
+  it('uses the hint, the DNS names and the lifetime of the entry', async () => {
     await agent.admin.addEntry({
       id: 'worker',
       spiffeId: 'spiffe://example.org/worker',
@@ -102,7 +102,7 @@ describe('a stream', () => {
     expect((await clientOf('client').fetchX509Svid()).id.toString()).toBe('spiffe://example.org/client')
   })
 
-  it('makes a source withdraw what it served when the entry is removed', async () => {
+  it('makes a source withdraw its SVID when the entry is removed', async () => {
     const source = keep(await X509Source.open({ address: agent.address('client') }))
     expect(source.getX509Svid().id.path).toBe('/client')
     const withdrawn = new Promise((resolve) => source.once('withdraw', resolve))
@@ -111,13 +111,13 @@ describe('a stream', () => {
     expect(() => source.getX509Svid()).toThrow(SourceError)
   })
 
-  it('is told of nothing that does not concern it', async () => {
+  it('gets only updates that concern it', async () => {
     const stream = rawClientOf('client').stream(api.fetchJwtBundles, {}, { metadata: HEADER })
     await stream.next()
     const next = stream.next()
     await agent.admin.revoke('stranger')
     await agent.admin.rotate('jwt')
-    // What comes is the rotation, not the same bundle once more.
+    // The next message is the rotation, not the same bundle again.
     const keys = JSON.parse(Buffer.from((await next).value?.bundles.get(own.id) ?? []).toString())
     expect(keys.keys).toHaveLength(2)
     await stream.return()
@@ -125,7 +125,7 @@ describe('a stream', () => {
 })
 
 describe('FetchJWTSVID', () => {
-  it('gives a token for the audience, which verifies against the JWT bundle', async () => {
+  it('returns a token for the audience, which verifies against the JWT bundle', async () => {
     const client = clientOf('client')
     const svid = await client.fetchJwtSvid({ audience: ['a', 'b'] })
     const bundles = await client.fetchJwtBundles()
@@ -138,7 +138,7 @@ describe('FetchJWTSVID', () => {
     expect(svid.expiresAt - (svid.issuedAt ?? 0)).toBe(300_000)
   })
 
-  it('makes another token each time', async () => {
+  it('issues a new token each time', async () => {
     const client = clientOf('client')
     const [a, b] = await Promise.all([1, 2].map(() => client.fetchJwtSvid({ audience: 'a' })))
     expect(a?.claims.jti).not.toBe(b?.claims.jti)
@@ -156,14 +156,14 @@ describe('FetchJWTSVID', () => {
       status.permissionDenied,
       'no identity issued',
     ],
-  ])('refuses %j', async (request, code, text) => {
+  ])('rejects %j', async (request, code, text) => {
     const call = rawClientOf('client').unary(api.fetchJwtSvid, request, { metadata: HEADER })
     expect(await refusal(call)).toEqual([code, text])
   })
 
-  it('answers a thousand who ask at once', async () => {
+  it('answers a thousand concurrent callers', async () => {
     const clients = Array.from({ length: 20 }, () => clientOf('client'))
-    // Connected before: to connect has a deadline, which this process keeps too busy to meet on a small machine.
+    // Connect first: on a small machine, this process is too busy later to meet the connection deadline.
     for (const client of clients) await client.fetchJwtSvid({ audience: 'first' })
     const tokens = await Promise.all(
       Array.from({ length: 1000 }, (_, index) => clients[index % 20]?.fetchJwtSvid({ audience: `${index}` })),
@@ -173,14 +173,14 @@ describe('FetchJWTSVID', () => {
 })
 
 describe('ValidateJWTSVID', () => {
-  it('says whose token it is, with its claims', async () => {
+  it('returns the subject of a token, with its claims', async () => {
     const token = await clientOf('client').fetchJwtSvid({ audience: 'server' })
     const { id, claims } = await clientOf('server').validateJwtSvid(token.marshal(), 'server')
     expect(id.toString()).toBe('spiffe://example.org/client')
     expect(claims).toMatchObject({ sub: 'spiffe://example.org/client', aud: ['server'] })
   })
 
-  it('refuses a token for another audience in the words of SPIRE', async () => {
+  it('rejects a token for another audience with the message of SPIRE', async () => {
     const token = await clientOf('client').fetchJwtSvid({ audience: 'b' })
     expect(await refusal(clientOf('server').validateJwtSvid(token.marshal(), 'a'))).toEqual([
       status.invalidArgument,
@@ -192,12 +192,12 @@ describe('ValidateJWTSVID', () => {
     [{ audience: '', svid: 'x' }, 'audience must be specified'],
     [{ audience: 'a', svid: '' }, 'svid must be specified'],
     [{ audience: 'a', svid: 'not a token' }, 'unable to parse JWT token'],
-  ])('refuses %j', async (request, text) => {
+  ])('rejects %j', async (request, text) => {
     const call = rawClientOf('server').unary(api.validateJwtSvid, request, { metadata: HEADER })
     expect(await refusal(call)).toEqual([status.invalidArgument, text])
   })
 
-  it('does not know the keys of another trust domain', async () => {
+  it('does not trust the keys of another trust domain', async () => {
     const other = await startAgent({ TRUST_DOMAIN: 'other.org' })
     try {
       const stranger = keep(new WorkloadApiClient({ address: other.address('client') }))
@@ -217,7 +217,7 @@ describe('every method', () => {
     ['absent', {}],
     ['in capitals', { 'workload.spiffe.io': 'True' }],
     ['given twice', { 'workload.spiffe.io': ['true', 'true'] }],
-  ])('refuses a call whose security header is %s', async (_, metadata) => {
+  ])('rejects a call whose security header is %s', async (_, metadata) => {
     const call = rawClientOf('client').unary(
       api.fetchJwtSvid,
       { audience: ['a'], spiffeId: '' },
@@ -234,7 +234,7 @@ describe('every method', () => {
     ])
   })
 
-  it('answers Unavailable when attestation fails, and tells a stranger no more than that', async () => {
+  it('answers Unavailable when attestation fails, without the reason', async () => {
     const { WorkloadApi } = await import('./workload-api.ts')
     const { Changes } = await import('./changes.ts')
     const { createServer } = await import('node:net')
