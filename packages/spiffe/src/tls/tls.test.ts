@@ -296,7 +296,7 @@ describe('trust domains', () => {
     await expect(dial(client, closed)).rejects.toThrow()
   })
 
-  it('without a bundle nobody is trusted, not even Web PKI authorities', async () => {
+  it('without a bundle no server is trusted, not even with a Web PKI certificate', async () => {
     const port = await serve(tlsServer(await source('/server')))
     await expect(dial(tlsClient(new X509BundleSet([]), authorizeAny()), port)).rejects.toMatchObject({
       code: 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',

@@ -118,7 +118,7 @@ federation:
 entries:
   - { id: a, spiffeId: spiffe://example.org/a, selectors: [socket:a] }
   - { id: a, spiffeId: spiffe://example.org/a, selectors: ["unix:user:"] }
-  - just a text
+  - just a string
 extra: 1`),
     ).toEqual([
       'a: selectors contains "unix:user:", which is not valid',
