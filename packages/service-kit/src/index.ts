@@ -1,30 +1,88 @@
-export { hasBody, isUnread, refuseUpgrade, sendError, sendJson, sendText } from './http/answers.ts'
-export * from './http/bearer.ts'
-export { Drain } from './http/drain.ts'
-export * from './http/errors.ts'
-export * from './http/foreign-pages.ts'
-export type { Handler } from './http/handler.ts'
-export * from './http/http-service.ts'
-export * from './http/json-body.ts'
-export * from './http/request-target.ts'
-export * from './observation/hop-stream.ts'
-export * from './observation/hops.ts'
-export * from './observation/log.ts'
-export { logFailure } from './observation/log-failure.ts'
-export * from './observation/metrics.ts'
-export * from './observation/probes.ts'
-export * from './observation/request-record.ts'
-export * from './observation/trace.ts'
-export * from './observation/verification.ts'
-export { beginCall } from './peers/begin-call.ts'
-export * from './peers/deadline.ts'
-export * from './peers/issuer-keys.ts'
-export { AnswerTimeout, askWithin } from './peers/peer-answer.ts'
-export * from './peers/peer-caller.ts'
-export * from './peers/peer-errors.ts'
-export * from './process/clock.ts'
-export * from './process/config.ts'
-export * from './process/exit-codes.ts'
-export * from './process/expiring-set.ts'
-export * from './process/run.ts'
-export * from './process/service.ts'
+export { callBudget, DEADLINE_HEADER, deadlineFrom } from './deadline.ts'
+export { badRequest, HttpError, notFound, toHttpError } from './errors.ts'
+export {
+  type AuthorizedRequest,
+  bearerToken,
+  challenge,
+  Drain,
+  type ForeignPagesGuard,
+  foreignPagesGuard,
+  formBody,
+  type Handler,
+  type HttpService,
+  hasBody,
+  httpService,
+  isUnread,
+  type JsonObject,
+  jsonBody,
+  namesTwoHosts,
+  readJsonBody,
+  refuseForeignPages,
+  refuseUpgrade,
+  requireBearer,
+  requireTls,
+  scopesOf,
+  sendClaims,
+  sendError,
+  sendJson,
+  sendText,
+  settleTarget,
+  textBody,
+  twoHosts,
+} from './http/index.ts'
+export {
+  Counter,
+  createLog,
+  currentTrace,
+  Gauge,
+  type HopEvent,
+  isTokenRefusal,
+  type Logger,
+  logAlso,
+  logFailure,
+  Metrics,
+  observeVerification,
+  type Probe,
+  Probes,
+  publishHop,
+  publishHopsTo,
+  type RecordingService,
+  RequestRecord,
+  recordOf,
+  runInTrace,
+  silentLog,
+  type TokenRefusal,
+  type TraceContext,
+  traceFrom,
+  type VerifiedClaims,
+} from './observation/index.ts'
+export {
+  AnswerTimeout,
+  askWithin,
+  beginCall,
+  createPeerCaller,
+  deadlinePassed,
+  issuerKeys,
+  type PeerCaller,
+  type PeerClientOptions,
+  PeerError,
+  peerFailure,
+  unexpectedAnswer,
+} from './peers/index.ts'
+export {
+  type Clock,
+  type CommonConfig,
+  ConfigError,
+  commonConfig,
+  type Environment,
+  EXIT_CODES,
+  ExpiringSet,
+  isLoopback,
+  MAX_TIMER_SECONDS,
+  readConfig,
+  run,
+  type Service,
+  systemClock,
+  tlsConfig,
+  VariableReader,
+} from './process/index.ts'

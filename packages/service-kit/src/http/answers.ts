@@ -1,10 +1,7 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { Logger } from '../observation/log.ts'
-import { logFailure } from '../observation/log-failure.ts'
-import { recordOf } from '../observation/request-record.ts'
-import { isTokenRefusal } from '../observation/verification.ts'
-import { type HttpError, toHttpError } from './errors.ts'
+import { type HttpError, toHttpError } from '../errors.ts'
+import { isTokenRefusal, type Logger, logFailure, recordOf } from '../observation/index.ts'
 
 export const sendJson = (response: ServerResponse, status: number, body: unknown): void =>
   send(response, status, 'application/json; charset=utf-8', JSON.stringify(body))

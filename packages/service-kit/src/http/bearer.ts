@@ -1,15 +1,15 @@
 import type { IncomingMessage } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import type { Request } from 'express'
-import { logAlso } from '../observation/request-record.ts'
+import { HttpError } from '../errors.ts'
 import {
   isTokenRefusal,
+  logAlso,
   observeVerification,
   type TokenRefusal,
   type VerifiedClaims,
-} from '../observation/verification.ts'
+} from '../observation/index.ts'
 import { sendJson } from './answers.ts'
-import { HttpError } from './errors.ts'
 import type { Handler } from './handler.ts'
 
 export interface RequireBearerOptions {

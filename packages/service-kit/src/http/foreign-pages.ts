@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { type CommonConfig, isLoopback } from '../process/config.ts'
-import { HttpError } from './errors.ts'
+import { HttpError } from '../errors.ts'
+import { type CommonConfig, isLoopback } from '../process/index.ts'
 
 /** The parts of a request that show where it comes from. */
 export interface RequestOrigin {

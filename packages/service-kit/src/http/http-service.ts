@@ -6,15 +6,20 @@ import type { Duplex } from 'node:stream'
 import type { SecureContextOptions } from 'node:tls'
 import { cappedMs } from '@hallpass/untrusted/timers'
 import type { ErrorRequestHandler, Express } from 'express'
-import type { Logger } from '../observation/log.ts'
-import { Metrics } from '../observation/metrics.ts'
-import { type Checks, Probes } from '../observation/probes.ts'
-import { type RequestRecord, recordOf, recordRequest } from '../observation/request-record.ts'
-import { runInTrace } from '../observation/trace.ts'
-import type { Service } from '../process/service.ts'
+import { type HttpError, notFound } from '../errors.ts'
+import {
+  type Checks,
+  type Logger,
+  Metrics,
+  Probes,
+  type RequestRecord,
+  recordOf,
+  recordRequest,
+  runInTrace,
+} from '../observation/index.ts'
+import type { Service } from '../process/index.ts'
 import { refuseUpgrade, send, sendError } from './answers.ts'
 import { Drain } from './drain.ts'
-import { type HttpError, notFound } from './errors.ts'
 import { expressApp } from './express-app.ts'
 import { foreignPagesGuard, type HostsConfig } from './foreign-pages.ts'
 import type { Handler } from './handler.ts'

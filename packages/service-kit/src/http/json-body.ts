@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { JsonError, parseJson } from '@hallpass/untrusted/json'
-import { currentTrace, runInTrace } from '../observation/trace.ts'
-import { badRequest, HttpError } from './errors.ts'
+import { badRequest, HttpError } from '../errors.ts'
+import { currentTrace, runInTrace } from '../observation/index.ts'
 import type { Handler } from './handler.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { badRequest, type HttpError } from './errors.ts'
+import { badRequest, type HttpError } from '../errors.ts'
 
 /**
  * Normalizes a request to one host and a target that begins with a slash, so that all code behind it reads the same

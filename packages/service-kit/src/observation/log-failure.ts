@@ -1,4 +1,4 @@
-import type { HttpError } from '../http/errors.ts'
+import type { HttpError } from '../errors.ts'
 import type { Logger } from './log.ts'
 
 /**

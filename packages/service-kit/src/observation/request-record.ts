@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
-import { DEADLINE_HEADER, deadlineFrom } from '../peers/deadline.ts'
+import { DEADLINE_HEADER, deadlineFrom } from '../deadline.ts'
 import { publishHop, shownPath } from './hops.ts'
 import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'

@@ -1,5 +1,4 @@
-import { publishHop, shownBody, shownToken } from '../observation/hops.ts'
-import { nextHop, type TraceContext } from '../observation/trace.ts'
+import { nextHop, publishHop, shownBody, shownToken, type TraceContext } from '../observation/index.ts'
 
 export interface CallToTell {
   readonly peer: string

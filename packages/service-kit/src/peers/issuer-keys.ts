@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { JsonError, readJson } from '@hallpass/untrusted/json'
-import { HttpError } from '../http/errors.ts'
+import { HttpError } from '../errors.ts'
 import { PeerError, unexpectedAnswer } from './peer-errors.ts'
 import { lazyPeerClient } from './peers.ts'
 

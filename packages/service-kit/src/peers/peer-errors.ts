@@ -1,4 +1,4 @@
-import { HttpError } from '../http/errors.ts'
+import { HttpError } from '../errors.ts'
 
 /** A failed call to a peer: 502 if it is unreachable or its response is invalid, 504 if it times out. */
 export class PeerError extends HttpError {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals'
 import supertest from 'supertest'
-import { sendJson } from '../http/answers.ts'
-import { httpService } from '../http/http-service.ts'
-import { silentLog } from '../observation/log.ts'
-import { developmentConfig, useService } from '../testing.ts'
 import { callBudget, DEADLINE_HEADER, deadlineFrom } from './deadline.ts'
-import { createPeerCaller, type PeerCaller } from './peer-caller.ts'
-import { unexpectedAnswer } from './peer-errors.ts'
+import { sendJson } from './http/answers.ts'
+import { httpService } from './http/http-service.ts'
+import { silentLog } from './observation/log.ts'
+import { createPeerCaller, type PeerCaller } from './peers/peer-caller.ts'
+import { unexpectedAnswer } from './peers/peer-errors.ts'
+import { developmentConfig, useService } from './testing.ts'
 
 const left = (deadline: number | undefined) => (deadline ?? Number.NaN) - performance.now()
 

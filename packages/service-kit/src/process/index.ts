@@ -1,0 +1,16 @@
+export { type Clock, systemClock } from './clock.ts'
+export {
+  type CommonConfig,
+  ConfigError,
+  commonConfig,
+  type Environment,
+  isLoopback,
+  MAX_TIMER_SECONDS,
+  readConfig,
+  tlsConfig,
+  VariableReader,
+} from './config.ts'
+export { EXIT_CODES } from './exit-codes.ts'
+export { ExpiringSet } from './expiring-set.ts'
+export { run } from './run.ts'
+export type { Service } from './service.ts'
