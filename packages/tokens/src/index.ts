@@ -1,25 +1,61 @@
-export type { Claims, CompactParts, ParsedToken, TokenHeader } from './compact/compact.ts'
-export * from './compact/describe-token.ts'
-export * from './keys/algorithms.ts'
-export * from './keys/jwks.ts'
-export { type KeyFinder, staticKeys } from './keys/key-finder.ts'
-export { fits, KeyError, type KeyErrorReason } from './keys/key-strength.ts'
-export * from './keys/keys.ts'
-export * from './keys/remote-keys.ts'
-export { libraries, libraryNamed } from './libraries/libraries.ts'
-export * from './libraries/library.ts'
-export * from './rule-set/check.ts'
-export { form, parseCompact } from './rule-set/form.ts'
-export * from './rule-set/header.ts'
-export { atOnce, type RuleSet, verifyBy } from './rule-set/rule-set.ts'
-export * from './rule-set/signature.ts'
-export * from './rule-set/signature-memory.ts'
-export * from './rule-set/times.ts'
-export * from './rule-set/verification.ts'
-export * from './sign.ts'
-export * from './token-error.ts'
-export * from './verify/cached-verifier.ts'
-export * from './verify/issuer-rules.ts'
-export { anySubject, optionalSubject, type VerificationRules } from './verify/rules.ts'
-export * from './verify/token-verification.ts'
-export * from './verify/verify-token.ts'
+export type { Claims, CompactParts, ParsedToken, TokenHeader } from './compact/index.ts'
+export { describeToken } from './describe-token.ts'
+export {
+  ALGORITHMS,
+  type Algorithm,
+  type AnyVerificationKey,
+  exportPrivatePem,
+  exportPublicPem,
+  fits,
+  generateSigningKey,
+  importSigningKey,
+  importVerificationKey,
+  KeyError,
+  type KeyErrorReason,
+  type KeyFinder,
+  KeySetError,
+  parseJwks,
+  publicJwk,
+  publicJwks,
+  remoteKeys,
+  SCHEMES,
+  type SignatureAlgorithm,
+  type SigningKey,
+  staticKeys,
+  thumbprint,
+  type VerificationKey,
+} from './keys/index.ts'
+export { libraries, libraryNamed, type TokenLibrary } from './libraries/index.ts'
+export {
+  algorithm,
+  atOnce,
+  type CheckDefinition,
+  type CommonRules,
+  check,
+  critical,
+  expiry,
+  form,
+  issuedAt,
+  LAST_SECOND,
+  notApplicable,
+  notBefore,
+  parseCompact,
+  type RuleSet,
+  SignatureMemory,
+  signature,
+  Verification,
+  verifyBy,
+  verifySignature,
+} from './rule-set/index.ts'
+export { SigningError, signToken } from './sign.ts'
+export { type Check, TOKEN_ERROR_REASONS, TokenError, type TokenErrorReason } from './token-error.ts'
+export {
+  anySubject,
+  cachedVerifier,
+  optionalSubject,
+  TOKEN_CHECKS,
+  TokenVerification,
+  type VerificationRules,
+  type VerifiedToken,
+  verifyToken,
+} from './verify/index.ts'

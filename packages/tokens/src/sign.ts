@@ -1,10 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { MAX_TOKEN_LENGTH } from './compact/compact.ts'
-import type { SigningKey } from './keys/keys.ts'
-import { assertSpeaks } from './libraries/libraries.ts'
-import type { TokenLibrary } from './libraries/library.ts'
-import { nodeCrypto } from './libraries/node-crypto.ts'
-import { isNumericDate } from './rule-set/times.ts'
+import { MAX_TOKEN_LENGTH } from './compact/index.ts'
+import type { SigningKey } from './keys/index.ts'
+import { assertSpeaks, nodeCrypto, type TokenLibrary } from './libraries/index.ts'
+import { isNumericDate } from './rule-set/index.ts'
 
 export interface SignOptions {
   /** Seconds from now until `exp`; a negative number makes an expired token. */

@@ -1,5 +1,5 @@
 import { createPublicKey } from 'node:crypto'
-import { decodeBase64url } from '../compact/base64url.ts'
+import { decodeBase64url } from '../compact/index.ts'
 import { ALGORITHMS, type Algorithm, algorithmNamed, SCHEMES } from './algorithms.ts'
 import { assertKeyFits, KeyError } from './key-strength.ts'
 import { thumbprint, type VerificationKey } from './keys.ts'

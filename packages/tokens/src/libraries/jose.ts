@@ -1,4 +1,4 @@
-import { ALGORITHMS } from '../keys/algorithms.ts'
+import { ALGORITHMS } from '../keys/index.ts'
 import type { TokenLibrary } from './library.ts'
 
 type Jose = typeof import('jose')

@@ -1,4 +1,4 @@
-import type { Algorithm, SignatureAlgorithm } from '../keys/algorithms.ts'
+import type { Algorithm, SignatureAlgorithm } from '../keys/index.ts'
 import { jose } from './jose.ts'
 import { jsonwebtoken } from './jsonwebtoken.ts'
 import type { LibraryName, TokenLibrary } from './library.ts'

@@ -1,6 +1,5 @@
-import type { Claims, CompactParts } from '../compact/compact.ts'
-import type { Algorithm } from '../keys/algorithms.ts'
-import type { AnyVerificationKey, SigningKey } from '../keys/keys.ts'
+import type { Claims, CompactParts } from '../compact/index.ts'
+import type { Algorithm, AnyVerificationKey, SigningKey } from '../keys/index.ts'
 
 export type LibraryName = 'node-crypto' | 'jsonwebtoken' | 'jose' | 'node-jose'
 

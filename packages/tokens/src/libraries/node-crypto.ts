@@ -1,6 +1,5 @@
 import { type SignKeyObjectInput, sign, verify } from 'node:crypto'
-import { ALGORITHMS, SCHEMES } from '../keys/algorithms.ts'
-import type { AnyVerificationKey, SigningKey } from '../keys/keys.ts'
+import { ALGORITHMS, type AnyVerificationKey, SCHEMES, type SigningKey } from '../keys/index.ts'
 import type { TokenLibrary } from './library.ts'
 
 const signingInputs = new WeakMap<SigningKey, SignKeyObjectInput>()

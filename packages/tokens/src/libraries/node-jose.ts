@@ -1,5 +1,5 @@
 import type { JWK } from 'node-jose'
-import type { AnyVerificationKey, SigningKey } from '../keys/keys.ts'
+import type { AnyVerificationKey, SigningKey } from '../keys/index.ts'
 import type { TokenLibrary } from './library.ts'
 import { signInThread } from './signing-thread.ts'
 

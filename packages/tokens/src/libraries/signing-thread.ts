@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import { Worker } from 'node:worker_threads'
-import type { Claims } from '../compact/compact.ts'
-import type { SigningKey } from '../keys/keys.ts'
+import type { Claims } from '../compact/index.ts'
+import type { SigningKey } from '../keys/index.ts'
 
 /** The libraries that sign on the calling thread. */
 type SynchronousLibrary = 'jsonwebtoken' | 'node-jose'

@@ -1,4 +1,4 @@
-import { type ParsedToken, type Refuser, readCompact } from '../compact/compact.ts'
+import { type ParsedToken, type Refuser, readCompact } from '../compact/index.ts'
 import { TokenError } from '../token-error.ts'
 import { check } from './check.ts'
 

@@ -1,4 +1,4 @@
-import { ALGORITHMS, algorithmNamed, type SignatureAlgorithm } from '../keys/algorithms.ts'
+import { ALGORITHMS, algorithmNamed, type SignatureAlgorithm } from '../keys/index.ts'
 import { check } from './check.ts'
 import type { Verification } from './verification.ts'
 

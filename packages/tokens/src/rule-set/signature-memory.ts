@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { MAX_TOKEN_LENGTH } from '../compact/compact.ts'
+import { MAX_TOKEN_LENGTH } from '../compact/index.ts'
 import { makeChecks, type RuleSet, verifyBy } from './rule-set.ts'
 import type { CommonRules, RememberedToken, Verification } from './verification.ts'
 

@@ -1,7 +1,6 @@
-import type { Claims, ParsedToken, TokenHeader } from '../compact/compact.ts'
-import type { SignatureAlgorithm } from '../keys/algorithms.ts'
-import type { AnyVerificationKey } from '../keys/keys.ts'
-import type { TokenLibrary } from '../libraries/library.ts'
+import type { Claims, ParsedToken, TokenHeader } from '../compact/index.ts'
+import type { AnyVerificationKey, SignatureAlgorithm } from '../keys/index.ts'
+import type { TokenLibrary } from '../libraries/index.ts'
 import type { Check, TokenErrorOptions, TokenErrorReason } from '../token-error.ts'
 
 /** The rules that the shared checks read; a rule set can add its own. */

@@ -1,4 +1,4 @@
-import { SignatureMemory } from '../rule-set/signature-memory.ts'
+import { SignatureMemory } from '../rule-set/index.ts'
 import { issuerRules } from './issuer-rules.ts'
 import type { VerificationRules } from './rules.ts'
 import type { VerifiedToken } from './token-verification.ts'

@@ -1,9 +1,15 @@
-import type { CheckDefinition } from '../rule-set/check.ts'
-import { form } from '../rule-set/form.ts'
-import { algorithm, critical, signed } from '../rule-set/header.ts'
-import type { RuleSet } from '../rule-set/rule-set.ts'
-import { signature } from '../rule-set/signature.ts'
-import { expiry, issuedAt, notBefore } from '../rule-set/times.ts'
+import {
+  algorithm,
+  type CheckDefinition,
+  critical,
+  expiry,
+  form,
+  issuedAt,
+  notBefore,
+  type RuleSet,
+  signature,
+  signed,
+} from '../rule-set/index.ts'
 import { assertRules, type VerificationRules } from './rules.ts'
 import { audience, embeddedKey, issuer, key, lifetime, subject, type } from './token-checks.ts'
 import { TokenVerification, type VerifiedToken } from './token-verification.ts'

@@ -1,5 +1,5 @@
-import type { KeyFinder } from '../keys/key-finder.ts'
-import type { TokenLibrary } from '../libraries/library.ts'
+import type { KeyFinder } from '../keys/index.ts'
+import type { TokenLibrary } from '../libraries/index.ts'
 
 /** Accepts any subject, but requires one: the caller decides by the claims. */
 export const anySubject: unique symbol = Symbol('any subject')

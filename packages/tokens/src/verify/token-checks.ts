@@ -1,8 +1,5 @@
-import type { Algorithm } from '../keys/algorithms.ts'
-import { MAX_KID_LENGTH } from '../keys/jwks.ts'
-import type { VerificationKey } from '../keys/keys.ts'
-import { check, notApplicable } from '../rule-set/check.ts'
-import { inSeconds } from '../rule-set/times.ts'
+import { type Algorithm, MAX_KID_LENGTH, type VerificationKey } from '../keys/index.ts'
+import { check, inSeconds, notApplicable } from '../rule-set/index.ts'
 import { anySubject, optionalSubject } from './rules.ts'
 import type { TokenVerification } from './token-verification.ts'
 

@@ -1,5 +1,5 @@
-import type { Claims, TokenHeader } from '../compact/compact.ts'
-import { Verification } from '../rule-set/verification.ts'
+import type { Claims, TokenHeader } from '../compact/index.ts'
+import { Verification } from '../rule-set/index.ts'
 import { type Check, TokenError, type TokenErrorOptions, type TokenErrorReason } from '../token-error.ts'
 import type { VerificationRules } from './rules.ts'
 

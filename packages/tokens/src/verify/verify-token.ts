@@ -1,4 +1,4 @@
-import { verifyBy } from '../rule-set/rule-set.ts'
+import { verifyBy } from '../rule-set/index.ts'
 import { issuerRules, type TokenCheck } from './issuer-rules.ts'
 import type { VerificationRules } from './rules.ts'
 import type { VerifiedToken } from './token-verification.ts'

@@ -1,6 +1,6 @@
 import { writeJson } from '@hallpass/untrusted/json'
 import { describe, expect, it } from '@jest/globals'
-import { describeToken, generateSigningKey, signToken } from '../index.ts'
+import { describeToken, generateSigningKey, signToken } from './index.ts'
 
 describe('the description of a token', () => {
   it('contains its header, its claims and the start of its signature', async () => {

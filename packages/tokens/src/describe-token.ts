@@ -1,6 +1,6 @@
 import { JsonError, readJson } from '@hallpass/untrusted/json'
-import { parseCompact } from '../rule-set/form.ts'
-import { TokenError, type TokenErrorReason } from '../token-error.ts'
+import { parseCompact } from './rule-set/index.ts'
+import { TokenError, type TokenErrorReason } from './token-error.ts'
 
 /** An unverified token's contents, for display. */
 export interface TokenDescription {

@@ -1,0 +1,8 @@
+export { type CheckDefinition, check, notApplicable } from './check.ts'
+export { form, parseCompact } from './form.ts'
+export { algorithm, critical, signed } from './header.ts'
+export { atOnce, type RuleSet, verifyBy } from './rule-set.ts'
+export { signature, verifySignature } from './signature.ts'
+export { SignatureMemory } from './signature-memory.ts'
+export { expiry, inSeconds, isNumericDate, issuedAt, LAST_SECOND, notBefore } from './times.ts'
+export { type CommonRules, Verification } from './verification.ts'

@@ -1,0 +1,5 @@
+export { cachedVerifier } from './cached-verifier.ts'
+export { TOKEN_CHECKS } from './issuer-rules.ts'
+export { anySubject, optionalSubject, type VerificationRules } from './rules.ts'
+export { TokenVerification, type VerifiedToken } from './token-verification.ts'
+export { verifyToken } from './verify-token.ts'
