@@ -1,9 +1,27 @@
-export { DerError } from './der/reader.ts'
+export { DerError } from './der/index.ts'
 export type { KeyUsage } from './key-usage.ts'
 export { EXTENDED_KEY_USAGE } from './oids.ts'
-export * from './path.ts'
-export * from './read/certificate.ts'
-export type { GeneralName, NameConstraints } from './read/names.ts'
-export * from './read/pem.ts'
-export * from './write/certificate.ts'
-export * from './write/extensions.ts'
+export { findPath, PathError, type PathErrorCode } from './path.ts'
+export {
+  type Certificate,
+  type GeneralName,
+  type NameConstraints,
+  parseCertificate,
+  parseCertificates,
+  parsePemCertificates,
+  toPem,
+  uriNames,
+} from './read/index.ts'
+export {
+  authorityKeyIdentifier,
+  basicConstraints,
+  type CertificateIssuer,
+  extendedKeyUsage,
+  keyIdentifierOf,
+  keyUsage,
+  type Name,
+  subjectAltName,
+  subjectKeyIdentifier,
+  writeCertificate,
+  writeName,
+} from './write/index.ts'

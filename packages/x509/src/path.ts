@@ -1,6 +1,5 @@
 import { HASH, SIGNATURE } from './oids.ts'
-import type { Certificate } from './read/certificate.ts'
-import { brokenConstraint } from './read/names.ts'
+import { brokenConstraint, type Certificate } from './read/index.ts'
 
 /** Longer paths do not occur in practice. Both limits keep an attacker from causing many signature checks. */
 const MAX_PATH_LENGTH = 8

@@ -1,15 +1,17 @@
 import { type KeyObject, X509Certificate } from 'node:crypto'
 import {
+  constructed,
   DerError,
   DerReader,
   type Element,
   inside,
+  primitive,
   readObjectIdentifier,
   readSmallInteger,
   readTime,
   splitSequences,
-} from '../der/reader.ts'
-import { constructed, primitive, TAG } from '../der/tags.ts'
+  TAG,
+} from '../der/index.ts'
 import type { KeyUsage } from '../key-usage.ts'
 import { EXTENSION, HASH, SIGNATURE } from '../oids.ts'
 import {

@@ -7,8 +7,8 @@ import {
   readBoolean,
   readObjectIdentifier,
   readSmallInteger,
-} from '../der/reader.ts'
-import { TAG } from '../der/tags.ts'
+  TAG,
+} from '../der/index.ts'
 import { KEY_USAGES, type KeyUsage } from '../key-usage.ts'
 
 interface Extension {

@@ -1,5 +1,4 @@
-import { DerError, DerReader, inside } from '../der/reader.ts'
-import { constructed, primitive, TAG } from '../der/tags.ts'
+import { constructed, DerError, DerReader, inside, primitive, TAG } from '../der/index.ts'
 
 /** The supported kinds of GeneralName (RFC 5280 §4.2.1.6); all others are `other`. */
 export type NameKind = 'email' | 'dns' | 'directory' | 'uri' | 'ip' | 'other'

@@ -1,5 +1,5 @@
 import { type KeyObject, randomBytes, sign } from 'node:crypto'
-import * as der from '../der/writer.ts'
+import * as der from '../der/index.ts'
 import { ATTRIBUTE, SIGNATURE } from '../oids.ts'
 
 /** A distinguished name as DER; an issuer name must be byte-identical to the subject of the issuing certificate. */

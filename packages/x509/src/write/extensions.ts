@@ -1,5 +1,5 @@
 import { createHash, type KeyObject } from 'node:crypto'
-import * as der from '../der/writer.ts'
+import * as der from '../der/index.ts'
 import { KEY_USAGES, type KeyUsage } from '../key-usage.ts'
 import { EXTENSION } from '../oids.ts'
 

@@ -1,0 +1,3 @@
+export { type Certificate, parseCertificate, parseCertificates, uriNames } from './certificate.ts'
+export { brokenConstraint, type GeneralName, type NameConstraints } from './names.ts'
+export { parsePemCertificates, toPem } from './pem.ts'
