@@ -1,5 +1,5 @@
-export { LmdbStore } from './lmdb/store.ts'
-export { RedisStore } from './redis/store.ts'
+export { LmdbStore } from './lmdb/index.ts'
+export { RedisStore } from './redis/index.ts'
 export {
   type Change,
   type Lease,
