@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { commonConfig, type Environment, readConfig } from '@hallpass/service-kit'
 import { tierTrustConfig } from '@hallpass/tier-trust'
-import { IDENTITY_FIELDS, type IdentityField } from './identity/identify.ts'
+import { IDENTITY_FIELDS, type IdentityField } from './identity/index.ts'
 
 export type Config = ReturnType<typeof loadConfig>
 

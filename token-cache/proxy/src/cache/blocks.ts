@@ -1,5 +1,5 @@
 import { type SeenEntry, type StoredEntry, StoreUnavailableError, type Zone } from '@hallpass/token-store'
-import type { Identity, KeyMaker } from '../identity/identity.ts'
+import type { Identity, KeyMaker } from '../identity/index.ts'
 import { type Block, toStored, type Unblock } from './cached-token.ts'
 
 type Word = Block | Unblock

@@ -1,6 +1,6 @@
 import { HttpError, PeerError, type TraceContext } from '@hallpass/service-kit'
 import { type SeenEntry, StoreFullError, StoreUnavailableError, type Zone } from '@hallpass/token-store'
-import { describeIdentity, type Identity, type KeyMaker } from '../identity/identity.ts'
+import { describeIdentity, type Identity, type KeyMaker } from '../identity/index.ts'
 import type { Blocks } from './blocks.ts'
 import { type CacheFigures, noFigures } from './cache-figures.ts'
 import {

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
-import { readableKey } from '../operators/readable-key.ts'
 import { canonicalField } from './canonical-field.ts'
+import { readableKey } from './readable-key.ts'
 
 /** The caller of a request, and the key of its token in the cache. */
 export interface Identity {

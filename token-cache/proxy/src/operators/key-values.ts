@@ -1,11 +1,22 @@
 import { HttpError } from '@hallpass/service-kit'
 import { StoreUnavailableError, type Zone } from '@hallpass/token-store'
-import { BlockNotSharedError, type Blocks, type BlockTarget } from '../cache/blocks.ts'
-import { type CacheEntry, endOf, fromStored } from '../cache/cached-token.ts'
-import { readRecord } from '../cache/user-tokens.ts'
-import { canonicalFieldOf } from '../identity/canonical-field.ts'
-import { type KeyMaker, USER } from '../identity/identity.ts'
-import { parseReadableKey, readableKey, readableUser } from './readable-key.ts'
+import {
+  BlockNotSharedError,
+  type Blocks,
+  type BlockTarget,
+  type CacheEntry,
+  endOf,
+  fromStored,
+  readRecord,
+} from '../cache/index.ts'
+import {
+  canonicalFieldOf,
+  type KeyMaker,
+  parseReadableKey,
+  readableKey,
+  readableUser,
+  USER,
+} from '../identity/index.ts'
 
 /** The value that blocks a key, as documented. */
 const BLOCKED = '0'

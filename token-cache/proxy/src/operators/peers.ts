@@ -1,5 +1,5 @@
 import type { Zone } from '@hallpass/token-store'
-import type { CacheFigures } from '../cache/cache-figures.ts'
+import type { CacheFigures } from '../cache/index.ts'
 
 /** What each proxy reports about itself. */
 export interface Peer {

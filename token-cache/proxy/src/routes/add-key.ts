@@ -1,6 +1,6 @@
 import { StoreUnavailableError } from '@hallpass/token-store'
 import type { Request, RequestHandler } from 'express'
-import { type KeyValues, keyvalError } from '../operators/key-values.ts'
+import { type KeyValues, keyvalError } from '../operators/index.ts'
 import { parseKeyvalBody, requireBlock } from './keyval-body.ts'
 
 /** Handles `POST /api/8/http/keyvals/tokens`: blocks keys or users that have no entry yet. */

@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express'
-import type { KeyValues } from '../operators/key-values.ts'
+import type { KeyValues } from '../operators/index.ts'
 
 /** Handles `DELETE /api/8/http/keyvals/tokens`: removes all pairs, including blocks, at all proxies. */
 export function emptyZone(tokens: KeyValues): RequestHandler {

@@ -1,5 +1,5 @@
 import { JsonError, parseJson } from '@hallpass/untrusted/json'
-import { keyvalError } from '../operators/key-values.ts'
+import { keyvalError } from '../operators/index.ts'
 
 /** A requested change of one key; `null` removes it. */
 export interface KeyvalChange {

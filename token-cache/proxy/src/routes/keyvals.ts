@@ -1,7 +1,7 @@
 import { HttpError, textBody, toHttpError } from '@hallpass/service-kit'
 import { StoreFullError, StoreUnavailableError } from '@hallpass/token-store'
 import express, { type ErrorRequestHandler, type RequestHandler, type Router } from 'express'
-import { type KeyValues, keyvalError } from '../operators/key-values.ts'
+import { type KeyValues, keyvalError } from '../operators/index.ts'
 import { addKey } from './add-key.ts'
 import { emptyZone } from './empty-zone.ts'
 import { listZones } from './list-zones.ts'

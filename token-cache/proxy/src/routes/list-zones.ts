@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express'
-import type { KeyValues } from '../operators/key-values.ts'
+import type { KeyValues } from '../operators/index.ts'
 import { sendPairs } from './read-zone.ts'
 
 /** Handles `GET /api/8/http/keyvals/`: returns all zones with their pairs; with an empty `fields`, their names. */

@@ -1,5 +1,5 @@
 import type { Request, RequestHandler } from 'express'
-import { type KeyValues, keyvalError } from '../operators/key-values.ts'
+import { type KeyValues, keyvalError } from '../operators/index.ts'
 import { parseKeyvalBody, requireBlock } from './keyval-body.ts'
 
 /** Handles `PATCH /api/8/http/keyvals/tokens`: `"0"` blocks a key at all proxies, `null` removes it. */

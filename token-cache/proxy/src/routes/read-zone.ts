@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { RequestHandler, Response } from 'express'
-import { type KeyValues, keyvalError } from '../operators/key-values.ts'
+import { type KeyValues, keyvalError } from '../operators/index.ts'
 
 /** Handles `GET /api/8/http/keyvals/tokens`: returns all pairs; with `?key=`, one. */
 export function readZone(tokens: KeyValues): RequestHandler {

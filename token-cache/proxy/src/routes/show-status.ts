@@ -1,7 +1,7 @@
 import { type SharedStore, StoreFullError, StoreUnavailableError, type Zone } from '@hallpass/token-store'
 import type { RequestHandler } from 'express'
 import type { Config } from '../config.ts'
-import type { Peers } from '../operators/peers.ts'
+import type { Peers } from '../operators/index.ts'
 
 export interface StatusSources {
   readonly config: Config

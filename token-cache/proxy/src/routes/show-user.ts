@@ -1,7 +1,7 @@
 import { HttpError } from '@hallpass/service-kit'
 import type { RequestHandler } from 'express'
 import type { Config } from '../config.ts'
-import type { KeyValues } from '../operators/key-values.ts'
+import type { KeyValues } from '../operators/index.ts'
 
 /** Handles `GET /status/users/:user`: returns whether a user is blocked, and the keys of its tokens. */
 export function showUser(tokens: KeyValues, { tokensPerUser }: Config): RequestHandler {

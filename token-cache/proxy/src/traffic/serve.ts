@@ -16,10 +16,8 @@ import {
   toHttpError,
 } from '@hallpass/service-kit'
 import { TIER_HEADER } from '@hallpass/tier-trust'
-import type { Blocks } from '../cache/blocks.ts'
-import type { Asker, Found, TokenCache } from '../cache/token-cache.ts'
-import type { Identify } from '../identity/identify.ts'
-import type { Identity } from '../identity/identity.ts'
+import type { Asker, Blocks, Found, TokenCache } from '../cache/index.ts'
+import type { Identify, Identity } from '../identity/index.ts'
 import { asPage } from './forbidden-page.ts'
 
 export interface ServeOptions {

@@ -1,0 +1,6 @@
+export { BlockNotSharedError, Blocks, type BlockTarget } from './blocks.ts'
+export type { CacheFigures } from './cache-figures.ts'
+export { type CacheEntry, endOf, fromStored } from './cached-token.ts'
+export { reportFigures } from './report-figures.ts'
+export { type Asker, type Found, TokenCache } from './token-cache.ts'
+export { readRecord } from './user-tokens.ts'

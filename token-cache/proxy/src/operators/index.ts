@@ -1,0 +1,3 @@
+export { KeyValues, keyvalError } from './key-values.ts'
+export { requireOperator } from './operator.ts'
+export { Peers } from './peers.ts'
