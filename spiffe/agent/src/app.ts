@@ -1,8 +1,8 @@
 import { type Clock, httpService, type Logger, type Service, systemClock } from '@hallpass/service-kit'
-import { adminApi } from './admin/admin-api.ts'
+import { adminApi } from './admin/index.ts'
 import { Agent } from './agent.ts'
-import { bundleEndpoint } from './bundles/bundle-endpoint.ts'
 import type { Config } from './config.ts'
+import { bundleEndpoint } from './routes/bundle-endpoint.ts'
 import { keys } from './routes/keys.ts'
 import { openidConfiguration } from './routes/openid-configuration.ts'
 

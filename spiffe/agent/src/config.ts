@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path'
 import { commonConfig, type Environment, isLoopback, readConfig } from '@hallpass/service-kit'
 import { explainLongSocketPath } from '@hallpass/spiffe/address'
-import { JWT_ALGORITHMS } from './authorities/jwt-authority.ts'
+import { JWT_ALGORITHMS } from './authorities/index.ts'
 import { agentAdminSocket, workloadSocketFolder } from './client.ts'
 
 const HOUR = 3600

@@ -1,5 +1,5 @@
 import { EXIT_CODES, run } from '@hallpass/service-kit'
-import { HELP, readCommandLine, UsageError } from './admin/command-line.ts'
+import { HELP, readCommandLine, UsageError } from './admin/index.ts'
 import { createApp } from './app.ts'
 import { loadConfig } from './config.ts'
 

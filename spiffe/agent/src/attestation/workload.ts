@@ -1,4 +1,4 @@
-import type { Entry } from '../entries/entries.ts'
+import type { Entry } from '../entries/index.ts'
 
 /** The result of attesting the process at the other end of a connection. */
 export interface Workload {

@@ -1,5 +1,5 @@
 import type { Clock } from '@hallpass/service-kit'
-import type { Entry } from '../entries/entries.ts'
+import type { Entry } from '../entries/index.ts'
 import type { Authorities } from './authorities.ts'
 import { type IssuedX509Svid, issueX509Svid } from './certificate-authority.ts'
 import { issueJwtSvid } from './jwt-authority.ts'

@@ -1,7 +1,6 @@
 import { JwtBundle, SpiffeBundle, type TrustDomain, X509Bundle, X509BundleSet } from '@hallpass/spiffe'
-import type { Authorities } from '../authorities/authorities.ts'
-import { workloadApiJwk } from '../authorities/jwt-authority.ts'
-import type { Entry } from '../entries/entries.ts'
+import { type Authorities, workloadApiJwk } from '../authorities/index.ts'
+import type { Entry } from '../entries/index.ts'
 
 /** The bundles of our own trust domain and of the domains that it federates with. */
 export class Bundles {

@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { readIfThere, writePublicFile } from '@hallpass/private-files'
 import type { Logger } from '@hallpass/service-kit'
 import { SpiffeBundle, type SpiffeProfile, type WebProfile, watchBundle } from '@hallpass/spiffe'
-import type { Federation } from '../entries/entries.ts'
+import type { Federation } from '../entries/index.ts'
 import type { Bundles } from './bundles.ts'
 
 export interface FederatedBundlesOptions {

@@ -1,7 +1,7 @@
 import { notFound } from '@hallpass/service-kit'
 import type { RequestHandler } from 'express'
 import type { Agent } from '../agent.ts'
-import { AUTHORITY_KINDS, type AuthorityKind } from '../authorities/authorities.ts'
+import { AUTHORITY_KINDS, type AuthorityKind } from '../authorities/index.ts'
 
 /** `GET /authorities`: lists all authorities with their states. */
 export const listAuthorities =

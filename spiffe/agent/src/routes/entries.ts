@@ -1,8 +1,7 @@
 import { badRequest, HttpError, notFound } from '@hallpass/service-kit'
 import type { RequestHandler } from 'express'
 import type { Agent } from '../agent.ts'
-import { EntriesError } from '../entries/entries.ts'
-import { EntryExists, NoSuchEntry } from '../entries/entry-store.ts'
+import { EntriesError, EntryExists, NoSuchEntry } from '../entries/index.ts'
 
 /** `GET /entries`: lists all entries. */
 export const listEntries =

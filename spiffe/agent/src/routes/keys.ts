@@ -1,6 +1,6 @@
 import { publicJwk } from '@hallpass/tokens'
 import type { RequestHandler } from 'express'
-import type { JwtAuthority } from '../authorities/jwt-authority.ts'
+import type { JwtAuthority } from '../authorities/index.ts'
 
 /** `GET /keys`: returns the JWT authorities as a JWK Set (RFC 7517 §5). Not cacheable, because of rotations. */
 export function keys(authorities: () => readonly JwtAuthority[], use: 'sig' | 'none'): RequestHandler {

@@ -15,10 +15,10 @@ import {
   status,
 } from '@hallpass/spiffe/grpc'
 import * as api from '@hallpass/spiffe/workload-api'
-import { entriesOf, revokedEntryOf, type Workload } from '../attestation/workload.ts'
-import type { SvidIssuer } from '../authorities/svid-issuer.ts'
-import { type Bundles, jwksBytes, x509Bytes } from '../bundles/bundles.ts'
-import type { Entry } from '../entries/entries.ts'
+import { entriesOf, revokedEntryOf, type Workload } from '../attestation/index.ts'
+import type { SvidIssuer } from '../authorities/index.ts'
+import { type Bundles, jwksBytes, x509Bytes } from '../bundles/index.ts'
+import type { Entry } from '../entries/index.ts'
 import type { Changes } from './changes.ts'
 import { ENTRY_REVOKED, restoreCommand } from './refusals.ts'
 

@@ -4,7 +4,7 @@ import { readTlsFiles } from '@hallpass/certificates'
 import { type HttpService, httpService, type Logger } from '@hallpass/service-kit'
 import type { Agent } from '../agent.ts'
 import type { Config } from '../config.ts'
-import type { Entry } from '../entries/entries.ts'
+import type { Entry } from '../entries/index.ts'
 
 /** Enough for other agents with one connection each. */
 const MAX_CONNECTIONS = 1_000

@@ -1,0 +1,2 @@
+export { Changes } from './changes.ts'
+export { WorkloadApi } from './workload-api.ts'
