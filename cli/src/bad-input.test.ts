@@ -10,7 +10,7 @@ import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import type { Command } from 'commander'
 import { createProgram } from './program.ts'
-import { createTerminal } from './terminal.ts'
+import { createTerminal } from './terminal/terminal.ts'
 import { runCli } from './testing/run-cli.ts'
 
 /** Valid arguments of each command, of which a test makes one invalid. */
@@ -322,7 +322,14 @@ describe('a peer', () => {
         (_request, response) => response.writeHead(202).end('{"id":"1-0"}'),
       ),
     )
-    raw = await listen(net.createServer((socket) => socket.on('error', () => {}).resume().end('SSH-2.0\u001b[2J\r\n')))
+    raw = await listen(
+      net.createServer((socket) =>
+        socket
+          .on('error', () => {})
+          .resume()
+          .end('SSH-2.0\u001b[2J\r\n'),
+      ),
+    )
     page = await listen(
       http.createServer((_request, response) =>
         response.end('<h1>\u001b[2J\u202e</h1>\nhallpass: all is well'),

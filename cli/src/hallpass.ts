@@ -2,7 +2,7 @@ import { StateFileError } from '@hallpass/private-files'
 import { CommanderError } from 'commander'
 import { CommandFailure, EXIT } from './failure.ts'
 import { createProgram } from './program.ts'
-import { systemTerminal, type Terminal } from './terminal.ts'
+import { systemTerminal, type Terminal } from './terminal/index.ts'
 
 /** Runs a command line and resolves with its exit code. */
 export async function main(args: readonly string[], terminal: Terminal = systemTerminal()): Promise<number> {

@@ -1,17 +1,19 @@
 import { Command } from 'commander'
-import { addDoctor } from './commands/doctor.ts'
-import { addHelp } from './commands/help.ts'
-import { addLintPolicies } from './commands/lint-policies.ts'
-import { addListen } from './commands/listen.ts'
-import { addPublish } from './commands/publish.ts'
-import { addScenario } from './commands/scenario.ts'
-import { addService } from './commands/service.ts'
-import { addSpiffe } from './commands/spiffe.ts'
-import { addToken } from './commands/token.ts'
-import { addTokenDecode } from './commands/token-decode.ts'
-import { addTokenEncode } from './commands/token-encode.ts'
+import {
+  addDoctor,
+  addHelp,
+  addLintPolicies,
+  addListen,
+  addPublish,
+  addScenario,
+  addService,
+  addSpiffe,
+  addToken,
+  addTokenDecode,
+  addTokenEncode,
+} from './commands/index.ts'
 import { CommandFailure, EXIT } from './failure.ts'
-import type { Terminal } from './terminal.ts'
+import type { Terminal } from './terminal/index.ts'
 
 /** Creates the command line. Each command is in a file with its name. */
 export function createProgram(terminal: Terminal): Command {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { CommandFailure } from './failure.ts'
-import type { Terminal } from './terminal.ts'
+import type { Terminal } from './terminal/index.ts'
 
 /** Returns the folder of keys and certificates: `STATE_FOLDER`, or `.hallpass` of this repository. */
 export function stateFolder({ env }: Terminal): string {

@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import { wireSuite } from '../../../scripts/suite.ts'
+import { findings } from '../doctor/index.ts'
 import { CommandFailure } from '../failure.ts'
-import { findings } from '../findings.ts'
 import { stateFolder } from '../state-folder.ts'
-import type { Terminal } from '../terminal.ts'
+import type { Terminal } from '../terminal/index.ts'
 
 const MARKS = { good: ['green', '✓'], note: ['yellow', '·'], bad: ['red', '✗'] } as const
 

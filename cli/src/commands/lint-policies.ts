@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describeFinding, type Finding, lintPolicies } from '@hallpass/policy-linter'
 import type { Command } from 'commander'
 import { CommandFailure } from '../failure.ts'
-import { printJson, type Terminal } from '../terminal.ts'
+import { printJson, type Terminal } from '../terminal/index.ts'
 
 const EXAMPLES = `
   hallpass lint-policies deploy/istio                     files that are applied together are checked together

@@ -3,13 +3,10 @@ import { openStream, type StreamConnection } from '@hallpass/sse-gateway/client'
 import { parseCompact, TokenError } from '@hallpass/tokens'
 import { parseJson } from '@hallpass/untrusted/json'
 import { type Command, InvalidArgumentError } from 'commander'
-import { parseHttpUrl, parseToken } from '../arguments.ts'
-import { readAuthority } from '../authority.ts'
 import { connectionFailure } from '../connection-failure.ts'
-import { isDate, parseTime } from '../expiry.ts'
+import { chooseKey, mintToken, readAuthority, STREAM_TOKEN } from '../credentials/index.ts'
 import { CommandFailure, EXIT } from '../failure.ts'
-import { chooseKey, mintToken, STREAM_TOKEN } from '../mint-token.ts'
-import type { Terminal } from '../terminal.ts'
+import { isDate, parseHttpUrl, parseTime, parseToken, type Terminal } from '../terminal/index.ts'
 
 interface ListenOptions {
   readonly url: string

@@ -1,10 +1,9 @@
 import { countPublications, PublishError, publishOverHttp, publishOverTcp } from '@hallpass/sse-server/client'
 import { type Command, InvalidArgumentError } from 'commander'
-import { argumentOrStdin, parseHttpUrl, parseTcpUrl, parseToken } from '../arguments.ts'
-import { readAuthority } from '../authority.ts'
 import { connectionFailure } from '../connection-failure.ts'
+import { readAuthority } from '../credentials/index.ts'
 import { CommandFailure, EXIT } from '../failure.ts'
-import type { Terminal } from '../terminal.ts'
+import { argumentOrStdin, parseHttpUrl, parseTcpUrl, parseToken, type Terminal } from '../terminal/index.ts'
 
 interface PublishOptions {
   readonly data?: string

@@ -1,12 +1,10 @@
 import { lazyPeerClient } from '@hallpass/service-kit/peers'
 import { parseJson, readJson, writeJson } from '@hallpass/untrusted/json'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { parseHttpUrl } from '../arguments.ts'
 import { connectionFailure } from '../connection-failure.ts'
-import { fromNow } from '../expiry.ts'
 import { CommandFailure, EXIT } from '../failure.ts'
 import { stateFolder } from '../state-folder.ts'
-import { printJson, type Terminal } from '../terminal.ts'
+import { fromNow, parseHttpUrl, printJson, type Terminal } from '../terminal/index.ts'
 
 const TITLES = [
   'A calls B with a token signed by jwt-factory. B calls jwt-factory to verify it.',

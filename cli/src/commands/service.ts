@@ -3,7 +3,7 @@ import { PeerError } from '@hallpass/service-kit/peers'
 import type { Command } from 'commander'
 import { CommandFailure, EXIT } from '../failure.ts'
 import { stateFolder } from '../state-folder.ts'
-import { printJson, type Terminal } from '../terminal.ts'
+import { printJson, type Terminal } from '../terminal/index.ts'
 
 const EXAMPLES = `
 Controls the suite that "npm start" runs in the state folder.

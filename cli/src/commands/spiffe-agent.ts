@@ -6,10 +6,9 @@ import {
   type SpiffeAgentClient,
 } from '@hallpass/spiffe-agent/client'
 import { Argument, type Command } from 'commander'
-import { parseSeconds } from '../arguments.ts'
 import { CommandFailure, EXIT } from '../failure.ts'
 import { stateFolder } from '../state-folder.ts'
-import type { Terminal } from '../terminal.ts'
+import { parseSeconds, type Terminal } from '../terminal/index.ts'
 
 const KINDS = ['x509', 'jwt'] as const
 type Kind = (typeof KINDS)[number]

@@ -11,11 +11,9 @@ import {
 import { workloadAddress, workloadSocketFolder } from '@hallpass/spiffe-agent/client'
 import { escapeJsonForTerminal } from '@hallpass/untrusted/terminal'
 import type { Command } from 'commander'
-import { argumentOrStdin, withoutBearer } from '../arguments.ts'
-import { fromNow } from '../expiry.ts'
 import { CommandFailure, EXIT } from '../failure.ts'
 import { stateFolder } from '../state-folder.ts'
-import { printJson, type Terminal } from '../terminal.ts'
+import { argumentOrStdin, fromNow, printJson, type Terminal, withoutBearer } from '../terminal/index.ts'
 import { addAgentVerbs } from './spiffe-agent.ts'
 
 const EXAMPLES = `

@@ -1,10 +1,15 @@
 import { describeToken } from '@hallpass/tokens'
 import { writeJson } from '@hallpass/untrusted/json'
 import type { Command } from 'commander'
-import { argumentOrStdin, withoutBearer } from '../arguments.ts'
-import { fromNow, isDate } from '../expiry.ts'
 import { CommandFailure } from '../failure.ts'
-import { printJson, type Terminal } from '../terminal.ts'
+import {
+  argumentOrStdin,
+  fromNow,
+  isDate,
+  printJson,
+  type Terminal,
+  withoutBearer,
+} from '../terminal/index.ts'
 
 const TIMES = ['exp', 'iat', 'nbf', 'auth_time']
 /** Enough to distinguish two signatures, too little to use one. */

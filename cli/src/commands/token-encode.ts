@@ -1,8 +1,7 @@
 import type { Command } from 'commander'
-import { argumentOrStdin, parseClaims } from '../arguments.ts'
+import { chooseKey, mintToken } from '../credentials/index.ts'
 import { CommandFailure, EXIT } from '../failure.ts'
-import { chooseKey, mintToken } from '../mint-token.ts'
-import type { Terminal } from '../terminal.ts'
+import { argumentOrStdin, parseClaims, type Terminal } from '../terminal/index.ts'
 import { addTokenOptions, claimsOf, refuseContradiction, type TokenOptions } from './token.ts'
 
 const EXAMPLES = `

@@ -2,11 +2,9 @@ import { randomUUID } from 'node:crypto'
 import type { Algorithm } from '@hallpass/tokens'
 import { JsonError, parseJson } from '@hallpass/untrusted/json'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { argumentOrStdin, parseClaims } from '../arguments.ts'
-import { parseTime } from '../expiry.ts'
+import { chooseKey, mintToken, STREAM_TOKEN } from '../credentials/index.ts'
 import { CommandFailure, EXIT } from '../failure.ts'
-import { chooseKey, mintToken, STREAM_TOKEN } from '../mint-token.ts'
-import type { Terminal } from '../terminal.ts'
+import { argumentOrStdin, parseClaims, parseTime, type Terminal } from '../terminal/index.ts'
 
 /** `false`: omitted on purpose (`--no-…`). */
 type Claim = string | false | undefined

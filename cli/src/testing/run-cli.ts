@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { main } from '../hallpass.ts'
-import { createTerminal } from '../terminal.ts'
+import { createTerminal } from '../terminal/terminal.ts'
 
 export interface CliRun {
   readonly exitCode: number

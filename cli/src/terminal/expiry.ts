@@ -1,4 +1,4 @@
-import { CommandFailure, EXIT } from './failure.ts'
+import { CommandFailure, EXIT } from '../failure.ts'
 
 const SECONDS: Readonly<Record<string, number>> = {
   s: 1,

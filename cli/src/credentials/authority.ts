@@ -1,8 +1,8 @@
 import { join } from 'node:path'
-import { CommandFailure } from './failure.ts'
+import { CommandFailure } from '../failure.ts'
+import { stateFolder } from '../state-folder.ts'
+import type { Terminal } from '../terminal/index.ts'
 import { MAX_AUTHORITIES_BYTES, readSmallFile } from './small-file.ts'
-import { stateFolder } from './state-folder.ts'
-import type { Terminal } from './terminal.ts'
 
 /**
  * Returns the CA certificates of `--ca` as PEM, by default the development CA. Returns undefined, for the system's CAs, if

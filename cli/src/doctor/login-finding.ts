@@ -1,5 +1,5 @@
 import { lazyPeerClient } from '@hallpass/service-kit/peers'
-import { reasonOf } from './failure.ts'
+import { reasonOf } from '../failure.ts'
 import type { Finding } from './finding.ts'
 
 /** On a busy machine each page of a login takes up to a second. */

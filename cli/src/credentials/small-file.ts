@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises'
-import { CommandFailure, reasonOf } from './failure.ts'
+import { CommandFailure, reasonOf } from '../failure.ts'
 
 /** Enough for an RSA key of 16384 bits, which has 13 KiB as PEM. */
 export const MAX_KEY_BYTES = 64 * 1024

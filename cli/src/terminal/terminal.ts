@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { styleText } from 'node:util'
 import { escapeForTerminal, escapeJsonForTerminal } from '@hallpass/untrusted/terminal'
-import { CommandFailure, EXIT } from './failure.ts'
+import { CommandFailure, EXIT } from '../failure.ts'
 
 type Style = Parameters<typeof styleText>[0]
 

@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import { ensureExampleKeys } from '@hallpass/sse-gateway/client'
 import { type Algorithm, importSigningKey, KeyError, libraries, type SigningKey } from '@hallpass/tokens'
-import { CommandFailure, EXIT } from './failure.ts'
+import { CommandFailure, EXIT } from '../failure.ts'
+import { stateFolderForKeys } from '../state-folder.ts'
+import type { Terminal } from '../terminal/index.ts'
 import { MAX_KEY_BYTES, readSmallFile } from './small-file.ts'
-import { stateFolderForKeys } from './state-folder.ts'
-import type { Terminal } from './terminal.ts'
 
 /** The claims of the documented stream token, which the gateway accepts by default. */
 export const STREAM_TOKEN = {

@@ -5,13 +5,13 @@ import { join } from 'node:path'
 import { createLauncherClient, type LaunchedService, launcherSocketOf } from '@hallpass/service-kit/launcher'
 import { lazyPeerClient } from '@hallpass/service-kit/peers'
 import { socketHost } from '@hallpass/untrusted/address'
-import type { SuiteProcess } from '../../scripts/suite-builder.ts'
-import { reasonOf } from './failure.ts'
+import type { SuiteProcess } from '../../../scripts/suite-builder.ts'
+import { reasonOf } from '../failure.ts'
+import { stateFolder } from '../state-folder.ts'
+import type { Terminal } from '../terminal/index.ts'
 import type { Finding } from './finding.ts'
 import { loginFinding } from './login-finding.ts'
 import { stateFindings } from './state-findings.ts'
-import { stateFolder } from './state-folder.ts'
-import type { Terminal } from './terminal.ts'
 
 const LEAST_NODE = [20, 19] as const
 /** Below the verifiers' leeway of five seconds, because the `Date` header has whole seconds. */

@@ -1,6 +1,6 @@
 import { JsonError, parseJson } from '@hallpass/untrusted/json'
 import { InvalidArgumentError } from 'commander'
-import { CommandFailure, EXIT } from './failure.ts'
+import { CommandFailure, EXIT } from '../failure.ts'
 import { readStdin, type Terminal } from './terminal.ts'
 
 /** Parses an http or https URL. @throws {InvalidArgumentError} */

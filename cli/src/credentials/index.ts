@@ -1,0 +1,2 @@
+export { readAuthority } from './authority.ts'
+export { chooseKey, mintToken, STREAM_TOKEN } from './mint-token.ts'
