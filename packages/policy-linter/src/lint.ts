@@ -1,12 +1,14 @@
 import type { Finding } from './finding.ts'
 import { type Manifest, malformed, readManifests, type SourceFile } from './manifest.ts'
 import { shapeError } from './policy.ts'
-import { findCustomWithSource } from './rules/custom-with-source.ts'
-import { findMissingAudiences } from './rules/missing-audiences.ts'
-import { findOpaquePorts } from './rules/opaque-port.ts'
-import { findOrForAnd } from './rules/or-for-and.ts'
-import { findTokenNotDemanded } from './rules/token-not-demanded.ts'
-import { findWaypointWithoutTargetRefs } from './rules/waypoint-without-target-refs.ts'
+import {
+  findCustomWithSource,
+  findMissingAudiences,
+  findOpaquePorts,
+  findOrForAnd,
+  findTokenNotDemanded,
+  findWaypointWithoutTargetRefs,
+} from './rules/index.ts'
 
 /** Rules that check one object at a time. */
 const OBJECT_RULES = [findCustomWithSource]

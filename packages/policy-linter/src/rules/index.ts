@@ -1,0 +1,6 @@
+export { findCustomWithSource } from './custom-with-source.ts'
+export { findMissingAudiences } from './missing-audiences.ts'
+export { findOpaquePorts } from './opaque-port.ts'
+export { findOrForAnd } from './or-for-and.ts'
+export { findTokenNotDemanded } from './token-not-demanded.ts'
+export { findWaypointWithoutTargetRefs } from './waypoint-without-target-refs.ts'
