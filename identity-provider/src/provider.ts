@@ -3,7 +3,7 @@ import type { AccountClaims, Configuration } from 'oidc-provider'
 import type { Config } from './config.ts'
 import { MemoryStore } from './memory-store.ts'
 import type { loadOidcLibrary } from './oidc-library.ts'
-import type { ProviderPages } from './pages/provider-pages.ts'
+import type { ProviderPages } from './pages/index.ts'
 import type { PrivateJwk } from './signing-keys.ts'
 import { API_SCOPES, type User, type Users } from './users.ts'
 

@@ -1,6 +1,6 @@
 import { type Assets, sendPage } from '@hallpass/pages'
 import type { ErrorRequestHandler } from 'express'
-import { problemPage } from '../pages/problem.ts'
+import { problemPage } from '../pages/index.ts'
 
 /** Shows the library's errors to browsers as a page; passes all other errors on to the service kit. */
 export function renderProblem(assets: Assets, webUiUrl: string): ErrorRequestHandler {

@@ -1,6 +1,6 @@
 import { notFound } from '@hallpass/service-kit'
 import type { RequestHandler } from 'express'
-import { picture } from '../pages/picture.ts'
+import { picture } from '../pages/index.ts'
 import type { Users } from '../users.ts'
 
 /** `GET /pictures/:user.svg`: sends a user's picture, the URL in the `picture` claim. */

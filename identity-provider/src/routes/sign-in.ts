@@ -2,7 +2,7 @@ import type { Assets } from '@hallpass/pages'
 import { sendPage } from '@hallpass/pages'
 import type { RequestHandler } from 'express'
 import type Provider from 'oidc-provider'
-import { signInPage } from '../pages/sign-in.ts'
+import { signInPage } from '../pages/index.ts'
 import type { Users } from '../users.ts'
 
 /** `GET /interaction/:uid`: shows the login page. The library identifies the login request by a signed cookie. */
