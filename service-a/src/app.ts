@@ -9,7 +9,7 @@ import {
   sendText,
   systemClock,
 } from '@hallpass/service-kit'
-import { Callee } from './callee.ts'
+import { Callee, SpiffeCallee } from './callees/index.ts'
 import type { Config } from './config.ts'
 import { SERVICE_A } from './identity.ts'
 import { genKeys, listOwnKeys } from './routes/gen-keys.ts'
@@ -19,7 +19,6 @@ import { scenario3 } from './routes/scenario3.ts'
 import { scenario4 } from './routes/scenario4.ts'
 import { scenario5 } from './routes/scenario5.ts'
 import { SigningKeys } from './signing-keys.ts'
-import { SpiffeCallee } from './spiffe-callee.ts'
 import { factoryTokens, ownTokens } from './token-source.ts'
 
 export { loadConfig } from './config.ts'

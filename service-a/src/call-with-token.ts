@@ -1,4 +1,4 @@
-import type { Callee, Outcome } from './callee.ts'
+import type { Callee, Outcome } from './callees/index.ts'
 import { type Fault, SOMEBODY_ELSE, tamper } from './fault.ts'
 import type { TokenSource } from './token-source.ts'
 

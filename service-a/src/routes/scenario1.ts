@@ -1,6 +1,6 @@
 import { type Handler, sendJson } from '@hallpass/service-kit'
 import { callWithToken } from '../call-with-token.ts'
-import type { Callee } from '../callee.ts'
+import type { Callee } from '../callees/index.ts'
 import { faultOf } from '../fault.ts'
 import type { TokenSource } from '../token-source.ts'
 

@@ -1,7 +1,7 @@
 import { badRequest, sendJson } from '@hallpass/service-kit'
 import type { Request, RequestHandler } from 'express'
+import type { SpiffeCallee } from '../callees/index.ts'
 import { faultOf, SOMEBODY_ELSE } from '../fault.ts'
-import type { SpiffeCallee } from '../spiffe-callee.ts'
 
 /** A SPIFFE ID has at most 2048 bytes; other audiences are shorter. */
 const MAX_AUDIENCE_LENGTH = 2048

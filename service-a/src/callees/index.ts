@@ -1,0 +1,2 @@
+export { Callee, type Outcome } from './callee.ts'
+export { SpiffeCallee } from './spiffe-callee.ts'
