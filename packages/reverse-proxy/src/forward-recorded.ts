@@ -9,10 +9,13 @@ import {
 } from '@hallpass/service-kit'
 import { type ForwardOptions, forward, type Outcome } from './forward.ts'
 
-export interface RecordedForwardOptions
-  extends Omit<ForwardOptions, 'answerFields' | 'deadline' | 'onFailure' | 'onEnd'> {
+export interface RecordedForwardOptions extends Omit<ForwardOptions, 'deadline' | 'onFailure' | 'onEnd'> {
   /** Gets the cause of a failure. */
   readonly log: Logger
+  /** What the hop of the call shows: the peer instead of its address, and the token, without its signature. */
+  readonly shown?: { readonly peer: string; readonly authorization: string | undefined }
+  /** Answers the client if the upstream did not; by default as any other error. */
+  readonly onFailure?: (error: HttpError) => void
   readonly onEnd?: (outcome: Outcome) => void
 }
 
@@ -37,13 +40,13 @@ export function recordForwarding(request: IncomingMessage): RequestRecord {
 /**
  * Forwards a recorded request. The upstream gets its ID, its trace and the rest of its deadline; the response has the
  * ID once, and the log line has the fields known from nginx: `ua`, `us`, `ut`, `ul` (upstream address, status, time,
- * length). A failure is answered and recorded like any other error.
+ * length). A failure is answered and recorded like any other error, unless `onFailure` answers it.
  */
 export function forwardRecorded(
   request: IncomingMessage,
   response: ServerResponse,
   record: RequestRecord,
-  { log, onEnd, ...options }: RecordedForwardOptions,
+  { log, shown, answerFields = [], onFailure, onEnd, ...options }: RecordedForwardOptions,
 ): void {
   const { requestId, trace } = record
   const { traceparent, tell } = beginCall(
@@ -51,15 +54,16 @@ export function forwardRecorded(
       peer: options.upstream.address,
       method: request.method ?? '',
       path: request.url?.split('?', 1)[0] ?? '',
+      ...shown,
     },
     trace,
   )
   forward(request, response, {
     ...options,
     headers: [...options.headers, 'x-request-id', requestId, 'traceparent', traceparent],
-    answerFields: ['x-request-id', requestId],
+    answerFields: [...answerFields, 'x-request-id', requestId],
     deadline: trace.deadline,
-    onFailure: (error) => sendError(log, error, request, response),
+    onFailure: onFailure ?? ((error) => sendError(log, error, request, response)),
     onEnd: (outcome) => {
       const { upstreams, upstreamStatus, upstreamMs, bytes, failure } = outcome
       record.add({
@@ -69,7 +73,7 @@ export function forwardRecorded(
         ul: bytes,
       })
       tell({
-        peer: upstreams,
+        ...(shown ? {} : { peer: upstreams }),
         ...(upstreamStatus === undefined ? {} : { status: upstreamStatus }),
         ...(failure ? { reason: failure.code } : {}),
       })

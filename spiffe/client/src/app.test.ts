@@ -177,6 +177,8 @@ describe('the proxy', () => {
       expect(status).toEqual([502, '0'])
     }
     expect(said().some((line) => /^http: proxy error: .*ECONNREFUSED/.test(line))).toBe(true)
+    const request = lines.map((line) => JSON.parse(line)).find(({ reason }) => reason === 'peer_unreachable')
+    expect(request).toMatchObject({ msg: 'request', path: '/', status: 502, ua: 'localhost:1' })
   })
 
   it('does not answer plain HTTP', async () => {

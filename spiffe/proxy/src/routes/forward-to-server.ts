@@ -1,10 +1,10 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
-import { forward, requestHeaders, type Upstream } from '@hallpass/reverse-proxy'
+import { forwardRecorded, requestHeaders, type Upstream } from '@hallpass/reverse-proxy'
 import {
-  beginCall,
   type HttpError,
   isUnread,
   type Logger,
+  logAlso,
   type RequestRecord,
   recordOf,
   sendJson,
@@ -28,23 +28,17 @@ const VIA = ['via', '1.1 spiffe-proxy']
 export function forwardToServer({ upstream, log }: ForwardToServerOptions): RequestListener {
   return (request, response) => {
     log.info(`${request.method} ${request.url}`)
-    const { method = '', url = '' } = request
-    const { requestId, trace } = recordOf(request) as RequestRecord
-    const { traceparent, tell } = beginCall({
-      peer: upstream.name,
-      method,
-      path: url.split('?', 1)[0] ?? '',
-      authorization: request.headers.authorization,
-    })
-    forward(request, response, {
+    // Not `recordForwarding`: this proxy adds no token that the response to a TRACE could reveal.
+    const record = recordOf(request) as RequestRecord
+    record.route = 'forwarded'
+    forwardRecorded(request, response, record, {
+      log,
       upstream,
-      headers: [...headersOf(request), 'x-request-id', requestId, 'traceparent', traceparent],
-      answerFields: [...VIA, 'x-request-id', requestId],
-      deadline: trace.deadline,
+      headers: headersOf(request),
+      answerFields: VIA,
+      shown: { peer: upstream.name, authorization: request.headers.authorization },
       onFailure: (error) => refuse(request, response, error),
-      onEnd: ({ upstreamStatus, failure }) => {
-        if (upstreamStatus !== undefined) tell({ status: upstreamStatus })
-        else if (failure) tell({ reason: failure.code })
+      onEnd: ({ failure }) => {
         if (failure) log.warn(`http: proxy error: ${causeOf(failure)}`)
       },
     })
@@ -62,7 +56,8 @@ function headersOf(request: IncomingMessage): string[] {
   ]
 }
 
-function refuse(request: IncomingMessage, response: ServerResponse, { status, body }: HttpError) {
+function refuse(request: IncomingMessage, response: ServerResponse, { status, code, body }: HttpError) {
+  logAlso(request, { reason: code })
   // The rest of an unread body would be parsed as the next request on this connection.
   if (isUnread(request)) response.setHeader('connection', 'close')
   if (status === 504) sendJson(response, status, body)
