@@ -7,6 +7,8 @@ import tls from 'node:tls'
 import { describeWith } from '@hallpass/service-kit/testing'
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals'
 import { parseAndValidate } from './jwt-svid/parse.ts'
+import { JwtSource } from './sources/jwt-source.ts'
+import { X509Source } from './sources/x509-source.ts'
 import { buildGoPeer, type GoPeer, startGoPeer } from './testing/go-peer.ts'
 import {
   createJwtKey,
@@ -23,8 +25,6 @@ import { peerOf } from './tls/peer.ts'
 import { mtlsServer } from './tls/server.ts'
 import { socketUri } from './workload-api/address.ts'
 import { WorkloadApiClient } from './workload-api/client.ts'
-import { JwtSource } from './workload-api/jwt-source.ts'
-import { X509Source } from './workload-api/x509-source.ts'
 
 describeWith('go', 'https://go.dev/dl')('go-spiffe and grpc-go', () => {
   let binary: string

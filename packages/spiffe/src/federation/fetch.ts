@@ -1,11 +1,9 @@
 import { request } from 'node:https'
 import { cappedMs } from '@hallpass/untrusted/timers'
-import { SpiffeBundle } from '../spiffe-bundle/bundle.ts'
-import { parseTrustDomain, type SpiffeIdLike, type TrustDomainLike } from '../spiffe-id/parse.ts'
-import { authorizeId } from '../tls/authorizer.ts'
-import { tlsClient } from '../tls/client.ts'
-import { SpiffeAgent } from '../tls/https-agent.ts'
-import type { X509BundleSource } from '../x509-bundle/bundle.ts'
+import { SpiffeBundle } from '../spiffe-bundle/index.ts'
+import { parseTrustDomain, type SpiffeIdLike, type TrustDomainLike } from '../spiffe-id/index.ts'
+import { authorizeId, SpiffeAgent, tlsClient } from '../tls/index.ts'
+import type { X509BundleSource } from '../x509-bundle/index.ts'
 import { FederationError } from './errors.ts'
 
 /** A bundle has a handful of keys, so a document of more than a megabyte is not a bundle. */

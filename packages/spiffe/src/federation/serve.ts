@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { SpiffeBundle } from '../spiffe-bundle/bundle.ts'
+import type { SpiffeBundle } from '../spiffe-bundle/index.ts'
 
 /** Makes a request handler for a bundle endpoint: it answers GET with the current bundle, on any server and path. */
 export function serveBundle(current: () => SpiffeBundle) {

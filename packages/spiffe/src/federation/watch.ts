@@ -1,6 +1,6 @@
 import { pause } from '@hallpass/untrusted/timers'
-import type { SpiffeBundle } from '../spiffe-bundle/bundle.ts'
-import type { TrustDomainLike } from '../spiffe-id/parse.ts'
+import type { SpiffeBundle } from '../spiffe-bundle/index.ts'
+import type { TrustDomainLike } from '../spiffe-id/index.ts'
 import { fetchBundle, type SpiffeProfile, type WebProfile } from './fetch.ts'
 
 /** For publishers without a refresh hint (Federation §4.1). */

@@ -3,7 +3,7 @@ import { createServer, type Http2Server, type ServerHttp2Session, type ServerHtt
 import type { AddressInfo } from 'node:net'
 import { createServer as createNetServer } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
-import { fetchJwtSvid, fetchX509Bundles, jwtSvidResponse } from '../workload-api/index.ts'
+import { fetchJwtSvid, fetchX509Bundles, jwtSvidResponse } from '../workload-api/protocol.ts'
 import { GrpcClient, type GrpcClientOptions } from './client.ts'
 import { frame } from './framing.ts'
 

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
-import { fetchJwtSvid, fetchX509Bundles } from '../workload-api/index.ts'
+import { fetchJwtSvid, fetchX509Bundles } from '../workload-api/protocol.ts'
 import { GrpcClient, GrpcError, GrpcServer, type ServerCall, status } from './index.ts'
 
 const der = Buffer.from([0x30, 0x00])

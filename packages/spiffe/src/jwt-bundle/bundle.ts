@@ -1,6 +1,5 @@
 import { JsonError, readJson } from '@hallpass/untrusted/json'
-import { parseTrustDomain, type TrustDomainLike } from '../spiffe-id/parse.ts'
-import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
+import { parseTrustDomain, type TrustDomain, type TrustDomainLike } from '../spiffe-id/index.ts'
 import { JwtBundleError } from './errors.ts'
 import { type JwtAuthority, keysOf, readAuthority, toJwk } from './jwk.ts'
 

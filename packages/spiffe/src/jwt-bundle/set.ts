@@ -1,4 +1,4 @@
-import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
+import type { TrustDomain } from '../spiffe-id/index.ts'
 import type { JwtBundle, JwtBundleSource } from './bundle.ts'
 import { JwtBundleError } from './errors.ts'
 

@@ -1,8 +1,6 @@
 import { type AnyVerificationKey, check, fits, LAST_SECOND, type SignatureAlgorithm } from '@hallpass/tokens'
-import { JwtBundleError } from '../jwt-bundle/errors.ts'
-import type { JwtAuthority } from '../jwt-bundle/jwk.ts'
-import { SpiffeIdError } from '../spiffe-id/errors.ts'
-import { SpiffeId } from '../spiffe-id/id.ts'
+import { type JwtAuthority, JwtBundleError } from '../jwt-bundle/index.ts'
+import { SpiffeId, SpiffeIdError } from '../spiffe-id/index.ts'
 import type { SvidVerification } from './verification.ts'
 
 /** Requires a `kid` to be a string; the key is looked up later. */

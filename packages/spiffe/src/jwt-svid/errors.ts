@@ -1,5 +1,5 @@
 import type { Check } from '@hallpass/tokens'
-import type { SpiffeIdErrorCode } from '../spiffe-id/errors.ts'
+import type { SpiffeIdErrorCode } from '../spiffe-id/index.ts'
 
 export type JwtSvidErrorCode =
   | SpiffeIdErrorCode

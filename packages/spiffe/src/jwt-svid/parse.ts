@@ -1,5 +1,5 @@
 import { atOnce, SignatureMemory, verifyBy } from '@hallpass/tokens'
-import type { JwtBundleSource } from '../jwt-bundle/bundle.ts'
+import type { JwtBundleSource } from '../jwt-bundle/index.ts'
 import { type ParseOptions, svidRules, unsignedSvidRules } from './rules.ts'
 import type { JwtSvid } from './svid.ts'
 import type { ValidatedSvid } from './verification.ts'

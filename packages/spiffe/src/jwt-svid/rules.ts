@@ -12,7 +12,7 @@ import {
   signature,
 } from '@hallpass/tokens'
 import { type Clock, systemClock } from '../clock.ts'
-import type { JwtBundleSource } from '../jwt-bundle/bundle.ts'
+import type { JwtBundleSource } from '../jwt-bundle/index.ts'
 import { audience, claims, key, keyId, subject, type } from './checks.ts'
 import { type SvidRules, SvidVerification, type ValidatedSvid } from './verification.ts'
 

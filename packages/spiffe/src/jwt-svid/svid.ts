@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import type { SpiffeId } from '../spiffe-id/id.ts'
+import type { SpiffeId } from '../spiffe-id/index.ts'
 
 export type Claims = Readonly<Record<string, unknown>>
 

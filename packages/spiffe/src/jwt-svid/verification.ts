@@ -5,8 +5,8 @@ import {
   type TokenErrorReason,
   Verification,
 } from '@hallpass/tokens'
-import type { JwtBundleSource } from '../jwt-bundle/bundle.ts'
-import type { SpiffeId } from '../spiffe-id/id.ts'
+import type { JwtBundleSource } from '../jwt-bundle/index.ts'
+import type { SpiffeId } from '../spiffe-id/index.ts'
 import { JwtSvidError, type JwtSvidErrorCode } from './errors.ts'
 import { JwtSvid } from './svid.ts'
 import { goSpiffeWords } from './words.ts'

@@ -1,5 +1,5 @@
 import type { TokenHeader } from '@hallpass/tokens'
-import type { SpiffeId } from '../spiffe-id/id.ts'
+import type { SpiffeId } from '../spiffe-id/index.ts'
 import type { JwtSvidErrorCode } from './errors.ts'
 import { quoteAll } from './quote.ts'
 

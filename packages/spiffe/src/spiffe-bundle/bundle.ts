@@ -1,10 +1,15 @@
 import { JsonError, JsonNumber, readJson, toNumber, writeJson } from '@hallpass/untrusted/json'
 import { type Certificate, parseCertificate } from '@hallpass/x509'
-import { JwtBundle, type JwtBundleSource } from '../jwt-bundle/bundle.ts'
-import { type Jwk, keysOf, readAuthority, toJwk } from '../jwt-bundle/jwk.ts'
-import { parseTrustDomain, type TrustDomainLike } from '../spiffe-id/parse.ts'
-import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
-import { X509Bundle, type X509BundleSource } from '../x509-bundle/bundle.ts'
+import {
+  type Jwk,
+  JwtBundle,
+  type JwtBundleSource,
+  keysOf,
+  readAuthority,
+  toJwk,
+} from '../jwt-bundle/index.ts'
+import { parseTrustDomain, type TrustDomain, type TrustDomainLike } from '../spiffe-id/index.ts'
+import { X509Bundle, type X509BundleSource } from '../x509-bundle/index.ts'
 import { SpiffeBundleError } from './errors.ts'
 
 interface SpiffeBundleFields {

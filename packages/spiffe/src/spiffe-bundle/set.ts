@@ -1,8 +1,6 @@
-import type { JwtBundle, JwtBundleSource } from '../jwt-bundle/bundle.ts'
-import { JwtBundleError } from '../jwt-bundle/errors.ts'
-import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
-import type { X509Bundle, X509BundleSource } from '../x509-bundle/bundle.ts'
-import { X509BundleError } from '../x509-bundle/errors.ts'
+import { type JwtBundle, JwtBundleError, type JwtBundleSource } from '../jwt-bundle/index.ts'
+import type { TrustDomain } from '../spiffe-id/index.ts'
+import { type X509Bundle, X509BundleError, type X509BundleSource } from '../x509-bundle/index.ts'
 import type { SpiffeBundle } from './bundle.ts'
 
 /** SPIFFE bundles by trust domain. */

@@ -5,12 +5,12 @@ import { createServer as createTlsServer } from 'node:tls'
 import { GrpcError, status } from '../grpc/status.ts'
 import { JwtSvidError } from '../jwt-svid/errors.ts'
 import { parseAndValidate } from '../jwt-svid/parse.ts'
+import { JwtSource } from '../sources/jwt-source.ts'
+import { X509Source } from '../sources/x509-source.ts'
 import { authorizeAny } from '../tls/authorizer.ts'
 import { mtlsClient } from '../tls/client.ts'
 import { peerOf } from '../tls/peer.ts'
 import { mtlsServer } from '../tls/server.ts'
-import { JwtSource } from '../workload-api/jwt-source.ts'
-import { X509Source } from '../workload-api/x509-source.ts'
 
 /*
  * The harness that spiffe-conformance-test-suite requires (its HARNESS_CONTRACT, version 1): it exposes the library over the

@@ -5,16 +5,6 @@ import { join } from 'node:path'
 import { GrpcServer, type ServerCall } from '../grpc/server.ts'
 import { GrpcError, type StatusCode, status } from '../grpc/status.ts'
 import { socketUri } from '../workload-api/address.ts'
-import type {
-  JwtBundlesResponse,
-  JwtSvidRequest,
-  JwtSvidResponse,
-  ValidateJwtSvidRequest,
-  ValidateJwtSvidResponse,
-  X509BundlesResponse,
-  X509SvidMessage,
-  X509SvidResponse,
-} from '../workload-api/messages.ts'
 import {
   fetchJwtBundles,
   fetchJwtSvid,
@@ -24,6 +14,16 @@ import {
   SECURITY_HEADER_VALUE,
   validateJwtSvid,
 } from '../workload-api/methods.ts'
+import type {
+  JwtBundlesResponse,
+  JwtSvidRequest,
+  JwtSvidResponse,
+  ValidateJwtSvidRequest,
+  ValidateJwtSvidResponse,
+  X509BundlesResponse,
+  X509SvidMessage,
+  X509SvidResponse,
+} from '../workload-api/wire/messages.ts'
 import type { X509Bundle } from '../x509-bundle/bundle.ts'
 import type { IssuedSvid } from './trust-domain.ts'
 

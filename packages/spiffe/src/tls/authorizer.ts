@@ -1,12 +1,15 @@
-import { type Matcher, matchAny, matchMemberOf, matchOneOf } from '../spiffe-id/match.ts'
 import {
+  type Matcher,
+  matchAny,
+  matchMemberOf,
+  matchOneOf,
   parseSpiffeId,
   parseTrustDomain,
   type SpiffeIdLike,
+  type TrustDomain,
   type TrustDomainLike,
-} from '../spiffe-id/parse.ts'
-import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
-import type { VerifiedPeer } from '../x509-svid/verify.ts'
+} from '../spiffe-id/index.ts'
+import type { VerifiedPeer } from '../x509-svid/index.ts'
 
 /**
  * Decides whether a verified peer is accepted: returns, or throws the reason. `trustDomain` is set if only one trust domain

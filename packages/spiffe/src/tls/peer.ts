@@ -1,5 +1,5 @@
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls'
-import type { VerifiedPeer } from '../x509-svid/verify.ts'
+import type { VerifiedPeer } from '../x509-svid/index.ts'
 import { SpiffeTlsError } from './errors.ts'
 import { type Trust, verifyAndAuthorize } from './trust.ts'
 

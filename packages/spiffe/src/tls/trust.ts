@@ -1,7 +1,7 @@
 import type { SecureContextOptions } from 'node:tls'
 import type { Clock } from '../clock.ts'
-import type { X509BundleSource } from '../x509-bundle/bundle.ts'
-import { type VerifiedPeer, verifyX509Svid } from '../x509-svid/verify.ts'
+import type { X509BundleSource } from '../x509-bundle/index.ts'
+import { type VerifiedPeer, verifyX509Svid } from '../x509-svid/index.ts'
 import type { Authorizer } from './authorizer.ts'
 
 /** Which peers to trust and to accept. */

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import type { GrpcTarget } from '../grpc/client.ts'
+import type { GrpcTarget } from '../grpc/index.ts'
 
 /** The environment variable with the address of the Workload API (Workload Endpoint §4). */
 export const ENDPOINT_VARIABLE = 'SPIFFE_ENDPOINT_SOCKET'

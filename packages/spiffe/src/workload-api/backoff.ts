@@ -1,4 +1,4 @@
-import { GrpcError, status } from '../grpc/status.ts'
+import { GrpcError, status } from '../grpc/index.ts'
 
 /** The first retries are quick, because a workload often starts just before its entry reaches the agent. */
 const QUICK_RETRIES = 4

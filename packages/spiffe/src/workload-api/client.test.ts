@@ -2,9 +2,9 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { GrpcError, status } from '../grpc/status.ts'
 import { JwtSvidError } from '../jwt-svid/errors.ts'
 import { parseAndValidate } from '../jwt-svid/parse.ts'
+import { BundleSource } from '../sources/bundle-source.ts'
 import { FakeWorkloadApi, jwks, TestTrustDomain } from '../testing/index.ts'
 import { socketUri } from './address.ts'
-import { BundleSource } from './bundle-source.ts'
 import { WorkloadApiClient } from './client.ts'
 
 describe('WorkloadApiClient', () => {

@@ -1,13 +1,17 @@
 import { type Clock, systemClock } from '../clock.ts'
-import { type CallOptions, GrpcClient, type GrpcClientOptions } from '../grpc/client.ts'
-import type { Method } from '../grpc/method.ts'
-import { GrpcError, status } from '../grpc/status.ts'
-import type { JwtBundleSet } from '../jwt-bundle/set.ts'
-import type { JwtSvidParams } from '../jwt-svid/source.ts'
-import type { JwtSvid } from '../jwt-svid/svid.ts'
-import { SpiffeId } from '../spiffe-id/id.ts'
-import type { X509BundleSet } from '../x509-bundle/set.ts'
-import type { X509Svid } from '../x509-svid/svid.ts'
+import {
+  type CallOptions,
+  GrpcClient,
+  type GrpcClientOptions,
+  GrpcError,
+  type Method,
+  status,
+} from '../grpc/index.ts'
+import type { JwtBundleSet } from '../jwt-bundle/index.ts'
+import type { JwtSvid, JwtSvidParams } from '../jwt-svid/index.ts'
+import { SpiffeId } from '../spiffe-id/index.ts'
+import type { X509BundleSet } from '../x509-bundle/index.ts'
+import type { X509Svid } from '../x509-svid/index.ts'
 import { resolveAddress } from './address.ts'
 import { MalformedResponseError } from './errors.ts'
 import {
@@ -26,8 +30,8 @@ import {
   readX509Context,
   type X509Context,
 } from './responses.ts'
-import type { JsonObject } from './struct.ts'
 import { type Watcher, watch } from './watch.ts'
+import type { JsonObject } from './wire/index.ts'
 
 /** Timeout for a call with one response; attestation by a busy agent takes a second or two. */
 const DEFAULT_TIMEOUT_MS = 10_000

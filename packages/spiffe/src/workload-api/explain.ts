@@ -1,4 +1,4 @@
-import { GrpcError, status } from '../grpc/status.ts'
+import { GrpcError, status } from '../grpc/index.ts'
 import { ENDPOINT_VARIABLE } from './address.ts'
 
 /** Returns a hint on the most likely cause of a Workload API failure. */

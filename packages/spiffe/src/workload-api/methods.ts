@@ -1,5 +1,6 @@
-import type { Method } from '../grpc/method.ts'
+import type { Method } from '../grpc/index.ts'
 import {
+  type Codec,
   jwtBundlesRequest,
   jwtBundlesResponse,
   jwtSvidRequest,
@@ -14,8 +15,7 @@ import {
   x509BundlesResponse,
   x509SvidRequest,
   x509SvidResponse,
-} from './messages.ts'
-import type { Codec } from './protobuf.ts'
+} from './wire/index.ts'
 
 /** Required in every request, so that a browser or proxy cannot be tricked into sending one (Workload API §3.1). */
 export const SECURITY_HEADER = 'workload.spiffe.io'

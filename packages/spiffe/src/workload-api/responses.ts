@@ -1,16 +1,10 @@
 import { findPath } from '@hallpass/x509'
 import type { Clock } from '../clock.ts'
-import { JwtBundle } from '../jwt-bundle/bundle.ts'
-import { JwtBundleSet } from '../jwt-bundle/set.ts'
-import { JwtSvidError } from '../jwt-svid/errors.ts'
-import { parseInsecure } from '../jwt-svid/parse.ts'
-import type { JwtSvid } from '../jwt-svid/svid.ts'
-import { parseTrustDomain } from '../spiffe-id/parse.ts'
-import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
-import { X509Bundle } from '../x509-bundle/bundle.ts'
-import { X509BundleSet } from '../x509-bundle/set.ts'
-import { X509SvidError } from '../x509-svid/errors.ts'
-import { X509Svid } from '../x509-svid/svid.ts'
+import { JwtBundle, JwtBundleSet } from '../jwt-bundle/index.ts'
+import { type JwtSvid, JwtSvidError, parseInsecure } from '../jwt-svid/index.ts'
+import { parseTrustDomain, type TrustDomain } from '../spiffe-id/index.ts'
+import { X509Bundle, X509BundleSet } from '../x509-bundle/index.ts'
+import { X509Svid, X509SvidError } from '../x509-svid/index.ts'
 import { MalformedResponseError } from './errors.ts'
 import type {
   JwtBundlesResponse,
@@ -18,7 +12,7 @@ import type {
   X509BundlesResponse,
   X509SvidMessage,
   X509SvidResponse,
-} from './messages.ts'
+} from './wire/index.ts'
 
 /** The workload's X.509-SVIDs and bundles: a complete state that replaces the previous one. */
 export interface X509Context {

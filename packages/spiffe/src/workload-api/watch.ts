@@ -1,5 +1,5 @@
 import { pause } from '@hallpass/untrusted/timers'
-import { GrpcError, type StatusCode, status } from '../grpc/status.ts'
+import { GrpcError, type StatusCode, status } from '../grpc/index.ts'
 import { Backoff } from './backoff.ts'
 
 /** Receives the results of a watch. */

@@ -1,6 +1,5 @@
 import { type Certificate, parseCertificates, parsePemCertificates, toPem } from '@hallpass/x509'
-import { parseTrustDomain, type TrustDomainLike } from '../spiffe-id/parse.ts'
-import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
+import { parseTrustDomain, type TrustDomain, type TrustDomainLike } from '../spiffe-id/index.ts'
 import { X509BundleError } from './errors.ts'
 
 /** A source of X.509 bundles, called for every peer. */

@@ -1,4 +1,4 @@
-import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
+import type { TrustDomain } from '../spiffe-id/index.ts'
 import type { X509Bundle, X509BundleSource } from './bundle.ts'
 import { X509BundleError } from './errors.ts'
 

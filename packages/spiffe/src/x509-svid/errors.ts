@@ -1,5 +1,5 @@
 import type { PathErrorCode } from '@hallpass/x509'
-import type { SpiffeIdErrorCode } from '../spiffe-id/errors.ts'
+import type { SpiffeIdErrorCode } from '../spiffe-id/index.ts'
 
 export type X509SvidErrorCode =
   | SpiffeIdErrorCode

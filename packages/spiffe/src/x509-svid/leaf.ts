@@ -1,6 +1,5 @@
 import { type Certificate, EXTENDED_KEY_USAGE, uriNames } from '@hallpass/x509'
-import { SpiffeIdError } from '../spiffe-id/errors.ts'
-import { SpiffeId } from '../spiffe-id/id.ts'
+import { SpiffeId, SpiffeIdError } from '../spiffe-id/index.ts'
 import { X509SvidError, type X509SvidErrorCode } from './errors.ts'
 
 /** A rule that a leaf violates: the error code and message. */

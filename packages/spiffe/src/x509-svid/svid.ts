@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { inspect } from 'node:util'
 import { type Certificate, parseCertificates, parsePemCertificates, toPem } from '@hallpass/x509'
-import type { SpiffeId } from '../spiffe-id/id.ts'
+import type { SpiffeId } from '../spiffe-id/index.ts'
 import { X509SvidError } from './errors.ts'
 import { leafViolation, readLeafId } from './leaf.ts'
 

@@ -1,8 +1,7 @@
 import { type Certificate, findPath, PathError, parseCertificate } from '@hallpass/x509'
 import { type Clock, systemClock } from '../clock.ts'
-import type { SpiffeId } from '../spiffe-id/id.ts'
-import type { X509BundleSource } from '../x509-bundle/bundle.ts'
-import { X509BundleError } from '../x509-bundle/errors.ts'
+import type { SpiffeId } from '../spiffe-id/index.ts'
+import { X509BundleError, type X509BundleSource } from '../x509-bundle/index.ts'
 import { X509SvidError } from './errors.ts'
 import { leafViolation, readLeafId } from './leaf.ts'
 

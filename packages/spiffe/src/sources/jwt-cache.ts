@@ -1,7 +1,6 @@
 import type { Clock } from '../clock.ts'
-import { GrpcError, status } from '../grpc/status.ts'
-import type { JwtSvidParams } from '../jwt-svid/source.ts'
-import type { JwtSvid } from '../jwt-svid/svid.ts'
+import { GrpcError, status } from '../grpc/index.ts'
+import type { JwtSvid, JwtSvidParams } from '../jwt-svid/index.ts'
 
 /** A token with less time left than this could expire before it arrives. */
 const MIN_REST_MS = 5000

@@ -9,7 +9,7 @@ import {
   x509BundleMap,
   x509SvidMessage,
 } from '../testing/index.ts'
-import { socketUri } from './address.ts'
+import { socketUri } from '../workload-api/address.ts'
 import { X509Source, type X509SourceOptions } from './x509-source.ts'
 
 const denied = new GrpcError(status.permissionDenied, 'no identity issued')

@@ -1,9 +1,8 @@
 import { EventEmitter } from 'node:events'
 import { callAfter } from '@hallpass/untrusted/timers'
 import type { Clock } from '../clock.ts'
-import { GrpcError, status } from '../grpc/status.ts'
-import { explain } from './explain.ts'
-import type { Watcher } from './watch.ts'
+import { GrpcError, status } from '../grpc/index.ts'
+import { explain, type Watcher } from '../workload-api/index.ts'
 
 /**
  * The states of a subscription:

@@ -1,10 +1,9 @@
 import { EventEmitter } from 'node:events'
 import { type Clock, systemClock } from '../clock.ts'
-import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
-import type { X509Bundle, X509BundleSource } from '../x509-bundle/bundle.ts'
-import type { X509Svid, X509SvidSource } from '../x509-svid/svid.ts'
-import { WorkloadApiClient, type WorkloadApiClientOptions } from './client.ts'
-import type { X509Context } from './responses.ts'
+import type { TrustDomain } from '../spiffe-id/index.ts'
+import { WorkloadApiClient, type WorkloadApiClientOptions, type X509Context } from '../workload-api/index.ts'
+import type { X509Bundle, X509BundleSource } from '../x509-bundle/index.ts'
+import type { X509Svid, X509SvidSource } from '../x509-svid/index.ts'
 import { type ReadyOptions, SourceError, type SourceHealth, Subscription } from './subscription.ts'
 
 export interface X509SourceOptions extends WorkloadApiClientOptions {

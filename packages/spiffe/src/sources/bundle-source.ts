@@ -1,11 +1,9 @@
 import { EventEmitter } from 'node:events'
 import { systemClock } from '../clock.ts'
-import type { JwtBundle, JwtBundleSource } from '../jwt-bundle/bundle.ts'
-import type { JwtBundleSet } from '../jwt-bundle/set.ts'
-import type { TrustDomain } from '../spiffe-id/trust-domain.ts'
-import type { X509Bundle, X509BundleSource } from '../x509-bundle/bundle.ts'
-import type { X509BundleSet } from '../x509-bundle/set.ts'
-import { WorkloadApiClient, type WorkloadApiClientOptions } from './client.ts'
+import type { JwtBundle, JwtBundleSet, JwtBundleSource } from '../jwt-bundle/index.ts'
+import type { TrustDomain } from '../spiffe-id/index.ts'
+import { WorkloadApiClient, type WorkloadApiClientOptions } from '../workload-api/index.ts'
+import type { X509Bundle, X509BundleSet, X509BundleSource } from '../x509-bundle/index.ts'
 import { type ReadyOptions, type SourceHealth, Subscription } from './subscription.ts'
 
 interface BundleSourceEvents {

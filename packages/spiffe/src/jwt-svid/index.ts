@@ -1,0 +1,6 @@
+export { JwtSvidError, type JwtSvidErrorCode } from './errors.ts'
+export { cachedValidator, parseAndValidate, parseInsecure, svidValidator } from './parse.ts'
+export { DEFAULT_LEEWAY_SECONDS, type ParseOptions, SVID_CHECKS, svidRules } from './rules.ts'
+export type { JwtSvidParams, JwtSvidSource } from './source.ts'
+export { type Claims, JwtSvid } from './svid.ts'
+export type { ValidatedSvid } from './verification.ts'

@@ -1,0 +1,6 @@
+export { SpiffeIdError, type SpiffeIdErrorCode } from './errors.ts'
+export { SpiffeId } from './id.ts'
+export { type Matcher, matchAny, matchId, matchMemberOf, matchOneOf, SpiffeIdMismatch } from './match.ts'
+export { parseSpiffeId, parseTrustDomain, type SpiffeIdLike, type TrustDomainLike } from './parse.ts'
+export { joinPath, validatePath } from './path.ts'
+export { TrustDomain } from './trust-domain.ts'

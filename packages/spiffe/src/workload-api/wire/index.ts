@@ -1,0 +1,27 @@
+export {
+  type JwtBundlesResponse,
+  type JwtSvidMessage,
+  type JwtSvidRequest,
+  type JwtSvidResponse,
+  jwtBundlesRequest,
+  jwtBundlesResponse,
+  jwtSvidRequest,
+  jwtSvidResponse,
+  type ValidateJwtSvidRequest,
+  type ValidateJwtSvidResponse,
+  validateJwtSvidRequest,
+  validateJwtSvidResponse,
+  witBundlesRequest,
+  witBundlesResponse,
+  witSvidRequest,
+  witSvidResponse,
+  type X509BundlesResponse,
+  type X509SvidMessage,
+  type X509SvidResponse,
+  x509BundlesRequest,
+  x509BundlesResponse,
+  x509SvidRequest,
+  x509SvidResponse,
+} from './messages.ts'
+export { type Codec, ProtobufError } from './protobuf.ts'
+export { type Json, type JsonObject, struct } from './struct.ts'
