@@ -1,6 +1,7 @@
 import { type Clock, currentTrace, HttpError, jsonBody, runInTrace } from '@hallpass/service-kit'
 import express, { type RequestHandler, type Router } from 'express'
 import type { Config } from '../config.ts'
+import { GatewayDoor, GatewayStreams, PathWatch, WatcherTokens } from '../gateway/index.ts'
 import {
   CheckSources,
   LiveIdentities,
@@ -14,7 +15,6 @@ import type { PolicyFor, Site } from '../pages/index.ts'
 import { LIVE_PAGES } from '../pages/index.ts'
 import { leadStrangers, showExplorer, showLive, showSource } from '../routes/index.ts'
 import type { Cookies, VisitorSource } from '../sessions/index.ts'
-import { GatewayDoor, GatewayStreams, PathWatch, WatcherTokens } from './gateway/index.ts'
 import { listRuns, runScenario } from './run-scenario.ts'
 import { ScenarioRunner } from './scenario-runner.ts'
 import { serviceRoutes } from './services.ts'

@@ -9,7 +9,7 @@ import {
   type PathWatch,
   SERVER,
   TOO_MANY_WATCHERS,
-} from './gateway/index.ts'
+} from '../gateway/index.ts'
 
 /** An event ID of the suite consists of two numbers; anything longer is invalid. */
 const EVENT_ID = /^[\w.:-]{1,64}$/

@@ -1,6 +1,6 @@
 import { badRequest, unexpectedAnswer } from '@hallpass/service-kit'
-import type { WatcherTokens } from '../explorer/gateway/index.ts'
-import { GATEWAY, type GatewayDoor } from '../explorer/gateway/index.ts'
+import type { WatcherTokens } from '../gateway/index.ts'
+import { GATEWAY, type GatewayDoor } from '../gateway/index.ts'
 import { LIVE_TIMEOUT_MS } from './ask-peer.ts'
 
 const MAX_VALUE = 512

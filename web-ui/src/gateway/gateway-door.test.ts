@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { LiveStreams } from '../../live/index.ts'
+import { LiveStreams } from '../live/index.ts'
 import { GatewayDoor } from './gateway-door.ts'
 import type { WatcherTokens } from './watcher-tokens.ts'
 
