@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, normalize } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
 
 const root = join(import.meta.dirname, '..')
@@ -9,6 +9,7 @@ interface Manifest {
   readonly workspaces: readonly string[]
   readonly name: string
   readonly dependencies?: Readonly<Record<string, string>>
+  readonly exports?: Readonly<Record<string, string>>
 }
 const manifest = (folder: string) =>
   JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8')) as Manifest
@@ -90,5 +91,73 @@ describe('ARCHITECTURE.md', () => {
     ...['packages', 'spiffe', 'token-cache', 'scripts', 'e2e', 'benchmarks', 'deploy', 'docs'],
   ])('%s has a README', (folder) => {
     expect(readdirSync(join(root, folder))).toContain('README.md')
+  })
+})
+
+/** Folders without a door. */
+const OPEN_FOLDERS: readonly string[] = [
+  // Each file is a route, and the app that registers them is their list.
+  'routes',
+  // Each test takes the helper that it needs.
+  'testing',
+]
+const MAX_NAMES = 12
+
+const foldersWithSource = workspaces.filter((folder) => existsSync(join(root, folder, 'src')))
+
+/** A test may look past a door, at a part that the door does not show. */
+const isTest = (file: string) =>
+  /\.(test|peer)\.ts$/.test(file) || /(^|\/)testing(\/|\.ts$)/.test(file) || file.startsWith('conformance/')
+
+const sourcesOf = (folder: string) =>
+  readdirSync(join(root, folder, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts') && !isTest(file))
+    .sort()
+
+/** Returns the folder that an import enters, e.g. `http`; undefined for a file of its own folder or one above it. */
+function enteredBy(importer: string, imported: string): string | undefined {
+  const from = dirname(importer).split('/')
+  const to = dirname(imported).split('/')
+  const entered = to.findIndex((name, level) => name !== '.' && name !== from[level])
+  return entered < 0 ? undefined : to.slice(0, entered + 1).join('/')
+}
+
+/**
+ * Returns the imports that go past a folder's `index.ts`. Not among them: `import()`, which loads a heavy file when it is
+ * needed, and what an entry of the package passes on, which must load no more than the file that has it.
+ */
+function pastDoors(folder: string): string[] {
+  const entries = Object.values(manifest(folder).exports ?? {})
+  return sourcesOf(folder).flatMap((file) => {
+    const isLightEntry = entries.includes(`./src/${file}`) && file !== 'index.ts'
+    const source = readFileSync(join(root, folder, 'src', file), 'utf8')
+    const imports = [...source.matchAll(/^(import|export) (?:type )?(?:\{[^}]*\}|\*.*) from '(\.[^']+)'$/gm)]
+    return imports.flatMap(([, keyword, path]) => {
+      const imported = normalize(join(dirname(file), path as string))
+      const entered = enteredBy(file, imported)
+      const isOutside = imported.startsWith('../')
+      if (isOutside || entered === undefined || imported === `${entered}/index.ts`) return []
+      if (OPEN_FOLDERS.includes(entered) || (isLightEntry && keyword === 'export')) return []
+      return [`${file} imports ${imported}`]
+    })
+  })
+}
+
+/** Returns the levels of a `src` with too many names, of files or folders; doors and tests do not count. */
+function crowdedLevels(folder: string): string[] {
+  const levels = new Map<string, Set<string>>()
+  for (const file of sourcesOf(folder).filter((name) => !name.endsWith('index.ts')))
+    for (let name = file; name !== '.'; name = dirname(name))
+      levels.set(dirname(name), (levels.get(dirname(name)) ?? new Set()).add(name))
+  return [...levels].filter(([, names]) => names.size > MAX_NAMES).map(([level]) => level)
+}
+
+describe('the folders of a `src`', () => {
+  it.each(foldersWithSource)('%s: imports of another folder go through its index.ts', (folder) => {
+    expect(pastDoors(folder)).toEqual([])
+  })
+
+  it.each(foldersWithSource)('%s: a level has at most a dozen names', (folder) => {
+    expect(crowdedLevels(folder)).toEqual([])
   })
 })
