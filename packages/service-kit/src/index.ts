@@ -17,6 +17,7 @@ export {
   jsonBody,
   namesTwoHosts,
   readJsonBody,
+  recordFailure,
   refuseForeignPages,
   refuseUpgrade,
   requireBearer,

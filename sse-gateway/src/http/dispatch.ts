@@ -2,15 +2,13 @@ import type { OutgoingHttpHeaders } from 'node:http'
 import {
   type ForeignPagesGuard,
   HttpError,
-  isTokenRefusal,
-  logFailure,
   notFound,
   type Probe,
   type Probes,
   type RecordingService,
   RequestRecord,
+  recordFailure,
   runInTrace,
-  toHttpError,
 } from '@hallpass/service-kit'
 import { type AllowedOrigins, corsHeaders, isPreflight, preflightHeaders } from './cors.ts'
 import type { Exchange, ExchangeHandler } from './exchange/index.ts'
@@ -63,10 +61,7 @@ export function dispatcher({
       }
       await handler(exchange)
     } catch (thrown) {
-      const error = toHttpError(thrown)
-      const { requestId, trace } = record
-      record.add({ reason: isTokenRefusal(error.cause) ? error.cause.reason : error.code })
-      if (error.status >= 500) logFailure(service.log, error, { requestId, traceId: trace.traceId })
+      const error = recordFailure(service.log, thrown, record)
       answerJson(exchange, error.status, error.body, { ...corsHeaders(exchange, origins), ...error.headers })
     }
   }

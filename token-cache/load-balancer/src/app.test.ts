@@ -282,11 +282,55 @@ describe('each request', () => {
     log: () => lines.join(''),
     metrics: async () => (await fetch(`${url}/metrics`)).text(),
   }))
+
+  /** The proxies of the test answer it like any other request. */
+  const upgrade = (headers: Readonly<Record<string, string>>, method = 'GET', signal?: AbortSignal) =>
+    recorded(
+      method,
+      '/any/path?q=hidden',
+      { ...headers, connection: 'upgrade', upgrade: 'websocket' },
+      signal,
+    )
+
+  describeRecord('an upgrade at the load balancer', () => ({
+    service: 'token-cache-load-balancer',
+    path: '/any/path',
+    route: 'forwarded',
+    ask: (headers) => upgrade(headers),
+    reason: 'method_not_allowed',
+    beRefused: (headers) => upgrade(headers, 'TRACE'),
+    leave: (headers) => {
+      for (const proxy of proxies) proxy.answer = () => {}
+      return upgrade(headers, 'GET', AbortSignal.timeout(100)).catch(() => {})
+    },
+    log: () => lines.join(''),
+    metrics: async () => (await fetch(`${url}/metrics`)).text(),
+  }))
+
+  it('names both proxies if the first one did not take the upgrade', async () => {
+    await proxies[0]?.stop()
+    const { status, requestId } = await upgrade({})
+    expect(status).toBe(200)
+    const find = () =>
+      lines.map((text) => JSON.parse(text)).find((entry) => entry.requestId === requestId && entry.us)
+    // The line is written a moment after the response.
+    for (let tries = 0; !find() && tries < 100; tries += 1)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    expect(find()).toMatchObject({
+      us: 200,
+      ua: `127.0.0.1:${proxies[0]?.port}, 127.0.0.1:${proxies[1]?.port}`,
+    })
+  })
 })
 
-async function recorded(method: string, path: string, headers: Readonly<Record<string, string>>) {
+async function recorded(
+  method: string,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+  signal?: AbortSignal,
+) {
   return new Promise<RecordedAnswer>((resolve, reject) => {
-    const request = http.request(url + path, { method, headers, agent: false }, (answer) => {
+    const request = http.request(url + path, { method, headers, signal, agent: false }, (answer) => {
       const { statusCode: status = 0 } = answer
       answer.resume().on('end', () => resolve({ status, requestId: answer.headers['x-request-id'] }))
     })

@@ -8,7 +8,7 @@ import {
   requestHeaders,
   type Upstream,
 } from '@hallpass/reverse-proxy'
-import { type Handler, HttpError, type Logger, refuseUpgrade, toHttpError } from '@hallpass/service-kit'
+import { type Handler, HttpError, type Logger, toHttpError } from '@hallpass/service-kit'
 import { EDGE_FIELDS } from './edge-fields.ts'
 import type { Proxies } from './proxies.ts'
 
@@ -45,26 +45,25 @@ export function balanceRequests({ log, proxies, tierFields, believeRemoteUser }:
   }
 
   async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    socket.on('error', () => socket.destroy())
+    const record = recordForwarding(request)
     const tried: Upstream[] = []
     let failure: HttpError = noProxy()
     for (let next = proxies.next(tried); next; next = proxies.next(tried)) {
       const upstream = next
       tried.push(upstream)
       try {
-        await forwardUpgrade(request, socket, head, {
+        const forwarded = forwardUpgrade(request, socket, head, record, {
           upstream,
           headers: fieldsFor(request),
-          onAnswer: (us) =>
-            log.info({ path: request.url?.split('?', 1)[0], ua: upstream.address, us }, 'upgrade'),
         })
-        return
+        record.add({ ua: tried.map(({ address }) => address).join(', ') })
+        return await forwarded
       } catch (error) {
         proxies.failed(upstream)
         failure = toHttpError(error)
       }
     }
-    refuseUpgrade(socket, failure)
+    throw failure
   }
 
   /** Returns the caller's fields without those that only a proxy is allowed to set, plus this balancer's own. */
@@ -84,7 +83,7 @@ export function balanceRequests({ log, proxies, tierFields, believeRemoteUser }:
     return fields
   }
 
-  return { balance, upgrade: (...args: Parameters<typeof upgrade>) => void upgrade(...args) }
+  return { balance, upgrade }
 }
 
 const noProxy = () =>

@@ -149,7 +149,7 @@ export async function createApp(
     requestTimeoutMs: 0,
     forward: (request, response, next) => (isForApi(request) ? serve(request, response, next) : next()),
     onUpgrade: (request, socket, head) =>
-      !secure || isEncrypted(request) ? upgrade(request, socket, head) : socket.destroy(),
+      !secure || isEncrypted(request) ? upgrade(request, socket, head) : void socket.destroy(),
     routes: (app) => {
       app.use('/api', operator, keyvals(tokens))
       app.get('/status', operator, showStatus({ config, store, zone, peers, clock }))

@@ -1,7 +1,13 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type HttpError, toHttpError } from '../errors.ts'
-import { isTokenRefusal, type Logger, logFailure, recordOf } from '../observation/index.ts'
+import {
+  isTokenRefusal,
+  type Logger,
+  logFailure,
+  type RequestRecord,
+  recordOf,
+} from '../observation/index.ts'
 
 export const sendJson = (response: ServerResponse, status: number, body: unknown): void =>
   send(response, status, 'application/json; charset=utf-8', JSON.stringify(body))
@@ -24,14 +30,20 @@ export function hasBody({ headers }: IncomingMessage): boolean {
  */
 export const isUnread = (request: IncomingMessage): boolean => !request.complete && hasBody(request)
 
-/** Sends the response for any thrown error. An error whose body is a string sets its own content type. */
-export function sendError(log: Logger, thrown: unknown, request: IncomingMessage, response: ServerResponse) {
+/** Converts a thrown error to the one that is sent; records its reason, and logs it if it is a failure. */
+export function recordFailure(log: Logger, thrown: unknown, record: RequestRecord | undefined): HttpError {
   const error = toHttpError(thrown)
-  const record = recordOf(request)
   // The verifier's reason is more specific than the error code.
   record?.add({ reason: isTokenRefusal(error.cause) ? error.cause.reason : error.code })
   if (error.status >= 500)
     logFailure(log, error, record && { requestId: record.requestId, traceId: record.trace.traceId })
+  return error
+}
+
+/** Sends the response for any thrown error. An error whose body is a string sets its own content type. */
+export function sendError(log: Logger, thrown: unknown, request: IncomingMessage, response: ServerResponse) {
+  const record = recordOf(request)
+  const error = recordFailure(log, thrown, record)
   if (response.headersSent) {
     response.destroy()
     return
@@ -47,10 +59,19 @@ export function sendError(log: Logger, thrown: unknown, request: IncomingMessage
   else sendJson(response, error.status, error.body)
 }
 
-/** Rejects an upgrade with the error's status. Writes raw bytes: an upgraded socket has no server response. */
-export function refuseUpgrade(client: Duplex, error: HttpError): void {
+/** Rejects an upgrade for any thrown error. Writes raw bytes: an upgraded socket has no server response. */
+export function refuseUpgrade(log: Logger, thrown: unknown, request: IncomingMessage, client: Duplex): void {
+  const record = recordOf(request)
+  const error = recordFailure(log, thrown, record)
+  if (record) record.upgradeStatus = error.status
   const body = JSON.stringify(error.body)
-  const headers = { ...error.headers, 'content-type': 'application/json; charset=utf-8' }
+  const headers = {
+    ...error.headers,
+    ...(record ? { 'x-request-id': record.requestId } : {}),
+    'content-type': 'application/json; charset=utf-8',
+  }
+  // What the client still sends is discarded; while it is unread, the connection cannot close.
+  client.resume()
   client.end(
     `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
       `${Object.entries(headers)

@@ -141,7 +141,7 @@ describe('a service in development mode', () => {
         if (request.url === '/forwarded') response.end('forwarded')
         else next()
       },
-      onUpgrade: (_request, socket) => socket.end('HTTP/1.1 101 Switching Protocols\r\n\r\n'),
+      onUpgrade: (_request, socket) => void socket.end('HTTP/1.1 101 Switching Protocols\r\n\r\n'),
     }),
   )
 

@@ -15,6 +15,7 @@ import {
   type RequestRecord,
   recordOf,
   recordRequest,
+  recordUpgrade,
   runInTrace,
 } from '../observation/index.ts'
 import type { Service } from '../process/index.ts'
@@ -73,8 +74,11 @@ export interface HttpServiceOptions {
    * record.
    */
   readonly forward?: Handler
-  /** Handles upgrades such as WebSocket handshakes; without it their connections are closed. */
-  readonly onUpgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+  /**
+   * Handles upgrades such as WebSocket handshakes; without it their connections are closed. Each has a record, which ends
+   * with the connection; a thrown error is answered.
+   */
+  readonly onUpgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void | Promise<void>
   /** From the first byte of a request to the last byte of its body; 0 if request bodies are endless streams. */
   readonly requestTimeoutMs?: number
   readonly maxConnections?: number
@@ -193,12 +197,18 @@ export function httpService(options: HttpServiceOptions): HttpService {
     const { onUpgrade } = options
     const refusalOf = admission(address)
     if (onUpgrade)
-      server.on('upgrade', (request, socket, head) => {
-        const refusal = refusalOf(request)
-        if (refusal) return refuseUpgrade(socket, refusal)
-        upgraded.add(socket)
-        socket.once('close', () => upgraded.delete(socket))
-        onUpgrade(request, socket, head)
+      server.on('upgrade', async (request, socket, head) => {
+        socket.on('error', () => socket.destroy())
+        recordUpgrade(recording, request, socket)
+        try {
+          const refusal = refusalOf(request)
+          if (refusal) throw refusal
+          upgraded.add(socket)
+          socket.once('close', () => upgraded.delete(socket))
+          await onUpgrade(request, socket, head)
+        } catch (error) {
+          refuseUpgrade(log, error, request, socket)
+        }
       })
     server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS
     draining.add({

@@ -1,4 +1,4 @@
-export { hasBody, isUnread, refuseUpgrade, sendError, sendJson, sendText } from './answers.ts'
+export { hasBody, isUnread, recordFailure, refuseUpgrade, sendError, sendJson, sendText } from './answers.ts'
 export {
   type AuthorizedRequest,
   bearerToken,

@@ -4,7 +4,14 @@ export { createLog, type Logger, silentLog } from './log.ts'
 export { logFailure } from './log-failure.ts'
 export { Counter, Gauge, Metrics } from './metrics.ts'
 export { type Checks, type Probe, Probes } from './probes.ts'
-export { logAlso, type RecordingService, RequestRecord, recordOf, recordRequest } from './request-record.ts'
+export {
+  logAlso,
+  type RecordingService,
+  RequestRecord,
+  recordOf,
+  recordRequest,
+  recordUpgrade,
+} from './request-record.ts'
 export { currentTrace, nextHop, runInTrace, type TraceContext, traceFrom } from './trace.ts'
 export {
   isTokenRefusal,

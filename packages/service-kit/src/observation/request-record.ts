@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+import { type Duplex, finished } from 'node:stream'
 import { DEADLINE_HEADER, deadlineFrom } from '../deadline.ts'
 import { publishHop, shownPath } from './hops.ts'
 import type { Logger } from './log.ts'
@@ -46,6 +47,8 @@ export class RequestRecord {
   readonly trace: TraceContext
   /** The label of the metric: the pattern of the route, because the number of paths is unbounded. */
   route = 'unmatched'
+  /** The status that an upgrade was answered with; 0 before. */
+  upgradeStatus = 0
   readonly #service: RecordingService
   readonly #method: string
   readonly #path: string
@@ -134,6 +137,26 @@ export function recordRequest(
     const path = recorded.route?.path
     if (typeof path === 'string') record.route = path
     record.end({ status: response.statusCode, complete: response.writableFinished })
+  })
+  return record
+}
+
+/**
+ * Starts the record of an upgrade that Node's server has parsed, e.g. of a WebSocket; it ends with the connection. The
+ * code that answers sets `upgradeStatus`.
+ */
+export function recordUpgrade(
+  service: RecordingService,
+  request: IncomingMessage,
+  socket: Duplex,
+): RequestRecord {
+  const record = new RequestRecord(service, request)
+  const recorded = request as Recorded
+  recorded[RECORD] = record
+  finished(socket, { readable: false }, (error) => {
+    const { upgradeStatus: status } = record
+    // An upgraded connection has no last byte that could be missing.
+    record.end({ status, complete: status === 101 || !error })
   })
   return record
 }

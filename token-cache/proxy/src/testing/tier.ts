@@ -31,6 +31,8 @@ export interface TestTier {
   readonly folder: string
   /** Sends a request as the balancer does. */
   get(proxy: number, user: string, init?: RequestInit & { path?: string; agent?: string }): Promise<Response>
+  /** Returns the headers with which the balancer identifies the user. */
+  headersOf(user: string): Readonly<Record<string, string>>
   /** Sends a request as an operator does. */
   operate(proxy: number, path: string, init?: RequestInit): Promise<Response>
   figures(proxy: number): Promise<CacheFigures>
@@ -108,13 +110,9 @@ export async function startTier({
     get: (proxy, user, { path = '/', agent = 'curl/7.86.0', ...init } = {}) =>
       fetch(`${proxies[proxy]?.url}${path}`, {
         ...init,
-        headers: {
-          'remote-user': user,
-          'user-agent': agent,
-          'x-hallpass-tier': secret.trim(),
-          ...init.headers,
-        },
+        headers: { ...tier.headersOf(user), 'user-agent': agent, ...init.headers },
       }),
+    headersOf: (user) => ({ 'remote-user': user, 'x-hallpass-tier': secret.trim() }),
     operate: (proxy, path, init) => fetch(`${proxies[proxy]?.url}${path}`, init),
     async figures(proxy) {
       const status = (await (await tier.operate(proxy, '/status')).json()) as {

@@ -7,14 +7,7 @@ import {
   requestHeaders,
   type Upstream,
 } from '@hallpass/reverse-proxy'
-import {
-  type Handler,
-  HttpError,
-  type Logger,
-  type RequestRecord,
-  refuseUpgrade,
-  toHttpError,
-} from '@hallpass/service-kit'
+import { type Handler, HttpError, type Logger, type RequestRecord } from '@hallpass/service-kit'
 import { TIER_HEADER } from '@hallpass/tier-trust'
 import type { Asker, Blocks, Found, TokenCache } from '../cache/index.ts'
 import type { Identify, Identity } from '../identity/index.ts'
@@ -82,33 +75,19 @@ export function serveRequests({ log, api, identify, cache, blocks, clock }: Serv
 
   /** Forwards an upgrade such as a WebSocket. The token is in the handshake; later data is forwarded unchanged. */
   async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    socket.on('error', () => socket.destroy())
-    try {
-      const { found } = await obtain(identify(request), { requestId: 'upgrade' })
-      const { entry, status } = found
-      if (entry.kind !== 'token') throw refusalOf(entry)
-      const headers = [...requestHeaders(request, STRIPPED), 'authorization', `Bearer ${entry.token}`]
-      await forwardUpgrade(request, socket, head, {
-        upstream: api,
-        headers,
-        onAnswer: (us) =>
-          log.info(
-            {
-              path: request.url?.split('?', 1)[0],
-              ua: api.address,
-              us,
-              cs: status,
-              jti: entry.jti,
-            },
-            'upgrade',
-          ),
-      })
-    } catch (error) {
-      refuseUpgrade(socket, toHttpError(error))
-    }
+    const record = recordForwarding(request)
+    record.add({ cs: '-' })
+    const { found } = await obtain(identify(request), askerOf(record))
+    const { entry, status } = found
+    if (entry.kind !== 'token') throw refusalOf(entry)
+    record.add({ cs: status, jti: entry.jti })
+    await forwardUpgrade(request, socket, head, record, {
+      upstream: api,
+      headers: [...requestHeaders(request, STRIPPED), 'authorization', `Bearer ${entry.token}`],
+    })
   }
 
-  return { serve, upgrade: (...args: Parameters<typeof upgrade>) => void upgrade(...args) }
+  return { serve, upgrade }
 }
 
 /** Removes the deadline: other requests wait for the same token, so one caller's deadline must not abort the call. */
