@@ -1,6 +1,6 @@
 import type { RequestHandler } from 'express'
 import type { KeyValues } from '../operators/index.ts'
-import { sendPairs } from './read-zone.ts'
+import { sendPairs } from './send-pairs.ts'
 
 /** Handles `GET /api/8/http/keyvals/`: returns all zones with their pairs; with an empty `fields`, their names. */
 export function listZones(tokens: KeyValues): RequestHandler {

@@ -1,6 +1,6 @@
-import { once } from 'node:events'
-import type { RequestHandler, Response } from 'express'
+import type { RequestHandler } from 'express'
 import { type KeyValues, keyvalError } from '../operators/index.ts'
+import { sendPairs } from './send-pairs.ts'
 
 /** Handles `GET /api/8/http/keyvals/tokens`: returns all pairs; with `?key=`, one. */
 export function readZone(tokens: KeyValues): RequestHandler {
@@ -16,19 +16,4 @@ export function readZone(tokens: KeyValues): RequestHandler {
       throw keyvalError(404, 'KeyvalKeyNotFound', `key ${JSON.stringify(key)} not found`)
     response.json({ [key]: value })
   }
-}
-
-/** Streams an object's members at the client's pace, because a store can contain millions. */
-export async function sendPairs(
-  response: Response,
-  pairs: AsyncIterable<readonly [string, string]>,
-): Promise<void> {
-  let separator = '{'
-  for await (const [key, value] of pairs) {
-    if (response.destroyed) return
-    if (!response.write(`${separator}${JSON.stringify(key)}:${JSON.stringify(value)}`))
-      await Promise.race([once(response, 'drain'), once(response, 'close')])
-    separator = ','
-  }
-  response.write(separator === '{' ? '{}' : '}')
 }
