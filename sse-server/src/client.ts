@@ -1,11 +1,10 @@
-import http from 'node:http'
-import https from 'node:https'
 import net from 'node:net'
+import { AnswerTimeout, lazyPeerClient, peerFailure } from '@hallpass/service-kit/peers'
 import { socketHost } from '@hallpass/untrusted/address'
 import { parseJson } from '@hallpass/untrusted/json'
 import { checkPublications, JsonObjectError, PublicationError } from './publication/index.ts'
 
-/** Why a publication failed. `code` is the server's error code, `unreachable`, or `invalid` if nothing was sent. */
+/** Why a publication was rejected. `code` is the server's error code, or `invalid` if nothing was sent. */
 export class PublishError extends Error {
   readonly code: string
 
@@ -16,6 +15,7 @@ export class PublishError extends Error {
   }
 }
 
+const PEER = 'sse-server'
 /** The server answers within milliseconds, and waits at most two seconds for its log. */
 const TIMEOUT_MS = 5_000
 /** One error has a few hundred characters; only the first error is used. */
@@ -45,7 +45,8 @@ export interface PublishOverTcpOptions {
 
 /**
  * Publishes over TCP, and resolves when the server has read everything and closed the connection.
- * @throws {PublishError} with the first error that the server reported.
+ * @throws {PublishError} with the first error that the server reported
+ * @throws {PeerError} if it cannot be reached
  */
 export async function publishOverTcp({ url, objects, token }: PublishOverTcpOptions): Promise<void> {
   const server = new URL(url)
@@ -54,12 +55,14 @@ export async function publishOverTcp({ url, objects, token }: PublishOverTcpOpti
     let text = ''
     const socket = net.connect({ host: socketHost(server), port: Number(server.port), timeout: TIMEOUT_MS })
     socket.once('connect', () => socket.end(`${authorization}${objects}\n`))
-    socket.once('timeout', () => socket.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })))
+    socket.once('timeout', () => socket.destroy(new AnswerTimeout()))
     socket.on('data', (chunk: Buffer) => {
       text += chunk.toString()
       if (text.length > MAX_ANSWER_CHARACTERS) socket.destroy()
     })
-    socket.once('error', (error: NodeJS.ErrnoException) => reject(unreachable(url, error)))
+    socket.once('error', (cause) =>
+      reject(peerFailure({ peer: PEER, address: url, timeoutMs: TIMEOUT_MS }, cause)),
+    )
     socket.once('close', () => resolve(text))
   })
   const [refusal] = answer.split('\n')
@@ -77,72 +80,30 @@ export interface PublishOverHttpOptions {
 
 /**
  * Publishes over HTTP, and resolves to the ID of the event once the log has stored it.
- * @throws {PublishError}
+ * @throws {PublishError} with the error that the server reported
+ * @throws {PeerError} if it cannot be reached
  */
-export async function publishOverHttp(options: PublishOverHttpOptions): Promise<string> {
-  let answer: { status: number; text: string }
-  try {
-    answer = await post(options)
-  } catch (error) {
-    throw unreachable(options.baseUrl, error)
-  }
-  const { status, text } = answer
-  if (status !== 202) throw refused(text)
-  try {
-    return String((parseJson(text) as { id: unknown }).id)
-  } catch {
-    throw refused(text)
-  }
-}
-
-function post({
+export async function publishOverHttp({
   baseUrl,
   object,
   token,
   ca,
-}: PublishOverHttpOptions): Promise<{ status: number; text: string }> {
-  const url = new URL(`${baseUrl.replace(/\/$/, '')}/publish`)
-  const { request } = url.protocol === 'https:' ? https : http
-  return new Promise((resolve, reject) => {
-    const sent = request(
-      url,
-      {
-        method: 'POST',
-        agent: false,
-        ...(ca === undefined ? {} : { ca }),
-        headers: {
-          'content-type': 'application/json',
-          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-        },
-      },
-      (response) => {
-        let text = ''
-        const done = () => {
-          resolve({ status: response.statusCode ?? 0, text })
-          sent.destroy()
-        }
-        response.setEncoding('utf8').on('data', (chunk: string) => {
-          text += chunk
-          if (text.length > MAX_ANSWER_CHARACTERS) done()
-        })
-        response.once('end', done).on('error', reject)
-      },
-    )
-    const deadline = setTimeout(
-      () => sent.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })),
-      TIMEOUT_MS,
-    )
-    sent
-      .on('error', reject)
-      .once('close', () => clearTimeout(deadline))
-      .end(object)
+}: PublishOverHttpOptions): Promise<string> {
+  const tls = ca === undefined ? {} : { tls: { ca } }
+  const http = await lazyPeerClient({ peer: PEER, baseUrl, timeoutMs: TIMEOUT_MS, ...tls })()
+  const { status, data } = await http.post<string>('/publish', object, {
+    responseType: 'text',
+    headers: {
+      'content-type': 'application/json',
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    },
   })
-}
-
-function unreachable(url: string, cause: unknown): PublishError {
-  const { code, message } = cause as { code?: unknown; message?: string }
-  const why = typeof code === 'string' ? code : message
-  return new PublishError('unreachable', `The SSE server at ${url} is not reachable (${why}).`, cause)
+  if (status !== 202) throw refused(data)
+  try {
+    return String((parseJson(data) as { id: unknown }).id)
+  } catch {
+    throw refused(data)
+  }
 }
 
 /** Returns the server's error; the response of any other program is quoted. */

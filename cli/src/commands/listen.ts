@@ -75,7 +75,7 @@ class Listening {
       for await (const event of readEvents(connection.body)) await this.#show(event, connection)
     } catch (error) {
       if (interrupted.aborted) return
-      this.#say('red', 'lost', (error as Error).message)
+      this.#say('red', 'lost', lossOf(error as NodeJS.ErrnoException))
       throw new CommandFailure('The stream was interrupted.', EXIT.streamEnded)
     } finally {
       interrupted.removeEventListener('abort', close)
@@ -214,6 +214,9 @@ function expiryOf(token: string): string {
     throw error
   }
 }
+
+/** undici's code of a connection that the server closed, in Node's word for it. */
+const lossOf = ({ code, message }: NodeJS.ErrnoException) => (code === 'UND_ERR_SOCKET' ? 'aborted' : message)
 
 function reasonIn(data: string): string {
   try {

@@ -1,3 +1,4 @@
+import { PeerError } from '@hallpass/service-kit/peers'
 import { countPublications, PublishError, publishOverHttp, publishOverTcp } from '@hallpass/sse-server/client'
 import { type Command, InvalidArgumentError } from 'commander'
 import { connectionFailure } from '../connection-failure.ts'
@@ -56,8 +57,8 @@ export function addPublish(program: Command, terminal: Terminal): Command {
         const authority = isTls ? await readAuthority(ca, terminal) : undefined
         terminal.print(await publishOverHttp({ baseUrl, object: text, token, ca: authority }))
       } catch (error) {
+        if (error instanceof PeerError) throw connectionFailure(url, error)
         if (!(error instanceof PublishError)) throw error
-        if (error.code === 'unreachable') throw connectionFailure(url, error.cause)
         throw new CommandFailure(error.message, error.code === 'invalid' ? EXIT.usage : EXIT.failed)
       }
     })

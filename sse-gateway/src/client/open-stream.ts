@@ -1,9 +1,9 @@
-import http, { type IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import http2, { type ClientHttp2Session } from 'node:http2'
-import https from 'node:https'
 import net from 'node:net'
 import type { Readable } from 'node:stream'
 import tls from 'node:tls'
+import { AnswerTimeout, lazyPeerClient, peerFailure } from '@hallpass/service-kit/peers'
 import { socketHost } from '@hallpass/untrusted/address'
 
 /** The response to a request for a stream. The body is a stream only if `status` is 200. */
@@ -25,41 +25,51 @@ export interface StreamRequest {
   readonly http1: boolean
 }
 
+const PEER = 'sse-gateway'
 /** Long enough for any server on this machine or in one data center. */
 const TIMEOUT_MS = 5_000
 
 /**
- * Opens a stream over HTTP/2 or HTTP/1.1, negotiated by ALPN.
- * Rejects if the server is unreachable or fails TLS verification.
+ * Opens a stream over HTTP/2 or HTTP/1.1, negotiated by ALPN. Over HTTP/2 it is one of Node's, which the peer client
+ * does not have.
+ * @throws {PeerError} if the server is unreachable, fails TLS verification or does not answer in time
  */
 export async function openStream(request: StreamRequest): Promise<StreamConnection> {
-  const { url, ca, http1 } = request
-  if (url.protocol === 'http:') return openHttp1(request)
+  const { url } = request
+  if (request.http1 || url.protocol === 'http:') return openHttp1(request)
+  try {
+    const socket = await connectTls(request)
+    if (socket.alpnProtocol === 'h2')
+      return await openHttp2(request, http2.connect(url.origin, { createConnection: () => socket }))
+    socket.destroy()
+  } catch (cause) {
+    throw peerFailure({ peer: PEER, address: url.origin, timeoutMs: TIMEOUT_MS }, cause)
+  }
+  return openHttp1(request)
+}
+
+function connectTls({ url, ca }: StreamRequest): Promise<tls.TLSSocket> {
+  const host = socketHost(url)
   const socket = tls.connect({
-    host: socketHost(url),
+    host,
     port: Number(url.port || 443),
     // An IP address is not a server name (RFC 6066 §3). The certificate is still checked against the host.
-    ...(net.isIP(socketHost(url)) ? {} : { servername: url.hostname }),
-    ALPNProtocols: http1 ? ['http/1.1'] : ['h2', 'http/1.1'],
+    ...(net.isIP(host) ? {} : { servername: url.hostname }),
+    ALPNProtocols: ['h2', 'http/1.1'],
     ...(ca === undefined ? {} : { ca }),
   })
-  await new Promise<void>((resolve, reject) => {
-    const deadline = setTimeout(() => socket.destroy(new Error('timeout')), TIMEOUT_MS)
-    socket.once('secureConnect', resolve).once('error', reject)
-    socket.once('close', () => clearTimeout(deadline))
-    socket.once('secureConnect', () => clearTimeout(deadline))
+  return new Promise((resolve, reject) => {
+    const deadline = setTimeout(() => socket.destroy(new AnswerTimeout()), TIMEOUT_MS)
+    socket.once('secureConnect', () => resolve(socket)).once('error', reject)
+    for (const end of ['secureConnect', 'close']) socket.once(end, () => clearTimeout(deadline))
   })
-  if (socket.alpnProtocol === 'h2')
-    return openHttp2(request, http2.connect(url.origin, { createConnection: () => socket }))
-  socket.destroy()
-  return openHttp1(request)
 }
 
 async function openHttp2(request: StreamRequest, session: ClientHttp2Session): Promise<StreamConnection> {
   const path = request.url.pathname + request.url.search
   const stream = session.request({ ':method': 'GET', ':path': path, ...request.headers }, { endStream: true })
   const headers = await new Promise<IncomingHttpHeaders & { ':status'?: number }>((resolve, reject) => {
-    const deadline = setTimeout(() => session.destroy(new Error('timeout')), TIMEOUT_MS)
+    const deadline = setTimeout(() => session.destroy(new AnswerTimeout()), TIMEOUT_MS)
     session.once('error', reject)
     stream.once('error', reject).once('response', resolve)
     stream.once('response', () => clearTimeout(deadline)).once('close', () => clearTimeout(deadline))
@@ -83,28 +93,19 @@ async function openHttp2(request: StreamRequest, session: ClientHttp2Session): P
 }
 
 async function openHttp1({ url, headers, ca }: StreamRequest): Promise<StreamConnection> {
-  const { request } = url.protocol === 'http:' ? http : https
-  const options = { agent: false as const, ...(ca === undefined ? {} : { ca }), ALPNProtocols: ['http/1.1'] }
-  const call = (method: string, sent: Readonly<Record<string, string>>) =>
-    new Promise<http.IncomingMessage>((resolve, reject) => {
-      const asked = request(url, { ...options, method, headers: sent, timeout: TIMEOUT_MS }, (response) => {
-        asked.setTimeout(0)
-        resolve(response)
-      })
-      asked.once('timeout', () => asked.destroy(new Error('timeout')))
-      asked.once('error', reject).end()
-    })
-  const body = await call('GET', headers)
+  const tls = ca === undefined ? {} : { tls: { ca } }
+  const http = await lazyPeerClient({ peer: PEER, baseUrl: url.origin, timeoutMs: TIMEOUT_MS, ...tls })()
+  const path = url.pathname + url.search
+  const stream = await http.get<Readable>(path, { responseType: 'stream', headers })
   return {
     protocol: 'HTTP/1.1',
-    status: body.statusCode ?? 0,
-    headers: body.headers,
-    body,
+    status: stream.status,
+    headers: stream.headers as IncomingHttpHeaders,
+    body: stream.data,
     async send(method, more) {
-      const answer = await call(method, { 'content-length': '0', ...more })
-      answer.resume()
-      return answer.statusCode ?? 0
+      const { status } = await http.request({ url: path, method, headers: more, responseType: 'text' })
+      return status
     },
-    close: () => body.destroy(),
+    close: () => stream.data.destroy(),
   }
 }

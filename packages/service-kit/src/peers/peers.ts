@@ -4,6 +4,7 @@ import type { AxiosInstance } from './peer-client.ts'
  * For processes that rarely or never call a peer: axios (about 10 MB and 50 ms of CPU time) is loaded on the first
  * call.
  */
+export { AnswerTimeout } from './peer-answer.ts'
 export { PeerError, peerFailure, unexpectedAnswer } from './peer-errors.ts'
 export type { AxiosInstance }
 
