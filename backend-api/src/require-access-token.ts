@@ -1,4 +1,4 @@
-import { type Clock, issuerKeys, requireBearer } from '@hallpass/service-kit'
+import { type Clock, type Handler, issuerKeys, requireBearer } from '@hallpass/service-kit'
 import {
   anySubject,
   check,
@@ -7,7 +7,6 @@ import {
   type VerificationRules,
   verifyToken,
 } from '@hallpass/tokens'
-import type { RequestHandler } from 'express'
 import type { Config } from './config.ts'
 
 type Guard = NonNullable<Config['guard']>
@@ -26,7 +25,7 @@ const accessTokenOnly = check('kind', 'RFC 9068 §5', (verification: TokenVerifi
  * Rejects requests without a valid access token for this API (RFC 9068 §4). An ID token is for the client that logged
  * the user in and grants no access here: it is rejected by its audience, and by claims that access tokens do not have.
  */
-export function requireAccessToken(guard: Guard, clock: Clock): RequestHandler {
+export function requireAccessToken(guard: Guard, clock: Clock): Handler {
   const { issuer, audience, audienceList, jwksUrl, scopes, maxLifetimeSeconds, leewaySeconds } = guard
   const keys = remoteKeys({ issuer, ...issuerKeys({ issuer, jwksUrl }), clock })
   const rules: VerificationRules = {

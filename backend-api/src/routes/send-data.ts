@@ -1,4 +1,4 @@
-import type { RequestHandler } from 'express'
+import type { Handler } from '@hallpass/service-kit'
 
 /** The documented responses, byte for byte. */
 const ANSWERS = {
@@ -8,7 +8,7 @@ const ANSWERS = {
 
 export type Endpoint = keyof typeof ANSWERS
 
-export function sendData(endpoint: Endpoint): RequestHandler {
+export function sendData(endpoint: Endpoint): Handler {
   return (_request, response) => {
     // Responses that require a token must not be cached.
     response.set('cache-control', 'no-store').json(ANSWERS[endpoint])

@@ -1,5 +1,5 @@
 import { IncomingMessage } from 'node:http'
-import type { RequestHandler } from 'express'
+import type { Handler } from '@hallpass/service-kit'
 import type Provider from 'oidc-provider'
 import type { KoaContextWithOIDC } from 'oidc-provider'
 
@@ -23,7 +23,7 @@ export function confirmByHint(ctx: KoaContextWithOIDC): boolean {
 }
 
 /** Handles all of the library's endpoints. Submits its confirmation form for a logout that needs no question. */
-export function openidConnect(provider: Provider): RequestHandler {
+export function openidConnect(provider: Provider): Handler {
   return async (request, response, next) => {
     try {
       const answer = provider.callback()

@@ -1,10 +1,9 @@
-import { notFound } from '@hallpass/service-kit'
-import type { RequestHandler } from 'express'
+import { type Handler, notFound } from '@hallpass/service-kit'
 import { picture } from '../pages/index.ts'
 import type { Users } from '../users.ts'
 
 /** `GET /pictures/:user.svg`: sends a user's picture, the URL in the `picture` claim. */
-export function sendPicture(users: Users): RequestHandler {
+export function sendPicture(users: Users): Handler {
   return (request, response) => {
     const user = users.find(String(request.params.user))
     if (!user) throw notFound('no_such_user', 'User not found.')

@@ -1,17 +1,12 @@
 import type { Assets } from '@hallpass/pages'
 import { sendPage } from '@hallpass/pages'
-import type { RequestHandler } from 'express'
+import type { Handler } from '@hallpass/service-kit'
 import type Provider from 'oidc-provider'
 import { signInPage } from '../pages/index.ts'
 import type { Users } from '../users.ts'
 
 /** `GET /interaction/:uid`: shows the login page. The library identifies the login request by a signed cookie. */
-export function showSignIn(
-  provider: Provider,
-  users: Users,
-  assets: Assets,
-  webUiUrl: string,
-): RequestHandler {
+export function showSignIn(provider: Provider, users: Users, assets: Assets, webUiUrl: string): Handler {
   return async (request, response) => {
     const { uid, prompt, params } = await provider.interactionDetails(request, response)
     if (prompt.name !== 'login')
@@ -33,7 +28,7 @@ export function showSignIn(
 }
 
 /** `POST /interaction/:uid/sign-in`: logs the chosen user in. */
-export function signIn(provider: Provider, users: Users): RequestHandler {
+export function signIn(provider: Provider, users: Users): Handler {
   return async (request, response) => {
     const user = users.find(String((request.body as { user?: unknown } | undefined)?.user))
     const result = user
@@ -44,7 +39,7 @@ export function signIn(provider: Provider, users: Users): RequestHandler {
 }
 
 /** `POST /interaction/:uid/cancel`: returns to the client with `access_denied`. */
-export function cancelSignIn(provider: Provider): RequestHandler {
+export function cancelSignIn(provider: Provider): Handler {
   return (request, response) =>
     provider.interactionFinished(request, response, {
       error: 'access_denied',

@@ -1,7 +1,6 @@
 import { callerOf } from '@hallpass/callers'
-import { badRequest, sendJson } from '@hallpass/service-kit'
+import { badRequest, type Handler, sendJson } from '@hallpass/service-kit'
 import { TokenError } from '@hallpass/tokens'
-import type { RequestHandler } from 'express'
 import type { IssuedTokens } from '../issued-tokens.ts'
 
 /**
@@ -9,7 +8,7 @@ import type { IssuedTokens } from '../issued-tokens.ts'
  * token, returns only `active: false` (§2.2). A caller can introspect only tokens with itself as the audience, an
  * administrator all.
  */
-export function introspect(tokens: IssuedTokens): RequestHandler {
+export function introspect(tokens: IssuedTokens): Handler {
   return async (request, response) => {
     const { token } = request.body as { token?: unknown }
     if (typeof token !== 'string' || token === '')

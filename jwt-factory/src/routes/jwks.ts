@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
+import type { Handler } from '@hallpass/service-kit'
 import { publicJwks } from '@hallpass/tokens'
-import type { RequestHandler } from 'express'
 import type { KeyStore } from '../key-store.ts'
 
 /**
@@ -10,7 +10,7 @@ import type { KeyStore } from '../key-store.ts'
 const MAX_AGE_SECONDS = 300
 
 /** `GET /.well-known/jwks.json`: returns the public keys of all key IDs (RFC 7517 §5). A kid begins with its key ID. */
-export function jwks(keys: KeyStore): RequestHandler {
+export function jwks(keys: KeyStore): Handler {
   let current = { kids: '-', etag: '', body: '' }
   const render = () => {
     const published = keys.published

@@ -1,9 +1,8 @@
-import { sendJson } from '@hallpass/service-kit'
-import type { RequestHandler } from 'express'
+import { type Handler, sendJson } from '@hallpass/service-kit'
 import type { Config } from '../config.ts'
 
 /** `GET /.well-known/oauth-authorization-server` (RFC 8414 §2): returns the URLs of this issuer's keys and endpoints. */
-export function metadata({ issuer, publicUrl, callers }: Config): RequestHandler {
+export function metadata({ issuer, publicUrl, callers }: Config): Handler {
   const methods = callers.mode === 'open' ? ['none'] : ['private_key_jwt']
   return (request, response) => {
     // Never from the Host header, which the caller controls.

@@ -1,14 +1,13 @@
 import { callerOf } from '@hallpass/callers'
-import { badRequest, HttpError, sendJson } from '@hallpass/service-kit'
+import { badRequest, type Handler, HttpError, sendJson } from '@hallpass/service-kit'
 import { TokenError } from '@hallpass/tokens'
-import type { RequestHandler } from 'express'
 import type { IssuedTokens } from '../issued-tokens.ts'
 
 /**
  * `POST /revoke` (RFC 7009): revokes a token before it expires. A caller can revoke its own tokens, an administrator any.
  * An invalid token needs no revocation, so the response is also 200 (§2.2).
  */
-export function revoke(tokens: IssuedTokens): RequestHandler {
+export function revoke(tokens: IssuedTokens): Handler {
   return async (request, response) => {
     const { token } = request.body as { token?: unknown }
     if (typeof token !== 'string' || token === '')

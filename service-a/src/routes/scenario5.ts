@@ -1,5 +1,5 @@
-import { badRequest, sendJson } from '@hallpass/service-kit'
-import type { Request, RequestHandler } from 'express'
+import { badRequest, type Handler, sendJson } from '@hallpass/service-kit'
+import type { Request } from 'express'
 import type { SpiffeCallee } from '../callees/index.ts'
 import { faultOf, SOMEBODY_ELSE } from '../fault.ts'
 
@@ -10,7 +10,7 @@ const MAX_AUDIENCE_LENGTH = 2048
  * `GET /scenario5{?audience,fault}`: the agent identifies service A and signs a token for the audience; service A sends
  * it to the server, through a proxy that terminates TLS. By default the audience is the server.
  */
-export function scenario5(callee: SpiffeCallee): RequestHandler {
+export function scenario5(callee: SpiffeCallee): Handler {
   return async (request, response) => {
     const audience = audienceOf(request, callee.id)
     const { status, body, via, svid } = await callee.call(audience)

@@ -1,10 +1,9 @@
-import { badRequest, HttpError } from '@hallpass/service-kit'
-import type { RequestHandler } from 'express'
+import { badRequest, type Handler, HttpError } from '@hallpass/service-kit'
 import { JsonObjectParser, MAX_OBJECT_BYTES, PublicationError } from '../publication/index.ts'
 import type { Publisher } from '../publishing/index.ts'
 
 /** Handles POST /publish with the same object as over TCP. Responds 202 with the event's ID once the log has stored it. */
-export function publish(publisher: Publisher): RequestHandler {
+export function publish(publisher: Publisher): Handler {
   return async (request, response) => {
     // A page of another origin cannot send this type without a preflight, which this route does not allow.
     if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? ''))

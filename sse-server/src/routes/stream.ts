@@ -1,6 +1,6 @@
 import { asSentBack, fromHeaderValue } from '@hallpass/event-stream'
-import { badRequest, HttpError } from '@hallpass/service-kit'
-import type { Request, RequestHandler } from 'express'
+import { badRequest, type Handler, HttpError } from '@hallpass/service-kit'
+import type { Request } from 'express'
 import type { EventLog } from '../log/index.ts'
 import type { StreamHub } from '../streaming/index.ts'
 
@@ -17,7 +17,7 @@ const HEADERS = {
 const MAX_TOPICS = 32
 
 /** Handles GET on any path: streams events without a topic, or those of `/topics/:topic` and `?topic=`; `?topic=*` streams all. */
-export function stream(hub: StreamHub, log: EventLog): RequestHandler {
+export function stream(hub: StreamHub, log: EventLog): Handler {
   return (request, response) => {
     if (!log.loaded)
       throw new HttpError(503, 'log_not_loaded', 'The event log is not loaded yet. Retry in a moment.', {
@@ -32,7 +32,7 @@ export function stream(hub: StreamHub, log: EventLog): RequestHandler {
 }
 
 /** Allows pages of other origins to reconnect: `Last-Event-ID` is not a safelisted header (Fetch §2.2.2). */
-export const preflight: RequestHandler = (_request, response) => {
+export const preflight: Handler = (_request, response) => {
   response
     .writeHead(204, {
       allow: 'GET, HEAD, OPTIONS',

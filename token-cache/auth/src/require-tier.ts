@@ -1,9 +1,8 @@
-import { challenge, HttpError } from '@hallpass/service-kit'
+import { challenge, type Handler, HttpError } from '@hallpass/service-kit'
 import type { TierTrust } from '@hallpass/tier-trust'
-import type { RequestHandler } from 'express'
 
 /** Rejects requests that are not from a proxy: other callers could name any user. */
-export function requireTier(trust: TierTrust): RequestHandler {
+export function requireTier(trust: TierTrust): Handler {
   return (request, _response, next) => {
     if (!trust.isFromTier(request))
       throw new HttpError(

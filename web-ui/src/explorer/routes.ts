@@ -1,5 +1,12 @@
-import { type Clock, currentTrace, HttpError, jsonBody, runInTrace } from '@hallpass/service-kit'
-import express, { type RequestHandler, type Router } from 'express'
+import {
+  type Clock,
+  currentTrace,
+  type Handler,
+  HttpError,
+  jsonBody,
+  runInTrace,
+} from '@hallpass/service-kit'
+import express, { type Router } from 'express'
 import type { Config } from '../config.ts'
 import { GatewayDoor, GatewayStreams, PathWatch, WatcherTokens } from '../gateway/index.ts'
 import {
@@ -91,7 +98,7 @@ export async function explorerRoutes({
 }
 
 /** Watching is not reported as a hop: the explorer's own requests would appear between the runs that it shows. */
-const unwatched: RequestHandler = (_request, _response, next) => {
+const unwatched: Handler = (_request, _response, next) => {
   const trace = currentTrace()
   if (trace) runInTrace({ ...trace, sampled: false }, next)
   else next()
@@ -101,7 +108,7 @@ const unwatched: RequestHandler = (_request, _response, next) => {
  * Rejects DNS rebinding: for its browser, a page whose host name points to this machine has the origin of this service.
  */
 const refuseOtherHosts =
-  (baseUrl: string): RequestHandler =>
+  (baseUrl: string): Handler =>
   (request, _response, next) => {
     if (request.headers.host !== new URL(baseUrl).host)
       throw new HttpError(403, 'foreign_host', `Requests must use the host of ${baseUrl}.`)

@@ -1,6 +1,6 @@
-import { HttpError } from '@hallpass/service-kit'
+import { type Handler, HttpError } from '@hallpass/service-kit'
 import { createLauncherClient, type LauncherClient } from '@hallpass/service-kit/launcher'
-import express, { type RequestHandler, type Router } from 'express'
+import express, { type Router } from 'express'
 
 /** This service, which serves the page that would have to start it again. */
 const OWN_NAME = 'web-ui'
@@ -20,7 +20,7 @@ export function serviceRoutes({
   return routes
 }
 
-function listServices(launcher: LauncherClient): RequestHandler {
+function listServices(launcher: LauncherClient): Handler {
   return async (_request, response) => {
     const { services } = await launcher.suite()
     response.set('cache-control', 'no-store').json({
@@ -39,7 +39,7 @@ function listServices(launcher: LauncherClient): RequestHandler {
   }
 }
 
-function changeService(launcher: LauncherClient): RequestHandler {
+function changeService(launcher: LauncherClient): Handler {
   return async (request, response) => {
     const { name, verb } = request.params as { name: string; verb: string }
     if (verb !== 'stop' && verb !== 'start')
@@ -59,7 +59,7 @@ function changeService(launcher: LauncherClient): RequestHandler {
  * Rejects requests of other pages. Browsers send the origin with every POST, so a request without one is rejected too.
  */
 const requireOwnPage =
-  (baseUrl: string): RequestHandler =>
+  (baseUrl: string): Handler =>
   (request, _response, next) => {
     if (request.headers.origin !== new URL(baseUrl).origin)
       throw new HttpError(403, 'foreign_origin', 'Only the explorer’s page can stop and start services.')

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
-import { PeerError } from '@hallpass/service-kit'
-import type { Request, RequestHandler, Response } from 'express'
+import { type Handler, PeerError } from '@hallpass/service-kit'
+import type { Request, Response } from 'express'
 import {
   GATEWAY,
   type GatewayStreams,
@@ -23,7 +23,7 @@ export type WatcherOf = (request: Request, response: Response) => Promise<string
  * not. All of that is sent as events, because an EventSource shows a script neither comments nor the status of a
  * rejection.
  */
-export function watchHops(streams: GatewayStreams, path: PathWatch, watcherOf: WatcherOf): RequestHandler {
+export function watchHops(streams: GatewayStreams, path: PathWatch, watcherOf: WatcherOf): Handler {
   return async (request, response) => {
     const watcher = await watcherOf(request, response)
     const last = request.get('last-event-id') ?? request.query.since
@@ -56,7 +56,7 @@ export function watchHops(streams: GatewayStreams, path: PathWatch, watcherOf: W
 }
 
 /** `POST /explorer/hops/:stream`: answers a challenge for the page; the token for it is issued here. */
-export function renewHops(streams: GatewayStreams, watcherOf: WatcherOf): RequestHandler {
+export function renewHops(streams: GatewayStreams, watcherOf: WatcherOf): Handler {
   return async (request, response) => {
     const watcher = await watcherOf(request, response)
     response.status(await streams.renew(watcher, String(request.params.stream))).end()

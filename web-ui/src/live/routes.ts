@@ -1,5 +1,5 @@
-import { jsonBody } from '@hallpass/service-kit'
-import express, { type RequestHandler, type Router } from 'express'
+import { type Handler, jsonBody } from '@hallpass/service-kit'
+import express, { type Router } from 'express'
 import type { CheckSources } from './check-sources.ts'
 import type { LiveIdentities } from './live-identities.ts'
 import type { LiveKeys } from './live-keys.ts'
@@ -29,12 +29,12 @@ export function liveRoutes({
 }: LiveParts): Router {
   const routes = express.Router()
   const show =
-    (read: () => unknown): RequestHandler =>
+    (read: () => unknown): Handler =>
     async (_request, response) => {
       response.set('cache-control', 'no-store').json(await read())
     }
   const act =
-    (work: (body: Body) => Promise<unknown>): RequestHandler =>
+    (work: (body: Body) => Promise<unknown>): Handler =>
     async (request, response) => {
       await work(request.body as Body)
       response.status(204).end()

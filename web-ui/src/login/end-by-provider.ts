@@ -1,6 +1,7 @@
 import {
   badRequest,
   type Clock,
+  type Handler,
   isTokenRefusal,
   type Logger,
   observeVerification,
@@ -12,7 +13,6 @@ import {
   type VerificationRules,
   verifyToken,
 } from '@hallpass/tokens'
-import type { RequestHandler } from 'express'
 import type { TrustedIssuer } from '../provider/index.ts'
 import type { SessionStore } from '../sessions/index.ts'
 
@@ -46,13 +46,7 @@ export interface EndByProviderParts {
  * Handles `POST /backchannel-logout`: ends the sessions that the provider has ended. The request comes from the provider,
  * not from a browser; only the signature of the logout token proves that.
  */
-export function endByProvider({
-  issuer,
-  clientId,
-  sessions,
-  log,
-  clock,
-}: EndByProviderParts): RequestHandler {
+export function endByProvider({ issuer, clientId, sessions, log, clock }: EndByProviderParts): Handler {
   return async (request, response) => {
     const token = (request.body as { logout_token?: unknown } | undefined)?.logout_token
     if (typeof token !== 'string')

@@ -1,5 +1,5 @@
-import { type Clock, HttpError, type Logger } from '@hallpass/service-kit'
-import type { Request, RequestHandler } from 'express'
+import { type Clock, type Handler, HttpError, type Logger } from '@hallpass/service-kit'
+import type { Request } from 'express'
 import { type LoginAttempt, LoginRefused, type OpenidClient, type Tokens } from '../provider/index.ts'
 import type { Cookies } from '../sessions/index.ts'
 import { newSecret, type SessionStore, SessionTokens, userFrom } from '../sessions/index.ts'
@@ -21,7 +21,7 @@ export interface FinishLoginParts {
  * The session gets a new ID, whatever cookie the browser sends. A callback without a pending login (Back, a reload)
  * redirects a logged-in user to the home page.
  */
-export function finishLogin(parts: FinishLoginParts): RequestHandler {
+export function finishLogin(parts: FinishLoginParts): Handler {
   const { attempts, sessions, cookies, sessionMaxMs } = parts
   /** Codes that are being redeemed. A code works once, so two concurrent requests (a double click) share the result. */
   const underWay = new Map<string, Promise<string>>()

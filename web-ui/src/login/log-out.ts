@@ -1,14 +1,13 @@
 import { timingSafeEqual } from 'node:crypto'
 import { sendPage } from '@hallpass/pages'
-import { HttpError, type Logger } from '@hallpass/service-kit'
-import type { RequestHandler } from 'express'
+import { type Handler, HttpError, type Logger } from '@hallpass/service-kit'
 import type { Site } from '../pages/index.ts'
 import { endSession, type PolicyFor, signOutPage } from '../pages/index.ts'
 import type { OpenidClient } from '../provider/index.ts'
 import type { Cookies, SessionStore, VisitorSource } from '../sessions/index.ts'
 
 /** Handles `GET /logout`: shows a form, because a link must not end a session. */
-export function askToLogOut(site: Site, visitors: VisitorSource, policyFor: PolicyFor): RequestHandler {
+export function askToLogOut(site: Site, visitors: VisitorSource, policyFor: PolicyFor): Handler {
   return async (request, response) => {
     const visitor = await visitors.identify(request)
     sendPage(response, signOutPage(site, visitor), { policy: await policyFor(visitor) })
@@ -27,7 +26,7 @@ export interface LogOutParts {
  * receives the ID token of the session, so it need not ask the user. The form of a session that has already ended leads
  * there too: otherwise the provider's session would log the user in again without asking.
  */
-export function logOut({ provider, sessions, cookies, log }: LogOutParts): RequestHandler {
+export function logOut({ provider, sessions, cookies, log }: LogOutParts): Handler {
   return async (request, response) => {
     const id = cookies.read(request, 'session')
     const session = sessions.find(id)

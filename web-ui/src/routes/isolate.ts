@@ -1,11 +1,10 @@
-import { HttpError } from '@hallpass/service-kit'
-import type { RequestHandler } from 'express'
+import { type Handler, HttpError } from '@hallpass/service-kit'
 
 /**
  * Rejects requests from other origins, except links: no forms, fetch, EventSource or frames. Cookies ignore ports, and for
  * `SameSite` two ports of localhost are the same site, so it checks the browser's Fetch Metadata.
  */
-export function isolate(baseUrl: string): RequestHandler {
+export function isolate(baseUrl: string): Handler {
   const own = new URL(baseUrl).origin
   return (request, response, next) => {
     response.vary('Sec-Fetch-Site')

@@ -1,5 +1,5 @@
 import { sendPage } from '@hallpass/pages'
-import type { RequestHandler } from 'express'
+import type { Handler } from '@hallpass/service-kit'
 import type { PolicyFor, Site } from '../pages/index.ts'
 import { type ExplorerParts, explorerPage } from '../pages/index.ts'
 import type { VisitorSource } from '../sessions/index.ts'
@@ -10,7 +10,7 @@ export function showExplorer(
   visitors: VisitorSource,
   policyFor: PolicyFor,
   parts: ExplorerParts,
-): RequestHandler {
+): Handler {
   return async (request, response) => {
     const visitor = await visitors.identify(request)
     sendPage(response, explorerPage(site, visitor, parts), {

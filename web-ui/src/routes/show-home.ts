@@ -1,6 +1,5 @@
 import { sendPage } from '@hallpass/pages'
-import { currentTrace } from '@hallpass/service-kit'
-import type { RequestHandler } from 'express'
+import { currentTrace, type Handler } from '@hallpass/service-kit'
 import type { Backends } from '../backends/index.ts'
 import { traceHeaders } from '../backends/index.ts'
 import type { PolicyFor, Site } from '../pages/index.ts'
@@ -13,7 +12,7 @@ export function showHome(
   visitors: VisitorSource,
   backends: Backends,
   policyFor: PolicyFor,
-): RequestHandler {
+): Handler {
   return async (request, response) => {
     const visitor = await visitors.identify(request)
     const results = await backends.callAll(await visitor.accessToken(), traceHeaders(request))

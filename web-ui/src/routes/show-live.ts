@@ -1,18 +1,12 @@
 import { sendPage } from '@hallpass/pages'
-import { notFound } from '@hallpass/service-kit'
-import type { RequestHandler } from 'express'
+import { type Handler, notFound } from '@hallpass/service-kit'
 import type { CheckSources } from '../live/index.ts'
 import type { PolicyFor, Site } from '../pages/index.ts'
 import { type LivePage, livePage, sourcePage } from '../pages/index.ts'
 import type { VisitorSource } from '../sessions/index.ts'
 
 /** Handles the live views, such as `GET /keys`; the script of each page keeps it up to date. */
-export function showLive(
-  page: LivePage,
-  site: Site,
-  visitors: VisitorSource,
-  policyFor: PolicyFor,
-): RequestHandler {
+export function showLive(page: LivePage, site: Site, visitors: VisitorSource, policyFor: PolicyFor): Handler {
   return async (request, response) => {
     const visitor = await visitors.identify(request)
     sendPage(response, livePage(site, visitor, page), {
@@ -27,7 +21,7 @@ export function showSource(
   site: Site,
   visitors: VisitorSource,
   policyFor: PolicyFor,
-): RequestHandler {
+): Handler {
   return async (request, response) => {
     const { file } = request.query
     const lines = sources.read(file)

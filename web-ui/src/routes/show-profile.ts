@@ -1,6 +1,5 @@
 import { sendPage } from '@hallpass/pages'
-import type { Clock } from '@hallpass/service-kit'
-import type { RequestHandler } from 'express'
+import type { Clock, Handler } from '@hallpass/service-kit'
 import type { PolicyFor, Site } from '../pages/index.ts'
 import { problemPage, profilePage } from '../pages/index.ts'
 import type { VisitorSource } from '../sessions/index.ts'
@@ -11,7 +10,7 @@ export function showProfile(
   visitors: VisitorSource,
   policyFor: PolicyFor,
   clock: Clock,
-): RequestHandler {
+): Handler {
   return async (request, response) => {
     const visitor = await visitors.identify(request)
     const { user } = visitor

@@ -1,11 +1,10 @@
-import { notFound } from '@hallpass/service-kit'
-import type { RequestHandler } from 'express'
+import { type Handler, notFound } from '@hallpass/service-kit'
 import type { Agent } from '../agent.ts'
 import { AUTHORITY_KINDS, type AuthorityKind } from '../authorities/index.ts'
 
 /** `GET /authorities`: lists all authorities with their states. */
 export const listAuthorities =
-  (agent: Agent): RequestHandler =>
+  (agent: Agent): Handler =>
   (_request, response) => {
     const shown = (kind: AuthorityKind) =>
       agent.authorities[kind].stages.map(({ authority, state, activateAt, retireAt }) => ({
@@ -20,7 +19,7 @@ export const listAuthorities =
 
 /** `POST /authorities/:kind/rotate`: publishes a new authority, which signs after the overlap. */
 export const rotate =
-  (agent: Agent, overlapSeconds: number): RequestHandler =>
+  (agent: Agent, overlapSeconds: number): Handler =>
   async (request, response) => {
     const id = await agent.rotate(kindOf(request.params.kind))
     response.json({ id, activeAfterSeconds: overlapSeconds })
@@ -28,7 +27,7 @@ export const rotate =
 
 /** `POST /authorities/:kind/retire`: removes the old authorities; what they signed is rejected from now on. */
 export const retire =
-  (agent: Agent): RequestHandler =>
+  (agent: Agent): Handler =>
   async (request, response) => {
     response.json({ ids: await agent.retire(kindOf(request.params.kind)) })
   }

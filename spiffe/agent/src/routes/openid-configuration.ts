@@ -1,7 +1,7 @@
-import type { RequestHandler } from 'express'
+import type { Handler } from '@hallpass/service-kit'
 
 /** `GET /.well-known/openid-configuration`: tells JWT verifiers where the keys are (OpenID Connect Discovery §4). */
-export function openidConfiguration(issuer: string, algorithms: () => readonly string[]): RequestHandler {
+export function openidConfiguration(issuer: string, algorithms: () => readonly string[]): Handler {
   return (_request, response) => {
     response.set('cache-control', 'no-cache').json({
       issuer,

@@ -1,9 +1,9 @@
-import type { RequestHandler } from 'express'
+import type { Handler } from '@hallpass/service-kit'
 import type { Agent } from '../agent.ts'
 
 /** `GET /svids`: lists the current X.509-SVIDs, without keys or certificates. */
 export const listSvids =
-  (agent: Agent): RequestHandler =>
+  (agent: Agent): Handler =>
   async (_request, response) => {
     const svids = await agent.issuer.held()
     response.json({

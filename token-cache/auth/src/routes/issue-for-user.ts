@@ -1,14 +1,13 @@
 import type { JwtFactoryClient } from '@hallpass/jwt-factory/client'
-import { badRequest, HttpError, logAlso } from '@hallpass/service-kit'
+import { badRequest, type Handler, HttpError, logAlso } from '@hallpass/service-kit'
 import { parseCompact } from '@hallpass/tokens'
-import type { RequestHandler } from 'express'
 import type { Config } from '../config.ts'
 
 /** Visible ASCII without a comma, because a comma joins repeated header fields. */
 const USER = /^[!-+\--~]{1,128}$/
 
 /** Handles `GET /auth`: returns a token for the API with the user in the `remote-user` field as its subject. */
-export function issueForUser(factory: JwtFactoryClient, config: Config): RequestHandler {
+export function issueForUser(factory: JwtFactoryClient, config: Config): Handler {
   return async (request, response) => {
     const user = request.headers['remote-user']
     if (typeof user !== 'string' || !USER.test(user))

@@ -1,8 +1,14 @@
 import { timingSafeEqual } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
-import { bearerToken, challenge, HttpError, isLoopback, refuseForeignPages } from '@hallpass/service-kit'
-import type { RequestHandler } from 'express'
+import {
+  bearerToken,
+  challenge,
+  type Handler,
+  HttpError,
+  isLoopback,
+  refuseForeignPages,
+} from '@hallpass/service-kit'
 
 /** 128 bits, as for every secret in the suite. */
 const MIN_TOKEN_LENGTH = 22
@@ -15,7 +21,7 @@ const REALM = 'token-cache operators'
 export function requireOperator(
   tokenFile: string | undefined,
   allowedHosts: readonly string[] = [],
-): RequestHandler {
+): Handler {
   const refusalOf = refuseForeignPages(allowedHosts, { links: false })
   const token = tokenFile === undefined ? undefined : readFileSync(tokenFile, 'utf8').trim()
   if (token !== undefined && token.length < MIN_TOKEN_LENGTH)

@@ -1,10 +1,11 @@
+import type { Handler } from '@hallpass/service-kit'
 import { StoreUnavailableError } from '@hallpass/token-store'
-import type { Request, RequestHandler } from 'express'
+import type { Request } from 'express'
 import { type KeyValues, keyvalError } from '../operators/index.ts'
 import { parseKeyvalBody, requireBlock } from './keyval-body.ts'
 
 /** Handles `POST /api/8/http/keyvals/tokens`: blocks keys or users that have no entry yet. */
-export function addKey(tokens: KeyValues): RequestHandler {
+export function addKey(tokens: KeyValues): Handler {
   return async (request: Request, response) => {
     const changes = parseKeyvalBody(request.body)
     for (const change of changes) requireBlock(change)

@@ -1,6 +1,6 @@
-import { HttpError, textBody, toHttpError } from '@hallpass/service-kit'
+import { type Handler, HttpError, textBody, toHttpError } from '@hallpass/service-kit'
 import { StoreFullError, StoreUnavailableError } from '@hallpass/token-store'
-import express, { type ErrorRequestHandler, type RequestHandler, type Router } from 'express'
+import express, { type ErrorRequestHandler, type Router } from 'express'
 import { type KeyValues, keyvalError } from '../operators/index.ts'
 import { addKey } from './add-key.ts'
 import { emptyZone } from './empty-zone.ts'
@@ -37,7 +37,7 @@ export function keyvals(tokens: KeyValues): Router {
   return router
 }
 
-const methodDisabled: RequestHandler = () => {
+const methodDisabled: Handler = () => {
   throw keyvalError(405, 'MethodDisabled', 'method disabled')
 }
 

@@ -1,9 +1,10 @@
-import type { Request, RequestHandler } from 'express'
+import type { Handler } from '@hallpass/service-kit'
+import type { Request } from 'express'
 import { type KeyValues, keyvalError } from '../operators/index.ts'
 import { parseKeyvalBody, requireBlock } from './keyval-body.ts'
 
 /** Handles `PATCH /api/8/http/keyvals/tokens`: `"0"` blocks a key at all proxies, `null` removes it. */
-export function modifyKey(tokens: KeyValues): RequestHandler {
+export function modifyKey(tokens: KeyValues): Handler {
   return async (request: Request, response) => {
     const [change, ...more] = parseKeyvalBody(request.body)
     if (!change || more.length > 0) throw keyvalError(400, 'KeyvalFormatError', 'only one key can be updated')

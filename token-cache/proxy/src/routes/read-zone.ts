@@ -1,9 +1,9 @@
-import type { RequestHandler } from 'express'
+import type { Handler } from '@hallpass/service-kit'
 import { type KeyValues, keyvalError } from '../operators/index.ts'
 import { sendPairs } from './send-pairs.ts'
 
 /** Handles `GET /api/8/http/keyvals/tokens`: returns all pairs; with `?key=`, one. */
-export function readZone(tokens: KeyValues): RequestHandler {
+export function readZone(tokens: KeyValues): Handler {
   return async (request, response) => {
     const { key } = request.query
     if (typeof key !== 'string') {

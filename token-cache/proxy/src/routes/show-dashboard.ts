@@ -1,5 +1,5 @@
 import { type Assets, html, sendPage } from '@hallpass/pages'
-import type { RequestHandler } from 'express'
+import type { Handler } from '@hallpass/service-kit'
 
 /** The page's own files, and the shared ones. */
 export interface DashboardAssets {
@@ -32,7 +32,7 @@ const PROXY_COLUMNS = [
 ] as const
 
 /** Handles `GET /dashboard.html`; the page's script fills in the figures from `/status`. */
-export function showDashboard({ own, house }: DashboardAssets): RequestHandler {
+export function showDashboard({ own, house }: DashboardAssets): Handler {
   const page = html`<html lang="en">
   <head>
     <meta charset="utf-8">

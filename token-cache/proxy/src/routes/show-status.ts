@@ -1,5 +1,5 @@
+import type { Handler } from '@hallpass/service-kit'
 import { type SharedStore, StoreFullError, StoreUnavailableError, type Zone } from '@hallpass/token-store'
-import type { RequestHandler } from 'express'
 import type { Config } from '../config.ts'
 import type { Peers } from '../operators/index.ts'
 
@@ -15,7 +15,7 @@ export interface StatusSources {
 const COUNT_AGAIN_MS = 5_000
 
 /** Handles `GET /status`: returns the figures of all proxies that share the store. */
-export function showStatus({ config, store, zone, peers, clock }: StatusSources): RequestHandler {
+export function showStatus({ config, store, zone, peers, clock }: StatusSources): Handler {
   let counted = { at: Number.NEGATIVE_INFINITY, entries: 0 }
   return async (_request, response) => {
     const problem = await store.check().then(
