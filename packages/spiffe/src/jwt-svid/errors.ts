@@ -22,6 +22,7 @@ export type JwtSvidErrorCode =
 
 export interface JwtSvidErrorOptions extends ErrorOptions {
   readonly checks?: readonly Check[]
+  readonly spireMessage?: string
 }
 
 /** Reports a rejected JWT-SVID: `code` is stable, the message is go-spiffe's. */
@@ -30,11 +31,14 @@ export class JwtSvidError extends Error {
   readonly code: JwtSvidErrorCode
   /** Every check that ran, in order; the last one failed. */
   readonly checks: readonly Check[]
+  /** The message of SPIRE's Workload API for the same rejection. */
+  readonly spireMessage: string
 
   constructor(code: JwtSvidErrorCode, message: string, options: JwtSvidErrorOptions = {}) {
     super(message, options)
     this.code = code
     this.checks = options.checks ?? []
+    this.spireMessage = options.spireMessage ?? message
   }
 
   /** The code, under the name that all verifiers' errors use. */

@@ -165,6 +165,24 @@ describe('parseAndValidate', () => {
     for (const nothing of [[], '', ['']]) expect(() => validate(token, nothing)).toThrow(TypeError)
   })
 
+  it.each([
+    [
+      'an unknown trust domain',
+      () => signJwt(claims({ sub: 'spiffe://b/a' }), key),
+      'no keys found for trust domain "b"',
+    ],
+    [
+      'an unknown key',
+      () => signJwt(claims(), createJwtKey('k2')),
+      'public key "k2" not found in trust domain "example.org"',
+    ],
+    ['anything else', () => signJwt(claims({ exp: 1 }), key), 'token has expired'],
+  ])('has the message of SPIRE for %s', (_, token, spireMessage) => {
+    expect(() => parseAndValidate(token(), bundles, 'me', { clock })).toThrow(
+      expect.objectContaining({ spireMessage }),
+    )
+  })
+
   it('tries every key that fits if the token names none', () => {
     const second = createJwtKey('second')
     const several = JwtBundle.ofJwks('example.org', jwks([createJwtKey('r', 'RS256'), key, second]))

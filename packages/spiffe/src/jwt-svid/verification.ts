@@ -9,7 +9,7 @@ import type { JwtBundleSource } from '../jwt-bundle/index.ts'
 import type { SpiffeId } from '../spiffe-id/index.ts'
 import { JwtSvidError, type JwtSvidErrorCode } from './errors.ts'
 import { JwtSvid } from './svid.ts'
-import { goSpiffeWords } from './words.ts'
+import { goSpiffeWords, spireWords } from './words.ts'
 
 export interface SvidRules extends CommonRules {
   readonly bundles: JwtBundleSource
@@ -54,14 +54,18 @@ export class SvidVerification extends Verification<SvidRules, ValidatedSvid> {
   /** Does the same as `fail`, for this rule set's own checks. */
   reject(code: JwtSvidErrorCode, detail: string, cause?: unknown): JwtSvidError {
     const { header, id, audience, rules } = this
-    const message = goSpiffeWords(code, {
+    const facts = {
       header,
       id,
       audience,
       expectedAudience: rules.expectedAudience,
       detail,
+    }
+    return new JwtSvidError(code, goSpiffeWords(code, facts), {
+      cause,
+      checks: this.checksWithFailure(detail),
+      spireMessage: spireWords(code, facts),
     })
-    return new JwtSvidError(code, message, { cause, checks: this.checksWithFailure(detail) })
   }
 
   override result(): ValidatedSvid {

@@ -15,37 +15,55 @@ export interface SvidFacts {
 
 type Words = string | ((facts: SvidFacts) => string)
 
-const UNREADABLE = 'jwtsvid: unable to parse JWT token'
+const UNREADABLE = 'unable to parse JWT token'
 const quote = JSON.stringify
+const invalidSubject: Words = ({ detail }) => `token has an invalid subject claim: ${detail}`
 
 /**
- * go-spiffe's message for every code: SPIFFE operators know these, and the documented example prints them. Two have no
- * prefix because they come from the underlying go-jose. go-spiffe.peer.ts compares them with go-spiffe's.
+ * go-spiffe's message for every code, without its prefix: SPIFFE operators know these, and the documented example prints
+ * them. go-spiffe.peer.ts compares them with go-spiffe's. A code that is not here is a SpiffeIdErrorCode.
  */
 const WORDS: Readonly<Partial<Record<JwtSvidErrorCode, Words>>> = {
   malformed_token: UNREADABLE,
   alg_not_allowed: UNREADABLE,
   critical_header: UNREADABLE,
-  wrong_typ: 'jwtsvid: token header type not equal to either JWT or JOSE',
-  malformed_claims: ({ detail }) => `jwtsvid: unable to get claims from token: ${detail}`,
-  missing_subject: 'jwtsvid: token missing subject claim',
-  missing_expiry: 'jwtsvid: token missing exp claim',
-  bundle_missing: ({ id }) => `jwtsvid: no bundle found for trust domain ${quote(id.trustDomain.name)}`,
+  wrong_typ: 'token header type not equal to either JWT or JOSE',
+  malformed_claims: ({ detail }) => `unable to get claims from token: ${detail}`,
+  missing_subject: 'token missing subject claim',
+  missing_expiry: 'token missing exp claim',
+  bundle_missing: ({ id }) => `no bundle found for trust domain ${quote(id.trustDomain.name)}`,
   authority_missing: ({ header: { alg, kid }, id }) =>
-    `jwtsvid: no JWT authority ${kid ? quote(kid) : `for algorithm ${alg}`} found for trust domain ${quote(id.trustDomain.name)}`,
+    `no JWT authority ${kid ? quote(kid) : `for algorithm ${alg}`} found for trust domain ${quote(id.trustDomain.name)}`,
   alg_not_of_key: ({ header: { alg, kid } }) =>
-    `jwtsvid: unable to get claims from token: algorithm ${alg} does not fit JWT authority ${quote(kid)}`,
-  invalid_signature:
-    'jwtsvid: unable to get claims from token: go-jose/go-jose: error in cryptographic primitive',
+    `unable to get claims from token: algorithm ${alg} does not fit JWT authority ${quote(kid)}`,
+  invalid_signature: 'unable to get claims from token: go-jose/go-jose: error in cryptographic primitive',
   wrong_audience: ({ audience, expectedAudience }) =>
-    `jwtsvid: expected audience in ${quoteAll(expectedAudience)} (audience=${quoteAll(audience)})`,
+    `expected audience in ${quoteAll(expectedAudience)} (audience=${quoteAll(audience)})`,
   not_yet_valid: 'go-jose/go-jose/jwt: validation failed, token not valid yet (nbf)',
-  expired: 'jwtsvid: token has expired',
+  expired: 'token has expired',
   issued_in_future: 'go-jose/go-jose/jwt: validation field, token issued in the future (iat)',
 }
 
-/** Returns go-spiffe's message for a rejected token. A code that is not in the map is a SpiffeIdErrorCode. */
-export function goSpiffeWords(code: JwtSvidErrorCode, facts: SvidFacts): string {
-  const words = WORDS[code] ?? (({ detail }) => `jwtsvid: token has an invalid subject claim: ${detail}`)
-  return typeof words === 'string' ? words : words(facts)
+/** Codes whose message has no prefix: it comes from go-jose, which go-spiffe uses. */
+const FROM_GO_JOSE: ReadonlySet<JwtSvidErrorCode> = new Set(['not_yet_valid', 'issued_in_future'])
+
+/** SPIRE's message where it is not go-spiffe's without the prefix. */
+const WORDS_OF_SPIRE: typeof WORDS = {
+  bundle_missing: ({ id }) => `no keys found for trust domain ${quote(id.trustDomain.name)}`,
+  authority_missing: ({ header: { alg, kid }, id }) =>
+    kid
+      ? `public key ${quote(kid)} not found in trust domain ${quote(id.trustDomain.name)}`
+      : `no JWT authority for algorithm ${alg} found for trust domain ${quote(id.trustDomain.name)}`,
 }
+
+/** Returns go-spiffe's message for a rejected token. */
+export function goSpiffeWords(code: JwtSvidErrorCode, facts: SvidFacts): string {
+  const words = render(WORDS[code] ?? invalidSubject, facts)
+  return FROM_GO_JOSE.has(code) ? words : `jwtsvid: ${words}`
+}
+
+/** Returns the message of SPIRE's Workload API for a rejected token. */
+export const spireWords = (code: JwtSvidErrorCode, facts: SvidFacts): string =>
+  render(WORDS_OF_SPIRE[code] ?? WORDS[code] ?? invalidSubject, facts)
+
+const render = (words: Words, facts: SvidFacts): string => (typeof words === 'string' ? words : words(facts))

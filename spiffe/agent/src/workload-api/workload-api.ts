@@ -157,7 +157,7 @@ export class WorkloadApi {
       return { spiffeId: id.toString(), claims: { ...(shown as api.JsonObject), aud: [...aud] } }
     } catch (error) {
       if (!(error instanceof JwtSvidError)) throw error
-      throw refused(status.invalidArgument, inWordsOfSpire(error))
+      throw refused(status.invalidArgument, error.spireMessage)
     }
   }
 
@@ -201,14 +201,6 @@ function assertSpiffeId(spiffeId: string) {
 // biome-ignore lint/correctness/useYield: the method is not implemented, so it only throws.
 async function* unimplemented(): AsyncGenerator<never> {
   throw refused(status.unimplemented, 'fetching WIT-SVIDs is not implemented')
-}
-
-/** Converts to SPIRE's messages: go-spiffe's without the prefix, with two exceptions. */
-function inWordsOfSpire({ message }: JwtSvidError): string {
-  return message
-    .replace(/^jwtsvid: /, '')
-    .replace(/^no bundle found for/, 'no keys found for')
-    .replace(/^no JWT authority (".*") found for/, 'public key $1 not found in')
 }
 
 /** The keys of bundle maps are the SPIFFE IDs of the trust domains. */
