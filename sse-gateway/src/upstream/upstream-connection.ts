@@ -21,7 +21,7 @@ export interface UpstreamHandlers {
   readonly onOver: (how: 'ended' | 'failed', error?: Error) => void
 }
 
-/** Detects a dead peer within about 30 seconds, even if it never sends heartbeats. */
+/** Detects a host that has vanished within about 30 seconds. A process that hangs still acknowledges the probes. */
 const TCP_KEEP_ALIVE_MS = 10_000
 /** Caps the upstream's `Retry-After`: a client should not wait for hours. */
 const MAX_RETRY_AFTER_SECONDS = 60
