@@ -1,19 +1,11 @@
-import { HttpError, PeerError, type TraceContext } from '@hallpass/service-kit'
+import { HttpError, PeerError } from '@hallpass/service-kit'
 import { type SeenEntry, StoreFullError, StoreUnavailableError, type Zone } from '@hallpass/token-store'
-import { describeIdentity, type Identity, type KeyMaker } from '../identity/index.ts'
+import type { Identity, KeyMaker } from '../identity/index.ts'
 import type { Blocks } from './blocks.ts'
 import { type CacheFigures, noFigures } from './cache-figures.ts'
-import {
-  type CachedToken,
-  type CacheEntry,
-  endOf,
-  fromStored,
-  type LifeRules,
-  lifeOf,
-  type Refusal,
-  toStored,
-} from './cached-token.ts'
-import { RecentCopies } from './recent-copies.ts'
+import { type CachedToken, type CacheEntry, endOf, fromStored, toStored } from './cached-token.ts'
+import { type Copy, LocalCopies, type LocalCopiesOptions } from './local-copies.ts'
+import { type Asker, TokenIssuer, type TokenIssuerOptions } from './token-issuer.ts'
 import {
   placeInSeconds,
   readRecord,
@@ -31,59 +23,21 @@ export interface Found {
   readonly status: CacheStatus
 }
 
-/** The request for which a token is needed. */
-export interface Asker {
-  readonly requestId: string
-  readonly trace?: TraceContext
-}
-
-export interface TokenCacheOptions extends LifeRules, UserLimits {
-  /** The tokens, by the keys of their identities. */
-  readonly zone: Zone
+export interface TokenCacheOptions extends LocalCopiesOptions, TokenIssuerOptions, UserLimits {
   /** A {@link UserRecord} per user. */
   readonly users: Zone
   readonly blocks: Blocks
   readonly keys: KeyMaker
-  /** Requests a token from the auth tier; a 403 means that it denies the user, any other error that it failed. */
-  readonly issue: (identity: Identity, asker: Asker) => Promise<string>
-  /** Verifies a token for a user and returns its claims; throws if it is invalid. */
-  readonly verify: (
-    token: string,
-    user: string,
-  ) => Promise<{ readonly claims: Readonly<Record<string, unknown>> }>
-  readonly clock: () => number
   /** The maximum lifetime of a token. User records are kept as long, so that they list every token. */
   readonly maxLifetimeMs: number
   /** How long the others wait for a lease holder that was killed; longer than a call to the issuer can take. */
   readonly leaseMs: number
   /** How long a request waits for another process to fetch the token. */
   readonly waitMs: number
-  /** The maximum number of entries in this process, in front of the store. */
-  readonly maxCopies: number
-  readonly random?: () => number
-  readonly onProblem?: (error: unknown, what: string) => void
 }
 
-/** One second: a user whom the auth tier has just allowed again should not notice. */
-const REFUSAL_MS = 1_000
 /** The polling interval while another process fetches; a read costs microseconds (lmdb) or 0.1 ms (Redis). */
 const POLL_MS = 20
-/** The delay after a renewal failed or while another process is renewing. */
-const RENEW_AGAIN_MS = 1_000
-
-/** An entry in the memory of this process. */
-interface Copy {
-  readonly entry: CacheEntry
-  /** The copy is up to date while this is the current epoch. */
-  readonly epoch: number
-  /** The token's own renewal time, or later if a renewal has just been tried. */
-  renewAt: number
-  /** Until then, the issuer is not called again, and a token that is no longer fresh is used. */
-  retryAt: number
-}
-
-/** The epoch of a copy that was made during a change: it is unknown which came first, so the copy is never up to date. */
-const NEVER = -1
 /** After the store did not answer, copies are used for this long, so that not every request waits for the timeout. */
 const STORE_PAUSE_MS = 500
 
@@ -94,31 +48,18 @@ const STORE_PAUSE_MS = 500
 export class TokenCache {
   readonly figures: CacheFigures = noFigures()
   readonly #options: TokenCacheOptions
-  readonly #copies: RecentCopies<Copy>
+  readonly #copies: LocalCopies
+  readonly #issuer: TokenIssuer
   readonly #flights = new Map<string, Promise<Found>>()
   /** The number of flights per user. */
   readonly #flightsOf = new Map<string, number>()
   readonly #renewals = new Set<string>()
-  /** Increases when any entry can have changed; older copies are then used only if the store is unavailable. */
-  #epoch = 0
-  /** The epoch whose copies are written back to a store that has lost its data. */
-  #lostEpoch = NEVER
-  /** Increases with every change notification. */
-  #changes = 0
   #storeAwayUntil = 0
 
   constructor(options: TokenCacheOptions) {
     this.#options = options
-    this.#copies = new RecentCopies(options.maxCopies)
-    options.zone.watch((change) => {
-      this.#changes += 1
-      if (typeof change !== 'string') {
-        this.#copies.delete(change.key)
-        return
-      }
-      if (change === 'emptied') this.#lostEpoch = this.#epoch
-      this.#epoch += 1
-    })
+    this.#copies = new LocalCopies(options)
+    this.#issuer = new TokenIssuer(options, this.figures)
   }
 
   get copies(): number {
@@ -129,8 +70,8 @@ export class TokenCache {
   peek(identity: Identity): Found | undefined {
     const block = this.#options.blocks.find(identity)
     if (block) return this.#count({ entry: block, status: 'HIT' })
-    const copy = this.#copies.get(identity.key)
-    if (!copy || copy.epoch !== this.#epoch || !this.#options.zone.isWatching()) return undefined
+    const copy = this.#copies.current(identity.key)
+    if (!copy) return undefined
     const { entry } = copy
     const now = this.#options.clock()
     if (entry.kind !== 'token') return entry.endsAt > now ? this.#count({ entry, status: 'HIT' }) : undefined
@@ -250,7 +191,7 @@ export class TokenCache {
   /** Reads the store. A block takes precedence over everything else, and a refusal applies to all clients of a user. */
   async #read(identity: Identity) {
     const { zone, keys, users, blocks, clock } = this.#options
-    const changes = this.#changes
+    const { changes } = this.#copies
     const [seen, seenRecord, block] = await Promise.all([
       zone.get(identity.key),
       users.get(keys.userKey(identity.user)),
@@ -261,7 +202,7 @@ export class TokenCache {
     const refusal = record.refusal && record.refusal.endsAt > clock() ? record.refusal : undefined
     const entry = known && (!refusal || this.#isSettled(known)) ? known : (refusal ?? known)
     // Blocks are stored by `Blocks`.
-    if (entry && entry.kind !== 'block') this.#keep(identity.key, entry, changes)
+    if (entry && entry.kind !== 'block') this.#copies.keep(identity.key, entry, changes)
     return { entry, seen, record, seenRecord }
   }
 
@@ -304,11 +245,13 @@ export class TokenCache {
       return undefined
     if (place.left !== undefined) await zone.overrule(place.left, undefined)
 
-    const changes = this.#changes
-    const entry = (seen ? undefined : this.#lost(identity)) ?? (await this.#ask(identity, asker, renewal))
+    const { changes } = this.#copies
+    const entry =
+      (seen ? undefined : this.#copies.lost(identity.key)) ??
+      (await this.#issuer.tokenFor(identity, asker, renewal))
     if (entry.kind === 'refusal') {
       if (old && entry.status !== 403) {
-        this.#postpone(identity.key)
+        this.#copies.postpone(identity.key)
         return { entry: old, status: 'STALE' }
       }
       const { tokens } = seen ? place.record : record
@@ -320,75 +263,25 @@ export class TokenCache {
     // The caller can have been blocked during the call to the issuer.
     const block = await blocks.ask(identity)
     if (block) return { entry: block, status: 'HIT' }
-    this.#keep(identity.key, entry, changes)
+    this.#copies.keep(identity.key, entry, changes)
     return { entry, status: before ? 'EXPIRED' : 'MISS' }
-  }
-
-  /** Returns this process's copy of a token that the store has lost. */
-  #lost(identity: Identity): CachedToken | undefined {
-    const copy = this.#copies.get(identity.key)
-    if (copy?.epoch !== this.#lostEpoch || copy.entry.kind !== 'token') return undefined
-    return copy.entry.freshUntil > this.#options.clock() ? copy.entry : undefined
-  }
-
-  #postpone(key: string): void {
-    const copy = this.#copies.get(key)
-    if (copy) copy.retryAt = copy.renewAt = this.#options.clock() + RENEW_AGAIN_MS
   }
 
   #wantsRenewal(entry: CachedToken): boolean {
     return entry.renewAt <= this.#options.clock()
   }
 
-  /** Calls the issuer, and returns a new token or a refusal to cache briefly. */
-  async #ask(identity: Identity, asker: Asker, renewal: boolean): Promise<CachedToken | Refusal> {
-    const { issue, verify, clock, random } = this.#options
-    this.figures.issuerCalls += 1
-    if (renewal) this.figures.renewals += 1
-    try {
-      const token = await issue(identity, asker)
-      const { claims } = await verify(token, identity.user)
-      const life = lifeOf(Number(claims.exp) * 1000, clock(), this.#options, random)
-      if (!life)
-        throw new HttpError(
-          502,
-          'token_too_short',
-          'The auth tier issued a token that expires too soon to be used.',
-        )
-      const { jti } = claims
-      return { kind: 'token', readable: describeIdentity(identity), token, jti: String(jti), ...life }
-    } catch (error) {
-      this.figures.issuerFailures += 1
-      const refusal = toRefusal(identity, error, clock() + REFUSAL_MS)
-      if (refusal.status !== 403) this.#options.onProblem?.(error, 'could not get a new token')
-      return refusal
-    }
-  }
-
   /** Returns this process's entry if the store is unavailable, until it expires. */
   #lastKnown(identity: Identity): Found | undefined {
-    const entry = this.#options.blocks.find(identity) ?? this.#copies.get(identity.key)?.entry
+    const entry = this.#options.blocks.find(identity) ?? this.#copies.any(identity.key)?.entry
     return entry && endOf(entry) > this.#options.clock() ? { entry, status: 'STALE' } : undefined
-  }
-
-  /** @param changes the value of `#changes` before the entry was read or written. */
-  #keep(key: string, entry: CacheEntry, changes: number): void {
-    const renewAt = entry.kind === 'token' ? entry.renewAt : 0
-    const known = this.#copies.get(key)
-    const same = known?.entry.kind === 'token' && entry.kind === 'token' && known.entry.jti === entry.jti
-    this.#copies.set(key, {
-      entry,
-      epoch: changes === this.#changes ? this.#epoch : NEVER,
-      renewAt: same ? Math.max(renewAt, known.renewAt) : renewAt,
-      retryAt: same ? known.retryAt : 0,
-    })
   }
 
   /** Renews a token in the background while it is still used; no request waits for the renewal or fails with it. */
   #renewAhead(identity: Identity, copy: Copy): void {
     if (this.#renewals.has(identity.key)) return
     this.#renewals.add(identity.key)
-    copy.renewAt = this.#options.clock() + RENEW_AGAIN_MS
+    this.#copies.renewLater(copy)
     this.#renew(identity)
       .catch((error) => this.#options.onProblem?.(error, 'could not renew a token'))
       .finally(() => this.#renewals.delete(identity.key))
@@ -413,21 +306,4 @@ const delayed = () =>
 
 function raise(error: Error): never {
   throw error
-}
-
-function toRefusal(identity: Identity, error: unknown, endsAt: number): Refusal {
-  const readable = describeIdentity(identity)
-  if (error instanceof HttpError && error.status === 403)
-    return { kind: 'refusal', readable, status: 403, code: error.code, message: error.message, endsAt }
-  // The message names the service that did not answer: the auth tier or the factory behind it.
-  if (error instanceof PeerError && error.status === 504)
-    return { kind: 'refusal', readable, status: 504, code: error.code, message: error.message, endsAt }
-  return {
-    kind: 'refusal',
-    readable,
-    status: 503,
-    code: 'no_token',
-    message: 'No token is available for this request. Retry later.',
-    endsAt,
-  }
 }
