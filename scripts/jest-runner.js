@@ -49,8 +49,8 @@ export default async function runFile(globalConfig, config, environment, _runtim
 /** Errors that do not reach a test on their own. */
 const LOOSE = ['uncaughtException', 'unhandledRejection']
 
-/** The time that resources get to close after the tests. */
-const CLOSING_MS = 3_000
+/** Longer than the connection timeouts of clients (10 s), whose timers end by themselves after a close. */
+const CLOSING_MS = 12_000
 
 /**
  * Returns the kinds of resources that the file has opened and not closed, such as servers, sockets, timers and child
