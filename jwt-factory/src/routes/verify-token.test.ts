@@ -1,7 +1,8 @@
 import { ManualClock } from '@hallpass/service-kit/testing'
 import { type SigningKey, signToken } from '@hallpass/tokens'
 import { testKey } from '@hallpass/tokens/testing'
-import { beforeAll, describe, expect, it } from '@jest/globals'
+import { type HopEvent, publishHopsTo } from '@hallpass/service-kit'
+import { afterEach, beforeAll, describe, expect, it } from '@jest/globals'
 import { useFactory } from '../testing.ts'
 
 describe('POST /verify/:keyId', () => {
@@ -93,6 +94,23 @@ describe('POST /verify/:keyId', () => {
       403,
       { valid: false, error: { name: 'JsonWebTokenError', message }, claims: {} },
     ])
+  })
+
+  describe('in a watched trace', () => {
+    afterEach(() => publishHopsTo(undefined))
+
+    it.each([[1], [true], [{}], [['x']], [null]])('rejects the token %j as without one', async (given) => {
+      const hops: HopEvent[] = []
+      publishHopsTo((hop) => hops.push(hop))
+      const response = await verify({ token: given, ...wanted }).set(
+        'traceparent',
+        `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`,
+      )
+      expect([response.status, response.body.error?.message]).toEqual([403, 'jwt must be a string'])
+      const verification = hops.find(({ kind }) => kind === 'verification')
+      expect(verification).toMatchObject({ verdict: 'refused', message: 'jwt must be a string' })
+      expect(verification).not.toHaveProperty('token')
+    })
   })
 
   it.each([

@@ -6,7 +6,7 @@ import { httpService } from '../http/http-service.ts'
 import { createPeerClient } from '../peers/peer-client.ts'
 import { developmentConfig } from '../testing.ts'
 import { streamHops } from './hop-stream.ts'
-import { type HopEvent, publishHopsTo, shownBody, shownPath } from './hops.ts'
+import { type HopEvent, publishHopsTo, shownBody, shownPath, shownToken } from './hops.ts'
 import { silentLog } from './log.ts'
 
 const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
@@ -143,6 +143,28 @@ describe('hop events', () => {
     expect(shownBody('x'.repeat(10_000))).toHaveLength(2048)
     expect(shownBody('')).toBeUndefined()
   })
+
+  it('show the header and claims of a token', () => {
+    expect(shownToken(`Bearer ${TOKEN}`)).toEqual({
+      header: { alg: 'RS256', kid: 'k1' },
+      claims: { sub: 'servicea', aud: 'serviceb' },
+    })
+  })
+
+  it.each([
+    undefined,
+    null,
+    1,
+    true,
+    {},
+    [TOKEN],
+    '',
+    'abc',
+    'a.b.c',
+    `${part('text')}.${part({})}.`,
+    `${part({})}.${part(null)}.`,
+    `${part({})}.${part([1])}.`,
+  ])('show nothing of %j, which is not a token', (token) => expect(shownToken(token)).toBeUndefined())
 })
 
 describe('streamHops', () => {

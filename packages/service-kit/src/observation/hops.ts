@@ -86,9 +86,13 @@ export function shownBody(body: unknown): string | undefined {
   return cutTokens(text.slice(0, 4 * MAX_SHOWN_BODY)).slice(0, MAX_SHOWN_BODY)
 }
 
-/** Returns the token of an `Authorization` header in the form that may be shown; `undefined` if it cannot be read. */
-export function shownToken(authorization: string | undefined): ShownToken | undefined {
-  const [header, claims] = authorization?.replace(/^bearer +/i, '').split('.', 2) ?? []
+/**
+ * Returns the token of an `Authorization` header in the form that may be shown; `undefined` if it cannot be read. Takes
+ * any value: what is shown is also what a verifier has yet to reject.
+ */
+export function shownToken(authorization: unknown): ShownToken | undefined {
+  if (typeof authorization !== 'string') return undefined
+  const [header, claims] = authorization.replace(/^bearer +/i, '').split('.', 2)
   if (header === undefined || claims === undefined) return undefined
   try {
     return { header: decode(header), claims: decode(claims) }
@@ -97,5 +101,9 @@ export function shownToken(authorization: string | undefined): ShownToken | unde
   }
 }
 
-const decode = (part: string) =>
-  readJson(Buffer.from(part, 'base64url').toString()) as Record<string, unknown>
+function decode(part: string): Record<string, unknown> {
+  const value = readJson(Buffer.from(part, 'base64url').toString())
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new TypeError('A part of a token must be an object.')
+  return value as Record<string, unknown>
+}
