@@ -249,6 +249,22 @@ describe('forward', () => {
     expect([late.status, await late.text()]).toEqual([504, 'peer_timeout'])
   })
 
+  it('answers 400 for a request that cannot be forwarded, and does not try another upstream', async () => {
+    const { url, outcomes } = await proxyTo((_request, response) => response.end(), {
+      retry: () => {
+        throw new Error('The upstream has not failed.')
+      },
+    })
+    const { request, answer: coming } = open(url, { method: 'OPTIONS', path: '*' })
+    request.end()
+    const answer = await coming
+    expect([answer.statusCode, await textOf(answer)]).toEqual([400, 'request_not_forwardable'])
+    expect(outcomes[0]?.failure).toMatchObject({
+      status: 400,
+      message: 'The request cannot be forwarded: its target, its method or a header is not valid.',
+    })
+  })
+
   it('lets the client detect an incomplete response', async () => {
     const proxy = await proxyTo((_request, response) => {
       response.writeHead(200, { 'content-length': '100' })

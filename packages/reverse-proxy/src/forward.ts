@@ -11,6 +11,7 @@ import {
 import { cappedMs } from '@hallpass/untrusted/timers'
 import type { Dispatcher } from 'undici'
 import { answerHeaders } from './headers.ts'
+import { faultOfRequest } from './request-fault.ts'
 import type { Upstream } from './upstream.ts'
 
 /** The result of a forwarded request. */
@@ -206,7 +207,8 @@ class Forwarding implements Dispatcher.DispatchHandler {
       this.#response.destroy()
       return
     }
-    const error = cause instanceof HttpError ? cause : this.#upstream.failure(cause)
+    const error =
+      cause instanceof HttpError ? cause : (faultOfRequest(cause) ?? this.#upstream.failure(cause))
     if (this.#response.headersSent) {
       // The client must be able to detect that the response is incomplete.
       this.#end(error)

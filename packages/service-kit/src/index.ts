@@ -3,6 +3,7 @@ export { badRequest, HttpError, notFound, toHttpError } from './errors.ts'
 export {
   type AuthorizedRequest,
   bearerToken,
+  beginsWithSlash,
   challenge,
   Drain,
   type ForeignPagesGuard,
@@ -15,6 +16,7 @@ export {
   isUnread,
   type JsonObject,
   jsonBody,
+  malformedTarget,
   namesTwoHosts,
   readJsonBody,
   recordFailure,

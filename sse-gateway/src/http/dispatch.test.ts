@@ -15,6 +15,14 @@ describe('the gateway as a service', () => {
     }
   })
 
+  it('rejects a target that does not begin with a slash', async () => {
+    const answer = await gateway.request('*', { method: 'OPTIONS' })
+    expect([answer.status, answer.json]).toEqual([
+      400,
+      { error: { code: 'malformed_target', message: 'The request target must begin with a slash.' } },
+    ])
+  })
+
   it('counts streams, events, deliveries, bytes and ends by reason', async () => {
     const [one, other] = [
       await gateway.open(await gateway.token()),

@@ -4,7 +4,7 @@ import http, { createServer, type IncomingMessage, type RequestListener, type Se
 import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ConfigError, createLog, type HttpService } from '@hallpass/service-kit'
+import { ConfigError, createLog, DEADLINE_HEADER, type HttpService } from '@hallpass/service-kit'
 import { describeRecord, type RecordedAnswer } from '@hallpass/service-kit/testing'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { createApp } from './app.ts'
@@ -254,7 +254,36 @@ describe('a proxy that is down', () => {
       })
     expect(lines.join()).not.toContain('proxy down')
   })
+
+  it.each(['connection: close\r\n', 'connection: upgrade\r\nupgrade: websocket\r\n'])(
+    'is not marked as down because a request is not valid (%j)',
+    async (fields) => {
+      await start()
+      for (const [target, status] of [
+        ['OPTIONS *', 400],
+        ['M-SEARCH *', 400],
+        ['GET /', 504],
+      ] as const)
+        expect(
+          await raw(`${target} HTTP/1.1\r\nhost: localhost\r\n${DEADLINE_HEADER}: 1\r\n${fields}\r\n`),
+        ).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
+      expect(lines.join()).not.toContain('proxy down')
+      expect(proxies.flatMap(({ seen }) => seen)).toEqual([])
+    },
+  )
 })
+
+/** Sends raw bytes and resolves with everything received until the connection is closed. */
+function raw(bytes: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let answer = ''
+    const socket = connect(Number(new URL(url).port), '127.0.0.1', () => socket.write(bytes))
+    socket.on('data', (chunk) => {
+      answer += chunk.toString('latin1')
+    })
+    socket.on('close', () => resolve(answer)).on('error', reject)
+  })
+}
 
 const addressOf = (index: number) => `127.0.0.1:${proxies[index]?.port}`
 

@@ -39,7 +39,7 @@ export function balanceRequests({ log, proxies, tierFields, believeRemoteUser }:
         return next
       },
       onEnd: ({ failure }) => {
-        if (failure?.status === 502) proxies.failed(tried.at(-1) as Upstream)
+        if (failure && hasFailed(failure)) proxies.failed(tried.at(-1) as Upstream)
       },
     })
   }
@@ -59,8 +59,10 @@ export function balanceRequests({ log, proxies, tierFields, believeRemoteUser }:
         record.add({ ua: tried.map(({ address }) => address).join(', ') })
         return await forwarded
       } catch (error) {
-        proxies.failed(upstream)
         failure = toHttpError(error)
+        // The proxy has not failed if the request is not valid, or if its deadline has passed.
+        if (!hasFailed(failure)) break
+        proxies.failed(upstream)
       }
     }
     throw failure
@@ -85,6 +87,9 @@ export function balanceRequests({ log, proxies, tierFields, believeRemoteUser }:
 
   return { balance, upgrade }
 }
+
+/** Returns whether an error shows that the upstream failed; a timeout may be due to the caller's deadline. */
+const hasFailed = ({ status }: HttpError) => status === 502
 
 const noProxy = () =>
   new HttpError(503, 'no_proxy', 'No proxy is available. Retry.', { headers: { 'retry-after': '1' } })

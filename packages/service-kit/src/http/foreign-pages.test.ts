@@ -206,6 +206,12 @@ describe('a service in development mode', () => {
     expect(await send(`GET http://localhost:1234 HTTP/1.1\r\nhost: localhost`, 'own')).toMatch(/own \/$/)
     for (const malformed of ['ftp://localhost/', 'http:///express', 'localhost:80', '?a=b'])
       expect(await send(`GET ${malformed} HTTP/1.1\r\nhost: localhost`)).toMatch(/^HTTP\/1\.1 400 /)
+    for (const method of ['OPTIONS', 'M-SEARCH'])
+      for (const upgrade of ['', '\r\nupgrade: websocket\r\nconnection: upgrade'])
+        for (const listener of ['http', 'own'])
+          expect(await send(`${method} * HTTP/1.1\r\nhost: localhost${upgrade}`, listener)).toMatch(
+            /^HTTP\/1\.1 400 .*"malformed_target","message":"The request target must begin with a slash\."/s,
+          )
     expect(await send('GET http://evil@localhost/ HTTP/1.1\r\nhost: localhost')).toContain('"foreign_host"')
   })
 })

@@ -13,4 +13,4 @@ export { type ForeignPagesGuard, foreignPagesGuard, refuseForeignPages } from '.
 export type { Handler } from './handler.ts'
 export { type HttpService, httpService } from './http-service.ts'
 export { formBody, type JsonObject, jsonBody, readJsonBody, textBody } from './json-body.ts'
-export { namesTwoHosts, settleTarget, twoHosts } from './request-target.ts'
+export { beginsWithSlash, malformedTarget, namesTwoHosts, settleTarget, twoHosts } from './request-target.ts'

@@ -4,22 +4,27 @@ import { badRequest, type HttpError } from '../errors.ts'
 /**
  * Normalizes a request to one host and a target that begins with a slash, so that all code behind it reads the same
  * values. For an absolute target (`GET http://host/ HTTP/1.1`) its host is used instead of the header (RFC 9112
- * §3.2.2).
+ * §3.2.2). The asterisk of `OPTIONS *` is for servers that have options of their own (§3.2.4), and a URL has none.
  * @returns why the request is rejected, e.g. because it has two hosts (RFC 9112 §3.2)
  */
 export function settleTarget(request: IncomingMessage): HttpError | undefined {
   if (namesTwoHosts(request.rawHeaders)) return twoHosts()
   const { url = '/' } = request
-  if (url.charCodeAt(0) === SLASH || url === '*') return undefined
+  if (beginsWithSlash(url)) return undefined
   const [, authority, rest] = /^https?:\/\/([^/?#]+)(.*)$/is.exec(url) ?? []
-  if (authority === undefined || rest === undefined)
-    return badRequest('malformed_target', 'The request target must begin with a slash.')
+  if (authority === undefined || rest === undefined) return malformedTarget()
   request.headers.host = authority
   request.url = rest.startsWith('/') ? rest : `/${rest}`
   return undefined
 }
 
 const SLASH = 0x2f
+
+/** Returns whether a request target has the form of a path (RFC 9112 §3.2.1), the only one that is served. */
+export const beginsWithSlash = (target: string) => target.charCodeAt(0) === SLASH
+
+export const malformedTarget = () =>
+  badRequest('malformed_target', 'The request target must begin with a slash.')
 
 /**
  * Returns whether there are two Host headers. Node silently keeps the first; a proxy in front may have used the other.

@@ -23,7 +23,7 @@ const VIA = ['via', '1.1 spiffe-proxy']
 
 /**
  * Forwards every request unchanged, including `Host` and `Authorization`. Answers 502 without a body if the server fails, like
- * go-spiffe's example, and 504 if it does not answer in time.
+ * go-spiffe's example. Other failures have a body: 504 if it does not answer in time, 400 if the request is not valid.
  */
 export function forwardToServer({ upstream, log }: ForwardToServerOptions): RequestListener {
   return (request, response) => {
@@ -60,8 +60,8 @@ function refuse(request: IncomingMessage, response: ServerResponse, { status, co
   logAlso(request, { reason: code })
   // The rest of an unread body would be parsed as the next request on this connection.
   if (isUnread(request)) response.setHeader('connection', 'close')
-  if (status === 504) sendJson(response, status, body)
-  else response.writeHead(502, { 'content-length': 0 }).end()
+  if (status === 502) response.writeHead(502, { 'content-length': 0 }).end()
+  else sendJson(response, status, body)
 }
 
 const causeOf = ({ message, cause }: HttpError) => (cause instanceof Error && cause.message) || message

@@ -5,7 +5,14 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2'
-import { type HttpError, namesTwoHosts, type RequestRecord, twoHosts } from '@hallpass/service-kit'
+import {
+  beginsWithSlash,
+  type HttpError,
+  malformedTarget,
+  namesTwoHosts,
+  type RequestRecord,
+  twoHosts,
+} from '@hallpass/service-kit'
 import { type ClientWriter, Http2Writer } from './client-writer.ts'
 import { type Exchange, idOf, splitTarget } from './exchange.ts'
 import { readBounded } from './read-bounded.ts'
@@ -37,7 +44,7 @@ export class Http2Exchange implements Exchange {
     this.query = query
     this.headers = headers
     this.rawHeaders = rawHeaders
-    this.malformed = isAmbiguous(headers, rawHeaders) ? twoHosts() : undefined
+    this.malformed = refusalOf(headers, rawHeaders)
     this.hasBody = !stream.endAfterHeaders && headers['content-length'] !== '0'
     this.connection = stream.session as ServerHttp2Session
     this.remoteAddress = stream.session?.socket.remoteAddress ?? ''
@@ -95,6 +102,12 @@ export class Http2Exchange implements Exchange {
   onClose(listener: () => void): void {
     this.#stream.once('close', listener)
   }
+}
+
+/** Returns why a request is rejected, for the same reasons as over HTTP/1.1. */
+function refusalOf(headers: IncomingHttpHeaders, rawHeaders: readonly string[]): HttpError | undefined {
+  if (isAmbiguous(headers, rawHeaders)) return twoHosts()
+  return beginsWithSlash(headers[':path'] ?? '') ? undefined : malformedTarget()
 }
 
 /** Returns whether `Host` and `:authority` differ, which RFC 9113 §8.3.1 forbids. */
