@@ -20,9 +20,12 @@ export function keyIdOf(request: Request): string {
  */
 export function newKeyIdOf(request: Request): string {
   const keyId = keyIdOf(request)
-  if (keyId in {}) throw invalidKeyId()
+  if (isReserved(keyId)) throw invalidKeyId()
   return keyId
 }
+
+/** Returns whether no key with this ID can be created. */
+export const isReserved = (keyId: string) => keyId in {}
 
 const invalidKeyId = (): HttpError =>
   badRequest(

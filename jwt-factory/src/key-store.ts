@@ -1,5 +1,6 @@
 import { type Clock, HttpError, notFound } from '@hallpass/service-kit'
 import { type Algorithm, generateSigningKey, type SigningKey, thumbprint } from '@hallpass/tokens'
+import { isReserved } from './key-id.ts'
 import { KeyRing } from './key-ring.ts'
 
 /**
@@ -45,8 +46,9 @@ export class KeyStore {
   /** Returns the keys of a key ID that must exist. @throws {HttpError} 404 `key_not_found` */
   existing(keyId: string): KeyRing {
     const ring = this.#rings.get(keyId)
-    if (!ring) throw notFound('key_not_found', `Key ${keyId} not found. GET /keys/${keyId} creates it.`)
-    return ring
+    if (ring) return ring
+    const remedy = isReserved(keyId) ? '' : ` GET /keys/${keyId} creates it.`
+    throw notFound('key_not_found', `Key ${keyId} not found.${remedy}`)
   }
 
   /** The public keys of all key IDs. */

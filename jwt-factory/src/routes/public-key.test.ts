@@ -15,6 +15,9 @@ describe('GET /utils/publicKey/:keyId', () => {
     for (const keyId of ['nobody', '__proto__', 'constructor', 'toString']) {
       const { status, body } = await factory.get(`/utils/publicKey/${keyId}`)
       expect([status, body.error.code]).toEqual([404, 'key_not_found'])
+      // GET /keys/__proto__ would be 400.
+      const remedy = keyId === 'nobody' ? ' GET /keys/nobody creates it.' : ''
+      expect(body.error.message).toBe(`Key ${keyId} not found.${remedy}`)
     }
     await factory.get('/utils/keys').expect(200, ['servicea'])
     const { body } = await factory.get('/utils/key-states').expect(200)

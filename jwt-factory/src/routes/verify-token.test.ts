@@ -1,7 +1,7 @@
+import { type HopEvent, publishHopsTo } from '@hallpass/service-kit'
 import { ManualClock } from '@hallpass/service-kit/testing'
 import { type SigningKey, signToken } from '@hallpass/tokens'
 import { testKey } from '@hallpass/tokens/testing'
-import { type HopEvent, publishHopsTo } from '@hallpass/service-kit'
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals'
 import { useFactory } from '../testing.ts'
 
