@@ -26,6 +26,18 @@ describe('GET /scenario2', () => {
     })
   })
 
+  it('gets no token and calls nobody for an unknown fault', async () => {
+    const issued = async () => {
+      const { text } = await services.get('jwt-factory', '/metrics')
+      return Number(/^tokens_issued_total\{[^}]*key_id="servicea"[^}]*\} (\d+)$/m.exec(text)?.[1])
+    }
+    const before = await issued()
+    const { status, body } = await services.get('service-a', '/scenario2?fault=nope')
+    expect([status, body.error.code]).toEqual([400, 'unknown_fault'])
+    await services.get('service-a', '/scenario2').expect(200)
+    expect(await issued()).toBe(before + 2)
+  })
+
   it('is 502 and names service C while it is down', async () => {
     await services.stopOne('service-c')
     const { status, body } = await services.get('service-a', '/scenario2')

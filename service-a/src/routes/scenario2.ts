@@ -8,9 +8,11 @@ import type { TokenSource } from '../token-source.ts'
 export function scenario2(tokens: TokenSource, serviceB: Callee, serviceC: Callee): Handler {
   return async (request, response) => {
     const path = '/scenario2-server'
+    // Before the calls: a rejected request makes none.
+    const fault = faultOf(request)
     const [serviceb, servicec] = await Promise.all([
       callWithToken(tokens, serviceB, path, undefined),
-      callWithToken(tokens, serviceC, path, faultOf(request)),
+      callWithToken(tokens, serviceC, path, fault),
     ])
     sendJson(response, 200, { serviceb, servicec })
   }
