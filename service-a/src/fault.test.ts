@@ -11,12 +11,29 @@ describe('faultOf', () => {
     expect(asked({ fault: 'tampered' })).toBe('tampered')
   })
 
-  it('rejects any other fault and lists the supported ones', () => {
-    expect(() => asked({ fault: 'upside-down' })).toThrow(
+  it.each(['upside-down', '', 'Expired'])('rejects the fault %j and lists the supported ones', (fault) => {
+    expect(() => asked({ fault })).toThrow(
       expect.objectContaining({
         status: 400,
         code: 'unknown_fault',
         message: 'fault must be one of expired, wrong-audience, wrong-key, tampered, no-token.',
+      }),
+    )
+  })
+})
+
+describe('faultOf with both parameters', () => {
+  it('accepts them if they mean the same fault', () => {
+    expect(asked({ expired: '1', fault: 'expired' })).toBe('expired')
+    expect(asked({ expired: '0', fault: 'tampered' })).toBe('tampered')
+  })
+
+  it('rejects two faults', () => {
+    expect(() => asked({ expired: '1', fault: 'tampered' })).toThrow(
+      expect.objectContaining({
+        status: 400,
+        code: 'conflicting_faults',
+        message: 'expired and fault=tampered are two faults. Send only one of them.',
       }),
     )
   })

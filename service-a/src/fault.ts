@@ -13,7 +13,7 @@ export const SOMEBODY_ELSE = 'somebody-else'
  * Reads the fault from `?fault=tampered`, or from the documented `?expired=1`.
  * @param faults those that the scenario supports
  * @param known the message if another one is requested
- * @throws {HttpError} 400 `unknown_fault`, listing the supported ones
+ * @throws {HttpError} 400 `unknown_fault`, listing the supported ones, or `conflicting_faults`
  */
 export function faultOf(
   request: Pick<Request, 'query'>,
@@ -21,10 +21,16 @@ export function faultOf(
   known = `fault must be one of ${faults.join(', ')}.`,
 ): Fault | undefined {
   const { fault } = request.query
-  const asked = fault || (wantsExpired(request) ? 'expired' : undefined)
+  const expired = wantsExpired(request) ? 'expired' : undefined
+  const asked = fault ?? expired
   if (asked === undefined) return undefined
-  if ((faults as readonly unknown[]).includes(asked)) return asked as Fault
-  throw badRequest('unknown_fault', known)
+  if (!(faults as readonly unknown[]).includes(asked)) throw badRequest('unknown_fault', known)
+  if (expired !== undefined && asked !== expired)
+    throw badRequest(
+      'conflicting_faults',
+      `expired and fault=${asked} are two faults. Send only one of them.`,
+    )
+  return asked as Fault
 }
 
 /** Returns the token with another subject under the same signature, as an attacker would try it. */
