@@ -85,7 +85,7 @@ export class LauncherSocket {
   async #handle(method: string, url: string): Promise<unknown> {
     if (method === 'GET' && url === '/suite') return this.#describe()
     const [, name, verb] = /^\/services\/([^/]+)\/(start|stop)$/.exec(url) ?? []
-    if (method !== 'POST' || name === undefined) throw new Error(`No such endpoint: ${method} ${url}.`)
+    if (method !== 'POST' || name === undefined) throw new Error(`No such endpoint: ${method} ${url}`)
     if (!this.#launcher) throw new Error('The suite has not started yet.')
     const service = decodeURIComponent(name)
     await (verb === 'stop' ? this.#launcher.stopService(service) : this.#launcher.startService(service))

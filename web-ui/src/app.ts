@@ -119,5 +119,5 @@ function explorerIsOff(): never {
 }
 
 function noSuchPage(request: Request): never {
-  throw notFound('no_such_endpoint', `No such endpoint: ${request.method} ${request.path}.`)
+  throw notFound('no_such_endpoint', `No such endpoint: ${request.method} ${request.path}`)
 }

@@ -62,7 +62,7 @@ describe('the host of a request in development mode', () => {
     const headers = { origin: 'https://tunnel.example' }
     expect(guard({ method: 'GET', host: 'tunnel.example', headers })).toBeUndefined()
     expect(guard({ method: 'GET', host: 'a.tunnel.example', headers: {} })?.message).toBe(
-      'In development, this service accepts only localhost in the Host header. Add other names to ALLOWED_HOSTS.',
+      'In development, this service accepts only localhost and loopback addresses in the Host header. Add other names to ALLOWED_HOSTS.',
     )
   })
 

@@ -26,8 +26,8 @@ export type HostsConfig = Pick<CommonConfig, 'production' | 'allowedHosts'>
 /**
  * Creates the guard against other web pages and DNS rebinding. A service on loopback is open to every page in the
  * developer's browser: by a request of that page, or through a host name that the attacker points to 127.0.0.1. Both
- * show in the headers. A development service therefore accepts only localhost and the names in `ALLOWED_HOSTS`;
- * programs send no `Origin` and are accepted.
+ * show in the headers. A development service therefore accepts only localhost, loopback addresses and the names in
+ * `ALLOWED_HOSTS`; programs send no `Origin` and are accepted.
  *
  * @param host the address that is bound: on addresses other than loopback, and in production, host names are the
  *   operator's responsibility, and the guard accepts everything
@@ -81,7 +81,7 @@ const foreignHost = () =>
   new HttpError(
     403,
     'foreign_host',
-    'In development, this service accepts only localhost in the Host header. Add other names to ALLOWED_HOSTS.',
+    'In development, this service accepts only localhost and loopback addresses in the Host header. Add other names to ALLOWED_HOSTS.',
   )
 
 const foreignOrigin = () =>

@@ -144,7 +144,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
   })
   options.routes(app)
   app.use((request) => {
-    throw notFound('no_such_endpoint', `No such endpoint: ${request.method} ${request.path}.`)
+    throw notFound('no_such_endpoint', `No such endpoint: ${request.method} ${request.path}`)
   })
   app.use(((error, request, response, _next) =>
     sendError(log, error, request, response)) satisfies ErrorRequestHandler)
