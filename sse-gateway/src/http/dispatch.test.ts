@@ -9,7 +9,8 @@ describe('the gateway as a service', () => {
   it.each(['h2', 'http/1.1'] as const)('answers probes over %s, on both ports', async (protocol) => {
     for (const url of [gateway.url, gateway.secondUrl]) {
       const connection = await gateway.connect(protocol, url)
-      expect((await connection.request('/healthz')).json).toEqual({ status: 'ok' })
+      for (const path of ['/healthz', '/healthz/'])
+        expect((await connection.request(path)).json).toEqual({ status: 'ok' })
       const ready = await connection.request('/readyz')
       expect([ready.status, ready.json]).toEqual([200, { status: 'ready' }])
     }

@@ -77,7 +77,9 @@ export function dispatcher({
 
   return (exchange) => {
     const { method, path, headers, protocol, remoteAddress } = exchange
-    const probe = method === 'GET' || method === 'HEAD' ? probes.answers.get(path) : undefined
+    // With a slash at the end, as at the other services.
+    const probe =
+      method === 'GET' || method === 'HEAD' ? probes.answers.get(path.replace(/\/$/, '')) : undefined
     if (probe && !refusalOf(exchange)) return void answerProbe(exchange, probe)
     // Never the query: it can contain a token.
     const record = new RequestRecord(service, { method, url: path, headers })
