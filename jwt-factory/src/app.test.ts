@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
 import { useFactory } from './testing.ts'
 
@@ -35,5 +37,35 @@ describe('jwt-factory', () => {
   it('answers 404 for other paths, in JSON', async () => {
     const { status, body } = await factory.get('/nowhere')
     expect([status, body.error.code]).toEqual([404, 'no_such_endpoint'])
+  })
+})
+
+describe('a request that is not valid', () => {
+  const factory = useFactory()
+  const readme = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8')
+  const json = { 'content-type': 'application/json' }
+  const form = { 'content-type': 'application/x-www-form-urlencoded' }
+  const issue = '/issueToken/servicea'
+
+  it.each<[string, string, Record<string, string>, string]>([
+    ['malformed_json', issue, json, '{'],
+    ['duplicate_member', issue, json, '{"aud":"b","aud":"c"}'],
+    ['inexact_number', issue, json, '{"aud":"b","n":12345678901234567890}'],
+    ['forbidden_member', issue, json, '{"constructor":1}'],
+    ['not_an_object', issue, json, '[]'],
+    ['json_too_deep', issue, json, `{"a":${'['.repeat(20)}${']'.repeat(20)}}`],
+    ['wrong_content_type', issue, form, 'aud=b'],
+    ['unsupported_encoding', issue, { ...json, 'content-encoding': 'gzip' }, '{}'],
+    ['invalid_key_id', '/keys/a.b', json, '{}'],
+    ['malformed_path', '/keys/%zz', json, '{}'],
+    ['invalid_request', '/introspect', form, 'a=b'],
+    ['invalid_request', '/revoke', form, ''],
+    ['repeated_parameter', '/introspect', form, 'token=a&token=b'],
+    ['invalid_utf8', '/introspect', form, '\xff'],
+  ])('gets a 400 that the README has: %s', async (code, path, headers, text) => {
+    const body = Buffer.from(text, 'latin1')
+    const response = await fetch(factory.url() + path, { method: 'POST', headers, body })
+    expect([response.status, await response.json()]).toMatchObject([400, { error: { code } }])
+    expect(readme).toContain(`\`${code}\``)
   })
 })
