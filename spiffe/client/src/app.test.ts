@@ -1,7 +1,8 @@
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import type http from 'node:http'
 import https from 'node:https'
-import { connect } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLog, type Service, silentLog } from '@hallpass/service-kit'
@@ -103,6 +104,21 @@ describe('the client', () => {
     await expect(callServer(nowhere)).rejects.toThrow(
       /^unable to create X509Source: context deadline exceeded: \d+ attempts, the last one: .*ENOENT/,
     )
+  })
+
+  it('times out on a proxy that does not answer the TLS handshake, and closes the connection', async () => {
+    const sockets: Socket[] = []
+    const mute = createServer((socket) => void sockets.push(socket.on('error', () => {}).resume()))
+    await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve))
+    const url = `https://127.0.0.1:${(mute.address() as AddressInfo).port}`
+    await expect(callServer(configOf({ PROXY_URL: url, TIMEOUT_MS: '400' }))).rejects.toThrow(
+      `unable to connect to "${url}": Get "${url}": spiffe-proxy at ${url} did not answer within 400 ms.`,
+    )
+    // An open connection would keep the process of the client from ending.
+    await expect(
+      Promise.all(sockets.map((socket) => socket.closed || once(socket, 'close'))),
+    ).resolves.toHaveLength(1)
+    mute.close()
   })
 })
 

@@ -33,7 +33,8 @@ export async function callServer(config: Config, audience = config.serverId): Pr
     return body
   } catch (error) {
     if (!(error instanceof PeerError)) throw error
-    const cause = (error.cause as Error | undefined)?.message ?? error.message
+    // The error of a timeout has no message of its own.
+    const cause = (error.cause as Error | undefined)?.message || error.message
     throw new Error(`unable to connect to "${proxyUrl}": Get "${proxyUrl}": ${cause}`, { cause: error })
   } finally {
     proxy.close()

@@ -56,7 +56,7 @@ export async function openSpiffeProxyClient(options: SpiffeProxyClientOptions): 
   }
   const x509Source = x509.value
   const jwtSource = jwt.value
-  const connect = undiciConnector(tlsClient(x509Source, authorizeId(proxyId)))
+  const connect = undiciConnector(tlsClient(x509Source, authorizeId(proxyId)), { timeoutMs })
   const client = lazyPeerClient({
     peer: 'spiffe-proxy',
     baseUrl: proxyUrl,

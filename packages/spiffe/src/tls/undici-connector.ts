@@ -1,4 +1,5 @@
 import type { TLSSocket } from 'node:tls'
+import { cappedMs } from '@hallpass/untrusted/timers'
 import { type Clock, systemClock } from '../clock.ts'
 import type { ClientSecurity } from './client.ts'
 import { retirementOf } from './expiry.ts'
@@ -12,8 +13,16 @@ interface UndiciTarget {
 
 type UndiciCallback = (...result: [null, TLSSocket] | [Error, null]) => void
 
+export interface UndiciConnectorOptions {
+  readonly clock?: Clock
+  /** For connecting and the TLS handshake. After that, the connection fails with ETIMEDOUT; 10 seconds by default. */
+  readonly timeoutMs?: number
+}
+
 /** Used for a target without a port. */
 const HTTPS_PORT = 443
+/** The default of undici's own connector. */
+const CONNECT_TIMEOUT_MS = 10_000
 
 type Dispatch<O, H> = (options: O, handler: H) => boolean
 
@@ -30,7 +39,7 @@ export interface UndiciConnector {
 /** Makes a connector that connects undici and its `fetch` with SVIDs. Rejects plain HTTP. */
 export function undiciConnector(
   security: ClientSecurity,
-  { clock = systemClock }: { readonly clock?: Clock } = {},
+  { clock = systemClock, timeoutMs = CONNECT_TIMEOUT_MS }: UndiciConnectorOptions = {},
 ): UndiciConnector {
   const retirements = new Map<TLSSocket, number>()
 
@@ -51,12 +60,20 @@ export function undiciConnector(
       callback(error as Error, null)
       return
     }
-    const onError = (error: Error) => callback(error, null)
+    const timer = setTimeout(() => {
+      const what = `connect ETIMEDOUT ${hostname}:${port || HTTPS_PORT}`
+      socket.destroy(Object.assign(new Error(what), { code: 'ETIMEDOUT' }))
+    }, cappedMs(timeoutMs))
+    const onError = (error: Error) => {
+      clearTimeout(timer)
+      callback(error, null)
+    }
     socket.setNoDelay(true)
     socket.once('error', onError)
     socket.once('secureConnect', () => {
       // The check that runs before this listener may have destroyed the socket; 'error' follows.
       if (socket.destroyed) return
+      clearTimeout(timer)
       socket.off('error', onError)
       const expiresAt = security.expiresAt(socket)
       if (Number.isFinite(expiresAt)) {
