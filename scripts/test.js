@@ -4,14 +4,7 @@ import { constants, setPriority, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { installWhatIsMissing, requireNode, showProgress } from './install.js'
-
-const HELP = `npm test: run lint, types, dead code and all tests
-
-  npm test                          everything
-  npm test -- --only lint,types     some steps: lint, types, dead-code, tests
-  npm test -- sse-gateway           the tests whose path contains this word
-  npm run test:peers                interop tests with Go, SPIRE, Envoy, nginx, …
-  npm run test:containers           tests of the compose file, on a Docker engine`
+import { HELP, parseTestOptions, UsageError } from './test-options.js'
 
 /** Tests have deadlines, a linter has none. */
 const BESIDE_THE_TESTS = constants.priority.PRIORITY_BELOW_NORMAL
@@ -40,31 +33,23 @@ const STEPS = {
 
 requireNode()
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-await installWhatIsMissing(root)
-
-const args = process.argv.slice(2)
-if (args.includes('--help')) {
+const { only, peers, containers, help, selection } = options()
+if (help) {
   console.log(HELP)
   process.exit(0)
 }
-const containers = take('--containers')
-const peers = take('--peers')
-const only = take('--only', true)?.split(',')
-const unknown = only?.filter((step) => step !== 'tests' && !(step in STEPS))
-if (unknown?.length) {
-  console.error(`Unknown step: ${unknown.join(', ')}.\n\n${HELP}`)
-  process.exit(2)
-}
-const wants = (step) => (only ? only.includes(step) : args.length === 0 && !peers && !containers)
+await installWhatIsMissing(root)
+
+const wants = (step) => (only ? only.includes(step) : selection.length === 0 && !peers && !containers)
 
 const totals = { passed: 0, failed: 0, skipped: 0 }
 const steps = Object.keys(STEPS).filter(wants)
 const checked = steps.length > 0 ? check() : undefined
 // The system tests start the bundles, like `npm start`.
-if (wants('tests') || args.length > 0 || peers) await (await import('./bundle.js')).bundle(root)
+if (wants('tests') || selection.length > 0 || peers) await (await import('./bundle.js')).bundle(root)
 if (containers) await runTests(['--testMatch', '**/*.containers.ts', '--runInBand'])
 else if (peers) await runTests(['--testMatch', '**/*.peer.ts', '--runInBand'])
-else if (args.length > 0) await runTests([])
+else if (selection.length > 0) await runTests([])
 else if (wants('tests'))
   await runTests(
     // By default Jest would use only one of two cores.
@@ -76,7 +61,10 @@ await checked
 
 const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : ''
 console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`)
-process.exit(totals.failed > 0 ? 1 : 0)
+// Jest succeeds if no test has the name. Interop and container tests skip what is not installed.
+const noMatch = selection.length > 0 && !peers && !containers && totals.passed + totals.failed === 0
+if (noMatch) console.error(`No test matches: ${selection.join(' ')}`)
+process.exit(noMatch || totals.failed > 0 ? 1 : 0)
 
 /** Runs the steps concurrently, and in parallel with the tests, which often wait. */
 async function check() {
@@ -90,12 +78,13 @@ async function check() {
 }
 
 /**
- * Runs selections of tests one after another: each uses both cores, and running two together would only make tests miss
- * their deadlines. A failed file is not run again, because a test that passes only at the second attempt has a defect.
+ * Runs Jest once for each list of options, one after another: each run uses both cores, and two together would only make
+ * tests miss their deadlines. A failed file is not run again, because a test that passes only at the second attempt has a
+ * defect.
  */
-async function runTests(...selections) {
-  for (const selection of selections) {
-    const { passed, failed, skipped } = await jest([...selection, ...args])
+async function runTests(...runs) {
+  for (const options of runs) {
+    const { passed, failed, skipped } = await jest([...options, ...selection])
     totals.passed += passed
     totals.failed += failed
     totals.skipped += skipped
@@ -147,10 +136,13 @@ function endSoonAfter(file, child) {
   }, 1_000)
 }
 
-/** Removes a flag, with its value if it has one, from the arguments. */
-function take(flag, hasValue = false) {
-  const index = args.indexOf(flag)
-  if (index === -1) return undefined
-  const [, value] = args.splice(index, hasValue ? 2 : 1)
-  return hasValue ? value : true
+/** Parses the command line; exits with 2 if it is invalid. */
+function options() {
+  try {
+    return parseTestOptions(process.argv.slice(2), [...Object.keys(STEPS), 'tests'])
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    console.error(`${error.message}\n\n${HELP}`)
+    process.exit(2)
+  }
 }
