@@ -6,8 +6,6 @@ import { installWhatIsMissing, requireNode } from './install.js'
 
 requireNode()
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-await installWhatIsMissing(root)
-const { bundle, bundleFolder } = await import('./bundle.js')
 
 /** Modules that benchmarks share. Every other module exports `run(root)`. */
 const SHARED = ['load', 'table']
@@ -16,14 +14,22 @@ const names = readdirSync(join(root, 'benchmarks'))
   .map((file) => file.replace('.ts', ''))
   .filter((name) => !SHARED.includes(name))
 
+const HELP = `npm run bench                    every benchmark
+npm run bench -- NAME [NAME …]   some: ${names.join(', ')}`
+
 const wanted = process.argv.slice(2)
-const unknown = wanted.filter((name) => !names.includes(name))
-if (wanted.includes('--help') || unknown.length > 0) {
-  console.log(
-    `npm run bench                    every benchmark\nnpm run bench -- NAME [NAME …]   some: ${names.join(', ')}`,
-  )
-  process.exit(unknown.some((name) => name !== '--help') ? 2 : 0)
+if (wanted.includes('--help')) {
+  console.log(HELP)
+  process.exit(0)
 }
+const unknown = wanted.filter((name) => !names.includes(name))
+if (unknown.length > 0) {
+  console.error(`Benchmark not found: ${unknown.join(', ')}.\n\n${HELP}`)
+  process.exit(2)
+}
+await installWhatIsMissing(root)
+const { bundle, bundleFolder } = await import('./bundle.js')
+
 const chosen = wanted.length > 0 ? wanted : names
 await bundle(
   root,
