@@ -53,11 +53,13 @@ describe('createLog', () => {
     const lines: string[] = []
     const log = createLog('a-service', 'info', readable({ write: (line) => void lines.push(line) }, false))
     log.info({ method: 'GET', path: '/scenario1', status: 200, ms: 3.1, requestId: 'x', jti: 'j' }, 'request')
+    log.info({ method: 'GET', path: '/', status: 502, ms: 1, requestId: 'r', traceId: 't' }, 'request')
     log.warn({ err: new Error('no answer') }, 'a peer is unavailable')
     log.error({ err: new Error(`odd ${TOKEN}`) }, 'failed')
     expect(lines[0]).toMatch(/^\d\d:\d\d:\d\d\.\d{3} {2}GET \/scenario1 200 3\.1 ms jti=j\n$/)
-    expect(lines[1]).toMatch(/^\S+ {2}warning: a peer is unavailable no answer\n$/)
-    expect(lines[2]).toMatch(/^\S+ {2}error: failed odd \[token\]\n {4}at .+log\.test\.ts/)
+    expect(lines[1]).toMatch(/^\S+ {2}GET \/ 502 1 ms requestId=r\n$/)
+    expect(lines[2]).toMatch(/^\S+ {2}warning: a peer is unavailable no answer\n$/)
+    expect(lines[3]).toMatch(/^\S+ {2}error: failed odd \[token\]\n {4}at .+log\.test\.ts/)
   })
 
   it('escapes untrusted values for a terminal', () => {

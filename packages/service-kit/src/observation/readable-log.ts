@@ -46,16 +46,19 @@ export function readableLine(json: string, paint: Paint): ReadableLine | undefin
 
 function describe(entry: Record<string, unknown>, paint: Paint): string {
   const level = Number(entry.level)
+  const status = entry.msg === 'request' ? Number(entry.status) : 0
   const rest = Object.entries(entry)
     .filter(([name]) => !SHOWN.has(name))
     .map(([name, value]) =>
       escapeForTerminal(`${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`),
     )
+  // To find the same request in the logs of the other services.
+  if (entry.requestId !== undefined && (status >= 500 || level >= ERROR_LEVEL))
+    rest.push(escapeForTerminal(`requestId=${entry.requestId}`))
   const error = entry.err as { message?: string; stack?: string } | undefined
   if (error?.message) rest.push(escapeForTerminal(error.message))
   const details = rest.length > 0 ? paint(` ${rest.join(' ')}`, 90) : ''
   if (entry.msg === 'request') {
-    const status = Number(entry.status)
     const request = escapeForTerminal(`${entry.method} ${entry.path}`)
     const painted = paint(String(status), status >= 500 ? 31 : status >= 400 ? 33 : 32)
     return `${request} ${painted} ${Number(entry.ms)} ms${details}`
