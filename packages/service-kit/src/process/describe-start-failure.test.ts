@@ -16,6 +16,14 @@ describe('describeStartFailure', () => {
     expect(exitCode).toBe(69)
   })
 
+  it('names the variable of a port', () => {
+    const config = { host: 'localhost', port: 3001, httpsPort: 8443, tokenLifetimeSeconds: 3001 }
+    const { message } = describeStartFailure(new AggregateError([taken(3001), taken(8443)]), config)
+    expect(message).toMatch(
+      /:3001\), or choose another port with PORT; .* or choose another port with HTTPS_PORT$/,
+    )
+  })
+
   it('distinguishes state files, configuration files, variables and other errors', () => {
     expect(describeStartFailure(new StateFileError('/f', 'empty', 'Delete it.'))).toEqual({
       message: '/f: empty. Delete it.',

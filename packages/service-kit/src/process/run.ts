@@ -21,20 +21,22 @@ export function run<C extends CommonConfig>(
   loadConfig: (env: Environment) => C,
   createApp: CreateApp<C>,
 ): void {
-  live(name, env, loadConfig, createApp).catch((error: unknown) => {
-    const { message, exitCode } = describeStartFailure(error)
-    process.stderr.write(`${name}: ${message}\n`)
-    process.exit(exitCode)
+  let config: C | undefined
+  const start = async () => {
+    config = loadConfig(env)
+    await live(name, config, createApp)
+  }
+  start().catch((error: unknown) => {
+    const { message, exitCode } = describeStartFailure(error, config)
+    // After the log lines of this turn, so that the reason is the last line.
+    setImmediate(() => {
+      process.stderr.write(`${name}: ${message}\n`)
+      process.exit(exitCode)
+    })
   })
 }
 
-async function live<C extends CommonConfig>(
-  name: string,
-  env: Environment,
-  loadConfig: (env: Environment) => C,
-  createApp: CreateApp<C>,
-) {
-  const config = loadConfig(env)
+async function live<C extends CommonConfig>(name: string, config: C, createApp: CreateApp<C>) {
   await checkStateVersion(config.stateFolder)
   const log = createLog(name, config.logLevel)
   const spans = config.otlpEndpoint
