@@ -61,7 +61,7 @@ describe('every command', () => {
 
   it.each(commands.map(([words]) => words.join(' ')))('%s rejects --nonsense', async (words) => {
     const { exitCode, out, err } = await run([...words.split(' '), ...(NEEDS[words] ?? []), '--nonsense'])
-    expect([exitCode, out, err]).toEqual([2, '', expect.stringContaining("unknown option '--nonsense'")])
+    expect([exitCode, out, err]).toEqual([2, '', expect.stringContaining("Unknown option '--nonsense'")])
   })
 
   const options = commands.flatMap(([words, { options: own }]) =>
@@ -172,9 +172,9 @@ describe('a bad value', () => {
       3,
       'http://localhost:1/scenario1 is not reachable (ECONNREFUSED)',
     ],
-    [['bad\ncmd'], 2, "unknown command 'bad\\ncmd'"],
-    [['tokem\n'], 2, "unknown command 'tokem\\n'"],
-    [['--bad\nopt'], 2, "unknown option '--bad\\nopt'"],
+    [['bad\ncmd'], 2, "Unknown command 'bad\\ncmd'"],
+    [['tokem\n'], 2, "Unknown command 'tokem\\n'"],
+    [['--bad\nopt'], 2, "Unknown option '--bad\\nopt'"],
     [['scenario', '1', '--fault', 'a\nb'], 2, 'a\\nb'],
     [['listen', '--url', 'tcp://localhost:1'], 2, 'is not an http or https URL.'],
     [['listen', '--url', 'https://u:p@localhost/'], 2, 'The URL contains a password'],
@@ -247,8 +247,15 @@ describe('a bad value', () => {
     [['spiffe', 'token', 'a', ''], 2, 'The argument audience is empty.'],
     [['spiffe', 'rotate', 'ssh'], 2, 'Allowed choices are x509, jwt.'],
     [['lint-policies', '/no/such/folder'], 1, "ENOENT: no such file or directory, stat '/no/such/folder'"],
-    [['help', 'nonsense'], 2, 'Unknown command: nonsense.'],
-    [['doctor', 'now'], 2, 'too many arguments'],
+    [['help', 'nonsense'], 2, "Unknown command 'nonsense'."],
+    [['nope'], 2, "hallpass: Unknown command 'nope'."],
+    [['scenario', '9'], 2, "hallpass: The number '9' is invalid. Expected a scenario number from 1 to 5."],
+    [
+      ['spiffe', 'add', 'spiffe://x.y/x', '--selector', 'socket:x', '--ttl', 'x'],
+      2,
+      'hallpass: The value \'x\' of --ttl is invalid. "x" is not a valid duration. Examples: 60, 60s, 5m, 1h.',
+    ],
+    [['doctor', 'now'], 2, 'Too many arguments'],
   ])('%j exits with %i and prints why', async (args, code, message) => {
     const { exitCode, out, err } = await run(args)
     expect([exitCode, out]).toEqual([code, ''])

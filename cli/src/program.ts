@@ -34,7 +34,7 @@ export function createProgram(terminal: Terminal): Command {
       // Commander quotes arguments; a line break in one must not start a new line.
       outputError: (text) => {
         const [, message = text, hint] = /^(.*?)(?:\n(\(Did you mean .*\)))?\n$/s.exec(text) ?? []
-        terminal.note(message.replace(/^error: /, 'hallpass: '))
+        terminal.note(`hallpass: ${sentence(message.replace(/^error: /, ''))}`)
         if (hint !== undefined) terminal.note(hint)
       },
     })
@@ -54,6 +54,14 @@ export function createProgram(terminal: Terminal): Command {
   addHelp(program)
   refuseRepeated(program)
   return program
+}
+
+/** Rewrites a message of Commander in the form of all others: a sentence that names the bad value. */
+function sentence(message: string): string {
+  const text = message
+    .replace(/^command-argument value ('.*?') is invalid for argument '(.+?)'\./s, 'The $2 $1 is invalid.')
+    .replace(/^option '.*?(--[\w-]+).*?' argument ('.*?') is invalid\./s, 'The value $2 of $1 is invalid.')
+  return text.charAt(0).toUpperCase() + text.slice(1) + (text.endsWith('.') ? '' : '.')
 }
 
 /** A second value would silently replace the first; lists and flags may be repeated. */

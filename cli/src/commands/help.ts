@@ -12,7 +12,7 @@ export function addHelp(program: Command): Command {
       for (const word of words) {
         const next = command.commands.find((one) => one.name() === word)
         if (!next)
-          throw new CommandFailure(`Unknown command: ${words.join(' ')}.`, EXIT.usage, [
+          throw new CommandFailure(`Unknown command '${words.join(' ')}'.`, EXIT.usage, [
             `Try one of: ${command.commands.map((one) => one.name()).join(', ')}`,
           ])
         command = next

@@ -100,7 +100,7 @@ describe('hallpass token', () => {
     [['--exp', 'soon'], 2, '"soon" is not a valid time'],
     [['--payload', 'scope'], 2, 'Expected name=value.'],
     [['[1]'], 2, 'Claims must be a JSON object.'],
-    [['--colour'], 2, "unknown option '--colour'"],
+    [['--colour'], 2, "Unknown option '--colour'"],
   ])('rejects %j', async (args, code, message) => {
     const { exitCode, out, err } = await run(...args)
     expect([exitCode, out]).toEqual([code, ''])
