@@ -11,6 +11,8 @@ useTestEnvironment()
 register('./jest-modules.js', import.meta.url)
 process.setSourceMapsEnabled(true)
 circus.addEventHandler(followTest)
+// Node opens these at their first use. They belong to the worker, so no test file has left them open.
+void [process.stdin, process.stdout, process.stderr]
 
 /**
  * Runs a test file with jest-circus on Node's own module loader, in the worker process. By default Jest would load
