@@ -18,7 +18,7 @@ describe('a stolen token', () => {
     }
   })
 
-  it('AL-34 is rejected by another service, whoever forwards it', async () => {
+  it('AL-34 is rejected by another service, no matter who forwards it', async () => {
     for (const path of ['/scenario1-server', '/scenario2-server']) {
       const token = lab.targets[0].token()
       expect((await lab.atB(path, token)).status).toBe(200)

@@ -7,7 +7,7 @@ export const MAX_KEY_BYTES = 64 * 1024
 export const MAX_AUTHORITIES_BYTES = 1024 * 1024
 
 /**
- * Reads a text file up to a limit, which also ends the reading of endless devices.
+ * Reads a text file up to a limit, so that a device such as /dev/zero is not read forever.
  * @throws {CommandFailure} if the file cannot be read or is larger
  */
 export async function readSmallFile(file: string, maxBytes: number): Promise<string> {

@@ -142,7 +142,7 @@ describe('POST /issueToken/:keyId with authenticated callers', () => {
     },
   )
 
-  it('sets sub to the caller, whatever the body says, when the caller may not set subjects', async () => {
+  it('ignores sub in the body and uses the caller if the caller is not allowed to set subjects', async () => {
     const { status, text } = await issueAs('servicea', 'servicea', {
       aud: 'api',
       sub: 'user1',

@@ -38,7 +38,7 @@ export async function ensureDevelopmentCertificates(
     keyFile: join(folder, 'localhost-key.pem'),
   }
   const caKeyFile = join(folder, 'ca-key.pem')
-  // Outside the lock, a key may not match its certificate while another process renews them.
+  // Outside the lock, a key and its certificate do not match while another process is between renewing the one and the other.
   if (await isGood(folder, files, dnsNames, now).catch(() => false)) return files
   await withFolderLock(folder, async () => {
     if (await isGood(folder, files, dnsNames, now)) return

@@ -45,7 +45,7 @@ export interface Zone {
   clear(): Promise<void>
   /** Acquires a lease that expires after `milliseconds`; returns undefined while another holder has it. */
   lease(key: string, milliseconds: number): Promise<Lease | undefined>
-  /** Lists all unexpired entries. Entries written meanwhile may or may not be included. */
+  /** Lists all unexpired entries. An entry that is written during the call is not necessarily included. */
   entries(): AsyncIterable<readonly [key: string, entry: StoredEntry]>
   /** Returns the number of entries, which may include some that have just expired. */
   count(): Promise<number>

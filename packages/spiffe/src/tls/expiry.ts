@@ -28,8 +28,8 @@ export function callAt(time: number, clock: Clock, callBack: () => void): () => 
 /**
  * Closes a connection when the first of its certificates expires.
  *
- * @param withError true for a client, whose requests should fail with the reason; false for a server, whose code may not
- * expect a socket error because of a client's certificate
+ * @param withError true for a client, whose requests should fail with the reason; false for a server, whose code
+ * does not necessarily expect a socket error because of a client's certificate
  */
 export function endAtExpiry(socket: TLSSocket, expiresAt: number, clock: Clock, withError: boolean): void {
   const cancel = callAt(expiresAt, clock, () => {
