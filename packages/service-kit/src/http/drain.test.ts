@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import http from 'node:http'
 import { connect } from 'node:net'
@@ -40,6 +41,25 @@ const get = (url: string, agent: http.Agent) =>
   })
 
 describe('a stopping service', () => {
+  it('closes an upgraded connection at the deadline, and only then', async () => {
+    const { url, service } = await start(
+      hello,
+      {},
+      {
+        drainDeadlineMs: 100,
+        onUpgrade: (_request, socket) => void socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n'),
+      },
+    )
+    const client = connect(Number(new URL(url).port), '127.0.0.1')
+    client.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
+    await once(client, 'data')
+    const closed = once(client, 'close')
+    const began = performance.now()
+    await service.stop()
+    await closed
+    expect(performance.now() - began).toBeGreaterThan(90)
+  })
+
   it.each(['http', 'https'])(
     'fails no request of clients with keep-alive connections (%s)',
     async (scheme) => {

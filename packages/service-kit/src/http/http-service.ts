@@ -4,7 +4,6 @@ import https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { SecureContextOptions } from 'node:tls'
-import { cappedMs } from '@hallpass/untrusted/timers'
 import type { ErrorRequestHandler, Express } from 'express'
 import { type HttpError, notFound } from '../errors.ts'
 import {
@@ -214,7 +213,10 @@ export function httpService(options: HttpServiceOptions): HttpService {
     draining.add({
       server,
       closeIdle: () => server.closeIdleConnections(),
-      cut: () => server.closeAllConnections(),
+      cut: () => {
+        server.closeAllConnections()
+        for (const socket of upgraded) socket.destroy()
+      },
     })
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
@@ -231,16 +233,10 @@ export function httpService(options: HttpServiceOptions): HttpService {
 
   async function drain(delayMs: number) {
     probes.stopping()
-    const deadlineMs = options.drainDeadlineMs ?? DRAIN_DEADLINE_MS
     await draining.run({
       delayMs,
-      deadlineMs,
-      onClosing: async () => {
-        setTimeout(() => {
-          for (const socket of upgraded) socket.destroy()
-        }, cappedMs(deadlineMs)).unref()
-        await options.onDrain?.()
-      },
+      deadlineMs: options.drainDeadlineMs ?? DRAIN_DEADLINE_MS,
+      onClosing: () => options.onDrain?.(),
     })
     await options.onStop?.()
   }
