@@ -20,6 +20,7 @@ export {
   remoteKeys,
   SCHEMES,
   type SignatureAlgorithm,
+  type Signer,
   type SigningKey,
   staticKeys,
   thumbprint,

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
+import type { Claims } from './compact/index.ts'
 import { MAX_TOKEN_LENGTH } from './compact/index.ts'
-import type { SigningKey } from './keys/index.ts'
-import { assertSpeaks, nodeCrypto, type TokenLibrary } from './libraries/index.ts'
+import type { Signer, SigningKey } from './keys/index.ts'
+import { assertSpeaks, nodeCrypto, signingInputOf, type TokenLibrary } from './libraries/index.ts'
 import { isNumericDate } from './rule-set/index.ts'
 
 export interface SignOptions {
@@ -27,12 +28,12 @@ export class SigningError extends Error {
 
 /**
  * Signs claims as a compact JWS (RFC 7519 §7.1). Always sets its own `iat`, `exp` and random `jti`, overriding those in the
- * claims.
+ * claims. A `Signer` makes the signature itself, so `library` is used only for a key in this process.
  * @throws {SigningError} if the lifetime or `nbf` is invalid, or the token would be too large for any verifier.
  */
 export async function signToken(
   claims: Readonly<Record<string, unknown>>,
-  key: SigningKey,
+  key: SigningKey | Signer,
   { lifetimeSeconds, typ = 'JWT', clock = Date.now, library = nodeCrypto }: SignOptions,
 ): Promise<string> {
   if (!Number.isFinite(lifetimeSeconds))
@@ -40,14 +41,25 @@ export async function signToken(
   const { nbf } = claims
   if (nbf !== undefined && !isNumericDate(nbf))
     throw new SigningError('invalid_not_before', 'nbf must be a number of seconds since 1970.')
-  assertSpeaks(library, key.alg)
   const iat = Math.floor(clock() / 1000)
   const exp = iat + Math.floor(lifetimeSeconds)
-  const token = await library.sign({ ...claims, exp, iat, jti: randomUUID() }, key, typ)
+  const all = { ...claims, exp, iat, jti: randomUUID() }
+  const token = 'privateKey' in key ? await signWith(library, all, key, typ) : await signBy(key, all, typ)
   if (token.length > MAX_TOKEN_LENGTH)
     throw new SigningError(
       'token_too_large',
       `The token would have ${token.length} characters; verifiers accept at most ${MAX_TOKEN_LENGTH}.`,
     )
   return token
+}
+
+function signWith(library: TokenLibrary, claims: Claims, key: SigningKey, typ: string): Promise<string> {
+  assertSpeaks(library, key.alg)
+  return library.sign(claims, key, typ)
+}
+
+async function signBy(signer: Signer, claims: Claims, typ: string): Promise<string> {
+  const input = signingInputOf(claims, signer, typ)
+  const signature = await signer.sign(Buffer.from(input, 'latin1'))
+  return `${input}.${Buffer.from(signature).toString('base64url')}`
 }

@@ -21,3 +21,4 @@ export {
   type VerificationKey,
 } from './keys.ts'
 export { remoteKeys } from './remote-keys.ts'
+export type { Signer } from './signer.ts'
