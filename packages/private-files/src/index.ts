@@ -1,3 +1,4 @@
+export { readOwnerOnlyFile } from './owner-only.ts'
 export * from './private-files.ts'
 export { shortSocketFolder } from './short-socket-folder.ts'
 export { withShortSocketPath } from './short-socket-path.ts'

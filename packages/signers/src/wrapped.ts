@@ -1,0 +1,48 @@
+import {
+  type Algorithm,
+  exportPrivatePem,
+  generateSigningKey,
+  importSigningKey,
+  KeyError,
+  type SigningKey,
+} from '@hallpass/tokens'
+import type { KeyEncryption } from './key-encryption.ts'
+import { kidFor } from './kid.ts'
+import type { Signers, StoredSigner } from './signers.ts'
+
+const PREFIX = 'wrapped:'
+
+/**
+ * Private keys that sign in this process. Their reference is the key itself, encrypted under a key-encryption key and bound
+ * to its kid and algorithm.
+ */
+export function wrappedSigners(encryption: KeyEncryption): Signers & {
+  /** Wraps a key that was made elsewhere, e.g. imported from a PEM file. */
+  adopt(key: SigningKey): Promise<StoredSigner>
+} {
+  const adopt = async (key: SigningKey): Promise<StoredSigner> => {
+    const wrapped = await encryption.wrap(Buffer.from(exportPrivatePem(key)), contextOf(key.alg, key.kid))
+    return { key, reference: `${PREFIX}${Buffer.from(wrapped).toString('base64url')}` }
+  }
+  return {
+    kind: 'wrapped',
+    adopt,
+    async create(algorithm, keyId) {
+      const key = await generateSigningKey(algorithm)
+      return adopt({ ...key, kid: kidFor(keyId, key.publicKey) })
+    },
+    async open(reference, algorithm, kid) {
+      if (!reference.startsWith(PREFIX))
+        throw new KeyError('invalid_key', `The reference of ${kid} is not a wrapped key.`)
+      const wrapped = Buffer.from(reference.slice(PREFIX.length), 'base64url')
+      const pem = Buffer.from(await encryption.unwrap(wrapped, contextOf(algorithm, kid)))
+      return importSigningKey(pem.toString(), { alg: algorithm, kid })
+    },
+    // Whoever forgets the reference has destroyed the key.
+    async destroy() {},
+    async check() {},
+    async close() {},
+  }
+}
+
+const contextOf = (algorithm: Algorithm, kid: string) => ({ algorithm, kid })
