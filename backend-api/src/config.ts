@@ -5,9 +5,14 @@ const MAX_TOKEN_LIFETIME_S = 86_400
 
 export const loadConfig = (env: Environment) =>
   readConfig(env, (variables) => {
+    const common = commonConfig(variables)
     const access = variables.oneOf('ACCESS', ['guarded', 'open'], 'guarded')
+    variables.require(
+      variables.optionalText('LEEWAY_S') === undefined,
+      'LEEWAY_S is no longer read; set CLOCK_TOLERANCE_SECONDS instead',
+    )
     return {
-      ...commonConfig(variables),
+      ...common,
       port: variables.port('PORT', 3003),
       /** Which of the two documented responses this instance sends. */
       endpoint: variables.oneOf('ENDPOINT', ['/data', '/data2'], '/data'),
@@ -25,7 +30,7 @@ export const loadConfig = (env: Environment) =>
               jwksUrl: variables.optionalUrl('JWKS_URL'),
               scopes: variables.list('REQUIRED_SCOPES', []),
               maxLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_S', MAX_TOKEN_LIFETIME_S, { min: 1 }),
-              leewaySeconds: variables.seconds('LEEWAY_S', 0, { max: 60 }),
+              leewaySeconds: common.clockToleranceSeconds,
             },
     }
   })

@@ -56,6 +56,8 @@ export function createProvider({
       long: { httpOnly: true, sameSite: 'lax', signed: true },
       short: { httpOnly: true, sameSite: 'lax', signed: true },
     },
+    // For the client assertions, request objects and ID token hints that it receives.
+    clockTolerance: config.clockToleranceSeconds,
     responseTypes: ['code'],
     pkce: { required: () => true },
     scopes: ['openid', 'profile', 'email', 'offline_access'],

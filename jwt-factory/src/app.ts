@@ -36,8 +36,8 @@ export async function createApp(
   log: Logger,
   clock: Clock = systemClock,
 ): Promise<HttpService> {
-  const { algorithm, issuer, library, tokenLifetimeSeconds } = config
-  const callers = callerGuard(config.callers, issuer, clock)
+  const { algorithm, clockToleranceSeconds, issuer, library, tokenLifetimeSeconds } = config
+  const callers = callerGuard(config.callers, issuer, { clock })
   const keys = new KeyStore({
     algorithm,
     clock,
@@ -48,12 +48,13 @@ export async function createApp(
   })
   const folder = join(config.stateFolder, 'keys')
   const files = new KeyFiles({ folder, algorithm, tokenLifetimeSeconds, clock, log })
-  const revoked = new RevokedTokens(clock)
+  const revoked = new RevokedTokens(clock, clockToleranceSeconds)
   const tokens = new IssuedTokens({
     keys,
     revoked,
     issuer,
     maxLifetimeSeconds: tokenLifetimeSeconds,
+    leewaySeconds: clockToleranceSeconds,
     clock,
     library,
   })

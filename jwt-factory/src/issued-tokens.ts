@@ -8,6 +8,8 @@ export interface IssuedTokensOptions {
   readonly revoked: RevokedTokens
   readonly issuer: string
   readonly maxLifetimeSeconds: number
+  /** Tolerated clock skew: of the replica that signed the token, or of this clock before it was set back. */
+  readonly leewaySeconds: number
   readonly clock: Clock
   readonly library: TokenLibrary
 }
@@ -25,7 +27,7 @@ export class IssuedTokens {
    * @throws {TokenError}
    */
   async verify(token: string): Promise<Claims> {
-    const { keys, revoked, issuer, maxLifetimeSeconds, clock, library } = this.#options
+    const { keys, revoked, issuer, maxLifetimeSeconds, leewaySeconds, clock, library } = this.#options
     const { aud } = parseCompact(token).payload
     const { claims } = await verifyToken(token, {
       issuer,
@@ -33,6 +35,7 @@ export class IssuedTokens {
       subject: anySubject,
       keys: (_issuer, kid) => (kid === undefined ? undefined : keys.find(kid)?.key),
       maxLifetimeSeconds,
+      leewaySeconds,
       clock,
       library,
     })

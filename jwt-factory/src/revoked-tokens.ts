@@ -10,14 +10,17 @@ const MAX_REVOKED = 36_000
  */
 export class RevokedTokens {
   readonly #jtis: ExpiringSet
+  readonly #leewaySeconds: number
 
-  constructor(clock: Clock, max = MAX_REVOKED) {
+  /** @param leewaySeconds how long after its `exp` a token would still be accepted. */
+  constructor(clock: Clock, leewaySeconds: number, max = MAX_REVOKED) {
+    this.#leewaySeconds = leewaySeconds
     this.#jtis = new ExpiringSet(clock, max)
   }
 
   /** Revokes a token. Returns false if there is no room; the token then stays valid, which the caller must report. */
   revoke({ jti, exp }: Readonly<Record<string, unknown>>): boolean {
-    return this.#jtis.add(String(jti), Number(exp) * 1000)
+    return this.#jtis.add(String(jti), (Number(exp) + this.#leewaySeconds) * 1000)
   }
 
   /** Rejects a revoked token. @throws {TokenError} `revoked` */

@@ -47,7 +47,7 @@ export async function createApp(
   const keys = new SigningKeys({ ...config, clock })
   const fromFactory = factoryTokens(factory)
   const signedByA = ownTokens(keys)
-  const callers = callerGuard(config.callers, SERVICE_A, clock)
+  const callers = callerGuard(config.callers, SERVICE_A, { clock })
 
   if (config.tls.selfMade) await ensureDevelopmentCertificates(config.stateFolder)
   await callers.load()

@@ -35,7 +35,8 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const { allowedOrigins: origins } = config
   const metrics = new Metrics('sse-gateway')
   const wheel = new TimerWheel(clock)
-  const keepMs = config.maxTokenLifetimeSeconds * 1_000
+  // A token is accepted from `iat` minus the tolerance to `exp` plus the tolerance.
+  const keepMs = (config.maxTokenLifetimeSeconds + 2 * config.clockToleranceSeconds) * 1_000
   const revocations = new Revocations({ clock, keepMs })
   const peers =
     config.redisUrl === undefined
@@ -133,6 +134,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
         keys: remoteKeys({ issuer: issuer.issuer, ...issuerKeys(issuer), clock }),
       })),
       maxLifetimeSeconds: config.maxTokenLifetimeSeconds,
+      leewaySeconds: config.clockToleranceSeconds,
     }
     return new Authorizer(rules, config.realm, revocations, clock)
   }

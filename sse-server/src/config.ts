@@ -62,6 +62,7 @@ export const loadConfig = (env: Environment) =>
               jwksFile: variables.optionalText('JWKS_FILE'),
               jwksUrl: variables.optionalUrl('JWKS_URL'),
               maxLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_S', MAX_TOKEN_LIFETIME_S, { min: 1 }),
+              leewaySeconds: common.clockToleranceSeconds,
             },
     }
   })

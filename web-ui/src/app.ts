@@ -35,7 +35,7 @@ const EXPLORER_PAGES = [
 ] as const
 
 export async function createApp(config: Config, log: Logger, clock: Clock = systemClock) {
-  const { baseUrl, login, gateway } = config
+  const { baseUrl, login, gateway, clockToleranceSeconds: leewaySeconds } = config
   // The explorer binds its stream to a session, and behind a gateway there is none.
   const explores = login !== undefined && config.explorer.isOn
   const backends = new Backends(config)
@@ -51,9 +51,9 @@ export async function createApp(config: Config, log: Logger, clock: Clock = syst
 
   if (!login) {
     const { verify } = gateway
-    const provider = verify && new OpenidClient({ ...verify, redirectUri: baseUrl })
+    const provider = verify && new OpenidClient({ ...verify, redirectUri: baseUrl, leewaySeconds })
     const trust = provider && { issuer: new TrustedIssuer(provider, clock), clientId: verify.clientId }
-    const visitors = new GatewayVisitors({ trust, log, clock })
+    const visitors = new GatewayVisitors({ trust, leewaySeconds, log, clock })
     const policyFor = pagePolicy(undefined)
     return httpService({
       ...common,
@@ -72,6 +72,7 @@ export async function createApp(config: Config, log: Logger, clock: Clock = syst
   const secrets = await loadSecrets(login)
   const provider = new OpenidClient({
     ...login,
+    leewaySeconds,
     clientSecret: secrets.client,
     redirectUri: `${baseUrl}/callback`,
     postLogoutRedirectUri: `${baseUrl}/`,
@@ -103,7 +104,7 @@ export async function createApp(config: Config, log: Logger, clock: Clock = syst
       routes.post(
         '/backchannel-logout',
         form,
-        endByProvider({ issuer, clientId: login.clientId, sessions, log, clock }),
+        endByProvider({ issuer, clientId: login.clientId, sessions, leewaySeconds, log, clock }),
       )
       routes.use(noSuchPage)
       routes.use(renderProblem(site, log))

@@ -112,9 +112,22 @@ describe('GET /data', () => {
     expect((await get(token)).body).toMatchObject({ error: { message: 'invalid signature' } })
   })
 
+  it('accepts tokens of an issuer whose clock is 2 s ahead or behind', async () => {
+    const signedAt = (skewMs: number, lifetimeSeconds: number) =>
+      signToken({ iss: issuer, sub: 'ada', aud: AUDIENCE, client_id: CLIENT_ID }, key, {
+        lifetimeSeconds,
+        typ: 'at+jwt',
+        clock: () => clock.now() + skewMs,
+      })
+    for (const token of [await signedAt(2_000, 120), await signedAt(-2_000, 1)]) {
+      expect((await get(token)).status).toBe(200)
+      expect((await get(token, { CLOCK_TOLERANCE_SECONDS: '0' })).status).toBe(401)
+    }
+  })
+
   it('rejects an expired token', async () => {
     const token = await accessToken()
-    clock.advance(120_000)
+    clock.advance(125_000)
     const answer = await get(token)
     expect(answer.status).toBe(401)
     expect(answer.body).toMatchObject({ error: { name: 'TokenExpiredError', message: 'jwt expired' } })
@@ -153,5 +166,11 @@ describe('the configuration', () => {
   it('requires an issuer and an audience unless ACCESS is open', () => {
     expect(() => loadConfig({})).toThrow(/ISSUER is required[\s\S]*AUDIENCE is required/)
     expect(() => loadConfig({ ACCESS: 'false' })).toThrow(/ACCESS must be one of guarded, open/)
+  })
+
+  it('names the variable that replaces LEEWAY_S', () => {
+    expect(() => loadConfig({ ISSUER: issuer, AUDIENCE, LEEWAY_S: '10' })).toThrow(
+      'LEEWAY_S is no longer read; set CLOCK_TOLERANCE_SECONDS instead',
+    )
   })
 })

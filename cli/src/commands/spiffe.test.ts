@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { silentLog } from '@hallpass/service-kit'
 import { createApp, loadConfig } from '@hallpass/spiffe-agent/app'
 import { workloadAddress } from '@hallpass/spiffe-agent/client'
+import { parseCompact } from '@hallpass/tokens'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { runCli } from '../testing/run-cli.ts'
 
@@ -62,6 +63,23 @@ describe('hallpass spiffe, as a workload', () => {
     expect(await run(`validate ${token} --audience another`)).toMatchObject({
       exitCode: 1,
       err: `hallpass: jwtsvid: expected audience in ["another"] (audience=["${SERVER}"])`,
+    })
+  })
+
+  it('tolerates the clock skew of CLOCK_TOLERANCE_SECONDS', async () => {
+    const { out: token } = await run(`token ${SERVER} --as client`)
+    const { exp } = parseCompact(token).payload as { exp: number }
+    const validate = (secondsAfterExpiry: number, env = {}) =>
+      runCli(['spiffe', 'validate', token, '--as', 'server', '--audience', SERVER], {
+        env: { STATE_FOLDER: folder, ...env },
+        clock: () => (exp + secondsAfterExpiry) * 1000,
+      })
+    expect(await validate(4)).toMatchObject({ exitCode: 0 })
+    expect(await validate(6)).toMatchObject({ exitCode: 1, err: 'hallpass: jwtsvid: token has expired' })
+    expect(await validate(6, { CLOCK_TOLERANCE_SECONDS: '60' })).toMatchObject({ exitCode: 0 })
+    expect(await validate(0, { CLOCK_TOLERANCE_SECONDS: 'x' })).toMatchObject({
+      exitCode: 2,
+      err: expect.stringContaining('CLOCK_TOLERANCE_SECONDS must be an integer from 0 to 60'),
     })
   })
 

@@ -1,4 +1,5 @@
 import { readdir } from 'node:fs/promises'
+import { commonConfig, readConfig } from '@hallpass/service-kit'
 import {
   AddressError,
   GrpcError,
@@ -89,7 +90,10 @@ export function addSpiffe(program: Command, terminal: Terminal): Command {
         const token = withoutBearer(await argumentOrStdin(given, 'a token', terminal))
         const { id, claims } = byAgent
           ? await client.validateJwtSvid(token, audience)
-          : parseAndValidate(token, await client.fetchJwtBundles(), audience, { clock: terminal.clock })
+          : parseAndValidate(token, await client.fetchJwtBundles(), audience, {
+              clock: terminal.clock,
+              leewaySeconds: clockTolerance(terminal),
+            })
         terminal.print(`${id}`)
         terminal.note(escapeJsonForTerminal(JSON.stringify(claims)))
       }),
@@ -122,6 +126,15 @@ async function ask(
       : new CommandFailure(error.message)
   } finally {
     client?.close()
+  }
+}
+
+/** Returns the clock skew to tolerate; the services read the same variable. */
+function clockTolerance({ env: { CLOCK_TOLERANCE_SECONDS } }: Terminal): number {
+  try {
+    return readConfig({ CLOCK_TOLERANCE_SECONDS }, commonConfig).clockToleranceSeconds
+  } catch (error) {
+    throw new CommandFailure((error as Error).message, EXIT.usage)
   }
 }
 

@@ -43,6 +43,31 @@ describe('POST /verify/:keyId', () => {
     )
   })
 
+  it('accepts its own fresh token after its clock has been set back by 2 s, and everywhere', async () => {
+    const fresh = await factory.issue('servicea')
+    clock.advance(-2_000)
+    await verify({ token: fresh, ...wanted }).expect(200)
+    const introspection = await factory.post('/introspect').type('form').send({ token: fresh }).expect(200)
+    expect(introspection.body).toMatchObject({ active: true, sub: 'servicea' })
+    await factory.post('/revoke').type('form').send({ token: fresh }).expect(200)
+    const { headers } = await verify({ token: fresh, ...wanted }).expect(403)
+    expect(headers['refusal-reason']).toBe('revoked')
+    clock.advance(2_000)
+  })
+
+  it('accepts a token that expired 2 s ago by a clock that is ahead, and still rejects a revoked one', async () => {
+    const [old, revoked] = [await factory.issue('servicea'), await factory.issue('servicea')]
+    await factory.post('/revoke').type('form').send({ token: revoked }).expect(200)
+    clock.advance(3_602_000)
+    await verify({ token: old, ...wanted }).expect(200)
+    expect((await verify({ token: revoked, ...wanted }).expect(403)).headers['refusal-reason']).toBe(
+      'revoked',
+    )
+    clock.advance(3_000)
+    expect((await verify({ token: old, ...wanted }).expect(403)).headers['refusal-reason']).toBe('expired')
+    clock.advance(-3_605_000)
+  })
+
   const refusals: [string, () => Promise<object> | object, string][] = [
     [
       'another audience',

@@ -22,7 +22,7 @@ import type { RevokedTokens } from '../revoked-tokens.ts'
 export function verifyIssuedToken(
   keys: KeyStore,
   revoked: RevokedTokens,
-  { issuer, tokenLifetimeSeconds, library }: Config,
+  { issuer, tokenLifetimeSeconds, clockToleranceSeconds, library }: Config,
   clock: Clock,
   outcomes: Counter<'outcome'>,
 ): Handler {
@@ -38,6 +38,7 @@ export function verifyIssuedToken(
           subject: sub,
           keys: (_issuer, kid) => ring.find(kid),
           maxLifetimeSeconds: tokenLifetimeSeconds,
+          leewaySeconds: clockToleranceSeconds,
           clock,
           library,
         }),

@@ -5,9 +5,6 @@ import type { Caller } from './caller.ts'
 import type { CalleeConfig } from './config.ts'
 import { publishedKeys } from './published-keys.ts'
 
-/** The clocks of machines in one network differ by less. */
-const LEEWAY_SECONDS = 5
-
 /** The issuer that holds the caller's keys. */
 interface Issuer {
   /** Returns the claims of a valid token; throws otherwise. */
@@ -57,7 +54,7 @@ export function guards({ audience, caller, issuerClient }: GuardOptions, config:
           subject: caller.subject,
           keys,
           maxLifetimeSeconds: caller.maxTokenLifetimeSeconds,
-          leewaySeconds: LEEWAY_SECONDS,
+          leewaySeconds: config.clockToleranceSeconds,
           clock,
           library: config.library,
         }),

@@ -40,6 +40,7 @@ describe('callersConfig', () => {
     expect(read({ NODE_ENV: 'production', TRUSTED_CALLERS_FILE: '/etc/callers.yaml' })).toEqual({
       mode: 'authenticated',
       trustFile: '/etc/callers.yaml',
+      leewaySeconds: 5,
     })
   })
 

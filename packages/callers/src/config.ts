@@ -4,7 +4,7 @@ import { type CommonConfig, isLoopback, type VariableReader } from '@hallpass/se
 export type CallersConfig =
   | { readonly mode: 'open' }
   | { readonly mode: 'closed' }
-  | { readonly mode: 'authenticated'; readonly trustFile: string }
+  | { readonly mode: 'authenticated'; readonly trustFile: string; readonly leewaySeconds: number }
 
 /**
  * Reads `CALLERS` and `TRUSTED_CALLERS_FILE`. `open` is the default in development mode on loopback and an error anywhere
@@ -13,7 +13,7 @@ export type CallersConfig =
  */
 export function callersConfig(
   variables: VariableReader,
-  { host, production }: CommonConfig,
+  { host, production, clockToleranceSeconds }: CommonConfig,
   { whenUnnamed = 'error' as 'error' | 'closed' } = {},
 ): CallersConfig {
   const mayBeOpen = isLoopback(host) && !production
@@ -31,5 +31,5 @@ export function callersConfig(
     trustFile !== undefined,
     'TRUSTED_CALLERS_FILE is required, because callers must authenticate unless HOST is a loopback address and NODE_ENV is not production',
   )
-  return { mode, trustFile: trustFile ?? '' }
+  return { mode, trustFile: trustFile ?? '', leewaySeconds: clockToleranceSeconds }
 }

@@ -72,7 +72,7 @@ describe('an authenticating guard', () => {
   })
   afterAll(() => rm(folder, { recursive: true }))
   const service = useService(() =>
-    guarded({ mode: 'authenticated', trustFile: join(folder, 'callers.json') }),
+    guarded({ mode: 'authenticated', trustFile: join(folder, 'callers.json'), leewaySeconds: 5 }),
   )
 
   const as = (clientId: 'servicea' | 'operator') =>

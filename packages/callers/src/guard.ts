@@ -13,13 +13,21 @@ export interface CallerGuard {
   readonly admin: Handler
 }
 
+export interface GuardOptions {
+  readonly clock?: Clock
+}
+
 const callers = new WeakMap<IncomingMessage, Caller>()
 
 /** Returns the caller of a guarded request, or undefined if the service is unauthenticated. */
 export const callerOf = (request: IncomingMessage): Caller | undefined => callers.get(request)
 
 /** Creates a guard. @param audience this service's own name, which must be the audience of a caller's credential. */
-export function callerGuard(config: CallersConfig, audience: string, clock?: Clock): CallerGuard {
+export function callerGuard(
+  config: CallersConfig,
+  audience: string,
+  { clock }: GuardOptions = {},
+): CallerGuard {
   if (config.mode === 'open') return { load: () => Promise.resolve(), known: rejectLinks, admin: rejectLinks }
   if (config.mode === 'closed') return { load: () => Promise.resolve(), known: rejectAll, admin: rejectAll }
   let trusted: TrustedCallers | undefined
@@ -33,7 +41,7 @@ export function callerGuard(config: CallersConfig, audience: string, clock?: Clo
     load: async () => {
       // Imported only here: its YAML parser, schema and SPIFFE take 50 ms and 8 MB, which an open service does not need.
       const { TrustedCallers } = await import('./trusted-callers.ts')
-      trusted = await TrustedCallers.load(config.trustFile, audience, clock)
+      trusted = await TrustedCallers.load(config, audience, clock)
     },
     known: async (request, _response, next) => {
       await identify(request)

@@ -16,6 +16,8 @@ export interface ProofOptions {
   /** This service's own name, the required audience of the token. */
   readonly audience: string
   readonly clock: Clock
+  /** Tolerated clock skew of the caller, or of the issuer of its tokens. */
+  readonly leewaySeconds: number
 }
 
 type Entry<M extends TrustEntry['method']> = Extract<TrustEntry, { method: M }>
@@ -24,8 +26,6 @@ type Entry<M extends TrustEntry['method']> = Extract<TrustEntry, { method: M }>
 const ASSERTION_LIFETIME_SECONDS = 60
 /** Projected Kubernetes tokens are valid for an hour by default and are renewed before they expire. */
 const WORKLOAD_TOKEN_LIFETIME_SECONDS = 3_660
-/** More than the clock skew of two synchronized machines. */
-const LEEWAY_SECONDS = 5
 /** A caller's new key is accepted after at most this time. Also limits how often a token can cause a reload of the keys. */
 const KEY_COOLDOWN_MS = 5_000
 /** Enough for any random ID; longer values would waste memory. */
@@ -38,7 +38,10 @@ const MAX_ASSERTIONS = 60_000
  * Verifies private_key_jwt: one assertion per call (RFC 7523 §3; audience as in draft-ietf-oauth-rfc7523bis).
  * Each process remembers the assertions used there; two instances behind a balancer would each accept an assertion once.
  */
-export function clientAssertions(entry: Entry<'private_key_jwt'>, { audience, clock }: ProofOptions): Proof {
+export function clientAssertions(
+  entry: Entry<'private_key_jwt'>,
+  { audience, clock, leewaySeconds }: ProofOptions,
+): Proof {
   const { clientId } = entry
   const used = new ExpiringSet(clock, MAX_ASSERTIONS)
   const rules: VerificationRules = {
@@ -53,7 +56,7 @@ export function clientAssertions(entry: Entry<'private_key_jwt'>, { audience, cl
     }),
     typ: ['JWT', 'client-authentication+jwt'],
     maxLifetimeSeconds: ASSERTION_LIFETIME_SECONDS,
-    leewaySeconds: LEEWAY_SECONDS,
+    leewaySeconds,
     clock,
   }
   return {
@@ -64,7 +67,7 @@ export function clientAssertions(entry: Entry<'private_key_jwt'>, { audience, cl
         throw invalidClient('the assertion has no valid jti')
       if (used.has(jti)) throw invalidClient('the assertion was already used')
       // It is safer to reject a caller than to forget a used assertion.
-      if (!used.add(jti, ((exp as number) + LEEWAY_SECONDS) * 1000))
+      if (!used.add(jti, ((exp as number) + leewaySeconds) * 1000))
         throw new HttpError(503, 'too_many_assertions', 'Too many unexpired assertions. Retry in a minute.')
       return clientId
     },
@@ -72,7 +75,10 @@ export function clientAssertions(entry: Entry<'private_key_jwt'>, { audience, cl
 }
 
 /** Verifies projected tokens of Kubernetes service accounts, which callers reuse until the kubelet renews them. */
-export function serviceAccountTokens(entry: Entry<'kubernetes'>, { audience, clock }: ProofOptions): Proof {
+export function serviceAccountTokens(
+  entry: Entry<'kubernetes'>,
+  { audience, clock, leewaySeconds }: ProofOptions,
+): Proof {
   const { issuer } = entry
   const rules: VerificationRules = {
     issuer,
@@ -82,7 +88,7 @@ export function serviceAccountTokens(entry: Entry<'kubernetes'>, { audience, clo
     keys: remoteKeys({ issuer, ...issuerKeys(entry), cooldownMs: KEY_COOLDOWN_MS, clock }),
     typ: ['JWT'],
     maxLifetimeSeconds: WORKLOAD_TOKEN_LIFETIME_SECONDS,
-    leewaySeconds: LEEWAY_SECONDS,
+    leewaySeconds,
     clock,
   }
   return {
@@ -95,7 +101,7 @@ export function serviceAccountTokens(entry: Entry<'kubernetes'>, { audience, clo
 }
 
 /** Validates JWT-SVIDs, whose `sub` is a SPIFFE ID of the trust domain (JWT-SVID §5). */
-export function jwtSvids(entry: Entry<'spiffe'>, { audience, clock }: ProofOptions): Proof {
+export function jwtSvids(entry: Entry<'spiffe'>, { audience, clock, leewaySeconds }: ProofOptions): Proof {
   const { load } = issuerKeys({ issuer: entry.trustDomain, ...entry })
   let bundle: JwtBundle | undefined
   let loadedAt = Number.NEGATIVE_INFINITY
@@ -116,7 +122,7 @@ export function jwtSvids(entry: Entry<'spiffe'>, { audience, clock }: ProofOptio
     async subjectOf(token) {
       const authorities = await currentBundle()
       try {
-        const svid = parseAndValidate(token, authorities, audience, { clock, leewaySeconds: LEEWAY_SECONDS })
+        const svid = parseAndValidate(token, authorities, audience, { clock, leewaySeconds })
         rejectSeveralAudiences(svid.audience)
         return svid.id.toString()
       } catch (error) {

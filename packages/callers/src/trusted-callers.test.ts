@@ -20,6 +20,9 @@ let clusterKey: SigningKey
 const clock = new ManualClock()
 let callers: TrustedCallers
 
+const config = (file: string) =>
+  ({ mode: 'authenticated', trustFile: join(folder, file), leewaySeconds: 5 }) as const
+
 const publish = (file: string, keys: SigningKey[]) =>
   writeFile(join(folder, file), JSON.stringify(publicJwks(keys)))
 
@@ -54,7 +57,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 beforeEach(async () => {
-  callers = await TrustedCallers.load(join(folder, 'callers.json'), AUDIENCE, clock.now)
+  callers = await TrustedCallers.load(config('callers.json'), AUDIENCE, clock.now)
 })
 
 const assertion = (
@@ -241,7 +244,11 @@ describe('an http key set URL for an issuer with an https name', () => {
       file,
       JSON.stringify({ callers: [{ ...entry, subjects: { [POD]: { keyId: 'servicea' } } }] }),
     )
-    const misconfigured = await TrustedCallers.load(file, AUDIENCE, clock.now)
+    const misconfigured = await TrustedCallers.load(
+      { mode: 'authenticated', trustFile: file, leewaySeconds: 5 },
+      AUDIENCE,
+      clock.now,
+    )
     await expect(misconfigured.identify(await podToken())).rejects.toMatchObject({
       status: 502,
       code: 'peer_not_trusted',
@@ -258,7 +265,7 @@ describe('keys that cannot be read', () => {
     clock.advance(24 * 3_600_000 - 1)
     expect((await callers.identify(await assertion())).subject).toBe('servicea')
     expect((await callers.identify(await svid())).subject).toBe(WORKLOAD)
-    const fresh = await TrustedCallers.load(join(folder, 'callers.json'), AUDIENCE, clock.now)
+    const fresh = await TrustedCallers.load(config('callers.json'), AUDIENCE, clock.now)
     for (const token of [await assertion(), await svid()])
       await expect(fresh.identify(token)).rejects.toMatchObject({ status: 503, code: 'keys_unusable' })
   })

@@ -1,5 +1,6 @@
 import { type Clock, HttpError, systemClock } from '@hallpass/service-kit'
 import { parseCompact } from '@hallpass/tokens'
+import type { CallersConfig } from './config.ts'
 import {
   clientAssertions,
   invalidClient,
@@ -16,6 +17,8 @@ export interface Caller extends Rights {
   /** The verified `sub`: a client ID, a Kubernetes service account or a SPIFFE ID. */
   readonly subject: string
 }
+
+type AuthenticatedConfig = Extract<CallersConfig, { mode: 'authenticated' }>
 
 interface TrustedIssuer {
   readonly proof: Proof
@@ -36,10 +39,14 @@ export class TrustedCallers {
    * @param audience this service's own name, the only allowed audience of a credential.
    * @throws {ConfigError} if the file is missing or invalid.
    */
-  static async load(path: string, audience: string, clock: Clock = systemClock): Promise<TrustedCallers> {
+  static async load(
+    { trustFile, leewaySeconds }: AuthenticatedConfig,
+    audience: string,
+    clock: Clock = systemClock,
+  ): Promise<TrustedCallers> {
     // Imported only here: the parsers take 9 MB, and an open service has no such file.
     const { readTrustFile } = await import('./trust-file.ts')
-    return new TrustedCallers(await readTrustFile(path), { audience, clock })
+    return new TrustedCallers(await readTrustFile(trustFile), { audience, clock, leewaySeconds })
   }
 
   /**

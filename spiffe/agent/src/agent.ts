@@ -52,6 +52,7 @@ export class Agent {
       bundles: this.bundles,
       changes: this.changes,
       clock,
+      leewaySeconds: config.clockToleranceSeconds,
       onError: (err, path) => log.error({ err, path }, 'the Workload API failed'),
     })
     this.sockets = new WorkloadSockets({

@@ -13,6 +13,7 @@ export async function createApp(
   clock: Clock = systemClock,
 ): Promise<HttpService> {
   const { host, port, healthPort, endpoint: address, audiences, allowedIds } = config
+  const leewaySeconds = config.clockToleranceSeconds
   const x509Source = new X509Source({ address, clock })
   const jwtSource = new JwtSource({ address, clock })
   const security = tlsServer(x509Source, {
@@ -35,7 +36,10 @@ export async function createApp(
         port,
         tls: () => security.options,
         prepare: security.guard,
-        handle: authenticateClient({ jwtSource, audiences, authorize, log, clock }, index(log)),
+        handle: authenticateClient(
+          { jwtSource, audiences, authorize, leewaySeconds, log, clock },
+          index(log),
+        ),
       },
       { name: 'http', host, port: healthPort },
     ],

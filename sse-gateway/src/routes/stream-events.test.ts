@@ -276,7 +276,7 @@ describe('T08: an invalid token', () => {
       'jwt audience invalid. expected: https://api.example.com',
     ],
     ['an expiry in the past', () => gateway.token({}, { lifetimeSeconds: -1 }), 'jwt expired'],
-    ['a start in the future', () => gateway.token({ nbf: gateway.clock.now() / 1000 + 5 }), 'jwt not active'],
+    ['a start in the future', () => gateway.token({ nbf: gateway.clock.now() / 1000 + 6 }), 'jwt not active'],
     [
       'a lifetime of two days',
       () => gateway.token({}, { lifetimeSeconds: 172_800 }),
@@ -452,4 +452,55 @@ it('finds roles under a nested claim, or one with a dot in its name', async () =
 it('ignores query tokens if they are disabled', async () => {
   await gateway.start({ QUERY_TOKENS: 'off', TOKEN_COOKIE: '' })
   expect((await gateway.request(`/events?access_token=${await gateway.token()}`)).status).toBe(401)
+})
+
+describe('a gateway whose clock differs from the issuer’s', () => {
+  const signedAt = (skewMs: number, lifetimeSeconds: number, claims = {}) => {
+    const now = gateway.clock.now()
+    gateway.clock.advance(skewMs)
+    const token = gateway.token(claims, { lifetimeSeconds })
+    gateway.clock.advance(now - gateway.clock.now())
+    return token
+  }
+
+  it('opens streams on both ports 2 s behind and 2 s ahead of the issuer; each closes at `exp` by the gateway’s clock', async () => {
+    await gateway.start()
+    for (const skewMs of [2_000, -2_000]) {
+      const token = await signedAt(skewMs, 30)
+      for (const url of [gateway.url, gateway.secondUrl]) {
+        const connection = await gateway.connect('h2', url)
+        const stream = await connection.request('/events', { headers: bearer(token) })
+        expect(stream.status).toBe(200)
+        const extended = await connection.request('/events', {
+          method: 'POST',
+          headers: { ...bearer(token), 'content-type': 'application/x-challenge-response' },
+        })
+        expect(extended.status).toBe(204)
+      }
+      const admin = await signedAt(skewMs, 30, { scope: 'stream:revoke' })
+      const listed = await gateway.request('/streams', { headers: bearer(admin) })
+      const exp = (gateway.clock.now() + skewMs + 30_000) / 1000
+      expect((listed.json as { open: { endsAt: string }[] }).open.map(({ endsAt }) => endsAt)).toContain(
+        new Date(Math.floor(exp) * 1000).toISOString(),
+      )
+    }
+    await gateway.stopServices()
+    await gateway.start({ CLOCK_TOLERANCE_SECONDS: '0' })
+    expect(
+      (await gateway.request('/events', { headers: bearer(await signedAt(2_000, 30)) })).json,
+    ).toMatchObject({ error: { message: 'jwt issued in the future' } })
+  })
+
+  it('opens no stream for a token that has expired by its clock, but accepts it to revoke', async () => {
+    await gateway.start()
+    const old = await signedAt(-2_000, 1, { scope: 'proxy:stream stream:revoke' })
+    for (const [method, more] of [
+      ['GET', {}],
+      ['POST', { 'content-type': 'application/x-challenge-response' }],
+    ] as const)
+      expect(
+        await gateway.request('/events', { method, headers: { ...bearer(old), ...more } }),
+      ).toMatchObject({ status: 401, json: { error: { message: 'jwt expired' } } })
+    expect((await gateway.request('/streams', { headers: bearer(old) })).status).toBe(200)
+  })
 })

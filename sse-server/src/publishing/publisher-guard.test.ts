@@ -1,13 +1,21 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { ManualClock } from '@hallpass/service-kit/testing'
-import { generateSigningKey, signToken } from '@hallpass/tokens'
+import { generateSigningKey, publicJwks, signToken } from '@hallpass/tokens'
+import { testKey } from '@hallpass/tokens/testing'
 import { expect, it } from '@jest/globals'
+import { loadConfig } from '../config.ts'
 import { publisherGuard } from './publisher-guard.ts'
 
 it('does not fetch keys over http for an https issuer', async () => {
   const clock = new ManualClock()
   const names = { issuer: 'https://auth.example.com', audience: 'sse-server' }
   const jwksUrl = 'http://127.0.0.1:1/jwks'
-  const verify = publisherGuard({ ...names, jwksFile: undefined, jwksUrl, maxLifetimeSeconds: 60 }, clock.now)
+  const verify = publisherGuard(
+    { ...names, jwksFile: undefined, jwksUrl, maxLifetimeSeconds: 60, leewaySeconds: 5 },
+    clock.now,
+  )
   const claims = { iss: names.issuer, aud: names.audience, sub: 'p', scope: 'publish' }
   const token = await signToken(claims, await generateSigningKey('ES256'), {
     lifetimeSeconds: 60,
@@ -18,4 +26,27 @@ it('does not fetch keys over http for an https issuer', async () => {
     code: 'peer_not_trusted',
     message: 'issuer at http://127.0.0.1:1 is not trusted (http://127.0.0.1:1/jwks is not an https URL).',
   })
+})
+
+it('accepts tokens of an issuer whose clock is 2 s ahead or behind', async () => {
+  const clock = new ManualClock()
+  const folder = await mkdtemp(join(tmpdir(), 'publisher-guard-'))
+  const key = testKey('ES256', 'publisher')
+  await writeFile(join(folder, 'jwks.json'), JSON.stringify(publicJwks([key])))
+  const env = { PUBLISHERS: 'token', ISSUER: 'i', AUDIENCE: 'a', JWKS_FILE: join(folder, 'jwks.json') }
+  const verifier = (more = {}) => {
+    const { guard } = loadConfig({ ...env, ...more })
+    if (!guard) throw new Error('PUBLISHERS=token has a guard.')
+    return publisherGuard(guard, clock.now)
+  }
+  const signedAt = (skewMs: number, lifetimeSeconds: number) =>
+    signToken({ iss: 'i', aud: 'a', sub: 'p' }, key, { lifetimeSeconds, clock: () => clock.now() + skewMs })
+  for (const [token, reason] of [
+    [await signedAt(2_000, 60), 'issued_in_future'],
+    [await signedAt(-2_000, 1), 'expired'],
+  ] as const) {
+    expect((await verifier()(token)).claims.sub).toBe('p')
+    await expect(verifier({ CLOCK_TOLERANCE_SECONDS: '0' })(token)).rejects.toMatchObject({ reason })
+  }
+  await rm(folder, { recursive: true })
 })

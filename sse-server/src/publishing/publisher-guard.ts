@@ -8,6 +8,8 @@ export interface GuardConfig {
   readonly jwksFile: string | undefined
   readonly jwksUrl: string | undefined
   readonly maxLifetimeSeconds: number
+  /** Tolerated clock skew of the issuer. */
+  readonly leewaySeconds: number
 }
 
 /** The scope that publishing requires. */
@@ -17,8 +19,16 @@ export type PublisherGuard = (token: string) => Promise<VerifiedToken>
 
 /** Returns a verifier of publishers' tokens. It accepts any subject, but only this issuer and this audience. */
 export function publisherGuard(config: GuardConfig, clock: Clock): PublisherGuard {
-  const { issuer, audience, jwksFile, jwksUrl, maxLifetimeSeconds } = config
+  const { issuer, audience, jwksFile, jwksUrl, maxLifetimeSeconds, leewaySeconds } = config
   const keys = remoteKeys({ issuer, ...issuerKeys({ issuer, jwksFile, jwksUrl }), clock })
   return (token) =>
-    verifyToken(token, { issuer, audience, subject: anySubject, keys, maxLifetimeSeconds, clock })
+    verifyToken(token, {
+      issuer,
+      audience,
+      subject: anySubject,
+      keys,
+      maxLifetimeSeconds,
+      leewaySeconds,
+      clock,
+    })
 }

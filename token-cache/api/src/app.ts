@@ -21,6 +21,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     subject: anySubject,
     keys: remoteKeys({ issuer: config.issuer, load: () => factory.jwks(), clock }),
     maxLifetimeSeconds: config.maxLifetimeSeconds,
+    leewaySeconds: config.clockToleranceSeconds,
     clock,
   }
   const guard = requireBearer({ realm: 'token-cache-api', verify: cachedVerifier(rules) })

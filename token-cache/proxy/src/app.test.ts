@@ -27,6 +27,32 @@ describe('a request', () => {
     expect(tier.issuer.calls).toEqual(['user1'])
   })
 
+  it.each([1_000, 2_000, -2_000])(
+    'of a new user is served if the issuer’s clock is %d ms ahead, on both proxies',
+    async (aheadMs) => {
+      await start()
+      tier.issuer.aheadMs = aheadMs
+      expect((await tier.get(0, 'user1')).status).toBe(200)
+      expect((await tier.get(1, 'user1')).status).toBe(200)
+      expect(tier.issuer.calls).toEqual(['user1'])
+    },
+  )
+
+  it('of a new user is rejected with CLOCK_TOLERANCE_SECONDS=0 if the issuer’s clock is ahead', async () => {
+    await start({ env: { CLOCK_TOLERANCE_SECONDS: '0' } })
+    tier.issuer.aheadMs = 1_000
+    const answer = await tier.get(0, 'user1')
+    expect([answer.status, await answer.json()]).toMatchObject([503, { error: { code: 'no_token' } }])
+  })
+
+  it('never carries a token that the API’s clock, 2 s ahead, would reject', async () => {
+    await start({ env: { MARGIN_SECONDS: '0' } })
+    tier.issuer.lifetimeSeconds = 10
+    const first = await claimsOf(tier.get(0, 'user1'))
+    tier.clock.advance(10_000)
+    expect((await claimsOf(tier.get(0, 'user1'))).jti).not.toBe(first.jti)
+  })
+
   it('of another user, or with another agent, has another token', async () => {
     await start()
     const tokens = await Promise.all([

@@ -88,6 +88,7 @@ export async function createApp(
         subject: user,
         keys: keysOfIssuer,
         maxLifetimeSeconds: config.maxLifetimeSeconds,
+        leewaySeconds: config.clockToleranceSeconds,
         clock,
       }),
     onProblem,
@@ -193,6 +194,7 @@ function identifier(config: Config, trust: TierTrust, keys: KeyMaker, clock: Clo
       clock,
     }),
     maxLifetimeSeconds: config.maxLifetimeSeconds,
+    leewaySeconds: config.clockToleranceSeconds,
     clock,
   })
   return byBearer(verify, keys)

@@ -37,6 +37,18 @@ describe('POST /backchannel-logout', () => {
     expect(await webUi.isLoggedIn(agent)).toBe(true)
   })
 
+  it('tolerates a provider whose clock differs by 2 s, but not by 10 s', async () => {
+    for (const [aheadMs, status] of [
+      [2_000, 200],
+      [-602_000, 200],
+      [10_000, 400],
+      [-610_000, 400],
+    ] as const) {
+      webUi.provider.tricks = { aheadMs }
+      expect([aheadMs, (await send(await logoutToken())).status]).toEqual([aheadMs, status])
+    }
+  })
+
   it.each([
     ['an ID token', { events: undefined, nonce: 'n' }, /not a logout token/],
     ['a token with a nonce', { nonce: 'n' }, /not a logout token/],

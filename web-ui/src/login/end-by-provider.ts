@@ -20,7 +20,6 @@ import type { SessionStore } from '../sessions/index.ts'
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 /** The standard recommends two minutes; some providers use more. */
 const MAX_LIFETIME_S = 600
-const LEEWAY_S = 10
 
 /** The token reports a logout: an ID token of the same provider for the same client must not end sessions. */
 const logoutTokenOnly = check(
@@ -38,6 +37,8 @@ export interface EndByProviderParts {
   readonly issuer: TrustedIssuer
   readonly clientId: string
   readonly sessions: SessionStore
+  /** Tolerated skew of the clocks of this service and the provider. */
+  readonly leewaySeconds: number
   readonly log: Logger
   readonly clock: Clock
 }
@@ -46,7 +47,8 @@ export interface EndByProviderParts {
  * Handles `POST /backchannel-logout`: ends the sessions that the provider has ended. The request comes from the provider,
  * not from a browser; only the signature of the logout token proves that.
  */
-export function endByProvider({ issuer, clientId, sessions, log, clock }: EndByProviderParts): Handler {
+export function endByProvider(parts: EndByProviderParts): Handler {
+  const { issuer, clientId, sessions, leewaySeconds, log, clock } = parts
   return async (request, response) => {
     const token = (request.body as { logout_token?: unknown } | undefined)?.logout_token
     if (typeof token !== 'string')
@@ -58,7 +60,7 @@ export function endByProvider({ issuer, clientId, sessions, log, clock }: EndByP
       subject: optionalSubject,
       typ: ['logout+jwt', 'JWT'],
       maxLifetimeSeconds: MAX_LIFETIME_S,
-      leewaySeconds: LEEWAY_S,
+      leewaySeconds,
       clock,
     }
     const claims = await observeVerification(token, () => verifyToken(token, rules, [logoutTokenOnly])).then(

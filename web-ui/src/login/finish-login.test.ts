@@ -41,6 +41,17 @@ describe('GET /callback', () => {
     ])
   })
 
+  it('tolerates a provider whose clock differs by 2 s, but not by 10 s', async () => {
+    const logInWith = async (aheadMs: number) => {
+      webUi.provider.tricks = { aheadMs }
+      return (await new UserAgent().visit(`${webUi.url}/login`)).status
+    }
+    expect(await logInWith(2_000)).toBe(200)
+    // The provider's clock is behind by the lifetime of the ID token and a bit more.
+    expect(await logInWith(-602_000)).toBe(200)
+    expect(await logInWith(-610_000)).toBe(400)
+  })
+
   it('puts no token and no code into a page', async () => {
     const { agent } = await webUi.logIn()
     const pages = await Promise.all(['/', '/profile', '/logout'].map((path) => agent.visit(webUi.url + path)))

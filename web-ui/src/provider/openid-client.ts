@@ -13,6 +13,8 @@ export interface OpenidClientOptions {
   readonly postLogoutRedirectUri?: string
   readonly audience?: string | undefined
   readonly scope?: string
+  /** Tolerated clock skew of the provider, for the times of its ID tokens. */
+  readonly leewaySeconds: number
 }
 
 /** The data of a login that the callback must match. */
@@ -189,12 +191,13 @@ export class OpenidClient {
 
   async #discover(): Promise<Library.Configuration> {
     oidc = await import('openid-client')
-    const { issuerUrl, clientId, clientSecret } = this.#options
+    const { issuerUrl, clientId, clientSecret, leewaySeconds } = this.#options
     const url = new URL(issuerUrl)
     return oidc.discovery(
       url,
       clientId,
-      {},
+      // The library's own default is 30 s.
+      { [oidc.clockTolerance]: leewaySeconds },
       clientSecret ? oidc.ClientSecretBasic(clientSecret) : oidc.None(),
       {
         timeout: LIBRARY_TIMEOUT_S,

@@ -61,6 +61,20 @@ describe('login at the gateway', () => {
     expect([answer.status, answer.text]).toEqual([200, expect.stringContaining(name)])
   })
 
+  it('tolerates a provider whose clock differs by 2 s, but not by 10 s', async () => {
+    for (const [aheadMs, status] of [
+      [2_000, 200],
+      [-602_000, 200],
+      [10_000, 401],
+      [-610_000, 401],
+    ] as const) {
+      provider.state.tricks = { aheadMs }
+      const answer = await get('/profile', { jwt: await provider.state.idToken() })
+      expect([aheadMs, answer.status]).toEqual([aheadMs, status])
+    }
+    provider.state.tricks = {}
+  })
+
   it('reports a missing identity on a page and keeps running', async () => {
     const app = await webUi()
     const answer = await request(app).get('/profile').set('accept', 'text/html')

@@ -23,8 +23,6 @@ const CLAIM_HEADERS = { 'x-name': 'name', 'x-nickname': 'nickname', 'x-picture':
 
 /** Gateways refresh the ID token of sessions of up to a day. */
 const MAX_LIFETIME_S = 86_400
-/** Tolerance for the clocks of the gateway and its provider. */
-const LEEWAY_S = 10
 
 /** Claims of other tokens of the issuer with the same audience, which an ID token does not contain. */
 const CLAIMS_OF_OTHER_TOKENS = ['events', 'scope', 'client_id'] as const
@@ -39,6 +37,8 @@ const idTokenOnly = check('kind', 'RFC 8725 §3.12', (verification: TokenVerific
 export interface GatewayVisitorsOptions {
   /** The accepted issuer and client. If undefined, no token can be verified and none is accepted. */
   readonly trust: { readonly issuer: TrustedIssuer; readonly clientId: string } | undefined
+  /** Tolerated skew of the clocks of this service and the provider. */
+  readonly leewaySeconds: number
   readonly log: Logger
   readonly clock: Clock
 }
@@ -80,7 +80,7 @@ export class GatewayVisitors implements VisitorSource {
   }
 
   async #verify(token: string): Promise<User> {
-    const { trust, clock } = this.#options
+    const { trust, leewaySeconds, clock } = this.#options
     if (!trust) throw this.#forged('no issuer is configured that could have signed the token')
     const { issuer, keys } = await trust.issuer.find()
     const rules: VerificationRules = {
@@ -90,7 +90,7 @@ export class GatewayVisitors implements VisitorSource {
       subject: anySubject,
       typ: ['JWT'],
       maxLifetimeSeconds: MAX_LIFETIME_S,
-      leewaySeconds: LEEWAY_S,
+      leewaySeconds,
       clock,
     }
     try {

@@ -14,6 +14,8 @@ export interface Tricks {
   idToken?: (claims: Claims) => Claims
   /** Signs ID tokens in place of the published key. */
   idTokenKey?: SigningKey
+  /** How far the provider's clock is ahead. */
+  aheadMs?: number
   /** Replaces the ID token. */
   rawIdToken?: string
   /** Replaces the answer of the token endpoint. */
@@ -57,7 +59,7 @@ export async function fakeProvider({ port, clientId = 'web-ui' }: { port: number
           ...claims,
         },
         state.tricks.idTokenKey ?? (state.key as SigningKey),
-        { lifetimeSeconds: 600, ...options },
+        { lifetimeSeconds: 600, clock: () => Date.now() + (state.tricks.aheadMs ?? 0), ...options },
       ),
   }
   const secret = (text: string) => {

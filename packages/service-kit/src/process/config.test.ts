@@ -73,6 +73,17 @@ describe('commonConfig', () => {
     expect(readConfig({}, commonConfig).host).toBe('127.0.0.1')
     expect(readConfig({ NODE_ENV: 'production' }, commonConfig).host).toBe('0.0.0.0')
   })
+
+  it('tolerates clocks that differ by 5 s, or by up to a minute if configured', () => {
+    const tolerance = (value: string) => () =>
+      readConfig({ CLOCK_TOLERANCE_SECONDS: value }, commonConfig).clockToleranceSeconds
+    expect(tolerance('')()).toBe(5)
+    for (const value of ['0', '60']) expect(tolerance(value)()).toBe(Number(value))
+    for (const value of ['61', '-1', '1.5', 'five'])
+      expect(problemsOf(tolerance(value))).toEqual([
+        `CLOCK_TOLERANCE_SECONDS must be an integer from 0 to 60, but is "${value}"`,
+      ])
+  })
 })
 
 describe('isLoopback', () => {

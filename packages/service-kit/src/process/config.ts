@@ -150,6 +150,10 @@ const DRAIN_DELAY_MS = 5_000
 const DEVELOPMENT_DRAIN_DELAY_MS = 250
 /** Longer than any load balancer takes to notice. */
 const MAX_DRAIN_DELAY_MS = 60_000
+/** More than the clocks of two machines differ while both are synchronized; a virtual machine that resumes is corrected within it. */
+const CLOCK_TOLERANCE_SECONDS = 5
+/** More would hide a broken clock (RFC 7519 §4.1.4: "usually no more than a few minutes"). */
+const MAX_CLOCK_TOLERANCE_SECONDS = 60
 
 /** Reads the variables that every service has, with their defaults for development mode. */
 export function commonConfig(variables: VariableReader) {
@@ -166,6 +170,13 @@ export function commonConfig(variables: VariableReader) {
       production ? DRAIN_DELAY_MS : DEVELOPMENT_DRAIN_DELAY_MS,
       { max: MAX_DRAIN_DELAY_MS },
     ),
+    /**
+     * The difference between this service's clock and an issuer's that its verifiers tolerate, for `exp`, `nbf` and `iat`.
+     * Pass it as `leewaySeconds` to every verifier.
+     */
+    clockToleranceSeconds: variables.seconds('CLOCK_TOLERANCE_SECONDS', CLOCK_TOLERANCE_SECONDS, {
+      max: MAX_CLOCK_TOLERANCE_SECONDS,
+    }),
     logLevel: variables.oneOf('LOG_LEVEL', ['fatal', 'error', 'warn', 'info', 'debug', 'silent'], 'info'),
     /** The state folder: keys, certificates and databases, readable only by their owner. */
     stateFolder: variables.text('STATE_FOLDER', '.hallpass'),

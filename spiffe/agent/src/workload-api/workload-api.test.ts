@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { ManualClock } from '@hallpass/service-kit/testing'
 import {
   GrpcError,
   parseAndValidate,
@@ -197,6 +198,27 @@ describe('ValidateJWTSVID', () => {
     expect(await refusal(call)).toEqual([status.invalidArgument, text])
   })
 
+  it('tolerates the clock skew of CLOCK_TOLERANCE_SECONDS', async () => {
+    const clock = new ManualClock(Date.now())
+    const skewed = await startAgent({ JWT_TTL_SECONDS: '60' }, { clock: clock.now })
+    try {
+      const client = keep(new WorkloadApiClient({ address: skewed.address('client'), clock: clock.now }))
+      const token = (await client.fetchJwtSvid({ audience: 'server' })).marshal()
+      for (const skewMs of [-2_000, 4_000 + 60_000]) {
+        clock.advance(skewMs)
+        expect((await client.validateJwtSvid(token, 'server')).claims).toMatchObject({ aud: ['server'] })
+        if (skewMs < 0) clock.advance(-skewMs)
+      }
+      clock.advance(3_000)
+      expect(await refusal(client.validateJwtSvid(token, 'server'))).toEqual([
+        status.invalidArgument,
+        'token has expired',
+      ])
+    } finally {
+      await skewed.stop()
+    }
+  })
+
   it('does not trust the keys of another trust domain', async () => {
     const other = await startAgent({ TRUST_DOMAIN: 'other.org' })
     try {
@@ -239,6 +261,7 @@ describe('every method', () => {
     const { Changes } = await import('./changes.ts')
     const { createServer } = await import('node:net')
     const workloadApi = new WorkloadApi({
+      leewaySeconds: 5,
       entries: () => [],
       issuer: undefined as never,
       bundles: undefined as never,

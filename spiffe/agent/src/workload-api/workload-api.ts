@@ -29,6 +29,8 @@ export interface WorkloadApiOptions {
   readonly bundles: Bundles & JwtBundleSource
   readonly changes: Changes
   readonly clock: () => number
+  /** Tolerated clock skew when the agent validates a token for a workload. */
+  readonly leewaySeconds: number
   readonly onError: (error: unknown, path: string) => void
 }
 
@@ -148,9 +150,16 @@ export class WorkloadApi {
   #validate({ audience, svid }: api.ValidateJwtSvidRequest): api.ValidateJwtSvidResponse {
     if (audience === '') throw refused(status.invalidArgument, 'audience must be specified')
     if (svid === '') throw refused(status.invalidArgument, 'svid must be specified')
-    const { bundles, clock } = this.#options
+    const { bundles, clock, leewaySeconds } = this.#options
     try {
-      const { id, claims, audience: aud } = parseAndValidate(svid, bundles, [audience], { clock })
+      const {
+        id,
+        claims,
+        audience: aud,
+      } = parseAndValidate(svid, bundles, [audience], {
+        clock,
+        leewaySeconds,
+      })
       const foreign = !id.memberOf(bundles.trustDomain)
       // For other trust domains, return only the standard's claims, because we cannot vouch for others.
       const shown = foreign ? { sub: claims.sub, exp: claims.exp } : claims

@@ -13,6 +13,7 @@ export interface ClientAuthentication {
   readonly audiences: readonly string[]
   /** Decides which workloads with a valid token are accepted; throws for the others. */
   readonly authorize: Matcher
+  readonly leewaySeconds: number
   readonly log: Logger
   readonly clock: Clock
 }
@@ -22,8 +23,8 @@ export interface ClientAuthentication {
  * lines are those of go-spiffe's example, which has no such list and ignores the verified identity.
  */
 export function authenticateClient(options: ClientAuthentication, next: RequestListener): RequestListener {
-  const { jwtSource, audiences, authorize, log, clock } = options
-  const validate = svidValidator(jwtSource, audiences, { clock })
+  const { jwtSource, audiences, authorize, leewaySeconds, log, clock } = options
+  const validate = svidValidator(jwtSource, audiences, { clock, leewaySeconds })
 
   async function authenticate(request: IncomingMessage, response: ServerResponse) {
     const token = bearerOf(request)

@@ -93,10 +93,17 @@ describe('a caller with a token of its own (IDENTITY=bearer)', () => {
     },
   )
 
-  it('is rejected as soon as its token expires, even if it was just accepted', async () => {
+  it('is rejected as soon as its token expires and the clock tolerance has passed, even if it was just accepted', async () => {
     const token = await tokenOf('alice')
     expect((await ask(token)).status).toBe(200)
-    clock.advance(3_600_000)
+    clock.advance(3_604_999)
+    expect((await ask(token)).status).toBe(200)
+    clock.advance(1)
     expect((await ask(token)).status).toBe(401)
+  })
+
+  it('is accepted if its issuer’s clock is 2 s ahead', async () => {
+    callers.aheadMs = 2_000
+    expect((await ask(await tokenOf('alice'))).status).toBe(200)
   })
 })

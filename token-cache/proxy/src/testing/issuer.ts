@@ -11,6 +11,8 @@ export interface TestIssuer {
   /** Answers the next calls instead of a token; `undefined` restores tokens. */
   answer: ((user: string, response: ServerResponse, request: IncomingMessage) => void) | undefined
   lifetimeSeconds: number
+  /** How far its clock is ahead of the proxies'. */
+  aheadMs: number
   /** How long it takes to issue a token. */
   delayMs: number
   tokenFor(user: string, claims?: Readonly<Record<string, unknown>>): Promise<string>
@@ -44,11 +46,12 @@ export async function startIssuer(clock: () => number): Promise<TestIssuer> {
     calls: [],
     answer: undefined,
     lifetimeSeconds: 3600,
+    aheadMs: 0,
     delayMs: 0,
     tokenFor: (sub, claims = {}) =>
       signToken({ iss: TEST_ISSUER, aud: TEST_AUDIENCE, sub, ...claims }, key, {
         lifetimeSeconds: issuer.lifetimeSeconds,
-        clock,
+        clock: () => clock() + issuer.aheadMs,
       }),
     async start() {
       await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
