@@ -1,7 +1,10 @@
-import { createPublicKey, type KeyObject } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import { importPublicJwk, KeyError } from '@hallpass/tokens'
 
-/** 112 bits of security, the minimum of RFC 7518 §3.3. */
-const MIN_RSA_BITS = 2048
+/** As in key sets of other issuers: a kid is only compared, but every token could make it a long comparison. */
+const MAX_KID_LENGTH = 256
+/** The key types of the JWT-SVID algorithms (JWT-SVID §2.1, RFC 7518 §3.1). */
+const KEY_TYPES: readonly unknown[] = ['RSA', 'EC']
 
 /** An entry of a JWK Set, not yet validated (RFC 7517 §4). */
 export type Jwk = Readonly<Record<string, unknown>>
@@ -15,25 +18,21 @@ export interface JwtAuthority {
 }
 
 /**
- * Reads the public key of a JWK. Returns undefined for a key that no JWT-SVID algorithm can use: an unknown `kty` or curve,
- * a symmetric key, an RSA key that is too short. Such keys do not invalidate the set (Bundle §4.1.3).
+ * Reads the public key of a JWK. Returns undefined for a key that no JWT-SVID algorithm can use (an unknown `kty` or curve, a
+ * symmetric key, `key_ops` without verification) and for a weak or malformed one. Such keys do not invalidate the set
+ * (Bundle §4.1.3).
  */
 export function readAuthority(jwk: Jwk): JwtAuthority | undefined {
-  const { kty, kid, alg } = jwk
-  if (typeof kid !== 'string' || kid === '') return undefined
-  // Copy only the public members: a private key in a bundle is a leak and must not be loaded.
-  const { n, e, crv, x, y } = jwk
-  const members = kty === 'RSA' ? { kty, n, e } : kty === 'EC' ? { kty, crv, x, y } : undefined
-  if (!members) return undefined
-  let publicKey: KeyObject
+  const { kty, kid, alg, key_ops } = jwk
+  if (typeof kid !== 'string' || kid === '' || kid.length > MAX_KID_LENGTH) return undefined
+  if (!KEY_TYPES.includes(kty)) return undefined
+  if (key_ops !== undefined && !(Array.isArray(key_ops) && key_ops.includes('verify'))) return undefined
   try {
-    publicKey = createPublicKey({ key: members as import('node:crypto').JsonWebKey, format: 'jwk' })
-  } catch {
-    return undefined
+    return { kid, publicKey: importPublicJwk(jwk), alg: typeof alg === 'string' ? alg : undefined }
+  } catch (error) {
+    if (error instanceof KeyError) return undefined
+    throw error
   }
-  const bits = publicKey.asymmetricKeyDetails?.modulusLength
-  if (bits !== undefined && bits < MIN_RSA_BITS) return undefined
-  return { kid, publicKey, alg: typeof alg === 'string' ? alg : undefined }
 }
 
 export const toJwk = ({ kid, publicKey, alg }: JwtAuthority): Jwk => ({

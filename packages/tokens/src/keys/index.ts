@@ -6,9 +6,19 @@ export {
   type SignatureAlgorithm,
   withoutAlias,
 } from './algorithms.ts'
-export { KeySetError, MAX_KID_LENGTH, parseJwks, publicJwk, publicJwks } from './jwks.ts'
+export { importPublicJwk, publicJwk } from './jwk.ts'
+export {
+  type KeySet,
+  KeySetError,
+  MAX_KID_LENGTH,
+  parseJwks,
+  publicJwks,
+  readKeySet,
+  type UnusableKey,
+} from './jwks.ts'
+export { KeyError, type KeyErrorReason } from './key-error.ts'
 export { type KeyFinder, staticKeys } from './key-finder.ts'
-export { fits, KeyError, type KeyErrorReason } from './key-strength.ts'
+export { fits } from './key-strength.ts'
 export {
   type AnyVerificationKey,
   exportPrivatePem,

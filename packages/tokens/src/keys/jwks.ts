@@ -1,17 +1,8 @@
-import { createPublicKey } from 'node:crypto'
-import { decodeBase64url } from '../compact/index.ts'
-import { ALGORITHMS, type Algorithm, algorithmNamed, SCHEMES } from './algorithms.ts'
-import { assertKeyFits, KeyError } from './key-strength.ts'
+import { ALGORITHMS, type Algorithm, algorithmNamed, SCHEMES, type SignatureScheme } from './algorithms.ts'
+import { importPublicJwk, type Jwk, publicJwk } from './jwk.ts'
+import { KeyError, type KeyErrorReason } from './key-error.ts'
+import { assertFits } from './key-strength.ts'
 import { thumbprint, type VerificationKey } from './keys.ts'
-
-/** A public key as JSON (RFC 7517 §4). */
-export interface Jwk {
-  readonly kty: string
-  readonly kid: string
-  readonly alg: Algorithm
-  readonly use: 'sig'
-  readonly [member: string]: unknown
-}
 
 export type KeySetErrorReason =
   | 'not_a_key_set'
@@ -19,25 +10,36 @@ export type KeySetErrorReason =
   | 'symmetric_key'
   | 'private_key'
   | 'duplicate_kid'
-  | 'invalid_kid'
-  | 'invalid_key'
-  | 'weak_key'
-  | 'alg_mismatch'
+  | 'no_usable_key'
 
-/** Reports a rejected key set. One dangerous key rejects all, because its issuer cannot be trusted with the others. */
+/** Why a key of a set is left out. */
+export type UnusableKeyReason = 'other_purpose' | 'unsupported_algorithm' | 'invalid_kid' | KeyErrorReason
+
+/** A key that is left out of a set. */
+export interface UnusableKey {
+  /** Its position in the set, from 0. */
+  readonly index: number
+  readonly reason: UnusableKeyReason
+  readonly message: string
+}
+
+/** Reports a rejected key set: it is malformed, gives away secrets, is ambiguous, or has no key that can verify a token. */
 export class KeySetError extends Error {
   override readonly name = 'KeySetError'
   readonly reason: KeySetErrorReason
+  /** Why each key cannot be used (`no_usable_key`). */
+  readonly unusable: readonly UnusableKey[]
 
-  constructor(reason: KeySetErrorReason, message: string, options?: ErrorOptions) {
+  constructor(
+    reason: KeySetErrorReason,
+    message: string,
+    { unusable = [], ...options }: ErrorOptions & { readonly unusable?: readonly UnusableKey[] } = {},
+  ) {
     super(message, options)
     this.reason = reason
+    this.unusable = unusable
   }
 }
-
-/** Returns the public half of a key as a JWK. */
-export const publicJwk = ({ kid, alg, publicKey }: VerificationKey): Jwk =>
-  ({ ...publicKey.export({ format: 'jwk' }), kid, alg, use: 'sig' }) as Jwk
 
 /** Returns the public halves of keys as a JWK Set (RFC 7517 §5). */
 export const publicJwks = (keys: Iterable<VerificationKey>): { keys: Jwk[] } => ({
@@ -56,14 +58,29 @@ export interface ParseJwksOptions {
   readonly uses?: readonly string[]
 }
 
+/** The number of unusable keys that an error describes; all of 100 would fill a log line and a response. */
+const MAX_DESCRIBED = 5
+export interface KeySet {
+  readonly keys: readonly VerificationKey[]
+  readonly unusable: readonly UnusableKey[]
+}
+
 /**
- * Reads a published key set. Skips keys for other purposes or unsupported algorithms (RFC 7517 §5), and rejects a set that
- * contains a dangerous key.
+ * Reads a published key set like {@link readKeySet} and returns its usable keys.
  * @throws {KeySetError}
  */
-export function parseJwks(json: unknown, { uses = ['sig'] }: ParseJwksOptions = {}): VerificationKey[] {
+export const parseJwks = (json: unknown, options?: ParseJwksOptions): VerificationKey[] => [
+  ...readKeySet(json, options).keys,
+]
+
+/**
+ * Reads a published key set. Leaves out keys for other purposes, of unknown types or algorithms, and weak or malformed keys
+ * (RFC 7517 §5), so that one of them does not stop verification with the others. An empty set is an issuer without keys.
+ * @throws {KeySetError} if the set publishes a secret, has two usable keys with one `kid`, or has keys but none is usable
+ */
+export function readKeySet(json: unknown, { uses = ['sig'] }: ParseJwksOptions = {}): KeySet {
   const entries = isObject(json) ? json.keys : undefined
-  if (!Array.isArray(entries) || !entries.every(isObject))
+  if (!Array.isArray(entries))
     throw new KeySetError('not_a_key_set', 'A key set is an object with an array of keys (RFC 7517 §5).')
   if (entries.length > MAX_KEYS)
     throw new KeySetError(
@@ -71,16 +88,28 @@ export function parseJwks(json: unknown, { uses = ['sig'] }: ParseJwksOptions = 
       `A key set must have at most ${MAX_KEYS} keys; this one has ${entries.length}.`,
     )
   const keys = new Map<string, VerificationKey>()
-  for (const jwk of entries) {
-    refuseSecrets(jwk)
-    const alg = isForVerification(jwk, uses) ? algorithmOf(jwk) : undefined
-    if (!alg) continue
-    const key = readJwk(jwk, alg)
-    if (keys.has(key.kid))
-      throw new KeySetError('duplicate_kid', `Two keys of the set have the kid ${key.kid.slice(0, 64)}.`)
-    keys.set(key.kid, key)
+  const unusable: UnusableKey[] = []
+  for (const [index, jwk] of entries.entries()) {
+    if (isObject(jwk)) refuseSecrets(jwk)
+    const key = readOrDescribe(jwk, uses)
+    if ('publicKey' in key) {
+      if (keys.has(key.kid))
+        throw new KeySetError('duplicate_kid', `Two keys of the set have the kid ${key.kid.slice(0, 64)}.`)
+      keys.set(key.kid, key)
+    } else unusable.push({ index, ...key })
   }
-  return [...keys.values()]
+  if (keys.size === 0 && unusable.length > 0)
+    throw new KeySetError('no_usable_key', `The set has no usable key: ${described(unusable)}`, { unusable })
+  return { keys: [...keys.values()], unusable }
+}
+
+/** Returns e.g. `key 1: …; key 2: …; and 3 more.` */
+function described(unusable: readonly UnusableKey[]): string {
+  const shown = unusable
+    .slice(0, MAX_DESCRIBED)
+    .map(({ index, message }) => `key ${index + 1}: ${message.replace(/\.$/, '')}`)
+  const more = unusable.length - shown.length
+  return `${[...shown, ...(more > 0 ? [`and ${more} more`] : [])].join('; ')}.`
 }
 
 type JsonObject = Readonly<Record<string, unknown>>
@@ -95,36 +124,71 @@ function refuseSecrets(jwk: JsonObject): void {
     throw new KeySetError('private_key', 'The set publishes the private part of a key (RFC 7517 §9.2).')
 }
 
-function isForVerification(jwk: JsonObject, uses: readonly string[]): boolean {
-  if (jwk.use !== undefined && !uses.includes(String(jwk.use))) return false
-  return jwk.key_ops === undefined || (Array.isArray(jwk.key_ops) && jwk.key_ops.includes('verify'))
-}
-
-/** Returns the single algorithm of a key (RFC 8725 §3.1). Without `alg`, the key type decides. */
-function algorithmOf(jwk: JsonObject): Algorithm | undefined {
-  if (jwk.alg !== undefined) return algorithmNamed(jwk.alg, ALGORITHMS)
-  return ALGORITHMS.find((alg) => {
-    const { kty, crv } = SCHEMES[alg]
-    return kty === jwk.kty && (crv === undefined || crv === jwk.crv)
-  })
-}
-
-function readJwk(jwk: JsonObject, alg: Algorithm): VerificationKey {
-  const { kid } = jwk
-  if (kid !== undefined && (typeof kid !== 'string' || kid === '' || kid.length > MAX_KID_LENGTH))
-    throw new KeySetError('invalid_kid', `A kid must be a string of 1 to ${MAX_KID_LENGTH} characters.`)
-  for (const member of ['n', 'e', 'x', 'y'])
-    if (typeof jwk[member] === 'string' && !decodeBase64url(jwk[member]))
-      throw new KeySetError('invalid_key', `The member ${member} of a key is not base64url (RFC 7518 §6).`)
+function readOrDescribe(jwk: unknown, uses: readonly string[]): VerificationKey | Omit<UnusableKey, 'index'> {
   try {
-    const { kty, crv, n, e, x, y } = jwk as Record<string, string>
-    const publicKey = createPublicKey({ key: { kty, crv, n, e, x, y } as JsonWebKey, format: 'jwk' })
-    assertKeyFits(publicKey, alg)
-    return { kid: kid ?? thumbprint(publicKey), alg, publicKey }
-  } catch (cause) {
-    if (cause instanceof KeyError) throw new KeySetError(cause.reason, cause.message, { cause })
-    throw new KeySetError('invalid_key', 'A key of the set cannot be read.', { cause })
+    return readJwk(jwk, uses)
+  } catch (error) {
+    if (!(error instanceof UnusableKeyError || error instanceof KeyError)) throw error
+    return { reason: error.reason, message: error.message }
   }
 }
 
-type JsonWebKey = import('node:crypto').JsonWebKey
+class UnusableKeyError extends Error {
+  readonly reason: UnusableKeyReason
+
+  constructor(reason: UnusableKeyReason, message: string) {
+    super(message)
+    this.reason = reason
+  }
+}
+
+function readJwk(jwk: unknown, uses: readonly string[]): VerificationKey {
+  if (!isObject(jwk)) throw new KeyError('invalid_key', 'It is not a JSON object (RFC 7517 §4).')
+  assertVerifies(jwk, uses)
+  const alg = algorithmOf(jwk)
+  const kid = kidOf(jwk)
+  const publicKey = importPublicJwk(jwk)
+  assertFits(publicKey, alg)
+  return { kid: kid ?? thumbprint(publicKey), alg, publicKey }
+}
+
+function assertVerifies({ use, key_ops }: JsonObject, uses: readonly string[]): void {
+  if (use !== undefined && !uses.includes(use as string))
+    throw new UnusableKeyError(
+      'other_purpose',
+      typeof use === 'string'
+        ? `Its use is ${quote(use)}, not ${uses.join(' or ')}.`
+        : 'Its use is not a string.',
+    )
+  if (key_ops !== undefined && !(Array.isArray(key_ops) && key_ops.includes('verify')))
+    throw new UnusableKeyError('other_purpose', 'Its key_ops do not include verify.')
+}
+
+/** Returns the single algorithm of a key (RFC 8725 §3.1). Without `alg`, the key type decides. */
+function algorithmOf({ alg, kty, crv }: JsonObject): Algorithm {
+  const found =
+    alg === undefined
+      ? ALGORITHMS.find((name) => {
+          const scheme: SignatureScheme = SCHEMES[name]
+          return scheme.kty === kty && (scheme.crv === undefined || scheme.crv === crv)
+        })
+      : algorithmNamed(alg, ALGORITHMS)
+  if (found) return found
+  throw new UnusableKeyError(
+    'unsupported_algorithm',
+    alg === undefined
+      ? `No supported algorithm uses the key type ${quote(kty)}${crv === undefined ? '' : ` ${quote(crv)}`}.`
+      : `The algorithm ${quote(alg)} is not supported.`,
+  )
+}
+
+function kidOf({ kid }: JsonObject): string | undefined {
+  if (kid === undefined || (typeof kid === 'string' && kid !== '' && kid.length <= MAX_KID_LENGTH)) return kid
+  throw new UnusableKeyError('invalid_kid', `A kid must be a string of 1 to ${MAX_KID_LENGTH} characters.`)
+}
+
+/** Quotes at most 32 characters of a published value. */
+const quote = (value: unknown) => {
+  const text = JSON.stringify(typeof value === 'string' ? value.slice(0, 32) : (value ?? null))
+  return text.slice(0, 34)
+}

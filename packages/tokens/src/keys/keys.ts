@@ -7,7 +7,8 @@ import {
 } from 'node:crypto'
 import { promisify } from 'node:util'
 import { type Algorithm, SCHEMES, type SignatureAlgorithm } from './algorithms.ts'
-import { assertKeyFits, KeyError } from './key-strength.ts'
+import { KeyError } from './key-error.ts'
+import { assertKeyFits } from './key-strength.ts'
 
 /** A public key, its key ID, and the only algorithm that it can be used with (RFC 8725 §3.1). */
 export interface VerificationKey<A extends SignatureAlgorithm = Algorithm> {

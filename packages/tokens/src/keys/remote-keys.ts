@@ -1,4 +1,4 @@
-import { type ParseJwksOptions, parseJwks } from './jwks.ts'
+import { KeySetError, type ParseJwksOptions, parseJwks } from './jwks.ts'
 import { type KeyFinder, keyNamed } from './key-finder.ts'
 import type { VerificationKey } from './keys.ts'
 
@@ -46,6 +46,7 @@ export function remoteKeys(options: RemoteKeysOptions): KeyFinder {
 type KeyMap = ReadonlyMap<string, VerificationKey>
 
 class RemoteKeySet {
+  readonly #issuer: string
   readonly #load: () => Promise<unknown>
   readonly #parse: ParseJwksOptions
   readonly #maxAgeMs: number
@@ -59,6 +60,7 @@ class RemoteKeySet {
   #loading: Promise<void> | undefined
 
   constructor(options: RemoteKeysOptions) {
+    this.#issuer = options.issuer
     this.#load = options.load
     this.#parse = options.uses ? { uses: options.uses } : {}
     this.#maxAgeMs = options.maxAgeMs ?? DEFAULT_MAX_AGE_MS
@@ -114,7 +116,7 @@ class RemoteKeySet {
       this.#keys = new Map(keys.map((key) => [key.kid, this.#known(key)]))
       this.#loadedAt = this.#clock()
     } catch (failure) {
-      this.#failure = failure
+      this.#failure = failure instanceof KeySetError ? named(failure, this.#issuer) : failure
       this.#pause()
     }
   }
@@ -125,3 +127,10 @@ class RemoteKeySet {
     return old?.alg === key.alg && old.publicKey.equals(key.publicKey) ? old : key
   }
 }
+
+/** Adds the issuer to the error, because the error reaches clients of a verifier that may have several. */
+const named = (failure: KeySetError, issuer: string) =>
+  new KeySetError(failure.reason, `The key set of ${issuer} is rejected. ${failure.message}`, {
+    cause: failure,
+    unusable: failure.unusable,
+  })
