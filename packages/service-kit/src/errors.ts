@@ -38,9 +38,17 @@ const FRAMEWORK_ERRORS: Readonly<Record<string, readonly [status: number, code: 
   'request.size.invalid': [400, 'size_mismatch', 'The length of the body does not match Content-Length.'],
 }
 
+/** The errors of `packages/tokens` and `packages/spiffe` for keys that another service publishes and that cannot be used. */
+const UNUSABLE_KEYS: readonly unknown[] = ['KeySetError', 'JwtBundleError', 'SpiffeBundleError']
+
+/** Whether a verifier has no keys because the published ones are rejected: the issuer is at fault, not the token. */
+export const isUnusableKeySet = (error: unknown): error is Error =>
+  error instanceof Error && UNUSABLE_KEYS.includes(error.name)
+
 /** Converts any thrown value to an {@link HttpError}. */
 export function toHttpError(thrown: unknown): HttpError {
   if (thrown instanceof HttpError) return thrown
+  if (isUnusableKeySet(thrown)) return new HttpError(502, 'keys_unusable', thrown.message, { cause: thrown })
   const { type, status } = thrown as { type?: string; status?: number }
   const known = type === undefined ? undefined : FRAMEWORK_ERRORS[type]
   if (known) return new HttpError(...known, { cause: thrown })

@@ -1,5 +1,11 @@
 import { createHash } from 'node:crypto'
-import { type Clock, challenge, HttpError, observeVerification } from '@hallpass/service-kit'
+import {
+  type Clock,
+  challenge,
+  HttpError,
+  isUnusableKeySet,
+  observeVerification,
+} from '@hallpass/service-kit'
 import {
   anySubject,
   type Claims,
@@ -76,7 +82,7 @@ export class Authorizer {
   /**
    * Verifies a token and returns what it grants.
    * @throws {HttpError} 401 `invalid_token` for an invalid, expired or revoked token, 403 `insufficient_scope` for one without
-   * the scope (RFC 6750 §3.1), 503 if the issuer's keys are unavailable.
+   * the scope (RFC 6750 §3.1), 502 if the issuer's key set is rejected, 503 if it is unavailable.
    */
   async authorize(token: string): Promise<Grant> {
     const { claims } = await this.#verify(token)
@@ -114,6 +120,7 @@ export class Authorizer {
       return await observeVerification(token, () => this.#verifyOnce(token))
     } catch (error) {
       if (error instanceof TokenError) throw this.#invalidToken(error.message, error)
+      if (isUnusableKeySet(error)) throw unavailable(502, 'keys_unusable', error.message, error)
       throw unavailable(503, 'keys_unavailable', "The issuer's keys are unavailable. Retry later.", error)
     }
   }

@@ -84,4 +84,58 @@ describe('issuer keys', () => {
     expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0)
     expect(gateway.log).toContain(reason)
   })
+
+  it.each<[string, object, string]>([
+    [
+      'publishes no usable key',
+      { keys: [{ kty: 'OKP', crv: 'Ed448', x: 'AAAA', alg: 'EdDSA' }] },
+      'no usable key: key 1',
+    ],
+    ['publishes a shared secret', { keys: [{ kty: 'oct', k: 'AAAA' }] }, 'would let anyone sign'],
+  ])('are a 502 that names the issuer if it %s, while no others are known', async (_what, set, why) => {
+    const file = join(gateway.stateFolder, 'unusable.json')
+    await writeFile(file, JSON.stringify(set))
+    await gateway.start({ JWKS_FILE: file })
+    const answer = await gateway.request('/events', {
+      headers: { authorization: `Bearer ${await gateway.token()}` },
+    })
+    const { error } = answer.json as { error: { code: string; message: string } }
+    expect([answer.status, error.code]).toEqual([502, 'keys_unusable'])
+    expect(error.message).toContain('The key set of https://auth.example.com is rejected.')
+    expect(error.message).toContain(why)
+  })
+
+  it('stay in use if they are replaced by a set that is rejected', async () => {
+    const key = await generateSigningKey('EdDSA', 'good')
+    const file = join(gateway.stateFolder, 'replaced.json')
+    await writeFile(file, JSON.stringify(publicJwks([key])))
+    await gateway.start({ JWKS_FILE: file })
+    expect(await status(key)).toBe(200)
+    await writeFile(file, '{"keys":[{"kty":"oct","k":"AAAA"}]}')
+    gateway.clock.advance(60_000)
+    expect(await status(key)).toBe(200)
+  })
+
+  it('AL-28 are found by issuer and kid together, so two issuers can share a kid (CVE-2026-49998)', async () => {
+    const issuers = ['https://one.example.com', 'https://two.example.com'] as const
+    const keys = [await generateSigningKey('ES256', '1'), await generateSigningKey('ES256', '1')] as const
+    const files = issuers.map((_, index) => join(gateway.stateFolder, `shared-${index}.json`))
+    for (const [index, file] of files.entries())
+      await writeFile(file, JSON.stringify(publicJwks([keys[index] as SigningKey])))
+    const config = join(gateway.stateFolder, 'shared-kid.yaml')
+    const entries = issuers.map(
+      (issuer, index) =>
+        `{ issuer: ${issuer}, audience: https://api.example.com, jwksFile: ${files[index]} }`,
+    )
+    await writeFile(
+      config,
+      `paths:\n  /events: { upstream: ${gateway.upstream.url}, scopes: [proxy:stream], issuers: [${entries.join(', ')}] }\n`,
+    )
+    await gateway.start({ GATEWAY_CONFIG: config })
+    const [one, two] = issuers
+    const [keyOfOne, keyOfTwo] = keys
+    // Both keys are known before the wrong combinations are tried.
+    expect([await status(keyOfOne, { iss: one }), await status(keyOfTwo, { iss: two })]).toEqual([200, 200])
+    expect([await status(keyOfTwo, { iss: one }), await status(keyOfOne, { iss: two })]).toEqual([401, 401])
+  })
 })

@@ -1,4 +1,4 @@
-import { HttpError, isTokenRefusal } from '@hallpass/service-kit'
+import { HttpError, isTokenRefusal, toHttpError } from '@hallpass/service-kit'
 import { JsonObjectError, JsonObjectParser, PublicationError } from '../publication/index.ts'
 
 export interface PublishObjectsOptions {
@@ -42,9 +42,5 @@ function toRefusal(error: unknown): Refusal {
   if (error instanceof JsonObjectError || error instanceof PublicationError)
     return { code: error.code, message: error.message, status: 400 }
   if (isTokenRefusal(error)) return { code: 'invalid_token', message: error.message, status: 401 }
-  return {
-    code: 'internal_error',
-    message: 'Internal error. The cause is in the log of this service.',
-    status: 500,
-  }
+  return toHttpError(error)
 }

@@ -24,6 +24,11 @@ const { app } = httpService({
     const verify = (token: string) => {
       if (token === 'expired') throw new Expired('jwt "expired"\n')
       if (token === 'broken') throw new Error('the verifier is down')
+      if (token === 'keyless')
+        throw Object.assign(new Error('The set has no usable key.'), {
+          name: 'KeySetError',
+          reason: 'no_usable_key',
+        })
       return { claims: { sub: 'servicea', jti: 'id-1', scope: token === 'reader' ? 'read' : 'read write' } }
     }
     routes.get(
@@ -99,5 +104,13 @@ describe('requireBearer', () => {
     const response = await get('/?access_token=good')
     expect(response.status).toBe(400)
     expect(response.headers['www-authenticate']).toContain('error="invalid_request"')
+  })
+
+  it('answers 502, and does not blame the token, if the published keys cannot be used', async () => {
+    const response = await get('/', 'Bearer keyless')
+    expect([response.status, response.body]).toEqual([
+      502,
+      { error: { code: 'keys_unusable', message: 'The set has no usable key.' } },
+    ])
   })
 })

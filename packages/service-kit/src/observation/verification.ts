@@ -3,7 +3,7 @@ import { currentTrace } from './trace.ts'
 
 /**
  * A token that a verifier rejected. `packages/tokens` throws such errors, as does the client of a remote verifier; this
- * package recognizes them by their `reason`.
+ * package recognizes them by `reason` and `toJSON` together: a rejected key set also has a reason, but blames no token.
  */
 export interface TokenRefusal extends Error {
   /** Stable and machine-readable, e.g. `expired`. */
@@ -13,7 +13,9 @@ export interface TokenRefusal extends Error {
 }
 
 export const isTokenRefusal = (error: unknown): error is TokenRefusal =>
-  error instanceof Error && typeof (error as Partial<TokenRefusal>).reason === 'string'
+  error instanceof Error &&
+  typeof (error as Partial<TokenRefusal>).reason === 'string' &&
+  typeof (error as Partial<TokenRefusal>).toJSON === 'function'
 
 export interface VerifiedClaims {
   readonly claims: Readonly<Record<string, unknown>>

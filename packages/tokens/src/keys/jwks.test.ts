@@ -134,7 +134,7 @@ const insecureExponent = (e: string) =>
 const SMALL_ORDER = 'The Ed25519 key is a point of small order: anyone can sign for it.'
 const NO_POINT = 'The Ed25519 key is not the encoding of a point (RFC 8032 §5.1.3).'
 
-describe('a key that cannot verify tokens is left out', () => {
+describe('AL-27 a key that cannot verify tokens is left out', () => {
   it.each<[string, () => unknown, string, string | RegExp]>([
     ['for encryption', () => rsaOf({ use: 'enc' }), 'other_purpose', 'Its use is "enc", not sig.'],
     ['for another purpose', () => rsaOf({ use: 'x509-svid' }), 'other_purpose', /x509-svid/],
@@ -383,7 +383,7 @@ describe('a key that cannot verify tokens is left out', () => {
   })
 })
 
-describe('keys that anyone can sign for', () => {
+describe('AL-27 keys that anyone can sign for', () => {
   it('verify a signature that was made without a private key, in OpenSSL', () => {
     const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: encoded(1n) }, format: 'jwk' })
     // R is the neutral element too, and S is 0: [S]B = R + [k]A holds for every message.
