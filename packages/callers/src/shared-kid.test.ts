@@ -25,7 +25,8 @@ const publish = async (file: string, set: object) => {
 const load = async (callers: object[]) => {
   const file = join(folder, 'callers.json')
   await writeFile(file, JSON.stringify({ callers }))
-  return TrustedCallers.load(file, AUDIENCE, clock.now)
+  const config = { mode: 'authenticated', trustFile: file, leewaySeconds: 5 } as const
+  return TrustedCallers.load(config, AUDIENCE, clock.now)
 }
 const sign = (claims: object, key: SigningKey) =>
   signToken({ aud: AUDIENCE, ...claims }, key, { lifetimeSeconds: 30, clock: clock.now })
