@@ -188,7 +188,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     return urls
   }
 
-  async function drain(delayMs: number) {
+  async function drain(delayMs: number | undefined) {
     probes.stopping()
     unwatchFile(config.certFile, onCertificate)
     await draining.run({
@@ -212,7 +212,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
         throw error
       }
     },
-    stop(drainDelayMs = 0) {
+    stop(drainDelayMs) {
       stopping ??= drain(drainDelayMs)
       return stopping
     },

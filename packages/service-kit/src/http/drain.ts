@@ -14,8 +14,11 @@ export interface DrainedServer {
 }
 
 export interface DrainOptions {
-  /** How long connections are accepted after the drain begins. */
-  readonly delayMs: number
+  /**
+   * How long connections are accepted after the drain begins; 0 gives clients only the time to leave. Without it, the
+   * connections that are idle at that moment are closed at once, and with them a request that is on its way.
+   */
+  readonly delayMs: number | undefined
   /** Connections that are still busy this long after the listeners closed are destroyed. */
   readonly deadlineMs: number
   /** Called when no more requests are expected, to end what would not end on its own, e.g. streams. */
@@ -78,7 +81,7 @@ export class Drain<Exchange> {
   async run({ delayMs, deadlineMs, onClosing }: DrainOptions): Promise<void> {
     this.#stage = 'delaying'
     this.#askAll()
-    if (delayMs > 0) {
+    if (delayMs !== undefined) {
       await takeTime(delayMs)
       await this.#returners.untilBack()
     }
@@ -94,7 +97,7 @@ export class Drain<Exchange> {
       for (const { cut } of this.#servers) cut()
     }, cappedMs(deadlineMs))
     this.#activeAt = performance.now()
-    if (delayMs > 0) await Promise.race([closed, untilUnused(() => this.#activeAt)])
+    if (delayMs !== undefined) await Promise.race([closed, untilUnused(() => this.#activeAt)])
     this.#stage = 'closing'
     this.#closeIdle()
     await Promise.all([closed, onClosing()])

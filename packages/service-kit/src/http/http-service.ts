@@ -231,7 +231,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
     return [address.name, `${tls ? 'https' : 'http'}://${urlHost(address.host)}:${bound}`]
   }
 
-  async function drain(delayMs: number) {
+  async function drain(delayMs: number | undefined) {
     probes.stopping()
     await draining.run({
       delayMs,
@@ -255,7 +255,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
         throw error
       }
     },
-    stop(drainDelayMs = 0) {
+    stop(drainDelayMs) {
       stopping ??= drain(drainDelayMs)
       return stopping
     },

@@ -6,7 +6,8 @@ export interface Service {
   /**
    * Stops the service: `/readyz` fails immediately; after the delay the listeners close, requests in flight end, and
    * clients are asked to leave their connections. Safe to call twice.
-   * @param drainDelayMs time for a load balancer to notice; by default none
+   * @param drainDelayMs time for a load balancer to notice. Without it (unlike with 0) clients get no time to leave their
+   *   connections: for tests and failed starts
    */
   stop(drainDelayMs?: number): Promise<void>
 }
