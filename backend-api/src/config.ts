@@ -22,12 +22,12 @@ export const loadConfig = (env: Environment) =>
           ? undefined
           : {
               /** Exactly as in the `iss` claim, with the trailing slash where the provider has one. */
-              issuer: variables.text('ISSUER'),
+              issuer: variables.trustedIssuer('ISSUER'),
               audience: variables.text('AUDIENCE'),
               /** `contains` for Auth0, which adds its userinfo endpoint to `aud`; `single` allows one audience. */
               audienceList: variables.oneOf('AUDIENCE_LIST', ['single', 'contains'], 'single'),
               /** The URL of the issuer's keys. Default: from its discovery document. */
-              jwksUrl: variables.optionalUrl('JWKS_URL'),
+              jwksUrl: variables.optionalTrustedUrl('JWKS_URL'),
               scopes: variables.list('REQUIRED_SCOPES', []),
               maxLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_S', MAX_TOKEN_LIFETIME_S, { min: 1 }),
               leewaySeconds: common.clockToleranceSeconds,

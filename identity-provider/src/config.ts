@@ -21,8 +21,8 @@ export const loadConfig = (env: Environment) =>
       ...common,
       port: variables.port('PORT', 9000),
       /** The `iss` of every token, and the URL at which browsers and services reach this process. */
-      issuer: variables.url('ISSUER', 'http://localhost:9000'),
-      webUiUrl: variables.url('WEB_UI_URL', 'http://localhost:4000'),
+      issuer: variables.trustedUrl('ISSUER', 'http://localhost:9000'),
+      webUiUrl: variables.trustedUrl('WEB_UI_URL', 'http://localhost:4000'),
       clientId: variables.text('CLIENT_ID', 'web-ui'),
       /** Shared with the web UI. Whichever of the two starts first creates the secret. */
       clientSecretFile: variables.text('CLIENT_SECRET_FILE', join(folder, 'web-ui-client-secret')),

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { callerGuard } from '@hallpass/callers'
+import { httpListeners } from '@hallpass/certificates'
 import {
   type Clock,
   formBody,
@@ -81,7 +82,7 @@ export async function createApp(
     log,
     config,
     metrics,
-    listeners: [{ name: 'http', host: config.host, port: config.port }],
+    listeners: httpListeners(config, log),
     shownParameters: ['expired'],
     routes: (app) => {
       app.post('/issueToken/:keyId', callers.known, jsonBody(), issueToken(keys, config, issued))

@@ -1,5 +1,5 @@
 import { callersConfig } from '@hallpass/callers'
-import { commonConfig, type Environment, readConfig } from '@hallpass/service-kit'
+import { commonConfig, type Environment, httpsConfig, isLoopback, readConfig } from '@hallpass/service-kit'
 import { libraryNamed } from '@hallpass/tokens'
 
 /** One hour, the documented lifetime: callers can cache a token for a while, and a stolen one expires soon. */
@@ -11,13 +11,20 @@ export const loadConfig = (env: Environment) =>
   readConfig(env, (variables) => {
     const common = commonConfig(variables)
     const algorithm = variables.oneOf('ALGORITHM', ['RS256', 'PS256', 'ES256', 'EdDSA'], 'RS256')
+    const https = httpsConfig(variables, common)
+    variables.require(
+      !common.requiresTls || https.httpsPort !== undefined || isLoopback(common.host),
+      'HTTPS_PORT is required with NODE_ENV=production, because callers send their credentials and get tokens, with ' +
+        'CERT_FILE and KEY_FILE; or set MESH to the name of the mesh that encrypts and authenticates its connections',
+    )
     return {
       ...common,
       port: variables.port('PORT', 5555),
+      ...https,
       /** The `iss` of every token, and the audience of a caller's credential. */
-      issuer: variables.text('ISSUER', 'https://jwt-factory/'),
+      issuer: variables.trustedIssuer('ISSUER', 'https://jwt-factory/'),
       /** The base URL of this service, for its metadata. */
-      publicUrl: variables.optionalUrl('PUBLIC_URL'),
+      publicUrl: variables.optionalTrustedUrl('PUBLIC_URL'),
       algorithm,
       /** The library that signs and verifies; the results are the same with all of them. */
       library: variables.parsed('TOKEN_LIBRARY', 'node-crypto', (name) => libraryNamed(name, [algorithm])),

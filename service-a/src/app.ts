@@ -1,5 +1,5 @@
 import { authorizationFor, callerGuard } from '@hallpass/callers'
-import { ensureDevelopmentCertificates } from '@hallpass/certificates'
+import { ensureDevelopmentCertificates, httpListeners } from '@hallpass/certificates'
 import { createJwtFactoryClient } from '@hallpass/jwt-factory/client'
 import {
   type Clock,
@@ -59,7 +59,7 @@ export async function createApp(
     name: 'service-a',
     log,
     config,
-    listeners: [{ name: 'http', host: config.host, port: config.port }],
+    listeners: httpListeners(config, log),
     // The parameters of a scenario's curl command; audiences and names of faults are not secret.
     shownParameters: ['fault', 'expired', 'audience'],
     routes: (app) => {

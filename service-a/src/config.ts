@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { callersConfig, credentialConfig } from '@hallpass/callers'
-import { commonConfig, type Environment, readConfig, tlsConfig } from '@hallpass/service-kit'
+import { commonConfig, type Environment, httpsConfig, readConfig } from '@hallpass/service-kit'
 import { workloadAddress } from '@hallpass/spiffe-agent/client'
 import { libraryNamed } from '@hallpass/tokens'
 import { keysFolderOf, MAX_TOKEN_LIFETIME_SECONDS } from './identity.ts'
@@ -19,20 +19,21 @@ export const loadConfig = (env: Environment) =>
     return {
       ...common,
       port: variables.port('PORT', 3000),
-      jwtFactoryUrl: variables.url('JWT_FACTORY_URL', 'http://localhost:5555'),
+      jwtFactoryUrl: variables.trustedUrl('JWT_FACTORY_URL', 'http://localhost:5555'),
       /** The issuer of the factory's tokens, which is also the audience of the client assertions for the factory. */
-      jwtFactoryIssuer: variables.text('JWT_FACTORY_ISSUER', 'https://jwt-factory/'),
-      serviceBUrl: variables.url('SERVICE_B_URL', 'http://localhost:3001'),
-      serviceBTlsUrl: variables.url('SERVICE_B_TLS_URL', 'https://localhost:8443'),
-      serviceCUrl: variables.url('SERVICE_C_URL', 'http://localhost:3002'),
-      serviceCTlsUrl: variables.url('SERVICE_C_TLS_URL', 'https://localhost:9443'),
+      jwtFactoryIssuer: variables.trustedIssuer('JWT_FACTORY_ISSUER', 'https://jwt-factory/'),
+      serviceBUrl: variables.trustedUrl('SERVICE_B_URL', 'http://localhost:3001'),
+      serviceBTlsUrl: variables.trustedUrl('SERVICE_B_TLS_URL', 'https://localhost:8443'),
+      serviceCUrl: variables.trustedUrl('SERVICE_C_URL', 'http://localhost:3002'),
+      serviceCTlsUrl: variables.trustedUrl('SERVICE_C_TLS_URL', 'https://localhost:9443'),
       /** Scenario 5: the endpoint of the Workload API, the proxy, and the SPIFFE ID that the proxy must have. */
       spiffe: {
         endpoint: variables.text('SPIFFE_ENDPOINT_SOCKET', workloadAddress(common.stateFolder, 'service-a')),
-        proxyUrl: variables.url('SPIFFE_PROXY_URL', 'https://localhost:8444'),
+        proxyUrl: variables.trustedUrl('SPIFFE_PROXY_URL', 'https://localhost:8444'),
         proxyId: variables.text('SPIFFE_PROXY_ID', 'spiffe://example.org/server'),
       },
-      tls: tlsConfig(variables, common),
+      /** Operators that rotate the key send their credentials to the HTTPS port, in production. */
+      ...httpsConfig(variables, common),
       /** If callees can read the folder of the JWKS, the private key must be in another folder. */
       privateKeyFile: variables.text(
         'PRIVATE_KEY_FILE',

@@ -1,5 +1,9 @@
-import { unwatchFile, watchFile } from 'node:fs'
-import { ensureDevelopmentCertificates, readCaFile, readTlsFiles } from '@hallpass/certificates'
+import {
+  ensureDevelopmentCertificates,
+  followTlsFiles,
+  readCaFile,
+  readTlsFiles,
+} from '@hallpass/certificates'
 import {
   type Clock,
   Drain,
@@ -39,10 +43,10 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const keepMs = (config.maxTokenLifetimeSeconds + 2 * config.clockToleranceSeconds) * 1_000
   const revocations = new Revocations({ clock, keepMs })
   const peers =
-    config.redisUrl === undefined
+    config.redis === undefined
       ? undefined
       : new GatewayPeers({
-          url: config.redisUrl,
+          ...config.redis,
           log,
           revocations,
           keepMs,
@@ -153,17 +157,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
 
   const readTls = () => readTlsFiles(config)
 
-  /** Reloads the certificate, which a certificate manager can replace while the gateway runs, for new connections. */
-  async function renewTls() {
-    try {
-      const tls = await readTls()
-      for (const listener of listeners) listener.useCertificate(tls)
-      log.info('certificate reloaded')
-    } catch (err) {
-      log.warn({ err }, 'certificate could not be reloaded')
-    }
-  }
-  const onCertificate = () => void renewTls()
+  let stopFollowing: (() => void) | undefined
 
   async function start() {
     if (config.ownKeys) await ensureExampleKeys(config.exampleKeysFolder)
@@ -183,14 +177,22 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       listeners.push(listener)
       urls[name] = `https://localhost:${await listener.start(port, config.host)}`
     }
-    watchFile(config.certFile, { interval: config.certificatePollMs, persistent: false }, onCertificate)
+    stopFollowing = followTlsFiles({
+      files: [config.certFile, config.keyFile],
+      read: readTls,
+      use: (renewed) => {
+        for (const listener of listeners) listener.useCertificate(renewed)
+      },
+      log,
+      pollMs: config.certificatePollMs,
+    })
     probes.ready()
     return urls
   }
 
   async function drain(delayMs: number | undefined) {
     probes.stopping()
-    unwatchFile(config.certFile, onCertificate)
+    stopFollowing?.()
     await draining.run({
       delayMs,
       deadlineMs: DRAIN_DEADLINE_MS,

@@ -58,7 +58,7 @@ describe('the configuration', () => {
     const env = await file(`
 paths:
   /events:
-    upstream: http://events.internal:8001/events
+    upstream: https://events.internal:8001/events
     scopes: [proxy:stream]
     issuers:
       - { issuer: https://one.example.com, audience: api, jwksFile: keys.json }

@@ -6,6 +6,7 @@ import {
   isLoopback,
   MAX_TIMER_SECONDS,
   readConfig,
+  redisConfig,
   type VariableReader,
 } from '@hallpass/service-kit'
 import { parse } from 'yaml'
@@ -60,11 +61,7 @@ export function loadConfig(env: Environment) {
       !developmentTokens || (!production && isLoopback(host)),
       'DEVELOPMENT_TOKENS issues tokens without authentication, so it requires a loopback HOST and is not allowed in production',
     )
-    const redisUrl = variables.optionalText('REDIS_URL')
-    variables.require(
-      redisUrl === undefined || (URL.canParse(redisUrl) && /^rediss?:$/.test(new URL(redisUrl).protocol)),
-      'REDIS_URL must be a redis or rediss URL',
-    )
+    const redis = redisConfig(variables)
     const file = variables.optionalText('GATEWAY_CONFIG')
     const paths =
       file === undefined
@@ -102,7 +99,7 @@ export function loadConfig(env: Environment) {
       tokenCookie: variables.text('TOKEN_COOKIE', 'access_token'),
       allowedOrigins: originsOf(variables.list('ALLOWED_ORIGINS', ['*'])),
       adminScope: variables.text('ADMIN_SCOPE', 'stream:revoke'),
-      redisUrl,
+      redis,
       challengeWindowMs: 1_000 * variables.seconds('CHALLENGE_WINDOW_SECONDS', 10, { max: DAY_SECONDS }),
       maxStreamAgeMs: 1_000 * variables.seconds('MAX_STREAM_AGE_SECONDS', DAY_SECONDS, { min: 1 }),
       maxTokenLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_SECONDS', DAY_SECONDS, { min: 1 }),
@@ -137,7 +134,7 @@ function onePath(
 ): Record<string, PathRule> {
   const path = variables.text('EVENTS_PATH', '/events')
   variables.require(isPath(path), 'EVENTS_PATH must be a path such as /events')
-  const jwksUrl = variables.optionalUrl('JWKS_URL')
+  const jwksUrl = variables.optionalTrustedUrl('JWKS_URL')
   const jwksFile = variables.optionalText('JWKS_FILE')
   variables.require(
     jwksUrl === undefined || jwksFile === undefined,
@@ -149,10 +146,10 @@ function onePath(
   )
   return {
     [path]: {
-      upstream: variables.url('UPSTREAM_URL', `http://localhost:8001${path}`),
+      upstream: variables.trustedUrl('UPSTREAM_URL', `http://localhost:8001${path}`),
       issuers: [
         {
-          issuer: variables.text('ISSUER', 'https://auth.example.com'),
+          issuer: variables.trustedIssuer('ISSUER', 'https://auth.example.com'),
           audience: variables.text('AUDIENCE', 'https://api.example.com'),
           ...(jwksUrl === undefined
             ? { jwksFile: jwksFile ?? join(stateFolder, 'sse/jwks.json') }
@@ -169,8 +166,8 @@ function onePath(
 
 /** Returns the path of the suite's hops, for the explorer; the web UI signs the tokens of its viewers. */
 function hopsPath(variables: VariableReader): Record<string, PathRule> {
-  const upstream = variables.optionalUrl('HOPS_UPSTREAM_URL')
-  const issuer = variables.optionalUrl('HOPS_ISSUER')
+  const upstream = variables.optionalTrustedUrl('HOPS_UPSTREAM_URL')
+  const issuer = variables.optionalTrustedUrl('HOPS_ISSUER')
   variables.require(
     (upstream === undefined) === (issuer === undefined),
     'HOPS_UPSTREAM_URL and HOPS_ISSUER must be set together',
@@ -205,6 +202,12 @@ function pathsOf(variables: VariableReader, file: string): Record<string, PathRu
   }
   const { paths } = result.data
   variables.require(Object.keys(paths).length > 0, 'GATEWAY_CONFIG must contain at least one path')
+  for (const [path, { upstream, issuers }] of Object.entries(paths)) {
+    variables.requireTrusted(`GATEWAY_CONFIG paths.${path}.upstream`, upstream)
+    for (const [index, { jwksUrl }] of issuers.entries())
+      if (jwksUrl !== undefined)
+        variables.requireTrusted(`GATEWAY_CONFIG paths.${path}.issuers.${index}.jwksUrl`, jwksUrl)
+  }
   const atFile = (name: string) => resolve(dirname(file), name)
   return Object.fromEntries(
     Object.entries(paths).map(([path, rule]) => [

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { readTlsFiles } from '@hallpass/certificates'
+import { tlsListener } from '@hallpass/certificates'
 import {
   type Clock,
   httpService,
@@ -39,7 +39,10 @@ export function createApp(
   const publisher = new Publisher(events, hub, config)
   const guard = config.guard && publisherGuard(config.guard, clock)
   const { certFile, keyFile } = config
-  const tls = certFile && keyFile ? () => readTlsFiles({ certFile, keyFile }) : undefined
+  const tls =
+    certFile && keyFile
+      ? tlsListener({ stateFolder: config.stateFolder, tls: { certFile, keyFile, selfMade: false } }, log)
+      : undefined
 
   const tcp = new PublishListener({
     host: config.host,
@@ -53,7 +56,7 @@ export function createApp(
     log,
     config,
     metrics,
-    listeners: [{ name: 'http', host: config.host, port: config.httpPort, ...(tls ? { tls } : {}) }],
+    listeners: [{ name: 'http', host: config.host, port: config.httpPort, ...tls }],
     checks: { 'event log': () => events.check() },
     routes(app) {
       // Without a token, httpService itself accepts only requests from this machine and from no other origin.

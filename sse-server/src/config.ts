@@ -1,5 +1,5 @@
 import { MAX_RETRY_MS } from '@hallpass/event-stream'
-import { commonConfig, type Environment, isLoopback, readConfig } from '@hallpass/service-kit'
+import { commonConfig, type Environment, isLoopback, readConfig, redisConfig } from '@hallpass/service-kit'
 import { RING_LIMITS } from './log/index.ts'
 
 /** Publishers' tokens are meant for minutes; a longer lifetime indicates a misconfigured issuer. */
@@ -23,11 +23,12 @@ export const loadConfig = (env: Environment) =>
       (certFile === undefined) === (keyFile === undefined),
       'CERT_FILE and KEY_FILE must be set together',
     )
-    const redisUrl = variables.optionalText('REDIS_URL')
     variables.require(
-      redisUrl === undefined || (URL.canParse(redisUrl) && /^rediss?:$/.test(new URL(redisUrl).protocol)),
-      'REDIS_URL must be a redis or rediss URL',
+      !common.requiresTls || certFile !== undefined || isLoopback(common.host),
+      'CERT_FILE and KEY_FILE are required with NODE_ENV=production, because publishers send tokens; or set MESH to the ' +
+        'name of the mesh that encrypts and authenticates its connections',
     )
+    const redis = redisConfig(variables)
     const stream = variables.text('REDIS_STREAM', 'hallpass:events')
     return {
       ...common,
@@ -51,16 +52,16 @@ export const loadConfig = (env: Environment) =>
         maxBytes: variables.integer('RING_BYTES', RING_LIMITS.maxBytes, { min: 1 }),
       },
       /** A log shared by several servers; without it, each server has its own log in memory. */
-      redis: redisUrl === undefined ? undefined : { url: redisUrl, stream },
+      redis: redis && { ...redis, stream },
       /** Which tokens allow publishing. The issuer and the audience have no default. */
       guard:
         publishers === 'open'
           ? undefined
           : {
-              issuer: variables.text('ISSUER'),
+              issuer: variables.trustedIssuer('ISSUER'),
               audience: variables.text('AUDIENCE'),
               jwksFile: variables.optionalText('JWKS_FILE'),
-              jwksUrl: variables.optionalUrl('JWKS_URL'),
+              jwksUrl: variables.optionalTrustedUrl('JWKS_URL'),
               maxLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_S', MAX_TOKEN_LIFETIME_S, { min: 1 }),
               leewaySeconds: common.clockToleranceSeconds,
             },

@@ -15,7 +15,7 @@ const LOGIN = {
 
 describe('the configuration', () => {
   it('reads the documented variables', () => {
-    expect(loadConfig({ ...LOGIN, NODE_ENV: 'production' })).toMatchObject({
+    expect(loadConfig({ ...LOGIN, NODE_ENV: 'production', MESH: 'istio' })).toMatchObject({
       baseUrl: 'https://webuitest.com',
       backendUrl: 'http://backend-api',
       secondBackendUrl: 'http://second-backend-api',
@@ -44,8 +44,10 @@ describe('the configuration', () => {
 
   it('has the explorer in development mode, and in production only with EXPLORER=true', () => {
     expect(loadConfig({}).explorer.isOn).toBe(true)
-    expect(loadConfig({ ...LOGIN, NODE_ENV: 'production' }).explorer.isOn).toBe(false)
-    expect(loadConfig({ ...LOGIN, NODE_ENV: 'production', EXPLORER: 'true' }).explorer.isOn).toBe(true)
+    expect(loadConfig({ ...LOGIN, NODE_ENV: 'production', MESH: 'istio' }).explorer.isOn).toBe(false)
+    expect(
+      loadConfig({ ...LOGIN, NODE_ENV: 'production', MESH: 'istio', EXPLORER: 'true' }).explorer.isOn,
+    ).toBe(true)
   })
 
   it('rejects a secret that could be guessed', () => {

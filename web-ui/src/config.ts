@@ -27,6 +27,16 @@ export const loadConfig = (env: Environment) =>
       `BASE_URL must be https or on localhost, but is ${baseUrl}; INSECURE_COOKIES=true allows unencrypted sessions, ` +
         'which anyone on the network can take over',
     )
+    const explorerIsOn = variables.flag('EXPLORER', !common.production)
+    /** Reads the URL of a service to which only the explorer sends credentials. */
+    const explored = (name: string, fallback: string) =>
+      explorerIsOn ? variables.trustedUrl(name, fallback) : variables.url(name, fallback)
+    const tokenCacheProxyUrls = variables.list('TOKEN_CACHE_PROXY_URLS', [
+      'http://localhost:8080',
+      'http://localhost:8081',
+    ])
+    if (explorerIsOn)
+      for (const url of tokenCacheProxyUrls) variables.requireTrusted('TOKEN_CACHE_PROXY_URLS', url)
     return {
       ...common,
       port,
@@ -34,8 +44,8 @@ export const loadConfig = (env: Environment) =>
       baseUrl,
       insecureCookies,
       assetsFolder: variables.text('ASSETS_FOLDER', 'web-ui/public'),
-      backendUrl: variables.url('BACKEND_SERVICE_URL', 'http://localhost:3003'),
-      secondBackendUrl: variables.url('SECOND_BACKEND_SERVICE_URL', 'http://localhost:3004'),
+      backendUrl: variables.trustedUrl('BACKEND_SERVICE_URL', 'http://localhost:3003'),
+      secondBackendUrl: variables.trustedUrl('SECOND_BACKEND_SERVICE_URL', 'http://localhost:3004'),
       /** Whether this service handles the login (`true`) or a gateway in front of it (`false`). */
       login: variables.flag('SHOULD_AUTHENTICATE', false)
         ? readLogin(variables, common.production, common.stateFolder)
@@ -46,21 +56,18 @@ export const loadConfig = (env: Environment) =>
        * report no hops, and not every user may run scenarios.
        */
       explorer: {
-        isOn: variables.flag('EXPLORER', !common.production),
-        jwtFactoryUrl: variables.url('JWT_FACTORY_URL', 'http://localhost:5555'),
-        sseServerUrl: variables.url('SSE_SERVER_URL', 'http://localhost:8001'),
-        tokenCacheProxyUrls: variables.list('TOKEN_CACHE_PROXY_URLS', [
-          'http://localhost:8080',
-          'http://localhost:8081',
-        ]),
+        isOn: explorerIsOn,
+        jwtFactoryUrl: explored('JWT_FACTORY_URL', 'http://localhost:5555'),
+        sseServerUrl: explored('SSE_SERVER_URL', 'http://localhost:8001'),
+        tokenCacheProxyUrls,
         spiffeAdminSocket: variables.text('SPIFFE_ADMIN_SOCKET', agentAdminSocket(common.stateFolder)),
         /** The base URL of links from checks, e.g. `https://github.com/OWNER/REPOSITORY/blob/main`; by default this service. */
         sourceUrl: variables.optionalUrl('SOURCE_URL'),
         /** The folder of the source files. */
         sourceFolder: variables.text('SOURCE_FOLDER', '.'),
-        serviceAUrl: variables.url('SERVICE_A_URL', 'http://localhost:3000'),
-        tokenCacheUrl: variables.url('TOKEN_CACHE_URL', 'http://localhost:8000'),
-        hopsStreamUrl: variables.url('HOPS_STREAM_URL', 'https://localhost:7143/hops'),
+        serviceAUrl: explored('SERVICE_A_URL', 'http://localhost:3000'),
+        tokenCacheUrl: explored('TOKEN_CACHE_URL', 'http://localhost:8000'),
+        hopsStreamUrl: explored('HOPS_STREAM_URL', 'https://localhost:7143/hops'),
         caFile: variables.text('CA_FILE', join(common.stateFolder, 'certificates/ca.pem')),
         /** The launcher's socket, set by `npm start`. Without it, the explorer cannot stop and start services. */
         launcherSocket: common.production ? undefined : variables.optionalText('LAUNCHER_SOCKET'),
@@ -82,7 +89,7 @@ function readLogin(variables: VariableReader, production: boolean, stateFolder: 
     'AUTH0_SECRET or AUTH0_SECRET_FILE is required in production',
   )
   return {
-    issuerUrl: variables.url('ISSUER_BASE_URL'),
+    issuerUrl: variables.trustedUrl('ISSUER_BASE_URL'),
     clientId: variables.text('AUTH0_CLIENT_ID'),
     clientSecret,
     /** The file with the secret, if AUTH0_SECRET is not set; the suite's identity provider uses the same file. */
@@ -104,7 +111,7 @@ export type LoginConfig = ReturnType<typeof readLogin>
 
 /** Reads the issuer and client of a gateway's tokens. Without them, no token can be verified and none is accepted. */
 function readGateway(variables: VariableReader) {
-  const issuerUrl = variables.optionalUrl('ISSUER_BASE_URL')
+  const issuerUrl = variables.optionalTrustedUrl('ISSUER_BASE_URL')
   const clientId = variables.optionalText('AUTH0_CLIENT_ID')
   return {
     verify: issuerUrl !== undefined && clientId !== undefined ? { issuerUrl, clientId } : undefined,

@@ -1,9 +1,11 @@
-import { tlsFiles } from '@hallpass/certificates'
+import { httpListeners } from '@hallpass/certificates'
 import {
   type Clock,
+  type Handler,
   type HttpService,
   httpService,
   type Logger,
+  refusePlainTransport,
   requireTls,
   sendClaims,
   sendText,
@@ -20,19 +22,20 @@ export function createCallee(
   clock: Clock = systemClock,
 ): HttpService {
   const { byIssuer, byPublishedKey } = guards(options, config, clock)
+  const requireTransport: Handler = (request, _response, next) => {
+    if (config.requiresTls) refusePlainTransport(request)
+    next()
+  }
 
   return httpService({
     name: options.name,
     log,
     config,
-    listeners: [
-      { name: 'http', host: config.host, port: config.port },
-      { name: 'https', host: config.host, port: config.httpsPort, tls: () => tlsFiles(config) },
-    ],
+    listeners: httpListeners(config, log),
     routes: (app) => {
       app.get('/hello', (_request, response) => sendText(response, 200, 'hello'))
-      app.get('/scenario1-server', byIssuer, sendClaims)
-      app.get('/scenario2-server', byIssuer, sendClaims)
+      app.get('/scenario1-server', requireTransport, byIssuer, sendClaims)
+      app.get('/scenario2-server', requireTransport, byIssuer, sendClaims)
       app.get('/scenario3-server', requireTls, byPublishedKey, sendClaims)
       app.get('/scenario4-server', requireTls, byPublishedKey, sendClaims)
     },

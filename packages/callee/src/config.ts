@@ -1,5 +1,5 @@
 import { credentialConfig } from '@hallpass/callers'
-import { commonConfig, type Environment, readConfig, tlsConfig } from '@hallpass/service-kit'
+import { commonConfig, type Environment, httpsConfig, readConfig } from '@hallpass/service-kit'
 import { libraryNamed } from '@hallpass/tokens'
 
 export type CalleeConfig = ReturnType<ReturnType<typeof calleeConfig>>
@@ -12,11 +12,10 @@ export const calleeConfig =
       return {
         ...common,
         port: variables.port('PORT', ports.http),
-        httpsPort: variables.port('HTTPS_PORT', ports.https),
-        tls: tlsConfig(variables, common),
+        ...httpsConfig(variables, common, { port: ports.https }),
         /** The issuer of scenarios 1 and 2, and how this service authenticates to it. */
-        jwtFactoryUrl: variables.url('JWT_FACTORY_URL', 'http://localhost:5555'),
-        jwtFactoryIssuer: variables.text('JWT_FACTORY_ISSUER', 'https://jwt-factory/'),
+        jwtFactoryUrl: variables.trustedUrl('JWT_FACTORY_URL', 'http://localhost:5555'),
+        jwtFactoryIssuer: variables.trustedIssuer('JWT_FACTORY_ISSUER', 'https://jwt-factory/'),
         peerTimeoutMs: variables.milliseconds('PEER_TIMEOUT_MS', 5_000, { min: 10, max: 60_000 }),
         credential: credentialConfig(variables),
         /** The library that verifies tokens in scenarios 3 and 4; all of them behave the same. */

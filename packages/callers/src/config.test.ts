@@ -41,6 +41,7 @@ describe('callersConfig', () => {
       mode: 'authenticated',
       trustFile: '/etc/callers.yaml',
       leewaySeconds: 5,
+      requiresTls: true,
     })
   })
 

@@ -4,7 +4,13 @@ import { type CommonConfig, isLoopback, type VariableReader } from '@hallpass/se
 export type CallersConfig =
   | { readonly mode: 'open' }
   | { readonly mode: 'closed' }
-  | { readonly mode: 'authenticated'; readonly trustFile: string; readonly leewaySeconds: number }
+  | {
+      readonly mode: 'authenticated'
+      readonly trustFile: string
+      readonly leewaySeconds: number
+      /** Whether the keys of callers may only be fetched over https, see `CommonConfig`. */
+      readonly requiresTls?: boolean
+    }
 
 /**
  * Reads `CALLERS` and `TRUSTED_CALLERS_FILE`. `open` is the default in development mode on loopback and an error anywhere
@@ -13,7 +19,7 @@ export type CallersConfig =
  */
 export function callersConfig(
   variables: VariableReader,
-  { host, production, clockToleranceSeconds }: CommonConfig,
+  { host, production, clockToleranceSeconds, requiresTls }: CommonConfig,
   { whenUnnamed = 'error' as 'error' | 'closed' } = {},
 ): CallersConfig {
   const mayBeOpen = isLoopback(host) && !production
@@ -31,5 +37,5 @@ export function callersConfig(
     trustFile !== undefined,
     'TRUSTED_CALLERS_FILE is required, because callers must authenticate unless HOST is a loopback address and NODE_ENV is not production',
   )
-  return { mode, trustFile: trustFile ?? '', leewaySeconds: clockToleranceSeconds }
+  return { mode, trustFile: trustFile ?? '', leewaySeconds: clockToleranceSeconds, requiresTls }
 }

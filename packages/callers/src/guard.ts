@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { bearerToken, type Clock, type Handler, HttpError } from '@hallpass/service-kit'
+import { bearerToken, type Clock, type Handler, HttpError, refusePlainTransport } from '@hallpass/service-kit'
 import type { CallersConfig } from './config.ts'
 import type { Caller, TrustedCallers } from './trusted-callers.ts'
 
@@ -33,6 +33,7 @@ export function callerGuard(
   let trusted: TrustedCallers | undefined
   const identify = async (request: IncomingMessage): Promise<Caller> => {
     if (!trusted) throw new Error('The guard was used before load() had read the trusted-callers file.')
+    if (config.requiresTls) refusePlainTransport(request)
     const caller = await trusted.identify(credentialOf(request, audience))
     callers.set(request, caller)
     return caller

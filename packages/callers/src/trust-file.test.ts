@@ -10,10 +10,10 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
-async function read(text: string) {
+async function read(text: string, options?: { requiresTls: boolean }) {
   const path = join(folder, 'callers.yaml')
   await writeFile(path, text)
-  return readTrustFile(path)
+  return readTrustFile(path, options)
 }
 
 const KUBERNETES = `callers:
@@ -48,11 +48,38 @@ describe('readTrustFile', () => {
     ['an unknown method', KUBERNETES.replace('method: kubernetes', 'method: password'), 'method'],
     ['no callers', 'callers: []', 'callers'],
     ['a duplicate member, of which most parsers would keep the last', `${KUBERNETES}callers: []\n`, 'unique'],
+    [
+      'keys from a file: URL',
+      KUBERNETES.replace(/https:.*jwks/, 'file:///etc/jwks.json'),
+      'callers.0.jwksUrl',
+    ],
     ['a missing CA file', KUBERNETES.replace('subjects', 'caFile: none.pem\n    subjects'), 'ENOENT'],
   ])('rejects %s, and names it', async (_what, text, named) => {
     await expect(read(text)).rejects.toMatchObject({
       name: 'ConfigError',
       message: expect.stringContaining(named),
+    })
+  })
+
+  it('rejects unencrypted keys where TLS is required, and names every such entry', async () => {
+    const entry = (jwksUrl: string) => ({ method: 'private_key_jwt', clientId: 'servicea', jwksUrl })
+    const urls = [
+      'http://a.internal/jwks',
+      'https://b.internal/jwks',
+      'http://127.0.0.1:1/jwks',
+      'http://c/jwks',
+    ]
+    const text = JSON.stringify({ callers: urls.map(entry) })
+    await expect(read(text)).resolves.toHaveLength(4)
+    await expect(read(text, { requiresTls: true })).rejects.toMatchObject({
+      name: 'ConfigError',
+      problems: [0, 3].map((index) =>
+        expect.stringMatching(
+          new RegExp(
+            `callers\\.${index}\\.jwksUrl is not encrypted, which NODE_ENV=production does not allow: use an https URL, or set MESH`,
+          ),
+        ),
+      ),
     })
   })
 

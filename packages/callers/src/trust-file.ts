@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { ConfigError } from '@hallpass/service-kit'
+import { ConfigError, plainUrlProblem } from '@hallpass/service-kit'
 import { parse } from 'yaml'
 import { z } from 'zod'
 
@@ -23,7 +23,7 @@ const rights = {
 const keySource = {
   /** A JWKS, relative to the trusted-callers file; reloaded when a token has an unknown `kid`. */
   jwksFile: z.string().optional(),
-  jwksUrl: z.url().optional(),
+  jwksUrl: z.url({ protocol: /^https?$/ }).optional(),
   /** The CA of `jwksUrl`'s certificate, e.g. the one that Kubernetes mounts. */
   caFile: z.string().optional(),
 }
@@ -57,9 +57,10 @@ export type Rights = Pick<Extract<TrustEntry, { method: 'private_key_jwt' }>, ke
 
 /**
  * Reads the trusted-callers file, YAML or JSON; file names in it are relative to it.
+ * @param requiresTls whether keys may only be fetched over https, or from this machine
  * @throws {ConfigError} naming each invalid member.
  */
-export async function readTrustFile(path: string): Promise<TrustEntry[]> {
+export async function readTrustFile(path: string, { requiresTls = false } = {}): Promise<TrustEntry[]> {
   let content: unknown
   try {
     content = parse(await readFile(path, 'utf8'))
@@ -73,6 +74,13 @@ export async function readTrustFile(path: string): Promise<TrustEntry[]> {
         (issue) => `TRUSTED_CALLERS_FILE ${path}: ${issue.path.join('.')} ${issue.message}`,
       ),
     )
+  const plain = requiresTls
+    ? result.data.callers.flatMap(({ jwksUrl }, index) => {
+        const problem = jwksUrl === undefined ? undefined : plainUrlProblem(jwksUrl)
+        return problem ? [`TRUSTED_CALLERS_FILE ${path}: callers.${index}.jwksUrl ${problem}`] : []
+      })
+    : []
+  if (plain.length > 0) throw new ConfigError(plain)
   const from = (file: string) => resolve(dirname(path), file)
   return Promise.all(
     result.data.callers.map(async (caller) => ({

@@ -40,13 +40,14 @@ export class TrustedCallers {
    * @throws {ConfigError} if the file is missing or invalid.
    */
   static async load(
-    { trustFile, leewaySeconds }: AuthenticatedConfig,
+    config: AuthenticatedConfig,
     audience: string,
     clock: Clock = systemClock,
   ): Promise<TrustedCallers> {
     // Imported only here: the parsers take 9 MB, and an open service has no such file.
     const { readTrustFile } = await import('./trust-file.ts')
-    return new TrustedCallers(await readTrustFile(trustFile), { audience, clock, leewaySeconds })
+    const { leewaySeconds } = config
+    return new TrustedCallers(await readTrustFile(config.trustFile, config), { audience, clock, leewaySeconds })
   }
 
   /**

@@ -1,8 +1,8 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import type { SecureContextOptions, TLSSocket } from 'node:tls'
-import { readCaFile, tlsFiles } from '@hallpass/certificates'
+import type { TLSSocket } from 'node:tls'
+import { type RenewalLog, readCaFile, type TlsListener, tlsFiles, tlsListener } from '@hallpass/certificates'
 import { parseStateFile, readOrCreatePrivateFile } from '@hallpass/private-files'
 import type { TierTrustConfig } from './config.ts'
 
@@ -64,16 +64,10 @@ export class TierTrust {
     )
   }
 
-  /** Returns the TLS options of a tier's listener: only client certificates of the configured CA pass the handshake. */
-  async listenerTls(): Promise<SecureContextOptions & { requestCert: true; rejectUnauthorized: true }> {
-    const { cert, key } = await tlsFiles(this.#config)
-    return {
-      cert,
-      key,
-      ca: await readCaFile(this.#config.tls.caFile),
-      requestCert: true,
-      rejectUnauthorized: true,
-    }
+  /** Returns the TLS of a tier's listener: only client certificates of the configured CA pass the handshake. */
+  listener(log: RenewalLog): TlsListener {
+    const { caFile } = this.#config.tls
+    return tlsListener({ ...this.#config, clientCertificates: { caFile, required: true } }, log)
   }
 
   #hasKnownName(socket: Socket): boolean {

@@ -54,7 +54,7 @@ export const loadConfig = (env: Environment) =>
       /** OpenID discovery, health and metrics. */
       port,
       /** `iss` of JWT-SVIDs, and the base URL at which OpenID verifiers look for the keys. */
-      jwtIssuer: variables.url('JWT_ISSUER', `http://localhost:${port}`),
+      jwtIssuer: variables.trustedUrl('JWT_ISSUER', `http://localhost:${port}`),
       jwtAlgorithm: variables.oneOf('JWT_ALGORITHM', JWT_ALGORITHMS, 'ES256'),
       /** `use` of the keys on `/keys`; some verifiers require that it is absent. */
       jwkUse: variables.oneOf('JWK_USE', ['sig', 'none'], 'sig'),

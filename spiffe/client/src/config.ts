@@ -8,7 +8,7 @@ export const loadConfig = (env: Environment) =>
       ...common,
       /** The address of the Workload API. */
       endpoint: variables.text('SPIFFE_ENDPOINT_SOCKET', workloadAddress(common.stateFolder, 'client')),
-      proxyUrl: variables.url('PROXY_URL', 'https://localhost:8444'),
+      proxyUrl: variables.trustedUrl('PROXY_URL', 'https://localhost:8444'),
       /** The expected SPIFFE ID of the proxy; also the default audience. */
       serverId: variables.text('SERVER_ID', 'spiffe://example.org/server'),
       /** For each step, also for waiting until the agent issues an identity. */

@@ -4,7 +4,7 @@ import { workloadAddress } from '@hallpass/spiffe-agent/client'
 export const loadConfig = (env: Environment) =>
   readConfig(env, (variables) => {
     const common = commonConfig(variables)
-    const serverUrl = variables.url('SERVER_URL', 'https://localhost:8445')
+    const serverUrl = variables.trustedUrl('SERVER_URL', 'https://localhost:8445')
     variables.require(serverUrl.startsWith('https:'), 'SERVER_URL must be an https URL')
     return {
       ...common,

@@ -7,6 +7,8 @@ import type { Grant, Revocation, Revocations } from '../admission/index.ts'
 export interface GatewayPeersOptions {
   /** `redis://` or `rediss://`, with credentials if needed. Any client that can write to this Redis is trusted as a gateway. */
   readonly url: string
+  /** PEM of the only CA that is trusted for TLS. Default: the system's CAs. */
+  readonly ca?: string
   readonly log: Logger
   readonly revocations: Revocations
   /** How long a revocation is stored for gateways that start later. */
@@ -155,7 +157,9 @@ export class GatewayPeers {
   async #open() {
     // Imported on demand: it costs 5 MB and 20 ms, which a gateway without peers should not pay.
     const { Redis } = await import('ioredis')
+    const { ca } = this.#options
     const shared = {
+      ...(ca === undefined ? {} : { tls: { ca } }),
       lazyConnect: true,
       connectTimeout: ANSWER_TIMEOUT_MS,
       // Closes an unresponsive connection, so the gateway is not ready until Redis responds again.

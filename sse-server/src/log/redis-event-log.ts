@@ -9,6 +9,8 @@ import { type LoggedEvent, LogRing } from './log-ring.ts'
 export interface RedisEventLogOptions {
   /** `redis://` or `rediss://`, with credentials if needed. */
   readonly url: string
+  /** PEM of the only CA that is trusted for TLS. Default: the system's CAs. */
+  readonly ca?: string
   /** The key of the Redis stream; servers with the same key share one log. */
   readonly stream: string
   readonly log: Logger
@@ -42,6 +44,7 @@ export class RedisEventLog implements EventLog {
   readonly #listeners: ((event: LoggedEvent) => void)[] = []
   readonly #gapListeners: (() => void)[] = []
   readonly #url: string
+  readonly #ca: string | undefined
   #writer!: Redis
   /** A separate connection, because blocking reads occupy it. */
   #reader!: Redis
@@ -52,8 +55,9 @@ export class RedisEventLog implements EventLog {
   #pings: NodeJS.Timeout | undefined
   #following: Promise<void> | undefined
 
-  constructor({ url, stream, log, limits }: RedisEventLogOptions) {
+  constructor({ url, ca, stream, log, limits }: RedisEventLogOptions) {
     this.#url = url
+    this.#ca = ca
     this.#stream = stream
     this.#limits = limits
     this.#log = log
@@ -113,6 +117,7 @@ export class RedisEventLog implements EventLog {
     // Imported on demand: it costs 5 MB and 20 ms, which a server with an in-memory log should not pay.
     const { Redis } = await import('ioredis')
     const shared = {
+      ...(this.#ca === undefined ? {} : { tls: { ca: this.#ca } }),
       lazyConnect: true,
       connectTimeout: COMMAND_TIMEOUT_MS,
       retryStrategy: backOff,

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
-import tls, { type SecureContextOptions } from 'node:tls'
+import tls from 'node:tls'
+import type { TlsListener } from '@hallpass/certificates'
 import type { Logger } from '@hallpass/service-kit'
 import { cappedMs } from '@hallpass/untrusted/timers'
 import { publishObjects, type Refusal } from './publish-objects.ts'
@@ -14,7 +15,7 @@ export interface PublishListenerOptions {
   /** A publisher that needs a token and has not sent one within this time is disconnected. */
   readonly authorizeDeadlineMs?: number
   /** The certificate and key, if the port uses TLS. */
-  readonly tls: (() => Promise<SecureContextOptions>) | undefined
+  readonly tls: TlsListener | undefined
 }
 
 /** There are only a few publishers; the limit keeps a broken one from using up all file descriptors. */
@@ -63,9 +64,11 @@ export class PublishListener {
     // Half-open, so that a publisher that has closed its side can still read the errors.
     const shared = { allowHalfOpen: true, noDelay: true }
     const serve = (socket: Socket) => this.#accept(socket)
-    const server = this.#options.tls
-      ? tls.createServer({ ...shared, ca: [], minVersion: 'TLSv1.2', ...(await this.#options.tls()) }, serve)
+    const secure = this.#options.tls
+    const server = secure
+      ? tls.createServer({ ...shared, ...(await secure.tls()) }, serve)
       : net.createServer(shared, serve)
+    if (secure && server instanceof tls.Server) secure.prepare(server)
     server.maxConnections = MAX_CONNECTIONS
     this.#server = server
     await new Promise<void>((resolve, reject) => {

@@ -1,4 +1,4 @@
-import { tlsFiles } from '@hallpass/certificates'
+import { tlsListener } from '@hallpass/certificates'
 import { createJwtFactoryClient } from '@hallpass/jwt-factory/client'
 import {
   type Clock,
@@ -11,6 +11,8 @@ import {
 import { anySubject, cachedVerifier, remoteKeys, type VerificationRules } from '@hallpass/tokens'
 import type { Config } from './config.ts'
 import { greet } from './routes/greet.ts'
+
+export { loadConfig } from './config.ts'
 
 /** Creates the API that the token cache protects. It trusts only tokens, not proxies. */
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
@@ -35,7 +37,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
         name: config.secure ? 'https' : 'http',
         host: config.host,
         port: config.port,
-        ...(config.secure ? { tls: () => tlsFiles(config) } : {}),
+        ...(config.secure ? tlsListener(config, log) : {}),
       },
     ],
     routes: (app) => {

@@ -14,8 +14,8 @@ export const loadConfig = (env: Environment) =>
       /** Uses TLS; required between machines because the API receives bearer tokens. */
       secure: variables.flag('TLS', common.production),
       tls: tlsConfig(variables, common),
-      jwtFactoryUrl: variables.url('JWT_FACTORY_URL', 'http://localhost:5555'),
-      issuer: variables.text('ISSUER', 'https://jwt-factory/'),
+      jwtFactoryUrl: variables.trustedUrl('JWT_FACTORY_URL', 'http://localhost:5555'),
+      issuer: variables.trustedIssuer('ISSUER', 'https://jwt-factory/'),
       audience: variables.text('AUDIENCE', 'token-cache-api'),
       maxLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_SECONDS', MAX_LIFETIME_SECONDS, { min: 1 }),
     }

@@ -6,6 +6,8 @@ import type { Config } from './config.ts'
 import { requireTier } from './require-tier.ts'
 import { issueForUser } from './routes/issue-for-user.ts'
 
+export { loadConfig } from './config.ts'
+
 /** Creates the auth tier, which issues tokens for users on request of the proxies, and of no other caller. */
 export async function createApp(config: Config, log: Logger): Promise<HttpService> {
   const trust = new TierTrust(config.trust)
@@ -24,7 +26,7 @@ export async function createApp(config: Config, log: Logger): Promise<HttpServic
         name: config.trust.kind === 'certificate' ? 'https' : 'http',
         host: config.host,
         port: config.port,
-        ...(config.trust.kind === 'certificate' ? { tls: () => trust.listenerTls() } : {}),
+        ...(config.trust.kind === 'certificate' ? trust.listener(log) : {}),
       },
     ],
     routes: (app) => {

@@ -10,9 +10,9 @@ export const loadConfig = (env: Environment) =>
     return {
       ...common,
       port: variables.port('PORT', 8083),
-      jwtFactoryUrl: variables.url('JWT_FACTORY_URL', 'http://localhost:5555'),
+      jwtFactoryUrl: variables.trustedUrl('JWT_FACTORY_URL', 'http://localhost:5555'),
       /** The factory's issuer name, as in its tokens. */
-      issuer: variables.text('ISSUER', 'https://jwt-factory/'),
+      issuer: variables.trustedIssuer('ISSUER', 'https://jwt-factory/'),
       /** The key with which the factory signs for this tier; also this tier's client ID there. */
       keyId: variables.text('KEY_ID', 'token-cache-auth'),
       /** The audience of the tokens. */

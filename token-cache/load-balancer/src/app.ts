@@ -1,10 +1,12 @@
-import { tlsFiles } from '@hallpass/certificates'
+import { tlsListener } from '@hallpass/certificates'
 import { Upstream } from '@hallpass/reverse-proxy'
 import { type HttpService, httpService, type Logger, Metrics } from '@hallpass/service-kit'
 import { TierTrust } from '@hallpass/tier-trust'
 import { balanceRequests } from './balance.ts'
 import type { Config } from './config.ts'
 import { Proxies } from './proxies.ts'
+
+export { loadConfig } from './config.ts'
 
 /** Creates the entry point of the token cache, which distributes requests over the proxies. */
 export async function createApp(config: Config, log: Logger): Promise<HttpService> {
@@ -45,7 +47,7 @@ export async function createApp(config: Config, log: Logger): Promise<HttpServic
         name: config.secure ? 'https' : 'http',
         host: config.host,
         port: config.port,
-        ...(config.secure ? { tls: () => tlsFiles(config) } : {}),
+        ...(config.secure ? tlsListener(config, log) : {}),
       },
     ],
     maxConnections: config.maxConnections,

@@ -36,6 +36,7 @@ export const loadConfig = (env: Environment) =>
         URL.canParse(url) && /^https?:/.test(url),
         `PROXY_URLS must be http or https URLs, but contains ${url}`,
       )
+    for (const url of proxyUrls) variables.requireTrusted('PROXY_URLS', url)
     variables.require(proxyUrls.length > 0, 'PROXY_URLS must contain at least one URL')
     return {
       ...common,

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { createJwtFactoryClient } from '@hallpass/jwt-factory/client'
@@ -26,6 +25,8 @@ import { showDashboard } from './routes/show-dashboard.ts'
 import { showStatus } from './routes/show-status.ts'
 import { showUser } from './routes/show-user.ts'
 import { serveRequests } from './traffic/index.ts'
+
+export { loadConfig } from './config.ts'
 
 /** How much longer a lease lasts than the longest call to the issuer. */
 const LEASE_SLACK_MS = 500
@@ -142,7 +143,7 @@ export async function createApp(
     metrics,
     listeners: secure
       ? [
-          { name: 'https', host: config.host, port: config.port, tls: () => trust.listenerTls() },
+          { name: 'https', host: config.host, port: config.port, ...trust.listener(log) },
           { name: 'operators', host: config.operatorHost, port: config.operatorPort },
         ]
       : [{ name: 'http', host: config.host, port: config.port }],
@@ -173,13 +174,8 @@ const isEncrypted = ({ socket }: IncomingMessage) => (socket as TLSSocket).encry
 const isForOperators = (path = '/') => /^\/(api|status|dashboard|assets)(?=[/?.]|$)/.test(path)
 
 function openStore(config: Config, clock: Clock, onNotice: (notice: string) => void): SharedStore {
-  if (config.redisUrl === undefined) return new LmdbStore({ folder: config.storeFolder, clock, onNotice })
-  return new RedisStore({
-    url: config.redisUrl,
-    clock,
-    onNotice,
-    ...(config.redisCaFile === undefined ? {} : { ca: readFileSync(config.redisCaFile, 'utf8') }),
-  })
+  if (config.redis === undefined) return new LmdbStore({ folder: config.storeFolder, clock, onNotice })
+  return new RedisStore({ ...config.redis, clock, onNotice })
 }
 
 function identifier(config: Config, trust: TierTrust, keys: KeyMaker, clock: Clock): Identify {

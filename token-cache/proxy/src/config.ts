@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { commonConfig, type Environment, readConfig } from '@hallpass/service-kit'
+import { commonConfig, type Environment, readConfig, redisConfig } from '@hallpass/service-kit'
 import { tierTrustConfig } from '@hallpass/tier-trust'
 import { IDENTITY_FIELDS, type IdentityField } from './identity/index.ts'
 
@@ -44,14 +44,14 @@ export const loadConfig = (env: Environment) =>
       identity,
       identityFields: fields as IdentityField[],
       /** For IDENTITY=bearer: the issuer and the audience of callers' tokens. */
-      callerIssuer: variables.text('CALLER_ISSUER', identity === 'bearer' ? undefined : 'none'),
-      callerJwksUrl: variables.optionalUrl('CALLER_JWKS_URL'),
+      callerIssuer: variables.trustedIssuer('CALLER_ISSUER', identity === 'bearer' ? undefined : 'none'),
+      callerJwksUrl: variables.optionalTrustedUrl('CALLER_JWKS_URL'),
       callerAudience: variables.text('CALLER_AUDIENCE', 'token-cache'),
-      authUrl: variables.url('AUTH_URL', 'http://localhost:8083'),
+      authUrl: variables.trustedUrl('AUTH_URL', 'http://localhost:8083'),
       apiConnections: variables.integer('API_MAX_CONNECTIONS', 1024, { min: 1 }),
-      apiUrl: variables.url('API_URL', 'http://localhost:8084'),
-      jwtFactoryUrl: variables.url('JWT_FACTORY_URL', 'http://localhost:5555'),
-      issuer: variables.text('ISSUER', 'https://jwt-factory/'),
+      apiUrl: variables.trustedUrl('API_URL', 'http://localhost:8084'),
+      jwtFactoryUrl: variables.trustedUrl('JWT_FACTORY_URL', 'http://localhost:5555'),
+      issuer: variables.trustedIssuer('ISSUER', 'https://jwt-factory/'),
       audience: variables.text('AUDIENCE', 'token-cache-api'),
       /** The longest accepted lifetime of a token. */
       maxLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_SECONDS', 3600, { min: 1 }),
@@ -63,8 +63,7 @@ export const loadConfig = (env: Environment) =>
       }),
       tokensPerUser: variables.integer('TOKENS_PER_USER', TOKENS_PER_USER, { min: 1, max: 1_000 }),
       maxCopies: variables.integer('MAX_COPIES', MAX_COPIES, { min: 1 }),
-      redisUrl: variables.optionalText('REDIS_URL'),
-      redisCaFile: variables.optionalText('REDIS_CA_FILE'),
+      redis: redisConfig(variables, { forms: 'any' }),
       storeFolder: variables.text('STORE_FOLDER', join(common.stateFolder, 'token-cache')),
       /** The dashboard's own files and the shared ones. */
       assetsFolder: variables.text('ASSETS_FOLDER', 'token-cache/proxy/public'),

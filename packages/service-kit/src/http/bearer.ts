@@ -9,6 +9,7 @@ import {
   type TokenRefusal,
   type VerifiedClaims,
 } from '../observation/index.ts'
+import { isLoopback } from '../process/index.ts'
 import { sendJson } from './answers.ts'
 import type { Handler } from './handler.ts'
 
@@ -74,10 +75,23 @@ export const sendClaims: Handler = (request, response) => {
  * accepted (RFC 6750 §5.3).
  */
 export const requireTls: Handler = (request, _response, next) => {
-  if (!(request.socket as TLSSocket).encrypted)
-    throw new HttpError(403, 'tls_required', 'This endpoint requires TLS. Use the https URL.')
+  if (!isEncrypted(request)) throw tlsRequired()
   next()
 }
+
+/**
+ * Rejects a request that reached this machine unencrypted: what it contains has been exposed on the network. A request on
+ * the loopback interface has not.
+ * @throws {HttpError} 403 `tls_required`
+ */
+export function refusePlainTransport(request: IncomingMessage): void {
+  const { localAddress = '' } = request.socket
+  if (!isEncrypted(request) && !isLoopback(localAddress.replace(/^::ffff:/, ''))) throw tlsRequired()
+}
+
+const isEncrypted = ({ socket }: IncomingMessage) => (socket as TLSSocket).encrypted === true
+
+const tlsRequired = () => new HttpError(403, 'tls_required', 'This endpoint requires TLS. Use the https URL.')
 
 /**
  * Returns the token of the `Authorization` header (RFC 6750 §2.1).

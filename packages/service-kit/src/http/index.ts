@@ -3,6 +3,7 @@ export {
   type AuthorizedRequest,
   bearerToken,
   challenge,
+  refusePlainTransport,
   requireBearer,
   requireTls,
   scopesOf,

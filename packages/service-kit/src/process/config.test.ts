@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
-import { ConfigError, commonConfig, isLoopback, readConfig } from './config.ts'
+import { ConfigError, commonConfig, readConfig } from './config.ts'
+import { isLoopback } from './transport.ts'
 
 const problemsOf = (read: () => unknown): readonly string[] => {
   try {

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { MAX_TIMER_MS } from '@hallpass/untrusted/timers'
+import { meshNamed, plainIssuerProblem, plainUrlProblem, withoutCredentials } from './transport.ts'
 
 /** Ten years: longer than any lifetime here, and every resulting time is still a valid Date. */
 const MAX_SECONDS = 315_360_000
@@ -89,6 +90,43 @@ export class VariableReader {
     return this.#env[name] ? this.url(name) : undefined
   }
 
+  /**
+   * Whether paths of trust must be encrypted: in production, unless `MESH` names the mesh that encrypts them. The other
+   * `trusted…` methods refuse plain URLs then; loopback hosts are always allowed.
+   */
+  get requiresTls(): boolean {
+    return this.#env.NODE_ENV === 'production' && !this.#env.MESH
+  }
+
+  /** Reads the URL of a service to which credentials are sent or whose answers are trusted. */
+  trustedUrl(name: string, fallback?: string): string {
+    const url = this.url(name, fallback)
+    if (url !== undefined) this.requireTrusted(name, url)
+    return url
+  }
+
+  /** Reads such a URL; `undefined` if the variable is absent or empty. */
+  optionalTrustedUrl(name: string): string | undefined {
+    return this.#env[name] ? this.trustedUrl(name) : undefined
+  }
+
+  /** Reads the name of an issuer, exactly as in the `iss` claim; if it is a URL, its keys are trusted. */
+  trustedIssuer(name: string, fallback?: string): string {
+    const issuer = this.text(name, fallback)
+    const problem = issuer !== undefined && this.requiresTls ? plainIssuerProblem(issuer) : undefined
+    if (problem) this.problems.push(`${name} ${problem}, but is ${JSON.stringify(issuer)}`)
+    return issuer
+  }
+
+  /** Checks a URL from a list or a file; `where` names it in the problem. */
+  requireTrusted(where: string, url: string): void {
+    if (!this.requiresTls || !URL.canParse(url)) return
+    const problem = plainUrlProblem(url)
+    const told = `${where} ${problem}, but is ${JSON.stringify(withoutCredentials(url))}`
+    // Once, even if two parts of a configuration read the variable.
+    if (problem && !this.problems.includes(told)) this.problems.push(told)
+  }
+
   oneOf<const T extends string>(name: string, allowed: readonly T[], fallback?: T): T {
     return this.#read(name, fallback, (value) => {
       if (!(allowed as readonly string[]).includes(value))
@@ -160,6 +198,10 @@ export function commonConfig(variables: VariableReader) {
   const production = variables.optionalText('NODE_ENV') === 'production'
   return {
     production,
+    /** The mesh that gives every connection of this service mutual TLS, by the operator's assertion. */
+    mesh: variables.optionalText('MESH') === undefined ? undefined : variables.parsed('MESH', '', meshNamed),
+    /** Whether credentials, tokens and keys may only travel encrypted: in production without a mesh. */
+    requiresTls: variables.requiresTls,
     /** The address to bind: loopback in development mode, every address in production. */
     host: variables.text('HOST', production ? '0.0.0.0' : '127.0.0.1'),
     /** Host names other than localhost that a development service accepts, e.g. of a tunnel. */
@@ -189,6 +231,27 @@ export function commonConfig(variables: VariableReader) {
 
 export type CommonConfig = ReturnType<typeof commonConfig>
 
+/**
+ * Reads what a service with an HTTPS listener beside the plain one needs: `HTTPS_PORT`, the TLS files, and
+ * `CLIENT_CA_FILE`, with which clients may authenticate by certificate.
+ * @param port the default port; without one, there is no HTTPS listener unless `HTTPS_PORT` is set
+ */
+export function httpsConfig(
+  variables: VariableReader,
+  common: CommonConfig,
+  { port }: { readonly port?: number } = {},
+) {
+  const isSet = port !== undefined || variables.optionalText('HTTPS_PORT') !== undefined
+  const clientCaFile = variables.optionalText('CLIENT_CA_FILE')
+  variables.require(isSet || clientCaFile === undefined, 'CLIENT_CA_FILE needs HTTPS_PORT')
+  return {
+    httpsPort: isSet ? variables.port('HTTPS_PORT', port ?? 0) : undefined,
+    tls: tlsConfig(variables, common),
+    clientCertificates:
+      clientCaFile === undefined ? undefined : ({ caFile: clientCaFile, required: false } as const),
+  }
+}
+
 /** Reads the paths of the TLS files; by default those that `@hallpass/certificates` creates in development mode. */
 export function tlsConfig(variables: VariableReader, { stateFolder, production }: CommonConfig) {
   const names = ['CA_FILE', 'CERT_FILE', 'KEY_FILE'] as const
@@ -200,9 +263,4 @@ export function tlsConfig(variables: VariableReader, { stateFolder, production }
     /** Whether the service creates missing files itself. */
     selfMade: !production && names.every((name) => variables.optionalText(name) === undefined),
   }
-}
-
-/** Returns whether only this machine can reach an address; an IPv6 address may be in brackets. */
-export function isLoopback(host: string): boolean {
-  return /^(localhost|::1|\[::1\]|127\.\d+\.\d+\.\d+)$/.test(host)
 }

@@ -1,0 +1,69 @@
+/*
+ * Which URLs may carry what one service trusts of another: credentials, tokens, keys, and the state that decides about
+ * them. Whoever can read or change these on the network can act as the services.
+ */
+
+/** The remedies that every refusal names. */
+const REMEDY =
+  'use an https URL, or set MESH to the name of the mesh that encrypts and authenticates this connection (e.g. MESH=istio)'
+const REDIS_REMEDY =
+  'use rediss:// (TLS) with a password, e.g. in REDIS_PASSWORD_FILE, or set MESH to the name of the mesh that encrypts and authenticates this connection'
+
+/** The name of a service mesh: `istio`, `linkerd`, … */
+const MESH_NAME = /^[a-z][a-z0-9-]{0,62}$/
+
+/**
+ * Reads the value of `MESH`: the mesh whose sidecars or node proxies give every connection of this service mutual TLS.
+ * With it the operator asserts that; a service cannot see it.
+ * @throws if the value is not a name, e.g. `true`
+ */
+export function meshNamed(value: string): string {
+  if (!MESH_NAME.test(value) || ['true', 'false', 'yes', 'no', 'on', 'off', 'none'].includes(value))
+    throw new Error('must be the name of a mesh, e.g. istio or linkerd')
+  return value
+}
+
+/**
+ * Returns why a URL must not be used on a path of trust, or `undefined`: it is neither https nor on this machine.
+ * @param url absolute; anything that is not http or https is refused too, e.g. `file:`
+ */
+export function plainUrlProblem(url: string): string | undefined {
+  const { protocol, hostname } = new URL(url)
+  if (protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname))) return undefined
+  return `is not encrypted, which NODE_ENV=production does not allow: ${REMEDY}`
+}
+
+/**
+ * Returns why an issuer must not be trusted by this name, or `undefined`. A name that is no http URL, e.g. a URN, says
+ * nothing about the transport.
+ */
+export const plainIssuerProblem = (issuer: string): string | undefined =>
+  /^http:/i.test(issuer) && URL.canParse(issuer) ? plainUrlProblem(issuer) : undefined
+
+/** Returns why a URL of Redis must not be used, or `undefined`. All nodes of a Sentinel or cluster URL are judged. */
+export function plainRedisProblem(url: string): string | undefined {
+  const match = /^redis(s?)(?:-sentinel|-cluster)?:\/\/(?:([^@/]*)@)?([^/?#]*)/i.exec(url)
+  const [, tls, credentials = '', nodes = ''] = match ?? []
+  if (nodes.split(',').every((node) => isLoopback(node.replace(/:\d+$/, '')))) return undefined
+  const faults = [
+    ...(tls ? [] : ['is not encrypted']),
+    // Without a colon, some clients read a password and others a user.
+    ...(/:./.test(credentials) ? [] : ['has no password']),
+  ]
+  if (faults.length === 0) return undefined
+  return `${faults.join(' and ')}, which NODE_ENV=production does not allow: ${REDIS_REMEDY}`
+}
+
+/** Returns a URL as it may be shown: without a user and a password. */
+export function withoutCredentials(url: string): string {
+  const shown = new URL(url)
+  if (shown.username === '' && shown.password === '') return url
+  shown.username = ''
+  shown.password = ''
+  return shown.href
+}
+
+/** Returns whether only this machine can reach an address; an IPv6 address may be in brackets. */
+export function isLoopback(host: string): boolean {
+  return /^(localhost|::1|\[::1\]|127\.\d+\.\d+\.\d+)$/.test(host)
+}
