@@ -21,7 +21,7 @@ describe('loadSigningKeys', () => {
     'names the file when it contains %j',
     async (text) => {
       const file = join(mkdtempSync(join(tmpdir(), 'keys-')), 'keys.json')
-      writeFileSync(file, text)
+      writeFileSync(file, text, { mode: 0o600 })
       await expect(loadSigningKeys(file)).rejects.toThrow(
         `${file}: ${text === '' ? 'empty' : 'not a set of private keys (RS256 and ES256)'}. Restore it, or delete it`,
       )

@@ -1,5 +1,11 @@
 import { join } from 'node:path'
-import { parseStateFile, readIfThere, writePrivateFile, writePublicFile } from '@hallpass/private-files'
+import {
+  parseStateFile,
+  readIfThere,
+  readPrivateIfThere,
+  writePrivateFile,
+  writePublicFile,
+} from '@hallpass/private-files'
 import type { Clock } from '@hallpass/service-kit'
 import {
   exportPrivatePem,
@@ -57,7 +63,7 @@ export class SigningKeys {
 
   /** Loads the keys of an earlier run. */
   async load(): Promise<void> {
-    const pem = await readIfThere(this.#options.privateKeyFile)
+    const pem = await readPrivateIfThere(this.#options.privateKeyFile)
     if (pem === undefined) return
     const { privateKeyFile } = this.#options
     const current = parseStateFile(privateKeyFile, pem, 'an RSA private key in PEM format', (text) =>

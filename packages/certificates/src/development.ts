@@ -1,6 +1,12 @@
 import type { X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
-import { readIfThere, withFolderLock, writePrivateFile, writePublicFile } from '@hallpass/private-files'
+import {
+  readIfThere,
+  readPrivateIfThere,
+  withFolderLock,
+  writePrivateFile,
+  writePublicFile,
+} from '@hallpass/private-files'
 import { createAuthority, issueLeaf } from './authority.ts'
 import { readCertificate, readKeyOf } from './read-pair.ts'
 
@@ -44,7 +50,7 @@ export async function ensureDevelopmentCertificates(
     if (await isGood(folder, files, dnsNames, now)) return
     const remedy = remedyIn(folder)
     let certificate = await readIfThere(files.caFile)
-    let privateKey = await readIfThere(caKeyFile)
+    let privateKey = await readPrivateIfThere(caKeyFile)
     const authority =
       certificate === undefined ? undefined : readCertificate(files.caFile, certificate, remedy)
     if (authority && privateKey !== undefined) readKeyOf(authority, caKeyFile, privateKey, remedy)

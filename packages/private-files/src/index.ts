@@ -1,4 +1,4 @@
-export { readOwnerOnlyFile } from './owner-only.ts'
+export { assertPrivate, type Exposure, explainExposure, readOwnerOnlyFile } from './exposure.ts'
 export * from './private-files.ts'
 export { shortSocketFolder } from './short-socket-folder.ts'
 export { withShortSocketPath } from './short-socket-path.ts'

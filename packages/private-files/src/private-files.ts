@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { link, mkdir, open, readFile, rename, rm, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { assertPrivate } from './exposure.ts'
 import { asStateFileError, onStateFile, parseStateFile } from './state-file-error.ts'
 
 /** Creates a folder and its missing parents, all owner-only (0700). @throws {StateFileError} */
@@ -53,12 +54,13 @@ async function writePart(path: string, data: string | Uint8Array, mode: number):
 /**
  * Returns the file's content; creates the file with `create` if it does not exist. If several processes do this
  * concurrently, one creates the file and all return its content.
+ * @throws {StateFileError} also if other users have access to an existing file
  */
 export async function readOrCreatePrivateFile(
   path: string,
   create: () => Promise<string> | string,
 ): Promise<string> {
-  const existing = await readIfThere(path)
+  const existing = await readPrivateIfThere(path)
   if (existing !== undefined) return existing
   await ensurePrivateFolder(dirname(path))
   const text = await create()
@@ -102,6 +104,16 @@ export async function readIfThere(path: string): Promise<string | undefined> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     return onStateFile(path, () => Promise.reject(error))
   }
+}
+
+/**
+ * Like {@link readIfThere}, for a file with a secret.
+ * @throws {StateFileError} also if other users have access to it
+ */
+export async function readPrivateIfThere(path: string): Promise<string | undefined> {
+  const text = await readIfThere(path)
+  if (text !== undefined) await assertPrivate(path)
+  return text
 }
 
 /** Returns a file's content. @throws {StateFileError} if it does not exist or cannot be read. */

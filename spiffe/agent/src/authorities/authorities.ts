@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { parseStateFile, readIfThere, StateFileError, writePrivateFile } from '@hallpass/private-files'
+import { parseStateFile, readPrivateIfThere, StateFileError, writePrivateFile } from '@hallpass/private-files'
 import type { Clock } from '@hallpass/service-kit'
 import { AuthorityCycle, type Stage } from './authority-cycle.ts'
 import {
@@ -85,7 +85,7 @@ export class Authorities {
   /** @throws {StateFileError} if the state file belongs to another trust domain or is unusable. */
   static async open(options: AuthoritiesOptions): Promise<Authorities> {
     const file = join(options.folder, 'authorities.json')
-    const text = await readIfThere(file)
+    const text = await readPrivateIfThere(file)
     const restore = (content: string): Authorities => {
       const state = JSON.parse(content) as StateFile
       if (state.trustDomain !== options.trustDomain)

@@ -39,9 +39,12 @@ export class EntryStore {
    * @throws {StateFileError} with all mistakes of the file.
    */
   static async open(file: string, trustDomain: TrustDomain): Promise<EntryStore> {
-    const text = await readOrCreatePrivateFile(file, () =>
-      DEFAULT_ENTRIES.replaceAll('spiffe://example.org', trustDomain.id),
-    )
+    // A user's file contains no secret and may be readable by all, e.g. from a ConfigMap.
+    const text =
+      (await readIfThere(file)) ??
+      (await readOrCreatePrivateFile(file, () =>
+        DEFAULT_ENTRIES.replaceAll('spiffe://example.org', trustDomain.id),
+      ))
     const store = EntryStore.#read(file, trustDomain, text)
     store.#stamp = await stampOf(file)
     return store
