@@ -4,11 +4,14 @@ export { EXTENDED_KEY_USAGE } from './oids.ts'
 export { findPath, PathError, type PathErrorCode } from './path.ts'
 export {
   type Certificate,
+  type DistinguishedName,
   type GeneralName,
   type NameConstraints,
   parseCertificate,
   parseCertificates,
+  parseDistinguishedName,
   parsePemCertificates,
+  readDistinguishedName,
   toPem,
   uriNames,
 } from './read/index.ts'
