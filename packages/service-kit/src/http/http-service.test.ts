@@ -9,6 +9,7 @@ import { createLog, silentLog } from '../observation/log.ts'
 import { currentTrace } from '../observation/trace.ts'
 import { createPeerClient } from '../peers/peer-client.ts'
 import { developmentConfig } from '../testing.ts'
+import { sendJson } from './answers.ts'
 import { type HttpService, type HttpServiceOptions, httpService } from './http-service.ts'
 import { formBody, jsonBody, textBody } from './json-body.ts'
 
@@ -336,6 +337,34 @@ describe('jsonBody', () => {
       400,
       { error: { code: 'invalid_utf8', message: 'The body is not valid UTF-8.' } },
     ])
+  })
+
+  it.each([
+    ['a=%FF', 'invalid_utf8', 'The form is not percent-encoded UTF-8.'],
+    ['%C3=a', 'invalid_utf8', 'The form is not percent-encoded UTF-8.'],
+    ['a=%zz', 'invalid_utf8', 'The form is not percent-encoded UTF-8.'],
+    ['a=1&a=1', 'repeated_parameter', 'The form repeats a parameter or uses a reserved name.'],
+    ['a=&%61=1', 'repeated_parameter', 'The form repeats a parameter or uses a reserved name.'],
+    ['__proto__=1', 'repeated_parameter', 'The form repeats a parameter or uses a reserved name.'],
+  ])('rejects the form %s rather than change or lose a value', async (form, code, message) => {
+    const { app } = serviceWith({
+      routes: (routes) => void routes.post('/', formBody(), (_request, response) => void response.send()),
+    })
+    await supertest(app).post('/').type('form').send(form).expect(400, { error: { code, message } })
+  })
+
+  it('decodes a form, and returns what may be repeated as a list', async () => {
+    const { app } = serviceWith({
+      routes: (routes) =>
+        void routes.post('/', formBody({ repeatable: ['r', 's'] }), (request, response) =>
+          sendJson(response, 200, request.body),
+        ),
+    })
+    await supertest(app)
+      .post('/')
+      .type('form')
+      .send('a+b=%C3%BC+%26&c=d=e&f&r=1&&r=2&s=3')
+      .expect(200, { 'a b': 'ü &', c: 'd=e', f: '', r: ['1', '2'], s: ['3'] })
   })
 
   it('stops reading a body without Content-Length at the limit', async () => {

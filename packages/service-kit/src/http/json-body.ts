@@ -20,9 +20,15 @@ export function jsonBody({ maxBytes = MAX_BODY_BYTES } = {}): Handler {
   return readBody(maxBytes, JSON_TYPE, 'The body must be application/json.', parseJsonObject)
 }
 
-/** Reads an HTML form (RFC 6749 appendix B) into `request.body`; a repeated name is rejected. */
-export function formBody({ maxBytes = MAX_BODY_BYTES } = {}): Handler {
-  return readBody(maxBytes, FORM_TYPE, 'The body must be application/x-www-form-urlencoded.', parseForm)
+/**
+ * Reads an HTML form (RFC 6749 appendix B) into `request.body`. Rejects a repeated name, and percent-encoded bytes that are
+ * not UTF-8.
+ * @param repeatable the names that may be repeated; their values are a list, even of one
+ */
+export function formBody({ maxBytes = MAX_BODY_BYTES, repeatable = [] as readonly string[] } = {}): Handler {
+  return readBody(maxBytes, FORM_TYPE, 'The body must be application/x-www-form-urlencoded.', (bytes) =>
+    parseForm(bytes, repeatable),
+  )
 }
 
 /**
@@ -90,15 +96,29 @@ function readText(bytes: Buffer): string {
   return bytes.toString('utf8')
 }
 
-function parseForm(bytes: Buffer): JsonObject {
-  const form = new Map<string, string>()
-  for (const [name, value] of new URLSearchParams(readText(bytes))) {
+function parseForm(bytes: Buffer, repeatable: readonly string[]): JsonObject {
+  const form = new Map<string, string | string[]>()
+  for (const pair of readText(bytes).split('&')) {
+    if (pair === '') continue
+    const [name, ...rest] = pair.split('=')
+    const [key, value] = [decodeFormText(name as string), decodeFormText(rest.join('='))]
+    const earlier = form.get(key)
+    if (repeatable.includes(key)) form.set(key, [...(earlier ?? []), value])
     // RFC 6749 §3.1: parameters must not be included more than once.
-    if (form.has(name) || name in {})
+    else if (earlier !== undefined || key in {})
       throw badRequest('repeated_parameter', 'The form repeats a parameter or uses a reserved name.')
-    form.set(name, value)
+    else form.set(key, value)
   }
   return Object.fromEntries(form)
+}
+
+/** Decodes a name or a value of a form; URLSearchParams would replace invalid bytes silently. */
+function decodeFormText(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded.replaceAll('+', ' '))
+  } catch (cause) {
+    throw badRequest('invalid_utf8', 'The form is not percent-encoded UTF-8.', cause)
+  }
 }
 
 function parseJsonObject(bytes: Buffer): JsonObject {
