@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import { bearerToken, type Clock, type Handler, HttpError, refusePlainTransport } from '@hallpass/service-kit'
 import type { CallersConfig } from './config.ts'
-import type { Caller, TrustedCallers } from './trusted-callers.ts'
+import { clientCredential } from './oauth/index.ts'
+import type { Caller, ClientAuthentication, TrustedCallers } from './trusted-callers.ts'
 
 /** The guard in front of a service's routes. */
 export interface CallerGuard {
@@ -11,6 +12,13 @@ export interface CallerGuard {
   readonly known: Handler
   /** Accepts only callers with the `admin` right. */
   readonly admin: Handler
+  /**
+   * Accepts only trusted callers, as OAuth clients of an endpoint whose form is in `request.body`: with an assertion in
+   * the form or the header, or with the certificate of the connection.
+   */
+  readonly client: Handler
+  /** Returns how clients can authenticate now. */
+  authentication(): ClientAuthentication
 }
 
 export interface GuardOptions {
@@ -28,13 +36,16 @@ export function callerGuard(
   audience: string,
   { clock }: GuardOptions = {},
 ): CallerGuard {
-  if (config.mode === 'open') return { load: () => Promise.resolve(), known: rejectLinks, admin: rejectLinks }
-  if (config.mode === 'closed') return { load: () => Promise.resolve(), known: rejectAll, admin: rejectAll }
+  if (config.mode === 'open') return sameForAll(rejectLinks, ['none'])
+  if (config.mode === 'closed') return sameForAll(rejectAll, [])
   let trusted: TrustedCallers | undefined
-  const identify = async (request: IncomingMessage): Promise<Caller> => {
+  const loaded = (): TrustedCallers => {
     if (!trusted) throw new Error('The guard was used before load() had read the trusted-callers file.')
+    return trusted
+  }
+  const identify = async (request: IncomingMessage): Promise<Caller> => {
     if (config.requiresTls) refusePlainTransport(request)
-    const caller = await trusted.identify(credentialOf(request, audience))
+    const caller = await loaded().identify(credentialOf(request, audience))
     callers.set(request, caller)
     return caller
   }
@@ -58,8 +69,22 @@ export function callerGuard(
         )
       next()
     },
+    client: async (request, _response, next) => {
+      if (config.requiresTls) refusePlainTransport(request)
+      callers.set(request, await loaded().identifyClient(clientCredential(request, audience)))
+      next()
+    },
+    authentication: () => loaded().authentication,
   }
 }
+
+const sameForAll = (handler: Handler, methods: readonly string[]): CallerGuard => ({
+  load: () => Promise.resolve(),
+  known: handler,
+  admin: handler,
+  client: handler,
+  authentication: () => ({ methods, scopes: [] }),
+})
 
 /** The listener already rejects requests from other sites' pages; this also rejects navigation by a link on one of them. */
 const rejectLinks: Handler = (request, _response, next) => {

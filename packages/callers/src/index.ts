@@ -1,4 +1,5 @@
 export * from './config.ts'
 export * from './credentials.ts'
 export * from './guard.ts'
-export type { Caller } from './trusted-callers.ts'
+export { AssertionType } from './oauth/index.ts'
+export type { Caller, ClientAuthentication } from './trusted-callers.ts'

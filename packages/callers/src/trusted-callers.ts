@@ -1,6 +1,7 @@
 import { type Clock, HttpError, systemClock } from '@hallpass/service-kit'
 import { parseCompact } from '@hallpass/tokens'
 import type { CallersConfig } from './config.ts'
+import { AssertionType, CertificateClients, type ClientCredential, severalMethods } from './oauth/index.ts'
 import {
   clientAssertions,
   invalidClient,
@@ -10,7 +11,7 @@ import {
   serviceAccountTokens,
   trustDomainOf,
 } from './proofs.ts'
-import type { Rights, TrustEntry } from './trust-file.ts'
+import type { CertificateTrustEntry, Rights, TrustEntry } from './trust-file.ts'
 
 /** An authenticated caller and its rights. */
 export interface Caller extends Rights {
@@ -25,13 +26,30 @@ interface TrustedIssuer {
   readonly rightsOf: ReadonlyMap<string, Rights>
 }
 
+/** How OAuth clients can authenticate, for the metadata of the server (RFC 8414 §2). */
+export interface ClientAuthentication {
+  /** `token_endpoint_auth_methods_supported` */
+  readonly methods: readonly string[]
+  /** `scopes_supported`: those that any caller may request. */
+  readonly scopes: readonly string[]
+}
+
 /** The callers of a trusted-callers file. */
 export class TrustedCallers {
   /** Keyed by the `iss` of their tokens; for SPIFFE, by the trust domain of the `sub`. */
   readonly #issuers: ReadonlyMap<string, TrustedIssuer>
+  readonly #certified: CertificateClients
+  readonly #rightsOfCertified: ReadonlyMap<string, Rights>
+  readonly authentication: ClientAuthentication
 
   constructor(entries: readonly TrustEntry[], options: ProofOptions) {
-    this.#issuers = new Map(entries.map((entry) => trust(entry, options)))
+    const certified = entries.filter((entry) => entry.method === 'tls_client_auth')
+    this.#issuers = new Map(
+      entries.flatMap((entry) => (entry.method === 'tls_client_auth' ? [] : [trust(entry, options)])),
+    )
+    this.#certified = new CertificateClients(certified, options.clock)
+    this.#rightsOfCertified = new Map(certified.map((entry) => [entry.clientId, rightsIn(entry)]))
+    this.authentication = authenticationOf(entries)
   }
 
   /**
@@ -48,6 +66,26 @@ export class TrustedCallers {
     const { readTrustFile } = await import('./trust-file.ts')
     const { leewaySeconds } = config
     return new TrustedCallers(await readTrustFile(config.trustFile, config), { audience, clock, leewaySeconds })
+  }
+
+  /**
+   * Authenticates an OAuth client by its assertion or its certificate, and returns the caller.
+   * @throws {HttpError} 400 `invalid_request` if the request authenticates its client twice, and as {@link identify}
+   */
+  async identifyClient({ token, type, clientId, certificates }: ClientCredential): Promise<Caller> {
+    if (token === undefined) {
+      const certified = clientId ?? ''
+      this.#certified.authenticate(certified, certificates)
+      return { subject: certified, ...(this.#rightsOfCertified.get(certified) as Rights) }
+    }
+    if (this.#certified.recognizes(certificates))
+      throw severalMethods(['a signed assertion', 'the certificate of a client'])
+    if (type !== undefined) checkKind(token, type)
+    const caller = await this.identify(token)
+    // RFC 7521 §4.2: it must identify the same client; the key ID is the client's name in the tokens that it gets.
+    if (clientId !== undefined && clientId !== caller.subject && clientId !== caller.keyId)
+      throw invalidClient('client_id is not the client of the assertion')
+    return caller
   }
 
   /**
@@ -69,6 +107,43 @@ export class TrustedCallers {
   }
 }
 
+/** Checks that an assertion is of the kind that the form declares: only a JWT-SVID has a SPIFFE ID as its subject. */
+function checkKind(token: string, type: AssertionType): void {
+  const isSvid = namedIn(token).startsWith('trust domain ')
+  if (isSvid !== (type === AssertionType.jwtSpiffe))
+    throw invalidClient(
+      `the client_assertion_type of this assertion is ${
+        isSvid ? AssertionType.jwtSpiffe : AssertionType.jwtBearer
+      }`,
+    )
+}
+
+const AUTH_METHODS = {
+  private_key_jwt: 'private_key_jwt',
+  // For the client, it is the same form with a token that the cluster signed.
+  kubernetes: 'private_key_jwt',
+  spiffe: 'spiffe_jwt',
+  tls_client_auth: 'tls_client_auth',
+} as const
+
+function authenticationOf(entries: readonly TrustEntry[]): ClientAuthentication {
+  const rights = entries.flatMap((entry): Rights[] =>
+    'subjects' in entry ? Object.values(entry.subjects) : [entry],
+  )
+  return {
+    methods: [...new Set(entries.map(({ method }) => AUTH_METHODS[method]))],
+    scopes: [...new Set(rights.flatMap(({ scopes }) => scopes))].sort(),
+  }
+}
+
+const rightsIn = ({ keyId, admin, audiences, claims, scopes }: Rights): Rights => ({
+  keyId,
+  admin,
+  audiences,
+  claims,
+  scopes,
+})
+
 /** Returns the unverified issuer, which only selects the keys to verify with. */
 function namedIn(token: string): string {
   try {
@@ -80,11 +155,14 @@ function namedIn(token: string): string {
   }
 }
 
-function trust(entry: TrustEntry, options: ProofOptions): [name: string, trusted: TrustedIssuer] {
+function trust(
+  entry: Exclude<TrustEntry, CertificateTrustEntry>,
+  options: ProofOptions,
+): [name: string, trusted: TrustedIssuer] {
   switch (entry.method) {
     case 'private_key_jwt': {
-      const { clientId, keyId, admin, audiences, claims, scopes } = entry
-      const rightsOf = new Map([[clientId, { keyId, admin, audiences, claims, scopes }]])
+      const { clientId } = entry
+      const rightsOf = new Map([[clientId, rightsIn(entry)]])
       return [`iss ${clientId}`, { proof: clientAssertions(entry, options), rightsOf }]
     }
     case 'kubernetes':
