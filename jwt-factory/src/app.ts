@@ -3,7 +3,6 @@ import { callerGuard } from '@hallpass/callers'
 import { httpListeners } from '@hallpass/certificates'
 import {
   type Clock,
-  formBody,
   type HttpService,
   httpService,
   jsonBody,
@@ -12,19 +11,28 @@ import {
   systemClock,
 } from '@hallpass/service-kit'
 import type { Config } from './config.ts'
-import { IssuedTokens } from './issued-tokens.ts'
 import { KeyFiles } from './key-files.ts'
 import { KeyStore } from './key-store.ts'
+import {
+  IssuedTokens,
+  introspect,
+  metadata,
+  metadataPaths,
+  OAUTH_ENDPOINTS,
+  oauthErrors,
+  oauthForm,
+  postOnly,
+  revoke,
+  token,
+  tokenIssuer,
+} from './oauth/index.ts'
 import { RevokedTokens } from './revoked-tokens.ts'
 import { createOrRotateKey, getOrCreateKey } from './routes/create-key.ts'
 import { dumpKeys } from './routes/dump-keys.ts'
-import { introspect } from './routes/introspect.ts'
 import { issueToken } from './routes/issue-token.ts'
 import { jwks } from './routes/jwks.ts'
 import { listKeyStates, listKeys } from './routes/list-keys.ts'
-import { metadata } from './routes/metadata.ts'
 import { publicKey } from './routes/public-key.ts'
-import { revoke } from './routes/revoke.ts'
 import { verifyIssuedToken } from './routes/verify-token.ts'
 
 export { loadConfig } from './config.ts'
@@ -68,6 +76,8 @@ export async function createApp(
     ['outcome'],
   )
 
+  const issue = tokenIssuer(keys, config, issued)
+
   await callers.load()
   await files.load(keys)
   log.info({ keyIds: keys.keyIds, folder: files.folder }, 'keys loaded')
@@ -85,18 +95,22 @@ export async function createApp(
     listeners: httpListeners(config, log),
     shownParameters: ['expired'],
     routes: (app) => {
-      app.post('/issueToken/:keyId', callers.known, jsonBody(), issueToken(keys, config, issued))
+      app.post('/issueToken/:keyId', callers.known, jsonBody(), issueToken(issue, config))
       app.post(
         '/verify/:keyId',
         callers.known,
         jsonBody(),
         verifyIssuedToken(keys, revoked, config, clock, outcomes),
       )
-      app.post('/introspect', callers.known, formBody(), introspect(tokens))
-      app.post('/revoke', callers.known, formBody(), revoke(tokens))
+
+      app.post('/token', oauthForm, callers.client, token(issue, config))
+      app.post('/introspect', oauthForm, callers.client, introspect(tokens))
+      app.post('/revoke', oauthForm, callers.client, revoke(tokens))
+      app.all(OAUTH_ENDPOINTS, postOnly)
+      app.use(OAUTH_ENDPOINTS, oauthErrors)
 
       app.get('/.well-known/jwks.json', jwks(keys))
-      app.get('/.well-known/oauth-authorization-server', metadata(config))
+      app.get(metadataPaths(issuer), metadata(config, callers))
       app.get('/utils/publicKey/:keyId', publicKey(keys))
 
       app.get('/keys/:keyId', callers.admin, getOrCreateKey(keys))

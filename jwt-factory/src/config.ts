@@ -25,6 +25,8 @@ export const loadConfig = (env: Environment) =>
       issuer: variables.trustedIssuer('ISSUER', 'https://jwt-factory/'),
       /** The base URL of this service, for its metadata. */
       publicUrl: variables.optionalTrustedUrl('PUBLIC_URL'),
+      /** The base URL of the listener that requests client certificates, for its metadata (RFC 8705 §5). */
+      mtlsUrl: variables.optionalTrustedUrl('MTLS_PUBLIC_URL'),
       algorithm,
       /** The library that signs and verifies; the results are the same with all of them. */
       library: variables.parsed('TOKEN_LIBRARY', 'node-crypto', (name) => libraryNamed(name, [algorithm])),

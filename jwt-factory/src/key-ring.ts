@@ -102,10 +102,11 @@ export class KeyRing {
     claims: Readonly<Record<string, unknown>>,
     lifetimeSeconds: number,
     library: TokenLibrary = libraries['node-crypto'],
+    typ = 'JWT',
   ): Promise<string> {
     // Set before signing, which is asynchronous: a rotation meanwhile must know of this token.
     this.#signingUntilMs = Math.max(this.#signingUntilMs, this.#clock() + lifetimeSeconds * 1000)
-    return signToken(claims, this.#signing, { lifetimeSeconds, clock: this.#clock, library })
+    return signToken(claims, this.#signing, { lifetimeSeconds, typ, clock: this.#clock, library })
   }
 
   publish(next: SigningKey): void {

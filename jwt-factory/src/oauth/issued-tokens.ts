@@ -1,7 +1,7 @@
 import type { Clock } from '@hallpass/service-kit'
 import { anySubject, type Claims, parseCompact, type TokenLibrary, verifyToken } from '@hallpass/tokens'
-import type { KeyStore } from './key-store.ts'
-import type { RevokedTokens } from './revoked-tokens.ts'
+import type { KeyStore } from '../key-store.ts'
+import type { RevokedTokens } from '../revoked-tokens.ts'
 
 export interface IssuedTokensOptions {
   readonly keys: KeyStore
@@ -47,3 +47,7 @@ export class IssuedTokens {
     return this.#options.revoked.revoke(claims)
   }
 }
+
+/** Returns the client that a token was issued to: its `client_id` (RFC 9068 §2.2), or its subject at `/issueToken`. */
+export const clientOf = ({ client_id: clientId, sub }: Claims): string =>
+  typeof clientId === 'string' ? clientId : String(sub)

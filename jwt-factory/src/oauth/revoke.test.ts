@@ -21,9 +21,21 @@ describe('POST /revoke', () => {
     await verify(other).expect(200)
   })
 
+  it.each(['access_token', 'refresh_token', 'unknown'])(
+    'revokes a token whatever the hint is (RFC 7009 §2.1): %s',
+    async (hint) => {
+      const token = await factory.issue('servicea')
+      await revoke({ token, token_type_hint: hint }).expect(200)
+      await factory.post('/introspect').type('form').send({ token }).expect(200, { active: false })
+    },
+  )
+
   it('accepts an invalid token (RFC 7009 §2.2)', async () => {
     await revoke({ token: 'abc' }).expect(200)
-    expect((await revoke({})).body.error.code).toBe('invalid_request')
+    await revoke({}).expect(400, {
+      error: 'invalid_request',
+      error_description: 'The form must contain a token (RFC 7009 section 2.1).',
+    })
   })
 })
 
@@ -34,7 +46,14 @@ describe('POST /revoke with authenticated callers', () => {
     const token = await factory.issueAsA()
     const isActive = async () => (await factory.postForm('/introspect', { token }, 'operator')).body.active
     const { status, body } = await factory.postForm('/revoke', { token }, 'serviceb')
-    expect([status, body.error.code, await isActive()]).toEqual([403, 'not_your_token', true])
+    expect([status, body, await isActive()]).toEqual([
+      400,
+      {
+        error: 'unauthorized_client',
+        error_description: 'serviceb is allowed to revoke only its own tokens.',
+      },
+      true,
+    ])
     expect((await factory.postForm('/revoke', { token }, 'servicea')).status).toBe(200)
     expect(await isActive()).toBe(false)
     const other = await factory.issueAsA()

@@ -1,26 +1,24 @@
 import { callerOf } from '@hallpass/callers'
 import { badRequest, type Handler, HttpError, sendJson } from '@hallpass/service-kit'
 import { TokenError } from '@hallpass/tokens'
-import type { IssuedTokens } from '../issued-tokens.ts'
+import { clientOf, type IssuedTokens } from './issued-tokens.ts'
+import { parameter } from './oauth-endpoint.ts'
 
 /**
  * `POST /revoke` (RFC 7009): revokes a token before it expires. A caller can revoke its own tokens, an administrator any.
- * An invalid token needs no revocation, so the response is also 200 (§2.2).
+ * An invalid token needs no revocation, so the response is also 200 (§2.2). `token_type_hint` is ignored (§2.1): all tokens
+ * are access tokens, so `unsupported_token_type` does not occur.
  */
 export function revoke(tokens: IssuedTokens): Handler {
   return async (request, response) => {
-    const { token } = request.body as { token?: unknown }
-    if (typeof token !== 'string' || token === '')
+    const token = parameter(request, 'token')
+    if (token === undefined)
       throw badRequest('invalid_request', 'The form must contain a token (RFC 7009 §2.1).')
     const caller = callerOf(request)
     try {
       const claims = await tokens.verify(token)
-      if (caller && !caller.admin && caller.keyId !== claims.sub)
-        throw new HttpError(
-          403,
-          'not_your_token',
-          `${caller.subject} is allowed to revoke only its own tokens.`,
-        )
+      if (caller && !caller.admin && caller.keyId !== clientOf(claims))
+        throw badRequest('unauthorized_client', `${caller.subject} is allowed to revoke only its own tokens.`)
       if (!tokens.revoke(claims))
         throw new HttpError(503, 'too_many_revoked', 'The revocation list is full. Rotate the key instead.')
     } catch (error) {

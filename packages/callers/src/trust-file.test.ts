@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { TestAuthority } from './testing.ts'
 import { readTrustFile } from './trust-file.ts'
 
 let folder: string
@@ -24,7 +25,52 @@ const KUBERNETES = `callers:
       system:serviceaccount:default:service-a: { keyId: servicea }
 `
 
+const authority = new TestAuthority('clients')
+const certified = (names: object) =>
+  JSON.stringify({ callers: [{ method: 'tls_client_auth', clientId: 'batch', caFile: 'ca.pem', ...names }] })
+
 describe('readTrustFile', () => {
+  it('reads clients with certificates, and the CA beside the file', async () => {
+    await writeFile(join(folder, 'ca.pem'), authority.pem)
+    expect(await read(certified({ subjectDn: 'CN=batch' }))).toMatchObject([
+      { method: 'tls_client_auth', clientId: 'batch', subjectDn: 'CN=batch', ca: authority.pem },
+    ])
+  })
+
+  it.each([
+    ['no name', certified({}), 'needs exactly one of subjectDn, sanDns, sanUri, sanIp, sanEmail'],
+    [
+      'two names',
+      certified({ sanDns: 'a', sanUri: 'b:c' }),
+      'needs exactly one of subjectDn, sanDns, sanUri, sanIp, sanEmail',
+    ],
+    [
+      'a subject that is not a name',
+      certified({ subjectDn: 'batch' }),
+      'is not a distinguished name (RFC 4514)',
+    ],
+    ['an address that is none', certified({ sanIp: '1.2.3' }), 'is not an IP address'],
+    ['a CA that is missing', certified({ caFile: 'none.pem', sanDns: 'a' }), 'none.pem'],
+    [
+      'a CA file without certificates',
+      certified({ caFile: 'callers.yaml', sanDns: 'a' }),
+      'contains no certificate in PEM',
+    ],
+    [
+      'a client twice',
+      JSON.stringify({
+        callers: [
+          ...JSON.parse(certified({ sanDns: 'a' })).callers,
+          ...JSON.parse(certified({ sanDns: 'b' })).callers,
+        ],
+      }),
+      'a clientId has more than one tls_client_auth',
+    ],
+  ])('rejects clients with certificates that have %s', async (_what, text, message) => {
+    await writeFile(join(folder, 'ca.pem'), authority.pem)
+    await expect(read(text)).rejects.toThrow(message)
+  })
+
   it('reads YAML and JSON, with file names relative to the file', async () => {
     const entry = { method: 'private_key_jwt', clientId: 'servicea', jwksFile: 'a.json', keyId: 'servicea' }
     const expected = [{ ...entry, jwksFile: join(folder, 'a.json'), admin: false, claims: [], scopes: [] }]

@@ -1,0 +1,7 @@
+export { introspect } from './introspect.ts'
+export { IssuedTokens } from './issued-tokens.ts'
+export { metadata, metadataPaths } from './metadata.ts'
+export { OAUTH_ENDPOINTS, oauthErrors, oauthForm, postOnly } from './oauth-endpoint.ts'
+export { revoke } from './revoke.ts'
+export { token } from './token.ts'
+export { type IssueToken, tokenIssuer } from './token-issuer.ts'
