@@ -61,12 +61,12 @@ describe('a client certificate (tls_client_auth)', () => {
     expect(faultOf('dns', der(cert))).toBe(failed('x509: certificate signed by unknown authority'))
   })
 
-  it('is rejected from another CA, even one of the same name', () => {
+  it('AL-43 is rejected from another CA, even one of the same name', () => {
     const { cert } = other.issue({ names: { dnsNames: ['batch.example'] } })
     expect(faultOf('dns', der(cert, other.pem))).toBe(failed('x509: certificate signed by unknown authority'))
   })
 
-  it('is rejected with another name, and with the name in another place', () => {
+  it('AL-43 is rejected with another name, and with the name in another place', () => {
     const { cert } = authority.issue({
       subject: [['commonName', 'batch.example']],
       names: { dnsNames: ['spiffe://example.org/batch', '192.0.2.1', 'sub.batch.example'] },
