@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { type ExampleKeys, ensureExampleKeys } from '@hallpass/sse-gateway/client'
 import { publishOverTcp } from '@hallpass/sse-server/client'
 import { signToken } from '@hallpass/tokens'
+import { presentClaims } from '@hallpass/tokens/testing'
 import type { SuiteProcess } from '../scripts/suite-builder.ts'
 import { another, type Environment, startTestSuite, type TestSuite, withEnv } from '../scripts/test-suite.ts'
 import type { ClientOptions } from './stream-clients.ts'
@@ -95,7 +96,7 @@ export class StreamSystem {
       scope: 'proxy:stream',
       ...claims,
     }
-    return signToken(all, this.keys.rs256, { lifetimeSeconds, clock: this.#clock.now })
+    return signToken(presentClaims(all), this.keys.rs256, { lifetimeSeconds, clock: this.#clock.now })
   }
 }
 

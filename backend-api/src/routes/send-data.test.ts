@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { silentLog } from '@hallpass/service-kit'
 import { ManualClock } from '@hallpass/service-kit/testing'
 import { generateSigningKey, publicJwks, type SigningKey, signToken } from '@hallpass/tokens'
+import { presentClaims } from '@hallpass/tokens/testing'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import express from 'express'
 import request from 'supertest'
@@ -38,7 +39,7 @@ const backend = (env: Record<string, string> = {}) =>
   createApp(loadConfig({ PORT: '0', ISSUER: issuer, AUDIENCE, ...env }), silentLog, clock.now).app
 
 const accessToken = (claims: Record<string, unknown> = {}, typ = 'at+jwt') =>
-  signToken({ iss: issuer, sub: 'ada', aud: AUDIENCE, client_id: CLIENT_ID, ...claims }, key, {
+  signToken(presentClaims({ iss: issuer, sub: 'ada', aud: AUDIENCE, client_id: CLIENT_ID, ...claims }), key, {
     lifetimeSeconds: 120,
     typ,
     clock: clock.now,

@@ -1,3 +1,4 @@
+import { JsonNumber } from '@hallpass/untrusted/json'
 import { beforeAll, describe, expect, it } from '@jest/globals'
 import { generateSigningKey, parseCompact, type SigningKey, signToken } from './index.ts'
 
@@ -69,4 +70,53 @@ describe('a signed token', () => {
       message: 'nbf must be a number of seconds since 1970.',
     })
   })
+
+  it.each<[unknown, string]>([
+    [{ limit: Number.NaN }, 'limit is NaN, which JSON cannot represent'],
+    [{ limit: Number.POSITIVE_INFINITY }, 'limit is Infinity, which JSON cannot represent'],
+    [
+      { user: { ids: [1, Number.NEGATIVE_INFINITY] } },
+      'user.ids[1] is -Infinity, which JSON cannot represent',
+    ],
+    [{ acct: 9007199254740993n }, 'acct is a bigint; send it as a string'],
+    [{ scope: undefined }, 'scope is undefined, which JSON would drop'],
+    [{ list: new Array(1) }, 'list[0] is undefined, which JSON would drop'],
+    [{ f: () => 1 }, 'f is a function, which JSON would drop'],
+    [{ s: Symbol('x') }, 's is a symbol, which JSON would drop'],
+    [{ at: new Date(0) }, 'at is an instance of a class; use a plain object, list, string or number'],
+    [{ m: new Map([['a', 1]]) }, 'm is an instance of a class; use a plain object, list, string or number'],
+    [
+      { n: new JsonNumber('1e400') },
+      'n is an instance of a class; use a plain object, list, string or number',
+    ],
+    [cyclic(), `${'self.'.repeat(31)}self is nested deeper than 32 levels`],
+  ])('is not made of %p', async (claims, why) => {
+    await expect(
+      signToken(claims as Record<string, unknown>, key, { lifetimeSeconds: 60 }),
+    ).rejects.toMatchObject({
+      name: 'SigningError',
+      reason: 'claim_not_json',
+      message: `The claim ${why}.`,
+    })
+  })
+
+  it('keeps every number that JSON can represent', async () => {
+    const claims = {
+      a: 0.1,
+      b: 1e308,
+      c: 5e-324,
+      d: -0,
+      e: Number.MAX_SAFE_INTEGER,
+      f: 1e21,
+      g: [null, true],
+    }
+    const { payload } = parseCompact(await signToken(claims, key, { lifetimeSeconds: 60 }))
+    expect(payload).toMatchObject({ ...claims, d: 0 })
+  })
 })
+
+function cyclic(): object {
+  const claims: Record<string, unknown> = {}
+  claims.self = claims
+  return claims
+}

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Claims } from './compact/index.ts'
-import { MAX_TOKEN_LENGTH } from './compact/index.ts'
+import { type Claims, findNonJson, MAX_TOKEN_LENGTH } from './compact/index.ts'
 import type { Signer, SigningKey } from './keys/index.ts'
 import { assertSpeaks, nodeCrypto, signingInputOf, type TokenLibrary } from './libraries/index.ts'
 import { isNumericDate } from './rule-set/index.ts'
@@ -18,7 +17,7 @@ export interface SignOptions {
 /** Reports claims or options that cannot become a token. */
 export class SigningError extends Error {
   override readonly name = 'SigningError'
-  readonly reason: 'token_too_large' | 'invalid_lifetime' | 'invalid_not_before'
+  readonly reason: 'token_too_large' | 'invalid_lifetime' | 'invalid_not_before' | 'claim_not_json'
 
   constructor(reason: SigningError['reason'], message: string) {
     super(message)
@@ -29,7 +28,8 @@ export class SigningError extends Error {
 /**
  * Signs claims as a compact JWS (RFC 7519 §7.1). Always sets its own `iat`, `exp` and random `jti`, overriding those in the
  * claims. A `Signer` makes the signature itself, so `library` is used only for a key in this process.
- * @throws {SigningError} if the lifetime or `nbf` is invalid, or the token would be too large for any verifier.
+ * @throws {SigningError} if the lifetime or `nbf` is invalid, a claim has a value that JSON would change or drop (NaN, Infinity,
+ *   bigint, undefined, a Date), or the token would be too large for any verifier.
  */
 export async function signToken(
   claims: Readonly<Record<string, unknown>>,
@@ -41,6 +41,8 @@ export async function signToken(
   const { nbf } = claims
   if (nbf !== undefined && !isNumericDate(nbf))
     throw new SigningError('invalid_not_before', 'nbf must be a number of seconds since 1970.')
+  const wrong = findNonJson(claims)
+  if (wrong) throw new SigningError('claim_not_json', `The claim ${wrong.path} ${wrong.why}.`)
   const iat = Math.floor(clock() / 1000)
   const exp = iat + Math.floor(lifetimeSeconds)
   const all = { ...claims, exp, iat, jti: randomUUID() }

@@ -5,6 +5,7 @@ import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { createLog, type Service } from '@hallpass/service-kit'
 import { ManualClock } from '@hallpass/service-kit/testing'
 import { type SigningKey, signToken } from '@hallpass/tokens'
+import { presentClaims } from '@hallpass/tokens/testing'
 import { afterAll, afterEach, beforeAll } from '@jest/globals'
 import { createApp } from '../app.ts'
 import { type ExampleKeys, ensureExampleKeys } from '../client/index.ts'
@@ -98,7 +99,7 @@ export class GatewayUnderTest {
     { lifetimeSeconds = 30, key = this.keys.rs256 as SigningKey } = {},
   ): Promise<string> {
     const all = { iss: ISSUER, aud: AUDIENCE, sub: 'example', scope: 'proxy:stream', ...claims }
-    return signToken(all, key, { lifetimeSeconds, clock: this.clock.now })
+    return signToken(presentClaims(all), key, { lifetimeSeconds, clock: this.clock.now })
   }
 
   async connect(protocol: Protocol = 'h2', url = this.url): Promise<Connection> {

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { HttpError, httpService, silentLog } from '@hallpass/service-kit'
 import { developmentConfig } from '@hallpass/service-kit/testing'
 import { generateSigningKey, publicJwks, type SigningKey, signToken } from '@hallpass/tokens'
+import { presentClaims } from '@hallpass/tokens/testing'
 import express from 'express'
 
 type Claims = Record<string, unknown>
@@ -52,12 +53,12 @@ export async function fakeProvider({ port, clientId = 'web-ui' }: { port: number
     key: undefined as SigningKey | undefined,
     idToken: (claims: Claims = {}, options: { lifetimeSeconds?: number; typ?: string } = {}) =>
       signToken(
-        {
+        presentClaims({
           iss: issuer,
           aud: clientId,
           ...state.user,
           ...claims,
-        },
+        }),
         state.tricks.idTokenKey ?? (state.key as SigningKey),
         { lifetimeSeconds: 600, clock: () => Date.now() + (state.tricks.aheadMs ?? 0), ...options },
       ),

@@ -8,3 +8,4 @@ export {
   readCompact,
   type TokenHeader,
 } from './compact.ts'
+export { findNonJson } from './json-object.ts'

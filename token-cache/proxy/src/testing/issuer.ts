@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { generateSigningKey, publicJwks, type SigningKey, signToken } from '@hallpass/tokens'
+import { presentClaims } from '@hallpass/tokens/testing'
 
 /** A small issuer that signs tokens, publishes its keys, and can be made to fail. */
 export interface TestIssuer {
@@ -49,7 +50,7 @@ export async function startIssuer(clock: () => number): Promise<TestIssuer> {
     aheadMs: 0,
     delayMs: 0,
     tokenFor: (sub, claims = {}) =>
-      signToken({ iss: TEST_ISSUER, aud: TEST_AUDIENCE, sub, ...claims }, key, {
+      signToken(presentClaims({ iss: TEST_ISSUER, aud: TEST_AUDIENCE, sub, ...claims }), key, {
         lifetimeSeconds: issuer.lifetimeSeconds,
         clock: () => clock() + issuer.aheadMs,
       }),
