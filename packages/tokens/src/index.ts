@@ -53,6 +53,22 @@ export {
   verifySignature,
 } from './rule-set/index.ts'
 export { SigningError, signToken } from './sign.ts'
+export {
+  type EncodedStatusList,
+  remoteStatusLists,
+  STATUS,
+  STATUS_LIST_TYPE,
+  type StatusBits,
+  StatusList,
+  StatusListError,
+  type StatusLists,
+  type StatusListsOptions,
+  type StatusListTokenOptions,
+  signStatusList,
+  statusListClaims,
+  type VerifiedStatusList,
+  verifyStatusList,
+} from './status-list/index.ts'
 export { type Check, TOKEN_ERROR_REASONS, TokenError, type TokenErrorReason } from './token-error.ts'
 export {
   anySubject,

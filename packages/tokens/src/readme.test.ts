@@ -18,8 +18,11 @@ import {
   publicJwks,
   type RuleSet,
   remoteKeys,
+  remoteStatusLists,
   SignatureMemory,
+  StatusList,
   signature,
+  signStatusList,
   signToken,
   staticKeys,
   TOKEN_CHECKS,
@@ -57,7 +60,7 @@ describe('the README', () => {
   })
 
   it('lists every check of verifyToken, with its rule, in its order', () => {
-    const rows = [...readme.matchAll(/^\| `([a-z ]+)` \| (RFC [^|:;,]+) \| .+ \|$/gm)]
+    const rows = [...readme.matchAll(/^\| `([a-z ]+)` \| ((?:RFC|Token) [^|:;,]+) \| .+ \|$/gm)]
     expect(rows.map(([, name, rule]) => ({ name, rule }))).toEqual(
       TOKEN_CHECKS.map(({ name, rule }) => ({ name, rule })),
     )
@@ -99,6 +102,28 @@ describe('the examples', () => {
       message: 'jwt audience invalid. expected: servicec',
     })
     expect(broken).toEqual({ name: 'audience', passed: false, rule: 'RFC 7519 §4.1.3' })
+
+    const list = StatusList.ofSize(16)
+    const uri = 'https://servicea.example/status-lists/1'
+    const listOptions = { issuer: 'servicea', uri, ttlSeconds: 10, lifetimeSeconds: 60 }
+    const fetchList = () => signStatusList(list, key, listOptions)
+    const tokenWithStatus = await signToken(
+      { iss: 'servicea', aud: 'serviceb', sub: 'servicea', status: { status_list: { idx: 7, uri } } },
+      key,
+      { lifetimeSeconds: 60 },
+    )
+    // example: reject revoked tokens offline
+    const statusList = remoteStatusLists({
+      issuer: 'servicea',
+      keys,
+      prefix: 'https://servicea.example/status-lists/', // no other URI in a token is loaded
+      load: () => fetchList(), // as text, with its own timeout
+      whenUnavailable: 'reject',
+      maxAgeSeconds: 60,
+    })
+    const notRevoked = await verifyToken(tokenWithStatus, { ...rules, statusList })
+    // end
+    expect(notRevoked.checks.at(-1)).toMatchObject({ name: 'token status', passed: true })
 
     // example: store a key and publish it
     const pem = exportPrivatePem(key) // PKCS#8; write it with mode 0600

@@ -12,6 +12,8 @@ export interface SignOptions {
   /** Milliseconds since the epoch. */
   readonly clock?: () => number
   readonly library?: TokenLibrary
+  /** The maximum length in characters; by default that of every verifier. */
+  readonly maxLength?: number
 }
 
 /** Reports claims or options that cannot become a token. */
@@ -34,7 +36,13 @@ export class SigningError extends Error {
 export async function signToken(
   claims: Readonly<Record<string, unknown>>,
   key: SigningKey | Signer,
-  { lifetimeSeconds, typ = 'JWT', clock = Date.now, library = nodeCrypto }: SignOptions,
+  {
+    lifetimeSeconds,
+    typ = 'JWT',
+    clock = Date.now,
+    library = nodeCrypto,
+    maxLength = MAX_TOKEN_LENGTH,
+  }: SignOptions,
 ): Promise<string> {
   if (!Number.isFinite(lifetimeSeconds))
     throw new SigningError('invalid_lifetime', 'lifetimeSeconds must be a finite number.')
@@ -47,10 +55,10 @@ export async function signToken(
   const exp = iat + Math.floor(lifetimeSeconds)
   const all = { ...claims, exp, iat, jti: randomUUID() }
   const token = 'privateKey' in key ? await signWith(library, all, key, typ) : await signBy(key, all, typ)
-  if (token.length > MAX_TOKEN_LENGTH)
+  if (token.length > maxLength)
     throw new SigningError(
       'token_too_large',
-      `The token would have ${token.length} characters; verifiers accept at most ${MAX_TOKEN_LENGTH}.`,
+      `The token would have ${token.length} characters; verifiers accept at most ${maxLength}.`,
     )
   return token
 }

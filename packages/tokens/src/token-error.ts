@@ -86,8 +86,12 @@ export const TOKEN_ERROR_REASONS = [
   'issued_at_malformed',
   'issued_in_future',
   'lifetime_too_long',
-  // Reported by the issuer, not by verifyToken.
+  // Reported by the issuer, and by verifyToken with a status list.
   'revoked',
+  'suspended',
+  'status_missing',
+  'status_invalid',
+  'status_unavailable',
 ] as const
 
 export type TokenErrorReason = (typeof TOKEN_ERROR_REASONS)[number]

@@ -38,16 +38,16 @@ export interface Refuser {
  * limits. Does not verify anything.
  * @throws the error that `refuser` creates if the token is malformed.
  */
-export function readCompact(token: string, refuser: Refuser): ParsedToken {
-  const parts = splitCompact(token, refuser)
+export function readCompact(token: string, refuser: Refuser, maxLength?: number): ParsedToken {
+  const parts = splitCompact(token, refuser, maxLength)
   const payload = parseJsonObject(parts.payloadBytes)
   if (typeof payload === 'string') throw refuser.fail('claims_malformed', 'invalid token', payload)
   return { ...parts, payload }
 }
 
 /** Splits and decodes a compact JWS with any payload. */
-export function splitCompact(token: string, refuser: Refuser): CompactParts {
-  const [firstDot, secondDot] = findDots(token, refuser)
+export function splitCompact(token: string, refuser: Refuser, maxLength = MAX_TOKEN_LENGTH): CompactParts {
+  const [firstDot, secondDot] = findDots(token, refuser, maxLength)
   if (firstDot > MAX_HEADER_LENGTH) throw refuser.fail('header_too_large', 'invalid token')
   const headerBytes = decodeBase64url(token.slice(0, firstDot))
   const header = headerBytes ? parseJsonObject(headerBytes) : NOT_BASE64URL
@@ -65,10 +65,10 @@ export function splitCompact(token: string, refuser: Refuser): CompactParts {
 
 const NOT_BASE64URL = 'not base64url'
 
-function findDots(token: string, refuser: Refuser): [first: number, second: number] {
+function findDots(token: string, refuser: Refuser, maxLength: number): [first: number, second: number] {
   if (typeof token !== 'string') throw refuser.fail('not_a_string', 'jwt must be a string')
   if (token === '') throw refuser.fail('token_missing', 'jwt must be provided')
-  if (token.length > MAX_TOKEN_LENGTH) throw refuser.fail('token_too_large', 'jwt too large')
+  if (token.length > maxLength) throw refuser.fail('token_too_large', 'jwt too large')
   const first = token.indexOf('.')
   const second = token.indexOf('.', first + 1)
   if (first === -1 || second === -1) throw refuser.fail('not_compact', 'jwt malformed')

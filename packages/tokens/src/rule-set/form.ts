@@ -9,7 +9,7 @@ export const form = check('form', 'RFC 7515 §7.1', (verification) => {
     verification.header = remembered.header
     verification.claims = remembered.claims
   } else {
-    verification.parts = readCompact(token, verification)
+    verification.parts = readCompact(token, verification, verification.rules.maxTokenLength)
     verification.header = verification.parts.header
     verification.claims = verification.parts.payload
   }

@@ -16,6 +16,8 @@ export interface CommonRules {
   /** Accepts a token at the exact millisecond of its `exp`, which RFC 7519 §4.1.4 does not. */
   readonly validAtExpiry?: boolean
   readonly library?: TokenLibrary
+  /** The maximum length in characters, if the tokens are not sent in a header. */
+  readonly maxTokenLength?: number
 }
 
 /** What SignatureMemory stores about a token whose signature was valid. */

@@ -12,6 +12,7 @@ import {
 } from '../rule-set/index.ts'
 import { assertRules, type VerificationRules } from './rules.ts'
 import { audience, embeddedKey, issuer, key, lifetime, subject, type } from './token-checks.ts'
+import { status } from './token-status.ts'
 import { TokenVerification, type VerifiedToken } from './token-verification.ts'
 
 /** The checks of verifyToken, in order: form, header, key, signature, claims (RFC 7519 §7.2, RFC 8725 §3). */
@@ -31,6 +32,7 @@ export const TOKEN_CHECKS: readonly CheckDefinition<TokenVerification>[] = [
   subject,
   issuedAt,
   lifetime,
+  status,
 ]
 
 /** A check that can be added to verifyToken's. */

@@ -1,5 +1,6 @@
 import type { KeyFinder } from '../keys/index.ts'
 import type { TokenLibrary } from '../libraries/index.ts'
+import type { StatusLists } from '../status-list/index.ts'
 
 /** Accepts any subject, but requires one: the caller decides by the claims. */
 export const anySubject: unique symbol = Symbol('any subject')
@@ -27,6 +28,8 @@ interface IdentityRules {
   /** Milliseconds since the epoch. */
   readonly clock?: () => number
   readonly library?: TokenLibrary
+  /** The statuses of the issuer's tokens: a token that is revoked, or whose status is unknown, is rejected. */
+  readonly statusList?: StatusLists
 }
 
 type ExpiryRules =

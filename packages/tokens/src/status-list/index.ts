@@ -1,0 +1,16 @@
+export { remoteStatusLists, type StatusLists, type StatusListsOptions } from './remote-status-lists.ts'
+export {
+  type EncodedStatusList,
+  STATUS,
+  type StatusBits,
+  StatusList,
+  StatusListError,
+} from './status-list.ts'
+export {
+  STATUS_LIST_TYPE,
+  type StatusListTokenOptions,
+  signStatusList,
+  statusListClaims,
+  type VerifiedStatusList,
+  verifyStatusList,
+} from './status-list-token.ts'
