@@ -1,9 +1,12 @@
+export { type KeyEncryptionConfig, type SignersConfig, signersConfig } from './config.ts'
 export { type KeyEncryption, keyEncryptionFromFile, type WrappingContext } from './key-encryption.ts'
 export { kidFor } from './kid.ts'
+export { openSigners } from './open-signers.ts'
+export { MissingModuleError } from './optional-module.ts'
 export {
   type Signers,
   SignerUnavailableError,
   type StoredSigner,
   UnsupportedAlgorithmError,
 } from './signers.ts'
-export { wrappedSigners } from './wrapped.ts'
+export { type WrappedSigners, wrappedSigners } from './wrapped.ts'

@@ -14,6 +14,9 @@ export interface KeyEncryption {
    * @throws {SignerUnavailableError} if the key-encryption key is in a system that does not answer.
    */
   unwrap(wrapped: Uint8Array, context: WrappingContext): Promise<Uint8Array>
+  /** Checks that keys could be wrapped and unwrapped now. @throws {SignerUnavailableError} */
+  check(): Promise<void>
+  close(): void
 }
 
 const CIPHER = 'aes-256-gcm'
@@ -101,6 +104,10 @@ class FileKeyEncryption implements KeyEncryption {
     const key = this.#key(bytes.subarray(1, 1 + KEY_ID_BYTES).toString('hex'))
     return unseal(key, bytes.subarray(1 + KEY_ID_BYTES), context)
   }
+
+  async check(): Promise<void> {}
+
+  close(): void {}
 
   #key(id: string): Buffer {
     const key = this.#keys.get(id)

@@ -12,14 +12,18 @@ import type { Signers, StoredSigner } from './signers.ts'
 
 const PREFIX = 'wrapped:'
 
+export interface WrappedSigners extends Signers {
+  readonly kind: 'wrapped'
+  /** Wraps a key that was made elsewhere, e.g. imported from a PEM file. */
+  adopt(key: SigningKey): Promise<StoredSigner>
+  open(reference: string, algorithm: Algorithm, kid: string): Promise<SigningKey>
+}
+
 /**
  * Private keys that sign in this process. Their reference is the key itself, encrypted under a key-encryption key and bound
  * to its kid and algorithm.
  */
-export function wrappedSigners(encryption: KeyEncryption): Signers & {
-  /** Wraps a key that was made elsewhere, e.g. imported from a PEM file. */
-  adopt(key: SigningKey): Promise<StoredSigner>
-} {
+export function wrappedSigners(encryption: KeyEncryption): WrappedSigners {
   const adopt = async (key: SigningKey): Promise<StoredSigner> => {
     const wrapped = await encryption.wrap(Buffer.from(exportPrivatePem(key)), contextOf(key.alg, key.kid))
     return { key, reference: `${PREFIX}${Buffer.from(wrapped).toString('base64url')}` }
@@ -40,8 +44,10 @@ export function wrappedSigners(encryption: KeyEncryption): Signers & {
     },
     // Whoever forgets the reference has destroyed the key.
     async destroy() {},
-    async check() {},
-    async close() {},
+    check: () => encryption.check(),
+    async close() {
+      encryption.close()
+    },
   }
 }
 

@@ -11,7 +11,11 @@ const modulesFolder = join(peersFolder, 'signer-modules/node_modules')
 /** AWS KMS on this machine: PyPI's `moto`. */
 export const motoServer = join(peersFolder, 'moto/bin/moto_server')
 /** Debian and others install SoftHSM's library into one of these. */
-export const softHsmLibrary = ['/usr/lib/softhsm/libsofthsm2.so', '/usr/lib64/pkcs11/libsofthsm2.so', '/usr/local/lib/softhsm/libsofthsm2.so'].find((path) => existsSync(path))
+export const softHsmLibrary = [
+  '/usr/lib/softhsm/libsofthsm2.so',
+  '/usr/lib64/pkcs11/libsofthsm2.so',
+  '/usr/local/lib/softhsm/libsofthsm2.so',
+].find((path) => existsSync(path))
 
 const isInstalled = (name: string) => existsSync(join(modulesFolder, name, 'package.json'))
 

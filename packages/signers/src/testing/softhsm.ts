@@ -24,7 +24,17 @@ export class SoftHsm {
     )
     await hsm.writePin(PIN)
     process.env.SOFTHSM2_CONF = hsm.configFile
-    runProgram('softhsm2-util', '--init-token', '--free', '--label', label, '--pin', PIN, '--so-pin', '975310')
+    runProgram(
+      'softhsm2-util',
+      '--init-token',
+      '--free',
+      '--label',
+      label,
+      '--pin',
+      PIN,
+      '--so-pin',
+      '975310',
+    )
     return hsm
   }
 
