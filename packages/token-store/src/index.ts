@@ -7,6 +7,7 @@ export {
   type SharedStore,
   type StoredEntry,
   StoreFullError,
+  StoreLockedError,
   StoreUnavailableError,
   type StoreUsage,
   UnsafeStoreError,

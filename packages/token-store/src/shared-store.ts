@@ -86,6 +86,7 @@ export interface SharedStore {
   /**
    * Checks the store.
    * @throws {StoreUnavailableError} if it does not answer
+   * @throws {StoreLockedError} if it answers reads, but another process blocks writes
    * @throws {StoreFullError} if it has no room
    * @throws {UnsafeStoreError} if its configuration could lose pinned entries
    */
@@ -118,6 +119,19 @@ export class StoreFullError extends StoreUnavailableError {
   constructor(reason: string) {
     super(new Error(reason))
     this.message = `The shared store is full (${reason}).`
+  }
+}
+
+/**
+ * Thrown if another process on this machine blocks all writes, e.g. because it was stopped while it wrote. Reads continue.
+ * Writes are tried again when that process continues or ends.
+ */
+export class StoreLockedError extends StoreUnavailableError {
+  override readonly name = 'StoreLockedError'
+
+  constructor(reason: string) {
+    super(new Error(reason))
+    this.message = `Writes to the shared store are blocked (${reason}).`
   }
 }
 

@@ -13,6 +13,7 @@ import {
 } from '../shared-store.ts'
 import { checkLmdbFile } from './check-file.ts'
 import { LmdbRoom } from './room.ts'
+import { LmdbWrites } from './writes.ts'
 import { LmdbZone } from './zone.ts'
 
 export interface LmdbStoreOptions extends StoreOptions {
@@ -43,6 +44,7 @@ export class LmdbStore implements SharedStore {
   readonly #path: string
   readonly #state: Room
   readonly #room: LmdbRoom
+  readonly #writes: LmdbWrites
   readonly #zones = new Map<string, LmdbZone>()
   #root: RootDatabase | undefined
 
@@ -51,6 +53,7 @@ export class LmdbStore implements SharedStore {
     this.#path = join(options.folder, 'store')
     this.#state = new Room(options.onNotice)
     this.#room = new LmdbRoom(options.folder, this.#state, options.freeBytes)
+    this.#writes = new LmdbWrites(this.#path, options.onNotice)
   }
 
   get isFull(): boolean {
@@ -62,12 +65,21 @@ export class LmdbStore implements SharedStore {
     const path = this.#path
     const remedy = `Delete ${path} and start again: tokens are cached again automatically; set blocks again.`
     await checkLmdbFile(join(path, 'data.mdb'), remedy)
+    await this.#writes.open(() => this.#openRoot(remedy))
+    for (const zone of this.#zones.values()) this.#writes.whenFree(() => zone.start())
+  }
+
+  #openRoot(remedy: string): void {
+    const path = this.#path
     try {
       this.#root = open({
         path,
         maxDbs: MAX_DATABASES,
         mapSize: MAP_BYTES,
         permissionsMode: 0o600,
+        // A write resolves when it is on the disk (fsync), and there is one lock instead of two: by default, lmdb-js resolves
+        // it before, and takes another lock for the fsync, for which closing the store would also wait.
+        overlappingSync: false,
       } as Parameters<typeof open>[0])
     } catch (error) {
       // E.g. no permission, no space left on the disk.
@@ -76,19 +88,20 @@ export class LmdbStore implements SharedStore {
     this.#room.open(this.#root)
     // Slots of killed readers would keep old pages from being reused.
     this.#root.readerCheck()
-    for (const zone of this.#zones.values()) zone.start()
   }
 
   async close(): Promise<void> {
     const root = this.#root
     this.#root = undefined
     let timer: NodeJS.Timeout | undefined
-    const closed = Promise.all([...this.#zones.values()].map((zone) => zone.stop())).then(() => root?.close())
+    const stopped = Promise.all([...this.#zones.values()].map((zone) => zone.stop()))
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, CLOSE_TIMEOUT_MS)
     })
-    await Promise.race([closed, late])
+    await Promise.race([stopped, late])
     clearTimeout(timer)
+    if (this.#writes.close()) endWithoutLmdb()
+    else await root?.close()
   }
 
   zone(name: string, { pinned = false }: ZoneOptions = {}): Zone {
@@ -98,17 +111,20 @@ export class LmdbStore implements SharedStore {
         openDatabase: <V, K extends Key>(part: string, versions: boolean) =>
           this.#database<V, K>(`${name}.${part}`, versions),
         room: this.#room,
+        writes: this.#writes,
         pinned,
         clock: this.#options.clock ?? Date.now,
       })
       this.#zones.set(name, zone)
-      if (this.#root) zone.start()
+      const made = zone
+      if (this.#root) this.#writes.whenFree(() => made.start())
     }
     return zone
   }
 
   async check(): Promise<void> {
     if (!this.#root) throw new StoreUnavailableError(new Error('not open'))
+    this.#writes.admit()
     this.#room.check()
   }
 
@@ -126,4 +142,12 @@ export class LmdbStore implements SharedStore {
     this.#room.add(database as unknown as Database<unknown, never>)
     return database
   }
+}
+
+/**
+ * Makes the exit of this process skip lmdb's own cleanup, which waits for the pending write. Committed entries are safe:
+ * lmdb's file is intact after a kill at any time.
+ */
+function endWithoutLmdb(): void {
+  process.once('exit', () => process.kill(process.pid, 'SIGKILL'))
 }

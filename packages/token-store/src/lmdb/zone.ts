@@ -10,7 +10,8 @@ import {
   WATCH_WINDOW_MS,
   type Zone,
 } from '../shared-store.ts'
-import type { LmdbRoom } from './room.ts'
+import type { LmdbRoom, WriteKind } from './room.ts'
+import type { LmdbWrites } from './writes.ts'
 
 /** Five polls within the watch window, at a microsecond each. */
 const POLL_MS = 100
@@ -30,6 +31,7 @@ export type OpenDatabase = <V, K extends Key>(part: string, versions: boolean) =
 export interface LmdbZoneOptions {
   readonly openDatabase: OpenDatabase
   readonly room: LmdbRoom
+  readonly writes: LmdbWrites
   readonly pinned: boolean
   readonly clock: () => number
 }
@@ -41,7 +43,8 @@ export interface LmdbZoneOptions {
 export class LmdbZone implements Zone {
   readonly #openDatabase: OpenDatabase
   readonly #room: LmdbRoom
-  readonly #kind: 'entry' | 'vital'
+  readonly #limits: LmdbWrites
+  readonly #kind: WriteKind
   readonly #writes = new Set<Promise<unknown>>()
   #open = false
   readonly #clock: () => number
@@ -55,9 +58,10 @@ export class LmdbZone implements Zone {
   #polledAt = Number.NEGATIVE_INFINITY
   #newestChange = 0
 
-  constructor({ openDatabase, room, pinned, clock }: LmdbZoneOptions) {
+  constructor({ openDatabase, room, writes, pinned, clock }: LmdbZoneOptions) {
     this.#openDatabase = openDatabase
     this.#room = room
+    this.#limits = writes
     this.#kind = pinned ? 'vital' : 'entry'
     this.#clock = clock
   }
@@ -100,7 +104,7 @@ export class LmdbZone implements Zone {
 
   async replace(key: string, seen: SeenEntry | undefined, next: StoredEntry): Promise<boolean> {
     this.#begin()
-    this.#room.admit(this.#kind)
+    this.#admit(this.#kind)
     const write = () => this.#write(key, next)
     if (seen) return this.#finish(this.#entries.ifVersion(key, seen.version as number, write))
     // An expired entry may still be stored; to the caller it was absent.
@@ -112,27 +116,22 @@ export class LmdbZone implements Zone {
 
   async overrule(key: string, next: StoredEntry | undefined): Promise<void> {
     this.#begin()
-    this.#room.admit(next ? this.#kind : 'vital')
-    await this.#finish(
-      this.#entries.batch(() => {
-        if (next) this.#write(key, next)
-        else this.#quietly(this.#entries.remove(key))
-        this.#notify(key)
-      }),
-    )
-    this.#poll()
+    this.#admit(next ? this.#kind : 'vital')
+    await this.#change(key, () => {
+      if (next) this.#write(key, next)
+      else this.#quietly(this.#entries.remove(key))
+    })
   }
 
   async announce(key: string): Promise<void> {
     this.#begin()
-    this.#room.admit('vital')
-    await this.#finish(this.#entries.batch(() => this.#notify(key)))
-    this.#poll()
+    this.#admit('vital')
+    await this.#change(key, () => {})
   }
 
   async clear(): Promise<void> {
     this.#begin()
-    this.#room.admit('vital')
+    this.#admit('vital')
     await this.#finish(this.#entries.clearAsync())
     await this.announce('')
   }
@@ -142,7 +141,7 @@ export class LmdbZone implements Zone {
     const held = this.#leases.getEntry(key)
     const now = this.#clock()
     if (held && held.value > now) return undefined
-    this.#room.admit(this.#kind)
+    this.#admit(this.#kind)
     const version = newVersion()
     const taken = await this.#finish(
       this.#leases.put(
@@ -158,7 +157,7 @@ export class LmdbZone implements Zone {
     const release = async () => {
       try {
         this.#begin()
-        this.#room.admit('vital')
+        this.#admit('vital')
         await this.#finish(this.#leases.remove(key, version))
       } catch {}
     }
@@ -201,6 +200,7 @@ export class LmdbZone implements Zone {
 
   /** Removes expired entries, leases and changes. Safe to run in several processes at the same time. */
   sweep(): void {
+    if (this.#limits.isBlocked) return
     const room = this.#room.removals
     let left = Math.max(0, Math.min(SWEEP_BATCH, room))
     const removals: Promise<unknown>[] = []
@@ -233,6 +233,12 @@ export class LmdbZone implements Zone {
     this.#entries.resetReadTxn()
   }
 
+  /** @throws {StoreLockedError} or {@link StoreFullError} if a write must not be tried */
+  #admit(kind: WriteKind): void {
+    this.#limits.admit()
+    this.#room.admit(kind)
+  }
+
   /** Returns the result of a write and registers the write with {@link stop}. @throws {StoreUnavailableError} if it fails */
   #finish<T>(write: Promise<T>): Promise<T> {
     const done: Promise<T> = this.#room
@@ -243,7 +249,7 @@ export class LmdbZone implements Zone {
       })
       .finally(() => this.#writes.delete(done))
     this.#writes.add(done)
-    return done
+    return this.#limits.bounded(done)
   }
 
   /** Ignores the failure of a write that another write reports, or that is retried. */
@@ -262,8 +268,20 @@ export class LmdbZone implements Zone {
     this.#quietly(this.#ends.put([endsAt, key], true))
   }
 
-  #notify(key: string): void {
-    this.#quietly(this.#changes.put([microseconds(), newVersion()], key))
+  /** Writes, and notifies every process in the same transaction. */
+  async #change(key: string, write: () => void): Promise<void> {
+    const begun = microseconds()
+    const commit = this.#entries.batch(() => {
+      write()
+      this.#quietly(this.#changes.put([begun, newVersion()], key))
+    })
+    // The others no longer look for a change of this time, e.g. after this process was suspended: notify them again.
+    commit.then(() => {
+      if (microseconds() - begun > LATE_COMMIT_US / 2)
+        this.#limits.whenFree(() => void this.announce(key).catch(() => {}))
+    }, forgetCommitError)
+    await this.#finish(commit)
+    this.#poll()
   }
 
   /** Reads the changes since the last poll. A change may be committed slightly after one with a later time. */

@@ -1,5 +1,11 @@
 import type { Handler } from '@hallpass/service-kit'
-import { type SharedStore, StoreFullError, StoreUnavailableError, type Zone } from '@hallpass/token-store'
+import {
+  type SharedStore,
+  StoreFullError,
+  StoreLockedError,
+  StoreUnavailableError,
+  type Zone,
+} from '@hallpass/token-store'
 import type { Config } from '../config.ts'
 import type { Peers } from '../operators/index.ts'
 
@@ -22,7 +28,10 @@ export function showStatus({ config, store, zone, peers, clock }: StatusSources)
       () => undefined,
       (error: Error) => error,
     )
-    const isStoreAway = problem instanceof StoreUnavailableError && !(problem instanceof StoreFullError)
+    // A full or locked store still answers reads.
+    const isStoreAway =
+      problem instanceof StoreUnavailableError &&
+      !(problem instanceof StoreFullError || problem instanceof StoreLockedError)
     const age = performance.now() - counted.at
     if (!isStoreAway && (store.kind === 'lmdb' || age > COUNT_AGAIN_MS))
       counted = { at: performance.now(), entries: await zone.count() }

@@ -1,0 +1,2 @@
+export { holdWriteLock, type LockHoldingProcess } from './hold-lock.ts'
+export { freePort, startRedis, type TestRedis } from './redis.ts'
