@@ -1,0 +1,3 @@
+export { ClockWatch } from './clock-watch.ts'
+export { expectedPlan, planRotation, type RotatingKey, type RotationRules } from './rotation-plan.ts'
+export { type RotatingKeys, ScheduledRotation } from './scheduled-rotation.ts'
