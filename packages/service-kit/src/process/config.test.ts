@@ -44,6 +44,28 @@ describe('readConfig', () => {
     expect(readConfig({ FLAG: 'false' }, (v) => v.flag('FLAG', true))).toBe(false)
   })
 
+  it('reads durations with units', () => {
+    const read = (value: string | undefined) =>
+      readConfig({ EVERY: value }, (v) => v.optionalDuration('EVERY', { minMs: 1_000 }))
+    expect(['90s', '5m', '1h30m', '24h', '7d'].map(read)).toEqual([
+      90_000, 300_000, 5_400_000, 86_400_000, 604_800_000,
+    ])
+    expect([undefined, '', 'off'].map(read)).toEqual([undefined, undefined, undefined])
+  })
+
+  it.each(['24', '1 h', '-1h', '1h30', 'h', '1.5h', '0s', '400000d', '1w', '1e3s', 'never'])(
+    'rejects the duration %s',
+    (value) => {
+      const limits = { minMs: 1_320_000, maxMs: 365 * 86_400_000 }
+      const problems = problemsOf(() =>
+        readConfig({ EVERY: value }, (v) => v.optionalDuration('EVERY', limits)),
+      )
+      expect(problems).toEqual([
+        `EVERY must be a duration from 22m to 365d, e.g. 90s, 5m, 1h30m or 7d, but is "${value}"`,
+      ])
+    },
+  )
+
   it('rejects durations that a timer or a Date cannot represent', () => {
     const problems = problemsOf(() =>
       readConfig(

@@ -7,6 +7,15 @@ const MAX_SECONDS = 315_360_000
 /** The longest delay of a Node timer, in whole seconds. */
 export const MAX_TIMER_SECONDS = Math.floor(MAX_TIMER_MS / 1000)
 
+const DURATION_PART = /(\d+)([smhd])/g
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** Prints a duration in its largest exact unit, e.g. `22m`. */
+function shownDuration(milliseconds: number): string {
+  const [unit, size] = Object.entries(UNIT_MS).findLast(([, ms]) => milliseconds % ms === 0) ?? ['s', 1_000]
+  return `${milliseconds / size}${unit}`
+}
+
 /** The environment of a service: `process.env` in `main.ts`, a literal in a test. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -57,6 +66,30 @@ export class VariableReader {
   /** Reads a duration in seconds, at most ten years; pass MAX_TIMER_SECONDS as `max` if a Node timer waits for it. */
   seconds(name: string, fallback: number, { min = 0, max = MAX_SECONDS } = {}): number {
     return this.integer(name, fallback, { min, max })
+  }
+
+  /**
+   * Reads a duration with units and returns milliseconds: `90s`, `5m`, `1h30m`, `7d`; `undefined` if the variable is absent,
+   * empty or `off`.
+   */
+  optionalDuration(
+    name: string,
+    { minMs = 0, maxMs = MAX_SECONDS * 1000 }: { readonly minMs?: number; readonly maxMs?: number } = {},
+  ): number | undefined {
+    return this.#readOptional(name, (value) => {
+      if (value === 'off') return undefined
+      const parts = [...value.matchAll(DURATION_PART)]
+      const isDuration = parts.map(([part]) => part).join('') === value
+      const total = parts.reduce(
+        (sum, [, count, unit]) => sum + Number(count) * (UNIT_MS[unit as string] ?? 0),
+        0,
+      )
+      if (!isDuration || !(total >= minMs && total <= maxMs))
+        throw new Error(
+          `must be a duration from ${shownDuration(minMs)} to ${shownDuration(maxMs)}, e.g. 90s, 5m, 1h30m or 7d`,
+        )
+      return total
+    })
   }
 
   /** Reads a TCP port; 0 lets the system choose a free one. */
@@ -154,6 +187,10 @@ export class VariableReader {
   /** Checks a rule that spans several variables, e.g. "unauthenticated callers only on loopback". */
   require(condition: boolean, problem: string): void {
     if (!condition) this.problems.push(problem)
+  }
+
+  #readOptional<T>(name: string, parse: (value: string) => T | undefined): T | undefined {
+    return this.#env[name] ? this.#read<T | undefined>(name, undefined, parse) : undefined
   }
 
   #read<T>(name: string, fallback: T | undefined, parse: (value: string) => T): T {
