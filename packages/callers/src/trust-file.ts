@@ -121,7 +121,8 @@ export async function readTrustFile(path: string, { requiresTls = false } = {}):
       ),
     )
   const plain = requiresTls
-    ? result.data.callers.flatMap(({ jwksUrl }, index) => {
+    ? result.data.callers.flatMap((caller, index) => {
+        const jwksUrl = 'jwksUrl' in caller ? caller.jwksUrl : undefined
         const problem = jwksUrl === undefined ? undefined : plainUrlProblem(jwksUrl)
         return problem ? [`TRUSTED_CALLERS_FILE ${path}: callers.${index}.jwksUrl ${problem}`] : []
       })
