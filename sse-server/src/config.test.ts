@@ -20,7 +20,9 @@ describe('loadConfig', () => {
     expect(() => loadConfig({ NODE_ENV: 'production', HOST: '127.0.0.1', PUBLISHERS: 'open' })).toThrow(
       'PUBLISHERS=open does not authenticate publishers, so it is not allowed in production',
     )
-    expect(loadConfig({ NODE_ENV: 'production', MESH: 'istio', ISSUER: 'https://i', AUDIENCE: 'a' }).guard).toMatchObject({
+    expect(
+      loadConfig({ NODE_ENV: 'production', MESH: 'istio', ISSUER: 'https://i', AUDIENCE: 'a' }).guard,
+    ).toMatchObject({
       issuer: 'https://i',
       audience: 'a',
     })

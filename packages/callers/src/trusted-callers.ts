@@ -65,7 +65,11 @@ export class TrustedCallers {
     // Imported only here: the parsers take 9 MB, and an open service has no such file.
     const { readTrustFile } = await import('./trust-file.ts')
     const { leewaySeconds } = config
-    return new TrustedCallers(await readTrustFile(config.trustFile, config), { audience, clock, leewaySeconds })
+    return new TrustedCallers(await readTrustFile(config.trustFile, config), {
+      audience,
+      clock,
+      leewaySeconds,
+    })
   }
 
   /**
