@@ -88,6 +88,7 @@ export {
   type RedisConfig,
   readConfig,
   redisConfig,
+  storeConfig,
   run,
   type Service,
   systemClock,

@@ -1,5 +1,4 @@
 export { LmdbStore } from './lmdb/index.ts'
-export { RedisStore } from './redis/index.ts'
 export {
   type Change,
   type Lease,
@@ -13,3 +12,4 @@ export {
   UnsafeStoreError,
   type Zone,
 } from './shared-store.ts'
+export { type StorePlace, storeFor } from './store-for.ts'

@@ -71,6 +71,8 @@ export interface StoreOptions {
   readonly clock?: () => number
   /** Called once for each state of the store that the operator should know: full, recovered, emptied, misconfigured. */
   readonly onNotice?: (notice: string) => void
+  /** What to do if the files of an embedded store are damaged, as a sentence. */
+  readonly remedy?: string
 }
 
 /** The store that the processes of a tier share. Zones have separate keys. */

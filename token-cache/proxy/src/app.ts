@@ -14,7 +14,7 @@ import {
 } from '@hallpass/service-kit'
 import { TierTrust } from '@hallpass/tier-trust'
 import { createAuthClient } from '@hallpass/token-cache-auth/client'
-import { LmdbStore, RedisStore, type SharedStore } from '@hallpass/token-store'
+import { type SharedStore, storeFor } from '@hallpass/token-store'
 import { anySubject, cachedVerifier, remoteKeys, verifyToken } from '@hallpass/tokens'
 import { Blocks, reportFigures, TokenCache } from './cache/index.ts'
 import type { Config } from './config.ts'
@@ -173,10 +173,8 @@ const isEncrypted = ({ socket }: IncomingMessage) => (socket as TLSSocket).encry
 
 const isForOperators = (path = '/') => /^\/(api|status|dashboard|assets)(?=[/?.]|$)/.test(path)
 
-function openStore(config: Config, clock: Clock, onNotice: (notice: string) => void): SharedStore {
-  if (config.redis === undefined) return new LmdbStore({ folder: config.storeFolder, clock, onNotice })
-  return new RedisStore({ ...config.redis, clock, onNotice })
-}
+const openStore = (config: Config, clock: Clock, onNotice: (notice: string) => void): SharedStore =>
+  storeFor(config.store, { clock, onNotice })
 
 function identifier(config: Config, trust: TierTrust, keys: KeyMaker, clock: Clock): Identify {
   if (config.identity === 'remote-user') return byRemoteUser(trust, keys, config.identityFields)

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { commonConfig, type Environment, readConfig, redisConfig } from '@hallpass/service-kit'
+import { commonConfig, type Environment, readConfig, storeConfig } from '@hallpass/service-kit'
 import { tierTrustConfig } from '@hallpass/tier-trust'
 import { IDENTITY_FIELDS, type IdentityField } from './identity/index.ts'
 
@@ -63,8 +63,7 @@ export const loadConfig = (env: Environment) =>
       }),
       tokensPerUser: variables.integer('TOKENS_PER_USER', TOKENS_PER_USER, { min: 1, max: 1_000 }),
       maxCopies: variables.integer('MAX_COPIES', MAX_COPIES, { min: 1 }),
-      redis: redisConfig(variables, { forms: 'any' }),
-      storeFolder: variables.text('STORE_FOLDER', join(common.stateFolder, 'token-cache')),
+      store: storeConfig(variables, join(common.stateFolder, 'token-cache')),
       /** The dashboard's own files and the shared ones. */
       assetsFolder: variables.text('ASSETS_FOLDER', 'token-cache/proxy/public'),
       houseFolder: variables.text('HOUSE_FOLDER', 'web-ui/public'),

@@ -12,7 +12,7 @@ export {
 } from './config.ts'
 export { EXIT_CODES } from './exit-codes.ts'
 export { ExpiringSet } from './expiring-set.ts'
-export { type RedisConfig, redisConfig } from './redis-config.ts'
+export { type RedisConfig, redisConfig, storeConfig } from './redis-config.ts'
 export { run } from './run.ts'
 export type { Service } from './service.ts'
 export { isLoopback, plainUrlProblem } from './transport.ts'

@@ -45,6 +45,16 @@ export function redisConfig(
   return { url, ...(ca === undefined ? {} : { ca }) }
 }
 
+/**
+ * Reads where a service keeps what its replicas share: `REDIS_URL` (with `REDIS_PASSWORD_FILE`, `REDIS_CA_FILE`), else the
+ * folder of an embedded store, `STORE_FOLDER`.
+ * @param folder the default of `STORE_FOLDER`.
+ */
+export const storeConfig = (variables: VariableReader, folder: string) => ({
+  redis: redisConfig(variables, { forms: 'any' }),
+  storeFolder: variables.text('STORE_FOLDER', folder),
+})
+
 function fileText(variables: VariableReader, name: string): string | undefined {
   const file = variables.optionalText(name)
   return file === undefined ? undefined : variables.parsed(name, '', () => readFileSync(file, 'utf8'))

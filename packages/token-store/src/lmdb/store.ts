@@ -63,7 +63,9 @@ export class LmdbStore implements SharedStore {
   async open(): Promise<void> {
     await ensurePrivateFolder(this.#options.folder)
     const path = this.#path
-    const remedy = `Delete ${path} and start again: tokens are cached again automatically; set blocks again.`
+    const remedy =
+      this.#options.remedy ??
+      `Delete ${path} and start again: tokens are cached again automatically; set blocks again.`
     await checkLmdbFile(join(path, 'data.mdb'), remedy)
     await this.#writes.open(() => this.#openRoot(remedy))
     for (const zone of this.#zones.values()) this.#writes.whenFree(() => zone.start())

@@ -1,4 +1,5 @@
 import { Cluster, Redis } from 'ioredis'
+import { parseRedisUrl } from './redis-url.ts'
 
 export type RedisConnection = Redis | Cluster
 
@@ -57,28 +58,4 @@ export function connectRedis(options: RedisConnectionOptions, { blocking = 0 } =
       ...('tls' in tls ? { enableTLSForSentinelMode: true, sentinelTLS: tls.tls } : {}),
     })
   return new Redis({ ...common, ...nodes[0], db: Number(path || 0) })
-}
-
-export function parseRedisUrl(url: string) {
-  const match =
-    /^(rediss?(?:-sentinel|-cluster)?):\/\/(?:([^:@/]*):([^@/]*)@|([^:@/]+)@)?([^/?#]+)(?:\/([^/?#]*))?$/.exec(
-      url,
-    )
-  if (!match)
-    throw new TypeError(
-      'REDIS_URL must be redis://, redis-sentinel:// or redis-cluster:// (or rediss…:// for TLS).',
-    )
-  const [, scheme, username, password, onlyPassword, hosts, path = ''] = match
-  const defaultPort = scheme?.endsWith('-sentinel') ? 26_379 : 6379
-  return {
-    scheme: scheme as string,
-    username: decodeURIComponent(username ?? ''),
-    password: decodeURIComponent(password ?? onlyPassword ?? ''),
-    path: decodeURIComponent(path),
-    nodes: (hosts as string).split(',').map((node) => {
-      const [, host, port] = /^(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(node) ?? []
-      if (host === undefined) throw new TypeError(`${node} must be a host and a port.`)
-      return { host: host.replace(/^\[|\]$/g, ''), port: Number(port ?? defaultPort) }
-    }),
-  }
 }

@@ -1,1 +1,2 @@
+export { parseRedisUrl } from './redis-url.ts'
 export { RedisStore } from './store.ts'

@@ -90,7 +90,7 @@ export async function startTier({
           log,
           clock.now,
           (_config, _clock, onNotice) =>
-            new LmdbStore({ folder: settings.storeFolder, clock: clock.now, onNotice, freeBytes }),
+            new LmdbStore({ folder: settings.store.storeFolder, clock: clock.now, onNotice, freeBytes }),
         )
       : createApp(settings, log, clock.now))
     const urls = await service.start()
