@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { callerGuard } from '@hallpass/callers'
 import { httpListeners } from '@hallpass/certificates'
+import { removeLeftParts } from '@hallpass/private-files'
 import {
   type Clock,
   type HttpService,
@@ -10,9 +11,9 @@ import {
   Metrics,
   systemClock,
 } from '@hallpass/service-kit'
+import { openSigners } from '@hallpass/signers'
 import type { Config } from './config.ts'
-import { KeyFiles } from './key-files.ts'
-import { KeyStore } from './key-store.ts'
+import { anyAlgorithm, KeyFiles, KeyStore } from './keys/index.ts'
 import {
   IssuedTokens,
   introspect,
@@ -26,38 +27,58 @@ import {
   token,
   tokenIssuer,
 } from './oauth/index.ts'
-import { RevokedTokens } from './revoked-tokens.ts'
 import { createOrRotateKey, getOrCreateKey } from './routes/create-key.ts'
 import { dumpKeys } from './routes/dump-keys.ts'
 import { issueToken } from './routes/issue-token.ts'
-import { jwks } from './routes/jwks.ts'
-import { listKeyStates, listKeys } from './routes/list-keys.ts'
+import { jwks, jwksOfKeyId } from './routes/jwks.ts'
+import { listKeys } from './routes/list-keys.ts'
 import { publicKey } from './routes/public-key.ts'
 import { verifyIssuedToken } from './routes/verify-token.ts'
+import { withdrawKey } from './routes/withdraw-key.ts'
+import { IssuerState, type IssuerStateOptions, RevokedTokens } from './state/index.ts'
 
 export { loadConfig } from './config.ts'
 
 const NAME = 'jwt-factory'
 
+/** Replaces the configured store, for tests. */
+export interface AppOptions extends Pick<IssuerStateOptions, 'makeStore'> {}
+
 /** Creates the central issuer, which signs tokens for services and verifies tokens for them. */
 export async function createApp(
-  config: Config,
+  settings: Config,
   log: Logger,
   clock: Clock = systemClock,
+  options: AppOptions = {},
 ): Promise<HttpService> {
+  const config = { ...settings, library: anyAlgorithm(settings.library) }
   const { algorithm, clockToleranceSeconds, issuer, library, tokenLifetimeSeconds } = config
   const callers = callerGuard(config.callers, issuer, { clock })
+  const onFailure = (err: unknown, what: string) => log.error({ err }, what)
+  await callers.load()
+  const signers = await openSigners(config.signers)
+  const state = await IssuerState.open({ ...options, store: config.store, clock, log })
+  // Twice the tolerance: the clocks of the replica that signed and of the verifier may each differ from this one.
+  const retiredForMs = 1000 * (tokenLifetimeSeconds + 2 * clockToleranceSeconds)
   const keys = new KeyStore({
+    zone: state.keys,
+    signers,
     algorithm,
     clock,
-    onFailure: (err) => log.error({ err }, 'the next key could not be created; the next rotation retries'),
-    // Verifiers may already know the key, so it must survive a restart.
-    onPublished: (ring) =>
-      files.saveNext(ring).catch((err: unknown) => log.error({ err }, 'the next key could not be saved')),
+    retiredForMs,
+    onFailure,
+    onChanged: (ring) => files.update(keys, ring),
+    onLoadedLate: () =>
+      void files.load(keys).catch((err) => onFailure(err, 'the PEM files could not be imported')),
   })
   const folder = join(config.stateFolder, 'keys')
-  const files = new KeyFiles({ folder, algorithm, tokenLifetimeSeconds, clock, log })
-  const revoked = new RevokedTokens(clock, clockToleranceSeconds)
+  const files = new KeyFiles({ folder, algorithm, signers, retiredForMs, clock, log })
+  const revoked = new RevokedTokens({
+    zone: state.revocations,
+    clock,
+    leewaySeconds: clockToleranceSeconds,
+    onFailure,
+  })
   const tokens = new IssuedTokens({
     keys,
     revoked,
@@ -67,6 +88,13 @@ export async function createApp(
     clock,
     library,
   })
+  const stop = async () => {
+    await keys.stop()
+    revoked.stop()
+    await files.stop()
+    await state.close()
+    await signers.close()
+  }
 
   const metrics = new Metrics(NAME)
   const issued = metrics.counter('tokens_issued_total', 'Tokens signed, by key ID.', ['key_id'])
@@ -78,15 +106,24 @@ export async function createApp(
 
   const issue = tokenIssuer(keys, config, issued)
 
-  await callers.load()
-  await files.load(keys)
-  log.info({ keyIds: keys.keyIds, folder: files.folder }, 'keys loaded')
+  try {
+    for (const file of await removeLeftParts(config.stateFolder))
+      log.warn({ file }, 'the rest of an interrupted write; removed')
+    await keys.start()
+    await revoked.start()
+    if (keys.isLoaded) await files.load(keys)
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  log.info({ keyIds: keys.keyIds.length, store: state.kind, folder }, 'keys loaded')
   if (config.callers.mode === 'open')
     log.warn(
       { host: config.host },
       'OPEN: callers are not authenticated; anyone who reaches this address can get any service’s tokens. Outside development, set CALLERS=authenticated',
     )
 
+  const lists = listKeys(keys, clock)
   return httpService({
     name: NAME,
     log,
@@ -114,11 +151,14 @@ export async function createApp(
       app.get('/utils/publicKey/:keyId', publicKey(keys))
 
       app.get('/keys/:keyId', callers.admin, getOrCreateKey(keys))
-      app.post('/keys/:keyId', callers.admin, createOrRotateKey(keys, files))
-      app.get('/utils/keys', callers.admin, listKeys(keys))
-      app.get('/utils/key-states', callers.admin, listKeyStates(keys))
+      app.post('/keys/:keyId', callers.admin, createOrRotateKey(keys))
+      app.post('/keys/:keyId/withdraw', callers.admin, jsonBody(), withdrawKey(keys))
+      app.get('/keys/:keyId/jwks.json', jwksOfKeyId(keys))
+      app.get('/utils/keys', callers.admin, lists.keyIds)
+      app.get('/utils/key-states', callers.admin, lists.states)
       app.post(['/utils/dump', '/dump'], callers.admin, dumpKeys(keys, files))
     },
-    onStop: () => files.stop(),
+    checks: { state: () => state.check(), keys: () => keys.check(), signers: () => signers.check() },
+    onStop: stop,
   })
 }

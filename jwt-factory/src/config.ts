@@ -1,5 +1,14 @@
+import { join } from 'node:path'
 import { callersConfig } from '@hallpass/callers'
-import { commonConfig, type Environment, httpsConfig, isLoopback, readConfig } from '@hallpass/service-kit'
+import {
+  commonConfig,
+  type Environment,
+  httpsConfig,
+  isLoopback,
+  readConfig,
+  storeConfig,
+} from '@hallpass/service-kit'
+import { signersConfig } from '@hallpass/signers'
 import { libraryNamed } from '@hallpass/tokens'
 
 /** One hour, the documented lifetime: callers can cache a token for a while, and a stolen one expires soon. */
@@ -10,6 +19,7 @@ export type Config = ReturnType<typeof loadConfig>
 export const loadConfig = (env: Environment) =>
   readConfig(env, (variables) => {
     const common = commonConfig(variables)
+    const store = storeConfig(variables, join(common.stateFolder, 'issuer'))
     const algorithm = variables.oneOf('ALGORITHM', ['RS256', 'PS256', 'ES256', 'EdDSA'], 'RS256')
     const https = httpsConfig(variables, common)
     variables.require(
@@ -27,6 +37,13 @@ export const loadConfig = (env: Environment) =>
       publicUrl: variables.optionalTrustedUrl('PUBLIC_URL'),
       /** The base URL of the listener that requests client certificates, for its metadata (RFC 8705 §5). */
       mtlsUrl: variables.optionalTrustedUrl('MTLS_PUBLIC_URL'),
+      /** Where the issuer's state is: keys, revocations, used assertions. */
+      store,
+      signers: signersConfig(variables, {
+        stateFolder: common.stateFolder,
+        isShared: store.redis !== undefined,
+      }),
+      /** Of new keys; existing keys keep theirs. */
       algorithm,
       /** The library that signs and verifies; the results are the same with all of them. */
       library: variables.parsed('TOKEN_LIBRARY', 'node-crypto', (name) => libraryNamed(name, [algorithm])),

@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import { TestCallers } from '@hallpass/callers/testing'
 import { type Clock, createLog, type Environment } from '@hallpass/service-kit'
 import { useService } from '@hallpass/service-kit/testing'
+import { LmdbStore } from '@hallpass/token-store'
 import { afterAll, beforeAll } from '@jest/globals'
 import request from 'supertest'
-import { createApp } from './app.ts'
+import { type AppOptions, createApp } from './app.ts'
 import { loadConfig } from './config.ts'
 
 /** Creates a folder for the tests of a file, deleted after them. */
@@ -24,22 +25,53 @@ function newFolder() {
   return folder
 }
 
+/** Opens an embedded store for the tests of a file, closed and deleted after them. */
+export function useStore(clock?: Clock) {
+  const folder = newFolder()
+  let free = Number.MAX_SAFE_INTEGER
+  const stores: LmdbStore[] = []
+  const open = async (name = 'shared') => {
+    const store = new LmdbStore({
+      folder: join(folder.path, name),
+      freeBytes: () => free,
+      ...(clock ? { clock } : {}),
+    })
+    stores.push(store)
+    await store.open()
+    return store
+  }
+  afterAll(async () => {
+    await Promise.all(stores.map((store) => store.close()))
+    await rm(folder.path, { recursive: true })
+  })
+  return {
+    /** Opens the store of this name once more, as another process does. */
+    open,
+    /** Makes the disk appear to have this much room. */
+    setFreeBytes: (bytes: number) => {
+      free = bytes
+    },
+  }
+}
+
 export interface FactoryOptions {
   readonly env?: Environment
+  /** Replaces the configured store. */
+  readonly makeStore?: AppOptions['makeStore']
   readonly clock?: Clock
   /** Prepares the state folder and returns additional variables for the factory. */
   readonly prepare?: (stateFolder: string) => Promise<Environment>
 }
 
 /** Starts a factory in an empty state folder; with ES256, because such keys are generated quickly. */
-export function useFactory({ env = {}, clock, prepare }: FactoryOptions = {}) {
+export function useFactory({ env = {}, clock, prepare, makeStore }: FactoryOptions = {}) {
   const folder = newFolder()
   const lines: string[] = []
   const log = createLog('jwt-factory', 'info', { write: (line) => void lines.push(line) })
   const service = useService(async () => {
     const prepared = await prepare?.(folder.path)
     const config = { PORT: '0', ALGORITHM: 'ES256', STATE_FOLDER: folder.path, ...env, ...prepared }
-    return createApp(loadConfig(config), log, clock)
+    return createApp(loadConfig(config), log, clock, makeStore ? { makeStore } : {})
   })
   // After the service has stopped, because it may still be writing there.
   afterAll(() => rm(folder.path, { recursive: true }))

@@ -1,7 +1,8 @@
 import type { Clock } from '@hallpass/service-kit'
 import { anySubject, type Claims, parseCompact, type TokenLibrary, verifyToken } from '@hallpass/tokens'
-import type { KeyStore } from '../key-store.ts'
-import type { RevokedTokens } from '../revoked-tokens.ts'
+import type { KeyStore } from '../keys/index.ts'
+import type { RevokedTokens } from '../state/index.ts'
+import { issuerChecks } from '../verification/index.ts'
 
 export interface IssuedTokensOptions {
   readonly keys: KeyStore
@@ -29,22 +30,31 @@ export class IssuedTokens {
   async verify(token: string): Promise<Claims> {
     const { keys, revoked, issuer, maxLifetimeSeconds, leewaySeconds, clock, library } = this.#options
     const { aud } = parseCompact(token).payload
-    const { claims } = await verifyToken(token, {
-      issuer,
-      audience: typeof aud === 'string' && aud !== '' ? aud : 'nobody',
-      subject: anySubject,
-      keys: (_issuer, kid) => (kid === undefined ? undefined : keys.find(kid)?.key),
-      maxLifetimeSeconds,
-      leewaySeconds,
-      clock,
-      library,
-    })
-    revoked.refuse(claims)
+    const { claims } = await verifyToken(
+      token,
+      {
+        issuer,
+        audience: typeof aud === 'string' && aud !== '' ? aud : 'nobody',
+        subject: anySubject,
+        keys: async (_issuer, kid) => (kid === undefined ? undefined : (await keys.find(kid))?.key),
+        maxLifetimeSeconds,
+        leewaySeconds,
+        clock,
+        library,
+      },
+      issuerChecks(revoked),
+    )
     return claims
   }
 
-  revoke(claims: Claims): boolean {
-    return this.#options.revoked.revoke(claims)
+  /**
+   * Revokes a token that {@link verify} has accepted.
+   * @param caller the subject of the authenticated caller, whose share of the revocations is limited; in development
+   * mode, where callers have no names, the token's subject.
+   * @throws {HttpError} 503 `too_many_revoked`, `state_unavailable`
+   */
+  async revoke(claims: Claims, caller = String(claims.sub), isAdmin = false): Promise<void> {
+    await this.#options.revoked.revoke(claims, caller, isAdmin)
   }
 }
 

@@ -1,5 +1,5 @@
 import { callerOf } from '@hallpass/callers'
-import { badRequest, type Handler, HttpError, sendJson } from '@hallpass/service-kit'
+import { badRequest, type Handler, sendJson } from '@hallpass/service-kit'
 import { TokenError } from '@hallpass/tokens'
 import { clientOf, type IssuedTokens } from './issued-tokens.ts'
 import { parameter } from './oauth-endpoint.ts'
@@ -19,8 +19,7 @@ export function revoke(tokens: IssuedTokens): Handler {
       const claims = await tokens.verify(token)
       if (caller && !caller.admin && caller.keyId !== clientOf(claims))
         throw badRequest('unauthorized_client', `${caller.subject} is allowed to revoke only its own tokens.`)
-      if (!tokens.revoke(claims))
-        throw new HttpError(503, 'too_many_revoked', 'The revocation list is full. Rotate the key instead.')
+      await tokens.revoke(claims, caller?.subject, caller?.admin)
     } catch (error) {
       if (!(error instanceof TokenError)) throw error
     }

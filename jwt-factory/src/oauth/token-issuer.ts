@@ -2,7 +2,7 @@ import type { Caller } from '@hallpass/callers'
 import { badRequest, type Counter, type JsonObject, scopesOf } from '@hallpass/service-kit'
 import { SigningError } from '@hallpass/tokens'
 import type { Config } from '../config.ts'
-import type { KeyStore } from '../key-store.ts'
+import type { KeyStore } from '../keys/index.ts'
 
 /** What a caller wants a token for. */
 export interface WantedToken {
@@ -26,16 +26,18 @@ export type IssueToken = (wanted: WantedToken) => Promise<string>
 
 /** Creates the one issuer of tokens, with the same grants for every endpoint. */
 export function tokenIssuer(
-  keys: Pick<KeyStore, 'existing'>,
+  keys: Pick<KeyStore, 'existing' | 'sign'>,
   { issuer, tokenLifetimeSeconds, library }: Config,
   issued: Counter<'key_id'>,
 ): IssueToken {
   return async ({ keyId, caller, claims, more, lifetimeSeconds = tokenLifetimeSeconds, typ }) => {
-    const ring = keys.existing(keyId)
+    await keys.existing(keyId)
     const { exp: _, iat: __, nbf: ___, jti: ____, ...asked } = claims
     const granted = caller ? grantedClaims(asked, caller) : documentedClaims(asked)
     const all = { iss: issuer, sub: keyId, ...granted, ...more }
-    const token = await ring.sign(all, lifetimeSeconds, library, typ).catch(rejectTooLarge)
+    const token = await keys
+      .sign(keyId, all, { lifetimeSeconds, library, ...(typ ? { typ } : {}) })
+      .catch(rejectTooLarge)
     issued.inc({ key_id: keyId })
     return token
   }

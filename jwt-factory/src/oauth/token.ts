@@ -2,7 +2,7 @@ import { type Caller, callerOf } from '@hallpass/callers'
 import { badRequest, type Handler, HttpError, sendJson } from '@hallpass/service-kit'
 import type { Request } from 'express'
 import type { Config } from '../config.ts'
-import { KEY_ID } from '../key-id.ts'
+import { KEY_ID } from '../keys/index.ts'
 import { parameter, parameters } from './oauth-endpoint.ts'
 import type { IssueToken } from './token-issuer.ts'
 

@@ -1,8 +1,7 @@
 import { type Handler, sendText } from '@hallpass/service-kit'
-import type { KeyFiles } from '../key-files.ts'
-import type { KeyStore } from '../key-store.ts'
+import type { KeyFiles, KeyStore } from '../keys/index.ts'
 
-/** `POST /utils/dump` and `POST /dump`: saves all keys for the next start. */
+/** `POST /utils/dump` and `POST /dump`: writes all keys as PEM files. */
 export function dumpKeys(keys: KeyStore, files: KeyFiles): Handler {
   return async (_request, response) => {
     await files.save(keys)

@@ -2,7 +2,7 @@ import { callerOf } from '@hallpass/callers'
 import { type Handler, HttpError, type JsonObject, sendText } from '@hallpass/service-kit'
 import type { Request } from 'express'
 import type { Config } from '../config.ts'
-import { keyIdOf } from '../key-id.ts'
+import { keyIdOf } from '../keys/index.ts'
 import type { IssueToken } from '../oauth/index.ts'
 
 /**

@@ -1,9 +1,10 @@
 import type { Handler } from '@hallpass/service-kit'
-import { keyIdOf } from '../key-id.ts'
-import type { KeyStore } from '../key-store.ts'
+import { type KeyStore, keyIdOf } from '../keys/index.ts'
 import { sendPublicKey } from './send-public-key.ts'
 
 /** `GET /utils/publicKey/:keyId`: returns the public half of the signing key. */
 export function publicKey(keys: KeyStore): Handler {
-  return (request, response) => sendPublicKey(response, keys.existing(keyIdOf(request)).signing)
+  return async (request, response) => {
+    sendPublicKey(response, (await keys.existing(keyIdOf(request))).signing)
+  }
 }

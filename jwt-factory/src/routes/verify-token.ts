@@ -11,9 +11,9 @@ import {
 import { TokenError, verifyToken } from '@hallpass/tokens'
 import { REFUSAL_REASON } from '../client.ts'
 import type { Config } from '../config.ts'
-import { keyIdOf } from '../key-id.ts'
-import type { KeyStore } from '../key-store.ts'
-import type { RevokedTokens } from '../revoked-tokens.ts'
+import { type KeyStore, keyIdOf } from '../keys/index.ts'
+import type { RevokedTokens } from '../state/index.ts'
+import { issuerChecks } from '../verification/index.ts'
 
 /**
  * `POST /verify/:keyId` with `token`, `aud` and `sub`: verifies that this factory signed the token with a key of the key ID,
@@ -26,25 +26,29 @@ export function verifyIssuedToken(
   clock: Clock,
   outcomes: Counter<'outcome'>,
 ): Handler {
+  const checks = issuerChecks(revoked)
   return async (request, response) => {
-    const ring = keys.get(keyIdOf(request))
-    if (!ring) throw requestError(404, 'key_not_found', 'key not found')
+    const keyId = keyIdOf(request)
+    if (!(await keys.get(keyId))) throw requestError(404, 'key_not_found', 'key not found')
     const { token, aud, sub } = expected(request.body as JsonObject)
     try {
       const { claims } = await observeVerification(token, () =>
-        verifyToken(token, {
-          issuer,
-          audience: aud,
-          subject: sub,
-          keys: (_issuer, kid) => ring.find(kid),
-          maxLifetimeSeconds: tokenLifetimeSeconds,
-          leewaySeconds: clockToleranceSeconds,
-          clock,
-          library,
-        }),
+        verifyToken(
+          token,
+          {
+            issuer,
+            audience: aud,
+            subject: sub,
+            keys: (_issuer, kid) => keys.findIn(keyId, kid),
+            maxLifetimeSeconds: tokenLifetimeSeconds,
+            leewaySeconds: clockToleranceSeconds,
+            clock,
+            library,
+          },
+          checks,
+        ),
       )
       logAlso(request, { jti: claims.jti })
-      revoked.refuse(claims)
       outcomes.inc({ outcome: 'valid' })
       sendJson(response, 200, { valid: true, claims })
     } catch (error) {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, readFile, rename, rm, stat, unlink } from 'node:fs/promises'
+import { link, mkdir, open, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { assertPrivate } from './exposure.ts'
 import { asStateFileError, onStateFile, parseStateFile } from './state-file-error.ts'
@@ -150,5 +150,45 @@ export async function withFolderLock<T>(folder: string, work: () => Promise<T>):
     return await work()
   } finally {
     await rm(lock, { recursive: true, force: true })
+  }
+}
+
+/** A file being written; its process and a random number are part of its name. */
+const PART = /\.(\d+)\.[0-9a-f]{8}\.part$/
+/** Writing a file takes milliseconds; a process of another machine or container, whose pid says nothing, may be writing. */
+const STALE_PART_MS = 60_000
+
+/**
+ * Removes what processes that were killed while writing have left in a folder: such files may contain a private key. Returns
+ * their names. @throws {StateFileError}
+ */
+export async function removeLeftParts(folder: string): Promise<string[]> {
+  const names = await onStateFile(folder, () => readdir(folder)).catch((error: Error) => {
+    if ((error.cause as NodeJS.ErrnoException)?.code === 'ENOENT') return []
+    throw error
+  })
+  const removed: string[] = []
+  for (const name of names) {
+    const pid = Number(PART.exec(name)?.[1])
+    if (Number.isNaN(pid)) continue
+    const path = join(folder, name)
+    const age = await stat(path).then(
+      ({ mtimeMs }) => Date.now() - mtimeMs,
+      () => 0,
+    )
+    if (isRunning(pid) && age < STALE_PART_MS) continue
+    await onStateFile(path, () => rm(path, { force: true }))
+    removed.push(name)
+  }
+  return removed
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    // EPERM: it runs as another user.
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

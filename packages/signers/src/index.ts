@@ -1,6 +1,6 @@
 export { type KeyEncryptionConfig, type SignersConfig, signersConfig } from './config.ts'
 export { type KeyEncryption, keyEncryptionFromFile, type WrappingContext } from './key-encryption.ts'
-export { kidFor } from './kid.ts'
+export { keyIdIn, kidFor } from './kid.ts'
 export { openSigners } from './open-signers.ts'
 export { MissingModuleError } from './optional-module.ts'
 export {

@@ -52,7 +52,7 @@ export {
   verifyBy,
   verifySignature,
 } from './rule-set/index.ts'
-export { SigningError, signToken } from './sign.ts'
+export { SigningError, type SignOptions, signToken } from './sign.ts'
 export {
   type EncodedStatusList,
   remoteStatusLists,

@@ -87,6 +87,7 @@ export const TOKEN_ERROR_REASONS = [
   'issued_in_future',
   'lifetime_too_long',
   // Reported by the issuer, and by verifyToken with a status list.
+  'key_withdrawn',
   'revoked',
   'suspended',
   'status_missing',

@@ -1,0 +1,411 @@
+import { ManualClock } from '@hallpass/service-kit/testing'
+import { type Signers, SignerUnavailableError, type WrappedSigners, wrappedSigners } from '@hallpass/signers'
+import { memoryEncryption } from '@hallpass/signers/testing'
+import { type SharedStore, StoreUnavailableError, type Zone } from '@hallpass/token-store'
+import { type Algorithm, parseCompact, thumbprint } from '@hallpass/tokens'
+import { afterEach, describe, expect, it } from '@jest/globals'
+import { useStore } from '../testing.ts'
+import { KeyStore } from './key-store.ts'
+
+const clock = new ManualClock()
+const shared = useStore(clock.now)
+const wrapped = wrappedSigners(memoryEncryption())
+const failures: string[] = []
+const running: { keys: KeyStore; store: SharedStore }[] = []
+let zones = 0
+
+interface Options {
+  readonly algorithm?: Algorithm
+  readonly signers?: Signers
+  readonly wrap?: (zone: Zone) => Zone
+}
+
+/** Starts a replica on a zone; each has a store of its own on the same folder, as another process has. */
+async function replica(
+  zone: string,
+  { algorithm = 'ES256', signers = wrapped, wrap = (z) => z }: Options = {},
+) {
+  const store = await shared.open()
+  const keys = new KeyStore({
+    zone: wrap(store.zone(zone, { pinned: true })),
+    signers,
+    algorithm,
+    clock: clock.now,
+    retiredForMs: 3_600_000,
+    onFailure: (_error, what) => failures.push(what),
+  })
+  await keys.start()
+  running.push({ keys, store })
+  return keys
+}
+const newZone = () => `zone${zones++}`
+const sign = (keys: KeyStore, keyId: string) => keys.sign(keyId, {}, { lifetimeSeconds: 60 })
+const kidOf = (token: string) => parseCompact(token).header.kid as string
+
+afterEach(async () => {
+  for (const { keys, store } of running.splice(0)) {
+    await keys.stop()
+    await store.close()
+  }
+  failures.length = 0
+  shared.setFreeBytes(Number.MAX_SAFE_INTEGER)
+})
+
+describe('KeyStore', () => {
+  it('creates one pair for concurrent requests for a new key ID', async () => {
+    const keys = await replica(newZone())
+    const rings = await Promise.all([
+      ...Array.from({ length: 10 }, () => keys.getOrCreate('servicea')),
+      ...Array.from({ length: 10 }, () => keys.createOrRotate('servicea')),
+    ])
+    expect(new Set(rings.map(({ signing }) => signing.kid)).size).toBe(1)
+    expect(keys.keyIds).toEqual(['servicea'])
+  })
+
+  it('creates a separate key for each of several concurrent rotations', async () => {
+    const keys = await replica(newZone())
+    const { signing } = await keys.getOrCreate('servicea')
+    const rings = await Promise.all(Array.from({ length: 5 }, () => keys.createOrRotate('servicea')))
+    expect(new Set([signing.kid, ...rings.map((ring) => ring.signing.kid)]).size).toBe(6)
+  })
+
+  it('creates no next key in advance, and one after a rotation by hand, which the next rotation uses', async () => {
+    const keys = await replica(newZone())
+    expect((await keys.getOrCreate('servicea')).next).toBeUndefined()
+    await keys.createOrRotate('servicea')
+    const { next } = await keys.publishNext('servicea')
+    expect(next?.state).toBe('published')
+    expect((await keys.publishNext('servicea')).next?.kid).toBe(next?.kid)
+    expect((await keys.rotate('servicea')).signing.kid).toBe(next?.kid)
+  })
+
+  it('makes the kid of the key ID and thumbprint, with at most 64 characters', async () => {
+    const keys = await replica(newZone())
+    const { signing } = await keys.getOrCreate('servicea')
+    expect(signing.kid).toBe(`servicea-${thumbprint(signing.publicKey).slice(0, 22)}`)
+    const long = await keys.getOrCreate('x'.repeat(64))
+    expect(long.signing.kid).toMatch(/^x{41}-[\w-]{22}$/)
+    expect((await keys.find(long.signing.kid))?.keyId).toBe('x'.repeat(64))
+  })
+
+  it('finds a key of any key ID by its kid, and none by a built-in name of JavaScript', async () => {
+    const keys = await replica(newZone())
+    const { signing } = await keys.getOrCreate('servicea')
+    expect(await keys.find(signing.kid)).toEqual({ keyId: 'servicea', key: signing })
+    for (const name of ['__proto__', 'constructor', 'toString']) {
+      expect(await keys.find(name)).toBeUndefined()
+      expect(await keys.get(name)).toBeUndefined()
+    }
+  })
+
+  it('refuses no key ID and no rotation for lack of room: the issuer’s own set has the latest 100 keys', async () => {
+    const keys = await replica(newZone())
+    for (let n = 0; n < 110; n += 1) {
+      clock.advance(1)
+      await keys.getOrCreate(`service-${n}`)
+    }
+    for (let n = 0; n < 110; n += 1) await keys.rotate('service-0')
+    const { keys: published, isComplete } = keys.published()
+    expect([published.length, isComplete]).toEqual([100, false])
+    expect(published.map(({ kid }) => kid)).toContain((await keys.existing('service-109')).signing.kid)
+    expect(published.map(({ kid }) => kid)).toContain((await keys.existing('service-0')).signing.kid)
+    const first = await keys.existing('service-1')
+    expect(await keys.find(first.signing.kid)).toMatchObject({ keyId: 'service-1' })
+    expect(failures).toEqual([])
+  })
+
+  it('retires a key until its last token has expired, and the time another replica may still use it', async () => {
+    const keys = await replica(newZone())
+    const { signing } = await keys.getOrCreate('servicea')
+    await keys.rotate('servicea')
+    clock.advance(3_604_999)
+    expect((await keys.find(signing.kid))?.key.state).toBe('retired')
+    clock.advance(1)
+    expect(await keys.find(signing.kid)).toBeUndefined()
+  })
+})
+
+describe('the algorithm of a key', () => {
+  it('stays when the configured one changes: old keys verify and sign, the next key has the new one', async () => {
+    const zone = newZone()
+    const before = await replica(zone, { algorithm: 'ES256' })
+    const { signing } = await before.getOrCreate('servicea')
+    await before.publishNext('servicea')
+    const after = await replica(zone, { algorithm: 'EdDSA' })
+    expect(parseCompact(await sign(after, 'servicea')).header).toMatchObject({
+      alg: 'ES256',
+      kid: signing.kid,
+    })
+    const rotated = await after.rotate('servicea')
+    expect(rotated.signing.alg).toBe('EdDSA')
+    expect((await after.find(signing.kid))?.key).toMatchObject({ alg: 'ES256', state: 'retired' })
+    // The published key of the old algorithm never signed.
+    expect(rotated.keys).toHaveLength(2)
+  })
+})
+
+describe('a withdrawal', () => {
+  it('takes a signing key out of all sets at once, and another key signs', async () => {
+    const keys = await replica(newZone())
+    const { signing } = await keys.getOrCreate('servicea')
+    const ring = await keys.withdraw('servicea', signing.kid)
+    expect(ring.signing.kid).not.toBe(signing.kid)
+    expect(kidOf(await sign(keys, 'servicea'))).toBe(ring.signing.kid)
+    expect(keys.published().keys.map(({ kid }) => kid)).toEqual([ring.signing.kid])
+    expect((await keys.find(signing.kid))?.key.state).toBe('withdrawn')
+  })
+
+  it('changes nothing when it is repeated', async () => {
+    const keys = await replica(newZone())
+    const { signing } = await keys.getOrCreate('servicea')
+    const once = await keys.withdraw('servicea', signing.kid)
+    expect((await keys.withdraw('servicea', signing.kid)).print()).toBe(once.print())
+    const all = await keys.withdraw('servicea', 'all')
+    expect(all.keyNamed(once.signing.kid)?.state).toBe('withdrawn')
+    expect((await keys.withdraw('servicea', 'all')).print()).toBe(all.print())
+    clock.advance(60_000)
+    expect((await keys.withdraw('servicea', 'all')).signing.kid).not.toBe(all.signing.kid)
+  })
+
+  it('of a retired or a next key leaves the signing key', async () => {
+    const keys = await replica(newZone())
+    const { signing: old } = await keys.getOrCreate('servicea')
+    await keys.rotate('servicea')
+    const { next, signing } = await keys.publishNext('servicea')
+    for (const kid of [old.kid, next?.kid as string])
+      expect((await keys.withdraw('servicea', kid)).signing.kid).toBe(signing.kid)
+    expect(await sign(keys, 'servicea')).toBeTruthy()
+    // The next rotation must not use the withdrawn next key.
+    expect((await keys.rotate('servicea')).signing.kid).not.toBe(next?.kid)
+  })
+
+  it('names a key or a key ID that does not exist', async () => {
+    const keys = await replica(newZone())
+    await keys.getOrCreate('servicea')
+    const missing = { status: 404, code: 'key_not_found' }
+    await expect(keys.withdraw('servicea', 'x')).rejects.toMatchObject({
+      ...missing,
+      message: 'servicea has no key x.',
+    })
+    await expect(keys.withdraw('nobody', 'all')).rejects.toMatchObject(missing)
+  })
+
+  it('reaches other replicas within a second, also those with an opened private key', async () => {
+    const zone = newZone()
+    const [one, other] = [await replica(zone), await replica(zone)]
+    const { signing } = await one.getOrCreate('servicea')
+    expect(kidOf(await sign(other, 'servicea'))).toBe(signing.kid)
+    const ring = await one.withdraw('servicea', 'all')
+    await new Promise((resolve) => setTimeout(resolve, 1_000))
+    expect(kidOf(await sign(other, 'servicea'))).toBe(ring.signing.kid)
+    expect((await other.find(signing.kid))?.key.state).toBe('withdrawn')
+  })
+})
+
+describe('replicas of one store', () => {
+  it('know each other’s keys at once when they verify', async () => {
+    const zone = newZone()
+    const [one, other] = [await replica(zone), await replica(zone)]
+    await one.getOrCreate('servicea')
+    for (let round = 0; round < 5; round += 1) {
+      await one.rotate('servicea')
+      const kid = kidOf(await sign(one, 'servicea'))
+      expect((await other.findIn('servicea', kid))?.kid).toBe(kid)
+      expect((await other.find(kid))?.keyId).toBe('servicea')
+    }
+  })
+
+  it('create one key for a new key ID, and lose no rotation when both rotate', async () => {
+    const zone = newZone()
+    const replicas = [await replica(zone), await replica(zone)]
+    const created = await Promise.all(replicas.map((keys) => keys.getOrCreate('servicea')))
+    expect(created[0]?.signing.kid).toBe(created[1]?.signing.kid)
+    const rings = await Promise.all(
+      Array.from({ length: 20 }, (_, n) => (replicas[n % 2] as KeyStore).rotate('servicea')),
+    )
+    const signed = rings.map(({ signing }) => signing.kid)
+    expect(new Set(signed).size).toBe(20)
+    const last = await replica(zone)
+    for (const kid of signed) expect((await last.find(kid))?.key.kid).toBe(kid)
+  })
+
+  it('follow changes that were never announced before they use a key', async () => {
+    const zone = newZone()
+    const silent = await replica(zone, {
+      wrap: (real) => ({ ...boundTo(real), announce: () => Promise.resolve() }),
+    })
+    const other = await replica(zone)
+    await silent.getOrCreate('servicea')
+    await sign(other, 'servicea')
+    const ring = await silent.rotate('servicea')
+    await new Promise((resolve) => setTimeout(resolve, 1_050))
+    expect(kidOf(await sign(other, 'servicea'))).toBe(ring.signing.kid)
+  })
+})
+
+describe('a store that fails', () => {
+  const unavailable = { status: 503, code: 'state_unavailable' }
+
+  it('changes nothing, and says why: a full disk', async () => {
+    const zone = newZone()
+    const keys = await replica(zone)
+    const { signing } = await keys.getOrCreate('servicea')
+    shared.setFreeBytes(0)
+    for (const change of [
+      () => keys.rotate('servicea'),
+      () => keys.rotate('servicea'),
+      () => keys.publishNext('servicea'),
+      () => keys.withdraw('servicea', 'all'),
+      () => keys.getOrCreate('serviceb'),
+    ])
+      await expect(change()).rejects.toMatchObject({
+        ...unavailable,
+        message: expect.stringMatching(/^The shared store is full \(the disk of .* has 0 KB left\)\.$/),
+        headers: { 'retry-after': '2' },
+      })
+    expect(kidOf(await sign(keys, 'servicea'))).toBe(signing.kid)
+    expect((await (await replica(zone)).existing('servicea')).keys).toHaveLength(1)
+    shared.setFreeBytes(Number.MAX_SAFE_INTEGER)
+    const ring = await keys.rotate('servicea')
+    expect(ring.keys).toHaveLength(2)
+  })
+
+  it('does not rotate twice when the answer to the first write was lost', async () => {
+    const zone = newZone()
+    let losesAnswers = false
+    const keys = await replica(zone, {
+      wrap: (real) => ({
+        ...boundTo(real),
+        replace: async (...write) => {
+          const answer = await real.replace(...write)
+          if (losesAnswers) throw new StoreUnavailableError(new Error('timed out'))
+          return answer
+        },
+      }),
+    })
+    await keys.getOrCreate('servicea')
+    losesAnswers = true
+    await expect(keys.rotate('servicea')).rejects.toMatchObject(unavailable)
+    losesAnswers = false
+    const ring = await keys.rotate('servicea')
+    expect(ring.keys).toHaveLength(2)
+    // The attempt is now complete: this is another rotation.
+    expect((await keys.rotate('servicea')).keys).toHaveLength(3)
+  })
+
+  it('signs nothing while it cannot be read and the copies are old', async () => {
+    let isBroken = false
+    const keys = await replica(newZone(), {
+      wrap: (real) => ({
+        ...boundTo(real),
+        get: (key) =>
+          isBroken ? Promise.reject(new StoreUnavailableError(new Error('frozen'))) : real.get(key),
+        isWatching: () => !isBroken && real.isWatching(),
+      }),
+    })
+    await keys.getOrCreate('servicea')
+    isBroken = true
+    await expect(sign(keys, 'servicea')).rejects.toMatchObject({
+      ...unavailable,
+      message: 'The shared store is not available (frozen).',
+    })
+    isBroken = false
+    await sign(keys, 'servicea')
+  })
+
+  it('at the start is read again until it answers', async () => {
+    let isBroken = true
+    const zone = newZone()
+    await (await replica(zone)).getOrCreate('servicea')
+    const keys = await replica(zone, {
+      wrap: (real) => ({
+        ...boundTo(real),
+        entries: () => {
+          if (isBroken) throw new StoreUnavailableError(new Error('down'))
+          return real.entries()
+        },
+      }),
+    })
+    expect(() => keys.check()).toThrow('The keys have not been read from the store yet.')
+    isBroken = false
+    await keys.current()
+    keys.check()
+    expect(keys.keyIds).toEqual(['servicea'])
+  })
+})
+
+describe('signers that fail', () => {
+  it('change nothing; the same key is used once they are back', async () => {
+    const created: string[] = []
+    let isDown = true
+    const signers: Signers = {
+      kind: 'wrapped',
+      open: (...args) => wrapped.open(...args),
+      destroy: () => wrapped.destroy(''),
+      check: () => wrapped.check(),
+      close: () => wrapped.close(),
+      create: async (alg, keyId) => {
+        if (isDown) throw new SignerUnavailableError('The HSM', 'no slot')
+        const made = await wrapped.create(alg, keyId)
+        created.push(made.key.kid)
+        return made
+      },
+    }
+    const keys = await replica(newZone(), { signers })
+    await expect(keys.getOrCreate('servicea')).rejects.toMatchObject({
+      status: 503,
+      code: 'signer_unavailable',
+      message: 'The HSM is not available (no slot).',
+    })
+    expect(keys.keyIds).toEqual([])
+    isDown = false
+    shared.setFreeBytes(0)
+    await expect(keys.getOrCreate('servicea')).rejects.toMatchObject({ code: 'state_unavailable' })
+    await expect(keys.getOrCreate('servicea')).rejects.toMatchObject({ code: 'state_unavailable' })
+    shared.setFreeBytes(Number.MAX_SAFE_INTEGER)
+    expect((await keys.getOrCreate('servicea')).signing.kid).toBe(created[0])
+    expect(created).toHaveLength(1)
+  })
+
+  it('of another kind cannot use a key; the remedy is a rotation', async () => {
+    const zone = newZone()
+    await (await replica(zone)).getOrCreate('servicea')
+    const kind = 'pkcs11' as const
+    const outside = { ...boundSigners(wrapped), kind }
+    const keys = await replica(zone, { signers: outside })
+    await expect(sign(keys, 'servicea')).rejects.toMatchObject({
+      status: 503,
+      code: 'key_not_usable',
+      message: expect.stringMatching(/^The private key servicea-\S+ is not in pkcs11\. Rotate the key\.$/),
+    })
+    await keys.rotate('servicea')
+    await sign(keys, 'servicea')
+  })
+})
+
+/** Copies the methods of a zone, to replace some. */
+function boundTo(zone: Zone): Zone {
+  return {
+    get: (key) => zone.get(key),
+    replace: (...args) => zone.replace(...args),
+    overrule: (...args) => zone.overrule(...args),
+    announce: (key) => zone.announce(key),
+    clear: () => zone.clear(),
+    lease: (...args) => zone.lease(...args),
+    entries: () => zone.entries(),
+    count: () => zone.count(),
+    watch: (listener) => zone.watch(listener),
+    isWatching: () => zone.isWatching(),
+  }
+}
+
+function boundSigners(signers: WrappedSigners): Signers {
+  return {
+    kind: signers.kind,
+    create: (...args) => signers.create(...args),
+    open: (...args) => signers.open(...args),
+    destroy: () => signers.destroy(''),
+    check: () => signers.check(),
+    close: () => signers.close(),
+  }
+}

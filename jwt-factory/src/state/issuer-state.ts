@@ -1,0 +1,133 @@
+import type { Clock, Logger } from '@hallpass/service-kit'
+import {
+  type SharedStore,
+  type StorePlace,
+  storeFor,
+  UnsafeStoreError,
+  type Zone,
+} from '@hallpass/token-store'
+import { type FolderOwner, ownFolder } from './folder-owner.ts'
+
+/** A probe asks every few seconds, and each check writes: often enough to notice, too rare to be a load. */
+const CHECK_MS = 1_000
+const CHECK_KEY = 'check'
+const CHECK_ENTRY_MS = 60_000
+/**
+ * How often expired revocations are removed in Redis, whose hashes have no expiry of their own. Until then, an entry costs
+ * some 100 bytes.
+ */
+const SWEEP_MS = 10 * 60_000
+
+export interface IssuerStateOptions {
+  readonly store: StorePlace
+  readonly clock: Clock
+  readonly log: Logger
+  /** Replaces the configured store, for tests. */
+  readonly makeStore?: typeof storeFor
+}
+
+/**
+ * Everything that the issuer must not forget, in a store that all replicas share: Redis, or an embedded one for the
+ * processes of one machine.
+ */
+export class IssuerState {
+  /** A ring of keys per key ID. */
+  readonly keys: Zone
+  readonly revocations: Zone
+  /** The `jti` of client assertions, until they expire. */
+  readonly assertions: Zone
+  readonly audit: Zone
+  /** What one replica does for all, e.g. a scheduled rotation. */
+  readonly leases: Zone
+  readonly #store: SharedStore
+  readonly #owner: FolderOwner | undefined
+  readonly #log: Logger
+  #checked: { readonly at: number; readonly result: Promise<void> } | undefined
+  #sweep: NodeJS.Timeout | undefined
+
+  private constructor(store: SharedStore, owner: FolderOwner | undefined, log: Logger) {
+    this.#store = store
+    this.#owner = owner
+    this.#log = log
+    // Pinned: in Redis never evicted, in lmdb accepted while there is any room.
+    this.keys = store.zone('keys', { pinned: true })
+    this.revocations = store.zone('revocations', { pinned: true })
+    this.assertions = store.zone('assertions')
+    this.audit = store.zone('audit')
+    this.leases = store.zone('leases')
+  }
+
+  /**
+   * Opens the store. An unreachable Redis is no error: the service starts, is not ready, and answers 503 until it is
+   * reachable.
+   * @throws {StateFileError} if an embedded store is damaged, or in use by another machine.
+   */
+  static async open({ store, clock, log, makeStore = storeFor }: IssuerStateOptions): Promise<IssuerState> {
+    const owner = store.redis === undefined ? await ownFolder(store.storeFolder) : undefined
+    const shared = makeStore(store, {
+      clock,
+      prefix: 'hallpass-issuer',
+      onNotice: (notice) => log.warn({ store: store.redis === undefined ? 'lmdb' : 'redis' }, notice),
+      remedy:
+        'Restore it from a backup. Without one, delete it: keys are then imported from their PEM files if there are any, revocations are forgotten.',
+    })
+    const state = new IssuerState(shared, owner, log)
+    try {
+      await shared.open()
+    } catch (error) {
+      await owner?.release()
+      throw error
+    }
+    state.#start()
+    return state
+  }
+
+  get kind(): SharedStore['kind'] {
+    return this.#store.kind
+  }
+
+  #start(): void {
+    if (this.#store.kind === 'lmdb') return
+    this.#sweep = setInterval(() => void this.#sweepRevocations(), SWEEP_MS)
+    this.#sweep.unref()
+  }
+
+  /** Listing the entries of a pinned zone removes the expired ones. */
+  async #sweepRevocations(): Promise<void> {
+    try {
+      if (!(await this.leases.lease('sweep', SWEEP_MS / 2))) return
+      for await (const _ of this.revocations.entries());
+    } catch (err) {
+      this.#log.debug({ err }, 'expired revocations could not be removed; it is tried again')
+    }
+  }
+
+  /**
+   * Checks that the state can be read and changed now, by a write.
+   * @throws {StoreUnavailableError} with the reason
+   * @throws {UnsafeStoreError} if Redis is allowed to evict what must stay
+   */
+  check(): Promise<void> {
+    const now = performance.now()
+    if (!this.#checked || now - this.#checked.at > CHECK_MS)
+      this.#checked = { at: now, result: this.#checkNow() }
+    return this.#checked.result
+  }
+
+  async #checkNow(): Promise<void> {
+    // A write also ends the state of a store whose last write failed.
+    await this.leases.overrule(CHECK_KEY, { value: '', endsAt: Date.now() + CHECK_ENTRY_MS })
+    await this.#store.check()
+    const { evictionPolicy: policy, maxBytes } = await this.#store.usage()
+    if (maxBytes !== undefined && policy !== undefined && policy !== 'noeviction')
+      throw new UnsafeStoreError(
+        `Redis may evict used assertions (maxmemory-policy ${policy}). Set maxmemory-policy to noeviction.`,
+      )
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#sweep)
+    await this.#store.close()
+    await this.#owner?.release()
+  }
+}

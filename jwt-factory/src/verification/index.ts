@@ -1,0 +1,1 @@
+export { issuerChecks } from './checks.ts'

@@ -1,0 +1,1 @@
+export { memoryEncryption } from './memory-encryption.ts'
