@@ -2,6 +2,8 @@ export { LmdbStore } from './lmdb/index.ts'
 export {
   type Change,
   type Lease,
+  MAX_KEY_BYTES,
+  MAX_VALUE_BYTES,
   type SeenEntry,
   type SharedStore,
   type StoredEntry,

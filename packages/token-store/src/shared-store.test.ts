@@ -11,6 +11,7 @@ import { type StorePlace, storeContract } from './testing/store-contract.ts'
 const onLmdb = async (): Promise<StorePlace> => {
   const folder = await mkdtemp(join(tmpdir(), 'token-store-'))
   return {
+    location: folder,
     open: (clock) => new LmdbStore({ folder, ...(clock ? { clock: clock.now } : {}) }),
     end: () => rm(folder, { recursive: true }),
   }
@@ -19,6 +20,7 @@ const onLmdb = async (): Promise<StorePlace> => {
 const onRedis = async (): Promise<StorePlace> => {
   const redis = await startRedis()
   return {
+    location: redis.url,
     open: (clock) => new RedisStore({ url: redis.url, ...(clock ? { clock: clock.now } : {}) }),
     end: () => redis.stop(),
   }

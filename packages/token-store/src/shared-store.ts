@@ -13,6 +13,12 @@ export interface SeenEntry extends StoredEntry {
 
 /** The right to do something that only one process of the tier may do at a time. */
 export interface Lease {
+  /**
+   * Makes the lease expire `milliseconds` from now, for work that takes longer than expected. Returns false if it has expired
+   * meanwhile, so that another process may hold it: the work must stop.
+   */
+  extend(milliseconds: number): Promise<boolean>
+  /** Never rejects: if the store is unavailable, the lease expires on its own. */
   release(): Promise<void>
 }
 
@@ -28,6 +34,24 @@ export type Change =
   | 'emptied'
 
 /**
+ * The maximum size of a value, in bytes of UTF-8: a thousand times the usual token, and so small that lmdb and Redis move one
+ * within a millisecond, while others wait.
+ */
+export const MAX_VALUE_BYTES = 256 * 1024
+/** The maximum size of a key, in bytes of UTF-8; lmdb's own limit is 1978 for the key and its expiry. */
+export const MAX_KEY_BYTES = 1024
+
+/** Checks what is to be written. @throws {RangeError} if the key or the value is too large */
+export function checkSize(key: string, next?: StoredEntry): void {
+  const keyBytes = Buffer.byteLength(key)
+  if (keyBytes > MAX_KEY_BYTES)
+    throw new RangeError(`A key in the store has at most ${MAX_KEY_BYTES} bytes, this one has ${keyBytes}.`)
+  const bytes = next === undefined ? 0 : Buffer.byteLength(next.value)
+  if (bytes > MAX_VALUE_BYTES)
+    throw new RangeError(`A value in the store has at most ${MAX_VALUE_BYTES} bytes, this one has ${bytes}.`)
+}
+
+/**
  * Entries that every process of the tier shares. There are two kinds of writers: the cache, which must never overwrite an
  * operator's change ({@link Zone.replace}), and the operator, whose changes are reported to every process
  * ({@link Zone.overrule}).
@@ -35,7 +59,10 @@ export type Change =
 export interface Zone {
   /** Returns the current entry, or undefined if there is none or it has expired. */
   get(key: string): Promise<SeenEntry | undefined>
-  /** Writes only if the entry is still the one that was `seen` (compare and set). Notifies no other process. */
+  /**
+   * Writes only if the entry is still the one that was `seen` (compare and set). Notifies no other process.
+   * @throws {RangeError} if the key or value exceeds {@link MAX_KEY_BYTES} or {@link MAX_VALUE_BYTES}; so does `overrule`
+   */
   replace(key: string, seen: SeenEntry | undefined, next: StoredEntry): Promise<boolean>
   /** Writes or removes an entry unconditionally and notifies every process. */
   overrule(key: string, next: StoredEntry | undefined): Promise<void>
@@ -45,7 +72,9 @@ export interface Zone {
   clear(): Promise<void>
   /** Acquires a lease that expires after `milliseconds`; returns undefined while another holder has it. */
   lease(key: string, milliseconds: number): Promise<Lease | undefined>
-  /** Lists all unexpired entries. An entry that is written during the call is not necessarily included. */
+  /**
+   * Lists all unexpired entries, each once. An entry that is written or removed during the call is not necessarily included.
+   */
   entries(): AsyncIterable<readonly [key: string, entry: StoredEntry]>
   /** Returns the number of entries, which may include some that have just expired. */
   count(): Promise<number>
@@ -61,7 +90,7 @@ export interface Zone {
 export interface ZoneOptions {
   /**
    * Marks entries that are never evicted to make room for others (Redis evicts keys with an expiry) and that may
-   * be written when other entries are rejected. For a small number of small entries that must not be lost.
+   * be written when other entries are rejected. For entries that must not be lost, which must be so few that they fit into the memory.
    */
   readonly pinned?: boolean
 }

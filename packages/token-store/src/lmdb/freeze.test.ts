@@ -167,8 +167,7 @@ describe('an lmdb store beside a process that was stopped while it writes', () =
     zone.watch((change) => heard.push(change))
     const holder = await hold('sleep')
     await expect(zone.overrule('late', entry())).rejects.toThrow(StoreLockedError)
-    // More than half of the ten seconds for which the others look back.
-    await new Promise((resolve) => setTimeout(resolve, 5_000))
+    // After more than half of the two seconds for which the others look back.
     await holder.kill()
     await until(async () => heard.length === 2)
     expect(heard).toEqual([{ key: 'late' }, { key: 'late' }])

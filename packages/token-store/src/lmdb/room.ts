@@ -4,8 +4,8 @@ import type { Room } from '../room.ts'
 import { StoreFullError } from '../shared-store.ts'
 
 /**
- * The maximum growth of the file by one write: a leaf page in each of two databases, and a value of two pages.
- * Writes that are committed together share the branch pages.
+ * The maximum growth of the file by one write, in addition to its value: a leaf page in each of two databases, and the rest
+ * of the value's last page. Writes that are committed together share the branch pages.
  */
 const WRITE_BYTES = 16 * 1024
 /** Reserved for pinned entries (blocks) and removals, some hundreds of each; other entries are rejected earlier. */
@@ -29,6 +29,8 @@ export class LmdbRoom {
   readonly #databases = new Set<Database<unknown, never>>()
   #root: RootDatabase | undefined
   #pending = 0
+  /** The bytes of the values that are being written. */
+  #pendingBytes = 0
   /** Why the last write failed. Cleared by the next successful write. */
   #failure: string | undefined
 
@@ -48,16 +50,17 @@ export class LmdbRoom {
   }
 
   /** Checks that there is room for a write. @throws {StoreFullError} if the write must not be tried. */
-  admit(kind: WriteKind): void {
+  admit(kind: WriteKind, bytes = 0): void {
     const free = this.#freeBytes()
-    const needed = (kind === 'vital' ? FLOOR_BYTES : RESERVE_BYTES) + this.#pending * WRITE_BYTES
+    const pending = this.#pending * WRITE_BYTES + this.#pendingBytes
+    const needed = (kind === 'vital' ? FLOOR_BYTES : RESERVE_BYTES) + pending + bytes
     if (free >= Math.max(needed, RECOVERED_BYTES)) {
       this.#recovered()
       return
     }
     const inside = this.#freeInside()
     // lmdb usually reuses free pages inside the file, but not always: this write must fit on the disk, too.
-    const roomy = free >= 2 * FLOOR_BYTES + this.#pending * WRITE_BYTES ? Math.max(free, inside) : free
+    const roomy = free >= 2 * FLOOR_BYTES + pending + bytes ? Math.max(free, inside) : free
     if (roomy >= RECOVERED_BYTES) this.#recovered()
     if (roomy >= needed) return
     const reason = `the disk of ${this.#folder} has ${Math.floor(free / 1024)} KB left`
@@ -85,8 +88,9 @@ export class LmdbRoom {
   }
 
   /** Counts a write as pending until it settles, and records whether it failed. */
-  async during<T>(write: Promise<T>): Promise<T> {
+  async during<T>(write: Promise<T>, bytes = 0): Promise<T> {
     this.#pending += 1
+    this.#pendingBytes += bytes
     try {
       const answer = await write
       if (this.#failure !== undefined) this.#room.free()
@@ -98,6 +102,7 @@ export class LmdbRoom {
       throw error
     } finally {
       this.#pending -= 1
+      this.#pendingBytes -= bytes
     }
   }
 

@@ -23,8 +23,8 @@ export interface LmdbStoreOptions extends StoreOptions {
   readonly freeBytes?: () => number
 }
 
-/** Four databases per zone. The tier has four zones; the rest is spare. */
-const MAX_DATABASES = 64
+/** Four databases per zone. A service has fewer than ten zones; the rest is spare, at a hundred bytes per transaction. */
+const MAX_DATABASES = 256
 /**
  * Address space (not memory or disk) for eight million entries; beyond that, lmdb doubles it. lmdb's own default of
  * 128 KB would double thirteen times up to a million entries and keep each old map: twice the pages.

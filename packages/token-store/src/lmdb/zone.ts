@@ -3,6 +3,7 @@ import type { Database, Key } from 'lmdb'
 import { Listeners } from '../listeners.ts'
 import {
   type Change,
+  checkSize,
   type Lease,
   type SeenEntry,
   type StoredEntry,
@@ -15,13 +16,19 @@ import type { LmdbWrites } from './writes.ts'
 
 /** Five polls within the watch window, at a microsecond each. */
 const POLL_MS = 100
-/** A change whose commit took longer than this could be overlooked; a commit takes milliseconds. */
-const LATE_COMMIT_US = 10_000_000
+/**
+ * How far each poll looks back, for changes that were committed after later ones. A commit takes milliseconds; the change of
+ * one that took half of this time or more is told again.
+ */
+const LATE_COMMIT_US = 2_000_000
 /** How long changes are stored, for processes that were suspended. */
 const KEEP_CHANGES_US = 60_000_000
 const SWEEP_MS = 1_000
 /** The maximum number of removals per sweep, so that no request waits for one. */
 const SWEEP_BATCH = 2_000
+
+/** Two megabytes of the largest usual values: reading a page takes a few milliseconds, in which no request is served. */
+const LIST_PAGE = 100
 
 type Record = readonly [value: string, endsAt: number]
 type ChangeKey = [microseconds: number, nonce: number]
@@ -56,7 +63,8 @@ export class LmdbZone implements Zone {
   #changes!: Database<string, ChangeKey>
   #timers: NodeJS.Timeout[] = []
   #polledAt = Number.NEGATIVE_INFINITY
-  #newestChange = 0
+  /** The machine's time of the last poll, in microseconds. */
+  #polledUntil = 0
 
   constructor({ openDatabase, room, writes, pinned, clock }: LmdbZoneOptions) {
     this.#openDatabase = openDatabase
@@ -103,21 +111,25 @@ export class LmdbZone implements Zone {
   }
 
   async replace(key: string, seen: SeenEntry | undefined, next: StoredEntry): Promise<boolean> {
+    checkSize(key, next)
     this.#begin()
-    this.#admit(this.#kind)
+    const bytes = sizeOf(next)
+    this.#admit(this.#kind, bytes)
     const write = () => this.#write(key, next)
-    if (seen) return this.#finish(this.#entries.ifVersion(key, seen.version as number, write))
+    if (seen) return this.#finish(this.#entries.ifVersion(key, seen.version as number, write), bytes)
     // An expired entry may still be stored; to the caller it was absent.
     const ended = this.#entries.getEntry(key)
-    if (!ended) return this.#finish(this.#entries.ifNoExists(key, write))
+    if (!ended) return this.#finish(this.#entries.ifNoExists(key, write), bytes)
     if (ended.value[1] > this.#clock()) return false
-    return this.#finish(this.#entries.ifVersion(key, ended.version as number, write))
+    return this.#finish(this.#entries.ifVersion(key, ended.version as number, write), bytes)
   }
 
   async overrule(key: string, next: StoredEntry | undefined): Promise<void> {
+    checkSize(key, next)
     this.#begin()
-    this.#admit(next ? this.#kind : 'vital')
-    await this.#change(key, () => {
+    const bytes = sizeOf(next)
+    this.#admit(next ? this.#kind : 'vital', bytes)
+    await this.#change(key, bytes, () => {
       if (next) this.#write(key, next)
       else this.#quietly(this.#entries.remove(key))
     })
@@ -126,7 +138,7 @@ export class LmdbZone implements Zone {
   async announce(key: string): Promise<void> {
     this.#begin()
     this.#admit('vital')
-    await this.#change(key, () => {})
+    await this.#change(key, 0, () => {})
   }
 
   async clear(): Promise<void> {
@@ -153,6 +165,14 @@ export class LmdbZone implements Zone {
       ),
     )
     if (!taken) return undefined
+    const extend = async (more: number) => {
+      this.#begin()
+      // The reserve is for this, too: work that has begun must not end for lack of room.
+      this.#admit('vital')
+      const seen = this.#leases.getEntry(key)
+      if (seen?.version !== version || seen.value <= this.#clock()) return false
+      return this.#finish(this.#leases.put(key, this.#clock() + more, version, version))
+    }
     // If the release fails because the store is closing or the disk is full, the lease expires on its own.
     const release = async () => {
       try {
@@ -161,7 +181,7 @@ export class LmdbZone implements Zone {
         await this.#finish(this.#leases.remove(key, version))
       } catch {}
     }
-    return { release }
+    return { extend, release }
   }
 
   async *entries(): AsyncIterable<readonly [string, StoredEntry]> {
@@ -173,7 +193,7 @@ export class LmdbZone implements Zone {
       const page = Array.from(
         this.#entries.getRange({
           ...(from === undefined ? {} : { start: from }),
-          limit: 500,
+          limit: LIST_PAGE,
         }),
       )
       const now = this.#clock()
@@ -234,15 +254,15 @@ export class LmdbZone implements Zone {
   }
 
   /** @throws {StoreLockedError} or {@link StoreFullError} if a write must not be tried */
-  #admit(kind: WriteKind): void {
+  #admit(kind: WriteKind, bytes = 0): void {
     this.#limits.admit()
-    this.#room.admit(kind)
+    this.#room.admit(kind, bytes)
   }
 
   /** Returns the result of a write and registers the write with {@link stop}. @throws {StoreUnavailableError} if it fails */
-  #finish<T>(write: Promise<T>): Promise<T> {
+  #finish<T>(write: Promise<T>, bytes = 0): Promise<T> {
     const done: Promise<T> = this.#room
-      .during(write)
+      .during(write, bytes)
       .catch((error: unknown) => {
         forgetCommitError(error)
         throw new StoreUnavailableError(error)
@@ -269,48 +289,56 @@ export class LmdbZone implements Zone {
   }
 
   /** Writes, and notifies every process in the same transaction. */
-  async #change(key: string, write: () => void): Promise<void> {
+  async #change(key: string, bytes: number, write: () => void): Promise<void> {
     const begun = microseconds()
+    const change: ChangeKey = [begun, newVersion()]
     const commit = this.#entries.batch(() => {
       write()
-      this.#quietly(this.#changes.put([begun, newVersion()], key))
+      this.#quietly(this.#changes.put(change, key))
     })
     // The others no longer look for a change of this time, e.g. after this process was suspended: notify them again.
     commit.then(() => {
       if (microseconds() - begun > LATE_COMMIT_US / 2)
         this.#limits.whenFree(() => void this.announce(key).catch(() => {}))
     }, forgetCommitError)
-    await this.#finish(commit)
-    this.#poll()
+    await this.#finish(commit, bytes)
+    // The listeners of this process hear of it now and not again at the next poll.
+    this.#tell(change, key)
   }
 
-  /** Reads the changes since the last poll. A change may be committed slightly after one with a later time. */
+  /** Tells the listeners of a change, unless they know it. */
+  #tell(change: ChangeKey, key: string): void {
+    const id = change.join(' ')
+    if (this.#seen.has(id)) return
+    this.#seen.add(id)
+    this.#listeners.tell(key === '' ? 'cleared' : { key })
+  }
+
+  /** Reads the changes that were committed since the last poll, and so made at most {@link LATE_COMMIT_US} before it. */
   #poll(first = false): void {
     this.#begin()
     const now = performance.now()
     if (!first && now - this.#polledAt > KEEP_CHANGES_US / 2_000) this.#listeners.tell('missed')
     const time = microseconds()
-    for (const { key: change, value: key } of this.#changes.getRange({
-      start: [this.#newestChange - LATE_COMMIT_US, 0],
-    })) {
+    const since = first ? 0 : this.#polledUntil - LATE_COMMIT_US
+    for (const { key: change, value: key } of this.#changes.getRange({ start: [since, 0] })) {
       // From before a reboot, which resets the monotonic clock.
       if (change[0] > time) {
-        this.#quietly(this.#finish(this.#changes.remove(change)))
-        continue
-      }
-      const id = change.join(' ')
-      this.#newestChange = Math.max(this.#newestChange, change[0])
-      if (this.#seen.has(id)) continue
-      this.#seen.add(id)
-      if (!first) this.#listeners.tell(key === '' ? 'cleared' : { key })
+        if (!this.#limits.isBlocked) this.#quietly(this.#finish(this.#changes.remove(change)))
+      } else if (first) this.#seen.add(change.join(' '))
+      else this.#tell(change, key)
     }
     for (const id of this.#seen) {
-      if (Number.parseInt(id, 10) >= this.#newestChange - 2 * LATE_COMMIT_US) break
+      if (Number.parseInt(id, 10) >= since - LATE_COMMIT_US) break
       this.#seen.delete(id)
     }
     this.#polledAt = now
+    this.#polledUntil = time
   }
 }
+
+const sizeOf = (entry: StoredEntry | undefined): number =>
+  entry === undefined ? 0 : Buffer.byteLength(entry.value)
 
 /** Returns a random version that no earlier write of the key has. */
 const newVersion = (): number => randomInt(1, 2 ** 48 - 1)

@@ -12,9 +12,15 @@ export interface RedisCells {
   scan(): AsyncIterable<readonly (readonly [key: string, value: string])[]>
   count(): Promise<number>
   clear(): Promise<unknown>
+  /** Removes some values that have expired before `now`. Returns whether there may be more. */
+  sweep(now: number): Promise<boolean>
 }
 
 const SCAN_COUNT = 500
+/** Of the largest usual values, 20 KB, a page is two megabytes: a millisecond or two in which Redis does nothing else. */
+const FIELD_SCAN_COUNT = 100
+/** The maximum number of removals at a time, a millisecond of Redis's time. */
+const SWEEP_BATCH = 500
 
 /** Lua: a value that has expired by the caller's clock counts as absent, whatever Redis's own clock says. */
 const ENDED = `if value ~= '' and tonumber(string.match(value, '^%d+') or '0') <= tonumber(ARGV[1]) then value = '' end`
@@ -56,6 +62,10 @@ export class ExpiringKeys implements RedisCells {
   /** Redis removes expired keys itself. */
   async drop() {}
 
+  async sweep() {
+    return false
+  }
+
   async *scan() {
     for await (const names of this.#names()) {
       const values = await Promise.all(names.map((name) => this.#connection().get(name)))
@@ -67,9 +77,9 @@ export class ExpiringKeys implements RedisCells {
   }
 
   async count() {
-    let count = 0
-    for await (const names of this.#names()) count += names.length
-    return count
+    const found = new Set<string>()
+    for await (const names of this.#names()) for (const name of names) found.add(name)
+    return found.size
   }
 
   async clear() {
@@ -96,47 +106,73 @@ local value = redis.call('hget', KEYS[1], ARGV[4]) or ''
 ${ENDED}
 if value ~= ARGV[2] then return 0 end
 redis.call('hset', KEYS[1], ARGV[4], ARGV[3])
+redis.call('zadd', KEYS[2], ARGV[5], ARGV[4])
 return 1`
+
+const SET_FIELD = `
+redis.call('hset', KEYS[1], ARGV[1], ARGV[2])
+redis.call('zadd', KEYS[2], ARGV[3], ARGV[1])`
+
+const DELETE_FIELD = `
+redis.call('zrem', KEYS[2], ARGV[1])
+return redis.call('hdel', KEYS[1], ARGV[1])`
 
 const DROP_FIELD = `if redis.call('hget', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('hdel', KEYS[1], ARGV[1]) end return 0`
 
+const SWEEP_FIELDS = `
+local due = redis.call('zrangebyscore', KEYS[2], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
+for _, key in ipairs(due) do
+  local value = redis.call('hget', KEYS[1], key) or ''
+  ${ENDED}
+  if value == '' then redis.call('hdel', KEYS[1], key) end
+  redis.call('zrem', KEYS[2], key)
+end
+return #due`
+
 /**
  * One hash for all entries, without an expiry: the `volatile-*` policies never evict it, and the entries are listed
- * without a scan of all keys. Listing the entries removes the expired ones.
+ * without a scan of all keys. A sorted set with the expiry times tells which fields to remove.
  */
 export class PinnedHash implements RedisCells {
   readonly #connection: () => RedisConnection
   readonly #name: string
+  readonly #ends: string
 
   constructor(connection: () => RedisConnection, prefix: string) {
     this.#connection = connection
+    // The same hash tag: in a cluster, both are on one node.
     this.#name = `{${prefix}}:pinned`
+    this.#ends = `{${prefix}}:ends`
   }
 
   get(key: string) {
     return this.#connection().hget(this.#name, key)
   }
 
-  async replace(key: string, seen: string, next: string, _endsAt: number, now: number) {
-    return (await this.#connection().eval(REPLACE_FIELD, 1, this.#name, now, seen, next, key)) === 1
+  async replace(key: string, seen: string, next: string, endsAt: number, now: number) {
+    return (await this.#eval(REPLACE_FIELD, now, seen, next, key, endsAt)) === 1
   }
 
-  set(key: string, value: string) {
-    return this.#connection().hset(this.#name, key, value)
+  set(key: string, value: string, endsAt: number) {
+    return this.#eval(SET_FIELD, key, value, endsAt)
   }
 
   delete(key: string) {
-    return this.#connection().hdel(this.#name, key)
+    return this.#eval(DELETE_FIELD, key)
   }
 
   drop(key: string, value: string) {
-    return this.#connection().eval(DROP_FIELD, 1, this.#name, key, value)
+    return this.#eval(DROP_FIELD, key, value)
+  }
+
+  async sweep(now: number) {
+    return (await this.#eval(SWEEP_FIELDS, now, SWEEP_BATCH)) === SWEEP_BATCH
   }
 
   async *scan() {
     let cursor = '0'
     do {
-      const [next, flat] = await this.#connection().hscan(this.#name, cursor, 'COUNT', SCAN_COUNT)
+      const [next, flat] = await this.#connection().hscan(this.#name, cursor, 'COUNT', FIELD_SCAN_COUNT)
       cursor = next
       const page: [string, string][] = []
       for (let index = 0; index < flat.length; index += 2)
@@ -150,7 +186,11 @@ export class PinnedHash implements RedisCells {
   }
 
   clear() {
-    return this.#connection().unlink(this.#name)
+    return this.#connection().unlink(this.#name, this.#ends)
+  }
+
+  #eval(script: string, ...args: (string | number)[]) {
+    return this.#connection().eval(script, 2, this.#name, this.#ends, ...args)
   }
 }
 

@@ -1,4 +1,4 @@
-import { describeWith } from '@hallpass/service-kit/testing'
+import { describeWith, ManualClock } from '@hallpass/service-kit/testing'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { Redis } from 'ioredis'
 import { StoreFullError, UnsafeStoreError } from '../shared-store.ts'
@@ -6,6 +6,7 @@ import { startRedis, type TestRedis } from '../testing/redis.ts'
 import { until } from '../testing/store-contract.ts'
 import { parseMemory } from './memory.ts'
 import { RedisStore } from './store.ts'
+import type { RedisZone } from './zone.ts'
 
 const entry = () => ({ value: 'v', endsAt: Date.now() + 60_000 })
 
@@ -81,6 +82,78 @@ describeWith('redis-server', 'apt-get install redis-server')('a Redis store', ()
         : [],
     )
     expect(await other.usage()).toMatchObject({ evictionPolicy: policy, maxBytes: 100 * 2 ** 20 })
+    await other.close()
+  })
+
+  it('notifies the operator once if a restart of Redis would lose pinned entries', async () => {
+    const notice = expect.stringMatching(/a restart of Redis loses pinned entries .*: set appendonly to yes$/)
+    await admin.config('SET', 'appendonly', 'no')
+    const open = async (pinned: boolean) => {
+      notices.length = 0
+      const other = new RedisStore({ url: redis.url, onNotice: (text) => notices.push(text) })
+      other.zone('z', { pinned })
+      await other.open()
+      await other.check()
+      await other.close()
+      return [...notices]
+    }
+    expect(await open(true)).toEqual([notice])
+    expect(await open(false)).toEqual([])
+    await admin.config('SET', 'appendonly', 'yes')
+    expect(await open(true)).toEqual([])
+  })
+
+  it('keeps what was written when Redis with an append-only file is killed', async () => {
+    const durable = await startRedis(['--appendonly', 'yes', '--appendfsync', 'everysec'])
+    const other = new RedisStore({ url: durable.url })
+    try {
+      await other.open()
+      const zone = other.zone('keys', { pinned: true })
+      for (let round = 0; round < 3; round += 1) {
+        const written: string[] = []
+        const writing = (async () => {
+          for (let n = 0; ; n += 1) {
+            if (!(await zone.replace(`key${round}-${n}`, undefined, entry()))) return
+            written.push(`key${round}-${n}`)
+          }
+        })().catch(() => {})
+        await until(async () => written.length > 50)
+        await durable.kill()
+        await writing
+        await durable.start()
+        await until(() =>
+          zone.get('none').then(
+            () => true,
+            () => false,
+          ),
+        )
+        for (const key of written) expect([key, (await zone.get(key))?.value]).toEqual([key, 'v'])
+      }
+    } finally {
+      await other.close()
+      await durable.stop()
+    }
+  }, 30_000)
+
+  it('removes pinned entries from Redis a minute after they have expired', async () => {
+    const clock = new ManualClock(Date.now())
+    const other = new RedisStore({ url: redis.url, clock: clock.now })
+    await other.open()
+    const zone = other.zone('revocations', { pinned: true }) as RedisZone
+    const endsAt = clock.now() + 1_000
+    await Promise.all(
+      Array.from({ length: 1_200 }, (_, n) => zone.replace(`gone${n}`, undefined, { value: 'v', endsAt })),
+    )
+    await zone.overrule('stays', { value: 'v', endsAt: endsAt + 60_000 })
+    await zone.overrule('renewed', { value: 'v', endsAt })
+    await zone.overrule('renewed', { value: 'v', endsAt: endsAt + 60_000 })
+    clock.advance(60_999)
+    await zone.sweep()
+    expect(await zone.count()).toBe(1_202)
+    clock.advance(1)
+    await zone.sweep()
+    expect(await admin.hkeys('{hallpass:revocations}:pinned')).toEqual(['stays', 'renewed'])
+    expect(await admin.zcard('{hallpass:revocations}:ends')).toBe(2)
     await other.close()
   })
 

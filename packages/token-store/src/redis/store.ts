@@ -38,6 +38,9 @@ export class RedisStore implements SharedStore {
   #memoryReadAt = Number.NEGATIVE_INFINITY
   /** The last notice about the policy, so that it is not repeated. */
   #policyNotice: string | undefined
+  #hasPinned = false
+  /** Whether the operator was told that Redis does not append its writes to a file. */
+  #isVolatile = false
 
   constructor(options: RedisStoreOptions) {
     this.#options = options
@@ -83,6 +86,7 @@ export class RedisStore implements SharedStore {
         write: (command) => this.#write(command),
       })
       this.#zones.set(name, zone)
+      this.#hasPinned ||= pinned
       if (this.#open) zone.start()
     }
     return zone
@@ -102,7 +106,8 @@ export class RedisStore implements SharedStore {
 
   async usage(): Promise<StoreUsage> {
     await this.#readMemory()
-    return this.#memory
+    const { appendOnly: _, ...usage } = this.#memory
+    return usage
   }
 
   async #readMemory(): Promise<void> {
@@ -126,6 +131,11 @@ export class RedisStore implements SharedStore {
           : undefined
     if (notice !== undefined && notice !== this.#policyNotice) this.#options.onNotice?.(notice)
     this.#policyNotice = notice
+    if (this.#memory.appendOnly !== false || !this.#hasPinned || this.#isVolatile) return
+    this.#isVolatile = true
+    this.#options.onNotice?.(
+      'Redis keeps its entries only in memory or in snapshots, so a restart of Redis loses pinned entries (keys, revocations, blocks): set appendonly to yes',
+    )
   }
 
   #connected(): RedisConnection {

@@ -41,6 +41,10 @@ class Servers {
     return port
   }
 
+  signal(port: number, signal: NodeJS.Signals) {
+    this.#running.get(port)?.kill(signal)
+  }
+
   async kill(port: number) {
     const server = this.#running.get(port) as ChildProcess
     this.#running.delete(port)
@@ -101,6 +105,7 @@ describeWith('redis-server', 'apt-get install redis-server')('RedisStore behind 
 
   describe('without failures', () => {
     storeContract(async () => ({
+      location: url,
       open: (clock) => new RedisStore({ url, ...(clock ? { clock: clock.now } : {}) }),
       end: async () => {},
     }))
@@ -125,6 +130,44 @@ describeWith('redis-server', 'apt-get install redis-server')('RedisStore behind 
     expect(heard.some((change) => change === 'missed' || change === 'emptied')).toBe(true)
     await store.close()
   }, 40_000)
+
+  it('detects by compare and set that a failover has lost the last write', async () => {
+    // A tier of its own: the other test has killed its master.
+    const first = await servers.start()
+    const replica = await servers.start(['--replicaof', '127.0.0.1', String(first)])
+    const sentinel = await servers.start(
+      ['--sentinel'],
+      `sentinel monitor losing 127.0.0.1 ${first} 1\nsentinel down-after-milliseconds losing 500\nsentinel failover-timeout losing 3000\n`,
+    )
+    await until(async () => cli(sentinel, 'sentinel', 'master', 'losing').includes('num-slaves\n1'), 20_000)
+    const store = new RedisStore({ url: `redis-sentinel://127.0.0.1:${sentinel}/losing` })
+    await store.open()
+    const zone = store.zone('keys', { pinned: true })
+    const heard: unknown[] = []
+    zone.watch((change) => heard.push(change))
+    await zone.overrule('ring', entry('first'))
+    await until(async () => zone.isWatching())
+    const info = () => cli(first, 'info', 'replication')
+    await until(async () => {
+      const [, written] = /master_repl_offset:(\d+)/.exec(info()) ?? []
+      return written !== undefined && info().includes(`offset=${written},`)
+    }, 20_000)
+    // The replica gets nothing more until it is master.
+    servers.signal(replica, 'SIGSTOP')
+    await zone.replace('ring', await zone.get('ring'), entry('second'))
+    const lost = await zone.get('ring')
+    expect(lost?.value).toBe('second')
+    heard.length = 0
+    await servers.kill(first)
+    servers.signal(replica, 'SIGCONT')
+    await until(() => zone.get('ring').catch(() => undefined), 20_000)
+    expect((await zone.get('ring'))?.value).toBe('first')
+    await until(async () => cli(replica, 'info', 'replication').includes('role:master'), 20_000)
+    expect(await zone.replace('ring', lost, entry('third'))).toBe(false)
+    expect(await zone.replace('ring', await zone.get('ring'), entry('second again'))).toBe(true)
+    await until(async () => heard.includes('missed') || heard.includes('emptied'))
+    await store.close()
+  }, 60_000)
 })
 
 describeWith('redis-server', 'apt-get install redis-server')('RedisStore on a cluster', () => {
@@ -155,6 +198,7 @@ describeWith('redis-server', 'apt-get install redis-server')('RedisStore on a cl
 
   describe('without failures', () => {
     storeContract(async () => ({
+      location: url,
       open: (clock) => new RedisStore({ url, ...(clock ? { clock: clock.now } : {}) }),
       end: async () => {},
     }))

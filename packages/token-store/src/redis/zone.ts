@@ -1,6 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { Listeners } from '../listeners.ts'
-import type { Change, Lease, SeenEntry, StoredEntry, Zone } from '../shared-store.ts'
+import {
+  type Change,
+  checkSize,
+  type Lease,
+  type SeenEntry,
+  type StoredEntry,
+  type Zone,
+} from '../shared-store.ts'
 import { ExpiringKeys, PinnedHash, type RedisCells } from './cells.ts'
 import type { RedisConnection } from './connection.ts'
 import { RedisFeed } from './feed.ts'
@@ -8,8 +15,16 @@ import { RedisFeed } from './feed.ts'
 /** Deletes the lease only if this holder still has it: after it expired, another process may hold it. */
 const RELEASE = `if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0`
 
+/** Extends the lease only if this holder still has it. */
+const EXTEND = `if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) end return 0`
+
 /** The length of the stream. Processes that missed more changes read all entries again; see RedisFeed. */
 const KEEP_CHANGES = 10_000
+
+/** Expired pinned entries only use memory, so they are not urgent; a sweep is one small command. */
+const SWEEP_MS = 10_000
+/** Removed only then, because the clocks of the processes differ. */
+const SWEEP_DELAY_MS = 60_000
 
 export interface RedisZoneOptions {
   readonly connection: () => RedisConnection
@@ -29,6 +44,7 @@ export class RedisZone implements Zone {
   readonly #clock: () => number
   readonly #listeners = new Listeners()
   readonly #feed: RedisFeed
+  #timer: NodeJS.Timeout | undefined
 
   constructor(options: RedisZoneOptions) {
     this.#options = options
@@ -40,9 +56,14 @@ export class RedisZone implements Zone {
 
   start(): void {
     this.#feed.start()
+    if (!this.#options.pinned) return
+    // If it fails, the next one is tried.
+    this.#timer = setInterval(() => void this.sweep().catch(() => {}), SWEEP_MS)
+    this.#timer.unref()
   }
 
   stop(): Promise<void> {
+    clearInterval(this.#timer)
     return this.#feed.stop()
   }
 
@@ -53,6 +74,7 @@ export class RedisZone implements Zone {
   }
 
   async replace(key: string, seen: SeenEntry | undefined, next: StoredEntry): Promise<boolean> {
+    checkSize(key, next)
     const now = this.#clock()
     if (next.endsAt <= now) return false
     const before = String(seen?.version ?? '')
@@ -60,6 +82,7 @@ export class RedisZone implements Zone {
   }
 
   async overrule(key: string, next: StoredEntry | undefined): Promise<void> {
+    checkSize(key, next)
     const now = this.#clock()
     await this.#options.write<unknown>(() =>
       next && next.endsAt > now
@@ -85,28 +108,40 @@ export class RedisZone implements Zone {
     const holder = randomUUID()
     if ((await write(() => connection().set(name, holder, 'PX', milliseconds, 'NX'))) === null)
       return undefined
+    const extend = async (more: number) =>
+      (await write(() => connection().eval(EXTEND, 1, name, holder, more))) === 1
     // If the release fails, the lease expires on its own.
     const release = async () => {
       try {
         await connection().eval(RELEASE, 1, name, holder)
       } catch {}
     }
-    return { release }
+    return { extend, release }
   }
 
   async *entries(): AsyncIterable<readonly [string, StoredEntry]> {
     const { read } = this.#options
     const pages = this.#cells.scan()[Symbol.asyncIterator]()
+    // Redis returns an entry twice if its table was resized during the scan.
+    const listed = new Set<string>()
     for (;;) {
       const { done, value: page } = await read(() => pages.next())
       if (done) return
       const now = this.#clock()
       for (const [key, raw] of page) {
+        if (listed.has(key)) continue
+        listed.add(key)
         const entry = parse(raw)
         if (entry && entry.endsAt > now) yield [key, entry]
         else await read(async () => this.#cells.drop(key, raw))
       }
     }
+  }
+
+  /** Removes the entries that expired a minute ago. */
+  async sweep(): Promise<void> {
+    const { read } = this.#options
+    while (await read(() => this.#cells.sweep(this.#clock() - SWEEP_DELAY_MS)));
   }
 
   async count(): Promise<number> {

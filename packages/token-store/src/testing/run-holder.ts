@@ -4,7 +4,7 @@ import { open } from 'lmdb'
 
 /** Holds lmdb's write lock: stopped by SIGSTOP until it gets SIGCONT, or, with `sleep`, for a minute. */
 const [folder, how] = process.argv.slice(2) as [string, string]
-const root = open({ path: join(folder, 'store'), maxDbs: 64, overlappingSync: false } as Parameters<
+const root = open({ path: join(folder, 'store'), maxDbs: 256, overlappingSync: false } as Parameters<
   typeof open
 >[0])
 root.transactionSync(() => {
