@@ -58,7 +58,7 @@ describe('key IDs', () => {
 
   it('leave nothing on disk when they are rejected', async () => {
     await factory.post('/utils/dump').expect(200, 'OK')
-    expect((await readdir(factory.folder.path)).sort()).toEqual(['keys'])
+    expect((await readdir(factory.folder.path)).sort()).toEqual(['issuer', 'key-encryption.key', 'keys'])
     for (const file of await readdir(join(factory.folder.path, 'keys')))
       expect(file).toMatch(/^(service-a|A_1|x{64})/)
   })
