@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from '@jest/globals'
+import type { Response } from 'supertest'
 import { useFactory } from '../testing.ts'
 
 describe('GET /utils/keys', () => {
@@ -16,7 +17,7 @@ describe('GET /utils/keys', () => {
   it.each(['/utils/keys', '/utils/key-states'])('%s pages, and names the next page', async (path) => {
     const pages: unknown[] = []
     for (let next: string | undefined = `${path}?limit=2`; next; ) {
-      const { body, headers } = await factory.get(next).expect(200)
+      const { body, headers }: Response = await factory.get(next).expect(200)
       pages.push(body.keyIds?.map(({ keyId }: { keyId: string }) => keyId) ?? body)
       next = /^<([^>]+)>; rel="next"$/.exec(headers.link ?? '')?.[1]
     }
