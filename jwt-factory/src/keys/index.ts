@@ -1,5 +1,5 @@
 export { anyAlgorithm } from './any-algorithm.ts'
 export { KeyFiles } from './key-files.ts'
-export { isReserved, KEY_ID, keyIdOf, newKeyIdOf } from './key-id.ts'
-export { KeyRing, type KeyState, MAX_KEYS_IN_SET, type RingKey, type ShownKey } from './key-ring.ts'
-export { KeyStore, REPLICA_LAG_MS } from './key-store.ts'
+export { keyIdOf, newKeyIdOf } from './key-id.ts'
+export type { RingKey } from './key-ring.ts'
+export { KeyStore } from './key-store.ts'

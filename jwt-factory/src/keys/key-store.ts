@@ -25,7 +25,7 @@ const COPY_MS = 1_000
  * How long after a rotation another replica may still sign with the old key: the age of its copy, and the time to open
  * a key in an HSM or a key management service. Its tokens must not outlive the key.
  */
-export const REPLICA_LAG_MS = 5_000
+const REPLICA_LAG_MS = 5_000
 /** A retry within this time asks for what was tried before; later, it asks for another rotation. */
 const RETRY_MS = 60_000
 /** Opened private keys: about 10 MB. Opening one again takes a fraction of a millisecond (wrapped keys). */

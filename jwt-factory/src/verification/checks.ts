@@ -9,7 +9,7 @@ export const issuerChecks = (revoked: RevokedTokens): readonly CheckDefinition<T
 ]
 
 /** Rejects a token whose key was withdrawn, because others may know it. Its signature is valid, and says nothing. */
-const withdrawn = check('withdrawn key', 'RFC 7517 §5', (verification: TokenVerification) => {
+const withdrawn = check('withdrawn key', 'NIST SP 800-57 §8.3.5', (verification: TokenVerification) => {
   if ((verification.key as Partial<RingKey>).state === 'withdrawn')
     throw verification.fail('key_withdrawn', 'invalid signature', 'the key was withdrawn')
 })

@@ -14,13 +14,18 @@ import {
 } from './live-page.js'
 
 /**
- * @typedef {{ kid: string, alg: string, state: 'published' | 'signing' | 'retired', sinceMs: number, untilMs?: number }} Key
+ * @typedef {{ kid: string, alg: string, state: 'published' | 'signing' | 'retired' | 'withdrawn', sinceMs: number, untilMs?: number }} Key
  * @typedef {{ holder: string, keyId: string, keys: Key[] }} Holder
  * @typedef {{ holders: Holder[], away: { holder: string, failure: string }[], jwks: { url: string, body: { keys: { kid: string }[] } } }} Keys
  */
 
-const TONES = { published: 'info', signing: 'good', retired: 'warn' }
-const MEANINGS = { published: 'signs next', signing: 'signs', retired: 'still verifies' }
+const TONES = { published: 'info', signing: 'good', retired: 'warn', withdrawn: 'bad' }
+const MEANINGS = {
+  published: 'signs next',
+  signing: 'signs',
+  retired: 'still verifies',
+  withdrawn: 'refused everywhere',
+}
 
 liveView({
   url: '/live/keys',

@@ -3,7 +3,12 @@ import { TOKEN_CHECKS } from '@hallpass/tokens'
 import { describe, expect, it } from '@jest/globals'
 import { CheckSources } from './check-sources.ts'
 
-const catalogues = [...new Set([...TOKEN_CHECKS, ...SVID_CHECKS])]
+/** The issuer's own checks (jwt-factory/src/verification), which it does not export. */
+const ISSUER_CHECKS = [
+  { name: 'withdrawn key', rule: 'NIST SP 800-57 §8.3.5' },
+  { name: 'revocation', rule: 'RFC 7009 §2.2' },
+]
+const catalogues = [...new Set([...TOKEN_CHECKS, ...SVID_CHECKS, ...ISSUER_CHECKS])]
 
 describe('CheckSources', () => {
   const sources = new CheckSources({ sourceFolder: '.', sourceUrl: undefined })

@@ -2,7 +2,12 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** The folders of the catalogues of checks; an image has copies of them (deploy/containers/bundle.js). */
-const FOLDERS = ['packages/tokens/src/rule-set', 'packages/tokens/src/verify', 'packages/spiffe/src/jwt-svid']
+const FOLDERS = [
+  'packages/tokens/src/rule-set',
+  'packages/tokens/src/verify',
+  'packages/spiffe/src/jwt-svid',
+  'jwt-factory/src/verification',
+]
 
 /**
  * How a catalogue is written (packages/tokens/src/rule-set/check.ts): `check('expiry', …)` defines a check, and the

@@ -4,7 +4,7 @@ import { askPeer } from './ask-peer.ts'
 interface KeyState {
   readonly kid: string
   readonly alg: string
-  readonly state: 'published' | 'signing' | 'retired'
+  readonly state: 'published' | 'signing' | 'retired' | 'withdrawn'
   readonly sinceMs: number
   readonly untilMs?: number
 }
