@@ -13,12 +13,19 @@ export interface FactoryProcess {
   stop(): Promise<void>
 }
 
+/** The sources, as a program. */
+const SOURCES = ['--import', 'tsx', join(import.meta.dirname, '../main.ts')]
+
 /**
  * Starts a factory as a process; with ES256, because such keys are generated quickly.
+ * @param program the arguments of Node.
  * @throws {Error} with what it wrote to standard error, if it does not start.
  */
-export async function startFactoryProcess(env: Environment): Promise<FactoryProcess> {
-  const child = spawn(process.execPath, ['--import', 'tsx', join(import.meta.dirname, '../main.ts')], {
+export async function startFactoryProcess(
+  env: Environment,
+  program: readonly string[] = SOURCES,
+): Promise<FactoryProcess> {
+  const child = spawn(process.execPath, program, {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     env: { ...process.env, PORT: '0', ALGORITHM: 'ES256', LOG_LEVEL: 'silent', DRAIN_DELAY_MS: '0', ...env },
   })

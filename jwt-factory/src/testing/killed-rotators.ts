@@ -8,12 +8,15 @@ import { call, type FactoryProcess, startFactoryProcess } from './factory-proces
  * Runs two factories on one folder, each with a client that rotates a key and gets a token, and kills one of them each
  * round. Returns the kids that have signed, and those of them that the issuer has forgotten.
  */
-export async function killRotators(rounds: number): Promise<{ signed: Set<string>; lost: string[] }> {
+export async function killRotators(
+  rounds: number,
+  program?: readonly string[],
+): Promise<{ signed: Set<string>; lost: string[] }> {
   const folder = await mkdtemp(join(tmpdir(), 'killed-rotators-'))
   const env = { STATE_FOLDER: folder }
   const factories: (FactoryProcess | undefined)[] = await Promise.all([
-    startFactoryProcess(env),
-    startFactoryProcess(env),
+    startFactoryProcess(env, program),
+    startFactoryProcess(env, program),
   ])
   const signed = new Set<string>()
   let running = true
@@ -36,12 +39,12 @@ export async function killRotators(rounds: number): Promise<{ signed: Set<string
       const killed = factories[index]
       factories[index] = undefined
       await killed?.kill()
-      factories[index] = await startFactoryProcess(env)
+      factories[index] = await startFactoryProcess(env, program)
     }
     running = false
     await Promise.all(clients)
     for (const factory of factories) await factory?.kill()
-    const last = await startFactoryProcess(env)
+    const last = await startFactoryProcess(env, program)
     factories[0] = last
     const { text } = (await call(`${last.url}/utils/key-states`, 'GET')) as { text: string }
     const known = new Set(
