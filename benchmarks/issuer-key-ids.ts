@@ -2,11 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createApp, loadConfig } from '@hallpass/jwt-factory/app'
-import { readConfig, silentLog } from '@hallpass/service-kit'
+import { silentLog } from '@hallpass/service-kit'
+import { keyEncryptionFromFile, kidFor, wrappedSigners } from '@hallpass/signers'
 import { LmdbStore } from '@hallpass/token-store'
 import { generateSigningKey, type SigningKey } from '@hallpass/tokens'
 import { KeyRing, newKey } from '../jwt-factory/src/keys/key-ring.ts'
-import { named, signersConfig, signersFor } from '../jwt-factory/src/signers/index.ts'
 import { formatTable } from './table.ts'
 
 const COUNTS = (process.env.KEY_IDS ?? '10,1000,10000').split(',').map(Number)
@@ -63,8 +63,8 @@ async function measure(count: number, pairs: readonly SigningKey[]): Promise<str
 }
 
 async function fill(folder: string, count: number, pairs: readonly SigningKey[]): Promise<void> {
-  const signers = await signersFor(
-    readConfig({}, (variables) => signersConfig(variables, { stateFolder: folder, isShared: false })),
+  const signers = wrappedSigners(
+    await keyEncryptionFromFile(join(folder, 'key-encryption.key'), { create: true }),
   )
   const store = new LmdbStore({ folder: join(folder, 'issuer') })
   await store.open()
@@ -74,8 +74,9 @@ async function fill(folder: string, count: number, pairs: readonly SigningKey[])
     await Promise.all(
       Array.from({ length: Math.min(500, count - start) }, async (_, index) => {
         const keyId = `service-${start + index}`
-        const key = named(keyId, pairs[index % pairs.length] as SigningKey)
-        const { reference = '' } = signers.importKey?.(key) ?? {}
+        const pair = pairs[index % pairs.length] as SigningKey
+        const key = { ...pair, kid: kidFor(keyId, pair.publicKey) }
+        const { reference } = await signers.adopt(key)
         const ring = new KeyRing(keyId, [newKey(key, 'signing', now, { signer: 'wrapped', reference })])
         await zone.replace(keyId, undefined, { value: ring.print(), endsAt: 253_402_300_799_000 })
       }),

@@ -1,5 +1,5 @@
 export { anyAlgorithm } from './any-algorithm.ts'
 export { KeyFiles } from './key-files.ts'
-export { keyIdOf, newKeyIdOf } from './key-id.ts'
+export { KEY_ID, keyIdOf, newKeyIdOf } from './key-id.ts'
 export type { RingKey } from './key-ring.ts'
 export { KeyStore } from './key-store.ts'
