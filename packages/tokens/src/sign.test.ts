@@ -1,6 +1,20 @@
 import { JsonNumber } from '@hallpass/untrusted/json'
+import { sign as signBytes } from 'node:crypto'
 import { beforeAll, describe, expect, it } from '@jest/globals'
-import { generateSigningKey, parseCompact, type SigningKey, signToken } from './index.ts'
+import {
+  ALGORITHMS,
+  type Algorithm,
+  generateSigningKey,
+  libraries,
+  parseCompact,
+  SCHEMES,
+  type Signer,
+  type SigningKey,
+  signToken,
+  staticKeys,
+  verifyToken,
+} from './index.ts'
+import { testKey } from './testing.ts'
 
 let key: SigningKey
 beforeAll(async () => {
@@ -120,3 +134,67 @@ function cyclic(): object {
   claims.self = claims
   return claims
 }
+/** A key pair whose private half is elsewhere. */
+async function remoteSigner(alg: Algorithm): Promise<{ readonly signer: Signer; readonly pair: SigningKey }> {
+  const pair = await testKey(alg, 'a-key')
+  const { digest, options } = SCHEMES[alg]
+  const signer: Signer = {
+    kid: pair.kid,
+    alg,
+    publicKey: pair.publicKey,
+    async sign(bytes) {
+      await new Promise((resolve) => setImmediate(resolve))
+      return signBytes(digest, bytes, { key: pair.privateKey, ...options })
+    },
+  }
+  return { signer, pair }
+}
+
+describe('a token signed outside this process', () => {
+  const claims = { iss: 'https://issuer/', sub: 'a', aud: 'b', name: 'Zoë', nested: { list: [1, null] } }
+
+  it.each(ALGORITHMS)('verifies with every library (%s)', async (alg) => {
+    const { signer } = await remoteSigner(alg)
+    const token = await signToken(claims, signer, { lifetimeSeconds: 60 })
+    for (const library of Object.values(libraries).filter(({ algorithms }) => algorithms.includes(alg)))
+      await expect(
+        verifyToken(token, {
+          issuer: claims.iss,
+          audience: claims.aud,
+          subject: claims.sub,
+          keys: staticKeys(claims.iss, [signer]),
+          maxLifetimeSeconds: 60,
+          library,
+        }),
+      ).resolves.toMatchObject({ claims: { name: 'Zoë', nested: { list: [1, null] } } })
+  })
+
+  it.each(ALGORITHMS)('has the header and claims that every library writes (%s)', async (alg) => {
+    const { signer, pair } = await remoteSigner(alg)
+    const options = { lifetimeSeconds: 60, typ: 'at+jwt', clock }
+    const withoutJti = (token: string) => {
+      const { header, payload } = parseCompact(token)
+      return JSON.stringify([header, { ...payload, jti: '' }])
+    }
+    const remote = await signToken(claims, signer, options)
+    for (const library of Object.values(libraries).filter(({ algorithms }) => algorithms.includes(alg)))
+      expect(withoutJti(remote)).toBe(withoutJti(await signToken(claims, pair, { ...options, library })))
+  })
+
+  it('is not made if the signer fails, and the error is the one of the signer', async () => {
+    const { signer } = await remoteSigner('ES256')
+    const error = new Error('The HSM is unplugged.')
+    const failing = { ...signer, sign: () => Promise.reject(error) }
+    await expect(signToken(claims, failing, { lifetimeSeconds: 60 })).rejects.toBe(error)
+  })
+
+  it('is not made if it is too large for any verifier, or its times are invalid', async () => {
+    const { signer } = await remoteSigner('ES256')
+    await expect(signToken({ x: 'x'.repeat(8000) }, signer, { lifetimeSeconds: 60 })).rejects.toMatchObject({
+      reason: 'token_too_large',
+    })
+    await expect(signToken({ nbf: 'x' }, signer, { lifetimeSeconds: 60 })).rejects.toMatchObject({
+      reason: 'invalid_not_before',
+    })
+  })
+})

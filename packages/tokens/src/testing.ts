@@ -1,3 +1,4 @@
+export { settlesWithoutTheEventLoop } from './testing/event-loop.ts'
 export type { WrongToken, WrongTokensOptions } from './testing/forge.ts'
 export * from './testing/forge-token.ts'
 export { presentClaims, testKey } from './testing/test-key.ts'

@@ -96,7 +96,11 @@ export function kmsSigners({ deletionDays, ...options }: KmsSignersOptions): Sig
     async open(reference, algorithm, kid) {
       if (!ARN.test(reference))
         throw new KeyError('invalid_key', `The reference of key ${kid} is not the ARN of a KMS key.`)
-      return signerOf(strong(await publicKeyOf(client, reference, kid), algorithm, kid), reference)
+      const [publicKey] = await Promise.all([
+        publicKeyOf(client, reference, kid),
+        assertNotDeleted(client, reference, kid),
+      ])
+      return signerOf(strong(publicKey, algorithm, kid), reference)
     },
 
     destroy,
@@ -138,6 +142,17 @@ async function createKey(client: KmsClient, algorithm: Algorithm, keyId: string)
       throw new UnsupportedAlgorithmError(SYSTEM, algorithm, KeySpec, { cause: error })
     throw error
   }
+}
+
+/** A key that will be deleted has a public part until then, but it must not sign again. */
+async function assertNotDeleted(client: KmsClient, reference: string, kid: string) {
+  const { KeyMetadata } = await client.call<{ readonly KeyMetadata: { readonly KeyState: string } }>(
+    'DescribeKey',
+    { KeyId: reference },
+    kid,
+  )
+  if (KeyMetadata.KeyState.startsWith('Pending'))
+    throw new KeyError('invalid_key', `Key ${kid} will be deleted from KMS.`)
 }
 
 async function publicKeyOf(client: KmsClient, reference: string, kid: string) {

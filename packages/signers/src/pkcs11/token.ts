@@ -91,9 +91,15 @@ export class Token {
     }
   }
 
-  close(): Promise<void> {
+  /** Waits for the operations that are under way, and logs out. */
+  async close(): Promise<void> {
+    const login = this.#login
     this.#login = undefined
-    return this.#library.close()
+    if (login)
+      await this.#library.use(async (pkcs11) => {
+        for (const handle of login.idle) quietly(() => pkcs11.C_CloseSession(handle))
+      })
+    await this.#library.close()
   }
 
   #isLost(error: unknown): boolean {
@@ -170,7 +176,7 @@ export class Token {
 
   #release(pkcs11: Pkcs11, login: Login, handle: Handle, isClean: boolean) {
     // A session that failed may still have an operation under way, which would make the next one fail.
-    if (isClean) login.idle.push(handle)
+    if (isClean && this.#login === login) login.idle.push(handle)
     else if (login.open > 1) {
       login.open -= 1
       quietly(() => pkcs11.C_CloseSession(handle))
