@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs'
 import { Module } from 'node:module'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { describe } from '@jest/globals'
 
 /** Where `.ci/install-peers` installs what `npm ci` does not. */
 const peersFolder = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'hallpass/peers')
@@ -19,27 +18,12 @@ export const softHsmLibrary = [
 
 const isInstalled = (name: string) => existsSync(join(modulesFolder, name, 'package.json'))
 
-/** Returns `describe` if the condition holds. Otherwise skips and prints what is missing; with `CI=true` that is an error. */
-function describeIf(condition: boolean, missing: string) {
-  if (condition) return describe
-  if (process.env.CI === 'true') throw new Error(`CI must run these tests: ${missing}.`)
-  console.warn(`skipped: ${missing}`)
-  return describe.skip
-}
+export const hasSoftHsm = () =>
+  softHsmLibrary !== undefined &&
+  spawnSync('softhsm2-util', ['--version']).status === 0 &&
+  isInstalled('pkcs11js')
 
-export const describeWithSoftHsm = () =>
-  describeIf(
-    softHsmLibrary !== undefined &&
-      spawnSync('softhsm2-util', ['--version']).status === 0 &&
-      isInstalled('pkcs11js'),
-    'softhsm2 (apt-get install softhsm2) or pkcs11js (.ci/install-peers quick) is not installed',
-  )
-
-export const describeWithMoto = () =>
-  describeIf(
-    existsSync(motoServer) && isInstalled('@aws-sdk/client-kms'),
-    'moto or @aws-sdk/client-kms (.ci/install-peers quick) is not installed',
-  )
+export const hasMoto = () => existsSync(motoServer) && isInstalled('@aws-sdk/client-kms')
 
 /** The environment of a child process that finds the installed packages. */
 export const peerEnvironment = { NODE_PATH: modulesFolder }

@@ -1,1 +1,0 @@
-export { memoryEncryption } from './memory-encryption.ts'
