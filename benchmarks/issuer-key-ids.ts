@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createApp, loadConfig } from '@hallpass/jwt-factory/app'
 import { silentLog } from '@hallpass/service-kit'
-import { keyEncryptionFromFile, kidFor, wrappedSigners } from '@hallpass/signers'
+import { keyEncryptionFromFile, named, wrappedSigners } from '@hallpass/signers'
 import { LmdbStore } from '@hallpass/token-store'
 import { generateSigningKey, type SigningKey } from '@hallpass/tokens'
 import { KeyRing, newKey } from '../jwt-factory/src/keys/key-ring.ts'
@@ -74,9 +74,8 @@ async function fill(folder: string, count: number, pairs: readonly SigningKey[])
     await Promise.all(
       Array.from({ length: Math.min(500, count - start) }, async (_, index) => {
         const keyId = `service-${start + index}`
-        const pair = pairs[index % pairs.length] as SigningKey
-        const key = { ...pair, kid: kidFor(keyId, pair.publicKey) }
-        const { reference } = await signers.adopt(key)
+        const key = named(keyId, pairs[index % pairs.length] as SigningKey)
+        const { reference } = await signers.importKey(key)
         const ring = new KeyRing(keyId, [newKey(key, 'signing', now, { signer: 'wrapped', reference })])
         await zone.replace(keyId, undefined, { value: ring.print(), endsAt: 253_402_300_799_000 })
       }),

@@ -1,9 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createLog } from '@hallpass/service-kit'
 import { ManualClock } from '@hallpass/service-kit/testing'
-import { wrappedSigners } from '@hallpass/signers'
-import { memoryEncryption } from '@hallpass/signers/testing'
+import { localKeyEncryption, wrappedSigners } from '@hallpass/signers'
 import { type Algorithm, exportPrivatePem, exportPublicPem } from '@hallpass/tokens'
 import { testKey } from '@hallpass/tokens/testing'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
@@ -14,7 +14,7 @@ import { KeyStore } from './key-store.ts'
 const parent = useFolder()
 const clock = new ManualClock()
 const shared = useStore(clock.now)
-const signers = wrappedSigners(memoryEncryption())
+const signers = wrappedSigners(localKeyEncryption([randomBytes(32)]))
 const running: KeyStore[] = []
 let folder: string
 let lines: string[]

@@ -10,7 +10,7 @@ import {
   writePrivateFile,
 } from '@hallpass/private-files'
 import { type Clock, HttpError, type Logger } from '@hallpass/service-kit'
-import { kidFor, type Signers, type WrappedSigners } from '@hallpass/signers'
+import { named, type Signers } from '@hallpass/signers'
 import {
   ALGORITHMS,
   type Algorithm,
@@ -54,7 +54,7 @@ export interface KeyFilesOptions {
   readonly folder: string
   /** Of an imported RSA key, whose file does not tell whether it is for RS256 or PS256. */
   readonly algorithm: Algorithm
-  readonly signers: Signers | WrappedSigners
+  readonly signers: Signers
   /** How long a signing key verifies that cannot be taken over. */
   readonly retiredForMs: number
   readonly clock: Clock
@@ -188,7 +188,8 @@ export class KeyFiles {
         ? [newKey(key, 'retired', now, { untilMs: state.untilMs })]
         : [],
     )
-    if (!('adopt' in signers)) {
+    const { importKey } = signers
+    if (!importKey) {
       log.warn(
         { keyId },
         `${signers.kind} creates its own keys: the saved signing key only verifies, and a new one signs`,
@@ -201,7 +202,7 @@ export class KeyFiles {
       return
     }
     const imported = async (key: SigningKey, state: 'signing' | 'published') =>
-      newKey(key, state, now, { signer: signers.kind, reference: (await signers.adopt(key)).reference })
+      newKey(key, state, now, { signer: signers.kind, reference: (await importKey(key)).reference })
     // After an interrupted dump, a key may be saved in two states; signing takes precedence.
     const next = saved.find(({ state, key }) => state.is === 'next' && key.kid !== signing.kid)?.key
     await store.add(
@@ -255,7 +256,7 @@ export class KeyFiles {
     )
     if (privateFile === undefined) {
       const alg = this.#algorithmOf(publicKey)
-      return { ...saved, key: withKid(keyId, importVerificationKey(publicPem, { alg })) }
+      return { ...saved, key: named(keyId, importVerificationKey(publicPem, { alg })) }
     }
     const file = join(this.folder, privateFile)
     const key = parseStateFile(
@@ -267,7 +268,7 @@ export class KeyFiles {
     )
     if (!publicKey.equals(key.publicKey))
       log.warn({ file: saved.publicFile }, 'does not match its private key; the private key is used')
-    return { ...saved, key: withKid(keyId, key) }
+    return { ...saved, key: named(keyId, key) }
   }
 
   /** An algorithm belongs to a key: a file of another type than the configured one is for the algorithm of its type. */
@@ -304,8 +305,3 @@ function stateOf({ state, until }: Record<string, string | undefined>): State {
   if (until !== undefined) return { is: 'retired', untilMs: Number(until) * 1000 }
   return { is: state === undefined ? 'signing' : 'next' }
 }
-
-const withKid = <K extends VerificationKey>(keyId: string, key: K): K => ({
-  ...key,
-  kid: kidFor(keyId, key.publicKey),
-})

@@ -1,6 +1,6 @@
+import { randomBytes } from 'node:crypto'
 import { ManualClock } from '@hallpass/service-kit/testing'
-import { type Signers, SignerUnavailableError, type WrappedSigners, wrappedSigners } from '@hallpass/signers'
-import { memoryEncryption } from '@hallpass/signers/testing'
+import { localKeyEncryption, type Signers, SignerUnavailableError, wrappedSigners } from '@hallpass/signers'
 import { type SharedStore, StoreUnavailableError, type Zone } from '@hallpass/token-store'
 import { type Algorithm, parseCompact, thumbprint } from '@hallpass/tokens'
 import { afterEach, describe, expect, it } from '@jest/globals'
@@ -9,7 +9,7 @@ import { KeyStore } from './key-store.ts'
 
 const clock = new ManualClock()
 const shared = useStore(clock.now)
-const wrapped = wrappedSigners(memoryEncryption())
+const wrapped = wrappedSigners(localKeyEncryption([randomBytes(32)]))
 const failures: string[] = []
 const running: { keys: KeyStore; store: SharedStore }[] = []
 let zones = 0
@@ -399,7 +399,7 @@ function boundTo(zone: Zone): Zone {
   }
 }
 
-function boundSigners(signers: WrappedSigners): Signers {
+function boundSigners(signers: Signers): Signers {
   return {
     kind: signers.kind,
     create: (...args) => signers.create(...args),

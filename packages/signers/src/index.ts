@@ -1,6 +1,11 @@
 export { type KeyEncryptionConfig, type SignersConfig, signersConfig } from './config.ts'
-export { type KeyEncryption, keyEncryptionFromFile, type WrappingContext } from './key-encryption.ts'
-export { keyIdIn, kidFor } from './kid.ts'
+export {
+  type KeyEncryption,
+  keyEncryptionFromFile,
+  localKeyEncryption,
+  type WrappingContext,
+} from './key-encryption.ts'
+export { keyIdIn, named } from './kid.ts'
 export { openSigners } from './open-signers.ts'
 export { MissingModuleError } from './optional-module.ts'
 export {
@@ -9,4 +14,4 @@ export {
   type StoredSigner,
   UnsupportedAlgorithmError,
 } from './signers.ts'
-export { type WrappedSigners, wrappedSigners } from './wrapped.ts'
+export { wrappedSigners } from './wrapped.ts'

@@ -67,30 +67,30 @@ const canonical = (context: WrappingContext) =>
  */
 export async function keyEncryptionFromFile(path: string, { create = false } = {}): Promise<KeyEncryption> {
   if (create) await readOrCreatePrivateFile(path, () => `${randomBytes(KEY_BYTES).toString('base64')}\n`)
-  const text = await readOwnerOnlyFile(path)
-  return new FileKeyEncryption(
-    path,
-    text
-      .split('\n')
-      .map((line) => line.trim())
-      .filter(Boolean),
-  )
+  const lines = (await readOwnerOnlyFile(path)).split('\n').map((line) => line.trim())
+  const keys = lines.filter(Boolean).map((line) => {
+    const key = Buffer.from(line, 'base64')
+    if (key.length !== KEY_BYTES || key.toString('base64') !== line) throw notAKey(path)
+    return key
+  })
+  if (keys.length === 0) throw notAKey(path)
+  return localKeyEncryption(keys)
 }
 
-class FileKeyEncryption implements KeyEncryption {
+/**
+ * Encrypts under keys in this process.
+ * @param keys of 32 bytes each: the first encrypts, all decrypt; at least one
+ */
+export const localKeyEncryption = (keys: readonly Buffer[]): KeyEncryption => new LocalKeyEncryption(keys)
+
+class LocalKeyEncryption implements KeyEncryption {
   /** By key ID. */
   readonly #keys = new Map<string, Buffer>()
   readonly #first: string
 
-  constructor(path: string, lines: readonly string[]) {
-    for (const line of lines) {
-      const key = Buffer.from(line, 'base64')
-      if (key.length !== KEY_BYTES || key.toString('base64') !== line) throw notAKey(path)
-      this.#keys.set(keyIdOf(key), key)
-    }
-    const [first] = this.#keys.keys()
-    if (first === undefined) throw notAKey(path)
-    this.#first = first
+  constructor(keys: readonly Buffer[]) {
+    for (const key of keys) this.#keys.set(keyIdOf(key), key)
+    this.#first = [...this.#keys.keys()][0] as string
   }
 
   async wrap(bytes: Uint8Array, context: WrappingContext): Promise<Uint8Array> {

@@ -1,8 +1,9 @@
 import type { KeyObject } from 'node:crypto'
-import { thumbprint } from '@hallpass/tokens'
+import { thumbprint, type VerificationKey } from '@hallpass/tokens'
 
 /** 22 characters of base64url are 132 bits of the key's thumbprint: practically unique. */
 const THUMBPRINT_CHARACTERS = 22
+/** The longest key ID that a kid contains whole. */
 const KEY_ID_CHARACTERS = 64 - 1 - THUMBPRINT_CHARACTERS
 
 const KID = new RegExp(`^([A-Za-z0-9_-]+)-[\\w-]{${THUMBPRINT_CHARACTERS}}$`)
@@ -14,11 +15,16 @@ const KID = new RegExp(`^([A-Za-z0-9_-]+)-[\\w-]{${THUMBPRINT_CHARACTERS}}$`)
 export const kidFor = (keyId: string, publicKey: KeyObject): string =>
   `${keyId.slice(0, KEY_ID_CHARACTERS)}-${thumbprint(publicKey).slice(0, THUMBPRINT_CHARACTERS)}`
 
+/** Sets a key's kid to {@link kidFor}. */
+export const named = <K extends VerificationKey>(keyId: string, key: K): K => ({
+  ...key,
+  kid: kidFor(keyId, key.publicKey),
+})
+
 /**
- * Returns the key ID that a kid begins with; undefined if it is not a kid of {@link kidFor}, or has only the start of a long
- * key ID.
+ * Returns the key ID that a kid begins with; undefined if it is not a kid of {@link kidFor}, the key ID itself may be longer.
  */
 export function keyIdIn(kid: string): string | undefined {
   const [, keyId = ''] = KID.exec(kid) ?? []
-  return keyId.length > 0 && keyId.length < KEY_ID_CHARACTERS ? keyId : undefined
+  return keyId.length <= KEY_ID_CHARACTERS && keyId !== '' ? keyId : undefined
 }

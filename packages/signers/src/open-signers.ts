@@ -3,7 +3,7 @@ import type { SignersConfig } from './config.ts'
 import { keyEncryptionFromFile } from './key-encryption.ts'
 import { pkcs11Signers } from './pkcs11/index.ts'
 import type { Signers } from './signers.ts'
-import { type WrappedSigners, wrappedSigners } from './wrapped.ts'
+import { wrappedSigners } from './wrapped.ts'
 
 /**
  * Opens what the configuration selects, and loads no other code that is not bundled. Does not call the system that keeps the
@@ -12,7 +12,7 @@ import { type WrappedSigners, wrappedSigners } from './wrapped.ts'
  * @throws {StateFileError} if the key-encryption key cannot be used.
  * @throws {Error} if `PKCS11_MODULE` is no PKCS#11 library.
  */
-export async function openSigners(config: SignersConfig): Promise<Signers | WrappedSigners> {
+export async function openSigners(config: SignersConfig): Promise<Signers> {
   switch (config.signer) {
     case 'pkcs11':
       return pkcs11Signers(config)

@@ -12,12 +12,17 @@ export interface StoredSigner {
 export interface Signers {
   readonly kind: 'wrapped' | 'pkcs11' | 'aws-kms'
   /**
-   * Creates a key pair for a key ID, named by {@link kidFor}. The caller stores the reference before the key signs
+   * Creates a key pair for a key ID, whose kid is that of `named`. The caller stores the reference before the key signs
    * anything, and destroys it if that fails.
    * @throws {SignerUnavailableError} if the system that keeps the keys does not answer.
    * @throws {UnsupportedAlgorithmError} if it cannot make such a key.
    */
   create(algorithm: Algorithm, keyId: string): Promise<StoredSigner>
+  /**
+   * Takes over a private key that is in this process, e.g. from a PEM file. Undefined if keys are only made in the system.
+   * @throws {SignerUnavailableError} if the key-encryption key is in a system that does not answer.
+   */
+  readonly importKey?: (key: SigningKey) => Promise<StoredSigner>
   /**
    * Opens a key that {@link create} made, in this process or another.
    * @throws {SignerUnavailableError} if the system does not answer.

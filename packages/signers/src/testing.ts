@@ -1,4 +1,3 @@
-export { memoryEncryption } from './testing/memory-encryption.ts'
 export { MOTO_CREDENTIALS, Moto } from './testing/moto.ts'
 export { hasMoto, hasSoftHsm, usePeerModules } from './testing/peers.ts'
 export { SoftHsm } from './testing/softhsm.ts'

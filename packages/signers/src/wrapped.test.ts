@@ -38,7 +38,7 @@ describe('wrapped keys', () => {
 
   it('open only for their own kid and algorithm, and only undamaged', async () => {
     const signers = wrappedSigners(await keyEncryptionFromFile(await keyFile('bound', KEY)))
-    const { reference } = await signers.adopt(await testKey('ES256', 'a-kid'))
+    const { reference } = await signers.importKey(await testKey('ES256', 'a-kid'))
     const damaged = {
       name: 'KeyError',
       reason: 'invalid_key',
@@ -64,7 +64,7 @@ describe('wrapped keys', () => {
   it('are never the same bytes twice', async () => {
     const signers = wrappedSigners(await keyEncryptionFromFile(await keyFile('twice', KEY)))
     const key = await testKey('ES256', 'a-kid')
-    expect((await signers.adopt(key)).reference).not.toBe((await signers.adopt(key)).reference)
+    expect((await signers.importKey(key)).reference).not.toBe((await signers.importKey(key)).reference)
   })
 })
 

@@ -7,15 +7,14 @@ import {
   type SigningKey,
 } from '@hallpass/tokens'
 import type { KeyEncryption } from './key-encryption.ts'
-import { kidFor } from './kid.ts'
+import { named } from './kid.ts'
 import type { Signers, StoredSigner } from './signers.ts'
 
 const PREFIX = 'wrapped:'
 
-export interface WrappedSigners extends Signers {
+interface WrappedSigners extends Signers {
   readonly kind: 'wrapped'
-  /** Wraps a key that was made elsewhere, e.g. imported from a PEM file. */
-  adopt(key: SigningKey): Promise<StoredSigner>
+  readonly importKey: (key: SigningKey) => Promise<StoredSigner>
   open(reference: string, algorithm: Algorithm, kid: string): Promise<SigningKey>
 }
 
@@ -24,16 +23,16 @@ export interface WrappedSigners extends Signers {
  * to its kid and algorithm.
  */
 export function wrappedSigners(encryption: KeyEncryption): WrappedSigners {
-  const adopt = async (key: SigningKey): Promise<StoredSigner> => {
+  const importKey = async (key: SigningKey): Promise<StoredSigner> => {
     const wrapped = await encryption.wrap(Buffer.from(exportPrivatePem(key)), contextOf(key.alg, key.kid))
     return { key, reference: `${PREFIX}${Buffer.from(wrapped).toString('base64url')}` }
   }
   return {
     kind: 'wrapped',
-    adopt,
+    importKey,
     async create(algorithm, keyId) {
       const key = await generateSigningKey(algorithm)
-      return adopt({ ...key, kid: kidFor(keyId, key.publicKey) })
+      return importKey(named(keyId, key))
     },
     async open(reference, algorithm, kid) {
       if (!reference.startsWith(PREFIX))
