@@ -7,7 +7,6 @@ export {
 } from './key-encryption.ts'
 export { keyIdIn, named } from './kid.ts'
 export { openSigners } from './open-signers.ts'
-export { MissingModuleError } from './optional-module.ts'
 export {
   type Signers,
   SignerUnavailableError,

@@ -45,7 +45,7 @@ export class KmsClient {
   readonly #sdk: Sdk
   readonly #client: InstanceType<Sdk['KMSClient']>
 
-  /** @throws {MissingModuleError} if `@aws-sdk/client-kms` is not installed. */
+  /** @throws {ConfigError} if `@aws-sdk/client-kms` is not installed. */
   constructor({ region, endpoint }: KmsOptions, setting: string) {
     this.#sdk = loadOptional<Sdk>('@aws-sdk/client-kms', setting)
     this.#client = new this.#sdk.KMSClient({

@@ -10,7 +10,7 @@ const HEADER_BYTES = 3
  * A key-encryption key that never leaves AWS KMS: each private key is encrypted under a data key of its own, which KMS made
  * and encrypted, bound to the context. Opening a key for the first time is one call.
  * @param keyId the ID, ARN or alias of a symmetric KMS key
- * @throws {MissingModuleError} if `@aws-sdk/client-kms` is not installed.
+ * @throws {ConfigError} if `@aws-sdk/client-kms` is not installed.
  */
 export function kmsKeyEncryption(keyId: string, options: KmsOptions): KeyEncryption {
   const client = new KmsClient(options, 'KEY_ENCRYPTION_KMS_KEY_ID')

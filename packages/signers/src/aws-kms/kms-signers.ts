@@ -40,7 +40,7 @@ const CHECK_MS = 1_000
 /**
  * Private keys in AWS KMS, which never leave it. The credentials are those that the SDK finds: environment, profile, web
  * identity, container or instance role.
- * @throws {MissingModuleError} if `@aws-sdk/client-kms` is not installed.
+ * @throws {ConfigError} if `@aws-sdk/client-kms` is not installed.
  */
 export function kmsSigners({ deletionDays, ...options }: KmsSignersOptions): Signers {
   const client = new KmsClient(options, 'SIGNER=aws-kms')

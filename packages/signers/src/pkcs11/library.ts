@@ -1,3 +1,4 @@
+import { ConfigError } from '@hallpass/service-kit'
 import { CK, newPkcs11, type Pkcs11, returnValueOf } from './pkcs11js.ts'
 
 /** A signature takes a millisecond and a key pair seconds, so what takes longer hangs in the library. */
@@ -23,8 +24,7 @@ export class Library {
 
   /**
    * Loads a library, or returns the loaded one.
-   * @throws {MissingModuleError} if `pkcs11js` is not installed.
-   * @throws {Error} if the file is no such library.
+   * @throws {ConfigError} if `pkcs11js` is not installed, or the file is no such library.
    */
   static load(path: string): Library {
     const library = Library.#loaded.get(path) ?? new Library(path)
@@ -39,7 +39,7 @@ export class Library {
     try {
       this.pkcs11.load(path)
     } catch (cause) {
-      throw new Error(`PKCS11_MODULE ${path} is not a PKCS#11 library.`, { cause })
+      throw new ConfigError([`PKCS11_MODULE ${path} is not a PKCS#11 library (${(cause as Error).message})`])
     }
   }
 

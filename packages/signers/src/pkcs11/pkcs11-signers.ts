@@ -22,8 +22,7 @@ const MAX_SIGNATURE_BYTES = 1024
 
 /**
  * Private keys in a PKCS#11 token. They are made there as sensitive and not extractable, and never are in this process.
- * @throws {MissingModuleError} if `pkcs11js` is not installed.
- * @throws {Error} if the module is no PKCS#11 library. The token itself may come later.
+ * @throws {ConfigError} if `pkcs11js` is not installed, or the module is no PKCS#11 library. The token itself may come later.
  */
 export function pkcs11Signers(options: TokenOptions): Signers {
   const token = new Token(options)

@@ -4,6 +4,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { ALGORITHMS, type Signer } from '@hallpass/tokens'
 import { settlesWithoutTheEventLoop } from '@hallpass/tokens/testing'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { openSigners } from '../index.ts'
 import { destroyContract, signersContract } from '../testing/contract.ts'
 import { describeWithSoftHsm } from '../testing/describe-with.ts'
 import { peerEnvironment, softHsmLibrary, usePeerModules } from '../testing/peers.ts'
@@ -211,18 +212,42 @@ describeWithSoftHsm()('keys in a PKCS#11 token', () => {
     const path = join(hsm.folder, 'text.so')
     await writeFile(path, 'text')
     expect(() => pkcs11Signers({ ...hsm.options, module: path })).toThrow(
-      `PKCS11_MODULE ${path} is not a PKCS#11 library.`,
+      `PKCS11_MODULE ${path} is not a PKCS#11 library (`,
     )
     await rm(path)
     expect(softHsmLibrary).toBeDefined()
   })
 })
 
-describe('without pkcs11js', () => {
-  it('the error names the package and the command', async () => {
-    const { loadOptional } = await import('../optional-module.ts')
-    expect(() => loadOptional('no-such-package', 'SIGNER=pkcs11')).toThrow(
-      'SIGNER=pkcs11 needs the package no-such-package. Install it: npm install no-such-package',
-    )
+describeWithSoftHsm()('a token without Ed25519', () => {
+  let hsm: SoftHsm
+  beforeAll(async () => {
+    usePeerModules()
+    hsm = await SoftHsm.create('old', '-CKM_EDDSA,CKM_EC_EDWARDS_KEY_PAIR_GEN')
+  })
+  afterAll(() => hsm.remove())
+
+  it('is a configuration error at the start with EdDSA, and works with another algorithm', async () => {
+    const config = { signer: 'pkcs11' as const, ...hsm.options }
+    await expect(openSigners(config, 'EdDSA')).rejects.toMatchObject({
+      name: 'ConfigError',
+      problems: [
+        'ALGORITHM: PKCS#11 token old cannot sign with EdDSA (no CKM_EDDSA). Set another ALGORITHM.',
+      ],
+    })
+    const signers = await openSigners(config, 'ES256')
+    await expect(signers.create('EdDSA', 'servicea')).rejects.toMatchObject({
+      name: 'UnsupportedAlgorithmError',
+    })
+    const { reference } = await signers.create('ES256', 'servicea')
+    await signers.destroy(reference)
+    await signers.close()
+  })
+
+  it('that is away is no error at the start', async () => {
+    const config = { signer: 'pkcs11' as const, ...hsm.options, token: 'not-yet' }
+    const signers = await openSigners(config, 'EdDSA')
+    await expect(signers.check()).rejects.toMatchObject({ code: 'signer_unavailable' })
+    await signers.close()
   })
 })

@@ -48,7 +48,7 @@ export interface Pkcs11 {
   C_SignAsync(session: Handle, data: Buffer, output: Buffer): Promise<Buffer>
 }
 
-/** Creates an interface to a token's library; `load` then opens the file. @throws {MissingModuleError} */
+/** Creates an interface to a token's library; `load` then opens the file. @throws {ConfigError} */
 export function newPkcs11(): Pkcs11 {
   const { PKCS11 } = loadOptional<{ PKCS11: new () => Pkcs11 }>('pkcs11js', 'SIGNER=pkcs11')
   return new PKCS11()

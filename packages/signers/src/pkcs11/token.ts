@@ -62,7 +62,7 @@ export class Token {
   #rejectedPin: string | undefined
   #lost: { readonly atMs: number; readonly error: unknown } | undefined
 
-  /** @throws {MissingModuleError} @throws {Error} if the file is no PKCS#11 library. */
+  /** @throws {ConfigError} if `pkcs11js` is not installed, or the module is no PKCS#11 library. */
   constructor(options: TokenOptions) {
     this.system = `PKCS#11 token ${options.token}`
     this.#options = options

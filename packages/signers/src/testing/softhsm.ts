@@ -15,12 +15,13 @@ export class SoftHsm {
   readonly folder: string
   readonly options: TokenOptions
 
-  static async create(label = 'hallpass'): Promise<SoftHsm> {
+  /** @param mechanisms what the token has, as SoftHSM's `slots.mechanisms`, e.g. `-CKM_EDDSA` for all but that */
+  static async create(label = 'hallpass', mechanisms = 'ALL'): Promise<SoftHsm> {
     const hsm = new SoftHsm(mkdtempSync(join(tmpdir(), 'hallpass-softhsm-')), label)
     await mkdir(hsm.#tokens)
     await writeFile(
       hsm.configFile,
-      `directories.tokendir = ${hsm.#tokens}\nobjectstore.backend = file\nlog.level = ERROR\n`,
+      `directories.tokendir = ${hsm.#tokens}\nobjectstore.backend = file\nlog.level = ERROR\nslots.mechanisms = ${mechanisms}\n`,
     )
     await hsm.writePin(PIN)
     process.env.SOFTHSM2_CONF = hsm.configFile
