@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { AssertionType } from '@hallpass/callers'
 import { TestAuthority } from '@hallpass/callers/testing'
 import { type Environment, type HttpService, silentLog } from '@hallpass/service-kit'
-import { publicJwks, signToken } from '@hallpass/tokens'
+import { publicJwks, signToken, thumbprint } from '@hallpass/tokens'
 import { testKey } from '@hallpass/tokens/testing'
 import { afterAll, beforeAll } from '@jest/globals'
 import { Agent, fetch } from 'undici'
@@ -20,13 +20,19 @@ export const WORKLOAD = 'spiffe://example.org/service-a'
 
 type Form = Readonly<Record<string, string>> | readonly (readonly [string, string])[] | string
 
+/** A key whose `kid` is its thumbprint, as `hallpass token` sets it. */
+function clientKey(name: string) {
+  const key = testKey('ES256', name)
+  return { ...key, kid: thumbprint(key.publicKey) }
+}
+
 /** The keys of the clients, and of the issuers of workloads' tokens. */
 export const clientKeys = {
-  servicea: testKey('ES256', 'servicea'),
-  serviceb: testKey('ES256', 'serviceb'),
-  operator: testKey('ES256', 'operator'),
-  cluster: testKey('ES256', 'cluster'),
-  spire: testKey('ES256', 'spire'),
+  servicea: clientKey('servicea'),
+  serviceb: clientKey('serviceb'),
+  operator: clientKey('operator'),
+  cluster: clientKey('cluster'),
+  spire: clientKey('spire'),
 }
 
 /**
@@ -50,6 +56,7 @@ export function useOAuthServer({ path = '/', env = {} as Environment } = {}) {
 
   beforeAll(async () => {
     running.folder = await mkdtemp(join(tmpdir(), 'oauth-'))
+    await writeFile(join(running.folder, 'servers.pem'), servers.pem)
     let answer: RequestListener | undefined
     // What a listener needs for tls_client_auth: it requests a certificate, and the factory verifies it.
     running.server = https.createServer(
@@ -87,6 +94,8 @@ export function useOAuthServer({ path = '/', env = {} as Environment } = {}) {
   const server = {
     certificates,
     url: () => running.url,
+    /** A folder with the trusted-callers file, and `servers.pem`: the CA of the server's certificate. */
+    folder: () => running.folder,
     issuer: () => running.url + path,
     /** The platform's `fetch`, which trusts the server's CA and connects with a certificate. */
     fetch: (url: string | URL, options: object = {}, certificate?: { cert: string; key: string }) => {
