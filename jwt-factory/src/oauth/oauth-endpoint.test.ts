@@ -21,23 +21,20 @@ describe('an error at an OAuth endpoint', () => {
     }),
   )
 
-  it.each<[Error, number, string, string]>([
-    [
-      new HttpError(503, 'state_unavailable', 'The store does not answer.', {
-        headers: { 'retry-after': '1' },
-      }),
-      503,
-      'temporarily_unavailable',
-      'The store does not answer.',
-    ],
+  const answerTo = async (error: Error) => {
+    thrown = error
+    const { status, body, headers } = await request(service.url()).post('/token')
+    expect(headers['cache-control']).toBe('no-store')
+    return [status, body, headers['retry-after']]
+  }
+
+  it.each<[HttpError, number, string, string]>([
     [
       new HttpError(429, 'too_many', 'Wait.', { headers: { 'retry-after': '1' } }),
       429,
       'temporarily_unavailable',
       'Wait.',
     ],
-    [new HttpError(502, 'peer_unreachable', 'No answer.'), 502, 'server_error', 'No answer.'],
-    [new Error('secret'), 500, 'server_error', 'Internal error. The cause is in the log of this service.'],
     [new HttpError(403, 'foreign_origin', 'Not from a link.'), 403, 'invalid_request', 'Not from a link.'],
     [
       new HttpError(400, 'invalid_scope', 'A “scope” with \\ and\n"quotes": §3.3, ü.'),
@@ -45,13 +42,27 @@ describe('an error at an OAuth endpoint', () => {
       'invalid_scope',
       "A 'scope' with ? and?'quotes': section 3.3, ?.",
     ],
-  ])('is answered as RFC 6749 §5.2 says: %s', async (error, status, name, description) => {
-    thrown = error
-    const answer = await request(service.url()).post('/token')
-    expect([answer.status, answer.body]).toEqual([status, { error: name, error_description: description }])
-    expect(answer.headers['cache-control']).toBe('no-store')
-    expect(answer.headers['retry-after']).toBe(
-      error instanceof HttpError ? error.headers['retry-after'] : undefined,
-    )
+  ])('of the client is answered as RFC 6749 §5.2 says: %s', async (error, status, name, why) => {
+    const retry = error.headers['retry-after']
+    expect(await answerTo(error)).toEqual([status, { error: name, error_description: why }, retry])
+  })
+
+  it('of the service is answered as everywhere', async () => {
+    const [code, message] = ['state_unavailable', 'The store does not answer.']
+    expect(await answerTo(new HttpError(503, code, message, { headers: { 'retry-after': '1' } }))).toEqual([
+      503,
+      { error: { code, message } },
+      '1',
+    ])
+    expect(await answerTo(new Error('secret'))).toEqual([
+      500,
+      {
+        error: {
+          code: 'internal_error',
+          message: 'Internal error. The cause is in the log of this service.',
+        },
+      },
+      undefined,
+    ])
   })
 })

@@ -53,9 +53,13 @@ const ERRORS: ReadonlySet<string> = new Set([
   'unsupported_grant_type',
 ])
 
-/** Renders every error of the OAuth endpoints as RFC 6749 §5.2 says; the log keeps the more specific code. */
+/**
+ * Renders the errors of a client's request as RFC 6749 §5.2 says; the log keeps the more specific code. Failures of the
+ * service (5xx) have no form there, so they stay as they are everywhere: their code names what failed.
+ */
 export const oauthErrors: ErrorRequestHandler = (thrown, _request, _response, next) => {
   const error = toHttpError(thrown)
+  if (error.status >= 500) return next(error)
   const { code, message } = error
   // An unknown client failed to authenticate, although its issuer is trusted.
   const isUnknown = code === 'caller_not_listed'
@@ -70,9 +74,8 @@ export const oauthErrors: ErrorRequestHandler = (thrown, _request, _response, ne
 
 function nameOf({ code, status }: HttpError): string {
   if (ERRORS.has(code)) return code
-  // RFC 6749 §4.1.2.1 has the names for failures of the server; RFC 7009 §2.2.1 lets a client retry after a 503.
-  if (status === 503 || status === 429) return 'temporarily_unavailable'
-  return status >= 500 ? 'server_error' : 'invalid_request'
+  // RFC 6749 §4.1.2.1 has a name for it, although not for these endpoints.
+  return status === 429 ? 'temporarily_unavailable' : 'invalid_request'
 }
 
 /** Replaces the characters that RFC 6749 §5.2 does not allow in a description. */
