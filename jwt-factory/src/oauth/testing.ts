@@ -42,13 +42,16 @@ export const clientKeys = {
 export function useOAuthServer({ path = '/', env = {} as Environment } = {}) {
   const servers = new TestAuthority('servers')
   const clients = new TestAuthority('clients')
+  const department = new TestAuthority('department', clients)
+  const subject = [
+    ['organization', 'Example'],
+    ['commonName', 'batch'],
+  ] as const
+  const ofDepartment = department.issue({ subject })
   const certificates = {
-    batch: clients.issue({
-      subject: [
-        ['organization', 'Example'],
-        ['commonName', 'batch'],
-      ],
-    }),
+    batch: clients.issue({ subject }),
+    /** With the certificate of the intermediate CA that issued it. */
+    chained: { ...ofDepartment, cert: ofDepartment.cert + department.pem },
     stranger: new TestAuthority('clients').issue({ subject: [['commonName', 'batch']] }),
   }
   const running = {} as { url: string; folder: string; service: HttpService; server: https.Server }

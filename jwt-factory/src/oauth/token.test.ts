@@ -1,3 +1,7 @@
+import { readFile } from 'node:fs/promises'
+import { Agent, request } from 'node:https'
+import { join } from 'node:path'
+import type { TLSSocket } from 'node:tls'
 import { AssertionType } from '@hallpass/callers'
 import { parseCompact } from '@hallpass/tokens'
 import { describe, expect, it } from '@jest/globals'
@@ -9,7 +13,7 @@ const NO_REALM = 'Bearer error="invalid_client"'
 const realm = (scheme: string) => `${scheme} realm="${server.issuer()}"`
 
 /** Sends a form to /token with an assertion of a client. */
-const request = async (
+const ask = async (
   form: Record<string, string> | [string, string][],
   client: 'servicea' | 'serviceb' | 'operator' = 'servicea',
 ) =>
@@ -20,7 +24,7 @@ const request = async (
 
 describe('POST /token', () => {
   it('answers as RFC 6749 §5.1 says, and no cache stores it', async () => {
-    const { status, headers, body } = await request({ ...GRANT, audience: 'serviceb', scope: 'orders:read' })
+    const { status, headers, body } = await ask({ ...GRANT, audience: 'serviceb', scope: 'orders:read' })
     expect([status, body]).toEqual([
       200,
       { access_token: expect.any(String), token_type: 'Bearer', expires_in: 3600, scope: 'orders:read' },
@@ -43,7 +47,7 @@ describe('POST /token', () => {
   })
 
   it('is accepted by /verify, like the tokens of /issueToken', async () => {
-    const { body } = await request({ ...GRANT, audience: 'serviceb' })
+    const { body } = await ask({ ...GRANT, audience: 'serviceb' })
     const verified = await server.fetch(`${server.url()}/verify/servicea`, {
       method: 'POST',
       headers: {
@@ -56,7 +60,7 @@ describe('POST /token', () => {
   })
 
   it('uses the only audience that a caller may have, and ignores empty and unknown parameters', async () => {
-    const { status, body } = await request(
+    const { status, body } = await ask(
       { ...GRANT, resource: '', scope: '', client_id: '', client_secret: '', unknown: 'x' },
       'serviceb',
     )
@@ -70,7 +74,7 @@ describe('POST /token', () => {
     [{ resource: 'https://orders.example/api' }],
     [{ audience: 'https://orders.example/api' }],
   ])('issues a token for the audience of %j', async (target) => {
-    const { body } = await request({ ...GRANT, ...target })
+    const { body } = await ask({ ...GRANT, ...target })
     expect(parseCompact(body.access_token).payload.aud).toBe(Object.values(target)[0])
   })
 })
@@ -142,13 +146,13 @@ describe('POST /token rejects an authenticated client', () => {
       'The form repeats a parameter or uses a reserved name.',
     ],
   ])('%s', async (_what, form, error, why) => {
-    const { status, body, headers } = await request(form)
+    const { status, body, headers } = await ask(form)
     expect([status, body]).toEqual([400, { error, error_description: why }])
     expect(headers.get('cache-control')).toBe('no-store')
   })
 
   it('that gets no tokens, or whose key does not exist yet', async () => {
-    const { status, body } = await request(TARGET, 'operator')
+    const { status, body } = await ask(TARGET, 'operator')
     expect([status, body]).toEqual([
       400,
       {
@@ -342,6 +346,29 @@ describe('client authentication', () => {
       client_assertion: await server.svid(),
     }
     expect((await server.send('/token', form)).status).toBe(200)
+  })
+
+  it('accepts a certificate of an intermediate CA, also when the client resumes its TLS session', async () => {
+    const ca = await readFile(join(server.folder(), 'servers.pem'))
+    const agent = new Agent({ keepAlive: false, ca, ...server.certificates.chained })
+    const answer = () =>
+      new Promise<unknown[]>((resolve, reject) => {
+        const sent = request(`${server.url()}/token`, { agent, method: 'POST' }, (response) => {
+          const { socket } = sent
+          response.resume().on('end', () =>
+            // The session of TLS 1.3 arrives after the response.
+            setTimeout(resolve, 20, [response.statusCode, (socket as TLSSocket).isSessionReused()]),
+          )
+        })
+        sent.on('error', reject)
+        sent.setHeader('content-type', 'application/x-www-form-urlencoded')
+        sent.end(new URLSearchParams({ ...TARGET, client_id: 'batch' }).toString())
+      })
+    expect([await answer(), await answer()]).toEqual([
+      [200, false],
+      [200, true],
+    ])
+    agent.destroy()
   })
 
   it('AL-43 accepts a certificate only from the client’s CA, for its own client ID', async () => {

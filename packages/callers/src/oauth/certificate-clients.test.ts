@@ -56,9 +56,23 @@ describe('a client certificate (tls_client_auth)', () => {
 
   it('is accepted from an intermediate CA that the client sends, or that the entry trusts itself', () => {
     const { cert } = intermediate.issue({ names: { dnsNames: ['batch.example'] } })
+    expect(faultOf('dns', der(cert))).toBe(failed('x509: certificate signed by unknown authority'))
     expect(faultOf('dns', der(cert, intermediate.pem))).toBeUndefined()
     expect(faultOf('department', der(cert))).toBeUndefined()
-    expect(faultOf('dns', der(cert))).toBe(failed('x509: certificate signed by unknown authority'))
+  })
+
+  it('is accepted without its intermediate CA once that has been verified, as in a resumed TLS session', () => {
+    const own = new CertificateClients([{ clientId: 'dns', ca, sanDns: 'batch.example' }], () => NOW)
+    const names = { dnsNames: ['batch.example'] }
+    const chains = Array.from({ length: 17 }, (_, index) => {
+      const department = new TestAuthority(`department ${index}`, authority)
+      return [department.issue({ names }).cert, department.pem] as const
+    })
+    for (const chain of chains) own.authenticate('dns', der(...chain))
+    const [[oldest], ...others] = chains as [(typeof chains)[number], ...typeof chains]
+    for (const [cert] of others) own.authenticate('dns', der(cert))
+    // Only so many are kept.
+    expect(own.recognizes(der(oldest))).toBe(false)
   })
 
   it('AL-43 is rejected from another CA, even one of the same name', () => {

@@ -24,8 +24,16 @@ export interface CertificateEntry {
   readonly sanEmail?: string | undefined
 }
 
+/** The CAs below one root that certify the instances of one client. Beyond it, the oldest is forgotten. */
+const MAX_INTERMEDIATES = 16
+
 interface Expected {
   readonly anchors: readonly Certificate[]
+  /**
+   * Verified intermediate CAs by their DER: a resumed TLS session has only the client's own certificate, without the chain
+   * that the client sent in the full handshake.
+   */
+  readonly intermediates: Map<string, Certificate>
   /** What the certificate must contain, for the message. */
   readonly name: string
   readonly hasName: (certificate: Certificate) => boolean
@@ -42,7 +50,11 @@ export class CertificateClients {
     this.#clients = new Map(
       entries.map((entry) => [
         entry.clientId,
-        { anchors: parsePemCertificates(entry.ca ?? ''), ...expectedName(entry) },
+        {
+          anchors: parsePemCertificates(entry.ca ?? ''),
+          intermediates: new Map<string, Certificate>(),
+          ...expectedName(entry),
+        },
       ]),
     )
   }
@@ -67,11 +79,13 @@ export class CertificateClients {
     )
   }
 
-  #faultOf({ anchors, name, hasName }: Expected, certificates: readonly Buffer[]): string | undefined {
+  #faultOf(expected: Expected, certificates: readonly Buffer[]): string | undefined {
+    const { anchors, intermediates, name, hasName } = expected
     try {
       const [leaf, ...others] = certificates.map(parseCertificate)
       if (!leaf) return 'the connection has no certificate'
-      findPath(leaf, others, anchors, this.#clock())
+      const path = findPath(leaf, [...others, ...intermediates.values()], anchors, this.#clock())
+      for (const certificate of path.slice(1, -1)) remember(intermediates, certificate)
       if (!isForClients(leaf)) return 'the certificate is not for TLS clients'
       return hasName(leaf) ? undefined : `the certificate does not have ${name}`
     } catch (error) {
@@ -81,19 +95,25 @@ export class CertificateClients {
   }
 }
 
+function remember(intermediates: Map<string, Certificate>, certificate: Certificate): void {
+  intermediates.set(certificate.raw.toString('base64'), certificate)
+  const [oldest] = intermediates.keys()
+  if (intermediates.size > MAX_INTERMEDIATES && oldest !== undefined) intermediates.delete(oldest)
+}
+
 /** RFC 5280 §4.2.1.12: without the extension, a certificate may be used for any purpose. */
 const isForClients = ({ extendedKeyUsages }: Certificate) =>
   extendedKeyUsages === undefined ||
   extendedKeyUsages.includes(EXTENDED_KEY_USAGE.clientAuth) ||
   extendedKeyUsages.includes(EXTENDED_KEY_USAGE.any)
 
-function expectedName(entry: CertificateEntry): Omit<Expected, 'anchors'> {
+function expectedName(entry: CertificateEntry): Pick<Expected, 'name' | 'hasName'> {
   const { clientId, subjectDn, sanDns, sanUri, sanIp, sanEmail } = entry
   const san = (
     kind: string,
     value: string,
     equals: (found: Buffer) => boolean,
-  ): Omit<Expected, 'anchors'> => ({
+  ): Pick<Expected, 'name' | 'hasName'> => ({
     name: `the subject alternative name ${value}`,
     hasName: ({ names }) => names.some((name) => name.kind === kind && equals(name.value)),
   })
