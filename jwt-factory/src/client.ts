@@ -36,8 +36,10 @@ export interface JwtFactoryClient {
   ): Promise<VerifiedClaims>
   /** Returns the PEM of the signing key's public half. */
   publicKey(keyId: string): Promise<string>
-  /** Returns the parsed JWKS, for `remoteKeys` of `@hallpass/tokens`. */
-  jwks(): Promise<unknown>
+  /** Returns the parsed JWKS, for `remoteKeys` of `@hallpass/tokens`; with a key ID, only the keys of that one. */
+  jwks(keyId?: string): Promise<unknown>
+  /** Returns the status list token with this ID. */
+  statusList(id: string): Promise<string>
 }
 
 /** Thrown when the factory rejects a token; contains its response. */
@@ -99,9 +101,16 @@ export function createJwtFactoryClient({
         return Buffer.from(body.publicKey, 'base64').toString()
       throw failure(keyId, status, text)
     },
-    async jwks() {
-      const { status, text } = await call({ method: 'GET', path: '/.well-known/jwks.json', shared: true })
+    async jwks(keyId) {
+      const path = keyId === undefined ? '/.well-known/jwks.json' : `/keys/${keyId}/jwks.json`
+      const { status, text } = await call({ method: 'GET', path, shared: true })
       if (status === 200) return parse(text)
+      throw failure(keyId ?? '', status, text)
+    },
+    async statusList(id) {
+      const path = `/status-lists/${encodeURIComponent(id)}`
+      const { status, text } = await call({ method: 'GET', path, shared: true })
+      if (status === 200) return text
       throw failure('', status, text)
     },
   }

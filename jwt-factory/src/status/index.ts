@@ -1,3 +1,1 @@
-export { IssuedStatuses } from './issued-statuses.ts'
-export { publishStatusLists } from './publish-status-lists.ts'
-export { statusClaim, statusIn } from './status-claim.ts'
+export { STATUS_LIST_KEY_ID, type StatusLists, statusLists } from './status-lists.ts'

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type Clock, type Handler, notFound, sendJson } from '@hallpass/service-kit'
 import { STATUS_LIST_TYPE, statusListClaims } from '@hallpass/tokens'
-import type { Request } from 'express'
 import type { IssuedStatuses } from './issued-statuses.ts'
 
 /** How often a list is read from the store, however many verifiers ask: a revocation is published after at most this time. */
@@ -12,8 +11,8 @@ const MAX_RENDERED = 1_000
 export interface StatusListEndpointOptions {
   readonly statuses: IssuedStatuses
   readonly issuer: string
-  /** Returns the URI of the lists, which ends with a slash. */
-  readonly listsUri: (request: Request) => string
+  /** The URI of the lists, which ends with a slash. */
+  readonly listsUri: string
   /** How long verifiers use their copy. */
   readonly ttlSeconds: number
   /** Signs the claims with a key of the issuer's JWKS; sets `iat`, and `exp` to `lifetimeSeconds` later. */
@@ -42,14 +41,14 @@ export function publishStatusLists(options: StatusListEndpointOptions): { one: H
   const rendered = new Map<string, Rendered>()
   const rendering = new Map<string, Promise<Rendered | undefined>>()
 
-  async function render(id: string, uri: string): Promise<Rendered | undefined> {
+  async function render(id: string): Promise<Rendered | undefined> {
     const checkedAt = clock()
     const list = await statuses.list(id)
     if (!list) {
       rendered.delete(id)
       return undefined
     }
-    const claims = statusListClaims(list, { issuer, uri, ttlSeconds })
+    const claims = statusListClaims(list, { issuer, uri: listsUri + id, ttlSeconds })
     const { lst } = list.encode()
     const known = rendered.get(id)
     const isCurrent = known?.lst === lst && checkedAt < known.signedAt + ttlSeconds * 500
@@ -69,14 +68,14 @@ export function publishStatusLists(options: StatusListEndpointOptions): { one: H
     return next
   }
 
-  async function current(id: string, uri: string): Promise<Rendered | undefined> {
+  async function current(id: string): Promise<Rendered | undefined> {
     const known = rendered.get(id)
     const age = known ? clock() - known.checkedAt : Number.POSITIVE_INFINITY
     // A clock that was set back must not keep an old list.
     if (known && age >= 0 && age < RENDER_MS) return known
     const running =
       rendering.get(id) ??
-      render(id, uri).finally(() => {
+      render(id).finally(() => {
         rendering.delete(id)
       })
     rendering.set(id, running)
@@ -86,7 +85,7 @@ export function publishStatusLists(options: StatusListEndpointOptions): { one: H
   return {
     async one(request, response) {
       const id = String(request.params.id)
-      const found = await current(id, `${listsUri(request)}${id}`)
+      const found = await current(id)
       if (!found)
         throw notFound('status_list_not_found', 'There is no such status list, or its tokens have expired.')
       response.setHeader('etag', found.etag).setHeader('cache-control', 'public, no-cache')
@@ -98,9 +97,8 @@ export function publishStatusLists(options: StatusListEndpointOptions): { one: H
         })
         .end(found.token)
     },
-    async all(request, response) {
-      const base = listsUri(request)
-      sendJson(response, 200, { status_lists: (await statuses.ids()).map((id) => base + id) })
+    async all(_request, response) {
+      sendJson(response, 200, { status_lists: (await statuses.ids()).map((id) => listsUri + id) })
     },
   }
 }

@@ -15,7 +15,9 @@ import {
 import { testKey } from '@hallpass/tokens/testing'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import supertest from 'supertest'
-import { IssuedStatuses, publishStatusLists, statusClaim, statusIn } from './index.ts'
+import { IssuedStatuses } from './issued-statuses.ts'
+import { publishStatusLists } from './publish-status-lists.ts'
+import { statusClaim, statusIn } from './status-claim.ts'
 
 const ISSUER = 'https://jwt-factory/'
 const LISTS = 'http://localhost:5555/status-lists/'
@@ -154,7 +156,7 @@ describe('GET /status-lists/:id', () => {
     const lists = publishStatusLists({
       statuses,
       issuer: ISSUER,
-      listsUri: () => LISTS,
+      listsUri: LISTS,
       ttlSeconds: 10,
       clock: clock.now,
       sign: (claims, { typ, lifetimeSeconds }) => {

@@ -1,18 +1,12 @@
 import { authorizationFor } from '@hallpass/callers'
-import { type Clock, requireBearer, type VerifiedClaims } from '@hallpass/service-kit'
+import { type Clock, requireBearer } from '@hallpass/service-kit'
 import { verifyToken } from '@hallpass/tokens'
 import type { Caller } from './caller.ts'
 import type { CalleeConfig } from './config.ts'
+import { issuedTokens } from './issued-tokens.ts'
+import type { Issuer } from './issuer.ts'
 import { publishedKeys } from './published-keys.ts'
 
-/** The issuer that holds the caller's keys. */
-interface Issuer {
-  /** Returns the claims of a valid token; throws otherwise. */
-  verify(
-    keyId: string,
-    wanted: { readonly token: string; readonly aud: string; readonly sub: string },
-  ): Promise<VerifiedClaims>
-}
 
 export interface GuardOptions {
   /** The callee's own name, which the tokens must have as their audience. */
@@ -39,10 +33,21 @@ export function guards({ audience, caller, issuerClient }: GuardOptions, config:
   const keys = publishedKeys(caller, config.stateFolder, clock)
 
   return {
-    /** Scenarios 1 and 2: the issuer holds the keys, so it is called. */
+    /** Scenarios 1 and 2: the issuer holds the keys, so it is called; or its keys and status lists are enough. */
     byIssuer: requireBearer({
       realm: audience,
-      verify: (token) => issuer.verify(caller.subject, { token, aud: audience, sub: caller.subject }),
+      verify: config.verifiesOffline
+        ? issuedTokens({
+            issuer: config.jwtFactoryIssuer,
+            source: issuer,
+            statusListsUrl: config.statusListsUrl,
+            audience,
+            subject: caller.subject,
+            leewaySeconds: config.clockToleranceSeconds,
+            clock,
+            library: config.library,
+          })
+        : (token) => issuer.verify(caller.subject, { token, aud: audience, sub: caller.subject }),
     }),
     /** Scenarios 3 and 4: the caller's public key is enough, and no service is called. */
     byPublishedKey: requireBearer({

@@ -55,6 +55,7 @@ export {
 export { SigningError, type SignOptions, signToken } from './sign.ts'
 export {
   type EncodedStatusList,
+  MAX_STATUS_LIST_TOKEN_LENGTH,
   remoteStatusLists,
   STATUS,
   STATUS_LIST_TYPE,

@@ -7,6 +7,7 @@ export {
   StatusListError,
 } from './status-list.ts'
 export {
+  MAX_STATUS_LIST_TOKEN_LENGTH,
   STATUS_LIST_TYPE,
   type StatusListTokenOptions,
   signStatusList,

@@ -147,7 +147,7 @@ describe('a token whose issuer publishes a status list', () => {
     'https://issuer.example/status-lists/a b',
     'https://ISSUER.example/status-lists/1',
     'file:///etc/passwd',
-  ])('cannot make the verifier load %s', async (uri) => {
+  ])('AL-29 cannot make the verifier load %s', async (uri) => {
     const { state, ofIndex } = setUp()
     expect(await ofIndex(0, uri)).toBe('status_invalid')
     expect(state.loads).toBe(0)
@@ -262,7 +262,7 @@ describe('a status list', () => {
     ],
     ['is not a token', async () => '<html>'],
     ['is longer than 1 MiB', async () => 'a'.repeat(1024 * 1024 + 1)],
-  ])('that %s is not used', async (_, publishing) => {
+  ])('AL-29 that %s is not used', async (_, publishing) => {
     const { state, publish, ofIndex } = setUp()
     state.publish = () => publishing(publish)
     expect(await ofIndex(0)).toBe('status_unavailable')

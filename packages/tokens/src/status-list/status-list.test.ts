@@ -82,7 +82,7 @@ describe('a status list', () => {
     ],
     ['is one byte too large', { bits: 8, lst: lst(deflateSync(new Uint8Array(1024 * 1024 + 1))) }, TOO_LARGE],
     ['is a zip bomb', { bits: 1, lst: lst(deflateSync(new Uint8Array(256 * 1024 * 1024))) }, TOO_LARGE],
-  ])('is rejected if it %s', (_, claim, message) => {
+  ])('AL-29 is rejected if it %s', (_, claim, message) => {
     expect(() => StatusList.decode(claim)).toThrow(StatusListError)
     expect(() => StatusList.decode(claim)).toThrow(message)
   })
