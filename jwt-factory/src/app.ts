@@ -12,6 +12,7 @@ import {
   systemClock,
 } from '@hallpass/service-kit'
 import { openSigners } from '@hallpass/signers'
+import { MAX_STATUS_LIST_TOKEN_LENGTH } from '@hallpass/tokens'
 import type { Config } from './config.ts'
 import { anyAlgorithm, KeyFiles, KeyStore } from './keys/index.ts'
 import {
@@ -36,6 +37,7 @@ import { publicKey } from './routes/public-key.ts'
 import { verifyIssuedToken } from './routes/verify-token.ts'
 import { withdrawKey } from './routes/withdraw-key.ts'
 import { IssuerState, type IssuerStateOptions, RevokedTokens } from './state/index.ts'
+import { STATUS_LIST_KEY_ID, statusLists } from './status/index.ts'
 
 export { loadConfig } from './config.ts'
 
@@ -79,7 +81,23 @@ export async function createApp(
     leewaySeconds: clockToleranceSeconds,
     onFailure,
   })
+  const statuses = config.statusList
+    ? statusLists({
+        zone: state.statuses,
+        issuer,
+        listsUri: new URL(`${config.publicUrl ?? `http://localhost:${config.port}`}/status-lists/`).href,
+        ttlSeconds: config.statusListTtlSeconds,
+        maxLifetimeSeconds: tokenLifetimeSeconds,
+        clock,
+        sign: async (claims, times) => {
+          await keys.getOrCreate(STATUS_LIST_KEY_ID)
+          const maxLength = MAX_STATUS_LIST_TOKEN_LENGTH
+          return keys.sign(STATUS_LIST_KEY_ID, claims, { ...times, library, maxLength })
+        },
+      })
+    : undefined
   const tokens = new IssuedTokens({
+    ...(statuses ? { statuses } : {}),
     keys,
     revoked,
     issuer,
@@ -104,7 +122,7 @@ export async function createApp(
     ['outcome'],
   )
 
-  const issue = tokenIssuer(keys, config, issued)
+  const issue = tokenIssuer(keys, config, issued, statuses)
 
   try {
     for (const file of await removeLeftParts(config.stateFolder))
@@ -147,6 +165,10 @@ export async function createApp(
       app.use(OAUTH_ENDPOINTS, oauthErrors)
 
       app.get('/.well-known/jwks.json', jwks(keys))
+      if (statuses) {
+        app.get('/status-lists', statuses.all)
+        app.get('/status-lists/:id', statuses.one)
+      }
       app.get(metadataPaths(issuer), metadata(config, callers))
       app.get('/utils/publicKey/:keyId', publicKey(keys))
 

@@ -14,6 +14,11 @@ import { libraryNamed } from '@hallpass/tokens'
 /** One hour, the documented lifetime: callers can cache a token for a while, and a stolen one expires soon. */
 const TOKEN_LIFETIME_SECONDS = 3600
 
+/** How long a verifier does not see a revocation; each verifier loads each list of its tokens this often. */
+const STATUS_LIST_TTL_SECONDS = 10
+/** Beyond this, a short token lifetime is the simpler way to revoke. */
+const MAX_STATUS_LIST_TTL_SECONDS = 300
+
 export type Config = ReturnType<typeof loadConfig>
 
 export const loadConfig = (env: Environment) =>
@@ -27,6 +32,13 @@ export const loadConfig = (env: Environment) =>
       'HTTPS_PORT is required with NODE_ENV=production, because callers send their credentials and get tokens, with ' +
         'CERT_FILE and KEY_FILE; or set MESH to the name of the mesh that encrypts and authenticates its connections',
     )
+    const statusList = variables.flag('STATUS_LIST', false)
+    const publicUrl = variables.optionalTrustedUrl('PUBLIC_URL')
+    // The URIs are in the tokens: a localhost of another machine would make every token unverifiable.
+    variables.require(
+      !statusList || !common.production || publicUrl !== undefined,
+      'STATUS_LIST needs PUBLIC_URL, the base URL of this service as verifiers see it, in production',
+    )
     return {
       ...common,
       port: variables.port('PORT', 5555),
@@ -34,7 +46,7 @@ export const loadConfig = (env: Environment) =>
       /** The `iss` of every token, and the audience of a caller's credential. */
       issuer: variables.trustedIssuer('ISSUER', 'https://jwt-factory/'),
       /** The base URL of this service, for its metadata. */
-      publicUrl: variables.optionalTrustedUrl('PUBLIC_URL'),
+      publicUrl,
       /** The base URL of the listener that requests client certificates, for its metadata (RFC 8705 §5). */
       mtlsUrl: variables.optionalTrustedUrl('MTLS_PUBLIC_URL'),
       /** Where the issuer's state is: keys, revocations, used assertions. */
@@ -50,6 +62,12 @@ export const loadConfig = (env: Environment) =>
       tokenLifetimeSeconds: variables.seconds('TOKEN_LIFETIME_SECONDS', TOKEN_LIFETIME_SECONDS, {
         min: 1,
         max: TOKEN_LIFETIME_SECONDS,
+      }),
+      /** Whether tokens have a status that verifiers read offline. */
+      statusList,
+      statusListTtlSeconds: variables.seconds('STATUS_LIST_TTL_SECONDS', STATUS_LIST_TTL_SECONDS, {
+        min: 1,
+        max: MAX_STATUS_LIST_TTL_SECONDS,
       }),
       callers: callersConfig(variables, common),
     }

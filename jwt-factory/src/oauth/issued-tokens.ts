@@ -2,11 +2,14 @@ import type { Clock } from '@hallpass/service-kit'
 import { anySubject, type Claims, parseCompact, type TokenLibrary, verifyToken } from '@hallpass/tokens'
 import type { KeyStore } from '../keys/index.ts'
 import type { RevokedTokens } from '../state/index.ts'
+import type { StatusLists } from '../status/index.ts'
 import { issuerChecks } from '../verification/index.ts'
 
 export interface IssuedTokensOptions {
   readonly keys: KeyStore
   readonly revoked: RevokedTokens
+  /** Set if tokens have a status that verifiers read offline. */
+  readonly statuses?: StatusLists
   readonly issuer: string
   readonly maxLifetimeSeconds: number
   /** Tolerated clock skew: of the replica that signed the token, or of this clock before it was set back. */
@@ -55,6 +58,7 @@ export class IssuedTokens {
    */
   async revoke(claims: Claims, caller = String(claims.sub), isAdmin = false): Promise<void> {
     await this.#options.revoked.revoke(claims, caller, isAdmin)
+    await this.#options.statuses?.revoke(claims)
   }
 }
 

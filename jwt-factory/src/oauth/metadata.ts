@@ -23,7 +23,7 @@ const literal = (path: string) => path.replace(/[{}()[\]+?!:*\\]/g, '\\$&')
  * clients authenticate there now. There is no OpenID configuration, because there are no ID tokens.
  */
 export function metadata(
-  { issuer, publicUrl, mtlsUrl }: Config,
+  { issuer, publicUrl, mtlsUrl, statusList }: Config,
   callers: Pick<CallerGuard, 'authentication'>,
 ): Handler {
   return (request, response) => {
@@ -52,6 +52,7 @@ export function metadata(
       // RFC 8705 §5: where to connect with a certificate, if it is not where all others connect.
       ...(mtlsUrl === undefined ? {} : { mtls_endpoint_aliases: urls(mtlsUrl) }),
       ...(scopes.length > 0 ? { scopes_supported: scopes } : {}),
+      ...(statusList ? { status_list_aggregation_endpoint: `${base}/status-lists` } : {}),
       grant_types_supported: ['client_credentials'],
       // Required (RFC 8414 §2), and empty: there is no authorization endpoint.
       response_types_supported: [],

@@ -3,6 +3,7 @@ import { badRequest, type Counter, type JsonObject, scopesOf } from '@hallpass/s
 import { SigningError } from '@hallpass/tokens'
 import type { Config } from '../config.ts'
 import type { KeyStore } from '../keys/index.ts'
+import type { StatusLists } from '../status/index.ts'
 
 /** What a caller wants a token for. */
 export interface WantedToken {
@@ -29,12 +30,13 @@ export function tokenIssuer(
   keys: Pick<KeyStore, 'existing' | 'sign'>,
   { issuer, tokenLifetimeSeconds, library }: Config,
   issued: Counter<'key_id'>,
+  statuses?: Pick<StatusLists, 'claims'>,
 ): IssueToken {
   return async ({ keyId, caller, claims, more, lifetimeSeconds = tokenLifetimeSeconds, typ }) => {
     await keys.existing(keyId)
     const { exp: _, iat: __, nbf: ___, jti: ____, ...asked } = claims
     const granted = caller ? grantedClaims(asked, caller) : documentedClaims(asked)
-    const all = { iss: issuer, sub: keyId, ...granted, ...more }
+    const all = { iss: issuer, sub: keyId, ...granted, ...more, ...(await statuses?.claims()) }
     const token = await keys
       .sign(keyId, all, { lifetimeSeconds, library, ...(typ ? { typ } : {}) })
       .catch(rejectTooLarge)

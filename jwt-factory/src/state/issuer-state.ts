@@ -37,6 +37,8 @@ export class IssuerState {
   /** The `jti` of client assertions, until they expire. */
   readonly assertions: Zone
   readonly audit: Zone
+  /** The status lists of issued tokens. */
+  readonly statuses: Zone
   /** What one replica does for all, e.g. a scheduled rotation. */
   readonly leases: Zone
   readonly #store: SharedStore
@@ -54,6 +56,7 @@ export class IssuerState {
     this.revocations = store.zone('revocations', { pinned: true })
     this.assertions = store.zone('assertions')
     this.audit = store.zone('audit')
+    this.statuses = store.zone('statuses', { pinned: true })
     this.leases = store.zone('leases')
   }
 
