@@ -27,6 +27,14 @@ beforeAll(async () => {
   app.get('/jwks', (_request, response) => {
     response.json(publicJwks([key]))
   })
+  app.get('/jwks-with-others', (_request, response) => {
+    response.json({
+      keys: [{ kty: 'OKP', crv: 'Ed448', alg: 'EdDSA', x: 'AAAA' }, ...publicJwks([key]).keys],
+    })
+  })
+  app.get('/unusable-jwks', (_request, response) => {
+    response.json({ keys: [{ ...publicJwks([key]).keys[0], kid: '' }] })
+  })
   provider = await new Promise<Server>((resolve) => {
     const server = app.listen(0, '127.0.0.1', () => resolve(server))
   })
@@ -124,6 +132,24 @@ describe('GET /data', () => {
       expect((await get(token)).status).toBe(200)
       expect((await get(token, { CLOCK_TOLERANCE_SECONDS: '0' })).status).toBe(401)
     }
+  })
+
+  it('accepts a token if the provider also publishes keys that cannot be used here', async () => {
+    expect((await get(await accessToken(), { JWKS_URL: `${issuer}/jwks-with-others` })).status).toBe(200)
+  })
+
+  it('answers 502 and names the issuer if it publishes no usable key', async () => {
+    const answer = await get(await accessToken(), { JWKS_URL: `${issuer}/unusable-jwks` })
+    expect([answer.status, answer.body]).toEqual([
+      502,
+      {
+        error: {
+          code: 'keys_unusable',
+          message: `The key set of ${issuer} is rejected. The set has no usable key: key 1: A kid must be a string of 1 to 256 characters.`,
+        },
+      },
+    ])
+    expect(answer.headers['www-authenticate']).toBeUndefined()
   })
 
   it('rejects an expired token', async () => {
