@@ -104,6 +104,8 @@ export class IssuedStatuses {
       ) {
         const { id: listId, next: first } = list
         this.#block = { listId, next: first, end: first + BLOCK_SIZE, usableUntil: now + BLOCK_MS }
+        // Once an hour. Listing a pinned zone removes what has ended; if that fails, the next new list tries again.
+        if (!isUsable) void this.ids().catch(() => {})
         return
       }
     }

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLog, httpService } from '@hallpass/service-kit'
 import { developmentConfig, ManualClock } from '@hallpass/service-kit/testing'
-import { LmdbStore, type Zone } from '@hallpass/token-store'
+import { LmdbStore, RedisStore, type Zone } from '@hallpass/token-store'
+import { startRedis, type TestRedis } from '@hallpass/token-store/testing'
 import {
   remoteStatusLists,
   type SigningKey,
@@ -13,11 +14,12 @@ import {
   verifyToken,
 } from '@hallpass/tokens'
 import { testKey } from '@hallpass/tokens/testing'
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import supertest from 'supertest'
 import { IssuedStatuses } from './issued-statuses.ts'
 import { publishStatusLists } from './publish-status-lists.ts'
 import { statusClaim, statusIn } from './status-claim.ts'
+import { statusLists } from './status-lists.ts'
 
 const ISSUER = 'https://jwt-factory/'
 const LISTS = 'http://localhost:5555/status-lists/'
@@ -111,6 +113,57 @@ describe('the place of a status', () => {
     await expect(one.place()).rejects.toThrow('the store is down')
     broken = false
     expect((await one.place()).index).toBe(0)
+  })
+})
+
+describe('the place of a status, in Redis', () => {
+  let redis: TestRedis
+  beforeAll(async () => {
+    redis = await startRedis()
+  })
+  afterAll(() => redis.stop())
+
+  it('is given once by replicas with connections of their own, and lists that have ended are removed', async () => {
+    const stores = [1, 2, 3].map(() => new RedisStore({ url: redis.url, clock: clock.now }))
+    await Promise.all(stores.map((one) => one.open()))
+    const zones = stores.map((one) => one.zone('statuses', { pinned: true }))
+    const replicas = zones.map((one) => replica(one))
+    const places = await Promise.all(
+      replicas.flatMap((one) => Array.from({ length: 1_000 }, () => one.place())),
+    )
+    expect(new Set(places.map(named)).size).toBe(3_000)
+    const [first] = places
+    if (first) await replicas[1]?.revoke(first)
+    expect((await replicas[2]?.list(first?.listId ?? ''))?.get(first?.index ?? -1)).toBe(1)
+    clock.advance(3 * 60 * MINUTE)
+    await replicas[0]?.place()
+    await replicas[0]?.ids()
+    expect(await zones[0]?.count()).toBe(2)
+    await Promise.all(stores.map((one) => one.close()))
+  })
+
+  it('is not given while Redis is down: 503, with what the client can do', async () => {
+    const store = new RedisStore({ url: redis.url, clock: clock.now })
+    await store.open()
+    const lists = statusLists({
+      zone: store.zone('statuses', { pinned: true }),
+      clock: clock.now,
+      maxLifetimeSeconds: LIFETIME,
+      issuer: ISSUER,
+      listsUri: LISTS,
+      ttlSeconds: 10,
+      sign: async () => 'unused',
+    })
+    const { status } = await lists.claims()
+    clock.advance(MINUTE)
+    await redis.kill()
+    for (const work of [lists.claims(), lists.revoke({ status })])
+      await expect(work).rejects.toMatchObject({
+        status: 503,
+        code: 'state_unavailable',
+        headers: { 'retry-after': '2' },
+      })
+    await store.close()
   })
 })
 
