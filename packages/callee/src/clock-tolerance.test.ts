@@ -23,6 +23,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
+const notCalled = () => Promise.reject(new Error('the issuer is not called'))
+
 /** Starts a callee of one caller; returns the status for a token. */
 async function callee(env: Record<string, string> = {}) {
   const service = createCallee(
@@ -36,7 +38,7 @@ async function callee(env: Record<string, string> = {}) {
         keySetFile: (stateFolder) => join(stateFolder, 'jwks.json'),
         keysMissing: () => new HttpError(503, 'keys_missing', 'no keys'),
       },
-      issuerClient: () => ({ verify: () => Promise.reject(new Error('the issuer is not called')) }),
+      issuerClient: () => ({ verify: notCalled, jwks: notCalled, statusList: notCalled }),
     },
     calleeConfig({ http: 0, https: 0 })({ STATE_FOLDER: folder, ...env }),
     silentLog,

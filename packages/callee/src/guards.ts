@@ -7,7 +7,6 @@ import { issuedTokens } from './issued-tokens.ts'
 import type { Issuer } from './issuer.ts'
 import { publishedKeys } from './published-keys.ts'
 
-
 export interface GuardOptions {
   /** The callee's own name, which the tokens must have as their audience. */
   readonly audience: string
