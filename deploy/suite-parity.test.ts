@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { commonConfig, readConfig, STOP_DEADLINE_MS } from '@hallpass/service-kit'
 import { describe, expect, it } from '@jest/globals'
 import { parse, parseAllDocuments } from 'yaml'
 import { wireSuite } from '../scripts/suite.ts'
@@ -47,13 +48,18 @@ interface Container {
   readonly env?: readonly { name: string; value?: string }[]
   readonly ports?: readonly { containerPort: number }[]
   readonly volumeMounts?: readonly { name: string; mountPath: string }[]
+  readonly lifecycle?: { preStop?: { sleep?: { seconds: number } } }
 }
 interface Volume {
   readonly persistentVolumeClaim?: { claimName: string; readOnly?: boolean }
 }
 interface Deployment {
   readonly metadata: { name: string }
-  readonly spec: { template: { spec: { containers: Container[]; volumes?: Volume[] } } }
+  readonly spec: {
+    template: {
+      spec: { containers: Container[]; volumes?: Volume[]; terminationGracePeriodSeconds?: number }
+    }
+  }
 }
 interface KubernetesService {
   readonly metadata: { name: string }
@@ -65,6 +71,7 @@ interface ComposeService {
   readonly ports?: string[]
   readonly volumes?: string[]
   readonly network_mode?: string
+  readonly stop_grace_period?: string
 }
 
 const root = join(import.meta.dirname, '..')
@@ -218,7 +225,66 @@ describe('deploy/kubernetes', () => {
   })
 })
 
+describe('a service that is stopped', () => {
+  const { drainDelayMs } = readConfig({ NODE_ENV: 'production' }, commonConfig)
+  const needsSeconds = (drainDelayMs + STOP_DEADLINE_MS) / 1000
+
+  it('is not killed by compose before it has answered every request', () => {
+    for (const { name } of suite)
+      for (const copy of IN_COMPOSE[name] ?? [name]) {
+        const seconds = Number(/^(\d+)s$/.exec(compose[copy]?.stop_grace_period ?? '')?.[1])
+        expect([copy, seconds > needsSeconds]).toEqual([copy, true])
+      }
+  })
+
+  it('has in Kubernetes a preStop delay, its drain delay and its deadline within the grace period', () => {
+    for (const { metadata, spec } of deployments.filter(({ metadata: { name } }) => name !== 'redis')) {
+      const { containers, terminationGracePeriodSeconds: grace = 0 } = spec.template.spec
+      const env = containers.flatMap((container) => container.env ?? [])
+      expect([metadata.name, env.find(({ name }) => name === 'DRAIN_DELAY_MS')]).toEqual([
+        metadata.name,
+        undefined,
+      ])
+      const preStop = containers.map(({ lifecycle }) => lifecycle?.preStop?.sleep?.seconds ?? 0)
+      expect([metadata.name, Math.min(...preStop) > 0]).toEqual([metadata.name, true])
+      expect([metadata.name, grace > Math.max(...preStop) + needsSeconds]).toEqual([metadata.name, true])
+    }
+  })
+})
+
+describe('paths of trust', () => {
+  const plain = (env: readonly (readonly [string, string | undefined])[]) =>
+    env.filter(([, value]) => /^(http|redis):\/\/(?!localhost\b)/.test(value ?? ''))
+
+  it('are encrypted in compose', () => {
+    for (const [name, { environment = {} }] of Object.entries(compose))
+      expect([name, plain(Object.entries(environment))]).toEqual([name, []])
+  })
+
+  it('are encrypted in Kubernetes, or carried by a mesh that is named', () => {
+    for (const { name, env = [] } of kubernetes) {
+      const isInMesh = env.some((entry) => entry.name === 'MESH')
+      expect([name, isInMesh]).toEqual([name, name === 'webui'])
+      if (!isInMesh) expect([name, plain(env.map((entry) => [entry.name, entry.value]))]).toEqual([name, []])
+    }
+  })
+})
+
 describe('Redis', () => {
+  it('has TLS only, and a password from a file', () => {
+    const { command = [] } = compose.redis ?? {}
+    expect(command.slice(0, 4)).toEqual(['redis-server', '/redis/auth.conf', '--port', '0'])
+    expect(command).toContain('--tls-port')
+    for (const { environment = {} } of Object.values(compose).filter(
+      (service) => service.environment?.REDIS_URL,
+    ))
+      expect(environment).toMatchObject({
+        REDIS_URL: 'rediss://redis:6379',
+        REDIS_PASSWORD_FILE: expect.any(String),
+        REDIS_CA_FILE: expect.any(String),
+      })
+  })
+
   it('has the same arguments in compose and Kubernetes, and never evicts blocks, revocations or events', () => {
     const [inCompose, inKubernetes] = [
       compose.redis?.command,

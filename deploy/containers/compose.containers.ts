@@ -58,10 +58,21 @@ describeHere('docker-compose.yml', () => {
   })
 
   it('issues tokens only to authenticated callers', () => {
-    const { status, body } = curl('http://localhost:5555/issueToken/servicea', '-X', 'POST')
+    const tls = ['--cacert', caFile]
+    const { status, body } = curl('https://localhost:5443/issueToken/servicea', ...tls, '-X', 'POST')
     expect([status, JSON.parse(body).error.code]).toEqual([401, 'invalid_client'])
-    expect(curl('http://localhost:5555/keys/servicea').status).toBe(401)
-    expect(curl('http://localhost:3000/gen-keys', '-X', 'POST').status).toBe(401)
+    expect(curl('https://localhost:5443/keys/servicea', ...tls).status).toBe(401)
+    expect(curl('https://localhost:3443/gen-keys', ...tls, '-X', 'POST').status).toBe(401)
+  })
+
+  it('refuses credentials that are not encrypted', () => {
+    for (const url of ['http://localhost:5555/issueToken/servicea', 'http://localhost:3000/gen-keys']) {
+      const { status, body } = curl(url, '-X', 'POST')
+      expect([status, JSON.parse(body).error.code]).toEqual([403, 'tls_required'])
+    }
+    expect(curl('http://localhost:5555/.well-known/jwks.json').status).toBe(200)
+    const answer = project.inside('redis', 'redis-cli', '--tls', '--cacert', '/redis/ca.crt', 'dbsize')
+    expect(answer).toContain('NOAUTH')
   })
 
   it(
@@ -121,7 +132,8 @@ describeHere('docker-compose.yml', () => {
 
     const publish = (data: string) => {
       const json = ['-H', 'content-type: application/json', '-d', JSON.stringify({ data })]
-      return curl('http://localhost:8001/publish', '-X', 'POST', ...json, ...publisher).status
+      return curl('https://localhost:8001/publish', '--cacert', caFile, '-X', 'POST', ...json, ...publisher)
+        .status
     }
     const since = (id: string) => ['-H', `Last-Event-ID: ${id}`, ...reader]
     const eventsSince = (port: number, id: string) =>

@@ -13,9 +13,12 @@ const RENEW_BEFORE_MS = 7 * 24 * 3600 * 1000
 
 /** The host names under which each service is called; its certificate must contain all of them. */
 const TLS_NAMES: Readonly<Record<string, readonly string[]>> = {
+  'jwt-factory': ['jwt-factory'],
+  redis: ['redis'],
   'service-a': ['service-a'],
   'service-b': ['service-b'],
   'service-c': ['service-c'],
+  'sse-server': ['sse-server'],
   'sse-gateway1': ['sse-gateway1'],
   'sse-gateway2': ['sse-gateway2'],
   'token-cache-api': ['token-cache-api'],
@@ -90,11 +93,37 @@ export async function setUp(root: string): Promise<void> {
       await once(shared, random)
       return readFile(shared, 'utf8')
     })
+  await setUpRedis(root, random)
   await once(join(root, 'identity-provider/client-secret'), random)
   const clientSecret = await readFile(join(root, 'identity-provider/client-secret'), 'utf8')
   await once(join(root, 'web-ui/env'), () => `AUTH0_SECRET=${clientSecret}\nRANDOM_SECRET=${random()}\n`)
 
   await give(root)
+}
+
+/** The services that store what they share in Redis; each has its own copy of the password. */
+const REDIS_CLIENTS = [
+  'sse-server',
+  'sse-gateway1',
+  'sse-gateway2',
+  'token-cache-proxy1',
+  'token-cache-proxy2',
+]
+
+/** Creates the password of Redis, and gives its TLS files the names that they have on Kubernetes. */
+async function setUpRedis(root: string, random: () => string): Promise<void> {
+  const folder = join(root, 'redis')
+  const passwordFile = join(folder, 'password')
+  await once(passwordFile, random)
+  const password = await readFile(passwordFile, 'utf8')
+  await secret(join(folder, 'auth.conf'), `requirepass ${password}\n`)
+  for (const service of REDIS_CLIENTS) await secret(join(root, service, 'redis-password'), password)
+  for (const [from, to] of Object.entries({
+    'ca.pem': 'ca.crt',
+    'localhost.pem': 'tls.crt',
+    'localhost-key.pem': 'tls.key',
+  }))
+    await copyFile(join(folder, 'certificates', from), join(folder, to))
 }
 
 /** Whether the certificate was signed by the current CA and is valid for at least another week. */

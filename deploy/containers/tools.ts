@@ -8,10 +8,9 @@ const HELP = `setup FOLDER                          make certificates, keys and 
 provision                             make the services' keys at jwt-factory, and service A's own key
 token AUDIENCE [SCOPE] [SUBJECT]      print a token issued to the operator`
 
-const FACTORY = 'http://jwt-factory:5555'
-/** Its `iss`: an http URL, because its keys are fetched over http within the network of the containers. */
-const FACTORY_ISSUER = 'http://jwt-factory:5555/'
-const SERVICE_A = 'http://service-a:3000'
+const FACTORY = 'https://jwt-factory:5443'
+const FACTORY_ISSUER = 'https://jwt-factory:5443/'
+const SERVICE_A = 'https://service-a:3443'
 
 /** Runs the operator's commands: `docker-compose run --rm -T --no-deps operator token https://api.example.com`. */
 async function main([command, ...args]: readonly string[]): Promise<void> {

@@ -124,6 +124,14 @@ describe('lintPolicies', () => {
     expect(lint(tcp, service('{ name: tcp-redis, port: 6379 }'))).toEqual([])
   })
 
+  it('accepts an encrypted port that no rule about HTTP is about', () => {
+    const rules = (ports: string) =>
+      policy(`  rules: [{ to: [{ operation: { paths: [/a], ports: [${ports}] } }] }]\n`)
+    const ports = '{ name: http, port: 80 }\n    - { name: https, port: 443 }'
+    expect(lint(rules('"80"'), service(ports))).toEqual([])
+    expect(lint(rules('"80", "443"'), service(ports))).toEqual(['2.yaml:8 opaque-port'])
+  })
+
   it('finds policies that ztunnel cannot enforce and a waypoint should', () => {
     const waypoint =
       'apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: { name: waypoint }\nspec: { gatewayClassName: istio-waypoint }\n'

@@ -22,6 +22,7 @@ const operation = z.looseObject({
   notMethods: texts,
   paths: texts,
   notPaths: texts,
+  ports: texts,
 })
 const rule = z.looseObject({
   from: z.array(z.looseObject({ source })).default([]),
@@ -58,7 +59,13 @@ const requestAuthentication = z
 const service = z.looseObject({
   selector: z.record(z.string(), z.string()).default({}),
   ports: z
-    .array(z.looseObject({ name: z.string().optional(), appProtocol: z.string().optional() }))
+    .array(
+      z.looseObject({
+        name: z.string().optional(),
+        appProtocol: z.string().optional(),
+        port: z.number().optional(),
+      }),
+    )
     .default([]),
 })
 
@@ -112,6 +119,10 @@ export function demandsToken({ from, when }: PolicyRule): boolean {
   const bySource = from.length > 0 && from.every(({ source: item }) => namesUser(item))
   return bySource || when.some(({ key, values }) => key.startsWith('request.auth.') && values.length > 0)
 }
+
+/** Returns true unless the rule names ports and this is none of them. */
+export const isAboutPort = ({ to }: PolicyRule, port: number | undefined): boolean =>
+  to.length === 0 || to.some(({ operation: { ports } }) => ports.length === 0 || ports.includes(String(port)))
 
 /** Returns true if the rule can be evaluated only by reading HTTP. */
 export function readsHttp({ from, to, when }: PolicyRule): boolean {

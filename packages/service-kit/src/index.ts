@@ -90,6 +90,7 @@ export {
   redisConfig,
   run,
   type Service,
+  STOP_DEADLINE_MS,
   storeConfig,
   systemClock,
   tlsConfig,

@@ -1,6 +1,6 @@
 import type { Finding } from '../finding.ts'
 import type { Manifest } from '../manifest.ts'
-import { ofKind, readsHttp } from '../policy.ts'
+import { isAboutPort, ofKind, readsHttp } from '../policy.ts'
 import { coversService } from '../workload.ts'
 
 /** Protocols whose requests a sidecar can read. Not `https`, which is encrypted for the sidecar. */
@@ -8,15 +8,20 @@ const HTTP_PROTOCOLS = ['http', 'http2', 'grpc', 'grpc-web', 'kubernetes.io/h2c'
 
 /** Finds rules about tokens, paths and methods for ports that are not declared as HTTP: such rules match no request. */
 export function findOpaquePorts(manifests: readonly Manifest[]): Finding[] {
-  const policies = [
-    ...ofKind(manifests, 'RequestAuthentication'),
-    ...ofKind(manifests, 'AuthorizationPolicy').filter(({ spec }) => spec.rules.some(readsHttp)),
-  ]
   return ofKind(manifests, 'Service').flatMap((service) => {
-    const policy = policies.find((candidate) => coversService(candidate, service))
-    if (!policy) return []
-    return service.spec.ports.flatMap(({ name, appProtocol }, index) =>
-      isHttp(name, appProtocol)
+    const authentications = ofKind(manifests, 'RequestAuthentication').filter((candidate) =>
+      coversService(candidate, service),
+    )
+    const authorizations = ofKind(manifests, 'AuthorizationPolicy').filter((candidate) =>
+      coversService(candidate, service),
+    )
+    return service.spec.ports.flatMap(({ name, appProtocol, port }, index) => {
+      const policy =
+        authentications[0] ??
+        authorizations.find(({ spec }) =>
+          spec.rules.some((rule) => readsHttp(rule) && isAboutPort(rule, port)),
+        )
+      return policy === undefined || isHttp(name, appProtocol)
         ? []
         : [
             {
@@ -26,8 +31,8 @@ export function findOpaquePorts(manifests: readonly Manifest[]): Finding[] {
               reason: `${policy.name} has rules about HTTP, but port ${name ?? index + 1} of ${service.name} is not declared as HTTP`,
               fix: 'name the port http or http-…, or set appProtocol: http',
             },
-          ],
-    )
+          ]
+    })
   })
 }
 

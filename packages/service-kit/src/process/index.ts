@@ -13,6 +13,6 @@ export {
 export { EXIT_CODES } from './exit-codes.ts'
 export { ExpiringSet } from './expiring-set.ts'
 export { type RedisConfig, redisConfig, storeConfig } from './redis-config.ts'
-export { run } from './run.ts'
+export { run, STOP_DEADLINE_MS } from './run.ts'
 export type { Service } from './service.ts'
 export { isLoopback, plainUrlProblem } from './transport.ts'

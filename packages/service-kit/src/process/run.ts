@@ -6,7 +6,7 @@ import { describeStartFailure } from './describe-start-failure.ts'
 import type { Service } from './service.ts'
 
 /** The limit for stopping after the drain delay, so that the whole suite stops within five seconds. */
-const STOP_DEADLINE_MS = 4_000
+export const STOP_DEADLINE_MS = 4_000
 
 /** Builds a complete service: everything it needs has been loaded, and it is ready to listen. */
 export type CreateApp<C> = (config: C, log: Logger) => Service | Promise<Service>
