@@ -255,10 +255,15 @@ describe('NODE_ENV=production and listeners', () => {
   it.each([
     ['jwt-factory', jwtFactory, CALLERS, 'HTTPS_PORT is required with NODE_ENV=production'],
     ['sse-server', sseServer, { ISSUER: 'https://i', AUDIENCE: 'a' }, 'CERT_FILE and KEY_FILE are required'],
+    ['token-cache-api', tokenCacheApi, { TLS: 'false' }, 'TLS=false is not allowed with NODE_ENV=production'],
   ])('%s needs a certificate, a mesh or a loopback address', (_name, loadConfig, env, problem) => {
     const service = { loadConfig, env, urls: [] }
     expect(problemsOf(service, {})).toEqual([expect.stringContaining(problem)])
-    for (const more of [{ HTTPS_PORT: '5443', ...FILES }, { MESH: 'istio' }, { HOST: '127.0.0.1' }])
+    for (const more of [
+      { HTTPS_PORT: '5443', ...FILES, TLS: 'true' },
+      { MESH: 'istio' },
+      { HOST: '127.0.0.1' },
+    ])
       expect(problemsOf(service, more)).toEqual([])
   })
 })

@@ -1,4 +1,4 @@
-import { commonConfig, type Environment, readConfig, tlsConfig } from '@hallpass/service-kit'
+import { commonConfig, type Environment, isLoopback, readConfig, tlsConfig } from '@hallpass/service-kit'
 
 export type Config = ReturnType<typeof loadConfig>
 
@@ -8,11 +8,17 @@ const MAX_LIFETIME_SECONDS = 3600
 export const loadConfig = (env: Environment) =>
   readConfig(env, (variables) => {
     const common = commonConfig(variables)
+    const secure = variables.flag('TLS', common.production)
+    variables.require(
+      !common.requiresTls || secure || isLoopback(common.host),
+      'TLS=false is not allowed with NODE_ENV=production, because the API receives tokens, unless MESH names the mesh that ' +
+        'encrypts and authenticates its connections',
+    )
     return {
       ...common,
       port: variables.port('PORT', 8084),
       /** Uses TLS; required between machines because the API receives bearer tokens. */
-      secure: variables.flag('TLS', common.production),
+      secure,
       tls: tlsConfig(variables, common),
       jwtFactoryUrl: variables.trustedUrl('JWT_FACTORY_URL', 'http://localhost:5555'),
       issuer: variables.trustedIssuer('ISSUER', 'https://jwt-factory/'),
