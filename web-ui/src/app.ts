@@ -1,5 +1,13 @@
 import { Assets } from '@hallpass/pages'
-import { type Clock, formBody, httpService, type Logger, notFound, systemClock } from '@hallpass/service-kit'
+import {
+  type Clock,
+  formBody,
+  httpService,
+  type Logger,
+  noSuchEndpoint,
+  notFound,
+  systemClock,
+} from '@hallpass/service-kit'
 import type { Request } from 'express'
 import { Backends } from './backends/index.ts'
 import type { Config } from './config.ts'
@@ -120,5 +128,5 @@ function explorerIsOff(): never {
 }
 
 function noSuchPage(request: Request): never {
-  throw notFound('no_such_endpoint', `No such endpoint: ${request.method} ${request.path}`)
+  throw noSuchEndpoint(request)
 }

@@ -18,6 +18,7 @@ export {
   jsonBody,
   malformedTarget,
   namesTwoHosts,
+  noSuchEndpoint,
   readJsonBody,
   recordFailure,
   refuseForeignPages,

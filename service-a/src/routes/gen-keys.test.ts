@@ -54,7 +54,7 @@ describe('POST /gen-keys', () => {
   })
 
   it('accepts only POST', async () => {
-    await services.get('service-a', '/gen-keys').expect(404)
+    await services.get('service-a', '/gen-keys').expect(405).expect('allow', 'POST')
   })
 
   it('rejects pages of other sites', async () => {

@@ -86,7 +86,19 @@ describe('a route', () => {
       expect([path, answer.status]).toEqual([path, 404])
     }
     await supertest(url).post('/things/%E0%A4%A').send({}).expect(400)
-    await supertest(url).get('/things/one').expect(404)
+  })
+
+  it('answers 405 with the methods of a known path', async () => {
+    const answer = await supertest(url).get('/things/one').expect(405).expect('allow', 'POST')
+    expect(answer.body).toEqual({
+      error: {
+        code: 'method_not_allowed',
+        message: 'This path does not support this method. See the Allow header.',
+      },
+    })
+    for (const method of ['post', 'put', 'delete', 'patch', 'options'] as const)
+      await supertest(url)[method]('/plain').expect(405).expect('allow', 'GET, HEAD')
+    await supertest(url).delete('/unknown').expect(404)
   })
 
   it('renders its errors', async () => {

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { SecureContextOptions } from 'node:tls'
 import type { ErrorRequestHandler, Express } from 'express'
-import { type HttpError, notFound } from '../errors.ts'
+import type { HttpError } from '../errors.ts'
 import {
   type Checks,
   type Logger,
@@ -20,7 +20,7 @@ import {
 import type { Service } from '../process/index.ts'
 import { refuseUpgrade, send, sendError } from './answers.ts'
 import { Drain } from './drain.ts'
-import { expressApp } from './express-app.ts'
+import { expressApp, noSuchEndpoint } from './express-app.ts'
 import { foreignPagesGuard, type HostsConfig } from './foreign-pages.ts'
 import type { Handler } from './handler.ts'
 import { settleTarget } from './request-target.ts'
@@ -143,7 +143,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
   })
   options.routes(app)
   app.use((request) => {
-    throw notFound('no_such_endpoint', `No such endpoint: ${request.method} ${request.path}`)
+    throw noSuchEndpoint(request)
   })
   app.use(((error, request, response, _next) =>
     sendError(log, error, request, response)) satisfies ErrorRequestHandler)

@@ -10,6 +10,7 @@ export {
   sendClaims,
 } from './bearer.ts'
 export { Drain } from './drain.ts'
+export { noSuchEndpoint } from './express-app.ts'
 export { type ForeignPagesGuard, foreignPagesGuard, refuseForeignPages } from './foreign-pages.ts'
 export type { Handler } from './handler.ts'
 export { type HttpService, httpService } from './http-service.ts'
