@@ -129,6 +129,14 @@ describe('readTrustFile', () => {
     })
   })
 
+  it('rejects an issuer with an unencrypted URL where TLS is required', async () => {
+    const text = KUBERNETES.replace('issuer: https:', 'issuer: http:')
+    await expect(read(text)).resolves.toHaveLength(1)
+    await expect(read(text, { requiresTls: true })).rejects.toThrow(
+      /callers\.0\.issuer is not encrypted, which NODE_ENV=production does not allow/,
+    )
+  })
+
   it('names a missing file', async () => {
     await expect(readTrustFile('/no/such/callers.yaml')).rejects.toMatchObject({
       name: 'ConfigError',

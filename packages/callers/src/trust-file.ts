@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { dirname, resolve } from 'node:path'
-import { ConfigError, plainUrlProblem } from '@hallpass/service-kit'
+import { ConfigError, plainIssuerProblem, plainUrlProblem } from '@hallpass/service-kit'
 import { parseDistinguishedName, parsePemCertificates } from '@hallpass/x509'
 import { parse } from 'yaml'
 import { z } from 'zod'
@@ -121,11 +121,7 @@ export async function readTrustFile(path: string, { requiresTls = false } = {}):
       ),
     )
   const plain = requiresTls
-    ? result.data.callers.flatMap((caller, index) => {
-        const jwksUrl = 'jwksUrl' in caller ? caller.jwksUrl : undefined
-        const problem = jwksUrl === undefined ? undefined : plainUrlProblem(jwksUrl)
-        return problem ? [`TRUSTED_CALLERS_FILE ${path}: callers.${index}.jwksUrl ${problem}`] : []
-      })
+    ? result.data.callers.flatMap((caller, index) => plainSources(caller, index, path))
     : []
   if (plain.length > 0) throw new ConfigError(plain)
   const from = (file: string) => resolve(dirname(path), file)
@@ -151,6 +147,17 @@ async function readCa(trustFilePath: string, file: string): Promise<string> {
   } catch (error) {
     throw new ConfigError([`TRUSTED_CALLERS_FILE ${trustFilePath}: ${file}: ${(error as Error).message}`])
   }
+}
+
+/** Returns a problem for each place from which the keys of an entry would come unencrypted. */
+function plainSources(caller: z.infer<typeof entry>, index: number, path: string): string[] {
+  const problems = {
+    jwksUrl: 'jwksUrl' in caller && caller.jwksUrl !== undefined ? plainUrlProblem(caller.jwksUrl) : undefined,
+    issuer: 'issuer' in caller ? plainIssuerProblem(caller.issuer) : undefined,
+  }
+  return Object.entries(problems).flatMap(([member, problem]) =>
+    problem ? [`TRUSTED_CALLERS_FILE ${path}: callers.${index}.${member} ${problem}`] : [],
+  )
 }
 
 async function readText(trustFilePath: string, file: string): Promise<string> {

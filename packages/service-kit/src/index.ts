@@ -85,6 +85,7 @@ export {
   httpsConfig,
   isLoopback,
   MAX_TIMER_SECONDS,
+  plainIssuerProblem,
   plainUrlProblem,
   type RedisConfig,
   readConfig,
