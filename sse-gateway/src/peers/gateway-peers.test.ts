@@ -1,3 +1,7 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { describeWith } from '@hallpass/service-kit/testing'
 import { RedisServer } from '@hallpass/service-kit/testing/redis'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
@@ -119,5 +123,26 @@ describeWith('redis-server', 'apt-get install redis-server')('several gateways w
     const later = await connectHttp2(await gateway.start({ REDIS_URL: redis.url }), gateway.ca)
     expect((await later.request('/events', { headers: bearer(token) })).status).toBe(401)
     later.close()
+  })
+})
+
+describeWith('redis-server', 'apt-get install redis-server')('a gateway with a protected Redis', () => {
+  const gateway = useGateway()
+
+  it('is ready with the password of the file and the configured CA', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'hallpass-redis-tls-'))
+    const { caFile, ...files } = await ensureDevelopmentCertificates(folder)
+    const redis = await RedisServer.start({ ...files, password: 'a good password' })
+    const passwordFile = join(folder, 'password')
+    await writeFile(passwordFile, 'a good password')
+    const url = await gateway.start({
+      REDIS_URL: redis.url,
+      REDIS_CA_FILE: caFile,
+      REDIS_PASSWORD_FILE: passwordFile,
+    })
+    const connection = await gateway.connect('h2', url)
+    expect((await connection.request('/readyz')).status).toBe(200)
+    await redis.remove()
+    await rm(folder, { recursive: true })
   })
 })

@@ -124,13 +124,14 @@ export class RedisEventLog implements EventLog {
       // Pending commands fail when the connection closes: the publisher must know, and the reader must check for a gap
       // before it continues.
       maxRetriesPerRequest: 0,
+      // A queued command would not end when the server stops while Redis cannot be reached.
+      enableOfflineQueue: false,
     }
     this.#writer = new Redis(this.#url, {
       ...shared,
       commandTimeout: COMMAND_TIMEOUT_MS,
       // Closes an unresponsive connection; later publications are then rejected without being sent.
       socketTimeout: COMMAND_TIMEOUT_MS,
-      enableOfflineQueue: false,
     })
     this.#reader = new Redis(this.#url, {
       ...shared,

@@ -6,29 +6,40 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 
+/** What a server between machines has: TLS, and a password. */
+export interface RedisProtection {
+  readonly certFile: string
+  readonly keyFile: string
+  readonly password: string
+}
+
 /** A Redis server for one test, on a free port; it can be killed and restarted with its data. */
 export class RedisServer {
   readonly port: number
   readonly #folder: string
+  readonly #protection: RedisProtection | undefined
   #process: ChildProcess | undefined
 
-  static async start(): Promise<RedisServer> {
-    const server = new RedisServer(await freePort(), await mkdtemp(join(tmpdir(), 'hallpass-redis-')))
+  /** @param protection without it, the port is plain and open */
+  static async start(protection?: RedisProtection): Promise<RedisServer> {
+    const folder = await mkdtemp(join(tmpdir(), 'hallpass-redis-'))
+    const server = new RedisServer(await freePort(), folder, protection)
     await server.start()
     return server
   }
 
-  private constructor(port: number, folder: string) {
+  private constructor(port: number, folder: string, protection: RedisProtection | undefined) {
     this.port = port
     this.#folder = folder
+    this.#protection = protection
   }
 
   get url(): string {
-    return `redis://127.0.0.1:${this.port}`
+    return this.#protection ? `rediss://localhost:${this.port}` : `redis://127.0.0.1:${this.port}`
   }
 
   async start(): Promise<void> {
-    const options = ['--port', `${this.port}`, '--bind', '127.0.0.1', '--dir', this.#folder]
+    const options = [...this.#listening(), '--bind', '127.0.0.1', '--dir', this.#folder]
     this.#process = spawn(
       'redis-server',
       [...options, '--save', '', '--appendonly', 'yes', '--appendfsync', 'always'],
@@ -42,6 +53,13 @@ export class RedisServer {
       if (output.includes('Ready to accept connections')) break
     }
     if (!output.includes('Ready to accept')) throw new Error(`redis-server did not start:\n${output}`)
+  }
+
+  #listening(): string[] {
+    if (!this.#protection) return ['--port', `${this.port}`]
+    const { certFile, keyFile, password } = this.#protection
+    const tls = ['--tls-cert-file', certFile, '--tls-key-file', keyFile, '--tls-auth-clients', 'no']
+    return ['--port', '0', '--tls-port', `${this.port}`, ...tls, '--requirepass', password]
   }
 
   /** Runs a command and returns the lines of the reply, e.g. of `command('KEYS', '*')`. */
