@@ -55,11 +55,10 @@ export async function createApp(
 ): Promise<HttpService> {
   const config = { ...settings, library: anyAlgorithm(settings.library) }
   const { algorithm, clockToleranceSeconds, issuer, library, tokenLifetimeSeconds } = config
-  const callers = callerGuard(config.callers, issuer, { clock })
   const onFailure = (err: unknown, what: string) => log.error({ err }, what)
-  await callers.load()
   const signers = await openSigners(config.signers)
   const state = await IssuerState.open({ ...options, store: config.store, clock, log })
+  const callers = callerGuard(config.callers, issuer, { clock })
   // Twice the tolerance: the clocks of the replica that signed and of the verifier may each differ from this one.
   const retiredForMs = 1000 * (tokenLifetimeSeconds + 2 * clockToleranceSeconds)
   const keys = new KeyStore({
@@ -125,6 +124,7 @@ export async function createApp(
   const issue = tokenIssuer(keys, config, issued, statuses)
 
   try {
+    await callers.load()
     for (const file of await removeLeftParts(config.stateFolder))
       log.warn({ file }, 'the rest of an interrupted write; removed')
     await keys.start()

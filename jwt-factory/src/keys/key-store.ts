@@ -62,6 +62,15 @@ interface Copy {
   isStale: boolean
 }
 
+interface PublishedKeys {
+  readonly keys: readonly RingKey[]
+  /** Whether these are all keys of the issuer. */
+  readonly isComplete: boolean
+  readonly revision: number
+  /** When the first of the retired keys is removed. */
+  readonly publishedUntilMs: number
+}
+
 type Opened = SigningKey | Signer
 interface Spare {
   readonly key: RingKey
@@ -85,7 +94,9 @@ export class KeyStore {
   /** The new signing key of a rotation whose write may have happened or not. */
   readonly #undecided = new Map<string, { readonly kid: string; readonly atMs: number }>()
   readonly #background = new Set<Promise<void>>()
+  /** Increments with each change of any ring. */
   #revision = 0
+  #published: PublishedKeys | undefined
   #sorted: { readonly revision: number; readonly keyIds: readonly string[] } | undefined
   #loading: Promise<void> | undefined
   #isLoaded = false
@@ -118,11 +129,6 @@ export class KeyStore {
   /** @throws {HttpError} 503 `state_unavailable` if the keys have not been read. */
   check(): void {
     if (!this.#isLoaded) throw stateUnavailable('The keys have not been read from the store yet.')
-  }
-
-  /** Increments with each change of any ring. */
-  get revision(): number {
-    return this.#revision
   }
 
   get keyIds(): readonly string[] {
@@ -177,8 +183,10 @@ export class KeyStore {
    * The keys of the issuer's own set: the signing and the next keys of all key IDs, then the retired ones, the latest
    * changed first, as many as verifiers accept in one set.
    */
-  published(): { readonly keys: readonly RingKey[]; readonly isComplete: boolean } {
+  published(): PublishedKeys {
     const now = this.#options.clock()
+    const { revision, publishedUntilMs = 0 } = this.#published ?? {}
+    if (this.#published && revision === this.#revision && now < publishedUntilMs) return this.#published
     const rings = this.rings
       .map((ring) => ({ ring, changedMs: ring.changedMs }))
       .sort((a, b) => b.changedMs - a.changedMs || (a.ring.keyId < b.ring.keyId ? -1 : 1))
@@ -187,10 +195,13 @@ export class KeyStore {
     const ahead = rings.flatMap(({ signing, next }) => (next ? [signing, next] : [signing]))
     const retired = ahead.length < MAX_KEYS_IN_SET ? rings.flatMap((ring) => ring.retired(now)) : []
     const keys = [...ahead, ...retired]
-    return {
+    this.#published = {
       keys: keys.slice(0, MAX_KEYS_IN_SET),
       isComplete: rings.length === this.#copies.size && keys.length <= MAX_KEYS_IN_SET,
+      revision: this.#revision,
+      publishedUntilMs: Math.min(...retired.map(({ stored }) => stored.untilMs ?? 0), NEVER_MS),
     }
+    return this.#published
   }
 
   /** The keys of a key ID's own set. */

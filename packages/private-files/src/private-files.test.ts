@@ -1,10 +1,11 @@
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import {
   ensurePrivateFolder,
   readOrCreatePrivateFile,
+  removeLeftParts,
   withFolderLock,
   writePrivateFile,
   writePublicFile,
@@ -78,5 +79,20 @@ describe('withFolderLock', () => {
     const locked = join(folder, 'failed')
     await expect(withFolderLock(locked, () => Promise.reject(new Error('no')))).rejects.toThrow('no')
     expect(await withFolderLock(locked, async () => 'yes')).toBe('yes')
+  })
+})
+
+describe('removeLeftParts', () => {
+  it('removes what killed processes have left, and no file that may still be written', async () => {
+    const parts = join(folder, 'parts')
+    await mkdir(parts)
+    const ofDead = 'key.pem.999999999.0a1b2c3d.part'
+    const ofLiving = `key.pem.${process.pid}.0a1b2c3d.part`
+    const old = `old.pem.${process.pid}.0a1b2c3d.part`
+    for (const name of [ofDead, ofLiving, old, 'key.pem']) await writeFile(join(parts, name), 'secret')
+    await utimes(join(parts, old), 1, 1)
+    expect((await removeLeftParts(parts)).sort()).toEqual([ofDead, old])
+    expect((await readdir(parts)).sort()).toEqual(['key.pem', ofLiving])
+    expect(await removeLeftParts(join(folder, 'missing'))).toEqual([])
   })
 })
