@@ -128,7 +128,7 @@ export async function createApp(
     for (const file of await removeLeftParts(config.stateFolder))
       log.warn({ file }, 'the rest of an interrupted write; removed')
     await keys.start()
-    await revoked.start()
+    revoked.start()
     if (keys.isLoaded) await files.load(keys)
   } catch (error) {
     await stop()

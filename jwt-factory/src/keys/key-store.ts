@@ -34,6 +34,8 @@ const MAX_OPENED = 1_000
 const MAX_SPARES = 100
 /** Two replicas that change one ring collide once or twice; more often only if all do nothing else. */
 const MAX_COLLISIONS = 50
+/** So many rings take some milliseconds to read; then requests have a turn. */
+const AT_A_TIME = 500
 /** How soon the store is read again while it is unavailable. */
 const RELOAD_MS = 1_000
 
@@ -564,6 +566,7 @@ export class KeyStore {
     for await (const [keyId, { value }] of this.#options.zone.entries()) {
       stored.add(keyId)
       this.#adopt(this.#parse(keyId, value), readAt)
+      if (stored.size % AT_A_TIME === 0) await new Promise((resolve) => setImmediate(resolve))
     }
     for (const [keyId, copy] of this.#copies)
       if (!stored.has(keyId) && copy.readAt <= readAt) this.#forget(keyId)

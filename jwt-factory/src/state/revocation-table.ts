@@ -92,15 +92,17 @@ export class RevocationTable {
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
 function wordsOf(jti: string): Uint32Array {
-  const bytes = UUID.test(jti)
-    ? Buffer.from(jti.replaceAll('-', ''), 'hex')
-    : createHash('sha256').update(jti).digest().subarray(0, 16)
-  return Uint32Array.of(
-    bytes.readUInt32BE(0),
-    bytes.readUInt32BE(4),
-    bytes.readUInt32BE(8),
-    bytes.readUInt32BE(12),
-  )
+  if (UUID.test(jti)) {
+    const word = (hex: string) => Number.parseInt(hex, 16)
+    return Uint32Array.of(
+      word(jti.slice(0, 8)),
+      word(jti.slice(9, 13) + jti.slice(14, 18)),
+      word(jti.slice(19, 23) + jti.slice(24, 28)),
+      word(jti.slice(28)),
+    )
+  }
+  const hash = createHash('sha256').update(jti).digest()
+  return Uint32Array.from({ length: 4 }, (_, index) => hash.readUInt32BE(4 * index))
 }
 
 function textOf(words: Uint32Array): string {

@@ -20,7 +20,7 @@ async function start(zone: string, options: Partial<RevokedTokensOptions> = {}) 
     onFailure: () => {},
     ...options,
   })
-  await revoked.start()
+  revoked.start()
   running.push(revoked)
   return revoked
 }
