@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLog, httpService } from '@hallpass/service-kit'
 import { developmentConfig, ManualClock } from '@hallpass/service-kit/testing'
-import { LmdbStore, RedisStore, type Zone } from '@hallpass/token-store'
+import { LmdbStore, storeFor, type Zone } from '@hallpass/token-store'
 import { startRedis, type TestRedis } from '@hallpass/token-store/testing'
 import {
   remoteStatusLists,
@@ -124,7 +124,9 @@ describe('the place of a status, in Redis', () => {
   afterAll(() => redis.stop())
 
   it('is given once by replicas with connections of their own, and lists that have ended are removed', async () => {
-    const stores = [1, 2, 3].map(() => new RedisStore({ url: redis.url, clock: clock.now }))
+    const stores = [1, 2, 3].map(() =>
+      storeFor({ redis: { url: redis.url }, storeFolder: folder }, { clock: clock.now }),
+    )
     await Promise.all(stores.map((one) => one.open()))
     const zones = stores.map((one) => one.zone('statuses', { pinned: true }))
     const replicas = zones.map((one) => replica(one))
@@ -143,7 +145,7 @@ describe('the place of a status, in Redis', () => {
   })
 
   it('is not given while Redis is down: 503, with what the client can do', async () => {
-    const store = new RedisStore({ url: redis.url, clock: clock.now })
+    const store = storeFor({ redis: { url: redis.url }, storeFolder: folder }, { clock: clock.now })
     await store.open()
     const lists = statusLists({
       zone: store.zone('statuses', { pinned: true }),
