@@ -30,7 +30,7 @@ describe('hallpass listen', () => {
     serverUrls = await server.start()
     gateway = createGateway(
       loadGatewayConfig({
-        ...{ PORT: '0', SECOND_PORT: '0', STATE_FOLDER: folder, CHALLENGE_WINDOW_SECONDS: '1' },
+        ...{ PORT: '0', SECOND_PORT: '0', STATE_FOLDER: folder, CHALLENGE_WINDOW_SECONDS: '2' },
         UPSTREAM_URL: `${serverUrls.http}/events`,
         ASSETS_FOLDER: join(import.meta.dirname, '../../../sse-gateway/public'),
       }),
@@ -52,8 +52,11 @@ describe('hallpass listen', () => {
     })
   const publish = (...event: string[]) => runCli(['publish', '--to', serverUrls.tcp as string, ...event])
 
-  /** These wait for real seconds, so they run concurrently. */
-  describe('until a token of two seconds expires', () => {
+  /**
+   * These wait for real seconds, so they run concurrently. On a busy machine, a TLS connection takes a second; a token of two
+   * seconds, rounded down to whole ones, would expire meanwhile.
+   */
+  describe('until a token of five seconds expires', () => {
     const options = { 'HTTP/2': [], 'HTTP/1.1': ['--http1'] }
     const protocols = ['HTTP/2', 'HTTP/1.1'] as const
     let silent: readonly CliRun[]
@@ -61,7 +64,7 @@ describe('hallpass listen', () => {
     beforeAll(async () => {
       let opened = 0
       const runs = protocols.map((protocol) =>
-        listen(['--exp', '2s', ...options[protocol]], (line) => {
+        listen(['--exp', '5s', ...options[protocol]], (line) => {
           if (line.includes('connected')) opened += 1
           if (line.includes('connected') && opened === protocols.length)
             void publish('{"name":"news","data":"one\\ntwo","id":"7"}')
@@ -69,14 +72,14 @@ describe('hallpass listen', () => {
       )
       const renewing = protocols.map((protocol) => {
         let renewals = 0
-        return listen(['--exp', '2s', '--reauthorize', ...options[protocol]], (line) => {
+        return listen(['--exp', '5s', '--reauthorize', ...options[protocol]], (line) => {
           if (line.includes('renewed')) renewals += 1
           return renewals === 2
         })
       })
       silent = await Promise.all(runs)
       answering = await Promise.all(renewing)
-    })
+    }, 30_000)
 
     it.each(protocols)(
       'prints events, the challenge and the end over %s, and exits with 4 at token expiry',
