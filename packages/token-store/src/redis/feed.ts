@@ -54,14 +54,15 @@ export class RedisFeed {
 
   async stop(): Promise<void> {
     this.#stopped = true
-    this.#connection?.disconnect()
-    // A connection that is still connecting can drop a command; closing must not wait for its response.
+    // The read in progress ends first: ioredis keeps the timer of a command that it disconnects. A connection that is still
+    // connecting can drop a command; closing must not wait for its response.
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, STOP_MS)
     })
     await Promise.race([this.#running, late])
     clearTimeout(timer)
+    this.#connection?.disconnect()
     this.#confirmedAt = Number.NEGATIVE_INFINITY
   }
 
