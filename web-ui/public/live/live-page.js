@@ -4,6 +4,7 @@ import { confirmAction } from '../confirm-action.js'
 import { el } from '../explorer-dom.js'
 import { Heartbeat } from '../heartbeat.js'
 import { unwatched } from '../unwatched.js'
+import { patchChildren } from './patch-children.js'
 
 /**
  * @typedef {(
@@ -178,28 +179,21 @@ export function say(tone, text) {
 }
 
 /**
- * Replaces the content and keeps the focus on the same button.
+ * Changes the content to the new one. What stays the same keeps its nodes, so a pressed key, the focus, a selection, a scroll
+ * position or an open detail survives; a focused button whose row moves gets its focus back.
  * @param {HTMLElement} root
  * @param {(Node | undefined)[]} content
  */
 export function redraw(root, content) {
-  const before = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset.key
-  const open = new Set(
-    [...root.querySelectorAll('details[open]')].map((one) => /** @type {HTMLElement} */ (one).dataset.key),
+  const before = /** @type {HTMLElement | null} */ (document.activeElement)
+  patchChildren(
+    root,
+    content.filter((node) => node !== undefined),
   )
-  const nodes = content.filter((node) => node !== undefined)
-  // An unchanged node stays in the document: removing it, even for a moment, would lose its focus and a pressed key.
-  for (const [index, node] of nodes.entries()) {
-    const old = root.childNodes[index]
-    if (old === undefined) root.append(node)
-    else if (old !== node) old.replaceWith(node)
-  }
-  while (root.childNodes.length > nodes.length) root.lastChild?.remove()
-  for (const one of root.querySelectorAll('details'))
-    if (one.dataset.key !== undefined && open.has(one.dataset.key)) one.open = true
   tick()
-  if (before !== undefined)
-    /** @type {HTMLElement | null} */ (root.querySelector(`[data-key="${CSS.escape(before)}"]`))?.focus()
+  const key = before?.dataset.key
+  if (key !== undefined && document.activeElement !== before)
+    /** @type {HTMLElement | null} */ (root.querySelector(`[data-key="${CSS.escape(key)}"]`))?.focus()
 }
 
 /** Milliseconds by which the server's clock is ahead of this one. */
@@ -210,7 +204,7 @@ function tick() {
   for (const node of document.querySelectorAll('[data-until]')) {
     const { until, from, done = 'now' } = /** @type {HTMLElement} */ (node).dataset
     const left = Number(until) - now
-    node.textContent = left > 0 ? span(left) : done
+    setText(node, left > 0 ? span(left) : done)
     const bar = /** @type {HTMLElement | null} */ (node.parentElement?.querySelector('.life i'))
     if (bar && from !== undefined) {
       const share = Math.max(0, Math.min(1, left / (Number(until) - Number(from))))
@@ -218,7 +212,16 @@ function tick() {
     }
   }
   for (const node of document.querySelectorAll('[data-since]'))
-    node.textContent = span(now - Number(/** @type {HTMLElement} */ (node).dataset.since))
+    setText(node, span(now - Number(/** @type {HTMLElement} */ (node).dataset.since)))
+}
+
+/**
+ * Sets a text only if it differs, because a new text node would end a selection.
+ * @param {Element} node
+ * @param {string} text
+ */
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text
 }
 
 /** @param {number} milliseconds */
@@ -282,7 +285,8 @@ export function actionButton(label, { key, run, describe, primary = false, ask }
       label,
     )
   )
-  button.addEventListener('click', async () => {
+  // A property, so that a redraw can give the button that stays the action of the new one.
+  button.onclick = async () => {
     if (busy.has(key)) return
     busy.add(key)
     try {
@@ -293,7 +297,7 @@ export function actionButton(label, { key, run, describe, primary = false, ask }
       busy.delete(key)
       showBusy(key, false)
     }
-  })
+  }
   if (busy.has(key)) button.setAttribute('aria-busy', 'true')
   return button
 }
