@@ -24,6 +24,7 @@ import {
   oauthErrors,
   oauthForm,
   postOnly,
+  requireClientCertificates,
   revoke,
   token,
   tokenIssuer,
@@ -125,6 +126,7 @@ export async function createApp(
 
   try {
     await callers.load()
+    requireClientCertificates(callers, config)
     for (const file of await removeLeftParts(config.stateFolder))
       log.warn({ file }, 'the rest of an interrupted write; removed')
     await keys.start()

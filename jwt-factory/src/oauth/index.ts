@@ -1,3 +1,4 @@
+export { requireClientCertificates } from './client-certificates.ts'
 export { introspect } from './introspect.ts'
 export { IssuedTokens } from './issued-tokens.ts'
 export { metadata, metadataPaths } from './metadata.ts'

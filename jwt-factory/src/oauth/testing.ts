@@ -74,6 +74,8 @@ export function useOAuthServer({ path = '/', env = {} as Environment } = {}) {
       STATE_FOLDER: join(running.folder, 'state'),
       ISSUER: running.url + path,
       PUBLIC_URL: running.url,
+      HTTPS_PORT: '0',
+      CLIENT_CA_FILE: join(running.folder, 'clients.pem'),
       CALLERS: 'authenticated',
       TRUSTED_CALLERS_FILE: await writeTrustFile(running.folder, clients.pem),
       ...env,
