@@ -43,9 +43,15 @@ const SECRETS = { AUTH0_CLIENT_ID: 'c', AUTH0_SECRET: 's', RANDOM_SECRET: 'x'.re
 const SERVICES: Readonly<Record<string, TrustingService>> = {
   'jwt-factory': {
     loadConfig: jwtFactory,
-    env: { ...CALLERS, HTTPS_PORT: '5443' },
-    urls: ['PUBLIC_URL'],
+    env: {
+      ...CALLERS,
+      HTTPS_PORT: '5443',
+      KEY_ENCRYPTION_KMS_KEY_ID: 'alias/issuer',
+      AWS_REGION: 'eu-central-1',
+    },
+    urls: ['PUBLIC_URL', 'MTLS_PUBLIC_URL'],
     issuers: ['ISSUER'],
+    redis: true,
   },
   'service-a': {
     loadConfig: serviceA,
@@ -237,7 +243,8 @@ describe('NODE_ENV=production and Redis', () => {
 
   it.each(withRedis)('%s reads the password and the CA from files', (_name, { loadConfig, env }) => {
     const files = { REDIS_PASSWORD_FILE: join(folder, 'password'), REDIS_CA_FILE: join(folder, 'ca.pem') }
-    expect(loadConfig(production({ ...env, ...files, REDIS_URL: 'rediss://redis:6379/0' }))).toMatchObject({
+    const config: object = loadConfig(production({ ...env, ...files, REDIS_URL: 'rediss://redis:6379/0' }))
+    expect('store' in config ? config.store : config).toMatchObject({
       redis: { url: 'rediss://:p%40ss%2Fword@redis:6379/0', ca: 'a CA' },
     })
     for (const [more, problem] of [

@@ -21,7 +21,9 @@ export const calleeConfig =
         verifiesOffline:
           variables.oneOf('VERIFY_ISSUED_TOKENS', ['online', 'offline'], 'online') === 'offline',
         /** What the URIs of its status lists begin with; another than its URL if the factory has a PUBLIC_URL. */
-        statusListsUrl: withSlash(variables.trustedUrl('STATUS_LISTS_URL', `${jwtFactoryUrl}/status-lists/`)),
+        statusListsUrl: withSlash(
+          variables.optionalTrustedUrl('STATUS_LISTS_URL') ?? `${jwtFactoryUrl}/status-lists/`,
+        ),
         peerTimeoutMs: variables.milliseconds('PEER_TIMEOUT_MS', 5_000, { min: 10, max: 60_000 }),
         credential: credentialConfig(variables),
         /** The library that verifies tokens in scenarios 3 and 4; all of them behave the same. */
