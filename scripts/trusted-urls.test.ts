@@ -243,7 +243,7 @@ describe('NODE_ENV=production and Redis', () => {
 
   it.each(withRedis)('%s reads the password and the CA from files', (_name, { loadConfig, env }) => {
     const files = { REDIS_PASSWORD_FILE: join(folder, 'password'), REDIS_CA_FILE: join(folder, 'ca.pem') }
-    const config: object = loadConfig(production({ ...env, ...files, REDIS_URL: 'rediss://redis:6379/0' }))
+    const config = loadConfig(production({ ...env, ...files, REDIS_URL: 'rediss://redis:6379/0' })) as object
     expect('store' in config ? config.store : config).toMatchObject({
       redis: { url: 'rediss://:p%40ss%2Fword@redis:6379/0', ca: 'a CA' },
     })
