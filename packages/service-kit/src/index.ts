@@ -38,6 +38,7 @@ export {
 export {
   Counter,
   createLog,
+  cutTokens,
   currentTrace,
   Gauge,
   type HopEvent,

@@ -1,0 +1,2 @@
+export { type AuditAction, type AuditEvent, isAuditAction } from './audit-entry.ts'
+export { AuditLog, type AuditPosition } from './audit-log.ts'
