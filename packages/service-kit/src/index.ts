@@ -36,10 +36,11 @@ export {
   twoHosts,
 } from './http/index.ts'
 export {
+  boundedLabel,
   Counter,
   createLog,
-  cutTokens,
   currentTrace,
+  cutTokens,
   Gauge,
   type HopEvent,
   isTokenRefusal,

@@ -2,7 +2,7 @@ export { streamHops } from './hop-stream.ts'
 export { type HopEvent, publishHop, publishHopsTo, shownBody, shownToken } from './hops.ts'
 export { createLog, cutTokens, type Logger, silentLog } from './log.ts'
 export { logFailure } from './log-failure.ts'
-export { Counter, Gauge, Metrics } from './metrics.ts'
+export { boundedLabel, Counter, Gauge, Metrics } from './metrics.ts'
 export { type Checks, type Probe, Probes } from './probes.ts'
 export {
   logAlso,

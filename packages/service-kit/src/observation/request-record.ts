@@ -103,6 +103,8 @@ export class RequestRecord {
     const { log, metrics } = this.#service
     const ms = performance.now() - this.#started
     metrics.observeRequest(this.#method, this.route, status, ms / 1000)
+    const { reason } = this.#added
+    if (typeof reason === 'string') metrics.countRefusal(reason)
     this.tellHop(status)
     if (!log.isLevelEnabled('info')) return
     log.info(

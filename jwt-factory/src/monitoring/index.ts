@@ -1,0 +1,1 @@
+export { FactoryMetrics } from './factory-metrics.ts'
