@@ -2,7 +2,7 @@ import { boundedLabel, type Clock, type Counter, type Metrics } from '@hallpass/
 import type { SharedStore, Zone } from '@hallpass/token-store'
 import { pause } from '@hallpass/untrusted/timers'
 import type { AuditAction, AuditLog } from '../audit/index.ts'
-import type { ClockWatch, RotationOutcome, ScheduledRotation } from '../rotation/index.ts'
+import type { KeyRotation, RotationOutcome } from '../rotation/index.ts'
 
 /** What the metrics are read from, on each scrape. */
 export interface Measured {
@@ -15,10 +15,7 @@ export interface Measured {
   /** How many revoked tokens have not expired. */
   readonly revocations: () => number | Promise<number>
   readonly audit: AuditLog
-  readonly clockWatch: ClockWatch
-  /** Undefined if keys are rotated only by hand. */
-  readonly rotation: ScheduledRotation | undefined
-  readonly rotateEveryMs: number | undefined
+  readonly rotation: KeyRotation
 }
 
 /** Prometheus waits 10 s for a scrape by default, and a store that takes this long is not available to requests either. */
@@ -71,7 +68,7 @@ export class FactoryMetrics {
 
   /** Registers what is read on each scrape. */
   read(measured: Measured): void {
-    const { clock, store, keysZone, audit, clockWatch, rotation, rotateEveryMs } = measured
+    const { clock, store, keysZone, audit, rotation } = measured
     const probe = storeProbe(store)
     const readings: Readonly<Record<string, readonly [help: string, read: () => number | Promise<number>]>> =
       {
@@ -86,12 +83,12 @@ export class FactoryMetrics {
         ],
         rotation_period_seconds: [
           'ROTATE_EVERY; 0 if keys are rotated only by hand.',
-          () => (rotateEveryMs ?? 0) / 1000,
+          () => (rotation.everyMs ?? 0) / 1000,
         ],
-        rotation_overdue_keys: ['Key IDs whose rotation is overdue.', () => rotation?.figures.overdue ?? 0],
+        rotation_overdue_keys: ['Key IDs whose rotation is overdue.', () => rotation.figures.overdue],
         rotation_overdue_seconds: [
           'How long the most overdue rotation has been due.',
-          () => (rotation?.figures.overdueMs ?? 0) / 1000,
+          () => rotation.figures.overdueMs / 1000,
         ],
         revocations_active: ['Revoked tokens that have not expired.', measured.revocations],
         store_available: [
@@ -111,8 +108,8 @@ export class FactoryMetrics {
         clock_jumped_seconds: [
           'By how much the clock of this machine has been set since the start, forward and back added up.',
           () => {
-            clockWatch.look()
-            return clockWatch.jumpedMs / 1000
+            rotation.clockWatch.look()
+            return rotation.clockWatch.jumpedMs / 1000
           },
         ],
       }

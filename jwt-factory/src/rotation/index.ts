@@ -1,4 +1,3 @@
-export { ClockWatch } from './clock-watch.ts'
+export { KeyRotation } from './key-rotation.ts'
 export { rotationConfig } from './rotation-config.ts'
-export { expectedPlan, planRotation, type RotatingKey, type RotationRules } from './rotation-plan.ts'
-export { type RotatingKeys, type RotationOutcome, ScheduledRotation } from './scheduled-rotation.ts'
+export type { RotationOutcome } from './scheduled-rotation.ts'

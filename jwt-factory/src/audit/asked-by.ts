@@ -1,0 +1,34 @@
+import { callerOf } from '@hallpass/callers'
+import { recordOf, toHttpError } from '@hallpass/service-kit'
+import type { ErrorRequestHandler, Request } from 'express'
+import type { AuditEvent } from './audit-entry.ts'
+import type { AuditLog } from './audit-log.ts'
+
+/** Returns who sent a request, from where, and the request's ID. */
+export function askedBy(request: Request): Pick<AuditEvent, 'actor' | 'client' | 'requestId'> {
+  return {
+    actor: callerOf(request)?.subject ?? 'open',
+    client: request.socket.remoteAddress,
+    requestId: recordOf(request)?.requestId,
+  }
+}
+
+/**
+ * Records requests that are rejected because of who sent them (401, 403), and passes the error on. Registered after the
+ * routes. A caller that did not authenticate is `unknown`.
+ */
+export function auditRefusals(audit: AuditLog): ErrorRequestHandler {
+  return (error, request, _response, next) => {
+    const { status, code } = toHttpError(error)
+    const { keyId } = request.params
+    if (status === 401 || status === 403)
+      void audit.record({
+        action: 'refused',
+        ...askedBy(request),
+        ...(status === 401 ? { actor: 'unknown' } : {}),
+        keyId: typeof keyId === 'string' ? keyId : undefined,
+        reason: code,
+      })
+    next(error)
+  }
+}
