@@ -13,6 +13,15 @@ export function askedBy(request: Request): Pick<AuditEvent, 'actor' | 'client' |
   }
 }
 
+/** Returns what is recorded of a token's claims. */
+export const factsOf = ({ jti, sub, aud }: Readonly<Record<string, unknown>>) => ({
+  jti: text(jti),
+  subject: text(sub),
+  audience: text(Array.isArray(aud) ? aud.join(' ') : aud),
+})
+
+const text = (value: unknown) => (typeof value === 'string' ? value : undefined)
+
 /**
  * Records requests that are rejected because of who sent them (401, 403), and passes the error on. Registered after the
  * routes. A caller that did not authenticate is `unknown`.

@@ -1,5 +1,6 @@
-import { boundedLabel, type Clock, type Counter, type Metrics } from '@hallpass/service-kit'
+import { boundedLabel, type Clock, type Counter, HttpError, type Metrics } from '@hallpass/service-kit'
 import type { SharedStore, Zone } from '@hallpass/token-store'
+import { SigningError } from '@hallpass/tokens'
 import { pause } from '@hallpass/untrusted/timers'
 import type { AuditAction, AuditLog } from '../audit/index.ts'
 import type { KeyRotation, RotationOutcome } from '../rotation/index.ts'
@@ -60,7 +61,11 @@ export class FactoryMetrics {
   }
 
   issued = (keyId: string): void => this.#issued.inc({ key_id: this.#keyId(keyId) })
-  signatureFailed = (): void => this.#failed.inc()
+  /** Counts an error of signing, unless the request was wrong. */
+  signatureFailed = (error: unknown): void => {
+    const isFault = error instanceof SigningError || (error instanceof HttpError && error.status < 500)
+    if (!isFault) this.#failed.inc()
+  }
   rotationStep = (outcome: RotationOutcome): void => this.#rotations.inc({ outcome })
   audited = (action: AuditAction): void => this.#audited.inc({ action })
   auditWriteFailed = (): void => this.#auditFailures.inc()
