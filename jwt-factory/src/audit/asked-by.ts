@@ -4,6 +4,8 @@ import type { ErrorRequestHandler, Request } from 'express'
 import type { AuditEvent } from './audit-entry.ts'
 import type { AuditLog } from './audit-log.ts'
 
+const KEY_ID_IN_PATH = /^\/(?:issueToken|verify|keys)\/([A-Za-z0-9_-]{1,64})(?:\/|$)/
+
 /** Returns who sent a request, from where, and the request's ID. */
 export function askedBy(request: Request): Pick<AuditEvent, 'actor' | 'client' | 'requestId'> {
   return {
@@ -29,13 +31,14 @@ const text = (value: unknown) => (typeof value === 'string' ? value : undefined)
 export function auditRefusals(audit: AuditLog): ErrorRequestHandler {
   return (error, request, _response, next) => {
     const { status, code } = toHttpError(error)
-    const { keyId } = request.params
+    // After the routes, Express has forgotten their parameters.
+    const keyId = KEY_ID_IN_PATH.exec(request.path)?.[1]
     if (status === 401 || status === 403)
       void audit.record({
         action: 'refused',
         ...askedBy(request),
         ...(status === 401 ? { actor: 'unknown' } : {}),
-        keyId: typeof keyId === 'string' ? keyId : undefined,
+        keyId,
         reason: code,
       })
     next(error)

@@ -211,8 +211,9 @@ export class ScheduledRotation {
 
   /** Returns the time until something is due, or may be retried. */
   #wait(planned: readonly Planned[]): number {
-    const { clock, monotonic } = this.#options
-    let waitMs = MAX_WAIT_MS
+    const { clock, monotonic, rules } = this.#options
+    // A key ID that is created meanwhile is due after half a period at the earliest, which is longer than this.
+    let waitMs = Math.min(MAX_WAIT_MS, rules.publishAheadMs)
     for (const { key, plan } of planned) {
       const dueMs = (plan.publishAtMs ?? plan.rotateAtMs) - clock()
       waitMs = Math.min(waitMs, Math.max(dueMs, this.#retryAt(key.keyId) - monotonic()))
