@@ -13,8 +13,10 @@ import {
 } from '@hallpass/service-kit'
 import { openSigners } from '@hallpass/signers'
 import { MAX_STATUS_LIST_TOKEN_LENGTH } from '@hallpass/tokens'
+import { AuditLog, auditRefusals } from './audit/index.ts'
 import type { Config } from './config.ts'
-import { anyAlgorithm, KeyFiles, KeyStore } from './keys/index.ts'
+import { anyAlgorithm, KeyFiles, KeyStore, rotatingKeys } from './keys/index.ts'
+import { FactoryMetrics } from './monitoring/index.ts'
 import {
   IssuedTokens,
   introspect,
@@ -29,12 +31,14 @@ import {
   token,
   tokenIssuer,
 } from './oauth/index.ts'
+import { KeyRotation } from './rotation/index.ts'
 import { createOrRotateKey, getOrCreateKey } from './routes/create-key.ts'
 import { dumpKeys } from './routes/dump-keys.ts'
 import { issueToken } from './routes/issue-token.ts'
 import { jwks, jwksOfKeyId } from './routes/jwks.ts'
 import { listKeys } from './routes/list-keys.ts'
 import { publicKey } from './routes/public-key.ts'
+import { showAudit } from './routes/show-audit.ts'
 import { verifyIssuedToken } from './routes/verify-token.ts'
 import { withdrawKey } from './routes/withdraw-key.ts'
 import { IssuerState, type IssuerStateOptions, RevokedTokens } from './state/index.ts'
@@ -106,23 +110,47 @@ export async function createApp(
     clock,
     library,
   })
+  const metrics = new Metrics(NAME)
+  const figures = new FactoryMetrics(metrics)
+  const audit = new AuditLog({
+    zone: state.audit,
+    clock,
+    log,
+    onRecorded: (action) => figures.audited(action),
+    onFailure: () => figures.auditWriteFailed(),
+    onLost: (entries) => figures.auditLost(entries),
+  })
+  const recordScheduled = (action: 'published' | 'rotated', keyId: string, kid: string | undefined) =>
+    audit.record({ action, actor: 'schedule', keyId, kid })
+  const rotation = new KeyRotation({
+    config: config.rotation,
+    issuer,
+    keys: rotatingKeys(keys, {
+      onPublished: ({ keyId, next }) => recordScheduled('published', keyId, next?.kid),
+      onRotated: ({ keyId, signing }) => recordScheduled('rotated', keyId, signing.kid),
+    }),
+    lease: (milliseconds) => state.leases.lease('rotation', milliseconds),
+    clock,
+    log,
+    onOutcome: (outcome) => figures.rotationStep(outcome),
+  })
   const stop = async () => {
+    await rotation.stop()
     await keys.stop()
+    await audit.stop()
     revoked.stop()
     await files.stop()
     await state.close()
     await signers.close()
   }
 
-  const metrics = new Metrics(NAME)
-  const issued = metrics.counter('tokens_issued_total', 'Tokens signed, by key ID.', ['key_id'])
   const outcomes = metrics.counter(
     'token_verifications_total',
     'Tokens verified, by outcome: valid, or the reason of the rejection.',
     ['outcome'],
   )
 
-  const issue = tokenIssuer(keys, config, issued, statuses)
+  const issue = tokenIssuer(keys, config, figures, audit, statuses)
 
   try {
     await callers.load()
@@ -143,7 +171,18 @@ export async function createApp(
       'OPEN: callers are not authenticated; anyone who reaches this address can get any service’s tokens. Outside development, set CALLERS=authenticated',
     )
 
-  const lists = listKeys(keys, clock)
+  figures.read({
+    clock,
+    store: state,
+    keysZone: state.keys,
+    signingSinceMs: () => keys.rings.map(({ signing }) => signing.stored.sinceMs),
+    revocations: () => revoked.count,
+    audit,
+    rotation,
+  })
+  audit.start()
+  rotation.start()
+  const lists = listKeys(keys, clock, rotation)
   return httpService({
     name: NAME,
     log,
@@ -162,7 +201,7 @@ export async function createApp(
 
       app.post('/token', oauthForm, callers.client, token(issue, config))
       app.post('/introspect', oauthForm, callers.client, introspect(tokens))
-      app.post('/revoke', oauthForm, callers.client, revoke(tokens))
+      app.post('/revoke', oauthForm, callers.client, revoke(tokens, audit))
       app.all(OAUTH_ENDPOINTS, postOnly)
       app.use(OAUTH_ENDPOINTS, oauthErrors)
 
@@ -174,13 +213,15 @@ export async function createApp(
       app.get(metadataPaths(issuer), metadata(config, callers))
       app.get('/utils/publicKey/:keyId', publicKey(keys))
 
-      app.get('/keys/:keyId', callers.admin, getOrCreateKey(keys))
-      app.post('/keys/:keyId', callers.admin, createOrRotateKey(keys))
-      app.post('/keys/:keyId/withdraw', callers.admin, jsonBody(), withdrawKey(keys))
+      app.get('/keys/:keyId', callers.admin, getOrCreateKey(keys, audit))
+      app.post('/keys/:keyId', callers.admin, createOrRotateKey(keys, audit))
+      app.post('/keys/:keyId/withdraw', callers.admin, jsonBody(), withdrawKey(keys, audit))
       app.get('/keys/:keyId/jwks.json', jwksOfKeyId(keys))
       app.get('/utils/keys', callers.admin, lists.keyIds)
       app.get('/utils/key-states', callers.admin, lists.states)
-      app.post(['/utils/dump', '/dump'], callers.admin, dumpKeys(keys, files))
+      app.post(['/utils/dump', '/dump'], callers.admin, dumpKeys(keys, files, audit))
+      app.get('/utils/audit', callers.admin, showAudit(audit))
+      app.use(auditRefusals(audit))
     },
     checks: { state: () => state.check(), keys: () => keys.check(), signers: () => signers.check() },
     onStop: stop,

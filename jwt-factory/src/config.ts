@@ -10,6 +10,7 @@ import {
 } from '@hallpass/service-kit'
 import { signersConfig } from '@hallpass/signers'
 import { libraryNamed } from '@hallpass/tokens'
+import { rotationConfig } from './rotation/index.ts'
 
 /** One hour, the documented lifetime: callers can cache a token for a while, and a stolen one expires soon. */
 const TOKEN_LIFETIME_SECONDS = 3600
@@ -70,5 +71,6 @@ export const loadConfig = (env: Environment) =>
         max: MAX_STATUS_LIST_TTL_SECONDS,
       }),
       callers: callersConfig(variables, common),
+      rotation: rotationConfig(variables, common),
     }
   })

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLog, silentLog } from '@hallpass/service-kit'
 import { describeWith, ManualClock } from '@hallpass/service-kit/testing'
-import { LmdbStore, RedisStore, type SharedStore } from '@hallpass/token-store'
+import { LmdbStore, type SharedStore, storeFor } from '@hallpass/token-store'
 import { startRedis } from '@hallpass/token-store/testing'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import type { AuditEvent } from './audit-entry.ts'
@@ -25,7 +25,7 @@ const onLmdb = async (): Promise<Place> => {
 }
 const onRedis = async (): Promise<Place> => {
   const redis = await startRedis()
-  return { open: () => new RedisStore({ url: redis.url }), end: () => redis.stop() }
+  return { open: () => storeFor({ redis: { url: redis.url }, storeFolder: '' }), end: () => redis.stop() }
 }
 
 function auditContract(place: () => Promise<Place>) {
@@ -258,7 +258,7 @@ describeWith('redis-server', 'apt-get install redis-server')('AuditLog in Redis'
 
   it('keeps entries while Redis is away, answers after two seconds, and stores them when it is back', async () => {
     const redis = await startRedis(['--appendonly', 'yes'])
-    const store = new RedisStore({ url: redis.url })
+    const store = storeFor({ redis: { url: redis.url }, storeFolder: '' })
     await store.open()
     let failures = 0
     const log = new AuditLog({

@@ -1,8 +1,10 @@
 import type { Caller } from '@hallpass/callers'
-import { badRequest, type Counter, type JsonObject, scopesOf } from '@hallpass/service-kit'
-import { SigningError } from '@hallpass/tokens'
+import { badRequest, type JsonObject, scopesOf } from '@hallpass/service-kit'
+import { parseCompact, SigningError } from '@hallpass/tokens'
+import { type AuditLog, type askedBy, factsOf } from '../audit/index.ts'
 import type { Config } from '../config.ts'
 import type { KeyStore } from '../keys/index.ts'
+import type { FactoryMetrics } from '../monitoring/index.ts'
 import type { StatusLists } from '../status/index.ts'
 
 /** What a caller wants a token for. */
@@ -11,6 +13,8 @@ export interface WantedToken {
   readonly keyId: string
   /** Undefined in development mode, where any claim may be set. */
   readonly caller: Caller | undefined
+  /** Who asked, for the audit log. */
+  readonly by: ReturnType<typeof askedBy>
   readonly claims: JsonObject
   /** Claims that the endpoint sets, after the requested ones have been checked. */
   readonly more?: JsonObject
@@ -29,18 +33,24 @@ export type IssueToken = (wanted: WantedToken) => Promise<string>
 export function tokenIssuer(
   keys: Pick<KeyStore, 'existing' | 'sign'>,
   { issuer, tokenLifetimeSeconds, library }: Config,
-  issued: Counter<'key_id'>,
+  metrics: Pick<FactoryMetrics, 'issued' | 'signatureFailed'>,
+  audit: Pick<AuditLog, 'record'>,
   statuses?: Pick<StatusLists, 'claims'>,
 ): IssueToken {
-  return async ({ keyId, caller, claims, more, lifetimeSeconds = tokenLifetimeSeconds, typ }) => {
+  return async ({ keyId, caller, by, claims, more, lifetimeSeconds = tokenLifetimeSeconds, typ }) => {
     await keys.existing(keyId)
     const { exp: _, iat: __, nbf: ___, jti: ____, ...asked } = claims
     const granted = caller ? grantedClaims(asked, caller) : documentedClaims(asked)
     const all = { iss: issuer, sub: keyId, ...granted, ...more, ...(await statuses?.claims()) }
     const token = await keys
       .sign(keyId, all, { lifetimeSeconds, library, ...(typ ? { typ } : {}) })
-      .catch(rejectTooLarge)
-    issued.inc({ key_id: keyId })
+      .catch((error: unknown) => {
+        metrics.signatureFailed(error)
+        return rejectTooLarge(error)
+      })
+    metrics.issued(keyId)
+    const { header, payload } = parseCompact(token)
+    await audit.record({ action: 'issued', ...by, keyId, kid: header.kid as string, ...factsOf(payload) })
     return token
   }
 }

@@ -1,6 +1,7 @@
 import { type Caller, callerOf } from '@hallpass/callers'
 import { badRequest, type Handler, HttpError, sendJson } from '@hallpass/service-kit'
 import type { Request } from 'express'
+import { askedBy } from '../audit/index.ts'
 import type { Config } from '../config.ts'
 import { KEY_ID } from '../keys/index.ts'
 import { parameter, parameters } from './oauth-endpoint.ts'
@@ -27,6 +28,7 @@ export function token(issue: IssueToken, { tokenLifetimeSeconds }: Config): Hand
     const accessToken = await issue({
       keyId,
       caller,
+      by: askedBy(request),
       claims: { aud: audienceOf(request, caller), ...(scope === undefined ? {} : { scope }) },
       more: { client_id: keyId },
       typ: 'at+jwt',

@@ -1,10 +1,12 @@
 import { type Handler, sendText } from '@hallpass/service-kit'
+import { type AuditLog, askedBy } from '../audit/index.ts'
 import type { KeyFiles, KeyStore } from '../keys/index.ts'
 
 /** `POST /utils/dump` and `POST /dump`: writes all keys as PEM files. */
-export function dumpKeys(keys: KeyStore, files: KeyFiles): Handler {
-  return async (_request, response) => {
+export function dumpKeys(keys: KeyStore, files: KeyFiles, audit: AuditLog): Handler {
+  return async (request, response) => {
     await files.save(keys)
+    await audit.record({ action: 'dumped', ...askedBy(request) })
     sendText(response, 200, 'OK')
   }
 }

@@ -1,6 +1,7 @@
 import { callerOf } from '@hallpass/callers'
 import { type Handler, HttpError, type JsonObject, sendText } from '@hallpass/service-kit'
 import type { Request } from 'express'
+import { askedBy } from '../audit/index.ts'
 import type { Config } from '../config.ts'
 import { keyIdOf } from '../keys/index.ts'
 import type { IssueToken } from '../oauth/index.ts'
@@ -22,6 +23,7 @@ export function issueToken(issue: IssueToken, { tokenLifetimeSeconds }: Config):
     const token = await issue({
       keyId,
       caller,
+      by: askedBy(request),
       claims: request.body as JsonObject,
       lifetimeSeconds: wantsExpired(request) ? -tokenLifetimeSeconds : tokenLifetimeSeconds,
     })

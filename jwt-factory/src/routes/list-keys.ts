@@ -1,6 +1,7 @@
 import { badRequest, type Handler, sendJson } from '@hallpass/service-kit'
 import type { Request, Response } from 'express'
-import type { KeyStore } from '../keys/index.ts'
+import { type KeyStore, rotatingKey } from '../keys/index.ts'
+import type { KeyRotation } from '../rotation/index.ts'
 
 /** All key IDs that we have measured with, in one answer of at most 640 KB; more follow in further pages. */
 const MAX_KEY_IDS = 10_000
@@ -14,19 +15,25 @@ const MAX_KEY_STATES = 1_000
 export function listKeys(
   keys: KeyStore,
   now: () => number,
+  rotation: KeyRotation,
 ): { readonly keyIds: Handler; readonly states: Handler } {
   return {
     keyIds: async (request, response) => {
       await keys.current()
       sendJson(response, 200, page(keys.keyIds, request, response, MAX_KEY_IDS))
     },
-    /** `GET /utils/key-states`: returns every key of these key IDs with its state, without private parts. */
+    /** `GET /utils/key-states`: returns every key of these key IDs with its state, without private parts; with a schedule also
+     * when the next key is published (unless it is) and when it signs. */
     states: async (request, response) => {
       await keys.current()
       const shown = page(keys.keyIds, request, response, MAX_KEY_STATES)
       const rings = await Promise.all(shown.map((keyId) => keys.get(keyId)))
       sendJson(response, 200, {
-        keyIds: rings.flatMap((ring) => (ring ? [{ keyId: ring.keyId, keys: ring.states(now()) }] : [])),
+        keyIds: rings.flatMap((ring) =>
+          ring
+            ? [{ keyId: ring.keyId, keys: ring.states(now()), plan: rotation.planOf(rotatingKey(ring)) }]
+            : [],
+        ),
       })
     },
   }

@@ -1,6 +1,6 @@
 import { badRequest, type Handler, sendJson } from '@hallpass/service-kit'
 import { type AuditLog, type AuditPosition, isAuditAction } from '../audit/index.ts'
-import { KEY_ID } from '../key-id.ts'
+import { KEY_ID } from '../keys/index.ts'
 
 const DEFAULT_LIMIT = 100
 /** About 400 KB. */

@@ -55,7 +55,7 @@ export class IssuerState {
     this.keys = store.zone('keys', { pinned: true })
     this.revocations = store.zone('revocations', { pinned: true })
     this.assertions = store.zone('assertions')
-    this.audit = store.zone('audit')
+    this.audit = store.zone('audit', { pinned: true })
     this.statuses = store.zone('statuses', { pinned: true })
     this.leases = store.zone('leases')
   }
@@ -83,6 +83,10 @@ export class IssuerState {
     }
     state.#start()
     return state
+  }
+
+  get isFull(): boolean {
+    return this.#store.isFull
   }
 
   get kind(): SharedStore['kind'] {
