@@ -8,12 +8,14 @@ export const VIEWS: readonly [string, (view: Page) => Promise<void>][] = [
     'keys',
     async (view) => {
       const card = view.locator('[data-key-id="servicea"]')
-      const before = await card.locator('[data-state="published"] .name').innerText()
+      const before = await card.locator('[data-state="signing"] .name').innerText()
       await view.getByRole('button', { name: 'Rotate servicea' }).click()
       await confirm(view, 'Rotate servicea?', 'Rotate')
-      // The published key signs now; verifiers already know it.
-      await card.locator('[data-state="signing"] .name', { hasText: before }).waitFor()
-      await view.getByRole('region', { name: 'The key set' }).getByText(before).waitFor()
+      // The previous key still verifies, and the next one is already published.
+      await card.locator('[data-state="retired"] .name', { hasText: before }).waitFor()
+      const next = await card.locator('[data-state="published"] .name').innerText()
+      const keySet = view.getByRole('region', { name: 'The key set' })
+      for (const kid of [before, next]) await keySet.getByText(kid).waitFor()
     },
   ],
   [

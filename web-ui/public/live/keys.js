@@ -15,7 +15,9 @@ import {
 
 /**
  * @typedef {{ kid: string, alg: string, state: 'published' | 'signing' | 'retired' | 'withdrawn', sinceMs: number, untilMs?: number }} Key
- * @typedef {{ holder: string, keyId: string, keys: Key[] }} Holder
+ * When the next key is published, unless it already is, and when it signs.
+ * @typedef {{ publishAtMs?: number, rotateAtMs: number }} Plan
+ * @typedef {{ holder: string, keyId: string, keys: Key[], plan?: Plan }} Holder
  * @typedef {{ holders: Holder[], away: { holder: string, failure: string }[], jwks: { url: string, body: { keys: { kid: string }[] } } }} Keys
  */
 
@@ -33,7 +35,7 @@ liveView({
     el(
       'div',
       { class: 'cards' },
-      ...holders.map(({ holder, keyId, keys }) =>
+      ...holders.map(({ holder, keyId, keys, plan }) =>
         el(
           'article',
           { class: 'card', 'data-key-id': keyId },
@@ -62,6 +64,7 @@ liveView({
               ),
             ),
           ),
+          ...(plan ? [el('p', { class: 'meta plan' }, ...planned(plan))] : []),
           el(
             'div',
             { class: 'actions' },
@@ -105,3 +108,18 @@ liveView({
     ),
   ],
 })
+
+/**
+ * Describes the next scheduled rotation.
+ * @param {Plan} plan
+ */
+function planned({ publishAtMs, rotateAtMs }) {
+  const rotation = ['it signs in ', countdown(rotateAtMs, { done: 'a moment' }), '.']
+  if (publishAtMs === undefined) return ['Scheduled: the next key is published; ', ...rotation]
+  return [
+    'Scheduled: the next key is published in ',
+    countdown(publishAtMs, { done: 'a moment' }),
+    '; ',
+    ...rotation,
+  ]
+}

@@ -9,6 +9,12 @@ interface KeyState {
   readonly untilMs?: number
 }
 
+/** When the next key is published, unless it already is, and when it signs; in milliseconds since the epoch. */
+interface RotationPlan {
+  readonly publishAtMs?: number
+  readonly rotateAtMs: number
+}
+
 export interface LiveKeysOptions {
   readonly jwtFactoryUrl: string
   readonly serviceAUrl: string
@@ -32,7 +38,9 @@ export class LiveKeys {
 
   async show() {
     const factory = Promise.all([
-      this.#factory<{ keyIds: { keyId: string; keys: KeyState[] }[] }>('/utils/key-states'),
+      this.#factory<{ keyIds: { keyId: string; keys: KeyState[]; plan?: RotationPlan }[] }>(
+        '/utils/key-states',
+      ),
       this.#factory<unknown>('/.well-known/jwks.json'),
     ])
     const [ofFactory, own] = await Promise.allSettled([
