@@ -25,8 +25,6 @@ const MAX_EVERY_MS = 365 * 86_400_000
 /** In development, a rotation can be watched. */
 const MIN_EVERY_MS = 10_000
 
-export type RotationConfig = ReturnType<typeof rotationConfig>
-
 /** Reads how often keys are rotated, and how long a key is published before it signs. */
 export function rotationConfig(variables: VariableReader, { production }: CommonConfig) {
   const everyMs = variables.optionalDuration('ROTATE_EVERY', { minMs: MIN_EVERY_MS, maxMs: MAX_EVERY_MS })
