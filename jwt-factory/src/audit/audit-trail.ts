@@ -71,10 +71,11 @@ export class AuditTrail {
         endsAt,
       })
       const written = isOurs ? block : await this.#block(number)
-      this.#tail = written && tailOf(number, written)
-      if (written?.id === id) {
-        await this.#suggest(tailOf(number, written))
-        return { seq: seqOf(number, written.events.length - 1), hash: lastHash(written) }
+      const end = written && tailOf(number, written)
+      this.#tail = end
+      if (end && written.id === id) {
+        await this.#suggest(end)
+        return { seq: seqOf(number, written.events.length - 1), hash: end.hash }
       }
       // Another replica was faster, perhaps by many blocks.
       this.#tail = await this.#end(this.#tail ?? EMPTY)
