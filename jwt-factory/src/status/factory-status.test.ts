@@ -41,7 +41,12 @@ describe('a factory without STATUS_LIST', () => {
 })
 
 it('STATUS_LIST needs a PUBLIC_URL in production, because its URIs are in the tokens', () => {
-  const env = { NODE_ENV: 'production', MESH: 'istio', STATUS_LIST: 'on', TRUSTED_CALLERS_FILE: 'callers.yaml' }
+  const env = {
+    NODE_ENV: 'production',
+    MESH: 'istio',
+    STATUS_LIST: 'on',
+    TRUSTED_CALLERS_FILE: 'callers.yaml',
+  }
   expect(() => loadConfig(env)).toThrow('STATUS_LIST needs PUBLIC_URL')
   expect(loadConfig({ ...env, PUBLIC_URL: 'https://factory.example' })).toMatchObject({ statusList: true })
 })

@@ -152,7 +152,8 @@ async function readCa(trustFilePath: string, file: string): Promise<string> {
 /** Returns a problem for each place from which the keys of an entry would come unencrypted. */
 function plainSources(caller: z.infer<typeof entry>, index: number, path: string): string[] {
   const problems = {
-    jwksUrl: 'jwksUrl' in caller && caller.jwksUrl !== undefined ? plainUrlProblem(caller.jwksUrl) : undefined,
+    jwksUrl:
+      'jwksUrl' in caller && caller.jwksUrl !== undefined ? plainUrlProblem(caller.jwksUrl) : undefined,
     issuer: 'issuer' in caller ? plainIssuerProblem(caller.issuer) : undefined,
   }
   return Object.entries(problems).flatMap(([member, problem]) =>

@@ -1,5 +1,5 @@
-import { JsonNumber } from '@hallpass/untrusted/json'
 import { sign as signBytes } from 'node:crypto'
+import { JsonNumber } from '@hallpass/untrusted/json'
 import { beforeAll, describe, expect, it } from '@jest/globals'
 import {
   ALGORITHMS,
