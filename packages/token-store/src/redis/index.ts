@@ -1,2 +1,1 @@
-export { parseRedisUrl } from './redis-url.ts'
 export { RedisStore } from './store.ts'
