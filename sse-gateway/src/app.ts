@@ -98,7 +98,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   }
 
   function streamRoutes(path: string, rule: PathRule, ca: string | undefined) {
-    const authorizer = authorizerOf(rule)
+    const authorizer = authorizerOf(rule, 0)
     const pathEvents = new PathEvents({
       path,
       target: {
@@ -130,7 +130,10 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     }
   }
 
-  function authorizerOf(rule: Omit<PathRule, 'upstream'>): Authorizer {
+  function authorizerOf(
+    rule: Omit<PathRule, 'upstream'>,
+    expiryLeewaySeconds = config.clockToleranceSeconds,
+  ): Authorizer {
     const rules: AuthorizationRules = {
       ...rule,
       issuers: rule.issuers.map((issuer) => ({
@@ -139,6 +142,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       })),
       maxLifetimeSeconds: config.maxTokenLifetimeSeconds,
       leewaySeconds: config.clockToleranceSeconds,
+      expiryLeewaySeconds,
     }
     return new Authorizer(rules, config.realm, revocations, clock)
   }

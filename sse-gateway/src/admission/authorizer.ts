@@ -38,8 +38,13 @@ export interface AuthorizationRules {
   /** `required` rejects tokens without `sub`. */
   readonly subject: 'required' | 'optional'
   readonly maxLifetimeSeconds: number
-  /** Tolerated clock skew of the issuers. A stream closes at `exp` by this gateway's clock, without tolerance. */
+  /** Tolerated clock skew of the issuers. */
   readonly leewaySeconds: number
+  /**
+   * The same for `exp`. 0 for streams, which close at `exp` by this gateway's clock: a token that only the tolerance keeps
+   * valid would open one that closes immediately, and the client would reconnect.
+   */
+  readonly expiryLeewaySeconds: number
 }
 
 /** Verifies tokens and checks whether they allow access to a path. */
@@ -47,7 +52,6 @@ export class Authorizer {
   readonly #rules: AuthorizationRules
   readonly #realm: string
   readonly #revocations: Revocations
-  readonly #clock: Clock
   /**
    * One verifier per issuer. A page opens several streams with one token, and a browser reconnects with the token in its
    * URL, so the verifier caches signatures; all other checks are repeated.
@@ -58,8 +62,7 @@ export class Authorizer {
     this.#rules = rules
     this.#realm = realm
     this.#revocations = revocations
-    this.#clock = clock
-    const { expiry, subject, maxLifetimeSeconds, leewaySeconds } = rules
+    const { expiry, subject, maxLifetimeSeconds, leewaySeconds, expiryLeewaySeconds } = rules
     this.#verifiers = new Map(
       rules.issuers.map(({ issuer, audience, keys }) => [
         issuer,
@@ -73,6 +76,7 @@ export class Authorizer {
           expiry,
           maxLifetimeSeconds,
           leewaySeconds,
+          expiryLeewaySeconds,
           clock,
         }),
       ]),
@@ -104,15 +108,6 @@ export class Authorizer {
    */
   refuseRevoked(grant: Grant): void {
     if (this.#revocations.cover(grant)) throw this.#invalidToken('token revoked')
-  }
-
-  /**
-   * Checks whether a grant has time left for a stream. Streams close at `exp` by this gateway's clock, so a token that only
-   * the clock tolerance keeps valid opens and extends none: its stream would close immediately, and the client reconnect.
-   * @throws {HttpError} 401 if the token has expired by this gateway's clock
-   */
-  refuseExpired(grant: Grant): void {
-    if (grant.expiresAt <= this.#clock()) throw this.#invalidToken('jwt expired')
   }
 
   async #verify(token: string): Promise<VerifiedToken> {

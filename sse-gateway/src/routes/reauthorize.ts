@@ -39,7 +39,6 @@ export function reauthorize(options: ReauthorizeOptions): ExchangeHandler {
       refuseForeignOrigin(exchange, origins, from === 'cookie')
       const grant = await authorizer.authorize(token)
       exchange.record?.add({ jti: grant.tokenId })
-      authorizer.refuseExpired(grant)
       // The same response for an unknown handle and another subject's handle, so that guessing reveals nothing.
       if (!(await extend(exchange, grant)))
         throw new HttpError(403, 'no_such_stream', 'No open stream matches this token and stream-handle.')

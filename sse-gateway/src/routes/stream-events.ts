@@ -55,7 +55,6 @@ export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
     refuseForeignOrigin(exchange, origins, from === 'cookie')
     const grant = await authorizer.authorize(token)
     exchange.record?.add({ jti: grant.tokenId })
-    authorizer.refuseExpired(grant)
     if (streams.size >= options.maxStreams)
       throw unavailable(503, 'too_many_streams', 'This gateway has reached its stream limit. Retry later.')
     if (streams.countOf(grant) >= options.maxStreamsPerSubject)
@@ -72,7 +71,6 @@ export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
       const place = await events.reserve(lastEventIdOf(exchange))
       try {
         authorizer.refuseRevoked(grant)
-        authorizer.refuseExpired(grant)
         if (exchange.closed) throw new HttpError(499, 'client_gone', 'The client has disconnected.')
       } catch (error) {
         place.release()

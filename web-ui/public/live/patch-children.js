@@ -57,12 +57,23 @@ function patch(old, node) {
   for (const { name } of [...old.attributes])
     if (!node.hasAttribute(name) && !isOwn(old, name)) old.removeAttribute(name)
   for (const { name, value } of node.attributes)
-    if (old.getAttribute(name) !== value) old.setAttribute(name, value)
+    if (old.getAttribute(name) !== value) setAttribute(old, name, value)
   if (old instanceof HTMLElement && node instanceof HTMLElement && old.onclick !== node.onclick)
     old.onclick = node.onclick
   // The text of a countdown or an age is set by the clock of the page.
   if (!(node.hasAttribute('data-until') || node.hasAttribute('data-since')))
     patchChildren(old, [...node.childNodes])
+}
+
+/**
+ * @param {Element} element
+ * @param {string} name
+ * @param {string} value
+ */
+function setAttribute(element, name, value) {
+  // The content security policy forbids the attribute `style`, and allows the property.
+  if (name === 'style' && element instanceof HTMLElement) element.style.cssText = value
+  else element.setAttribute(name, value)
 }
 
 /**

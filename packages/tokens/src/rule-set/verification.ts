@@ -9,6 +9,8 @@ export interface CommonRules {
   readonly algorithms?: readonly SignatureAlgorithm[]
   /** Tolerated clock skew in seconds. */
   readonly leewaySeconds?: number
+  /** Tolerated clock skew in seconds for `exp`; by default {@link leewaySeconds}. */
+  readonly expiryLeewaySeconds?: number
   /** Milliseconds since the epoch. */
   readonly clock?: () => number
   /** `optional` accepts a token without `exp`. */
@@ -73,9 +75,10 @@ export abstract class Verification<R extends CommonRules = CommonRules, T = unkn
     return this.#now
   }
 
-  /** The time on the slowest tolerated clock. */
+  /** The time on the slowest tolerated clock, for `exp`. */
   get earliest(): number {
-    return this.now - (this.rules.leewaySeconds ?? 0)
+    const { leewaySeconds = 0, expiryLeewaySeconds = leewaySeconds } = this.rules
+    return this.now - expiryLeewaySeconds
   }
 
   /** The time on the fastest tolerated clock. */

@@ -25,6 +25,11 @@ interface IdentityRules {
   readonly embeddedKeys?: 'refused' | 'ignored'
   /** Tolerated clock skew in seconds; 0 by default, at most 60. */
   readonly leewaySeconds?: number
+  /**
+   * Tolerated clock skew in seconds for `exp`; by default `leewaySeconds`. 0 for what ends at `exp` by this clock, such as
+   * a stream.
+   */
+  readonly expiryLeewaySeconds?: number
   /** Milliseconds since the epoch. */
   readonly clock?: () => number
   readonly library?: TokenLibrary
@@ -55,7 +60,7 @@ const MAX_LEEWAY_SECONDS = 60
  * @throws {TypeError} a programming error, not a bad token.
  */
 export function assertRules(rules: VerificationRules): void {
-  const { issuer, audience, subject, maxLifetimeSeconds, leewaySeconds = 0 } = rules
+  const { issuer, audience, subject, maxLifetimeSeconds, leewaySeconds = 0, expiryLeewaySeconds = 0 } = rules
   const issuers = typeof issuer === 'string' ? [issuer] : issuer
   if (!Array.isArray(issuers) || issuers.length === 0 || !issuers.every(isText))
     throw new TypeError('The rules need an issuer.')
@@ -67,6 +72,8 @@ export function assertRules(rules: VerificationRules): void {
     throw new TypeError('The rules need a maxLifetimeSeconds greater than 0.')
   if (!(leewaySeconds >= 0 && leewaySeconds <= MAX_LEEWAY_SECONDS))
     throw new TypeError(`leewaySeconds must be between 0 and ${MAX_LEEWAY_SECONDS}.`)
+  if (!(expiryLeewaySeconds >= 0 && expiryLeewaySeconds <= MAX_LEEWAY_SECONDS))
+    throw new TypeError(`expiryLeewaySeconds must be between 0 and ${MAX_LEEWAY_SECONDS}.`)
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== ''
