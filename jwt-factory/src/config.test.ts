@@ -23,4 +23,19 @@ describe('the configuration of jwt-factory', () => {
       /ALGORITHM must be one of RS256, PS256, ES256, EdDSA.*\n.*PORT must be.*\n.*TOKEN_LIFETIME_SECONDS must be/,
     )
   })
+
+  it('needs a key-encryption key for Redis in production, where replicas share no folder', () => {
+    const env = {
+      REDIS_URL: 'rediss://:secret@redis',
+      NODE_ENV: 'production',
+      MESH: 'istio',
+      TRUSTED_CALLERS_FILE: 'callers.yaml',
+    }
+    expect(() => loadConfig(env)).toThrow('KEY_ENCRYPTION_KEY_FILE or KEY_ENCRYPTION_KMS_KEY_ID is required')
+    const kms = { KEY_ENCRYPTION_KMS_KEY_ID: 'alias/issuer', AWS_REGION: 'eu-central-1' }
+    expect(loadConfig({ ...env, ...kms }).signers).toMatchObject({ signer: 'wrapped' })
+    expect(loadConfig({ REDIS_URL: 'redis://localhost' }).signers).toMatchObject({
+      keyEncryption: { file: '.hallpass/key-encryption.key', create: true },
+    })
+  })
 })

@@ -54,7 +54,8 @@ export const loadConfig = (env: Environment) =>
       store,
       signers: signersConfig(variables, {
         stateFolder: common.stateFolder,
-        isShared: store.redis !== undefined,
+        // In development, all replicas are on this machine and share its state folder.
+        isShared: common.production && store.redis !== undefined,
       }),
       /** Of new keys; existing keys keep theirs. */
       algorithm,
