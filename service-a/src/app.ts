@@ -47,7 +47,7 @@ export async function createApp(
   const keys = new SigningKeys({ ...config, clock })
   const fromFactory = factoryTokens(factory)
   const signedByA = ownTokens(keys)
-  const callers = callerGuard(config.callers, SERVICE_A, { clock })
+  const callers = callerGuard(config.callers, SERVICE_A, { clock, log })
 
   if (config.tls.selfMade) await ensureDevelopmentCertificates(config.stateFolder)
   await callers.load()
@@ -62,6 +62,7 @@ export async function createApp(
     listeners: httpListeners(config, log),
     // The parameters of a scenario's curl command; audiences and names of faults are not secret.
     shownParameters: ['fault', 'expired', 'audience'],
+    warnings: callers.warnings,
     routes: (app) => {
       app.get('/hello', (_request, response) => sendText(response, 200, 'hello'))
       app.get('/scenario1', scenario1(fromFactory, serviceB))

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readConfig } from '@hallpass/service-kit'
@@ -44,7 +44,7 @@ describe('credentialConfig', () => {
   it('signs a new assertion for each call, for one audience, with the key from the file', async () => {
     const key = await generateSigningKey('ES256')
     const path = join(folder, 'key.pem')
-    await writeFile(path, exportPrivatePem(key))
+    await writeFile(path, exportPrivatePem(key), { mode: 0o600 })
     const config = credential({ CALLER_KEY_FILE: path })
     const authorization = authorizationFor(config, { clientId: 'servicea', audience: 'https://jwt-factory/' })
     const read = async () => parseCompact(((await authorization?.()) ?? '').replace('Bearer ', ''))
@@ -52,5 +52,34 @@ describe('credentialConfig', () => {
     expect(first.header).toEqual({ alg: 'ES256', typ: 'client-authentication+jwt', kid: key.kid })
     expect(first.payload).toMatchObject({ iss: 'servicea', sub: 'servicea', aud: 'https://jwt-factory/' })
     expect(first.payload.jti).not.toBe(second.payload.jti)
+  })
+
+  it('rejects a key that cannot be used or that others can read, and names file and fix', async () => {
+    const pem = exportPrivatePem(await generateSigningKey('ES256'))
+    const problemWith = async (name: string, content: string, mode = 0o600, env = {}) => {
+      const path = join(folder, name)
+      await writeFile(path, content)
+      await chmod(path, mode)
+      try {
+        credential({ CALLER_KEY_FILE: path, ...env })
+      } catch (error) {
+        return (error as Error).message.replaceAll(path, 'FILE')
+      }
+      return undefined
+    }
+    expect(await problemWith('good', pem)).toBeUndefined()
+    expect(await problemWith('read-only', pem, 0o400)).toBeUndefined()
+    for (const mode of [0o640, 0o604, 0o644, 0o666])
+      expect(await problemWith(`mode-${mode.toString(8)}`, pem, mode)).toContain(
+        `CALLER_KEY_FILE FILE: other users have access to it (mode 0${mode.toString(8)}). Run: chmod 600 FILE `,
+      )
+    expect(await problemWith('empty', '\n')).toContain('CALLER_KEY_FILE FILE: is empty')
+    expect(await problemWith('text', 'secret')).toContain('FILE: The key is not readable as PEM.')
+    expect(await problemWith('text', 'secret')).not.toContain('secret')
+    expect(await problemWith('rs256', pem, 0o600, { CALLER_KEY_ALGORITHM: 'RS256' })).toContain(
+      'FILE: RS256 needs an RSA key. Set CALLER_KEY_ALGORITHM to the algorithm of the key.',
+    )
+    expect(() => credential({ CALLER_KEY_FILE: join(folder, 'none') })).toThrow('none: does not exist.')
+    expect(() => credential({ CALLER_KEY_FILE: folder })).toThrow('is a folder, not a file.')
   })
 })

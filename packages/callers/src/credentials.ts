@@ -1,6 +1,8 @@
+import { readFileSync, statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { explainExposure } from '@hallpass/private-files'
 import { type Clock, systemClock, type VariableReader } from '@hallpass/service-kit'
-import { type Algorithm, importSigningKey, type SigningKey, signToken } from '@hallpass/tokens'
+import { type Algorithm, importSigningKey, KeyError, type SigningKey, signToken } from '@hallpass/tokens'
 
 /** Returns the value of the `Authorization` header for one call. */
 export type Authorization = () => Promise<string>
@@ -52,14 +54,48 @@ export type CredentialConfig =
   | { readonly kind: 'token-file'; readonly path: string }
   | { readonly kind: 'private-key'; readonly path: string; readonly algorithm: Algorithm }
 
-/** Reads `CALLER_TOKEN_FILE`, or `CALLER_KEY_FILE` with `CALLER_KEY_ALGORITHM`. Neither means no credential. */
+/**
+ * Reads `CALLER_TOKEN_FILE`, or `CALLER_KEY_FILE` with `CALLER_KEY_ALGORITHM`. Neither means no credential. The key must exist,
+ * fit the algorithm and be private to this process's user. A token file is not checked: the kubelet makes it readable to all
+ * processes of the pod, and may create it after the start.
+ */
 export function credentialConfig(variables: VariableReader): CredentialConfig {
   const tokenPath = variables.optionalText('CALLER_TOKEN_FILE')
   const keyPath = variables.optionalText('CALLER_KEY_FILE')
   const algorithm = variables.oneOf('CALLER_KEY_ALGORITHM', ['RS256', 'PS256', 'ES256', 'EdDSA'], 'ES256')
   variables.require(!(tokenPath && keyPath), 'Set CALLER_TOKEN_FILE or CALLER_KEY_FILE, not both')
   if (tokenPath) return { kind: 'token-file', path: tokenPath }
-  return keyPath ? { kind: 'private-key', path: keyPath, algorithm } : { kind: 'none' }
+  if (!keyPath) return { kind: 'none' }
+  const problem = explainKeyFile(keyPath, algorithm)
+  variables.require(problem === undefined, `CALLER_KEY_FILE ${keyPath}: ${problem}`)
+  return { kind: 'private-key', path: keyPath, algorithm }
+}
+
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist. Create it or correct the name.',
+  EACCES: 'cannot be read by this user. Give it access (chown, chmod).',
+  EISDIR: 'is a folder, not a file.',
+}
+
+/** Explains why a file must not be used as a private key; never quotes it. */
+function explainKeyFile(path: string, alg: Algorithm): string | undefined {
+  try {
+    const stats = statSync(path)
+    if (stats.isDirectory()) return UNREADABLE.EISDIR
+    const exposure = explainExposure(path, stats)
+    if (exposure) return `${exposure.reason}. ${exposure.remedy}`
+    const pem = readFileSync(path, 'utf8')
+    if (pem.trim() === '') return 'is empty. Write the private key to it (PEM, PKCS#8).'
+    importSigningKey(pem, { alg })
+    return undefined
+  } catch (error) {
+    if (error instanceof KeyError)
+      return error.reason === 'alg_mismatch'
+        ? `${error.message} Set CALLER_KEY_ALGORITHM to the algorithm of the key.`
+        : error.message
+    const { code = '' } = error as NodeJS.ErrnoException
+    return UNREADABLE[code] ?? `cannot be read (${code}).`
+  }
 }
 
 /** Returns the configured credential for calls to one callee, or undefined if none is configured. */

@@ -1,8 +1,15 @@
 import type { IncomingMessage } from 'node:http'
-import { bearerToken, type Clock, type Handler, HttpError, refusePlainTransport } from '@hallpass/service-kit'
+import {
+  bearerToken,
+  type Handler,
+  HttpError,
+  refusePlainTransport,
+  type Warnings,
+} from '@hallpass/service-kit'
+import type { CallersFile, CallersFileOptions } from './callers-file.ts'
 import type { CallersConfig } from './config.ts'
 import { clientCredential } from './oauth/index.ts'
-import type { Caller, ClientAuthentication, TrustedCallers } from './trusted-callers.ts'
+import type { Caller, ClientAuthentication } from './trusted-callers.ts'
 
 /** The guard in front of a service's routes. */
 export interface CallerGuard {
@@ -19,10 +26,8 @@ export interface CallerGuard {
   readonly client: Handler
   /** Returns how clients can authenticate now. */
   authentication(): ClientAuthentication
-}
-
-export interface GuardOptions {
-  readonly clock?: Clock
+  /** For the `warnings` of the service: reports a changed trusted-callers file that was refused. */
+  readonly warnings: Warnings
 }
 
 const callers = new WeakMap<IncomingMessage, Caller>()
@@ -34,12 +39,12 @@ export const callerOf = (request: IncomingMessage): Caller | undefined => caller
 export function callerGuard(
   config: CallersConfig,
   audience: string,
-  { clock }: GuardOptions = {},
+  options: CallersFileOptions = {},
 ): CallerGuard {
   if (config.mode === 'open') return sameForAll(rejectLinks, ['none'])
   if (config.mode === 'closed') return sameForAll(rejectAll, [])
-  let trusted: TrustedCallers | undefined
-  const loaded = (): TrustedCallers => {
+  let trusted: CallersFile | undefined
+  const loaded = (): CallersFile => {
     if (!trusted) throw new Error('The guard was used before load() had read the trusted-callers file.')
     return trusted
   }
@@ -52,9 +57,12 @@ export function callerGuard(
   return {
     load: async () => {
       // Imported only here: its YAML parser, schema and SPIFFE take 50 ms and 8 MB, which an open service does not need.
-      const { TrustedCallers } = await import('./trusted-callers.ts')
-      trusted = await TrustedCallers.load(config, audience, clock)
+      const { CallersFile } = await import('./callers-file.ts')
+      const file = new CallersFile(config, audience, options)
+      await file.load()
+      trusted = file
     },
+    warnings: { TRUSTED_CALLERS_FILE: () => trusted?.warning() },
     known: async (request, _response, next) => {
       await identify(request)
       next()
@@ -80,6 +88,7 @@ export function callerGuard(
 
 const sameForAll = (handler: Handler, methods: readonly string[]): CallerGuard => ({
   load: () => Promise.resolve(),
+  warnings: {},
   known: handler,
   admin: handler,
   client: handler,

@@ -1,3 +1,4 @@
+export type { CallersFileOptions } from './callers-file.ts'
 export * from './config.ts'
 export * from './credentials.ts'
 export * from './guard.ts'

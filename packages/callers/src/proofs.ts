@@ -1,7 +1,16 @@
-import { type Clock, ExpiringSet, HttpError, issuerKeys, isTokenRefusal } from '@hallpass/service-kit'
+import { readFile } from 'node:fs/promises'
+import {
+  type Clock,
+  HttpError,
+  type IssuerKeys,
+  type IssuerKeysOptions,
+  issuerKeys,
+  isTokenRefusal,
+} from '@hallpass/service-kit'
 import { JwtBundle, JwtSvidError, parseAndValidate, SpiffeId } from '@hallpass/spiffe'
 import { anySubject, remoteKeys, type VerificationRules, verifyToken } from '@hallpass/tokens'
 import type { TrustEntry } from './trust-file.ts'
+import type { UsedAssertions } from './used-assertions.ts'
 
 /** Verifies one kind of caller credential. */
 export interface Proof {
@@ -18,42 +27,38 @@ export interface ProofOptions {
   readonly clock: Clock
   /** Tolerated clock skew of the caller, or of the issuer of its tokens. */
   readonly leewaySeconds: number
+  readonly usedAssertions: UsedAssertions
 }
 
 type Entry<M extends TrustEntry['method']> = Extract<TrustEntry, { method: M }>
 
 /** An assertion is made for one call, so a minute is enough for the slowest call and the clock skew. */
 const ASSERTION_LIFETIME_SECONDS = 60
-/** Projected Kubernetes tokens are valid for an hour by default and are renewed before they expire. */
+/**
+ * Projected Kubernetes tokens are valid for an hour by default, JWT-SVIDs of SPIRE for five minutes; both are renewed before
+ * they expire. A token that is valid for longer would be as risky as a password.
+ */
 const WORKLOAD_TOKEN_LIFETIME_SECONDS = 3_660
-/** A caller's new key is accepted after at most this time. Also limits how often a token can cause a reload of the keys. */
-const KEY_COOLDOWN_MS = 5_000
-/** Enough for any random ID; longer values would waste memory. */
+/**
+ * Keys from a URL: a removed one is distrusted within a minute; a new one is accepted after at most five seconds, which also
+ * limits how often a token can cause a reload. If the URL cannot be reached for an hour, its keys are distrusted. The limits of
+ * a file are in `issuerKeys`: four seconds, one, and ten.
+ */
+const OF_A_URL = { maxAgeMs: 60_000, cooldownMs: 5_000, maxStaleMs: 3_600_000 }
+/** Enough for any random ID. */
 const MAX_JTI_LENGTH = 128
 
-/** One minute, the maximum lifetime of an assertion, at 1,000 calls per second from one client; about 7 MB when full. */
-const MAX_ASSERTIONS = 60_000
-
-/**
- * Verifies private_key_jwt: one assertion per call (RFC 7523 §3; audience as in draft-ietf-oauth-rfc7523bis).
- * Each process remembers the assertions used there; two instances behind a balancer would each accept an assertion once.
- */
+/** Verifies private_key_jwt: one assertion per call (RFC 7523 §3; audience as in draft-ietf-oauth-rfc7523bis). */
 export function clientAssertions(
   entry: Entry<'private_key_jwt'>,
-  { audience, clock, leewaySeconds }: ProofOptions,
+  { audience, clock, leewaySeconds, usedAssertions }: ProofOptions,
 ): Proof {
   const { clientId } = entry
-  const used = new ExpiringSet(clock, MAX_ASSERTIONS)
   const rules: VerificationRules = {
     issuer: clientId,
     audience,
     subject: anySubject,
-    keys: remoteKeys({
-      issuer: clientId,
-      ...issuerKeys({ issuer: clientId, ...entry }),
-      cooldownMs: KEY_COOLDOWN_MS,
-      clock,
-    }),
+    keys: remoteKeys({ issuer: clientId, ...keySource({ ...entry, issuer: clientId }), clock }),
     typ: ['JWT', 'client-authentication+jwt'],
     maxLifetimeSeconds: ASSERTION_LIFETIME_SECONDS,
     leewaySeconds,
@@ -65,10 +70,10 @@ export function clientAssertions(
       if (sub !== clientId) throw invalidClient('iss and sub of the assertion must both be the client ID')
       if (typeof jti !== 'string' || jti === '' || jti.length > MAX_JTI_LENGTH)
         throw invalidClient('the assertion has no valid jti')
-      if (used.has(jti)) throw invalidClient('the assertion was already used')
-      // It is safer to reject a caller than to forget a used assertion.
-      if (!used.add(jti, ((exp as number) + leewaySeconds) * 1000))
-        throw new HttpError(503, 'too_many_assertions', 'Too many unexpired assertions. Retry in a minute.')
+      // Twice the tolerance: the clock of another replica, or of the store, can be ahead.
+      const until = (exp as number) + 2 * leewaySeconds
+      if (!(await usedAssertions.use(clientId, jti, until * 1000)))
+        throw invalidClient('the assertion was already used')
       return clientId
     },
   }
@@ -79,13 +84,14 @@ export function serviceAccountTokens(
   entry: Entry<'kubernetes'>,
   { audience, clock, leewaySeconds }: ProofOptions,
 ): Proof {
-  const { issuer } = entry
+  const { issuer, tokenFile } = entry
+  const token = tokenFile === undefined ? undefined : () => tokenIn(tokenFile)
   const rules: VerificationRules = {
     issuer,
     audience,
     audienceList: 'contains',
     subject: anySubject,
-    keys: remoteKeys({ issuer, ...issuerKeys(entry), cooldownMs: KEY_COOLDOWN_MS, clock }),
+    keys: remoteKeys({ issuer, ...keySource({ ...entry, token }), clock }),
     typ: ['JWT'],
     maxLifetimeSeconds: WORKLOAD_TOKEN_LIFETIME_SECONDS,
     leewaySeconds,
@@ -102,34 +108,87 @@ export function serviceAccountTokens(
 
 /** Validates JWT-SVIDs, whose `sub` is a SPIFFE ID of the trust domain (JWT-SVID §5). */
 export function jwtSvids(entry: Entry<'spiffe'>, { audience, clock, leewaySeconds }: ProofOptions): Proof {
-  const { load } = issuerKeys({ issuer: entry.trustDomain, ...entry })
-  let bundle: JwtBundle | undefined
-  let loadedAt = Number.NEGATIVE_INFINITY
-
-  /** Returns the bundle, reloaded at most every 5 s; the last valid one if reloading fails. */
-  async function currentBundle(): Promise<JwtBundle> {
-    if (bundle && clock() - loadedAt <= KEY_COOLDOWN_MS) return bundle
-    loadedAt = clock()
-    try {
-      bundle = JwtBundle.ofJwks(entry.trustDomain, await load())
-    } catch (error) {
-      if (!bundle) throw error
-    }
-    return bundle
-  }
-
+  const bundle = new CurrentBundle(entry, clock)
   return {
     async subjectOf(token) {
-      const authorities = await currentBundle()
+      const authorities = await bundle.current()
       try {
         const svid = parseAndValidate(token, authorities, audience, { clock, leewaySeconds })
         rejectSeveralAudiences(svid.audience)
+        const { exp, iat = clock() / 1000 + leewaySeconds } = svid.claims as { exp: number; iat?: number }
+        // The specification recommends a short lifetime (JWT-SVID §3.3) but sets no limit.
+        if (exp - iat > WORKLOAD_TOKEN_LIFETIME_SECONDS) throw invalidClient('jwt lifetime too long')
         return svid.id.toString()
       } catch (error) {
         if (error instanceof JwtSvidError) throw invalidClient(error.message, error)
         throw error
       }
     },
+  }
+}
+
+/** The bundle of a trust domain: reloaded when it is due; if that fails, the last valid one for a limited time. */
+class CurrentBundle {
+  readonly #trustDomain: string
+  readonly #source: Required<IssuerKeys>
+  readonly #clock: Clock
+  #bundle: JwtBundle | undefined
+  #loadedAt = Number.NEGATIVE_INFINITY
+  #triedAt = Number.NEGATIVE_INFINITY
+  #failure: unknown
+  #loading: Promise<void> | undefined
+
+  constructor(entry: Entry<'spiffe'>, clock: Clock) {
+    this.#trustDomain = entry.trustDomain
+    this.#source = keySource({ ...entry, issuer: entry.trustDomain })
+    this.#clock = clock
+  }
+
+  async current(): Promise<JwtBundle> {
+    const { cooldownMs, maxStaleMs } = this.#source
+    // A JWT-SVID need not have a `kid` that would tell a new authority, so the bundle is reloaded as often as is allowed.
+    if (this.#ageOf(this.#triedAt) > cooldownMs) {
+      this.#loading ??= this.#load().finally(() => {
+        this.#loading = undefined
+      })
+      await this.#loading
+    }
+    if (this.#bundle && this.#ageOf(this.#loadedAt) < maxStaleMs) return this.#bundle
+    throw this.#failure
+  }
+
+  /** Absolute, so that a clock that is set back does not stop reloading. */
+  #ageOf(time: number): number {
+    return Math.abs(this.#clock() - time)
+  }
+
+  async #load(): Promise<void> {
+    try {
+      this.#bundle = JwtBundle.ofJwks(this.#trustDomain, await this.#source.load())
+      this.#loadedAt = this.#clock()
+    } catch (failure) {
+      this.#failure = failure
+      // Without a bundle every request fails, so the next one tries again.
+      if (!this.#bundle) return
+    }
+    this.#triedAt = this.#clock()
+  }
+}
+
+/** Returns the source of a trusted issuer's keys, with the limits of a file or of a URL. */
+const keySource = (options: IssuerKeysOptions): Required<IssuerKeys> => ({
+  ...OF_A_URL,
+  ...issuerKeys(options),
+})
+
+/** Reads a token that the kubelet renews. */
+async function tokenIn(file: string): Promise<string> {
+  try {
+    return (await readFile(file, 'utf8')).trim()
+  } catch (cause) {
+    throw new HttpError(503, 'keys_unusable', `The token for the API server cannot be read (${file}).`, {
+      cause,
+    })
   }
 }
 

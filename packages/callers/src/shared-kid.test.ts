@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { ManualClock } from '@hallpass/service-kit/testing'
 import { generateSigningKey, publicJwks, type SigningKey, signToken } from '@hallpass/tokens'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
-import { TrustedCallers } from './trusted-callers.ts'
+import { CallersFile } from './callers-file.ts'
 
 const AUDIENCE = 'https://jwt-factory/'
 const CLUSTER = 'https://kubernetes.default.svc.cluster.local'
@@ -26,7 +26,9 @@ const load = async (callers: object[]) => {
   const file = join(folder, 'callers.json')
   await writeFile(file, JSON.stringify({ callers }))
   const config = { mode: 'authenticated', trustFile: file, leewaySeconds: 5 } as const
-  return TrustedCallers.load(config, AUDIENCE, clock.now)
+  const trusted = new CallersFile(config, AUDIENCE, { clock: clock.now })
+  await trusted.load()
+  return trusted
 }
 const sign = (claims: object, key: SigningKey) =>
   signToken({ aud: AUDIENCE, ...claims }, key, { lifetimeSeconds: 30, clock: clock.now })
@@ -67,12 +69,11 @@ describe('callers whose keys have one kid', () => {
 describe('a caller whose keys cannot be used', () => {
   it('is not blamed: the error is that of its key set', async () => {
     const key = await generateSigningKey('ES256', 'good')
-    const jwksFile = await publish('a.json', {
-      keys: [{ kty: 'OKP', crv: 'Ed448', alg: 'EdDSA', x: 'AAAA' }],
-    })
+    const jwksFile = await publish('a.json', publicJwks([key]))
     const callers = await load([
       { method: 'private_key_jwt', clientId: 'servicea', jwksFile, keyId: 'servicea' },
     ])
+    await publish('a.json', { keys: [{ kty: 'OKP', crv: 'Ed448', alg: 'EdDSA', x: 'AAAA' }] })
     await expect(
       callers.identify(await sign({ iss: 'servicea', sub: 'servicea' }, key)),
     ).rejects.toMatchObject({

@@ -1,6 +1,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { exportPrivatePem, publicJwks } from '@hallpass/tokens'
+import { testKey } from '@hallpass/tokens/testing'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { TestAuthority } from './testing.ts'
 import { readTrustFile } from './trust-file.ts'
@@ -8,6 +10,18 @@ import { readTrustFile } from './trust-file.ts'
 let folder: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'trust-file-'))
+  const key = testKey('ES256', 'a')
+  const privateJwk = { ...key.privateKey.export({ format: 'jwk' }), kid: 'a', alg: 'ES256' }
+  for (const [file, content] of Object.entries({
+    'a.json': JSON.stringify(publicJwks([key])),
+    'empty.json': '\n',
+    'text.json': 'keys',
+    'array.json': '[]',
+    'private.json': JSON.stringify({ keys: [privateJwk] }),
+    'private-jwk.json': JSON.stringify(privateJwk),
+    'private.pem': exportPrivatePem(key),
+  }))
+    await writeFile(join(folder, file), content)
 })
 afterAll(() => rm(folder, { recursive: true }))
 
@@ -24,6 +38,9 @@ const KUBERNETES = `callers:
     subjects:
       system:serviceaccount:default:service-a: { keyId: servicea }
 `
+const CLIENT = { method: 'private_key_jwt', clientId: 'servicea', jwksFile: 'a.json' }
+const SPIFFE = { method: 'spiffe', trustDomain: 'example.org', jwksFile: 'a.json', subjects: {} }
+const callers = (...entries: object[]) => JSON.stringify({ callers: entries })
 
 const authority = new TestAuthority('clients')
 const certified = (names: object) =>
@@ -54,7 +71,14 @@ describe('readTrustFile', () => {
     [
       'a CA file without certificates',
       certified({ caFile: 'callers.yaml', sanDns: 'a' }),
-      'contains no certificate in PEM',
+      'contains no certificate (PEM)',
+    ],
+    [
+      'a client that also has another method',
+      JSON.stringify({
+        callers: [CLIENT, { ...JSON.parse(certified({ sanDns: 'a' })).callers[0], clientId: 'servicea' }],
+      }),
+      'callers.1.clientId servicea is already the name of callers.0',
     ],
     [
       'a client twice',
@@ -64,7 +88,7 @@ describe('readTrustFile', () => {
           ...JSON.parse(certified({ sanDns: 'b' })).callers,
         ],
       }),
-      'a clientId has more than one tls_client_auth',
+      'callers.1.clientId batch is already the name of callers.0',
     ],
   ])('rejects clients with certificates that have %s', async (_what, text, message) => {
     await writeFile(join(folder, 'ca.pem'), authority.pem)
@@ -72,9 +96,9 @@ describe('readTrustFile', () => {
   })
 
   it('reads YAML and JSON, with file names relative to the file', async () => {
-    const entry = { method: 'private_key_jwt', clientId: 'servicea', jwksFile: 'a.json', keyId: 'servicea' }
+    const entry = { ...CLIENT, keyId: 'servicea' }
     const expected = [{ ...entry, jwksFile: join(folder, 'a.json'), admin: false, claims: [], scopes: [] }]
-    expect(await read(JSON.stringify({ callers: [entry] }))).toEqual(expected)
+    expect(await read(callers(entry))).toEqual(expected)
     const yaml =
       'callers:\n  - method: private_key_jwt\n    clientId: servicea\n    jwksFile: a.json\n    keyId: servicea\n'
     expect(await read(yaml)).toEqual(expected)
@@ -83,23 +107,105 @@ describe('readTrustFile', () => {
     ])
   })
 
+  it('lets a Kubernetes cluster’s keys be discovered, but no others', async () => {
+    expect(await read(KUBERNETES.replace(/ *jwksUrl.*\n/, ''))).toMatchObject([
+      { issuer: 'https://kubernetes.default.svc.cluster.local' },
+    ])
+    const withoutKeys = [
+      { ...CLIENT, jwksFile: undefined },
+      { ...SPIFFE, jwksFile: undefined },
+    ]
+    for (const entry of withoutKeys)
+      await expect(read(callers(entry))).rejects.toThrow('needs exactly one of jwksFile and jwksUrl')
+  })
+
   it.each([
     ['a misspelled right', KUBERNETES.replace('keyId', 'keyid'), 'keyid'],
     ['a key ID that is a path', KUBERNETES.replace('servicea }', '"../x" }'), 'keyId'],
     [
-      'no keys to verify with',
-      KUBERNETES.replace(/ *jwksUrl.*\n/, ''),
-      'needs exactly one of jwksFile and jwksUrl',
+      'two sources of keys',
+      KUBERNETES.replace('subjects', 'jwksFile: a.json\n    subjects'),
+      'needs at most one of jwksFile and jwksUrl',
+    ],
+    [
+      'a cluster whose keys cannot be discovered',
+      KUBERNETES.replace(/ *jwksUrl.*\n/, '').replace(/issuer: .*/, 'issuer: my-cluster'),
+      'callers.0.issuer must be a URL, at which the keys are discovered',
+    ],
+    [
+      'a token for any server',
+      KUBERNETES.replace('subjects', 'tokenFile: a.json\n    subjects'),
+      'callers.0.tokenFile needs caFile',
+    ],
+    [
+      'a CA for a file',
+      callers({ ...CLIENT, caFile: 'ca.pem' }),
+      'callers.0.caFile is for keys from the network',
     ],
     ['an unknown method', KUBERNETES.replace('method: kubernetes', 'method: password'), 'method'],
     ['no callers', 'callers: []', 'callers'],
+    ['an empty file', '\n', 'the file is empty'],
     ['a duplicate member, of which most parsers would keep the last', `${KUBERNETES}callers: []\n`, 'unique'],
     [
       'keys from a file: URL',
       KUBERNETES.replace(/https:.*jwks/, 'file:///etc/jwks.json'),
       'callers.0.jwksUrl',
     ],
-    ['a missing CA file', KUBERNETES.replace('subjects', 'caFile: none.pem\n    subjects'), 'ENOENT'],
+    [
+      'a missing CA file',
+      KUBERNETES.replace('subjects', 'caFile: none.pem\n    subjects'),
+      'none.pem does not exist; create it or correct the name',
+    ],
+    [
+      'a CA file without a certificate',
+      KUBERNETES.replace('subjects', 'caFile: a.json\n    subjects'),
+      'a.json contains no certificate (PEM)',
+    ],
+    [
+      'a trust domain that is none',
+      callers({ ...SPIFFE, trustDomain: 'spiffe://a' }),
+      'must be a trust domain',
+    ],
+    [
+      'a duplicate client',
+      callers(CLIENT, CLIENT),
+      'callers.1.clientId servicea is already the name of callers.0',
+    ],
+    [
+      'a duplicate issuer',
+      callers({ ...SPIFFE, method: 'kubernetes', issuer: 'i', trustDomain: undefined }, CLIENT, {
+        ...SPIFFE,
+        method: 'kubernetes',
+        issuer: 'i',
+        trustDomain: undefined,
+      }),
+      'callers.2.issuer i is already the name of callers.0',
+    ],
+    [
+      'a client with the name of an issuer',
+      callers(
+        { ...CLIENT, clientId: 'i' },
+        { ...SPIFFE, method: 'kubernetes', issuer: 'i', trustDomain: undefined },
+      ),
+      'callers.1.issuer i is already the name of callers.0',
+    ],
+    ['a duplicate trust domain', callers(SPIFFE, SPIFFE), 'callers.1.trustDomain example.org is already'],
+    ['a missing key file', callers({ ...CLIENT, jwksFile: 'b.json' }), 'b.json does not exist'],
+    ['a folder of keys', callers({ ...CLIENT, jwksFile: '.' }), 'is a folder, not a file'],
+    ['an empty key file', callers({ ...CLIENT, jwksFile: 'empty.json' }), 'empty.json is empty'],
+    ['a key file that is not JSON', callers({ ...CLIENT, jwksFile: 'text.json' }), 'is not valid JSON'],
+    ['a key file that is not a JWKS', callers({ ...CLIENT, jwksFile: 'array.json' }), 'is not a usable JWKS'],
+    ['a bundle that is not a JWKS', callers({ ...SPIFFE, jwksFile: 'array.json' }), 'is not a SPIFFE bundle'],
+    ...['private.json', 'private-jwk.json', 'private.pem'].flatMap((file) =>
+      [CLIENT, SPIFFE].map(
+        (entry) =>
+          [
+            `${file} as the keys of ${entry.method}`,
+            callers({ ...entry, jwksFile: file }),
+            `${file} contains a private key; publish only its public half here, and replace the key`,
+          ] as const,
+      ),
+    ),
   ])('rejects %s, and names it', async (_what, text, named) => {
     await expect(read(text)).rejects.toMatchObject({
       name: 'ConfigError',
@@ -108,7 +214,7 @@ describe('readTrustFile', () => {
   })
 
   it('rejects unencrypted keys where TLS is required, and names every such entry', async () => {
-    const entry = (jwksUrl: string) => ({ method: 'private_key_jwt', clientId: 'servicea', jwksUrl })
+    const entry = (jwksUrl: string) => ({ method: 'private_key_jwt', clientId: jwksUrl, jwksUrl })
     const urls = [
       'http://a.internal/jwks',
       'https://b.internal/jwks',
@@ -135,6 +241,30 @@ describe('readTrustFile', () => {
     await expect(read(text, { requiresTls: true })).rejects.toThrow(
       /callers\.0\.issuer is not encrypted, which NODE_ENV=production does not allow/,
     )
+  })
+
+  it('rejects the discovery of keys at an unencrypted issuer where TLS is required', async () => {
+    const text = KUBERNETES.replace(/ *jwksUrl.*\n/, '')
+    await expect(read(text, { requiresTls: true })).resolves.toHaveLength(1)
+    await expect(read(text.replace('https:', 'http:'), { requiresTls: true })).rejects.toThrow(
+      'callers.0.issuer is not encrypted, which NODE_ENV=production does not allow',
+    )
+  })
+
+  it('names all problems together, and quotes no file', async () => {
+    const text = callers(
+      { ...CLIENT, jwksFile: 'b.json' },
+      { ...CLIENT, clientId: 'serviceb', jwksFile: 'private.json' },
+      { ...SPIFFE, jwksFile: 'empty.json' },
+    )
+    const { problems } = await read(text).catch((error) => error)
+    expect(problems).toEqual([
+      expect.stringContaining('callers.0.jwksFile'),
+      expect.stringContaining('callers.1.jwksFile'),
+      expect.stringContaining('callers.2.jwksFile'),
+    ])
+    const pem = await read('-----BEGIN PRIVATE KEY-----\nMIGHAg: : secret\n').catch((error) => error)
+    expect(pem.message).not.toContain('MIGHAg')
   })
 
   it('names a missing file', async () => {

@@ -1,8 +1,12 @@
+import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { dirname, resolve } from 'node:path'
 import { ConfigError, plainIssuerProblem, plainUrlProblem } from '@hallpass/service-kit'
-import { parseDistinguishedName, parsePemCertificates } from '@hallpass/x509'
+import { JwtBundle, TrustDomain } from '@hallpass/spiffe'
+import { KeySetError, parseJwks } from '@hallpass/tokens'
+import { readJson } from '@hallpass/untrusted/json'
+import { DerError, parseDistinguishedName, parsePemCertificates } from '@hallpass/x509'
 import { parse } from 'yaml'
 import { z } from 'zod'
 
@@ -22,12 +26,14 @@ const rights = {
   scopes: z.array(z.string()).default([]),
 }
 
+const fileName = z.string().min(1)
+
 const keySource = {
-  /** A JWKS, relative to the trusted-callers file; reloaded when a token has an unknown `kid`. */
-  jwksFile: z.string().optional(),
+  /** A JWKS, relative to the trusted-callers file; reloaded when it changes. */
+  jwksFile: fileName.optional(),
   jwksUrl: z.url({ protocol: /^https?$/ }).optional(),
-  /** The CA of `jwksUrl`'s certificate, e.g. the one that Kubernetes mounts. */
-  caFile: z.string().optional(),
+  /** The CA of `jwksUrl`'s certificate, or of the issuer's, e.g. the one that Kubernetes mounts; reloaded when it changes. */
+  caFile: fileName.optional(),
 }
 
 /** The name that a client's certificate must have, and only one: the parameters of RFC 8705 §2.1.2. */
@@ -49,69 +55,121 @@ const NAMES = Object.keys(certificateNames) as (keyof typeof certificateNames)[]
 
 const subjects = z.record(z.string(), z.strictObject(rights))
 
-const entry = z.discriminatedUnion('method', [
-  z.strictObject({
-    method: z.literal('private_key_jwt'),
-    clientId: z.string().min(1),
-    ...keySource,
-    ...rights,
-  }),
-  z.strictObject({ method: z.literal('kubernetes'), issuer: z.string().min(1), ...keySource, subjects }),
-  z.strictObject({ method: z.literal('spiffe'), trustDomain: z.string().min(1), ...keySource, subjects }),
-  z
-    .strictObject({
+const trustDomain = z.string().refine(isTrustDomain, 'must be a trust domain such as example.org')
+
+/** Printable ASCII (RFC 6749 appendix A.1). */
+const clientId = z.string().regex(/^[\x20-\x7e]+$/, 'must be printable ASCII')
+
+const entry = z
+  .discriminatedUnion('method', [
+    z.strictObject({
+      method: z.literal('private_key_jwt'),
+      clientId,
+      ...keySource,
+      ...rights,
+    }),
+    z.strictObject({
+      method: z.literal('kubernetes'),
+      issuer: z.string().min(1),
+      ...keySource,
+      /** A service account token for the API server, which serves its keys only to authenticated clients by default. */
+      tokenFile: fileName.optional(),
+      subjects,
+    }),
+    z.strictObject({ method: z.literal('spiffe'), trustDomain, ...keySource, subjects }),
+    z.strictObject({
       method: z.literal('tls_client_auth'),
-      clientId: z.string().min(1),
-      /** The CAs that may certify the client, as PEM. */
-      caFile: z.string(),
+      clientId,
+      /** The CAs that may certify the client, as PEM; reloaded when it changes. */
+      caFile: fileName,
       ...certificateNames,
       ...rights,
-    })
-    .refine((names) => NAMES.filter((name) => names[name] !== undefined).length === 1, {
-      message: `needs exactly one of ${NAMES.join(', ')}`,
     }),
-])
+  ])
+  .superRefine((caller, context) => {
+    if (caller.method === 'tls_client_auth') {
+      if (NAMES.filter((name) => caller[name] !== undefined).length !== 1)
+        context.addIssue({ code: 'custom', message: `needs exactly one of ${NAMES.join(', ')}` })
+      return
+    }
+    const { method, jwksFile, jwksUrl, caFile } = caller
+    const fault = (path: string, message: string) =>
+      context.addIssue({ code: 'custom', path: [path], message })
+    const sources = [jwksFile, jwksUrl].filter((source) => source !== undefined).length
+    // Only a Kubernetes cluster is also an OpenID issuer with a discovery document.
+    if (sources > 1 || (sources === 0 && method !== 'kubernetes'))
+      context.addIssue({
+        code: 'custom',
+        message: `needs ${method === 'kubernetes' ? 'at most' : 'exactly'} one of jwksFile and jwksUrl`,
+      })
+    if (caFile !== undefined && jwksFile !== undefined)
+      fault('caFile', 'is for keys from the network, not for jwksFile')
+    if (method !== 'kubernetes') return
+    if (sources === 0 && !(/^https?:\/\//.test(caller.issuer) && URL.canParse(caller.issuer)))
+      fault('issuer', 'must be a URL, at which the keys are discovered, unless jwksFile or jwksUrl is set')
+    if (caller.tokenFile !== undefined && caFile === undefined)
+      fault('tokenFile', 'needs caFile, so that no other server than the cluster’s can receive the token')
+  })
 
-const trustFile = z.strictObject({
-  callers: z
-    .array(
-      entry.refine(
-        (caller) =>
-          caller.method === 'tls_client_auth' ||
-          (caller.jwksFile === undefined) !== (caller.jwksUrl === undefined),
-        { message: 'needs exactly one of jwksFile and jwksUrl' },
-      ),
-    )
-    .min(1)
-    .refine(
-      (callers) => {
-        const certified = callers.filter(({ method }) => method === 'tls_client_auth')
-        return (
-          new Set(certified.map((caller) => 'clientId' in caller && caller.clientId)).size ===
-          certified.length
-        )
-      },
-      { message: 'a clientId has more than one tls_client_auth' },
-    ),
+const trustFile = z.strictObject({ callers: z.array(entry).min(1) }).superRefine(({ callers }, context) => {
+  const firstOf = new Map<string, number>()
+  callers.forEach((caller, index) => {
+    const [member, name] = nameOf(caller)
+    // Client IDs and Kubernetes issuers are both the `iss` of a credential. A client has one method (RFC 7591 §2): with two,
+    // its weaker credential would have the rights of either.
+    const key = caller.method === 'spiffe' ? `trust domain ${name}` : `iss ${name}`
+    const first = firstOf.get(key)
+    if (first === undefined) firstOf.set(key, index)
+    else
+      context.addIssue({
+        code: 'custom',
+        path: ['callers', index, member],
+        message: `${name} is already the name of callers.${first}; merge the two or remove one`,
+      })
+  })
 })
 
-/** A trusted caller, or a trusted issuer of callers' tokens. */
+/** A trusted caller, or a trusted issuer of callers' tokens; file names are absolute. */
 export type TrustEntry = z.infer<typeof entry> & { readonly ca?: string }
 /** A client that authenticates with a certificate. */
 export type CertificateTrustEntry = Extract<TrustEntry, { method: 'tls_client_auth' }>
 export type Rights = Pick<Extract<TrustEntry, { method: 'private_key_jwt' }>, keyof typeof rights>
 
+/** Returns the member by which an entry's credentials are recognized, and its value. */
+export function nameOf(caller: TrustEntry): readonly [member: string, name: string] {
+  switch (caller.method) {
+    case 'private_key_jwt':
+    case 'tls_client_auth':
+      return ['clientId', caller.clientId]
+    case 'kubernetes':
+      return ['issuer', caller.issuer]
+    case 'spiffe':
+      return ['trustDomain', caller.trustDomain]
+  }
+}
+
+export interface ReadOptions {
+  /** Whether keys may only be fetched over https, or from this machine. */
+  readonly requiresTls?: boolean | undefined
+}
+
 /**
- * Reads the trusted-callers file, YAML or JSON; file names in it are relative to it.
- * @param requiresTls whether keys may only be fetched over https, or from this machine
- * @throws {ConfigError} naming each invalid member.
+ * Reads the trusted-callers file, YAML or JSON, and checks the files that it names; their names are relative to it.
+ * @throws {ConfigError} naming every invalid member and every file that cannot be used, with the fix.
  */
-export async function readTrustFile(path: string, { requiresTls = false } = {}): Promise<TrustEntry[]> {
+export async function readTrustFile(
+  path: string,
+  { requiresTls = false }: ReadOptions = {},
+): Promise<TrustEntry[]> {
   let content: unknown
   try {
-    content = parse(await readFile(path, 'utf8'))
+    const text = await readFile(path, 'utf8')
+    if (text.trim() === '') throw new Error('the file is empty')
+    content = parse(text)
   } catch (error) {
-    throw new ConfigError([`TRUSTED_CALLERS_FILE ${path}: ${(error as Error).message}`])
+    // Only the first line: the parser quotes the file in those that follow.
+    const [reason] = (error as Error).message.split('\n', 1)
+    throw new ConfigError([`TRUSTED_CALLERS_FILE ${path}: ${reason}`])
   }
   const result = trustFile.safeParse(content)
   if (!result.success)
@@ -120,33 +178,18 @@ export async function readTrustFile(path: string, { requiresTls = false } = {}):
         (issue) => `TRUSTED_CALLERS_FILE ${path}: ${issue.path.join('.')} ${issue.message}`,
       ),
     )
-  const plain = requiresTls
+  const problems = requiresTls
     ? result.data.callers.flatMap((caller, index) => plainSources(caller, index, path))
     : []
-  if (plain.length > 0) throw new ConfigError(plain)
-  const from = (file: string) => resolve(dirname(path), file)
-  return Promise.all(
-    result.data.callers.map(async (caller) => ({
-      ...caller,
-      ...(!('jwksFile' in caller) || caller.jwksFile === undefined
-        ? {}
-        : { jwksFile: from(caller.jwksFile) }),
-      ...(caller.caFile === undefined
-        ? {}
-        : { ca: await (caller.method === 'tls_client_auth' ? readCa : readText)(path, from(caller.caFile)) }),
-    })),
+  const entries = await Promise.all(
+    result.data.callers.map((caller, index) =>
+      withFiles(caller, dirname(path), (member, problem) =>
+        problems.push(`TRUSTED_CALLERS_FILE ${path}: callers.${index}.${member} ${problem}`),
+      ),
+    ),
   )
-}
-
-/** Reads a CA whose certificates are parsed now, so that a bad file is found at start. */
-async function readCa(trustFilePath: string, file: string): Promise<string> {
-  const pem = await readText(trustFilePath, file)
-  try {
-    if (parsePemCertificates(pem).length === 0) throw new Error('contains no certificate in PEM')
-    return pem
-  } catch (error) {
-    throw new ConfigError([`TRUSTED_CALLERS_FILE ${trustFilePath}: ${file}: ${(error as Error).message}`])
-  }
+  if (problems.length > 0) throw new ConfigError(problems.sort())
+  return entries
 }
 
 /** Returns a problem for each place from which the keys of an entry would come unencrypted. */
@@ -161,11 +204,106 @@ function plainSources(caller: z.infer<typeof entry>, index: number, path: string
   )
 }
 
-async function readText(trustFilePath: string, file: string): Promise<string> {
+/** Resolves the file names of an entry and checks the files; the CA is read. */
+async function withFiles(
+  caller: TrustEntry,
+  folder: string,
+  report: (member: string, problem: string) => void,
+): Promise<TrustEntry> {
+  const from = (file: string) => resolve(folder, file)
+  const check = async (member: string, file: string, use: (text: string) => string | undefined) => {
+    const text = await readText(file)
+    const problem = typeof text === 'string' ? use(text) : text.problem
+    if (problem !== undefined) report(member, `${file} ${problem}`)
+    return typeof text === 'string' ? text : ''
+  }
+  let resolved: TrustEntry = caller
+  if ('jwksFile' in caller && caller.jwksFile !== undefined) {
+    const jwksFile = from(caller.jwksFile)
+    await check('jwksFile', jwksFile, (text) => explainKeys(text, caller))
+    resolved = { ...caller, jwksFile }
+  }
+  if (caller.caFile !== undefined) {
+    const caFile = from(caller.caFile)
+    resolved = {
+      ...resolved,
+      caFile,
+      ca: await check('caFile', caFile, (text) => explainCertificates(text, caller)),
+    }
+  }
+  if (resolved.method === 'kubernetes' && resolved.tokenFile !== undefined) {
+    const tokenFile = from(resolved.tokenFile)
+    await check('tokenFile', tokenFile, () => undefined)
+    resolved = { ...resolved, tokenFile }
+  }
+  return resolved
+}
+
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist; create it or correct the name',
+  EACCES: 'cannot be read by this user; give it access (chown, chmod)',
+  EISDIR: 'is a folder, not a file',
+}
+
+async function readText(file: string): Promise<string | { readonly problem: string }> {
   try {
-    return await readFile(file, 'utf8')
+    const text = await readFile(file, 'utf8')
+    return text.trim() === '' ? { problem: 'is empty' } : text
   } catch (error) {
-    throw new ConfigError([`TRUSTED_CALLERS_FILE ${trustFilePath}: ${(error as Error).message}`])
+    const { code = '', message } = error as NodeJS.ErrnoException
+    return { problem: UNREADABLE[code] ?? `cannot be read (${code || message})` }
+  }
+}
+
+const PRIVATE = 'contains a private key; publish only its public half here, and replace the key'
+
+/** Explains why a file's content is not the JWKS of an entry. Never quotes it. */
+function explainKeys(text: string, caller: TrustEntry): string | undefined {
+  if (text.includes('PRIVATE KEY')) return PRIVATE
+  let json: unknown
+  try {
+    json = readJson(text)
+  } catch {
+    return 'is not valid JSON; it must be a JWKS (RFC 7517 §5)'
+  }
+  try {
+    if ((json as { d?: unknown } | null)?.d !== undefined) return PRIVATE
+    parseJwks(json)
+  } catch (error) {
+    if (!(error instanceof KeySetError)) throw error
+    if (error.reason === 'private_key') return PRIVATE
+    // A bundle can contain keys for other purposes, which need not be fit for tokens.
+    if (caller.method !== 'spiffe' || error.reason === 'symmetric_key')
+      return `is not a usable JWKS: ${error.message}`
+  }
+  if (caller.method !== 'spiffe') return undefined
+  try {
+    JwtBundle.ofJwks(caller.trustDomain, json)
+    return undefined
+  } catch (error) {
+    return `is not a SPIFFE bundle: ${(error as Error).message}`
+  }
+}
+
+function explainCertificates(text: string, { method }: TrustEntry): string | undefined {
+  if (text.includes('PRIVATE KEY')) return PRIVATE
+  try {
+    new X509Certificate(text)
+    // Those of clients are verified here, the others by TLS.
+    if (method === 'tls_client_auth') parsePemCertificates(text)
+    return undefined
+  } catch (error) {
+    return error instanceof DerError
+      ? `contains a certificate that is not supported: ${error.message}`
+      : 'contains no certificate (PEM)'
+  }
+}
+
+function isTrustDomain(name: string): boolean {
+  try {
+    return TrustDomain.ofName(name).name === name
+  } catch {
+    return false
   }
 }
 

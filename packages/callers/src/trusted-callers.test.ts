@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ManualClock } from '@hallpass/service-kit/testing'
 import { generateSigningKey, publicJwks, type SigningKey, signToken } from '@hallpass/tokens'
+import { forgeToken } from '@hallpass/tokens/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { CallersFile } from './callers-file.ts'
 import { privateKeyJwt } from './credentials.ts'
-import { TrustedCallers } from './trusted-callers.ts'
 
 const AUDIENCE = 'https://jwt-factory/'
 const CLUSTER = 'https://kubernetes.default.svc.cluster.local'
@@ -18,10 +19,17 @@ let keyOfA: SigningKey
 let keyOfB: SigningKey
 let clusterKey: SigningKey
 const clock = new ManualClock()
-let callers: TrustedCallers
+let callers: CallersFile
 
 const config = (file: string) =>
   ({ mode: 'authenticated', trustFile: join(folder, file), leewaySeconds: 5 }) as const
+
+/** Opens a trusted-callers file of the folder, as a start does. */
+async function open(file: string): Promise<CallersFile> {
+  const opened = new CallersFile(config(file), AUDIENCE, { clock: clock.now })
+  await opened.load()
+  return opened
+}
 
 const publish = (file: string, keys: SigningKey[]) =>
   writeFile(join(folder, file), JSON.stringify(publicJwks(keys)))
@@ -57,7 +65,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 beforeEach(async () => {
-  callers = await TrustedCallers.load(config('callers.json'), AUDIENCE, clock.now)
+  callers = await open('callers.json')
 })
 
 const assertion = (
@@ -220,6 +228,23 @@ describe('a JWT-SVID', () => {
     )
   })
 
+  it('is rejected if it is valid for longer than a workload token may be, with and without iat', async () => {
+    expect(await callers.identify(await svid({}, 3_660))).toMatchObject({ subject: WORKLOAD })
+    const tenYears = 10 * 365 * 86_400
+    for (const lifetime of [3_661, 86_400, tenYears])
+      await expect(callers.identify(await svid({}, lifetime))).rejects.toMatchObject(
+        rejection('jwt lifetime too long'),
+      )
+    const exp = Math.floor(clock.now() / 1000) + tenYears
+    const withoutIat = forgeToken({
+      header: { alg: 'ES256', kid: 'cluster' },
+      claims: { sub: WORKLOAD, aud: AUDIENCE, exp },
+      key: clusterKey,
+      alg: 'ES256',
+    })
+    await expect(callers.identify(withoutIat)).rejects.toMatchObject(rejection('jwt lifetime too long'))
+  })
+
   it('gets 403 for a workload that is not listed', async () => {
     await expect(callers.identify(await svid({ sub: 'spiffe://example.org/other' }))).rejects.toMatchObject({
       status: 403,
@@ -244,11 +269,7 @@ describe('an http key set URL for an issuer with an https name', () => {
       file,
       JSON.stringify({ callers: [{ ...entry, subjects: { [POD]: { keyId: 'servicea' } } }] }),
     )
-    const misconfigured = await TrustedCallers.load(
-      { mode: 'authenticated', trustFile: file, leewaySeconds: 5 },
-      AUDIENCE,
-      clock.now,
-    )
+    const misconfigured = await open('http-keys.json')
     await expect(misconfigured.identify(await podToken())).rejects.toMatchObject({
       status: 502,
       code: 'peer_not_trusted',
@@ -258,15 +279,46 @@ describe('an http key set URL for an issuer with an https name', () => {
 })
 
 describe('keys that cannot be read', () => {
-  it('cause a 503, and the last valid ones stay in use', async () => {
+  it.each([
+    ['deleted', (file: string) => rm(file)],
+    ['replaced by something else', (file: string) => writeFile(file, 'no JSON')],
+    ['emptied', (file: string) => writeFile(file, '')],
+  ])(
+    'are distrusted ten seconds after their file was %s, and trusted again when it is back',
+    async (_what, spoil) => {
+      const asA = async () => callers.identify(await assertion())
+      const asWorkload = async () => callers.identify(await svid())
+      await asA()
+      await asWorkload()
+      for (const file of ['a.json', 'bundle.json']) await spoil(join(folder, file))
+      clock.advance(9_999)
+      expect((await asA()).subject).toBe('servicea')
+      expect((await asWorkload()).subject).toBe(WORKLOAD)
+      clock.advance(2)
+      for (const identify of [asA, asWorkload])
+        await expect(identify()).rejects.toMatchObject({ status: 503, code: 'keys_unusable' })
+      await expect(open('callers.json')).rejects.toMatchObject({ name: 'ConfigError' })
+      await publish('a.json', [keyOfA])
+      await publish('bundle.json', [clusterKey])
+      clock.advance(1_001)
+      expect((await asA()).subject).toBe('servicea')
+      expect((await asWorkload()).subject).toBe(WORKLOAD)
+    },
+  )
+})
+
+describe('a key that is removed from its file', () => {
+  it('is distrusted within four seconds: of a client, of a cluster and of a trust domain', async () => {
+    const next = await generateSigningKey('ES256', 'next')
     await callers.identify(await assertion())
+    await callers.identify(await podToken())
     await callers.identify(await svid())
-    for (const file of ['a.json', 'bundle.json']) await writeFile(join(folder, file), 'no JSON')
-    clock.advance(24 * 3_600_000 - 1)
-    expect((await callers.identify(await assertion())).subject).toBe('servicea')
-    expect((await callers.identify(await svid())).subject).toBe(WORKLOAD)
-    const fresh = await TrustedCallers.load(config('callers.json'), AUDIENCE, clock.now)
-    for (const token of [await assertion(), await svid()])
-      await expect(fresh.identify(token)).rejects.toMatchObject({ status: 503, code: 'keys_unusable' })
+    for (const file of ['a.json', 'cluster.json', 'bundle.json']) await publish(file, [next])
+    clock.advance(4_001)
+    for (const token of [await assertion(), await podToken(), await svid()])
+      await expect(callers.identify(token)).rejects.toMatchObject({ status: 401, code: 'invalid_client' })
+    await publish('a.json', [keyOfA])
+    await publish('cluster.json', [clusterKey])
+    await publish('bundle.json', [clusterKey])
   })
 })

@@ -1,6 +1,5 @@
-import { type Clock, HttpError, systemClock } from '@hallpass/service-kit'
+import { HttpError } from '@hallpass/service-kit'
 import { parseCompact } from '@hallpass/tokens'
-import type { CallersConfig } from './config.ts'
 import { AssertionType, CertificateClients, type ClientCredential, severalMethods } from './oauth/index.ts'
 import {
   clientAssertions,
@@ -11,7 +10,7 @@ import {
   serviceAccountTokens,
   trustDomainOf,
 } from './proofs.ts'
-import type { CertificateTrustEntry, Rights, TrustEntry } from './trust-file.ts'
+import { type CertificateTrustEntry, nameOf, type Rights, type TrustEntry } from './trust-file.ts'
 
 /** An authenticated caller and its rights. */
 export interface Caller extends Rights {
@@ -19,9 +18,10 @@ export interface Caller extends Rights {
   readonly subject: string
 }
 
-type AuthenticatedConfig = Extract<CallersConfig, { mode: 'authenticated' }>
-
 interface TrustedIssuer {
+  readonly name: string
+  /** Describes where its keys come from. */
+  readonly source: string
   readonly proof: Proof
   readonly rightsOf: ReadonlyMap<string, Rights>
 }
@@ -42,34 +42,36 @@ export class TrustedCallers {
   readonly #rightsOfCertified: ReadonlyMap<string, Rights>
   readonly authentication: ClientAuthentication
 
-  constructor(entries: readonly TrustEntry[], options: ProofOptions) {
+  readonly #described: string
+
+  /** @param previous the callers that these replace; the proofs of unchanged entries, with their keys, are taken over. */
+  constructor(entries: readonly TrustEntry[], options: ProofOptions, previous?: TrustedCallers) {
+    this.#described = JSON.stringify(entries)
     const certified = entries.filter((entry) => entry.method === 'tls_client_auth')
     this.#issuers = new Map(
-      entries.flatMap((entry) => (entry.method === 'tls_client_auth' ? [] : [trust(entry, options)])),
+      entries.flatMap((entry) => {
+        if (entry.method === 'tls_client_auth') return []
+        const [, name] = nameOf(entry)
+        const key = keyFor(entry)
+        const source = sourceOf(entry)
+        const known = previous === undefined ? undefined : previous.#issuers.get(key)
+        const proof = known?.source === source ? known.proof : proofOf(entry, options)
+        return [[key, { name, source, proof, rightsOf: rightsOf(entry) }] as const]
+      }),
     )
     this.#certified = new CertificateClients(certified, options.clock)
     this.#rightsOfCertified = new Map(certified.map((entry) => [entry.clientId, rightsIn(entry)]))
     this.authentication = authenticationOf(entries)
   }
 
-  /**
-   * Reads a trusted-callers file.
-   * @param audience this service's own name, the only allowed audience of a credential.
-   * @throws {ConfigError} if the file is missing or invalid.
-   */
-  static async load(
-    config: AuthenticatedConfig,
-    audience: string,
-    clock: Clock = systemClock,
-  ): Promise<TrustedCallers> {
-    // Imported only here: the parsers take 9 MB, and an open service has no such file.
-    const { readTrustFile } = await import('./trust-file.ts')
-    const { leewaySeconds } = config
-    return new TrustedCallers(await readTrustFile(config.trustFile, config), {
-      audience,
-      clock,
-      leewaySeconds,
-    })
+  /** The client IDs, issuers and trust domains. */
+  get names(): string[] {
+    return [...[...this.#issuers.values()].map(({ name }) => name), ...this.#rightsOfCertified.keys()]
+  }
+
+  /** Returns whether the same callers have the same rights. */
+  equals(other: TrustedCallers | undefined): boolean {
+    return other !== undefined && this.#described === other.#described
   }
 
   /**
@@ -159,25 +161,29 @@ function namedIn(token: string): string {
   }
 }
 
-function trust(
-  entry: Exclude<TrustEntry, CertificateTrustEntry>,
-  options: ProofOptions,
-): [name: string, trusted: TrustedIssuer] {
+/** An entry whose callers authenticate with tokens. */
+type TokenTrustEntry = Exclude<TrustEntry, CertificateTrustEntry>
+
+const keyFor = (entry: TokenTrustEntry) =>
+  entry.method === 'spiffe' ? `trust domain ${entry.trustDomain}` : `iss ${nameOf(entry)[1]}`
+
+function proofOf(entry: TokenTrustEntry, options: ProofOptions): Proof {
   switch (entry.method) {
-    case 'private_key_jwt': {
-      const { clientId } = entry
-      const rightsOf = new Map([[clientId, rightsIn(entry)]])
-      return [`iss ${clientId}`, { proof: clientAssertions(entry, options), rightsOf }]
-    }
+    case 'private_key_jwt':
+      return clientAssertions(entry, options)
     case 'kubernetes':
-      return [
-        `iss ${entry.issuer}`,
-        { proof: serviceAccountTokens(entry, options), rightsOf: new Map(Object.entries(entry.subjects)) },
-      ]
+      return serviceAccountTokens(entry, options)
     case 'spiffe':
-      return [
-        `trust domain ${entry.trustDomain}`,
-        { proof: jwtSvids(entry, options), rightsOf: new Map(Object.entries(entry.subjects)) },
-      ]
+      return jwtSvids(entry, options)
   }
+}
+
+const rightsOf = (entry: TokenTrustEntry): ReadonlyMap<string, Rights> =>
+  new Map(
+    entry.method === 'private_key_jwt' ? [[entry.clientId, rightsIn(entry)]] : Object.entries(entry.subjects),
+  )
+
+function sourceOf(entry: TokenTrustEntry): string {
+  const { method, jwksFile, jwksUrl, ca } = entry
+  return JSON.stringify([method, jwksFile, jwksUrl, ca, 'tokenFile' in entry ? entry.tokenFile : undefined])
 }

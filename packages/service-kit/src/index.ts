@@ -62,6 +62,7 @@ export {
   type TraceContext,
   traceFrom,
   type VerifiedClaims,
+  type Warnings,
 } from './observation/index.ts'
 export {
   AnswerTimeout,
@@ -69,6 +70,8 @@ export {
   beginCall,
   createPeerCaller,
   deadlinePassed,
+  type IssuerKeys,
+  type IssuerKeysOptions,
   issuerKeys,
   type PeerCaller,
   type PeerClientOptions,

@@ -8,6 +8,7 @@ import type { ErrorRequestHandler, Express } from 'express'
 import type { HttpError } from '../errors.ts'
 import {
   type Checks,
+  type Warnings,
   type Logger,
   Metrics,
   Probes,
@@ -60,6 +61,8 @@ export interface HttpServiceOptions {
   readonly routes: (app: Express) => void
   /** Each must pass for `/readyz` to answer 200; the message of a thrown error is shown. */
   readonly checks?: Checks
+  /** Shown in the body of `/readyz`, whatever its status; see {@link Warnings}. */
+  readonly warnings?: Warnings
   /** Query parameters that contain nothing secret; hops show them with the path. */
   readonly shownParameters?: readonly string[]
   /** Runs once no more requests are expected, to end what would not end on its own, e.g. streams. */
@@ -117,7 +120,7 @@ const BACKLOG = 4_096
 export function httpService(options: HttpServiceOptions): HttpService {
   const { name, log } = options
   const metrics = options.metrics ?? new Metrics(name)
-  const probes = new Probes(metrics, options.checks)
+  const probes = new Probes(metrics, options.checks, options.warnings)
   let stopping: Promise<void> | undefined
   const draining = new Drain<ServerResponse>(askToLeave)
   /** Node's server no longer tracks a connection once it has been upgraded. */

@@ -3,7 +3,7 @@ export { type HopEvent, publishHop, publishHopsTo, shownBody, shownToken } from 
 export { createLog, cutTokens, type Logger, silentLog } from './log.ts'
 export { logFailure } from './log-failure.ts'
 export { boundedLabel, Counter, Gauge, Metrics } from './metrics.ts'
-export { type Checks, type Probe, Probes } from './probes.ts'
+export { type Checks, type Probe, Probes, type Warnings } from './probes.ts'
 export {
   logAlso,
   type RecordingService,

@@ -32,4 +32,18 @@ describe('probes', () => {
     const failed = { keys: 'no key is loaded', store: 'it is full' }
     expect(await ask(probes, '/readyz')).toEqual([503, { status: 'not ready', failed }])
   })
+
+  it('show warnings without making the service unready', async () => {
+    let text: string | undefined
+    const probes = new Probes(new Metrics('test'), {}, { file: () => text, other: async () => undefined })
+    probes.ready()
+    expect(await ask(probes, '/readyz')).toEqual([200, { status: 'ready' }])
+    text = 'was refused'
+    expect(await ask(probes, '/readyz')).toEqual([200, { status: 'ready', warnings: { file: text } }])
+    probes.stopping()
+    expect(await ask(probes, '/readyz')).toEqual([
+      503,
+      { status: 'not ready', failed: { service: 'stopping' }, warnings: { file: text } },
+    ])
+  })
 })

@@ -2,6 +2,12 @@ import type { Metrics } from './metrics.ts'
 
 export type Checks = Readonly<Record<string, () => void | Promise<void>>>
 
+/**
+ * What the operator should know although the service is ready, e.g. a changed file that was refused; each returns undefined
+ * if there is nothing.
+ */
+export type Warnings = Readonly<Record<string, () => string | undefined | Promise<string | undefined>>>
+
 export interface ProbeAnswer {
   readonly status: number
   readonly type: string
@@ -16,11 +22,16 @@ export class Probes {
   #state: 'starting' | 'ready' | 'stopping' = 'starting'
   readonly #metrics: Metrics
   readonly #checks: Checks
+  readonly #warnings: Warnings
 
-  /** @param checks each must pass for `/readyz` to answer 200; the message of a thrown error is shown */
-  constructor(metrics: Metrics, checks: Checks = {}) {
+  /**
+   * @param checks each must pass for `/readyz` to answer 200; the message of a thrown error is shown
+   * @param warnings shown in the body of `/readyz`, whatever its status
+   */
+  constructor(metrics: Metrics, checks: Checks = {}, warnings: Warnings = {}) {
     this.#metrics = metrics
     this.#checks = checks
+    this.#warnings = warnings
   }
 
   ready(): void {
@@ -53,8 +64,13 @@ export class Probes {
         failed[check] = (error as Error).message
       }
     }
-    if (Object.keys(failed).length === 0) return json(200, { status: 'ready' })
-    return json(503, { status: 'not ready', failed })
+    const texts = await Promise.all(
+      Object.entries(this.#warnings).map(async ([name, ask]) => [name, await ask()] as const),
+    )
+    const given = texts.filter(([, text]) => text !== undefined)
+    const warnings = given.length === 0 ? {} : { warnings: Object.fromEntries(given) }
+    if (Object.keys(failed).length === 0) return json(200, { status: 'ready', ...warnings })
+    return json(503, { status: 'not ready', failed, ...warnings })
   }
 }
 

@@ -13,6 +13,11 @@ export interface IssuerKeysOptions {
   readonly jwksUrl?: string | undefined
   /** The only CA to trust for the issuer's certificate, as PEM; by default those that Node trusts. */
   readonly ca?: string | undefined
+  /**
+   * Returns a bearer token for the issuer's endpoints, e.g. for a Kubernetes API server that serves its keys to
+   * authenticated clients only. The token also goes to the `jwks_uri` that the issuer names, so only with `ca`.
+   */
+  readonly token?: (() => Promise<string>) | undefined
 }
 
 /** What a verifier's key finder needs to know about the source of its keys. */
@@ -22,11 +27,17 @@ export interface IssuerKeys {
   /** How long a JWKS is used, and when it is reloaded after a failure, if the key finder's defaults do not fit. */
   readonly maxAgeMs?: number
   readonly cooldownMs?: number
+  /** How long the last JWKS is used if it cannot be loaded. */
+  readonly maxStaleMs?: number
 }
 
 const PEER = 'issuer'
-/** A file is reloaded after this time, so a rotation on disk takes effect within seconds without a watcher. */
-const OF_A_FILE = { maxAgeMs: 4_000, cooldownMs: 1_000 }
+/**
+ * A file is reloaded after four seconds, so a rotation on disk takes effect within seconds without a watcher. If it has been
+ * deleted, or is not a JWKS, the keys are used until ten seconds after they were last read, because not every tool replaces a
+ * file atomically; then verification fails.
+ */
+const OF_A_FILE = { maxAgeMs: 4_000, cooldownMs: 1_000, maxStaleMs: 10_000 }
 
 /**
  * Returns the source of a JWKS of an OpenID provider or any other issuer of JWTs. Every verifier uses it:
@@ -38,9 +49,10 @@ const OF_A_FILE = { maxAgeMs: 4_000, cooldownMs: 1_000 }
  * @throws {PeerError} if the issuer cannot be reached or its response is invalid
  * @throws {HttpError} 503 `keys_unusable` if the file cannot be read
  */
-export function issuerKeys({ issuer, jwksFile, jwksUrl, ca }: IssuerKeysOptions): IssuerKeys {
+export function issuerKeys({ issuer, jwksFile, jwksUrl, ca, token }: IssuerKeysOptions): IssuerKeys {
   if (jwksFile !== undefined) return { load: () => keySetIn(jwksFile, issuer), ...OF_A_FILE }
-  const load = jsonLoader(issuer, ca)
+  if (token && ca === undefined) throw new TypeError('A token for the issuer needs the CA of the issuer.')
+  const load = jsonLoader(issuer, ca, token)
   if (jwksUrl !== undefined) return { load: () => load(jwksUrl) }
   const discovery = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
   const discover = async () => {
@@ -66,12 +78,17 @@ async function keySetIn(file: string, issuer: string): Promise<unknown> {
   }
 }
 
-function jsonLoader(issuer: string, ca: string | undefined): (url: string) => Promise<unknown> {
+function jsonLoader(
+  issuer: string,
+  ca: string | undefined,
+  token: IssuerKeysOptions['token'],
+): (url: string) => Promise<unknown> {
   const secure = issuer.startsWith('https:')
   const client = lazyPeerClient({ peer: PEER, ...(ca === undefined ? {} : { tls: { ca } }) })
   return async (url) => {
     const { protocol } = new URL(url)
-    if (protocol !== 'https:' && (secure || protocol !== 'http:'))
+    // A token is never sent unencrypted, whatever the issuer's name.
+    if (protocol !== 'https:' && (secure || token || protocol !== 'http:'))
       throw new PeerError(
         PEER,
         502,
@@ -80,7 +97,7 @@ function jsonLoader(issuer: string, ca: string | undefined): (url: string) => Pr
       )
     const http = await client()
     const { status, data } = await http.get<string>(url, {
-      headers: { accept: 'application/json' },
+      headers: { accept: 'application/json', ...(token && { authorization: `Bearer ${await token()}` }) },
       responseType: 'text',
       shared: true,
     })

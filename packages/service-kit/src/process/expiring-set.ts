@@ -27,6 +27,11 @@ export class ExpiringSet {
     return true
   }
 
+  /** Removes a name before it expires. */
+  delete(name: string): void {
+    this.#untilMs.delete(name)
+  }
+
   #forgetExpired() {
     const now = this.#clock()
     for (const [name, untilMs] of this.#untilMs) if (untilMs <= now) this.#untilMs.delete(name)
