@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { httpService, sendJson, silentLog } from '@hallpass/service-kit'
@@ -12,6 +12,15 @@ import { callerGuard, callerOf } from './guard.ts'
 
 const AUDIENCE = 'https://guarded/'
 
+/** Polls until a condition holds, for at most the two seconds within which a changed file must have taken effect. */
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 2_000
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`timed out waiting for ${holds}`)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
 async function guarded(config: CallersConfig) {
   const callers = callerGuard(config, AUDIENCE)
   await callers.load()
@@ -19,6 +28,7 @@ async function guarded(config: CallersConfig) {
     name: 'guarded',
     log: silentLog,
     config: developmentConfig,
+    warnings: callers.warnings,
     listeners: [{ name: 'http', host: '127.0.0.1', port: 0 }],
     routes: (app) => {
       app.get('/known', callers.known, (req, res) =>
@@ -97,6 +107,43 @@ describe('an authenticating guard', () => {
       .get('/admin')
       .set('authorization', await as('servicea'))
     expect([status, body.error.code]).toEqual([403, 'not_an_administrator'])
+  })
+
+  it('stays ready with a refused trusted-callers file, and says so in the body of /readyz', async () => {
+    const path = join(folder, 'callers.json')
+    const valid = await readFile(path, 'utf8')
+    const ready = () => request(service.url()).get('/readyz')
+    await ready().expect(200, { status: 'ready' })
+    await writeFile(path, 'callers: []')
+    await until(async () => (await ready()).body.warnings !== undefined)
+    const { status, body } = await ready()
+    expect([status, body.status]).toEqual([200, 'ready'])
+    expect(body.warnings.TRUSTED_CALLERS_FILE).toMatch(
+      /^The changed file was refused; the callers that were read at .* stay active\. TRUSTED_CALLERS_FILE .*callers /,
+    )
+    await request(service.url())
+      .get('/known')
+      .set('authorization', await as('servicea'))
+      .expect(200)
+    await writeFile(path, valid)
+    await until(async () => (await ready()).body.warnings === undefined)
+  })
+
+  it('rejects a caller within two seconds after it has been removed from the file', async () => {
+    const path = join(folder, 'callers.json')
+    const valid = await readFile(path, 'utf8')
+    const { callers } = JSON.parse(valid) as { callers: { clientId: string }[] }
+    const others = callers.filter(({ clientId }) => clientId !== 'servicea')
+    await writeFile(path, JSON.stringify({ callers: others }))
+    const known = async () =>
+      (
+        await request(service.url())
+          .get('/known')
+          .set('authorization', await as('servicea'))
+      ).status
+    await until(async () => (await known()) === 401)
+    await writeFile(path, valid)
+    await until(async () => (await known()) === 200)
   })
 
   it('rejects an assertion in the URL, and two assertions', async () => {
