@@ -80,14 +80,37 @@ describe('publishedKeys', () => {
     expect(await find('', 'first', 'EdDSA')).toBeDefined()
   })
 
-  it('keeps the last valid JWKS if its replacement is invalid', async () => {
+  it.each([
+    ['replaced by an invalid one', () => writeFile(file, oct), 'keys_unusable'],
+    ['deleted', () => rm(file), 'keys_missing'],
+  ])('uses the last valid JWKS for less than ten seconds after it was %s', async (_what, spoil, code) => {
     const clock = new ManualClock()
     const find = finder(clock)
     await publish('first')
     expect(await find('', 'first', 'EdDSA')).toBeDefined()
-    await writeFile(file, oct)
+    await spoil()
+    for (const advance of [1_000, 8_999]) {
+      clock.advance(advance)
+      expect(await find('', 'first', 'EdDSA')).toBeDefined()
+      expect(await find('', 'second', 'EdDSA')).toBeUndefined()
+    }
     clock.advance(1_000)
+    for (const _attempt of [1, 2])
+      await expect(Promise.resolve().then(() => find('', 'first', 'EdDSA'))).rejects.toMatchObject({
+        status: 503,
+        code,
+      })
+    await publish('first')
     expect(await find('', 'first', 'EdDSA')).toBeDefined()
-    expect(await find('', 'second', 'EdDSA')).toBeUndefined()
+  })
+
+  it('notices a removed key although its clock was set back', async () => {
+    const clock = new ManualClock()
+    const find = finder(clock)
+    await publish('first', 'second')
+    expect(await find('', 'first', 'EdDSA')).toBeDefined()
+    await publish('second')
+    clock.advance(-3_600_000)
+    expect(await find('', 'first', 'EdDSA')).toBeUndefined()
   })
 })

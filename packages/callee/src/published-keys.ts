@@ -6,6 +6,8 @@ import type { Caller } from './caller.ts'
 
 /** How often the file is checked for removed keys; a new key is found as soon as a token uses it. */
 const RECHECK_MS = 1_000
+/** How long the last valid JWKS is used after its file is gone or has other content: a tool may not replace it atomically. */
+const MAX_STALE_MS = 10_000
 
 /**
  * Returns the keys that a caller publishes in a file. The file is reloaded if it has changed and a token uses an
@@ -21,23 +23,35 @@ export function publishedKeys(
   let keys: ReadonlyMap<string, VerificationKey> = new Map()
   let version = ''
   let checkedAt = Number.NEGATIVE_INFINITY
+  let validAt = Number.NEGATIVE_INFINITY
   let checking: Promise<void> | undefined
+
+  /** Absolute, so that a clock that is set back does not stop the checks. */
+  const ageOf = (time: number) => Math.abs(clock() - time)
 
   async function check() {
     checkedAt = clock()
     const found = await stat(file).catch(() => undefined)
-    if (!found) throw keysMissing()
-    const seen = `${found.ino} ${found.mtimeMs} ${found.size}`
-    if (seen === version) return
-    try {
-      const set = parseJwks(readJson(await readFile(file, 'utf8')))
-      keys = new Map(set.map((key) => [key.kid, key]))
-      version = seen
-    } catch (cause) {
-      // The last valid JWKS stays in use, whatever has replaced it on disk.
-      if (keys.size === 0)
-        throw new HttpError(503, 'keys_unusable', `${file} is not a valid JWKS.`, { cause })
+    const seen = found && `${found.ino} ${found.mtimeMs} ${found.size}`
+    if (seen === undefined) return distrust(keysMissing())
+    if (seen !== version) {
+      try {
+        const set = parseJwks(readJson(await readFile(file, 'utf8')))
+        keys = new Map(set.map((key) => [key.kid, key]))
+        version = seen
+      } catch (cause) {
+        return distrust(new HttpError(503, 'keys_unusable', `${file} is not a valid JWKS.`, { cause }))
+      }
     }
+    validAt = checkedAt
+  }
+
+  /** The last valid JWKS stays in use for a while; afterwards, or without one, throws the error. */
+  function distrust(error: HttpError) {
+    if (ageOf(validAt) < MAX_STALE_MS) return
+    keys = new Map()
+    version = ''
+    throw error
   }
 
   async function find(kid: string): Promise<VerificationKey | undefined> {
@@ -50,6 +64,6 @@ export function publishedKeys(
 
   return (_issuer, kid) => {
     if (kid === undefined) return undefined
-    return keys.has(kid) && clock() - checkedAt < RECHECK_MS ? keys.get(kid) : find(kid)
+    return keys.has(kid) && ageOf(checkedAt) < RECHECK_MS ? keys.get(kid) : find(kid)
   }
 }

@@ -40,7 +40,8 @@ export function tokenFile(path: string, clock: Clock = systemClock): Authorizati
   let token = ''
   let readAt = Number.NEGATIVE_INFINITY
   return async () => {
-    if (clock() - readAt > TOKEN_FILE_MAX_AGE_MS) {
+    // Absolute, so that a clock that is set back does not keep an old token.
+    if (Math.abs(clock() - readAt) > TOKEN_FILE_MAX_AGE_MS) {
       token = (await readFile(path, 'utf8')).trim()
       readAt = clock()
     }

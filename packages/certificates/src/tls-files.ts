@@ -1,4 +1,4 @@
-import { readPresent } from '@hallpass/private-files'
+import { assertPrivate, readPresent } from '@hallpass/private-files'
 import { ensureDevelopmentCertificates } from './development.ts'
 import { readCertificate, readKeyOf } from './read-pair.ts'
 
@@ -26,7 +26,8 @@ export async function tlsFiles({
 
 /**
  * Reads a certificate and its key.
- * @throws {StateFileError} if a file is missing or invalid, or the key belongs to another certificate.
+ * @throws {StateFileError} if a file is missing or invalid, the key belongs to another certificate, or other users have access
+ * to it.
  */
 export async function readTlsFiles({
   certFile,
@@ -36,6 +37,7 @@ export async function readTlsFiles({
   readonly keyFile: string
 }): Promise<{ cert: string; key: string }> {
   const [cert, key] = await Promise.all([readPresent(certFile), readPresent(keyFile)])
+  await assertPrivate(keyFile)
   const remedy = 'Restore it, or set CERT_FILE and KEY_FILE to other files.'
   readKeyOf(readCertificate(certFile, cert, remedy), keyFile, key, remedy)
   return { cert, key }

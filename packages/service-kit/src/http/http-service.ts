@@ -8,7 +8,6 @@ import type { ErrorRequestHandler, Express } from 'express'
 import type { HttpError } from '../errors.ts'
 import {
   type Checks,
-  type Warnings,
   type Logger,
   Metrics,
   Probes,
@@ -17,6 +16,7 @@ import {
   recordRequest,
   recordUpgrade,
   runInTrace,
+  type Warnings,
 } from '../observation/index.ts'
 import type { Service } from '../process/index.ts'
 import { refuseUpgrade, send, sendError } from './answers.ts'

@@ -51,6 +51,17 @@ describe('the published keys of an issuer', () => {
     expect(state.find(ISSUER, 'first', 'ES256')).toMatchObject({ kid: 'first' })
   })
 
+  it('are loaded again after the clock was set back, so that a removed key is not trusted longer', async () => {
+    const state = issuer(publishing(first))
+    state.now = 10 * MINUTE
+    await state.kidOf('first')
+    await state.kidOf('unknown')
+    state.published = publishing(second)
+    state.now = 0
+    expect(await state.kidOf('first')).toBeUndefined()
+    expect(await state.kidOf('second')).toBe('second')
+  })
+
   it('are never those of another issuer', async () => {
     const state = issuer(publishing(first))
     expect(await state.kidOf('first', 'https://another')).toBeUndefined()

@@ -72,15 +72,22 @@ class RemoteKeySet {
   /** Returns the set if it can be used without waiting, and refreshes an aging one in the background. */
   usable(): KeyMap | undefined {
     if (!this.#keys) return undefined
-    const age = this.#clock() - this.#loadedAt
+    const age = this.#age()
     if (age < this.#maxAgeMs * REFRESH_AHEAD) return this.#keys
     if (age >= this.#maxStaleMs || (age >= this.#maxAgeMs && this.mayReload())) return undefined
     if (this.mayReload()) void this.#reload()
     return this.#keys
   }
 
+  /** Absolute: after the clock was set back, an old set is not taken for a new one. */
+  #age(): number {
+    return Math.abs(this.#clock() - this.#loadedAt)
+  }
+
   mayReload(): boolean {
-    return this.#loading !== undefined || this.#clock() >= this.#pausedUntil
+    // A pause that seems longer than any was set before the clock was set back.
+    const left = this.#pausedUntil - this.#clock()
+    return this.#loading !== undefined || left <= 0 || left > this.#cooldownMs
   }
 
   /**
@@ -93,7 +100,7 @@ class RemoteKeySet {
       if (forUnknownKid) this.#pause()
       await loading
     }
-    if (this.#keys && this.#clock() - this.#loadedAt < this.#maxStaleMs) return this.#keys
+    if (this.#keys && this.#age() < this.#maxStaleMs) return this.#keys
     throw this.#failure
   }
 

@@ -1,6 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
+import { explainExposure, StateFileError } from '@hallpass/private-files'
 import {
   bearerToken,
   challenge,
@@ -23,7 +24,7 @@ export function requireOperator(
   allowedHosts: readonly string[] = [],
 ): Handler {
   const refusalOf = refuseForeignPages(allowedHosts, { links: false })
-  const token = tokenFile === undefined ? undefined : readFileSync(tokenFile, 'utf8').trim()
+  const token = tokenFile === undefined ? undefined : secretIn(tokenFile)
   if (token !== undefined && token.length < MIN_TOKEN_LENGTH)
     throw new Error(`The admin token in ${tokenFile} is shorter than ${MIN_TOKEN_LENGTH} characters.`)
   return (request, _response, next) => {
@@ -43,6 +44,14 @@ export function requireOperator(
       throw notAnOperator()
     }
   }
+}
+
+/** @throws {StateFileError} if other users have access to the file */
+function secretIn(file: string): string {
+  const text = readFileSync(file, 'utf8').trim()
+  const exposure = explainExposure(file, statSync(file))
+  if (exposure) throw new StateFileError(file, exposure.reason, exposure.remedy)
+  return text
 }
 
 function isLocal({ socket, headers }: IncomingMessage): boolean {
