@@ -135,8 +135,8 @@ describe('a trusted-callers file that changes', () => {
 
   it.each<[string, () => Promise<unknown>, string]>([
     ['is not valid', () => writeFile(path, 'callers: ['), 'callers.json'],
-    ['is empty', () => writeFile(path, ''), 'the file is empty'],
-    ['is deleted', () => rm(path), 'ENOENT'],
+    ['is empty', () => writeFile(path, ''), 'callers.json: is empty'],
+    ['is deleted', () => rm(path), 'callers.json: does not exist'],
     ['names a missing key file', () => writeFile(path, fileOf('a', 'c')), 'c.json does not exist'],
     ['lists a caller twice', () => writeFile(path, fileOf('a', 'a')), 'is already the name of callers.0'],
   ])(

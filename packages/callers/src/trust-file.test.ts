@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { exportPrivatePem, publicJwks } from '@hallpass/tokens'
@@ -22,6 +22,8 @@ beforeAll(async () => {
     'private.pem': exportPrivatePem(key),
   }))
     await writeFile(join(folder, file), content)
+  await writeFile(join(folder, 'shared.json'), JSON.stringify(publicJwks([key])))
+  await chmod(join(folder, 'shared.json'), 0o666)
 })
 afterAll(() => rm(folder, { recursive: true }))
 
@@ -144,7 +146,7 @@ describe('readTrustFile', () => {
     ],
     ['an unknown method', KUBERNETES.replace('method: kubernetes', 'method: password'), 'method'],
     ['no callers', 'callers: []', 'callers'],
-    ['an empty file', '\n', 'the file is empty'],
+    ['an empty file', '\n', 'callers.yaml: is empty'],
     ['a duplicate member, of which most parsers would keep the last', `${KUBERNETES}callers: []\n`, 'unique'],
     [
       'keys from a file: URL',
@@ -193,6 +195,11 @@ describe('readTrustFile', () => {
     ['a missing key file', callers({ ...CLIENT, jwksFile: 'b.json' }), 'b.json does not exist'],
     ['a folder of keys', callers({ ...CLIENT, jwksFile: '.' }), 'is a folder, not a file'],
     ['an empty key file', callers({ ...CLIENT, jwksFile: 'empty.json' }), 'empty.json is empty'],
+    [
+      'a key file that any user can change',
+      callers({ ...CLIENT, jwksFile: 'shared.json' }),
+      'must not be used: any user of this machine can change it. Run: chmod o-w',
+    ],
     ['a key file that is not JSON', callers({ ...CLIENT, jwksFile: 'text.json' }), 'is not valid JSON'],
     ['a key file that is not a JWKS', callers({ ...CLIENT, jwksFile: 'array.json' }), 'is not a usable JWKS'],
     ['a bundle that is not a JWKS', callers({ ...SPIFFE, jwksFile: 'array.json' }), 'is not a SPIFFE bundle'],

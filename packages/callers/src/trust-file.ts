@@ -1,7 +1,8 @@
 import { X509Certificate } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { dirname, resolve } from 'node:path'
+import { explainTampering } from '@hallpass/private-files'
 import { ConfigError, plainIssuerProblem, plainUrlProblem } from '@hallpass/service-kit'
 import { JwtBundle, TrustDomain } from '@hallpass/spiffe'
 import { KeySetError, parseJwks } from '@hallpass/tokens'
@@ -161,10 +162,10 @@ export async function readTrustFile(
   path: string,
   { requiresTls = false }: ReadOptions = {},
 ): Promise<TrustEntry[]> {
+  const text = await readText(path)
+  if (typeof text !== 'string') throw new ConfigError([`TRUSTED_CALLERS_FILE ${path}: ${text.problem}`])
   let content: unknown
   try {
-    const text = await readFile(path, 'utf8')
-    if (text.trim() === '') throw new Error('the file is empty')
     content = parse(text)
   } catch (error) {
     // Only the first line: the parser quotes the file in those that follow.
@@ -248,7 +249,9 @@ const UNREADABLE: Readonly<Record<string, string>> = {
 async function readText(file: string): Promise<string | { readonly problem: string }> {
   try {
     const text = await readFile(file, 'utf8')
-    return text.trim() === '' ? { problem: 'is empty' } : text
+    if (text.trim() === '') return { problem: 'is empty' }
+    const tampering = explainTampering(file, await stat(file))
+    return tampering ? { problem: `must not be used: ${tampering.reason}. ${tampering.remedy}` } : text
   } catch (error) {
     const { code = '', message } = error as NodeJS.ErrnoException
     return { problem: UNREADABLE[code] ?? `cannot be read (${code || message})` }

@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { assertPrivate, explainExposure } from './exposure.ts'
+import { assertPrivate, explainExposure, explainTampering } from './exposure.ts'
 import { readOrCreatePrivateFile } from './private-files.ts'
 
 describe('explainExposure', () => {
@@ -38,6 +38,17 @@ describe('explainExposure', () => {
       remedy: 'Run: chown 1000 /k',
     })
     expect(problem(0o600, 1001, 0)?.remedy).toBe('Run: chown 0 /k')
+  })
+})
+
+describe('explainTampering', () => {
+  it('accepts a public file unless any user can write it', () => {
+    for (const mode of [0o644, 0o664, 0o600]) expect(explainTampering('/f', { mode })).toBeUndefined()
+    for (const mode of [0o666, 0o622, 0o777])
+      expect(explainTampering('/f', { mode })).toEqual({
+        reason: 'any user of this machine can change it',
+        remedy: 'Run: chmod o-w /f',
+      })
   })
 })
 

@@ -42,6 +42,17 @@ export function explainExposure(
   }
 }
 
+const WRITABLE_BY_OTHERS = 0o002
+
+/**
+ * Explains why a file that decides whom to trust can be changed by any user of this machine; returns undefined if it cannot.
+ * Symbolic links must have been followed. The file need not be secret, and its group may administer it.
+ */
+export function explainTampering(path: string, { mode }: Pick<Stats, 'mode'>): Exposure | undefined {
+  if (process.getuid === undefined || (mode & WRITABLE_BY_OTHERS) === 0) return undefined
+  return { reason: 'any user of this machine can change it', remedy: `Run: chmod o-w ${path}` }
+}
+
 /**
  * Checks that a file with a secret is private to this process's user, as {@link explainExposure} defines it.
  * @throws {StateFileError} if it is not, does not exist or cannot be examined

@@ -1,4 +1,10 @@
-export { assertPrivate, type Exposure, explainExposure, readOwnerOnlyFile } from './exposure.ts'
+export {
+  assertPrivate,
+  type Exposure,
+  explainExposure,
+  explainTampering,
+  readOwnerOnlyFile,
+} from './exposure.ts'
 export * from './private-files.ts'
 export { shortSocketFolder } from './short-socket-folder.ts'
 export { withShortSocketPath } from './short-socket-path.ts'

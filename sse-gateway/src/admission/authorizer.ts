@@ -90,7 +90,7 @@ export class Authorizer {
    */
   async authorize(token: string): Promise<Grant> {
     const { claims } = await this.#verify(token)
-    const grant = grantOf(claims, token, this.#rules.rolesClaim)
+    const grant = grantOf(claims, token, this.#rules.rolesClaim, this.#clock())
     this.refuseRevoked(grant)
     const { scopes } = this.#rules
     if (scopes.some((scope) => !grant.roles.includes(scope))) {
@@ -141,7 +141,7 @@ export class Authorizer {
 /** Long enough to distinguish tokens in a log, too short to search for one. */
 const TOKEN_ID_LENGTH = 12
 
-function grantOf(claims: Claims, token: string, rolesClaim: string): Grant {
+function grantOf(claims: Claims, token: string, rolesClaim: string, now: number): Grant {
   const { iss, sub, exp, iat, jti, sid } = claims
   const id = textOrUndefined(jti)
   return {
@@ -153,7 +153,8 @@ function grantOf(claims: Claims, token: string, rolesClaim: string): Grant {
     session: textOrUndefined(sid),
     tokenId:
       id ?? `sha256:${createHash('sha256').update(token).digest('base64url').slice(0, TOKEN_ID_LENGTH)}`,
-    issuedAt: typeof iat === 'number' ? iat * 1000 : undefined,
+    // A token that is here was issued, whatever the issuer's clock says: a later revocation covers its stream.
+    issuedAt: typeof iat === 'number' ? Math.min(iat * 1000, now) : undefined,
   }
 }
 

@@ -88,6 +88,19 @@ describe('POST /revocations', () => {
     )
   })
 
+  it('closes a stream of the subject although its token’s `iat` is later, because the issuer’s clock is ahead', async () => {
+    gateway.clock.advance(2_000)
+    const token = await gateway.token({ sub: 'alice' })
+    gateway.clock.advance(-2_000)
+    const stream = await gateway.open(token)
+    expect((await revoke({ sub: 'alice' })).status).toBe(204)
+    await stream.end()
+    expect(stream.seen).toEqual(['end:{"reason":"token_revoked"}'])
+    expect((await gateway.request('/events', { headers: { authorization: `Bearer ${token}` } })).status).toBe(
+      401,
+    )
+  })
+
   it('allows a token to revoke itself, and no other', async () => {
     const [mine, others] = [await gateway.token(), await gateway.token()]
     const stream = await gateway.open(mine)
