@@ -1,3 +1,5 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { ManualClock } from '@hallpass/service-kit/testing'
 import { parseCompact } from '@hallpass/tokens'
 import { beforeAll, describe, expect, it } from '@jest/globals'
@@ -115,6 +117,37 @@ describe('POST /issueToken/:keyId', () => {
 
 describe('POST /issueToken/:keyId with authenticated callers', () => {
   const factory = useClosedFactory()
+
+  it('loses its rights within two seconds after it was removed from the file; a bad file changes nothing', async () => {
+    const path = join(factory.folder.path, 'callers/callers.json')
+    const valid = await readFile(path, 'utf8')
+    const issue = async () =>
+      (
+        await factory
+          .post('/issueToken/serviceb', { aud: 'serviceb' })
+          .set('authorization', await factory.as('serviceb'))
+      ).body.error?.code
+    expect(await issue()).toBe('key_not_found')
+    const { callers } = JSON.parse(valid) as { callers: { clientId: string }[] }
+    const changes = [
+      [
+        JSON.stringify({ callers: callers.filter(({ clientId }) => clientId !== 'serviceb') }),
+        'invalid_client',
+        '',
+      ],
+      ['callers: []', 'invalid_client', 'The changed file was refused'],
+      [valid, 'key_not_found', ''],
+    ] as const
+    for (const [content, code, warning] of changes) {
+      await writeFile(path, content)
+      // The file is examined at most once a second.
+      await new Promise((resolve) => setTimeout(resolve, 1_100))
+      expect(await issue()).toBe(code)
+      const { status, body } = await factory.get('/readyz')
+      expect([status, body.status]).toEqual([200, 'ready'])
+      expect(body.warnings?.TRUSTED_CALLERS_FILE ?? '').toContain(warning)
+    }
+  })
   const issueAs = async (name: 'servicea' | 'issuer', keyId: string, body: object) =>
     factory.post(`/issueToken/${keyId}`, body).set('authorization', await factory.as(name))
   beforeAll(async () => {
