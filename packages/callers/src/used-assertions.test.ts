@@ -1,8 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ManualClock } from '@hallpass/service-kit/testing'
-import { LmdbStore, type Zone } from '@hallpass/token-store'
+import { describeWith, ManualClock } from '@hallpass/service-kit/testing'
+import { LmdbStore, RedisStore, type Zone } from '@hallpass/token-store'
+import { startRedis, type TestRedis } from '@hallpass/token-store/testing'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { UsedAssertions } from './used-assertions.ts'
 
@@ -87,5 +88,74 @@ describe('UsedAssertions in a store', () => {
     isDown = false
     expect(await used.use('a', 'later', inAMinute())).toBe(true)
     expect(await used.use('a', 'later', inAMinute())).toBe(false)
+  })
+})
+
+describeWith('redis-server', 'apt-get install redis-server')('UsedAssertions in Redis', () => {
+  const redisClock = new ManualClock(Date.now())
+  const later = () => redisClock.now() + 60_000
+  let redis: TestRedis
+  const stores: RedisStore[] = []
+  const open = async () => {
+    const store = new RedisStore({ url: redis.url, clock: redisClock.now })
+    stores.push(store)
+    await store.open()
+    return store.zone('assertions', { pinned: true })
+  }
+  beforeAll(async () => {
+    redis = await startRedis()
+  })
+  afterAll(async () => {
+    await Promise.all(stores.map((store) => store.close()))
+    await redis.stop()
+  })
+
+  it('accepts an assertion once at two replicas, whatever the fraction of its expiry', async () => {
+    const [one, other] = [
+      new UsedAssertions(redisClock.now, await open()),
+      new UsedAssertions(redisClock.now, await open()),
+    ]
+    for (const [jti, fraction] of [
+      ['whole', 0],
+      ['fraction', 0.25],
+    ] as const) {
+      expect(await one.use('a', jti, later() + fraction)).toBe(true)
+      expect(await other.use('a', jti, later() + fraction)).toBe(false)
+    }
+  })
+
+  it('does not fill the store with expired assertions', async () => {
+    const zone = await open()
+    const used = new UsedAssertions(redisClock.now, zone)
+    for (let index = 0; index < 50; index += 1) await used.use('b', `${index}`, later())
+    redisClock.advance(60_001)
+    expect(await zone.count()).toBeGreaterThanOrEqual(50)
+    expect(await used.use('b', 'next', later())).toBe(true)
+    const deadline = performance.now() + 2_000
+    while ((await zone.count()) > 1 && performance.now() < deadline)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    expect(await zone.count()).toBe(1)
+  })
+
+  it('accepts none while Redis is down, and recovers with it', async () => {
+    const used = new UsedAssertions(redisClock.now, await open())
+    await redis.kill()
+    await expect(used.use('c', 'jti', later())).rejects.toMatchObject({
+      status: 503,
+      code: 'assertions_unavailable',
+    })
+    await redis.start()
+    const deadline = performance.now() + 5_000
+    const recovered = async () =>
+      used.use('c', 'jti', later()).catch((error: { code: string }) => {
+        if (performance.now() > deadline) throw error
+        return undefined
+      })
+    let answer = await recovered()
+    while (answer === undefined) {
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      answer = await recovered()
+    }
+    expect(answer).toBe(true)
   })
 })

@@ -45,6 +45,16 @@ describe('issuerKeys', () => {
     })
   })
 
+  it('sends a token only to a server whose CA is configured, and only over TLS', async () => {
+    const token = async () => 'secret'
+    expect(() => issuerKeys({ issuer: provider.url(), token })).toThrow(
+      'A token for the issuer needs the CA of the issuer.',
+    )
+    await expect(
+      issuerKeys({ issuer: provider.url(), jwksUrl: `${provider.url()}/keys`, ca: 'none', token }).load(),
+    ).rejects.toMatchObject({ code: 'peer_not_trusted' })
+  })
+
   it('does not follow redirects', async () => {
     Object.assign(answers, { issuer: provider.url(), jwks_uri: `${provider.url()}/moved` })
     await expect(issuerKeys({ issuer: provider.url() }).load()).rejects.toMatchObject({
