@@ -165,6 +165,27 @@ describe('a trusted-callers file that changes', () => {
     },
   )
 
+  it('reports the lost keys of a caller, which do not prevent the removal of another', async () => {
+    await writeFile(path, fileOf('a', 'b'))
+    const callers = await open()
+    await accepted(callers)
+    for (const spoil of [() => rm(join(folder, 'a.json')), () => writeFile(join(folder, 'a.json'), '{}')]) {
+      await spoil()
+      clock.advance(A_SECOND)
+      expect(await callers.warning()).toMatch(
+        /^Keys were lost, and their callers are rejected ten seconds later\. TRUSTED_CALLERS_FILE .*: callers\.0\.jwksFile /,
+      )
+    }
+    expect(logged()).toEqual(['keys of trusted callers lost', 'keys of trusted callers lost'])
+    await writeFile(path, fileOf('a'))
+    clock.advance(10 * A_SECOND)
+    expect(await accepted(callers)).toEqual([])
+    await publish('a', keys.a as SigningKey)
+    clock.advance(2 * A_SECOND)
+    expect(await callers.warning()).toBeUndefined()
+    expect(await accepted(callers)).toEqual(['a'])
+  })
+
   it('is accepted as soon as the key file exists that it names', async () => {
     await writeFile(path, fileOf('a'))
     const callers = await open()

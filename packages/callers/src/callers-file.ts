@@ -23,9 +23,10 @@ export interface CallersFileOptions {
 const CHECK_MS = 1_000
 
 /**
- * The callers of a trusted-callers file, which is reloaded when it or a CA file that it names has changed. A changed file that
+ * The callers of a trusted-callers file, which is reloaded when it or a file that it names has changed. A changed file that
  * is not valid is refused: the callers that were read before stay active. Used assertions and the cached keys of unchanged
- * entries survive a reload. (The keys in JWKS files are reloaded on their own: see proofs.ts.)
+ * entries survive a reload. (The keys in a JWKS file are loaded when they are needed: see proofs.ts.
+ * Here the file is only checked, to report it.)
  */
 export class CallersFile {
   readonly #path: string
@@ -40,7 +41,8 @@ export class CallersFile {
   #versions = ''
   #checkedAt = Number.NEGATIVE_INFINITY
   #checking: Promise<void> | undefined
-  #refusal: string | undefined
+  /** What is wrong with the files on disk. */
+  #problem: string | undefined
 
   /** @param audience the service's own name, the only allowed audience of a credential. */
   constructor(
@@ -89,10 +91,10 @@ export class CallersFile {
     return this.#callers
   }
 
-  /** Returns why the file on disk is not the active one; undefined if it is. */
+  /** Returns what is wrong with the files on disk; undefined if they are the active ones. */
   async warning(): Promise<string | undefined> {
     await this.#check()
-    return this.#refusal
+    return this.#problem
   }
 
   async #check(): Promise<void> {
@@ -107,35 +109,48 @@ export class CallersFile {
   }
 
   async #reloadIfChanged(): Promise<void> {
-    // A refused file is read again each time: the fault can be in a file that it names.
-    if (this.#refusal === undefined && (await this.#state()) === this.#versions) return
+    // After a problem, read again each time: its cause can be a file that only the problem names.
+    if (this.#problem === undefined && (await this.#state()) === this.#versions) return
+    const before = this.#problem
+    const lost: string[] = []
     try {
-      const isNew = await this.#read()
-      if (isNew || this.#refusal !== undefined)
+      const isNew = await this.#read((problem) => lost.push(problem))
+      this.#problem =
+        lost.length === 0
+          ? undefined
+          : `Keys were lost, and their callers are rejected ten seconds later. ${lost.sort().join('; ')}`
+      if (isNew || (before !== undefined && lost.length === 0))
         this.#log.info({ file: this.#path, callers: this.#callers?.names }, 'trusted callers reloaded')
-      this.#refusal = undefined
+      if (lost.length > 0 && this.#problem !== before)
+        this.#log.error({ file: this.#path, reason: lost.join('; ') }, 'keys of trusted callers lost')
     } catch (error) {
       const reason = error instanceof ConfigError ? error.problems.join('; ') : (error as Error).message
       const since = new Date(this.#readAt).toISOString()
-      const refusal = `The changed file was refused; the callers that were read at ${since} stay active. ${reason}`
-      if (refusal !== this.#refusal)
+      this.#problem = `The changed file was refused; the callers that were read at ${since} stay active. ${reason}`
+      if (this.#problem !== before)
         this.#log.error(
           { file: this.#path, reason },
           'trusted callers refused: the previous ones stay active',
         )
-      this.#refusal = refusal
     }
   }
 
   /** Returns whether the callers have changed. */
-  async #read(): Promise<boolean> {
+  async #read(onLostKeys?: (problem: string) => void): Promise<boolean> {
     // Taken before reading, so that a change during it is noticed by the next check; so are files that are new in the list.
     const versions = await this.#state()
-    const entries = await readTrustFile(this.#path, { requiresTls: this.#requiresTls })
+    const entries = await readTrustFile(this.#path, {
+      requiresTls: this.#requiresTls,
+      keyFilesInUse: new Set(this.#files),
+      onLostKeys,
+    })
     const callers = new TrustedCallers(entries, this.#proofOptions, this.#callers)
     const isNew = !callers.equals(this.#callers)
     this.#callers = callers
-    this.#files = [this.#path, ...new Set(entries.flatMap(({ caFile }) => caFile ?? []))]
+    const named = entries
+      .flatMap((entry) => [entry.caFile, 'jwksFile' in entry ? entry.jwksFile : undefined])
+      .filter((file) => file !== undefined)
+    this.#files = [this.#path, ...new Set(named)]
     this.#versions = versions
     this.#readAt = this.#clock()
     return isNew

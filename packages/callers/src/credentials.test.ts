@@ -54,6 +54,23 @@ describe('credentialConfig', () => {
     expect(first.payload.jti).not.toBe(second.payload.jti)
   })
 
+  it('signs with a replaced key within 10 s, and with the last valid one if the file is lost', async () => {
+    const clock = new ManualClock()
+    const [first, second] = [await generateSigningKey('ES256'), await generateSigningKey('ES256')]
+    const path = join(folder, 'rotated.pem')
+    await writeFile(path, exportPrivatePem(first), { mode: 0o600 })
+    const options = { clientId: 'servicea', audience: 'https://jwt-factory/', clock: clock.now }
+    const authorization = authorizationFor(credential({ CALLER_KEY_FILE: path }), options)
+    const kid = async () => parseCompact(((await authorization?.()) ?? '').replace('Bearer ', '')).header.kid
+    expect(await kid()).toBe(first.kid)
+    await writeFile(path, exportPrivatePem(second))
+    clock.advance(10_001)
+    expect(await kid()).toBe(second.kid)
+    await rm(path)
+    clock.advance(10_001)
+    expect(await kid()).toBe(second.kid)
+  })
+
   it('rejects a key that cannot be used or that others can read, and names file and fix', async () => {
     const pem = exportPrivatePem(await generateSigningKey('ES256'))
     const problemWith = async (name: string, content: string, mode = 0o600, env = {}) => {

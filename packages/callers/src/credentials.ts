@@ -9,8 +9,8 @@ export type Authorization = () => Promise<string>
 
 /** The call starts immediately; the rest allows for clock skew. */
 const ASSERTION_LIFETIME_SECONDS = 30
-/** The kubelet and SPIFFE's file helper renew a token minutes before it expires. */
-const TOKEN_FILE_MAX_AGE_MS = 10_000
+/** The kubelet and SPIFFE's file helper renew a token minutes before it expires; a replaced key is used within this time. */
+const FILE_MAX_AGE_MS = 10_000
 
 /**
  * Authenticates with the caller's own key: creates a client assertion (RFC 7523 §2.2) for each call, whose only audience
@@ -19,13 +19,13 @@ const TOKEN_FILE_MAX_AGE_MS = 10_000
 export function privateKeyJwt(options: {
   readonly clientId: string
   readonly audience: string
+  /** The key, or a function that returns it for each assertion. */
   readonly key: SigningKey | (() => Promise<SigningKey>)
   readonly clock?: Clock
 }): Authorization {
   const { clientId, audience, clock = systemClock } = options
-  let key: SigningKey | undefined
   return async () => {
-    key ??= typeof options.key === 'function' ? await options.key() : options.key
+    const key = typeof options.key === 'function' ? await options.key() : options.key
     const assertion = await signToken({ iss: clientId, sub: clientId, aud: audience }, key, {
       lifetimeSeconds: ASSERTION_LIFETIME_SECONDS,
       typ: 'client-authentication+jwt',
@@ -41,11 +41,27 @@ export function tokenFile(path: string, clock: Clock = systemClock): Authorizati
   let readAt = Number.NEGATIVE_INFINITY
   return async () => {
     // Absolute, so that a clock that is set back does not keep an old token.
-    if (Math.abs(clock() - readAt) > TOKEN_FILE_MAX_AGE_MS) {
+    if (Math.abs(clock() - readAt) > FILE_MAX_AGE_MS) {
       token = (await readFile(path, 'utf8')).trim()
       readAt = clock()
     }
     return `Bearer ${token}`
+  }
+}
+
+/** Returns the key in a file, reloaded when it is due; if that fails, the last valid one. */
+function keyFile(path: string, alg: Algorithm, clock: Clock = systemClock): () => Promise<SigningKey> {
+  let key: SigningKey | undefined
+  let readAt = Number.NEGATIVE_INFINITY
+  return async () => {
+    if (key && Math.abs(clock() - readAt) <= FILE_MAX_AGE_MS) return key
+    readAt = clock()
+    try {
+      key = importSigningKey(await readFile(path, 'utf8'), { alg })
+    } catch (error) {
+      if (!key) throw error
+    }
+    return key
   }
 }
 
@@ -102,18 +118,23 @@ function explainKeyFile(path: string, alg: Algorithm): string | undefined {
 /** Returns the configured credential for calls to one callee, or undefined if none is configured. */
 export function authorizationFor(
   config: CredentialConfig,
-  { clientId, audience }: { readonly clientId: string; readonly audience: string },
+  {
+    clientId,
+    audience,
+    clock,
+  }: { readonly clientId: string; readonly audience: string; readonly clock?: Clock },
 ): Authorization | undefined {
   switch (config.kind) {
     case 'none':
       return undefined
     case 'token-file':
-      return tokenFile(config.path)
+      return tokenFile(config.path, clock)
     case 'private-key':
       return privateKeyJwt({
         clientId,
         audience,
-        key: async () => importSigningKey(await readFile(config.path, 'utf8'), { alg: config.algorithm }),
+        key: keyFile(config.path, config.algorithm, clock),
+        ...(clock && { clock }),
       })
   }
 }

@@ -152,6 +152,13 @@ export function nameOf(caller: TrustEntry): readonly [member: string, name: stri
 export interface ReadOptions {
   /** Whether keys may only be fetched over https, or from this machine. */
   readonly requiresTls?: boolean | undefined
+  /**
+   * The key files in use. If one of them has become unusable, its caller can no longer authenticate, but the file is valid:
+   * otherwise one caller's lost keys would prevent the removal of another caller.
+   */
+  readonly keyFilesInUse?: ReadonlySet<string>
+  /** Called with the problem of each such file. */
+  readonly onLostKeys?: ((problem: string) => void) | undefined
 }
 
 /**
@@ -160,7 +167,7 @@ export interface ReadOptions {
  */
 export async function readTrustFile(
   path: string,
-  { requiresTls = false }: ReadOptions = {},
+  { requiresTls = false, keyFilesInUse, onLostKeys }: ReadOptions = {},
 ): Promise<TrustEntry[]> {
   const text = await readText(path)
   if (typeof text !== 'string') throw new ConfigError([`TRUSTED_CALLERS_FILE ${path}: ${text.problem}`])
@@ -184,9 +191,11 @@ export async function readTrustFile(
     : []
   const entries = await Promise.all(
     result.data.callers.map((caller, index) =>
-      withFiles(caller, dirname(path), (member, problem) =>
-        problems.push(`TRUSTED_CALLERS_FILE ${path}: callers.${index}.${member} ${problem}`),
-      ),
+      withFiles(caller, dirname(path), (member, file, problem) => {
+        const text = `TRUSTED_CALLERS_FILE ${path}: callers.${index}.${member} ${file} ${problem}`
+        if (onLostKeys && member === 'jwksFile' && keyFilesInUse?.has(file)) onLostKeys(text)
+        else problems.push(text)
+      }),
     ),
   )
   if (problems.length > 0) throw new ConfigError(problems.sort())
@@ -209,13 +218,13 @@ function plainSources(caller: z.infer<typeof entry>, index: number, path: string
 async function withFiles(
   caller: TrustEntry,
   folder: string,
-  report: (member: string, problem: string) => void,
+  report: (member: string, file: string, problem: string) => void,
 ): Promise<TrustEntry> {
   const from = (file: string) => resolve(folder, file)
   const check = async (member: string, file: string, use: (text: string) => string | undefined) => {
     const text = await readText(file)
     const problem = typeof text === 'string' ? use(text) : text.problem
-    if (problem !== undefined) report(member, `${file} ${problem}`)
+    if (problem !== undefined) report(member, file, problem)
     return typeof text === 'string' ? text : ''
   }
   let resolved: TrustEntry = caller

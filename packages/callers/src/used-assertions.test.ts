@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describeWith, ManualClock } from '@hallpass/service-kit/testing'
-import { LmdbStore, RedisStore, type Zone } from '@hallpass/token-store'
+import { LmdbStore, type SharedStore, storeFor, type Zone } from '@hallpass/token-store'
 import { startRedis, type TestRedis } from '@hallpass/token-store/testing'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { UsedAssertions } from './used-assertions.ts'
@@ -95,9 +95,9 @@ describeWith('redis-server', 'apt-get install redis-server')('UsedAssertions in 
   const redisClock = new ManualClock(Date.now())
   const later = () => redisClock.now() + 60_000
   let redis: TestRedis
-  const stores: RedisStore[] = []
+  const stores: SharedStore[] = []
   const open = async () => {
-    const store = new RedisStore({ url: redis.url, clock: redisClock.now })
+    const store = storeFor({ redis: { url: redis.url }, storeFolder: '' }, { clock: redisClock.now })
     stores.push(store)
     await store.open()
     return store.zone('assertions', { pinned: true })
