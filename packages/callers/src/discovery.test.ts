@@ -16,7 +16,12 @@ const clock = new ManualClock()
 const key = testKey('RS256', 'cluster')
 
 /** An API server: discovery and keys, to authenticated clients only if it demands a token. */
-const server = { demands: undefined as string | undefined, jwksUri: '', asked: [] as (string | undefined)[] }
+const server = {
+  demands: undefined as string | undefined,
+  jwksUri: '',
+  asked: [] as (string | undefined)[],
+  keys: [key],
+}
 let folder: string
 let ca: string
 let issuer: string
@@ -32,7 +37,7 @@ beforeAll(async () => {
       return void response.writeHead(401).end()
     const answers: Record<string, object> = {
       '/.well-known/openid-configuration': { issuer, jwks_uri: server.jwksUri },
-      '/openid/v1/jwks': publicJwks([key]),
+      '/openid/v1/jwks': publicJwks(server.keys),
     }
     response.setHeader('content-type', 'application/json')
     response.end(JSON.stringify(answers[request.url as string]))
@@ -46,7 +51,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 beforeEach(() => {
-  Object.assign(server, { demands: undefined, jwksUri: `${issuer}/openid/v1/jwks`, asked: [] })
+  Object.assign(server, { demands: undefined, jwksUri: `${issuer}/openid/v1/jwks`, asked: [], keys: [key] })
 })
 
 async function open(entry: object): Promise<CallersFile> {
@@ -128,6 +133,36 @@ describe('a Kubernetes cluster without jwksFile and jwksUrl', () => {
       status: 503,
       code: 'keys_unusable',
       message: `The token for the API server cannot be read (${tokenFile}).`,
+    })
+  })
+})
+
+describe('keys from a URL', () => {
+  const another = testKey('RS256', 'another')
+  const openByUrl = () => open({ jwksUrl: `${issuer}/openid/v1/jwks`, caFile: ca })
+
+  it('are distrusted within a minute after they were removed', async () => {
+    const callers = await openByUrl()
+    await callers.identify(await podToken())
+    server.keys = [another]
+    clock.advance(60_001)
+    await expect(callers.identify(await podToken())).rejects.toMatchObject({
+      status: 401,
+      code: 'invalid_client',
+      message: 'Client authentication failed: invalid signature.',
+    })
+  })
+
+  it('are used for an hour while the URL cannot be reached, then distrusted', async () => {
+    const callers = await openByUrl()
+    await callers.identify(await podToken())
+    server.demands = 'a token'
+    clock.advance(3_599_999)
+    expect((await callers.identify(await podToken())).subject).toBe(POD)
+    clock.advance(2)
+    await expect(callers.identify(await podToken())).rejects.toMatchObject({
+      status: 502,
+      code: 'peer_unexpected_answer',
     })
   })
 })
