@@ -1,7 +1,7 @@
 /** What a zone stores under a key. */
 export interface StoredEntry {
   readonly value: string
-  /** Expiry time, in milliseconds since the epoch. */
+  /** Expiry time, in milliseconds since the epoch; a fraction is rounded up. */
   readonly endsAt: number
 }
 
@@ -41,14 +41,22 @@ export const MAX_VALUE_BYTES = 256 * 1024
 /** The maximum size of a key, in bytes of UTF-8; lmdb's own limit is 1978 for the key and its expiry. */
 export const MAX_KEY_BYTES = 1024
 
-/** Checks what is to be written. @throws {RangeError} if the key or the value is too large */
-export function checkSize(key: string, next?: StoredEntry): void {
+/**
+ * Checks what is to be written, and returns the entry with an expiry in whole milliseconds: the `exp` of a token may have a
+ * fraction (RFC 7519 §2).
+ * @throws {RangeError} if the key or the value is too large, or the expiry is not a time
+ */
+export function checked<Entry extends StoredEntry | undefined>(key: string, next: Entry): Entry {
   const keyBytes = Buffer.byteLength(key)
   if (keyBytes > MAX_KEY_BYTES)
     throw new RangeError(`A key in the store has at most ${MAX_KEY_BYTES} bytes, this one has ${keyBytes}.`)
   const bytes = next === undefined ? 0 : Buffer.byteLength(next.value)
   if (bytes > MAX_VALUE_BYTES)
     throw new RangeError(`A value in the store has at most ${MAX_VALUE_BYTES} bytes, this one has ${bytes}.`)
+  if (next === undefined) return next
+  const endsAt = Math.ceil(next.endsAt)
+  if (!Number.isSafeInteger(endsAt)) throw new RangeError(`An expiry is a time, not ${next.endsAt}.`)
+  return { ...next, endsAt }
 }
 
 /**
@@ -61,7 +69,8 @@ export interface Zone {
   get(key: string): Promise<SeenEntry | undefined>
   /**
    * Writes only if the entry is still the one that was `seen` (compare and set). Notifies no other process.
-   * @throws {RangeError} if the key or value exceeds {@link MAX_KEY_BYTES} or {@link MAX_VALUE_BYTES}; so does `overrule`
+   * @throws {RangeError} if the key or value exceeds {@link MAX_KEY_BYTES} or {@link MAX_VALUE_BYTES}, or if `endsAt` is not
+   *   a finite number; so does `overrule`
    */
   replace(key: string, seen: SeenEntry | undefined, next: StoredEntry): Promise<boolean>
   /** Writes or removes an entry unconditionally and notifies every process. */

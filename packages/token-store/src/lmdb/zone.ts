@@ -3,7 +3,7 @@ import type { Database, Key } from 'lmdb'
 import { Listeners } from '../listeners.ts'
 import {
   type Change,
-  checkSize,
+  checked,
   type Lease,
   type SeenEntry,
   type StoredEntry,
@@ -110,8 +110,8 @@ export class LmdbZone implements Zone {
     return this.#read(key)
   }
 
-  async replace(key: string, seen: SeenEntry | undefined, next: StoredEntry): Promise<boolean> {
-    checkSize(key, next)
+  async replace(key: string, seen: SeenEntry | undefined, entry: StoredEntry): Promise<boolean> {
+    const next = checked(key, entry)
     this.#begin()
     const bytes = sizeOf(next)
     this.#admit(this.#kind, bytes)
@@ -124,8 +124,8 @@ export class LmdbZone implements Zone {
     return this.#finish(this.#entries.ifVersion(key, ended.version as number, write), bytes)
   }
 
-  async overrule(key: string, next: StoredEntry | undefined): Promise<void> {
-    checkSize(key, next)
+  async overrule(key: string, entry: StoredEntry | undefined): Promise<void> {
+    const next = checked(key, entry)
     this.#begin()
     const bytes = sizeOf(next)
     this.#admit(next ? this.#kind : 'vital', bytes)

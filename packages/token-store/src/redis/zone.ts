@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Listeners } from '../listeners.ts'
 import {
   type Change,
-  checkSize,
+  checked,
   type Lease,
   type SeenEntry,
   type StoredEntry,
@@ -73,16 +73,16 @@ export class RedisZone implements Zone {
     return raw === null || !entry || entry.endsAt <= this.#clock() ? undefined : { ...entry, version: raw }
   }
 
-  async replace(key: string, seen: SeenEntry | undefined, next: StoredEntry): Promise<boolean> {
-    checkSize(key, next)
+  async replace(key: string, seen: SeenEntry | undefined, entry: StoredEntry): Promise<boolean> {
+    const next = checked(key, entry)
     const now = this.#clock()
     if (next.endsAt <= now) return false
     const before = String(seen?.version ?? '')
     return this.#options.write(() => this.#cells.replace(key, before, print(next), next.endsAt, now))
   }
 
-  async overrule(key: string, next: StoredEntry | undefined): Promise<void> {
-    checkSize(key, next)
+  async overrule(key: string, entry: StoredEntry | undefined): Promise<void> {
+    const next = checked(key, entry)
     const now = this.#clock()
     await this.#options.write<unknown>(() =>
       next && next.endsAt > now

@@ -69,6 +69,23 @@ export function storeContract(prepare: () => Promise<StorePlace>, options: ZoneO
     expect((await theirs.get('k:ü *[x]'))?.value).toBe(value)
   })
 
+  it('rounds a fraction of an expiry up, and refuses one that is no time', async () => {
+    const [mine, theirs] = freshZone()
+    const endsAt = inAMinute()
+    await mine.replace('replaced', undefined, { value: 'v', endsAt: endsAt - 0.75 })
+    await mine.overrule('overruled', { value: 'v', endsAt: endsAt - 0.25 })
+    const entry = { value: 'v', endsAt }
+    for (const key of ['replaced', 'overruled']) expect(await theirs.get(key)).toMatchObject(entry)
+    const listed = []
+    for await (const [, found] of theirs.entries()) listed.push(found)
+    expect(listed).toEqual([entry, entry])
+    for (const wrong of [Number.NaN, Number.POSITIVE_INFINITY]) {
+      const error = new RangeError(`An expiry is a time, not ${wrong}.`)
+      await expect(mine.replace('k', undefined, { value: 'v', endsAt: wrong })).rejects.toThrow(error)
+      await expect(mine.overrule('k', { value: 'v', endsAt: wrong })).rejects.toThrow(error)
+    }
+  })
+
   it('overwrites only what the writer has seen', async () => {
     const [mine, theirs] = freshZone()
     await mine.replace('k', undefined, { value: 'first', endsAt: inAMinute() })
