@@ -45,6 +45,16 @@ describe('issuerKeys', () => {
     })
   })
 
+  it('rejects keys that an issuer on this machine publishes unencrypted on another', async () => {
+    const jwksUri = 'http://keys.example/keys'
+    Object.assign(answers, { issuer: provider.url(), jwks_uri: jwksUri })
+    await expect(issuerKeys({ issuer: provider.url() }).load()).rejects.toMatchObject({
+      status: 502,
+      code: 'peer_not_trusted',
+      message: `issuer at http://keys.example is not trusted (${jwksUri} is not an https URL).`,
+    })
+  })
+
   it('sends a token only to a server whose CA is configured, and only over TLS', async () => {
     const token = async () => 'secret'
     expect(() => issuerKeys({ issuer: provider.url(), token })).toThrow(

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { JsonError, readJson } from '@hallpass/untrusted/json'
 import { HttpError } from '../errors.ts'
+import { isLoopback } from '../process/index.ts'
 import { PeerError, unexpectedAnswer } from './peer-errors.ts'
 import { lazyPeerClient } from './peers.ts'
 
@@ -44,8 +45,8 @@ const OF_A_FILE = { maxAgeMs: 4_000, cooldownMs: 1_000, maxStaleMs: 10_000 }
  * `remoteKeys({ issuer, ...issuerKeys(…), clock })`.
  *
  * The keys are rejected if the discovery document contains another issuer than the configured one, because they would
- * then belong to that one (OpenID Connect Discovery 1.0 §4.3, RFC 8414 §3.3), and if an issuer with an https name
- * serves them unencrypted, where an attacker on the network could replace them (RFC 8725 §3.10).
+ * then belong to that one (OpenID Connect Discovery 1.0 §4.3, RFC 8414 §3.3), and if an issuer with an https name,
+ * or on this machine, has them served unencrypted on the network, where an attacker could replace them (RFC 8725 §3.10).
  * @throws {PeerError} if the issuer cannot be reached or its response is invalid
  * @throws {HttpError} 503 `keys_unusable` if the file cannot be read
  */
@@ -65,10 +66,26 @@ export function issuerKeys({ issuer, jwksFile, jwksUrl, ca, token }: IssuerKeysO
       )
     if (typeof metadata.jwks_uri !== 'string' || !URL.canParse(metadata.jwks_uri))
       throw unexpectedAnswer(PEER, 200, 'its discovery document has no valid jwks_uri')
+    const jwksUri = new URL(metadata.jwks_uri)
+    // An http issuer may be trusted because it is on this machine; then so must its keys be.
+    if (
+      jwksUri.protocol !== 'https:' &&
+      isLoopback(new URL(issuer).hostname) &&
+      !isLoopback(jwksUri.hostname)
+    )
+      throw notHttps(metadata.jwks_uri)
     return load(metadata.jwks_uri)
   }
   return { load: discover }
 }
+
+const notHttps = (url: string) =>
+  new PeerError(
+    PEER,
+    502,
+    'peer_not_trusted',
+    `${PEER} at ${new URL(url).origin} is not trusted (${url} is not an https URL).`,
+  )
 
 async function keySetIn(file: string, issuer: string): Promise<unknown> {
   try {
@@ -88,13 +105,7 @@ function jsonLoader(
   return async (url) => {
     const { protocol } = new URL(url)
     // A token is never sent unencrypted, whatever the issuer's name.
-    if (protocol !== 'https:' && (secure || token || protocol !== 'http:'))
-      throw new PeerError(
-        PEER,
-        502,
-        'peer_not_trusted',
-        `${PEER} at ${new URL(url).origin} is not trusted (${url} is not an https URL).`,
-      )
+    if (protocol !== 'https:' && (secure || token || protocol !== 'http:')) throw notHttps(url)
     const http = await client()
     const { status, data } = await http.get<string>(url, {
       headers: { accept: 'application/json', ...(token && { authorization: `Bearer ${await token()}` }) },
