@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createLog } from '@hallpass/service-kit'
 import { ManualClock } from '@hallpass/service-kit/testing'
@@ -96,6 +96,17 @@ describe('KeyFiles', () => {
     expect((await stat(folder)).mode & 0o777).toBe(0o700)
   })
 
+  it('imports no private key that other users can read, and does not quote it', async () => {
+    const { store } = await storeWithEveryState()
+    await newFiles().save(store)
+    const file = join(folder, 'servicea-private.pem')
+    await chmod(file, 0o644)
+    const error = await imported().catch((refusal: unknown) => refusal)
+    expect(error).toMatchObject({ name: 'StateFileError', file })
+    expect((error as Error).message).toContain('other users have access to it (mode 0644). Run: chmod 600')
+    expect((error as Error).message).not.toContain('PRIVATE KEY')
+  })
+
   it('removes only the files of removed and withdrawn keys', async () => {
     const { store } = await storeWithEveryState()
     const files = newFiles()
@@ -186,7 +197,7 @@ describe('KeyFiles', () => {
   it('throws for an invalid key, with the file name but not its content', async () => {
     await mkdir(folder, { recursive: true })
     const pem = '-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n'
-    await writeFile(join(folder, 'servicea-private.pem'), pem)
+    await writeFile(join(folder, 'servicea-private.pem'), pem, { mode: 0o600 })
     await writeFile(join(folder, 'servicea-public.pem'), exportPublicPem(testKey('ES256', 'some')))
     await expect(imported()).rejects.toThrow(
       `${join(folder, 'servicea-private.pem')}: not a private key for RS256, PS256, ES256, EdDSA as PEM. Restore it, or delete it and start again: ` +
@@ -209,7 +220,7 @@ describe('KeyFiles', () => {
       expect.arrayContaining(['servicea-private.pem: this key was withdrawn; ignored']),
     )
     const stranger = testKey('ES256', 'stranger')
-    await writeFile(join(folder, 'servicea-private.pem'), exportPrivatePem(stranger))
+    await writeFile(join(folder, 'servicea-private.pem'), exportPrivatePem(stranger), { mode: 0o600 })
     await writeFile(join(folder, 'servicea-public.pem'), exportPublicPem(stranger))
     lines = []
     await newFiles().load(store)
@@ -226,7 +237,7 @@ describe('KeyFiles', () => {
       [`servicea.retired-${until}-${'x'.repeat(22)}`]: testKey('EdDSA', 'retired'),
     }
     for (const [name, key] of Object.entries(names)) {
-      await writeFile(join(folder, `${name}-private.pem`), exportPrivatePem(key))
+      await writeFile(join(folder, `${name}-private.pem`), exportPrivatePem(key), { mode: 0o600 })
       await writeFile(join(folder, `${name}-public.pem`), exportPublicPem(key))
     }
     const store = await imported({ algorithm: 'EdDSA' })

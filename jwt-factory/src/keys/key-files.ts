@@ -3,6 +3,7 @@ import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   asStateFileError,
+  assertPrivate,
   ensurePrivateFolder,
   parseStateFile,
   readPresent,
@@ -142,7 +143,7 @@ export class KeyFiles {
 
   /**
    * Imports the keys of key IDs that the store does not know. Other files are logged and ignored.
-   * @throws {StateFileError} if a file of such a key ID does not contain a key
+   * @throws {StateFileError} if a file of such a key ID does not contain a key, or other users can read its private key
    */
   async load(store: KeyStore): Promise<void> {
     const { log } = this.#options
@@ -241,7 +242,10 @@ export class KeyFiles {
     return saved
   }
 
-  /** @throws {StateFileError} if the key is invalid, because a signing key must not be replaced silently */
+  /**
+   * @throws {StateFileError} if the key is invalid, because a signing key must not be replaced silently, or if other users
+   *   can read it, because they can sign with it
+   */
   async #read(saved: SavedFiles): Promise<SavedKey> {
     const { log } = this.#options
     const { keyId, privateFile } = saved
@@ -259,6 +263,7 @@ export class KeyFiles {
       return { ...saved, key: named(keyId, importVerificationKey(publicPem, { alg })) }
     }
     const file = join(this.folder, privateFile)
+    await assertPrivate(file)
     const key = parseStateFile(
       file,
       await readPresent(file),
