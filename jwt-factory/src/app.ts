@@ -63,7 +63,7 @@ export async function createApp(
   const onFailure = (err: unknown, what: string) => log.error({ err }, what)
   const signers = await openSigners(config.signers)
   const state = await IssuerState.open({ ...options, store: config.store, clock, log })
-  const callers = callerGuard(config.callers, issuer, { clock, log })
+  const callers = callerGuard(config.callers, issuer, { clock, log, usedAssertions: state.assertions })
   // Twice the tolerance: the clocks of the replica that signed and of the verifier may each differ from this one.
   const retiredForMs = 1000 * (tokenLifetimeSeconds + 2 * clockToleranceSeconds)
   const keys = new KeyStore({

@@ -12,12 +12,6 @@ import { type FolderOwner, ownFolder } from './folder-owner.ts'
 const CHECK_MS = 1_000
 const CHECK_KEY = 'check'
 const CHECK_ENTRY_MS = 60_000
-/**
- * How often expired revocations are removed in Redis, whose hashes have no expiry of their own. Until then, an entry costs
- * some 100 bytes.
- */
-const SWEEP_MS = 10 * 60_000
-
 export interface IssuerStateOptions {
   readonly store: StorePlace
   readonly clock: Clock
@@ -43,18 +37,15 @@ export class IssuerState {
   readonly leases: Zone
   readonly #store: SharedStore
   readonly #owner: FolderOwner | undefined
-  readonly #log: Logger
   #checked: { readonly at: number; readonly result: Promise<void> } | undefined
-  #sweep: NodeJS.Timeout | undefined
 
-  private constructor(store: SharedStore, owner: FolderOwner | undefined, log: Logger) {
+  private constructor(store: SharedStore, owner: FolderOwner | undefined) {
     this.#store = store
     this.#owner = owner
-    this.#log = log
     // Pinned: in Redis never evicted, in lmdb accepted while there is any room.
     this.keys = store.zone('keys', { pinned: true })
     this.revocations = store.zone('revocations', { pinned: true })
-    this.assertions = store.zone('assertions')
+    this.assertions = store.zone('assertions', { pinned: true })
     this.audit = store.zone('audit', { pinned: true })
     this.statuses = store.zone('statuses', { pinned: true })
     this.leases = store.zone('leases')
@@ -74,14 +65,13 @@ export class IssuerState {
       remedy:
         'Restore it from a backup. Without one, delete it: keys are then imported from their PEM files if there are any, revocations are forgotten.',
     })
-    const state = new IssuerState(shared, owner, log)
+    const state = new IssuerState(shared, owner)
     try {
       await shared.open()
     } catch (error) {
       await owner?.release()
       throw error
     }
-    state.#start()
     return state
   }
 
@@ -91,22 +81,6 @@ export class IssuerState {
 
   get kind(): SharedStore['kind'] {
     return this.#store.kind
-  }
-
-  #start(): void {
-    if (this.#store.kind === 'lmdb') return
-    this.#sweep = setInterval(() => void this.#sweepRevocations(), SWEEP_MS)
-    this.#sweep.unref()
-  }
-
-  /** Listing the entries of a pinned zone removes the expired ones. */
-  async #sweepRevocations(): Promise<void> {
-    try {
-      if (!(await this.leases.lease('sweep', SWEEP_MS / 2))) return
-      for await (const _ of this.revocations.entries());
-    } catch (err) {
-      this.#log.debug({ err }, 'expired revocations could not be removed; it is tried again')
-    }
   }
 
   /**
@@ -128,12 +102,11 @@ export class IssuerState {
     const { evictionPolicy: policy, maxBytes } = await this.#store.usage()
     if (maxBytes !== undefined && policy !== undefined && policy !== 'noeviction')
       throw new UnsafeStoreError(
-        `Redis may evict used assertions (maxmemory-policy ${policy}). Set maxmemory-policy to noeviction.`,
+        `Redis may evict what the issuer must not forget (maxmemory-policy ${policy}). Set maxmemory-policy to noeviction.`,
       )
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#sweep)
     await this.#store.close()
     await this.#owner?.release()
   }

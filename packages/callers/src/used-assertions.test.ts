@@ -124,19 +124,6 @@ describeWith('redis-server', 'apt-get install redis-server')('UsedAssertions in 
     }
   })
 
-  it('does not fill the store with expired assertions', async () => {
-    const zone = await open()
-    const used = new UsedAssertions(redisClock.now, zone)
-    for (let index = 0; index < 50; index += 1) await used.use('b', `${index}`, later())
-    redisClock.advance(60_001)
-    expect(await zone.count()).toBeGreaterThanOrEqual(50)
-    expect(await used.use('b', 'next', later())).toBe(true)
-    const deadline = performance.now() + 2_000
-    while ((await zone.count()) > 1 && performance.now() < deadline)
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    expect(await zone.count()).toBe(1)
-  })
-
   it('accepts none while Redis is down, and recovers with it', async () => {
     const used = new UsedAssertions(redisClock.now, await open())
     await redis.kill()

@@ -7,8 +7,6 @@ import type { Zone } from '@hallpass/token-store'
  * 9 MB when full. Each client has its own share, so none can exhaust another's.
  */
 const MAX_ASSERTIONS_PER_CLIENT = 60_000
-/** About the lifetime of an assertion: the store then holds at most twice as many as are unexpired. */
-const SWEEP_MS = 60_000
 /** A store that is unavailable or full recovers within seconds, or an operator has to act. */
 const RETRY_AFTER_SECONDS = '1'
 
@@ -22,11 +20,9 @@ export class UsedAssertions {
   readonly #maxPerClient: number
   /** By client ID. */
   readonly #shares = new Map<string, ExpiringSet>()
-  #sweptAt: number
 
   constructor(clock: Clock, zone?: Zone, maxPerClient = MAX_ASSERTIONS_PER_CLIENT) {
     this.#clock = clock
-    this.#sweptAt = clock()
     this.#zone = zone
     this.#maxPerClient = maxPerClient
   }
@@ -39,12 +35,10 @@ export class UsedAssertions {
    */
   async use(clientId: string, jti: string, untilMs: number): Promise<boolean> {
     const key = keyOf(clientId, jti)
-    // The `exp` of an assertion may have a fraction (RFC 7519 §2), but a store counts whole milliseconds.
-    const endsAt = Math.ceil(untilMs)
     const share = this.#shareOf(clientId)
     if (share.has(key)) return false
     // Before the store, because an assertion that finds no room must not be stored there either.
-    if (!share.add(key, endsAt))
+    if (!share.add(key, untilMs))
       throw new HttpError(
         503,
         'too_many_assertions',
@@ -52,9 +46,7 @@ export class UsedAssertions {
       )
     if (!this.#zone) return true
     try {
-      const isFirst = await this.#zone.replace(key, undefined, { value: '', endsAt })
-      if (Math.abs(this.#clock() - this.#sweptAt) >= SWEEP_MS) void this.#sweep(this.#zone)
-      return isFirst
+      return await this.#zone.replace(key, undefined, { value: '', endsAt: untilMs })
     } catch (cause) {
       // Not accepted, so the caller may send it again.
       share.delete(key)
@@ -64,18 +56,6 @@ export class UsedAssertions {
         `Used assertions cannot be stored, so no assertion is accepted: ${(cause as Error).message} Retry later.`,
         { cause, headers: { 'retry-after': RETRY_AFTER_SECONDS } },
       )
-    }
-  }
-
-  /** Lists the entries, which removes expired ones also from a store that has no other occasion to; one process at a time. */
-  async #sweep(zone: Zone): Promise<void> {
-    this.#sweptAt = this.#clock()
-    try {
-      // Not released: the other processes need not sweep in this minute.
-      if (!(await zone.lease('sweep', SWEEP_MS))) return
-      for await (const _entry of zone.entries());
-    } catch {
-      // The next sweep removes them, and no assertion depends on it.
     }
   }
 
