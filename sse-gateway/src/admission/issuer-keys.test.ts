@@ -105,15 +105,17 @@ describe('issuer keys', () => {
     expect(error.message).toContain(why)
   })
 
-  it('stay in use if they are replaced by a set that is rejected', async () => {
+  it('stay in use for ten seconds if their file is replaced by a set that is rejected', async () => {
     const key = await generateSigningKey('EdDSA', 'good')
     const file = join(gateway.stateFolder, 'replaced.json')
     await writeFile(file, JSON.stringify(publicJwks([key])))
     await gateway.start({ JWKS_FILE: file })
     expect(await status(key)).toBe(200)
     await writeFile(file, '{"keys":[{"kty":"oct","k":"AAAA"}]}')
-    gateway.clock.advance(60_000)
+    gateway.clock.advance(9_000)
     expect(await status(key)).toBe(200)
+    gateway.clock.advance(1_000)
+    expect(await status(key)).toBe(502)
   })
 
   it('AL-28 are found by issuer and kid together, so two issuers can share a kid (CVE-2026-49998)', async () => {
