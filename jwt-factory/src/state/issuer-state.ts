@@ -12,6 +12,7 @@ import { type FolderOwner, ownFolder } from './folder-owner.ts'
 const CHECK_MS = 1_000
 const CHECK_KEY = 'check'
 const CHECK_ENTRY_MS = 60_000
+
 export interface IssuerStateOptions {
   readonly store: StorePlace
   readonly clock: Clock
