@@ -1,4 +1,5 @@
 export { anyAlgorithm } from './any-algorithm.ts'
+export { issuerChecks } from './issuer-checks.ts'
 export { KeyFiles } from './key-files.ts'
 export { KEY_ID, keyIdOf, newKeyIdOf } from './key-id.ts'
 export type { RingKey } from './key-ring.ts'

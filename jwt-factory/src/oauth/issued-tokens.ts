@@ -1,9 +1,8 @@
 import type { Clock } from '@hallpass/service-kit'
 import { anySubject, type Claims, parseCompact, type TokenLibrary, verifyToken } from '@hallpass/tokens'
-import type { KeyStore } from '../keys/index.ts'
+import { issuerChecks, type KeyStore } from '../keys/index.ts'
 import type { RevokedTokens } from '../state/index.ts'
 import type { StatusLists } from '../status/index.ts'
-import { issuerChecks } from '../verification/index.ts'
 
 export interface IssuedTokensOptions {
   readonly keys: KeyStore

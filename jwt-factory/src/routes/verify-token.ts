@@ -11,9 +11,8 @@ import {
 import { TokenError, verifyToken } from '@hallpass/tokens'
 import { REFUSAL_REASON } from '../client.ts'
 import type { Config } from '../config.ts'
-import { type KeyStore, keyIdOf } from '../keys/index.ts'
+import { issuerChecks, type KeyStore, keyIdOf } from '../keys/index.ts'
 import type { RevokedTokens } from '../state/index.ts'
-import { issuerChecks } from '../verification/index.ts'
 
 /**
  * `POST /verify/:keyId` with `token`, `aud` and `sub`: verifies that this factory signed the token with a key of the key ID,

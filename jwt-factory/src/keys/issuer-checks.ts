@@ -1,6 +1,6 @@
 import { type CheckDefinition, check, type TokenVerification } from '@hallpass/tokens'
-import type { RingKey } from '../keys/index.ts'
 import type { RevokedTokens } from '../state/index.ts'
+import type { RingKey } from './key-ring.ts'
 
 /** The checks of the issuer, run after all those of verifyToken: what only the issuer knows of its keys and tokens. */
 export const issuerChecks = (revoked: RevokedTokens): readonly CheckDefinition<TokenVerification>[] => [

@@ -1,1 +1,0 @@
-export { issuerChecks } from './checks.ts'
