@@ -52,6 +52,7 @@ export class Authorizer {
   readonly #rules: AuthorizationRules
   readonly #realm: string
   readonly #revocations: Revocations
+  readonly #clock: Clock
   /**
    * One verifier per issuer. A page opens several streams with one token, and a browser reconnects with the token in its
    * URL, so the verifier caches signatures; all other checks are repeated.
@@ -62,6 +63,7 @@ export class Authorizer {
     this.#rules = rules
     this.#realm = realm
     this.#revocations = revocations
+    this.#clock = clock
     const { expiry, subject, maxLifetimeSeconds, leewaySeconds, expiryLeewaySeconds } = rules
     this.#verifiers = new Map(
       rules.issuers.map(({ issuer, audience, keys }) => [

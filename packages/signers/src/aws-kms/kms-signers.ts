@@ -8,6 +8,7 @@ import {
   SigningError,
   type VerificationKey,
 } from '@hallpass/tokens'
+import { pause } from '@hallpass/untrusted/timers'
 import { kidFor } from '../kid.ts'
 import { proveKey } from '../prove-key.ts'
 import { type Signers, SignerUnavailableError, UnsupportedAlgorithmError } from '../signers.ts'
@@ -221,7 +222,7 @@ async function whileNew<T>(call: () => Promise<T>): Promise<T> {
       return await call()
     } catch (error) {
       if (!isNotFound(error)) throw error
-      await new Promise((resolve) => setTimeout(resolve, pauseMs))
+      await pause(pauseMs)
     }
   }
   return call()

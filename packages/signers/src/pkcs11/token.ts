@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readOwnerOnlyFile, StateFileError } from '@hallpass/private-files'
+import { callAfter } from '@hallpass/untrusted/timers'
 import { SignerUnavailableError } from '../signers.ts'
 import { Library } from './library.ts'
 import { CK, type Handle, type Pkcs11, returnValueOf } from './pkcs11js.ts'
@@ -127,18 +128,19 @@ export class Token {
 
   /** Gives up after the limit, but keeps the session until the library returns. */
   async #runOnce<T>(work: (session: Session) => Promise<T> | T, limitMs: number): Promise<T> {
-    let timer: NodeJS.Timeout | undefined
+    let cancel = () => {}
     const givenUp = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new SignerUnavailableError(this.system, `no answer within ${limitMs} ms`)),
+      cancel = callAfter(
         limitMs,
+        () => reject(new SignerUnavailableError(this.system, `no answer within ${limitMs} ms`)),
+        { keepAlive: true },
       )
     })
     const done = this.#library.use((pkcs11) => this.#inSession(pkcs11, work))
     try {
       return await Promise.race([done, givenUp])
     } finally {
-      clearTimeout(timer)
+      cancel()
       // If it was given up, nobody else hears of its failure.
       done.catch(() => {})
     }

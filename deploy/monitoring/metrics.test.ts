@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { createApp, loadConfig } from '@hallpass/jwt-factory/app'
 import { silentLog } from '@hallpass/service-kit'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { parser } from '@prometheus-io/lezer-promql'
 import { parse } from 'yaml'
 
-const folder = join(dirname(import.meta.dirname), 'deploy/monitoring')
+const folder = import.meta.dirname
 
 interface Query {
   readonly from: string
