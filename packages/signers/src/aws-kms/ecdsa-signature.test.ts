@@ -6,7 +6,7 @@ it('converts signatures of every length to R and S that verify as a JWS', () => 
   const { privateKey: key, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const lengths = new Set<number>()
   // One signature in 128 has an R or S of 31 bytes.
-  for (let index = 0; index < 1000; index += 1) {
+  for (let index = 0; lengths.size < 4; index += 1) {
     const message = Buffer.from(`message ${index}`)
     const der = sign('sha256', message, key)
     lengths.add(der.length)
@@ -14,7 +14,6 @@ it('converts signatures of every length to R and S that verify as a JWS', () => 
     expect(signature).toHaveLength(64)
     expect(verifiesAsJws(message, signature)).toBe(true)
   }
-  expect(lengths.size).toBeGreaterThan(3)
 
   function verifiesAsJws(message: Buffer, signature: Buffer) {
     return verify('sha256', message, { key: publicKey, dsaEncoding: 'ieee-p1363' }, signature)
