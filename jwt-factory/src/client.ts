@@ -38,6 +38,8 @@ export interface JwtFactoryClient {
   publicKey(keyId: string): Promise<string>
   /** Returns the parsed JWKS, for `remoteKeys` of `@hallpass/tokens`; with a key ID, only the keys of that one. */
   jwks(keyId?: string): Promise<unknown>
+  /** Returns the parsed JWKS with the key of this kid, or undefined if there is none: for `loadKey` of `remoteKeys`. */
+  jwksWith(kid: string): Promise<unknown>
   /** Returns the status list token with this ID. */
   statusList(id: string): Promise<string>
 }
@@ -106,6 +108,13 @@ export function createJwtFactoryClient({
       const { status, text } = await call({ method: 'GET', path, shared: true })
       if (status === 200) return parse(text)
       throw failure(keyId ?? '', status, text)
+    },
+    async jwksWith(kid) {
+      const path = `/.well-known/jwks.json?kid=${encodeURIComponent(kid)}`
+      const { status, text } = await call({ method: 'GET', path, shared: true })
+      if (status === 200) return parse(text)
+      if (status === 404) return undefined
+      throw failure('', status, text)
     },
     async statusList(id) {
       const path = `/status-lists/${encodeURIComponent(id)}`

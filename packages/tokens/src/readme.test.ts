@@ -139,6 +139,13 @@ describe('the examples', () => {
     // end
     expect(verified.claims).toEqual(claims)
 
+    const fetchKey = async (kid: string) => (kid === key.kid ? fetchJson() : undefined)
+    const fetchNone = async () => ({ keys: [] })
+    // example: load keys that are not in the set
+    const many = remoteKeys({ issuer: 'servicea', load: () => fetchNone(), loadKey: (kid) => fetchKey(kid) })
+    // end
+    expect((await verifyToken(token, { ...rules, keys: many })).claims).toEqual(claims)
+
     // example: choose the library
     const library = libraryNamed('jose', ['RS256', 'EdDSA']) // throws if it does not support both
     const byJose = await signToken({ iss: 'servicea' }, key, { lifetimeSeconds: 60, library })

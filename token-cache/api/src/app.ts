@@ -21,7 +21,12 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     issuer: config.issuer,
     audience: config.audience,
     subject: anySubject,
-    keys: remoteKeys({ issuer: config.issuer, load: () => factory.jwks(), clock }),
+    keys: remoteKeys({
+      issuer: config.issuer,
+      load: () => factory.jwks(),
+      loadKey: (kid) => factory.jwksWith(kid),
+      clock,
+    }),
     maxLifetimeSeconds: config.maxLifetimeSeconds,
     leewaySeconds: config.clockToleranceSeconds,
     clock,

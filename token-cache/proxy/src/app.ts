@@ -49,7 +49,12 @@ export async function createApp(
   const onProblem = (err: unknown, what: string) => log.warn({ err }, what)
   const blocks = new Blocks({ zone: store.zone('blocks', { pinned: true }), keys, clock, onProblem })
   const factory = createJwtFactoryClient({ baseUrl: config.jwtFactoryUrl })
-  const keysOfIssuer = remoteKeys({ issuer: config.issuer, load: () => factory.jwks(), clock })
+  const keysOfIssuer = remoteKeys({
+    issuer: config.issuer,
+    load: () => factory.jwks(),
+    loadKey: (kid) => factory.jwksWith(kid),
+    clock,
+  })
   const auth = createAuthClient({
     baseUrl: config.authUrl,
     fields,

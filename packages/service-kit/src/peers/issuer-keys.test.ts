@@ -15,6 +15,12 @@ describe('issuerKeys', () => {
       routes: (routes) => {
         routes.get('/.well-known/openid-configuration', (_request, response) => void response.json(answers))
         routes.get('/keys', (_request, response) => void response.json({ keys: [] }))
+        routes.get('/set', (request, response) => {
+          const { kid } = request.query
+          if (kid === 'gone') response.status(404).json({ error: { code: 'key_not_found' } })
+          else if (kid === 'failing') response.status(503).json({})
+          else response.json({ keys: [], kid })
+        })
         routes.get('/moved', (_request, response) => response.redirect('/keys'))
       },
     }),
@@ -63,6 +69,22 @@ describe('issuerKeys', () => {
     await expect(
       issuerKeys({ issuer: provider.url(), jwksUrl: `${provider.url()}/keys`, ca: 'none', token }).load(),
     ).rejects.toMatchObject({ code: 'peer_not_trusted' })
+  })
+
+  it('loads one key of a JWKS whose URL is a template', async () => {
+    for (const end of ['{?kid}', '%7B?kid}', '%7B?kid%7D']) {
+      const { load, loadKey } = issuerKeys({
+        issuer: 'http://a.example',
+        jwksUrl: `${provider.url()}/set${end}`,
+      })
+      await expect(load()).resolves.toEqual({ keys: [] })
+      await expect(loadKey?.('a b')).resolves.toEqual({ keys: [], kid: 'a b' })
+      await expect(loadKey?.('gone')).resolves.toBeUndefined()
+      await expect(loadKey?.('failing')).rejects.toMatchObject({ code: 'peer_unexpected_answer' })
+    }
+    expect(
+      issuerKeys({ issuer: 'http://a.example', jwksUrl: `${provider.url()}/set` }).loadKey,
+    ).toBeUndefined()
   })
 
   it('does not follow redirects', async () => {

@@ -10,7 +10,10 @@ export interface IssuerKeysOptions {
   readonly issuer: string
   /** A JWKS file, instead of the JWKS that the issuer publishes. */
   readonly jwksFile?: string | undefined
-  /** The URL of the JWKS; by default it is read from the issuer's discovery document. */
+  /**
+   * The URL of the JWKS; by default it is read from the issuer's discovery document. If it ends with `{?kid}` (RFC 6570
+   * §3.2.8), keys that are not in the JWKS are loaded with `?kid=…`, as jwt-factory offers it.
+   */
   readonly jwksUrl?: string | undefined
   /** The only CA to trust for the issuer's certificate, as PEM; by default those that Node trusts. */
   readonly ca?: string | undefined
@@ -25,6 +28,8 @@ export interface IssuerKeysOptions {
 export interface IssuerKeys {
   /** Loads the JWKS once. */
   readonly load: () => Promise<unknown>
+  /** Loads a JWKS with this key; undefined if there is none. */
+  readonly loadKey?: (kid: string) => Promise<unknown>
   /** How long a JWKS is used, and when it is reloaded after a failure, if the key finder's defaults do not fit. */
   readonly maxAgeMs?: number
   readonly cooldownMs?: number
@@ -39,6 +44,8 @@ const PEER = 'issuer'
  * file atomically; then verification fails.
  */
 const OF_A_FILE = { maxAgeMs: 4_000, cooldownMs: 1_000, maxStaleMs: 10_000 }
+/** Also as printed by `URL`. */
+const KID_TEMPLATE = /^(.*?)(?:\{|%7B)\?kid(?:\}|%7D)$/
 
 /**
  * Returns the source of a JWKS of an OpenID provider or any other issuer of JWTs. Every verifier uses it:
@@ -54,6 +61,12 @@ export function issuerKeys({ issuer, jwksFile, jwksUrl, ca, token }: IssuerKeysO
   if (jwksFile !== undefined) return { load: () => keySetIn(jwksFile, issuer), ...OF_A_FILE }
   if (token && ca === undefined) throw new TypeError('A token for the issuer needs the CA of the issuer.')
   const load = jsonLoader(issuer, ca, token)
+  const [, setUrl] = KID_TEMPLATE.exec(jwksUrl ?? '') ?? []
+  if (setUrl !== undefined)
+    return {
+      load: () => load(setUrl),
+      loadKey: (kid) => load(`${setUrl}?kid=${encodeURIComponent(kid)}`, { isOptional: true }),
+    }
   if (jwksUrl !== undefined) return { load: () => load(jwksUrl) }
   const discovery = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
   const discover = async () => {
@@ -95,14 +108,16 @@ async function keySetIn(file: string, issuer: string): Promise<unknown> {
   }
 }
 
+type JsonLoader = (url: string, options?: { readonly isOptional?: boolean }) => Promise<unknown>
+
 function jsonLoader(
   issuer: string,
   ca: string | undefined,
   token: IssuerKeysOptions['token'],
-): (url: string) => Promise<unknown> {
+): JsonLoader {
   const secure = issuer.startsWith('https:')
   const client = lazyPeerClient({ peer: PEER, ...(ca === undefined ? {} : { tls: { ca } }) })
-  return async (url) => {
+  return async (url, { isOptional = false } = {}) => {
     const { protocol } = new URL(url)
     // A token is never sent unencrypted, whatever the issuer's name.
     if (protocol !== 'https:' && (secure || token || protocol !== 'http:')) throw notHttps(url)
@@ -112,6 +127,7 @@ function jsonLoader(
       responseType: 'text',
       shared: true,
     })
+    if (status === 404 && isOptional) return undefined
     if (status !== 200) throw unexpectedAnswer(PEER, status, `GET ${url}`)
     const keys = parse(url, data)
     if (typeof keys !== 'object' || keys === null) throw unexpectedAnswer(PEER, 200, `GET ${url} is not JSON`)

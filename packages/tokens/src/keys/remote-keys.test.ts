@@ -207,3 +207,80 @@ describe('a set that is rejected', () => {
     await expect(state.kidOf('first')).rejects.toThrow(KeySetError)
   })
 })
+
+describe('the keys of an issuer that has more than fit into a set', () => {
+  /** An issuer that publishes the first key, and any of its keys by kid. */
+  function large(keys: readonly SigningKey[]) {
+    const state = { now: 0, loads: 0, asked: [] as string[], keys, isDown: false }
+    const find = remoteKeys({
+      issuer: ISSUER,
+      clock: () => state.now,
+      async load() {
+        state.loads += 1
+        return publicJwks(state.keys.slice(0, 1))
+      },
+      async loadKey(kid) {
+        state.asked.push(kid)
+        if (state.isDown) down()
+        const key = state.keys.find((one) => one.kid === kid)
+        return key && publicJwks([key])
+      },
+    })
+    const kidOf = async (kid: string) => (await find(ISSUER, kid, 'ES256'))?.kid
+    return Object.assign(state, { find, kidOf })
+  }
+
+  it('are loaded one by one when a token names them, once for many tokens, and without the set', async () => {
+    const state = large([first, second])
+    expect(await state.kidOf('first')).toBe('first')
+    expect(state.asked).toEqual([])
+    const found = await Promise.all(Array.from({ length: 100 }, () => state.kidOf('second')))
+    expect(new Set(found)).toEqual(new Set(['second']))
+    expect([state.asked, state.loads]).toEqual([['second'], 1])
+    expect(state.find(ISSUER, 'second', 'ES256')).toMatchObject({ kid: 'second' })
+  })
+
+  it('are found although many others were made up, which cost 20 loads per cooldown', async () => {
+    const state = large([first, second])
+    for (let n = 0; n < 10; n += 1) expect(await state.kidOf(`invented-${n}`)).toBeUndefined()
+    expect(await state.kidOf('second')).toBe('second')
+    for (let n = 0; n < 1000; n += 1) expect(await state.kidOf(`more-${n}`)).toBeUndefined()
+    expect(state.asked.length).toBe(21)
+    expect(await state.kidOf('second')).toBe('second')
+    state.now += 30 * SECOND
+    for (let n = 0; n < 1000; n += 1) await state.kidOf(`later-${n}`)
+    expect(state.asked.length).toBe(41)
+    expect(await state.kidOf('x'.repeat(257))).toBeUndefined()
+  })
+
+  it('are loaded again when they are five minutes old, and are gone when the issuer has withdrawn them', async () => {
+    const state = large([first, second])
+    await state.kidOf('second')
+    state.now += 5 * MINUTE
+    state.keys = [first]
+    expect(await state.kidOf('second')).toBeUndefined()
+    expect(state.asked).toEqual(['second', 'second'])
+  })
+
+  it('stay in use while they cannot be loaded again, but an unknown one is an error', async () => {
+    const state = large([first, second])
+    await state.kidOf('second')
+    state.now += 6 * MINUTE
+    state.isDown = true
+    expect(await state.kidOf('second')).toBe('second')
+    await expect(state.kidOf('third')).rejects.toThrow('the issuer is down')
+    state.now += 25 * 60 * MINUTE
+    await expect(state.kidOf('second')).rejects.toThrow('the issuer is down')
+  })
+
+  it('are kept up to a number, the oldest is forgotten first', async () => {
+    const many = Array.from({ length: 1_002 }, (_, index) => ({ ...second, kid: `kid-${index}` }))
+    const state = large([first, ...many])
+    for (const { kid } of many) expect(await state.kidOf(kid)).toBe(kid)
+    expect(state.asked.length).toBe(1_002)
+    await state.kidOf('kid-1001')
+    expect(state.asked.length).toBe(1_002)
+    await state.kidOf('kid-0')
+    expect(state.asked.length).toBe(1_003)
+  })
+})

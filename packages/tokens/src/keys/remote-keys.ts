@@ -1,4 +1,4 @@
-import { KeySetError, type ParseJwksOptions, parseJwks } from './jwks.ts'
+import { KeySetError, MAX_KID_LENGTH, type ParseJwksOptions, parseJwks } from './jwks.ts'
 import { type KeyFinder, keyNamed } from './key-finder.ts'
 import type { VerificationKey } from './keys.ts'
 
@@ -6,6 +6,11 @@ export interface RemoteKeysOptions extends ParseJwksOptions {
   readonly issuer: string
   /** Fetches the key set as parsed JSON; must have its own timeout. */
   readonly load: () => Promise<unknown>
+  /**
+   * Fetches a set with one key, for an issuer that has more keys than fit into its set; undefined if it has no such key.
+   * It is called for a kid that the set lacks, instead of loading the set again.
+   */
+  readonly loadKey?: ((kid: string) => Promise<unknown>) | undefined
   /** How long a set is used before it must be loaded again. */
   readonly maxAgeMs?: number
   /** The minimum time between loads caused by an unknown kid or a failed load. */
@@ -24,6 +29,13 @@ const DEFAULT_COOLDOWN_MS = 30_000
 const DEFAULT_MAX_STALE_MS = 24 * 3_600_000
 /** Without any keys every request fails, so the first load is retried sooner than later ones. */
 const FIRST_LOAD_RETRY_MS = 1000
+/** Keys beside the set; some 2 KB each. The services that one verifier accepts are far fewer. */
+const MAX_FOUND = 1_000
+/**
+ * How many loads of keys that do not exist are allowed per cooldown; loads that find their key are free. More than one,
+ * because else one made-up kid would shut out every real key that is not known yet.
+ */
+const MAX_MISSES = 20
 /** The fraction of maxAgeMs after which a set is refreshed in the background, so that no request has to wait. */
 const REFRESH_AHEAD = 0.75
 
@@ -34,12 +46,17 @@ const REFRESH_AHEAD = 0.75
  */
 export function remoteKeys(options: RemoteKeysOptions): KeyFinder {
   const set = new RemoteKeySet(options)
+  const { loadKey } = options
+  const more = loadKey && new MoreRemoteKeys({ ...options, loadKey })
+  const findMore = (kid: string | undefined) => (kid === undefined ? undefined : more?.find(kid))
   return (issuer, kid, alg) => {
     if (issuer !== options.issuer) return undefined
     const current = set.usable()
     const key = current && keyNamed(current, kid, alg)
-    if (key || (current && !set.mayReload())) return key
-    return set.renewed(current !== undefined).then((keys) => keyNamed(keys, kid, alg))
+    if (key) return key
+    if (current && more) return findMore(kid)
+    if (current && !set.mayReload()) return undefined
+    return set.renewed(current !== undefined).then((keys) => keyNamed(keys, kid, alg) ?? findMore(kid))
   }
 }
 
@@ -131,9 +148,100 @@ class RemoteKeySet {
   /** Returns the existing object for an unchanged key, so that what is cached for it stays valid. */
   #known(key: VerificationKey): VerificationKey {
     const old = this.#keys?.get(key.kid)
-    return old?.alg === key.alg && old.publicKey.equals(key.publicKey) ? old : key
+    return old && isSame(old, key) ? old : key
   }
 }
+
+interface FoundKey {
+  readonly key: VerificationKey
+  readonly loadedAt: number
+}
+
+/** The keys of an issuer that are not in its set, each loaded when a token names it. */
+class MoreRemoteKeys {
+  readonly #issuer: string
+  readonly #loadKey: (kid: string) => Promise<unknown>
+  readonly #parse: ParseJwksOptions
+  readonly #maxAgeMs: number
+  readonly #cooldownMs: number
+  readonly #maxStaleMs: number
+  readonly #clock: () => number
+  /** In the order of their last load. */
+  readonly #found = new Map<string, FoundKey>()
+  readonly #loading = new Map<string, Promise<VerificationKey | undefined>>()
+  /** How many loads for keys that may not exist are allowed, as of the time. */
+  #permits = MAX_MISSES
+  #permitsAt = Number.NEGATIVE_INFINITY
+
+  constructor(options: RemoteKeysOptions & { readonly loadKey: (kid: string) => Promise<unknown> }) {
+    this.#issuer = options.issuer
+    this.#loadKey = options.loadKey
+    this.#parse = options.uses ? { uses: options.uses } : {}
+    this.#maxAgeMs = options.maxAgeMs ?? DEFAULT_MAX_AGE_MS
+    this.#cooldownMs = options.cooldownMs ?? DEFAULT_COOLDOWN_MS
+    this.#maxStaleMs = options.maxStaleMs ?? DEFAULT_MAX_STALE_MS
+    this.#clock = options.clock ?? Date.now
+  }
+
+  /** @throws what `loadKey` threw, or a KeySetError, if the key is not known. */
+  find(kid: string): VerificationKey | undefined | Promise<VerificationKey | undefined> {
+    const found = this.#found.get(kid)
+    const age = found ? this.#clock() - found.loadedAt : Number.POSITIVE_INFINITY
+    if (found && age < this.#maxAgeMs) {
+      if (age >= this.#maxAgeMs * REFRESH_AHEAD) void this.#load(kid)?.catch(() => {})
+      return found.key
+    }
+    const stale = found && age < this.#maxStaleMs ? found.key : undefined
+    if (kid.length > MAX_KID_LENGTH) return undefined
+    const loading = this.#load(kid)
+    if (!loading) return stale
+    return stale ? loading.catch(() => stale) : loading
+  }
+
+  /** Returns undefined if too many loads have found nothing. */
+  #load(kid: string): Promise<VerificationKey | undefined> | undefined {
+    const running = this.#loading.get(kid)
+    if (running !== undefined) return running
+    if (!this.#takePermit()) return undefined
+    const loading = this.#loadNow(kid).finally(() => this.#loading.delete(kid))
+    this.#loading.set(kid, loading)
+    return loading
+  }
+
+  #takePermit(): boolean {
+    const now = this.#clock()
+    const regained = ((now - this.#permitsAt) / this.#cooldownMs) * MAX_MISSES
+    this.#permits = Math.min(MAX_MISSES, this.#permits + Math.max(0, regained))
+    this.#permitsAt = now
+    if (this.#permits < 1) return false
+    this.#permits -= 1
+    return true
+  }
+
+  async #loadNow(kid: string): Promise<VerificationKey | undefined> {
+    const json = await this.#loadKey(kid)
+    const known = this.#found.get(kid)?.key
+    this.#found.delete(kid)
+    const key = json === undefined ? undefined : this.#keyIn(json, kid)
+    if (!key) return undefined
+    this.#permits += 1
+    const kept = known && isSame(known, key) ? known : key
+    this.#found.set(kid, { key: kept, loadedAt: this.#clock() })
+    const [oldest] = this.#found.keys()
+    if (this.#found.size > MAX_FOUND && oldest !== undefined) this.#found.delete(oldest)
+    return kept
+  }
+
+  #keyIn(json: unknown, kid: string): VerificationKey | undefined {
+    try {
+      return parseJwks(json, this.#parse).find((key) => key.kid === kid)
+    } catch (failure) {
+      throw failure instanceof KeySetError ? named(failure, this.#issuer) : failure
+    }
+  }
+}
+
+const isSame = (a: VerificationKey, b: VerificationKey) => a.alg === b.alg && a.publicKey.equals(b.publicKey)
 
 /** Adds the issuer to the error, because the error reaches clients of a verifier that may have several. */
 const named = (failure: KeySetError, issuer: string) =>
