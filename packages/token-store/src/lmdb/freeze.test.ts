@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { StoreLockedError } from '../shared-store.ts'
 import { holdWriteLock, type LockHoldingProcess } from '../testing/hold-lock.ts'
-import { until } from '../testing/store-contract.ts'
+import { until } from '../testing/until.ts'
 import { LmdbStore } from './store.ts'
 
 /** The limit of a write, a second, and a tenth of a second of grace for the machine that runs the tests. */

@@ -1,63 +1,11 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { execFileSync } from 'node:child_process'
 import { describeWith } from '@hallpass/service-kit/testing'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { freePort } from '../testing/redis.ts'
-import { storeContract, until } from '../testing/store-contract.ts'
+import { cli, RedisServers } from '../testing/redis-servers.ts'
+import { storeContract } from '../testing/store-contract.ts'
+import { until } from '../testing/until.ts'
 import { RedisStore } from './store.ts'
 
-/** A test's own servers: real processes that end with the test. */
-class Servers {
-  readonly #running = new Map<number, ChildProcess>()
-  #folder = ''
-
-  async open() {
-    this.#folder = await mkdtemp(join(tmpdir(), 'redis-peers-'))
-  }
-
-  async start(args: readonly string[] = [], config?: string): Promise<number> {
-    let port = await freePort()
-    // A cluster node talks to the others on this port plus 10,000.
-    while (port > 55_000) port = await freePort()
-    const file = join(this.#folder, `${port}.conf`)
-    // Sentinels write their state into this file.
-    await writeFile(
-      file,
-      `port ${port}\nbind 127.0.0.1\nsave ""\ndir ${this.#folder}\n${config ?? ''}`.replaceAll(
-        'PORT',
-        String(port),
-      ),
-    )
-    this.#running.set(port, spawn('redis-server', [file, ...args], { stdio: 'ignore' }))
-    await until(async () => {
-      try {
-        return execFileSync('redis-cli', ['-p', String(port), 'ping'], { stdio: 'pipe' }).includes('PONG')
-      } catch {
-        return false
-      }
-    })
-    return port
-  }
-
-  async kill(port: number) {
-    const server = this.#running.get(port) as ChildProcess
-    this.#running.delete(port)
-    if (server.exitCode !== null) return
-    const ended = new Promise((resolve) => server.once('exit', resolve))
-    server.kill('SIGKILL')
-    await ended
-  }
-
-  async close() {
-    for (const port of [...this.#running.keys()]) await this.kill(port)
-    await rm(this.#folder, { recursive: true, force: true })
-  }
-}
-
-const cli = (port: number, ...args: string[]) =>
-  execFileSync('redis-cli', ['-p', String(port), ...args]).toString()
 const entry = (value: string) => ({ value, endsAt: Date.now() + 60_000 })
 
 async function untilWritten(store: RedisStore, key: string, withinMs: number): Promise<number> {
@@ -75,28 +23,13 @@ async function untilWritten(store: RedisStore, key: string, withinMs: number): P
 }
 
 describeWith('redis-server', 'apt-get install redis-server')('RedisStore behind Sentinel', () => {
-  const servers = new Servers()
+  const servers = new RedisServers()
   let url: string
   let master: number
   const stores: RedisStore[] = []
   beforeAll(async () => {
     await servers.open()
-    master = await servers.start()
-    await servers.start(['--replicaof', '127.0.0.1', String(master)])
-    const sentinels: number[] = []
-    for (let i = 0; i < 3; i += 1)
-      sentinels.push(
-        await servers.start(
-          ['--sentinel'],
-          `sentinel monitor tier 127.0.0.1 ${master} 2\nsentinel down-after-milliseconds tier 500\nsentinel failover-timeout tier 3000\n`,
-        ),
-      )
-    await until(
-      async () =>
-        sentinels.every((port) => cli(port, 'sentinel', 'master', 'tier').includes('num-other-sentinels\n2')),
-      20_000,
-    )
-    url = `redis-sentinel://${sentinels.map((port) => `127.0.0.1:${port}`).join(',')}/tier`
+    ;({ url, master } = await servers.startTier('tier'))
   }, 30_000)
   afterAll(async () => {
     await Promise.all(stores.map((store) => store.close()))
@@ -171,7 +104,7 @@ describeWith('redis-server', 'apt-get install redis-server')('RedisStore behind 
 })
 
 describeWith('redis-server', 'apt-get install redis-server')('RedisStore on a cluster', () => {
-  const servers = new Servers()
+  const servers = new RedisServers()
   let url: string
   let ports: number[]
   beforeAll(async () => {

@@ -11,6 +11,7 @@ import {
   type Zone,
   type ZoneOptions,
 } from '../shared-store.ts'
+import { until } from './until.ts'
 
 /** The location of a test's stores. */
 export interface StorePlace {
@@ -326,15 +327,4 @@ async function outputOf(child: ChildProcess): Promise<string> {
   })
   await once(child, 'close')
   return output
-}
-
-/** Polls until there is a result. */
-export async function until<T>(ask: () => Promise<T>, withinMs = 3_000): Promise<NonNullable<T>> {
-  const deadline = Date.now() + withinMs
-  for (;;) {
-    const answer = await ask()
-    if (answer) return answer
-    if (Date.now() > deadline) throw new Error(`Condition not met within ${withinMs} ms.`)
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
 }
