@@ -58,6 +58,12 @@ export async function* stateFindings(folder: string, now: number): AsyncGenerato
     }
 }
 
+/** The token cache fills its store again; the issuer's has keys and revocations. */
+const remedyOfStore = (file: string) =>
+  basename(dirname(dirname(file))) === 'issuer'
+    ? `stop jwt-factory and restore ${dirname(file)} from a backup; without one, delete it: keys are then imported from their PEM files, revocations are forgotten`
+    : `rm -r ${dirname(file)}`
+
 async function lookAt(file: string, folder: string, now: number): Promise<Content | Finding> {
   const remedy = `Restore it, or: rm ${file} && npm start`
   try {
@@ -66,7 +72,7 @@ async function lookAt(file: string, folder: string, now: number): Promise<Conten
     if (writer !== undefined)
       return { state: 'note', what: `${file} was left by an interrupted write`, remedy: `rm ${file}` }
     if (basename(file) === 'data.mdb') {
-      await checkLmdbFile(file, `rm -r ${dirname(file)}`)
+      await checkLmdbFile(file, remedyOfStore(file))
       return NOTHING
     }
     if (basename(file) === 'lock.mdb') return NOTHING

@@ -101,8 +101,23 @@ export interface ShownKey {
  * than these of one key ID are forgotten, oldest first; their tokens are then refused as signed with an unknown key.
  */
 const MAX_WITHDRAWN = 50
+/** The version of the records. A release that changes what a reader must know raises it, and reads the older ones. */
+const RECORD_VERSION = 1
+/** More than clocks may differ. */
+const LOST_MARGIN_MS = 120_000
 /** The suite's verifiers accept at most this many keys in a set (packages/tokens, `parseJwks`). */
 export const MAX_KEYS_IN_SET = 100
+
+/** Reports a record that a newer release has written: this one could lose what it does not know. */
+export class NewerRecordError extends Error {
+  override readonly name = 'NewerRecordError'
+
+  constructor(keyId: string, version: number) {
+    super(
+      `The record of the key ID ${keyId} was written by a newer release (version ${version}; this one knows ${RECORD_VERSION}). Upgrade this replica.`,
+    )
+  }
+}
 
 /**
  * The keys of one key ID, as one record of the store: a change makes a new ring, which replaces the old one whole or not
@@ -131,13 +146,16 @@ export class KeyRing {
   /**
    * Reads a record of the store.
    * @param known the ring as it was: the parsed public halves of unchanged keys are kept.
+   * @throws {NewerRecordError} if a newer release has written it.
    * @throws {Error} if the record is damaged.
    */
   static parse(keyId: string, text: string, known?: KeyRing): KeyRing {
-    const { keys, allWithdrawnMs } = JSON.parse(text) as {
-      keys: StoredKey[]
-      allWithdrawnMs?: number
-    }
+    const {
+      v = RECORD_VERSION,
+      keys,
+      allWithdrawnMs,
+    } = JSON.parse(text) as { v?: number; keys: StoredKey[]; allWithdrawnMs?: number }
+    if (v > RECORD_VERSION) throw new NewerRecordError(keyId, v)
     if (!Array.isArray(keys) || !keys.every(({ alg }) => ALGORITHMS.includes(alg)))
       throw new TypeError(`The record of ${keyId} is damaged.`)
     return new KeyRing(
@@ -154,7 +172,7 @@ export class KeyRing {
   /** Prints the record for the store. */
   print(): string {
     const { keys, allWithdrawnMs } = this
-    return JSON.stringify({ keys: keys.map(({ stored }) => stored), allWithdrawnMs })
+    return JSON.stringify({ v: RECORD_VERSION, keys: keys.map(({ stored }) => stored), allWithdrawnMs })
   }
 
   get signing(): RingKey {
@@ -249,6 +267,50 @@ export class KeyRing {
         ...others.map((key) => (kids.has(key.kid) ? key.in('withdrawn', nowMs) : key)),
       ],
       all ? nowMs : this.allWithdrawnMs,
+    )
+  }
+
+  /**
+   * Returns whether this ring lacks a change of one that was stored before: a key that has signed, or a withdrawal. Only a
+   * store that has lost its last writes does, e.g. by a failover.
+   * @param retiredForMs how long a key stays that no longer signs, at least.
+   */
+  hasLost(known: KeyRing, nowMs: number, retiredForMs: number): boolean {
+    return known.keys.some(({ kid, state, stored: { sinceMs, untilMs = sinceMs + retiredForMs } }) => {
+      const here = this.keyNamed(kid)
+      if (state === 'withdrawn') return here !== undefined && here.state !== 'withdrawn'
+      // Before that, no replica can have removed it, whose clock may differ.
+      return here === undefined && state !== 'published' && untilMs > nowMs + LOST_MARGIN_MS
+    })
+  }
+
+  /**
+   * Returns this ring with what it has lost of another: each key that has signed verifies, and each withdrawn one stays so. Of
+   * both signing keys, the later one signs.
+   * @param untilMs when a key is removed that signed until now.
+   * @returns undefined if all keys that could sign are withdrawn.
+   */
+  joined(known: KeyRing, nowMs: number, untilMs: number): KeyRing | undefined {
+    const rings = [known, this]
+    const isIn = (state: KeyState, kid: string) => rings.some((ring) => ring.keyNamed(kid)?.state === state)
+    const rank = ({ kid, state }: RingKey) => Number(isIn('retired', kid)) * 2 + Number(state !== 'signing')
+    const [signing] = rings
+      .flatMap((ring) => (ring.next ? [ring.signing, ring.next] : [ring.signing]))
+      .filter(({ kid }) => !isIn('withdrawn', kid))
+      .sort((a, b) => rank(a) - rank(b) || b.stored.sinceMs - a.stored.sinceMs)
+    if (!signing) return undefined
+    const others = new Map(rings.flatMap(({ keys }) => keys).map((key) => [key.kid, key]))
+    others.delete(signing.kid)
+    const joined = [...others.values()].flatMap((key) => {
+      if (isIn('withdrawn', key.kid)) return [key.state === 'withdrawn' ? key : key.in('withdrawn', nowMs)]
+      // One that only waits to sign is made again.
+      if (key.state === 'published' && !isIn('signing', key.kid) && !isIn('retired', key.kid)) return []
+      return [key.state === 'retired' ? key : key.in('retired', nowMs, untilMs)]
+    })
+    return new KeyRing(
+      this.keyId,
+      [signing.state === 'signing' ? signing : signing.in('signing', nowMs), ...kept(joined, nowMs)],
+      Math.max(this.allWithdrawnMs ?? 0, known.allWithdrawnMs ?? 0) || undefined,
     )
   }
 

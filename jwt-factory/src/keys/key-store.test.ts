@@ -243,6 +243,76 @@ describe('replicas of one store', () => {
   })
 })
 
+describe('a store that has lost its last writes, as by a failover', () => {
+  /** Two replicas on one zone, and the zone itself, whose records the tests set back. */
+  async function two() {
+    const zone = newZone()
+    const [one, other] = [await replica(zone), await replica(zone)]
+    const { signing: first } = await one.getOrCreate('servicea')
+    await other.existing('servicea')
+    const raw = (await shared.open()).zone(zone, { pinned: true })
+    const before = await raw.get('servicea')
+    return { one, other, first, raw, setBack: () => raw.overrule('servicea', before) }
+  }
+  const stateOf = async (keys: KeyStore, kid: string) => (await keys.findIn('servicea', kid))?.state
+  async function until(check: () => Promise<boolean>) {
+    for (let tries = 0; tries < 200 && !(await check()); tries += 1)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    expect(await check()).toBe(true)
+  }
+
+  it('gets a rotation back, and no token is refused where it is known', async () => {
+    const { one, other, first, setBack } = await two()
+    const { signing: second } = await one.rotate('servicea')
+    await setBack()
+    expect(await stateOf(one, second.kid)).toBe('signing')
+    await until(async () => (await stateOf(other, second.kid)) === 'signing')
+    expect(await stateOf(other, first.kid)).toBe('retired')
+    expect(kidOf(await sign(other, 'servicea'))).toBe(second.kid)
+    expect(failures).toContain('they are written back')
+  })
+
+  it('gets a withdrawal back', async () => {
+    const { one, other, first, setBack } = await two()
+    const { signing } = await one.withdraw('servicea', first.kid)
+    await setBack()
+    await until(async () => (await stateOf(other, first.kid)) === 'withdrawn')
+    expect(kidOf(await sign(other, 'servicea'))).toBe(signing.kid)
+    expect(await stateOf(one, first.kid)).toBe('withdrawn')
+  })
+
+  it('gets a whole record back', async () => {
+    const { other, first, raw } = await two()
+    await raw.overrule('servicea', undefined)
+    expect(kidOf(await sign(other, 'servicea'))).toBe(first.kid)
+    await until(async () => (await raw.get('servicea')) !== undefined)
+  })
+
+  it('keeps both rotations if another replica has rotated meanwhile', async () => {
+    const { one, other, first, raw, setBack } = await two()
+    const { signing: second } = await one.rotate('servicea')
+    await setBack()
+    const { signing: third } = await other.rotate('servicea')
+    await until(async () =>
+      [first, second, third].every(({ kid }) => other.rings[0]?.keyNamed(kid) !== undefined),
+    )
+    for (const keys of [one, other])
+      for (const { kid } of [first, second, third])
+        expect(await stateOf(keys, kid)).toMatch(/signing|retired/)
+    const { keys } = JSON.parse((await raw.get('servicea'))?.value ?? '')
+    expect(keys.length).toBe(3)
+  })
+
+  it('does not bring back keys that were removed because they have expired', async () => {
+    const { one, other, first } = await two()
+    await one.rotate('servicea')
+    clock.advance(3_700_000)
+    await one.rotate('servicea')
+    await until(async () => !(await other.existing('servicea')).keyNamed(first.kid))
+    expect(failures).toEqual([])
+  })
+})
+
 describe('a store that fails', () => {
   const unavailable = { status: 503, code: 'state_unavailable' }
 
@@ -291,6 +361,22 @@ describe('a store that fails', () => {
     expect(ring.keys).toHaveLength(2)
     // The attempt is now complete: this is another rotation.
     expect((await keys.rotate('servicea')).keys).toHaveLength(3)
+  })
+
+  it('is not changed by a release that does not know its records', async () => {
+    const zone = newZone()
+    const keys = await replica(zone)
+    await keys.getOrCreate('servicea')
+    const raw = (await shared.open()).zone(zone, { pinned: true })
+    const { value, endsAt } = (await raw.get('servicea')) ?? { value: '', endsAt: 0 }
+    await raw.overrule('servicea', { value: JSON.stringify({ ...JSON.parse(value), v: 2 }), endsAt })
+    await expect(keys.rotate('servicea')).rejects.toMatchObject({
+      ...unavailable,
+      message:
+        'The record of the key ID servicea was written by a newer release (version 2; this one knows 1). Upgrade this replica.',
+    })
+    const older = await replica(zone)
+    expect(() => older.check()).toThrow('The keys have not been read from the store yet.')
   })
 
   it('signs nothing while it cannot be read and the copies are old', async () => {

@@ -12,7 +12,7 @@ import {
 } from '@hallpass/tokens'
 import { onState, stateUnavailable } from '../state/index.ts'
 import { isReserved } from './key-id.ts'
-import { KeyRing, MAX_KEYS_IN_SET, newKey, type RingKey } from './key-ring.ts'
+import { KeyRing, MAX_KEYS_IN_SET, NewerRecordError, newKey, type RingKey } from './key-ring.ts'
 
 /** A ring does not expire. The last second of the year 9999, the latest that every date format has. */
 const NEVER_MS = 253_402_300_799_000
@@ -417,11 +417,12 @@ export class KeyStore {
     for (let collision = 0; collision < MAX_COLLISIONS; collision += 1) {
       const readAt = performance.now()
       const seen = await onState(() => zone.get(keyId))
-      const current = seen && this.#parse(keyId, seen.value)
+      const stored = seen && this.#parse(keyId, seen.value)
+      const current = this.#withLost(keyId, stored, readAt)
       // An earlier write may have been stored although its answer was lost.
       if (current) this.#settleSpare(current)
       const ring = await make(current)
-      if (ring === current) {
+      if (ring === stored) {
         // A change may be stored and not yet announced, if its process was killed in between.
         await this.#announce(keyId)
         return this.#adopt(ring, readAt)
@@ -476,17 +477,46 @@ export class KeyStore {
   async #readNow(keyId: string): Promise<KeyRing | undefined> {
     const readAt = performance.now()
     const seen = await onState(() => this.#options.zone.get(keyId))
-    if (seen) return this.#adopt(this.#parse(keyId, seen.value), readAt)
+    const stored = seen && this.#parse(keyId, seen.value)
+    const ring = this.#withLost(keyId, stored, readAt)
+    if (ring !== stored) this.#putBack(keyId)
+    return ring && this.#adopt(ring, readAt)
+  }
+
+  /**
+   * Returns the ring with what the store has lost of it and this process knows. Until it is stored again, this process goes on
+   * with it: its tokens are valid.
+   */
+  #withLost(keyId: string, stored: KeyRing | undefined, readAt: number): KeyRing | undefined {
+    const { clock, retiredForMs } = this.#options
     const copy = this.#copies.get(keyId)
-    if (copy && copy.readAt > readAt) return copy.ring
-    this.#forget(keyId)
-    return undefined
+    // A copy that was read later is newer, and nothing is lost.
+    if (!copy || copy.readAt > readAt) return stored ?? copy?.ring
+    if (!stored) return copy.ring
+    const now = clock()
+    if (!stored.hasLost(copy.ring, now, retiredForMs)) return stored
+    return stored.joined(copy.ring, now, now + retiredForMs + REPLICA_LAG_MS) ?? stored
+  }
+
+  /** Any change stores what was lost, so this one need not change anything. */
+  #putBack(keyId: string): void {
+    if (this.#stopped || this.#turns.has(keyId)) return
+    const { onFailure } = this.#options
+    onFailure(new Error(`The store has lost the last changes of ${keyId}.`), 'they are written back')
+    const change = this.#change(keyId, async (current) => current ?? this.existing(keyId))
+      .then(
+        () => {},
+        (error: unknown) => onFailure(error, 'they could not be written back; it is tried again'),
+      )
+      .finally(() => this.#background.delete(change))
+    this.#background.add(change)
   }
 
   #parse(keyId: string, value: string): KeyRing {
     try {
       return KeyRing.parse(keyId, value, this.#copies.get(keyId)?.ring)
     } catch (error) {
+      if (error instanceof NewerRecordError) throw stateUnavailable(error.message, error)
       throw stateUnavailable(`The record of the key ID ${keyId} is damaged. Restore the store.`, error)
     }
   }
@@ -506,14 +536,6 @@ export class KeyStore {
     this.#copies.set(ring.keyId, { ring, readAt, isStale: false })
     this.#revision += 1
     return ring
-  }
-
-  #forget(keyId: string): void {
-    const copy = this.#copies.get(keyId)
-    if (!copy) return
-    for (const { kid } of copy.ring.keys) this.#keyIdOf.delete(kid)
-    this.#copies.delete(keyId)
-    this.#revision += 1
   }
 
   #follow(change: Change): void {
@@ -565,11 +587,14 @@ export class KeyStore {
     const stored = new Set<string>()
     for await (const [keyId, { value }] of this.#options.zone.entries()) {
       stored.add(keyId)
-      this.#adopt(this.#parse(keyId, value), readAt)
+      const ring = this.#parse(keyId, value)
+      const current = this.#withLost(keyId, ring, readAt) ?? ring
+      if (current !== ring) this.#putBack(keyId)
+      this.#adopt(current, readAt)
       if (stored.size % AT_A_TIME === 0) await new Promise((resolve) => setImmediate(resolve))
     }
     for (const [keyId, copy] of this.#copies)
-      if (!stored.has(keyId) && copy.readAt <= readAt) this.#forget(keyId)
+      if (!stored.has(keyId) && copy.readAt <= readAt) this.#putBack(keyId)
   }
 }
 

@@ -14,7 +14,7 @@ export class Room {
   full(reason: string): void {
     if (!this.#isFull)
       this.#onNotice(
-        `the store is full (${reason}): new tokens are not stored until there is room; blocks still apply`,
+        `the store is full (${reason}): new entries are rejected until there is room; those in it still apply`,
       )
     this.#isFull = true
   }

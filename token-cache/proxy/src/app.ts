@@ -179,7 +179,11 @@ const isEncrypted = ({ socket }: IncomingMessage) => (socket as TLSSocket).encry
 const isForOperators = (path = '/') => /^\/(api|status|dashboard|assets)(?=[/?.]|$)/.test(path)
 
 const openStore = (config: Config, clock: Clock, onNotice: (notice: string) => void): SharedStore =>
-  storeFor(config.store, { clock, onNotice })
+  storeFor(config.store, {
+    clock,
+    onNotice,
+    remedy: `Delete ${config.store.storeFolder} and start again: tokens are cached again automatically; set blocks again.`,
+  })
 
 function identifier(config: Config, trust: TierTrust, keys: KeyMaker, clock: Clock): Identify {
   if (config.identity === 'remote-user') return byRemoteUser(trust, keys, config.identityFields)

@@ -22,7 +22,7 @@ describe('an lmdb store with a damaged file', () => {
 
   const opened = () => new LmdbStore({ folder }).open()
   const remedy = () =>
-    `Delete ${join(folder, 'store')} and start again: tokens are cached again automatically; set blocks again.`
+    `Restore ${join(folder, 'store')} from a backup, or delete it and start again: its entries are lost.`
 
   it.each([
     ['contains something else', async () => writeFile(file, 'garbage'), 'not a token store (lmdb)'],

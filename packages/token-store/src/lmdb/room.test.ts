@@ -40,7 +40,7 @@ describe('an lmdb store on a full disk', () => {
     expect(store.isFull).toBe(true)
     expect((await zone.get('known'))?.value).toBe('v')
     expect(notices).toEqual([
-      `the store is full (the disk of ${folder} has 200 KB left): new tokens are not stored until there is room; blocks still apply`,
+      `the store is full (the disk of ${folder} has 200 KB left): new entries are rejected until there is room; those in it still apply`,
     ])
     free = ROOM
     expect(await zone.replace('k', undefined, entry())).toBe(true)

@@ -65,7 +65,7 @@ export class LmdbStore implements SharedStore {
     const path = this.#path
     const remedy =
       this.#options.remedy ??
-      `Delete ${path} and start again: tokens are cached again automatically; set blocks again.`
+      `Restore ${path} from a backup, or delete it and start again: its entries are lost.`
     await checkLmdbFile(join(path, 'data.mdb'), remedy)
     await this.#writes.open(() => this.#openRoot(remedy))
     for (const zone of this.#zones.values()) this.#writes.whenFree(() => zone.start())

@@ -78,7 +78,9 @@ describeWith('redis-server', 'apt-get install redis-server')('a Redis store', ()
     else await expect(check).resolves.toBeUndefined()
     expect(notices).toEqual(
       refusal
-        ? [`Redis may evict blocks (maxmemory-policy ${policy}): set maxmemory-policy to volatile-lru`]
+        ? [
+            `Redis may evict keys, revocations or blocks (maxmemory-policy ${policy}): set maxmemory-policy to volatile-lru`,
+          ]
         : [],
     )
     expect(await other.usage()).toMatchObject({ evictionPolicy: policy, maxBytes: 100 * 2 ** 20 })

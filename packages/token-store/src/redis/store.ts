@@ -100,7 +100,7 @@ export class RedisStore implements SharedStore {
     const { evictionPolicy: policy, maxBytes } = this.#memory
     if (maxBytes !== undefined && policy?.startsWith('allkeys'))
       throw new UnsafeStoreError(
-        `Redis may evict entries that must not be lost, such as blocks (maxmemory-policy ${policy}). Set maxmemory-policy to volatile-lru.`,
+        `Redis may evict entries that must not be lost, e.g. keys, revocations or blocks (maxmemory-policy ${policy}). Set maxmemory-policy to volatile-lru.`,
       )
   }
 
@@ -125,9 +125,9 @@ export class RedisStore implements SharedStore {
     const { evictionPolicy: policy, maxBytes } = this.#memory
     const notice =
       policy === undefined
-        ? 'Redis does not report its maxmemory-policy (INFO memory); make sure that it is volatile-lru or noeviction, or blocks may be lost'
+        ? 'Redis does not report its maxmemory-policy (INFO memory); make sure that it is volatile-lru or noeviction, or keys, revocations or blocks may be lost'
         : maxBytes !== undefined && policy.startsWith('allkeys')
-          ? `Redis may evict blocks (maxmemory-policy ${policy}): set maxmemory-policy to volatile-lru`
+          ? `Redis may evict keys, revocations or blocks (maxmemory-policy ${policy}): set maxmemory-policy to volatile-lru`
           : undefined
     if (notice !== undefined && notice !== this.#policyNotice) this.#options.onNotice?.(notice)
     this.#policyNotice = notice

@@ -404,9 +404,9 @@ describeWith('redis-server', 'apt-get install redis-server')('blocks in Redis', 
       503,
       {
         store:
-          'Redis may evict entries that must not be lost, such as blocks (maxmemory-policy allkeys-lru). Set maxmemory-policy to volatile-lru.',
+          'Redis may evict entries that must not be lost, e.g. keys, revocations or blocks (maxmemory-policy allkeys-lru). Set maxmemory-policy to volatile-lru.',
       },
     ])
-    expect(tier.lines.join()).toContain('Redis may evict blocks (maxmemory-policy allkeys-lru)')
+    expect(tier.lines.join()).toContain('Redis may evict keys, revocations or blocks (maxmemory-policy allkeys-lru)')
   })
 })
