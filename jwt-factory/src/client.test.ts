@@ -1,3 +1,5 @@
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { parseCompact, parseJwks } from '@hallpass/tokens'
 import { beforeAll, describe, expect, it } from '@jest/globals'
 import { createJwtFactoryClient, type JwtFactoryClient } from './client.ts'
@@ -63,6 +65,32 @@ describe('the client of jwt-factory', () => {
   it('reads public keys', async () => {
     expect(await client.publicKey('servicea')).toMatch(/^-----BEGIN PUBLIC KEY-----/)
     expect(parseJwks(await client.jwks()).length).toBeGreaterThanOrEqual(1)
+  })
+
+  it.each<[string, (response: ServerResponse) => void]>([
+    ['whose connection breaks', (response) => void response.socket?.destroy()],
+    ['that a balancer answers with 502', (response) => void response.writeHead(502).end('{}')],
+  ])('repeats a request %s once', async (_what, fail) => {
+    let calls = 0
+    let failures = 1
+    const balancer = createServer((_request, response) => {
+      calls += 1
+      if (calls <= failures) fail(response)
+      else response.end('a token')
+    })
+    await new Promise<void>((resolve) => balancer.listen(0, '127.0.0.1', resolve))
+    try {
+      const baseUrl = `http://127.0.0.1:${(balancer.address() as AddressInfo).port}`
+      const behind = createJwtFactoryClient({ baseUrl })
+      expect(await behind.issueToken('servicea', { aud: 'serviceb' })).toBe('a token')
+      expect(calls).toBe(2)
+      ;[calls, failures] = [0, 5]
+      await expect(behind.issueToken('servicea', { aud: 'serviceb' })).rejects.toMatchObject({ status: 502 })
+      expect(calls).toBe(2)
+    } finally {
+      balancer.close()
+      balancer.closeAllConnections()
+    }
   })
 
   it('names the factory when it is unreachable', async () => {

@@ -2,6 +2,7 @@ import {
   createPeerCaller,
   HttpError,
   type JsonObject,
+  PeerError,
   type TokenRefusal,
   unexpectedAnswer,
   type VerifiedClaims,
@@ -79,8 +80,20 @@ export function createJwtFactoryClient({
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
   })
   const get = (path: string) => call({ method: 'GET', path })
-  const post = (path: string, body: unknown) =>
-    call({ method: 'POST', path, headers: JSON_HEADERS, body: JSON.stringify(body) })
+  /**
+   * Repeats a request once whose connection broke, e.g. because a replica was killed: issuing or verifying a token twice does
+   * no harm. The factory never answers 502 itself; a balancer does.
+   */
+  const post = async (path: string, body: unknown) => {
+    const request = { method: 'POST', path, headers: JSON_HEADERS, body: JSON.stringify(body) } as const
+    try {
+      const answer = await call(request)
+      if (answer.status !== 502) return answer
+    } catch (error) {
+      if (!isBroken(error)) throw error
+    }
+    return call(request)
+  }
 
   return {
     async issueToken(keyId, claims, { expired = false } = {}) {
@@ -134,6 +147,12 @@ export function createJwtFactoryClient({
     return unexpectedAnswer(PEER, status, error?.message ?? known ?? 'no reason given')
   }
 }
+
+/** A refused connection is not repeated: nothing listens there. */
+const isBroken = (error: unknown) =>
+  error instanceof PeerError &&
+  error.code === 'peer_unreachable' &&
+  ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'].includes((error.cause as { code?: string }).code ?? '')
 
 const reasonIn = (header: unknown) => (typeof header === 'string' && REASON.test(header) ? header : undefined)
 

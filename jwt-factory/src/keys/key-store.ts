@@ -259,10 +259,11 @@ export class KeyStore {
   /**
    * Creates the key of a key ID, or rotates it and publishes another next key in the background: who rotates by hand may do
    * so again before all verifiers have renewed their copies. Concurrent calls rotate one after the other.
+   * @param expected as of {@link rotate}.
    */
-  async createOrRotate(keyId: string): Promise<KeyRing> {
-    if (!(await this.get(keyId))) return this.getOrCreate(keyId)
-    const ring = await this.rotate(keyId)
+  async createOrRotate(keyId: string, expected?: readonly string[]): Promise<KeyRing> {
+    if (!expected && !(await this.get(keyId))) return this.getOrCreate(keyId)
+    const ring = await this.rotate(keyId, expected)
     if (!this.#stopped) {
       const publishing = this.publishNext(keyId)
         .then(
@@ -293,15 +294,18 @@ export class KeyStore {
   /**
    * Makes the next key sign, or a new one if there is none; the previous one verifies until its last token has expired. A
    * call within a minute after one that failed, when the store may have been changed, completes that one.
+   * @param expected the kids of which one must sign until now; any if omitted.
+   * @throws {HttpError} 412 `other_key_signs`
    * @throws {HttpError} 404 `key_not_found`, 503 `state_unavailable`: nothing has changed, or the retry will notice.
    */
-  async rotate(keyId: string): Promise<KeyRing> {
+  async rotate(keyId: string, expected?: readonly string[]): Promise<KeyRing> {
     const { clock, retiredForMs } = this.#options
     return this.#change(keyId, async (current) => {
       const ring = current ?? (await this.existing(keyId))
       const tried = this.#undecided.get(keyId)
       this.#undecided.delete(keyId)
       if (tried?.kid === ring.signing.kid && clock() - tried.atMs < RETRY_MS) return ring
+      if (expected && !expected.includes(ring.signing.kid)) throw otherKeySigns(ring)
       const next = this.#isUsable(ring.next) ? ring.next : await this.#spare(keyId, 'signing')
       const now = clock()
       return ring.rotated(next, now, now + retiredForMs + REPLICA_LAG_MS)
@@ -602,6 +606,11 @@ const entryOf = (ring: KeyRing): StoredEntry => ({ value: ring.print(), endsAt: 
 
 const isUnchanged = (a: KeyRing, b: KeyRing) =>
   a.keys.length === b.keys.length && a.keys.every((key, index) => key === b.keys[index])
+
+const otherKeySigns = ({ keyId, signing }: KeyRing) =>
+  new HttpError(412, 'other_key_signs', `${keyId} already signs with ${signing.kid}. Nothing was changed.`, {
+    headers: { etag: `"${signing.kid}"` },
+  })
 
 const notUsable = (message: string, cause?: unknown) =>
   new HttpError(503, 'key_not_usable', message, { cause })

@@ -106,3 +106,39 @@ describe('POST /keys/:keyId', () => {
     )
   })
 })
+
+describe('POST /keys/:keyId with If-Match', () => {
+  const factory = useFactory()
+  const rotate = (tag: string) => factory.post('/keys/servicea').set('if-match', tag)
+
+  it('rotates only the key that the caller knows, so that a repetition changes nothing', async () => {
+    const { headers } = await factory.get('/keys/servicea').expect(200)
+    const first = headers.etag as string
+    expect(first).toMatch(/^"servicea-[\w-]+"$/)
+    const [one, other] = await Promise.all([rotate(first), rotate(first)])
+    expect([one.status, other.status].sort()).toEqual([200, 412])
+    const [done, late] = one.status === 200 ? [one, other] : [other, one]
+    const second = done.headers.etag as string
+    expect(second).not.toBe(first)
+    expect(late.headers.etag).toBe(second)
+    expect(late.body.error).toMatchObject({
+      code: 'other_key_signs',
+      message: `servicea already signs with ${second.slice(1, -1)}. Nothing was changed.`,
+    })
+    expect((await factory.get('/keys/servicea')).headers.etag).toBe(second)
+    await rotate(`"unknown", ${second}`).expect(200)
+  })
+
+  it.each([['*'], ['W/"servicea-x"'], ['servicea-x'], ['']])('refuses %j', async (tag) => {
+    const { body } = await rotate(tag).expect(400)
+    expect(body.error).toMatchObject({
+      code: 'invalid_precondition',
+      message: 'If-Match must be the kid of the signing key in quotes, as in ETag.',
+    })
+  })
+
+  it('creates no key', async () => {
+    const { body } = await factory.post('/keys/another').set('if-match', '"x"').expect(404)
+    expect(body.error.code).toBe('key_not_found')
+  })
+})

@@ -54,6 +54,27 @@ describe('RevokedTokens', () => {
     expect(await (await start(zone)).has(revoked)).toBe(true)
   })
 
+  it('is stored again when a failover has lost it', async () => {
+    const raw = (await shared.open()).zone(newZone(), { pinned: true })
+    const listeners: ((change: 'missed') => void)[] = []
+    const zone = new Proxy(raw, {
+      get: (target, name: keyof Zone) =>
+        name === 'watch'
+          ? (listener: (change: 'missed') => void) => void listeners.push(listener)
+          : target[name].bind(target),
+    }) as Zone
+    const one = await start('', { zone })
+    const revoked = token()
+    await one.revoke(revoked, 'servicea')
+    let name = ''
+    for await (const [key] of raw.entries()) name = key
+    await raw.overrule(name, undefined)
+    for (const listener of listeners) listener('missed')
+    for (let tries = 0; tries < 100 && !(await raw.get(name)); tries += 1)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    expect(await raw.get(name)).toMatchObject({ value: 'servicea' })
+  })
+
   it('knows tokens whose jti is no UUID, and repeats a revocation without counting it twice', async () => {
     const revoked = await start(newZone(), { maxOfACaller: 2 })
     const other = { ...token(), jti: 'not a UUID' }

@@ -1,5 +1,5 @@
 import { type Clock, HttpError } from '@hallpass/service-kit'
-import type { Change, Zone } from '@hallpass/token-store'
+import type { Change, StoredEntry, Zone } from '@hallpass/token-store'
 import { nameOf, RevocationTable } from './revocation-table.ts'
 import { onState } from './state-unavailable.ts'
 
@@ -13,6 +13,10 @@ const MAX_REVOKED_OF_A_CALLER = MAX_REVOKED / 10
 /** The counts of a caller are kept by the minute in which entries expire. */
 const BUCKET_MS = 60_000
 const RELOAD_MS = 1_000
+/**
+ * The writes that a failover loses are milliseconds old, and no others follow until it is over. At 1,333 per second, 16 MB.
+ */
+const RECENT_MS = 60_000
 /** Reading five million entries takes a minute, in which requests must be answered: a pause after some milliseconds. */
 const AT_A_TIME = 500
 
@@ -40,6 +44,8 @@ export class RevokedTokens {
   readonly #table = new RevocationTable()
   /** The number of entries of each caller, by the minute of their expiry. */
   readonly #counts = new Map<string, Map<number, number>>()
+  /** What this process has stored lately, which a failover may lose. */
+  readonly #recent = new Map<string, { readonly entry: StoredEntry; readonly storedAt: number }>()
   #isLoaded = false
   #loading: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
@@ -83,7 +89,9 @@ export class RevokedTokens {
           throw tooMany(`${caller} has revoked ${maxOfACaller} tokens that have not expired yet`)
         if (this.#table.size >= max) this.#table.removeExpired(clock() / 1000)
         if (this.#table.size >= max) throw tooMany(`${max} tokens that have not expired yet are revoked`)
-        await zone.replace(name, undefined, { value: caller, endsAt })
+        const entry = { value: caller, endsAt }
+        await zone.replace(name, undefined, entry)
+        this.#keepRecent(name, entry)
       }
       this.#add(name, seen?.value ?? caller, endsAt)
       // Also for an old one: its process may have been killed before it announced it.
@@ -134,6 +142,22 @@ export class RevokedTokens {
     if (entry) this.#add(name, entry.value, entry.endsAt)
   }
 
+  #keepRecent(name: string, entry: StoredEntry): void {
+    const now = performance.now()
+    // In the order of insertion.
+    for (const [old, { storedAt }] of this.#recent)
+      if (now - storedAt > RECENT_MS) this.#recent.delete(old)
+      else break
+    this.#recent.set(name, { entry, storedAt: now })
+  }
+
+  /** Stores again what was stored lately, unless it is there. */
+  async #putBack(): Promise<void> {
+    const { zone } = this.#options
+    for (const [name, { entry }] of [...this.#recent])
+      if (await zone.replace(name, undefined, entry)) await zone.announce(name)
+  }
+
   async #writeBack(): Promise<void> {
     const { clock, onFailure, zone } = this.#options
     onFailure(new Error('The store is empty.'), 'the store has lost all revocations; they are written back')
@@ -164,6 +188,7 @@ export class RevokedTokens {
   }
 
   async #load(): Promise<void> {
+    await this.#putBack()
     let read = 0
     for await (const [name, { value, endsAt }] of this.#options.zone.entries()) {
       this.#add(name, value, endsAt)
