@@ -85,7 +85,13 @@ export class LmdbStore implements SharedStore {
       } as Parameters<typeof open>[0])
     } catch (error) {
       // E.g. no permission, no space left on the disk.
-      throw new StateFileError(path, `lmdb could not open it (${(error as Error).message})`, remedy, error)
+      const { message } = error as Error
+      throw new StateFileError(
+        path,
+        `lmdb could not open it (${message})`,
+        remedyFor(message) ?? remedy,
+        error,
+      )
     }
     this.#room.open(this.#root)
     // Slots of killed readers would keep old pages from being reused.
@@ -144,6 +150,14 @@ export class LmdbStore implements SharedStore {
     this.#room.add(database as unknown as Database<unknown, never>)
     return database
   }
+}
+
+/** The file is not damaged; to delete it would lose its entries. */
+function remedyFor(message: string): string | undefined {
+  if (/permission denied|operation not permitted/i.test(message))
+    return 'Give this user access to it (chown, chmod).'
+  if (/read-only file system/i.test(message)) return 'Mount its file system for writing.'
+  return /no space left/i.test(message) ? 'Make room on its disk.' : undefined
 }
 
 /**
