@@ -8,6 +8,7 @@ import {
   notFound,
   systemClock,
 } from '@hallpass/service-kit'
+import { SealedStore } from '@hallpass/token-store'
 import type { Request } from 'express'
 import { Backends } from './backends/index.ts'
 import type { Config } from './config.ts'
@@ -20,11 +21,19 @@ import {
   loadSecrets,
   logIn,
   logOut,
+  renewFrom,
 } from './login/index.ts'
 import { LIVE_PAGES, pagePolicy } from './pages/index.ts'
 import { OpenidClient, TrustedIssuer } from './provider/index.ts'
 import { isolate, renderProblem, showDecoder, showHome, showProfile } from './routes/index.ts'
-import { Cookies, GatewayVisitors, SessionStore, SessionVisitors } from './sessions/index.ts'
+import {
+  Cookies,
+  GatewayVisitors,
+  MAX_SESSIONS,
+  SessionStore,
+  SessionVisitors,
+  TokenRenewal,
+} from './sessions/index.ts'
 
 export { loadConfig } from './config.ts'
 
@@ -87,8 +96,19 @@ export async function createApp(config: Config, log: Logger, clock: Clock = syst
   })
   const cookies = new Cookies({ insecure: config.insecureCookies })
   const attempts = new LoginAttempts(secrets.random, cookies, clock)
-  const sessions = new SessionStore({ maxMs: login.sessionMaxMs, idleMs: login.sessionIdleMs, clock })
-  const visitors = new SessionVisitors(sessions, cookies)
+  const store = await SealedStore.open({
+    place: login.store,
+    name: 'web-ui',
+    secret: secrets.random,
+    common: { RANDOM_SECRET: secrets.random },
+    maxEntries: MAX_SESSIONS,
+    clock,
+    onNotice: (notice) => log.warn(notice),
+    remedy: 'Delete it: all users must log in again.',
+  })
+  const sessions = new SessionStore({ store, maxMs: login.sessionMaxMs, idleMs: login.sessionIdleMs, clock })
+  const renewal = new TokenRenewal({ sessions, renew: renewFrom(provider), clock })
+  const visitors = new SessionVisitors({ sessions, renewal, cookies, clock })
   const issuer = new TrustedIssuer(provider, clock)
   const policyFor = pagePolicy(provider)
   const explorer = explores
@@ -97,6 +117,8 @@ export async function createApp(config: Config, log: Logger, clock: Clock = syst
   const parts = { provider, attempts, sessions, cookies, sessionMaxMs: login.sessionMaxMs, log, clock }
   return httpService({
     ...common,
+    checks: { sessions: () => store.check() },
+    onStop: () => store.close(),
     routes: (routes) => {
       routes.use(site.assets.mountedAt, site.assets.routes)
       routes.use(isolate(baseUrl))

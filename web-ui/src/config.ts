@@ -4,6 +4,7 @@ import {
   type Environment,
   isLoopback,
   readConfig,
+  storeConfig,
   type VariableReader,
 } from '@hallpass/service-kit'
 import { agentAdminSocket } from '@hallpass/spiffe-agent/client'
@@ -83,6 +84,12 @@ function readLogin(variables: VariableReader, production: boolean, stateFolder: 
     `RANDOM_SECRET needs at least ${MIN_SECRET_LENGTH} characters; openssl rand -base64 32 prints such a secret`,
   )
   variables.require(!production || randomSecret !== undefined, 'RANDOM_SECRET is required in production')
+  const store = storeConfig(variables, join(stateFolder, 'web-ui/sessions'))
+  variables.require(
+    store.redis === undefined || randomSecret !== undefined,
+    'RANDOM_SECRET is required with REDIS_URL, the same for all replicas: it encrypts the sessions; ' +
+      'openssl rand -base64 32 prints such a secret',
+  )
   const clientSecret = variables.optionalText('AUTH0_SECRET')
   variables.require(
     !production || clientSecret !== undefined || variables.optionalText('AUTH0_SECRET_FILE') !== undefined,
@@ -99,6 +106,8 @@ function readLogin(variables: VariableReader, production: boolean, stateFolder: 
     ),
     randomSecret,
     randomSecretFile: join(stateFolder, 'web-ui/random-secret'),
+    /** Where the sessions are. */
+    store,
     /** The API to request access tokens for. Without it, there is no token for the backends. */
     audience: variables.optionalText('AUDIENCE'),
     scope: variables.text('SCOPE', 'openid profile email offline_access'),

@@ -45,10 +45,24 @@ const UNUSABLE_KEYS: readonly unknown[] = ['KeySetError', 'JwtBundleError', 'Spi
 export const isUnusableKeySet = (error: unknown): error is Error =>
   error instanceof Error && UNUSABLE_KEYS.includes(error.name)
 
+/** The errors of `packages/token-store` for a store that does not answer, or does not accept writes. */
+const UNAVAILABLE_STORE: readonly unknown[] = ['StoreUnavailableError', 'StoreFullError', 'StoreLockedError']
+/** A store fails over within seconds, and a full disk needs an operator; either way, a call now and then is enough. */
+const STORE_RETRY_AFTER_SECONDS = 2
+
+/** Whether a request failed because the store that it needs is not available. */
+export const isUnavailableStore = (error: unknown): error is Error =>
+  error instanceof Error && UNAVAILABLE_STORE.includes(error.name)
+
 /** Converts any thrown value to an {@link HttpError}. */
 export function toHttpError(thrown: unknown): HttpError {
   if (thrown instanceof HttpError) return thrown
   if (isUnusableKeySet(thrown)) return new HttpError(502, 'keys_unusable', thrown.message, { cause: thrown })
+  if (isUnavailableStore(thrown))
+    return new HttpError(503, 'state_unavailable', thrown.message, {
+      cause: thrown,
+      headers: { 'retry-after': String(STORE_RETRY_AFTER_SECONDS) },
+    })
   const { type, status } = thrown as { type?: string; status?: number }
   const known = type === undefined ? undefined : FRAMEWORK_ERRORS[type]
   if (known) return new HttpError(...known, { cause: thrown })

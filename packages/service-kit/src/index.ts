@@ -1,5 +1,12 @@
 export { callBudget, DEADLINE_HEADER, deadlineFrom } from './deadline.ts'
-export { badRequest, HttpError, isUnusableKeySet, notFound, toHttpError } from './errors.ts'
+export {
+  badRequest,
+  HttpError,
+  isUnavailableStore,
+  isUnusableKeySet,
+  notFound,
+  toHttpError,
+} from './errors.ts'
 export {
   type AuthorizedRequest,
   bearerToken,

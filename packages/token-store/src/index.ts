@@ -1,4 +1,5 @@
 export { LmdbStore } from './lmdb/index.ts'
+export { type SealedEntry, SealedStore, type SealedZone, SecretMismatchError } from './sealed/index.ts'
 export {
   type Change,
   type Lease,

@@ -70,11 +70,11 @@ export function endByProvider(parts: EndByProviderParts): Handler {
       },
     )
     const { sid, sub } = claims
-    const ended = sessions.endAll({
+    const ended = await sessions.endAll({
       ...(typeof sid === 'string' ? { providerSession: sid } : {}),
       ...(typeof sub === 'string' ? { sub } : {}),
     })
-    log.info({ sub, ended: ended.length }, 'sessions ended by the identity provider')
+    log.info({ sub, ended }, 'sessions ended by the identity provider')
     response.set('cache-control', 'no-store').status(200).end()
   }
 }

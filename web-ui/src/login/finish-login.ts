@@ -2,7 +2,7 @@ import { type Clock, type Handler, HttpError, type Logger } from '@hallpass/serv
 import type { Request } from 'express'
 import { type LoginAttempt, LoginRefused, type OpenidClient, type Tokens } from '../provider/index.ts'
 import type { Cookies } from '../sessions/index.ts'
-import { newSecret, type SessionStore, SessionTokens, userFrom } from '../sessions/index.ts'
+import { newSecret, type SessionStore, sessionTokens, userFrom } from '../sessions/index.ts'
 import type { LoginAttempts } from './login-attempt.ts'
 
 export interface FinishLoginParts {
@@ -23,15 +23,13 @@ export interface FinishLoginParts {
  */
 export function finishLogin(parts: FinishLoginParts): Handler {
   const { attempts, sessions, cookies, sessionMaxMs } = parts
-  /** Codes that are being redeemed. A code works once, so two concurrent requests (a double click) share the result. */
-  const underWay = new Map<string, Promise<string>>()
   return async (request, response) => {
     const query = request.originalUrl.split('?').slice(1).join('?')
     const { state } = request.query
     const attempt = typeof state === 'string' ? await attempts.find(request, state) : undefined
     response.set('cache-control', 'no-store')
     if (!attempt) {
-      if (sessions.find(cookies.read(request, 'session'))) return response.redirect(303, '/')
+      if (await sessions.find(cookies.read(request, 'session'))) return response.redirect(303, '/')
       throw new HttpError(
         400,
         'no_login_attempt',
@@ -39,12 +37,9 @@ export function finishLogin(parts: FinishLoginParts): Handler {
       )
     }
     attempts.end(response, attempt.state)
-    let redeeming = underWay.get(query)
-    if (!redeeming) {
-      redeeming = startSession(parts, request, query, attempt).finally(() => underWay.delete(query))
-      underWay.set(query, redeeming)
-    }
-    cookies.set(response, 'session', await redeeming, sessionMaxMs)
+    // A code works once, so concurrent requests (a double click) share the result, also at two replicas.
+    const id = await sessions.startOnce(query, () => startSession(parts, request, query, attempt))
+    cookies.set(response, 'session', id, sessionMaxMs)
     response.redirect(303, attempt.returnTo)
   }
 }
@@ -63,10 +58,10 @@ async function startSession(
     throw new LoginRefused('no_id_token', 'the response contains no ID token', false)
 
   const user = userFrom(claims, new URL(String(claims.iss)).origin)
-  const before = sessions.end(cookies.read(request, 'session'))
-  const id = sessions.start({
+  const before = await sessions.end(cookies.read(request, 'session'))
+  const id = await sessions.start({
     user,
-    tokens: new SessionTokens(tokens, (old) => renewFor(provider, user.sub, old), clock),
+    tokens: sessionTokens(tokens, clock()),
     // For the same user, forms of pages open in other tabs stay valid.
     formToken: before?.user.sub === user.sub ? before.formToken : newSecret(),
     providerSession: typeof claims.sid === 'string' ? claims.sid : undefined,
@@ -75,10 +70,12 @@ async function startSession(
   return id
 }
 
-/** Renews tokens. The new ID token must have the same subject as the login (OpenID Connect Core §12.2). */
-async function renewFor(provider: OpenidClient, sub: string, refreshToken: string): Promise<Tokens> {
-  const tokens = await provider.refresh(refreshToken)
-  if (tokens.claims !== undefined && tokens.claims.sub !== sub)
-    throw new LoginRefused('other_subject', 'the renewed ID token has another subject', false)
-  return tokens
-}
+/** Returns a function that renews tokens. The new ID token must have the same subject as the login (OpenID Connect Core §12.2). */
+export const renewFrom =
+  (provider: OpenidClient) =>
+  async (sub: string, refreshToken: string): Promise<Tokens> => {
+    const tokens = await provider.refresh(refreshToken)
+    if (tokens.claims !== undefined && tokens.claims.sub !== sub)
+      throw new LoginRefused('other_subject', 'the renewed ID token has another subject', false)
+    return tokens
+  }

@@ -1,5 +1,5 @@
 export { endByProvider } from './end-by-provider.ts'
-export { finishLogin } from './finish-login.ts'
+export { finishLogin, renewFrom } from './finish-login.ts'
 export { logIn } from './log-in.ts'
 export { askToLogOut, logOut } from './log-out.ts'
 export { LoginAttempts } from './login-attempt.ts'

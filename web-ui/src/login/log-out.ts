@@ -29,8 +29,8 @@ export interface LogOutParts {
 export function logOut({ provider, sessions, cookies, log }: LogOutParts): Handler {
   return async (request, response) => {
     const id = cookies.read(request, 'session')
-    const session = sessions.find(id)
-    const ended = session ? undefined : sessions.findEnded(id)
+    const session = await sessions.find(id)
+    const ended = session ? undefined : await sessions.findEnded(id)
     const isOurForm = same(
       (request.body as { form_token?: unknown } | undefined)?.form_token,
       session ?? ended,
@@ -42,9 +42,9 @@ export function logOut({ provider, sessions, cookies, log }: LogOutParts): Handl
           'form_token_missing',
           'Missing or wrong form token, perhaps because another tab has logged in since. You are still logged in; reload and retry.',
         )
-      sessions.end(id)
+      // Another request may have ended it or renewed its tokens meanwhile.
+      const { refreshToken } = (await sessions.end(id))?.tokens ?? session.tokens
       log.info({ sub: session.user.sub }, 'logged out')
-      const { refreshToken } = session.tokens
       // Not awaited: a provider failure must not delay logout.
       if (refreshToken !== undefined)
         void provider

@@ -5,7 +5,7 @@ import { newSecret } from '../sessions/index.ts'
 export interface Secrets {
   /** Authenticates this service at the provider. */
   readonly client: string
-  /** Seals the cookies of pending logins. */
+  /** Seals the cookies of pending logins, and the sessions. */
   readonly random: string
 }
 

@@ -46,6 +46,7 @@ const OFFERS: Readonly<Record<string, Problem['offer']>> = {
 const TITLES: Readonly<Record<string, string>> = {
   no_login_attempt: 'Login expired or was not started in this browser',
   identity_not_verified: 'Identity headers could not be verified',
+  state_unavailable: 'Sessions are not available',
   foreign_origin: 'Request from another origin',
   no_such_endpoint: 'Page not found',
 }

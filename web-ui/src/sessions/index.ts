@@ -1,8 +1,9 @@
 export { Cookies } from './cookies.ts'
 export { GatewayVisitors } from './gateway-visitors.ts'
-export { newSecret, SessionStore } from './session-store.ts'
-export { SessionTokens } from './session-tokens.ts'
+export { MAX_SESSIONS, newSecret, SessionStore } from './session-store.ts'
+export { sessionTokens } from './session-tokens.ts'
 export { SessionVisitors } from './session-visitors.ts'
+export { TokenRenewal } from './token-renewal.ts'
 export {
   type AccessSummary,
   stranger,

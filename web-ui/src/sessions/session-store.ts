@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '@hallpass/service-kit'
+import type { SealedStore, SealedZone } from '@hallpass/token-store'
 import type { SessionTokens } from './session-tokens.ts'
 import type { User } from './visitor.ts'
 
@@ -12,14 +14,27 @@ export interface Session {
   readonly providerSession: string | undefined
 }
 
+interface StoredSession extends Session {
+  readonly startedAt: number
+  readonly usedAt: number
+  /** Ended by logout. */
+  readonly isEnded?: boolean
+}
+
 export interface SessionStoreOptions {
+  readonly store: SealedStore
   readonly maxMs: number
   readonly idleMs: number
   readonly clock: Clock
 }
 
-/** About 10 KiB each, so at most 200 MiB. A further session replaces the least recently used one. */
-const MAX_SESSIONS = 20_000
+/**
+ * About 10 KiB each, so at most 200 MiB of an embedded store, or of Redis if it has that much memory (`maxmemory`). A further
+ * session replaces one that was not used for long.
+ */
+export const MAX_SESSIONS = 20_000
+/** More than a person has browsers and devices. A further session replaces the user's oldest one. */
+export const MAX_SESSIONS_OF_USER = 100
 
 /** The data of an ended session for late forms: a second click, another tab. */
 export interface EndedSession {
@@ -29,90 +44,183 @@ export interface EndedSession {
 
 /** How long ended sessions are kept for forms of open pages. After that the provider asks the user. */
 const ENDED_MS = 10 * 60_000
-/** About 2 KiB each. */
-const MAX_ENDED = 1_000
+/** Use is recorded at most this often, because a write takes milliseconds: an idle session ends up to this much earlier. */
+const RECORD_USE_MS = 60_000
+/** For short idle times: a tenth of it. */
+const RECORD_USE_PART = 10
+
+/** A login's redirect is redeemed by one replica; those that received it at the same time get its session until then. */
+const REDEEMED_MS = 60_000
+/** Longer than the calls to the provider that a lease covers: metadata, tokens and keys, of 5 s each. */
+export const LEASE_MS = 20_000
+export const POLL_MS = 50
+
+/** A session of a user or of a provider's session, as listed under it. */
+interface Listed {
+  readonly id: string
+  readonly sub: string
+  readonly endsAt: number
+}
 
 /** Returns 256 random bits. */
 export const newSecret = () => randomBytes(32).toString('base64url')
 
 /**
- * Stores the sessions of logged-in users in memory. The browser has only a random ID, so no token leaves this service and
- * ending a session is effective immediately.
+ * Stores the sessions of logged-in users for all replicas. The browser has only a random ID, so no token leaves this service and
+ * ending a session is effective immediately, at every replica.
+ *
+ * The sessions of a user, and of a session of the provider, are listed in pinned entries: Redis may evict a session, but never
+ * the way to end it.
  */
 export class SessionStore {
-  readonly #sessions = new Map<string, { session: Session; startedAt: number; usedAt: number }>()
-  readonly #ended = new Map<string, EndedSession & { readonly until: number }>()
+  readonly #sessions: SealedZone
+  readonly #lists: SealedZone
   readonly #options: SessionStoreOptions
 
   constructor(options: SessionStoreOptions) {
+    this.#sessions = options.store.entries
+    this.#lists = options.store.pinned
     this.#options = options
   }
 
   /** Starts a session. @returns its ID, always a new one (against session fixation). */
-  start(session: Session): string {
+  async start(session: Session): Promise<string> {
     const id = newSecret()
     const now = this.#options.clock()
-    this.#sessions.set(id, { session, startedAt: now, usedAt: now })
-    if (this.#sessions.size > MAX_SESSIONS) {
-      const leastRecentlyUsed = this.#sessions.keys().next().value as string
-      this.#sessions.delete(leastRecentlyUsed)
-    }
+    const stored = { ...session, startedAt: now, usedAt: now }
+    // Listed first: a session that exists can be ended.
+    const listed = { id, sub: session.user.sub, endsAt: now + this.#options.maxMs }
+    const dropped = await this.#list(ofUser(session.user.sub), listed)
+    if (session.providerSession !== undefined)
+      await this.#list(ofProviderSession(session.providerSession), listed)
+    for (const old of dropped) await this.#sessions.remove(sessionName(old.id))
+    await this.#sessions.put(sessionName(id), stored, this.#keptUntil(stored))
     return id
   }
 
-  find(id: string | undefined): Session | undefined {
-    if (id === undefined) return undefined
-    const entry = this.#sessions.get(id)
-    if (!entry) return undefined
-    this.#sessions.delete(id)
-    const { maxMs, idleMs, clock } = this.#options
-    const now = clock()
-    if (now >= entry.startedAt + maxMs || now >= entry.usedAt + idleMs) {
-      this.#bury(id, entry.session)
-      return undefined
+  /**
+   * Starts a session once for all requests with the same `key`, at whatever replica: those that arrive while another one is
+   * started get its ID.
+   */
+  async startOnce(key: string, start: () => Promise<string>): Promise<string> {
+    const name = `redeemed ${key}`
+    for (let isFirst = true; ; isFirst = false) {
+      const lease = await this.#sessions.lease(name, LEASE_MS)
+      if (!lease) {
+        await sleep(POLL_MS)
+        continue
+      }
+      try {
+        const started = isFirst ? undefined : await this.#sessions.get<string>(name)
+        if (started) return started.value
+        const id = await start()
+        await this.#sessions.put(name, id, this.#options.clock() + REDEEMED_MS)
+        return id
+      } finally {
+        await lease.release()
+      }
     }
-    entry.usedAt = now
-    // Reinserted at the end: a Map keeps insertion order, so its first entry is the least recently used.
-    this.#sessions.set(id, entry)
-    return entry.session
   }
 
-  end(id: string | undefined): Session | undefined {
-    const session = this.find(id)
-    if (id === undefined || !session) return undefined
-    this.#sessions.delete(id)
-    this.#bury(id, session)
-    return session
+  /** Returns a session that has not ended, and records its use. */
+  async find(id: string | undefined): Promise<Session | undefined> {
+    const found = await this.look(id)
+    if (id === undefined || !found) return undefined
+    const now = this.#options.clock()
+    const recordEveryMs = Math.min(RECORD_USE_MS, this.#options.idleMs / RECORD_USE_PART)
+    if (now - found.usedAt < recordEveryMs) return found
+    return this.#change(id, (session) => ({ ...session, usedAt: now }))
+  }
+
+  /** Like {@link find}, without recording the use. */
+  async look(id: string | undefined): Promise<StoredSession | undefined> {
+    const stored = await this.#read(id)
+    return stored && !this.#hasEnded(stored) ? stored : undefined
+  }
+
+  /** Replaces the tokens of a session. @returns the session, or undefined if it has ended. */
+  setTokens(id: string, tokens: SessionTokens): Promise<Session | undefined> {
+    return this.#change(id, (session) => ({ ...session, tokens }))
+  }
+
+  /** Acquires the right to renew the tokens of a session; undefined while another replica has it. */
+  leaseOf(id: string) {
+    return this.#sessions.lease(sessionName(id), LEASE_MS)
+  }
+
+  /** Ends a session. @returns it, or undefined if it has ended before. */
+  async end(id: string | undefined): Promise<Session | undefined> {
+    if (id === undefined) return undefined
+    let before: StoredSession | undefined
+    await this.#sessions.change<StoredSession>(sessionName(id), (entry) => {
+      before = entry && !this.#hasEnded(entry.value) ? entry.value : undefined
+      return before && { value: { ...before, isEnded: true }, endsAt: this.#options.clock() + ENDED_MS }
+    })
+    return before
   }
 
   /** Returns the data of a recently ended session (by logout or age). It does not log a user in. */
-  findEnded(id: string | undefined): EndedSession | undefined {
-    const ended = this.#ended.get(id ?? '')
-    return ended && this.#options.clock() < ended.until ? ended : undefined
+  async findEnded(id: string | undefined): Promise<EndedSession | undefined> {
+    const stored = await this.#read(id)
+    return stored && this.#hasEnded(stored)
+      ? { formToken: stored.formToken, idToken: stored.tokens.idToken }
+      : undefined
   }
 
-  /** Ends the sessions that the provider has ended: one of its sessions, or all of a user. */
-  endAll(of: { readonly providerSession?: string; readonly sub?: string }): Session[] {
-    const ended: Session[] = []
-    for (const [id, { session }] of this.#sessions) {
-      const same =
-        of.providerSession === undefined
-          ? session.user.sub === of.sub
-          : session.providerSession === of.providerSession &&
-            (of.sub ?? session.user.sub) === session.user.sub
-      if (!same) continue
-      this.#sessions.delete(id)
-      ended.push(session)
+  /** Ends the sessions that the provider has ended: one of its sessions, or all of a user. @returns how many. */
+  async endAll(of: { readonly providerSession?: string; readonly sub?: string }): Promise<number> {
+    const { providerSession, sub } = of
+    if (providerSession === undefined && sub === undefined) return 0
+    const name = providerSession === undefined ? ofUser(sub as string) : ofProviderSession(providerSession)
+    const list = (await this.#lists.get<Listed[]>(name))?.value ?? []
+    let count = 0
+    for (const { id, sub: listedSub } of list) {
+      if ((sub ?? listedSub) !== listedSub) continue
+      if (await this.look(id)) count += 1
+      await this.#sessions.remove(sessionName(id))
     }
-    return ended
+    return count
   }
 
-  #bury(id: string, { formToken, tokens: { idToken } }: Session) {
-    this.#ended.set(id, { formToken, idToken, until: this.#options.clock() + ENDED_MS })
-    if (this.#ended.size > MAX_ENDED) this.#ended.delete(this.#ended.keys().next().value as string)
+  async #read(id: string | undefined): Promise<StoredSession | undefined> {
+    if (id === undefined) return undefined
+    return (await this.#sessions.get<StoredSession>(sessionName(id)))?.value
   }
 
-  get size(): number {
-    return this.#sessions.size
+  async #change(id: string, edit: (session: StoredSession) => StoredSession): Promise<Session | undefined> {
+    const entry = await this.#sessions.change<StoredSession>(sessionName(id), (old) => {
+      if (!old || this.#hasEnded(old.value)) return undefined
+      const value = edit(old.value)
+      return { value, endsAt: this.#keptUntil(value) }
+    })
+    return entry && !this.#hasEnded(entry.value) ? entry.value : undefined
+  }
+
+  /** Adds a session to a list, without those that have ended. @returns those that are too many. */
+  async #list(name: string, added: Listed): Promise<readonly Listed[]> {
+    let dropped: readonly Listed[] = []
+    const now = this.#options.clock()
+    await this.#lists.change<readonly Listed[]>(name, (entry) => {
+      const all = [...(entry?.value ?? []).filter(({ endsAt }) => endsAt > now), added]
+      dropped = all.slice(0, -MAX_SESSIONS_OF_USER)
+      return { value: all.slice(-MAX_SESSIONS_OF_USER), endsAt: added.endsAt }
+    })
+    return dropped
+  }
+
+  #hasEnded(session: StoredSession): boolean {
+    return session.isEnded === true || this.#options.clock() >= this.#endOf(session)
+  }
+
+  #endOf({ startedAt, usedAt }: StoredSession): number {
+    return Math.min(startedAt + this.#options.maxMs, usedAt + this.#options.idleMs)
+  }
+
+  #keptUntil(session: StoredSession): number {
+    return this.#endOf(session) + ENDED_MS
   }
 }
+
+const sessionName = (id: string) => `session ${id}`
+const ofUser = (sub: string) => `user ${sub}`
+const ofProviderSession = (sid: string) => `provider session ${sid}`

@@ -1,5 +1,4 @@
-import type { Clock } from '@hallpass/service-kit'
-import { LoginRefused, type Tokens } from '../provider/index.ts'
+import type { Tokens } from '../provider/index.ts'
 import type { AccessSummary } from './visitor.ts'
 
 /** The remaining lifetime at which a token is renewed, or a quarter of its lifetime if that is shorter. */
@@ -7,86 +6,63 @@ const REFRESH_AHEAD_MS = 30_000
 /** The delay between attempts while the provider is unavailable. */
 const RETRY_AFTER_MS = 5_000
 
-/**
- * The tokens of one session. Renews the access token before it expires, with one request at a time: a refresh token works
- * once, and a provider that receives one twice ends the session (RFC 9700 §4.14.2).
- */
-export class SessionTokens {
-  readonly #renew: (refreshToken: string) => Promise<Tokens>
-  readonly #clock: Clock
-  #accessToken: string
-  #refreshToken: string | undefined
-  #scope: string | undefined
-  #idToken: string | undefined
-  #expiresAt: number
-  #refreshAt: number
-  #refreshes = 0
-  #renewing: Promise<void> | undefined
-
-  /** @param renew requests new tokens; must reject those of another subject. */
-  constructor(tokens: Tokens, renew: (refreshToken: string) => Promise<Tokens>, clock: Clock) {
-    this.#renew = renew
-    this.#clock = clock
-    this.#accessToken = tokens.accessToken
-    this.#refreshToken = tokens.refreshToken
-    this.#scope = tokens.scope
-    this.#idToken = tokens.idToken
-    ;[this.#expiresAt, this.#refreshAt] = this.#lifeOf(tokens)
-  }
-
-  /**
-   * Returns the access token, renewed if necessary, or undefined if there is no valid one.
-   * @throws {LoginRefused} if the provider has ended the session.
-   */
-  async access(): Promise<string | undefined> {
-    if (this.#clock() >= this.#refreshAt && this.#refreshToken !== undefined) {
-      this.#renewing ??= this.#renewOnce(this.#refreshToken).finally(() => {
-        this.#renewing = undefined
-      })
-      await this.#renewing
-    }
-    return this.#clock() < this.#expiresAt ? this.#accessToken : undefined
-  }
-
-  get refreshToken(): string | undefined {
-    return this.#refreshToken
-  }
-
+/** The tokens of one session, as they are stored. Times are in milliseconds since the epoch. */
+export interface SessionTokens {
+  readonly accessToken: string
+  readonly refreshToken?: string | undefined
+  readonly scope?: string | undefined
   /** The latest ID token, which identifies the session to end at the provider. */
-  get idToken(): string | undefined {
-    return this.#idToken
-  }
+  readonly idToken?: string | undefined
+  /** Absent if the provider states no lifetime: then the token is used until it is rejected. */
+  readonly expiresAt?: number
+  readonly refreshAt?: number
+  /** Number of renewals in this session. */
+  readonly refreshes: number
+}
 
-  get summary(): AccessSummary {
-    return {
-      expiresAt: Number.isFinite(this.#expiresAt) ? this.#expiresAt : undefined,
-      scope: this.#scope,
-      canRefresh: this.#refreshToken !== undefined,
-      refreshes: this.#refreshes,
-    }
+/** Returns the tokens of a login, or those that replace `before`. */
+export function sessionTokens(tokens: Tokens, now: number, before?: SessionTokens): SessionTokens {
+  return {
+    accessToken: tokens.accessToken,
+    // Without rotation the provider sends none, and the old one stays valid (RFC 6749 §6).
+    refreshToken: tokens.refreshToken ?? before?.refreshToken,
+    scope: tokens.scope ?? before?.scope,
+    idToken: tokens.idToken ?? before?.idToken,
+    ...lifeOf(tokens, now),
+    refreshes: before === undefined ? 0 : before.refreshes + 1,
   }
+}
 
-  async #renewOnce(refreshToken: string): Promise<void> {
-    try {
-      const tokens = await this.#renew(refreshToken)
-      this.#accessToken = tokens.accessToken
-      // Without rotation the provider sends none, and the old one stays valid (RFC 6749 §6).
-      this.#refreshToken = tokens.refreshToken ?? refreshToken
-      this.#scope = tokens.scope ?? this.#scope
-      this.#idToken = tokens.idToken ?? this.#idToken
-      ;[this.#expiresAt, this.#refreshAt] = this.#lifeOf(tokens)
-      this.#refreshes += 1
-    } catch (error) {
-      if (error instanceof LoginRefused) throw error
-      // The provider is unavailable. The old token may still be valid.
-      this.#refreshAt = this.#clock() + RETRY_AFTER_MS
-    }
-  }
+/** Returns whether the access token must be renewed before it is used. */
+export const isRefreshDue = ({ refreshAt, refreshToken }: SessionTokens, now: number): boolean =>
+  refreshToken !== undefined && refreshAt !== undefined && now >= refreshAt
 
-  #lifeOf({ expiresInSeconds }: Tokens): [expiresAt: number, refreshAt: number] {
-    if (expiresInSeconds === undefined) return [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
-    const life = expiresInSeconds * 1000
-    const expiresAt = this.#clock() + life
-    return [expiresAt, expiresAt - Math.min(REFRESH_AHEAD_MS, life / 4)]
-  }
+/** The provider is unavailable: the old token may still be valid, and no replica asks for another one until then. */
+export const refreshLater = (tokens: SessionTokens, now: number): SessionTokens => ({
+  ...tokens,
+  refreshAt: now + RETRY_AFTER_MS,
+})
+
+export const validAccessToken = (
+  { accessToken, expiresAt }: SessionTokens,
+  now: number,
+): string | undefined => (expiresAt === undefined || now < expiresAt ? accessToken : undefined)
+
+export const accessSummary = ({
+  expiresAt,
+  scope,
+  refreshToken,
+  refreshes,
+}: SessionTokens): AccessSummary => ({
+  expiresAt,
+  scope,
+  canRefresh: refreshToken !== undefined,
+  refreshes,
+})
+
+function lifeOf({ expiresInSeconds }: Tokens, now: number): Pick<SessionTokens, 'expiresAt' | 'refreshAt'> {
+  if (expiresInSeconds === undefined) return {}
+  const life = expiresInSeconds * 1000
+  const expiresAt = now + life
+  return { expiresAt, refreshAt: expiresAt - Math.min(REFRESH_AHEAD_MS, life / 4) }
 }

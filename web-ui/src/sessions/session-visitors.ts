@@ -1,37 +1,42 @@
 import type { IncomingMessage } from 'node:http'
-import { LoginRefused } from '../provider/index.ts'
+import type { Clock } from '@hallpass/service-kit'
 import type { Cookies } from './cookies.ts'
 import type { SessionStore } from './session-store.ts'
+import { accessSummary, validAccessToken } from './session-tokens.ts'
+import type { TokenRenewal } from './token-renewal.ts'
 import { stranger, type Visitor, type VisitorSource } from './visitor.ts'
+
+export interface SessionVisitorsParts {
+  readonly sessions: SessionStore
+  readonly renewal: TokenRenewal
+  readonly cookies: Cookies
+  readonly clock: Clock
+}
 
 /** Identifies visitors by the sessions of this service. */
 export class SessionVisitors implements VisitorSource {
-  readonly #sessions: SessionStore
-  readonly #cookies: Cookies
+  readonly #parts: SessionVisitorsParts
 
-  constructor(sessions: SessionStore, cookies: Cookies) {
-    this.#sessions = sessions
-    this.#cookies = cookies
+  constructor(parts: SessionVisitorsParts) {
+    this.#parts = parts
   }
 
   async identify(request: IncomingMessage): Promise<Visitor> {
-    const id = this.#cookies.read(request, 'session')
-    const session = this.#sessions.find(id)
-    if (!session) return stranger
-    const { user, formToken, tokens } = session
-    const accessToken = async () => {
-      try {
-        return await tokens.access()
-      } catch (error) {
-        if (!(error instanceof LoginRefused)) throw error
-        // The provider has ended its session, so this one ends too.
-        this.#sessions.end(id)
-        return undefined
-      }
-    }
+    const { sessions, renewal, cookies, clock } = this.#parts
+    const id = cookies.read(request, 'session')
+    const found = await sessions.find(id)
+    if (id === undefined || !found) return stranger
     // Renewed before the page is rendered, so that it shows an ended session as ended.
-    await accessToken()
-    if (!this.#sessions.find(id)) return stranger
-    return { user, formToken, accessToken, access: tokens.summary }
+    const session = await renewal.current(id, found)
+    if (!session) return stranger
+    return {
+      user: session.user,
+      formToken: session.formToken,
+      accessToken: async () => {
+        const current = await renewal.current(id, session)
+        return current && validAccessToken(current.tokens, clock())
+      },
+      access: accessSummary(session.tokens),
+    }
   }
 }
