@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { Assets } from '@hallpass/pages'
 import { readOrCreateSecret } from '@hallpass/private-files'
 import { formBody, httpService, type Logger } from '@hallpass/service-kit'
+import { SealedStore } from '@hallpass/token-store'
 import type { Config } from './config.ts'
+import { LoginStore, MAX_ENTRIES } from './login-store.ts'
 import { loadOidcLibrary } from './oidc-library.ts'
 import { providerPages } from './pages/index.ts'
 import { createProvider } from './provider.ts'
@@ -31,7 +33,18 @@ export async function createApp(config: Config, log: Logger) {
     readOrCreateSecret(config.cookieSecretFile, newSecret),
   ])
   const pages = providerPages(assets, config.webUiUrl)
-  const provider = createProvider({ library, config, users, keys, clientSecret, cookieSecret, pages })
+  const store = await SealedStore.open({
+    place: config.store,
+    name: 'identity-provider',
+    secret: cookieSecret,
+    common: { COOKIE_SECRET_FILE: cookieSecret, KEYS_FILE: keys.map(({ kid }) => kid).join(' ') },
+    maxEntries: MAX_ENTRIES,
+    onNotice: (notice) => log.warn(notice),
+    remedy: 'Delete it: all users must log in again.',
+  })
+  const grantTtlSeconds = config.sessionTtlSeconds
+  const logins = new LoginStore({ store, library, grantTtlSeconds })
+  const provider = createProvider({ library, config, users, logins, keys, clientSecret, cookieSecret, pages })
   provider.on('server_error', (_ctx, error) => log.error({ err: error }, 'server error'))
   provider.on('backchannel.error', (_ctx, error, client) =>
     log.warn({ client: client.clientId }, `back-channel logout failed: ${error.message}`),
@@ -46,6 +59,8 @@ export async function createApp(config: Config, log: Logger) {
     config,
     listeners: [{ name: 'http', host: config.host, port: config.port }],
     contentSecurityPolicy: false,
+    checks: { logins: () => store.check() },
+    onStop: () => store.close(),
     routes: (routes) => {
       routes.use(assets.mountedAt, assets.routes)
       routes.get('/pictures/:user.svg', sendPicture(users))

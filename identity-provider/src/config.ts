@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { commonConfig, type Environment, readConfig } from '@hallpass/service-kit'
+import { commonConfig, type Environment, readConfig, storeConfig } from '@hallpass/service-kit'
 
 /** Short, so that users can watch a refresh; limits the use of a stolen access token to two minutes. */
 const ACCESS_TOKEN_TTL_S = 120
@@ -7,6 +7,12 @@ const ACCESS_TOKEN_TTL_S = 120
 const ID_TOKEN_TTL_S = 600
 /** A working day. */
 const SESSION_TTL_S = 8 * 3600
+
+/** What replicas on several machines must have in common, by variable. */
+const SHARED_FILES = [
+  ['KEYS_FILE', 'the signing keys'],
+  ['COOKIE_SECRET_FILE', 'the secret that signs the cookies and encrypts the logins'],
+] as const
 
 export const loadConfig = (env: Environment) =>
   readConfig(env, (variables) => {
@@ -17,6 +23,13 @@ export const loadConfig = (env: Environment) =>
         'NODE_ENV=production, set ALLOW_PRODUCTION to the reason',
     )
     const folder = join(common.stateFolder, 'identity-provider')
+    const store = storeConfig(variables, join(folder, 'logins'))
+    if (store.redis !== undefined)
+      for (const [name, what] of SHARED_FILES)
+        variables.require(
+          variables.optionalText(name) !== undefined,
+          `${name} is required with REDIS_URL: a file with ${what}, the same for all replicas; the first start makes it`,
+        )
     return {
       ...common,
       port: variables.port('PORT', 9000),
@@ -26,8 +39,11 @@ export const loadConfig = (env: Environment) =>
       clientId: variables.text('CLIENT_ID', 'web-ui'),
       /** Shared with the web UI. Whichever of the two starts first creates the secret. */
       clientSecretFile: variables.text('CLIENT_SECRET_FILE', join(folder, 'web-ui-client-secret')),
-      keysFile: join(folder, 'keys.json'),
-      cookieSecretFile: join(folder, 'cookie-secret'),
+      /** Where the logins are: sessions, codes, refresh tokens. */
+      store,
+      keysFile: variables.text('KEYS_FILE', join(folder, 'keys.json')),
+      /** Signs the cookies and encrypts the logins. */
+      cookieSecretFile: variables.text('COOKIE_SECRET_FILE', join(folder, 'cookie-secret')),
       /** The API for which access tokens are issued (RFC 8707); their `aud`. */
       audience: variables.text('AUDIENCE', 'https://webui'),
       /** A JSON file with other users than the built-in ones. */

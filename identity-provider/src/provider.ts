@@ -1,7 +1,7 @@
 import { fetchOver, lazyPeerClient } from '@hallpass/service-kit/peers'
 import type { AccountClaims, Configuration } from 'oidc-provider'
 import type { Config } from './config.ts'
-import { MemoryStore } from './memory-store.ts'
+import type { LoginStore } from './login-store.ts'
 import type { loadOidcLibrary } from './oidc-library.ts'
 import type { ProviderPages } from './pages/index.ts'
 import type { PrivateJwk } from './signing-keys.ts'
@@ -16,10 +16,14 @@ const CODE_TTL_S = 60
  */
 const BACKCHANNEL_TIMEOUT_MS = 10_000
 
+/** A store fails over within seconds. */
+const RETRY_AFTER_SECONDS = 2
+
 export interface ProviderParts {
   readonly library: Awaited<ReturnType<typeof loadOidcLibrary>>
   readonly config: Config
   readonly users: Users
+  readonly logins: LoginStore
   readonly keys: readonly PrivateJwk[]
   readonly clientSecret: string
   readonly cookieSecret: string
@@ -37,6 +41,7 @@ export function createProvider({
   library,
   config,
   users,
+  logins,
   keys,
   clientSecret,
   cookieSecret,
@@ -46,7 +51,7 @@ export function createProvider({
     lazyPeerClient({ peer: 'web-ui', timeoutMs: BACKCHANNEL_TIMEOUT_MS, confidential: true }),
   )
   const provider = new library.Provider(config.issuer, {
-    adapter: new MemoryStore().adapterFor,
+    adapter: logins.adapterFor,
     clients: [webUiClient(config, clientSecret)],
     jwks: { keys: [...keys] } as NonNullable<Configuration['jwks']>,
     cookies: {
@@ -133,6 +138,10 @@ export function createProvider({
       if (address.origin !== config.webUiUrl) throw new TypeError(`${url} is not the web UI.`)
       return callWebUi(address, options)
     },
+  })
+  provider.use(async (ctx, next) => {
+    await next()
+    if (ctx.status === 503) ctx.set('retry-after', String(RETRY_AFTER_SECONDS))
   })
   return provider
 }

@@ -5,7 +5,8 @@ import { problemPage } from '../pages/index.ts'
 /** Shows the library's errors to browsers as a page; passes all other errors on to the service kit. */
 export function renderProblem(assets: Assets, webUiUrl: string): ErrorRequestHandler {
   return (error: ProviderError, request, response, next) => {
-    const expected = error.status !== undefined && error.status < 500 && error.error !== undefined
+    const expected =
+      error.status !== undefined && (error.status < 500 || error.status === 503) && error.error !== undefined
     if (!expected || request.accepts(['json', 'html']) !== 'html') return next(error)
     const { name, message, error_description = message } = error
     const description =

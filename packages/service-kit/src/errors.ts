@@ -58,8 +58,10 @@ export const isUnavailableStore = (error: unknown): error is Error =>
 export function toHttpError(thrown: unknown): HttpError {
   if (thrown instanceof HttpError) return thrown
   if (isUnusableKeySet(thrown)) return new HttpError(502, 'keys_unusable', thrown.message, { cause: thrown })
-  if (isUnavailableStore(thrown))
-    return new HttpError(503, 'state_unavailable', thrown.message, {
+  // A library may have wrapped it.
+  const unavailable = [thrown, (thrown as Error | undefined)?.cause].find(isUnavailableStore)
+  if (unavailable)
+    return new HttpError(503, 'state_unavailable', unavailable.message, {
       cause: thrown,
       headers: { 'retry-after': String(STORE_RETRY_AFTER_SECONDS) },
     })
