@@ -8,6 +8,9 @@ export const MAX_ENTRIES = 10_000
 /** For entries without a lifetime of their own; the library gives each kind that is used here one. */
 const LONGEST_S = 24 * 3600
 
+/** A request that is under way when its grant is revoked may still store a token. */
+const IN_FLIGHT_S = 60
+
 /** What a grant's revocation ends. */
 const GRANTED: readonly string[] = ['AccessToken', 'AuthorizationCode', 'RefreshToken']
 
@@ -34,7 +37,7 @@ export class LoginStore {
     this.#entries = store.entries
     this.#revocations = store.pinned
     this.#library = library
-    this.#grantTtlMs = grantTtlSeconds * 1000
+    this.#grantTtlMs = (grantTtlSeconds + IN_FLIGHT_S) * 1000
   }
 
   /** Returns the store as oidc-provider requires it: one adapter per kind of entry. */

@@ -12,6 +12,7 @@ export {
   loopClients,
   wasRefused,
 } from './testing/keep-alive-clients.ts'
+export { type RunningService, startServiceProcess } from './testing/service-process.ts'
 
 /** A clock that moves only when the test moves it. */
 export class ManualClock {

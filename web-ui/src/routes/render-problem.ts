@@ -10,6 +10,7 @@ export function renderProblem(site: Site, log: Logger): ErrorRequestHandler {
   return (thrown: unknown, request, response, next) => {
     if (response.headersSent || request.accepts(['json', 'html']) !== 'html') return next(thrown)
     const problem = describe(thrown)
+    response.set(toHttpError(thrown).headers)
     if (problem.status >= 500) logFailure(log, toHttpError(thrown), { traceId: currentTrace()?.traceId })
     else if (thrown instanceof LoginRefused)
       log.warn({ code: problem.code }, `login rejected: ${thrown.message}`)
