@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { SuiteBuilder, type SuiteProcess, type Wiring } from './suite-builder.ts'
 
 /**
@@ -83,7 +84,12 @@ export function wireSuite(wiring: Wiring): SuiteProcess[] {
     name: 'identity-provider',
     shows: 'logs users in',
     ports: { PORT: 'http:9000' },
-    env: audience,
+    env: {
+      ...audience,
+      // Required with REDIS_URL; these are the defaults without it.
+      KEYS_FILE: join(wiring.stateFolder, 'identity-provider/keys.json'),
+      COOKIE_SECRET_FILE: join(wiring.stateFolder, 'identity-provider/cookie-secret'),
+    },
   })
   const backend = suite.add({
     name: 'backend-api',
@@ -119,6 +125,7 @@ export function wireSuite(wiring: Wiring): SuiteProcess[] {
       ASSETS_FOLDER: '.hallpass/bundles/web-ui-public',
       SHOULD_AUTHENTICATE: 'true',
       AUTH0_CLIENT_ID: 'web-ui',
+      RANDOM_SECRET_FILE: join(wiring.stateFolder, 'web-ui/random-secret'),
       SCOPE: 'openid profile email offline_access read:data read:data2',
     },
   })

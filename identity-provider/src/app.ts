@@ -37,6 +37,7 @@ export async function createApp(config: Config, log: Logger) {
     place: config.store,
     name: 'identity-provider',
     secret: cookieSecret,
+    scope: config.issuer,
     common: { COOKIE_SECRET_FILE: cookieSecret, KEYS_FILE: keys.map(({ kid }) => kid).join(' ') },
     maxEntries: MAX_ENTRIES,
     onNotice: (notice) => log.warn(notice),

@@ -9,4 +9,17 @@ describe('the configuration', () => {
     const told = loadConfig({ NODE_ENV: 'production', ALLOW_PRODUCTION: 'a demo on a private network' })
     expect(told.production).toBe(true)
   })
+
+  it('requires the keys and the secret that the replicas share with REDIS_URL', () => {
+    expect(() => loadConfig({ REDIS_URL: 'redis://localhost' })).toThrow(
+      /KEYS_FILE is required with REDIS_URL: a file with the signing keys, [\s\S]*COOKIE_SECRET_FILE is required with REDIS_URL/,
+    )
+    expect(
+      loadConfig({ REDIS_URL: 'redis://localhost', KEYS_FILE: '/k', COOKIE_SECRET_FILE: '/c' }),
+    ).toMatchObject({
+      keysFile: '/k',
+      cookieSecretFile: '/c',
+      store: { redis: { url: 'redis://localhost' } },
+    })
+  })
 })

@@ -100,6 +100,8 @@ export async function createApp(config: Config, log: Logger, clock: Clock = syst
     place: login.store,
     name: 'web-ui',
     secret: secrets.random,
+    // A web UI of another provider, or with another client, has other users.
+    scope: JSON.stringify([login.issuerUrl, login.clientId]),
     common: { RANDOM_SECRET: secrets.random },
     maxEntries: MAX_SESSIONS,
     clock,

@@ -50,6 +50,22 @@ describe('the configuration', () => {
     ).toBe(true)
   })
 
+  it('requires a secret that the replicas share with REDIS_URL', () => {
+    const { RANDOM_SECRET: _, ...env } = { ...LOGIN, REDIS_URL: 'redis://localhost' }
+    expect(() => loadConfig(env)).toThrow(
+      'RANDOM_SECRET or RANDOM_SECRET_FILE is required with REDIS_URL, the same for all replicas: it encrypts the sessions; ' +
+        'openssl rand -base64 32 prints such a secret',
+    )
+    expect(loadConfig({ ...env, RANDOM_SECRET_FILE: '/shared/secret' }).login).toMatchObject({
+      randomSecretFile: '/shared/secret',
+      store: { redis: { url: 'redis://localhost' } },
+    })
+    expect(loadConfig({ ...LOGIN, STATE_FOLDER: '/state' }).login?.store).toEqual({
+      redis: undefined,
+      storeFolder: '/state/web-ui/sessions',
+    })
+  })
+
   it('rejects a secret that could be guessed', () => {
     expect(() => loadConfig({ ...LOGIN, RANDOM_SECRET: 'secret' })).toThrow(/at least 32 characters/)
   })

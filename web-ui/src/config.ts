@@ -86,8 +86,10 @@ function readLogin(variables: VariableReader, production: boolean, stateFolder: 
   variables.require(!production || randomSecret !== undefined, 'RANDOM_SECRET is required in production')
   const store = storeConfig(variables, join(stateFolder, 'web-ui/sessions'))
   variables.require(
-    store.redis === undefined || randomSecret !== undefined,
-    'RANDOM_SECRET is required with REDIS_URL, the same for all replicas: it encrypts the sessions; ' +
+    store.redis === undefined ||
+      randomSecret !== undefined ||
+      variables.optionalText('RANDOM_SECRET_FILE') !== undefined,
+    'RANDOM_SECRET or RANDOM_SECRET_FILE is required with REDIS_URL, the same for all replicas: it encrypts the sessions; ' +
       'openssl rand -base64 32 prints such a secret',
   )
   const clientSecret = variables.optionalText('AUTH0_SECRET')
@@ -105,7 +107,8 @@ function readLogin(variables: VariableReader, production: boolean, stateFolder: 
       join(stateFolder, 'identity-provider/web-ui-client-secret'),
     ),
     randomSecret,
-    randomSecretFile: join(stateFolder, 'web-ui/random-secret'),
+    /** The file with it, if RANDOM_SECRET is not set; the first start makes it. */
+    randomSecretFile: variables.text('RANDOM_SECRET_FILE', join(stateFolder, 'web-ui/random-secret')),
     /** Where the sessions are. */
     store,
     /** The API to request access tokens for. Without it, there is no token for the backends. */

@@ -23,6 +23,7 @@ export async function openTestSessions(
       place: { redis: undefined, storeFolder: folder },
       name: 'web-ui',
       secret: 'a secret of more than 32 characters',
+      scope: '',
       common: {},
       maxEntries,
       clock: clock.now,

@@ -12,8 +12,12 @@ import { SealedStore } from './sealed-store.ts'
 const SECRET = 'a secret of more than 32 characters'
 const inAMinute = () => Date.now() + 60_000
 
-const open = (place: StorePlace, secret = SECRET, common: Record<string, string> = { SECRET: secret }) =>
-  SealedStore.open({ place, name: 'test', secret, common, maxEntries: 10 })
+const open = (
+  place: StorePlace,
+  secret = SECRET,
+  common: Record<string, string> = { SECRET: secret },
+  scope = 'scope',
+) => SealedStore.open({ place, name: 'test', secret, scope, common, maxEntries: 10 })
 
 describe('a seal', () => {
   const seal = new Seal(SECRET, 'test')
@@ -74,7 +78,7 @@ describe('SealedStore on lmdb', () => {
   it('treats a damaged entry as absent and overwrites it', async () => {
     const raw = new LmdbStore({ folder })
     await raw.open()
-    const key = new Seal(SECRET, 'test store').name('k')
+    const key = new Seal(SECRET, 'test store of scope').name('k')
     await raw.zone('entries').overrule(key, { value: 'damaged', endsAt: inAMinute() })
     expect(await store.entries.get('k')).toBeUndefined()
     await store.entries.put('k', { a: 1 }, inAMinute())
@@ -82,10 +86,13 @@ describe('SealedStore on lmdb', () => {
     await raw.close()
   })
 
-  it('shows nothing to a process with another secret, which may share the folder', async () => {
+  it('shows nothing to a process with another secret or scope, which may share the folder', async () => {
     await store.entries.put('secret', 'value', inAMinute())
     const foreign = await open(place, `${SECRET} of another`)
     expect(await foreign.entries.get('secret')).toBeUndefined()
+    const otherScope = await open(place, SECRET, {}, 'another scope')
+    expect(await otherScope.entries.get('secret')).toBeUndefined()
+    await otherScope.close()
     await foreign.check()
     await store.check()
     await foreign.close()

@@ -18,6 +18,8 @@ export interface SealedStoreOptions extends StoreOptions {
   readonly name: string
   /** At least 128 random bits, the same for all replicas. */
   readonly secret: string
+  /** Separates the entries of services that share a store and a secret, e.g. the logins of two providers. */
+  readonly scope: string
   /** What all replicas must have in common, by the variable that sets it. Only its hash is in the store. */
   readonly common: Readonly<Record<string, string>>
   /** The largest number of entries of an embedded store; in Redis, `maxmemory` limits them. */
@@ -40,10 +42,10 @@ export class SealedStore {
   readonly #timer: NodeJS.Timeout
   #checked: { readonly at: number; readonly result: Promise<void> } | undefined
 
-  private constructor({ place, name, secret, common, maxEntries, ...options }: SealedStoreOptions) {
+  private constructor({ place, name, secret, scope, common, maxEntries, ...options }: SealedStoreOptions) {
     this.#store = storeFor(place, { ...options, prefix: `hallpass-${name}` })
     this.#clock = options.clock ?? Date.now
-    const seal = new Seal(secret, `${name} store`)
+    const seal = new Seal(secret, `${name} store of ${scope}`)
     const limit = this.#store.kind === 'lmdb' ? maxEntries : undefined
     this.entries = new SealedZone({ zone: this.#store.zone('entries'), seal, maxEntries: limit })
     this.#claims = this.#store.zone('pinned', { pinned: true })
