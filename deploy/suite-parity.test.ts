@@ -28,6 +28,8 @@ const ELSEWHERE = [
   'SSE_SERVER_URL',
   'TOKEN_CACHE_URL',
   'TOKEN_CACHE_PROXY_URLS',
+  // A Secret has it as RANDOM_SECRET.
+  'RANDOM_SECRET_FILE',
 ]
 /** Only the explorer calls the factory, so the web UI without the explorer does not get its URL. */
 const ONLY_FOR_THE_EXPLORER: Readonly<Record<string, string>> = { 'web-ui': 'JWT_FACTORY_URL' }

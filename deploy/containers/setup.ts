@@ -108,6 +108,8 @@ const REDIS_CLIENTS = [
   'sse-gateway2',
   'token-cache-proxy1',
   'token-cache-proxy2',
+  'identity-provider',
+  'web-ui',
 ]
 
 /** Creates the password of Redis, and gives its TLS files the names that they have on Kubernetes. */
@@ -117,7 +119,11 @@ async function setUpRedis(root: string, random: () => string): Promise<void> {
   await once(passwordFile, random)
   const password = await readFile(passwordFile, 'utf8')
   await secret(join(folder, 'auth.conf'), `requirepass ${password}\n`)
-  for (const service of REDIS_CLIENTS) await secret(join(root, service, 'redis-password'), password)
+  for (const service of REDIS_CLIENTS) {
+    await secret(join(root, service, 'redis-password'), password)
+    const certificates = await made(join(root, service, 'certificates'))
+    await copyFile(join(folder, 'certificates/ca.pem'), join(certificates, 'ca.pem'))
+  }
   for (const [from, to] of Object.entries({
     'ca.pem': 'ca.crt',
     'localhost.pem': 'tls.crt',
