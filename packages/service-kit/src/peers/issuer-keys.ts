@@ -110,11 +110,7 @@ async function keySetIn(file: string, issuer: string): Promise<unknown> {
 
 type JsonLoader = (url: string, options?: { readonly isOptional?: boolean }) => Promise<unknown>
 
-function jsonLoader(
-  issuer: string,
-  ca: string | undefined,
-  token: IssuerKeysOptions['token'],
-): JsonLoader {
+function jsonLoader(issuer: string, ca: string | undefined, token: IssuerKeysOptions['token']): JsonLoader {
   const secure = issuer.startsWith('https:')
   const client = lazyPeerClient({ peer: PEER, ...(ca === undefined ? {} : { tls: { ca } }) })
   return async (url, { isOptional = false } = {}) => {

@@ -407,6 +407,8 @@ describeWith('redis-server', 'apt-get install redis-server')('blocks in Redis', 
           'Redis may evict entries that must not be lost, e.g. keys, revocations or blocks (maxmemory-policy allkeys-lru). Set maxmemory-policy to volatile-lru.',
       },
     ])
-    expect(tier.lines.join()).toContain('Redis may evict keys, revocations or blocks (maxmemory-policy allkeys-lru)')
+    expect(tier.lines.join()).toContain(
+      'Redis may evict keys, revocations or blocks (maxmemory-policy allkeys-lru)',
+    )
   })
 })
