@@ -1,2 +1,2 @@
-export { SealedStore, type SealedStoreOptions, SecretMismatchError } from './sealed-store.ts'
+export { SealedStore, SecretMismatchError } from './sealed-store.ts'
 export { type SealedEntry, SealedZone } from './sealed-zone.ts'
