@@ -82,7 +82,7 @@ export function createJwtFactoryClient({
   const get = (path: string) => call({ method: 'GET', path })
   /**
    * Repeats a request once whose connection broke, e.g. because a replica was killed: issuing or verifying a token twice does
-   * no harm. The factory never answers 502 itself; a balancer does.
+   * no harm. A 502 comes from a balancer whose replica broke the connection.
    */
   const post = async (path: string, body: unknown) => {
     const request = { method: 'POST', path, headers: JSON_HEADERS, body: JSON.stringify(body) } as const
