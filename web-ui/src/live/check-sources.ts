@@ -6,7 +6,7 @@ const FOLDERS = [
   'packages/tokens/src/rule-set',
   'packages/tokens/src/verify',
   'packages/spiffe/src/jwt-svid',
-  'jwt-factory/src/verification',
+  'jwt-factory/src/keys',
 ]
 
 /**
