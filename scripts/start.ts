@@ -1,12 +1,6 @@
-import { randomBytes } from 'node:crypto'
 import { join, relative, resolve } from 'node:path'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
-import {
-  claimStateVersion,
-  ensurePrivateFolder,
-  readOrCreatePrivateFile,
-  StateFileError,
-} from '@hallpass/private-files'
+import { claimStateVersion, ensurePrivateFolder, StateFileError } from '@hallpass/private-files'
 import { EXIT_CODES } from '@hallpass/service-kit/exit-codes'
 import { launcherSocketOf } from '@hallpass/service-kit/launcher'
 import { escapeForTerminal, escapeJsonForTerminal } from '@hallpass/untrusted/terminal'
@@ -62,18 +56,6 @@ export function explainArguments(args: readonly string[]): string | undefined {
 
 const usage = ({ message }: UsageError) => `${message}\n\n${HELP}`
 
-/**
- * With REDIS_URL, jwt-factory requires a key-encryption key that all replicas have. Here one replica runs, so the key is the one
- * that jwt-factory makes without REDIS_URL.
- */
-async function sharedStoreEnv(stateFolder: string): Promise<Readonly<Record<string, string>>> {
-  const { REDIS_URL, SIGNER = 'wrapped', KEY_ENCRYPTION_KEY_FILE, KEY_ENCRYPTION_KMS_KEY_ID } = process.env
-  if (!REDIS_URL || SIGNER !== 'wrapped' || KEY_ENCRYPTION_KEY_FILE || KEY_ENCRYPTION_KMS_KEY_ID) return {}
-  const file = join(stateFolder, 'key-encryption.key')
-  await readOrCreatePrivateFile(file, () => `${randomBytes(32).toString('base64')}\n`)
-  return { KEY_ENCRYPTION_KEY_FILE: file }
-}
-
 interface Suite {
   readonly root: string
   readonly stateFolder: string
@@ -95,11 +77,7 @@ async function runSuite({ root, stateFolder, options, processes, socket }: Suite
     root,
     stateFolder,
     // For the web UI's buttons that stop and start services. Only a launcher has it, so it is not in the wiring.
-    env: {
-      LAUNCHER_SOCKET: launcherSocketOf(stateFolder),
-      ...(await sharedStoreEnv(stateFolder)),
-      ...(quiet ? { LOG_LEVEL: 'warn' } : {}),
-    },
+    env: { LAUNCHER_SOCKET: launcherSocketOf(stateFolder), ...(quiet ? { LOG_LEVEL: 'warn' } : {}) },
     onLine: (service, line) => progress.above(json ? escapeJsonForTerminal(line) : view.line(service, line)),
     onReady: ({ name }, milliseconds) => {
       progress.step(name)
