@@ -99,3 +99,59 @@ describe('the lifecycle of a key', () => {
     expect(first().find(undefined, NOW)).toBeUndefined()
   })
 })
+
+describe('a ring whose last changes were lost', () => {
+  const HOUR = 3_600_000
+  const key = (name: string, sinceMs: number) =>
+    newKey({ ...testKey('ES256', name), kid: name }, 'signing', sinceMs, {
+      signer: 'wrapped',
+      reference: `wrapped ${name}`,
+    })
+  const first = () => new KeyRing('servicea', [key('first', NOW)])
+  const second = key('second', NOW)
+  const later = NOW + 10
+  const states = (ring: KeyRing | undefined) =>
+    Object.fromEntries((ring?.keys ?? []).map(({ kid, state }) => [kid, state]))
+
+  it('is noticed by a key that has signed or a withdrawal, and by nothing else', () => {
+    const rotated = first().rotated(second, later, later + HOUR)
+    expect(first().hasLost(rotated, later, HOUR)).toBe(true)
+    expect(rotated.hasLost(first(), later, HOUR)).toBe(false)
+    expect(first().hasLost(first().withNext(second.in('published', NOW), NOW), later, HOUR)).toBe(false)
+    const withdrawn = first().withdrawn(new Set(['first']), later, second)
+    expect(first().hasLost(withdrawn, later, HOUR)).toBe(true)
+    expect(withdrawn.hasLost(first(), later, HOUR)).toBe(false)
+  })
+
+  it('has not lost what was removed after its last token had expired', () => {
+    const rotated = first().rotated(second, later, later + HOUR)
+    const after = rotated.rotated(key('third', NOW), later + HOUR, later + 2 * HOUR)
+    expect(after.keyNamed('first')).toBeUndefined()
+    for (const old of [first(), rotated]) expect(after.hasLost(old, later + HOUR, HOUR)).toBe(false)
+  })
+
+  it('signs with the later key, whose private half it has, and verifies with the others', () => {
+    const rotated = first().rotated(second, later, later + HOUR)
+    const joined = first().joined(rotated, later, later + HOUR)
+    expect(states(joined)).toEqual({ first: 'retired', second: 'signing' })
+    expect(joined?.signing.stored.reference).toBe('wrapped second')
+    const meanwhile = first().rotated(key('third', NOW), later + 5, later + HOUR)
+    expect(states(meanwhile.joined(rotated, later + 5, later + HOUR))).toEqual({
+      first: 'retired',
+      second: 'retired',
+      third: 'signing',
+    })
+  })
+
+  it('never signs with a key that one of both has withdrawn', () => {
+    const withdrawn = first().withdrawn(new Set(['first']), later, second)
+    expect(states(first().joined(withdrawn, later, later + HOUR))).toEqual({
+      first: 'withdrawn',
+      second: 'signing',
+    })
+    const other = first()
+      .withNext(second.in('published', NOW), NOW)
+      .withdrawn(new Set(['second']), later)
+    expect(other.joined(withdrawn, later, later + HOUR)).toBeUndefined()
+  })
+})
