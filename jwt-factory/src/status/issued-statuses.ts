@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { type Clock, HttpError } from '@hallpass/service-kit'
-import type { Zone } from '@hallpass/token-store'
+import { StoreUnavailableError, type Zone } from '@hallpass/token-store'
 import { STATUS, StatusList } from '@hallpass/tokens'
 
 /**
@@ -16,6 +16,8 @@ const BLOCK_MS = 60_000
 const LIST_OPEN_MS = 3_600_000
 /** More than the clock skew of replicas and verifiers. */
 const SLACK_MS = 120_000
+/** The writes that a failover loses are milliseconds old, and no others follow until it is over. */
+const RECENT_MS = 60_000
 /** Each attempt fails only because another replica's succeeded. */
 const MAX_ATTEMPTS = 100
 
@@ -58,9 +60,34 @@ export class IssuedStatuses {
   readonly #options: IssuedStatusesOptions
   #block: Block | undefined
   #reserving: Promise<void> | undefined
+  /** How often the store may have lost a reservation, whose indexes it would then give again. */
+  #doubts = 0
+  /** As of the last list that this replica has begun or has no reason to doubt. */
+  #settled = 0
+  #isFollowing = false
+  readonly #recent = new Map<IssuedStatus, number>()
 
   constructor(options: IssuedStatusesOptions) {
     this.#options = options
+    options.zone.watch((change) => {
+      if (change === 'missed' || change === 'emptied') void this.#putBack(change)
+    })
+  }
+
+  /** After a failover, which may have lost the last writes: begins a new list, and stores again what this replica stored lately. */
+  async #putBack(change: 'missed' | 'emptied'): Promise<void> {
+    const isStart = change === 'missed' && !this.#isFollowing
+    this.#isFollowing = true
+    if (isStart) return
+    const used = this.#block?.listId
+    this.#block = undefined
+    this.#doubts += 1
+    try {
+      if (used !== undefined) await this.#keep(used)
+      for (const status of [...this.#recent.keys()]) await this.#setRevoked(status)
+    } catch {
+      // The store has failed again; the next change that is missed comes with its return.
+    }
   }
 
   /**
@@ -90,11 +117,18 @@ export class IssuedStatuses {
   async #reserve(): Promise<void> {
     const { zone, clock } = this.#options
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
+      const doubts = this.#doubts
+      // A new master may answer before this replica hears that it is one.
+      if (this.#isFollowing && !zone.isWatching())
+        throw new StoreUnavailableError(new Error('changes may have been missed'))
       const seen = await zone.get(OPEN)
       const now = clock()
       const open = seen && (JSON.parse(seen.value) as OpenList)
       const isUsable =
-        open !== undefined && open.next + BLOCK_SIZE <= LIST_SIZE && now < open.openedAt + LIST_OPEN_MS
+        open !== undefined &&
+        doubts === this.#settled &&
+        open.next + BLOCK_SIZE <= LIST_SIZE &&
+        now < open.openedAt + LIST_OPEN_MS
       const list = isUsable ? open : { id: randomBytes(12).toString('base64url'), openedAt: now, next: 0 }
       // Before the block is reserved: no token may refer to a list that does not exist, or that ends before the token.
       await this.#keep(list.id)
@@ -102,6 +136,8 @@ export class IssuedStatuses {
       if (
         await zone.replace(OPEN, seen, { value: JSON.stringify(next), endsAt: list.openedAt + LIST_OPEN_MS })
       ) {
+        if (doubts !== this.#doubts) continue
+        this.#settled = doubts
         const { id: listId, next: first } = list
         this.#block = { listId, next: first, end: first + BLOCK_SIZE, usableUntil: now + BLOCK_MS }
         // Once an hour. Listing a pinned zone removes what has ended; if that fails, the next new list tries again.
@@ -126,6 +162,16 @@ export class IssuedStatuses {
    * @throws {StoreUnavailableError} if it is not revoked
    */
   async revoke(status: IssuedStatus): Promise<void> {
+    await this.#setRevoked(status)
+    const now = performance.now()
+    // In the order of insertion.
+    for (const [old, at] of this.#recent)
+      if (now - at > RECENT_MS) this.#recent.delete(old)
+      else break
+    this.#recent.set(status, now)
+  }
+
+  async #setRevoked(status: IssuedStatus): Promise<void> {
     await this.#change(status.listId, (value, endsAt) => {
       if (value === undefined) return undefined
       const list = decoded(value)

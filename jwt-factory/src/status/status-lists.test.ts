@@ -47,6 +47,57 @@ const replica = (of: Zone = zone) =>
   new IssuedStatuses({ zone: of, clock: clock.now, maxLifetimeSeconds: LIFETIME })
 const named = ({ listId, index }: { listId: string; index: number }) => `${listId} ${index}`
 
+describe('a failover that has lost the last writes', () => {
+  /** The zone as one replica sees it, which the test tells what it has missed. */
+  function heard() {
+    const listeners: ((change: 'missed') => void)[] = []
+    const seen = new Proxy(zone, {
+      get: (target, name: keyof Zone) => {
+        if (name === 'watch') return (listener: (change: 'missed') => void) => void listeners.push(listener)
+        return name === 'isWatching' ? () => true : target[name].bind(target)
+      },
+    }) as Zone
+    const tell = () => {
+      for (const listener of listeners) listener('missed')
+    }
+    return { seen, tell }
+  }
+
+  it('gives no place twice, and keeps lists and revocations', async () => {
+    const [first, second] = [heard(), heard()]
+    const [one, other] = [replica(first.seen), replica(second.seen)]
+    // The first is that of the start.
+    first.tell()
+    second.tell()
+    const before = await one.place()
+    const reserved = await zone.get('open')
+    const listed = await zone.get(`list ${before.listId}`)
+    const given = [before, await other.place()]
+    await one.revoke(before)
+    expect(new Set(given.map(({ listId }) => listId)).size).toBe(1)
+    // The new master has neither the second reservation nor the revocation.
+    await zone.overrule('open', reserved)
+    await zone.overrule(`list ${before.listId}`, listed)
+    first.tell()
+    second.tell()
+    for (let count = 0; count < 600; count += 1) given.push(await one.place(), await other.place())
+    expect(new Set(given.map(named)).size).toBe(given.length)
+    expect((await one.list(before.listId))?.get(before.index)).toBe(1)
+  })
+
+  it('keeps a list that was begun just before', async () => {
+    const { seen, tell } = heard()
+    const one = replica(seen)
+    tell()
+    const { listId } = await one.place()
+    await zone.overrule(`list ${listId}`, undefined)
+    tell()
+    for (let tries = 0; tries < 100 && !(await one.list(listId)); tries += 1)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    expect(await one.list(listId)).toBeDefined()
+  })
+})
+
 describe('the place of a status', () => {
   it('is given once, by however many replicas', async () => {
     const replicas = Array.from({ length: 8 }, () => replica())
@@ -109,6 +160,8 @@ describe('the place of a status', () => {
       return zone.get(id)
     }
     failing.replace = (...change) => zone.replace(...change)
+    failing.watch = (listener) => zone.watch(listener)
+    failing.isWatching = () => zone.isWatching()
     const one = replica(failing)
     await expect(one.place()).rejects.toThrow('the store is down')
     broken = false
