@@ -173,7 +173,8 @@ async function useEverything({ url, stateFolder, seen }: Started): Promise<void>
     expect([number, text]).toEqual([number, expect.not.stringContaining('"valid":false')])
   }
   const headers = { 'remote-user': 'known-user' }
-  expect((await fetch(await url('token-cache-load-balancer'), { headers })).status).toBe(200)
+  const cached = await fetch(await url('token-cache-load-balancer'), { headers })
+  expect([cached.status, await cached.text()]).toEqual([200, expect.any(String)])
   const { stdout } = await promisify(execFile)(
     join(root, 'node_modules/.bin/hallpass'),
     ['spiffe', 'show', '--as', 'client'],
