@@ -21,7 +21,8 @@ describe('an lmdb store beside a process that was stopped while it writes', () =
   const holders: LockHoldingProcess[] = []
   const notices: string[] = []
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'lmdb-freeze-'))
+    // A name in which a path of proc_pid_maps(5) is hard to read.
+    folder = await mkdtemp(join(tmpdir(), 'lmdb freeze #1 (100%) '))
     notices.length = 0
     store = new LmdbStore({ folder, onNotice: (notice) => notices.push(notice) })
     await store.open()
@@ -57,6 +58,15 @@ describe('an lmdb store beside a process that was stopped while it writes', () =
       await until(async () => store.check().then(no, (error) => error instanceof StoreLockedError))
     return holder
   }
+
+  it('keeps its place among the readers when another process opens the store', async () => {
+    const zone = store.zone('tokens')
+    await zone.overrule('mine', entry())
+    await start('run-writer.ts')
+    // lmdb makes a new table of readers if it finds no lock of this process on the file.
+    expect((await zone.get('mine'))?.value).toBe('v')
+    await zone.overrule('mine', entry())
+  })
 
   it('answers each read in microseconds and each write within a second, in fifty stops', async () => {
     const zone = store.zone('tokens')

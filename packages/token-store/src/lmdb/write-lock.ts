@@ -85,17 +85,22 @@ export class WriteLock {
   }
 }
 
+/**
+ * A line of proc_pid_maps(5): addresses, permissions, offset, device, inode, path. The path may contain spaces, and only a
+ * file named `lock.mdb` is of interest: files of other file systems can have the same inode.
+ */
+const MAPPING =
+  /^(?<address>[0-9a-f]+)-[0-9a-f]+ \S+ (?<offset>[0-9a-f]+) \S+ (?<inode>\d+) +.*\/lock\.mdb(?: \(deleted\))?$/
+
 /** Returns the address at which this process has mapped a file from its start. @throws {Error} with another C library */
 function mappedAt(file: string): number | undefined {
   const { ino } = statSync(file)
   const maps = readFileSync('/proc/self/maps', 'utf8')
   // musl's mutex has another layout.
   if (maps.includes('/ld-musl-')) throw new Error('not glibc')
-  // Columns: addresses, permissions, offset, device, inode, path (proc_pid_maps(5)).
   for (const line of maps.split('\n')) {
-    const [addresses, , offset, , inode, path] = line.split(/\s+/)
-    if (inode === String(ino) && Number.parseInt(offset as string, 16) === 0 && path?.endsWith('/lock.mdb'))
-      return Number.parseInt(addresses as string, 16)
+    const { address = '', offset = '', inode } = MAPPING.exec(line)?.groups ?? {}
+    if (inode === String(ino) && Number.parseInt(offset, 16) === 0) return Number.parseInt(address, 16)
   }
   return undefined
 }
