@@ -46,7 +46,7 @@ describe('npm start with a fault', () => {
   it.each([
     ['jwt-factory', 'certificates/ca.pem', 'not a certificate as PEM. Restore it, or delete '],
     ['jwt-factory', 'version', 'not a version number. Restore it (this release writes 1), or '],
-    ['jwt-factory', 'key-encryption.key', 'not a key-encryption key. Each line must be 32 random bytes'],
+    ['jwt-factory', 'key-encryption.key', 'not a key-encryption key. Restore it from your backup'],
     ['jwt-factory', 'issuer/store/data.mdb', 'not a token store (lmdb). Restore it from a backup.'],
     [
       'service-a',

@@ -145,6 +145,12 @@ describe('npm start', () => {
         )
       started.launcher.kill('SIGKILL')
       await untilGroupIsGone(started.launcher, 5_000)
+      const { stdout } = await promisify(execFile)(process.execPath, ['scripts/clean.js'], {
+        cwd: root,
+        env: { ...process.env, STATE_FOLDER: started.stateFolder },
+      })
+      expect(stdout).not.toContain('not created by the suite')
+      await expect(readdir(started.stateFolder)).rejects.toMatchObject({ code: 'ENOENT' })
     },
     START_TIMEOUT_MS,
   )
@@ -175,11 +181,11 @@ async function useEverything({ url, stateFolder, seen }: Started): Promise<void>
   const headers = { 'remote-user': 'known-user' }
   const cached = await fetch(await url('token-cache-load-balancer'), { headers })
   expect([cached.status, await cached.text()]).toEqual([200, expect.stringContaining('known-user')])
-  const { stdout } = await promisify(execFile)(
-    join(root, 'node_modules/.bin/hallpass'),
-    ['spiffe', 'show', '--as', 'client'],
-    { env: { ...process.env, STATE_FOLDER: stateFolder } },
-  )
-  expect(stdout).toMatch(/^spiffe:\/\/example\.org\/client /)
+  const hallpass = async (...args: string[]) => {
+    const env = { ...process.env, STATE_FOLDER: stateFolder }
+    return (await promisify(execFile)(join(root, 'node_modules/.bin/hallpass'), args, { env })).stdout
+  }
+  expect(await hallpass('spiffe', 'show', '--as', 'client')).toMatch(/^spiffe:\/\/example\.org\/client /)
+  expect(await hallpass('doctor')).toMatch(/state files are readable and valid/)
   expect(seen.output).not.toMatch(/Warning|^\s+at /m)
 }

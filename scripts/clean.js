@@ -18,6 +18,8 @@ const OURS = [
   'bundles',
   'certificates',
   'identity-provider',
+  'issuer',
+  'key-encryption.key',
   'keys',
   'scenario-3-keys',
   'spiffe',

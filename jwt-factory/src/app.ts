@@ -164,6 +164,8 @@ export async function createApp(
     await stop()
     throw error
   }
+  const unusable = await keys.warning()
+  if (unusable !== undefined) log.error({ reason: unusable }, 'not every key can sign')
   log.info({ keyIds: keys.keyIds.length, store: state.kind, folder }, 'keys loaded')
   if (config.callers.mode === 'open')
     log.warn(
@@ -188,7 +190,7 @@ export async function createApp(
     log,
     config,
     metrics,
-    warnings: callers.warnings,
+    warnings: { ...callers.warnings, keys: () => keys.warning() },
     listeners: httpListeners(config, log),
     shownParameters: ['expired'],
     routes: (app) => {

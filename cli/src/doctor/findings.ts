@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import net from 'node:net'
 import { join } from 'node:path'
+import { quoted } from '@hallpass/private-files'
 import { createLauncherClient, type LaunchedService, launcherSocketOf } from '@hallpass/service-kit/launcher'
 import { lazyPeerClient } from '@hallpass/service-kit/peers'
 import { socketHost } from '@hallpass/untrusted/address'
@@ -123,7 +124,7 @@ async function certificates(folder: string, ca: string | undefined, now: number)
         {
           state: 'bad',
           what: `${join(folder, 'certificates/localhost.pem')}: not signed by ca.pem`,
-          remedy: `rm -r ${join(folder, 'certificates')} && npm start`,
+          remedy: `rm -r ${quoted(join(folder, 'certificates'))} && npm start`,
         },
       ]
     if (ends < now) return []

@@ -35,6 +35,7 @@ describe('stateFindings', () => {
       'keys/servicea-public.pem': publicPem,
       'identity-provider/keys.json': JSON.stringify({ keys: [jwk] }),
       'identity-provider/cookie-secret': 'x'.repeat(43),
+      'key-encryption.key': `${Buffer.alloc(32, 1).toString('base64')}\n`,
       'spiffe/authorities.json': JSON.stringify({ x509: [{ authority: { certificate, privateKey } }] }),
       'spiffe/entries.yaml': 'entries: []\n',
     })) {
@@ -57,7 +58,7 @@ describe('stateFindings', () => {
 
   it('finds no problem in the state of a fresh start', async () => {
     expect(await look()).toEqual([
-      'good: 14 state files are readable and valid: 5 private keys, 4 certificates',
+      'good: 15 state files are readable and valid: 5 private keys, 4 certificates',
     ])
   })
 
@@ -71,6 +72,7 @@ describe('stateFindings', () => {
     ['spiffe/authorities.json', 'not JSON with usable keys'],
     ['spiffe/entries.yaml', 'not YAML'],
     ['version', 'not a version number'],
+    ['key-encryption.key', 'not a key-encryption key'],
     ['token-cache/store/data.mdb', 'not a token store (lmdb)'],
   ])('reports a corrupt %s with a fix', async (file, reason) => {
     await writeFile(join(folder, file), 'entries: [')

@@ -1,7 +1,8 @@
 import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
-import { checkStateVersion, StateFileError } from '@hallpass/private-files'
+import { checkStateVersion, quoted, StateFileError } from '@hallpass/private-files'
+import { keyEncryptionFromFile } from '@hallpass/signers/key-encryption'
 import { checkLmdbFile } from '@hallpass/token-store/lmdb-file'
 import { parseDocument } from 'yaml'
 import type { Finding } from './finding.ts'
@@ -61,21 +62,25 @@ export async function* stateFindings(folder: string, now: number): AsyncGenerato
 /** The token cache fills its store again; the issuer's has keys and revocations. */
 const remedyOfStore = (file: string) =>
   basename(dirname(dirname(file))) === 'issuer'
-    ? `stop jwt-factory and restore ${dirname(file)} from a backup; without one, delete it: keys are then imported from their PEM files, revocations are forgotten`
-    : `rm -r ${dirname(file)}`
+    ? `stop jwt-factory and restore ${quoted(dirname(file))} from a backup; without one, delete it: keys are then imported from their PEM files, revocations are forgotten`
+    : `rm -r ${quoted(dirname(file))}`
 
 async function lookAt(file: string, folder: string, now: number): Promise<Content | Finding> {
-  const remedy = `Restore it, or: rm ${file} && npm start`
+  const remedy = `Restore it, or: rm ${quoted(file)} && npm start`
   try {
     const writer = PART.exec(file)?.groups?.pid
     if (writer !== undefined && isAlive(Number(writer))) return NOTHING
     if (writer !== undefined)
-      return { state: 'note', what: `${file} was left by an interrupted write`, remedy: `rm ${file}` }
+      return { state: 'note', what: `${file} was left by an interrupted write`, remedy: `rm ${quoted(file)}` }
     if (basename(file) === 'data.mdb') {
       await checkLmdbFile(file, remedyOfStore(file))
       return NOTHING
     }
     if (basename(file) === 'lock.mdb') return NOTHING
+    if (basename(file) === 'key-encryption.key') {
+      await keyEncryptionFromFile(file)
+      return { ...NOTHING, isSecret: true }
+    }
     const text = await readFile(file, 'utf8')
     if (text.trim() === '') return bad(file, 'empty', remedy)
     if (file === join(folder, 'version')) {
@@ -102,7 +107,7 @@ async function lookAt(file: string, folder: string, now: number): Promise<Conten
       return bad(
         file,
         'the current user is not allowed to read it',
-        `sudo chown $(id -un) ${file} && chmod 600 ${file}`,
+        `sudo chown $(id -un) ${quoted(file)} && chmod 600 ${quoted(file)}`,
       )
     // The messages of OpenSSL and JSON.parse may quote secrets.
     return bad(file, `not ${expected(file)}`, remedyOf(file))
@@ -130,7 +135,9 @@ const isOfAuthority = (file: string) => basename(dirname(file)) === 'certificate
 const isRenewed = (file: string) => basename(dirname(file)) === 'spiffe'
 
 const remedyOf = (file: string) =>
-  isOfAuthority(file) ? `rm -r ${dirname(file)} && npm start` : `Restore it, or: rm ${file} && npm start`
+  isOfAuthority(file)
+    ? `rm -r ${quoted(dirname(file))} && npm start`
+    : `Restore it, or: rm ${quoted(file)} && npm start`
 
 const expected = (file: string) => {
   if (/\.(pem|crt|key)$/.test(file)) return 'a PEM key or certificate'
@@ -201,7 +208,9 @@ async function permissions(file: string, { isSecret, keys }: Content): Promise<F
   const mode = (await stat(file).catch(() => undefined))?.mode ?? 0
   if (!isSecret || (mode & 0o077) === 0) return []
   const what = keys.length > 0 ? 'private key' : 'secret'
-  return [{ state: 'bad', what: `Other users can read the ${what} ${file}`, remedy: `chmod 600 ${file}` }]
+  return [
+    { state: 'bad', what: `Other users can read the ${what} ${file}`, remedy: `chmod 600 ${quoted(file)}` },
+  ]
 }
 
 /** Reports key and certificate files that belong together by name but do not match. */
@@ -215,7 +224,7 @@ function* misfits(contents: ReadonlyMap<string, Content>): Iterable<Finding> {
       yield bad(
         publicFile,
         `not the public half of ${basename(file)}`,
-        `openssl pkey -in ${file} -pubout -out ${publicFile}`,
+        `openssl pkey -in ${quoted(file)} -pubout -out ${quoted(publicFile)}`,
       )
     const certificateFile = file.replace(/-key\.pem$/, '.pem')
     const certificate = contents.get(certificateFile)?.certificates[0]

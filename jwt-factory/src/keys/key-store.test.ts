@@ -469,6 +469,35 @@ describe('signers that fail', () => {
   })
 })
 
+describe('a key-encryption key that is replaced', () => {
+  const [first, second] = [randomBytes(32), randomBytes(32)]
+  const under = (...keys: Buffer[]) => ({ signers: wrappedSigners(localKeyEncryption(keys)) })
+
+  it('wraps the key that signs after one rotation, so that the old one can go', async () => {
+    const zone = newZone()
+    const before = await replica(zone, under(first))
+    await before.getOrCreate('servicea')
+    await before.publishNext('servicea')
+    await (await replica(zone, under(second, first))).rotate('servicea')
+    const after = await replica(zone, under(second))
+    await sign(after, 'servicea')
+    expect(await after.warning()).toBeUndefined()
+  })
+
+  it('and is lost is reported with the remedy, which one rotation is', async () => {
+    const zone = newZone()
+    const before = await replica(zone, under(first))
+    await before.getOrCreate('servicea')
+    await before.publishNext('servicea')
+    const after = await replica(zone, under(second))
+    expect(await after.warning()).toMatch(
+      /is not in KEY_ENCRYPTION_KEY_FILE\. Add it there as a line, or rotate the key\.$/,
+    )
+    await after.rotate('servicea')
+    await sign(after, 'servicea')
+  })
+})
+
 /** Copies the methods of a zone, to replace some. */
 function boundTo(zone: Zone): Zone {
   return {

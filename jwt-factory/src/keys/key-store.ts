@@ -33,6 +33,8 @@ const RETRY_MS = 60_000
  * takes 2.4 ms longer than the next signature.
  */
 const MAX_OPENED = 10_000
+/** How many keys a probe looks at: the first of them are opened once, and most faults concern all. */
+const MAX_WARNED = 20
 /** Keys whose record could not be stored, kept for a retry: enough for the rotations that are under way. */
 const MAX_SPARES = 100
 /** Two replicas that change one ring collide once or twice; more often only if all do nothing else. */
@@ -99,6 +101,20 @@ export class KeyStore {
   /** The new signing key of a rotation whose write may have happened or not. */
   readonly #undecided = new Map<string, { readonly kid: string; readonly atMs: number }>()
   readonly #background = new Set<Promise<void>>()
+  /**
+   * Says why keys cannot sign, by the example of one; undefined if those that were looked at can. A service that cannot sign
+   * with some keys still verifies, and a rotation mends it: a warning, and not a reason to be unready.
+   */
+  async warning(): Promise<string | undefined> {
+    for (const { ring } of [...this.#copies.values()].slice(0, MAX_WARNED))
+      try {
+        await this.open(ring.signing)
+      } catch (error) {
+        if (error instanceof HttpError && error.code === 'key_not_usable') return error.message
+      }
+    return undefined
+  }
+
   /** Increments with each change of any ring. */
   #revision = 0
   #published: PublishedKeys | undefined
@@ -354,10 +370,14 @@ export class KeyStore {
     return new KeyRing(keyId, [await this.#spare(keyId, 'signing')])
   }
 
-  /** Whether a next key can sign as configured: after a change of the algorithm or the signers, a new one is made. */
+  /**
+   * Whether a next key can sign as configured: after a change of the algorithm, the signers or the key-encryption key, a new
+   * one is made.
+   */
   #isUsable(key: RingKey | undefined): key is RingKey {
     const { algorithm, signers } = this.#options
-    return key !== undefined && key.alg === algorithm && key.stored.signer === signers.kind
+    if (key === undefined || key.alg !== algorithm || key.stored.signer !== signers.kind) return false
+    return signers.isCurrent?.(key.stored.reference ?? '') ?? true
   }
 
   /** Returns a new pair; the same one until the store has it, so that retries do not create one each. */

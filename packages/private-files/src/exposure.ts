@@ -1,5 +1,6 @@
 import type { Stats } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
+import { quoted } from './quoted.ts'
 import { onStateFile, StateFileError } from './state-file-error.ts'
 
 const GROUP_OR_OTHERS = 0o077
@@ -31,14 +32,14 @@ export function explainExposure(
   if (uid !== self && uid !== ROOT)
     return {
       reason: `belongs to the user with the ID ${uid}, who can replace it, not to this one (${self})`,
-      remedy: `Run: chown ${self} ${path}`,
+      remedy: `Run: chown ${self} ${quoted(path)}`,
     }
   const excess = mode & (uid === self ? GROUP_OR_OTHERS : BEYOND_GROUP_READ)
   if (excess === 0) return undefined
   const bits = (mode & 0o777).toString(8).padStart(4, '0')
   return {
     reason: `other users have access to it (mode ${bits})`,
-    remedy: `Run: chmod 600 ${path} (in Kubernetes: defaultMode 0440 and an fsGroup), and replace the secret if somebody else may have read it.`,
+    remedy: `Run: chmod 600 ${quoted(path)} (in Kubernetes: defaultMode 0440 and an fsGroup), and replace the secret if somebody else may have read it.`,
   }
 }
 

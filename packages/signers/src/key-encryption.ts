@@ -14,6 +14,8 @@ export interface KeyEncryption {
    * @throws {SignerUnavailableError} if the key-encryption key is in a system that does not answer.
    */
   unwrap(wrapped: Uint8Array, context: WrappingContext): Promise<Uint8Array>
+  /** Whether these bytes were wrapped under the key that wraps new keys: another one may be about to go. */
+  isCurrent(wrapped: Uint8Array): boolean
   /** Checks that keys could be wrapped and unwrapped now. @throws {SignerUnavailableError} */
   check(): Promise<void>
   close(): void
@@ -105,6 +107,11 @@ class LocalKeyEncryption implements KeyEncryption {
     return unseal(key, bytes.subarray(1 + KEY_ID_BYTES), context)
   }
 
+  isCurrent(wrapped: Uint8Array): boolean {
+    const bytes = Buffer.from(wrapped)
+    return bytes[0] === FORMAT && bytes.toString('hex', 1, 1 + KEY_ID_BYTES) === this.#first
+  }
+
   async check(): Promise<void> {}
 
   close(): void {}
@@ -114,7 +121,7 @@ class LocalKeyEncryption implements KeyEncryption {
     if (key) return key
     throw new KeyError(
       'invalid_key',
-      `The key is wrapped under key-encryption key ${id}, which is not in KEY_ENCRYPTION_KEY_FILE.`,
+      `The key is wrapped under key-encryption key ${id}, which is not in KEY_ENCRYPTION_KEY_FILE. Add it there as a line, or rotate the key.`,
     )
   }
 }
@@ -132,5 +139,5 @@ const notAKey = (path: string) =>
   new StateFileError(
     path,
     'not a key-encryption key',
-    'Each line must be 32 random bytes in base64: openssl rand -base64 32',
+    'Restore it from your backup: without it, keys that are stored cannot sign. Each line is 32 random bytes in base64 (openssl rand -base64 32)',
   )

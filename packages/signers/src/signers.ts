@@ -24,6 +24,11 @@ export interface Signers {
    */
   readonly importKey?: (key: SigningKey) => Promise<StoredSigner>
   /**
+   * Whether the reference is one as {@link create} makes it now. A key of an earlier key-encryption key must not begin to
+   * sign, because that key may be about to go. Undefined if there is no such difference.
+   */
+  readonly isCurrent?: (reference: string) => boolean
+  /**
    * Opens a key that {@link create} made, in this process or another.
    * @throws {SignerUnavailableError} if the system does not answer.
    * @throws {KeyError} if the reference is damaged, the key is gone, or it does not fit the algorithm.

@@ -89,7 +89,7 @@ describe('a key-encryption key', () => {
       name: 'KeyError',
       reason: 'invalid_key',
       message: expect.stringMatching(
-        /^The key is wrapped under key-encryption key [0-9a-f]{16}, which is not in KEY_ENCRYPTION_KEY_FILE\.$/,
+        /^The key is wrapped under key-encryption key [0-9a-f]{16}, which is not in KEY_ENCRYPTION_KEY_FILE\. Add it there as a line, or rotate the key\.$/,
       ),
     })
   })
@@ -104,7 +104,7 @@ describe('a key-encryption key', () => {
     const path = await keyFile(name.replaceAll(' ', '-'), text)
     await expect(keyEncryptionFromFile(path)).rejects.toMatchObject({
       name: 'StateFileError',
-      message: `${path}: not a key-encryption key. Each line must be 32 random bytes in base64: openssl rand -base64 32`,
+      message: `${path}: not a key-encryption key. Restore it from your backup: without it, keys that are stored cannot sign. Each line is 32 random bytes in base64 (openssl rand -base64 32)`,
     })
   })
 

@@ -30,6 +30,9 @@ export function wrappedSigners(encryption: KeyEncryption): WrappedSigners {
   return {
     kind: 'wrapped',
     importKey,
+    isCurrent: (reference) =>
+      reference.startsWith(PREFIX) &&
+      encryption.isCurrent(Buffer.from(reference.slice(PREFIX.length), 'base64url')),
     async create(algorithm, keyId) {
       const key = await generateSigningKey(algorithm)
       return importKey(named(keyId, key))

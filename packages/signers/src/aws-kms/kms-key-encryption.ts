@@ -53,6 +53,8 @@ export function kmsKeyEncryption(keyId: string, options: KmsOptions): KeyEncrypt
     },
 
     // The check of KMS itself, which needs no permission to decrypt and leaves no trace of a key in its audit log.
+    isCurrent: (wrapped) => wrapped[0] === FORMAT,
+
     async check() {
       await client.call('DescribeKey', { KeyId: keyId }, keyId)
     },
