@@ -155,6 +155,19 @@ function auditContract(place: () => Promise<Place>) {
     expect(seen.toSorted()).toEqual(Array.from({ length: 60 }, (_, index) => `n-${index}`).toSorted())
   })
 
+  it('tells a reader that the log was begun again, and returns all of it', async () => {
+    const { first, zone, zones, clock } = replicas()
+    for (let count = 0; count < 5; count += 1) await first.record(rotated(`lost-${count}`))
+    const { next: after } = await all(first)
+    await first.stop()
+    await zone.clear()
+    const log = new AuditLog({ zone: zones[1] as typeof zone, clock: clock.now, log: silentLog })
+    await log.record(rotated('new'))
+    const { entries, brokenAt } = await log.read({ after, limit: 100 })
+    expect(entries.map(({ keyId }) => keyId)).toEqual(['new'])
+    expect(brokenAt).toEqual([{ trail: 'keys', seq: after.keys }])
+  })
+
   it('returns only entries of an action and a key ID', async () => {
     const { first } = replicas()
     for (const keyId of ['a', 'b', 'a']) await first.record(rotated(keyId))

@@ -87,10 +87,19 @@ export class AuditTrail {
     return randomBytes(9).toString('base64url')
   }
 
-  /** Reads the entries after a sequence number, in order. @throws {StoreUnavailableError} */
+  /**
+   * Reads the entries after a sequence number, in order. If the entry with that number is gone although it is not too old,
+   * e.g. because the store was lost and the trail was begun again, that is reported, and all entries are read.
+   * @throws {StoreUnavailableError}
+   */
   async *read(after: number): AsyncIterable<AuditStep> {
     let head = (await this.#head()).head
-    const { block: from, index } = placeOf(after)
+    let { block: from, index } = placeOf(after)
+    if (from > head.block && !(await this.#block(from))) {
+      yield { brokenAt: after }
+      from = 0
+      index = -1
+    }
     let number = Math.max(from, head.first)
     /** The hash of the last entry; undefined if it is unknown, because older blocks have expired. */
     let hash: string | undefined
