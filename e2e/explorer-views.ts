@@ -38,7 +38,10 @@ export const VIEWS: readonly [string, (view: Page) => Promise<void>][] = [
       await view.getByRole('textbox', { name: 'User' }).fill('ada')
       await view.getByRole('button', { name: /^Send 10/ }).click()
       await view.getByRole('row', { name: /ada:explorer jti=/ }).waitFor()
-      await view.getByText(/^10 requests as ada were answered/).waitFor()
+      await view
+        .getByText(/^10 requests as ada were answered/)
+        .first()
+        .waitFor()
       const calls = await view.locator('[data-figure="issuerCalls"]').allInnerTexts()
       expect(calls.length).toBe(2)
       await view.getByRole('button', { name: 'Block the user', exact: true }).click()
