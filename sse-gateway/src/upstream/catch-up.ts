@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { StreamEvent } from '@hallpass/event-stream'
 import { EventBlock, EventRing, type Reader, type RingLimits } from '@hallpass/event-stream/fan-out'
 import { cappedMs } from '@hallpass/untrusted/timers'
@@ -35,6 +36,8 @@ export class CatchUp {
   readonly #brought: EventRing
   #lastId: string
   #quietTimer: NodeJS.Timeout | undefined
+  /** The number of events that the private stream has brought. */
+  #taken = 0
   #done = false
   #over: 'ended' | 'failed' | undefined
 
@@ -87,6 +90,7 @@ export class CatchUp {
 
   #take(event: StreamEvent) {
     if (this.#done) return
+    this.#taken += 1
     if (!this.#reader) {
       this.#waiting.push(event)
       this.#connection?.pause()
@@ -124,10 +128,17 @@ export class CatchUp {
 
   #awaitQuiet() {
     clearTimeout(this.#quietTimer)
-    this.#quietTimer = setTimeout(() => {
-      if (this.#reader?.isFull) return this.#awaitQuiet()
-      this.#join(this.#options.ring.head, this.#options.ring.head)
-    }, cappedMs(this.#options.quietMs)).unref()
+    this.#quietTimer = setTimeout(() => void this.#joinIfQuiet(), cappedMs(this.#options.quietMs)).unref()
+  }
+
+  async #joinIfQuiet(): Promise<void> {
+    const taken = this.#taken
+    // In a process that was busy, a timer fires before the sockets are read, and what is read takes another turn to be parsed.
+    for (let turn = 0; turn < 2; turn += 1) await nextTurn()
+    // An event that has arrived meanwhile waits for quiet itself.
+    if (this.#done || this.#taken !== taken) return
+    if (this.#reader?.isFull) return this.#awaitQuiet()
+    this.#join(this.#options.ring.head, this.#options.ring.head)
   }
 
   #fail() {
