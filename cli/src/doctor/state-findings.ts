@@ -77,12 +77,12 @@ async function lookAt(file: string, folder: string, now: number): Promise<Conten
       return NOTHING
     }
     if (basename(file) === 'lock.mdb') return NOTHING
+    const text = await readFile(file, 'utf8')
+    if (text.trim() === '') return bad(file, 'empty', remedy)
     if (basename(file) === 'key-encryption.key') {
       await keyEncryptionFromFile(file)
       return { ...NOTHING, isSecret: true }
     }
-    const text = await readFile(file, 'utf8')
-    if (text.trim() === '') return bad(file, 'empty', remedy)
     if (file === join(folder, 'version')) {
       await checkStateVersion(folder)
       return NOTHING

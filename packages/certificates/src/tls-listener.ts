@@ -100,7 +100,11 @@ export function followTlsFiles<T>(following: {
       log.warn({ err }, 'certificate could not be reloaded')
     }
   }
-  const onChange = () => void renew()
+  // One after the other: of two at the same time, the one that has read the older files could end last.
+  let renewed = Promise.resolve()
+  const onChange = () => {
+    renewed = renewed.then(renew)
+  }
   for (const file of files) watchFile(file, { interval, persistent: false }, onChange)
   return () => {
     for (const file of files) unwatchFile(file, onChange)

@@ -63,7 +63,11 @@ export class CatchUp {
 
   start(reader: Reader): void {
     this.#reader = reader
-    reader.writer.onDrain = () => this.#connection?.resume()
+    reader.writer.onDrain = () => {
+      this.#connection?.resume()
+      // While it was paused, its silence said nothing.
+      if (!this.#done) this.#awaitQuiet()
+    }
     const waiting = this.#waiting
     this.#waiting = []
     for (const event of waiting) this.#take(event)
