@@ -1,3 +1,4 @@
+import { HttpError } from '@hallpass/service-kit'
 import type { RotatingKey, RotatingKeys } from '../rotation/index.ts'
 import type { KeyRing } from './key-ring.ts'
 import type { KeyStore } from './key-store.ts'
@@ -27,8 +28,13 @@ export const rotatingKeys = (
     await onPublished(await keys.publishNext(keyId))
   },
   async rotate(keyId, signingKid) {
-    if ((await keys.existing(keyId)).signing.kid !== signingKid) return false
-    await onRotated(await keys.rotate(keyId))
-    return true
+    try {
+      await onRotated(await keys.rotate(keyId, [signingKid]))
+      return true
+    } catch (error) {
+      // Somebody rotated by hand meanwhile.
+      if (error instanceof HttpError && error.code === 'other_key_signs') return false
+      throw error
+    }
   },
 })
