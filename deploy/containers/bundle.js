@@ -15,5 +15,5 @@ cpSync(pagesFolder(root), join(app, 'web-ui/public'), { recursive: true })
 for (const folder of ['sse-gateway/public', 'token-cache/proxy/public'])
   cpSync(join(root, folder), join(app, folder), { recursive: true })
 // The explorer shows the source line of the check that decided (web-ui/src/live/check-sources.ts); 100 KB.
-for (const folder of ['packages/tokens/src', 'packages/spiffe/src/jwt-svid', 'jwt-factory/src/verification'])
+for (const folder of ['packages/tokens/src', 'packages/spiffe/src/jwt-svid', 'jwt-factory/src/keys'])
   cpSync(join(root, folder), join(app, folder), { recursive: true, filter: (path) => !isOfTests(path) })

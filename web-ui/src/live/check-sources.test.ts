@@ -1,9 +1,10 @@
+import { existsSync, readFileSync } from 'node:fs'
 import { SVID_CHECKS } from '@hallpass/spiffe'
 import { TOKEN_CHECKS } from '@hallpass/tokens'
 import { describe, expect, it } from '@jest/globals'
-import { CheckSources } from './check-sources.ts'
+import { CHECK_FOLDERS, CheckSources } from './check-sources.ts'
 
-/** The issuer's own checks (jwt-factory/src/verification), which it does not export. */
+/** The issuer's own checks (jwt-factory/src/keys/issuer-checks.ts), which it does not export. */
 const ISSUER_CHECKS = [
   { name: 'withdrawn key', rule: 'NIST SP 800-57 §8.3.5' },
   { name: 'revocation', rule: 'RFC 7009 §2.2' },
@@ -19,6 +20,17 @@ describe('CheckSources', () => {
 
   it.each(catalogues)('finds the line that defines a check: $name', ({ name, rule }) => {
     expect(lineOf(name)).toContain(`check('${name}', '${rule}', `)
+  })
+
+  it('finds the same folders in an image', () => {
+    const [, list = ''] =
+      /for \(const folder of (\['packages\/tokens[^\]]*\])\)/.exec(
+        readFileSync('deploy/containers/bundle.js', 'utf8'),
+      ) ?? []
+    const copied = [...list.matchAll(/'([^']+)'/g)].map(([, folder]) => folder as string)
+    expect(copied.filter((folder) => !existsSync(folder))).toEqual([])
+    for (const folder of CHECK_FOLDERS)
+      expect(copied.some((one) => folder === one || folder.startsWith(`${one}/`))).toBe(true)
   })
 
   it('has no check that is in no catalogue', () => {

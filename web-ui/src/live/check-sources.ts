@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** The folders of the catalogues of checks; an image has copies of them (deploy/containers/bundle.js). */
-const FOLDERS = [
+export const CHECK_FOLDERS = [
   'packages/tokens/src/rule-set',
   'packages/tokens/src/verify',
   'packages/spiffe/src/jwt-svid',
@@ -56,7 +56,7 @@ export class CheckSources {
   }
 
   #index(): Map<string, SourceLine> {
-    this.#lines ??= new Map(FOLDERS.flatMap((folder) => this.#scan(folder)))
+    this.#lines ??= new Map(CHECK_FOLDERS.flatMap((folder) => this.#scan(folder)))
     return this.#lines
   }
 
