@@ -164,8 +164,8 @@ export async function createApp(
     await stop()
     throw error
   }
-  const unusable = await keys.warning()
-  if (unusable !== undefined) log.error({ reason: unusable }, 'not every key can sign')
+  // Not awaited: an HSM that does not answer must not delay the start.
+  void keys.warning().then((reason) => reason && log.error({ reason }, 'not every key can sign'))
   log.info({ keyIds: keys.keyIds.length, store: state.kind, folder }, 'keys loaded')
   if (config.callers.mode === 'open')
     log.warn(

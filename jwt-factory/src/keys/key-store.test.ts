@@ -453,6 +453,23 @@ describe('signers that fail', () => {
     expect(created).toHaveLength(1)
   })
 
+  it('are asked once by a probe if they do not answer, however many keys there are', async () => {
+    const zone = newZone()
+    const before = await replica(zone)
+    for (const keyId of ['a', 'b', 'c']) await before.getOrCreate(keyId)
+    let asked = 0
+    const silent: Signers = {
+      ...boundSigners(wrapped),
+      open: async () => {
+        asked += 1
+        throw new SignerUnavailableError('The HSM', 'no answer')
+      },
+    }
+    const keys = await replica(zone, { signers: silent })
+    expect(await keys.warning()).toBeUndefined()
+    expect(asked).toBe(1)
+  })
+
   it('of another kind cannot use a key; the remedy is a rotation', async () => {
     const zone = newZone()
     await (await replica(zone)).getOrCreate('servicea')

@@ -2,17 +2,11 @@ import { type Clock, HttpError, notFound } from '@hallpass/service-kit'
 import { keyIdIn, type Signers } from '@hallpass/signers'
 import type { Change, StoredEntry, Zone } from '@hallpass/token-store'
 import { StoreFullError, StoreUnavailableError } from '@hallpass/token-store'
-import {
-  type Algorithm,
-  KeyError,
-  type Signer,
-  type SigningKey,
-  type SignOptions,
-  signToken,
-} from '@hallpass/tokens'
+import { type Algorithm, type SignOptions, signToken } from '@hallpass/tokens'
 import { onState, stateUnavailable } from '../state/index.ts'
 import { isReserved } from './key-id.ts'
 import { KeyRing, MAX_KEYS_IN_SET, NewerRecordError, newKey, type RingKey } from './key-ring.ts'
+import { type Opened, OpenedKeys } from './opened-keys.ts'
 
 /** A ring does not expire. The last second of the year 9999, the latest that every date format has. */
 const NEVER_MS = 253_402_300_799_000
@@ -28,11 +22,6 @@ const COPY_MS = 1_000
 const REPLICA_LAG_MS = 5_000
 /** A retry within this time asks for what was tried before; later, it asks for another rotation. */
 const RETRY_MS = 60_000
-/**
- * Opened private keys: about 100 MB if an issuer uses so many RSA keys. To open one again and sign with it the first time
- * takes 2.4 ms longer than the next signature.
- */
-const MAX_OPENED = 10_000
 /** How many keys a probe looks at: the first of them are opened once, and most faults concern all. */
 const MAX_WARNED = 20
 /** Keys whose record could not be stored, kept for a retry: enough for the rotations that are under way. */
@@ -78,7 +67,6 @@ interface PublishedKeys {
   readonly publishedUntilMs: number
 }
 
-type Opened = SigningKey | Signer
 interface Spare {
   readonly key: RingKey
   readonly opened: Opened
@@ -96,25 +84,11 @@ export class KeyStore {
   readonly #reading = new Map<string, Promise<KeyRing | undefined>>()
   /** The last change of each key ID, so that those of one key ID run one after the other. */
   readonly #turns = new Map<string, Promise<unknown>>()
-  readonly #opened = new Map<string, Promise<Opened>>()
+  readonly #opened: OpenedKeys
   readonly #spares = new Map<string, Spare>()
   /** The new signing key of a rotation whose write may have happened or not. */
   readonly #undecided = new Map<string, { readonly kid: string; readonly atMs: number }>()
   readonly #background = new Set<Promise<void>>()
-  /**
-   * Says why keys cannot sign, by the example of one; undefined if those that were looked at can. A service that cannot sign
-   * with some keys still verifies, and a rotation mends it: a warning, and not a reason to be unready.
-   */
-  async warning(): Promise<string | undefined> {
-    for (const { ring } of [...this.#copies.values()].slice(0, MAX_WARNED))
-      try {
-        await this.open(ring.signing)
-      } catch (error) {
-        if (error instanceof HttpError && error.code === 'key_not_usable') return error.message
-      }
-    return undefined
-  }
-
   /** Increments with each change of any ring. */
   #revision = 0
   #published: PublishedKeys | undefined
@@ -127,6 +101,7 @@ export class KeyStore {
 
   constructor(options: KeyStoreOptions) {
     this.#options = options
+    this.#opened = new OpenedKeys(options.signers)
   }
 
   /** Reads all rings and follows their changes. Resolves also if the store is unavailable; it is then tried again. */
@@ -245,28 +220,17 @@ export class KeyStore {
     return onState(() => signToken(claims, key, { ...options, clock: this.#options.clock }))
   }
 
-  /** Opens the private half of a key. @throws {HttpError} 503 `state_unavailable`, 503 `key_not_usable` */
-  async open({ kid, alg, stored: { signer, reference } }: RingKey): Promise<Opened> {
-    const { signers } = this.#options
-    let opened = this.#opened.get(kid)
-    // The order of a Map is that of insertion, so the first is the one that was used longest ago.
-    this.#opened.delete(kid)
-    if (!opened) {
-      if (signer !== signers.kind || reference === undefined)
-        throw notUsable(`The private key ${kid} is not in ${signers.kind}. Rotate the key.`)
-      opened = onState(() => signers.open(reference, alg, kid)).catch((error: unknown) => {
-        this.#opened.delete(kid)
-        throw error instanceof KeyError ? notUsable(error.message, error) : error
-      })
-    }
-    this.#remember(kid, opened)
-    return opened
+  /** Opens the private half of a key, as {@link OpenedKeys.open}. */
+  open(key: RingKey): Promise<Opened> {
+    return this.#opened.open(key)
   }
 
-  #remember(kid: string, opened: Promise<Opened>): void {
-    this.#opened.set(kid, opened)
-    const [oldest] = this.#opened.keys()
-    if (this.#opened.size > MAX_OPENED && oldest !== undefined) this.#opened.delete(oldest)
+  /**
+   * Says why keys cannot sign, by the example of one; undefined if those that were looked at can. A service that cannot sign
+   * with some keys still verifies, and a rotation mends it: a warning, and not a reason to be unready.
+   */
+  warning(): Promise<string | undefined> {
+    return this.#opened.fault([...this.#copies.values()].slice(0, MAX_WARNED).map(({ ring }) => ring.signing))
   }
 
   /** Returns the ring of a key ID; the first call of all replicas creates the pair. */
@@ -399,7 +363,7 @@ export class KeyStore {
     const spare = this.#spares.get(ring.keyId)
     if (!spare || !ring.keyNamed(spare.key.kid)) return
     this.#spares.delete(ring.keyId)
-    this.#remember(spare.key.kid, Promise.resolve(spare.opened))
+    this.#opened.add(spare.key.kid, spare.opened)
   }
 
   #discard(keyId: string): void {
@@ -487,7 +451,7 @@ export class KeyStore {
     const used = new Set(after.keys.map(({ stored }) => stored.reference))
     for (const { kid, stored } of before?.keys ?? []) {
       if (stored.reference === undefined || used.has(stored.reference)) continue
-      this.#opened.delete(kid)
+      this.#opened.forget(kid)
       this.#destroy(stored.reference)
     }
   }
@@ -559,7 +523,7 @@ export class KeyStore {
     }
     for (const { kid } of copy?.ring.keys ?? []) this.#keyIdOf.delete(kid)
     for (const { kid } of ring.keys) this.#keyIdOf.set(kid, ring.keyId)
-    for (const { kid, state } of ring.keys) if (state === 'withdrawn') this.#opened.delete(kid)
+    for (const { kid, state } of ring.keys) if (state === 'withdrawn') this.#opened.forget(kid)
     this.#copies.set(ring.keyId, { ring, readAt, isStale: false })
     this.#revision += 1
     return ring
@@ -634,6 +598,3 @@ const otherKeySigns = ({ keyId, signing }: KeyRing) =>
   new HttpError(412, 'other_key_signs', `${keyId} already signs with ${signing.kid}. Nothing was changed.`, {
     headers: { etag: `"${signing.kid}"` },
   })
-
-const notUsable = (message: string, cause?: unknown) =>
-  new HttpError(503, 'key_not_usable', message, { cause })
