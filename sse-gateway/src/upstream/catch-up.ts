@@ -1,9 +1,14 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { StreamEvent } from '@hallpass/event-stream'
 import { EventBlock, EventRing, type Reader, type RingLimits } from '@hallpass/event-stream/fan-out'
 import { cappedMs } from '@hallpass/untrusted/timers'
 import { toClientEvent } from './client-event.ts'
 import { UpstreamConnection, type UpstreamTarget } from './upstream-connection.ts'
+
+/**
+ * Quiet is counted in pieces, all of them on time: timers fire before sockets are read, so after a piece that was late
+ * there can be events that have arrived and were not read.
+ */
+const QUIET_PIECES = 5
 
 export interface CatchUpOptions {
   readonly target: UpstreamTarget
@@ -36,8 +41,6 @@ export class CatchUp {
   readonly #brought: EventRing
   #lastId: string
   #quietTimer: NodeJS.Timeout | undefined
-  /** The number of events that the private stream has brought. */
-  #taken = 0
   #done = false
   #over: 'ended' | 'failed' | undefined
 
@@ -63,11 +66,7 @@ export class CatchUp {
 
   start(reader: Reader): void {
     this.#reader = reader
-    reader.writer.onDrain = () => {
-      this.#connection?.resume()
-      // While it was paused, its silence said nothing.
-      if (!this.#done) this.#awaitQuiet()
-    }
+    reader.writer.onDrain = () => this.#connection?.resume()
     const waiting = this.#waiting
     this.#waiting = []
     for (const event of waiting) this.#take(event)
@@ -94,7 +93,6 @@ export class CatchUp {
 
   #take(event: StreamEvent) {
     if (this.#done) return
-    this.#taken += 1
     if (!this.#reader) {
       this.#waiting.push(event)
       this.#connection?.pause()
@@ -130,19 +128,17 @@ export class CatchUp {
     this.#reader?.readFrom(position)
   }
 
-  #awaitQuiet() {
+  #awaitQuiet(pieces = QUIET_PIECES) {
     clearTimeout(this.#quietTimer)
-    this.#quietTimer = setTimeout(() => void this.#joinIfQuiet(), cappedMs(this.#options.quietMs)).unref()
-  }
-
-  async #joinIfQuiet(): Promise<void> {
-    const taken = this.#taken
-    // In a process that was busy, a timer fires before the sockets are read, and what is read takes another turn to be parsed.
-    for (let turn = 0; turn < 2; turn += 1) await nextTurn()
-    // An event that has arrived meanwhile waits for quiet itself.
-    if (this.#done || this.#taken !== taken) return
-    if (this.#reader?.isFull) return this.#awaitQuiet()
-    this.#join(this.#options.ring.head, this.#options.ring.head)
+    const pieceMs = cappedMs(this.#options.quietMs / QUIET_PIECES)
+    const dueAt = performance.now() + pieceMs
+    this.#quietTimer = setTimeout(() => {
+      const isLate = performance.now() - dueAt > pieceMs
+      // A paused stream is silent, too. It can be so although its reader is no longer full: it is resumed when all is drained.
+      if (isLate || this.#connection?.isPaused) this.#awaitQuiet()
+      else if (pieces > 1) this.#awaitQuiet(pieces - 1)
+      else this.#join(this.#options.ring.head, this.#options.ring.head)
+    }, pieceMs).unref()
   }
 
   #fail() {

@@ -65,6 +65,10 @@ export class UpstreamConnection {
     this.#response.resume()
   }
 
+  get isPaused(): boolean {
+    return this.#response.isPaused()
+  }
+
   close(): void {
     this.#closed = true
     this.#request.destroy()
