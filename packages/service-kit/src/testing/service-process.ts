@@ -1,10 +1,11 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Environment } from '../process/config.ts'
 
 /** A service in a process of its own. */
 export interface RunningService {
   readonly url: string
+  readonly process: ChildProcess
   /** Kills it without a chance to clean up. */
   kill(): Promise<void>
   /** Stops it as an operator does. */
@@ -12,12 +13,16 @@ export interface RunningService {
 }
 
 /**
- * Runs a service from its sources.
- * @param main the path of its `main.ts`.
+ * Runs a service.
+ * @param program the arguments of Node, or the path of the service's `main.ts` for its sources.
  * @throws {Error} with what it wrote to standard error, if it does not start.
  */
-export async function startServiceProcess(main: string, env: Environment): Promise<RunningService> {
-  const child = spawn(process.execPath, ['--import', 'tsx', main], {
+export async function startServiceProcess(
+  program: string | readonly string[],
+  env: Environment,
+): Promise<RunningService> {
+  const args = typeof program === 'string' ? ['--import', 'tsx', program] : program
+  const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     env: { ...process.env, LOG_LEVEL: 'silent', DRAIN_DELAY_MS: '0', ...env },
   })
@@ -36,5 +41,5 @@ export async function startServiceProcess(main: string, env: Environment): Promi
     child.kill(signal)
     await ended
   }
-  return { url, kill: end('SIGKILL'), stop: end('SIGTERM') }
+  return { url, process: child, kill: end('SIGKILL'), stop: end('SIGTERM') }
 }
