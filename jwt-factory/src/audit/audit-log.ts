@@ -307,7 +307,7 @@ class Queue {
           this.#chunk = this.#chunk?.events === part ? this.#chunk : { id: AuditTrail.newId(), events: part }
           try {
             const { seq, hash } = await this.#trail.append(this.#chunk.id, part)
-            // A copy of the hash outside the store: whoever changes the store cannot change this.
+            // A copy of the hash outside the store: someone who changes the store cannot change this.
             log.info({ audit: true, trail: this.#name, seq, hash }, 'audit chain')
           } catch (error) {
             this.#events = [...parts.slice(index + 1).flat(), ...this.#events]
@@ -326,7 +326,7 @@ class Queue {
       )
       if (!this.#stopped) this.#flushAfter(RETRY_MS)
     } finally {
-      // In the same turn as the last look at the queue: whoever adds an entry after it begins another write.
+      // In the same turn as the last look at the queue: an entry that is added after it begins another write.
       this.#writing = undefined
     }
   }

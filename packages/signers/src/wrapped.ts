@@ -44,7 +44,7 @@ export function wrappedSigners(encryption: KeyEncryption): WrappedSigners {
       const pem = Buffer.from(await encryption.unwrap(wrapped, contextOf(algorithm, kid)))
       return importSigningKey(pem.toString(), { alg: algorithm, kid })
     },
-    // Whoever forgets the reference has destroyed the key.
+    // The key is in its reference, which the caller removes.
     async destroy() {},
     check: () => encryption.check(),
     async close() {

@@ -1,6 +1,6 @@
 /*
  * Which URLs may carry what one service trusts of another: credentials, tokens, keys, and the state that decides about
- * them. Whoever can read or change these on the network can act as the services.
+ * them. An attacker who can read or change these on the network can act as the services.
  */
 
 /** The remedies that every refusal names. */

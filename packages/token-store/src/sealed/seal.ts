@@ -6,7 +6,7 @@ const IV_BYTES = 12
 const TAG_BYTES = 16
 
 /**
- * Seals the entries of a store: whoever can read the store, but does not have the secret, learns neither the names (which may
+ * Seals the entries of a store: a reader of the store who does not have the secret learns neither the names (which may
  * be bearer values, e.g. of a cookie) nor the values, and cannot move a value to another name.
  */
 export class Seal {
