@@ -217,7 +217,7 @@ export class KeyStore {
   ): Promise<string> {
     const { signing } = await this.existing(keyId)
     const key = await this.open(signing)
-    return onState(() => signToken(claims, key, { ...options, clock: this.#options.clock }))
+    return signToken(claims, key, { ...options, clock: this.#options.clock })
   }
 
   /** Opens the private half of a key, as {@link OpenedKeys.open}. */
@@ -349,7 +349,7 @@ export class KeyStore {
     const { algorithm, clock, signers } = this.#options
     let spare = this.#spares.get(keyId)
     if (!spare || !this.#isUsable(spare.key)) {
-      const { key: opened, reference } = await onState(() => signers.create(algorithm, keyId))
+      const { key: opened, reference } = await signers.create(algorithm, keyId)
       spare = { key: newKey(opened, state, clock(), { signer: signers.kind, reference }), opened }
       this.#spares.set(keyId, spare)
       const [oldest] = this.#spares.keys()
