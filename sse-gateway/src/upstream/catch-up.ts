@@ -130,7 +130,7 @@ export class CatchUp {
 
   #awaitQuiet(pieces = QUIET_PIECES) {
     clearTimeout(this.#quietTimer)
-    const pieceMs = cappedMs(this.#options.quietMs / QUIET_PIECES)
+    const pieceMs = this.#options.quietMs / QUIET_PIECES
     const dueAt = performance.now() + pieceMs
     this.#quietTimer = setTimeout(() => {
       const isLate = performance.now() - dueAt > pieceMs
@@ -138,7 +138,7 @@ export class CatchUp {
       if (isLate || this.#connection?.isPaused) this.#awaitQuiet()
       else if (pieces > 1) this.#awaitQuiet(pieces - 1)
       else this.#join(this.#options.ring.head, this.#options.ring.head)
-    }, pieceMs).unref()
+    }, cappedMs(pieceMs)).unref()
   }
 
   #fail() {

@@ -105,7 +105,9 @@ export class LmdbWrites {
   }
 
   #tick(): void {
-    if (this.#blocked && !this.isBlocked) for (const work of this.#waiting.splice(0)) work()
+    // Not only if this call ends the blocked state: another write may have noticed the end first.
+    if ((this.#blocked || this.#waiting.length > 0) && !this.isBlocked)
+      for (const work of this.#waiting.splice(0)) work()
     for (const pending of this.#pending) {
       pending.ticks += 1
       if (pending.ticks !== PATIENCE_TICKS) continue
