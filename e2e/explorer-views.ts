@@ -28,7 +28,8 @@ export const VIEWS: readonly [string, (view: Page) => Promise<void>][] = [
         .first()
         .waitFor()
       await row.getByRole('button', { name: /^Revoke/ }).click()
-      await confirm(view, /^Revoke every token of /, 'Revoke')
+      // The stream lives for seconds; the same dialog is examined in the other views.
+      await confirm(view, /^Revoke every token of /, 'Revoke', { examine: false })
       await view.getByRole('region', { name: 'Ended streams' }).getByText('token_revoked').first().waitFor()
     },
   ],
@@ -86,13 +87,18 @@ export const VIEWS: readonly [string, (view: Page) => Promise<void>][] = [
 ]
 
 /** Tests the confirmation of an action: cancels it with Escape, then opens it again and confirms it by keyboard. */
-async function confirm(view: Page, title: string | RegExp, label: string): Promise<void> {
+async function confirm(
+  view: Page,
+  title: string | RegExp,
+  label: string,
+  { examine = true } = {},
+): Promise<void> {
   const question = view.getByRole('alertdialog', { name: title })
   await question.waitFor()
   // A second Enter in the same place must not act.
   expect(await view.evaluate('document.activeElement.textContent')).toBe('Cancel')
   expect(await question.getByRole('paragraph').innerText()).toMatch(/\.$/)
-  expect(await seriousFindings(view)).toEqual([])
+  if (examine) expect(await seriousFindings(view)).toEqual([])
   const acted: string[] = []
   const watch = (request: Request) => {
     if (request.method() === 'POST') acted.push(request.url())

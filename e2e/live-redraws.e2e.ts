@@ -83,6 +83,18 @@ describeWith('chromium', 'apt-get install chromium')('a live page that is redraw
     expect(await row?.evaluate((node) => (node as { isConnected?: boolean }).isConnected)).toBe(true)
   }, 30_000)
 
+  it('keeps a section whose heading changes', async () => {
+    const isKept = await page.evaluate(`(async () => {
+      const { keyed, redraw, section } = await import('/source/live/live-page.js')
+      const place = document.body.appendChild(document.createElement('div'))
+      redraw(place, [keyed('open', section('One is open', 'a'))])
+      const before = place.firstChild
+      redraw(place, [keyed('open', section('2 are open', 'b'))])
+      return before === place.firstChild && place.innerText.includes('2 are open')
+    })()`)
+    expect(isKept).toBe(true)
+  }, 30_000)
+
   it('gives a kept button the action of the new one', async () => {
     const button = page.getByRole('button', { name: 'Press ada' })
     await page.evaluate('window.runs.length = 0')

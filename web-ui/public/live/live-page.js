@@ -356,6 +356,18 @@ export const section = (title, ...content) =>
   el('section', { class: 'section' }, el('h2', {}, title), ...content)
 
 /**
+ * Names what an element stands for, so that a redraw keeps it although its heading, which names a section otherwise, changes.
+ * @template {HTMLElement} E
+ * @param {string} key
+ * @param {E} element
+ * @returns {E}
+ */
+export function keyed(key, element) {
+  element.dataset.key = key
+  return element
+}
+
+/**
  * Makes a collapsed view of JSON.
  * @param {string} title
  * @param {unknown} value
