@@ -46,7 +46,7 @@ interface SavedFiles {
   readonly publicFile: string
 }
 
-type SavedKey = SavedFiles & { readonly key: SigningKey | VerificationKey }
+type SavedKey = SavedFiles & { readonly key: SigningKey | VerificationKey<Algorithm> }
 
 const LOST_KEY =
   'Restore it, or delete it and start again: a new key is created, and tokens signed with this one are rejected.'

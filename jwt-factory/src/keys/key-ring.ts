@@ -76,7 +76,7 @@ export class RingKey implements VerificationKey {
 
 /** Makes a key that has just been created. */
 export function newKey(
-  { kid, alg, publicKey }: VerificationKey,
+  { kid, alg, publicKey }: VerificationKey<Algorithm>,
   state: KeyState,
   sinceMs: number,
   more: { readonly signer?: string; readonly reference?: string; readonly untilMs?: number } = {},

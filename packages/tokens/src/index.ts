@@ -3,7 +3,7 @@ export { describeToken } from './describe-token.ts'
 export {
   ALGORITHMS,
   type Algorithm,
-  type AnyVerificationKey,
+  algorithmsNamed,
   exportPrivatePem,
   exportPublicPem,
   fits,
@@ -22,6 +22,7 @@ export {
   readKeySet,
   remoteKeys,
   SCHEMES,
+  SIGNATURE_ALGORITHMS,
   type SignatureAlgorithm,
   type Signer,
   type SigningKey,
@@ -72,10 +73,12 @@ export {
 } from './status-list/index.ts'
 export { type Check, TOKEN_ERROR_REASONS, TokenError, type TokenErrorReason } from './token-error.ts'
 export {
+  accessTokenUse,
   anySubject,
   cachedVerifier,
   optionalSubject,
   TOKEN_CHECKS,
+  type TokenUse,
   TokenVerification,
   type VerificationRules,
   type VerifiedToken,

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
 import {
+  accessTokenUse,
   algorithm,
   type Claims,
   type CommonRules,
@@ -168,14 +169,22 @@ describe('the examples', () => {
     })
     expect(shown).toHaveLength(7)
 
-    // example: add a check
-    const isAccessToken = check('kind', 'RFC 9068 §5', (verification: TokenVerification) => {
-      if (verification.claims.nonce !== undefined)
-        throw verification.fail('typ_not_allowed', 'this is not an access token')
+    // example: tell access tokens and ID tokens apart
+    const accessOnly = { ...rules, tokenUse: accessTokenUse('scoped') } // or 'at+jwt', 'typ=Bearer'
+    const idToken = await signToken({ iss: 'servicea', aud: 'serviceb', sub: 'servicea' }, key, {
+      lifetimeSeconds: 60,
     })
-    const accepted = await verifyToken(token, rules, [isAccessToken]) // accepted.checks ends with 'kind'
+    await expect(verifyToken(idToken, accessOnly)).rejects.toMatchObject({ reason: 'use_not_allowed' })
     // end
-    expect(accepted.checks.at(-1)).toEqual({ name: 'kind', passed: true, rule: 'RFC 9068 §5' })
+
+    // example: add a check
+    const hasGroup = check('group', 'RFC 9068 §2.2.3.1', (verification: TokenVerification) => {
+      if (verification.claims.groups === undefined)
+        throw verification.fail('claims_malformed', 'jwt groups required')
+    })
+    const refused = await verifyToken(token, rules, [hasGroup]).catch((error) => error) // of the check 'group'
+    // end
+    expect(refused.checks.at(-1)).toEqual({ name: 'group', passed: false, rule: 'RFC 9068 §2.2.3.1' })
 
     class Assertion extends Verification<CommonRules, Claims> {
       override fail = (reason: string) => new Error(reason)

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type Claims, findNonJson, MAX_TOKEN_LENGTH } from './compact/index.ts'
-import type { Signer, SigningKey } from './keys/index.ts'
+import type { AnySigningKey, SignatureAlgorithm, Signer } from './keys/index.ts'
 import { assertSpeaks, nodeCrypto, signingInputOf, type TokenLibrary } from './libraries/index.ts'
 import { isNumericDate } from './rule-set/index.ts'
 
@@ -35,7 +35,7 @@ export class SigningError extends Error {
  */
 export async function signToken(
   claims: Readonly<Record<string, unknown>>,
-  key: SigningKey | Signer,
+  key: AnySigningKey | Signer<SignatureAlgorithm>,
   {
     lifetimeSeconds,
     typ = 'JWT',
@@ -63,12 +63,12 @@ export async function signToken(
   return token
 }
 
-function signWith(library: TokenLibrary, claims: Claims, key: SigningKey, typ: string): Promise<string> {
+function signWith(library: TokenLibrary, claims: Claims, key: AnySigningKey, typ: string): Promise<string> {
   assertSpeaks(library, key.alg)
   return library.sign(claims, key, typ)
 }
 
-async function signBy(signer: Signer, claims: Claims, typ: string): Promise<string> {
+async function signBy(signer: Signer<SignatureAlgorithm>, claims: Claims, typ: string): Promise<string> {
   const input = signingInputOf(claims, signer, typ)
   const signature = await signer.sign(Buffer.from(input, 'latin1'))
   return `${input}.${Buffer.from(signature).toString('base64url')}`

@@ -71,6 +71,7 @@ export const TOKEN_ERROR_REASONS = [
   'embedded_key',
   'kid_malformed',
   'typ_not_allowed',
+  'use_not_allowed',
   'issuer_mismatch',
   'key_unknown',
   'signature_invalid',

@@ -47,7 +47,7 @@ export function kmsSigners({ deletionDays, ...options }: KmsSignersOptions): Sig
   const client = new KmsClient(options, 'SIGNER=aws-kms')
   let checked: { readonly atMs: number; readonly result: Promise<unknown> } | undefined
 
-  const signerOf = (key: VerificationKey, arn: string): Signer => ({
+  const signerOf = (key: VerificationKey<Algorithm>, arn: string): Signer => ({
     ...key,
     sign: (bytes) => sign(client, key, arn, bytes),
   })
@@ -170,7 +170,12 @@ async function publicKeyOf(client: KmsClient, reference: string, kid: string) {
   }
 }
 
-async function sign(client: KmsClient, { alg, kid }: VerificationKey, arn: string, bytes: Uint8Array) {
+async function sign(
+  client: KmsClient,
+  { alg, kid }: VerificationKey<Algorithm>,
+  arn: string,
+  bytes: Uint8Array,
+) {
   const isWhole = bytes.length <= MAX_RAW_BYTES
   // KMS takes no hash for Ed25519, which hashes twice.
   if (!isWhole && alg === 'EdDSA')

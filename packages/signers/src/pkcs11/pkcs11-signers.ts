@@ -27,7 +27,7 @@ const MAX_SIGNATURE_BYTES = 1024
 export function pkcs11Signers(options: TokenOptions): Signers {
   const token = new Token(options)
 
-  const signerOf = (key: VerificationKey, name: KeyName): Signer => ({
+  const signerOf = (key: VerificationKey<Algorithm>, name: KeyName): Signer => ({
     ...key,
     sign: (bytes) => token.run((session) => sign(session, key.alg, name, bytes)).catch(unavailable),
   })

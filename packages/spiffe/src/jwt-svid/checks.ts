@@ -1,4 +1,4 @@
-import { type AnyVerificationKey, check, fits, LAST_SECOND, type SignatureAlgorithm } from '@hallpass/tokens'
+import { type VerificationKey, check, fits, LAST_SECOND, type SignatureAlgorithm } from '@hallpass/tokens'
 import { type JwtAuthority, JwtBundleError } from '../jwt-bundle/index.ts'
 import { SpiffeId, SpiffeIdError } from '../spiffe-id/index.ts'
 import type { SvidVerification } from './verification.ts'
@@ -88,7 +88,7 @@ function authoritiesOf(verification: SvidVerification): readonly JwtAuthority[] 
 
 const keyOf = ({ kid, publicKey, alg: only }: JwtAuthority, alg: SignatureAlgorithm) =>
   fits(publicKey, alg) && (only === undefined || only === alg)
-    ? ({ kid, alg, publicKey } satisfies AnyVerificationKey)
+    ? ({ kid, alg, publicKey } satisfies VerificationKey)
     : undefined
 
 /** Requires one of the validator's audiences. */

@@ -64,6 +64,9 @@ export const SCHEMES = {
 /** Any algorithm of the table. A verifier's rules choose which of them it accepts. */
 export type SignatureAlgorithm = keyof typeof SCHEMES
 
+/** All of them: what a verifier of foreign issuers accepts. */
+export const SIGNATURE_ALGORITHMS = Object.keys(SCHEMES) as readonly SignatureAlgorithm[]
+
 /** The algorithms that our keys use, and that verifiers accept by default. */
 export type Algorithm = 'RS256' | 'PS256' | 'ES256' | 'EdDSA'
 
@@ -88,3 +91,17 @@ export function algorithmNamed<A extends SignatureAlgorithm>(
  * knows it.
  */
 export const withoutAlias = (name: unknown): unknown => (name === 'Ed25519' ? 'EdDSA' : name)
+
+/**
+ * Reads a configured list of algorithms that a verifier accepts.
+ * @throws {TypeError} if a name is none of {@link SIGNATURE_ALGORITHMS} or if the list is empty
+ */
+export function algorithmsNamed(names: readonly string[]): readonly SignatureAlgorithm[] {
+  const found = names.map((name) => {
+    const alg = algorithmNamed(name, SIGNATURE_ALGORITHMS)
+    if (alg) return alg
+    throw new TypeError(`${name} is not one of ${SIGNATURE_ALGORITHMS.join(', ')}`)
+  })
+  if (found.length === 0) throw new TypeError(`must be one or more of ${SIGNATURE_ALGORITHMS.join(', ')}`)
+  return [...new Set(found)]
+}

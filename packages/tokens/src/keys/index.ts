@@ -2,7 +2,9 @@ export {
   ALGORITHMS,
   type Algorithm,
   algorithmNamed,
+  algorithmsNamed,
   SCHEMES,
+  SIGNATURE_ALGORITHMS,
   type SignatureAlgorithm,
   withoutAlias,
 } from './algorithms.ts'
@@ -20,7 +22,7 @@ export { KeyError, type KeyErrorReason } from './key-error.ts'
 export { type KeyFinder, staticKeys } from './key-finder.ts'
 export { fits } from './key-strength.ts'
 export {
-  type AnyVerificationKey,
+  type AnySigningKey,
   exportPrivatePem,
   exportPublicPem,
   generateSigningKey,

@@ -1,6 +1,6 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { decodeBase64url } from '../compact/index.ts'
-import type { Algorithm } from './algorithms.ts'
+import type { SignatureAlgorithm } from './algorithms.ts'
 import { KeyError } from './key-error.ts'
 import { assertStrong } from './key-strength.ts'
 import type { VerificationKey } from './keys.ts'
@@ -9,7 +9,7 @@ import type { VerificationKey } from './keys.ts'
 export interface Jwk {
   readonly kty: string
   readonly kid: string
-  readonly alg: Algorithm
+  readonly alg: SignatureAlgorithm
   readonly use: 'sig'
   readonly [member: string]: unknown
 }

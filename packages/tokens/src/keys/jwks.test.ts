@@ -4,12 +4,15 @@ import { createLocalJWKSet, jwtVerify } from 'jose'
 import jsonwebtoken from 'jsonwebtoken'
 import {
   ALGORITHMS,
+  algorithmsNamed,
   exportPublicPem,
   KeySetError,
   parseJwks,
   publicJwk,
   publicJwks,
   readKeySet,
+  SIGNATURE_ALGORITHMS,
+  type SignatureAlgorithm,
   type SigningKey,
   signToken,
 } from '../index.ts'
@@ -23,6 +26,31 @@ beforeAll(async () => {
 const rsaJwk = () => publicJwk(keys[0] as SigningKey)
 const ecJwk = () => publicJwk(keys[2] as SigningKey)
 const okpJwk = () => publicJwk(keys[3] as SigningKey)
+
+describe('the accepted algorithms', () => {
+  it('are those of a configured list', () => {
+    expect(algorithmsNamed(['RS512', 'Ed25519', 'EdDSA'])).toEqual(['RS512', 'EdDSA'])
+    expect(() => algorithmsNamed(['RS256', 'HS256'])).toThrow(
+      'HS256 is not one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA',
+    )
+    expect(() => algorithmsNamed([])).toThrow('must be one or more of RS256, RS384')
+  })
+
+  it.each(SIGNATURE_ALGORITHMS)('include %s if the list has it', (alg) => {
+    const jwks = publicJwks([testKey(alg, 'k')])
+    expect(parseJwks(jwks, { algorithms: [alg] })).toMatchObject([{ kid: 'k', alg }])
+  })
+
+  it('decide what a key without alg is used with', () => {
+    const { alg: _, ...jwk } = publicJwk(testKey('RS256', 'k'))
+    const algOf = (algorithms?: readonly SignatureAlgorithm[]) =>
+      parseJwks({ keys: [jwk] }, { algorithms })[0]?.alg
+    expect(algOf()).toBe('RS256')
+    expect(algOf(SIGNATURE_ALGORITHMS)).toBe('RS256')
+    expect(algOf(['RS512', 'RS256'])).toBe('RS512')
+    expect(() => algOf(['ES256'])).toThrow('No supported algorithm uses the key type "RSA".')
+  })
+})
 
 describe('a published key set', () => {
   it('has only public members', () => {

@@ -1,4 +1,10 @@
-import { ALGORITHMS, type Algorithm, algorithmNamed, SCHEMES, type SignatureScheme } from './algorithms.ts'
+import {
+  ALGORITHMS,
+  algorithmNamed,
+  SCHEMES,
+  type SignatureAlgorithm,
+  type SignatureScheme,
+} from './algorithms.ts'
 import { importPublicJwk, type Jwk, publicJwk } from './jwk.ts'
 import { KeyError, type KeyErrorReason } from './key-error.ts'
 import { assertFits } from './key-strength.ts'
@@ -56,6 +62,10 @@ const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 export interface ParseJwksOptions {
   /** The `use` values of keys that verify tokens, e.g. `jwt-svid` in SPIFFE bundles. Keys without `use` are included. */
   readonly uses?: readonly string[]
+  /**
+   * The accepted algorithms; by default {@link ALGORITHMS}. A key without `alg` is used with the first of them that fits it.
+   */
+  readonly algorithms?: readonly SignatureAlgorithm[] | undefined
 }
 
 /** The number of unusable keys that an error describes; all of 100 would fill a log line and a response. */
@@ -78,7 +88,8 @@ export const parseJwks = (json: unknown, options?: ParseJwksOptions): Verificati
  * (RFC 7517 §5), so that one of them does not stop verification with the others. An empty set is an issuer without keys.
  * @throws {KeySetError} if the set publishes a secret, has two usable keys with one `kid`, or has keys but none is usable
  */
-export function readKeySet(json: unknown, { uses = ['sig'] }: ParseJwksOptions = {}): KeySet {
+export function readKeySet(json: unknown, options: ParseJwksOptions = {}): KeySet {
+  const { uses = ['sig'], algorithms = ALGORITHMS } = options
   const entries = isObject(json) ? json.keys : undefined
   if (!Array.isArray(entries))
     throw new KeySetError('not_a_key_set', 'A key set is an object with an array of keys (RFC 7517 §5).')
@@ -91,7 +102,7 @@ export function readKeySet(json: unknown, { uses = ['sig'] }: ParseJwksOptions =
   const unusable: UnusableKey[] = []
   for (const [index, jwk] of entries.entries()) {
     if (isObject(jwk)) refuseSecrets(jwk)
-    const key = readOrDescribe(jwk, uses)
+    const key = readOrDescribe(jwk, uses, algorithms)
     if ('publicKey' in key) {
       if (keys.has(key.kid))
         throw new KeySetError('duplicate_kid', `Two keys of the set have the kid ${key.kid.slice(0, 64)}.`)
@@ -124,9 +135,13 @@ function refuseSecrets(jwk: JsonObject): void {
     throw new KeySetError('private_key', 'The set publishes the private part of a key (RFC 7517 §9.2).')
 }
 
-function readOrDescribe(jwk: unknown, uses: readonly string[]): VerificationKey | Omit<UnusableKey, 'index'> {
+function readOrDescribe(
+  jwk: unknown,
+  uses: readonly string[],
+  algorithms: readonly SignatureAlgorithm[],
+): VerificationKey | Omit<UnusableKey, 'index'> {
   try {
-    return readJwk(jwk, uses)
+    return readJwk(jwk, uses, algorithms)
   } catch (error) {
     if (!(error instanceof UnusableKeyError || error instanceof KeyError)) throw error
     return { reason: error.reason, message: error.message }
@@ -142,10 +157,14 @@ class UnusableKeyError extends Error {
   }
 }
 
-function readJwk(jwk: unknown, uses: readonly string[]): VerificationKey {
+function readJwk(
+  jwk: unknown,
+  uses: readonly string[],
+  algorithms: readonly SignatureAlgorithm[],
+): VerificationKey {
   if (!isObject(jwk)) throw new KeyError('invalid_key', 'It is not a JSON object (RFC 7517 §4).')
   assertVerifies(jwk, uses)
-  const alg = algorithmOf(jwk)
+  const alg = algorithmOf(jwk, algorithms)
   const kid = kidOf(jwk)
   const publicKey = importPublicJwk(jwk)
   assertFits(publicKey, alg)
@@ -165,14 +184,17 @@ function assertVerifies({ use, key_ops }: JsonObject, uses: readonly string[]): 
 }
 
 /** Returns the single algorithm of a key (RFC 8725 §3.1). Without `alg`, the key type decides. */
-function algorithmOf({ alg, kty, crv }: JsonObject): Algorithm {
+function algorithmOf(
+  { alg, kty, crv }: JsonObject,
+  algorithms: readonly SignatureAlgorithm[],
+): SignatureAlgorithm {
   const found =
     alg === undefined
-      ? ALGORITHMS.find((name) => {
+      ? algorithms.find((name) => {
           const scheme: SignatureScheme = SCHEMES[name]
           return scheme.kty === kty && (scheme.crv === undefined || scheme.crv === crv)
         })
-      : algorithmNamed(alg, ALGORITHMS)
+      : algorithmNamed(alg, algorithms)
   if (found) return found
   throw new UnusableKeyError(
     'unsupported_algorithm',

@@ -1,4 +1,4 @@
-import type { Algorithm } from './algorithms.ts'
+import type { SignatureAlgorithm } from './algorithms.ts'
 import type { VerificationKey } from './keys.ts'
 
 /**
@@ -8,14 +8,14 @@ import type { VerificationKey } from './keys.ts'
 export type KeyFinder = (
   issuer: string,
   kid: string | undefined,
-  alg: Algorithm,
+  alg: SignatureAlgorithm,
 ) => VerificationKey | undefined | Promise<VerificationKey | undefined>
 
 /** Finds a key by `kid`; without a `kid`, returns the key for the algorithm if there is exactly one. */
 export function keyNamed(
   keys: ReadonlyMap<string, VerificationKey>,
   kid: string | undefined,
-  alg: Algorithm,
+  alg: SignatureAlgorithm,
 ): VerificationKey | undefined {
   if (kid !== undefined) return keys.get(kid)
   const candidates = [...keys.values()].filter((key) => key.alg === alg)

@@ -6,26 +6,26 @@ import {
   type KeyObject,
 } from 'node:crypto'
 import { promisify } from 'node:util'
-import { type Algorithm, SCHEMES, type SignatureAlgorithm } from './algorithms.ts'
+import { type Algorithm, SCHEMES, type SignatureAlgorithm, type SignatureScheme } from './algorithms.ts'
 import { KeyError } from './key-error.ts'
 import { assertKeyFits } from './key-strength.ts'
 
 /** A public key, its key ID, and the only algorithm that it can be used with (RFC 8725 §3.1). */
-export interface VerificationKey<A extends SignatureAlgorithm = Algorithm> {
+export interface VerificationKey<A extends SignatureAlgorithm = SignatureAlgorithm> {
   readonly kid: string
   readonly alg: A
   readonly publicKey: KeyObject
 }
 
-/** A key for any supported algorithm, e.g. for JWT-SVIDs. */
-export type AnyVerificationKey = VerificationKey<SignatureAlgorithm>
-
-export interface SigningKey extends VerificationKey {
+export interface SigningKey<A extends SignatureAlgorithm = Algorithm> extends VerificationKey<A> {
   readonly privateKey: KeyObject
 }
 
-export interface ImportOptions {
-  readonly alg: Algorithm
+/** A key for any supported algorithm. */
+export type AnySigningKey = SigningKey<SignatureAlgorithm>
+
+export interface ImportOptions<A extends SignatureAlgorithm = SignatureAlgorithm> {
+  readonly alg: A
   /** The key ID; by default the RFC 7638 thumbprint. */
   readonly kid?: string
 }
@@ -39,13 +39,16 @@ const generateKeyPair = promisify(generateKeyPairCallback)
  * Generates a key pair on the thread pool, because an RSA pair would block the event loop for 50–300 ms.
  * @param kid the key ID; by default the RFC 7638 thumbprint.
  */
-export async function generateSigningKey(alg: Algorithm, kid?: string): Promise<SigningKey> {
+export async function generateSigningKey<A extends SignatureAlgorithm>(
+  alg: A,
+  kid?: string,
+): Promise<SigningKey<A>> {
   const { publicKey, privateKey } = await generatePair(alg)
   return { kid: kid ?? thumbprint(publicKey), alg, publicKey, privateKey }
 }
 
-function generatePair(alg: Algorithm) {
-  const { keyType, namedCurve = '' } = SCHEMES[alg]
+function generatePair(alg: SignatureAlgorithm) {
+  const { keyType, namedCurve = '' }: SignatureScheme = SCHEMES[alg]
   switch (keyType) {
     case 'rsa':
       return generateKeyPair('rsa', { modulusLength: RSA_MODULUS_BITS })
@@ -61,7 +64,10 @@ function generatePair(alg: Algorithm) {
  * with a PEM string.
  * @throws {KeyError} if it is not a private key, or does not fit the algorithm.
  */
-export function importSigningKey(pem: string, { alg, kid }: ImportOptions): SigningKey {
+export function importSigningKey<A extends SignatureAlgorithm>(
+  pem: string,
+  { alg, kid }: ImportOptions<A>,
+): SigningKey<A> {
   const privateKey = readPem(pem, createPrivateKey)
   assertKeyFits(privateKey, alg)
   const publicKey = createPublicKey(privateKey)
@@ -72,7 +78,10 @@ export function importSigningKey(pem: string, { alg, kid }: ImportOptions): Sign
  * Imports a public key from SPKI or PKCS#1 PEM.
  * @throws {KeyError} if it is not a public key, or does not fit the algorithm.
  */
-export function importVerificationKey(pem: string, { alg, kid }: ImportOptions): VerificationKey {
+export function importVerificationKey<A extends SignatureAlgorithm>(
+  pem: string,
+  { alg, kid }: ImportOptions<A>,
+): VerificationKey<A> {
   if (pem.includes('PRIVATE KEY'))
     throw new KeyError('private_key', 'A verifier must not hold a private key; give it the public one.')
   const publicKey = readPem(pem, createPublicKey)

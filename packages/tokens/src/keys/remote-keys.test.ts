@@ -1,5 +1,14 @@
 import { beforeAll, describe, expect, it } from '@jest/globals'
-import { generateSigningKey, KeySetError, publicJwks, remoteKeys, type SigningKey } from '../index.ts'
+import {
+  generateSigningKey,
+  KeySetError,
+  publicJwks,
+  remoteKeys,
+  SIGNATURE_ALGORITHMS,
+  type SigningKey,
+} from '../index.ts'
+import { testKey } from '../testing.ts'
+import type { RemoteKeysOptions } from './remote-keys.ts'
 
 const ISSUER = 'https://issuer'
 const SECOND = 1000
@@ -13,11 +22,19 @@ beforeAll(async () => {
 })
 
 /** An issuer whose response and clock are set by the test. */
-function issuer(published: () => unknown) {
-  const state = { now: 0, loads: 0, published, hold: undefined as Promise<void> | undefined }
+function issuer(published: () => unknown, options: Pick<RemoteKeysOptions, 'algorithms'> = {}) {
+  const state = {
+    now: 0,
+    loads: 0,
+    published,
+    hold: undefined as Promise<void> | undefined,
+    reports: [] as string[][],
+  }
   const find = remoteKeys({
     issuer: ISSUER,
     clock: () => state.now,
+    onUnusable: (unusable) => state.reports.push(unusable.map(({ index, reason }) => `${index} ${reason}`)),
+    ...options,
     async load() {
       state.loads += 1
       await state.hold
@@ -35,6 +52,43 @@ const publishing =
 const down = () => {
   throw new Error('the issuer is down')
 }
+
+describe('keys that cannot be used, beside others', () => {
+  const weak = { kty: 'OKP', crv: 'Ed448', kid: 'weak', x: 'AA' }
+  const withWeak = () => ({ keys: [...publicJwks([first]).keys, weak] })
+
+  it('are left out, and reported when they change', async () => {
+    const state = issuer(withWeak)
+    expect(await state.kidOf('first')).toBe('first')
+    expect(await state.kidOf('weak')).toBeUndefined()
+    expect(state.reports).toEqual([['1 unsupported_algorithm']])
+    state.now += 6 * MINUTE
+    await state.kidOf('first')
+    expect(state.loads).toBeGreaterThan(1)
+    expect(state.reports).toHaveLength(1)
+    state.published = publishing(first)
+    state.now += 6 * MINUTE
+    await state.kidOf('first')
+    expect(state.reports).toEqual([['1 unsupported_algorithm'], []])
+  })
+
+  it('are reported if there are no others, and the set is rejected', async () => {
+    const state = issuer(() => ({ keys: [weak] }))
+    await expect(state.kidOf('weak')).rejects.toMatchObject({ reason: 'no_usable_key' })
+    expect(state.reports).toEqual([['0 unsupported_algorithm']])
+  })
+
+  it('are those of other algorithms than the accepted ones', async () => {
+    const other = testKey('RS512', 'other')
+    const published = () => publicJwks([first, other])
+    const byDefault = issuer(published)
+    expect(await byDefault.kidOf('other')).toBeUndefined()
+    expect(byDefault.reports).toEqual([['1 unsupported_algorithm']])
+    const all = issuer(published, { algorithms: SIGNATURE_ALGORITHMS })
+    expect(await all.kidOf('other')).toBe('other')
+    expect(all.reports).toEqual([])
+  })
+})
 
 describe('the published keys of an issuer', () => {
   it('are loaded for the first token, and once for many', async () => {

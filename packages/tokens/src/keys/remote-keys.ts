@@ -1,4 +1,11 @@
-import { KeySetError, MAX_KID_LENGTH, type ParseJwksOptions, parseJwks } from './jwks.ts'
+import {
+  KeySetError,
+  MAX_KID_LENGTH,
+  type ParseJwksOptions,
+  parseJwks,
+  readKeySet,
+  type UnusableKey,
+} from './jwks.ts'
 import { type KeyFinder, keyNamed } from './key-finder.ts'
 import type { VerificationKey } from './keys.ts'
 
@@ -11,6 +18,11 @@ export interface RemoteKeysOptions extends ParseJwksOptions {
    * It is called for a kid that the set lacks, instead of loading the set again.
    */
   readonly loadKey?: ((kid: string) => Promise<unknown>) | undefined
+  /**
+   * Called with the keys that a loaded set has but that cannot be used, whenever they differ from those of the last set, and
+   * with an empty list once all can be used again.
+   */
+  readonly onUnusable?: ((unusable: readonly UnusableKey[]) => void) | undefined
   /** How long a set is used before it must be loaded again. */
   readonly maxAgeMs?: number
   /** The minimum time between loads caused by an unknown kid or a failed load. */
@@ -70,6 +82,8 @@ class RemoteKeySet {
   readonly #cooldownMs: number
   readonly #maxStaleMs: number
   readonly #clock: () => number
+  readonly #onUnusable: RemoteKeysOptions['onUnusable']
+  #unusable = '[]'
   #keys: KeyMap | undefined
   #loadedAt = 0
   #pausedUntil = Number.NEGATIVE_INFINITY
@@ -79,7 +93,8 @@ class RemoteKeySet {
   constructor(options: RemoteKeysOptions) {
     this.#issuer = options.issuer
     this.#load = options.load
-    this.#parse = options.uses ? { uses: options.uses } : {}
+    this.#parse = parseOptions(options)
+    this.#onUnusable = options.onUnusable
     this.#maxAgeMs = options.maxAgeMs ?? DEFAULT_MAX_AGE_MS
     this.#cooldownMs = options.cooldownMs ?? DEFAULT_COOLDOWN_MS
     this.#maxStaleMs = options.maxStaleMs ?? DEFAULT_MAX_STALE_MS
@@ -136,13 +151,22 @@ class RemoteKeySet {
 
   async #loadOnce(): Promise<void> {
     try {
-      const keys = parseJwks(await this.#load(), this.#parse)
+      const { keys, unusable } = readKeySet(await this.#load(), this.#parse)
+      this.#report(unusable)
       this.#keys = new Map(keys.map((key) => [key.kid, this.#known(key)]))
       this.#loadedAt = this.#clock()
     } catch (failure) {
+      if (failure instanceof KeySetError && failure.unusable.length > 0) this.#report(failure.unusable)
       this.#failure = failure instanceof KeySetError ? named(failure, this.#issuer) : failure
       this.#pause()
     }
+  }
+
+  #report(unusable: readonly UnusableKey[]): void {
+    const described = JSON.stringify(unusable)
+    if (described === this.#unusable) return
+    this.#unusable = described
+    this.#onUnusable?.(unusable)
   }
 
   /** Returns the existing object for an unchanged key, so that what is cached for it stays valid. */
@@ -176,7 +200,7 @@ class MoreRemoteKeys {
   constructor(options: RemoteKeysOptions & { readonly loadKey: (kid: string) => Promise<unknown> }) {
     this.#issuer = options.issuer
     this.#loadKey = options.loadKey
-    this.#parse = options.uses ? { uses: options.uses } : {}
+    this.#parse = parseOptions(options)
     this.#maxAgeMs = options.maxAgeMs ?? DEFAULT_MAX_AGE_MS
     this.#cooldownMs = options.cooldownMs ?? DEFAULT_COOLDOWN_MS
     this.#maxStaleMs = options.maxStaleMs ?? DEFAULT_MAX_STALE_MS
@@ -240,6 +264,11 @@ class MoreRemoteKeys {
     }
   }
 }
+
+const parseOptions = ({ uses, algorithms }: RemoteKeysOptions): ParseJwksOptions => ({
+  ...(uses && { uses }),
+  algorithms,
+})
 
 const isSame = (a: VerificationKey, b: VerificationKey) => a.alg === b.alg && a.publicKey.equals(b.publicKey)
 

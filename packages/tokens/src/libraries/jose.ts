@@ -1,4 +1,4 @@
-import { ALGORITHMS } from '../keys/index.ts'
+import { SIGNATURE_ALGORITHMS } from '../keys/index.ts'
 import type { TokenLibrary } from './library.ts'
 
 type Jose = typeof import('jose')
@@ -13,7 +13,7 @@ async function load(): Promise<Jose> {
 /** The jose adapter. jose uses WebCrypto, so it signs and verifies on the thread pool. */
 export const jose: TokenLibrary = {
   name: 'jose',
-  algorithms: ALGORITHMS,
+  algorithms: SIGNATURE_ALGORITHMS,
 
   async sign(claims, key, typ) {
     const { SignJWT } = loaded ?? (await load())

@@ -1,3 +1,4 @@
+import { SIGNATURE_ALGORITHMS } from '../keys/index.ts'
 import type { TokenLibrary } from './library.ts'
 import { signInThread } from './signing-thread.ts'
 
@@ -13,7 +14,7 @@ async function load(): Promise<JsonWebToken> {
 /** The jsonwebtoken adapter. The library runs on the calling thread, so RSA signing moves to a worker. No EdDSA. */
 export const jsonwebtoken: TokenLibrary = {
   name: 'jsonwebtoken',
-  algorithms: ['RS256', 'PS256', 'ES256'],
+  algorithms: SIGNATURE_ALGORITHMS.filter((alg) => alg !== 'EdDSA'),
 
   async sign(claims, key, typ) {
     if (key.privateKey.asymmetricKeyType === 'rsa') return signInThread('jsonwebtoken', claims, key, typ)

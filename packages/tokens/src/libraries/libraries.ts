@@ -1,4 +1,4 @@
-import type { Algorithm, SignatureAlgorithm } from '../keys/index.ts'
+import type { SignatureAlgorithm } from '../keys/index.ts'
 import { jose } from './jose.ts'
 import { jsonwebtoken } from './jsonwebtoken.ts'
 import type { LibraryName, TokenLibrary } from './library.ts'
@@ -18,7 +18,7 @@ export const libraries: Readonly<Record<LibraryName, TokenLibrary>> = {
  * startup and not when it signs.
  * @throws {TypeError} listing the possible libraries.
  */
-export function libraryNamed(name: string, algorithms: readonly Algorithm[] = []): TokenLibrary {
+export function libraryNamed(name: string, algorithms: readonly SignatureAlgorithm[] = []): TokenLibrary {
   if (!Object.hasOwn(libraries, name))
     throw new TypeError(
       `Unknown token library ${name}; expected one of ${Object.keys(libraries).join(', ')}.`,
@@ -30,7 +30,7 @@ export function libraryNamed(name: string, algorithms: readonly Algorithm[] = []
 
 /** @throws {TypeError} if the library does not support the algorithm. */
 export function assertSpeaks(library: TokenLibrary, alg: SignatureAlgorithm): void {
-  const speaks = ({ algorithms }: TokenLibrary) => (algorithms as readonly SignatureAlgorithm[]).includes(alg)
+  const speaks = ({ algorithms }: TokenLibrary) => algorithms.includes(alg)
   if (speaks(library)) return
   const able = Object.values(libraries).filter(speaks)
   throw new TypeError(

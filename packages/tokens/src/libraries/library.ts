@@ -1,5 +1,5 @@
 import type { Claims, CompactParts } from '../compact/index.ts'
-import type { Algorithm, AnyVerificationKey, SigningKey } from '../keys/index.ts'
+import type { AnySigningKey, SignatureAlgorithm, VerificationKey } from '../keys/index.ts'
 
 export type LibraryName = 'node-crypto' | 'jsonwebtoken' | 'jose' | 'node-jose'
 
@@ -9,9 +9,9 @@ export type LibraryName = 'node-crypto' | 'jsonwebtoken' | 'jose' | 'node-jose'
  */
 export interface TokenLibrary {
   readonly name: LibraryName
-  readonly algorithms: readonly Algorithm[]
+  readonly algorithms: readonly SignatureAlgorithm[]
   /** Signs the unchanged claims as a compact JWS with the header `{ alg, typ, kid }`. RSA never blocks the event loop. */
-  sign(claims: Claims, key: SigningKey, typ: string): Promise<string>
+  sign(claims: Claims, key: AnySigningKey, typ: string): Promise<string>
   /** Tests the signature. The caller must have checked that header and key have the same algorithm. */
-  verify(parts: CompactParts, key: AnyVerificationKey): boolean | Promise<boolean>
+  verify(parts: CompactParts, key: VerificationKey): boolean | Promise<boolean>
 }

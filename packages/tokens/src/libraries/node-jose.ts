@@ -1,5 +1,5 @@
 import type { JWK } from 'node-jose'
-import type { AnyVerificationKey, SigningKey } from '../keys/index.ts'
+import { type AnySigningKey, SIGNATURE_ALGORITHMS, type VerificationKey } from '../keys/index.ts'
 import type { TokenLibrary } from './library.ts'
 import { signInThread } from './signing-thread.ts'
 
@@ -14,13 +14,13 @@ async function load(): Promise<NodeJose> {
 }
 
 /** Cached, because creating one of node-jose's own key objects takes longer than using it. */
-const publicKeys = new WeakMap<AnyVerificationKey, Promise<JWK.Key>>()
-const privateKeys = new WeakMap<SigningKey, Promise<JWK.Key>>()
+const publicKeys = new WeakMap<VerificationKey, Promise<JWK.Key>>()
+const privateKeys = new WeakMap<AnySigningKey, Promise<JWK.Key>>()
 
 /** The node-jose adapter, for services that already use it. The library converts its keys to PEM on every call. No EdDSA. */
 export const nodeJose: TokenLibrary = {
   name: 'node-jose',
-  algorithms: ['RS256', 'PS256', 'ES256'],
+  algorithms: SIGNATURE_ALGORITHMS.filter((alg) => alg !== 'EdDSA'),
 
   async sign(claims, key, typ) {
     if (key.privateKey.asymmetricKeyType === 'rsa') return signInThread('node-jose', claims, key, typ)

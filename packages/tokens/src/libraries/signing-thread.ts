@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import { Worker } from 'node:worker_threads'
 import type { Claims } from '../compact/index.ts'
-import type { SigningKey } from '../keys/index.ts'
+import type { AnySigningKey } from '../keys/index.ts'
 
 /** The libraries that sign on the calling thread. */
 type SynchronousLibrary = 'jsonwebtoken' | 'node-jose'
@@ -73,7 +73,7 @@ interface Waiting {
 }
 
 const waiting = new Map<number, Waiting>()
-const keyIds = new WeakMap<SigningKey, number>()
+const keyIds = new WeakMap<AnySigningKey, number>()
 let thread: Worker | undefined
 let lastId = 0
 
@@ -84,7 +84,7 @@ let lastId = 0
 export function signInThread(
   library: SynchronousLibrary,
   claims: Claims,
-  key: SigningKey,
+  key: AnySigningKey,
   typ: string,
 ): Promise<string> {
   const { alg, kid, privateKey } = key
@@ -106,7 +106,7 @@ export function signInThread(
   })
 }
 
-function keyIdOf(key: SigningKey): number {
+function keyIdOf(key: AnySigningKey): number {
   let id = keyIds.get(key)
   if (id === undefined) {
     lastId += 1

@@ -1,5 +1,5 @@
 import type { CompactParts } from '../compact/index.ts'
-import { type AnyVerificationKey, SCHEMES, withoutAlias } from '../keys/index.ts'
+import { SCHEMES, type VerificationKey, withoutAlias } from '../keys/index.ts'
 import { assertSpeaks, nodeCrypto, type TokenLibrary } from '../libraries/index.ts'
 import { check } from './check.ts'
 import { parseCompact } from './form.ts'
@@ -18,7 +18,7 @@ function findSigner(verification: Verification, from: number): undefined | Promi
   const { keys, rules } = verification
   verification.parts ??= parseCompact(verification.token)
   for (let index = from; index < keys.length; index += 1) {
-    const key = keys[index] as AnyVerificationKey
+    const key = keys[index] as VerificationKey
     const matches = isSignedBy(verification.parts, key, rules.library)
     if (matches instanceof Promise)
       return matches.then((late) => {
@@ -35,7 +35,7 @@ function findSigner(verification: Verification, from: number): undefined | Promi
 
 function isSignedBy(
   parts: CompactParts,
-  key: AnyVerificationKey,
+  key: VerificationKey,
   library: TokenLibrary = nodeCrypto,
 ): boolean | Promise<boolean> {
   if (library !== nodeCrypto) assertSpeaks(library, key.alg)
@@ -51,7 +51,7 @@ function isSignedBy(
  */
 export async function verifySignature(
   parts: CompactParts,
-  key: AnyVerificationKey,
+  key: VerificationKey,
   library?: TokenLibrary,
 ): Promise<boolean> {
   return isSignedBy(parts, key, library)

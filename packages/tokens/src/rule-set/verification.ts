@@ -1,5 +1,5 @@
 import type { Claims, ParsedToken, TokenHeader } from '../compact/index.ts'
-import type { AnyVerificationKey, SignatureAlgorithm } from '../keys/index.ts'
+import type { SignatureAlgorithm, VerificationKey } from '../keys/index.ts'
 import type { TokenLibrary } from '../libraries/index.ts'
 import type { Check, TokenErrorOptions, TokenErrorReason } from '../token-error.ts'
 
@@ -26,7 +26,7 @@ export interface CommonRules {
 export interface RememberedToken {
   readonly header: TokenHeader
   readonly claims: Claims
-  readonly key: AnyVerificationKey
+  readonly key: VerificationKey
 }
 
 /**
@@ -57,9 +57,9 @@ export abstract class Verification<R extends CommonRules = CommonRules, T = unkn
   /** (algorithm) */
   alg!: SignatureAlgorithm
   /** (the rule set's check that finds keys) The candidates for the signature. */
-  keys!: readonly AnyVerificationKey[]
+  keys!: readonly VerificationKey[]
   /** (signature) The key that made the signature. */
-  key!: AnyVerificationKey
+  key!: VerificationKey
 
   #now: number | undefined
 

@@ -88,7 +88,7 @@ export function ofAnotherAlgorithm(forge: Forge): Row[] {
     'dir',
     'ML-DSA-65',
   ]
-  const sister = ({ RS256: 'PS256', PS256: 'RS256' } as Partial<Record<Algorithm, Algorithm>>)[forge.key.alg]
+  const sister = ({ RS256: 'PS256', PS256: 'RS256' } as Partial<Record<string, Algorithm>>)[forge.key.alg]
   const bySister = sister && { ...forge.header, alg: sister }
   return [
     ...known.map((alg) =>

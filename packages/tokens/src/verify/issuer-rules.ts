@@ -13,6 +13,7 @@ import {
 import { assertRules, type VerificationRules } from './rules.ts'
 import { audience, embeddedKey, issuer, key, lifetime, subject, type } from './token-checks.ts'
 import { status } from './token-status.ts'
+import { use } from './token-use.ts'
 import { TokenVerification, type VerifiedToken } from './token-verification.ts'
 
 /** The checks of verifyToken, in order: form, header, key, signature, claims (RFC 7519 §7.2, RFC 8725 §3). */
@@ -32,6 +33,7 @@ export const TOKEN_CHECKS: readonly CheckDefinition<TokenVerification>[] = [
   subject,
   issuedAt,
   lifetime,
+  use,
   status,
 ]
 

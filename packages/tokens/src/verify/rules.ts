@@ -1,4 +1,4 @@
-import type { KeyFinder } from '../keys/index.ts'
+import type { KeyFinder, SignatureAlgorithm } from '../keys/index.ts'
 import type { TokenLibrary } from '../libraries/index.ts'
 import type { StatusLists } from '../status-list/index.ts'
 
@@ -6,6 +6,20 @@ import type { StatusLists } from '../status-list/index.ts'
 export const anySubject: unique symbol = Symbol('any subject')
 /** Accepts any subject or none, for tokens that need no subject. */
 export const optionalSubject: unique symbol = Symbol('any subject or none')
+
+/**
+ * The kind of token that a verifier accepts from an issuer of several kinds. An ID token is for the client that logged the
+ * user in; taken for an access token it would grant that client's audience, and the reverse would log in whoever holds an
+ * access token (RFC 9068 §5, RFC 8725 §3.12).
+ *
+ * - `any`: the issuer issues only one kind.
+ * - `at+jwt`: access tokens with this `typ` (RFC 9068 §2.1).
+ * - `scoped`: these, and access tokens with the `typ` `JWT` or none that have a `scope` or `scp` claim and no mark of another
+ *   kind. ID tokens have no scope.
+ * - `claim`: these, and tokens with this claim, by which the provider marks access tokens.
+ * - `id`: ID tokens.
+ */
+export type TokenUse = 'any' | 'at+jwt' | 'scoped' | 'id' | { readonly claim: string; readonly value: string }
 
 interface IdentityRules {
   /** The trusted issuers; compared exactly (RFC 7519 §4.1.1). */
@@ -21,6 +35,10 @@ interface IdentityRules {
    * treated as `JWT`.
    */
   readonly typ?: readonly string[]
+  /** The kind of token, for an issuer that issues several with the same audience; by default `any`. */
+  readonly tokenUse?: TokenUse
+  /** The algorithms that a header is allowed to name; by default `ALGORITHMS`. */
+  readonly algorithms?: readonly SignatureAlgorithm[]
   /** Whether a header with `jku`, `x5u`, `jwk` or `x5c` is rejected. These keys are never used (RFC 8725 §3.10). */
   readonly embeddedKeys?: 'refused' | 'ignored'
   /** Tolerated clock skew in seconds; 0 by default, at most 60. */
