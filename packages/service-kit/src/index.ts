@@ -84,6 +84,7 @@ export {
   type PeerClientOptions,
   PeerError,
   peerFailure,
+  UnusableKeys,
   unexpectedAnswer,
 } from './peers/index.ts'
 export {

@@ -4,6 +4,7 @@ import { HttpError } from '../errors.ts'
 import { isLoopback } from '../process/index.ts'
 import { PeerError, unexpectedAnswer } from './peer-errors.ts'
 import { lazyPeerClient } from './peers.ts'
+import type { OnUnusable, UnusableKeys } from './unusable-keys.ts'
 
 export interface IssuerKeysOptions {
   /** Exactly as in the `iss` claim of the issuer's tokens. */
@@ -22,6 +23,8 @@ export interface IssuerKeysOptions {
    * authenticated clients only. The token also goes to the `jwks_uri` that the issuer names, so only with `ca`.
    */
   readonly token?: (() => Promise<string>) | undefined
+  /** Tells the operator which keys cannot be used. Every verifier has one, except where no operator would see it. */
+  readonly unusable?: UnusableKeys | undefined
 }
 
 /** What a verifier's key finder needs to know about the source of its keys. */
@@ -35,6 +38,8 @@ export interface IssuerKeys {
   readonly cooldownMs?: number
   /** How long the last JWKS is used if it cannot be loaded. */
   readonly maxStaleMs?: number
+  /** Receives the keys of the set that cannot be used. */
+  readonly onUnusable?: OnUnusable
 }
 
 const PEER = 'issuer'
@@ -57,7 +62,14 @@ const KID_TEMPLATE = /^(.*?)(?:\{|%7B)\?kid(?:\}|%7D)$/
  * @throws {PeerError} if the issuer cannot be reached or its response is invalid
  * @throws {HttpError} 503 `keys_unusable` if the file cannot be read
  */
-export function issuerKeys({ issuer, jwksFile, jwksUrl, ca, token }: IssuerKeysOptions): IssuerKeys {
+export function issuerKeys({ unusable, ...options }: IssuerKeysOptions): IssuerKeys {
+  const { issuer, jwksFile, jwksUrl } = options
+  const configured = jwksFile ?? jwksUrl
+  const source = configured === undefined ? issuer : `${issuer} (${configured})`
+  return { ...sourceOf(options), ...(unusable && { onUnusable: unusable.of(source) }) }
+}
+
+function sourceOf({ issuer, jwksFile, jwksUrl, ca, token }: IssuerKeysOptions): IssuerKeys {
   if (jwksFile !== undefined) return { load: () => keySetIn(jwksFile, issuer), ...OF_A_FILE }
   if (token && ca === undefined) throw new TypeError('A token for the issuer needs the CA of the issuer.')
   const load = jsonLoader(issuer, ca, token)
