@@ -23,7 +23,7 @@ import {
   logOut,
   renewFrom,
 } from './login/index.ts'
-import { LIVE_PAGES, pagePolicy } from './pages/index.ts'
+import { LIVE_PAGES } from './pages/index.ts'
 import { OpenidClient, TrustedIssuer } from './provider/index.ts'
 import { isolate, renderProblem, showDecoder, showHome, showProfile } from './routes/index.ts'
 import {
@@ -71,15 +71,14 @@ export async function createApp(config: Config, log: Logger, clock: Clock = syst
     const provider = verify && new OpenidClient({ ...verify, redirectUri: baseUrl, leewaySeconds })
     const trust = provider && { issuer: new TrustedIssuer(provider, clock), clientId: verify.clientId }
     const visitors = new GatewayVisitors({ trust, leewaySeconds, log, clock })
-    const policyFor = pagePolicy(undefined)
     return httpService({
       ...common,
       routes: (routes) => {
         routes.use(site.assets.mountedAt, site.assets.routes)
         routes.use(isolate(baseUrl))
-        routes.get('/', showHome(site, visitors, backends, policyFor))
-        routes.get('/profile', showProfile(site, visitors, policyFor, clock))
-        routes.get('/decoder', showDecoder(site, visitors, policyFor))
+        routes.get('/', showHome(site, visitors, backends, clock))
+        routes.get('/profile', showProfile(site, visitors, clock))
+        routes.get('/decoder', showDecoder(site, visitors))
         routes.use(noSuchPage)
         routes.use(renderProblem(site, log))
       },
@@ -109,29 +108,30 @@ export async function createApp(config: Config, log: Logger, clock: Clock = syst
     remedy: 'Delete it: all users must log in again.',
   })
   const sessions = new SessionStore({ store, maxMs: login.sessionMaxMs, idleMs: login.sessionIdleMs, clock })
-  const renewal = new TokenRenewal({ sessions, renew: renewFrom(provider), clock })
+  const renewal = new TokenRenewal({ sessions, renew: renewFrom(provider), log, clock })
   const visitors = new SessionVisitors({ sessions, renewal, cookies, clock })
   const issuer = new TrustedIssuer(provider, clock)
-  const policyFor = pagePolicy(provider)
-  const explorer = explores
-    ? await explorerRoutes({ config, site, visitors, cookies, policyFor, clock })
-    : undefined
-  const parts = { provider, attempts, sessions, cookies, sessionMaxMs: login.sessionMaxMs, log, clock }
+  const explorer = explores ? await explorerRoutes({ config, site, visitors, cookies, clock }) : undefined
+  const { sessionMaxMs, logoutMethod } = login
+  const parts = { site, provider, attempts, sessions, cookies, sessionMaxMs, logoutMethod, log, clock }
   return httpService({
     ...common,
     checks: { sessions: () => store.check() },
-    onStop: () => store.close(),
+    onStop: async () => {
+      await renewal.settle()
+      await store.close()
+    },
     routes: (routes) => {
       routes.use(site.assets.mountedAt, site.assets.routes)
       routes.use(isolate(baseUrl))
       if (explorer) routes.use(explorer)
-      routes.get('/', showHome(site, visitors, backends, policyFor))
-      routes.get('/profile', showProfile(site, visitors, policyFor, clock))
-      routes.get('/decoder', showDecoder(site, visitors, policyFor))
+      routes.get('/', showHome(site, visitors, backends, clock))
+      routes.get('/profile', showProfile(site, visitors, clock))
+      routes.get('/decoder', showDecoder(site, visitors))
       if (!explorer) routes.use(['/explorer', '/.well-known/jwks.json'], explorerIsOff)
       routes.get('/login', logIn(provider, attempts, baseUrl))
       routes.get('/callback', finishLogin(parts))
-      routes.get('/logout', askToLogOut(site, visitors, policyFor))
+      routes.get('/logout', askToLogOut(site, visitors))
       routes.post('/logout', form, logOut(parts))
       routes.post(
         '/backchannel-logout',

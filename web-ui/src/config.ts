@@ -114,6 +114,11 @@ function readLogin(variables: VariableReader, production: boolean, stateFolder: 
     /** The API to request access tokens for. Without it, there is no token for the backends. */
     audience: variables.optionalText('AUDIENCE'),
     scope: variables.text('SCOPE', 'openid profile email offline_access'),
+    /**
+     * How the browser sends a logout to the provider. `get` is for a provider that accepts no POST, or that is another site and
+     * does not get its cookies with one (`SameSite=Lax`); then the ID token is in the URL.
+     */
+    logoutMethod: variables.oneOf('LOGOUT_METHOD', ['post', 'get'], 'post'),
     sessionMaxMs: variables.seconds('SESSION_MAX_S', SESSION_MAX_S, { min: 1 }) * 1000,
     sessionIdleMs: variables.seconds('SESSION_IDLE_S', SESSION_IDLE_S, { min: 1 }) * 1000,
   }

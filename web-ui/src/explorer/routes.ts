@@ -18,7 +18,7 @@ import {
   liveRoutes,
   Measurements,
 } from '../live/index.ts'
-import type { PolicyFor, Site } from '../pages/index.ts'
+import type { Site } from '../pages/index.ts'
 import { LIVE_PAGES } from '../pages/index.ts'
 import { leadStrangers, showExplorer, showLive, showSource } from '../routes/index.ts'
 import type { Cookies, VisitorSource } from '../sessions/index.ts'
@@ -34,7 +34,6 @@ export interface ExplorerParts {
   readonly site: Site
   readonly visitors: VisitorSource
   readonly cookies: Cookies
-  readonly policyFor: PolicyFor
   readonly clock: Clock
 }
 
@@ -46,7 +45,6 @@ export async function explorerRoutes({
   site,
   visitors,
   cookies,
-  policyFor,
   clock,
 }: ExplorerParts): Promise<Router> {
   const { explorer } = config
@@ -63,10 +61,7 @@ export async function explorerRoutes({
 
   const routes = express.Router()
   routes.get('/', leadStrangers(visitors, '/explorer'))
-  routes.get(
-    '/explorer',
-    showExplorer(site, visitors, policyFor, { services: explorer.launcherSocket !== undefined }),
-  )
+  routes.get('/explorer', showExplorer(site, visitors, { services: explorer.launcherSocket !== undefined }))
   routes.use(['/explorer/runs', '/explorer/hops', '/live'], refuseOtherHosts(config.baseUrl))
   routes.use(['/explorer/hops', '/live'], unwatched)
   routes.get('/explorer/runs', unwatched, listRuns(runner))
@@ -81,8 +76,8 @@ export async function explorerRoutes({
   routes.get('/explorer/hops', watchHops(streams, new PathWatch(explorer.sseServerUrl, door), watcher))
   routes.post('/explorer/hops/:stream', renewHops(streams, watcher))
   routes.get('/.well-known/jwks.json', (_request, response) => void response.json(tokens.keySet))
-  for (const page of LIVE_PAGES) routes.get(page.path, showLive(page, site, visitors, policyFor))
-  routes.get('/source', showSource(sources, site, visitors, policyFor))
+  for (const page of LIVE_PAGES) routes.get(page.path, showLive(page, site, visitors))
+  routes.get('/source', showSource(sources, site, visitors))
   routes.use(
     '/live',
     liveRoutes({

@@ -1,12 +1,14 @@
 import { type Content, html, type Markup } from '@hallpass/pages'
 import type { BackendResult } from '../backends/index.ts'
 import type { Visitor } from '../sessions/index.ts'
+import { noTokenNotice } from './no-token.ts'
 import { type Site, shell } from './shell.ts'
 
 export function homePage(
   site: Site,
   visitor: Visitor,
   results: readonly BackendResult[],
+  now: number,
   traceId?: string,
 ): Markup {
   return shell(site, {
@@ -23,8 +25,12 @@ export function homePage(
       </section>
       <section class="section" aria-labelledby="calls">
         <h2 id="calls">Calls made for this page</h2>
-        <div class="cards">${results.map(callCard)}</div>
-        ${traceId !== undefined && html`<p class="meta">All logs contain these calls under the trace ID <code>${traceId}</code>.</p>`}
+        ${
+          visitor.access === undefined || visitor.access.noToken === undefined
+            ? html`<div class="cards">${results.map(callCard)}</div>`
+            : noTokenNotice(site, visitor.access, now, '/')
+        }
+        ${results.length > 0 && traceId !== undefined && html`<p class="meta">All logs contain these calls under the trace ID <code>${traceId}</code>.</p>`}
       </section>
       <section class="section" aria-labelledby="story">
         <h2 id="story">How login works</h2>

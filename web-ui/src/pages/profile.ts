@@ -1,5 +1,6 @@
 import { type Content, html, type Markup } from '@hallpass/pages'
 import type { AccessSummary, User, Visitor } from '../sessions/index.ts'
+import { noTokenNotice } from './no-token.ts'
 import { portrait, type Site, shell } from './shell.ts'
 
 /** What the registered claims of an ID token mean (OpenID Connect Core §2, §5.1). */
@@ -37,6 +38,7 @@ export function profilePage(site: Site, visitor: Visitor & { user: User }, now: 
         <p class="pass-stub"><span>issued by<b>${host(user.claims.iss)}</b></span><span>subject ${user.sub}</span></p>
       </section>
       ${access && accessSection(access, now)}</div>
+      ${access && noTokenNotice(site, access, now, '/profile')}
       <section class="section" aria-labelledby="claims">
         <h2 id="claims">Your ID token claims</h2>
         <p>The web UI verified the token’s signature. No page contains the token itself.</p>
@@ -51,20 +53,26 @@ export function profilePage(site: Site, visitor: Visitor & { user: User }, now: 
   })
 }
 
-function accessSection({ expiresAt, scope, canRefresh, refreshes }: AccessSummary, now: number): Markup {
+function accessSection(access: AccessSummary, now: number): Markup {
+  const { expiresAt, scope, canRefresh, refreshes, noToken, failure } = access
   return html`<section class="card" aria-labelledby="access">
     <h2 id="access">Your access token</h2>
     <p class="meta">The web UI sends it to the backends. It stays on the server.</p>
     <dl class="facts">
       <dt>Valid for</dt>
-      <dd>${expiresAt === undefined ? 'an unknown time' : `another ${seconds(expiresAt - now)}`}</dd>
+      <dd>${noToken === undefined ? validity(expiresAt, now) : 'expired'}</dd>
       <dt>Renewed</dt>
-      <dd>${refreshes === 1 ? 'once' : `${refreshes} times`} in this session${canRefresh ? '' : '; without a refresh token you have to log in again'}</dd>
+      <dd>${refreshes === 1 ? 'once' : `${refreshes} times`} in this session${canRefresh ? '' : '; without a refresh token you have to log in again'}${
+        failure && html`; the last attempt failed: <code>${failure.code}</code>`
+      }</dd>
       <dt>Scope</dt>
       <dd><code>${scope ?? 'as requested'}</code></dd>
     </dl>
   </section>`
 }
+
+const validity = (expiresAt: number | undefined, now: number) =>
+  expiresAt === undefined ? 'an unknown time' : `another ${seconds(expiresAt - now)}`
 
 const seconds = (milliseconds: number) => {
   const total = Math.max(0, Math.round(milliseconds / 1000))

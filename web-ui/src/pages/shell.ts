@@ -18,6 +18,8 @@ export interface PageFrame {
   readonly current?: string
   readonly visitor: Visitor
   readonly content: Content
+  /** Replaces the line about tokens. */
+  readonly footer?: string | undefined
   /** Names of script files, loaded as modules. */
   readonly scripts?: readonly string[]
   /** Names of style sheets in addition to the shared one. */
@@ -26,7 +28,15 @@ export interface PageFrame {
 
 export function shell(
   site: Site,
-  { title, current, visitor, content, scripts = [], styles = [] }: PageFrame,
+  {
+    title,
+    current,
+    visitor,
+    content,
+    footer = 'Your tokens stay on the server. No page contains one.',
+    scripts = [],
+    styles = [],
+  }: PageFrame,
 ): Markup {
   const { assets } = site
   return html`<html lang="en">
@@ -54,7 +64,7 @@ export function shell(
     </header>
     <main class="page" id="content">${content}</main>
     <footer class="foot">
-      <span>Your tokens stay on the server. No page contains one.</span>
+      <span>${footer}</span>
     </footer>
   </body>
 </html>`

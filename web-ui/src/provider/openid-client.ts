@@ -37,6 +37,13 @@ export interface Tokens {
   readonly claims: Readonly<Record<string, unknown>> | undefined
 }
 
+/** A logout request, which the browser must send to the provider. */
+export interface EndSession {
+  /** The provider's endpoint, which may have a query of its own. */
+  readonly endpoint: URL
+  readonly parameters: Readonly<Record<string, string>>
+}
+
 /** The provider declined a login, or its response failed verification. Never contains a code, a state or a token. */
 export class LoginRefused extends Error {
   /** The error code of OAuth or of the client library. */
@@ -56,8 +63,6 @@ const PEER = 'identity-provider'
 /** For each call. The library's own timeout is longer, because its error does not name the peer. */
 const TIMEOUT_MS = 5_000
 const LIBRARY_TIMEOUT_S = 10
-/** The longest ID token to send in a logout URL, because servers accept about 8 KB. Without it the provider asks the user. */
-const MAX_HINT_LENGTH = 4_096
 
 /** Loaded at the first login, because it takes some megabytes and many visitors never log in. */
 let oidc: typeof Library
@@ -138,17 +143,23 @@ export class OpenidClient {
   }
 
   /**
-   * Returns the provider's logout URL, if it has one.
-   * @param idToken of the session, so that the provider need not ask the user (RP-Initiated Logout 1.0 §2).
+   * Returns the request that ends a session at the provider, or undefined if the provider has no endpoint for it.
+   * @param idToken of the session, also an expired one, so that the provider need not ask the user (RP-Initiated Logout 1.0 §2).
+   * @throws {PeerError}
    */
-  async endSessionUrl(idToken?: string): Promise<URL | undefined> {
+  async endSession(idToken?: string): Promise<EndSession | undefined> {
     const config = await this.#configuration()
-    if (config.serverMetadata().end_session_endpoint === undefined) return undefined
+    const { end_session_endpoint } = config.serverMetadata()
+    if (end_session_endpoint === undefined) return undefined
     const { postLogoutRedirectUri } = this.#options
-    return oidc.buildEndSessionUrl(config, {
+    const endpoint = new URL(end_session_endpoint)
+    // Adds `client_id`.
+    const url = oidc.buildEndSessionUrl(config, {
       ...(postLogoutRedirectUri === undefined ? {} : { post_logout_redirect_uri: postLogoutRedirectUri }),
-      ...(idToken !== undefined && idToken.length <= MAX_HINT_LENGTH ? { id_token_hint: idToken } : {}),
+      ...(idToken === undefined ? {} : { id_token_hint: idToken }),
     })
+    const added = [...url.searchParams].filter(([name]) => !endpoint.searchParams.has(name))
+    return { endpoint, parameters: Object.fromEntries(added) }
   }
 
   /** Returns the exact name of the issuer and the URL of its keys. */

@@ -1,3 +1,4 @@
+import type { UserAgent } from '@hallpass/pages/testing'
 import { httpService, silentLog } from '@hallpass/service-kit'
 import { developmentConfig, useService } from '@hallpass/service-kit/testing'
 import { describe, expect, it } from '@jest/globals'
@@ -44,6 +45,142 @@ describe('GET /', () => {
     expect(await webUi.isLoggedIn(agent)).toBe(true)
   })
 })
+
+describe('a provider that is away', () => {
+  const webUi = useWebUi()
+
+  /** Opens pages at the same time. @returns their text, and the time of the slowest in seconds. */
+  async function open(agent: UserAgent, ...paths: string[]) {
+    const started = performance.now()
+    const visits = await Promise.all(paths.map((path) => agent.visit(webUi.url + path)))
+    expect(visits.map(({ status, url }) => [status, url])).toEqual(
+      paths.map((path) => [200, webUi.url + path]),
+    )
+    return { bodies: visits.map(({ body }) => body), seconds: (performance.now() - started) / 1000 }
+  }
+
+  it.each([
+    ['frozen', 'peer_timeout', 1],
+    ['reset', 'peer_unreachable', 0],
+  ] as const)(
+    'is %s: pages wait at most a second while the token is valid, then say that there is none, and recover',
+    async (away, code, waits) => {
+      const { agent } = await webUi.logIn()
+      webUi.provider.tricks = { away }
+      webUi.clock.advance(110_000)
+      const before = await open(agent, '/', '/profile', '/')
+      expect(Math.floor(before.seconds)).toBe(waits)
+      for (const body of before.bodies) expect(body).not.toContain('does not answer')
+      expect(before.bodies[0]).toContain('with your access token')
+
+      webUi.clock.advance(10_000)
+      const after = await open(agent, '/', '/profile', '/')
+      expect(after.seconds).toBeLessThan(waits === 0 ? 1 : 2.8)
+      for (const body of after.bodies) {
+        expect(body).toContain('The identity provider does not answer.')
+        expect(body).toContain('You are still logged in here.')
+        expect(body).not.toMatch(/You are not logged in|without a token|another 0 s/)
+      }
+      expect(after.bodies[0]).toContain('Hello, Ada Okafor')
+      expect(after.bodies[0]).not.toContain('data-backend')
+      expect(after.bodies[1]).toContain('<a class="button" href="/profile">Try again</a>')
+
+      // The calls of the frozen provider time out after 5 s; after that the reason is known.
+      await until(async () => {
+        const { bodies } = await open(agent, '/')
+        return bodies[0]?.includes(`Reason: <code>${code}</code>`) === true
+      })
+      webUi.provider.tricks = {}
+      webUi.clock.advance(5_000)
+      const back = await open(agent, '/', '/profile')
+      expect(back.bodies[0]).toContain('with your access token')
+      expect(back.bodies[1]).toContain('once in this session')
+      expect(webUi.logged()).toContain('access token not renewed, the sessions continue: identity-provider')
+    },
+    20_000,
+  )
+
+  it.each([
+    [429, { error: 'slow_down' }, 'slow_down'],
+    [400, { error: 'temporarily_unavailable' }, 'temporarily_unavailable'],
+    [503, { error: 'temporarily_unavailable' }, undefined],
+    [500, { error: 'server_error' }, undefined],
+    [401, { error: 'invalid_client' }, 'invalid_client'],
+  ])(
+    'declines with %i: the user stays logged in, and sees the reason when the token has expired',
+    async (status, body, code) => {
+      const { agent } = await webUi.logIn()
+      webUi.provider.tricks = { tokenEndpoint: () => ({ status, body }) }
+      webUi.clock.advance(120_000)
+      const { bodies } = await open(agent, '/', '/profile')
+      for (const text of bodies) {
+        expect(text).toContain('The identity provider does not renew your access token.')
+        // Of a 5xx, the client library reads no error.
+        expect(text).toContain(`<code>${code ?? 'peer_unexpected_answer'}</code>`)
+        expect(text).not.toContain('You are not logged in')
+      }
+      webUi.provider.tricks = {}
+      webUi.clock.advance(60_000)
+      expect((await open(agent, '/')).bodies[0]).toContain('with your access token')
+    },
+  )
+
+  it.each([
+    ['is not JSON', '<html>'],
+    ['has no access token', { token_type: 'Bearer' }],
+    ['has a malformed ID token', { access_token: 'a', token_type: 'Bearer', id_token: 'x.y' }],
+  ])('sends an answer that %s: the user stays logged in', async (_what, body) => {
+    const { agent } = await webUi.logIn()
+    webUi.provider.tricks = { tokenEndpoint: () => ({ status: 200, body }) }
+    webUi.clock.advance(120_000)
+    expect((await open(agent, '/')).bodies[0]).toContain('You are still logged in here.')
+    webUi.provider.tricks = {}
+    webUi.clock.advance(60_000)
+    expect((await open(agent, '/')).bodies[0]).toContain('with your access token')
+  })
+})
+
+describe('a provider that is stopped', () => {
+  const webUi = useWebUi()
+
+  it('makes no page wait, and pages say that there is no token', async () => {
+    const { agent } = await webUi.logIn()
+    await webUi.stopProvider()
+    webUi.clock.advance(120_000)
+    const started = performance.now()
+    for (const path of ['/', '/profile']) {
+      const { body } = await agent.visit(webUi.url + path)
+      expect(body).toContain('The identity provider does not answer.')
+      expect(body).toContain('Reason: <code>peer_unreachable</code>')
+    }
+    expect(performance.now() - started).toBeLessThan(1_000)
+  })
+})
+
+describe('GET / without a refresh token', () => {
+  const webUi = useWebUi()
+
+  it('says that the token has expired, and offers a login', async () => {
+    webUi.provider.tricks = { withoutRefreshToken: true }
+    const { agent } = await webUi.logIn()
+    webUi.clock.advance(120_000)
+    for (const path of ['/', '/profile']) {
+      const { body } = await agent.visit(webUi.url + path)
+      expect(body).toContain('Your access token has expired.')
+      expect(body).toContain(`href="${webUi.url}/login?returnTo=${path}"`)
+      expect(body).not.toContain('You are not logged in')
+    }
+  })
+})
+
+/** Asks again for at most 10 s. */
+async function until(isTrue: () => Promise<boolean>): Promise<void> {
+  const end = performance.now() + 10_000
+  while (!(await isTrue())) {
+    if (performance.now() > end) throw new Error('It has not happened within 10 s.')
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}
 
 describe('GET / with failing backends', () => {
   const heard: Record<string, unknown>[] = []

@@ -1,22 +1,17 @@
 import { sendPage } from '@hallpass/pages'
 import type { Clock, Handler } from '@hallpass/service-kit'
-import type { PolicyFor, Site } from '../pages/index.ts'
-import { problemPage, profilePage } from '../pages/index.ts'
+import type { Site } from '../pages/index.ts'
+import { pagePolicy, problemPage, profilePage } from '../pages/index.ts'
 import type { VisitorSource } from '../sessions/index.ts'
 
 /** Handles `GET /profile`. Redirects to the login if there is no session; behind a gateway, reports that it sent no identity. */
-export function showProfile(
-  site: Site,
-  visitors: VisitorSource,
-  policyFor: PolicyFor,
-  clock: Clock,
-): Handler {
+export function showProfile(site: Site, visitors: VisitorSource, clock: Clock): Handler {
   return async (request, response) => {
     const visitor = await visitors.identify(request)
     const { user } = visitor
     if (user)
       return sendPage(response, profilePage(site, { ...visitor, user }, clock()), {
-        policy: await policyFor(visitor),
+        policy: pagePolicy(visitor),
       })
     if (site.loginUrl) return response.redirect(303, `${site.loginUrl}?returnTo=/profile`)
     const page = problemPage(site, {

@@ -12,3 +12,4 @@ export {
   type Visitor,
   type VisitorSource,
 } from './visitor.ts'
+export { within } from './within.ts'

@@ -1,10 +1,25 @@
-import type { Tokens } from '../provider/index.ts'
-import type { AccessSummary } from './visitor.ts'
+import { PeerError } from '@hallpass/service-kit'
+import { LoginRefused, type Tokens } from '../provider/index.ts'
+import type { AccessSummary, RenewalFailure } from './visitor.ts'
 
 /** The remaining lifetime at which a token is renewed, or a quarter of its lifetime if that is shorter. */
 const REFRESH_AHEAD_MS = 30_000
-/** The delay between attempts while the provider is unavailable. */
+/** The delay between attempts to renew a token, if the provider names none. */
 const RETRY_AFTER_MS = 5_000
+/** The longest `Retry-After` that is respected: a longer one would outlast most access tokens. */
+const MAX_RETRY_AFTER_S = 60
+/** Longer than every error code of OAuth and OpenID Connect; the code comes from the provider. */
+const ERROR_CODE = /^[\w.:-]{1,64}$/
+
+/** The error of a renewal, with what it can say beyond its message. */
+interface RenewalError extends Error {
+  /** An error code of OAuth, of the client library or of a peer. */
+  readonly code?: unknown
+  /** The provider's `Retry-After`. */
+  readonly retryAfterSeconds?: unknown
+  /** The next refresh token, if the provider sent one with tokens that failed verification: the old one no longer works. */
+  readonly rotatedRefreshToken?: unknown
+}
 
 /** The tokens of one session, as they are stored. Times are in milliseconds since the epoch. */
 export interface SessionTokens {
@@ -18,6 +33,8 @@ export interface SessionTokens {
   readonly refreshAt?: number
   /** Number of renewals in this session. */
   readonly refreshes: number
+  /** Absent if the last attempt succeeded. */
+  readonly failure?: RenewalFailure
 }
 
 /** Returns the tokens of a login, or those that replace `before`. */
@@ -37,28 +54,48 @@ export function sessionTokens(tokens: Tokens, now: number, before?: SessionToken
 export const isRefreshDue = ({ refreshAt, refreshToken }: SessionTokens, now: number): boolean =>
   refreshToken !== undefined && refreshAt !== undefined && now >= refreshAt
 
-/** The provider is unavailable: the old token may still be valid, and no replica asks for another one until then. */
-export const refreshLater = (tokens: SessionTokens, now: number): SessionTokens => ({
-  ...tokens,
-  refreshAt: now + RETRY_AFTER_MS,
-})
+/** The renewal failed: the old token may still be valid, and no replica asks for another one before the next attempt. */
+export function refreshLater(tokens: SessionTokens, now: number, error: RenewalError): SessionTokens {
+  const { retryAfterSeconds, rotatedRefreshToken } = error
+  const delayMs =
+    typeof retryAfterSeconds === 'number' && retryAfterSeconds > 0
+      ? Math.min(retryAfterSeconds, MAX_RETRY_AFTER_S) * 1000
+      : RETRY_AFTER_MS
+  return {
+    ...tokens,
+    ...(typeof rotatedRefreshToken === 'string' ? { refreshToken: rotatedRefreshToken } : {}),
+    refreshAt: now + delayMs,
+    failure: { code: failureCode(error), isAnswered: isAnswer(error) },
+  }
+}
+
+/** Whether the provider answered, if only with an error of its own or something else than tokens. */
+const isAnswer = (error: RenewalError) =>
+  error instanceof LoginRefused || (error instanceof PeerError && error.code === 'peer_unexpected_answer')
+
+export const failureCode = ({ code }: RenewalError): string =>
+  typeof code === 'string' && ERROR_CODE.test(code) ? code : 'unknown_error'
 
 export const validAccessToken = (
   { accessToken, expiresAt }: SessionTokens,
   now: number,
 ): string | undefined => (expiresAt === undefined || now < expiresAt ? accessToken : undefined)
 
-export const accessSummary = ({
-  expiresAt,
-  scope,
-  refreshToken,
-  refreshes,
-}: SessionTokens): AccessSummary => ({
-  expiresAt,
-  scope,
-  canRefresh: refreshToken !== undefined,
-  refreshes,
-})
+export function accessSummary(tokens: SessionTokens, now: number): AccessSummary {
+  const { expiresAt, refreshAt, scope, refreshToken, refreshes, failure } = tokens
+  const canRefresh = refreshToken !== undefined
+  // Past its expiry a token that can be renewed is missing only because the provider did not renew it, or not yet.
+  const noToken = validAccessToken(tokens, now) !== undefined ? undefined : canRefresh ? 'awaited' : 'expired'
+  return {
+    expiresAt,
+    scope,
+    canRefresh,
+    refreshes,
+    noToken,
+    failure,
+    nextAttemptAt: canRefresh ? refreshAt : undefined,
+  }
+}
 
 function lifeOf({ expiresInSeconds }: Tokens, now: number): Pick<SessionTokens, 'expiresAt' | 'refreshAt'> {
   if (expiresInSeconds === undefined) return {}

@@ -16,12 +16,20 @@ export interface SessionVisitorsParts {
 /** Identifies visitors by the sessions of this service. */
 export class SessionVisitors implements VisitorSource {
   readonly #parts: SessionVisitorsParts
+  /** Several handlers of one request identify its visitor, which may take a while. */
+  readonly #identified = new WeakMap<IncomingMessage, Promise<Visitor>>()
 
   constructor(parts: SessionVisitorsParts) {
     this.#parts = parts
   }
 
-  async identify(request: IncomingMessage): Promise<Visitor> {
+  identify(request: IncomingMessage): Promise<Visitor> {
+    const identified = this.#identified.get(request) ?? this.#identify(request)
+    this.#identified.set(request, identified)
+    return identified
+  }
+
+  async #identify(request: IncomingMessage): Promise<Visitor> {
     const { sessions, renewal, cookies, clock } = this.#parts
     const id = cookies.read(request, 'session')
     const found = await sessions.find(id)
@@ -32,11 +40,8 @@ export class SessionVisitors implements VisitorSource {
     return {
       user: session.user,
       formToken: session.formToken,
-      accessToken: async () => {
-        const current = await renewal.current(id, session)
-        return current && validAccessToken(current.tokens, clock())
-      },
-      access: accessSummary(session.tokens),
+      accessToken: async () => validAccessToken(session.tokens, clock()),
+      access: accessSummary(session.tokens, clock()),
     }
   }
 }

@@ -1,4 +1,4 @@
-import { PeerError } from '@hallpass/service-kit'
+import { createLog, PeerError } from '@hallpass/service-kit'
 import { ManualClock } from '@hallpass/service-kit/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import { LoginRefused, type Tokens } from '../provider/index.ts'
@@ -22,6 +22,7 @@ describe('TokenRenewal', () => {
   let system: TestSessions
   let replicas: readonly TokenRenewal[]
   let asked: string[] = []
+  let lines: string[] = []
   let answer: (refreshToken: string) => Promise<Tokens>
 
   beforeAll(async () => {
@@ -30,11 +31,13 @@ describe('TokenRenewal', () => {
       asked.push(refreshToken)
       return answer(refreshToken)
     }
-    replicas = system.replicas.map((sessions) => new TokenRenewal({ sessions, renew, clock: clock.now }))
+    const log = createLog('web-ui', 'debug', { write: (line) => void lines.push(line) })
+    replicas = system.replicas.map((sessions) => new TokenRenewal({ sessions, renew, log, clock: clock.now }))
   })
   afterAll(() => system.close())
   beforeEach(() => {
     asked = []
+    lines = []
     answer = async () => tokens(String(asked.length + 1))
   })
 
@@ -67,7 +70,7 @@ describe('TokenRenewal', () => {
     expect(await access()).toBe('access 2')
     expect(asked).toEqual(['refresh 1'])
     const session = await current(1)
-    expect(session && accessSummary(session.tokens)).toEqual({
+    expect(session && accessSummary(session.tokens, clock.now())).toMatchObject({
       expiresAt: clock.now() + 120_000,
       scope: 'read:data',
       canRefresh: true,
@@ -135,6 +138,133 @@ describe('TokenRenewal', () => {
     expect(await system.replicas[1].find(id)).toBeUndefined()
   })
 
+  const refused = (code: string, more: object = {}, message = 'It says no.') =>
+    Object.assign(new LoginRefused(code, message, true), more)
+
+  it.each([
+    ['429 with an error', refused('slow_down')],
+    ['temporarily_unavailable', refused('temporarily_unavailable')],
+    ['server_error', refused('server_error')],
+    ['401 invalid_client', refused('invalid_client')],
+    [
+      'an ID token that failed verification',
+      new LoginRefused('invalid_signature', 'invalid signature', false),
+    ],
+    ['a malformed answer', new PeerError('identity-provider', 502, 'peer_unexpected_answer', 'Not JSON.')],
+    ['no answer', new PeerError('identity-provider', 504, 'peer_timeout', 'It did not answer.')],
+    ['a fault of this service', new TypeError('x is not a function')],
+  ])('keeps the session and its tokens after %s, and recovers', async (what, error) => {
+    answer = () => Promise.reject(error)
+    const { access, current } = await start()
+    clock.advance(90_000)
+    expect([await access(0), await access(1)]).toEqual(['access 1', 'access 1'])
+    clock.advance(30_000)
+    expect(await access()).toBeUndefined()
+    const session = await current()
+    expect(session && accessSummary(session.tokens, clock.now())).toMatchObject({
+      noToken: 'awaited',
+      canRefresh: true,
+      failure: {
+        code: 'code' in error ? error.code : 'unknown_error',
+        isAnswered: what !== 'no answer' && what !== 'a fault of this service',
+      },
+      nextAttemptAt: clock.now() + 5_000,
+    })
+    answer = async () => tokens('2')
+    clock.advance(5_000)
+    expect(await access(1)).toBe('access 2')
+    const recovered = await current()
+    expect(recovered && accessSummary(recovered.tokens, clock.now())).toMatchObject({
+      noToken: undefined,
+      failure: undefined,
+    })
+  })
+
+  it('ends the session if the renewed ID token has another subject', async () => {
+    answer = () => Promise.reject(new LoginRefused('other_subject', 'Another subject.', false))
+    const { id, current } = await start()
+    clock.advance(120_000)
+    expect(await current()).toBeUndefined()
+    expect(await system.replicas[1].find(id)).toBeUndefined()
+  })
+
+  it.each([
+    [20, 20_000],
+    [3_600, 60_000],
+    [0, 5_000],
+    [Number.NaN, 5_000],
+    ['7', 5_000],
+    [undefined, 5_000],
+  ])('waits for a Retry-After of %p s: %p ms', async (retryAfterSeconds, delayMs) => {
+    answer = () => Promise.reject(refused('temporarily_unavailable', { retryAfterSeconds }))
+    const { access } = await start()
+    clock.advance(120_000)
+    await access(0)
+    clock.advance(delayMs - 1)
+    await access(1)
+    expect(asked).toHaveLength(1)
+    clock.advance(1)
+    await access(1)
+    expect(asked).toHaveLength(2)
+  })
+
+  it('uses the next refresh token of an answer that failed verification, because the old one no longer works', async () => {
+    answer = () => Promise.reject(refused('invalid_signature', { rotatedRefreshToken: 'refresh 1b' }))
+    const { access } = await start()
+    clock.advance(90_000)
+    expect(await access()).toBe('access 1')
+    answer = async () => tokens('2')
+    clock.advance(5_000)
+    expect([await access(), asked]).toEqual(['access 2', ['refresh 1', 'refresh 1b']])
+  })
+
+  it('logs each kind of failure once until a renewal succeeds, without the token', async () => {
+    const { access } = await start()
+    for (const error of [
+      refused('invalid_client', {}, 'Client refresh 1 is unknown.'),
+      refused('invalid_client'),
+      refused('server_error', {}, 'Down for maintenance.'),
+      refused(`${'x'.repeat(65)}`, {}, 'A long code.'),
+    ]) {
+      answer = () => Promise.reject(error)
+      clock.advance(120_000)
+      await access()
+    }
+    const logged = () => lines.map((line) => JSON.parse(line) as { code: string; msg: string })
+    expect(logged().map(({ code, msg }) => [code, msg])).toEqual([
+      ['invalid_client', 'access token not renewed, the sessions continue: invalid_client'],
+      ['server_error', 'access token not renewed, the sessions continue: Down for maintenance.'],
+      ['unknown_error', 'access token not renewed, the sessions continue: A long code.'],
+    ])
+    answer = async () => tokens('2')
+    clock.advance(60_000)
+    expect(await access()).toBe('access 2')
+    answer = () => Promise.reject(refused('server_error'))
+    clock.advance(120_000)
+    await access()
+    expect(logged().at(-1)?.code).toBe('server_error')
+    expect(lines).toHaveLength(4)
+  })
+
+  it('does not hold a page while the provider does not answer, and renews in the background', async () => {
+    let arrive: (renewed: Tokens) => void = () => {}
+    answer = () => new Promise<Tokens>((resolve) => (arrive = resolve))
+    const { access } = await start()
+    const timed = async (replica = 0) => {
+      const started = performance.now()
+      const token = await access(replica)
+      return [token, Math.round((performance.now() - started) / 500) * 500]
+    }
+    // Less than a lease before the expiry.
+    clock.advance(110_000)
+    expect(await Promise.all([timed(), timed(), timed(1)])).toEqual(Array(3).fill(['access 1', 1_000]))
+    clock.advance(10_000)
+    expect(await Promise.all([timed(), timed(1)])).toEqual(Array(2).fill([undefined, 2_000]))
+    arrive(tokens('2'))
+    await replicas[0]?.settle()
+    expect([await timed(1), asked]).toEqual([['access 2', 0], ['refresh 1']])
+  })
+
   it('has no token after the expiry of one that cannot be renewed', async () => {
     const { access, current } = await start({ ...tokens('1'), refreshToken: undefined })
     clock.advance(119_999)
@@ -142,7 +272,7 @@ describe('TokenRenewal', () => {
     clock.advance(1)
     expect(await access()).toBeUndefined()
     const session = await current()
-    expect(session && accessSummary(session.tokens).canRefresh).toBe(false)
+    expect(session && accessSummary(session.tokens, clock.now()).canRefresh).toBe(false)
   })
 
   it('uses a token without a stated lifetime until the provider rejects it', async () => {
@@ -150,6 +280,6 @@ describe('TokenRenewal', () => {
     clock.advance(900_000)
     expect(await access()).toBe('access 1')
     const session = await current()
-    expect(session && accessSummary(session.tokens).expiresAt).toBeUndefined()
+    expect(session && accessSummary(session.tokens, clock.now()).expiresAt).toBeUndefined()
   })
 })

@@ -16,13 +16,18 @@ export interface Visitor {
   readonly user: User | undefined
   /** Included in every form of the visitor's pages; undefined if there is no session to protect. */
   readonly formToken: string | undefined
-  /**
-   * Returns the user's access token for the backends, renewed if necessary. It stays in this service; no page must contain
-   * it.
-   */
+  /** Returns the user's access token for the backends. It stays in this service; no page must contain it. */
   accessToken(): Promise<string | undefined>
   /** Properties of that token for the profile page. */
   readonly access: AccessSummary | undefined
+}
+
+/** Why the last attempt to renew the tokens failed. */
+export interface RenewalFailure {
+  /** An error code, e.g. `temporarily_unavailable` or `peer_timeout`. */
+  readonly code: string
+  /** Whether the provider answered: it declined, or its answer failed verification. */
+  readonly isAnswered: boolean
 }
 
 export interface AccessSummary {
@@ -32,6 +37,15 @@ export interface AccessSummary {
   readonly canRefresh: boolean
   /** Number of renewals in this session. */
   readonly refreshes: number
+  /**
+   * Why there is no valid token although the user is logged in: `awaited` if the provider has not renewed it, `expired` if it
+   * cannot be renewed.
+   */
+  readonly noToken: 'awaited' | 'expired' | undefined
+  /** Why the last attempt to renew it failed. */
+  readonly failure: RenewalFailure | undefined
+  /** The earliest time of the next attempt, in milliseconds since the epoch. */
+  readonly nextAttemptAt: number | undefined
 }
 
 /** Identifies visitors: by this service's own sessions, or by a gateway in front. */

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import type { Socket } from 'node:net'
 import { HttpError, httpService, silentLog } from '@hallpass/service-kit'
 import { developmentConfig } from '@hallpass/service-kit/testing'
 import { generateSigningKey, publicJwks, type SigningKey, signToken } from '@hallpass/tokens'
@@ -25,6 +26,12 @@ export interface Tricks {
   beforeRedeem?: () => Promise<void>
   /** Runs before a refresh is answered. */
   beforeRefresh?: () => Promise<void>
+  /** `frozen`: accepts requests and never answers; `reset`: cuts each connection. */
+  away?: 'frozen' | 'reset'
+  /** Issues no refresh token. */
+  withoutRefreshToken?: boolean
+  /** Changes the metadata. */
+  metadata?: (metadata: Claims) => Claims
 }
 
 interface Grant {
@@ -40,6 +47,7 @@ export async function fakeProvider({ port, clientId = 'web-ui' }: { port: number
   const issuer = `http://localhost:${port}`
   const codes = new Map<string, Grant>()
   const refreshTokens = new Set<string>()
+  const frozen = new Set<Socket>()
   const state = {
     issuer,
     tricks: {} as Tricks,
@@ -50,7 +58,14 @@ export async function fakeProvider({ port, clientId = 'web-ui' }: { port: number
     authorizations: [] as URLSearchParams[],
     tokenRequests: [] as Record<string, string>[],
     revoked: [] as string[],
+    /** The requests to end a session. */
+    logouts: [] as { method: string; parameters: Record<string, unknown> }[],
     key: undefined as SigningKey | undefined,
+    /** Cuts the connections of requests that were never answered. */
+    cutFrozen: () => {
+      for (const socket of frozen) socket.destroy()
+      frozen.clear()
+    },
     idToken: (claims: Claims = {}, options: { lifetimeSeconds?: number; typ?: string } = {}) =>
       signToken(
         presentClaims({
@@ -82,7 +97,7 @@ export async function fakeProvider({ port, clientId = 'web-ui' }: { port: number
       access_token: secret(accessToken),
       token_type: 'Bearer',
       expires_in: state.accessTokenSeconds,
-      refresh_token: secret(refreshToken),
+      ...(state.tricks.withoutRefreshToken ? {} : { refresh_token: secret(refreshToken) }),
       id_token: secret(state.tricks.rawIdToken ?? (await state.idToken(claims))),
       scope: 'read:data',
     }
@@ -110,8 +125,13 @@ export async function fakeProvider({ port, clientId = 'web-ui' }: { port: number
     config: developmentConfig,
     listeners: [{ name: 'http', host: '127.0.0.1', port }],
     routes: (routes) => {
+      routes.use((request, _response, next) => {
+        if (state.tricks.away === undefined) return next()
+        if (state.tricks.away === 'reset') request.socket.destroy()
+        else frozen.add(request.socket)
+      })
       routes.get('/.well-known/openid-configuration', (_request, response) => {
-        response.json({
+        const metadata = {
           issuer,
           authorization_endpoint: `${issuer}/auth`,
           token_endpoint: `${issuer}/token`,
@@ -121,7 +141,8 @@ export async function fakeProvider({ port, clientId = 'web-ui' }: { port: number
           response_types_supported: ['code'],
           id_token_signing_alg_values_supported: ['RS256'],
           authorization_response_iss_parameter_supported: true,
-        })
+        }
+        response.json(state.tricks.metadata?.(metadata) ?? metadata)
       })
       routes.get('/jwks', (_request, response) => {
         response.json(publicJwks([state.key as SigningKey]))
@@ -155,7 +176,9 @@ export async function fakeProvider({ port, clientId = 'web-ui' }: { port: number
         state.revoked.push((request.body as { token: string }).token)
         response.status(200).end()
       })
-      routes.get('/session/end', (_request, response) => {
+      routes.all('/session/end', form, (request, response) => {
+        const parameters = { ...request.query, ...(request.body as object | undefined) }
+        state.logouts.push({ method: request.method, parameters })
         response.send('ended')
       })
     },

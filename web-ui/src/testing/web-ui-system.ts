@@ -57,6 +57,7 @@ export function useWebUi(env: Record<string, string> = {}) {
 
   afterEach(() => {
     system.provider.state.tricks = {}
+    system.provider.state.cutFrozen()
   })
 
   afterAll(async () => {
@@ -73,6 +74,7 @@ export function useWebUi(env: Record<string, string> = {}) {
       return system.provider.state
     },
     logged: () => lines.join(''),
+    stopProvider: () => system.provider.stop(),
     /** Returns a browser with a logged-in user. */
     async logIn(path = '/login'): Promise<{ agent: UserAgent; formToken: string }> {
       const agent = new UserAgent()
