@@ -13,6 +13,8 @@ export interface ProviderUser {
 /** The parts of the journey that need more than a login. */
 export type Capability =
   | 'name'
+  | 'JWT access tokens'
+  | 'access tokens unlike ID tokens'
   | 'scopes per user'
   | 'refresh'
   | 'key rotation'
