@@ -29,6 +29,8 @@ const { app } = httpService({
           name: 'KeySetError',
           reason: 'no_usable_key',
         })
+      if (token.startsWith('scp-'))
+        return { claims: { sub: 'servicea', scp: token === 'scp-string' ? 'read write' : ['read', 'write'] } }
       return { claims: { sub: 'servicea', jti: 'id-1', scope: token === 'reader' ? 'read' : 'read write' } }
     }
     routes.get(
@@ -92,6 +94,10 @@ describe('requireBearer', () => {
     )
     expect(response.body.error.code).toBe('insufficient_scope')
     await get('/write', 'Bearer writer').expect(200)
+  })
+
+  it.each(['scp-string', 'scp-list'])('reads the scopes of Entra and Okta from scp (%s)', async (token) => {
+    await get('/write', `Bearer ${token}`).expect(200)
   })
 
   it('fails closed when the verifier itself fails', async () => {

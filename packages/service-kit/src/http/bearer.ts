@@ -17,7 +17,7 @@ export interface RequireBearerOptions {
   readonly realm: string
   /** Resolves with the claims, or throws a {@link TokenRefusal}. */
   readonly verify: (token: string) => Promise<VerifiedClaims> | VerifiedClaims
-  /** All must be among the token's `scope`; else 403 `insufficient_scope`. */
+  /** All must be among the token's scopes ({@link scopesOf}); else 403 `insufficient_scope`. */
   readonly scopes?: readonly string[]
   /** Builds the body of a rejection; the `WWW-Authenticate` header does not depend on it. */
   readonly refusalBody?: (refusal: TokenRefusal) => unknown
@@ -121,11 +121,14 @@ const invalidRequest = (realm: string, message: string) =>
     },
   })
 
-/** Returns the `scope` claim as a list, from a space-separated string (RFC 8693 §4.2) or an array. */
+/**
+ * Returns the `scope` claim as a list, from a space-separated string (RFC 8693 §4.2) or an array; without it, the claim `scp`, in
+ * which Entra has a string and Okta an array.
+ */
 export function scopesOf(claims: Readonly<Record<string, unknown>>): string[] {
-  const { scope } = claims
-  if (Array.isArray(scope)) return scope.filter((item): item is string => typeof item === 'string')
-  return typeof scope === 'string' ? scope.split(/\s+/).filter(Boolean) : []
+  const granted = claims.scope ?? claims.scp
+  if (Array.isArray(granted)) return granted.filter((item): item is string => typeof item === 'string')
+  return typeof granted === 'string' ? granted.split(/\s+/).filter(Boolean) : []
 }
 
 /** Returns a `WWW-Authenticate` value; characters that RFC 6750 §3 does not allow are replaced. */
