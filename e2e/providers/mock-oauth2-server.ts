@@ -109,6 +109,7 @@ async function startServer(
       AUTH0_CLIENT_ID: CLIENT_ID,
       AUTH0_SECRET: 'any-because-it-checks-none',
       SCOPE: 'openid profile',
+      LOGOUT_METHOD: 'get',
     },
     backend: { ISSUER: issuer, ...backend },
     async logIn(page: Page, { login }: ProviderUser) {
