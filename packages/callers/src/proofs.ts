@@ -130,7 +130,7 @@ export function jwtSvids(entry: Entry<'spiffe'>, { audience, clock, leewaySecond
 /** The bundle of a trust domain: reloaded when it is due; if that fails, the last valid one for a limited time. */
 class CurrentBundle {
   readonly #trustDomain: string
-  readonly #source: IssuerKeys & Required<Omit<IssuerKeys, 'loadKey'>>
+  readonly #source: IssuerKeys & Required<Omit<IssuerKeys, 'loadKey' | 'onUnusable'>>
   readonly #clock: Clock
   #bundle: JwtBundle | undefined
   #loadedAt = Number.NEGATIVE_INFINITY
@@ -176,7 +176,9 @@ class CurrentBundle {
 }
 
 /** Returns the source of a trusted issuer's keys, with the limits of a file or of a URL. */
-const keySource = (options: IssuerKeysOptions): IssuerKeys & Required<Omit<IssuerKeys, 'loadKey'>> => ({
+const keySource = (
+  options: IssuerKeysOptions,
+): IssuerKeys & Required<Omit<IssuerKeys, 'loadKey' | 'onUnusable'>> => ({
   ...OF_A_URL,
   ...issuerKeys(options),
 })
