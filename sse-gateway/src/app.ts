@@ -14,6 +14,7 @@ import {
   Probes,
   type Service,
   systemClock,
+  UnusableKeys,
 } from '@hallpass/service-kit'
 import { remoteKeys } from '@hallpass/tokens'
 import { type AuthorizationRules, Authorizer, Revocations } from './admission/index.ts'
@@ -59,7 +60,8 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const sources = { realm: config.realm, queryTokens: config.queryTokens, cookie: config.tokenCookie }
   const listeners: Listener[] = []
   const draining = new Drain<Exchange>((exchange) => exchange.askToLeave())
-  const probes = new Probes(metrics, peers ? { redis: () => peers.check() } : {})
+  const unusable = new UnusableKeys(log)
+  const probes = new Probes(metrics, peers ? { redis: () => peers.check() } : {}, unusable.warnings)
   let stopping: Promise<void> | undefined
 
   revocations.onRevoked((revocation) => streams.endRevoked(revocation))
@@ -138,7 +140,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       ...rule,
       issuers: rule.issuers.map((issuer) => ({
         ...issuer,
-        keys: remoteKeys({ issuer: issuer.issuer, ...issuerKeys(issuer), clock }),
+        keys: remoteKeys({ issuer: issuer.issuer, ...issuerKeys({ ...issuer, unusable }), clock }),
       })),
       maxLifetimeSeconds: config.maxTokenLifetimeSeconds,
       leewaySeconds: config.clockToleranceSeconds,

@@ -8,6 +8,7 @@ import {
   requireBearer,
   type Service,
   systemClock,
+  UnusableKeys,
 } from '@hallpass/service-kit'
 import type { Config } from './config.ts'
 import { MemoryEventLog, RedisEventLog } from './log/index.ts'
@@ -37,7 +38,8 @@ export function createApp(
   const events = redis ? new RedisEventLog({ ...redis, limits, log }) : new MemoryEventLog(clock, limits)
   const hub = new StreamHub(events, { ...config, keepView: config.controlNames }, log, metrics)
   const publisher = new Publisher(events, hub, config)
-  const guard = config.guard && publisherGuard(config.guard, clock)
+  const unusable = new UnusableKeys(log)
+  const guard = config.guard && publisherGuard(config.guard, clock, unusable)
   const { certFile, keyFile } = config
   const tls =
     certFile && keyFile
@@ -58,6 +60,7 @@ export function createApp(
     metrics,
     listeners: [{ name: 'http', host: config.host, port: config.httpPort, ...tls }],
     checks: { 'event log': () => events.check() },
+    warnings: unusable.warnings,
     routes(app) {
       // Without a token, httpService itself accepts only requests from this machine and from no other origin.
       const mayPublish = guard

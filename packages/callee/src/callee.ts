@@ -10,6 +10,7 @@ import {
   sendClaims,
   sendText,
   systemClock,
+  UnusableKeys,
 } from '@hallpass/service-kit'
 import type { CalleeConfig } from './config.ts'
 import { type GuardOptions, guards } from './guards.ts'
@@ -21,7 +22,8 @@ export function createCallee(
   log: Logger,
   clock: Clock = systemClock,
 ): HttpService {
-  const { byIssuer, byPublishedKey } = guards(options, config, clock)
+  const unusable = new UnusableKeys(log)
+  const { byIssuer, byPublishedKey } = guards(options, config, clock, unusable)
   const requireTransport: Handler = (request, _response, next) => {
     if (config.requiresTls) refusePlainTransport(request)
     next()
@@ -32,6 +34,7 @@ export function createCallee(
     log,
     config,
     listeners: httpListeners(config, log),
+    warnings: unusable.warnings,
     routes: (app) => {
       app.get('/hello', (_request, response) => sendText(response, 200, 'hello'))
       app.get('/scenario1-server', requireTransport, byIssuer, sendClaims)

@@ -1,5 +1,5 @@
 import { authorizationFor } from '@hallpass/callers'
-import { type Clock, requireBearer } from '@hallpass/service-kit'
+import { type Clock, requireBearer, type UnusableKeys } from '@hallpass/service-kit'
 import { verifyToken } from '@hallpass/tokens'
 import type { Caller } from './caller.ts'
 import type { CalleeConfig } from './config.ts'
@@ -20,7 +20,12 @@ export interface GuardOptions {
 }
 
 /** Returns the guards that accept only tokens of the caller for this callee. */
-export function guards({ audience, caller, issuerClient }: GuardOptions, config: CalleeConfig, clock: Clock) {
+export function guards(
+  { audience, caller, issuerClient }: GuardOptions,
+  config: CalleeConfig,
+  clock: Clock,
+  unusable: UnusableKeys,
+) {
   const issuer = issuerClient({
     baseUrl: config.jwtFactoryUrl,
     timeoutMs: config.peerTimeoutMs,
@@ -29,7 +34,7 @@ export function guards({ audience, caller, issuerClient }: GuardOptions, config:
       audience: config.jwtFactoryIssuer,
     }),
   })
-  const keys = publishedKeys(caller, config.stateFolder, clock)
+  const keys = publishedKeys(caller, config.stateFolder, clock, unusable)
 
   return {
     /** Scenarios 1 and 2: the issuer holds the keys, so it is called; or its keys and status lists are enough. */
@@ -45,6 +50,7 @@ export function guards({ audience, caller, issuerClient }: GuardOptions, config:
             leewaySeconds: config.clockToleranceSeconds,
             clock,
             library: config.library,
+            unusable,
           })
         : (token) => issuer.verify(caller.subject, { token, aud: audience, sub: caller.subject }),
     }),

@@ -1,4 +1,4 @@
-import type { Clock, VerifiedClaims } from '@hallpass/service-kit'
+import type { Clock, UnusableKeys, VerifiedClaims } from '@hallpass/service-kit'
 import { remoteKeys, remoteStatusLists, type TokenLibrary, verifyToken } from '@hallpass/tokens'
 import type { IssuedStatusSource } from './issuer.ts'
 
@@ -24,6 +24,7 @@ export interface IssuedTokensOptions {
   readonly leewaySeconds: number
   readonly clock: Clock
   readonly library: TokenLibrary
+  readonly unusable: UnusableKeys
 }
 
 /**
@@ -39,6 +40,7 @@ export function issuedTokens({
   leewaySeconds,
   clock,
   library,
+  unusable,
 }: IssuedTokensOptions): (token: string) => Promise<VerifiedClaims> {
   const keysOf = (keyId: string) =>
     remoteKeys({
@@ -48,6 +50,7 @@ export function issuedTokens({
       cooldownMs: COOLDOWN_MS,
       // Like a list: keys that cannot be reloaded may have been withdrawn.
       maxStaleMs: STATUS_MAX_AGE_SECONDS * 1_000,
+      onUnusable: unusable.of(`${issuer} (${keyId})`),
       clock,
     })
   const rules = {

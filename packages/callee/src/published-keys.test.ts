@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { HttpError } from '@hallpass/service-kit'
+import { createLog, HttpError, UnusableKeys } from '@hallpass/service-kit'
 import { ManualClock } from '@hallpass/service-kit/testing'
 import { generateSigningKey, publicJwks } from '@hallpass/tokens'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
@@ -16,11 +16,18 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }))
 
 const keysMissing = () => new HttpError(503, 'keys_missing', 'The caller has published no keys yet.')
+let lines: string[]
+let unusable: UnusableKeys
+beforeEach(() => {
+  lines = []
+  unusable = new UnusableKeys(createLog('test', 'info', { write: (line) => void lines.push(line) }))
+})
 const finder = (clock = new ManualClock()) =>
   publishedKeys(
     { keySetFile: (stateFolder) => join(stateFolder, 'jwks.json'), keysMissing },
     folder,
     clock.now,
+    unusable,
   )
 
 const publish = async (...kids: string[]) => {
@@ -29,6 +36,18 @@ const publish = async (...kids: string[]) => {
 }
 
 describe('publishedKeys', () => {
+  it('names keys that cannot be used once, and finds the others', async () => {
+    const { keys } = publicJwks([await generateSigningKey('EdDSA', 'first')])
+    const ed448 = { kty: 'OKP', crv: 'Ed448', kid: 'ed448', x: 'AAAA' }
+    await writeFile(file, JSON.stringify({ keys: [ed448, ...keys] }))
+    const find = finder()
+    expect((await find('', 'first', 'EdDSA'))?.kid).toBe('first')
+    expect(await find('', 'ed448', 'EdDSA')).toBeUndefined()
+    const why = 'key 1: No supported algorithm uses the key type "OKP" "Ed448".'
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ level: 40, keysOf: file, leftOut: why }])
+    expect(unusable.warnings['published keys']?.()).toBe(`Keys of ${file} are left out: ${why}`)
+  })
+
   it('finds a new key with the first token that uses it', async () => {
     const find = finder()
     await publish('first')

@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
-import { type Clock, HttpError } from '@hallpass/service-kit'
-import { type KeyFinder, parseJwks, type VerificationKey } from '@hallpass/tokens'
+import { type Clock, HttpError, type UnusableKeys } from '@hallpass/service-kit'
+import { type KeyFinder, KeySetError, readKeySet, type VerificationKey } from '@hallpass/tokens'
 import { readJson } from '@hallpass/untrusted/json'
 import type { Caller } from './caller.ts'
 
@@ -18,8 +18,10 @@ export function publishedKeys(
   { keySetFile, keysMissing }: Pick<Caller, 'keySetFile' | 'keysMissing'>,
   stateFolder: string,
   clock: Clock,
+  unusable: UnusableKeys,
 ): KeyFinder {
   const file = keySetFile(stateFolder)
+  const onUnusable = unusable.of(file)
   let keys: ReadonlyMap<string, VerificationKey> = new Map()
   let version = ''
   let checkedAt = Number.NEGATIVE_INFINITY
@@ -36,10 +38,12 @@ export function publishedKeys(
     if (seen === undefined) return distrust(keysMissing())
     if (seen !== version) {
       try {
-        const set = parseJwks(readJson(await readFile(file, 'utf8')))
-        keys = new Map(set.map((key) => [key.kid, key]))
+        const set = readKeySet(readJson(await readFile(file, 'utf8')))
+        onUnusable(set.unusable)
+        keys = new Map(set.keys.map((key) => [key.kid, key]))
         version = seen
       } catch (cause) {
+        if (cause instanceof KeySetError && cause.unusable.length > 0) onUnusable(cause.unusable)
         return distrust(new HttpError(503, 'keys_unusable', `${file} is not a valid JWKS.`, { cause }))
       }
     }

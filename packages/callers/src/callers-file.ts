@@ -1,5 +1,12 @@
 import { stat } from 'node:fs/promises'
-import { type Clock, ConfigError, type Logger, silentLog, systemClock } from '@hallpass/service-kit'
+import {
+  type Clock,
+  ConfigError,
+  type Logger,
+  silentLog,
+  systemClock,
+  UnusableKeys,
+} from '@hallpass/service-kit'
 import type { Zone } from '@hallpass/token-store'
 import type { CallersConfig } from './config.ts'
 import type { ClientCredential } from './oauth/index.ts'
@@ -13,6 +20,8 @@ export interface CallersFileOptions {
   /** Where used assertions are stored, for all replicas and across restarts; in memory if undefined. */
   readonly usedAssertions?: Zone | undefined
   readonly log?: Logger | undefined
+  /** Told of the callers' published keys that cannot be used. */
+  readonly unusable?: UnusableKeys | undefined
 }
 
 /**
@@ -48,7 +57,12 @@ export class CallersFile {
   constructor(
     { trustFile, leewaySeconds, requiresTls }: Extract<CallersConfig, { mode: 'authenticated' }>,
     audience: string,
-    { clock = systemClock, usedAssertions, log = silentLog }: CallersFileOptions = {},
+    {
+      clock = systemClock,
+      usedAssertions,
+      log = silentLog,
+      unusable = new UnusableKeys(log),
+    }: CallersFileOptions = {},
   ) {
     this.#path = trustFile
     this.#requiresTls = requiresTls
@@ -58,6 +72,7 @@ export class CallersFile {
       clock,
       leewaySeconds,
       usedAssertions: new UsedAssertions(clock, usedAssertions),
+      unusable,
     }
     this.#clock = clock
     this.#log = log

@@ -4,6 +4,8 @@ import {
   type Handler,
   HttpError,
   refusePlainTransport,
+  silentLog,
+  UnusableKeys,
   type Warnings,
 } from '@hallpass/service-kit'
 import type { CallersFile, CallersFileOptions } from './callers-file.ts'
@@ -26,7 +28,7 @@ export interface CallerGuard {
   readonly client: Handler
   /** Returns how clients can authenticate now. */
   authentication(): ClientAuthentication
-  /** For the `warnings` of the service: reports a changed trusted-callers file that was refused. */
+  /** For the `warnings` of the service: reports a changed trusted-callers file that was refused, and unusable keys. */
   readonly warnings: Warnings
 }
 
@@ -43,6 +45,7 @@ export function callerGuard(
 ): CallerGuard {
   if (config.mode === 'open') return sameForAll(rejectLinks, ['none'])
   if (config.mode === 'closed') return sameForAll(rejectAll, [])
+  const unusable = new UnusableKeys(options.log ?? silentLog)
   let trusted: CallersFile | undefined
   const loaded = (): CallersFile => {
     if (!trusted) throw new Error('The guard was used before load() had read the trusted-callers file.')
@@ -58,11 +61,11 @@ export function callerGuard(
     load: async () => {
       // Imported only here: its YAML parser, schema and SPIFFE take 50 ms and 8 MB, which an open service does not need.
       const { CallersFile } = await import('./callers-file.ts')
-      const file = new CallersFile(config, audience, options)
+      const file = new CallersFile(config, audience, { ...options, unusable })
       await file.load()
       trusted = file
     },
-    warnings: { TRUSTED_CALLERS_FILE: () => trusted?.warning() },
+    warnings: { TRUSTED_CALLERS_FILE: () => trusted?.warning(), ...unusable.warnings },
     known: async (request, _response, next) => {
       await identify(request)
       next()

@@ -6,6 +6,7 @@ import {
   type IssuerKeysOptions,
   issuerKeys,
   isTokenRefusal,
+  type UnusableKeys,
 } from '@hallpass/service-kit'
 import { JwtBundle, JwtSvidError, parseAndValidate, SpiffeId } from '@hallpass/spiffe'
 import { anySubject, remoteKeys, type VerificationRules, verifyToken } from '@hallpass/tokens'
@@ -28,6 +29,7 @@ export interface ProofOptions {
   /** Tolerated clock skew of the caller, or of the issuer of its tokens. */
   readonly leewaySeconds: number
   readonly usedAssertions: UsedAssertions
+  readonly unusable: UnusableKeys
 }
 
 type Entry<M extends TrustEntry['method']> = Extract<TrustEntry, { method: M }>
@@ -51,14 +53,14 @@ const MAX_JTI_LENGTH = 128
 /** Verifies private_key_jwt: one assertion per call (RFC 7523 §3; audience as in draft-ietf-oauth-rfc7523bis). */
 export function clientAssertions(
   entry: Entry<'private_key_jwt'>,
-  { audience, clock, leewaySeconds, usedAssertions }: ProofOptions,
+  { audience, clock, leewaySeconds, usedAssertions, unusable }: ProofOptions,
 ): Proof {
   const { clientId } = entry
   const rules: VerificationRules = {
     issuer: clientId,
     audience,
     subject: anySubject,
-    keys: remoteKeys({ issuer: clientId, ...keySource({ ...entry, issuer: clientId }), clock }),
+    keys: remoteKeys({ issuer: clientId, ...keySource({ ...entry, issuer: clientId, unusable }), clock }),
     typ: ['JWT', 'client-authentication+jwt'],
     maxLifetimeSeconds: ASSERTION_LIFETIME_SECONDS,
     leewaySeconds,
@@ -82,7 +84,7 @@ export function clientAssertions(
 /** Verifies projected tokens of Kubernetes service accounts, which callers reuse until the kubelet renews them. */
 export function serviceAccountTokens(
   entry: Entry<'kubernetes'>,
-  { audience, clock, leewaySeconds }: ProofOptions,
+  { audience, clock, leewaySeconds, unusable }: ProofOptions,
 ): Proof {
   const { issuer, tokenFile } = entry
   const token = tokenFile === undefined ? undefined : () => tokenIn(tokenFile)
@@ -91,7 +93,7 @@ export function serviceAccountTokens(
     audience,
     audienceList: 'contains',
     subject: anySubject,
-    keys: remoteKeys({ issuer, ...keySource({ ...entry, token }), clock }),
+    keys: remoteKeys({ issuer, ...keySource({ ...entry, token, unusable }), clock }),
     typ: ['JWT'],
     maxLifetimeSeconds: WORKLOAD_TOKEN_LIFETIME_SECONDS,
     leewaySeconds,

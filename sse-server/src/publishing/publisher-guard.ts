@@ -1,4 +1,4 @@
-import { type Clock, issuerKeys } from '@hallpass/service-kit'
+import { type Clock, issuerKeys, type UnusableKeys } from '@hallpass/service-kit'
 import { anySubject, remoteKeys, type VerifiedToken, verifyToken } from '@hallpass/tokens'
 
 export interface GuardConfig {
@@ -18,9 +18,9 @@ export const PUBLISH_SCOPE = 'publish'
 export type PublisherGuard = (token: string) => Promise<VerifiedToken>
 
 /** Returns a verifier of publishers' tokens. It accepts any subject, but only this issuer and this audience. */
-export function publisherGuard(config: GuardConfig, clock: Clock): PublisherGuard {
+export function publisherGuard(config: GuardConfig, clock: Clock, unusable?: UnusableKeys): PublisherGuard {
   const { issuer, audience, jwksFile, jwksUrl, maxLifetimeSeconds, leewaySeconds } = config
-  const keys = remoteKeys({ issuer, ...issuerKeys({ issuer, jwksFile, jwksUrl }), clock })
+  const keys = remoteKeys({ issuer, ...issuerKeys({ issuer, jwksFile, jwksUrl, unusable }), clock })
   return (token) =>
     verifyToken(token, {
       issuer,

@@ -7,6 +7,7 @@ import {
   type Logger,
   requireBearer,
   systemClock,
+  UnusableKeys,
 } from '@hallpass/service-kit'
 import { anySubject, cachedVerifier, remoteKeys, type VerificationRules } from '@hallpass/tokens'
 import type { Config } from './config.ts'
@@ -17,6 +18,7 @@ export { loadConfig } from './config.ts'
 /** Creates the API that the token cache protects. It trusts only tokens, not proxies. */
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock): HttpService {
   const factory = createJwtFactoryClient({ baseUrl: config.jwtFactoryUrl })
+  const unusable = new UnusableKeys(log)
   const rules: VerificationRules = {
     issuer: config.issuer,
     audience: config.audience,
@@ -25,6 +27,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       issuer: config.issuer,
       load: () => factory.jwks(),
       loadKey: (kid) => factory.jwksWith(kid),
+      onUnusable: unusable.of(config.issuer),
       clock,
     }),
     maxLifetimeSeconds: config.maxLifetimeSeconds,
@@ -45,6 +48,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
         ...(config.secure ? tlsListener(config, log) : {}),
       },
     ],
+    warnings: unusable.warnings,
     routes: (app) => {
       app.get('/', guard, greet)
     },

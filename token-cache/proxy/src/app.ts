@@ -11,6 +11,7 @@ import {
   type Logger,
   Metrics,
   systemClock,
+  UnusableKeys,
 } from '@hallpass/service-kit'
 import { TierTrust } from '@hallpass/tier-trust'
 import { createAuthClient } from '@hallpass/token-cache-auth/client'
@@ -49,10 +50,12 @@ export async function createApp(
   const onProblem = (err: unknown, what: string) => log.warn({ err }, what)
   const blocks = new Blocks({ zone: store.zone('blocks', { pinned: true }), keys, clock, onProblem })
   const factory = createJwtFactoryClient({ baseUrl: config.jwtFactoryUrl })
+  const unusable = new UnusableKeys(log)
   const keysOfIssuer = remoteKeys({
     issuer: config.issuer,
     load: () => factory.jwks(),
     loadKey: (kid) => factory.jwksWith(kid),
+    onUnusable: unusable.of(config.issuer),
     clock,
   })
   const auth = createAuthClient({
@@ -132,7 +135,7 @@ export async function createApp(
   const { serve, upgrade } = serveRequests({
     log,
     api,
-    identify: identifier(config, trust, keys, clock),
+    identify: identifier(config, trust, keys, clock, unusable),
     cache,
     blocks,
     clock,
@@ -165,6 +168,7 @@ export async function createApp(
       for (const { mountedAt, routes } of Object.values(assets)) app.use(mountedAt, routes)
     },
     checks: { store: () => store.check(), blocks: () => blocks.check() },
+    warnings: unusable.warnings,
     onStop: async () => {
       await peers.stop()
       blocks.stop()
@@ -185,7 +189,13 @@ const openStore = (config: Config, clock: Clock, onNotice: (notice: string) => v
     remedy: `Delete ${config.store.storeFolder} and start again: tokens are cached again automatically; set blocks again.`,
   })
 
-function identifier(config: Config, trust: TierTrust, keys: KeyMaker, clock: Clock): Identify {
+function identifier(
+  config: Config,
+  trust: TierTrust,
+  keys: KeyMaker,
+  clock: Clock,
+  unusable: UnusableKeys,
+): Identify {
   if (config.identity === 'remote-user') return byRemoteUser(trust, keys, config.identityFields)
   const verify = cachedVerifier({
     issuer: config.callerIssuer,
@@ -193,7 +203,7 @@ function identifier(config: Config, trust: TierTrust, keys: KeyMaker, clock: Clo
     subject: anySubject,
     keys: remoteKeys({
       issuer: config.callerIssuer,
-      ...issuerKeys({ issuer: config.callerIssuer, jwksUrl: config.callerJwksUrl }),
+      ...issuerKeys({ issuer: config.callerIssuer, jwksUrl: config.callerJwksUrl, unusable }),
       clock,
     }),
     maxLifetimeSeconds: config.maxLifetimeSeconds,

@@ -52,7 +52,7 @@ export class UnusableKeys {
 
   /** For the `warnings` of the service. */
   readonly warnings: Warnings = {
-    keys: () =>
+    'published keys': () =>
       this.#described.size === 0
         ? undefined
         : [...this.#described].map(([source, text]) => `Keys of ${source} are left out: ${text}`).join(' '),
