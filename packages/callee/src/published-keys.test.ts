@@ -43,7 +43,7 @@ describe('publishedKeys', () => {
     const find = finder()
     expect((await find('', 'first', 'EdDSA'))?.kid).toBe('first')
     expect(await find('', 'ed448', 'EdDSA')).toBeUndefined()
-    const why = 'key 1: No supported algorithm uses the key type "OKP" "Ed448".'
+    const why = 'key 1 ("ed448"): No supported algorithm uses the key type "OKP" "Ed448".'
     expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ level: 40, keysOf: file, leftOut: why }])
     expect(unusable.warnings['published keys']?.()).toBe(`Keys of ${file} are left out: ${why}`)
   })

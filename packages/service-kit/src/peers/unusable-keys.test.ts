@@ -5,7 +5,7 @@ import { UnusableKeys } from './unusable-keys.ts'
 
 const ISSUER = 'https://login.example.com/'
 const ed448 = { index: 1, reason: 'unsupported_algorithm', message: 'No supported algorithm uses Ed448.' }
-const weak = { index: 2, reason: 'weak_key', message: 'An RSA key must have 2048 bits.' }
+const weak = { index: 2, kid: 'old', reason: 'weak_key', message: 'An RSA key must have 2048 bits.' }
 const encryption = { index: 3, reason: 'other_purpose', message: 'Its use is "enc", not sig.' }
 
 function keysWithLog() {
@@ -28,7 +28,7 @@ describe('keys that are left out of a published set', () => {
     ])
     tell([ed448, weak])
     expect(lines).toHaveLength(2)
-    const both = 'key 2: No supported algorithm uses Ed448; key 3: An RSA key must have 2048 bits.'
+    const both = 'key 2: No supported algorithm uses Ed448; key 3 ("old"): An RSA key must have 2048 bits.'
     expect(lines[1]).toMatchObject({ leftOut: both })
     expect(warning()).toBe(`Keys of ${ISSUER} are left out: ${both}`)
     tell([])
@@ -47,7 +47,7 @@ describe('keys that are left out of a published set', () => {
   it('are described up to five', () => {
     const { keys, warning } = keysWithLog()
     keys.of(ISSUER)(Array.from({ length: 7 }, (_, index) => ({ ...weak, index, message: 'Weak.' })))
-    expect(warning()).toMatch(/key 5: Weak; and 2 more\.$/)
+    expect(warning()).toMatch(/key 5 \("old"\): Weak; and 2 more\.$/)
   })
 
   it('are told with their source', () => {
@@ -56,7 +56,7 @@ describe('keys that are left out of a published set', () => {
     issuerKeys({ issuer: ISSUER, jwksUrl: 'https://keys.example.com/', unusable: keys }).onUnusable?.([ed448])
     issuerKeys({ issuer: 'ci', jwksFile: 'ci.json', unusable: keys }).onUnusable?.([ed448])
     const text = warning()
-    expect(text).toContain(`Keys of ${ISSUER} are left out: key 3`)
+    expect(text).toContain(`Keys of ${ISSUER} are left out: key 3 ("old")`)
     expect(text).toContain(`Keys of ${ISSUER} (https://keys.example.com/) are left out: key 2`)
     expect(text).toContain('Keys of ci (ci.json) are left out: key 2')
   })

@@ -4,6 +4,7 @@ import type { Logger, Warnings } from '../observation/index.ts'
 export interface LeftOutKey {
   /** Its position in the set, from 0. */
   readonly index: number
+  readonly kid?: string
   readonly reason: string
   readonly message: string
 }
@@ -59,12 +60,13 @@ export class UnusableKeys {
   }
 }
 
-/** Returns e.g. `key 2: …; key 3: …; and 3 more.`; undefined if there are none. */
+/** Returns e.g. `key 2 ("kid"): …; key 3: …; and 3 more.`; undefined if there are none. */
 function describe(unusable: readonly LeftOutKey[]): string | undefined {
   if (unusable.length === 0) return undefined
-  const shown = unusable
-    .slice(0, MAX_DESCRIBED)
-    .map(({ index, message }) => `key ${index + 1}: ${message.replace(/\.$/, '')}`)
+  const shown = unusable.slice(0, MAX_DESCRIBED).map(({ index, kid, message }) => {
+    const named = kid === undefined ? '' : ` (${JSON.stringify(kid)})`
+    return `key ${index + 1}${named}: ${message.replace(/\.$/, '')}`
+  })
   const more = unusable.length - shown.length
   return `${[...shown, ...(more > 0 ? [`and ${more} more`] : [])].join('; ')}.`
 }

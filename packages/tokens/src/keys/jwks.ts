@@ -25,6 +25,8 @@ export type UnusableKeyReason = 'other_purpose' | 'unsupported_algorithm' | 'inv
 export interface UnusableKey {
   /** Its position in the set, from 0. */
   readonly index: number
+  /** At most 64 characters of it; undefined if it has none. */
+  readonly kid?: string
   readonly reason: UnusableKeyReason
   readonly message: string
 }
@@ -70,6 +72,7 @@ export interface ParseJwksOptions {
 
 /** The number of unusable keys that an error describes; all of 100 would fill a log line and a response. */
 const MAX_DESCRIBED = 5
+const MAX_SHOWN_KID_LENGTH = 64
 export interface KeySet {
   readonly keys: readonly VerificationKey[]
   readonly unusable: readonly UnusableKey[]
@@ -105,14 +108,20 @@ export function readKeySet(json: unknown, options: ParseJwksOptions = {}): KeySe
     const key = readOrDescribe(jwk, uses, algorithms)
     if ('publicKey' in key) {
       if (keys.has(key.kid))
-        throw new KeySetError('duplicate_kid', `Two keys of the set have the kid ${key.kid.slice(0, 64)}.`)
+        throw new KeySetError(
+          'duplicate_kid',
+          `Two keys of the set have the kid ${key.kid.slice(0, MAX_SHOWN_KID_LENGTH)}.`,
+        )
       keys.set(key.kid, key)
-    } else unusable.push({ index, ...key })
+    } else unusable.push({ index, ...kidToShow(jwk), ...key })
   }
   if (keys.size === 0 && unusable.length > 0)
     throw new KeySetError('no_usable_key', `The set has no usable key: ${described(unusable)}`, { unusable })
   return { keys: [...keys.values()], unusable }
 }
+
+const kidToShow = (jwk: unknown) =>
+  isObject(jwk) && typeof jwk.kid === 'string' ? { kid: jwk.kid.slice(0, MAX_SHOWN_KID_LENGTH) } : {}
 
 /** Returns e.g. `key 1: …; key 2: …; and 3 more.` */
 function described(unusable: readonly UnusableKey[]): string {
@@ -139,7 +148,7 @@ function readOrDescribe(
   jwk: unknown,
   uses: readonly string[],
   algorithms: readonly SignatureAlgorithm[],
-): VerificationKey | Omit<UnusableKey, 'index'> {
+): VerificationKey | Omit<UnusableKey, 'index' | 'kid'> {
   try {
     return readJwk(jwk, uses, algorithms)
   } catch (error) {
