@@ -1,4 +1,5 @@
 import { commonConfig, type Environment, readConfig } from '@hallpass/service-kit'
+import { accessTokenUse, algorithmsNamed, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
 
 /** One day, Auth0's default for an API. If your issuer's tokens are shorter, lower it with MAX_TOKEN_LIFETIME_S. */
 const MAX_TOKEN_LIFETIME_S = 86_400
@@ -28,6 +29,11 @@ export const loadConfig = (env: Environment) =>
               audienceList: variables.oneOf('AUDIENCE_LIST', ['single', 'contains'], 'single'),
               /** The URL of the issuer's keys. Default: from its discovery document. */
               jwksUrl: variables.optionalTrustedUrl('JWKS_URL'),
+              /** What tells an access token from an ID token of this issuer. */
+              tokenUse: variables.parsed('TOKEN_USE', 'scoped', accessTokenUse),
+              algorithms: variables.parsed('TOKEN_ALGORITHMS', SIGNATURE_ALGORITHMS.join(), (list) =>
+                algorithmsNamed(list.split(',').map((name) => name.trim())),
+              ),
               scopes: variables.list('REQUIRED_SCOPES', []),
               maxLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_S', MAX_TOKEN_LIFETIME_S, { min: 1 }),
               leewaySeconds: common.clockToleranceSeconds,
