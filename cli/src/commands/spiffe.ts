@@ -1,5 +1,4 @@
 import { readdir } from 'node:fs/promises'
-import { commonConfig, readConfig } from '@hallpass/service-kit'
 import {
   AddressError,
   GrpcError,
@@ -12,6 +11,7 @@ import {
 import { workloadAddress, workloadSocketFolder } from '@hallpass/spiffe-agent/client'
 import { escapeJsonForTerminal } from '@hallpass/untrusted/terminal'
 import type { Command } from 'commander'
+import { clockTolerance } from '../clock-tolerance.ts'
 import { CommandFailure, EXIT } from '../failure.ts'
 import { stateFolder } from '../state-folder.ts'
 import { argumentOrStdin, fromNow, printJson, type Terminal, withoutBearer } from '../terminal/index.ts'
@@ -126,15 +126,6 @@ async function ask(
       : new CommandFailure(error.message)
   } finally {
     client?.close()
-  }
-}
-
-/** Returns the clock skew to tolerate; the services read the same variable. */
-function clockTolerance({ env: { CLOCK_TOLERANCE_SECONDS } }: Terminal): number {
-  try {
-    return readConfig({ CLOCK_TOLERANCE_SECONDS }, commonConfig).clockToleranceSeconds
-  } catch (error) {
-    throw new CommandFailure((error as Error).message, EXIT.usage)
   }
 }
 
