@@ -89,19 +89,16 @@ describe('hallpass doctor --issuer', () => {
       '  AUTH0_SECRET_FILE=YOUR_SECRET_FILE',
       "  SCOPE='openid profile email offline_access'",
       '  AUDIENCE=https://api',
-      '  TOKEN_ALGORITHMS=RS256',
       '',
       'Settings of backend-api',
       '  ACCESS=guarded',
       '  ISSUER=URL',
       '  AUDIENCE=https://api',
-      '  TOKEN_ALGORITHMS=RS256',
       '',
       'Settings of sse-gateway',
       '  ISSUER=URL',
       '  AUDIENCE=https://api',
       '  JWKS_URL=URL/keys',
-      '  TOKEN_ALGORITHMS=RS256',
       '',
       '2 GET requests were sent, without credentials.',
     ])
@@ -409,6 +406,30 @@ describe('hallpass doctor --issuer', () => {
     expect(found).toEqual(findings)
   })
 
+  it('judges with the algorithms of TOKEN_ALGORITHMS, and suggests them', async () => {
+    const env = { TOKEN_ALGORITHMS: 'ES256, EdDSA' }
+    expect(await findingsOf({}, { env })).toEqual([
+      expect.stringContaining('bad: ID tokens are signed with RS256, which no service accepts'),
+      expect.stringMatching(/^bad: Every verifier rejects .* The algorithm "RS256" is not supported/),
+    ])
+    const { url } = await provider({
+      keys: publicJwks([testKey('ES512', 'k')]),
+      metadata: () => ({ id_token_signing_alg_values_supported: ['ES512'] }),
+    })
+    const { out, exitCode } = await doctor(url, [], { env: { TOKEN_ALGORITHMS: 'ES512' } })
+    expect([exitCode, out]).toEqual([0, expect.stringContaining('  k  ES512  P-521\n')])
+    expect(out).toContain('  TOKEN_ALGORITHMS=ES512')
+    expect(await doctor(url, [], { env: { TOKEN_ALGORITHMS: 'HS256' } })).toMatchObject({
+      exitCode: 2,
+      err: expect.stringContaining('hallpass: TOKEN_ALGORITHMS: HS256 is not one of RS256, RS384'),
+    })
+  })
+
+  it('tells that access tokens and ID tokens have the same audience', async () => {
+    const found = await findingsOf({}, { args: ['--client-id', 'web', '--audience', 'web'] })
+    expect(found).toEqual([expect.stringContaining('note: The audience is the client ID')])
+  })
+
   it.each<[string, string]>([
     ['max-age=864000', 'note: The key set may be cached for 10 days (max-age=864000)'],
     ['public, max-age=0', 'note: The key set must not be cached (public, max-age=0)'],
@@ -647,6 +668,7 @@ describe('the issuers of the suite', () => {
     const { exitCode, out } = await doctor(issuer)
     expect(exitCode).toBe(0)
     expect(out).toContain(`· Only OAuth metadata (RFC 8414) at ${issuer}${OAUTH}`)
+    expect(out).toContain(`    For every service: JWKS_URL=${issuer}/.well-known/jwks.json`)
     expect(out).toContain(`  JWKS_URL=${issuer}/.well-known/jwks.json`)
     expect(out).not.toContain('Settings of web-ui')
     const login = await doctor(issuer, ['--client-id', 'web'])

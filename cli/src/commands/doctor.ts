@@ -1,3 +1,4 @@
+import { algorithmsNamed } from '@hallpass/tokens'
 import { type Command, InvalidArgumentError } from 'commander'
 import { wireSuite } from '../../../scripts/suite.ts'
 import { clockTolerance } from '../clock-tolerance.ts'
@@ -14,7 +15,7 @@ const WELL_KNOWN = /\/\.well-known\/(openid-configuration|oauth-authorization-se
 const HELP = `
 With --issuer it checks an OpenID provider or another issuer of tokens instead: its discovery document and its keys. It sends at
 most three GET requests, without credentials, and follows no redirect. Give the issuer exactly as in ISSUER_BASE_URL and ISSUER.
-CLOCK_TOLERANCE_SECONDS is read as the services read it.
+CLOCK_TOLERANCE_SECONDS and TOKEN_ALGORITHMS are read as the services read them.
 
   hallpass doctor --issuer https://YOUR_TENANT.auth0.com/ --client-id ID --audience https://api.example.com
   hallpass doctor --issuer https://keycloak.example/realms/main --ca ca.pem --json
@@ -66,6 +67,7 @@ async function examine(issuer: string, options: Omit<Options, 'issuer'>, termina
     caFile,
     ca: caFile === undefined ? undefined : await readAuthority(caFile, terminal),
     toleranceSeconds: clockTolerance(terminal),
+    algorithms: tokenAlgorithms(terminal),
     clock: terminal.clock,
     env: terminal.env,
   })
@@ -110,6 +112,16 @@ function printFinding({ state, what, remedy }: Finding, { print, style }: Termin
 function failIfBad(found: readonly Finding[]): void {
   const bad = found.filter(({ state }) => state === 'bad').length
   if (bad > 0) throw new CommandFailure(`${bad} ${bad === 1 ? 'problem' : 'problems'} found.`)
+}
+
+/** Returns the algorithms that the services are to accept; the services read the same variable. */
+function tokenAlgorithms({ env: { TOKEN_ALGORITHMS } }: Terminal) {
+  if (!TOKEN_ALGORITHMS) return undefined
+  try {
+    return algorithmsNamed(TOKEN_ALGORITHMS.split(',').map((name) => name.trim()))
+  } catch (error) {
+    throw new CommandFailure(`TOKEN_ALGORITHMS: ${(error as Error).message}.`, EXIT.usage)
+  }
 }
 
 /** Parses an issuer (RFC 8414 §2). @throws {InvalidArgumentError} */

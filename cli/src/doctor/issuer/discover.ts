@@ -1,3 +1,4 @@
+import { quoted } from '@hallpass/private-files'
 import type { Finding } from '../finding.ts'
 import type { JsonObject, Read, Reader } from './read-json.ts'
 
@@ -35,6 +36,7 @@ export async function discover(issuer: string, read: Reader): Promise<Discovery>
   const { origin, pathname } = new URL(issuer)
   const oauth = await read(origin + OAUTH + pathname.replace(/\/$/, ''))
   if (!oauth.json) return { answers: [openid, oauth], findings: [...openid.findings, ...oauth.findings] }
+  const { jwks_uri } = oauth.json
   return {
     kind: 'oauth',
     url: oauth.url,
@@ -45,7 +47,9 @@ export async function discover(issuer: string, read: Reader): Promise<Discovery>
       {
         state: 'note',
         what: `Only OAuth metadata (RFC 8414) at ${oauth.url}, no OpenID configuration: no login at the web UI, and services need JWKS_URL`,
-        remedy: 'Set JWKS_URL as below.',
+        ...(typeof jwks_uri === 'string'
+          ? { remedy: `For every service: JWKS_URL=${quoted(jwks_uri)}` }
+          : {}),
       },
       issuerFinding(issuer, oauth.json.issuer),
     ],

@@ -1,5 +1,5 @@
 import { rootCertificates } from 'node:tls'
-import { SCHEMES, type SignatureAlgorithm } from '@hallpass/tokens'
+import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from '@hallpass/tokens'
 import type { Finding } from '../finding.ts'
 import { clockFindings } from './clock-findings.ts'
 import { discover } from './discover.ts'
@@ -7,9 +7,6 @@ import { examineKeys, type ShownKey } from './key-findings.ts'
 import { examineMetadata } from './metadata-findings.ts'
 import { createReader, type ReaderOptions } from './read-json.ts'
 import { type Settings, settingsFor } from './settings.ts'
-
-/** The algorithms that the verifiers of foreign issuers accept by default. */
-const ALGORITHMS = Object.keys(SCHEMES) as readonly SignatureAlgorithm[]
 
 export interface IssuerOptions extends ReaderOptions {
   /** Exactly as in ISSUER and ISSUER_BASE_URL. */
@@ -19,6 +16,8 @@ export interface IssuerOptions extends ReaderOptions {
   readonly clientId?: string | undefined
   readonly caFile?: string | undefined
   readonly toleranceSeconds: number
+  /** The configured algorithms of the services; by default all. */
+  readonly algorithms?: readonly SignatureAlgorithm[] | undefined
 }
 
 export interface IssuerReport {
@@ -33,7 +32,7 @@ export interface IssuerReport {
 
 /** Reads the metadata and the keys of an issuer, with at most three GET requests, and says what does not work with the suite. */
 export async function examineIssuer(options: IssuerOptions): Promise<IssuerReport> {
-  const { issuer, ca, clientId, toleranceSeconds } = options
+  const { issuer, ca, audience, clientId, toleranceSeconds, algorithms = SIGNATURE_ALGORITHMS } = options
   let requests = 0
   const readOnce = createReader({
     ...options,
@@ -51,10 +50,10 @@ export async function examineIssuer(options: IssuerOptions): Promise<IssuerRepor
     return { findings: [...findings, ...clock], requests, endpoints: {}, keys: [], settings: {} }
   const hasLogin =
     clientId !== undefined || (kind === 'openid' && typeof metadata.authorization_endpoint === 'string')
-  const examined = examineMetadata(metadata, { issuer, kind, hasLogin, algorithms: ALGORITHMS })
+  const examined = examineMetadata(metadata, { issuer, kind, hasLogin, algorithms })
   const { jwks_uri } = examined.endpoints
   const set = jwks_uri === undefined ? undefined : await read(jwks_uri)
-  const examinedKeys = set?.json ? examineKeys(set, examined.signing, ALGORITHMS) : { keys: [], findings: [] }
+  const examinedKeys = set?.json ? examineKeys(set, examined.signing, algorithms) : { keys: [], findings: [] }
   const named = typeof metadata.issuer === 'string' ? metadata.issuer : issuer
   const all = [
     ...findings,
@@ -62,6 +61,7 @@ export async function examineIssuer(options: IssuerOptions): Promise<IssuerRepor
     ...examined.findings,
     ...(set?.findings ?? []),
     ...examinedKeys.findings,
+    ...(audience !== undefined && audience === clientId ? [sameAudience] : []),
   ]
   return {
     findings: all,
@@ -70,13 +70,13 @@ export async function examineIssuer(options: IssuerOptions): Promise<IssuerRepor
     keys: examinedKeys.keys,
     settings: all.some(({ state }) => state === 'bad')
       ? {}
-      : settingsFor(kind, examined, {
-          ...options,
-          issuer: named,
-          hasLogin,
-          algorithms: algorithmsOf(examinedKeys.keys),
-        }),
+      : settingsFor(kind, examined, { ...options, issuer: named, hasLogin }),
   }
 }
 
-const algorithmsOf = (keys: readonly ShownKey[]) => [...new Set(keys.map(({ alg }) => alg))]
+const sameAudience: Finding = {
+  state: 'note',
+  what: 'The audience is the client ID, as in ID tokens: only TOKEN_USE tells them from access tokens',
+  remedy:
+    'At the provider: register the API with its own audience. Else check that TOKEN_USE fits its access tokens.',
+}

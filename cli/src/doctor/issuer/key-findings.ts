@@ -49,7 +49,7 @@ export function examineKeys(
 ): ExaminedKeys {
   let set: ReturnType<typeof readKeySet>
   try {
-    set = readKeySet(json)
+    set = readKeySet(json, { algorithms })
   } catch (error) {
     if (!(error instanceof KeySetError)) throw error
     return {

@@ -8,7 +8,8 @@ export interface SettingsOptions {
   readonly clientId?: string | undefined
   readonly caFile?: string | undefined
   readonly hasLogin: boolean
-  readonly algorithms: readonly string[]
+  /** Set for the services; by default they accept all. */
+  readonly algorithms?: readonly string[] | undefined
 }
 
 /** Lines for the environment of services, ready to copy into a shell, by service. */
@@ -20,7 +21,7 @@ export function settingsFor(kind: Discovery['kind'], examined: Examined, options
   const { endpoints, clientAuth, scope } = examined
   const line = (name: string, value: string) => `${name}=${quoted(value)}`
   const common = [
-    ...(algorithms.length > 0 ? [line('TOKEN_ALGORITHMS', algorithms.join(','))] : []),
+    ...(algorithms === undefined ? [] : [line('TOKEN_ALGORITHMS', algorithms.join(','))]),
     ...(caFile === undefined ? [] : [line('NODE_EXTRA_CA_CERTS', caFile)]),
   ]
   const verifier = [line('ISSUER', issuer), line('AUDIENCE', audience ?? 'YOUR_AUDIENCE')]
