@@ -2,10 +2,10 @@ import { peerFailure } from '@hallpass/service-kit/peers'
 import { CommandFailure, EXIT, reasonOf } from './failure.ts'
 
 /** OpenSSL's codes of an answer that is not TLS. */
-const NO_TLS =
+export const NO_TLS =
   /^(EPROTO|ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|UNSUPPORTED_PROTOCOL))$/
 /** Codes of a connection that the peer closed without an answer; the last is undici's. */
-const CLOSED = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/
+export const CLOSED = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/
 
 /** Turns a failed connection into a message with its cause and fix. */
 export function connectionFailure(

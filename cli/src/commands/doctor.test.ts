@@ -527,9 +527,37 @@ describe('an issuer that does not answer as it should', () => {
       { [DISCOVERY]: (_q, r) => r.end('\u001b[2Jx') },
       `bad: URL${DISCOVERY} is not JSON but this: \u001b[2Jx`,
     ],
-  ])('with %s', async (_what, routes, finding) => {
-    const [first] = await findingsOf(routes === undefined ? {} : { routes })
-    expect(first).toContain(finding)
+  ])('with %s', async (what, routes, finding) => {
+    const found = await findingsOf(routes === undefined ? {} : { routes })
+    expect(found[0]).toContain(finding)
+    expect(found.slice(1)).toEqual(
+      what === '20 MB' ? [] : [`note: There is no OAuth metadata (RFC 8414) at URL${OAUTH} either`],
+    )
+  })
+
+  it('does not take a failing OpenID configuration for a missing one', async () => {
+    const found = await findingsOf({
+      routes: {
+        [DISCOVERY]: (_request, response) => response.writeHead(503).end(),
+        [OAUTH]: ({ headers }, response) =>
+          response.end(
+            JSON.stringify({ issuer: `http://${headers.host}`, jwks_uri: `http://${headers.host}/keys` }),
+          ),
+      },
+    })
+    expect(found).toEqual([
+      `bad: URL${DISCOVERY} answers 503 => At the provider: look for the cause in its log.`,
+      expect.stringContaining(`note: Only OAuth metadata (RFC 8414) at URL${OAUTH}`),
+    ])
+  })
+
+  it('names a connection that is closed without an answer', async () => {
+    const [found] = await findingsOf({
+      routes: { [DISCOVERY]: (request) => void request.socket.destroy() },
+    })
+    expect(found).toBe(
+      'bad: URL closed the connection without an answer (UND_ERR_SOCKET) => Check the port and the scheme. If the provider has TLS: https.',
+    )
   })
 
   it('escapes what it prints', async () => {

@@ -35,7 +35,15 @@ export async function discover(issuer: string, read: Reader): Promise<Discovery>
   if (openid.status === undefined) return { answers: [openid], findings: openid.findings }
   const { origin, pathname } = new URL(issuer)
   const oauth = await read(origin + OAUTH + pathname.replace(/\/$/, ''))
-  if (!oauth.json) return { answers: [openid, oauth], findings: [...openid.findings, ...oauth.findings] }
+  // Every issuer has one of the two, so that one is missing is a problem only if the other is too.
+  if (!oauth.json)
+    return {
+      answers: [openid, oauth],
+      findings: [
+        ...openid.findings,
+        { state: 'note', what: `There is no OAuth metadata (RFC 8414) at ${oauth.url} either` },
+      ],
+    }
   const { jwks_uri } = oauth.json
   return {
     kind: 'oauth',
@@ -43,6 +51,8 @@ export async function discover(issuer: string, read: Reader): Promise<Discovery>
     metadata: oauth.json,
     answers: [oauth],
     findings: [
+      // A failing OpenID configuration is not a missing one.
+      ...(openid.status >= 500 ? openid.findings : []),
       ...oauth.findings,
       {
         state: 'note',

@@ -54,7 +54,6 @@ export async function examineIssuer(options: IssuerOptions): Promise<IssuerRepor
   const { jwks_uri } = examined.endpoints
   const set = jwks_uri === undefined ? undefined : await read(jwks_uri)
   const examinedKeys = set?.json ? examineKeys(set, examined.signing, algorithms) : { keys: [], findings: [] }
-  const named = typeof metadata.issuer === 'string' ? metadata.issuer : issuer
   const all = [
     ...findings,
     ...clock,
@@ -70,7 +69,7 @@ export async function examineIssuer(options: IssuerOptions): Promise<IssuerRepor
     keys: examinedKeys.keys,
     settings: all.some(({ state }) => state === 'bad')
       ? {}
-      : settingsFor(kind, examined, { ...options, issuer: named, hasLogin }),
+      : settingsFor(kind, examined, { ...options, hasLogin }),
   }
 }
 

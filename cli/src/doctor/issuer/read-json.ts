@@ -1,6 +1,7 @@
 import { PeerError } from '@hallpass/service-kit'
 import { lazyPeerClient } from '@hallpass/service-kit/peers'
 import { JsonError, readJson } from '@hallpass/untrusted/json'
+import { CLOSED, NO_TLS } from '../../connection-failure.ts'
 import { reasonOf } from '../../failure.ts'
 import type { Finding } from '../finding.ts'
 
@@ -145,9 +146,6 @@ function notOk(url: string, status: number, { location }: Read['headers']): Pars
 /** Codes of OpenSSL for a certificate that no trusted CA signed. */
 const UNKNOWN_CA =
   /^(SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT|UNABLE_TO_GET_ISSUER_CERT(_LOCALLY)?|UNABLE_TO_VERIFY_LEAF_SIGNATURE)$/
-/** Codes of OpenSSL for an answer that is not TLS. */
-const NO_TLS = /^(EPROTO|ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST))$/
-
 function noAnswer(
   url: string,
   error: unknown,
@@ -186,6 +184,11 @@ function noAnswer(
     return {
       what: `The name ${hostname} cannot be resolved (${reason})`,
       remedy: `Check the spelling of the host, and the DNS of this machine: getent hosts ${hostname}${proxyAdvice(env)}`,
+    }
+  if (CLOSED.test(reason))
+    return {
+      what: `${origin} closed the connection without an answer (${reason})`,
+      remedy: `Check the port and the scheme. If the provider has TLS: https.${proxyAdvice(env)}`,
     }
   if (code === 'peer_unexpected_answer')
     return { what: `${origin} does not speak HTTP (${reason})`, remedy: 'Check the port.' }
