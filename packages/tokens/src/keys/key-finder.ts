@@ -5,11 +5,24 @@ import type { VerificationKey } from './keys.ts'
  * Finds an issuer's key by the `kid` of a token's header. A finder must never return another issuer's key
  * (RFC 8725 §3.8).
  */
-export type KeyFinder = (
-  issuer: string,
-  kid: string | undefined,
-  alg: SignatureAlgorithm,
-) => VerificationKey | undefined | Promise<VerificationKey | undefined>
+export interface KeyFinder {
+  (
+    issuer: string,
+    kid: string | undefined,
+    alg: SignatureAlgorithm,
+  ): VerificationKey | undefined | Promise<VerificationKey | undefined>
+  /**
+   * Returns the key that the issuer publishes by now in place of `rejected`, which did not make a token's signature; undefined
+   * if there is no other, or if it must not ask again yet. For issuers that give a new key the kid of the old one, or whose
+   * tokens have no kid, so that the token does not show that its key is new.
+   */
+  readonly replaced?: (
+    issuer: string,
+    kid: string | undefined,
+    alg: SignatureAlgorithm,
+    rejected: VerificationKey,
+  ) => undefined | Promise<VerificationKey | undefined>
+}
 
 /** Finds a key by `kid`; without a `kid`, returns the key for the algorithm if there is exactly one. */
 export function keyNamed(

@@ -25,7 +25,7 @@ export interface RemoteKeysOptions extends ParseJwksOptions {
   readonly onUnusable?: ((unusable: readonly UnusableKey[]) => void) | undefined
   /** How long a set is used before it must be loaded again. */
   readonly maxAgeMs?: number
-  /** The minimum time between loads caused by an unknown kid or a failed load. */
+  /** The minimum time between loads caused by an unknown kid, a wrong signature or a failed load. */
   readonly cooldownMs?: number
   /** How long a set is used if loading keeps failing; afterwards verification fails closed. */
   readonly maxStaleMs?: number
@@ -35,7 +35,7 @@ export interface RemoteKeysOptions extends ParseJwksOptions {
 
 /** A common cache time for JWKS, and the maximum time for which a removed key is still accepted. */
 const DEFAULT_MAX_AGE_MS = 5 * 60_000
-/** Limits the load on the issuer: any number of tokens with made-up kids causes one request. */
+/** Limits the load on the issuer: any number of tokens with made-up kids or signatures causes one request. */
 const DEFAULT_COOLDOWN_MS = 30_000
 /** An issuer that has been unavailable for a day is not expected to recover. */
 const DEFAULT_MAX_STALE_MS = 24 * 3_600_000
@@ -53,7 +53,7 @@ const REFRESH_AHEAD = 0.75
 
 /**
  * Makes a finder for the keys that an issuer publishes. The set is cached, loaded by one request at a time, and loaded again
- * if a token names an unknown key. If a load fails, or the new set is rejected, the last valid set stays in use.
+ * if a token names an unknown key or its signature is not by the key with this kid. If a load fails, or the new set is rejected, the last valid set stays in use.
  * The finder rejects with what `load` threw, or with a KeySetError, only if there is no usable set.
  */
 export function remoteKeys(options: RemoteKeysOptions): KeyFinder {
@@ -61,7 +61,7 @@ export function remoteKeys(options: RemoteKeysOptions): KeyFinder {
   const { loadKey } = options
   const more = loadKey && new MoreRemoteKeys({ ...options, loadKey })
   const findMore = (kid: string | undefined) => (kid === undefined ? undefined : more?.find(kid))
-  return (issuer, kid, alg) => {
+  const find: KeyFinder = (issuer, kid, alg) => {
     if (issuer !== options.issuer) return undefined
     const current = set.usable()
     const key = current && keyNamed(current, kid, alg)
@@ -70,6 +70,14 @@ export function remoteKeys(options: RemoteKeysOptions): KeyFinder {
     if (current && !set.mayReload()) return undefined
     return set.renewed(current !== undefined).then((keys) => keyNamed(keys, kid, alg) ?? findMore(kid))
   }
+  const replaced: KeyFinder['replaced'] = (issuer, kid, alg, rejected) => {
+    if (issuer !== options.issuer || !set.mayReload()) return undefined
+    return set.renewed(true).then((keys) => {
+      const key = keyNamed(keys, kid, alg)
+      return key === rejected ? undefined : key
+    })
+  }
+  return Object.assign(find, { replaced })
 }
 
 type KeyMap = ReadonlyMap<string, VerificationKey>
@@ -124,12 +132,12 @@ class RemoteKeySet {
 
   /**
    * Loads the set and returns it; returns the old set if that fails.
-   * @param forUnknownKid starts the cooldown, because anyone can trigger such a load.
+   * @param forToken starts the cooldown, because anyone can trigger such a load.
    */
-  async renewed(forUnknownKid: boolean): Promise<KeyMap> {
+  async renewed(forToken: boolean): Promise<KeyMap> {
     if (this.mayReload()) {
       const loading = this.#reload()
-      if (forUnknownKid) this.#pause()
+      if (forToken) this.#pause()
       await loading
     }
     if (this.#keys && this.#age() < this.#maxStaleMs) return this.#keys

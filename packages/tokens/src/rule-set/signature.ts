@@ -10,19 +10,27 @@ export const signature = check('signature', 'RFC 7515 §5.2', (verification) => 
   const { keys, remembered } = verification
   // Compare the objects: a key that was removed and published again must verify the signature again.
   const known = remembered && keys.find(({ publicKey }) => publicKey === remembered.key.publicKey)
-  if (!known) return findSigner(verification, 0)
+  if (!known) return findSigner(verification, keys, () => findReplacement(verification))
   verification.key = known
 })
 
-function findSigner(verification: Verification, from: number): undefined | Promise<undefined> {
-  const { keys, rules } = verification
+type Found = undefined | Promise<undefined>
+
+/** @param otherwise is called if none of the keys made the signature. */
+function findSigner(
+  verification: Verification,
+  keys: readonly VerificationKey[],
+  otherwise: () => Found,
+  from = 0,
+): Found {
+  const { rules } = verification
   verification.parts ??= parseCompact(verification.token)
   for (let index = from; index < keys.length; index += 1) {
     const key = keys[index] as VerificationKey
     const matches = isSignedBy(verification.parts, key, rules.library)
     if (matches instanceof Promise)
       return matches.then((late) => {
-        if (!late) return findSigner(verification, index + 1)
+        if (!late) return findSigner(verification, keys, otherwise, index + 1)
         verification.key = key
       })
     if (matches === true) {
@@ -30,7 +38,17 @@ function findSigner(verification: Verification, from: number): undefined | Promi
       return undefined
     }
   }
-  throw verification.fail('signature_invalid', 'invalid signature')
+  return otherwise()
+}
+
+function findReplacement(verification: Verification): Found {
+  const refuse = () => {
+    throw verification.fail('signature_invalid', 'invalid signature')
+  }
+  const replacements = verification.replacements()
+  return replacements !== undefined
+    ? replacements.then((keys) => findSigner(verification, keys, refuse))
+    : refuse()
 }
 
 function isSignedBy(

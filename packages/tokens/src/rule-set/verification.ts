@@ -86,6 +86,11 @@ export abstract class Verification<R extends CommonRules = CommonRules, T = unkn
     return this.now + (this.rules.leewaySeconds ?? 0)
   }
 
+  /** Returns keys by which the issuer has replaced those that did not make the signature; undefined if there are none. */
+  replacements(): undefined | Promise<readonly VerificationKey[]> {
+    return undefined
+  }
+
   /** Returns the error to throw when the current check fails. `detail` must not quote the token. */
   abstract fail(
     reason: TokenErrorReason,
