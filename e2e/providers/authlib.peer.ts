@@ -27,7 +27,7 @@ describeWith(oidcProviderMock, '.ci/install-peers providers')(
     )
 
     it(
-      'ends the session at the first refresh after the provider has forgotten it in a restart',
+      'ends the session at the first refresh after the provider has forgotten it in a restart, and logs in again',
       async () => {
         const page = await system.newPage()
         await system.logIn(page, system.provider.users.both)
