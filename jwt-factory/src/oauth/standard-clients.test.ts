@@ -98,6 +98,7 @@ describe('the unmodified oauth4webapi', () => {
     ['a JWT-SVID', AssertionType.jwtSpiffe, () => server.svid(), WORKLOAD],
     ['a JWT-SVID and the key ID', AssertionType.jwtSpiffe, () => server.svid(), 'servicea'],
     ['a Kubernetes token', AssertionType.jwtBearer, () => server.podToken(), 'servicea'],
+    ['an OpenID provider’s token', AssertionType.jwtBearer, () => server.clientToken(), 'batch-job'],
   ])('gets, introspects and revokes a token with %s', async (_what, type, assertion, clientId) => {
     const auth: oauth.ClientAuth = async (_as, client, body) => {
       body.set('client_id', client.client_id)

@@ -15,6 +15,7 @@ import { createApp } from '../app.ts'
 import { loadConfig } from '../config.ts'
 
 const CLUSTER = 'https://kubernetes.default.svc.cluster.local'
+const PROVIDER = 'https://login.example/realms/main'
 export const POD = 'system:serviceaccount:default:service-a'
 export const WORKLOAD = 'spiffe://example.org/service-a'
 
@@ -32,6 +33,7 @@ export const clientKeys = {
   serviceb: clientKey('serviceb'),
   operator: clientKey('operator'),
   cluster: clientKey('cluster'),
+  provider: clientKey('provider'),
   spire: clientKey('spire'),
 }
 
@@ -142,6 +144,13 @@ export function useOAuthServer({ path = '/', env = {} as Environment } = {}) {
       signToken({ iss: CLUSTER, sub: POD, aud: [server.issuer()], ...claims }, clientKeys.cluster, {
         lifetimeSeconds: 3600,
       }),
+    /** An access token that the client `batch-job` of an OpenID provider got for itself. */
+    clientToken: (claims: object = {}) =>
+      signToken(
+        { iss: PROVIDER, sub: 'batch-job', client_id: 'batch-job', aud: server.issuer(), ...claims },
+        clientKeys.provider,
+        { lifetimeSeconds: 300, typ: 'at+jwt' },
+      ),
     /** A JWT-SVID. */
     svid: (claims: object = {}) =>
       signToken({ sub: WORKLOAD, aud: [server.issuer()], ...claims }, clientKeys.spire, {
@@ -186,6 +195,12 @@ async function writeTrustFile(folder: string, ca: string): Promise<string> {
       issuer: CLUSTER,
       jwksFile: 'cluster.json',
       subjects: { [POD]: { keyId: 'servicea', audiences: ['serviceb'] } },
+    },
+    {
+      method: 'oidc',
+      issuer: PROVIDER,
+      jwksFile: 'provider.json',
+      clients: { 'batch-job': { keyId: 'servicea', audiences: ['serviceb'] } },
     },
     {
       method: 'spiffe',

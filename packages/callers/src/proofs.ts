@@ -32,7 +32,7 @@ export interface ProofOptions {
   readonly unusable: UnusableKeys
 }
 
-type Entry<M extends TrustEntry['method']> = Extract<TrustEntry, { method: M }>
+export type Entry<M extends TrustEntry['method']> = Extract<TrustEntry, { method: M }>
 
 /** An assertion is made for one call, so a minute is enough for the slowest call and the clock skew. */
 const ASSERTION_LIFETIME_SECONDS = 60
@@ -178,7 +178,7 @@ class CurrentBundle {
 }
 
 /** Returns the source of a trusted issuer's keys, with the limits of a file or of a URL. */
-const keySource = (
+export const keySource = (
   options: IssuerKeysOptions,
 ): IssuerKeys & Required<Omit<IssuerKeys, 'loadKey' | 'onUnusable'>> => ({
   ...OF_A_URL,
@@ -206,7 +206,8 @@ export function trustDomainOf(sub: unknown): string | undefined {
   }
 }
 
-async function verified(token: string, rules: VerificationRules) {
+/** Verifies a token. @throws {HttpError} 401 `invalid_client` with the reason */
+export async function verified(token: string, rules: VerificationRules) {
   try {
     return (await verifyToken(token, rules)).claims
   } catch (error) {
@@ -216,7 +217,7 @@ async function verified(token: string, rules: VerificationRules) {
 }
 
 /** Any other audience of the token could replay it here. */
-function rejectSeveralAudiences(audience: unknown) {
+export function rejectSeveralAudiences(audience: unknown) {
   if (Array.isArray(audience) && audience.length > 1)
     throw invalidClient('the assertion has more than one audience')
 }

@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { exportPrivatePem, publicJwks } from '@hallpass/tokens'
+import { exportPrivatePem, publicJwks, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
 import { testKey } from '@hallpass/tokens/testing'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { TestAuthority } from './testing.ts'
@@ -42,6 +42,7 @@ const KUBERNETES = `callers:
 `
 const CLIENT = { method: 'private_key_jwt', clientId: 'servicea', jwksFile: 'a.json' }
 const SPIFFE = { method: 'spiffe', trustDomain: 'example.org', jwksFile: 'a.json', subjects: {} }
+const OIDC = { method: 'oidc', issuer: 'https://login.example/', clients: { batch: { keyId: 'batch' } } }
 const callers = (...entries: object[]) => JSON.stringify({ callers: entries })
 
 const authority = new TestAuthority('clients')
@@ -121,6 +122,21 @@ describe('readTrustFile', () => {
       await expect(read(callers(entry))).rejects.toThrow('needs exactly one of jwksFile and jwksUrl')
   })
 
+  it('reads an OpenID provider, with defaults that accept only tokens of the clients themselves', async () => {
+    expect(await read(callers(OIDC))).toEqual([
+      {
+        ...OIDC,
+        audienceList: 'single',
+        clientIdClaim: 'client_id',
+        tokenUse: 'scoped',
+        algorithms: SIGNATURE_ALGORITHMS,
+        allowUserTokens: false,
+        maxLifetimeSeconds: 5_400,
+        clients: { batch: { keyId: 'batch', admin: false, claims: [], scopes: [] } },
+      },
+    ])
+  })
+
   it.each([
     ['a misspelled right', KUBERNETES.replace('keyId', 'keyid'), 'keyid'],
     ['a key ID that is a path', KUBERNETES.replace('servicea }', '"../x" }'), 'keyId'],
@@ -143,6 +159,49 @@ describe('readTrustFile', () => {
       'a CA for a file',
       callers({ ...CLIENT, caFile: 'ca.pem' }),
       'callers.0.caFile is for keys from the network',
+    ],
+    [
+      'an OpenID provider whose keys cannot be discovered',
+      callers({ ...OIDC, issuer: 'login.example' }),
+      'callers.0.issuer must be a URL, at which the keys are discovered',
+    ],
+    [
+      'an OpenID provider with two sources of keys',
+      callers({ ...OIDC, jwksFile: 'a.json', jwksUrl: 'https://login.example/keys' }),
+      'callers.0 needs at most one of jwksFile and jwksUrl',
+    ],
+    ['an OpenID provider without clients', callers({ ...OIDC, clients: {} }), 'callers.0.clients must list'],
+    [
+      'an OpenID provider with subjects instead of clients',
+      callers({ ...OIDC, clients: undefined, subjects: {} }),
+      'callers.0.clients',
+    ],
+    [
+      'clients with a subject where any subject is accepted',
+      callers({ ...OIDC, allowUserTokens: true, clients: { batch: { subject: 'a' } } }),
+      'callers.0.allowUserTokens accepts any subject; remove it, or the subject of the clients',
+    ],
+    [
+      'a kind of token that is none',
+      callers({ ...OIDC, tokenUse: 'access' }),
+      'callers.0.tokenUse must be at+jwt, scoped, any, or a claim and its value',
+    ],
+    ['ID tokens as credentials', callers({ ...OIDC, tokenUse: 'id' }), 'callers.0.tokenUse must be at+jwt'],
+    [
+      'an algorithm with secrets',
+      callers({ ...OIDC, algorithms: ['HS256'] }),
+      'callers.0.algorithms HS256 is not one of',
+    ],
+    ['no algorithm', callers({ ...OIDC, algorithms: [] }), 'callers.0.algorithms must be one or more of'],
+    [
+      'tokens that are valid for two days',
+      callers({ ...OIDC, maxLifetimeSeconds: 172_800 }),
+      'callers.0.maxLifetimeSeconds',
+    ],
+    [
+      'an issuer that is a cluster and an OpenID provider',
+      callers({ ...SPIFFE, method: 'kubernetes', issuer: OIDC.issuer, trustDomain: undefined }, OIDC),
+      'callers.1.issuer https://login.example/ is already the name of callers.0; a client or an issuer has one method, so remove one',
     ],
     ['an unknown method', KUBERNETES.replace('method: kubernetes', 'method: password'), 'method'],
     ['no callers', 'callers: []', 'callers'],
@@ -253,9 +312,13 @@ describe('readTrustFile', () => {
   it('rejects the discovery of keys at an unencrypted issuer where TLS is required', async () => {
     const text = KUBERNETES.replace(/ *jwksUrl.*\n/, '')
     await expect(read(text, { requiresTls: true })).resolves.toHaveLength(1)
-    await expect(read(text.replace('https:', 'http:'), { requiresTls: true })).rejects.toThrow(
-      'callers.0.issuer is not encrypted, which NODE_ENV=production does not allow',
-    )
+    for (const plain of [
+      text.replace('https:', 'http:'),
+      callers({ ...OIDC, issuer: 'http://login.example/' }),
+    ])
+      await expect(read(plain, { requiresTls: true })).rejects.toThrow(
+        'callers.0.issuer is not encrypted, which NODE_ENV=production does not allow',
+      )
   })
 
   it('names all problems together, and quotes no file', async () => {

@@ -5,7 +5,13 @@ import { dirname, resolve } from 'node:path'
 import { explainTampering } from '@hallpass/private-files'
 import { ConfigError, plainIssuerProblem, plainUrlProblem } from '@hallpass/service-kit'
 import { JwtBundle, TrustDomain } from '@hallpass/spiffe'
-import { KeySetError, parseJwks } from '@hallpass/tokens'
+import {
+  accessTokenUse,
+  algorithmsNamed,
+  KeySetError,
+  parseJwks,
+  SIGNATURE_ALGORITHMS,
+} from '@hallpass/tokens'
 import { readJson } from '@hallpass/untrusted/json'
 import { DerError, parseDistinguishedName, parsePemCertificates } from '@hallpass/x509'
 import { parse } from 'yaml'
@@ -54,6 +60,38 @@ const certificateNames = {
 }
 const NAMES = Object.keys(certificateNames) as (keyof typeof certificateNames)[]
 
+/** Valid for longer, a token that can be sent again and again is as risky as a password. */
+const LONGEST_TOKEN_LIFETIME_SECONDS = 86_400
+/**
+ * Most providers issue access tokens for 5 to 60 minutes, Microsoft Entra for 60 to 90; for Auth0's default of a day, the
+ * operator sets it there or here.
+ */
+const TOKEN_LIFETIME_SECONDS = 5_400
+
+/** Which tokens of an OpenID provider authenticate a client. */
+const tokenRules = {
+  /** What the provider writes into `aud` for this service; by default this service's issuer name. */
+  audience: z.string().min(1).optional(),
+  /** `contains` accepts tokens with other audiences too, each of which can send them here. */
+  audienceList: z.enum(['single', 'contains']).default('single'),
+  /** The claim with the client ID; by default that of RFC 9068 §2.2. */
+  clientIdClaim: z.string().min(1).default('client_id'),
+  /** Which tokens are access tokens: another kind, such as an ID token, is not made for this service. */
+  tokenUse: z.string().default('scoped').transform(parsedBy(accessTokenUse)),
+  algorithms: z
+    .array(z.string())
+    .default([...SIGNATURE_ALGORITHMS])
+    .transform(parsedBy(algorithmsNamed)),
+  /** Whether a token that a user got by a listed client has the rights of the client. */
+  allowUserTokens: z.boolean().default(false),
+  maxLifetimeSeconds: z
+    .number()
+    .int()
+    .min(1)
+    .max(LONGEST_TOKEN_LIFETIME_SECONDS)
+    .default(TOKEN_LIFETIME_SECONDS),
+}
+
 const subjects = z.record(z.string(), z.strictObject(rights))
 
 const trustDomain = z.string().refine(isTrustDomain, 'must be a trust domain such as example.org')
@@ -79,6 +117,16 @@ const entry = z
     }),
     z.strictObject({ method: z.literal('spiffe'), trustDomain, ...keySource, subjects }),
     z.strictObject({
+      method: z.literal('oidc'),
+      /** Exactly as in its tokens and its discovery document, with the slash at the end if it has one. */
+      issuer: z.string().min(1),
+      ...keySource,
+      ...tokenRules,
+      clients: z
+        .record(clientId, z.strictObject({ subject: z.string().min(1).optional(), ...rights }))
+        .refine((clients) => Object.keys(clients).length > 0, 'must list at least one client'),
+    }),
+    z.strictObject({
       method: z.literal('tls_client_auth'),
       clientId,
       /** The CAs that may certify the client, as PEM; reloaded when it changes. */
@@ -97,17 +145,26 @@ const entry = z
     const fault = (path: string, message: string) =>
       context.addIssue({ code: 'custom', path: [path], message })
     const sources = [jwksFile, jwksUrl].filter((source) => source !== undefined).length
-    // Only a Kubernetes cluster is also an OpenID issuer with a discovery document.
-    if (sources > 1 || (sources === 0 && method !== 'kubernetes'))
+    // The others are no OpenID issuers, which have a discovery document.
+    const isDiscoverable = method === 'kubernetes' || method === 'oidc'
+    if (sources > 1 || (sources === 0 && !isDiscoverable))
       context.addIssue({
         code: 'custom',
-        message: `needs ${method === 'kubernetes' ? 'at most' : 'exactly'} one of jwksFile and jwksUrl`,
+        message: `needs ${isDiscoverable ? 'at most' : 'exactly'} one of jwksFile and jwksUrl`,
       })
     if (caFile !== undefined && jwksFile !== undefined)
       fault('caFile', 'is for keys from the network, not for jwksFile')
-    if (method !== 'kubernetes') return
+    if (!isDiscoverable) return
     if (sources === 0 && !(/^https?:\/\//.test(caller.issuer) && URL.canParse(caller.issuer)))
       fault('issuer', 'must be a URL, at which the keys are discovered, unless jwksFile or jwksUrl is set')
+    if (caller.method === 'oidc') {
+      if (
+        caller.allowUserTokens &&
+        Object.values(caller.clients).some(({ subject }) => subject !== undefined)
+      )
+        fault('allowUserTokens', 'accepts any subject; remove it, or the subject of the clients')
+      return
+    }
     if (caller.tokenFile !== undefined && caFile === undefined)
       fault('tokenFile', 'needs caFile, so that no other server than the cluster’s can receive the token')
   })
@@ -116,7 +173,7 @@ const trustFile = z.strictObject({ callers: z.array(entry).min(1) }).superRefine
   const firstOf = new Map<string, number>()
   callers.forEach((caller, index) => {
     const [member, name] = nameOf(caller)
-    // Client IDs and Kubernetes issuers are both the `iss` of a credential. A client has one method (RFC 7591 §2): with two,
+    // Client IDs and issuers are both the `iss` of a credential. A client has one method (RFC 7591 §2): with two,
     // its weaker credential would have the rights of either.
     const key = caller.method === 'spiffe' ? `trust domain ${name}` : `iss ${name}`
     const first = firstOf.get(key)
@@ -125,7 +182,11 @@ const trustFile = z.strictObject({ callers: z.array(entry).min(1) }).superRefine
       context.addIssue({
         code: 'custom',
         path: ['callers', index, member],
-        message: `${name} is already the name of callers.${first}; merge the two or remove one`,
+        message: `${name} is already the name of callers.${first}; ${
+          callers[first]?.method === caller.method
+            ? 'merge the two or remove one'
+            : 'a client or an issuer has one method, so remove one'
+        }`,
       })
   })
 })
@@ -143,6 +204,7 @@ export function nameOf(caller: TrustEntry): readonly [member: string, name: stri
     case 'tls_client_auth':
       return ['clientId', caller.clientId]
     case 'kubernetes':
+    case 'oidc':
       return ['issuer', caller.issuer]
     case 'spiffe':
       return ['trustDomain', caller.trustDomain]
@@ -280,7 +342,7 @@ function explainKeys(text: string, caller: TrustEntry): string | undefined {
   }
   try {
     if ((json as { d?: unknown } | null)?.d !== undefined) return PRIVATE
-    parseJwks(json)
+    parseJwks(json, caller.method === 'oidc' ? { algorithms: caller.algorithms } : {})
   } catch (error) {
     if (!(error instanceof KeySetError)) throw error
     if (error.reason === 'private_key') return PRIVATE
@@ -308,6 +370,18 @@ function explainCertificates(text: string, { method }: TrustEntry): string | und
     return error instanceof DerError
       ? `contains a certificate that is not supported: ${error.message}`
       : 'contains no certificate (PEM)'
+  }
+}
+
+/** Makes a transformation of `parse`; an error that it throws becomes a problem of the member. */
+function parsedBy<I, O>(parse: (value: I) => O) {
+  return (value: I, context: z.RefinementCtx): O => {
+    try {
+      return parse(value)
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: (error as Error).message })
+      return z.NEVER
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 import { HttpError } from '@hallpass/service-kit'
 import { parseCompact } from '@hallpass/tokens'
+import { clientTokens } from './client-tokens.ts'
 import { AssertionType, CertificateClients, type ClientCredential, severalMethods } from './oauth/index.ts'
 import {
   clientAssertions,
@@ -14,7 +15,7 @@ import { type CertificateTrustEntry, nameOf, type Rights, type TrustEntry } from
 
 /** An authenticated caller and its rights. */
 export interface Caller extends Rights {
-  /** The verified `sub`: a client ID, a Kubernetes service account or a SPIFFE ID. */
+  /** Verified: a client ID, a Kubernetes service account or a SPIFFE ID. */
   readonly subject: string
 }
 
@@ -126,15 +127,16 @@ function checkKind(token: string, type: AssertionType): void {
 
 const AUTH_METHODS = {
   private_key_jwt: 'private_key_jwt',
-  // For the client, it is the same form with a token that the cluster signed.
+  // For the client, it is the same form with a token that the cluster or the provider signed.
   kubernetes: 'private_key_jwt',
+  oidc: 'private_key_jwt',
   spiffe: 'spiffe_jwt',
   tls_client_auth: 'tls_client_auth',
 } as const
 
 function authenticationOf(entries: readonly TrustEntry[]): ClientAuthentication {
-  const rights = entries.flatMap((entry): Rights[] =>
-    'subjects' in entry ? Object.values(entry.subjects) : [entry],
+  const rights = entries.flatMap((entry) =>
+    entry.method === 'tls_client_auth' ? [entry] : [...rightsOf(entry).values()],
   )
   return {
     methods: [...new Set(entries.map(({ method }) => AUTH_METHODS[method]))],
@@ -173,17 +175,32 @@ function proofOf(entry: TokenTrustEntry, options: ProofOptions): Proof {
       return clientAssertions(entry, options)
     case 'kubernetes':
       return serviceAccountTokens(entry, options)
+    case 'oidc':
+      return clientTokens(entry, options)
     case 'spiffe':
       return jwtSvids(entry, options)
   }
 }
 
 const rightsOf = (entry: TokenTrustEntry): ReadonlyMap<string, Rights> =>
-  new Map(
-    entry.method === 'private_key_jwt' ? [[entry.clientId, rightsIn(entry)]] : Object.entries(entry.subjects),
-  )
+  new Map(Object.entries(listedIn(entry)).map(([name, listed]) => [name, rightsIn(listed)]))
 
+function listedIn(entry: TokenTrustEntry): Readonly<Record<string, Rights>> {
+  switch (entry.method) {
+    case 'private_key_jwt':
+      return { [entry.clientId]: entry }
+    case 'oidc':
+      return entry.clients
+    default:
+      return entry.subjects
+  }
+}
+
+/** Describes what the proof of an entry depends on, without the rights that the entry grants. */
 function sourceOf(entry: TokenTrustEntry): string {
   const { method, jwksFile, jwksUrl, ca } = entry
-  return JSON.stringify([method, jwksFile, jwksUrl, ca, 'tokenFile' in entry ? entry.tokenFile : undefined])
+  const common = [method, jwksFile, jwksUrl, ca, 'tokenFile' in entry ? entry.tokenFile : undefined]
+  if (entry.method !== 'oidc') return JSON.stringify(common)
+  const { clients, ...rules } = entry
+  return JSON.stringify([common, rules, Object.entries(clients).map(([id, { subject }]) => [id, subject])])
 }
