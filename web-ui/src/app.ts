@@ -22,6 +22,7 @@ import {
   logIn,
   logOut,
   renewFrom,
+  UsedTokens,
 } from './login/index.ts'
 import { LIVE_PAGES } from './pages/index.ts'
 import { OpenidClient, TrustedIssuer } from './provider/index.ts'
@@ -136,7 +137,15 @@ export async function createApp(config: Config, log: Logger, clock: Clock = syst
       routes.post(
         '/backchannel-logout',
         form,
-        endByProvider({ issuer, clientId: login.clientId, sessions, leewaySeconds, log, clock }),
+        endByProvider({
+          issuer,
+          clientId: login.clientId,
+          sessions,
+          used: new UsedTokens(store.pinned),
+          leewaySeconds,
+          log,
+          clock,
+        }),
       )
       routes.use(noSuchPage)
       routes.use(renderProblem(site, log))

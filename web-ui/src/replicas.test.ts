@@ -100,14 +100,21 @@ function sharesSessions(env: () => Record<string, string>) {
       { events: EVENTS, sid: 'session-1' },
       { typ: 'logout+jwt' },
     )
-    const told = await new UserAgent().step(
-      'POST',
-      `${one.url}/backchannel-logout`,
-      { 'content-type': 'application/x-www-form-urlencoded' },
-      `logout_token=${logoutToken}`,
-    )
-    expect(told.status).toBe(200)
+    const tell = (replica: RunningService) =>
+      new UserAgent().step(
+        'POST',
+        `${replica.url}/backchannel-logout`,
+        { 'content-type': 'application/x-www-form-urlencoded' },
+        `logout_token=${logoutToken}`,
+      )
+    expect((await tell(one)).status).toBe(200)
     expect([await isLoggedIn(next, one), await isLoggedIn(next, other)]).toEqual([false, false])
+    // A replay is rejected by any replica, also after a restart.
+    await one.kill()
+    for (const replica of [other, await start(env())]) {
+      const replay = await tell(replica)
+      expect([replay.status, JSON.parse(replay.body).code]).toEqual([400, 'logout_token_used'])
+    }
   })
 
   it('renews an expired token once for 20 concurrent requests at two replicas', async () => {

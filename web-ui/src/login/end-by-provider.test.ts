@@ -1,5 +1,6 @@
 import { UserAgent } from '@hallpass/pages/testing'
-import { generateSigningKey } from '@hallpass/tokens'
+import { generateSigningKey, type SigningKey } from '@hallpass/tokens'
+import { forgeToken } from '@hallpass/tokens/testing'
 import { describe, expect, it } from '@jest/globals'
 import { useWebUi } from '../testing/web-ui-system.ts'
 
@@ -37,6 +38,43 @@ describe('POST /backchannel-logout', () => {
     expect(await webUi.isLoggedIn(agent)).toBe(true)
   })
 
+  it('accepts an audience list that contains this client', async () => {
+    const { agent } = await webUi.logIn()
+    const answer = await send(await logoutToken({ aud: ['another-client', 'web-ui'] }))
+    expect([answer.status, answer.body, answer.headers.get('cache-control')]).toEqual([200, '', 'no-store'])
+    expect(await webUi.isLoggedIn(agent)).toBe(false)
+  })
+
+  it.each([
+    ['of a session', {}],
+    ['of a user', { sid: undefined }],
+  ])('accepts a token %s once: a replay ends no session that began later', async (_what, claims) => {
+    await webUi.logIn()
+    const token = await logoutToken(claims)
+    expect((await send(token)).status).toBe(200)
+    const { agent } = await webUi.logIn()
+    const replay = await send(token)
+    expect([replay.status, replay.headers.get('cache-control'), JSON.parse(replay.body)]).toEqual([
+      400,
+      'no-store',
+      {
+        error: 'invalid_request',
+        error_description: 'This logout token was used before (jti).',
+        code: 'logout_token_used',
+      },
+    ])
+    expect(await webUi.isLoggedIn(agent)).toBe(true)
+    // Another token of the same session or user still works.
+    expect((await send(await logoutToken(claims))).status).toBe(200)
+    expect(await webUi.isLoggedIn(agent)).toBe(false)
+  })
+
+  it('accepts one of concurrent requests with the same token', async () => {
+    const token = await logoutToken()
+    const answers = await Promise.all(Array.from({ length: 5 }, () => send(token)))
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 400, 400, 400, 400])
+  })
+
   it('tolerates a provider whose clock differs by 2 s, but not by 10 s', async () => {
     for (const [aheadMs, status] of [
       [2_000, 200],
@@ -54,6 +92,7 @@ describe('POST /backchannel-logout', () => {
     ['a token with a nonce', { nonce: 'n' }, /not a logout token/],
     ['a token of another event', { events: { 'http://example.com/other': {} } }, /not a logout token/],
     ['a token without subject and session', { sid: undefined, sub: undefined }, /not a logout token/],
+    ['a list of other clients', { aud: ['one', 'other'] }, /jwt audience invalid/],
     ['a token for another client', { aud: 'somebody-else' }, /jwt audience invalid/],
     ['a token of another issuer', { iss: 'https://mallory.example' }, /jwt issuer invalid/],
   ])('rejects %s', async (_what, claims, message) => {
@@ -62,6 +101,24 @@ describe('POST /backchannel-logout', () => {
     expect([answer.status, answer.body]).toEqual([400, expect.stringMatching(message)])
     expect(await webUi.isLoggedIn(agent)).toBe(true)
   })
+
+  it.each([undefined, '', 7])(
+    'rejects a token with the ID %p: a replay of it could not be told',
+    async (jti) => {
+      const { agent } = await webUi.logIn()
+      const [header, claims] = (await logoutToken())
+        .split('.')
+        .slice(0, 2)
+        .map((part) => JSON.parse(Buffer.from(part, 'base64url').toString()))
+      const key = webUi.provider.key as SigningKey
+      const answer = await send(forgeToken({ header, claims: { ...claims, jti }, key, alg: 'RS256' }))
+      expect([answer.status, answer.body]).toEqual([
+        400,
+        expect.stringContaining('this is not a logout token: has no jti'),
+      ])
+      expect(await webUi.isLoggedIn(agent)).toBe(true)
+    },
+  )
 
   it('rejects a token that the provider has not signed', async () => {
     const { agent } = await webUi.logIn()

@@ -1,7 +1,7 @@
 import {
-  badRequest,
   type Clock,
   type Handler,
+  HttpError,
   isTokenRefusal,
   type Logger,
   observeVerification,
@@ -15,6 +15,7 @@ import {
 } from '@hallpass/tokens'
 import type { TrustedIssuer } from '../provider/index.ts'
 import type { SessionStore } from '../sessions/index.ts'
+import type { UsedTokens } from './used-tokens.ts'
 
 /** The event that a logout token must contain (OpenID Connect Back-Channel Logout 1.0 §2.4). */
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout'
@@ -26,10 +27,13 @@ const logoutTokenOnly = check(
   'kind',
   'OpenID Connect Back-Channel Logout §2.6',
   (verification: TokenVerification) => {
-    const { events, nonce, sid, sub } = verification.claims
+    const { events, jti, nonce, sid, sub } = verification.claims
     const isLogoutEvent = typeof events === 'object' && events !== null && LOGOUT_EVENT in events
     if (!isLogoutEvent || nonce !== undefined || (sid === undefined && sub === undefined))
       throw verification.fail('typ_not_allowed', 'this is not a logout token')
+    // Required, because without it a replay cannot be told (§2.4).
+    if (typeof jti !== 'string' || jti === '')
+      throw verification.fail('typ_not_allowed', 'this is not a logout token: has no jti')
   },
 )
 
@@ -37,6 +41,7 @@ export interface EndByProviderParts {
   readonly issuer: TrustedIssuer
   readonly clientId: string
   readonly sessions: SessionStore
+  readonly used: UsedTokens
   /** Tolerated skew of the clocks of this service and the provider. */
   readonly leewaySeconds: number
   readonly log: Logger
@@ -45,18 +50,22 @@ export interface EndByProviderParts {
 
 /**
  * Handles `POST /backchannel-logout`: ends the sessions that the provider has ended. The request comes from the provider,
- * not from a browser; only the signature of the logout token proves that.
+ * not from a browser; only the signature of the logout token proves that. A token works once: a replay of one for all sessions of
+ * a user would end those that began later.
  */
 export function endByProvider(parts: EndByProviderParts): Handler {
-  const { issuer, clientId, sessions, leewaySeconds, log, clock } = parts
+  const { issuer, clientId, sessions, used, leewaySeconds, log, clock } = parts
   return async (request, response) => {
+    // Of errors too (§2.8).
+    response.set('cache-control', 'no-store')
     const token = (request.body as { logout_token?: unknown } | undefined)?.logout_token
     if (typeof token !== 'string')
-      throw badRequest('invalid_request', 'The parameter logout_token is missing.')
+      throw invalidRequest('invalid_request', 'The parameter logout_token is missing.')
     const trusted = await issuer.find()
     const rules: VerificationRules = {
       ...trusted,
       audience: clientId,
+      audienceList: 'contains',
       subject: optionalSubject,
       typ: ['logout+jwt', 'JWT'],
       maxLifetimeSeconds: MAX_LIFETIME_S,
@@ -66,15 +75,31 @@ export function endByProvider(parts: EndByProviderParts): Handler {
     const claims = await observeVerification(token, () => verifyToken(token, rules, [logoutTokenOnly])).then(
       (verified) => verified.claims,
       (error: unknown) => {
-        throw isTokenRefusal(error) ? badRequest('invalid_request', error.message, error) : error
+        throw isTokenRefusal(error) ? invalidRequest('invalid_request', error.message, error) : error
       },
     )
-    const { sid, sub } = claims
-    const ended = await sessions.endAll({
-      ...(typeof sid === 'string' ? { providerSession: sid } : {}),
-      ...(typeof sub === 'string' ? { sub } : {}),
-    })
-    log.info({ sub, ended }, 'sessions ended by the identity provider')
-    response.set('cache-control', 'no-store').status(200).end()
+    const { sid, sub, exp } = claims
+    const jti = claims.jti as string
+    const rejectedFrom = ((exp as number) + leewaySeconds + 1) * 1000
+    if (!(await used.use(jti, rejectedFrom)))
+      throw invalidRequest('logout_token_used', 'This logout token was used before (jti).')
+    try {
+      const ended = await sessions.endAll({
+        ...(typeof sid === 'string' ? { providerSession: sid } : {}),
+        ...(typeof sub === 'string' ? { sub } : {}),
+      })
+      log.info({ sub, ended }, 'sessions ended by the identity provider')
+    } catch (error) {
+      await used.forget(jti)
+      throw error
+    }
+    response.status(200).end()
   }
 }
+
+/** Creates an error in the form that the standard asks for (§2.8), with a code that tells causes apart. */
+const invalidRequest = (code: string, message: string, cause?: unknown) =>
+  new HttpError(400, code, message, {
+    cause,
+    body: { error: 'invalid_request', error_description: message, code },
+  })
