@@ -16,12 +16,14 @@ import { explorerRoutes } from './explorer/index.ts'
 import {
   askToLogOut,
   endByProvider,
+  endSessions,
   finishLogin,
   LoginAttempts,
   loadSecrets,
   logIn,
   logOut,
   renewFrom,
+  showSessions,
   UsedTokens,
 } from './login/index.ts'
 import { LIVE_PAGES } from './pages/index.ts'
@@ -31,6 +33,7 @@ import {
   Cookies,
   GatewayVisitors,
   MAX_SESSIONS,
+  OwnSessions,
   SessionStore,
   SessionVisitors,
   TokenRenewal,
@@ -115,6 +118,7 @@ export async function createApp(config: Config, log: Logger, clock: Clock = syst
   const explorer = explores ? await explorerRoutes({ config, site, visitors, cookies, clock }) : undefined
   const { sessionMaxMs, logoutMethod } = login
   const parts = { site, provider, attempts, sessions, cookies, sessionMaxMs, logoutMethod, log, clock }
+  const own = { ...parts, visitors, ownSessions: new OwnSessions(sessions) }
   return httpService({
     ...common,
     checks: { sessions: () => store.check() },
@@ -134,6 +138,8 @@ export async function createApp(config: Config, log: Logger, clock: Clock = syst
       routes.get('/callback', finishLogin(parts))
       routes.get('/logout', askToLogOut(site, visitors))
       routes.post('/logout', form, logOut(parts))
+      routes.get('/sessions', showSessions(own))
+      routes.post('/sessions/end', form, endSessions(own))
       routes.post(
         '/backchannel-logout',
         form,

@@ -117,6 +117,25 @@ function sharesSessions(env: () => Record<string, string>) {
     }
   })
 
+  it('ends a session at every replica at once: by its user, in another browser', async () => {
+    const [one, other] = await Promise.all([start(env()), start(env())])
+    const [there, here] = [await logIn(one), await logIn(other)]
+    expect(await isLoggedIn(there, other)).toBe(true)
+    const { body } = await here.step('GET', `${one.url}/sessions`, { accept: 'text/html' })
+    const ended = await here.step(
+      'POST',
+      `${one.url}/sessions/end`,
+      { origin: BASE_URL, 'content-type': 'application/x-www-form-urlencoded' },
+      new URLSearchParams({
+        form_token: hiddenField(body, 'form_token'),
+        handle: hiddenField(body, 'handle'),
+      }).toString(),
+    )
+    expect([ended.status, ended.headers.get('location')]).toEqual([303, '/sessions'])
+    expect([await isLoggedIn(there, one), await isLoggedIn(there, other)]).toEqual([false, false])
+    expect([await isLoggedIn(here, one), await isLoggedIn(here, other)]).toEqual([true, true])
+  })
+
   it('renews an expired token once for 20 concurrent requests at two replicas', async () => {
     const [one, other] = await Promise.all([start(env()), start(env())])
     provider.state.accessTokenSeconds = 1

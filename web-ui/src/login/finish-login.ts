@@ -2,7 +2,7 @@ import { type Clock, type Handler, HttpError, type Logger } from '@hallpass/serv
 import type { Request } from 'express'
 import { type LoginAttempt, LoginRefused, type OpenidClient, type Tokens } from '../provider/index.ts'
 import type { Cookies } from '../sessions/index.ts'
-import { newSecret, type SessionStore, sessionTokens, userFrom } from '../sessions/index.ts'
+import { describeBrowser, newSecret, type SessionStore, sessionTokens, userFrom } from '../sessions/index.ts'
 import type { LoginAttempts } from './login-attempt.ts'
 
 export interface FinishLoginParts {
@@ -65,6 +65,7 @@ async function startSession(
     // For the same user, forms of pages open in other tabs stay valid.
     formToken: before?.user.sub === user.sub ? before.formToken : newSecret(),
     providerSession: typeof claims.sid === 'string' ? claims.sid : undefined,
+    browser: describeBrowser(request.headers['user-agent']),
   })
   log.info({ sub: user.sub }, 'logged in')
   return id

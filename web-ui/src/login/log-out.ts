@@ -1,11 +1,12 @@
-import { timingSafeEqual } from 'node:crypto'
 import { sendPage } from '@hallpass/pages'
-import { type Handler, HttpError, type Logger } from '@hallpass/service-kit'
+import type { Handler, Logger } from '@hallpass/service-kit'
 import type { Response } from 'express'
 import type { LogoutRequest, Site } from '../pages/index.ts'
 import { leavePage, loggedOutHerePage, pagePolicy, signOutPage } from '../pages/index.ts'
 import type { EndSession, OpenidClient } from '../provider/index.ts'
 import { type Cookies, type SessionStore, type VisitorSource, within } from '../sessions/index.ts'
+import { isFormOf, requireFormOf } from './form-token.ts'
+import { revokeTokens } from './revoke-tokens.ts'
 
 /** How long a logout waits for the provider's metadata, if they are not known yet. */
 const METADATA_WAIT_MS = 2_000
@@ -41,28 +42,14 @@ export function logOut({ site, provider, sessions, cookies, logoutMethod, log }:
     const id = cookies.read(request, 'session')
     const session = await sessions.find(id)
     const ended = session ? undefined : await sessions.findEnded(id)
-    const isOurForm = same(
-      (request.body as { form_token?: unknown } | undefined)?.form_token,
-      session ?? ended,
-    )
     if (session) {
-      if (!isOurForm)
-        throw new HttpError(
-          403,
-          'form_token_missing',
-          'Missing or wrong form token, perhaps because another tab has logged in since. You are still logged in; reload and retry.',
-        )
+      requireFormOf(request, session)
       // Another request may have ended it or renewed its tokens meanwhile.
-      const { refreshToken } = (await sessions.end(id))?.tokens ?? session.tokens
+      revokeTokens(provider, [(await sessions.end(id)) ?? session], log)
       log.info({ sub: session.user.sub }, 'logged out')
-      // Not awaited: a provider failure must not delay logout.
-      if (refreshToken !== undefined)
-        void provider
-          .revoke(refreshToken)
-          .catch((error: Error) => log.warn(`refresh token not revoked: ${error.message}`))
     }
     cookies.clear(response, 'session')
-    const idToken = session?.tokens.idToken ?? (isOurForm ? ended?.idToken : undefined)
+    const idToken = session?.tokens.idToken ?? (isFormOf(request, ended) ? ended?.idToken : undefined)
     if (id === undefined) return response.set('cache-control', 'no-store').redirect(303, '/')
     const next = await within(
       METADATA_WAIT_MS,
@@ -95,10 +82,4 @@ function sendLeavePage(site: Site, response: Response, request: LogoutRequest): 
       forms: [new URL(request.action).origin, 'https:'],
     },
   })
-}
-
-function same(given: unknown, expected: { readonly formToken: string } | undefined): boolean {
-  if (typeof given !== 'string' || expected === undefined) return false
-  const [a, b] = [Buffer.from(given), Buffer.from(expected.formToken)]
-  return a.length === b.length && timingSafeEqual(a, b)
 }

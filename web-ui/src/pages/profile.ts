@@ -39,6 +39,7 @@ export function profilePage(site: Site, visitor: Visitor & { user: User }, now: 
       </section>
       ${access && accessSection(access, now)}</div>
       ${access && noTokenNotice(site, access, now, '/profile')}
+      ${visitor.formToken !== undefined && html`<p class="actions"><a class="button" href="/sessions">Your sessions</a></p>`}
       <section class="section" aria-labelledby="claims">
         <h2 id="claims">Your ID token claims</h2>
         <p>The web UI verified the token’s signature. No page contains the token itself.</p>

@@ -12,9 +12,11 @@ export interface Session {
   readonly formToken: string
   /** The session's ID at the provider (`sid`), for back-channel logout. */
   readonly providerSession: string | undefined
+  /** The browser that logged in, in words. */
+  readonly browser?: string
 }
 
-interface StoredSession extends Session {
+export interface StoredSession extends Session {
   readonly startedAt: number
   readonly usedAt: number
   /** Ended by logout. */
@@ -182,6 +184,17 @@ export class SessionStore {
     return count
   }
 
+  /** Returns the IDs of a user's sessions, also of some that have ended. */
+  async idsOf(sub: string): Promise<readonly string[]> {
+    return ((await this.#lists.get<readonly Listed[]>(ofUser(sub)))?.value ?? []).map(({ id }) => id)
+  }
+
+  /** Returns when a session ends: if it is not used, and in any case. */
+  endsOf({ startedAt, usedAt }: StoredSession): { idleEndsAt: number; endsAt: number } {
+    const { maxMs, idleMs } = this.#options
+    return { idleEndsAt: usedAt + idleMs, endsAt: startedAt + maxMs }
+  }
+
   async #read(id: string | undefined): Promise<StoredSession | undefined> {
     if (id === undefined) return undefined
     return (await this.#sessions.get<StoredSession>(sessionName(id)))?.value
@@ -212,8 +225,9 @@ export class SessionStore {
     return session.isEnded === true || this.#options.clock() >= this.#endOf(session)
   }
 
-  #endOf({ startedAt, usedAt }: StoredSession): number {
-    return Math.min(startedAt + this.#options.maxMs, usedAt + this.#options.idleMs)
+  #endOf(session: StoredSession): number {
+    const { idleEndsAt, endsAt } = this.endsOf(session)
+    return Math.min(idleEndsAt, endsAt)
   }
 
   #keptUntil(session: StoredSession): number {

@@ -76,9 +76,9 @@ export function useWebUi(env: Record<string, string> = {}) {
     logged: () => lines.join(''),
     stopProvider: () => system.provider.stop(),
     /** Returns a browser with a logged-in user. */
-    async logIn(path = '/login'): Promise<{ agent: UserAgent; formToken: string }> {
+    async logIn(path = '/login', userAgent?: string): Promise<{ agent: UserAgent; formToken: string }> {
       const agent = new UserAgent()
-      await agent.visit(system.url + path)
+      await agent.visit(system.url + path, userAgent === undefined ? {} : { 'user-agent': userAgent })
       const { body } = await agent.visit(`${system.url}/profile`)
       return { agent, formToken: hiddenField(body, 'form_token') }
     },
