@@ -406,6 +406,17 @@ describe('hallpass doctor --issuer', () => {
     expect(found).toEqual(findings)
   })
 
+  it('suggests only variables that the README of the service has', async () => {
+    const { url } = await provider()
+    const { out } = await doctor(url, ['--json', '--client-id', 'web', '--audience', 'https://api'])
+    const { settings } = JSON.parse(out) as { settings: Record<string, string[]> }
+    expect(Object.keys(settings)).toEqual(['web-ui', 'backend-api', 'sse-gateway'])
+    for (const [service, lines] of Object.entries(settings)) {
+      const readme = await readFile(join(import.meta.dirname, `../../../${service}/README.md`), 'utf8')
+      for (const line of lines) expect(readme).toContain(`\`${line.split('=')[0]}\``)
+    }
+  })
+
   it('judges with the algorithms of TOKEN_ALGORITHMS, and suggests them', async () => {
     const env = { TOKEN_ALGORITHMS: 'ES256, EdDSA' }
     expect(await findingsOf({}, { env })).toEqual([
