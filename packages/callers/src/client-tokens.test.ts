@@ -259,7 +259,7 @@ describe('the keys of an OpenID provider', () => {
     const unusable = new UnusableKeys(silentLog)
     expect(await (await open({}, unusable)).identify(await token())).toMatchObject({ subject: 'batch' })
     expect(unusable.warnings['published keys']?.()).toBe(
-      `Keys of ${origin}/realm are left out: key 1: An RSA key needs at least 2048 bits; this one has 17; key 2: The key cannot be read (RFC 7518 §6).`,
+      `Keys of ${origin}/realm are left out: key 1 ("weak"): An RSA key needs at least 2048 bits; this one has 17; key 2 ("ed448"): The key cannot be read (RFC 7518 §6).`,
     )
     provider.keys = [weak, ed448]
     await expect((await open()).identify(await token())).rejects.toMatchObject({

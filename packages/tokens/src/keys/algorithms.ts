@@ -73,11 +73,10 @@ export type Algorithm = 'RS256' | 'PS256' | 'ES256' | 'EdDSA'
 /** The first is the default. `EdDSA` means Ed25519 only. */
 export const ALGORITHMS: readonly Algorithm[] = ['RS256', 'PS256', 'ES256', 'EdDSA']
 
-/** Tests for an exact, case-sensitive algorithm name: `rs256` is not one (RFC 7515 §4.1.1). */
-export const isAlgorithm = (name: unknown): name is Algorithm =>
-  (ALGORITHMS as readonly unknown[]).includes(name)
-
-/** Returns the algorithm named by a header or a JWK if it is allowed, otherwise undefined. */
+/**
+ * Returns the algorithm named by a header or a JWK if it is allowed, otherwise undefined. Names are compared exactly: `rs256` is none
+ * (RFC 7515 §4.1.1).
+ */
 export function algorithmNamed<A extends SignatureAlgorithm>(
   name: unknown,
   allowed: readonly A[],
