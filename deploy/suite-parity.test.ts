@@ -34,7 +34,7 @@ const ELSEWHERE = [
 /** Only the explorer calls the factory, so the web UI without the explorer does not get its URL. */
 const ONLY_FOR_THE_EXPLORER: Readonly<Record<string, string>> = { 'web-ui': 'JWT_FACTORY_URL' }
 /** Values that differ between environments: addresses, names, and what the user must supply. */
-const PER_ENVIRONMENT = /(_URL|_URLS|^PROXY_NAME|^ISSUER|^BASE_URL|^AUDIENCE|^AUTH0_CLIENT_ID)$/
+const PER_ENVIRONMENT = /(_URL|_URLS|^PROXY_NAME|^ISSUER|^BASE_URL|^AUDIENCE|^RESOURCE|^AUTH0_CLIENT_ID)$/
 /** In Kubernetes, overlays add ISSUER and AUDIENCE (the base leaves access control to the mesh); SPIRE is separate. */
 const FROM_OVERLAYS = ['ISSUER', 'AUDIENCE', 'SPIFFE_PROXY_URL']
 /** Ports inside the container, where only the outside port is the documented one. */

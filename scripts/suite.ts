@@ -120,7 +120,7 @@ export function wireSuite(wiring: Wiring): SuiteProcess[] {
       SECOND_BACKEND_SERVICE_URL: secondBackend,
     },
     env: {
-      ...audience,
+      RESOURCE: audience.AUDIENCE,
       // The bundled scripts, one for each page; their sources are in web-ui/public.
       ASSETS_FOLDER: '.hallpass/bundles/web-ui-public',
       SHOULD_AUTHENTICATE: 'true',

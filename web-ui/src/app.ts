@@ -7,6 +7,7 @@ import {
   noSuchEndpoint,
   notFound,
   systemClock,
+  UnusableKeys,
 } from '@hallpass/service-kit'
 import { SealedStore } from '@hallpass/token-store'
 import type { Request } from 'express'
@@ -27,7 +28,7 @@ import {
   UsedTokens,
 } from './login/index.ts'
 import { LIVE_PAGES } from './pages/index.ts'
-import { OpenidClient, TrustedIssuer } from './provider/index.ts'
+import { OpenidClient } from './provider/index.ts'
 import { isolate, renderProblem, showDecoder, showHome, showProfile } from './routes/index.ts'
 import {
   Cookies,
@@ -64,19 +65,30 @@ export async function createApp(config: Config, log: Logger, clock: Clock = syst
     assets: new Assets(config.assetsFolder),
     pages: explores ? [...EXPLORER_PAGES, ...PAGES] : PAGES,
     loginUrl: login && `${baseUrl}/login`,
-    gatewayLogoutPath: gateway.verify && gateway.logoutPath,
+    gatewayLogoutPath: gateway.provider && gateway.logoutPath,
   }
   const form = formBody({ maxBytes: MAX_FORM_BYTES })
   const listeners = [{ name: 'http', host: config.host, port: config.port }] as const
   const common = { name: 'web-ui', log, config, listeners, contentSecurityPolicy: false } as const
 
+  const unusable = new UnusableKeys(log)
+  const shared = { leewaySeconds, unusable, log, clock }
+  const { warnings } = unusable
+
   if (!login) {
-    const { verify } = gateway
-    const provider = verify && new OpenidClient({ ...verify, redirectUri: baseUrl, leewaySeconds })
-    const trust = provider && { issuer: new TrustedIssuer(provider, clock), clientId: verify.clientId }
-    const visitors = new GatewayVisitors({ trust, leewaySeconds, log, clock })
+    const provider =
+      gateway.provider &&
+      new OpenidClient({
+        ...gateway.provider,
+        ...shared,
+        // Only its name and keys are needed.
+        clientAuth: { method: 'none' },
+        redirectUri: baseUrl,
+      })
+    const visitors = new GatewayVisitors({ idTokens: provider?.idTokens, log })
     return httpService({
       ...common,
+      warnings,
       routes: (routes) => {
         routes.use(site.assets.mountedAt, site.assets.routes)
         routes.use(isolate(baseUrl))
@@ -91,9 +103,10 @@ export async function createApp(config: Config, log: Logger, clock: Clock = syst
 
   const secrets = await loadSecrets(login)
   const provider = new OpenidClient({
-    ...login,
-    leewaySeconds,
-    clientSecret: secrets.client,
+    ...login.provider,
+    ...login.request,
+    ...shared,
+    clientAuth: secrets.clientAuth,
     redirectUri: `${baseUrl}/callback`,
     postLogoutRedirectUri: `${baseUrl}/`,
   })
@@ -104,7 +117,7 @@ export async function createApp(config: Config, log: Logger, clock: Clock = syst
     name: 'web-ui',
     secret: secrets.random,
     // A web UI of another provider, or with another client, has other users.
-    scope: JSON.stringify([login.issuerUrl, login.clientId]),
+    scope: JSON.stringify([login.provider.issuerUrl, login.provider.clientId]),
     common: { RANDOM_SECRET: secrets.random },
     maxEntries: MAX_SESSIONS,
     clock,
@@ -114,13 +127,13 @@ export async function createApp(config: Config, log: Logger, clock: Clock = syst
   const sessions = new SessionStore({ store, maxMs: login.sessionMaxMs, idleMs: login.sessionIdleMs, clock })
   const renewal = new TokenRenewal({ sessions, renew: renewFrom(provider), log, clock })
   const visitors = new SessionVisitors({ sessions, renewal, cookies, clock })
-  const issuer = new TrustedIssuer(provider, clock)
   const explorer = explores ? await explorerRoutes({ config, site, visitors, cookies, clock }) : undefined
   const { sessionMaxMs, logoutMethod } = login
   const parts = { site, provider, attempts, sessions, cookies, sessionMaxMs, logoutMethod, log, clock }
   const own = { ...parts, visitors, ownSessions: new OwnSessions(sessions) }
   return httpService({
     ...common,
+    warnings,
     checks: { sessions: () => store.check() },
     onStop: async () => {
       await renewal.settle()
@@ -144,8 +157,8 @@ export async function createApp(config: Config, log: Logger, clock: Clock = syst
         '/backchannel-logout',
         form,
         endByProvider({
-          issuer,
-          clientId: login.clientId,
+          idTokens: provider.idTokens,
+          clientId: login.provider.clientId,
           sessions,
           used: new UsedTokens(store.pinned),
           leewaySeconds,

@@ -19,7 +19,11 @@ describe('the configuration', () => {
       baseUrl: 'https://webuitest.com',
       backendUrl: 'http://backend-api',
       secondBackendUrl: 'http://second-backend-api',
-      login: { clientId: 'client', clientSecret: 'secret', audience: 'https://webui' },
+      login: {
+        provider: { issuerUrl: 'https://dev-1.eu.auth0.com/', clientId: 'client' },
+        clientSecret: 'secret',
+        request: { audience: 'https://webui', resource: undefined },
+      },
     })
   })
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import {
+  type CommonConfig,
   commonConfig,
   type Environment,
   isLoopback,
@@ -8,6 +9,7 @@ import {
   type VariableReader,
 } from '@hallpass/service-kit'
 import { agentAdminSocket } from '@hallpass/spiffe-agent/client'
+import { readClientAuth, readProvider } from './provider/index.ts'
 
 /** Of 256 bits, as base64 or hex; `openssl rand -base64 32` prints 44 characters. */
 const MIN_SECRET_LENGTH = 32
@@ -38,6 +40,7 @@ export const loadConfig = (env: Environment) =>
     ])
     if (explorerIsOn)
       for (const url of tokenCacheProxyUrls) variables.requireTrusted('TOKEN_CACHE_PROXY_URLS', url)
+    const provider = readProvider(variables)
     return {
       ...common,
       port,
@@ -49,9 +52,14 @@ export const loadConfig = (env: Environment) =>
       secondBackendUrl: variables.trustedUrl('SECOND_BACKEND_SERVICE_URL', 'http://localhost:3004'),
       /** Whether this service handles the login (`true`) or a gateway in front of it (`false`). */
       login: variables.flag('SHOULD_AUTHENTICATE', false)
-        ? readLogin(variables, common.production, common.stateFolder)
+        ? readLogin(variables, provider, common)
         : undefined,
-      gateway: readGateway(variables),
+      gateway: {
+        /** Whose tokens to accept. Without it, no token can be verified and none is accepted. */
+        provider,
+        /** The gateway's logout path. */
+        logoutPath: variables.text('GATEWAY_LOGOUT_PATH', '/logout'),
+      },
       /**
        * The services that the explorer calls and administers. Only in development mode by default: in production services
        * report no hops, and not every user may run scenarios.
@@ -77,7 +85,11 @@ export const loadConfig = (env: Environment) =>
   })
 
 /** Reads the configuration of the OpenID client, from the documented variables. */
-function readLogin(variables: VariableReader, production: boolean, stateFolder: string) {
+function readLogin(
+  variables: VariableReader,
+  provider: ReturnType<typeof readProvider>,
+  { production, stateFolder }: CommonConfig,
+) {
   const randomSecret = variables.optionalText('RANDOM_SECRET')
   variables.require(
     randomSecret === undefined || randomSecret.length >= MIN_SECRET_LENGTH,
@@ -93,13 +105,23 @@ function readLogin(variables: VariableReader, production: boolean, stateFolder: 
       'openssl rand -base64 32 prints such a secret',
   )
   const clientSecret = variables.optionalText('AUTH0_SECRET')
+  const clientAuth = readClientAuth(variables)
+  const usesSecret = clientAuth.method === undefined || clientAuth.method.startsWith('client_secret')
   variables.require(
-    !production || clientSecret !== undefined || variables.optionalText('AUTH0_SECRET_FILE') !== undefined,
+    !production ||
+      !usesSecret ||
+      clientSecret !== undefined ||
+      variables.optionalText('AUTH0_SECRET_FILE') !== undefined,
     'AUTH0_SECRET or AUTH0_SECRET_FILE is required in production',
   )
   return {
-    issuerUrl: variables.trustedUrl('ISSUER_BASE_URL'),
-    clientId: variables.text('AUTH0_CLIENT_ID'),
+    provider: {
+      ...(provider as NonNullable<typeof provider>),
+      // Both are required here: a missing one becomes a problem.
+      issuerUrl: variables.text('ISSUER_BASE_URL'),
+      clientId: variables.text('AUTH0_CLIENT_ID'),
+    },
+    clientAuth,
     clientSecret,
     /** The file with the secret, if AUTH0_SECRET is not set; the suite's identity provider uses the same file. */
     clientSecretFile: variables.text(
@@ -111,9 +133,14 @@ function readLogin(variables: VariableReader, production: boolean, stateFolder: 
     randomSecretFile: variables.text('RANDOM_SECRET_FILE', join(stateFolder, 'web-ui/random-secret')),
     /** Where the sessions are. */
     store,
-    /** The API to request access tokens for. Without it, there is no token for the backends. */
-    audience: variables.optionalText('AUDIENCE'),
-    scope: variables.text('SCOPE', 'openid profile email offline_access'),
+    /** What a login requests. */
+    request: {
+      /** The parameter `audience`, by which Auth0 knows the API. */
+      audience: variables.optionalText('AUDIENCE'),
+      /** The parameter `resource` (RFC 8707). Entra's v2.0 endpoints refuse it: there only SCOPE names the API. */
+      resource: variables.optionalText('RESOURCE'),
+      scope: variables.text('SCOPE', 'openid profile email offline_access'),
+    },
     /**
      * How the browser sends a logout to the provider. `get` is for a provider that accepts no POST, or that is another site and
      * does not get its cookies with one (`SameSite=Lax`); then the ID token is in the URL.
@@ -125,16 +152,5 @@ function readLogin(variables: VariableReader, production: boolean, stateFolder: 
 }
 
 export type LoginConfig = ReturnType<typeof readLogin>
-
-/** Reads the issuer and client of a gateway's tokens. Without them, no token can be verified and none is accepted. */
-function readGateway(variables: VariableReader) {
-  const issuerUrl = variables.optionalTrustedUrl('ISSUER_BASE_URL')
-  const clientId = variables.optionalText('AUTH0_CLIENT_ID')
-  return {
-    verify: issuerUrl !== undefined && clientId !== undefined ? { issuerUrl, clientId } : undefined,
-    /** The gateway's logout path. */
-    logoutPath: variables.text('GATEWAY_LOGOUT_PATH', '/logout'),
-  }
-}
 
 export type Config = ReturnType<typeof loadConfig>

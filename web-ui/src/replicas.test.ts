@@ -41,7 +41,7 @@ async function start(env: Record<string, string> = {}): Promise<RunningService> 
     EXPLORER: 'false',
     ISSUER_BASE_URL: provider.state.issuer,
     AUTH0_CLIENT_ID: 'web-ui',
-    AUDIENCE: 'https://webui',
+    RESOURCE: 'https://webui',
     ...env,
   })
   running.push(replica)

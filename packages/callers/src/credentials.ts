@@ -2,7 +2,14 @@ import { readFileSync, statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { explainExposure } from '@hallpass/private-files'
 import { type Clock, systemClock, type VariableReader } from '@hallpass/service-kit'
-import { type Algorithm, importSigningKey, KeyError, type SigningKey, signToken } from '@hallpass/tokens'
+import {
+  type Algorithm,
+  importSigningKey,
+  KeyError,
+  type SignatureAlgorithm,
+  type SigningKey,
+  signToken,
+} from '@hallpass/tokens'
 
 /** Returns the value of the `Authorization` header for one call. */
 export type Authorization = () => Promise<string>
@@ -20,15 +27,17 @@ export function privateKeyJwt(options: {
   readonly clientId: string
   readonly audience: string
   /** The key, or a function that returns it for each assertion. */
-  readonly key: SigningKey | (() => Promise<SigningKey>)
+  readonly key: SigningKey<SignatureAlgorithm> | (() => Promise<SigningKey<SignatureAlgorithm>>)
+  /** The `typ` of the header; by default the explicit one, which not every OpenID provider accepts. */
+  readonly typ?: string
   readonly clock?: Clock
 }): Authorization {
-  const { clientId, audience, clock = systemClock } = options
+  const { clientId, audience, typ = 'client-authentication+jwt', clock = systemClock } = options
   return async () => {
     const key = typeof options.key === 'function' ? await options.key() : options.key
     const assertion = await signToken({ iss: clientId, sub: clientId, aud: audience }, key, {
       lifetimeSeconds: ASSERTION_LIFETIME_SECONDS,
-      typ: 'client-authentication+jwt',
+      typ,
       clock,
     })
     return `Bearer ${assertion}`
@@ -49,15 +58,23 @@ export function tokenFile(path: string, clock: Clock = systemClock): Authorizati
   }
 }
 
-/** Returns the key in a file, reloaded when it is due; if that fails, the last valid one. */
-function keyFile(path: string, alg: Algorithm, clock: Clock = systemClock): () => Promise<SigningKey> {
-  let key: SigningKey | undefined
+/**
+ * Returns the key in a file, reloaded when it is due; if that fails, the last valid one.
+ * @param kid its key ID; by default its thumbprint.
+ */
+export function keyFile(
+  path: string,
+  alg: SignatureAlgorithm,
+  clock: Clock = systemClock,
+  kid?: string,
+): () => Promise<SigningKey<SignatureAlgorithm>> {
+  let key: SigningKey<SignatureAlgorithm> | undefined
   let readAt = Number.NEGATIVE_INFINITY
   return async () => {
     if (key && Math.abs(clock() - readAt) <= FILE_MAX_AGE_MS) return key
     readAt = clock()
     try {
-      key = importSigningKey(await readFile(path, 'utf8'), { alg })
+      key = importSigningKey(await readFile(path, 'utf8'), { alg, ...(kid === undefined ? {} : { kid }) })
     } catch (error) {
       if (!key) throw error
     }
@@ -83,7 +100,7 @@ export function credentialConfig(variables: VariableReader): CredentialConfig {
   variables.require(!(tokenPath && keyPath), 'Set CALLER_TOKEN_FILE or CALLER_KEY_FILE, not both')
   if (tokenPath) return { kind: 'token-file', path: tokenPath }
   if (!keyPath) return { kind: 'none' }
-  const problem = explainKeyFile(keyPath, algorithm)
+  const problem = explainKeyFile(keyPath, algorithm, 'CALLER_KEY_ALGORITHM')
   variables.require(problem === undefined, `CALLER_KEY_FILE ${keyPath}: ${problem}`)
   return { kind: 'private-key', path: keyPath, algorithm }
 }
@@ -94,8 +111,11 @@ const UNREADABLE: Readonly<Record<string, string>> = {
   EISDIR: 'is a folder, not a file.',
 }
 
-/** Explains why a file must not be used as a private key; never quotes it. */
-function explainKeyFile(path: string, alg: Algorithm): string | undefined {
+/**
+ * Explains why a file must not be used as a private key; never quotes it.
+ * @param variable the one that sets the algorithm.
+ */
+export function explainKeyFile(path: string, alg: SignatureAlgorithm, variable: string): string | undefined {
   try {
     const stats = statSync(path)
     if (stats.isDirectory()) return UNREADABLE.EISDIR
@@ -108,7 +128,7 @@ function explainKeyFile(path: string, alg: Algorithm): string | undefined {
   } catch (error) {
     if (error instanceof KeyError)
       return error.reason === 'alg_mismatch'
-        ? `${error.message} Set CALLER_KEY_ALGORITHM to the algorithm of the key.`
+        ? `${error.message} Set ${variable} to the algorithm of the key.`
         : error.message
     const { code = '' } = error as NodeJS.ErrnoException
     return UNREADABLE[code] ?? `cannot be read (${code}).`

@@ -13,7 +13,7 @@ import {
   type VerificationRules,
   verifyToken,
 } from '@hallpass/tokens'
-import type { TrustedIssuer } from '../provider/index.ts'
+import type { IdTokens } from '../provider/index.ts'
 import type { SessionStore } from '../sessions/index.ts'
 import type { UsedTokens } from './used-tokens.ts'
 
@@ -38,7 +38,7 @@ const logoutTokenOnly = check(
 )
 
 export interface EndByProviderParts {
-  readonly issuer: TrustedIssuer
+  readonly idTokens: IdTokens
   readonly clientId: string
   readonly sessions: SessionStore
   readonly used: UsedTokens
@@ -54,14 +54,14 @@ export interface EndByProviderParts {
  * a user would end those that began later.
  */
 export function endByProvider(parts: EndByProviderParts): Handler {
-  const { issuer, clientId, sessions, used, leewaySeconds, log, clock } = parts
+  const { idTokens, clientId, sessions, used, leewaySeconds, log, clock } = parts
   return async (request, response) => {
     // Of errors too (§2.8).
     response.set('cache-control', 'no-store')
     const token = (request.body as { logout_token?: unknown } | undefined)?.logout_token
     if (typeof token !== 'string')
       throw invalidRequest('invalid_request', 'The parameter logout_token is missing.')
-    const trusted = await issuer.find()
+    const trusted = await idTokens.find()
     const rules: VerificationRules = {
       ...trusted,
       audience: clientId,

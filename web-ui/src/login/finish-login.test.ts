@@ -351,7 +351,7 @@ describe('GET /callback', () => {
         await agent.visit(`${webUi.url}/login`),
         agent,
         400,
-        /signature verification failed/,
+        /the ID token is refused: invalid signature/,
       )
     })
 

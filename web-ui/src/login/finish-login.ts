@@ -75,8 +75,5 @@ async function startSession(
 export const renewFrom =
   (provider: OpenidClient) =>
   async (sub: string, refreshToken: string): Promise<Tokens> => {
-    const tokens = await provider.refresh(refreshToken)
-    if (tokens.claims !== undefined && tokens.claims.sub !== sub)
-      throw new LoginRefused('other_subject', 'the renewed ID token has another subject', false)
-    return tokens
+    return provider.refresh(refreshToken, sub)
   }

@@ -1,8 +1,5 @@
-export {
-  type EndSession,
-  type LoginAttempt,
-  LoginRefused,
-  OpenidClient,
-  type Tokens,
-} from './openid-client.ts'
-export { TrustedIssuer } from './trusted-issuer.ts'
+export type { ClientAuth } from './client-auth.ts'
+export type { IdTokens } from './id-tokens.ts'
+export { type EndSession, type LoginAttempt, OpenidClient, type Tokens } from './openid-client.ts'
+export { readClientAuth, readProvider } from './provider-config.ts'
+export { LoginRefused } from './refusals.ts'

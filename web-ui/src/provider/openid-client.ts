@@ -1,20 +1,33 @@
-import { isLoopback, PeerError } from '@hallpass/service-kit'
+import { type Clock, type Logger, PeerError, type UnusableKeys } from '@hallpass/service-kit'
 import { fetchOver, lazyPeerClient } from '@hallpass/service-kit/peers'
+import { type Claims, KeySetError, type SignatureAlgorithm, TokenError } from '@hallpass/tokens'
+import { readJson } from '@hallpass/untrusted/json'
 import type * as Library from 'openid-client'
+import { type ClientAuth, clientAuthFor } from './client-auth.ts'
+import { IdTokens } from './id-tokens.ts'
+import { discover, type ProviderAddress } from './metadata.ts'
+import { LoginRefused, PEER, ProviderFault, refusal } from './refusals.ts'
+import { hasName, shownClaims } from './user-info.ts'
 
-export interface OpenidClientOptions {
-  readonly issuerUrl: string
+export interface OpenidClientOptions extends ProviderAddress {
   readonly clientId: string
-  /** Undefined if only the provider's name and keys are needed. */
-  readonly clientSecret?: string
+  readonly clientAuth: ClientAuth
   /** `https://…/callback`, as registered at the provider. */
   readonly redirectUri: string
   /** The URL to which the provider redirects after logout, as registered there. */
   readonly postLogoutRedirectUri?: string
+  /** The API to request access tokens for, at providers that read the parameter `audience` (Auth0). */
   readonly audience?: string | undefined
+  /** The API to request access tokens for, at providers that support resource indicators (RFC 8707). */
+  readonly resource?: string | undefined
   readonly scope?: string
+  /** The accepted algorithms of ID tokens. */
+  readonly algorithms: readonly SignatureAlgorithm[]
   /** Tolerated clock skew of the provider, for the times of its ID tokens. */
   readonly leewaySeconds: number
+  readonly unusable: UnusableKeys
+  readonly log: Logger
+  readonly clock: Clock
 }
 
 /** The data of a login that the callback must match. */
@@ -33,8 +46,8 @@ export interface Tokens {
   readonly scope: string | undefined
   /** The ID token, which identifies the session to end at the provider. A refresh may return none. */
   readonly idToken: string | undefined
-  /** Its claims. */
-  readonly claims: Readonly<Record<string, unknown>> | undefined
+  /** Its verified claims, at login with those of UserInfo that name the user. */
+  readonly claims: Claims | undefined
 }
 
 /** A logout request, which the browser must send to the provider. */
@@ -44,39 +57,36 @@ export interface EndSession {
   readonly parameters: Readonly<Record<string, string>>
 }
 
-/** The provider declined a login, or its response failed verification. Never contains a code, a state or a token. */
-export class LoginRefused extends Error {
-  /** The error code of OAuth or of the client library. */
-  readonly code: string
-  /** True if the user or the provider declined, false if the response failed verification. */
-  readonly declined: boolean
-
-  constructor(code: string, message: string, declined: boolean) {
-    super(message)
-    this.name = 'LoginRefused'
-    this.code = code
-    this.declined = declined
-  }
-}
-
-const PEER = 'identity-provider'
 /** For each call. The library's own timeout is longer, because its error does not name the peer. */
 const TIMEOUT_MS = 5_000
 const LIBRARY_TIMEOUT_S = 10
+/** For UserInfo, for which a login waits although it works without. */
+const USER_INFO_TIMEOUT_MS = 2_000
+/** The member under which the library hands over the ID token of a refresh without reading it. */
+const REFRESHED_ID_TOKEN = 'unverified_id_token'
 
 /** Loaded at the first login, because it takes some megabytes and many visitors never log in. */
 let oidc: typeof Library
 
+// These calls carry codes, secrets and tokens.
+const call = fetchOver(lazyPeerClient({ peer: PEER, timeoutMs: TIMEOUT_MS, confidential: true }))
+const callUserInfo = fetchOver(
+  lazyPeerClient({ peer: PEER, timeoutMs: USER_INFO_TIMEOUT_MS, confidential: true }),
+)
+
 /**
- * An OpenID client: code flow with PKCE (S256), `state`, `nonce`, the issuer of the response (RFC 9207), and the signature
- * of the ID token. It makes all these checks, whatever the provider supports.
+ * An OpenID client: code flow with PKCE (S256), `state`, `nonce` and the issuer of the response (RFC 9207) by the library, the
+ * ID token by our own verifier. It makes all these checks, whatever the provider supports.
  */
 export class OpenidClient {
+  /** The verifier of this provider's tokens. */
+  readonly idTokens: IdTokens
   readonly #options: OpenidClientOptions
   #discovered: Promise<Library.Configuration> | undefined
 
   constructor(options: OpenidClientOptions) {
     this.#options = options
+    this.idTokens = new IdTokens({ ...options, issuer: () => this.#issuer() })
   }
 
   /** Starts a login. @returns the URL to redirect to, and the data that the callback must match. */
@@ -96,7 +106,8 @@ export class OpenidClient {
       nonce: attempt.nonce,
       code_challenge: await oidc.calculatePKCECodeChallenge(attempt.codeVerifier),
       code_challenge_method: 'S256',
-      ...this.#resource({ auth0: true }),
+      ...(this.#options.audience === undefined ? {} : { audience: this.#options.audience }),
+      ...this.#resource(),
     })
     return { url, attempt }
   }
@@ -110,7 +121,7 @@ export class OpenidClient {
     const config = await this.#configuration()
     const url = new URL(this.#options.redirectUri)
     url.search = query
-    return this.#exchange(() =>
+    const { idToken, ...tokens } = await this.#exchange(() =>
       oidc.authorizationCodeGrant(
         config,
         url,
@@ -123,12 +134,42 @@ export class OpenidClient {
         this.#resource(),
       ),
     )
+    if (idToken === undefined)
+      throw new LoginRefused('no_id_token', 'the response contains no ID token', false)
+    const claims = await this.#verify(idToken)
+    const named = hasName(claims)
+      ? claims
+      : { ...(await this.#userInfo(config, tokens.accessToken, claims)), ...claims }
+    return { ...tokens, idToken, claims: named }
   }
 
-  /** @throws {LoginRefused} if the provider's session has ended. @throws {PeerError} */
-  async refresh(refreshToken: string): Promise<Tokens> {
+  /**
+   * Renews tokens. If the keys of the provider cannot be loaded, its new ID token is left out: the new refresh token must not
+   * be lost, because the old one may no longer work.
+   * @param sub the subject of the login, which a renewed ID token must have (OpenID Connect Core §12.2).
+   * @throws {LoginRefused} `invalid_grant` if the provider's session has ended, `other_subject`, or another code. @throws {PeerError}
+   */
+  async refresh(refreshToken: string, sub: string): Promise<Tokens> {
     const config = await this.#configuration()
-    return this.#exchange(() => oidc.refreshTokenGrant(config, refreshToken, this.#resource()))
+    const { idToken, ...tokens } = await this.#exchange(() =>
+      oidc.refreshTokenGrant(config, refreshToken, this.#resource()),
+    )
+    const withoutIdToken = { ...tokens, idToken: undefined, claims: undefined }
+    if (idToken === undefined) return withoutIdToken
+    try {
+      const claims = await this.#verify(idToken)
+      if (claims.sub !== sub)
+        throw new LoginRefused('other_subject', 'the renewed ID token has another subject', false)
+      return { ...tokens, idToken, claims }
+    } catch (error) {
+      if (error instanceof PeerError) {
+        this.#options.log.warn({ code: error.code }, `renewed ID token not used: ${error.message}`)
+        return withoutIdToken
+      }
+      if (!(error instanceof LoginRefused)) throw error
+      const { code, message, declined } = error
+      throw new LoginRefused(code, message, declined, { rotatedRefreshToken: tokens.refreshToken })
+    }
   }
 
   /** Revokes a refresh token at the provider (RFC 7009). A failure is harmless. */
@@ -138,7 +179,7 @@ export class OpenidClient {
     await oidc
       .tokenRevocation(config, refreshToken, { token_type_hint: 'refresh_token' })
       .catch((error: unknown) => {
-        throw this.#refusal(error)
+        throw this.#refused(error)
       })
   }
 
@@ -163,31 +204,55 @@ export class OpenidClient {
   }
 
   /** Returns the exact name of the issuer and the URL of its keys. */
-  async issuer(): Promise<{ issuer: string; jwksUrl: string | undefined }> {
+  async #issuer(): Promise<{ issuer: string; jwksUrl: string | undefined }> {
     const { issuer, jwks_uri } = (await this.#configuration()).serverMetadata()
     return { issuer, jwksUrl: jwks_uri }
   }
 
-  /** Returns the parameters that name the API: `resource` (RFC 8707), and Auth0's `audience`. */
-  #resource({ auth0 = false } = {}): Record<string, string> {
-    const { audience } = this.#options
-    if (audience === undefined) return {}
-    return { ...(URL.canParse(audience) ? { resource: audience } : {}), ...(auth0 ? { audience } : {}) }
+  /** Returns the parameter that names the API (RFC 8707 §2). */
+  #resource(): Record<string, string> {
+    const { resource } = this.#options
+    return resource === undefined ? {} : { resource }
   }
 
   async #exchange(
     ask: () => Promise<Library.TokenEndpointResponse & Library.TokenEndpointResponseHelpers>,
-  ): Promise<Tokens> {
+  ): Promise<Omit<Tokens, 'claims'>> {
     const answer = await ask().catch((error: unknown) => {
-      throw this.#refusal(error)
+      throw this.#refused(error)
     })
+    const refreshed = answer[REFRESHED_ID_TOKEN]
     return {
       accessToken: answer.access_token,
       refreshToken: answer.refresh_token,
       expiresInSeconds: answer.expiresIn(),
       scope: answer.scope,
-      idToken: answer.id_token,
-      claims: answer.claims(),
+      idToken: answer.id_token ?? (typeof refreshed === 'string' ? refreshed : undefined),
+    }
+  }
+
+  /** @throws {LoginRefused} if the token is refused. @throws {PeerError} if there are no keys to verify it with. */
+  async #verify(idToken: string): Promise<Claims> {
+    try {
+      return await this.idTokens.verify(idToken, 'tokenEndpoint')
+    } catch (error) {
+      if (error instanceof TokenError)
+        throw new LoginRefused(error.reason, `the ID token is refused: ${error.message}`, false)
+      if (error instanceof KeySetError) throw new ProviderFault(error.message)
+      throw error
+    }
+  }
+
+  /** Asks for the user's name once. A login works without it, so a failure is only logged. */
+  async #userInfo(config: Library.Configuration, accessToken: string, { sub }: Claims): Promise<Claims> {
+    const { userinfo_endpoint } = config.serverMetadata()
+    if (userinfo_endpoint === undefined) return {}
+    try {
+      const headers = { authorization: `Bearer ${accessToken}`, accept: 'application/json' }
+      return await shownClaims(await callUserInfo(userinfo_endpoint, { headers }), sub)
+    } catch (error) {
+      this.#options.log.warn(`UserInfo not used, the user's name is unknown: ${(error as Error).message}`)
+      return {}
     }
   }
 
@@ -195,55 +260,55 @@ export class OpenidClient {
   #configuration(): Promise<Library.Configuration> {
     this.#discovered ??= this.#discover().catch((error: unknown) => {
       this.#discovered = undefined
-      throw this.#refusal(error)
+      throw error
     })
     return this.#discovered
   }
 
   async #discover(): Promise<Library.Configuration> {
     oidc = await import('openid-client')
-    const { issuerUrl, clientId, clientSecret, leewaySeconds } = this.#options
-    const url = new URL(issuerUrl)
-    return oidc.discovery(
-      url,
+    const { clientId, clientAuth, algorithms, leewaySeconds, issuerUrl, backChannelUrl, clock } =
+      this.#options
+    const metadata = await discover(this.#options, call)
+    const config = new oidc.Configuration(
+      // The library must accept what our verifier accepts.
+      { ...metadata, id_token_signing_alg_values_supported: [...algorithms] },
       clientId,
       // The library's own default is 30 s.
       { [oidc.clockTolerance]: leewaySeconds },
-      clientSecret ? oidc.ClientSecretBasic(clientSecret) : oidc.None(),
-      {
-        timeout: LIBRARY_TIMEOUT_S,
-        // These calls carry codes, secrets and refresh tokens.
-        [oidc.customFetch]: fetchOver(
-          lazyPeerClient({ peer: PEER, timeoutMs: TIMEOUT_MS, confidential: true }),
-        ) as Library.CustomFetch,
-        execute: [
-          // Verifies the signature of the ID token, although it comes over TLS (OpenID Connect Core §3.1.3.7, 6).
-          oidc.enableNonRepudiationChecks,
-          ...(url.protocol === 'http:' && isLoopback(url.hostname) ? [oidc.allowInsecureRequests] : []),
-        ],
-      },
+      clientAuthFor(oidc, clientAuth, metadata, clientId, clock),
     )
+    config.timeout = LIBRARY_TIMEOUT_S
+    config[oidc.customFetch] = callUnread as Library.CustomFetch
+    // The configuration accepts such an address only on this machine or in a mesh.
+    if ((backChannelUrl ?? issuerUrl).startsWith('http:')) oidc.allowInsecureRequests(config)
+    return config
   }
 
-  /** Converts an error of the library, whose cause can contain whole responses with tokens, to one without them. */
-  #refusal(error: unknown): Error {
-    const { code = '', message, cause } = error as { code?: string; message: string; cause?: unknown }
-    if (error instanceof oidc.AuthorizationResponseError || error instanceof oidc.ResponseBodyError)
-      return new LoginRefused(error.error, error.error_description ?? error.error, true)
-    const peerError = [error, cause].find((one) => one instanceof PeerError)
-    if (peerError) return peerError
-    if (code === 'OAUTH_RESPONSE_IS_NOT_CONFORM' || code === 'OAUTH_RESPONSE_IS_NOT_JSON')
-      return new PeerError(
-        PEER,
-        502,
-        'peer_unexpected_answer',
-        `${PEER} at ${this.#options.issuerUrl} sent an invalid response (${message}).`,
-      )
-    // The outer message is general; the inner one names the wrong parameter, but never its value.
-    return new LoginRefused(
-      code || 'invalid_response',
-      cause instanceof Error ? cause.message : message,
-      false,
-    )
+  #refused(error: unknown): Error {
+    return refusal(oidc, error, this.#options.issuerUrl)
+  }
+}
+
+/**
+ * Renames the ID token in the answer to a refresh, so that the library does not read it: its refusal would lose the new
+ * refresh token of the same answer.
+ */
+async function callUnread(url: string, options: RequestInit): Promise<Response> {
+  const response = await call(url, options)
+  const isRefresh = new URLSearchParams(String(options.body ?? '')).get('grant_type') === 'refresh_token'
+  if (!isRefresh || response.status !== 200) return response
+  const text = await response.text()
+  const { headers } = response
+  return new Response(withIdTokenRenamed(text) ?? text, { status: 200, headers })
+}
+
+function withIdTokenRenamed(text: string): string | undefined {
+  try {
+    const { id_token, ...others } = readJson(text) as Record<string, unknown>
+    return JSON.stringify({ ...others, [REFRESHED_ID_TOKEN]: id_token })
+  } catch {
+    // The library explains what is wrong with it.
+    return undefined
   }
 }

@@ -139,7 +139,7 @@ describe('login at the gateway', () => {
       [
         'an access token that is typed as any other',
         async () => ({ jwt: await provider.state.idToken({ scope: 'read:data' }) }),
-        /not an ID token/,
+        /jwt is not an id token/,
       ],
       [
         'an expired token',

@@ -1,19 +1,6 @@
 import type { IncomingMessage } from 'node:http'
-import {
-  type Clock,
-  HttpError,
-  isTokenRefusal,
-  type Logger,
-  observeVerification,
-} from '@hallpass/service-kit'
-import {
-  anySubject,
-  check,
-  type TokenVerification,
-  type VerificationRules,
-  verifyToken,
-} from '@hallpass/tokens'
-import type { TrustedIssuer } from '../provider/index.ts'
+import { HttpError, isTokenRefusal, type Logger } from '@hallpass/service-kit'
+import type { IdTokens } from '../provider/index.ts'
 import { stranger, type User, userFrom, type Visitor, type VisitorSource } from './visitor.ts'
 
 /** The headers of the gateway: the ID token, its claims, and the access token. */
@@ -21,26 +8,10 @@ const ID_TOKEN_HEADER = 'jwt'
 const ACCESS_TOKEN_HEADER = 'my_access_token'
 const CLAIM_HEADERS = { 'x-name': 'name', 'x-nickname': 'nickname', 'x-picture': 'picture' } as const
 
-/** Gateways refresh the ID token of sessions of up to a day. */
-const MAX_LIFETIME_S = 86_400
-
-/** Claims of other tokens of the issuer with the same audience, which an ID token does not contain. */
-const CLAIMS_OF_OTHER_TOKENS = ['events', 'scope', 'client_id'] as const
-
-/** The token has no claim that only other tokens have. */
-const idTokenOnly = check('kind', 'RFC 8725 §3.12', (verification: TokenVerification) => {
-  const otherClaim = CLAIMS_OF_OTHER_TOKENS.find((claim) => verification.claims[claim] !== undefined)
-  if (otherClaim !== undefined)
-    throw verification.fail('typ_not_allowed', 'this is not an ID token', `has a ${otherClaim} claim`)
-})
-
 export interface GatewayVisitorsOptions {
-  /** The accepted issuer and client. If undefined, no token can be verified and none is accepted. */
-  readonly trust: { readonly issuer: TrustedIssuer; readonly clientId: string } | undefined
-  /** Tolerated skew of the clocks of this service and the provider. */
-  readonly leewaySeconds: number
+  /** The verifier of the provider's ID tokens. If undefined, no token can be verified and none is accepted. */
+  readonly idTokens: IdTokens | undefined
   readonly log: Logger
-  readonly clock: Clock
 }
 
 /**
@@ -80,22 +51,11 @@ export class GatewayVisitors implements VisitorSource {
   }
 
   async #verify(token: string): Promise<User> {
-    const { trust, leewaySeconds, clock } = this.#options
-    if (!trust) throw this.#forged('no issuer is configured that could have signed the token')
-    const { issuer, keys } = await trust.issuer.find()
-    const rules: VerificationRules = {
-      issuer,
-      keys,
-      audience: trust.clientId,
-      subject: anySubject,
-      typ: ['JWT'],
-      maxLifetimeSeconds: MAX_LIFETIME_S,
-      leewaySeconds,
-      clock,
-    }
+    const { idTokens } = this.#options
+    if (!idTokens) throw this.#forged('no issuer is configured that could have signed the token')
     try {
-      const { claims } = await observeVerification(token, () => verifyToken(token, rules, [idTokenOnly]))
-      return userFrom(claims, new URL(issuer).origin)
+      const claims = await idTokens.verify(token, 'gateway')
+      return userFrom(claims, new URL(String(claims.iss)).origin)
     } catch (error) {
       if (isTokenRefusal(error)) throw this.#forged(error.message, error.reason)
       throw error

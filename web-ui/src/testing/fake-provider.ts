@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Socket } from 'node:net'
 import { HttpError, httpService, silentLog } from '@hallpass/service-kit'
 import { developmentConfig } from '@hallpass/service-kit/testing'
@@ -21,7 +22,7 @@ export interface Tricks {
   /** Replaces the ID token. */
   rawIdToken?: string
   /** Replaces the answer of the token endpoint. */
-  tokenEndpoint?: () => { status: number; body: unknown } | undefined
+  tokenEndpoint?: () => { status: number; body: unknown; headers?: Record<string, string> } | undefined
   /** Runs before a code is redeemed. */
   beforeRedeem?: () => Promise<void>
   /** Runs before a refresh is answered. */
@@ -32,6 +33,10 @@ export interface Tricks {
   withoutRefreshToken?: boolean
   /** Changes the metadata. */
   metadata?: (metadata: Claims) => Claims
+  /** The key set is not available. */
+  keysAway?: boolean
+  /** Replaces the answer of the UserInfo endpoint. */
+  userInfo?: () => { status: number; type: string; body: string }
 }
 
 interface Grant {
@@ -43,8 +48,20 @@ interface Grant {
  * An OpenID provider with one user and no pages, which logs in every visitor immediately. By default it is correct (PKCE,
  * one use of each code and refresh token); tests can change each of its answers.
  */
-export async function fakeProvider({ port, clientId = 'web-ui' }: { port: number; clientId?: string }) {
-  const issuer = `http://localhost:${port}`
+export async function fakeProvider({
+  port,
+  clientId = 'web-ui',
+  path = '',
+  clock = Date.now,
+}: {
+  port: number
+  clientId?: string
+  /** Added to the issuer, e.g. `/o/app/`. Its endpoints are at the root, except the metadata. */
+  path?: string
+  clock?: () => number
+}) {
+  const issuer = `http://localhost:${port}${path}`
+  const origin = `http://localhost:${port}`
   const codes = new Map<string, Grant>()
   const refreshTokens = new Set<string>()
   const frozen = new Set<Socket>()
@@ -57,7 +74,12 @@ export async function fakeProvider({ port, clientId = 'web-ui' }: { port: number
     secrets: [] as string[],
     authorizations: [] as URLSearchParams[],
     tokenRequests: [] as Record<string, string>[],
+    tokenHeaders: [] as IncomingHttpHeaders[],
     revoked: [] as string[],
+    revocations: [] as Record<string, string>[],
+    /** The access tokens that UserInfo was asked with. */
+    userInfoAsked: [] as string[],
+    keyLoads: 0,
     /** The requests to end a session. */
     logouts: [] as { method: string; parameters: Record<string, unknown> }[],
     key: undefined as SigningKey | undefined,
@@ -75,7 +97,7 @@ export async function fakeProvider({ port, clientId = 'web-ui' }: { port: number
           ...claims,
         }),
         state.tricks.idTokenKey ?? (state.key as SigningKey),
-        { lifetimeSeconds: 600, clock: () => Date.now() + (state.tricks.aheadMs ?? 0), ...options },
+        { lifetimeSeconds: 600, clock: () => clock() + (state.tricks.aheadMs ?? 0), ...options },
       ),
   }
   const secret = (text: string) => {
@@ -130,21 +152,24 @@ export async function fakeProvider({ port, clientId = 'web-ui' }: { port: number
         if (state.tricks.away === 'reset') request.socket.destroy()
         else frozen.add(request.socket)
       })
-      routes.get('/.well-known/openid-configuration', (_request, response) => {
+      routes.get(`${path.replace(/\/$/, '')}/.well-known/openid-configuration`, (_request, response) => {
         const metadata = {
           issuer,
-          authorization_endpoint: `${issuer}/auth`,
-          token_endpoint: `${issuer}/token`,
-          jwks_uri: `${issuer}/jwks`,
-          end_session_endpoint: `${issuer}/session/end`,
-          revocation_endpoint: `${issuer}/revoke`,
+          authorization_endpoint: `${origin}/auth`,
+          token_endpoint: `${origin}/token`,
+          jwks_uri: `${origin}/jwks`,
+          end_session_endpoint: `${origin}/session/end`,
+          revocation_endpoint: `${origin}/revoke`,
           response_types_supported: ['code'],
           id_token_signing_alg_values_supported: ['RS256'],
+          userinfo_endpoint: `${origin}/userinfo`,
           authorization_response_iss_parameter_supported: true,
         }
         response.json(state.tricks.metadata?.(metadata) ?? metadata)
       })
       routes.get('/jwks', (_request, response) => {
+        if (state.tricks.keysAway) return void response.status(503).end()
+        state.keyLoads += 1
         response.json(publicJwks([state.key as SigningKey]))
       })
       routes.get('/auth', (request, response) => {
@@ -167,14 +192,29 @@ export async function fakeProvider({ port, clientId = 'web-ui' }: { port: number
         const fields = request.body as Record<string, string>
         state.tokenRequests.push(fields)
         secret(fields.code_verifier ?? fields.refresh_token ?? '')
+        state.tokenHeaders.push(request.headers)
         const bent = state.tricks.tokenEndpoint?.()
-        if (bent) return void response.status(bent.status).json(bent.body)
+        if (bent)
+          return void response
+            .status(bent.status)
+            .set(bent.headers ?? {})
+            .json(bent.body)
         const tokens = await redeem(fields)
         response.status(tokens ? 200 : 400).json(tokens ?? { error: 'invalid_grant' })
       })
       routes.post('/revoke', form, (request, response) => {
+        state.revocations.push(request.body as Record<string, string>)
         state.revoked.push((request.body as { token: string }).token)
         response.status(200).end()
+      })
+      routes.get('/userinfo', (request, response) => {
+        state.userInfoAsked.push(request.headers.authorization ?? '')
+        const { status, type, body } = state.tricks.userInfo?.() ?? {
+          status: 200,
+          type: 'application/json',
+          body: JSON.stringify(state.user),
+        }
+        response.status(status).type(type).send(body)
       })
       routes.all('/session/end', form, (request, response) => {
         const parameters = { ...request.query, ...(request.body as object | undefined) }

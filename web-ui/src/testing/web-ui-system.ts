@@ -25,7 +25,7 @@ export function useWebUi(env: Record<string, string> = {}) {
     stateFolder = await mkdtemp(join(tmpdir(), 'hallpass-web-ui-'))
     const [port, providerPort] = [await freePort(), await freePort()]
     system.url = `http://localhost:${port}`
-    system.provider = await fakeProvider({ port: providerPort })
+    system.provider = await fakeProvider({ port: providerPort, clock: clock.now })
     const backends = ['/data', '/data2'].map((endpoint) =>
       createBackend(loadBackend({ PORT: '0', ACCESS: 'open', ENDPOINT: endpoint }), silentLog),
     )
@@ -44,6 +44,7 @@ export function useWebUi(env: Record<string, string> = {}) {
         ISSUER_BASE_URL: system.provider.state.issuer,
         AUTH0_CLIENT_ID: 'web-ui',
         AUDIENCE: 'https://webui',
+        RESOURCE: 'https://webui',
         BACKEND_SERVICE_URL: first.http,
         SECOND_BACKEND_SERVICE_URL: second.http,
         ...env,

@@ -1,0 +1,75 @@
+import { PeerError } from '@hallpass/service-kit'
+import type * as Library from 'openid-client'
+
+/** The provider's name in errors and logs. */
+export const PEER = 'identity-provider'
+
+interface RefusalDetails {
+  /** The provider's `Retry-After`. */
+  readonly retryAfterSeconds?: number | undefined
+  /** The refresh token of an answer that failed verification: the one that was sent may no longer work. */
+  readonly rotatedRefreshToken?: string | undefined
+}
+
+/** The provider declined a login, or its response failed verification. Never contains a code, a state or a token in its message. */
+export class LoginRefused extends Error {
+  /** The error code of OAuth, of the client library, or of the verification of the ID token. */
+  readonly code: string
+  /** True if the user or the provider declined, false if the response failed verification. */
+  readonly declined: boolean
+  /** Set if the provider says when to retry. */
+  readonly retryAfterSeconds: number | undefined
+  readonly rotatedRefreshToken: string | undefined
+
+  constructor(code: string, message: string, declined: boolean, details: RefusalDetails = {}) {
+    super(message)
+    this.name = 'LoginRefused'
+    this.code = code
+    this.declined = declined
+    this.retryAfterSeconds = details.retryAfterSeconds
+    this.rotatedRefreshToken = details.rotatedRefreshToken
+  }
+}
+
+/** The provider answered, but not as an OpenID provider does. */
+export class ProviderFault extends PeerError {
+  readonly retryAfterSeconds: number | undefined
+
+  constructor(message: string, retryAfterSeconds?: number) {
+    super(PEER, 502, 'peer_unexpected_answer', message)
+    this.name = 'ProviderFault'
+    this.retryAfterSeconds = retryAfterSeconds
+  }
+}
+
+/** Converts an error of the library, whose cause can contain whole responses with tokens, to one without them. */
+export function refusal(oidc: typeof Library, error: unknown, address: string): Error {
+  const { code = '', message, cause } = error as { code?: string; message: string; cause?: unknown }
+  if (error instanceof oidc.AuthorizationResponseError)
+    return new LoginRefused(error.error, error.error_description ?? error.error, true)
+  if (error instanceof oidc.ResponseBodyError) {
+    const retryAfterSeconds = retryAfterOf(error.response)
+    return new LoginRefused(error.error, error.error_description ?? error.error, true, { retryAfterSeconds })
+  }
+  if (error instanceof oidc.WWWAuthenticateChallengeError)
+    return new LoginRefused(
+      'invalid_client',
+      'the provider does not accept the authentication of this client; compare AUTH0_CLIENT_ID, the secret or key, and CLIENT_AUTH with its settings',
+      true,
+    )
+  const known = [error, cause].find((one) => one instanceof PeerError || one instanceof LoginRefused)
+  if (known) return known as Error
+  if (code === 'OAUTH_RESPONSE_IS_NOT_CONFORM' || code === 'OAUTH_RESPONSE_IS_NOT_JSON')
+    return new ProviderFault(
+      `${PEER} at ${address} sent an invalid response (${message}).`,
+      cause instanceof Response ? retryAfterOf(cause) : undefined,
+    )
+  // The outer message is general; the inner one names the wrong parameter, but never its value.
+  return new LoginRefused(code || 'invalid_response', cause instanceof Error ? cause.message : message, false)
+}
+
+/** Reads `Retry-After` as seconds (RFC 9110 §10.2.3). Its other form, a date, depends on the clocks and is ignored. */
+function retryAfterOf({ headers }: Response): number | undefined {
+  const value = headers.get('retry-after')
+  return value !== null && /^\d{1,9}$/.test(value) ? Number(value) : undefined
+}

@@ -1,0 +1,44 @@
+import { JsonError, readJson } from '@hallpass/untrusted/json'
+
+type Claims = Readonly<Record<string, unknown>>
+
+/** What pages show of a user (OpenID Connect Core §5.1). No other claim of the endpoint is used: it is not signed. */
+const SHOWN = [
+  'name',
+  'nickname',
+  'preferred_username',
+  'email',
+  'given_name',
+  'family_name',
+  'picture',
+] as const
+/** Without all of these, pages could show only the `sub`. */
+const NAMES = ['name', 'nickname', 'preferred_username', 'email'] as const
+
+export const hasName = (claims: Claims): boolean =>
+  NAMES.some((claim) => typeof claims[claim] === 'string' && claims[claim] !== '')
+
+/**
+ * Reads the answer of the UserInfo endpoint.
+ * @returns the claims to show
+ * @throws Error if the answer is not usable, or about another subject, which an attacker may have substituted (OpenID Connect
+ * Core §5.3.2)
+ */
+export async function shownClaims(response: Response, sub: unknown): Promise<Claims> {
+  if (response.status !== 200) throw new Error(`it answered ${response.status}`)
+  const type = response.headers.get('content-type') ?? 'no content-type'
+  if (!/^application\/json\b/i.test(type)) throw new Error(`it answered with ${type}, not JSON`)
+  const claims = parse(await response.text())
+  if (claims.sub !== sub) throw new Error('its answer has another sub than the ID token')
+  return Object.fromEntries(
+    SHOWN.filter((claim) => typeof claims[claim] === 'string').map((claim) => [claim, claims[claim]]),
+  )
+}
+
+function parse(text: string): Claims {
+  try {
+    return Object(readJson(text)) as Claims
+  } catch (error) {
+    throw error instanceof JsonError ? new Error(`its answer is not JSON (${error.message})`) : error
+  }
+}
