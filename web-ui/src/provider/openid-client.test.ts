@@ -1,0 +1,394 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createLog, UnusableKeys } from '@hallpass/service-kit'
+import { ManualClock } from '@hallpass/service-kit/testing'
+import {
+  exportPrivatePem,
+  generateSigningKey,
+  parseCompact,
+  SIGNATURE_ALGORITHMS,
+  type SignatureAlgorithm,
+  type SigningKey,
+} from '@hallpass/tokens'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
+import { type FakeProvider, fakeProvider } from '../testing/fake-provider.ts'
+import { freePort } from '../testing/web-ui-system.ts'
+import { OpenidClient, type OpenidClientOptions } from './openid-client.ts'
+
+const clock = new ManualClock(Date.now())
+let lines: string[] = []
+const log = createLog('web-ui', 'debug', { write: (line) => void lines.push(line) })
+const running: FakeProvider[] = []
+
+async function startProvider(path = '') {
+  const provider = await fakeProvider({ port: await freePort(), path, clock: clock.now })
+  await provider.start()
+  running.push(provider)
+  return provider.state
+}
+afterAll(() => Promise.all(running.map((one) => one.stop())))
+
+const clientOf = (issuerUrl: string, options: Partial<OpenidClientOptions> = {}) =>
+  new OpenidClient({
+    issuerUrl,
+    clientId: 'web-ui',
+    clientAuth: { method: 'client_secret_basic', secret: 'secret' },
+    redirectUri: 'http://localhost:1/callback',
+    algorithms: SIGNATURE_ALGORITHMS,
+    leewaySeconds: 5,
+    unusable: new UnusableKeys(log),
+    log,
+    clock: clock.now,
+    ...options,
+  })
+
+async function logIn(client: OpenidClient) {
+  const { url, attempt } = await client.begin('/')
+  const answer = await fetch(url, { redirect: 'manual' })
+  return client.finish(new URL(answer.headers.get('location') as string).search.slice(1), attempt)
+}
+
+describe('the OpenID client', () => {
+  let provider: FakeProvider['state']
+  let honestKey: SigningKey
+  beforeAll(async () => {
+    provider = await startProvider()
+    honestKey = provider.key as SigningKey
+  })
+  afterEach(() => {
+    provider.tricks = {}
+    provider.key = honestKey
+    lines = []
+  })
+
+  describe('the algorithm of ID tokens', () => {
+    it.each(SIGNATURE_ALGORITHMS)('%s works at login and at a refresh', async (alg) => {
+      provider.key = (await generateSigningKey(alg as SignatureAlgorithm)) as SigningKey
+      const client = clientOf(provider.issuer)
+      const { claims, refreshToken } = await logIn(client)
+      expect(claims).toMatchObject({ sub: 'ada' })
+      expect(await client.refresh(refreshToken as string, 'ada')).toMatchObject({ claims: { sub: 'ada' } })
+    })
+
+    it('must be a configured one', async () => {
+      provider.key = (await generateSigningKey('ES384' as never)) as SigningKey
+      await expect(logIn(clientOf(provider.issuer, { algorithms: ['RS256'] }))).rejects.toMatchObject({
+        name: 'LoginRefused',
+        declined: false,
+      })
+    })
+  })
+
+  describe('after the provider has replaced its keys', () => {
+    it('the next login and the next refresh load them once', async () => {
+      const client = clientOf(provider.issuer)
+      const { refreshToken } = await logIn(client)
+      provider.key = await generateSigningKey('RS256')
+      const before = provider.keyLoads
+      const renewed = await client.refresh(refreshToken as string, 'ada')
+      expect(renewed.claims).toMatchObject({ sub: 'ada' })
+      await logIn(client)
+      expect(provider.keyLoads - before).toBe(1)
+    })
+
+    it('an unknown key loads the set at most once in 5 s', async () => {
+      const client = clientOf(provider.issuer)
+      await logIn(client)
+      provider.tricks = { idTokenKey: await generateSigningKey('RS256') }
+      const before = provider.keyLoads
+      for (let login = 0; login < 3; login += 1)
+        await expect(logIn(client)).rejects.toMatchObject({ code: 'key_unknown' })
+      expect(provider.keyLoads - before).toBe(1)
+      provider.key = await generateSigningKey('RS256')
+      provider.tricks = {}
+      clock.advance(5_001)
+      expect((await logIn(client)).claims).toMatchObject({ sub: 'ada' })
+    })
+  })
+
+  describe('a refresh', () => {
+    it('keeps the new tokens without the ID token if there are no keys', async () => {
+      const first = clientOf(provider.issuer)
+      const { refreshToken } = await logIn(first)
+      provider.tricks = { keysAway: true }
+      const { accessToken, ...renewed } = await clientOf(provider.issuer).refresh(
+        refreshToken as string,
+        'ada',
+      )
+      expect(accessToken).toMatch(/^eyJ/)
+      expect(renewed).toMatchObject({
+        refreshToken: expect.any(String),
+        idToken: undefined,
+        claims: undefined,
+      })
+      expect(lines.join('')).toContain('renewed ID token not used')
+    })
+
+    const refused: [string, FakeProvider['state']['tricks']['idToken'], string][] = [
+      ['another subject', (claims) => ({ ...claims, sub: 'ben' }), 'other_subject'],
+      ['another audience', (claims) => ({ ...claims, aud: 'other' }), 'audience_mismatch'],
+      ['another issuer', (claims) => ({ ...claims, iss: 'https://mallory.example' }), 'issuer_mismatch'],
+    ]
+    it.each(refused)('with %s is refused, and keeps the next refresh token', async (_, idToken, code) => {
+      const client = clientOf(provider.issuer)
+      const { refreshToken } = await logIn(client)
+      provider.tricks = { idToken: idToken as never }
+      await expect(client.refresh(refreshToken as string, 'ada')).rejects.toMatchObject({
+        name: 'LoginRefused',
+        code,
+        rotatedRefreshToken: expect.stringMatching(/^[0-9a-f]{32}$/),
+      })
+    })
+
+    it.each([
+      [429, { error: 'temporarily_unavailable' }, 'LoginRefused', 'temporarily_unavailable'],
+      [503, 'away', 'ProviderFault', 'peer_unexpected_answer'],
+    ])('%s: says when to retry', async (status, body, name, code) => {
+      const client = clientOf(provider.issuer)
+      await client.begin('/')
+      provider.tricks = { tokenEndpoint: () => ({ status, body, headers: { 'retry-after': '17' } }) }
+      await expect(client.refresh('old', 'ada')).rejects.toMatchObject({ name, code, retryAfterSeconds: 17 })
+    })
+
+    it('401 with a challenge is invalid_client, with the remedy', async () => {
+      const client = clientOf(provider.issuer)
+      await client.begin('/')
+      provider.tricks = {
+        tokenEndpoint: () => ({
+          status: 401,
+          body: { error: 'invalid_client' },
+          headers: { 'www-authenticate': 'Basic realm="p"' },
+        }),
+      }
+      await expect(client.refresh('old', 'ada')).rejects.toMatchObject({
+        code: 'invalid_client',
+        message: expect.stringContaining('CLIENT_AUTH'),
+      })
+    })
+  })
+
+  describe('the audience of an ID token', () => {
+    const audiences: [unknown, string | undefined, boolean][] = [
+      [['web-ui'], undefined, true],
+      [['web-ui', 'other'], 'web-ui', true],
+      [['web-ui', 'other'], undefined, false],
+      ['web-ui', 'other', false],
+      [['other'], 'web-ui', false],
+    ]
+    it.each(audiences)('%j with azp %s: %s', async (aud, azp, isAccepted) => {
+      const client = clientOf(provider.issuer)
+      const { refreshToken } = await logIn(client)
+      provider.tricks = { idToken: (claims) => ({ ...claims, aud, azp }) }
+      for (const ask of [() => logIn(client), () => client.refresh(refreshToken as string, 'ada')])
+        if (isAccepted) expect((await ask()).claims).toMatchObject({ sub: 'ada' })
+        else await expect(ask()).rejects.toMatchObject({ name: 'LoginRefused', declined: false })
+    })
+  })
+
+  it('an access token is never a login', async () => {
+    const client = clientOf(provider.issuer)
+    for (const claims of [{ scope: 'read:data' }, { client_id: 'web-ui' }, { typ: 'Bearer' }]) {
+      provider.tricks = { idToken: (honest) => ({ ...honest, ...claims }) }
+      await expect(logIn(client)).rejects.toMatchObject({
+        code: 'use_not_allowed',
+        message: 'the ID token is refused: jwt is not an id token',
+      })
+    }
+  })
+
+  describe('UserInfo', () => {
+    const unnamed = () => {
+      provider.tricks.idToken = (claims) => ({ ...claims, name: undefined, nickname: undefined })
+    }
+    it('is asked once, if the ID token has no name, for what pages show', async () => {
+      unnamed()
+      provider.tricks.userInfo = () => ({
+        status: 200,
+        type: 'application/json',
+        body: JSON.stringify({ sub: 'ada', name: 'Ada Okafor', roles: ['admin'], iss: 'https://mallory' }),
+      })
+      const before = provider.userInfoAsked.length
+      const { claims, accessToken } = await logIn(clientOf(provider.issuer))
+      expect(claims).toMatchObject({ sub: 'ada', name: 'Ada Okafor', iss: provider.issuer })
+      expect(claims).not.toHaveProperty('roles')
+      expect(provider.userInfoAsked.slice(before)).toEqual([`Bearer ${accessToken}`])
+    })
+
+    it('is not asked if the ID token has one', async () => {
+      const before = provider.userInfoAsked.length
+      await logIn(clientOf(provider.issuer))
+      expect(provider.userInfoAsked.length).toBe(before)
+    })
+
+    it.each([
+      [200, 'application/json', '{"sub":"ben","name":"Ben"}', 'another sub'],
+      [200, 'application/jwt', 'eyJ.eyJ.x', 'application/jwt'],
+      [500, 'text/plain', 'away', 'it answered 500'],
+      [200, 'application/json', '{', 'not JSON'],
+      [200, 'application/json', '"x"', 'another sub'],
+    ])('%s %s %s is ignored with a log line', async (status, type, body, reason) => {
+      unnamed()
+      provider.tricks.userInfo = () => ({ status, type, body })
+      const { claims } = await logIn(clientOf(provider.issuer))
+      expect(claims).toMatchObject({ sub: 'ada' })
+      expect(claims).not.toHaveProperty('name')
+      expect(lines.join('')).toContain(reason)
+    })
+  })
+
+  describe('the authentication of the client', () => {
+    let folder: string
+    beforeAll(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'hallpass-client-auth-'))
+    })
+    afterAll(() => rm(folder, { recursive: true, force: true }))
+    const asked = () => ({
+      form: provider.tokenRequests.at(-1),
+      authorization: provider.tokenHeaders.at(-1)?.authorization,
+    })
+
+    it('client_secret_basic encodes both parts as a form (RFC 6749 §2.3.1)', async () => {
+      const secret = 'a b:c%+é'
+      await logIn(clientOf(provider.issuer, { clientAuth: { method: undefined, secret } }))
+      const basic = Buffer.from(asked().authorization?.slice(6) ?? '', 'base64').toString()
+      expect(basic).toBe('web%2Dui:a+b%3Ac%25%2B%C3%A9')
+      expect(asked().form).not.toHaveProperty('client_secret')
+    })
+
+    it('client_secret_post is used if the provider supports only that', async () => {
+      provider.tricks = {
+        metadata: (claims) => ({ ...claims, token_endpoint_auth_methods_supported: ['client_secret_post'] }),
+      }
+      await logIn(clientOf(provider.issuer, { clientAuth: { method: undefined, secret: 's3cret' } }))
+      expect(asked()).toMatchObject({
+        form: { client_id: 'web-ui', client_secret: 's3cret' },
+        authorization: undefined,
+      })
+    })
+
+    it('none sends only the client ID and the code verifier', async () => {
+      await logIn(clientOf(provider.issuer, { clientAuth: { method: 'none' } }))
+      expect(asked()).toMatchObject({
+        form: { client_id: 'web-ui', code_verifier: expect.any(String) },
+        authorization: undefined,
+      })
+    })
+
+    it('private_key_jwt signs an assertion for the issuer, also at revocation', async () => {
+      const keyFile = join(folder, 'key.pem')
+      const key = await generateSigningKey('ES256')
+      await writeFile(keyFile, exportPrivatePem(key), { mode: 0o600 })
+      const client = clientOf(provider.issuer, {
+        clientAuth: { method: 'private_key_jwt', keyFile, algorithm: 'ES256', keyId: 'my-key' },
+      })
+      const { refreshToken } = await logIn(client)
+      await client.revoke(refreshToken as string)
+      const forms = [asked().form, provider.revocations.at(-1)]
+      const ids = forms.map((form) => {
+        expect(form).toMatchObject({
+          client_id: 'web-ui',
+          client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+        })
+        const { header, payload } = parseCompact(form?.client_assertion as string)
+        expect(header).toMatchObject({ alg: 'ES256', kid: 'my-key', typ: 'JWT' })
+        expect(payload).toMatchObject({ iss: 'web-ui', sub: 'web-ui', aud: provider.issuer })
+        return payload.jti
+      })
+      expect(new Set(ids).size).toBe(2)
+    })
+
+    it.each([
+      ['spiffe_jwt', 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe'],
+      ['kubernetes', 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'],
+    ] as const)('%s sends the token in the file, and a renewed one', async (method, type) => {
+      const assertionFile = join(folder, method)
+      const client = clientOf(provider.issuer, { clientAuth: { method, assertionFile } })
+      for (const assertion of ['first', 'second']) {
+        await writeFile(assertionFile, `${assertion}\n`)
+        clock.advance(10_001)
+        await logIn(client)
+        expect(asked().form).toMatchObject({
+          client_id: 'web-ui',
+          client_assertion_type: type,
+          client_assertion: assertion,
+        })
+      }
+    })
+  })
+
+  describe('the parameters that name the API', () => {
+    it('audience goes to the authorization endpoint, resource to both, each only if it is set', async () => {
+      await logIn(clientOf(provider.issuer, { audience: 'https://api' }))
+      expect(provider.authorizations.at(-1)?.get('audience')).toBe('https://api')
+      expect(provider.authorizations.at(-1)?.has('resource')).toBe(false)
+      expect(provider.tokenRequests.at(-1)).not.toHaveProperty('resource')
+      await logIn(clientOf(provider.issuer, { resource: 'urn:api' }))
+      expect(provider.authorizations.at(-1)?.get('resource')).toBe('urn:api')
+      expect(provider.authorizations.at(-1)?.has('audience')).toBe(false)
+      expect(provider.tokenRequests.at(-1)).toMatchObject({ resource: 'urn:api' })
+    })
+  })
+})
+
+describe('the issuer', () => {
+  it('with a path and a trailing slash logs in', async () => {
+    const { issuer } = await startProvider('/o/app/')
+    expect(issuer).toMatch(/\/o\/app\/$/)
+    expect((await logIn(clientOf(issuer))).claims).toMatchObject({ iss: issuer, sub: 'ada' })
+    await expect(logIn(clientOf(issuer.slice(0, -1)))).rejects.toMatchObject({
+      status: 502,
+      code: 'peer_unexpected_answer',
+      message: expect.stringContaining(
+        `says in ${issuer}.well-known/openid-configuration that its issuer is "${issuer}"; set ISSUER_BASE_URL to exactly that`,
+      ),
+    })
+  })
+
+  it('without a path may have a slash or not', async () => {
+    const { issuer } = await startProvider()
+    expect((await logIn(clientOf(`${issuer}/`))).claims).toMatchObject({ iss: issuer })
+  })
+
+  it('may have another address for this service', async () => {
+    const provider = await startProvider('/o/app')
+    const origin = new URL(provider.issuer).origin
+    const issuer = 'https://login.example.com/o/app'
+    const front = (url: unknown) => String(url).replace(origin, 'https://login.example.com')
+    provider.tricks = {
+      metadata: (metadata) =>
+        Object.fromEntries(
+          Object.entries(metadata).map(([name, value]) => [
+            name,
+            typeof value === 'string' ? front(value) : value,
+          ]),
+        ),
+      idToken: (claims) => ({ ...claims, iss: issuer }),
+      redirect: (parameters) => parameters.set('iss', issuer),
+    }
+    const client = clientOf(issuer, { backChannelUrl: provider.issuer })
+    const { url, attempt } = await client.begin('/')
+    expect(url.origin).toBe('https://login.example.com')
+    const answer = await fetch(url.href.replace('https://login.example.com', origin), { redirect: 'manual' })
+    const query = new URL(answer.headers.get('location') as string).search.slice(1)
+    expect((await client.finish(query, attempt)).claims).toMatchObject({ iss: issuer, sub: 'ada' })
+  })
+
+  it('may have another key set', async () => {
+    const provider = await startProvider()
+    const jwksUrl = `${provider.issuer}/jwks`
+    provider.tricks = { metadata: (metadata) => ({ ...metadata, jwks_uri: 'http://127.0.0.1:1/jwks' }) }
+    expect((await logIn(clientOf(provider.issuer, { jwksUrl }))).claims).toMatchObject({ sub: 'ada' })
+  })
+
+  it('on this machine must not name unencrypted endpoints on the network', async () => {
+    const provider = await startProvider()
+    for (const name of ['jwks_uri', 'token_endpoint', 'userinfo_endpoint']) {
+      provider.tricks = { metadata: (metadata) => ({ ...metadata, [name]: 'http://idp.example/x' }) }
+      await expect(clientOf(provider.issuer).begin('/')).rejects.toMatchObject({
+        code: 'peer_unexpected_answer',
+        message: expect.stringContaining(`names an unencrypted ${name} on the network`),
+      })
+    }
+  })
+})
