@@ -104,7 +104,13 @@ const SERVICES: Readonly<Record<string, TrustingService>> = {
   'web-ui': {
     loadConfig: webUi,
     env: { ...SECRETS, SHOULD_AUTHENTICATE: 'true', ISSUER_BASE_URL: 'https://issuer/' },
-    urls: ['ISSUER_BASE_URL', 'BACKEND_SERVICE_URL', 'SECOND_BACKEND_SERVICE_URL'],
+    urls: [
+      'ISSUER_BASE_URL',
+      'ISSUER_BACK_CHANNEL_URL',
+      'JWKS_URL',
+      'BACKEND_SERVICE_URL',
+      'SECOND_BACKEND_SERVICE_URL',
+    ],
   },
   'web-ui with the explorer': {
     loadConfig: webUi,
@@ -133,6 +139,9 @@ const SERVICES: Readonly<Record<string, TrustingService>> = {
   // SPIFFE's own mutual TLS: an https URL is required everywhere.
   'spiffe-proxy': { loadConfig: spiffeProxy, urls: [] },
 }
+
+/** Also in development: whoever can change the answers of the provider can log in as any user. */
+const NEVER_PLAIN = ['ISSUER_BASE_URL', 'ISSUER_BACK_CHANNEL_URL', 'JWKS_URL']
 
 /** URLs that carry nothing that a service trusts, and why. */
 const NOT_TRUSTED: Readonly<Record<string, string>> = {
@@ -171,7 +180,12 @@ describe('NODE_ENV=production', () => {
       expect([url, problemsOf(service, { [variable]: url })]).toEqual([url, []])
     const plain = 'http://peer.internal:5555'
     expect(problemsOf(service, { [variable]: plain, MESH: 'istio' })).toEqual([])
-    expect(problemsOf(service, { [variable]: plain, NODE_ENV: 'development' })).toEqual([])
+    const inDevelopment = problemsOf(service, { [variable]: plain, NODE_ENV: 'development' })
+    expect(inDevelopment).toEqual(
+      service.loadConfig === webUi && NEVER_PLAIN.includes(variable)
+        ? [expect.stringContaining(`${variable} must be https, or on this machine`)]
+        : [],
+    )
   })
 
   it.each(Object.entries(SERVICES).filter(([, { urls }]) => urls.length > 1))(

@@ -267,15 +267,14 @@ export class OpenidClient {
 
   async #discover(): Promise<Library.Configuration> {
     oidc = await import('openid-client')
-    const { clientId, clientAuth, algorithms, leewaySeconds, issuerUrl, backChannelUrl, clock } =
-      this.#options
+    const { clientId, clientAuth, algorithms, issuerUrl, backChannelUrl, clock } = this.#options
     const metadata = await discover(this.#options, call)
     const config = new oidc.Configuration(
       // The library must accept what our verifier accepts.
       { ...metadata, id_token_signing_alg_values_supported: [...algorithms] },
       clientId,
-      // The library's own default is 30 s.
-      { [oidc.clockTolerance]: leewaySeconds },
+      // Our verifier checks the times, with its clock and its tolerance.
+      { [oidc.clockTolerance]: Number.MAX_SAFE_INTEGER },
       clientAuthFor(oidc, clientAuth, metadata, clientId, clock),
     )
     config.timeout = LIBRARY_TIMEOUT_S

@@ -44,9 +44,11 @@ function readUrl(variables: VariableReader, name: string): string | undefined {
     )
     return undefined
   }
-  const isPlain = plainUrlProblem(url) !== undefined
+  variables.requireTrusted(name, url)
   variables.require(
-    !isPlain || variables.optionalText('MESH') !== undefined,
+    variables.requiresTls ||
+      variables.optionalText('MESH') !== undefined ||
+      plainUrlProblem(url) === undefined,
     `${name} must be https, or on this machine, but is ${JSON.stringify(url)}: on an unencrypted network anyone could replace ` +
       'the provider’s keys and log in as any user; use an https URL, or set MESH to the name of the mesh that encrypts and authenticates this connection (e.g. MESH=istio)',
   )
