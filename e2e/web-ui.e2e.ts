@@ -349,7 +349,7 @@ async function webUiOfForeignProvider(processes: readonly SuiteProcess[]) {
     AUTH0_CLIENT_ID: client.clientId,
     AUTH0_SECRET: client.clientSecret,
     RANDOM_SECRET: 'x'.repeat(44),
-    AUDIENCE: audience,
+    RESOURCE: audience,
     SCOPE: 'openid profile email offline_access',
     BACKEND_SERVICE_URL: backend.urls.PORT as string,
   }

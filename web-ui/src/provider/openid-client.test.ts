@@ -108,10 +108,12 @@ describe('the OpenID client', () => {
   })
 
   describe('a refresh', () => {
-    it('keeps the new tokens without the ID token if there are no keys', async () => {
-      const first = clientOf(provider.issuer)
-      const { refreshToken } = await logIn(first)
-      provider.tricks = { keysAway: true }
+    it.each([
+      ['do not load', { keysAway: true }],
+      ['cannot be used', { keySet: { keys: [{ kty: 'OKP', crv: 'Ed448', kid: 'k', x: 'AA' }] } }],
+    ])('keeps the new tokens without the ID token if the keys %s', async (_, tricks) => {
+      const { refreshToken } = await logIn(clientOf(provider.issuer))
+      provider.tricks = tricks
       const { accessToken, ...renewed } = await clientOf(provider.issuer).refresh(
         refreshToken as string,
         'ada',

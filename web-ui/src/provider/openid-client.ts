@@ -1,12 +1,18 @@
-import { type Clock, type Logger, PeerError, type UnusableKeys } from '@hallpass/service-kit'
+import {
+  type Clock,
+  isUnusableKeySet,
+  type Logger,
+  PeerError,
+  type UnusableKeys,
+} from '@hallpass/service-kit'
 import { fetchOver, lazyPeerClient } from '@hallpass/service-kit/peers'
-import { type Claims, KeySetError, type SignatureAlgorithm, TokenError } from '@hallpass/tokens'
+import { type Claims, type SignatureAlgorithm, TokenError } from '@hallpass/tokens'
 import { readJson } from '@hallpass/untrusted/json'
 import type * as Library from 'openid-client'
 import { type ClientAuth, clientAuthFor } from './client-auth.ts'
 import { IdTokens } from './id-tokens.ts'
 import { discover, type ProviderAddress } from './metadata.ts'
-import { LoginRefused, PEER, ProviderFault, refusal } from './refusals.ts'
+import { LoginRefused, PEER, refusal } from './refusals.ts'
 import { hasName, shownClaims } from './user-info.ts'
 
 export interface OpenidClientOptions extends ProviderAddress {
@@ -162,8 +168,8 @@ export class OpenidClient {
         throw new LoginRefused('other_subject', 'the renewed ID token has another subject', false)
       return { ...tokens, idToken, claims }
     } catch (error) {
-      if (error instanceof PeerError) {
-        this.#options.log.warn({ code: error.code }, `renewed ID token not used: ${error.message}`)
+      if (error instanceof PeerError || isUnusableKeySet(error)) {
+        this.#options.log.warn(`renewed ID token not used: ${error.message}`)
         return withoutIdToken
       }
       if (!(error instanceof LoginRefused)) throw error
@@ -231,14 +237,13 @@ export class OpenidClient {
     }
   }
 
-  /** @throws {LoginRefused} if the token is refused. @throws {PeerError} if there are no keys to verify it with. */
+  /** @throws {LoginRefused} if the token is refused. @throws {PeerError} @throws {KeySetError} if there are no keys to verify it with. */
   async #verify(idToken: string): Promise<Claims> {
     try {
       return await this.idTokens.verify(idToken, 'tokenEndpoint')
     } catch (error) {
       if (error instanceof TokenError)
         throw new LoginRefused(error.reason, `the ID token is refused: ${error.message}`, false)
-      if (error instanceof KeySetError) throw new ProviderFault(error.message)
       throw error
     }
   }

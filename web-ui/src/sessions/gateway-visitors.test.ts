@@ -1,4 +1,5 @@
 import { createLog, silentLog } from '@hallpass/service-kit'
+import { publicJwks, type SigningKey } from '@hallpass/tokens'
 import { testKey } from '@hallpass/tokens/testing'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import request from 'supertest'
@@ -73,6 +74,36 @@ describe('login at the gateway', () => {
       expect([aheadMs, answer.status]).toEqual([aheadMs, status])
     }
     provider.state.tricks = {}
+  })
+
+  it('accepts a list of audiences with this client, and its azp (OpenID Connect Core §3.1.3.7)', async () => {
+    for (const [aud, azp, status] of [
+      [['web-ui'], undefined, 200],
+      [['web-ui', 'gateway'], 'web-ui', 200],
+      [['web-ui', 'gateway'], undefined, 401],
+      [['web-ui', 'gateway'], 'gateway', 401],
+      ['web-ui', 'gateway', 401],
+    ] as const) {
+      const answer = await get('/profile', { jwt: await provider.state.idToken({ aud, azp }) })
+      expect([aud, azp, answer.status]).toEqual([aud, azp, status])
+    }
+  })
+
+  it('is 502, not 401, when the issuer has no usable key', async () => {
+    const jwt = await provider.state.idToken()
+    provider.state.tricks = { keySet: { keys: [{ kty: 'OKP', crv: 'Ed448', kid: 'k', x: 'AA' }] } }
+    const answer = await get('/profile', { jwt })
+    provider.state.tricks = {}
+    expect([answer.status, answer.text]).toEqual([502, expect.stringContaining('keys_unusable')])
+  })
+
+  it('uses the good keys of a set that has others too', async () => {
+    const { keys } = publicJwks([provider.state.key as SigningKey])
+    provider.state.tricks = { keySet: { keys: [...keys, { kty: 'OKP', crv: 'Ed448', kid: 'k', x: 'AA' }] } }
+    const answer = await get('/profile', { jwt: await provider.state.idToken() })
+    provider.state.tricks = {}
+    expect(answer.status).toBe(200)
+    expect(lines.join('')).toContain('published keys left out')
   })
 
   it('reports a missing identity on a page and keeps running', async () => {

@@ -35,6 +35,8 @@ export interface Tricks {
   metadata?: (metadata: Claims) => Claims
   /** The key set is not available. */
   keysAway?: boolean
+  /** Replaces the key set. */
+  keySet?: unknown
   /** Replaces the answer of the UserInfo endpoint. */
   userInfo?: () => { status: number; type: string; body: string }
 }
@@ -170,7 +172,7 @@ export async function fakeProvider({
       routes.get('/jwks', (_request, response) => {
         if (state.tricks.keysAway) return void response.status(503).end()
         state.keyLoads += 1
-        response.json(publicJwks([state.key as SigningKey]))
+        response.json(state.tricks.keySet ?? publicJwks([state.key as SigningKey]))
       })
       routes.get('/auth', (request, response) => {
         const asked = new URL(request.originalUrl, issuer).searchParams
