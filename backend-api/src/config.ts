@@ -1,8 +1,21 @@
-import { commonConfig, type Environment, readConfig } from '@hallpass/service-kit'
+import { statSync } from 'node:fs'
+import { credentialConfig } from '@hallpass/callers'
+import { explainExposure } from '@hallpass/private-files'
+import {
+  commonConfig,
+  type Environment,
+  isLoopback,
+  readConfig,
+  type VariableReader,
+} from '@hallpass/service-kit'
 import { accessTokenUse, algorithmsNamed, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
 
 /** One day, Auth0's default for an API. If your issuer's tokens are shorter, lower it with MAX_TOKEN_LIFETIME_S. */
 const MAX_TOKEN_LIFETIME_S = 86_400
+/** A revoked token is accepted for at most this time; at ten requests per second, it saves 99 % of the calls. */
+const INTROSPECTION_CACHE_S = 10
+/** More would undo what introspection is for. */
+const MAX_INTROSPECTION_CACHE_S = 300
 
 export const loadConfig = (env: Environment) =>
   readConfig(env, (variables) => {
@@ -29,6 +42,9 @@ export const loadConfig = (env: Environment) =>
               audienceList: variables.oneOf('AUDIENCE_LIST', ['single', 'contains'], 'single'),
               /** The URL of the issuer's keys. Default: from its discovery document. */
               jwksUrl: variables.optionalTrustedUrl('JWKS_URL'),
+              /** How tokens are verified: here, by their issuer, or, with `auto`, JWTs here and others by their issuer. */
+              validation: variables.oneOf('TOKEN_VALIDATION', ['jwt', 'introspection', 'auto'], 'jwt'),
+              introspection: introspectionConfig(variables),
               /** What tells an access token from an ID token of this issuer. */
               tokenUse: variables.parsed('TOKEN_USE', 'scoped', accessTokenUse),
               algorithms: variables.parsed('TOKEN_ALGORITHMS', SIGNATURE_ALGORITHMS.join(), (list) =>
@@ -40,5 +56,59 @@ export const loadConfig = (env: Environment) =>
             },
     }
   })
+
+/** Reads how the issuer is asked about tokens; undefined if it is not. */
+function introspectionConfig(variables: VariableReader) {
+  const validation = variables.optionalText('TOKEN_VALIDATION') ?? 'jwt'
+  if (validation === 'jwt') {
+    for (const name of ['INTROSPECTION_URL', 'INTROSPECTION_CLIENT_ID', 'INTROSPECTION_SECRET_FILE'])
+      variables.require(
+        variables.optionalText(name) === undefined,
+        `${name} needs TOKEN_VALIDATION=introspection or auto`,
+      )
+    return undefined
+  }
+  const url = variables.optionalTrustedUrl('INTROSPECTION_URL')
+  const isPlain = url?.startsWith('http:') && !isLoopback(new URL(url).hostname)
+  variables.require(
+    !isPlain || variables.optionalText('MESH') !== undefined,
+    'INTROSPECTION_URL must be an https URL: tokens and the credentials of this service are sent to it',
+  )
+  const secretFile = variables.optionalText('INTROSPECTION_SECRET_FILE')
+  const exposed = secretFile === undefined ? undefined : explainSecretFile(secretFile)
+  variables.require(exposed === undefined, `INTROSPECTION_SECRET_FILE ${secretFile} ${exposed}`)
+  const credential = credentialConfig(variables)
+  variables.require(
+    (secretFile === undefined) !== (credential.kind === 'none'),
+    'Set INTROSPECTION_SECRET_FILE, CALLER_KEY_FILE or CALLER_TOKEN_FILE: exactly one credential of this service for introspection',
+  )
+  const answeredAudience = variables.oneOf('INTROSPECTION_AUDIENCE', ['required', 'optional'], 'required')
+  variables.require(
+    answeredAudience === 'required' || variables.list('REQUIRED_SCOPES', []).length > 0,
+    'INTROSPECTION_AUDIENCE=optional needs REQUIRED_SCOPES, or tokens for any other service of the issuer would be accepted',
+  )
+  return {
+    url,
+    clientId: variables.text('INTROSPECTION_CLIENT_ID'),
+    secretFile,
+    credential,
+    answeredAudience,
+    cacheMs:
+      1000 *
+      variables.seconds('INTROSPECTION_CACHE_SECONDS', INTROSPECTION_CACHE_S, {
+        max: MAX_INTROSPECTION_CACHE_S,
+      }),
+  }
+}
+
+/** Explains why a file must not be used as a secret. */
+function explainSecretFile(path: string): string | undefined {
+  try {
+    const exposure = explainExposure(path, statSync(path))
+    return exposure && `${exposure.reason}. ${exposure.remedy}`
+  } catch (error) {
+    return `cannot be read (${(error as NodeJS.ErrnoException).code})`
+  }
+}
 
 export type Config = ReturnType<typeof loadConfig>

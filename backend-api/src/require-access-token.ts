@@ -1,6 +1,14 @@
-import { type Clock, type Handler, issuerKeys, requireBearer, type UnusableKeys } from '@hallpass/service-kit'
+import {
+  type Clock,
+  type Handler,
+  issuerKeys,
+  requireBearer,
+  type UnusableKeys,
+  type VerifiedClaims,
+} from '@hallpass/service-kit'
 import { anySubject, remoteKeys, type VerificationRules, verifyToken } from '@hallpass/tokens'
 import type { Config } from './config.ts'
+import { Introspection, looksLikeJwt } from './introspection/index.ts'
 
 type Guard = NonNullable<Config['guard']>
 
@@ -25,9 +33,12 @@ export function requireAccessToken(guard: Guard, clock: Clock, unusable: Unusabl
     leewaySeconds,
     clock,
   }
-  return requireBearer({
-    realm: 'backend-api',
-    scopes,
-    verify: (token) => verifyToken(token, rules),
-  })
+  const verifyHere = (token: string): Promise<VerifiedClaims> => verifyToken(token, rules)
+  const { validation, introspection } = guard
+  const byIssuer = introspection && new Introspection({ ...guard, ...introspection, clock })
+  const verify = (token: string) =>
+    byIssuer && (validation === 'introspection' || !looksLikeJwt(token))
+      ? byIssuer.verify(token)
+      : verifyHere(token)
+  return requireBearer({ realm: 'backend-api', scopes, verify })
 }

@@ -79,6 +79,7 @@ export {
   deadlinePassed,
   type IssuerKeys,
   type IssuerKeysOptions,
+  issuerEndpoint,
   issuerKeys,
   type PeerCaller,
   type PeerClientOptions,

@@ -77,6 +77,7 @@ export {
   anySubject,
   cachedVerifier,
   optionalSubject,
+  otherKindOf,
   TOKEN_CHECKS,
   type TokenUse,
   TokenVerification,

@@ -1,5 +1,5 @@
 export { beginCall } from './begin-call.ts'
-export { type IssuerKeys, type IssuerKeysOptions, issuerKeys } from './issuer-keys.ts'
+export { type IssuerKeys, type IssuerKeysOptions, issuerEndpoint, issuerKeys } from './issuer-keys.ts'
 export { AnswerTimeout, askWithin } from './peer-answer.ts'
 export { createPeerCaller, type PeerCaller, type PeerClientOptions } from './peer-caller.ts'
 export { deadlinePassed, PeerError, peerFailure, unexpectedAnswer } from './peer-errors.ts'

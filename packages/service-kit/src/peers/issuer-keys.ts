@@ -80,28 +80,36 @@ function sourceOf({ issuer, jwksFile, jwksUrl, ca, token }: IssuerKeysOptions): 
       loadKey: (kid) => load(`${setUrl}?kid=${encodeURIComponent(kid)}`, { isOptional: true }),
     }
   if (jwksUrl !== undefined) return { load: () => load(jwksUrl) }
-  const discovery = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
-  const discover = async () => {
-    const metadata = (await load(discovery)) as { issuer?: unknown; jwks_uri?: unknown }
-    if (metadata.issuer !== issuer)
-      throw unexpectedAnswer(
-        PEER,
-        200,
-        `its discovery document has the issuer ${JSON.stringify(metadata.issuer)}, not ${issuer}`,
-      )
-    if (typeof metadata.jwks_uri !== 'string' || !URL.canParse(metadata.jwks_uri))
-      throw unexpectedAnswer(PEER, 200, 'its discovery document has no valid jwks_uri')
-    const jwksUri = new URL(metadata.jwks_uri)
-    // An http issuer may be trusted because it is on this machine; then so must its keys be.
-    if (
-      jwksUri.protocol !== 'https:' &&
-      isLoopback(new URL(issuer).hostname) &&
-      !isLoopback(jwksUri.hostname)
+  return { load: async () => load(await endpointIn(load, issuer, 'jwks_uri')) }
+}
+
+/**
+ * Returns an endpoint of an issuer's discovery document, which is not cached. It is checked like the URL of the keys: the document
+ * is of this issuer, and the endpoint is https, unless the issuer itself is trusted without.
+ * @throws {PeerError} if the issuer cannot be reached or its response is invalid
+ */
+export const issuerEndpoint = (issuer: string, name: `${string}_endpoint`): Promise<string> =>
+  endpointIn(jsonLoader(issuer, undefined, undefined), issuer, name)
+
+async function endpointIn(load: JsonLoader, issuer: string, name: string): Promise<string> {
+  const metadata = (await load(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`)) as Readonly<
+    Record<string, unknown>
+  >
+  if (metadata.issuer !== issuer)
+    throw unexpectedAnswer(
+      PEER,
+      200,
+      `its discovery document has the issuer ${JSON.stringify(metadata.issuer)}, not ${issuer}`,
     )
-      throw notHttps(metadata.jwks_uri)
-    return load(metadata.jwks_uri)
-  }
-  return { load: discover }
+  const endpoint = metadata[name]
+  if (typeof endpoint !== 'string' || !URL.canParse(endpoint))
+    throw unexpectedAnswer(PEER, 200, `its discovery document has no valid ${name}`)
+  const { protocol, hostname } = new URL(endpoint)
+  const { protocol: ofIssuer, hostname: hostOfIssuer } = new URL(issuer)
+  // An http issuer may be trusted because it is on this machine; then so must its endpoints be.
+  if (protocol !== 'https:' && (ofIssuer === 'https:' || (isLoopback(hostOfIssuer) && !isLoopback(hostname))))
+    throw notHttps(endpoint)
+  return endpoint
 }
 
 const notHttps = (url: string) =>

@@ -44,7 +44,7 @@ export const use = check('use', 'RFC 9068 §5', (verification: TokenVerification
   }
   if (isTyped) return undefined
   if (tokenUse === 'at+jwt') throw refuse('an access token', 'its typ is not at+jwt')
-  const mark = markIn(claims, MARKS_OF_OTHERS, OTHER_VALUES)
+  const mark = otherKindOf(claims)
   if (mark) throw refuse('an access token', `has ${mark}`)
   if (tokenUse === 'scoped') {
     if (!hasScope(claims)) throw refuse('an access token', 'its typ is not at+jwt, and it has no scope')
@@ -55,6 +55,10 @@ export const use = check('use', 'RFC 9068 §5', (verification: TokenVerification
 const isAccessType = (typ: unknown) => typeof typ === 'string' && /^(application\/)?at\+jwt$/i.test(typ)
 
 type Claims = TokenVerification['claims']
+
+/** Returns the mark of another kind of token than an access token; undefined if there is none. Claims of RFC 7662 have them too. */
+export const otherKindOf = (claims: Claims): string | undefined =>
+  markIn(claims, MARKS_OF_OTHERS, OTHER_VALUES)
 
 function markIn(
   claims: Claims,

@@ -1,0 +1,1 @@
+export { Introspection, looksLikeJwt } from './introspection.ts'

@@ -1,0 +1,91 @@
+import { otherKindOf, type TokenUse } from '@hallpass/tokens'
+import type { IntrospectionAnswer } from './introspection-endpoint.ts'
+
+export interface IntrospectionRules {
+  readonly issuer: string
+  readonly audience: string
+  /** `contains` accepts a list of audiences with this one. */
+  readonly audienceList: 'single' | 'contains'
+  /** `optional` accepts an answer without `aud`. */
+  readonly answeredAudience: 'required' | 'optional'
+  readonly tokenUse: TokenUse
+  /** Tolerated clock skew of the issuer. */
+  readonly leewaySeconds: number
+}
+
+/** A token that the issuer, or what the issuer answers, rejects. */
+export class IntrospectionRefusal extends Error {
+  override readonly name = 'IntrospectionRefusal'
+  readonly reason: string
+
+  constructor(reason: string, message: string) {
+    super(message)
+    this.reason = reason
+  }
+
+  toJSON(): Readonly<Record<string, unknown>> {
+    return { name: this.name, message: this.message }
+  }
+}
+
+/**
+ * Checks what an issuer answers about a token (RFC 7662 §2.2): it is active, from this issuer, for this service, within its
+ * times, and a bearer access token. `exp`, `nbf`, `iat` and `iss` are optional in an answer, so each is checked if present.
+ * @throws {IntrospectionRefusal}
+ */
+export function checkIntrospected(answer: IntrospectionAnswer, rules: IntrospectionRules, now: number): void {
+  const refuse = (reason: string, message: string) => {
+    throw new IntrospectionRefusal(reason, message)
+  }
+  if (!answer.active) refuse('inactive', 'the issuer says that the token is not active')
+  const { issuer, leewaySeconds } = rules
+  if (answer.iss !== undefined && answer.iss !== issuer)
+    refuse('issuer_mismatch', `token issuer invalid. expected: ${issuer}`)
+  checkAudience(answer.aud, rules, refuse)
+  const seconds = now / 1000
+  const exp = timeIn(answer, 'exp', refuse)
+  if (exp !== undefined && seconds >= exp + leewaySeconds) refuse('expired', 'token expired')
+  const nbf = timeIn(answer, 'nbf', refuse)
+  if (nbf !== undefined && seconds < nbf - leewaySeconds) refuse('not_active_yet', 'token not active yet')
+  const iat = timeIn(answer, 'iat', refuse)
+  if (iat !== undefined && seconds < iat - leewaySeconds)
+    refuse('issued_in_future', 'token issued in the future')
+  if (!isAccessToken(answer, rules.tokenUse)) refuse('use_not_allowed', 'token is not a bearer access token')
+}
+
+type Refuse = (reason: string, message: string) => void
+
+function checkAudience(aud: unknown, rules: IntrospectionRules, refuse: Refuse): void {
+  const { audience, audienceList, answeredAudience } = rules
+  if (aud === undefined && answeredAudience === 'optional') return
+  const audiences: readonly unknown[] = Array.isArray(aud) ? aud : [aud]
+  if (!audiences.includes(audience))
+    refuse('audience_mismatch', `token audience invalid. expected: ${audience}`)
+  if (audienceList === 'single' && audiences.length > 1)
+    refuse('audience_not_single', `token audience invalid. expected only: ${audience}`)
+}
+
+function timeIn(
+  answer: IntrospectionAnswer,
+  name: 'exp' | 'nbf' | 'iat',
+  refuse: Refuse,
+): number | undefined {
+  const value = answer[name]
+  if (value === undefined) return undefined
+  if (typeof value !== 'number' || !Number.isFinite(value))
+    refuse(`${name}_malformed`, `token ${name} invalid`)
+  return value as number
+}
+
+/**
+ * Whether the answer is about a bearer access token. Issuers answer for refresh tokens too, without `token_type` (RFC 7662 §2.2
+ * makes it optional), so it is required unless the configured claim tells the kind. A token that is bound to a key (`DPoP`) has
+ * another type: accepting it as a bearer token would undo the binding.
+ */
+function isAccessToken(answer: IntrospectionAnswer, tokenUse: TokenUse): boolean {
+  const { token_type: type } = answer
+  const isBearer = typeof type === 'string' && type.toLowerCase() === 'bearer'
+  if ((type !== undefined && !isBearer) || otherKindOf(answer) !== undefined) return false
+  if (isBearer || tokenUse === 'any') return true
+  return typeof tokenUse === 'object' && answer[tokenUse.claim] === tokenUse.value
+}
