@@ -140,8 +140,14 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       ...rule,
       issuers: rule.issuers.map((issuer) => ({
         ...issuer,
-        keys: remoteKeys({ issuer: issuer.issuer, ...issuerKeys({ ...issuer, unusable }), clock }),
+        keys: remoteKeys({
+          issuer: issuer.issuer,
+          ...issuerKeys({ ...issuer, unusable }),
+          algorithms: config.tokenAlgorithms,
+          clock,
+        }),
       })),
+      algorithms: config.tokenAlgorithms,
       maxLifetimeSeconds: config.maxTokenLifetimeSeconds,
       leewaySeconds: config.clockToleranceSeconds,
       expiryLeewaySeconds,

@@ -43,6 +43,7 @@ describe('the configuration', () => {
           {
             issuer: 'https://auth.example.com',
             audience: 'https://api.example.com',
+            tokenUse: 'scoped',
             jwksFile: '.hallpass/sse/jwks.json',
           },
         ],

@@ -9,11 +9,24 @@ import {
   redisConfig,
   type VariableReader,
 } from '@hallpass/service-kit'
+import { accessTokenUse, algorithmsNamed, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
 import { parse } from 'yaml'
 import * as z from 'zod'
 
 const isPath = (text: string) => /^\/[\w./~-]*$/.test(text)
 const httpUrl = z.url({ protocol: /^https?$/ })
+
+/** By default an access token must tell that it is one: ID tokens of some issuers have the roles, too. */
+const TOKEN_USE = 'scoped'
+
+const tokenUse = z.string().transform((text, context) => {
+  try {
+    return accessTokenUse(text)
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: (error as Error).message })
+    return z.NEVER
+  }
+})
 
 const issuerFile = z
   .strictObject({
@@ -22,6 +35,8 @@ const issuerFile = z
     /** A JWKS file, relative to this configuration file; reloaded when it changes. */
     jwksFile: z.string().min(1).optional(),
     jwksUrl: httpUrl.optional(),
+    /** What tells an access token from an ID token of this issuer. */
+    tokenUse: tokenUse.default(TOKEN_USE),
   })
   .refine((rule) => (rule.jwksFile === undefined) !== (rule.jwksUrl === undefined), {
     error: 'needs either jwksFile or jwksUrl',
@@ -94,6 +109,9 @@ export function loadConfig(env: Environment) {
         max: DAY_SECONDS,
       }),
       paths,
+      tokenAlgorithms: variables.parsed('TOKEN_ALGORITHMS', SIGNATURE_ALGORITHMS.join(), (list) =>
+        algorithmsNamed(list.split(',').map((name) => name.trim())),
+      ),
       realm: variables.text('REALM', 'sse-gateway'),
       queryTokens: variables.flag('QUERY_TOKENS', true),
       tokenCookie: variables.text('TOKEN_COOKIE', 'access_token'),
@@ -151,6 +169,7 @@ function onePath(
         {
           issuer: variables.trustedIssuer('ISSUER', 'https://auth.example.com'),
           audience: variables.text('AUDIENCE', 'https://api.example.com'),
+          tokenUse: variables.parsed('TOKEN_USE', TOKEN_USE, accessTokenUse),
           ...(jwksUrl === undefined
             ? { jwksFile: jwksFile ?? join(stateFolder, 'sse/jwks.json') }
             : { jwksUrl }),
@@ -176,7 +195,14 @@ function hopsPath(variables: VariableReader): Record<string, PathRule> {
   return {
     '/hops': {
       upstream,
-      issuers: [{ issuer, audience: 'https://api.example.com', jwksUrl: `${issuer}/.well-known/jwks.json` }],
+      issuers: [
+        {
+          issuer,
+          audience: 'https://api.example.com',
+          tokenUse: TOKEN_USE,
+          jwksUrl: `${issuer}/.well-known/jwks.json`,
+        },
+      ],
       scopes: ['hops:read'],
       rolesClaim: 'scope',
       expiry: 'required',

@@ -5,6 +5,7 @@ import {
   HttpError,
   isUnusableKeySet,
   observeVerification,
+  scopesOf,
 } from '@hallpass/service-kit'
 import {
   anySubject,
@@ -12,8 +13,11 @@ import {
   cachedVerifier,
   type KeyFinder,
   optionalSubject,
+  otherKindOf,
   parseCompact,
+  type SignatureAlgorithm,
   TokenError,
+  type TokenUse,
   type VerifiedToken,
 } from '@hallpass/tokens'
 import { unavailable } from '../http/index.ts'
@@ -25,6 +29,8 @@ export interface TrustedIssuer {
   readonly issuer: string
   readonly audience: string
   readonly keys: KeyFinder
+  /** What tells an access token from an ID token of this issuer. */
+  readonly tokenUse: TokenUse
 }
 
 export interface AuthorizationRules {
@@ -37,6 +43,7 @@ export interface AuthorizationRules {
   readonly expiry: 'required' | 'optional'
   /** `required` rejects tokens without `sub`. */
   readonly subject: 'required' | 'optional'
+  readonly algorithms: readonly SignatureAlgorithm[]
   readonly maxLifetimeSeconds: number
   /** Tolerated clock skew of the issuers. */
   readonly leewaySeconds: number
@@ -64,9 +71,9 @@ export class Authorizer {
     this.#realm = realm
     this.#revocations = revocations
     this.#clock = clock
-    const { expiry, subject, maxLifetimeSeconds, leewaySeconds, expiryLeewaySeconds } = rules
+    const { expiry, subject, algorithms, maxLifetimeSeconds, leewaySeconds, expiryLeewaySeconds } = rules
     this.#verifiers = new Map(
-      rules.issuers.map(({ issuer, audience, keys }) => [
+      rules.issuers.map(({ issuer, audience, keys, tokenUse }) => [
         issuer,
         cachedVerifier({
           issuer,
@@ -75,6 +82,8 @@ export class Authorizer {
           audienceList: 'contains',
           subject: subject === 'required' ? anySubject : optionalSubject,
           keys,
+          algorithms,
+          tokenUse,
           expiry,
           maxLifetimeSeconds,
           leewaySeconds,
@@ -95,12 +104,7 @@ export class Authorizer {
     const grant = grantOf(claims, token, this.#rules.rolesClaim, this.#clock())
     this.refuseRevoked(grant)
     const { scopes } = this.#rules
-    if (scopes.some((scope) => !grant.roles.includes(scope))) {
-      const scope = scopes.join(' ')
-      throw new HttpError(403, 'insufficient_scope', `The token needs the scope ${scope}.`, {
-        headers: { 'www-authenticate': challenge(this.#realm, { error: 'insufficient_scope', scope }) },
-      })
-    }
+    if (scopes.some((scope) => !grant.roles.includes(scope))) throw this.#insufficientScope()
     return grant
   }
 
@@ -116,7 +120,10 @@ export class Authorizer {
     try {
       return await observeVerification(token, () => this.#verifyOnce(token))
     } catch (error) {
-      if (error instanceof TokenError) throw this.#invalidToken(error.message, error)
+      if (error instanceof TokenError)
+        throw this.#lacksOnlyScope(token, error)
+          ? this.#insufficientScope(error)
+          : this.#invalidToken(error.message, error)
       if (isUnusableKeySet(error)) throw unavailable(502, 'keys_unusable', error.message, error)
       throw unavailable(503, 'keys_unavailable', "The issuer's keys are unavailable. Retry later.", error)
     }
@@ -128,6 +135,25 @@ export class Authorizer {
     if (!first) throw new Error('no issuer is configured')
     if (this.#verifiers.size === 1) return first(token)
     return (this.#verifiers.get(String(parseCompact(token).payload.iss)) ?? first)(token)
+  }
+
+  /** Whether a token has been verified except that it has no scope, which is a matter of rights and not of its validity. */
+  #lacksOnlyScope(token: string, { reason }: TokenError): boolean {
+    const { rolesClaim, scopes, issuers } = this.#rules
+    if (reason !== 'use_not_allowed' || rolesClaim !== SCOPE || scopes.length === 0) return false
+    const { payload } = parseCompact(token)
+    return (
+      issuers.find(({ issuer }) => issuer === payload.iss)?.tokenUse === 'scoped' &&
+      otherKindOf(payload) === undefined
+    )
+  }
+
+  #insufficientScope(cause?: TokenError): HttpError {
+    const scope = this.#rules.scopes.join(' ')
+    return new HttpError(403, 'insufficient_scope', `The token needs the scope ${scope}.`, {
+      cause,
+      headers: { 'www-authenticate': challenge(this.#realm, { error: 'insufficient_scope', scope }) },
+    })
   }
 
   #invalidToken(message: string, cause?: TokenError): HttpError {
@@ -160,8 +186,12 @@ function grantOf(claims: Claims, token: string, rolesClaim: string, now: number)
   }
 }
 
+/** The claim of scopes; some issuers write them into `scp` instead. */
+const SCOPE = 'scope'
+
 /** Returns roles from a list or a space-separated string (RFC 8693 §4.2), in the claim `name` or else at the path `name`. */
 function rolesIn(claims: Claims, name: string): string[] {
+  if (name === SCOPE) return scopesOf(claims)
   let value: unknown = Object.hasOwn(claims, name) ? claims[name] : claims
   if (value === claims)
     for (const step of name.split('.'))
