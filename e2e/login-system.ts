@@ -47,6 +47,12 @@ export function useLoginSystem(
     get stateFolder() {
       return suite.stateFolder
     },
+    /** Freezes a service: it accepts connections and answers nothing. @returns what lets it run again. */
+    pause(service: string): () => void {
+      const pid = suite.launcher.pid(service) as number
+      process.kill(pid, 'SIGSTOP')
+      return () => void process.kill(pid, 'SIGCONT')
+    },
     /** Returns the logs of all services. */
     logged: () => suite.lines.join('\n'),
   }

@@ -111,6 +111,11 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     await look('profile', everyLook)
     await page.goto(`${system.urls.webUi}/callback?code=c&state=s`)
     await look('problem')
+    const elsewhere = await browser.newPage({})
+    await logIn(elsewhere)
+    await page.goto(`${system.urls.webUi}/sessions`)
+    await page.getByRole('button', { name: 'Log out there' }).waitFor()
+    await look('sessions', everyLook)
     await page.goto(`${system.urls.webUi}/logout`)
     await look('log-out')
     await page.goto(`${system.urls.identityProvider}/session/end`)
@@ -156,6 +161,61 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     await page.goto(system.urls.webUi)
     // Zoë is authenticated but has no scopes: 403, not 401.
     expect(await statuses(page)).toEqual(['403', '403'])
+  })
+
+  it('lists the sessions of other browsers, and logs them out there', async () => {
+    const elsewhere = await browser.newPage({
+      userAgent: 'Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0',
+    })
+    await logIn(elsewhere)
+    await logIn(page)
+    await page.getByRole('link', { name: 'Ada Okafor' }).click()
+    await page.getByRole('link', { name: 'Your sessions' }).click()
+    const cards = page.locator('.card')
+    await cards
+      .filter({ hasText: 'this browser' })
+      .getByRole('heading', { name: 'Chrome on Linux' })
+      .waitFor()
+    const there = cards.filter({ has: page.getByRole('heading', { name: 'Firefox on Linux' }) })
+    const count = await cards.count()
+    await there.getByRole('button', { name: 'Log out there' }).click()
+    await there.waitFor({ state: 'detached' })
+    expect(await cards.count()).toBe(count - 1)
+    await elsewhere.goto(system.urls.webUi)
+    expect(await elsewhere.getByRole('heading', { level: 1 }).innerText()).toBe('You are not logged in')
+    await page.reload()
+    expect(await cards.count()).toBe(count - 1)
+  })
+
+  it('logs out at the provider without JavaScript too, by a button', async () => {
+    const visitor = await browser.newPage({ javaScriptEnabled: false })
+    await logIn(visitor)
+    await visitor.getByRole('button', { name: 'Log out' }).click()
+    expect(await visitor.getByRole('heading', { level: 1 }).innerText()).toBe('You are logged out here')
+    await visitor.getByRole('button', { name: 'Log out at the identity provider' }).click()
+    await visitor.waitForURL(`${system.urls.webUi}/`)
+    await visitor.goto(`${system.urls.webUi}/login`)
+    expect(await visitor.getByRole('heading', { level: 1 }).innerText()).toBe('Choose a user')
+  })
+
+  it('says that the provider does not answer, next to the name of the user, who stays logged in', async () => {
+    await logIn(page)
+    const resume = system.pause('identity-provider')
+    try {
+      system.clock.advance(125)
+      await page.reload()
+      expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe('Hello, Ada Okafor')
+      await page.getByText('The identity provider does not answer.').waitFor()
+      expect(await statuses(page)).toEqual([])
+      await takeScreenshots(page, 'home-provider-away')
+      expect(await seriousFindings(page)).toEqual([])
+      await page.goto(`${system.urls.webUi}/profile`)
+      await page.getByText('The identity provider does not answer.').waitFor()
+      await takeScreenshots(page, 'profile-provider-away', ['desktop-light', 'phone-dark'])
+      expect(await seriousFindings(page)).toEqual([])
+    } finally {
+      resume()
+    }
   })
 
   it('is logged out by a logout at the provider', async () => {

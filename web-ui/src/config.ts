@@ -142,10 +142,10 @@ function readLogin(
       scope: variables.text('SCOPE', 'openid profile email offline_access'),
     },
     /**
-     * How the browser sends a logout to the provider. `get` is for a provider that accepts no POST, or that is another site and
-     * does not get its cookies with one (`SameSite=Lax`); then the ID token is in the URL.
+     * How the browser sends a logout to the provider. `get` works with every provider: some accept no POST, and one on another
+     * site gets no `SameSite=Lax` cookies with it. `post` keeps the ID token out of URLs.
      */
-    logoutMethod: variables.oneOf('LOGOUT_METHOD', ['post', 'get'], 'post'),
+    logoutMethod: variables.oneOf('LOGOUT_METHOD', ['get', 'post'], 'get'),
     sessionMaxMs: variables.seconds('SESSION_MAX_S', SESSION_MAX_S, { min: 1 }) * 1000,
     sessionIdleMs: variables.seconds('SESSION_IDLE_S', SESSION_IDLE_S, { min: 1 }) * 1000,
   }

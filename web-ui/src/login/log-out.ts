@@ -33,9 +33,8 @@ export interface LogOutParts {
 
 /**
  * Handles `POST /logout`: ends the session here, then at the provider (OpenID Connect RP-Initiated Logout 1.0). The answer is a
- * page that sends the browser there with the ID token of the session, so that the provider need not ask: with POST (§2),
- * because a URL is kept in histories and logs. The form of a session that has already ended leads there too: otherwise the
- * provider's session would log the user in again without asking.
+ * page that sends the browser there with the ID token of the session, so that the provider need not ask. The form of a session
+ * that has already ended leads there too: otherwise the provider's session would log the user in again without asking.
  */
 export function logOut({ site, provider, sessions, cookies, logoutMethod, log }: LogOutParts): Handler {
   return async (request, response) => {
