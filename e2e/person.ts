@@ -2,8 +2,8 @@ import { expect } from '@jest/globals'
 
 const TIMEOUT_MS = 15_000
 const MAX_REDIRECTS = 15
-/** Confirmation forms of a logout: one of the web UI, one of the provider. */
-const MAX_QUESTIONS = 2
+/** Forms of a logout: the confirmation and the redirect of the web UI, and the confirmation of the provider. */
+const MAX_QUESTIONS = 3
 
 interface Seen {
   readonly url: string
@@ -74,8 +74,10 @@ function formOf({ url, text }: Seen): string {
   return new URL(action.replaceAll('&amp;', '&'), url).href
 }
 
-/** Returns the form of a page with its preset fields. */
-function submit(page: Seen): [url: string, fields: Record<string, string>] {
-  const fields = [...page.text.matchAll(/<(?:input|button)[^>]* name="([^"]+)"(?:[^>]* value="([^"]*)")?/g)]
-  return [formOf(page), Object.fromEntries(fields.map(([, name, value]) => [name, value ?? '']))]
+/** Returns the form of a page with its preset fields; those of a GET form are in the URL. */
+function submit(page: Seen): [url: string, fields?: Record<string, string>] {
+  const matches = [...page.text.matchAll(/<(?:input|button)[^>]* name="([^"]+)"(?:[^>]* value="([^"]*)")?/g)]
+  const fields = Object.fromEntries(matches.map(([, name, value]) => [name as string, value ?? '']))
+  if (/<form[^>]* method="get"/.test(page.text)) return [`${formOf(page)}?${new URLSearchParams(fields)}`]
+  return [formOf(page), fields]
 }
