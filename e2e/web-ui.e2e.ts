@@ -118,6 +118,14 @@ describeWith('chromium', 'apt-get install chromium')('the web UI in a browser', 
     await look('sessions', everyLook)
     await page.goto(`${system.urls.webUi}/logout`)
     await look('log-out')
+    // The form of a session that the web UI no longer knows.
+    const [cookie] = (await page.context().cookies(system.urls.webUi)).filter(({ name }) =>
+      name.endsWith('webui-session'),
+    )
+    if (cookie) await page.context().addCookies([{ ...cookie, value: 'of-an-old-session' }])
+    await page.getByRole('button', { name: 'Log out Ada Okafor' }).click()
+    await page.getByRole('heading', { name: 'You are logged out here' }).waitFor()
+    await look('logged-out-here')
     await page.goto(`${system.urls.identityProvider}/session/end`)
     await page.getByRole('button', { name: 'Log out' }).waitFor()
     await look('sign-out')
