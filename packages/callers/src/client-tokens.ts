@@ -1,4 +1,4 @@
-import { anySubject, remoteKeys, type VerificationRules } from '@hallpass/tokens'
+import { accessTokens } from './access-tokens.ts'
 import {
   type Entry,
   invalidClient,
@@ -20,27 +20,25 @@ export function clientTokens(
   entry: Entry<'oidc'>,
   { audience: ownName, clock, leewaySeconds, unusable }: ProofOptions,
 ): Proof {
-  const { issuer, audience = ownName, audienceList, clientIdClaim, allowUserTokens, algorithms } = entry
+  const { issuer, audience = ownName, audienceList, clientIdClaim, allowUserTokens } = entry
   const subjects = new Map(
     Object.entries(entry.clients).map(([clientId, { subject = clientId }]) => [clientId, subject]),
   )
-  const rules: VerificationRules = {
+  const verify = accessTokens({
     issuer,
+    source: keySource({ ...entry, unusable }),
     audience,
     // Several providers send a list of one.
     audienceList: 'contains',
-    subject: anySubject,
-    keys: remoteKeys({ issuer, ...keySource({ ...entry, unusable }), algorithms, clock }),
-    typ: ['at+jwt', 'JWT'],
     tokenUse: entry.tokenUse,
-    algorithms,
+    algorithms: entry.algorithms,
     maxLifetimeSeconds: entry.maxLifetimeSeconds,
     leewaySeconds,
     clock,
-  }
+  })
   return {
     async subjectOf(token) {
-      const claims = await verified(token, rules)
+      const claims = await verified(token, verify)
       if (audienceList === 'single') rejectSeveralAudiences(claims.aud)
       const clientId = claims[clientIdClaim]
       if (typeof clientId !== 'string' || clientId === '')

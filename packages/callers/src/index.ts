@@ -1,3 +1,4 @@
+export { accessTokens } from './access-tokens.ts'
 export type { CallersFileOptions } from './callers-file.ts'
 export * from './config.ts'
 export * from './credentials.ts'

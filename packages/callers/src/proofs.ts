@@ -9,7 +9,13 @@ import {
   type UnusableKeys,
 } from '@hallpass/service-kit'
 import { JwtBundle, JwtSvidError, parseAndValidate, SpiffeId } from '@hallpass/spiffe'
-import { anySubject, remoteKeys, type VerificationRules, verifyToken } from '@hallpass/tokens'
+import {
+  anySubject,
+  remoteKeys,
+  type VerificationRules,
+  type VerifiedToken,
+  verifyToken,
+} from '@hallpass/tokens'
 import type { TrustEntry } from './trust-file.ts'
 import type { UsedAssertions } from './used-assertions.ts'
 
@@ -68,7 +74,7 @@ export function clientAssertions(
   }
   return {
     async subjectOf(token) {
-      const { sub, jti, exp } = await verified(token, rules)
+      const { sub, jti, exp } = await verified(token, (token) => verifyToken(token, rules))
       if (sub !== clientId) throw invalidClient('iss and sub of the assertion must both be the client ID')
       if (typeof jti !== 'string' || jti === '' || jti.length > MAX_JTI_LENGTH)
         throw invalidClient('the assertion has no valid jti')
@@ -101,7 +107,7 @@ export function serviceAccountTokens(
   }
   return {
     async subjectOf(token) {
-      const { sub, aud } = await verified(token, rules)
+      const { sub, aud } = await verified(token, (token) => verifyToken(token, rules))
       rejectSeveralAudiences(aud)
       return sub as string
     },
@@ -207,9 +213,9 @@ export function trustDomainOf(sub: unknown): string | undefined {
 }
 
 /** Verifies a token. @throws {HttpError} 401 `invalid_client` with the reason */
-export async function verified(token: string, rules: VerificationRules) {
+export async function verified(token: string, verify: (token: string) => Promise<VerifiedToken>) {
   try {
-    return (await verifyToken(token, rules)).claims
+    return (await verify(token)).claims
   } catch (error) {
     if (isTokenRefusal(error)) throw invalidClient(error.message, error)
     throw error
