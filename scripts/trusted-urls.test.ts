@@ -35,8 +35,9 @@ interface TrustingService {
 const CALLERS = { TRUSTED_CALLERS_FILE: '/etc/callers.yaml' }
 const FILES = { CERT_FILE: '/etc/tls.crt', KEY_FILE: '/etc/tls.key' }
 const callee: Omit<TrustingService, 'loadConfig'> = {
-  urls: ['JWT_FACTORY_URL'],
-  issuers: ['JWT_FACTORY_ISSUER'],
+  env: { TOKEN_ISSUER: 'https://issuer/' },
+  urls: ['JWT_FACTORY_URL', 'TOKEN_JWKS_URL'],
+  issuers: ['JWT_FACTORY_ISSUER', 'TOKEN_ISSUER'],
 }
 const SECRETS = { AUTH0_CLIENT_ID: 'c', AUTH0_SECRET: 's', RANDOM_SECRET: 'x'.repeat(44) }
 

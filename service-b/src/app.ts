@@ -8,7 +8,7 @@ export { loadConfig } from './config.ts'
 /** Creates a callee of service A; the code that it shares with service C is in `@hallpass/callee`. */
 export const createApp = (config: CalleeConfig, log: Logger, clock?: Clock) =>
   createCallee(
-    { name: 'service-b', audience: 'serviceb', caller: serviceA, issuerClient: createJwtFactoryClient },
+    { name: 'service-b', caller: serviceA, issuerClient: createJwtFactoryClient },
     config,
     log,
     clock,

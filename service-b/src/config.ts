@@ -1,3 +1,3 @@
 import { calleeConfig } from '@hallpass/callee'
 
-export const loadConfig = calleeConfig({ http: 3001, https: 8443 })
+export const loadConfig = calleeConfig({ audience: 'serviceb', http: 3001, https: 8443 })

@@ -8,7 +8,7 @@ export { loadConfig } from './config.ts'
 /** Creates a callee of service A; the code that it shares with service B is in `@hallpass/callee`. */
 export const createApp = (config: CalleeConfig, log: Logger, clock?: Clock) =>
   createCallee(
-    { name: 'service-c', audience: 'servicec', caller: serviceA, issuerClient: createJwtFactoryClient },
+    { name: 'service-c', caller: serviceA, issuerClient: createJwtFactoryClient },
     config,
     log,
     clock,

@@ -1,3 +1,3 @@
 import { calleeConfig } from '@hallpass/callee'
 
-export const loadConfig = calleeConfig({ http: 3002, https: 9443 })
+export const loadConfig = calleeConfig({ audience: 'servicec', http: 3002, https: 9443 })

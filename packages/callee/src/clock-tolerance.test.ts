@@ -30,7 +30,6 @@ async function callee(env: Record<string, string> = {}) {
   const service = createCallee(
     {
       name: 'callee',
-      audience: 'callee',
       caller: {
         issuer: 'caller',
         subject: 'caller',
@@ -40,7 +39,7 @@ async function callee(env: Record<string, string> = {}) {
       },
       issuerClient: () => ({ verify: notCalled, jwks: notCalled, statusList: notCalled }),
     },
-    calleeConfig({ http: 0, https: 0 })({ STATE_FOLDER: folder, ...env }),
+    calleeConfig({ audience: 'callee', http: 0, https: 0 })({ STATE_FOLDER: folder, ...env }),
     silentLog,
     clock.now,
   )

@@ -1,15 +1,16 @@
-import { authorizationFor } from '@hallpass/callers'
-import { type Clock, requireBearer, type UnusableKeys } from '@hallpass/service-kit'
+import { accessTokens, authorizationFor } from '@hallpass/callers'
+import { type Clock, issuerKeys, requireBearer, type UnusableKeys } from '@hallpass/service-kit'
 import { verifyToken } from '@hallpass/tokens'
+import { byTokenIssuer } from './by-token-issuer.ts'
 import type { Caller } from './caller.ts'
 import type { CalleeConfig } from './config.ts'
 import { issuedTokens } from './issued-tokens.ts'
 import type { Issuer } from './issuer.ts'
 import { publishedKeys } from './published-keys.ts'
 
+type ForeignIssuer = NonNullable<CalleeConfig['foreign']>
+
 export interface GuardOptions {
-  /** The callee's own name, which the tokens must have as their audience. */
-  readonly audience: string
   readonly caller: Caller
   /** Creates a client of the issuer. */
   readonly issuerClient: (options: {
@@ -21,11 +22,12 @@ export interface GuardOptions {
 
 /** Returns the guards that accept only tokens of the caller for this callee. */
 export function guards(
-  { audience, caller, issuerClient }: GuardOptions,
+  { caller, issuerClient }: GuardOptions,
   config: CalleeConfig,
   clock: Clock,
   unusable: UnusableKeys,
 ) {
+  const { audience, foreign } = config
   const issuer = issuerClient({
     baseUrl: config.jwtFactoryUrl,
     timeoutMs: config.peerTimeoutMs,
@@ -36,24 +38,34 @@ export function guards(
   })
   const keys = publishedKeys(caller, config.stateFolder, clock, unusable)
 
+  /** The issuer holds the keys, so it is called; or its keys and status lists are enough. */
+  const byFactory = requireBearer({
+    realm: audience,
+    verify: config.verifiesOffline
+      ? issuedTokens({
+          issuer: config.jwtFactoryIssuer,
+          source: issuer,
+          statusListsUrl: config.statusListsUrl,
+          audience,
+          subject: caller.subject,
+          leewaySeconds: config.clockToleranceSeconds,
+          clock,
+          library: config.library,
+          unusable,
+        })
+      : (token) => issuer.verify(caller.subject, { token, aud: audience, sub: caller.subject }),
+  })
+
   return {
-    /** Scenarios 1 and 2: the issuer holds the keys, so it is called; or its keys and status lists are enough. */
-    byIssuer: requireBearer({
-      realm: audience,
-      verify: config.verifiesOffline
-        ? issuedTokens({
-            issuer: config.jwtFactoryIssuer,
-            source: issuer,
-            statusListsUrl: config.statusListsUrl,
-            audience,
-            subject: caller.subject,
-            leewaySeconds: config.clockToleranceSeconds,
-            clock,
-            library: config.library,
-            unusable,
-          })
-        : (token) => issuer.verify(caller.subject, { token, aud: audience, sub: caller.subject }),
-    }),
+    /** Scenarios 1 and 2: tokens of jwt-factory, and of the foreign issuer if there is one. */
+    byIssuer: foreign
+      ? byTokenIssuer({
+          realm: audience,
+          issuer: foreign.issuer,
+          guard: byForeignIssuer(foreign),
+          otherwise: byFactory,
+        })
+      : byFactory,
     /** Scenarios 3 and 4: the caller's public key is enough, and no service is called. */
     byPublishedKey: requireBearer({
       realm: audience,
@@ -70,5 +82,20 @@ export function guards(
         }),
       refusalBody: (error) => ({ valid: false, error, claims: {} }),
     }),
+  }
+
+  /** The keys of the foreign issuer are enough; they verify no other issuer's tokens. */
+  function byForeignIssuer({ scopes, jwksUrl, ...rules }: ForeignIssuer) {
+    return requireBearer({
+      realm: audience,
+      scopes,
+      verify: accessTokens({
+        ...rules,
+        source: issuerKeys({ issuer: rules.issuer, jwksUrl, unusable }),
+        leewaySeconds: config.clockToleranceSeconds,
+        library: config.library,
+        clock,
+      }),
+    })
   }
 }
