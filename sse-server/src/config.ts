@@ -1,5 +1,6 @@
 import { MAX_RETRY_MS } from '@hallpass/event-stream'
 import { commonConfig, type Environment, isLoopback, readConfig, redisConfig } from '@hallpass/service-kit'
+import { algorithmsNamed, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
 import { RING_LIMITS } from './log/index.ts'
 
 /** Publishers' tokens are meant for minutes; a longer lifetime indicates a misconfigured issuer. */
@@ -62,6 +63,9 @@ export const loadConfig = (env: Environment) =>
               audience: variables.text('AUDIENCE'),
               jwksFile: variables.optionalText('JWKS_FILE'),
               jwksUrl: variables.optionalTrustedUrl('JWKS_URL'),
+              algorithms: variables.parsed('TOKEN_ALGORITHMS', SIGNATURE_ALGORITHMS.join(), (list) =>
+                algorithmsNamed(list.split(',').map((name) => name.trim())),
+              ),
               maxLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_S', MAX_TOKEN_LIFETIME_S, { min: 1 }),
               leewaySeconds: common.clockToleranceSeconds,
             },

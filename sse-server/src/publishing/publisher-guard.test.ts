@@ -1,3 +1,4 @@
+import { generateKeyPairSync, sign } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,7 +14,14 @@ it('does not fetch keys over http for an https issuer', async () => {
   const names = { issuer: 'https://auth.example.com', audience: 'sse-server' }
   const jwksUrl = 'http://127.0.0.1:1/jwks'
   const verify = publisherGuard(
-    { ...names, jwksFile: undefined, jwksUrl, maxLifetimeSeconds: 60, leewaySeconds: 5 },
+    {
+      ...names,
+      jwksFile: undefined,
+      jwksUrl,
+      algorithms: ['ES256'],
+      maxLifetimeSeconds: 60,
+      leewaySeconds: 5,
+    },
     clock.now,
   )
   const claims = { iss: names.issuer, aud: names.audience, sub: 'p', scope: 'publish' }
@@ -48,5 +56,37 @@ it('accepts tokens of an issuer whose clock is 2 s ahead or behind', async () =>
     expect((await verifier()(token)).claims.sub).toBe('p')
     await expect(verifier({ CLOCK_TOLERANCE_SECONDS: '0' })(token)).rejects.toMatchObject({ reason })
   }
+  await rm(folder, { recursive: true })
+})
+
+it('accepts every algorithm of other issuers, or only those of TOKEN_ALGORITHMS', async () => {
+  const clock = new ManualClock()
+  const folder = await mkdtemp(join(tmpdir(), 'publisher-guard-'))
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-384' })
+  const jwk = { ...publicKey.export({ format: 'jwk' }), kid: 'es384', alg: 'ES384' }
+  await writeFile(join(folder, 'jwks.json'), JSON.stringify({ keys: [jwk] }))
+  const now = Math.floor(clock.now() / 1000)
+  const input = [
+    { alg: 'ES384', kid: 'es384' },
+    { iss: 'i', aud: 'a', sub: 'p', iat: now, exp: now + 60 },
+  ]
+    .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+    .join('.')
+  const signature = sign('sha384', Buffer.from(input), { key: privateKey, dsaEncoding: 'ieee-p1363' })
+  const token = `${input}.${signature.toString('base64url')}`
+  const env = { PUBLISHERS: 'token', ISSUER: 'i', AUDIENCE: 'a', JWKS_FILE: join(folder, 'jwks.json') }
+  const verify = (more = {}) => {
+    const { guard } = loadConfig({ ...env, ...more })
+    if (!guard) throw new Error('PUBLISHERS=token has a guard.')
+    return publisherGuard(guard, clock.now)(token)
+  }
+  expect((await verify()).claims.sub).toBe('p')
+  await expect(verify({ TOKEN_ALGORITHMS: 'RS256, ES256' })).rejects.toMatchObject({
+    reason: 'alg_not_allowed',
+    message: 'invalid algorithm',
+  })
+  expect(() => loadConfig({ ...env, TOKEN_ALGORITHMS: 'HS256' })).toThrow(
+    'TOKEN_ALGORITHMS: HS256 is not one of',
+  )
   await rm(folder, { recursive: true })
 })

@@ -1,5 +1,11 @@
 import { type Clock, issuerKeys, type UnusableKeys } from '@hallpass/service-kit'
-import { anySubject, remoteKeys, type VerifiedToken, verifyToken } from '@hallpass/tokens'
+import {
+  anySubject,
+  remoteKeys,
+  type SignatureAlgorithm,
+  type VerifiedToken,
+  verifyToken,
+} from '@hallpass/tokens'
 
 export interface GuardConfig {
   readonly issuer: string
@@ -7,6 +13,7 @@ export interface GuardConfig {
   /** The source of the issuer's keys: a file, a URL, or by default the issuer's discovery document. */
   readonly jwksFile: string | undefined
   readonly jwksUrl: string | undefined
+  readonly algorithms: readonly SignatureAlgorithm[]
   readonly maxLifetimeSeconds: number
   /** Tolerated clock skew of the issuer. */
   readonly leewaySeconds: number
@@ -17,16 +24,25 @@ export const PUBLISH_SCOPE = 'publish'
 
 export type PublisherGuard = (token: string) => Promise<VerifiedToken>
 
-/** Returns a verifier of publishers' tokens. It accepts any subject, but only this issuer and this audience. */
+/**
+ * Returns a verifier of publishers' tokens. It accepts any subject, but only this issuer and this audience. An ID token cannot
+ * publish, because it has no scope.
+ */
 export function publisherGuard(config: GuardConfig, clock: Clock, unusable?: UnusableKeys): PublisherGuard {
-  const { issuer, audience, jwksFile, jwksUrl, maxLifetimeSeconds, leewaySeconds } = config
-  const keys = remoteKeys({ issuer, ...issuerKeys({ issuer, jwksFile, jwksUrl, unusable }), clock })
+  const { issuer, audience, jwksFile, jwksUrl, algorithms, maxLifetimeSeconds, leewaySeconds } = config
+  const keys = remoteKeys({
+    issuer,
+    ...issuerKeys({ issuer, jwksFile, jwksUrl, unusable }),
+    algorithms,
+    clock,
+  })
   return (token) =>
     verifyToken(token, {
       issuer,
       audience,
       subject: anySubject,
       keys,
+      algorithms,
       maxLifetimeSeconds,
       leewaySeconds,
       clock,
