@@ -204,8 +204,10 @@ function identifier(
     keys: remoteKeys({
       issuer: config.callerIssuer,
       ...issuerKeys({ issuer: config.callerIssuer, jwksUrl: config.callerJwksUrl, unusable }),
+      algorithms: config.callerAlgorithms,
       clock,
     }),
+    algorithms: config.callerAlgorithms,
     maxLifetimeSeconds: config.maxLifetimeSeconds,
     leewaySeconds: config.clockToleranceSeconds,
     clock,

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { commonConfig, type Environment, readConfig, storeConfig } from '@hallpass/service-kit'
 import { tierTrustConfig } from '@hallpass/tier-trust'
+import { algorithmsNamed, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
 import { IDENTITY_FIELDS, type IdentityField } from './identity/index.ts'
 
 export type Config = ReturnType<typeof loadConfig>
@@ -47,6 +48,9 @@ export const loadConfig = (env: Environment) =>
       callerIssuer: variables.trustedIssuer('CALLER_ISSUER', identity === 'bearer' ? undefined : 'none'),
       callerJwksUrl: variables.optionalTrustedUrl('CALLER_JWKS_URL'),
       callerAudience: variables.text('CALLER_AUDIENCE', 'token-cache'),
+      callerAlgorithms: variables.parsed('TOKEN_ALGORITHMS', SIGNATURE_ALGORITHMS.join(), (list) =>
+        algorithmsNamed(list.split(',').map((name) => name.trim())),
+      ),
       authUrl: variables.trustedUrl('AUTH_URL', 'http://localhost:8083'),
       apiConnections: variables.integer('API_MAX_CONNECTIONS', 1024, { min: 1 }),
       apiUrl: variables.trustedUrl('API_URL', 'http://localhost:8084'),

@@ -57,6 +57,27 @@ describe('a caller with a token of its own (IDENTITY=bearer)', () => {
     expect(tier.issuer.calls).toEqual([])
   })
 
+  it('is rejected if its token has an algorithm that TOKEN_ALGORITHMS does not name', async () => {
+    const env = {
+      IDENTITY: 'bearer',
+      CALLER_ISSUER,
+      CALLER_JWKS_URL: `${callers.url}/.well-known/jwks.json`,
+      TOKEN_ALGORITHMS: 'PS512',
+    }
+    const strict = await startTier({ env, proxies: 1, clock })
+    try {
+      const answer = await fetch(`${strict.proxies[0]?.url}/`, {
+        headers: { authorization: `Bearer ${await tokenOf('alice')}` },
+      })
+      expect([answer.status, await answer.json()]).toMatchObject([
+        401,
+        { error: { code: 'invalid_token', message: 'invalid algorithm' } },
+      ])
+    } finally {
+      await strict.stop()
+    }
+  })
+
   it('is rejected if its https issuer’s keys are served over http', async () => {
     const secure = 'https://callers.test/'
     const env = {
