@@ -100,7 +100,7 @@ describe('service B with TOKEN_ISSUER', () => {
     },
   )
 
-  it('never uses the key of one issuer for another, although they have one kid', async () => {
+  it('AL-28 never uses the key of one issuer for another, although they have one kid', async () => {
     const call = await start()
     const { kid } = parseCompact(await issued()).header as { kid: string }
     const shared = { ...testKey('ES256', 'shared'), kid }

@@ -122,7 +122,7 @@ describe('an access token of an OpenID provider', () => {
     })
   })
 
-  it("does not make a user the client: a user's token names the client by which the user got it", async () => {
+  it('AL-45 does not make a user the client: a token of a user names the client by which the user got it', async () => {
     const users = { sub: 'ada' }
     await expect((await open()).identify(await token(users))).rejects.toMatchObject(rejection(NOT_ITS_OWN))
     const withSubject = await open({ clients: { batch: { subject: 'account-of-batch' } } })

@@ -8,6 +8,7 @@ import { CallersFile } from './callers-file.ts'
 
 const AUDIENCE = 'https://jwt-factory/'
 const CLUSTER = 'https://kubernetes.default.svc.cluster.local'
+const PROVIDER = 'https://login.example/'
 const POD = 'system:serviceaccount:default:service-a'
 const WORKLOAD = 'spiffe://example.org/service-a'
 const clock = new ManualClock()
@@ -35,9 +36,9 @@ const sign = (claims: object, key: SigningKey) =>
 
 describe('callers whose keys have one kid', () => {
   it('AL-28 are told apart, whatever kind of proof they use (CVE-2026-49998)', async () => {
-    const names = ['servicea', 'serviceb', 'pod', 'workload'] as const
+    const names = ['servicea', 'serviceb', 'pod', 'workload', 'provider'] as const
     const keys = await Promise.all(names.map(() => generateSigningKey('ES256', 'shared')))
-    const [a, b, pod, workload] = await Promise.all(
+    const [a, b, pod, workload, provider] = await Promise.all(
       keys.map((key, index) => publish(`${names[index]}.json`, publicJwks([key]))),
     )
     const callers = await load([
@@ -50,12 +51,14 @@ describe('callers whose keys have one kid', () => {
         jwksFile: workload,
         subjects: { [WORKLOAD]: { keyId: 'servicea' } },
       },
+      { method: 'oidc', issuer: PROVIDER, jwksFile: provider, clients: { batch: { keyId: 'servicea' } } },
     ])
     const claims = [
       { iss: 'servicea', sub: 'servicea' },
       { iss: 'serviceb', sub: 'serviceb' },
       { iss: CLUSTER, sub: POD },
       { sub: WORKLOAD },
+      { iss: PROVIDER, sub: 'batch', client_id: 'batch', scope: 'keys' },
     ]
     for (const [index, wanted] of claims.entries())
       for (const [signer, key] of keys.entries()) {
