@@ -35,6 +35,11 @@ export interface Trust {
  */
 const MAX_LIFETIME_S = { tokenEndpoint: 30 * 86_400, gateway: 86_400 } as const
 /**
+ * The token endpoint itself says which of its tokens is the ID token, and some providers give it the claims of the access
+ * token, `scope` included. What a gateway forwards could be either.
+ */
+const TOKEN_USE = { tokenEndpoint: 'any', gateway: 'id' } as const
+/**
  * How soon after an unknown key the set may be loaded again. Short, because after a rotation each login fails until then; long
  * enough that made-up tokens at a gateway cause at most 12 requests per minute.
  */
@@ -79,7 +84,7 @@ export class IdTokens {
       audienceList: 'contains',
       subject: anySubject,
       typ: ['JWT'],
-      tokenUse: 'id',
+      tokenUse: TOKEN_USE[from],
       maxLifetimeSeconds: MAX_LIFETIME_S[from],
       leewaySeconds,
       clock,
