@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describeWith } from '@hallpass/service-kit/testing'
-import { expect, it } from '@jest/globals'
+import { afterAll, expect, it } from '@jest/globals'
 import { callBackend, testJourney } from './journey.ts'
 import { useJourney } from './journey-system.ts'
 import {
@@ -21,5 +24,34 @@ describeHere('the web UI with mock-oauth2-server and token callbacks', () => {
   it('cannot tell its ID tokens from its access tokens, as its page warns', async () => {
     const { id_token } = await system.tokens(system.provider.users.both)
     expect(await callBackend(system, id_token)).toEqual([200, ''])
+  })
+})
+
+describeHere('a backend that asks mock-oauth2-server about each token', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'hallpass-introspection-'))
+  const secretFile = join(folder, 'secret')
+  writeFileSync(secretFile, 'any-because-it-checks-none', { mode: 0o600 })
+  const system = useJourney(mockOauth2Server, {
+    backend: {
+      TOKEN_VALIDATION: 'introspection',
+      INTROSPECTION_CLIENT_ID: 'backend',
+      INTROSPECTION_SECRET_FILE: secretFile,
+    },
+  })
+  afterAll(() => rmSync(folder, { recursive: true }))
+
+  it('accepts its access tokens, and rejects its ID tokens, which are active too', async () => {
+    const { access_token, id_token } = await system.tokens(system.provider.users.both)
+    expect(await callBackend(system, access_token)).toEqual([200, ''])
+    expect(await callBackend(system, id_token)).toEqual([401, 'invalid_token'])
+    expect(await callBackend(system, 'garbage')).toEqual([401, 'invalid_token'])
+  })
+
+  it('answers 503 while the server is unavailable', async () => {
+    const { access_token } = await system.tokens(system.provider.users.both)
+    await system.front.fail('refuses')
+    expect(await callBackend(system, access_token)).toEqual([503, ''])
+    await system.front.open()
+    expect(await callBackend(system, access_token)).toEqual([200, ''])
   })
 })
