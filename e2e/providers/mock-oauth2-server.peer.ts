@@ -1,14 +1,12 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { describeWith } from '@hallpass/service-kit/testing'
-import { afterAll, expect, it } from '@jest/globals'
+import { expect, it } from '@jest/globals'
 import { callBackend, testJourney } from './journey.ts'
 import { useJourney } from './journey-system.ts'
 import {
   mockOauth2Server,
   mockOauth2ServerProgram,
   mockOauth2ServerWithCallbacks,
+  mockOauth2ServerWithIntrospection,
 } from './mock-oauth2-server.ts'
 
 const describeHere = describeWith(mockOauth2ServerProgram, '.ci/install-peers providers')
@@ -28,17 +26,7 @@ describeHere('the web UI with mock-oauth2-server and token callbacks', () => {
 })
 
 describeHere('a backend that asks mock-oauth2-server about each token', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'hallpass-introspection-'))
-  const secretFile = join(folder, 'secret')
-  writeFileSync(secretFile, 'any-because-it-checks-none', { mode: 0o600 })
-  const system = useJourney(mockOauth2Server, {
-    backend: {
-      TOKEN_VALIDATION: 'introspection',
-      INTROSPECTION_CLIENT_ID: 'backend',
-      INTROSPECTION_SECRET_FILE: secretFile,
-    },
-  })
-  afterAll(() => rmSync(folder, { recursive: true }))
+  const system = useJourney(mockOauth2ServerWithIntrospection)
 
   it('accepts its access tokens, and rejects its ID tokens, which are active too', async () => {
     const { access_token, id_token } = await system.tokens(system.provider.users.both)

@@ -1,4 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import type { Provider, ProviderUser, Registration } from './provider.ts'
@@ -71,6 +73,31 @@ export const mockOauth2ServerWithCallbacks: Provider = {
       accessTokenSeconds,
       backend: { AUDIENCE: API, AUDIENCE_LIST: 'contains', TOKEN_USE: 'scoped' },
     })
+  },
+}
+
+/** As the first, but the backends ask the server about each token. */
+export const mockOauth2ServerWithIntrospection: Provider = {
+  ...mockOauth2Server,
+  name: 'mock-oauth2-server with introspection',
+  async start(registration) {
+    const folder = await mkdtemp(join(tmpdir(), 'hallpass-introspection-'))
+    const secretFile = join(folder, 'secret')
+    await writeFile(secretFile, 'any-because-it-checks-none', { mode: 0o600 })
+    const running = await mockOauth2Server.start(registration)
+    return {
+      ...running,
+      backend: {
+        ...running.backend,
+        TOKEN_VALIDATION: 'introspection',
+        INTROSPECTION_CLIENT_ID: 'backend',
+        INTROSPECTION_SECRET_FILE: secretFile,
+      },
+      async stop() {
+        await running.stop()
+        await rm(folder, { recursive: true })
+      },
+    }
   },
 }
 
