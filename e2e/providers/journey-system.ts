@@ -25,11 +25,10 @@ export interface IssuedTokens {
 /**
  * Starts a provider, the web UI, and both backends for the tests of a `describe`, from their bundles and with the documented
  * settings.
- * @param more settings of the web UI and the backends that a test varies, e.g. another client authentication.
  */
-export function useJourney(provider: Provider, more: { webUi?: Settings; backend?: Settings } = {}) {
+export function useJourney(provider: Provider) {
   const browser = useBrowser()
-  const services: ServiceProcess[] = []
+  let services: ServiceProcess[] = []
   let folder = ''
   let front: Front | undefined
   let running: RunningProvider | undefined
@@ -37,52 +36,49 @@ export function useJourney(provider: Provider, more: { webUi?: Settings; backend
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'hallpass-provider-'))
-    const ports = await freePorts(5)
-    const [publicPort, port, webUiPort, firstPort, secondPort] = ports as [
-      number,
-      number,
-      number,
-      number,
-      number,
-    ]
-    const at = (number: number) => `http://localhost:${number}`
-    urls = { webUi: at(webUiPort), first: at(firstPort), second: at(secondPort) }
-    front = new Front(publicPort, port)
+    const [publicPort, port, ...own] = await freePorts(5)
+    const [webUi, first, second] = own.map((one) => `http://localhost:${one}`)
+    urls = { webUi, first, second } as typeof urls
+    front = new Front(publicPort as number, port as number)
     await front.open()
     running = await provider.start({
       webUiUrl: urls.webUi,
       redirectUri: `${urls.webUi}/callback`,
       postLogoutRedirectUri: `${urls.webUi}/`,
       backChannelLogoutUri: `${urls.webUi}/backchannel-logout`,
-      publicPort,
-      port,
+      publicPort: publicPort as number,
+      port: port as number,
     })
-    const start = (name: string, port: number, env: Settings) => {
-      const service = new ServiceProcess(name, port, {
-        ...COMMON,
-        PORT: `${port}`,
-        STATE_FOLDER: folder,
-        ...env,
-      })
-      services.push(service)
-      return service.start()
+    await startServices()
+  }, START_TIMEOUT_MS)
+
+  async function startServices(webUi: Settings = {}): Promise<void> {
+    await Promise.all(services.map((service) => service.kill()))
+    const service = (name: string, url: string, env: Settings) => {
+      const { port } = new URL(url)
+      return new ServiceProcess(name, Number(port), { ...COMMON, PORT: port, STATE_FOLDER: folder, ...env })
     }
-    const backend = { ...running.backend, ...more.backend }
-    await Promise.all([
-      start('backend-api', firstPort, { ...backend, REQUIRED_SCOPES: 'read:data' }),
-      start('backend-api', secondPort, { ...backend, ENDPOINT: '/data2', REQUIRED_SCOPES: 'read:data2' }),
-      start('web-ui', webUiPort, {
+    const { backend, webUi: documented } = provided()
+    services = [
+      service('backend-api', urls.first, { ...backend, REQUIRED_SCOPES: 'read:data' }),
+      service('backend-api', urls.second, {
+        ...backend,
+        ENDPOINT: '/data2',
+        REQUIRED_SCOPES: 'read:data2',
+      }),
+      service('web-ui', urls.webUi, {
         SHOULD_AUTHENTICATE: 'true',
         EXPLORER: 'false',
         ASSETS_FOLDER: join(root, '.hallpass/bundles/web-ui-public'),
         BASE_URL: urls.webUi,
         BACKEND_SERVICE_URL: urls.first,
         SECOND_BACKEND_SERVICE_URL: urls.second,
-        ...running.webUi,
-        ...more.webUi,
+        ...documented,
+        ...webUi,
       }),
-    ])
-  }, START_TIMEOUT_MS)
+    ]
+    await Promise.all(services.map((one) => one.start()))
+  }
 
   afterAll(async () => {
     await Promise.all(services.map((service) => service.kill()))
@@ -107,6 +103,11 @@ export function useJourney(provider: Provider, more: { webUi?: Settings; backend
     get urls() {
       return urls
     },
+    /**
+     * Starts the web UI and both backends again, with other settings of the web UI. Also for tests that change keys twice
+     * within 30 s, because services load a key set again only once in that time.
+     */
+    restartServices: startServices,
     /** Returns the logs of the services, for a message. */
     logged: () => services.map(({ log }) => log).join('\n'),
     /** Opens a page in a browser of its own, without cookies. */

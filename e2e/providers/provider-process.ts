@@ -29,6 +29,8 @@ export class ProviderProcess {
   async start(env: Readonly<Record<string, string>> = {}): Promise<void> {
     const child = spawn(this.#program, this.#args, {
       env: { PATH: process.env.PATH, ...env },
+      // A process group: some programs are scripts that wait for another process.
+      detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     for (const output of [child.stdout, child.stderr])
@@ -41,6 +43,7 @@ export class ProviderProcess {
       if (await isReady(this.#probe)) return
       await sleep(POLL_MS)
     }
+    await this.kill()
     throw new Error(`${this.#program} did not start:\n${this.#log.slice(-2_000)}`)
   }
 
@@ -48,9 +51,10 @@ export class ProviderProcess {
   async kill(): Promise<void> {
     const child = this.#process
     if (!child || child.exitCode !== null || child.signalCode !== null) return
-    const exited = once(child, 'exit')
-    child.kill('SIGKILL')
-    await exited
+    // After the end of its output, which all processes of the group have open.
+    const closed = once(child, 'close')
+    process.kill(-(child.pid as number), 'SIGKILL')
+    await closed
   }
 }
 
