@@ -45,7 +45,6 @@ export const hallpassProvider: Provider = {
         ISSUER_BASE_URL: issuer,
         AUTH0_CLIENT_ID: 'web-ui',
         AUTH0_SECRET: SECRET,
-        AUDIENCE,
         RESOURCE: AUDIENCE,
         SCOPE: 'openid profile email offline_access read:data read:data2',
       },
