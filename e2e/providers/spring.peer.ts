@@ -13,9 +13,12 @@ describeHere('the web UI with Spring Authorization Server', () => {
   it('answers 400 to a logout without the latest ID token, as its page warns', async () => {
     const { refresh_token = '', id_token } = await system.tokens(system.provider.users.both)
     const renewed = await system.refreshed(refresh_token)
+    const page = await system.newPage()
+    await system.logIn(page, system.provider.users.both)
     const logOut = async (parameters: Readonly<Record<string, string>>) => {
       const url = `${system.provider.issuer}/connect/logout?${new URLSearchParams(parameters)}`
-      return (await fetch(url, { redirect: 'manual' })).status
+      const { request } = page.context()
+      return (await request.get(url, { headers: { accept: 'text/html' }, maxRedirects: 0 })).status()
     }
     expect([
       await logOut({ client_id: 'web-ui' }),
