@@ -215,7 +215,8 @@ export function testJourney(system: JourneySystem): void {
       const other = await page.context().newPage()
       await other.goto(`${system.urls.webUi}/login?returnTo=/decoder`)
       await system.provider.logIn(page, both())
-      await page.waitForURL(`${system.urls.webUi}/profile`)
+      const returnsTo = lacks['parallel logins'] === undefined ? '/profile' : '/decoder'
+      await page.waitForURL(system.urls.webUi + returnsTo)
       // The provider logs in the second tab from the session of the first, if it has sessions.
       await other.goto(`${system.urls.webUi}/login?returnTo=/decoder`)
       if (lacks.sessions !== undefined) await system.provider.logIn(other, both())

@@ -20,6 +20,7 @@ export type Capability =
   | 'key rotation'
   | 'logout'
   | 'sessions'
+  | 'parallel logins'
   | 'back-channel logout'
 
 /** What a provider must register for the web UI. */

@@ -19,7 +19,11 @@ const users: RunningProvider['users'] = {
   onlyData: { login: 'ben', password: 'ben', name: 'Ben Ruiz' },
 }
 
-const lacks = { 'back-channel logout': 'it sends no logout tokens' }
+const lacks = {
+  'back-channel logout': 'it sends no logout tokens',
+  'parallel logins':
+    'it remembers one login of a browser, so the login of the first tab continues that of the second',
+}
 
 /** The application in `spring`, as `docs/providers/spring-authorization-server.md` shows it. */
 export const spring: Provider = {
