@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
+import { projectFiles } from './project-files.ts'
 
 const root = join(import.meta.dirname, '..')
 const read = (file: string) => readFileSync(join(root, file), 'utf8')
@@ -21,4 +22,25 @@ describe('docs/providers/spring-authorization-server.md', () => {
     expect(shown).not.toEqual([])
     for (const code of shown) expect(read(file)).toContain(code)
   })
+})
+
+describe('pages of docs/providers', () => {
+  const pages = projectFiles(root).filter((file) => /^docs\/providers\/(?!README).*\.md$/.test(file))
+
+  it.each(pages)(
+    '%s says first whether its settings are run here, and names only known variables',
+    (page) => {
+      const text = read(page)
+      expect(text).toMatch(/\n\*\*(?:Run here:|Not run here\.)\*\*/)
+      const known = read('web-ui/README.md') + read('backend-api/README.md')
+      const tables = [...text.matchAll(/^\| (?:web UI|backend-api) \|.*\n\|[-|]+\n((?:\|.*\n)+)/gm)]
+      const variables = tables.flatMap(([, rows]) =>
+        [...(rows as string).matchAll(/^\| ([^|]+) \|/gm)].flatMap(
+          ([, cell]) => (cell as string).match(/[A-Z][A-Z0-9_]+/g) ?? [],
+        ),
+      )
+      expect(variables).not.toEqual([])
+      expect(variables.filter((name) => !known.includes(`\`${name}\``))).toEqual([])
+    },
+  )
 })
