@@ -1,4 +1,4 @@
-import { type VerificationKey, check, fits, LAST_SECOND, type SignatureAlgorithm } from '@hallpass/tokens'
+import { check, fits, LAST_SECOND, type SignatureAlgorithm, type VerificationKey } from '@hallpass/tokens'
 import { type JwtAuthority, JwtBundleError } from '../jwt-bundle/index.ts'
 import { SpiffeId, SpiffeIdError } from '../spiffe-id/index.ts'
 import type { SvidVerification } from './verification.ts'
