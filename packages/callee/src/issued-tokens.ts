@@ -8,7 +8,7 @@ const STATUS_LIST_KEY_ID = 'status-list'
 const MAX_LIFETIME_SECONDS = 3_600
 /** How long a key that was withdrawn is still accepted; as long as a revoked token with the factory's defaults. */
 const KEYS_MAX_AGE_MS = 10_000
-/** A new key or list is looked for at most this often, however many tokens with made-up kids arrive. */
+/** A new list is looked for at most this often, and a new key five times, however many tokens with made-up kids arrive. */
 const COOLDOWN_MS = 1_000
 /** How long tokens are accepted while the factory does not answer: long enough for its restart. */
 const STATUS_MAX_AGE_SECONDS = 60

@@ -41,7 +41,7 @@ const MAX_LIFETIME_S = { tokenEndpoint: 30 * 86_400, gateway: 86_400 } as const
 const TOKEN_USE = { tokenEndpoint: 'any', gateway: 'id' } as const
 /**
  * How soon after an unknown key the set may be loaded again. Short, because after a rotation each login fails until then; long
- * enough that made-up tokens at a gateway cause at most 12 requests per minute.
+ * enough that made-up tokens at a gateway cause at most one request per second.
  */
 const COOLDOWN_MS = 5_000
 

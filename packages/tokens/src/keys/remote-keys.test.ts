@@ -137,15 +137,35 @@ describe('the published keys of an issuer', () => {
     expect(state.loads).toBe(2)
   })
 
-  it('cost the issuer one load per cooldown, however many kids are made up', async () => {
+  it('cost the issuer five loads per cooldown, however many kids are made up', async () => {
     const state = issuer(publishing(first))
     await state.kidOf('first')
     for (let n = 0; n < 1000; n += 1) expect(await state.kidOf(`invented-${n}`)).toBeUndefined()
-    expect(state.loads).toBe(2)
+    expect(state.loads).toBe(6)
     expect(await state.kidOf('first')).toBe('first')
     state.now += 30 * SECOND
     for (let n = 0; n < 1000; n += 1) await state.kidOf(`invented-${n}`)
-    expect(state.loads).toBe(3)
+    expect(state.loads).toBe(11)
+  })
+
+  it('include a new key immediately after a few made-up kids, and repeatedly, because a load that changes the set is free', async () => {
+    const state = issuer(publishing(first))
+    for (const kid of ['first', 'a', 'b', 'c', 'd']) await state.kidOf(kid)
+    for (let n = 0; n < 10; n += 1) {
+      state.published = publishing({ ...second, kid: `new ${n}` })
+      expect(await state.kidOf(`new ${n}`)).toBe(`new ${n}`)
+    }
+  })
+
+  it('include a new key after six seconds of a flood at the latest', async () => {
+    const state = issuer(publishing(first))
+    await state.kidOf('first')
+    for (let n = 0; n < 1000; n += 1) await state.kidOf(`invented-${n}`)
+    state.published = publishing(first, second)
+    expect(await state.kidOf('second')).toBeUndefined()
+    state.now += 6 * SECOND
+    await state.kidOf('invented')
+    expect(await state.kidOf('second')).toBe('second')
   })
 
   it('cost one load for a thousand concurrent made-up kids', async () => {

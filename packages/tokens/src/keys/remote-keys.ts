@@ -8,6 +8,7 @@ import {
 } from './jwks.ts'
 import { type KeyFinder, keyNamed } from './key-finder.ts'
 import type { VerificationKey } from './keys.ts'
+import { Permits } from './permits.ts'
 
 export interface RemoteKeysOptions extends ParseJwksOptions {
   readonly issuer: string
@@ -25,7 +26,10 @@ export interface RemoteKeysOptions extends ParseJwksOptions {
   readonly onUnusable?: ((unusable: readonly UnusableKey[]) => void) | undefined
   /** How long a set is used before it must be loaded again. */
   readonly maxAgeMs?: number
-  /** The minimum time between loads caused by an unknown kid, a wrong signature or a failed load. */
+  /**
+   * The time between a failed load and the next one, and the time in which tokens with unknown kids or wrong signatures cause at
+   * most five loads that change nothing.
+   */
   readonly cooldownMs?: number
   /** How long a set is used if loading keeps failing; afterwards verification fails closed. */
   readonly maxStaleMs?: number
@@ -35,7 +39,7 @@ export interface RemoteKeysOptions extends ParseJwksOptions {
 
 /** A common cache time for JWKS, and the maximum time for which a removed key is still accepted. */
 const DEFAULT_MAX_AGE_MS = 5 * 60_000
-/** Limits the load on the issuer: any number of tokens with made-up kids or signatures causes one request. */
+/** Long enough for an issuer that restarts. */
 const DEFAULT_COOLDOWN_MS = 30_000
 /** An issuer that has been unavailable for a day is not expected to recover. */
 const DEFAULT_MAX_STALE_MS = 24 * 3_600_000
@@ -43,6 +47,11 @@ const DEFAULT_MAX_STALE_MS = 24 * 3_600_000
 const FIRST_LOAD_RETRY_MS = 1000
 /** Keys beside the set; some 2 KB each. The services that one verifier accepts are far fewer. */
 const MAX_FOUND = 1_000
+/**
+ * How many loads of the set tokens may cause per cooldown, however many kids and signatures are made up; loads that change the set
+ * are free. More than one, because else one made-up token would shut out a key that is published right after it.
+ */
+const MAX_RELOADS = 5
 /**
  * How many loads of keys that do not exist are allowed per cooldown; loads that find their key are free. More than one,
  * because else one made-up kid would shut out every real key that is not known yet.
@@ -67,11 +76,11 @@ export function remoteKeys(options: RemoteKeysOptions): KeyFinder {
     const key = current && keyNamed(current, kid, alg)
     if (key) return key
     if (current && more) return findMore(kid)
-    if (current && !set.mayReload()) return undefined
+    if (current && !set.mayReload('for a token')) return undefined
     return set.renewed(current !== undefined).then((keys) => keyNamed(keys, kid, alg) ?? findMore(kid))
   }
   const replaced: KeyFinder['replaced'] = (issuer, kid, alg, rejected) => {
-    if (issuer !== options.issuer || !set.mayReload()) return undefined
+    if (issuer !== options.issuer || !set.mayReload('for a token')) return undefined
     return set.renewed(true).then((keys) => {
       const key = keyNamed(keys, kid, alg)
       return key === rejected ? undefined : key
@@ -91,6 +100,7 @@ class RemoteKeySet {
   readonly #maxStaleMs: number
   readonly #clock: () => number
   readonly #onUnusable: RemoteKeysOptions['onUnusable']
+  readonly #permits: Permits
   #unusable = '[]'
   #keys: KeyMap | undefined
   #loadedAt = 0
@@ -107,6 +117,7 @@ class RemoteKeySet {
     this.#cooldownMs = options.cooldownMs ?? DEFAULT_COOLDOWN_MS
     this.#maxStaleMs = options.maxStaleMs ?? DEFAULT_MAX_STALE_MS
     this.#clock = options.clock ?? Date.now
+    this.#permits = new Permits(MAX_RELOADS, this.#cooldownMs, this.#clock)
   }
 
   /** Returns the set if it can be used without waiting, and refreshes an aging one in the background. */
@@ -124,21 +135,24 @@ class RemoteKeySet {
     return Math.abs(this.#clock() - this.#loadedAt)
   }
 
-  mayReload(): boolean {
+  mayReload(why?: 'for a token'): boolean {
+    if (this.#loading !== undefined) return true
     // A pause that seems longer than any was set before the clock was set back.
     const left = this.#pausedUntil - this.#clock()
-    return this.#loading !== undefined || left <= 0 || left > this.#cooldownMs
+    if (left > 0 && left <= this.#cooldownMs) return false
+    return why === undefined || !this.#permits.isEmpty
   }
 
   /**
    * Loads the set and returns it; returns the old set if that fails.
-   * @param forToken starts the cooldown, because anyone can trigger such a load.
+   * @param forToken takes a permit, because anyone can trigger such a load.
    */
   async renewed(forToken: boolean): Promise<KeyMap> {
-    if (this.mayReload()) {
-      const loading = this.#reload()
-      if (forToken) this.#pause()
-      await loading
+    if (this.mayReload(forToken ? 'for a token' : undefined)) {
+      const before = this.#keys
+      const permit = forToken && this.#loading === undefined && this.#permits.take()
+      await this.#reload()
+      if (permit && this.#keys !== before) this.#permits.giveBack()
     }
     if (this.#keys && this.#age() < this.#maxStaleMs) return this.#keys
     throw this.#failure
@@ -161,7 +175,9 @@ class RemoteKeySet {
     try {
       const { keys, unusable } = readKeySet(await this.#load(), this.#parse)
       this.#report(unusable)
-      this.#keys = new Map(keys.map((key) => [key.kid, this.#known(key)]))
+      const loaded = new Map(keys.map((key) => [key.kid, this.#known(key)]))
+      // The same object while nothing has changed.
+      if (!this.#keys || !hasSameKeys(this.#keys, loaded)) this.#keys = loaded
       this.#loadedAt = this.#clock()
     } catch (failure) {
       if (failure instanceof KeySetError && failure.unusable.length > 0) this.#report(failure.unusable)
@@ -201,9 +217,7 @@ class MoreRemoteKeys {
   /** In the order of their last load. */
   readonly #found = new Map<string, FoundKey>()
   readonly #loading = new Map<string, Promise<VerificationKey | undefined>>()
-  /** How many loads for keys that may not exist are allowed, as of the time. */
-  #permits = MAX_MISSES
-  #permitsAt = Number.NEGATIVE_INFINITY
+  readonly #permits: Permits
 
   constructor(options: RemoteKeysOptions & { readonly loadKey: (kid: string) => Promise<unknown> }) {
     this.#issuer = options.issuer
@@ -213,6 +227,7 @@ class MoreRemoteKeys {
     this.#cooldownMs = options.cooldownMs ?? DEFAULT_COOLDOWN_MS
     this.#maxStaleMs = options.maxStaleMs ?? DEFAULT_MAX_STALE_MS
     this.#clock = options.clock ?? Date.now
+    this.#permits = new Permits(MAX_MISSES, this.#cooldownMs, this.#clock)
   }
 
   /** @throws what `loadKey` threw, or a KeySetError, if the key is not known. */
@@ -234,20 +249,10 @@ class MoreRemoteKeys {
   #load(kid: string): Promise<VerificationKey | undefined> | undefined {
     const running = this.#loading.get(kid)
     if (running !== undefined) return running
-    if (!this.#takePermit()) return undefined
+    if (!this.#permits.take()) return undefined
     const loading = this.#loadNow(kid).finally(() => this.#loading.delete(kid))
     this.#loading.set(kid, loading)
     return loading
-  }
-
-  #takePermit(): boolean {
-    const now = this.#clock()
-    const regained = ((now - this.#permitsAt) / this.#cooldownMs) * MAX_MISSES
-    this.#permits = Math.min(MAX_MISSES, this.#permits + Math.max(0, regained))
-    this.#permitsAt = now
-    if (this.#permits < 1) return false
-    this.#permits -= 1
-    return true
   }
 
   async #loadNow(kid: string): Promise<VerificationKey | undefined> {
@@ -256,7 +261,7 @@ class MoreRemoteKeys {
     this.#found.delete(kid)
     const key = json === undefined ? undefined : this.#keyIn(json, kid)
     if (!key) return undefined
-    this.#permits += 1
+    this.#permits.giveBack()
     const kept = known && isSame(known, key) ? known : key
     this.#found.set(kid, { key: kept, loadedAt: this.#clock() })
     const [oldest] = this.#found.keys()
@@ -277,6 +282,10 @@ const parseOptions = ({ uses, algorithms }: RemoteKeysOptions): ParseJwksOptions
   ...(uses && { uses }),
   algorithms,
 })
+
+/** The keys of the second map are those objects of the first that have not changed. */
+const hasSameKeys = (a: KeyMap, b: KeyMap) =>
+  a.size === b.size && [...b].every(([kid, key]) => a.get(kid) === key)
 
 const isSame = (a: VerificationKey, b: VerificationKey) => a.alg === b.alg && a.publicKey.equals(b.publicKey)
 

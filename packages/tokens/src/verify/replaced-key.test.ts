@@ -67,18 +67,18 @@ describe('a key that an issuer has replaced under the same kid', () => {
     expect(await issuer.verify(tokenOf(young, {}))).toBe('accepted')
   })
 
-  it('costs the issuer one load per cooldown, however many signatures are forged', async () => {
+  it('costs the issuer five loads per cooldown, however many signatures are forged', async () => {
     const key = await newKey()
     const issuer = issuerWith(key)
     await issuer.verify(tokenOf(key))
     const forged = tokenOf(await newKey())
     for (let n = 0; n < 100; n += 1) expect(await issuer.verify(forged)).toEqual(INVALID)
-    expect(issuer.loads).toBe(2)
+    expect(issuer.loads).toBe(6)
     await Promise.all(Array.from({ length: 100 }, () => issuer.verify(forged)))
-    expect(issuer.loads).toBe(2)
+    expect(issuer.loads).toBe(6)
     issuer.now += 30_000
     await issuer.verify(forged)
-    expect(issuer.loads).toBe(3)
+    expect(issuer.loads).toBe(7)
     expect(await issuer.verify(tokenOf(key))).toBe('accepted')
   })
 
