@@ -1,2 +1,3 @@
 // Sends the browser on to the provider without a click. Without scripts, the form has a button.
-document.querySelector('form#leave').requestSubmit()
+const form = /** @type {HTMLFormElement} */ (document.querySelector('form#leave'))
+form.requestSubmit()
