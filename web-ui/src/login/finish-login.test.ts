@@ -52,6 +52,18 @@ describe('GET /callback', () => {
     expect(await logInWith(-610_000)).toBe(400)
   })
 
+  it('accepts a large ID token, e.g. one with hundreds of groups, because no header has to contain it', async () => {
+    webUi.provider.tricks = { idToken: (claims) => ({ ...claims, groups: 'g'.repeat(30_000) }) }
+    const { agent } = await webUi.logIn()
+    expect(await webUi.isLoggedIn(agent)).toBe(true)
+  })
+
+  it('rejects an ID token that would fill the store of sessions', async () => {
+    webUi.provider.tricks = { idToken: (claims) => ({ ...claims, groups: 'g'.repeat(60_000) }) }
+    const agent = new UserAgent()
+    await expectRefused(await agent.visit(`${webUi.url}/login`), agent, 400, /jwt too large/)
+  })
+
   it('puts no token and no code into a page', async () => {
     const { agent } = await webUi.logIn()
     const pages = await Promise.all(['/', '/profile', '/logout'].map((path) => agent.visit(webUi.url + path)))

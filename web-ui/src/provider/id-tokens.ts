@@ -35,6 +35,11 @@ export interface Trust {
  */
 const MAX_LIFETIME_S = { tokenEndpoint: 30 * 86_400, gateway: 86_400 } as const
 /**
+ * Characters. From the token endpoint: hundreds of groups; a session with it still fits into the store's largest entry (256 KB). From a
+ * gateway: as much as servers accept in a header.
+ */
+const MAX_LENGTH = { tokenEndpoint: 64 * 1024, gateway: 8 * 1024 } as const
+/**
  * The token endpoint itself says which of its tokens is the ID token, and some providers give it the claims of the access
  * token, `scope` included. What a gateway forwards could be either.
  */
@@ -86,6 +91,7 @@ export class IdTokens {
       typ: ['JWT'],
       tokenUse: TOKEN_USE[from],
       maxLifetimeSeconds: MAX_LIFETIME_S[from],
+      maxTokenLength: MAX_LENGTH[from],
       leewaySeconds,
       clock,
     } as const

@@ -89,20 +89,20 @@ describe('the OpenID client', () => {
       const renewed = await client.refresh(refreshToken as string, 'ada')
       expect(renewed.claims).toMatchObject({ sub: 'ada' })
       await logIn(client)
-      expect(provider.keyLoads - before).toBe(1)
+      expect(provider.keyLoads - before).toBe(5)
     })
 
-    it('an unknown key loads the set at most once in 5 s', async () => {
+    it('unknown keys load the set at most five times in 5 s', async () => {
       const client = clientOf(provider.issuer)
       await logIn(client)
       provider.tricks = { idTokenKey: await generateSigningKey('RS256') }
       const before = provider.keyLoads
-      for (let login = 0; login < 3; login += 1)
+      for (let login = 0; login < 8; login += 1)
         await expect(logIn(client)).rejects.toMatchObject({ code: 'key_unknown' })
       expect(provider.keyLoads - before).toBe(1)
       provider.key = await generateSigningKey('RS256')
       provider.tricks = {}
-      clock.advance(5_001)
+      clock.advance(1_000)
       expect((await logIn(client)).claims).toMatchObject({ sub: 'ada' })
     })
   })

@@ -99,7 +99,12 @@ export async function fakeProvider({
           ...claims,
         }),
         state.tricks.idTokenKey ?? (state.key as SigningKey),
-        { lifetimeSeconds: 600, clock: () => clock() + (state.tricks.aheadMs ?? 0), ...options },
+        {
+          lifetimeSeconds: 600,
+          maxLength: 1024 * 1024,
+          clock: () => clock() + (state.tricks.aheadMs ?? 0),
+          ...options,
+        },
       ),
   }
   const secret = (text: string) => {

@@ -48,6 +48,8 @@ interface IdentityRules {
    * a stream.
    */
   readonly expiryLeewaySeconds?: number
+  /** The maximum length in characters; by default 8 KiB, as much as servers accept in a header. */
+  readonly maxTokenLength?: number
   /** Milliseconds since the epoch. */
   readonly clock?: () => number
   readonly library?: TokenLibrary
