@@ -89,7 +89,7 @@ describe('the OpenID client', () => {
       const renewed = await client.refresh(refreshToken as string, 'ada')
       expect(renewed.claims).toMatchObject({ sub: 'ada' })
       await logIn(client)
-      expect(provider.keyLoads - before).toBe(5)
+      expect(provider.keyLoads - before).toBe(1)
     })
 
     it('unknown keys load the set at most five times in 5 s', async () => {
@@ -99,7 +99,7 @@ describe('the OpenID client', () => {
       const before = provider.keyLoads
       for (let login = 0; login < 8; login += 1)
         await expect(logIn(client)).rejects.toMatchObject({ code: 'key_unknown' })
-      expect(provider.keyLoads - before).toBe(1)
+      expect(provider.keyLoads - before).toBe(5)
       provider.key = await generateSigningKey('RS256')
       provider.tricks = {}
       clock.advance(1_000)
