@@ -132,7 +132,7 @@ describe('token issuance and keys, with authenticated callers', () => {
     const made = (await readdir(services.stateFolder, { recursive: true })).filter(
       (path) => !before.includes(path),
     )
-    for (const path of made) expect(path).toMatch(/^keys\/servicea[\w.-]*\.pem$/)
+    for (const path of made) expect(path).toMatch(/^keys\/servicea[\w.-]*\.pem(\.\d+\.[0-9a-f]+\.part)?$/)
   })
 
   it('AL-06 property names of every JavaScript object are unknown keys, without an internal error', async () => {
