@@ -10,8 +10,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 
 /** More than the 50 whose signing and next keys fit into one set. */
 const KEY_IDS = Array.from({ length: 120 }, (_, index) => `service-${index}`)
-/** Plain, so that its keys may be plain too. */
-const ISSUER = 'http://factory.example/'
+/** Plain, so that its keys may be plain too, which is accepted only on this machine. */
+const ISSUER = 'http://localhost:1/'
 
 let folder: string
 beforeAll(async () => {

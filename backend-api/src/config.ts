@@ -1,13 +1,7 @@
 import { statSync } from 'node:fs'
 import { credentialConfig } from '@hallpass/callers'
 import { explainExposure } from '@hallpass/private-files'
-import {
-  commonConfig,
-  type Environment,
-  isLoopback,
-  readConfig,
-  type VariableReader,
-} from '@hallpass/service-kit'
+import { commonConfig, type Environment, readConfig, type VariableReader } from '@hallpass/service-kit'
 import { accessTokenUse, algorithmsNamed, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
 
 /** One day, Auth0's default for an API. If your issuer's tokens are shorter, lower it with MAX_TOKEN_LIFETIME_S. */
@@ -35,13 +29,14 @@ export const loadConfig = (env: Environment) =>
         access === 'open'
           ? undefined
           : {
-              /** Exactly as in the `iss` claim, with the trailing slash where the provider has one. */
-              issuer: variables.trustedIssuer('ISSUER'),
+              /**
+               * The issuer, exactly as in the `iss` claim, with the trailing slash where the provider has one, and the URL of its
+               * keys, by default from its discovery document.
+               */
+              ...variables.issuerWithKeys({ issuer: 'ISSUER', jwksUrl: 'JWKS_URL' }),
               audience: variables.text('AUDIENCE'),
               /** `contains` for Auth0, which adds its userinfo endpoint to `aud`; `single` allows one audience. */
               audienceList: variables.oneOf('AUDIENCE_LIST', ['single', 'contains'], 'single'),
-              /** The URL of the issuer's keys. Default: from its discovery document. */
-              jwksUrl: variables.optionalTrustedUrl('JWKS_URL'),
               /** How tokens are verified: here, by their issuer, or, with `auto`, JWTs here and others by their issuer. */
               validation: variables.oneOf('TOKEN_VALIDATION', ['jwt', 'introspection', 'auto'], 'jwt'),
               introspection: introspectionConfig(variables),
@@ -68,12 +63,13 @@ function introspectionConfig(variables: VariableReader) {
       )
     return undefined
   }
-  const url = variables.optionalTrustedUrl('INTROSPECTION_URL')
-  const isPlain = url?.startsWith('http:') && !isLoopback(new URL(url).hostname)
-  variables.require(
-    !isPlain || variables.optionalText('MESH') !== undefined,
-    'INTROSPECTION_URL must be an https URL: tokens and the credentials of this service are sent to it',
-  )
+  const url = variables.optionalUrl('INTROSPECTION_URL')
+  if (url !== undefined)
+    variables.requireEncrypted(
+      'INTROSPECTION_URL',
+      url,
+      'anyone on the network can read the tokens and the credentials of this service that are sent to it',
+    )
   const secretFile = variables.optionalText('INTROSPECTION_SECRET_FILE')
   const exposed = secretFile === undefined ? undefined : explainSecretFile(secretFile)
   variables.require(exposed === undefined, `INTROSPECTION_SECRET_FILE ${secretFile} ${exposed}`)

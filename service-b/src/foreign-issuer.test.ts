@@ -202,8 +202,8 @@ describe('the configuration of TOKEN_ISSUER', () => {
       'TOKEN_USE: must be at+jwt, scoped, any, or a claim and its value such as typ=Bearer',
     ],
     [
-      { TOKEN_ISSUER: 'http://login.example/', NODE_ENV: 'production' },
-      'TOKEN_ISSUER is not encrypted, which NODE_ENV=production does not allow: use an https URL, or set MESH to the name of the mesh that encrypts and authenticates this connection (e.g. MESH=istio), but is "http://login.example/"',
+      { TOKEN_ISSUER: 'http://login.example/' },
+      'TOKEN_ISSUER is not encrypted, so anyone on the network can replace its keys and sign tokens: use an https URL, or set MESH to the name of the mesh that encrypts and authenticates this connection (e.g. MESH=istio), but is "http://login.example/"',
     ],
   ])('is refused: %j', (env, problem) => {
     expect(problemsOf(env)).toContain(problem)

@@ -101,6 +101,32 @@ paths:
     ])
   })
 
+  it('checks how the keys of each issuer are loaded; with a file, an issuer is only a name', async () => {
+    const env = await file(`
+      paths:
+        /a:
+          upstream: http://localhost:8001/a
+          scopes: [a]
+          issuers:
+            - { issuer: http://one.example, audience: a, jwksFile: jwks.json }
+            - { issuer: http://two.example, audience: a, jwksUrl: http://two.example/jwks }
+            - { issuer: https://three.example, audience: a, jwksUrl: http://localhost:1/jwks }
+            - { issuer: http://localhost:9000, audience: a, jwksUrl: http://localhost:9000/jwks }
+    `)
+    const plain = (name: string, url: string) =>
+      `GATEWAY_CONFIG paths./a.issuers.1.${name} is not encrypted, so anyone on the network can replace its keys and sign tokens: ` +
+      `use an https URL, or set MESH to the name of the mesh that encrypts and authenticates this connection (e.g. MESH=istio), but is "${url}"`
+    const mismatch =
+      'GATEWAY_CONFIG paths./a.issuers.2.jwksUrl must be an https URL, because GATEWAY_CONFIG paths./a.issuers.2.issuer is one ' +
+      '("https://three.example"), but is "http://localhost:1/jwks"'
+    expect(problems(env)).toEqual([
+      plain('issuer', 'http://two.example'),
+      plain('jwksUrl', 'http://two.example/jwks'),
+      mismatch,
+    ])
+    expect(problems({ ...env, MESH: 'istio' })).toEqual([mismatch])
+  })
+
   it('reports a missing file and a file that is not YAML', async () => {
     expect(problems({ GATEWAY_CONFIG: '/nowhere.yaml' })[0]).toContain('GATEWAY_CONFIG /nowhere.yaml: ENOENT')
     expect(problems(await file('paths: [')).join()).toContain('GATEWAY_CONFIG')

@@ -152,7 +152,7 @@ function onePath(
 ): Record<string, PathRule> {
   const path = variables.text('EVENTS_PATH', '/events')
   variables.require(isPath(path), 'EVENTS_PATH must be a path such as /events')
-  const jwksUrl = variables.optionalTrustedUrl('JWKS_URL')
+  const jwksUrl = variables.optionalUrl('JWKS_URL')
   const jwksFile = variables.optionalText('JWKS_FILE')
   variables.require(
     jwksUrl === undefined || jwksFile === undefined,
@@ -162,17 +162,19 @@ function onePath(
     !production || jwksUrl !== undefined || jwksFile !== undefined,
     'JWKS_URL or JWKS_FILE is required in production: the example keys are only for development',
   )
+  const issuer = variables.text('ISSUER', 'https://auth.example.com')
+  const keys =
+    jwksUrl === undefined ? { jwksFile: jwksFile ?? join(stateFolder, 'sse/jwks.json') } : { jwksUrl }
+  variables.requireKeySource({ issuer: 'ISSUER', jwksUrl: 'JWKS_URL' }, { issuer, ...keys })
   return {
     [path]: {
       upstream: variables.trustedUrl('UPSTREAM_URL', `http://localhost:8001${path}`),
       issuers: [
         {
-          issuer: variables.trustedIssuer('ISSUER', 'https://auth.example.com'),
+          issuer,
           audience: variables.text('AUDIENCE', 'https://api.example.com'),
           tokenUse: variables.parsed('TOKEN_USE', TOKEN_USE, accessTokenUse),
-          ...(jwksUrl === undefined
-            ? { jwksFile: jwksFile ?? join(stateFolder, 'sse/jwks.json') }
-            : { jwksUrl }),
+          ...keys,
         },
       ],
       scopes: variables.list('SCOPES', ['proxy:stream']),
@@ -186,12 +188,13 @@ function onePath(
 /** Returns the path of the suite's hops, for the explorer; the web UI signs the tokens of its viewers. */
 function hopsPath(variables: VariableReader): Record<string, PathRule> {
   const upstream = variables.optionalTrustedUrl('HOPS_UPSTREAM_URL')
-  const issuer = variables.optionalTrustedUrl('HOPS_ISSUER')
+  const issuer = variables.optionalUrl('HOPS_ISSUER')
   variables.require(
     (upstream === undefined) === (issuer === undefined),
     'HOPS_UPSTREAM_URL and HOPS_ISSUER must be set together',
   )
   if (upstream === undefined || issuer === undefined) return {}
+  variables.requireKeySource({ issuer: 'HOPS_ISSUER' }, { issuer })
   return {
     '/hops': {
       upstream,
@@ -230,9 +233,10 @@ function pathsOf(variables: VariableReader, file: string): Record<string, PathRu
   variables.require(Object.keys(paths).length > 0, 'GATEWAY_CONFIG must contain at least one path')
   for (const [path, { upstream, issuers }] of Object.entries(paths)) {
     variables.requireTrusted(`GATEWAY_CONFIG paths.${path}.upstream`, upstream)
-    for (const [index, { jwksUrl }] of issuers.entries())
-      if (jwksUrl !== undefined)
-        variables.requireTrusted(`GATEWAY_CONFIG paths.${path}.issuers.${index}.jwksUrl`, jwksUrl)
+    for (const [index, rule] of issuers.entries()) {
+      const where = `GATEWAY_CONFIG paths.${path}.issuers.${index}`
+      variables.requireKeySource({ issuer: `${where}.issuer`, jwksUrl: `${where}.jwksUrl` }, rule)
+    }
   }
   const atFile = (name: string) => resolve(dirname(file), name)
   return Object.fromEntries(

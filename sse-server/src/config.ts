@@ -59,10 +59,8 @@ export const loadConfig = (env: Environment) =>
         publishers === 'open'
           ? undefined
           : {
-              issuer: variables.trustedIssuer('ISSUER'),
+              ...variables.issuerWithKeys({ issuer: 'ISSUER', jwksUrl: 'JWKS_URL', jwksFile: 'JWKS_FILE' }),
               audience: variables.text('AUDIENCE'),
-              jwksFile: variables.optionalText('JWKS_FILE'),
-              jwksUrl: variables.optionalTrustedUrl('JWKS_URL'),
               algorithms: variables.parsed('TOKEN_ALGORITHMS', SIGNATURE_ALGORITHMS.join(), (list) =>
                 algorithmsNamed(list.split(',').map((name) => name.trim())),
               ),

@@ -69,12 +69,13 @@ function foreignIssuerConfig(
     issuer !== own.jwtFactoryIssuer,
     'TOKEN_ISSUER must not be JWT_FACTORY_ISSUER: an issuer has one verifier',
   )
+  const { jwksUrl } = variables.issuerWithKeys({ issuer: 'TOKEN_ISSUER', jwksUrl: 'TOKEN_JWKS_URL' })
   return {
     /** Exactly as in the `iss` claim, with the slash at the end if it has one. */
-    issuer: variables.trustedIssuer('TOKEN_ISSUER'),
+    issuer,
     audience: variables.text('TOKEN_AUDIENCE', own.audience),
     audienceList: variables.oneOf('TOKEN_AUDIENCE_LIST', ['single', 'contains'], 'single'),
-    jwksUrl: variables.optionalTrustedUrl('TOKEN_JWKS_URL'),
+    jwksUrl,
     subject: variables.optionalText('TOKEN_SUBJECT'),
     scopes: variables.list('TOKEN_SCOPES', []),
     tokenUse: variables.parsed('TOKEN_USE', 'scoped', accessTokenUse),

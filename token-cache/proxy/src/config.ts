@@ -32,6 +32,10 @@ export const loadConfig = (env: Environment) =>
     )
     const port = variables.port('PORT', 8080)
     const identity = variables.oneOf('IDENTITY', ['remote-user', 'bearer'], 'remote-user')
+    const caller = variables.issuerWithKeys(
+      { issuer: 'CALLER_ISSUER', jwksUrl: 'CALLER_JWKS_URL' },
+      identity === 'bearer' ? undefined : 'none',
+    )
     return {
       ...common,
       port,
@@ -45,8 +49,8 @@ export const loadConfig = (env: Environment) =>
       identity,
       identityFields: fields as IdentityField[],
       /** For IDENTITY=bearer: the issuer and the audience of callers' tokens. */
-      callerIssuer: variables.trustedIssuer('CALLER_ISSUER', identity === 'bearer' ? undefined : 'none'),
-      callerJwksUrl: variables.optionalTrustedUrl('CALLER_JWKS_URL'),
+      callerIssuer: caller.issuer,
+      callerJwksUrl: caller.jwksUrl,
       callerAudience: variables.text('CALLER_AUDIENCE', 'token-cache'),
       callerAlgorithms: variables.parsed('TOKEN_ALGORITHMS', SIGNATURE_ALGORITHMS.join(), (list) =>
         algorithmsNamed(list.split(',').map((name) => name.trim())),

@@ -26,8 +26,8 @@ describe('the configuration of the provider', () => {
       for (const mode of ['true', 'false']) {
         const env = { ...LOGIN, SHOULD_AUTHENTICATE: mode, [name]: 'http://idp.example/realm' }
         expect(() => loadConfig(env)).toThrow(
-          `${name} must be https, or on this machine, but is "http://idp.example/realm": on an unencrypted network anyone could ` +
-            'replace the provider’s keys and log in as any user; use an https URL, or set MESH to the name of the mesh',
+          `${name} is not encrypted, so anyone on the network can replace its keys and sign tokens: use an https URL, or set MESH ` +
+            'to the name of the mesh that encrypts and authenticates this connection (e.g. MESH=istio), but is "http://idp.example/realm"',
         )
         expect(() => loadConfig({ ...env, MESH: 'istio' })).not.toThrow()
         expect(() => loadConfig({ ...env, [name]: 'http://localhost:9000' })).not.toThrow()

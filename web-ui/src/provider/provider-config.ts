@@ -1,5 +1,5 @@
 import { explainKeyFile } from '@hallpass/callers'
-import { plainUrlProblem, type VariableReader } from '@hallpass/service-kit'
+import type { VariableReader } from '@hallpass/service-kit'
 import { algorithmsNamed, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
 
 /** Reads whose tokens to accept; undefined without `ISSUER_BASE_URL` or `AUTH0_CLIENT_ID`, which a login requires. */
@@ -44,14 +44,7 @@ function readUrl(variables: VariableReader, name: string): string | undefined {
     )
     return undefined
   }
-  variables.requireTrusted(name, url)
-  variables.require(
-    variables.requiresTls ||
-      variables.optionalText('MESH') !== undefined ||
-      plainUrlProblem(url) === undefined,
-    `${name} must be https, or on this machine, but is ${JSON.stringify(url)}: on an unencrypted network anyone could replace ` +
-      'the provider’s keys and log in as any user; use an https URL, or set MESH to the name of the mesh that encrypts and authenticates this connection (e.g. MESH=istio)',
-  )
+  variables.requireEncrypted(name, url)
   return url
 }
 

@@ -103,7 +103,7 @@ function transportFindings(metadata: JsonObject, { issuer }: Context): Finding[]
   if (plainUrlProblem(issuer) !== undefined)
     findings.push({
       state: 'bad',
-      what: `The issuer ${issuer} is not encrypted: anyone on the network can replace its keys; services with NODE_ENV=production do not start with it`,
+      what: `The issuer ${issuer} is not encrypted: anyone on the network can replace its keys; services do not start with it`,
       remedy:
         'At the provider: an https URL. In a mesh that encrypts this connection: MESH=NAME, e.g. MESH=istio, for every service.',
     })

@@ -28,10 +28,17 @@ export function meshNamed(value: string): string {
  * @param url absolute; anything that is not http or https is refused too, e.g. `file:`
  */
 export function plainUrlProblem(url: string): string | undefined {
-  const { protocol, hostname } = new URL(url)
-  if (protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname))) return undefined
-  return `is not encrypted, which NODE_ENV=production does not allow: ${REMEDY}`
+  return isPlainUrl(url) ? `is not encrypted, which NODE_ENV=production does not allow: ${REMEDY}` : undefined
 }
+
+/** Returns whether an absolute URL is neither https nor on this machine. */
+export function isPlainUrl(url: string): boolean {
+  const { protocol, hostname } = new URL(url)
+  return protocol !== 'https:' && !(protocol === 'http:' && isLoopback(hostname))
+}
+
+/** Tells why a plain URL is refused in development too, and what to do. */
+export const explainUnencrypted = (harm: string): string => `is not encrypted, so ${harm}: ${REMEDY}`
 
 /**
  * Returns why an issuer must not be trusted by this name, or `undefined`. A name that is no http URL, e.g. a URN, says
