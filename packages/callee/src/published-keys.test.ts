@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLog, HttpError, UnusableKeys } from '@hallpass/service-kit'
@@ -54,6 +54,26 @@ describe('publishedKeys', () => {
     expect((await find('', 'first', 'EdDSA'))?.kid).toBe('first')
     await publish('second', 'first')
     expect((await find('', 'second', 'EdDSA'))?.kid).toBe('second')
+  })
+
+  it('finds the key that has replaced another under the same kid with the first token that it signed', async () => {
+    const clock = new ManualClock()
+    const find = finder(clock)
+    await publish('default')
+    const old = await find('', 'default', 'EdDSA')
+    if (!old) throw new Error('no key')
+    expect(await find.replaced?.('', 'default', 'EdDSA', old)).toBeUndefined()
+    await publish('default')
+    expect(await find('', 'default', 'EdDSA')).toBe(old)
+    const young = await find.replaced?.('', 'default', 'EdDSA', old)
+    expect(young?.kid).toBe('default')
+    expect(young?.publicKey.equals(old.publicKey)).toBe(false)
+    expect(await find('', 'default', 'EdDSA')).toBe(young)
+    for (const kid of ['other', undefined])
+      expect(await find.replaced?.('', kid, 'EdDSA', old)).toBeUndefined()
+    // The file was written again, with the same key.
+    await writeFile(file, `${await readFile(file, 'utf8')}\n`)
+    expect(young && (await find.replaced?.('', 'default', 'EdDSA', young))).toBeUndefined()
   })
 
   it('notices within a second that a key was removed', async () => {

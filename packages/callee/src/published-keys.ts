@@ -11,7 +11,7 @@ const MAX_STALE_MS = 10_000
 
 /**
  * Returns the keys that a caller publishes in a file. The file is reloaded if it has changed and a token uses an
- * unknown key. Checking costs one `stat`, so a flood of made-up key IDs is cheap, and a rotation takes effect with its
+ * unknown key, or is not signed by the key with its `kid`. Checking costs one `stat`, so a flood of made-up key IDs is cheap, and a rotation takes effect with its
  * first token.
  */
 export function publishedKeys(
@@ -66,8 +66,13 @@ export function publishedKeys(
     return keys.get(kid)
   }
 
-  return (_issuer, kid) => {
+  const known: KeyFinder = (_issuer, kid) => {
     if (kid === undefined) return undefined
     return keys.has(kid) && ageOf(checkedAt) < RECHECK_MS ? keys.get(kid) : find(kid)
   }
+  const replaced: KeyFinder['replaced'] = async (_issuer, kid, _alg, rejected) => {
+    const key = kid === undefined ? undefined : await find(kid)
+    return key?.publicKey.equals(rejected.publicKey) ? undefined : key
+  }
+  return Object.assign(known, { replaced })
 }
