@@ -208,6 +208,7 @@ function identifier(
       clock,
     }),
     algorithms: config.callerAlgorithms,
+    tokenUse: config.callerTokenUse,
     maxLifetimeSeconds: config.maxLifetimeSeconds,
     leewaySeconds: config.clockToleranceSeconds,
     clock,

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { commonConfig, type Environment, readConfig, storeConfig } from '@hallpass/service-kit'
 import { tierTrustConfig } from '@hallpass/tier-trust'
-import { algorithmsNamed, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
+import { accessTokenUse, algorithmsNamed, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
 import { IDENTITY_FIELDS, type IdentityField } from './identity/index.ts'
 
 export type Config = ReturnType<typeof loadConfig>
@@ -52,6 +52,8 @@ export const loadConfig = (env: Environment) =>
       callerIssuer: caller.issuer,
       callerJwksUrl: caller.jwksUrl,
       callerAudience: variables.text('CALLER_AUDIENCE', 'token-cache'),
+      /** Tells the issuer's access tokens from its ID tokens, whose audience could be this one. */
+      callerTokenUse: variables.parsed('TOKEN_USE', 'scoped', accessTokenUse),
       callerAlgorithms: variables.parsed('TOKEN_ALGORITHMS', SIGNATURE_ALGORITHMS.join(), (list) =>
         algorithmsNamed(list.split(',').map((name) => name.trim())),
       ),

@@ -25,7 +25,7 @@ afterEach(async () => {
 const INVALID = { error: { code: 'invalid_token' } }
 
 const tokenOf = (sub: string, claims = {}) =>
-  callers.tokenFor(sub, { iss: CALLER_ISSUER, aud: 'token-cache', ...claims })
+  callers.tokenFor(sub, { iss: CALLER_ISSUER, aud: 'token-cache', scope: 'cache', ...claims })
 const ask = (token: string | undefined) =>
   fetch(`${tier.proxies[0]?.url}/`, {
     headers: { 'remote-user': 'root', ...(token ? { authorization: `Bearer ${token}` } : {}) },
@@ -49,6 +49,8 @@ describe('a caller with a token of its own (IDENTITY=bearer)', () => {
     ['a token for another audience', () => tokenOf('alice', { aud: 'other' }), INVALID],
     ['a token of another issuer', () => tokenOf('alice', { iss: 'http://other/' }), INVALID],
     ['a string that is not a token', () => 'abc', INVALID],
+    ['an ID token', () => tokenOf('alice', { scope: '' }), INVALID],
+    ['an ID token with a scope', () => tokenOf('alice', { at_hash: 'h' }), INVALID],
   ])('is rejected with a challenge if it sends %s', async (_what, token, body) => {
     const answer = await ask(await token())
     expect(answer.status).toBe(401)
