@@ -83,6 +83,7 @@ export class IntrospectionEndpoint {
     if (status === 429 || status >= 500) throw unavailable(unexpectedAnswer(PEER, status, path))
     if (status === 401 || status === 403)
       throw unexpectedAnswer(PEER, status, "it rejects this service's own credentials, not the token")
+    if (status === 400 && isUnsupported(text)) return { active: false }
     if (status !== 200) throw unexpectedAnswer(PEER, status, path)
     return answerIn(text)
   }
@@ -140,6 +141,18 @@ export class IntrospectionEndpoint {
       if (!this.#secret) throw unavailable(error)
     }
     return this.#secret.value
+  }
+}
+
+/**
+ * Whether an error answer is about the token: oidc-provider does not introspect JWTs, and answers with the error of RFC 7009 §2.2.1.
+ * Else clients could cause failures that seem to be the issuer's.
+ */
+function isUnsupported(text: string): boolean {
+  try {
+    return (readJson(text) as { error?: unknown } | null)?.error === 'unsupported_token_type'
+  } catch {
+    return false
   }
 }
 
