@@ -215,7 +215,7 @@ describe('NODE_ENV=production', () => {
     for (const more of [{}, { MESH: 'istio' }, { NODE_ENV: 'development' }])
       for (const url of ['http://localhost:1/jwks', 'http://user:secret@peer.internal/jwks'])
         expect(problemsOf(service, { [issuer]: 'https://issuer/', [jwksUrl]: url, ...more })).toEqual([
-          `${jwksUrl} must be an https URL, because ${issuer} is one ("https://issuer/"), but is "${url.replace('user:secret@', '')}"`,
+          `${jwksUrl} must be an https URL, because the issuer is one ("https://issuer/"), but is "${url.replace('user:secret@', '')}"`,
         ])
   })
 

@@ -117,7 +117,7 @@ paths:
       `GATEWAY_CONFIG paths./a.issuers.1.${name} is not encrypted, so anyone on the network can replace its keys and sign tokens: ` +
       `use an https URL, or set MESH to the name of the mesh that encrypts and authenticates this connection (e.g. MESH=istio), but is "${url}"`
     const mismatch =
-      'GATEWAY_CONFIG paths./a.issuers.2.jwksUrl must be an https URL, because GATEWAY_CONFIG paths./a.issuers.2.issuer is one ' +
+      'GATEWAY_CONFIG paths./a.issuers.2.jwksUrl must be an https URL, because the issuer is one ' +
       '("https://three.example"), but is "http://localhost:1/jwks"'
     expect(problems(env)).toEqual([
       plain('issuer', 'http://two.example'),

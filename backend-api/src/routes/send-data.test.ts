@@ -257,7 +257,7 @@ describe('GET /data', () => {
   it('takes no keys in the clear for an issuer with an https name', () => {
     const env = { AUDIENCE, ISSUER: 'https://login.example.com/', JWKS_URL: `${issuer}/jwks` }
     expect(() => loadConfig(env)).toThrow(
-      `JWKS_URL must be an https URL, because ISSUER is one ("https://login.example.com/"), but is "${issuer}/jwks"`,
+      `JWKS_URL must be an https URL, because the issuer is one ("https://login.example.com/"), but is "${issuer}/jwks"`,
     )
   })
 })

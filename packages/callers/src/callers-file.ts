@@ -39,7 +39,7 @@ const CHECK_MS = 1_000
  */
 export class CallersFile {
   readonly #path: string
-  readonly #requiresTls: boolean | undefined
+  readonly #inMesh: boolean | undefined
   readonly #proofOptions: ConstructorParameters<typeof TrustedCallers>[1]
   readonly #clock: Clock
   readonly #log: Logger
@@ -55,7 +55,7 @@ export class CallersFile {
 
   /** @param audience the service's own name, the only allowed audience of a credential. */
   constructor(
-    { trustFile, leewaySeconds, requiresTls }: Extract<CallersConfig, { mode: 'authenticated' }>,
+    { trustFile, leewaySeconds, inMesh }: Extract<CallersConfig, { mode: 'authenticated' }>,
     audience: string,
     {
       clock = systemClock,
@@ -65,7 +65,7 @@ export class CallersFile {
     }: CallersFileOptions = {},
   ) {
     this.#path = trustFile
-    this.#requiresTls = requiresTls
+    this.#inMesh = inMesh
     this.#files = [trustFile]
     this.#proofOptions = {
       audience,
@@ -155,7 +155,7 @@ export class CallersFile {
     // Taken before reading, so that a change during it is noticed by the next check; so are files that are new in the list.
     const versions = await this.#state()
     const entries = await readTrustFile(this.#path, {
-      requiresTls: this.#requiresTls,
+      inMesh: this.#inMesh,
       keyFilesInUse: new Set(this.#files),
       onLostKeys,
     })

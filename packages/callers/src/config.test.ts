@@ -42,6 +42,7 @@ describe('callersConfig', () => {
       trustFile: '/etc/callers.yaml',
       leewaySeconds: 5,
       requiresTls: true,
+      inMesh: false,
     })
   })
 

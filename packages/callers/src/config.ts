@@ -8,8 +8,10 @@ export type CallersConfig =
       readonly mode: 'authenticated'
       readonly trustFile: string
       readonly leewaySeconds: number
-      /** Whether the keys of callers may only be fetched over https, see `CommonConfig`. */
+      /** Whether credentials may only arrive encrypted, see `CommonConfig`. */
       readonly requiresTls?: boolean
+      /** Whether a mesh encrypts all connections, so that the keys of callers may be fetched over http. */
+      readonly inMesh?: boolean
     }
 
 /**
@@ -19,7 +21,7 @@ export type CallersConfig =
  */
 export function callersConfig(
   variables: VariableReader,
-  { host, production, clockToleranceSeconds, requiresTls }: CommonConfig,
+  { host, production, clockToleranceSeconds, requiresTls, mesh }: CommonConfig,
   { whenUnnamed = 'error' as 'error' | 'closed' } = {},
 ): CallersConfig {
   const mayBeOpen = isLoopback(host) && !production
@@ -37,5 +39,11 @@ export function callersConfig(
     trustFile !== undefined,
     'TRUSTED_CALLERS_FILE is required, because callers must authenticate unless HOST is a loopback address and NODE_ENV is not production',
   )
-  return { mode, trustFile: trustFile ?? '', leewaySeconds: clockToleranceSeconds, requiresTls }
+  return {
+    mode,
+    trustFile: trustFile ?? '',
+    leewaySeconds: clockToleranceSeconds,
+    requiresTls,
+    inMesh: mesh !== undefined,
+  }
 }

@@ -27,7 +27,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
-async function read(text: string, options?: { requiresTls: boolean }) {
+async function read(text: string, options?: { inMesh: boolean }) {
   const path = join(folder, 'callers.yaml')
   await writeFile(path, text)
   return readTrustFile(path, options)
@@ -279,7 +279,7 @@ describe('readTrustFile', () => {
     })
   })
 
-  it('rejects unencrypted keys where TLS is required, and names every such entry', async () => {
+  it('rejects unencrypted keys beyond this machine without a mesh, and names every such entry', async () => {
     const entry = (jwksUrl: string) => ({ method: 'private_key_jwt', clientId: jwksUrl, jwksUrl })
     const urls = [
       'http://a.internal/jwks',
@@ -288,36 +288,44 @@ describe('readTrustFile', () => {
       'http://c/jwks',
     ]
     const text = JSON.stringify({ callers: urls.map(entry) })
-    await expect(read(text)).resolves.toHaveLength(4)
-    await expect(read(text, { requiresTls: true })).rejects.toMatchObject({
+    await expect(read(text, { inMesh: true })).resolves.toHaveLength(4)
+    await expect(read(text)).rejects.toMatchObject({
       name: 'ConfigError',
       problems: [0, 3].map((index) =>
         expect.stringMatching(
           new RegExp(
-            `callers\\.${index}\\.jwksUrl is not encrypted, which NODE_ENV=production does not allow: use an https URL, or set MESH`,
+            `callers\\.${index}\\.jwksUrl is not encrypted, so anyone on the network can replace its keys and sign tokens: use an https URL, or set MESH`,
           ),
         ),
       ),
     })
   })
 
-  it('rejects an issuer with an unencrypted URL where TLS is required', async () => {
+  it('rejects an issuer with an unencrypted URL without a mesh', async () => {
     const text = KUBERNETES.replace('issuer: https:', 'issuer: http:')
-    await expect(read(text)).resolves.toHaveLength(1)
-    await expect(read(text, { requiresTls: true })).rejects.toThrow(
-      /callers\.0\.issuer is not encrypted, which NODE_ENV=production does not allow/,
+    await expect(read(text, { inMesh: true })).resolves.toHaveLength(1)
+    await expect(read(text)).rejects.toThrow(
+      'callers.0.issuer is not encrypted, so anyone on the network can replace its keys and sign tokens',
     )
   })
 
-  it('rejects the discovery of keys at an unencrypted issuer where TLS is required', async () => {
+  it('rejects http for the keys of an https issuer, in a mesh too', async () => {
+    const text = callers({ ...OIDC, issuer: 'https://login.example/', jwksUrl: 'http://localhost:1/jwks' })
+    for (const inMesh of [false, true])
+      await expect(read(text, { inMesh })).rejects.toThrow(
+        /callers\.0\.jwksUrl must be an https URL, because the issuer is one \("https:\/\/login\.example\/"\), but is "http:\/\/localhost:1\/jwks"/,
+      )
+  })
+
+  it('rejects the discovery of keys at an unencrypted issuer without a mesh', async () => {
     const text = KUBERNETES.replace(/ *jwksUrl.*\n/, '')
-    await expect(read(text, { requiresTls: true })).resolves.toHaveLength(1)
+    await expect(read(text)).resolves.toHaveLength(1)
     for (const plain of [
       text.replace('https:', 'http:'),
       callers({ ...OIDC, issuer: 'http://login.example/' }),
     ])
-      await expect(read(plain, { requiresTls: true })).rejects.toThrow(
-        'callers.0.issuer is not encrypted, which NODE_ENV=production does not allow',
+      await expect(read(plain)).rejects.toThrow(
+        'callers.0.issuer is not encrypted, so anyone on the network can replace its keys and sign tokens',
       )
   })
 

@@ -3,7 +3,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { dirname, resolve } from 'node:path'
 import { explainTampering } from '@hallpass/private-files'
-import { ConfigError, plainIssuerProblem, plainUrlProblem } from '@hallpass/service-kit'
+import { ConfigError, keySourceProblems } from '@hallpass/service-kit'
 import { JwtBundle, TrustDomain } from '@hallpass/spiffe'
 import {
   accessTokenUse,
@@ -212,8 +212,8 @@ export function nameOf(caller: TrustEntry): readonly [member: string, name: stri
 }
 
 export interface ReadOptions {
-  /** Whether keys may only be fetched over https, or from this machine. */
-  readonly requiresTls?: boolean | undefined
+  /** Whether a mesh encrypts all connections, so that keys may be fetched over http from other machines. */
+  readonly inMesh?: boolean | undefined
   /**
    * The key files in use. If one of them has become unusable, its caller can no longer authenticate, but the file is valid:
    * otherwise one caller's lost keys would prevent the removal of another caller.
@@ -229,7 +229,7 @@ export interface ReadOptions {
  */
 export async function readTrustFile(
   path: string,
-  { requiresTls = false, keyFilesInUse, onLostKeys }: ReadOptions = {},
+  { inMesh = false, keyFilesInUse, onLostKeys }: ReadOptions = {},
 ): Promise<TrustEntry[]> {
   const text = await readText(path)
   if (typeof text !== 'string') throw new ConfigError([`TRUSTED_CALLERS_FILE ${path}: ${text.problem}`])
@@ -248,9 +248,11 @@ export async function readTrustFile(
         (issue) => `TRUSTED_CALLERS_FILE ${path}: ${issue.path.join('.')} ${issue.message}`,
       ),
     )
-  const problems = requiresTls
-    ? result.data.callers.flatMap((caller, index) => plainSources(caller, index, path))
-    : []
+  const problems = result.data.callers.flatMap((caller, index) => {
+    const member = (name: string) => `TRUSTED_CALLERS_FILE ${path}: callers.${index}.${name}`
+    if (caller.method === 'tls_client_auth') return []
+    return keySourceProblems({ issuer: member('issuer'), jwksUrl: member('jwksUrl') }, caller, inMesh)
+  })
   const entries = await Promise.all(
     result.data.callers.map((caller, index) =>
       withFiles(caller, dirname(path), (member, file, problem) => {
@@ -262,18 +264,6 @@ export async function readTrustFile(
   )
   if (problems.length > 0) throw new ConfigError(problems.sort())
   return entries
-}
-
-/** Returns a problem for each place from which the keys of an entry would come unencrypted. */
-function plainSources(caller: z.infer<typeof entry>, index: number, path: string): string[] {
-  const problems = {
-    jwksUrl:
-      'jwksUrl' in caller && caller.jwksUrl !== undefined ? plainUrlProblem(caller.jwksUrl) : undefined,
-    issuer: 'issuer' in caller ? plainIssuerProblem(caller.issuer) : undefined,
-  }
-  return Object.entries(problems).flatMap(([member, problem]) =>
-    problem ? [`TRUSTED_CALLERS_FILE ${path}: callers.${index}.${member} ${problem}`] : [],
-  )
 }
 
 /** Resolves the file names of an entry and checks the files; the CA is read. */

@@ -261,23 +261,6 @@ describe('a JWT-SVID', () => {
   })
 })
 
-describe('an http key set URL for an issuer with an https name', () => {
-  it('is rejected before any key is fetched', async () => {
-    const file = join(folder, 'http-keys.json')
-    const entry = { method: 'kubernetes', issuer: CLUSTER, jwksUrl: 'http://127.0.0.1:1/jwks' }
-    await writeFile(
-      file,
-      JSON.stringify({ callers: [{ ...entry, subjects: { [POD]: { keyId: 'servicea' } } }] }),
-    )
-    const misconfigured = await open('http-keys.json')
-    await expect(misconfigured.identify(await podToken())).rejects.toMatchObject({
-      status: 502,
-      code: 'peer_not_trusted',
-      message: 'issuer at http://127.0.0.1:1 is not trusted (http://127.0.0.1:1/jwks is not an https URL).',
-    })
-  })
-})
-
 describe('keys that cannot be read', () => {
   it.each([
     ['deleted', (file: string) => rm(file)],

@@ -1,12 +1,13 @@
 import { join } from 'node:path'
 import { MAX_TIMER_MS } from '@hallpass/untrusted/timers'
 import {
-  explainUnencrypted,
-  isPlainUrl,
+  butIs,
+  type KeySource,
+  keySourceProblems,
   meshNamed,
   plainIssuerProblem,
   plainUrlProblem,
-  withoutCredentials,
+  unencryptedProblem,
 } from './transport.ts'
 
 /** Ten years: longer than any lifetime here, and every resulting time is still a valid Date. */
@@ -35,14 +36,6 @@ export class ConfigError extends Error {
     this.name = 'ConfigError'
     this.problems = problems
   }
-}
-
-/** An issuer and where its keys are, or the names of the variables that contain them. */
-export interface KeySource {
-  readonly issuer: string
-  readonly jwksUrl?: string | undefined
-  /** Instead of a URL. */
-  readonly jwksFile?: string | undefined
 }
 
 /** Reads and parses variables; `readConfig` collects the problems. */
@@ -170,25 +163,21 @@ export class VariableReader {
   requireTrusted(where: string, url: string): void {
     if (!this.requiresTls || !URL.canParse(url)) return
     const problem = plainUrlProblem(url)
-    if (problem) this.#refuse(where, problem, url)
+    if (problem) this.#refuse(`${where} ${problem}, ${butIs(url)}`)
   }
 
   /**
    * Checks the URL of an issuer, of its keys, or another that must be encrypted in development too. Without encryption it is
    * accepted on this machine and in the mesh that `MESH` names.
-   * @param harm what is possible otherwise
+   * @param harm what is possible otherwise; by default that keys are replaced
    */
-  requireEncrypted(
-    where: string,
-    url: string,
-    harm = 'anyone on the network can replace its keys and sign tokens',
-  ): void {
-    if (this.#env.MESH || !URL.canParse(url) || !isPlainUrl(url)) return
-    this.#refuse(where, explainUnencrypted(harm), url)
+  requireEncrypted(where: string, url: string, harm?: string): void {
+    const problem = this.#env.MESH ? undefined : unencryptedProblem(where, url, harm)
+    if (problem) this.#refuse(problem)
   }
 
-  /** Reads an issuer, exactly as in the `iss` claim, and where its keys are; see {@link requireKeySource}. */
-  issuerWithKeys(names: KeySource, fallback?: string) {
+  /** Reads an issuer, exactly as in the `iss` claim, and where its keys are; see {@link keySourceProblems}. */
+  issuerWithKeys(names: KeySource & { readonly issuer: string }, fallback?: string) {
     const found = {
       issuer: this.text(names.issuer, fallback),
       jwksFile: names.jwksFile === undefined ? undefined : this.optionalText(names.jwksFile),
@@ -198,28 +187,14 @@ export class VariableReader {
     return found
   }
 
-  /**
-   * Checks how the keys of an issuer are loaded: the issuer and the URL of its keys by {@link requireEncrypted}, and for an https
-   * issuer never over http (`issuerKeys` would refuse that with the first token). With a file, an issuer is only a name.
-   * @param names the variables, or the places in a file, that name them
-   */
-  requireKeySource(names: KeySource, { issuer, jwksUrl, jwksFile }: Partial<KeySource>): void {
-    if (issuer === undefined || jwksFile !== undefined) return
-    if (/^http:/i.test(issuer)) this.requireEncrypted(names.issuer, issuer)
-    if (names.jwksUrl === undefined || jwksUrl === undefined) return
-    if (/^https:/i.test(issuer) && /^http:/i.test(jwksUrl))
-      this.#refuse(
-        names.jwksUrl,
-        `must be an https URL, because ${names.issuer} is one (${JSON.stringify(issuer)})`,
-        jwksUrl,
-      )
-    else this.requireEncrypted(names.jwksUrl, jwksUrl)
+  /** Checks an issuer and where its keys are, from several variables or a file; see {@link keySourceProblems}. */
+  requireKeySource(names: KeySource, source: KeySource): void {
+    for (const problem of keySourceProblems(names, source, Boolean(this.#env.MESH))) this.#refuse(problem)
   }
 
   /** Once, even if two parts of a configuration read the variable. */
-  #refuse(where: string, problem: string, url: string): void {
-    const told = `${where} ${problem}, but is ${JSON.stringify(withoutCredentials(url))}`
-    if (!this.problems.includes(told)) this.problems.push(told)
+  #refuse(problem: string): void {
+    if (!this.problems.includes(problem)) this.problems.push(problem)
   }
 
   oneOf<const T extends string>(name: string, allowed: readonly T[], fallback?: T): T {

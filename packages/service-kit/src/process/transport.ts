@@ -32,13 +32,58 @@ export function plainUrlProblem(url: string): string | undefined {
 }
 
 /** Returns whether an absolute URL is neither https nor on this machine. */
-export function isPlainUrl(url: string): boolean {
+function isPlainUrl(url: string): boolean {
   const { protocol, hostname } = new URL(url)
   return protocol !== 'https:' && !(protocol === 'http:' && isLoopback(hostname))
 }
 
-/** Tells why a plain URL is refused in development too, and what to do. */
-export const explainUnencrypted = (harm: string): string => `is not encrypted, so ${harm}: ${REMEDY}`
+/** An issuer and where its keys are, or the names of the variables that contain them. */
+export interface KeySource {
+  readonly issuer?: string | undefined
+  readonly jwksUrl?: string | undefined
+  /** Instead of a URL. */
+  readonly jwksFile?: string | undefined
+}
+
+/**
+ * Returns why the keys of an issuer must not be loaded so, in development too: the issuer and the URL of its keys must be
+ * encrypted, or on this machine or in a mesh, and the keys of an https issuer never come over http (`issuerKeys` would refuse
+ * that with the first token). With a file, an issuer is only a name; so is one that is no http URL, e.g. a URN.
+ * @param names the variables, or the places in a file, that name them
+ */
+export function keySourceProblems(
+  names: KeySource,
+  { issuer = '', jwksUrl = '', jwksFile }: KeySource,
+  inMesh: boolean,
+): string[] {
+  if (jwksFile !== undefined) return []
+  if (/^https:/i.test(issuer) && /^http:/i.test(jwksUrl) && URL.canParse(jwksUrl))
+    return [
+      `${names.jwksUrl} must be an https URL, because the issuer is one (${JSON.stringify(issuer)}), ${butIs(jwksUrl)}`,
+    ]
+  if (inMesh) return []
+  const problems = [
+    ...(/^http:/i.test(issuer) ? [unencryptedProblem(`${names.issuer}`, issuer)] : []),
+    unencryptedProblem(`${names.jwksUrl}`, jwksUrl),
+  ]
+  return problems.filter((problem) => problem !== undefined)
+}
+
+/**
+ * Returns why a URL must not be used without a mesh, in development too, or `undefined`.
+ * @param harm what is possible if it is not encrypted
+ */
+export function unencryptedProblem(
+  where: string,
+  url: string,
+  harm = 'anyone on the network can replace its keys and sign tokens',
+): string | undefined {
+  if (!URL.canParse(url) || !isPlainUrl(url)) return undefined
+  return `${where} is not encrypted, so ${harm}: ${REMEDY}, ${butIs(url)}`
+}
+
+/** The end of a problem. */
+export const butIs = (url: string): string => `but is ${JSON.stringify(withoutCredentials(url))}`
 
 /**
  * Returns why an issuer must not be trusted by this name, or `undefined`. A name that is no http URL, e.g. a URN, says
