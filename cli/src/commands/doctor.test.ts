@@ -332,7 +332,7 @@ describe('hallpass doctor --issuer', () => {
       { keys: [key(), key('ES256')] },
       [
         expect.stringContaining(
-          'Two keys of the set have the kid key-1. => At the provider: give every key its own kid.',
+          'The set has no usable key: key 1: Another key of the set has the same kid; key 2: Another key of the set has the same kid.',
         ) as unknown as string,
       ],
     ],

@@ -51,6 +51,7 @@ export function issuedTokens({
       // Like a list: keys that cannot be reloaded may have been withdrawn.
       maxStaleMs: STATUS_MAX_AGE_SECONDS * 1_000,
       onUnusable: unusable.of(`${issuer} (${keyId})`),
+      onFailure: unusable.failureOf(`${issuer} (${keyId})`),
       clock,
     })
   const rules = {

@@ -138,7 +138,7 @@ export function jwtSvids(entry: Entry<'spiffe'>, { audience, clock, leewaySecond
 /** The bundle of a trust domain: reloaded when it is due; if that fails, the last valid one for a limited time. */
 class CurrentBundle {
   readonly #trustDomain: string
-  readonly #source: IssuerKeys & Required<Omit<IssuerKeys, 'loadKey' | 'onUnusable'>>
+  readonly #source: IssuerKeys & Required<Omit<IssuerKeys, 'loadKey' | 'onUnusable' | 'onFailure'>>
   readonly #clock: Clock
   #bundle: JwtBundle | undefined
   #loadedAt = Number.NEGATIVE_INFINITY
@@ -186,7 +186,7 @@ class CurrentBundle {
 /** Returns the source of a trusted issuer's keys, with the limits of a file or of a URL. */
 export const keySource = (
   options: IssuerKeysOptions,
-): IssuerKeys & Required<Omit<IssuerKeys, 'loadKey' | 'onUnusable'>> => ({
+): IssuerKeys & Required<Omit<IssuerKeys, 'loadKey' | 'onUnusable' | 'onFailure'>> => ({
   ...OF_A_URL,
   ...issuerKeys(options),
 })

@@ -34,7 +34,6 @@ const PROVIDER_MUST: Readonly<Record<KeySetError['reason'], string>> = {
   too_many_keys: 'At the provider: remove old keys.',
   symmetric_key: 'At the provider: replace this secret at once; everyone can read it.',
   private_key: 'At the provider: replace this key at once; everyone can sign with it.',
-  duplicate_kid: 'At the provider: give every key its own kid.',
   no_usable_key: 'At the provider: a signing key for RS256 (2048 bits or more), ES256 or EdDSA (Ed25519).',
 }
 

@@ -40,6 +40,8 @@ export interface IssuerKeys {
   readonly maxStaleMs?: number
   /** Receives the keys of the set that cannot be used. */
   readonly onUnusable?: OnUnusable
+  /** Receives the error of a load that failed; undefined when one succeeds. */
+  readonly onFailure?: (failure: unknown) => void
 }
 
 const PEER = 'issuer'
@@ -66,7 +68,10 @@ export function issuerKeys({ unusable, ...options }: IssuerKeysOptions): IssuerK
   const { issuer, jwksFile, jwksUrl } = options
   const configured = jwksFile ?? jwksUrl
   const source = configured === undefined ? issuer : `${issuer} (${configured})`
-  return { ...sourceOf(options), ...(unusable && { onUnusable: unusable.of(source) }) }
+  return {
+    ...sourceOf(options),
+    ...(unusable && { onUnusable: unusable.of(source), onFailure: unusable.failureOf(source) }),
+  }
 }
 
 function sourceOf({ issuer, jwksFile, jwksUrl, ca, token }: IssuerKeysOptions): IssuerKeys {

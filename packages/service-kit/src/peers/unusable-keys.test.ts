@@ -44,6 +44,19 @@ describe('keys that are left out of a published set', () => {
     expect([lines, warning()]).toEqual([[], undefined])
   })
 
+  it('are named with what cannot be loaded, once until it is', () => {
+    const { keys, lines, warning } = keysWithLog()
+    const { onFailure } = issuerKeys({ issuer: ISSUER, unusable: keys })
+    onFailure?.(undefined)
+    expect(lines).toEqual([])
+    for (let n = 0; n < 3; n += 1) onFailure?.(new Error('issuer answered 500: GET /jwks'))
+    expect(lines).toMatchObject([{ level: 40, keysOf: ISSUER, reason: 'issuer answered 500: GET /jwks' }])
+    expect(warning()).toBe(`Keys of ${ISSUER} cannot be loaded: issuer answered 500: GET /jwks`)
+    onFailure?.(undefined)
+    expect(lines).toMatchObject([{}, { level: 30, keysOf: ISSUER }])
+    expect(warning()).toBeUndefined()
+  })
+
   it('are described up to five', () => {
     const { keys, warning } = keysWithLog()
     keys.of(ISSUER)(Array.from({ length: 7 }, (_, index) => ({ ...weak, index, message: 'Weak.' })))

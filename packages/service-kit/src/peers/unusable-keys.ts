@@ -21,12 +21,15 @@ const MAX_SOURCES = 1_000
 
 /**
  * Tells the operator which published keys a service's verifiers leave out: tokens that are signed with them are rejected, and
- * nothing else would name the cause. Each list is logged once, and again when it changes; `/readyz` shows those of now.
+ * nothing else would name the cause. So are those of a new key while a set cannot be loaded and the last one stays in use. Each problem is
+ * logged once, and again when it changes; `/readyz` shows those of now.
  */
 export class UnusableKeys {
   readonly #log: Logger
   /** By source. */
   readonly #described = new Map<string, string>()
+  /** Why the keys of a source cannot be loaded. */
+  readonly #failures = new Map<string, string>()
 
   constructor(log: Logger) {
     this.#log = log
@@ -51,12 +54,30 @@ export class UnusableKeys {
     }
   }
 
+  /** Returns the receiver of failures to load the keys of a source: of the error, or of undefined once they are loaded. */
+  failureOf(source: string): (failure: unknown) => void {
+    return (failure) => {
+      const text = failure === undefined ? undefined : String((failure as Error).message ?? failure)
+      if (text === this.#failures.get(source)) return
+      if (text === undefined) {
+        this.#failures.delete(source)
+        this.#log.info({ keysOf: source }, 'published keys are loaded again')
+        return
+      }
+      if (this.#failures.size < MAX_SOURCES || this.#failures.has(source)) this.#failures.set(source, text)
+      this.#log.warn({ keysOf: source, reason: text }, 'published keys cannot be loaded')
+    }
+  }
+
   /** For the `warnings` of the service. */
   readonly warnings: Warnings = {
-    'published keys': () =>
-      this.#described.size === 0
-        ? undefined
-        : [...this.#described].map(([source, text]) => `Keys of ${source} are left out: ${text}`).join(' '),
+    'published keys': () => {
+      const all = [
+        ...[...this.#failures].map(([source, text]) => `Keys of ${source} cannot be loaded: ${text}`),
+        ...[...this.#described].map(([source, text]) => `Keys of ${source} are left out: ${text}`),
+      ]
+      return all.length === 0 ? undefined : all.join(' ')
+    },
   }
 }
 

@@ -27,6 +27,41 @@ const rsaJwk = () => publicJwk(keys[0] as SigningKey)
 const ecJwk = () => publicJwk(keys[2] as SigningKey)
 const okpJwk = () => publicJwk(keys[3] as SigningKey)
 
+describe('keys with one kid', () => {
+  it('are one if they are the same', () => {
+    expect(readKeySet({ keys: [rsaJwk(), rsaJwk()] })).toMatchObject({
+      keys: [{ kid: 'key-RS256' }],
+      unusable: [],
+    })
+  })
+
+  it('are all left out if they differ, and the others are used', () => {
+    const other = { ...ecJwk(), kid: rsaJwk().kid }
+    const sister = { ...rsaJwk(), alg: 'PS256' }
+    for (const twin of [other, sister])
+      expect(readKeySet({ keys: [rsaJwk(), okpJwk(), twin] })).toMatchObject({
+        keys: [{ kid: 'key-EdDSA' }],
+        unusable: [
+          {
+            index: 0,
+            kid: 'key-RS256',
+            reason: 'duplicate_kid',
+            message: 'Another key of the set has the same kid.',
+          },
+          {
+            index: 2,
+            kid: 'key-RS256',
+            reason: 'duplicate_kid',
+            message: 'Another key of the set has the same kid.',
+          },
+        ],
+      })
+    expect(() => readKeySet({ keys: [rsaJwk(), other] })).toThrow(
+      expect.objectContaining({ reason: 'no_usable_key' }),
+    )
+  })
+})
+
 describe('the accepted algorithms', () => {
   it('are those of a configured list', () => {
     expect(algorithmsNamed(['RS512', 'Ed25519', 'EdDSA'])).toEqual(['RS512', 'EdDSA'])
@@ -459,12 +494,6 @@ describe('a key set is rejected as a whole', () => {
       () => ({ keys: [{ ...rsaJwk(), use: 'enc', d: 'AAAA' }] }),
       'private_key',
       /private part/,
-    ],
-    [
-      'with two keys of the same kid',
-      () => ({ keys: [rsaJwk(), { ...ecJwk(), kid: rsaJwk().kid }] }),
-      'duplicate_kid',
-      'Two keys of the set have the kid key-RS256.',
     ],
   ])('%s', (_, json, reason, message) => {
     const read = () => parseJwks(json())

@@ -15,11 +15,15 @@ export type KeySetErrorReason =
   | 'too_many_keys'
   | 'symmetric_key'
   | 'private_key'
-  | 'duplicate_kid'
   | 'no_usable_key'
 
 /** Why a key of a set is left out. */
-export type UnusableKeyReason = 'other_purpose' | 'unsupported_algorithm' | 'invalid_kid' | KeyErrorReason
+export type UnusableKeyReason =
+  | 'other_purpose'
+  | 'duplicate_kid'
+  | 'unsupported_algorithm'
+  | 'invalid_kid'
+  | KeyErrorReason
 
 /** A key that is left out of a set. */
 export interface UnusableKey {
@@ -88,8 +92,9 @@ export const parseJwks = (json: unknown, options?: ParseJwksOptions): Verificati
 
 /**
  * Reads a published key set. Leaves out keys for other purposes, of unknown types or algorithms, and weak or malformed keys
- * (RFC 7517 §5), so that one of them does not stop verification with the others. An empty set is an issuer without keys.
- * @throws {KeySetError} if the set publishes a secret, has two usable keys with one `kid`, or has keys but none is usable
+ * (RFC 7517 §5), so that one of them does not stop verification with the others; also different keys with one `kid`, because a token
+ * would not name its key. An empty set is an issuer without keys.
+ * @throws {KeySetError} if the set publishes a secret, or has keys but none is usable
  */
 export function readKeySet(json: unknown, options: ParseJwksOptions = {}): KeySet {
   const { uses = ['sig'], algorithms = ALGORITHMS } = options
@@ -101,24 +106,35 @@ export function readKeySet(json: unknown, options: ParseJwksOptions = {}): KeySe
       'too_many_keys',
       `A key set must have at most ${MAX_KEYS} keys; this one has ${entries.length}.`,
     )
-  const keys = new Map<string, VerificationKey>()
+  const found: { readonly index: number; readonly key: VerificationKey }[] = []
   const unusable: UnusableKey[] = []
   for (const [index, jwk] of entries.entries()) {
     if (isObject(jwk)) refuseSecrets(jwk)
     const key = readOrDescribe(jwk, uses, algorithms)
-    if ('publicKey' in key) {
-      if (keys.has(key.kid))
-        throw new KeySetError(
-          'duplicate_kid',
-          `Two keys of the set have the kid ${key.kid.slice(0, MAX_SHOWN_KID_LENGTH)}.`,
-        )
-      keys.set(key.kid, key)
-    } else unusable.push({ index, ...kidToShow(jwk), ...key })
+    if ('publicKey' in key) found.push({ index, key })
+    else unusable.push({ index, ...kidToShow(jwk), ...key })
   }
+  const keys = new Map<string, VerificationKey>()
+  for (const { index, key } of found) {
+    const { kid } = key
+    if (found.every((other) => other.key.kid !== kid || isSameKey(other.key, key))) keys.set(kid, key)
+    else
+      unusable.push({
+        index,
+        kid: kid.slice(0, MAX_SHOWN_KID_LENGTH),
+        reason: 'duplicate_kid',
+        message: 'Another key of the set has the same kid.',
+      })
+  }
+  unusable.sort((a, b) => a.index - b.index)
   if (keys.size === 0 && unusable.length > 0)
     throw new KeySetError('no_usable_key', `The set has no usable key: ${described(unusable)}`, { unusable })
   return { keys: [...keys.values()], unusable }
 }
+
+/** Whether two keys are one, with the same algorithm. */
+export const isSameKey = (a: VerificationKey, b: VerificationKey) =>
+  a.alg === b.alg && a.publicKey.equals(b.publicKey)
 
 const kidToShow = (jwk: unknown) =>
   isObject(jwk) && typeof jwk.kid === 'string' ? { kid: jwk.kid.slice(0, MAX_SHOWN_KID_LENGTH) } : {}

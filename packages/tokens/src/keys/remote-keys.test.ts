@@ -22,7 +22,7 @@ beforeAll(async () => {
 })
 
 /** An issuer whose response and clock are set by the test. */
-function issuer(published: () => unknown, options: Pick<RemoteKeysOptions, 'algorithms'> = {}) {
+function issuer(published: () => unknown, options: Pick<RemoteKeysOptions, 'algorithms' | 'onFailure'> = {}) {
   const state = {
     now: 0,
     loads: 0,
@@ -87,6 +87,23 @@ describe('keys that cannot be used, beside others', () => {
     const all = issuer(published, { algorithms: SIGNATURE_ALGORITHMS })
     expect(await all.kidOf('other')).toBe('other')
     expect(all.reports).toEqual([])
+  })
+})
+
+describe('a set that cannot be loaded while an older one is in use', () => {
+  it('is the error for a key that the older one lacks, which may be new, and is reported until it is loaded', async () => {
+    const failures: unknown[] = []
+    const state = issuer(publishing(first), { onFailure: (failure) => failures.push(failure) })
+    await state.kidOf('first')
+    expect(failures).toEqual([undefined])
+    state.published = down
+    for (let n = 0; n < 2; n += 1) await expect(state.kidOf('second')).rejects.toThrow('the issuer is down')
+    expect(await state.kidOf('first')).toBe('first')
+    expect(failures).toMatchObject([undefined, { message: 'the issuer is down' }])
+    state.published = publishing(first, second)
+    state.now += 30 * SECOND
+    expect(await state.kidOf('second')).toBe('second')
+    expect(failures.at(-1)).toBeUndefined()
   })
 })
 
@@ -272,7 +289,7 @@ describe('a set that is rejected', () => {
     const state = issuer(publishing(first))
     await state.kidOf('first')
     state.published = () => ({ keys: [{ kty: 'oct', k: 'AAAA' }] })
-    expect(await state.kidOf('second')).toBeUndefined()
+    await expect(state.kidOf('second')).rejects.toMatchObject({ reason: 'symmetric_key' })
     expect(await state.kidOf('first')).toBe('first')
   })
 

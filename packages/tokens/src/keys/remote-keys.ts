@@ -1,4 +1,5 @@
 import {
+  isSameKey,
   KeySetError,
   MAX_KID_LENGTH,
   type ParseJwksOptions,
@@ -24,6 +25,8 @@ export interface RemoteKeysOptions extends ParseJwksOptions {
    * with an empty list once all can be used again.
    */
   readonly onUnusable?: ((unusable: readonly UnusableKey[]) => void) | undefined
+  /** Called with what `load` threw, or a KeySetError, each time that a load fails; with undefined when one succeeds. */
+  readonly onFailure?: ((failure: unknown) => void) | undefined
   /** How long a set is used before it must be loaded again. */
   readonly maxAgeMs?: number
   /**
@@ -63,7 +66,7 @@ const REFRESH_AHEAD = 0.75
 /**
  * Makes a finder for the keys that an issuer publishes. The set is cached, loaded by one request at a time, and loaded again
  * if a token names an unknown key or its signature is not by the key with this kid. If a load fails, or the new set is rejected, the last valid set stays in use.
- * The finder rejects with what `load` threw, or with a KeySetError, only if there is no usable set.
+ * The finder fails with what `load` threw, or with a KeySetError, if there is no usable set, or if the key is unknown and the last load failed.
  */
 export function remoteKeys(options: RemoteKeysOptions): KeyFinder {
   const set = new RemoteKeySet(options)
@@ -76,8 +79,10 @@ export function remoteKeys(options: RemoteKeysOptions): KeyFinder {
     const key = current && keyNamed(current, kid, alg)
     if (key) return key
     if (current && more) return findMore(kid)
-    if (current && !set.mayReload('for a token')) return undefined
-    return set.renewed(current !== undefined).then((keys) => keyNamed(keys, kid, alg) ?? findMore(kid))
+    if (current && !set.mayReload('for a token')) return set.unknown()
+    return set
+      .renewed(current !== undefined)
+      .then((keys) => keyNamed(keys, kid, alg) ?? findMore(kid) ?? set.unknown())
   }
   const replaced: KeyFinder['replaced'] = (issuer, kid, alg, rejected) => {
     if (issuer !== options.issuer || !set.mayReload('for a token')) return undefined
@@ -100,6 +105,7 @@ class RemoteKeySet {
   readonly #maxStaleMs: number
   readonly #clock: () => number
   readonly #onUnusable: RemoteKeysOptions['onUnusable']
+  readonly #onFailure: RemoteKeysOptions['onFailure']
   readonly #permits: Permits
   #unusable = '[]'
   #keys: KeyMap | undefined
@@ -113,6 +119,7 @@ class RemoteKeySet {
     this.#load = options.load
     this.#parse = parseOptions(options)
     this.#onUnusable = options.onUnusable
+    this.#onFailure = options.onFailure
     this.#maxAgeMs = options.maxAgeMs ?? DEFAULT_MAX_AGE_MS
     this.#cooldownMs = options.cooldownMs ?? DEFAULT_COOLDOWN_MS
     this.#maxStaleMs = options.maxStaleMs ?? DEFAULT_MAX_STALE_MS
@@ -141,6 +148,15 @@ class RemoteKeySet {
     const left = this.#pausedUntil - this.#clock()
     if (left > 0 && left <= this.#cooldownMs) return false
     return why === undefined || !this.#permits.isEmpty
+  }
+
+  /**
+   * Returns undefined, for a key that the issuer does not have.
+   * @throws why the last load failed: then the key may be new, and its token not forged
+   */
+  unknown(): undefined {
+    if (this.#failure !== undefined) throw this.#failure
+    return undefined
   }
 
   /**
@@ -179,9 +195,12 @@ class RemoteKeySet {
       // The same object while nothing has changed.
       if (!this.#keys || !hasSameKeys(this.#keys, loaded)) this.#keys = loaded
       this.#loadedAt = this.#clock()
+      this.#failure = undefined
+      this.#onFailure?.(undefined)
     } catch (failure) {
-      if (failure instanceof KeySetError && failure.unusable.length > 0) this.#report(failure.unusable)
       this.#failure = failure instanceof KeySetError ? named(failure, this.#issuer) : failure
+      if (failure instanceof KeySetError && failure.unusable.length > 0) this.#report(failure.unusable)
+      else this.#onFailure?.(this.#failure)
       this.#pause()
     }
   }
@@ -196,7 +215,7 @@ class RemoteKeySet {
   /** Returns the existing object for an unchanged key, so that what is cached for it stays valid. */
   #known(key: VerificationKey): VerificationKey {
     const old = this.#keys?.get(key.kid)
-    return old && isSame(old, key) ? old : key
+    return old && isSameKey(old, key) ? old : key
   }
 }
 
@@ -262,7 +281,7 @@ class MoreRemoteKeys {
     const key = json === undefined ? undefined : this.#keyIn(json, kid)
     if (!key) return undefined
     this.#permits.giveBack()
-    const kept = known && isSame(known, key) ? known : key
+    const kept = known && isSameKey(known, key) ? known : key
     this.#found.set(kid, { key: kept, loadedAt: this.#clock() })
     const [oldest] = this.#found.keys()
     if (this.#found.size > MAX_FOUND && oldest !== undefined) this.#found.delete(oldest)
@@ -286,8 +305,6 @@ const parseOptions = ({ uses, algorithms }: RemoteKeysOptions): ParseJwksOptions
 /** The keys of the second map are those objects of the first that have not changed. */
 const hasSameKeys = (a: KeyMap, b: KeyMap) =>
   a.size === b.size && [...b].every(([kid, key]) => a.get(kid) === key)
-
-const isSame = (a: VerificationKey, b: VerificationKey) => a.alg === b.alg && a.publicKey.equals(b.publicKey)
 
 /** Adds the issuer to the error, because the error reaches clients of a verifier that may have several. */
 const named = (failure: KeySetError, issuer: string) =>

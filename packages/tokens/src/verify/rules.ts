@@ -26,8 +26,11 @@ interface IdentityRules {
   readonly issuer: string | readonly string[]
   /** This verifier's own name; compared exactly (RFC 7519 §4.1.3). */
   readonly audience: string
-  /** `single` (default): `aud` must be exactly this string. `contains`: `aud` can also be a list that contains it. */
-  readonly audienceList?: 'single' | 'contains'
+  /**
+   * `none` (default): `aud` must be exactly this string. `single`: it can also be a list of this string alone, which some providers
+   * send. `contains`: it can also be a list that contains it.
+   */
+  readonly audienceList?: 'none' | 'single' | 'contains'
   readonly subject: string | typeof anySubject | typeof optionalSubject
   readonly keys: KeyFinder
   /**

@@ -68,11 +68,13 @@ function useKey(verification: TokenVerification, key: VerificationKey | undefine
 /** Requires this verifier's audience. */
 export const audience = check('audience', 'RFC 7519 §4.1.3', (verification: TokenVerification) => {
   const { aud } = verification.claims
-  const { audience, audienceList = 'single' } = verification.rules
+  const { audience, audienceList = 'none' } = verification.rules
   if (aud === audience) return
   const message = `jwt audience invalid. expected: ${audience}`
   if (!Array.isArray(aud)) throw verification.fail('audience_mismatch', message)
-  if (audienceList === 'single') throw verification.fail('audience_not_single', message, 'a list')
+  if (audienceList === 'none') throw verification.fail('audience_not_single', message, 'a list')
+  if (audienceList === 'single' && aud.length !== 1)
+    throw verification.fail('audience_not_single', message, 'a list of several')
   if (!aud.every((name) => typeof name === 'string') || !aud.includes(audience))
     throw verification.fail('audience_mismatch', message)
 })

@@ -110,6 +110,16 @@ describe('the use of a token', () => {
     )
   })
 
+  it.each(['at+jwt', undefined])(
+    'a token of typ %s that is bound to a key is no bearer token',
+    async (typ) => {
+      for (const cnf of [{ jkt: 'thumbprint' }, { 'x5t#S256': 'thumbprint' }, {}])
+        await expect(refusalOf('scoped', { scope: 'read:data', cnf }, typ)).resolves.toBe(
+          'use_not_allowed: jwt is not a bearer token (has the claim cnf)',
+        )
+    },
+  )
+
   it('any accepts both', async () => {
     await expect(refusalOf('any', { nonce: 'n', at_hash: 'h' })).resolves.toBe('accepted')
     await expect(refusalOf('any', { scope: 'read:data' })).resolves.toBe('accepted')
@@ -122,7 +132,7 @@ describe('the use of a token', () => {
       claim: 'https://example.com/kind',
       value: 'a=b',
     })
-    for (const text of ['', 'id', 'Scoped', '=Bearer', 'typ=', 'typ Bearer'])
+    for (const text of ['', 'id', 'Scoped', '=Bearer', 'typ=', 'typ Bearer', 'scoped,idtyp=app'])
       expect(() => accessTokenUse(text)).toThrow(
         new TypeError('must be at+jwt, scoped, any, or a claim and its value such as typ=Bearer'),
       )

@@ -9,7 +9,7 @@ import type { TokenVerification } from './token-verification.ts'
  */
 export function accessTokenUse(text: string): TokenUse {
   if (text === 'at+jwt' || text === 'scoped' || text === 'any') return text
-  const [, claim, value] = /^([^=\s]+)=(\S+)$/.exec(text) ?? []
+  const [, claim, value] = /^([^=\s,]+)=([^\s,]+)$/.exec(text) ?? []
   if (claim === undefined || value === undefined)
     throw new TypeError('must be at+jwt, scoped, any, or a claim and its value such as typ=Bearer')
   return { claim, value }
@@ -42,6 +42,8 @@ export const use = check('use', 'RFC 9068 §5', (verification: TokenVerification
     if (mark) throw refuse('an id token', `has ${mark}`)
     return undefined
   }
+  // Its sender would have to prove that it has the key (RFC 7800 §3.1), which no verifier here asks for.
+  if (claims.cnf !== undefined) throw refuse('a bearer token', 'has the claim cnf')
   if (isTyped) return undefined
   if (tokenUse === 'at+jwt') throw refuse('an access token', 'its typ is not at+jwt')
   const mark = otherKindOf(claims)

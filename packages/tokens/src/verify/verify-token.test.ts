@@ -176,6 +176,16 @@ describe('rules', () => {
     expect(await reasonOf(good, both)).toBe('accepted')
   })
 
+  it('can accept a list of its own audience alone', async () => {
+    const single = { audienceList: 'single' }
+    expect(await reasonOf(token({ aud: ['serviceb'] }), single)).toBe('accepted')
+    expect(await reasonOf(token({ aud: 'serviceb' }), single)).toBe('accepted')
+    expect(await reasonOf(token({ aud: ['serviceb', 'serviceb'] }), single)).toBe('audience_not_single')
+    expect(await reasonOf(token({ aud: [] }), single)).toBe('audience_not_single')
+    expect(await reasonOf(token({ aud: ['servicec'] }), single)).toBe('audience_mismatch')
+    expect(await reasonOf(token({ aud: ['serviceb'] }))).toBe('audience_not_single')
+  })
+
   it('can accept a list of audiences', async () => {
     const contains = { audienceList: 'contains' }
     expect(await reasonOf(token({ aud: ['servicec', 'serviceb'] }), contains)).toBe('accepted')
