@@ -202,6 +202,10 @@ describe('the configuration of TOKEN_ISSUER', () => {
       'TOKEN_USE: must be at+jwt, scoped, any, or a claim and its value such as typ=Bearer',
     ],
     [
+      { TOKEN_ISSUER: 'https://login.microsoftonline.com/{tenantid}/v2.0' },
+      'TOKEN_ISSUER must be an http or https URL without query, fragment, credentials, spaces and placeholders, because the keys are discovered at it, unless TOKEN_JWKS_URL is set, but is "https://login.microsoftonline.com/{tenantid}/v2.0"',
+    ],
+    [
       { TOKEN_ISSUER: 'http://login.example/' },
       'TOKEN_ISSUER is not encrypted, so anyone on the network can replace its keys and sign tokens: use an https URL, or set MESH to the name of the mesh that encrypts and authenticates this connection (e.g. MESH=istio), but is "http://login.example/"',
     ],

@@ -148,7 +148,7 @@ describe('readTrustFile', () => {
     [
       'a cluster whose keys cannot be discovered',
       KUBERNETES.replace(/ *jwksUrl.*\n/, '').replace(/issuer: .*/, 'issuer: my-cluster'),
-      'callers.0.issuer must be a URL, at which the keys are discovered',
+      'because the keys are discovered at it, unless jwksUrl or jwksFile is set, but is "my-cluster"',
     ],
     [
       'a token for any server',
@@ -163,7 +163,7 @@ describe('readTrustFile', () => {
     [
       'an OpenID provider whose keys cannot be discovered',
       callers({ ...OIDC, issuer: 'login.example' }),
-      'callers.0.issuer must be a URL, at which the keys are discovered',
+      'callers.0.issuer must be an http or https URL without query',
     ],
     [
       'an OpenID provider with two sources of keys',

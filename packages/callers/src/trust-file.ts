@@ -155,8 +155,6 @@ const entry = z
     if (caFile !== undefined && jwksFile !== undefined)
       fault('caFile', 'is for keys from the network, not for jwksFile')
     if (!isDiscoverable) return
-    if (sources === 0 && !(/^https?:\/\//.test(caller.issuer) && URL.canParse(caller.issuer)))
-      fault('issuer', 'must be a URL, at which the keys are discovered, unless jwksFile or jwksUrl is set')
     if (caller.method === 'oidc') {
       if (
         caller.allowUserTokens &&
@@ -251,7 +249,11 @@ export async function readTrustFile(
   const problems = result.data.callers.flatMap((caller, index) => {
     const member = (name: string) => `TRUSTED_CALLERS_FILE ${path}: callers.${index}.${name}`
     if (caller.method === 'tls_client_auth') return []
-    return keySourceProblems({ issuer: member('issuer'), jwksUrl: member('jwksUrl') }, caller, inMesh)
+    return keySourceProblems(
+      { issuer: member('issuer'), jwksUrl: member('jwksUrl'), jwksFile: member('jwksFile') },
+      caller,
+      inMesh,
+    )
   })
   const entries = await Promise.all(
     result.data.callers.map((caller, index) =>

@@ -32,10 +32,10 @@ export const loadConfig = (env: Environment) =>
     )
     const port = variables.port('PORT', 8080)
     const identity = variables.oneOf('IDENTITY', ['remote-user', 'bearer'], 'remote-user')
-    const caller = variables.issuerWithKeys(
-      { issuer: 'CALLER_ISSUER', jwksUrl: 'CALLER_JWKS_URL' },
-      identity === 'bearer' ? undefined : 'none',
-    )
+    const caller =
+      identity === 'bearer'
+        ? variables.issuerWithKeys({ issuer: 'CALLER_ISSUER', jwksUrl: 'CALLER_JWKS_URL' })
+        : { issuer: 'none', jwksUrl: undefined }
     return {
       ...common,
       port,

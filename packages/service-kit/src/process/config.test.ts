@@ -91,6 +91,54 @@ describe('readConfig', () => {
   })
 })
 
+describe('an issuer', () => {
+  const names = { issuer: 'ISSUER', jwksUrl: 'JWKS_URL', jwksFile: 'JWKS_FILE' }
+  const problems = (env: Record<string, string>) =>
+    problemsOf(() => readConfig(env, (variables) => variables.issuerWithKeys(names)))
+
+  it.each([
+    ['urn:example:issuer'],
+    ['login.example.com'],
+    ['file:///issuer'],
+    ['https:/login.example'],
+    ['https://login.example/?tenant=1'],
+    ['https://login.example/?'],
+    ['https://login.example/#a'],
+    ['https://login.example/a b'],
+    ['https://login.microsoftonline.com/{tenantid}/v2.0'],
+    ['https://{domain}/'],
+    ['https://login.example:99999/'],
+  ])('at which no keys can be discovered is refused: %s', (issuer) => {
+    expect(problems({ ISSUER: issuer })).toEqual([
+      `ISSUER must be an http or https URL without query, fragment, credentials, spaces and placeholders, because the keys are discovered at it, unless JWKS_URL or JWKS_FILE is set, but is "${issuer}"`,
+    ])
+    expect(problems({ ISSUER: issuer, JWKS_URL: 'https://keys.example/jwks' })).toEqual([])
+    expect(problems({ ISSUER: issuer, JWKS_FILE: 'jwks.json' })).toEqual([])
+  })
+
+  it('with credentials is refused without showing them', () => {
+    const [problem = ''] = problems({ ISSUER: 'https://me:secret@login.example/' })
+    expect(problem).toMatch(/credentials.* but is "https:\/\/login.example\/"$/)
+  })
+
+  it.each([{}, { JWKS_URL: 'https://keys.example/jwks' }, { JWKS_FILE: 'jwks.json' }])(
+    'has no white space around it, with %j',
+    (keys) => {
+      expect(problems({ ISSUER: 'https://login.example/ ', ...keys })).toEqual([
+        'ISSUER must be exactly the iss of its tokens, without white space around it, but is "https://login.example/ "',
+      ])
+    },
+  )
+
+  it.each([
+    'https://login.example',
+    'https://login.example:8443/realms/a/',
+    'http://localhost:3000',
+    'http://[::1]:3000/',
+    'https://login.example/@team/a',
+  ])('may be %s', (issuer) => expect(problems({ ISSUER: issuer })).toEqual([]))
+})
+
 describe('commonConfig', () => {
   it('binds to loopback in development mode and to every address in production', () => {
     expect(readConfig({}, commonConfig).host).toBe('127.0.0.1')

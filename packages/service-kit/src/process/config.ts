@@ -177,9 +177,9 @@ export class VariableReader {
   }
 
   /** Reads an issuer, exactly as in the `iss` claim, and where its keys are; see {@link keySourceProblems}. */
-  issuerWithKeys(names: KeySource & { readonly issuer: string }, fallback?: string) {
+  issuerWithKeys(names: KeySource & { readonly issuer: string }) {
     const found = {
-      issuer: this.text(names.issuer, fallback),
+      issuer: this.text(names.issuer),
       jwksFile: names.jwksFile === undefined ? undefined : this.optionalText(names.jwksFile),
       jwksUrl: names.jwksUrl === undefined ? undefined : this.optionalUrl(names.jwksUrl),
     }

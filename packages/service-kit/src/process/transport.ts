@@ -45,17 +45,34 @@ export interface KeySource {
   readonly jwksFile?: string | undefined
 }
 
+/** Also without an empty query or fragment, and without what only a template of a URL contains, e.g. `{tenantid}` of Entra. */
+const DISCOVERABLE = /^https?:\/\/[^\s?#{}<>"\\^`|/@]+(?:\/[^\s?#{}<>"\\^`|]*)?$/i
+
+/** Returns what is wrong with the name of an issuer, apart from encryption. */
+function issuerNameProblem(names: KeySource, { issuer, jwksUrl, jwksFile }: KeySource): string | undefined {
+  if (issuer === undefined) return undefined
+  const shown = `but is ${JSON.stringify(issuer.replace(/\/\/[^/]*@/, '//'))}`
+  if (issuer.trim() !== issuer)
+    return `${names.issuer} must be exactly the iss of its tokens, without white space around it, ${shown}`
+  if (jwksUrl !== undefined || jwksFile !== undefined) return undefined
+  if (DISCOVERABLE.test(issuer) && URL.canParse(issuer)) return undefined
+  // In a file, the place of the issuer already names the entry.
+  const others = [names.jwksUrl, names.jwksFile].flatMap((name) => name?.split('.').at(-1) ?? [])
+  const unless = others.length === 0 ? '' : `, unless ${others.join(' or ')} is set`
+  return `${names.issuer} must be an http or https URL without query, fragment, credentials, spaces and placeholders, because the keys are discovered at it${unless}, ${shown}`
+}
+
 /**
  * Returns why the keys of an issuer must not be loaded so, in development too: the issuer and the URL of its keys must be
  * encrypted, or on this machine or in a mesh, and the keys of an https issuer never come over http (`issuerKeys` would refuse
- * that with the first token). With a file, an issuer is only a name; so is one that is no http URL, e.g. a URN.
+ * that with the first token). With a file, an issuer is only a name; with a URL of its keys, so is one that is no http URL, e.g.
+ * a URN. With neither, the keys are discovered at the issuer, so it must be a URL as in RFC 8414 §2.
  * @param names the variables, or the places in a file, that name them
  */
-export function keySourceProblems(
-  names: KeySource,
-  { issuer = '', jwksUrl = '', jwksFile }: KeySource,
-  inMesh: boolean,
-): string[] {
+export function keySourceProblems(names: KeySource, source: KeySource, inMesh: boolean): string[] {
+  const wrongName = issuerNameProblem(names, source)
+  if (wrongName !== undefined) return [wrongName]
+  const { issuer = '', jwksUrl = '', jwksFile } = source
   if (jwksFile !== undefined) return []
   if (/^https:/i.test(issuer) && /^http:/i.test(jwksUrl) && URL.canParse(jwksUrl))
     return [
