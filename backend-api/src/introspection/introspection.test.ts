@@ -250,6 +250,16 @@ describe('opaque tokens', () => {
     }
   })
 
+  it('may be answered about after 2 s, and not after 2.5 s', async () => {
+    for (const [ms, expected] of [
+      [2_000, 200],
+      [2_700, 503],
+    ] as const) {
+      provider.hold = new Promise((resolve) => setTimeout(resolve, ms))
+      expect((await backend()()).status).toBe(expected)
+    }
+  })
+
   it('are asked about with an assertion of this service’s own key', async () => {
     const key = await generateSigningKey('ES256', 'own')
     const file = join(folder, 'own.pem')

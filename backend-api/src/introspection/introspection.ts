@@ -21,7 +21,7 @@ const MAX_ACTIVE = 10_000
 const MAX_INACTIVE = 10_000
 /** A client that repeats a bad token causes one call per second. */
 const INACTIVE_MS = 1_000
-/** Calls at a time; the pool has 64 connections, and within their 3 s an issuer that answers in 50 ms has served them all. */
+/** Calls at a time; the pool has 64 connections, and within their 2.5 s an issuer that answers in 50 ms has served them all. */
 const MAX_CALLS = 1_000
 
 /** Verifies tokens by asking their issuer (RFC 7662): for opaque tokens, and for those that can be revoked at any time. */
