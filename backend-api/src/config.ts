@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { credentialConfig } from '@hallpass/callers'
 import { explainExposure } from '@hallpass/private-files'
 import { commonConfig, type Environment, readConfig, type VariableReader } from '@hallpass/service-kit'
@@ -52,11 +52,19 @@ export const loadConfig = (env: Environment) =>
     }
   })
 
+const INTROSPECTION_VARIABLES = [
+  'INTROSPECTION_URL',
+  'INTROSPECTION_CLIENT_ID',
+  'INTROSPECTION_SECRET_FILE',
+  'INTROSPECTION_AUDIENCE',
+  'INTROSPECTION_CACHE_SECONDS',
+]
+
 /** Reads how the issuer is asked about tokens; undefined if it is not. */
 function introspectionConfig(variables: VariableReader) {
   const validation = variables.optionalText('TOKEN_VALIDATION') ?? 'jwt'
   if (validation === 'jwt') {
-    for (const name of ['INTROSPECTION_URL', 'INTROSPECTION_CLIENT_ID', 'INTROSPECTION_SECRET_FILE'])
+    for (const name of INTROSPECTION_VARIABLES)
       variables.require(
         variables.optionalText(name) === undefined,
         `${name} needs TOKEN_VALIDATION=introspection or auto`,
@@ -101,7 +109,8 @@ function introspectionConfig(variables: VariableReader) {
 function explainSecretFile(path: string): string | undefined {
   try {
     const exposure = explainExposure(path, statSync(path))
-    return exposure && `${exposure.reason}. ${exposure.remedy}`
+    if (exposure) return `${exposure.reason}. ${exposure.remedy}`
+    return readFileSync(path, 'utf8').trim() === '' ? 'is empty' : undefined
   } catch (error) {
     return `cannot be read (${(error as NodeJS.ErrnoException).code})`
   }

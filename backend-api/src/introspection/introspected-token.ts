@@ -1,4 +1,4 @@
-import { otherKindOf, type TokenUse } from '@hallpass/tokens'
+import { LAST_SECOND, otherKindOf, type TokenUse } from '@hallpass/tokens'
 import type { IntrospectionAnswer } from './introspection-endpoint.ts'
 
 export interface IntrospectionRules {
@@ -72,7 +72,8 @@ function timeIn(
 ): number | undefined {
   const value = answer[name]
   if (value === undefined) return undefined
-  if (typeof value !== 'number' || !Number.isFinite(value))
+  // A NumericDate (RFC 7519 §2); in milliseconds, a token would hardly ever expire.
+  if (typeof value !== 'number' || !(value >= 0 && value <= LAST_SECOND))
     refuse(`${name}_malformed`, `token ${name} invalid`)
   return value as number
 }

@@ -31,20 +31,29 @@ const MAX_ANSWER_BYTES = 64 * 1024
 const SECRET_MAX_AGE_MS = 10_000
 /** What a client that is told to retry waits: providers restart within seconds. */
 const RETRY_AFTER_SECONDS = 1
+/** The longest `Retry-After` of the endpoint that clients are told: a longer one would outlast many access tokens. */
+const MAX_RETRY_AFTER_SECONDS = 60
+/** An endpoint that is not found may have moved: it is looked up again, but not for every bad answer. */
+const FOUND_FOR_MS = 10_000
 /** Failures that say nothing about the token and pass by themselves. */
 const AWAY: readonly string[] = ['peer_unreachable', 'peer_timeout', 'deadline_exceeded']
 
 /** The issuer's answer about one token (RFC 7662 §2.2). */
 export type IntrospectionAnswer = Readonly<Record<string, unknown>> & { readonly active: boolean }
 
+interface Connection {
+  readonly ask: ReturnType<typeof createPeerCaller>
+  readonly path: string
+  /** When it was found in the discovery document; undefined if it is configured. */
+  readonly foundAt: number | undefined
+}
+
 /** Asks an issuer about a token (RFC 7662 §2.1), authenticated as a client of it. */
 export class IntrospectionEndpoint {
   readonly #options: IntrospectionEndpointOptions
   readonly #assertion: (() => Promise<string>) | undefined
   #secret: { readonly value: string; readonly readAt: number } | undefined
-  #connected:
-    | Promise<{ readonly ask: ReturnType<typeof createPeerCaller>; readonly path: string }>
-    | undefined
+  #connected: Promise<Connection> | undefined
 
   constructor(options: IntrospectionEndpointOptions) {
     const { credential, clientId, issuer, clock } = options
@@ -67,9 +76,13 @@ export class IntrospectionEndpoint {
   }
 
   async #askOnce(token: string): Promise<IntrospectionAnswer> {
-    const { ask, path } = await this.#connect()
+    const { ask, path, foundAt } = await this.#connect()
     const { form, headers } = await this.#credential()
-    const { status, text } = await ask({
+    const {
+      status,
+      text,
+      headers: answered,
+    } = await ask({
       method: 'POST',
       path,
       headers: {
@@ -80,7 +93,11 @@ export class IntrospectionEndpoint {
       body: new URLSearchParams({ token, token_type_hint: 'access_token', ...form }).toString(),
       shared: true,
     })
-    if (status === 429 || status >= 500) throw unavailable(unexpectedAnswer(PEER, status, path))
+    if (status === 429 || status >= 500)
+      throw unavailable(unexpectedAnswer(PEER, status, path), retryAfterIn(answered['retry-after']))
+    // Absolute, so that a clock that is set back does not keep an old endpoint.
+    if (status === 404 && foundAt !== undefined && Math.abs(this.#options.clock() - foundAt) >= FOUND_FOR_MS)
+      this.#connected = undefined
     if (status === 401 || status === 403)
       throw unexpectedAnswer(PEER, status, "it rejects this service's own credentials, not the token")
     if (status === 400 && isUnsupported(text)) return { active: false }
@@ -88,7 +105,7 @@ export class IntrospectionEndpoint {
     return answerIn(text)
   }
 
-  /** The endpoint is looked up once; after a failure the next call tries again. */
+  /** The endpoint is looked up once; after a failure, or if it is not found, the next call looks it up again. */
   #connect() {
     this.#connected ??= this.#find().catch((error: unknown) => {
       this.#connected = undefined
@@ -97,8 +114,8 @@ export class IntrospectionEndpoint {
     return this.#connected
   }
 
-  async #find() {
-    const { url, issuer } = this.#options
+  async #find(): Promise<Connection> {
+    const { url, issuer, clock } = this.#options
     const { origin, pathname, search } = new URL(
       url ?? (await issuerEndpoint(issuer, 'introspection_endpoint')),
     )
@@ -110,7 +127,7 @@ export class IntrospectionEndpoint {
       // The form has the token and may have a credential.
       confidential: true,
     })
-    return { ask, path: pathname + search }
+    return { ask, path: pathname + search, foundAt: url === undefined ? clock() : undefined }
   }
 
   async #credential(): Promise<{ form?: Record<string, string>; headers?: Record<string, string> }> {
@@ -135,7 +152,9 @@ export class IntrospectionEndpoint {
     // Absolute, so that a clock that is set back does not keep an old secret.
     if (this.#secret && Math.abs(now - this.#secret.readAt) <= SECRET_MAX_AGE_MS) return this.#secret.value
     try {
-      this.#secret = { value: (await readOwnerOnlyFile(file)).trim(), readAt: now }
+      const value = (await readOwnerOnlyFile(file)).trim()
+      if (value === '') throw new Error(`${file} is empty`)
+      this.#secret = { value, readAt: now }
     } catch (error) {
       // A tool may not replace it atomically; the endpoint decides whether the old one is still valid.
       if (!this.#secret) throw unavailable(error)
@@ -177,11 +196,17 @@ function basic(clientId: string, secret: string): string {
   return `Basic ${Buffer.from(`${encoded(clientId)}:${encoded(secret)}`).toString('base64')}`
 }
 
+/** Reads `Retry-After` as seconds (RFC 9110 §10.2.3). Its other form, a date, depends on the clocks and is ignored. */
+const retryAfterIn = (value: string | undefined): number | undefined =>
+  value !== undefined && /^\d{1,9}$/.test(value)
+    ? Math.min(Math.max(Number(value), RETRY_AFTER_SECONDS), MAX_RETRY_AFTER_SECONDS)
+    : undefined
+
 /** Creates the error of a check that could not be made: the token is not accepted, and not blamed. */
-export const unavailable = (cause?: unknown) =>
+export const unavailable = (cause?: unknown, retryAfterSeconds = RETRY_AFTER_SECONDS) =>
   new HttpError(
     503,
     'introspection_unavailable',
     'The token cannot be checked: the introspection endpoint is not available. Retry later.',
-    { cause, headers: { 'retry-after': String(RETRY_AFTER_SECONDS) } },
+    { cause, headers: { 'retry-after': String(retryAfterSeconds) } },
   )

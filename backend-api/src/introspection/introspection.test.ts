@@ -21,6 +21,9 @@ const provider = {
   status: 200,
   answer: {} as unknown,
   hold: undefined as Promise<void> | undefined,
+  path: '/introspect',
+  headers: {} as Record<string, string>,
+  discovered: 0,
 }
 let server: Server
 let issuer: string
@@ -39,14 +42,19 @@ beforeAll(async () => {
   writeFileSync(secretFile, 's3cret/+\n', { mode: 0o600 })
   server = createServer(async (incoming, response) => {
     if (incoming.url === '/.well-known/openid-configuration') {
-      response.end(JSON.stringify({ issuer, introspection_endpoint: `${issuer}/introspect` }))
+      provider.discovered += 1
+      response.end(JSON.stringify({ issuer, introspection_endpoint: issuer + provider.path }))
+      return
+    }
+    if (incoming.url === '/moved') {
+      response.writeHead(404).end()
       return
     }
     const { authorization } = incoming.headers
     provider.asked.push({ form: new URLSearchParams(await bodyOf(incoming)), authorization })
     await provider.hold
     const { answer } = provider
-    response.writeHead(provider.status, { location: '/elsewhere' })
+    response.writeHead(provider.status, { location: '/elsewhere', ...provider.headers })
     response.end(typeof answer === 'string' ? answer : JSON.stringify(answer))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -58,6 +66,7 @@ afterAll(async () => {
 })
 beforeEach(() => {
   Object.assign(provider, { asked: [], status: 200, answer: valid(), hold: undefined })
+  Object.assign(provider, { path: '/introspect', headers: {}, discovered: 0 })
 })
 
 const valid = (members: object = {}) => ({
@@ -121,6 +130,8 @@ describe('opaque tokens', () => {
     ['has two audiences', { aud: [AUDIENCE, 'x'] }, `token audience invalid. expected only: ${AUDIENCE}`],
     ['has expired', { exp: -6 }, 'token expired'],
     ['has an end that is no number', { exp: 'never' }, 'token exp invalid'],
+    ['has an end in milliseconds', { exp: 1_900_000_000_000 }, 'token exp invalid'],
+    ['has a negative end', { exp: -1e12 }, 'token exp invalid'],
     ['is not active yet', { nbf: 6 }, 'token not active yet'],
     ['was issued in the future', { iat: 6 }, 'token issued in the future'],
     ['is a refresh token', { token_type: undefined }, 'token is not a bearer access token'],
@@ -260,6 +271,50 @@ describe('opaque tokens', () => {
     }
   })
 
+  it.each([
+    ['7', '7'],
+    ['60', '60'],
+    ['3600', '60'],
+    ['0', '1'],
+    ['Mon, 23 Nov 2026 12:00:00 GMT', '1'],
+  ])('are to be sent again when the endpoint says: %s', async (value, expected) => {
+    const send = backend()
+    for (const status of [429, 503]) {
+      Object.assign(provider, { status, answer: {}, headers: { 'retry-after': value } })
+      const answer = await send(`opaque-${status}`)
+      expect([answer.status, answer.headers['retry-after']]).toEqual([503, expected])
+    }
+  })
+
+  it('are asked about at the new endpoint if the issuer has moved it, looked up at most once in 10 s', async () => {
+    provider.path = '/moved'
+    const send = backend()
+    expect((await send()).error.message).toMatch(/answered 404/)
+    expect((await send()).status).toBe(502)
+    expect(provider.discovered).toBe(1)
+    provider.path = '/introspect'
+    clock.advance(10_000)
+    expect((await send()).status).toBe(502)
+    expect((await send()).status).toBe(200)
+    expect(provider.discovered).toBe(2)
+  })
+
+  it('are not asked about with an empty secret, and a secret that was emptied is used further', async () => {
+    const file = join(folder, 'emptied')
+    writeFileSync(file, 'one', { mode: 0o600 })
+    const early = backend({ INTROSPECTION_SECRET_FILE: file })
+    expect((await early()).status).toBe(200)
+    const late = backend({ INTROSPECTION_SECRET_FILE: file })
+    writeFileSync(file, '\n')
+    clock.advance(11_000)
+    expect((await early('other')).status).toBe(200)
+    expect(await late()).toMatchObject({ status: 503, error: { code: 'introspection_unavailable' } })
+    expect(provider.asked).toHaveLength(2)
+    expect(() => backend({ INTROSPECTION_SECRET_FILE: file })).toThrow(
+      `INTROSPECTION_SECRET_FILE ${file} is empty`,
+    )
+  })
+
   it('are asked about with an assertion of this service’s own key', async () => {
     const key = await generateSigningKey('ES256', 'own')
     const file = join(folder, 'own.pem')
@@ -299,6 +354,7 @@ describe('TOKEN_VALIDATION=auto', () => {
     for (const token of ['opaque', 'ya29.a-b.c']) expect((await send(token)).status).toBe(200)
     expect(introspected()).toHaveLength(2)
     expect((await send(`${jwt.slice(0, -4)}AAAA`)).status).toBe(401)
+    for (const padding of ['=', '==']) expect((await send(jwt + padding)).status).toBe(401)
     expect(introspected()).toHaveLength(2)
   })
 })
@@ -306,6 +362,14 @@ describe('TOKEN_VALIDATION=auto', () => {
 describe('the configuration of introspection', () => {
   it.each<[Record<string, string>, string | RegExp]>([
     [{ TOKEN_VALIDATION: 'jwt' }, /INTROSPECTION_CLIENT_ID needs TOKEN_VALIDATION=introspection or auto/],
+    [
+      { TOKEN_VALIDATION: 'jwt', INTROSPECTION_AUDIENCE: 'required' },
+      /INTROSPECTION_AUDIENCE needs TOKEN_VALIDATION=introspection or auto/,
+    ],
+    [
+      { TOKEN_VALIDATION: 'jwt', INTROSPECTION_CACHE_SECONDS: '0' },
+      /INTROSPECTION_CACHE_SECONDS needs TOKEN_VALIDATION=introspection or auto/,
+    ],
     [{ INTROSPECTION_CLIENT_ID: '' }, 'INTROSPECTION_CLIENT_ID is required'],
     [{ INTROSPECTION_SECRET_FILE: '' }, /exactly one credential of this service for introspection/],
     [{ INTROSPECTION_SECRET_FILE: '/nowhere' }, 'INTROSPECTION_SECRET_FILE /nowhere cannot be read (ENOENT)'],

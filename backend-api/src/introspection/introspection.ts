@@ -106,5 +106,8 @@ function forgetOldest(map: Map<string, unknown>, max: number): void {
   if (map.size > max && oldest !== undefined) map.delete(oldest)
 }
 
-/** Whether a token has the form of a signed JWT (RFC 7515 §3.1), whose header is a JSON object. */
-export const looksLikeJwt = (token: string): boolean => /^ey[\w-]+\.[\w-]+\.[\w-]*$/.test(token)
+/**
+ * Whether a token has the form of a signed JWT (RFC 7515 §3.1), whose header is a JSON object. One with padding is a malformed
+ * JWT, not an opaque token: the issuer might take it for the JWT.
+ */
+export const looksLikeJwt = (token: string): boolean => /^ey[\w-]+\.[\w-]+\.[\w-]*=*$/.test(token)
