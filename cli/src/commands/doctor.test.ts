@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import https from 'node:https'
 import net, { type AddressInfo } from 'node:net'
@@ -362,6 +363,24 @@ describe('hallpass doctor --issuer', () => {
       ],
     ],
     [
+      'with Ed448 beside a usable key, under the name that it shares with Ed25519 (RFC 8037 §3.1)',
+      {
+        keys: [
+          key(),
+          {
+            ...generateKeyPairSync('ed448').publicKey.export({ format: 'jwk' }),
+            kid: 'k',
+            alg: 'EdDSA',
+          },
+        ],
+      },
+      [
+        expect.stringMatching(
+          /^note: Key k cannot be used \(.*Tokens signed with it are rejected\./,
+        ) as unknown as string,
+      ],
+    ],
+    [
       'without kid',
       { keys: [{ ...key(), kid: undefined }] },
       [
@@ -420,8 +439,21 @@ describe('hallpass doctor --issuer', () => {
   it('judges with the algorithms of TOKEN_ALGORITHMS, and suggests them', async () => {
     const env = { TOKEN_ALGORITHMS: 'ES256, EdDSA' }
     expect(await findingsOf({}, { env })).toEqual([
-      expect.stringContaining('bad: ID tokens are signed with RS256, which no service accepts'),
-      expect.stringMatching(/^bad: Every verifier rejects .* The algorithm "RS256" is not supported/),
+      'bad: ID tokens are signed with RS256, which TOKEN_ALGORITHMS excludes => For every service: add RS256 to TOKEN_ALGORITHMS, or remove the variable; by default all ten are accepted',
+      'bad: TOKEN_ALGORITHMS excludes the algorithms of all keys at URL/keys: every token is rejected => For every service: add RS256 to TOKEN_ALGORITHMS, or remove the variable; by default all ten are accepted',
+    ])
+    const both = {
+      keys: { keys: [key('RS256', 'r'), key('ES256', 'e')] },
+      metadata: () => ({ id_token_signing_alg_values_supported: ['RS256', 'ES256', 'HS256'] }),
+    }
+    expect(await findingsOf(both, { env })).toEqual([
+      'note: ID tokens may be signed with HS256, which no service accepts => At the provider: choose ES256 for the client.',
+      'note: ID tokens may be signed with RS256, which TOKEN_ALGORITHMS excludes => At the provider: choose ES256 for the client. Otherwise, for every service: add RS256 to TOKEN_ALGORITHMS, or remove the variable; by default all ten are accepted',
+      'note: Key r is not used, because TOKEN_ALGORITHMS excludes RS256. Tokens signed with it are rejected. => If it signs tokens, for every service: add RS256 to TOKEN_ALGORITHMS, or remove the variable; by default all ten are accepted',
+    ])
+    expect(await findingsOf({ keys: { keys: [{ ...key(), alg: 'ML-DSA-44' }] } }, { env })).toEqual([
+      expect.stringContaining('which TOKEN_ALGORITHMS excludes'),
+      expect.stringMatching(/^bad: Every verifier rejects .* The algorithm "ML-DSA-44" is not supported/),
     ])
     const { url } = await provider({
       keys: publicJwks([testKey('ES512', 'k')]),

@@ -3,11 +3,13 @@ import {
   fits,
   KeySetError,
   readKeySet,
+  SIGNATURE_ALGORITHMS,
   type SignatureAlgorithm,
   type UnusableKey,
   type VerificationKey,
 } from '@hallpass/tokens'
 import type { Finding } from '../finding.ts'
+import { accepting } from './excluded-algorithms.ts'
 import type { JsonObject, Read } from './read-json.ts'
 
 /** How long verifiers use a key set; they ignore the times of caches. */
@@ -47,18 +49,28 @@ export function examineKeys(
   algorithms: readonly SignatureAlgorithm[],
 ): ExaminedKeys {
   let set: ReturnType<typeof readKeySet>
+  /** Those that the service could use with the default of TOKEN_ALGORITHMS. */
+  const all = algorithmsIn(json)
   try {
     set = readKeySet(json, { algorithms })
   } catch (error) {
     if (!(error instanceof KeySetError)) throw error
+    const excluded = SIGNATURE_ALGORITHMS.filter((name) => [...all.values()].includes(name))
+    const isExcluded = error.reason === 'no_usable_key' && excluded.length > 0
     return {
       keys: [],
       findings: [
-        {
-          state: 'bad',
-          what: `Every verifier rejects the key set ${url}: ${error.message}`,
-          remedy: PROVIDER_MUST[error.reason],
-        },
+        isExcluded
+          ? {
+              state: 'bad',
+              what: `TOKEN_ALGORITHMS excludes the algorithms of all keys at ${url}: every token is rejected`,
+              remedy: `For every service: ${accepting(excluded)}`,
+            }
+          : {
+              state: 'bad',
+              what: `Every verifier rejects the key set ${url}: ${error.message}`,
+              remedy: PROVIDER_MUST[error.reason],
+            },
       ],
     }
   }
@@ -85,12 +97,26 @@ export function examineKeys(
         state: 'good',
         what: `${keys.length} usable ${keys.length === 1 ? 'key' : 'keys'} at ${url}`,
       },
-      ...unusable.flatMap((key) => unusableFinding(key, published[key.index])),
+      ...unusable.flatMap((key) => unusableFinding(key, published[key.index], all.get(key.index))),
       ...withoutAlg(usable, keys, signing, algorithms),
       ...withoutKid(usable),
       ...mismatch(keys, usable, signing),
       ...cacheFindings(headers),
     ],
+  }
+}
+
+/** Returns the algorithms of the keys that are usable if all algorithms are accepted, by position in the set. */
+function algorithmsIn(json: Read['json']): ReadonlyMap<number, SignatureAlgorithm> {
+  try {
+    const { keys, unusable } = readKeySet(json, { algorithms: SIGNATURE_ALGORITHMS })
+    const left = new Set(unusable.map(({ index }) => index))
+    const usable = Array.from({ length: keys.length + left.size }, (_, index) => index).filter(
+      (index) => !left.has(index),
+    )
+    return new Map(keys.flatMap(({ alg }, position) => [[usable[position] as number, alg]]))
+  } catch {
+    return new Map()
   }
 }
 
@@ -110,14 +136,28 @@ function sizeOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): string 
   return curves[asymmetricKeyDetails?.namedCurve ?? ''] ?? 'Ed25519'
 }
 
-function unusableFinding({ index, reason, message }: UnusableKey, jwk: unknown): Finding[] {
+/** @param excluded its algorithm, if only TOKEN_ALGORITHMS prevents that it is used */
+function unusableFinding(
+  { index, reason, message }: UnusableKey,
+  jwk: unknown,
+  excluded: SignatureAlgorithm | undefined,
+): Finding[] {
   // Usual: providers publish keys for encryption beside those for signatures.
   if (reason === 'other_purpose') return []
-  const kid = (jwk as JsonObject | null)?.kid
+  const { kid, crv } = (jwk ?? {}) as JsonObject
   const name = typeof kid === 'string' ? `Key ${kid.slice(0, SHOWN_KID)}` : `Key number ${index + 1}`
+  if (excluded !== undefined)
+    return [
+      {
+        state: 'note',
+        what: `${name} is not used, because TOKEN_ALGORITHMS excludes ${excluded}. Tokens signed with it are rejected.`,
+        remedy: `If it signs tokens, for every service: ${accepting([excluded])}`,
+      },
+    ]
   return [
     {
-      state: reason === 'unsupported_algorithm' ? 'note' : 'bad',
+      // EdDSA also names Ed448 (RFC 8037 §3.1), which is no fault of the key.
+      state: reason === 'unsupported_algorithm' || crv === 'Ed448' ? 'note' : 'bad',
       what: `${name} cannot be used (${reason}): ${message} Tokens signed with it are rejected.`,
       remedy:
         reason === 'weak_key'

@@ -1,6 +1,7 @@
 import { isLoopback, plainUrlProblem } from '@hallpass/service-kit'
-import type { SignatureAlgorithm } from '@hallpass/tokens'
+import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from '@hallpass/tokens'
 import type { Finding } from '../finding.ts'
+import { accepting } from './excluded-algorithms.ts'
 import type { JsonObject } from './read-json.ts'
 
 /** The values of CLIENT_AUTH that every provider can be given, the preferred first; the others need files of a platform. */
@@ -257,17 +258,32 @@ function loginFindings(
       note('The algorithms of ID tokens are not announced (id_token_signing_alg_values_supported)')
   } else {
     const known = signing.map(withoutAlias).filter((name) => (algorithms as readonly string[]).includes(name))
-    const unknown = signing.filter((name) => !(algorithms as readonly string[]).includes(withoutAlias(name)))
-    if (known.length === 0)
+    const excluded = SIGNATURE_ALGORITHMS.filter(
+      (name) => !algorithms.includes(name) && signing.map(withoutAlias).includes(name),
+    )
+    const unknown = signing.filter(
+      (name) => !(SIGNATURE_ALGORITHMS as readonly string[]).includes(withoutAlias(name)),
+    )
+    const chosen = `At the provider: choose ${known.includes('RS256') ? 'RS256' : known[0]} for the client.`
+    if (known.length === 0 && excluded.length > 0)
+      bad(
+        `ID tokens are signed with ${list(excluded)}, which TOKEN_ALGORITHMS excludes`,
+        `For every service: ${accepting(excluded)}`,
+      )
+    else if (known.length === 0)
       bad(
         `ID tokens are signed with ${list(signing)}, which no service accepts${signing.some((name) => /^HS/.test(name)) ? ' (with HMAC, every verifier could also sign)' : ''}`,
         'At the provider: sign ID tokens and access tokens of this client with RS256, ES256 or EdDSA.',
       )
-    else if (unknown.length > 0)
-      note(
-        `ID tokens may be signed with ${list(unknown)}, which no service accepts`,
-        `At the provider: choose ${known.includes('RS256') ? 'RS256' : known[0]} for the client.`,
-      )
+    else {
+      if (unknown.length > 0)
+        note(`ID tokens may be signed with ${list(unknown)}, which no service accepts`, chosen)
+      if (excluded.length > 0)
+        note(
+          `ID tokens may be signed with ${list(excluded)}, which TOKEN_ALGORITHMS excludes`,
+          `${chosen} Otherwise, for every service: ${accepting(excluded)}`,
+        )
+    }
   }
 
   if (scopes && !scopes.includes('openid'))
