@@ -205,6 +205,7 @@ describe('the configuration of TOKEN_ISSUER', () => {
       { TOKEN_ISSUER: 'https://login.microsoftonline.com/{tenantid}/v2.0' },
       'TOKEN_ISSUER must be an http or https URL without query, fragment, credentials, spaces and placeholders, because the keys are discovered at it, unless TOKEN_JWKS_URL is set, but is "https://login.microsoftonline.com/{tenantid}/v2.0"',
     ],
+    [{ TOKEN_AUDIENCE: 'x' }, 'TOKEN_AUDIENCE needs TOKEN_ISSUER, which is not set'],
     [
       { TOKEN_ISSUER: 'http://login.example/' },
       'TOKEN_ISSUER is not encrypted, so anyone on the network can replace its keys and sign tokens: use an https URL, or set MESH to the name of the mesh that encrypts and authenticates this connection (e.g. MESH=istio), but is "http://login.example/"',

@@ -62,7 +62,10 @@ function foreignIssuerConfig(
   const issuer = variables.optionalText('TOKEN_ISSUER')
   if (issuer === undefined) {
     const ignored = FOREIGN_VARIABLES.filter((name) => variables.optionalText(name) !== undefined)
-    variables.require(ignored.length === 0, `${ignored.join(', ')} need TOKEN_ISSUER, which is not set`)
+    variables.require(
+      ignored.length === 0,
+      `${ignored.join(', ')} ${ignored.length === 1 ? 'needs' : 'need'} TOKEN_ISSUER, which is not set`,
+    )
     return undefined
   }
   variables.require(
