@@ -238,6 +238,13 @@ describe('GET /data', () => {
     expect(answer.body).toMatchObject({ error: { name: 'TokenExpiredError', message: 'jwt expired' } })
   })
 
+  it('answers 401 to a JWT without any scope, and 403 to an at+jwt without one', async () => {
+    const env = { REQUIRED_SCOPES: 'read:data' }
+    const answer = await get(await accessToken({}, 'JWT'), env)
+    expect([answer.status, answer.body.error.message]).toEqual([401, 'jwt is not an access token'])
+    expect((await get(await accessToken({}, 'at+jwt'), env)).status).toBe(403)
+  })
+
   it('answers 403 when the token lacks the scope', async () => {
     const env = { REQUIRED_SCOPES: 'read:data' }
     expect((await get(await accessToken({ scope: 'openid read:data' }), env)).status).toBe(200)
