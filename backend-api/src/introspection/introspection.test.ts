@@ -370,6 +370,10 @@ describe('the configuration of introspection', () => {
       { TOKEN_VALIDATION: 'jwt', INTROSPECTION_CACHE_SECONDS: '0' },
       /INTROSPECTION_CACHE_SECONDS needs TOKEN_VALIDATION=introspection or auto/,
     ],
+    [
+      { ISSUER: 'my-issuer' },
+      /ISSUER must be an http or https URL .* because the keys are discovered at it, unless JWKS_URL is set/,
+    ],
     [{ INTROSPECTION_CLIENT_ID: '' }, 'INTROSPECTION_CLIENT_ID is required'],
     [{ INTROSPECTION_SECRET_FILE: '' }, /exactly one credential of this service for introspection/],
     [{ INTROSPECTION_SECRET_FILE: '/nowhere' }, 'INTROSPECTION_SECRET_FILE /nowhere cannot be read (ENOENT)'],
