@@ -76,7 +76,8 @@ export class IntrospectionEndpoint {
   }
 
   async #askOnce(token: string): Promise<IntrospectionAnswer> {
-    const { ask, path, foundAt } = await this.#connect()
+    const connection = this.#connect()
+    const { ask, path, foundAt } = await connection
     const { form, headers } = await this.#credential()
     const {
       status,
@@ -95,14 +96,18 @@ export class IntrospectionEndpoint {
     })
     if (status === 429 || status >= 500)
       throw unavailable(unexpectedAnswer(PEER, status, path), retryAfterIn(answered['retry-after']))
-    // Absolute, so that a clock that is set back does not keep an old endpoint.
-    if (status === 404 && foundAt !== undefined && Math.abs(this.#options.clock() - foundAt) >= FOUND_FOR_MS)
+    if (status === 404 && this.#connected === connection && this.#mayHaveMoved(foundAt))
       this.#connected = undefined
     if (status === 401 || status === 403)
       throw unexpectedAnswer(PEER, status, "it rejects this service's own credentials, not the token")
     if (status === 400 && isUnsupported(text)) return { active: false }
     if (status !== 200) throw unexpectedAnswer(PEER, status, path)
     return answerIn(text)
+  }
+
+  #mayHaveMoved(foundAt: number | undefined): boolean {
+    // Absolute, so that a clock that is set back does not keep an old endpoint.
+    return foundAt !== undefined && Math.abs(this.#options.clock() - foundAt) >= FOUND_FOR_MS
   }
 
   /** The endpoint is looked up once; after a failure, or if it is not found, the next call looks it up again. */
