@@ -18,6 +18,15 @@ describe('POST /backchannel-logout', () => {
     )
   const logoutToken = (claims: Record<string, unknown> = {}) =>
     webUi.provider.idToken({ events: EVENTS, sid: 'session-1', ...claims }, { typ: 'logout+jwt' })
+  /** Signs a logout token with claims that the signer refuses. */
+  const forgedWith = async (changed: Record<string, unknown>) => {
+    const [header, claims] = (await logoutToken())
+      .split('.')
+      .slice(0, 2)
+      .map((part) => JSON.parse(Buffer.from(part, 'base64url').toString()))
+    const key = webUi.provider.key as SigningKey
+    return forgeToken({ header, claims: { ...claims, ...changed }, key, alg: 'RS256' })
+  }
 
   it('ends the session that the provider has ended', async () => {
     const { agent } = await webUi.logIn()
@@ -35,6 +44,33 @@ describe('POST /backchannel-logout', () => {
     const { agent } = await webUi.logIn()
     await send(await logoutToken({ sid: 'another-session' }))
     await send(await logoutToken({ sid: undefined, sub: 'ben' }))
+    expect(await webUi.isLoggedIn(agent)).toBe(true)
+  })
+
+  it('ends a session that began without a session ID, with a token that contains one', async () => {
+    webUi.provider.tricks = { idToken: (claims) => ({ ...claims, sid: undefined }) }
+    const { agent } = await webUi.logIn()
+    await send(await logoutToken({ sub: 'ben' }))
+    expect(await webUi.isLoggedIn(agent)).toBe(true)
+    expect((await send(await logoutToken())).status).toBe(200)
+    expect(await webUi.isLoggedIn(agent)).toBe(false)
+  })
+
+  it.each([
+    ['sid', 7],
+    ['sid', null],
+    ['sub', 7],
+  ])('rejects a token whose %s is %p: it would end other sessions than it says', async (claim, value) => {
+    const { agent } = await webUi.logIn()
+    const answer = await send(await forgedWith({ [claim]: value }))
+    expect([answer.status, JSON.parse(answer.body)]).toEqual([
+      400,
+      {
+        error: 'invalid_request',
+        error_description: expect.stringContaining(claim),
+        code: 'invalid_request',
+      },
+    ])
     expect(await webUi.isLoggedIn(agent)).toBe(true)
   })
 
@@ -106,12 +142,7 @@ describe('POST /backchannel-logout', () => {
     'rejects a token with the ID %p: a replay of it could not be told',
     async (jti) => {
       const { agent } = await webUi.logIn()
-      const [header, claims] = (await logoutToken())
-        .split('.')
-        .slice(0, 2)
-        .map((part) => JSON.parse(Buffer.from(part, 'base64url').toString()))
-      const key = webUi.provider.key as SigningKey
-      const answer = await send(forgeToken({ header, claims: { ...claims, jti }, key, alg: 'RS256' }))
+      const answer = await send(await forgedWith({ jti }))
       expect([answer.status, answer.body]).toEqual([
         400,
         expect.stringContaining('this is not a logout token: has no jti'),

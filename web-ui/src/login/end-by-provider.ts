@@ -31,6 +31,9 @@ const logoutTokenOnly = check(
     const isLogoutEvent = typeof events === 'object' && events !== null && LOGOUT_EVENT in events
     if (!isLogoutEvent || nonce !== undefined || (sid === undefined && sub === undefined))
       throw verification.fail('typ_not_allowed', 'this is not a logout token')
+    // Without it, the token would end all sessions of the user. The `sub` is checked for every token.
+    if (sid !== undefined && typeof sid !== 'string')
+      throw verification.fail('typ_not_allowed', 'this is not a logout token: its sid is not a string')
     // Required, because without it a replay cannot be told (§2.4).
     if (typeof jti !== 'string' || jti === '')
       throw verification.fail('typ_not_allowed', 'this is not a logout token: has no jti')

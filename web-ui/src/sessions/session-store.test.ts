@@ -67,6 +67,49 @@ describe('SessionStore', () => {
     expect(await store.endAll({})).toBe(0)
   })
 
+  it('ends sessions of a user without a provider session, with the one that the provider ends', async () => {
+    const [unknown, named, of] = [
+      await store.start(session('ada')),
+      await store.start(session('ada', 's1')),
+      await store.start(session('ben')),
+    ]
+    expect(await other.endAll({ providerSession: 's0', sub: 'ada' })).toBe(1)
+    const left = await Promise.all([unknown, named, of].map((id) => store.find(id)))
+    expect(left.map((one) => one?.user.sub)).toEqual([undefined, 'ada', 'ben'])
+  })
+
+  it('ends a session by the provider session of its renewed ID token, and by the former one', async () => {
+    const tokens = { accessToken: 'next', refreshes: 1 }
+    for (const [before, ended] of [
+      ['r1', 'r2'],
+      ['r1', 'r1'],
+      [undefined, 'r2'],
+    ] as const) {
+      const id = await store.start(session('ada', before))
+      await store.setTokens(id, tokens, 'r2')
+      expect((await store.find(id))?.providerSession).toBe('r2')
+      // Without an ID token, or with one without `sid`, it stays.
+      await store.setTokens(id, tokens)
+      expect([before, ended, await other.endAll({ providerSession: ended })]).toEqual([before, ended, 1])
+      expect(await store.find(id)).toBeUndefined()
+    }
+  })
+
+  it('keeps a list as long as its last session, when an older session is added', async () => {
+    const older = await store.start(session('ada', 's3'))
+    clock.advance(900_000)
+    const later = await store.start(session('ada', 's4'))
+    await store.find(older)
+    await store.setTokens(older, { accessToken: 'next', refreshes: 1 }, 's4')
+    for (let step = 0; step < 8; step += 1) {
+      clock.advance(900_000)
+      await store.find(later)
+    }
+    expect([await store.find(older), (await store.find(later))?.user.sub]).toEqual([undefined, 'ada'])
+    expect(await store.endAll({ providerSession: 's4' })).toBe(1)
+    expect(await store.find(later)).toBeUndefined()
+  })
+
   it('does not bring back a session that another replica ends while its use or tokens are recorded', async () => {
     for (let round = 0; round < 20; round += 1) {
       const id = await store.start(session('ada'))

@@ -140,9 +140,23 @@ export class SessionStore {
     return stored && !this.#hasEnded(stored) ? stored : undefined
   }
 
-  /** Replaces the tokens of a session. @returns the session, or undefined if it has ended. */
-  setTokens(id: string, tokens: SessionTokens): Promise<Session | undefined> {
-    return this.#change(id, (session) => ({ ...session, tokens }))
+  /**
+   * Replaces the tokens of a session.
+   * @param renewed the session's ID at the provider in a renewed ID token, if it has one. By the former ID it can still be ended.
+   * @returns the session, or undefined if it has ended.
+   */
+  async setTokens(id: string, tokens: SessionTokens, renewed?: string): Promise<Session | undefined> {
+    const before = renewed === undefined ? undefined : await this.look(id)
+    // Listed first, as at its start.
+    if (before && renewed !== undefined && before.providerSession !== renewed) {
+      const endsAt = before.startedAt + this.#options.maxMs
+      await this.#list(ofProviderSession(renewed), { id, sub: before.user.sub, endsAt })
+    }
+    return this.#change(id, (session) => ({
+      ...session,
+      tokens,
+      providerSession: renewed ?? session.providerSession,
+    }))
   }
 
   /** Acquires the right to renew the tokens of a session; undefined while another replica has it. */
@@ -169,16 +183,26 @@ export class SessionStore {
       : undefined
   }
 
-  /** Ends the sessions that the provider has ended: one of its sessions, or all of a user. @returns how many. */
+  /**
+   * Ends the sessions that the provider has ended: those of one of its sessions, or all of a user. With both, also those of the
+   * user whose session at the provider is unknown, because it may be this one.
+   * @returns how many.
+   */
   async endAll(of: { readonly providerSession?: string; readonly sub?: string }): Promise<number> {
     const { providerSession, sub } = of
     if (providerSession === undefined && sub === undefined) return 0
-    const name = providerSession === undefined ? ofUser(sub as string) : ofProviderSession(providerSession)
-    const list = (await this.#lists.get<Listed[]>(name))?.value ?? []
+    const ended = providerSession === undefined ? [] : await this.#listed(ofProviderSession(providerSession))
     let count = 0
-    for (const { id, sub: listedSub } of list) {
+    for (const { id, sub: listedSub } of ended) {
       if ((sub ?? listedSub) !== listedSub) continue
       if (await this.look(id)) count += 1
+      await this.#sessions.remove(sessionName(id))
+    }
+    if (sub === undefined) return count
+    for (const { id } of await this.#listed(ofUser(sub))) {
+      const session = await this.look(id)
+      if (providerSession !== undefined && (!session || session.providerSession !== undefined)) continue
+      if (session) count += 1
       await this.#sessions.remove(sessionName(id))
     }
     return count
@@ -186,7 +210,7 @@ export class SessionStore {
 
   /** Returns the IDs of a user's sessions, also of some that have ended. */
   async idsOf(sub: string): Promise<readonly string[]> {
-    return ((await this.#lists.get<readonly Listed[]>(ofUser(sub)))?.value ?? []).map(({ id }) => id)
+    return (await this.#listed(ofUser(sub))).map(({ id }) => id)
   }
 
   /** Returns when a session ends: if it is not used, and in any case. */
@@ -209,14 +233,20 @@ export class SessionStore {
     return entry && !this.#hasEnded(entry.value) ? entry.value : undefined
   }
 
+  async #listed(name: string): Promise<readonly Listed[]> {
+    return (await this.#lists.get<readonly Listed[]>(name))?.value ?? []
+  }
+
   /** Adds a session to a list, without those that have ended. @returns those that are too many. */
   async #list(name: string, added: Listed): Promise<readonly Listed[]> {
     let dropped: readonly Listed[] = []
     const now = this.#options.clock()
     await this.#lists.change<readonly Listed[]>(name, (entry) => {
-      const all = [...(entry?.value ?? []).filter(({ endsAt }) => endsAt > now), added]
+      const others = (entry?.value ?? []).filter(({ id, endsAt }) => endsAt > now && id !== added.id)
+      const all = [...others, added]
       dropped = all.slice(0, -MAX_SESSIONS_OF_USER)
-      return { value: all.slice(-MAX_SESSIONS_OF_USER), endsAt: added.endsAt }
+      const value = all.slice(-MAX_SESSIONS_OF_USER)
+      return { value, endsAt: Math.max(...value.map(({ endsAt }) => endsAt)) }
     })
     return dropped
   }

@@ -78,6 +78,15 @@ describe('TokenRenewal', () => {
     })
   })
 
+  it('takes over the provider session of a renewed ID token', async () => {
+    answer = async () => ({ ...tokens('2'), claims: { sub: 'ada', sid: 's2' } })
+    const { id, access } = await start()
+    clock.advance(90_000)
+    expect(await access()).toBe('access 2')
+    expect((await system.replicas[1].find(id))?.providerSession).toBe('s2')
+    expect(await system.replicas[1].endAll({ providerSession: 's2' })).toBe(1)
+  })
+
   it('renews a token of a few seconds when a quarter of its lifetime is left', async () => {
     const { access } = await start(tokens('1', 4))
     clock.advance(2_999)

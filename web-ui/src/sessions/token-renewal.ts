@@ -95,8 +95,12 @@ export class TokenRenewal {
     const { sessions, renew, clock } = this.#options
     const refreshToken = tokens.refreshToken as string
     let next: SessionTokens
+    let providerSession: string | undefined
     try {
-      next = sessionTokens(await renew(user.sub, refreshToken), clock(), tokens)
+      const renewed = await renew(user.sub, refreshToken)
+      const sid = renewed.claims?.sid
+      providerSession = typeof sid === 'string' ? sid : undefined
+      next = sessionTokens(renewed, clock(), tokens)
       this.#failures.clear()
     } catch (error) {
       if (error instanceof LoginRefused && ENDS_SESSION.includes(error.code)) {
@@ -107,7 +111,7 @@ export class TokenRenewal {
       this.#logFailure(error as Error, refreshToken)
       next = refreshLater(tokens, clock(), error as Error)
     }
-    return this.#save(id, next)
+    return this.#save(id, next, providerSession)
   }
 
   #logFailure(error: Error, refreshToken: string): void {
@@ -119,11 +123,15 @@ export class TokenRenewal {
     this.#options.log.warn({ code }, `access token not renewed, the sessions continue: ${message}`)
   }
 
-  async #save(id: string, tokens: SessionTokens): Promise<Session | undefined> {
+  async #save(
+    id: string,
+    tokens: SessionTokens,
+    providerSession: string | undefined,
+  ): Promise<Session | undefined> {
     const saveUntil = performance.now() + SAVE_MS
     for (;;) {
       try {
-        return await this.#options.sessions.setTokens(id, tokens)
+        return await this.#options.sessions.setTokens(id, tokens, providerSession)
       } catch (error) {
         if (!isUnavailableStore(error) || performance.now() > saveUntil) throw error
         await sleep(SAVE_AGAIN_MS)
