@@ -1,4 +1,5 @@
 import { PeerError } from '@hallpass/service-kit'
+import { LAST_SECOND, parseCompact, TokenError } from '@hallpass/tokens'
 import { LoginRefused, type Tokens } from '../provider/index.ts'
 import type { AccessSummary, RenewalFailure } from './visitor.ts'
 
@@ -28,7 +29,7 @@ export interface SessionTokens {
   readonly scope?: string | undefined
   /** The latest ID token, which identifies the session to end at the provider. */
   readonly idToken?: string | undefined
-  /** Absent if the provider states no lifetime: then the token is used until it is rejected. */
+  /** Absent if neither the provider nor the token states the lifetime: then the token is used until it is rejected. */
   readonly expiresAt?: number
   readonly refreshAt?: number
   /** Number of renewals in this session. */
@@ -97,9 +98,24 @@ export function accessSummary(tokens: SessionTokens, now: number): AccessSummary
   }
 }
 
-function lifeOf({ expiresInSeconds }: Tokens, now: number): Pick<SessionTokens, 'expiresAt' | 'refreshAt'> {
-  if (expiresInSeconds === undefined) return {}
-  const life = expiresInSeconds * 1000
-  const expiresAt = now + life
-  return { expiresAt, refreshAt: expiresAt - Math.min(REFRESH_AHEAD_MS, life / 4) }
+function lifeOf(
+  { accessToken, expiresInSeconds }: Tokens,
+  now: number,
+): Pick<SessionTokens, 'expiresAt' | 'refreshAt'> {
+  // `expires_in` is only recommended (RFC 6749 §5.1).
+  const expiresAt = expiresInSeconds === undefined ? expiryIn(accessToken) : now + expiresInSeconds * 1000
+  // A past `exp` would renew the token for every request: the clocks differ, or it is not a time.
+  if (expiresAt === undefined || (expiresInSeconds === undefined && expiresAt <= now)) return {}
+  return { expiresAt, refreshAt: expiresAt - Math.min(REFRESH_AHEAD_MS, (expiresAt - now) / 4) }
+}
+
+/** Returns the `exp` of an access token that is a JWT, in milliseconds. It is not verified, so it serves only for the timing. */
+function expiryIn(accessToken: string): number | undefined {
+  try {
+    const { exp } = parseCompact(accessToken).payload
+    return typeof exp === 'number' && exp <= LAST_SECOND ? exp * 1000 : undefined
+  } catch (error) {
+    if (error instanceof TokenError) return undefined
+    throw error
+  }
 }

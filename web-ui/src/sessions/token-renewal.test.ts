@@ -284,6 +284,42 @@ describe('TokenRenewal', () => {
     expect(session && accessSummary(session.tokens, clock.now()).canRefresh).toBe(false)
   })
 
+  describe('without expires_in in the answer', () => {
+    const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+    const jwt = (exp: unknown, name = '1') => ({
+      ...tokens(name),
+      accessToken: `${part({ alg: 'RS256' })}.${part({ exp })}.c2lnbmF0dXJl`,
+      expiresInSeconds: undefined,
+    })
+
+    it('renews a JWT by its exp', async () => {
+      clock.advance(1_000 - (clock.now() % 1_000))
+      const { access, current } = await start(jwt(clock.now() / 1000 + 120))
+      clock.advance(89_999)
+      await access()
+      expect(asked).toEqual([])
+      clock.advance(1)
+      expect(await access()).toBe('access 2')
+      expect(asked).toEqual(['refresh 1'])
+      const session = await current()
+      expect(session && accessSummary(session.tokens, clock.now()).expiresAt).toBe(clock.now() + 120_000)
+    })
+
+    // A past one would renew the token for every request, a late one is no date.
+    it.each([0, -1, 1e300, '9999999999', null, undefined])('does not use the exp %p', async (exp) => {
+      const first = jwt(exp)
+      const { access } = await start(first)
+      clock.advance(900_000)
+      expect([await access(), asked]).toEqual([first.accessToken, []])
+    })
+
+    it('prefers expires_in', async () => {
+      const { current } = await start({ ...jwt(clock.now() / 1000 + 900), expiresInSeconds: 120 })
+      const session = await current()
+      expect(session && accessSummary(session.tokens, clock.now()).expiresAt).toBe(clock.now() + 120_000)
+    })
+  })
+
   it('uses a token without a stated lifetime until the provider rejects it', async () => {
     const { access, current } = await start({ ...tokens('1'), expiresInSeconds: undefined })
     clock.advance(900_000)
