@@ -223,6 +223,18 @@ describe('the OpenID client', () => {
       expect(provider.userInfoAsked.slice(before)).toEqual([`Bearer ${accessToken}`])
     })
 
+    it.each(['', null, 7])('replaces the name %p of the ID token, but no usable claim', async (name) => {
+      const picture = 'https://pictures.example/ada'
+      provider.tricks.idToken = (claims) => ({ ...claims, name, nickname: undefined, picture })
+      provider.tricks.userInfo = () => ({
+        status: 200,
+        type: 'application/json',
+        body: JSON.stringify({ sub: 'ada', name: 'Ada Okafor', picture: 'https://mallory', email: '' }),
+      })
+      const { claims } = await logIn(clientOf(provider.issuer))
+      expect(claims).toMatchObject({ sub: 'ada', name: 'Ada Okafor', picture })
+    })
+
     it('is not asked if the ID token has one', async () => {
       const before = provider.userInfoAsked.length
       await logIn(clientOf(provider.issuer))

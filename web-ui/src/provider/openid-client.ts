@@ -145,7 +145,7 @@ export class OpenidClient {
     const claims = await this.#verify(idToken)
     const named = hasName(claims)
       ? claims
-      : { ...(await this.#userInfo(config, tokens.accessToken, claims)), ...claims }
+      : { ...claims, ...(await this.#userInfo(config, tokens.accessToken, claims)) }
     return { ...tokens, idToken, claims: named }
   }
 
@@ -249,12 +249,12 @@ export class OpenidClient {
   }
 
   /** Asks for the user's name once. A login works without it, so a failure is only logged. */
-  async #userInfo(config: Library.Configuration, accessToken: string, { sub }: Claims): Promise<Claims> {
+  async #userInfo(config: Library.Configuration, accessToken: string, claims: Claims): Promise<Claims> {
     const { userinfo_endpoint } = config.serverMetadata()
     if (userinfo_endpoint === undefined) return {}
     try {
       const headers = { authorization: `Bearer ${accessToken}`, accept: 'application/json' }
-      return await shownClaims(await callUserInfo(userinfo_endpoint, { headers }), sub)
+      return await shownClaims(await callUserInfo(userinfo_endpoint, { headers }), claims)
     } catch (error) {
       this.#options.log.warn(`UserInfo not used, the user's name is unknown: ${(error as Error).message}`)
       return {}

@@ -12,26 +12,31 @@ const SHOWN = [
   'family_name',
   'picture',
 ] as const
-/** Without all of these, pages could show only the `sub`. */
+/** If an ID token has none of these, UserInfo is asked for a name. */
 const NAMES = ['name', 'nickname', 'preferred_username', 'email'] as const
 
-export const hasName = (claims: Claims): boolean =>
-  NAMES.some((claim) => typeof claims[claim] === 'string' && claims[claim] !== '')
+const isText = (value: unknown) => typeof value === 'string' && value !== ''
+
+export const hasName = (claims: Claims): boolean => NAMES.some((claim) => isText(claims[claim]))
 
 /**
  * Reads the answer of the UserInfo endpoint.
- * @returns the claims to show
+ * @param idToken the claims of the ID token, which count more: they are signed
+ * @returns the claims to show that the ID token lacks, or has without a text
  * @throws Error if the answer is not usable, or about another subject, which an attacker may have substituted (OpenID Connect
  * Core §5.3.2)
  */
-export async function shownClaims(response: Response, sub: unknown): Promise<Claims> {
+export async function shownClaims(response: Response, idToken: Claims): Promise<Claims> {
   if (response.status !== 200) throw new Error(`it answered ${response.status}`)
   const type = response.headers.get('content-type') ?? 'no content-type'
   if (!/^application\/json\b/i.test(type)) throw new Error(`it answered with ${type}, not JSON`)
   const claims = parse(await response.text())
-  if (claims.sub !== sub) throw new Error('its answer has another sub than the ID token')
+  if (claims.sub !== idToken.sub) throw new Error('its answer has another sub than the ID token')
   return Object.fromEntries(
-    SHOWN.filter((claim) => typeof claims[claim] === 'string').map((claim) => [claim, claims[claim]]),
+    SHOWN.filter((claim) => isText(claims[claim]) && !isText(idToken[claim])).map((claim) => [
+      claim,
+      claims[claim],
+    ]),
   )
 }
 

@@ -67,6 +67,7 @@ export function userFrom(claims: Readonly<Record<string, unknown>>, providerOrig
     return typeof value === 'string' && value !== '' ? value : undefined
   }
   const sub = text('sub') ?? ''
+  const fullName = [text('given_name'), text('family_name')].filter(Boolean).join(' ') || undefined
   const picture = text('picture')
   const showable =
     picture !== undefined &&
@@ -74,7 +75,7 @@ export function userFrom(claims: Readonly<Record<string, unknown>>, providerOrig
     (picture.startsWith('https://') || new URL(picture).origin === providerOrigin)
   return {
     sub,
-    name: text('name') ?? text('nickname') ?? text('preferred_username') ?? text('email') ?? sub,
+    name: text('name') ?? fullName ?? text('nickname') ?? text('preferred_username') ?? text('email') ?? sub,
     nickname: text('nickname'),
     picture: showable ? picture : undefined,
     claims,
