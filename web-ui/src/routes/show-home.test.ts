@@ -102,6 +102,30 @@ describe('a provider that is away', () => {
   )
 
   it.each([
+    ['unauthorized_client', true],
+    ['interaction_required', true],
+    ['login_required', true],
+    ['consent_required', true],
+    ['temporarily_unavailable', false],
+    ['invalid_client', false],
+  ])('declines with %s: the page offers a new login: %p', async (error, isOffered) => {
+    const { agent } = await webUi.logIn()
+    webUi.provider.tricks = { tokenEndpoint: () => ({ status: 400, body: { error } }) }
+    webUi.clock.advance(120_000)
+    const { bodies } = await open(agent, '/', '/profile')
+    for (const [index, path] of ['/', '/profile'].entries()) {
+      expect(bodies[index]).toContain(`<a class="button" href="${path}">Try again</a>`)
+      const link = `<a class="button" href="${webUi.url}/login?returnTo=${path}">Log in again</a>`
+      expect([error, bodies[index]?.includes(link)]).toEqual([error, isOffered])
+      expect(bodies[index]?.includes('This refusal usually lasts until you log in again.')).toBe(isOffered)
+      expect(bodies[index]?.includes('without a new login')).toBe(!isOffered)
+    }
+    webUi.provider.tricks = {}
+    await agent.visit(`${webUi.url}/login?returnTo=/`)
+    expect((await open(agent, '/')).bodies[0]).toContain('with your access token')
+  })
+
+  it.each([
     [429, { error: 'slow_down' }, 'slow_down'],
     [400, { error: 'temporarily_unavailable' }, 'temporarily_unavailable'],
     [503, { error: 'temporarily_unavailable' }, undefined],
