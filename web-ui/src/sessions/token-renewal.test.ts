@@ -1,6 +1,6 @@
 import { createLog, PeerError } from '@hallpass/service-kit'
 import { ManualClock } from '@hallpass/service-kit/testing'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import { LoginRefused, type Tokens } from '../provider/index.ts'
 import { openTestSessions, type TestSessions } from '../testing/test-sessions.ts'
 import { newSecret } from './session-store.ts'
@@ -35,6 +35,8 @@ describe('TokenRenewal', () => {
     replicas = system.replicas.map((sessions) => new TokenRenewal({ sessions, renew, log, clock: clock.now }))
   })
   afterAll(() => system.close())
+  // A renewal in the background must not see the clock of the next test.
+  afterEach(() => Promise.all(replicas.map((renewal) => renewal.settle())))
   beforeEach(() => {
     asked = []
     lines = []
