@@ -1,3 +1,4 @@
+import { sign } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -69,6 +70,32 @@ describe('the OpenID client', () => {
       const { claims, refreshToken } = await logIn(client)
       expect(claims).toMatchObject({ sub: 'ada' })
       expect(await client.refresh(refreshToken as string, 'ada')).toMatchObject({ claims: { sub: 'ada' } })
+    })
+
+    it('may have its new name Ed25519 (RFC 9864) where EdDSA is accepted', async () => {
+      provider.key = (await generateSigningKey('EdDSA')) as SigningKey
+      const named = (payload: object) => {
+        const input = [{ alg: 'Ed25519', typ: 'JWT', kid: provider.key?.kid }, payload]
+          .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+          .join('.')
+        const key = exportPrivatePem(provider.key as SigningKey)
+        return `${input}.${sign(null, Buffer.from(input), key).toString('base64url')}`
+      }
+      const logInNamed = async (client: OpenidClient) => {
+        const { url, attempt } = await client.begin('/')
+        const { payload } = parseCompact(await provider.idToken({ nonce: attempt.nonce }))
+        provider.tricks = { rawIdToken: named(payload) }
+        const answer = await fetch(url, { redirect: 'manual' })
+        return client.finish(new URL(answer.headers.get('location') as string).search.slice(1), attempt)
+      }
+      const client = clientOf(provider.issuer)
+      const { claims, refreshToken } = await logInNamed(client)
+      expect(claims).toMatchObject({ sub: 'ada' })
+      expect(await client.refresh(refreshToken as string, 'ada')).toMatchObject({ claims: { sub: 'ada' } })
+      await expect(logInNamed(clientOf(provider.issuer, { algorithms: ['RS256'] }))).rejects.toMatchObject({
+        code: 'OAUTH_INVALID_RESPONSE',
+        message: 'unexpected JWT "alg" header parameter',
+      })
     })
 
     it('must be a configured one', async () => {

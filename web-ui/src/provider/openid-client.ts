@@ -275,8 +275,7 @@ export class OpenidClient {
     const { clientId, clientAuth, algorithms, issuerUrl, backChannelUrl, clock } = this.#options
     const metadata = await discover(this.#options, call)
     const config = new oidc.Configuration(
-      // The library must accept what our verifier accepts.
-      { ...metadata, id_token_signing_alg_values_supported: [...algorithms] },
+      { ...metadata, id_token_signing_alg_values_supported: namesOf(algorithms) },
       clientId,
       // Our verifier checks the times, with its clock and its tolerance.
       { [oidc.clockTolerance]: Number.MAX_SAFE_INTEGER },
@@ -293,6 +292,12 @@ export class OpenidClient {
     return refusal(oidc, error, this.#options.issuerUrl)
   }
 }
+
+/** Returns every name of the algorithms: the library must accept what our verifier accepts. `EdDSA` has a second one (RFC 9864). */
+const namesOf = (algorithms: readonly SignatureAlgorithm[]): string[] => [
+  ...algorithms,
+  ...(algorithms.includes('EdDSA') ? ['Ed25519'] : []),
+]
 
 /**
  * Renames the ID token in the answer to a refresh, so that the library does not read it: its refusal would lose the new
