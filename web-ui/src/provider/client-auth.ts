@@ -1,5 +1,5 @@
 import { keyFile, privateKeyJwt, tokenFile } from '@hallpass/callers'
-import type { Clock } from '@hallpass/service-kit'
+import { type Clock, HttpError } from '@hallpass/service-kit'
 import type { SignatureAlgorithm } from '@hallpass/tokens'
 import type * as Library from 'openid-client'
 
@@ -37,6 +37,7 @@ export function clientAuthFor(
     case 'private_key_jwt':
       return withAssertion(
         auth.method,
+        `CLIENT_KEY_FILE ${auth.keyFile}`,
         privateKeyJwt({
           clientId,
           // The only audience that every provider must accept (draft-ietf-oauth-rfc7523bis §4).
@@ -49,7 +50,11 @@ export function clientAuthFor(
       )
     case 'spiffe_jwt':
     case 'kubernetes':
-      return withAssertion(auth.method, tokenFile(auth.assertionFile, clock))
+      return withAssertion(
+        auth.method,
+        `CLIENT_ASSERTION_FILE ${auth.assertionFile}`,
+        tokenFile(auth.assertionFile, clock),
+      )
     default: {
       const supported = provider.token_endpoint_auth_methods_supported
       const onlyPost =
@@ -67,13 +72,35 @@ export function clientAuthFor(
 
 function withAssertion(
   method: keyof typeof ASSERTION_TYPE,
+  source: string,
   authorization: () => Promise<string>,
 ): Library.ClientAuth {
   // The library awaits the result, although its type says otherwise; its own `PrivateKeyJwt` returns a promise too.
   return async (_provider, client, body) => {
-    const assertion = (await authorization()).replace(/^Bearer /, '')
+    const assertion = await assertionFrom(source, authorization)
     body.set('client_id', client.client_id)
     body.set('client_assertion_type', ASSERTION_TYPE[method])
     body.set('client_assertion', assertion)
+  }
+}
+
+/** @throws {HttpError} 503 `client_credential_unavailable`; only its cause, for the log, names the file. */
+async function assertionFrom(source: string, authorization: () => Promise<string>): Promise<string> {
+  try {
+    const assertion = (await authorization()).replace(/^Bearer /, '')
+    if (assertion === '') throw new Error('it is empty')
+    return assertion
+  } catch (error) {
+    const reason = (error as Error).message.replace(/\.$/, '')
+    throw new HttpError(
+      503,
+      'client_credential_unavailable',
+      'The web UI cannot authenticate to the identity provider now, because its own credential is missing or invalid. Its log has the reason.',
+      {
+        cause: new Error(
+          `${source} cannot be used: ${reason}. Create the file, correct the name, or give this user access.`,
+        ),
+      },
+    )
   }
 }

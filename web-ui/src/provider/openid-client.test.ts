@@ -1,7 +1,7 @@
 import { sign } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createLog, UnusableKeys } from '@hallpass/service-kit'
 import { ManualClock } from '@hallpass/service-kit/testing'
 import {
@@ -361,6 +361,40 @@ describe('the OpenID client', () => {
           client_assertion: assertion,
         })
       }
+    })
+  })
+
+  describe('a credential of this client that cannot be used', () => {
+    const path = join(tmpdir(), 'hallpass-no-such-credential')
+    it.each([
+      ['CLIENT_KEY_FILE', { method: 'private_key_jwt', keyFile: path, algorithm: 'ES256', keyId: undefined }],
+      ['CLIENT_ASSERTION_FILE', { method: 'kubernetes', assertionFile: path }],
+    ] as const)('%s: is a fault of this service, whose message has no path', async (name, clientAuth) => {
+      const client = clientOf(provider.issuer, { clientAuth })
+      for (const ask of [() => logIn(client), () => client.refresh('r', 'ada'), () => client.revoke('r')])
+        await expect(ask()).rejects.toMatchObject({
+          name: 'HttpError',
+          status: 503,
+          code: 'client_credential_unavailable',
+          message:
+            'The web UI cannot authenticate to the identity provider now, because its own credential is missing or invalid. Its log has the reason.',
+          cause: {
+            message: expect.stringMatching(
+              `^${name} ${path} cannot be used: ENOENT: .*\\. Create the file, correct the name, or give this user access\\.$`,
+            ),
+          },
+        })
+    })
+
+    it('is also an empty file', async () => {
+      const assertionFile = join(await mkdtemp(join(tmpdir(), 'hallpass-empty-')), 'token')
+      await writeFile(assertionFile, '\n')
+      const client = clientOf(provider.issuer, { clientAuth: { method: 'spiffe_jwt', assertionFile } })
+      await expect(logIn(client)).rejects.toMatchObject({
+        code: 'client_credential_unavailable',
+        cause: { message: expect.stringContaining('it is empty') },
+      })
+      await rm(dirname(assertionFile), { recursive: true })
     })
   })
 

@@ -1,4 +1,4 @@
-import { PeerError } from '@hallpass/service-kit'
+import { HttpError, PeerError } from '@hallpass/service-kit'
 import type * as Library from 'openid-client'
 
 /** The provider's name in errors and logs. */
@@ -42,7 +42,10 @@ export class ProviderFault extends PeerError {
   }
 }
 
-/** Converts an error of the library, whose cause can contain whole responses with tokens, to one without them. */
+/**
+ * Converts an error of the library, whose cause can contain whole responses with tokens, to one without them. An error of this
+ * service is returned unchanged.
+ */
 export function refusal(oidc: typeof Library, error: unknown, address: string): Error {
   const { code = '', message, cause } = error as { code?: string; message: string; cause?: unknown }
   if (error instanceof oidc.AuthorizationResponseError)
@@ -57,15 +60,17 @@ export function refusal(oidc: typeof Library, error: unknown, address: string): 
       'the provider does not accept the authentication of this client; compare AUTH0_CLIENT_ID, the secret or key, and CLIENT_AUTH with its settings',
       true,
     )
-  const known = [error, cause].find((one) => one instanceof PeerError || one instanceof LoginRefused)
+  const known = [error, cause].find((one) => one instanceof HttpError || one instanceof LoginRefused)
   if (known) return known as Error
   if (code === 'OAUTH_RESPONSE_IS_NOT_CONFORM' || code === 'OAUTH_RESPONSE_IS_NOT_JSON')
     return new ProviderFault(
       `${PEER} at ${address} sent an invalid response (${message}).`,
       cause instanceof Response ? retryAfterOf(cause) : undefined,
     )
+  // Not the provider's fault but one of this service: the page says no more than that.
+  if (!code.startsWith('OAUTH_')) return cause instanceof Error ? cause : (error as Error)
   // The outer message is general; the inner one names the wrong parameter, but never its value.
-  return new LoginRefused(code || 'invalid_response', cause instanceof Error ? cause.message : message, false)
+  return new LoginRefused(code, cause instanceof Error ? cause.message : message, false)
 }
 
 /** Reads `Retry-After` as seconds (RFC 9110 §10.2.3). Its other form, a date, depends on the clocks and is ignored. */

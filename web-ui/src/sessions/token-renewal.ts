@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Clock, isUnavailableStore, type Logger } from '@hallpass/service-kit'
+import { type Clock, HttpError, isUnavailableStore, type Logger } from '@hallpass/service-kit'
 import { LoginRefused, type Tokens } from '../provider/index.ts'
 import { LEASE_MS, POLL_MS, type Session, type SessionStore } from './session-store.ts'
 import {
@@ -120,7 +120,10 @@ export class TokenRenewal {
     this.#failures.add(code)
     // Some providers quote the token that they decline.
     const message = error.message.includes(refreshToken) ? code : error.message
-    this.#options.log.warn({ code }, `access token not renewed, the sessions continue: ${message}`)
+    // Of this service's own faults, e.g. the name of a file.
+    const reason =
+      error instanceof HttpError && error.cause instanceof Error ? { cause: error.cause.message } : {}
+    this.#options.log.warn({ code, ...reason }, `access token not renewed, the sessions continue: ${message}`)
   }
 
   async #save(
