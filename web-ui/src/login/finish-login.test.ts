@@ -410,14 +410,14 @@ describe('GET /callback', () => {
     expect(visit.body).toContain('&lt;script&gt;alert(1)&lt;/script&gt;')
   })
 
-  it('is 502 when the provider sends an invalid response', async () => {
+  it('is 502 when the provider fails', async () => {
     webUi.provider.tricks = { tokenEndpoint: () => ({ status: 503, body: {} }) }
     const agent = new UserAgent()
     await expectRefused(
       await agent.visit(`${webUi.url}/login`),
       agent,
       502,
-      /identity-provider at \S+ sent an invalid response/,
+      /peer_unexpected_answer_503[\s\S]*identity-provider at \S+ answered 503 without an error code\./
     )
   })
 

@@ -170,29 +170,47 @@ describe('the OpenID client', () => {
       })
     })
 
+    const challenge = { 'www-authenticate': 'Basic realm="p"' }
+    const temporary = { error: 'temporarily_unavailable', error_description: 'Down for maintenance' }
     it.each([
-      [429, { error: 'temporarily_unavailable' }, 'LoginRefused', 'temporarily_unavailable'],
-      [503, 'away', 'ProviderFault', 'peer_unexpected_answer'],
-    ])('%s: says when to retry', async (status, body, name, code) => {
-      const client = clientOf(provider.issuer)
-      await client.begin('/')
-      provider.tricks = { tokenEndpoint: () => ({ status, body, headers: { 'retry-after': '17' } }) }
-      await expect(client.refresh('old', 'ada')).rejects.toMatchObject({ name, code, retryAfterSeconds: 17 })
-    })
-
-    it('401 with a challenge is invalid_client, with the remedy', async () => {
+      [429, temporary, {}, 'LoginRefused', 'temporarily_unavailable', /^Down for maintenance$/],
+      [
+        503,
+        temporary,
+        {},
+        'ProviderFault',
+        'temporarily_unavailable',
+        /answered 503: Down for maintenance\.$/,
+      ],
+      [500, { error: 'server_error' }, {}, 'ProviderFault', 'server_error', /answered 500: server_error\.$/],
+      // Only a 4xx says that the grant is over.
+      [500, { error: 'invalid_grant' }, {}, 'ProviderFault', 'invalid_grant', /answered 500/],
+      [
+        503,
+        'away',
+        {},
+        'ProviderFault',
+        'peer_unexpected_answer_503',
+        /answered 503 without an error code\.$/,
+      ],
+      [404, { error: { code: 1 } }, {}, 'ProviderFault', 'peer_unexpected_answer_404', /answered 404/],
+      [302, {}, {}, 'ProviderFault', 'peer_unexpected_answer_302', /answered 302/],
+      [401, { error: 'invalid_client' }, challenge, 'LoginRefused', 'invalid_client', /CLIENT_AUTH/],
+      [401, { error: 'invalid_client' }, {}, 'LoginRefused', 'invalid_client', /CLIENT_AUTH/],
+      [400, { error: 'invalid_client' }, {}, 'LoginRefused', 'invalid_client', /CLIENT_AUTH/],
+      [401, 'no', challenge, 'LoginRefused', 'invalid_client', /CLIENT_AUTH/],
+      [401, { error: 'invalid_grant' }, challenge, 'LoginRefused', 'invalid_grant', /^invalid_grant$/],
+    ] as const)('%i %j %j is %s %s', async (status, body, headers, name, code, message) => {
       const client = clientOf(provider.issuer)
       await client.begin('/')
       provider.tricks = {
-        tokenEndpoint: () => ({
-          status: 401,
-          body: { error: 'invalid_client' },
-          headers: { 'www-authenticate': 'Basic realm="p"' },
-        }),
+        tokenEndpoint: () => ({ status, body, headers: { ...headers, 'retry-after': '17' } }),
       }
       await expect(client.refresh('old', 'ada')).rejects.toMatchObject({
-        code: 'invalid_client',
-        message: expect.stringContaining('CLIENT_AUTH'),
+        name,
+        code,
+        message: expect.stringMatching(message),
+        retryAfterSeconds: 17,
       })
     })
   })

@@ -12,7 +12,7 @@ import type * as Library from 'openid-client'
 import { type ClientAuth, clientAuthFor } from './client-auth.ts'
 import { IdTokens } from './id-tokens.ts'
 import { discover, type ProviderAddress } from './metadata.ts'
-import { LoginRefused, PEER, refusal } from './refusals.ts'
+import { LoginRefused, PEER, refusal, refusedAnswer } from './refusals.ts'
 import { hasName, shownClaims } from './user-info.ts'
 
 export interface OpenidClientOptions extends ProviderAddress {
@@ -282,7 +282,7 @@ export class OpenidClient {
       clientAuthFor(oidc, clientAuth, metadata, clientId, clock),
     )
     config.timeout = LIBRARY_TIMEOUT_S
-    config[oidc.customFetch] = callUnread as Library.CustomFetch
+    config[oidc.customFetch] = callAuthenticated(issuerUrl) as Library.CustomFetch
     // The configuration accepts such an address only on this machine or in a mesh.
     if ((backChannelUrl ?? issuerUrl).startsWith('http:')) oidc.allowInsecureRequests(config)
     return config
@@ -300,17 +300,20 @@ const namesOf = (algorithms: readonly SignatureAlgorithm[]): string[] => [
 ]
 
 /**
- * Renames the ID token in the answer to a refresh, so that the library does not read it: its refusal would lose the new
- * refresh token of the same answer.
+ * Returns the function that calls the token and revocation endpoints. It renames the ID token in the answer to a refresh, so that
+ * the library does not read it: its refusal would lose the new refresh token of the same answer.
  */
-async function callUnread(url: string, options: RequestInit): Promise<Response> {
-  const response = await call(url, options)
-  const isRefresh = new URLSearchParams(String(options.body ?? '')).get('grant_type') === 'refresh_token'
-  if (!isRefresh || response.status !== 200) return response
-  const text = await response.text()
-  const { headers } = response
-  return new Response(withIdTokenRenamed(text) ?? text, { status: 200, headers })
-}
+const callAuthenticated =
+  (address: string) =>
+  async (url: string, options: RequestInit): Promise<Response> => {
+    const isRefresh = new URLSearchParams(String(options.body ?? '')).get('grant_type') === 'refresh_token'
+    const response = await call(url, options)
+    if (response.status !== 200) throw await refusedAnswer(response, address)
+    if (!isRefresh) return response
+    const text = await response.text()
+    const { headers } = response
+    return new Response(withIdTokenRenamed(text) ?? text, { status: 200, headers })
+  }
 
 function withIdTokenRenamed(text: string): string | undefined {
   try {

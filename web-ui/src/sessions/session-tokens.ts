@@ -1,6 +1,6 @@
 import { PeerError } from '@hallpass/service-kit'
 import { LAST_SECOND, parseCompact, TokenError } from '@hallpass/tokens'
-import { LoginRefused, type Tokens } from '../provider/index.ts'
+import { LoginRefused, ProviderFault, type Tokens } from '../provider/index.ts'
 import type { AccessSummary, RenewalFailure } from './visitor.ts'
 
 /** The remaining lifetime at which a token is renewed, or a quarter of its lifetime if that is shorter. */
@@ -72,7 +72,9 @@ export function refreshLater(tokens: SessionTokens, now: number, error: RenewalE
 
 /** Whether the provider answered, if only with an error of its own or something else than tokens. */
 const isAnswer = (error: RenewalError) =>
-  error instanceof LoginRefused || (error instanceof PeerError && error.code === 'peer_unexpected_answer')
+  error instanceof LoginRefused ||
+  error instanceof ProviderFault ||
+  (error instanceof PeerError && error.code === 'peer_unexpected_answer')
 
 export const failureCode = ({ code }: RenewalError): string =>
   typeof code === 'string' && ERROR_CODE.test(code) ? code : 'unknown_error'
