@@ -410,6 +410,29 @@ describe('GET /callback', () => {
     expect(visit.body).toContain('&lt;script&gt;alert(1)&lt;/script&gt;')
   })
 
+  it.each(['temporarily_unavailable', 'server_error'])(
+    'is 503, to try again, when the provider says %s, at whatever endpoint',
+    async (error) => {
+      const description = { error, error_description: 'Down for maintenance' }
+      const redirect = (parameters: URLSearchParams) => {
+        parameters.delete('code')
+        for (const [name, value] of Object.entries(description)) parameters.set(name, value)
+      }
+      for (const tricks of [{ redirect }, { tokenEndpoint: () => ({ status: 400, body: description }) }]) {
+        webUi.provider.tricks = tricks
+        const agent = new UserAgent()
+        const visit = await agent.visit(`${webUi.url}/login`)
+        const said = /cannot log you in at the moment: Down for maintenance\. Try again in a minute\./
+        await expectRefused(visit, agent, 503, said)
+        expect(visit.body).toContain(`503 ${error}`)
+        expect(visit.body).toContain('Log in again')
+        expect(visit.body).not.toContain('declined')
+      }
+      expect(webUi.logged()).toContain('login rejected: Down for maintenance')
+      expect(webUi.logged()).not.toContain('internal_error')
+    },
+  )
+
   it('is 502 when the provider fails', async () => {
     webUi.provider.tricks = { tokenEndpoint: () => ({ status: 503, body: {} }) }
     const agent = new UserAgent()
@@ -417,7 +440,7 @@ describe('GET /callback', () => {
       await agent.visit(`${webUi.url}/login`),
       agent,
       502,
-      /peer_unexpected_answer_503[\s\S]*identity-provider at \S+ answered 503 without an error code\./
+      /peer_unexpected_answer_503[\s\S]*identity-provider at \S+ answered 503 without an error code\./,
     )
   })
 

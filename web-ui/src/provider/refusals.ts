@@ -74,7 +74,7 @@ export async function refusedAnswer(response: Response, address: string): Promis
   // Of a server that fails, an error such as `invalid_grant` says nothing about the grant.
   if (code === undefined || status < 400 || status > 499)
     return new ProviderFault(
-      `${PEER} at ${address} answered ${status}${code === undefined ? ' without an error code' : `: ${error_description ?? code}`}.`,
+      `${PEER} at ${address} answered ${status}${code === undefined ? ' without an error code' : `: ${(error_description ?? code).replace(/\.$/, '')}`}.`,
       retryAfterSeconds,
       code ?? `peer_unexpected_answer_${status}`,
     )

@@ -11,24 +11,14 @@ export function renderProblem(site: Site, log: Logger): ErrorRequestHandler {
     if (response.headersSent || request.accepts(['json', 'html']) !== 'html') return next(thrown)
     const problem = describe(thrown)
     response.set(toHttpError(thrown).headers)
-    if (problem.status >= 500) logFailure(log, toHttpError(thrown), { traceId: currentTrace()?.traceId })
-    else if (thrown instanceof LoginRefused)
-      log.warn({ code: problem.code }, `login rejected: ${thrown.message}`)
+    if (thrown instanceof LoginRefused) log.warn({ code: problem.code }, `login rejected: ${thrown.message}`)
+    else if (problem.status >= 500) logFailure(log, toHttpError(thrown), { traceId: currentTrace()?.traceId })
     sendPage(response, problemPage(site, problem), { status: problem.status })
   }
 }
 
 function describe(thrown: unknown): Problem {
-  if (thrown instanceof LoginRefused)
-    return {
-      status: thrown.declined ? 401 : 400,
-      code: thrown.code,
-      title: thrown.declined ? 'You were not logged in' : 'Login could not be verified',
-      message: thrown.declined
-        ? `The identity provider declined: ${thrown.message}`
-        : `The provider’s response failed verification: ${thrown.message}. You were not logged in.`,
-      offer: 'login',
-    }
+  if (thrown instanceof LoginRefused) return describeRefusal(thrown)
   const { status, code, message } = toHttpError(thrown)
   return {
     status,
@@ -36,6 +26,29 @@ function describe(thrown: unknown): Problem {
     title: TITLES[code] ?? titleOf(status),
     message,
     offer: OFFERS[code],
+  }
+}
+
+/** The errors with which a provider says that it is in trouble, not that it declines (RFC 6749 §4.1.2.1). */
+const TEMPORARY: readonly string[] = ['temporarily_unavailable', 'server_error']
+
+function describeRefusal({ code, message, declined }: LoginRefused): Problem {
+  if (declined && TEMPORARY.includes(code))
+    return {
+      status: 503,
+      code,
+      title: 'The identity provider is unavailable',
+      message: `The identity provider cannot log you in at the moment: ${message.replace(/\.$/, '')}. Try again in a minute.`,
+      offer: 'login',
+    }
+  return {
+    status: declined ? 401 : 400,
+    code,
+    title: declined ? 'You were not logged in' : 'Login could not be verified',
+    message: declined
+      ? `The identity provider declined: ${message}`
+      : `The provider’s response failed verification: ${message}. You were not logged in.`,
+    offer: 'login',
   }
 }
 
@@ -47,6 +60,7 @@ const OFFERS: Readonly<Record<string, Problem['offer']>> = {
 const TITLES: Readonly<Record<string, string>> = {
   no_login_attempt: 'Login expired or was not started in this browser',
   identity_not_verified: 'Identity headers could not be verified',
+  client_credential_unavailable: 'Login is not available',
   state_unavailable: 'Sessions are not available',
   foreign_origin: 'Request from another origin',
   no_such_endpoint: 'Page not found',
