@@ -2,6 +2,7 @@ import { sign } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createLog, UnusableKeys } from '@hallpass/service-kit'
 import { ManualClock } from '@hallpass/service-kit/testing'
 import {
@@ -153,6 +154,21 @@ describe('the OpenID client', () => {
       })
       expect(lines.join('')).toContain('renewed ID token not used')
     })
+
+    it('waits for an answer after 6 s, because the old refresh token no longer works; a login does not', async () => {
+      const client = clientOf(provider.issuer)
+      const { refreshToken } = await logIn(client)
+      const late = () => sleep(6_000)
+      provider.tricks = { beforeRefresh: late, beforeRedeem: late }
+      const [renewed, login] = await Promise.allSettled([
+        client.refresh(refreshToken as string, 'ada'),
+        logIn(client),
+      ])
+      expect(renewed).toMatchObject({ value: { refreshToken: expect.stringMatching(/^[0-9a-f]{32}$/) } })
+      expect(login).toMatchObject({
+        reason: { code: 'peer_timeout', message: expect.stringContaining('did not answer within 5000 ms') },
+      })
+    }, 15_000)
 
     const refused: [string, FakeProvider['state']['tricks']['idToken'], string][] = [
       ['another subject', (claims) => ({ ...claims, sub: 'ben' }), 'other_subject'],

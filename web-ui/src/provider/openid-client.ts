@@ -63,9 +63,15 @@ export interface EndSession {
   readonly parameters: Readonly<Record<string, string>>
 }
 
-/** For each call. The library's own timeout is longer, because its error does not name the peer. */
+/** For each call, except refreshes. */
 const TIMEOUT_MS = 5_000
-const LIBRARY_TIMEOUT_S = 10
+/**
+ * For a refresh. Longer, because the answer has the only refresh token that still works, and no page waits for it. Shorter than
+ * the lease of the session (`LEASE_MS`, 20 s), after which another replica would send the old one again.
+ */
+const REFRESH_TIMEOUT_MS = 15_000
+/** Longer than both, because the library's error does not name the peer. */
+const LIBRARY_TIMEOUT_S = 20
 /** For UserInfo, for which a login waits although it works without. */
 const USER_INFO_TIMEOUT_MS = 2_000
 /** The member under which the library hands over the ID token of a refresh without reading it. */
@@ -76,6 +82,9 @@ let oidc: typeof Library
 
 // These calls carry codes, secrets and tokens.
 const call = fetchOver(lazyPeerClient({ peer: PEER, timeoutMs: TIMEOUT_MS, confidential: true }))
+const callToRefresh = fetchOver(
+  lazyPeerClient({ peer: PEER, timeoutMs: REFRESH_TIMEOUT_MS, confidential: true }),
+)
 const callUserInfo = fetchOver(
   lazyPeerClient({ peer: PEER, timeoutMs: USER_INFO_TIMEOUT_MS, confidential: true }),
 )
@@ -307,7 +316,7 @@ const callAuthenticated =
   (address: string) =>
   async (url: string, options: RequestInit): Promise<Response> => {
     const isRefresh = new URLSearchParams(String(options.body ?? '')).get('grant_type') === 'refresh_token'
-    const response = await call(url, options)
+    const response = await (isRefresh ? callToRefresh : call)(url, options)
     if (response.status !== 200) throw await refusedAnswer(response, address)
     if (!isRefresh) return response
     const text = await response.text()
