@@ -30,16 +30,9 @@ export function noTokenNotice(
       ${loginAgain && html`<p class="actions">${loginAgain}</p>`}
     </div>`
   const isLasting = failure !== undefined && LASTING.includes(failure.code)
-  const isOurs = failure?.code === 'client_credential_unavailable'
   const waitS = Math.ceil(((nextAttemptAt ?? now) - now) / 1000)
   return html`<div class="notice tone-warn stack" role="status">
-    <p><b>${
-      isOurs
-        ? 'The web UI cannot authenticate to the identity provider.'
-        : failure?.isAnswered
-          ? 'The identity provider does not renew your access token.'
-          : 'The identity provider does not answer.'
-    }</b> You are still logged in here. But your access token has expired and only the provider can renew it, so the web UI
+    <p><b>${causeOf(failure)}</b> You are still logged in here. But your access token has expired and only the provider can renew it, so the web UI
       does not call the backends now.${failure && html` Reason: <code>${failure.code}</code>.`}</p>
     <p>The web UI retries when you open a page${
       waitS > 0 ? `, the next time in ${waitS} s at the earliest` : ''
@@ -50,4 +43,12 @@ export function noTokenNotice(
     }</p>
     <p class="actions"><a class="button" href="${path}">Try again</a>${isLasting && loginAgain}</p>
   </div>`
+}
+
+function causeOf(failure: AccessSummary['failure']): string {
+  if (failure?.code === 'client_credential_unavailable')
+    return 'The web UI cannot authenticate to the identity provider.'
+  return failure?.isAnswered
+    ? 'The identity provider does not renew your access token.'
+    : 'The identity provider does not answer.'
 }
