@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { credentialConfig } from '@hallpass/callers'
 import { explainExposure } from '@hallpass/private-files'
 import { commonConfig, type Environment, readConfig, type VariableReader } from '@hallpass/service-kit'
-import { accessTokenUse, algorithmsNamed, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
+import { accessTokenUse, algorithmsIn, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
 
 /** One day, Auth0's default for an API. If your issuer's tokens are shorter, lower it with MAX_TOKEN_LIFETIME_S. */
 const MAX_TOKEN_LIFETIME_S = 86_400
@@ -42,9 +42,7 @@ export const loadConfig = (env: Environment) =>
               introspection: introspectionConfig(variables),
               /** What tells an access token from an ID token of this issuer. */
               tokenUse: variables.parsed('TOKEN_USE', 'scoped', accessTokenUse),
-              algorithms: variables.parsed('TOKEN_ALGORITHMS', SIGNATURE_ALGORITHMS.join(), (list) =>
-                algorithmsNamed(list.split(',').map((name) => name.trim())),
-              ),
+              algorithms: variables.parsed('TOKEN_ALGORITHMS', SIGNATURE_ALGORITHMS.join(), algorithmsIn),
               scopes: variables.list('REQUIRED_SCOPES', []),
               maxLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_S', MAX_TOKEN_LIFETIME_S, { min: 1 }),
               leewaySeconds: common.clockToleranceSeconds,

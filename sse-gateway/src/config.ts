@@ -9,7 +9,7 @@ import {
   redisConfig,
   type VariableReader,
 } from '@hallpass/service-kit'
-import { accessTokenUse, algorithmsNamed, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
+import { accessTokenUse, algorithmsIn, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
 import { parse } from 'yaml'
 import * as z from 'zod'
 
@@ -109,9 +109,7 @@ export function loadConfig(env: Environment) {
         max: DAY_SECONDS,
       }),
       paths,
-      tokenAlgorithms: variables.parsed('TOKEN_ALGORITHMS', SIGNATURE_ALGORITHMS.join(), (list) =>
-        algorithmsNamed(list.split(',').map((name) => name.trim())),
-      ),
+      tokenAlgorithms: variables.parsed('TOKEN_ALGORITHMS', SIGNATURE_ALGORITHMS.join(), algorithmsIn),
       realm: variables.text('REALM', 'sse-gateway'),
       queryTokens: variables.flag('QUERY_TOKENS', true),
       tokenCookie: variables.text('TOKEN_COOKIE', 'access_token'),

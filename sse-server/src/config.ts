@@ -1,6 +1,6 @@
 import { MAX_RETRY_MS } from '@hallpass/event-stream'
 import { commonConfig, type Environment, isLoopback, readConfig, redisConfig } from '@hallpass/service-kit'
-import { algorithmsNamed, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
+import { algorithmsIn, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
 import { RING_LIMITS } from './log/index.ts'
 
 /** Publishers' tokens are meant for minutes; a longer lifetime indicates a misconfigured issuer. */
@@ -61,9 +61,7 @@ export const loadConfig = (env: Environment) =>
           : {
               ...variables.issuerWithKeys({ issuer: 'ISSUER', jwksUrl: 'JWKS_URL', jwksFile: 'JWKS_FILE' }),
               audience: variables.text('AUDIENCE'),
-              algorithms: variables.parsed('TOKEN_ALGORITHMS', SIGNATURE_ALGORITHMS.join(), (list) =>
-                algorithmsNamed(list.split(',').map((name) => name.trim())),
-              ),
+              algorithms: variables.parsed('TOKEN_ALGORITHMS', SIGNATURE_ALGORITHMS.join(), algorithmsIn),
               maxLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_S', MAX_TOKEN_LIFETIME_S, { min: 1 }),
               leewaySeconds: common.clockToleranceSeconds,
             },

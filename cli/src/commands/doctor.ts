@@ -1,4 +1,4 @@
-import { algorithmsNamed } from '@hallpass/tokens'
+import { algorithmsIn } from '@hallpass/tokens'
 import { type Command, InvalidArgumentError } from 'commander'
 import { wireSuite } from '../../../scripts/suite.ts'
 import { clockTolerance } from '../clock-tolerance.ts'
@@ -118,7 +118,7 @@ function failIfBad(found: readonly Finding[]): void {
 function tokenAlgorithms({ env: { TOKEN_ALGORITHMS } }: Terminal) {
   if (!TOKEN_ALGORITHMS) return undefined
   try {
-    return algorithmsNamed(TOKEN_ALGORITHMS.split(',').map((name) => name.trim()))
+    return algorithmsIn(TOKEN_ALGORITHMS)
   } catch (error) {
     throw new CommandFailure(`TOKEN_ALGORITHMS: ${(error as Error).message}.`, EXIT.usage)
   }

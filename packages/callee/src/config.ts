@@ -6,7 +6,7 @@ import {
   readConfig,
   type VariableReader,
 } from '@hallpass/service-kit'
-import { accessTokenUse, algorithmsNamed, libraryNamed, type TokenLibrary } from '@hallpass/tokens'
+import { accessTokenUse, algorithmsIn, libraryNamed, type TokenLibrary } from '@hallpass/tokens'
 
 export type CalleeConfig = ReturnType<ReturnType<typeof calleeConfig>>
 
@@ -84,7 +84,7 @@ function foreignIssuerConfig(
     tokenUse: variables.parsed('TOKEN_USE', 'scoped', accessTokenUse),
     /** By default all that the library supports. */
     algorithms: variables.parsed('TOKEN_ALGORITHMS', own.library?.algorithms.join() ?? '', (list) => {
-      const algorithms = algorithmsNamed(list.split(',').map((name) => name.trim()))
+      const algorithms = algorithmsIn(list)
       if (own.library) libraryNamed(own.library.name, algorithms)
       return algorithms
     }),

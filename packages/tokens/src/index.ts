@@ -3,6 +3,7 @@ export { describeToken } from './describe-token.ts'
 export {
   ALGORITHMS,
   type Algorithm,
+  algorithmsIn,
   algorithmsNamed,
   exportPrivatePem,
   exportPublicPem,

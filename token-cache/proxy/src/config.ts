@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { commonConfig, type Environment, readConfig, storeConfig } from '@hallpass/service-kit'
 import { tierTrustConfig } from '@hallpass/tier-trust'
-import { accessTokenUse, algorithmsNamed, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
+import { accessTokenUse, algorithmsIn, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
 import { IDENTITY_FIELDS, type IdentityField } from './identity/index.ts'
 
 export type Config = ReturnType<typeof loadConfig>
@@ -54,9 +54,7 @@ export const loadConfig = (env: Environment) =>
       callerAudience: variables.text('CALLER_AUDIENCE', 'token-cache'),
       /** Tells the issuer's access tokens from its ID tokens, whose audience could be this one. */
       callerTokenUse: variables.parsed('TOKEN_USE', 'scoped', accessTokenUse),
-      callerAlgorithms: variables.parsed('TOKEN_ALGORITHMS', SIGNATURE_ALGORITHMS.join(), (list) =>
-        algorithmsNamed(list.split(',').map((name) => name.trim())),
-      ),
+      callerAlgorithms: variables.parsed('TOKEN_ALGORITHMS', SIGNATURE_ALGORITHMS.join(), algorithmsIn),
       authUrl: variables.trustedUrl('AUTH_URL', 'http://localhost:8083'),
       apiConnections: variables.integer('API_MAX_CONNECTIONS', 1024, { min: 1 }),
       apiUrl: variables.trustedUrl('API_URL', 'http://localhost:8084'),

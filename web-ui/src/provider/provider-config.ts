@@ -1,19 +1,12 @@
 import { explainKeyFile } from '@hallpass/callers'
 import type { VariableReader } from '@hallpass/service-kit'
-import { algorithmsNamed, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
+import { algorithmsIn, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
 
 /** Reads whose tokens to accept; undefined without `ISSUER_BASE_URL` or `AUTH0_CLIENT_ID`, which a login requires. */
 export function readProvider(variables: VariableReader) {
   const issuerUrl = readUrl(variables, 'ISSUER_BASE_URL')
   const clientId = variables.optionalText('AUTH0_CLIENT_ID')
-  const algorithms = variables.parsed('TOKEN_ALGORITHMS', SIGNATURE_ALGORITHMS.join(), (names) =>
-    algorithmsNamed(
-      names
-        .split(',')
-        .map((name) => name.trim())
-        .filter(Boolean),
-    ),
-  )
+  const algorithms = variables.parsed('TOKEN_ALGORITHMS', SIGNATURE_ALGORITHMS.join(), algorithmsIn)
   const backChannelUrl = readUrl(variables, 'ISSUER_BACK_CHANNEL_URL')
   const jwksUrl = readUrl(variables, 'JWKS_URL')
   if (issuerUrl === undefined || clientId === undefined) return undefined

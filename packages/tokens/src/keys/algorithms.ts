@@ -104,3 +104,12 @@ export function algorithmsNamed(names: readonly string[]): readonly SignatureAlg
   if (found.length === 0) throw new TypeError(`must be one or more of ${SIGNATURE_ALGORITHMS.join(', ')}`)
   return [...new Set(found)]
 }
+
+/** Reads the same list from a text with commas. @throws {TypeError} */
+export const algorithmsIn = (text: string): readonly SignatureAlgorithm[] =>
+  algorithmsNamed(
+    text
+      .split(',')
+      .map((name) => name.trim())
+      .filter(Boolean),
+  )

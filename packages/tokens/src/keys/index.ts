@@ -2,6 +2,7 @@ export {
   ALGORITHMS,
   type Algorithm,
   algorithmNamed,
+  algorithmsIn,
   algorithmsNamed,
   SCHEMES,
   SIGNATURE_ALGORITHMS,

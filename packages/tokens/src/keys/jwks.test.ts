@@ -4,6 +4,7 @@ import { createLocalJWKSet, jwtVerify } from 'jose'
 import jsonwebtoken from 'jsonwebtoken'
 import {
   ALGORITHMS,
+  algorithmsIn,
   algorithmsNamed,
   exportPublicPem,
   KeySetError,
@@ -69,6 +70,8 @@ describe('the accepted algorithms', () => {
       'HS256 is not one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA',
     )
     expect(() => algorithmsNamed([])).toThrow('must be one or more of RS256, RS384')
+    expect(algorithmsIn(' RS512, ES384,')).toEqual(['RS512', 'ES384'])
+    expect(() => algorithmsIn(' , ')).toThrow('must be one or more of RS256, RS384')
   })
 
   it.each(SIGNATURE_ALGORITHMS)('include %s if the list has it', (alg) => {
