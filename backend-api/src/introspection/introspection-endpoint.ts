@@ -6,6 +6,7 @@ import {
   HttpError,
   issuerEndpoint,
   PeerError,
+  retryAfterSeconds,
   unexpectedAnswer,
 } from '@hallpass/service-kit'
 import { readJson } from '@hallpass/untrusted/json'
@@ -29,9 +30,9 @@ const TIMEOUT_MS = 5_000
 const MAX_ANSWER_BYTES = 64 * 1024
 /** A replaced secret is used within this time. */
 const SECRET_MAX_AGE_MS = 10_000
-/** What a client that is told to retry waits: providers restart within seconds. */
+/** How long clients are told to wait if the endpoint does not say: providers restart within seconds. */
 const RETRY_AFTER_SECONDS = 1
-/** The longest `Retry-After` of the endpoint that clients are told: a longer one would outlast many access tokens. */
+/** The longest wait that is passed on from the endpoint to clients: a longer one would outlast many access tokens. */
 const MAX_RETRY_AFTER_SECONDS = 60
 /** An endpoint that is not found may have moved: it is looked up again, but not for every bad answer. */
 const FOUND_FOR_MS = 10_000
@@ -95,7 +96,7 @@ export class IntrospectionEndpoint {
       shared: true,
     })
     if (status === 429 || status >= 500)
-      throw unavailable(unexpectedAnswer(PEER, status, path), retryAfterIn(answered['retry-after']))
+      throw unavailable(unexpectedAnswer(PEER, status, path), retryAfterSeconds(answered['retry-after']))
     if (status === 404 && this.#connected === connection && this.#mayHaveMoved(foundAt))
       this.#connected = undefined
     if (status === 401 || status === 403)
@@ -161,7 +162,7 @@ export class IntrospectionEndpoint {
       if (value === '') throw new Error(`${file} is empty`)
       this.#secret = { value, readAt: now }
     } catch (error) {
-      // A tool may not replace it atomically; the endpoint decides whether the old one is still valid.
+      // While a tool replaces the file it can be incomplete, so the last secret is used; the endpoint decides whether it is still valid.
       if (!this.#secret) throw unavailable(error)
     }
     return this.#secret.value
@@ -201,17 +202,16 @@ function basic(clientId: string, secret: string): string {
   return `Basic ${Buffer.from(`${encoded(clientId)}:${encoded(secret)}`).toString('base64')}`
 }
 
-/** Reads `Retry-After` as seconds (RFC 9110 §10.2.3). Its other form, a date, depends on the clocks and is ignored. */
-const retryAfterIn = (value: string | undefined): number | undefined =>
-  value !== undefined && /^\d{1,9}$/.test(value)
-    ? Math.min(Math.max(Number(value), RETRY_AFTER_SECONDS), MAX_RETRY_AFTER_SECONDS)
-    : undefined
-
-/** Creates the error of a check that could not be made: the token is not accepted, and not blamed. */
-export const unavailable = (cause?: unknown, retryAfterSeconds = RETRY_AFTER_SECONDS) =>
+/**
+ * Creates the error of a check that could not be made: the token is not accepted, and not blamed.
+ * @param asked how many seconds the endpoint asks to wait
+ */
+export const unavailable = (cause?: unknown, asked = RETRY_AFTER_SECONDS) =>
   new HttpError(
     503,
     'introspection_unavailable',
     'The token cannot be checked: the introspection endpoint is not available. Retry later.',
-    { cause, headers: { 'retry-after': String(retryAfterSeconds) } },
+    { cause, headers: { 'retry-after': String(within(asked)) } },
   )
+
+const within = (seconds: number) => Math.min(Math.max(seconds, RETRY_AFTER_SECONDS), MAX_RETRY_AFTER_SECONDS)

@@ -227,7 +227,7 @@ describe('opaque tokens', () => {
     ['redirects', 302, {}, 502, 'peer_unexpected_answer', /answered 302/],
     ['sends no JSON', 200, '<html>', 502, 'peer_unexpected_answer', /it is not JSON$/],
     ['sends a list', 200, [], 502, 'peer_unexpected_answer', /it is not a JSON object$/],
-    ['sends a text as active', 200, { active: 'true' }, 502, 'peer_unexpected_answer', /no member active/],
+    ['sends active as a string', 200, { active: 'true' }, 502, 'peer_unexpected_answer', /no member active/],
     [
       'sends active twice',
       200,

@@ -85,6 +85,7 @@ export {
   type PeerClientOptions,
   PeerError,
   peerFailure,
+  retryAfterSeconds,
   UnusableKeys,
   unexpectedAnswer,
 } from './peers/index.ts'

@@ -1,4 +1,4 @@
-import { HttpError, PeerError } from '@hallpass/service-kit'
+import { HttpError, PeerError, retryAfterSeconds } from '@hallpass/service-kit'
 import { readJson } from '@hallpass/untrusted/json'
 import type * as Library from 'openid-client'
 
@@ -70,16 +70,16 @@ export async function refusedAnswer(response: Response, address: string): Promis
   const { error, error_description } = errorIn(await response.text())
   const isChallenge = status === 401 && headers.has('www-authenticate')
   const code = error ?? (isChallenge ? 'invalid_client' : undefined)
-  const retryAfterSeconds = retryAfterOf(response)
+  const waitSeconds = retryAfterSeconds(headers.get('retry-after'))
   // Of a server that fails, an error such as `invalid_grant` says nothing about the grant.
   if (code === undefined || status < 400 || status > 499)
     return new ProviderFault(
       `${PEER} at ${address} answered ${status}${code === undefined ? ' without an error code' : `: ${(error_description ?? code).replace(/\.$/, '')}`}.`,
-      retryAfterSeconds,
+      waitSeconds,
       code ?? `peer_unexpected_answer_${status}`,
     )
   const message = code === 'invalid_client' ? CLIENT_NOT_ACCEPTED : (error_description ?? code)
-  return new LoginRefused(code, message, true, { retryAfterSeconds })
+  return new LoginRefused(code, message, true, { retryAfterSeconds: waitSeconds })
 }
 
 const CLIENT_NOT_ACCEPTED =
@@ -94,10 +94,4 @@ function errorIn(text: string): { error?: string; error_description?: string } {
   } catch {
     return {}
   }
-}
-
-/** Reads `Retry-After` as seconds (RFC 9110 §10.2.3). Its other form, a date, depends on the clocks and is ignored. */
-function retryAfterOf({ headers }: Response): number | undefined {
-  const value = headers.get('retry-after')
-  return value !== null && /^\d{1,9}$/.test(value) ? Number(value) : undefined
 }

@@ -3,4 +3,5 @@ export { type IssuerKeys, type IssuerKeysOptions, issuerEndpoint, issuerKeys } f
 export { AnswerTimeout, askWithin } from './peer-answer.ts'
 export { createPeerCaller, type PeerCaller, type PeerClientOptions } from './peer-caller.ts'
 export { deadlinePassed, PeerError, peerFailure, unexpectedAnswer } from './peer-errors.ts'
+export { retryAfterSeconds } from './retry-after.ts'
 export { UnusableKeys } from './unusable-keys.ts'
