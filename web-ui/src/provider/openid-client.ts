@@ -7,12 +7,12 @@ import {
 } from '@hallpass/service-kit'
 import { fetchOver, lazyPeerClient } from '@hallpass/service-kit/peers'
 import { type Claims, type SignatureAlgorithm, TokenError } from '@hallpass/tokens'
-import { readJson } from '@hallpass/untrusted/json'
 import type * as Library from 'openid-client'
 import { type ClientAuth, clientAuthFor } from './client-auth.ts'
 import { IdTokens } from './id-tokens.ts'
 import { discover, type ProviderAddress } from './metadata.ts'
-import { LoginRefused, PEER, refusal, refusedAnswer } from './refusals.ts'
+import { LoginRefused, PEER, refusal } from './refusals.ts'
+import { call, callAuthenticated, LIBRARY_TIMEOUT_S, refreshedIdToken } from './token-endpoint.ts'
 import { hasName, shownClaims } from './user-info.ts'
 
 export interface OpenidClientOptions extends ProviderAddress {
@@ -63,28 +63,11 @@ export interface EndSession {
   readonly parameters: Readonly<Record<string, string>>
 }
 
-/** For each call, except refreshes. */
-const TIMEOUT_MS = 5_000
-/**
- * For a refresh. Longer, because the answer has the only refresh token that still works, and no page waits for it. Shorter than
- * the lease of the session (`LEASE_MS`, 20 s), after which another replica would send the old one again.
- */
-const REFRESH_TIMEOUT_MS = 15_000
-/** Longer than both, because the library's error does not name the peer. */
-const LIBRARY_TIMEOUT_S = 20
 /** For UserInfo, for which a login waits although it works without. */
 const USER_INFO_TIMEOUT_MS = 2_000
-/** The member under which the library hands over the ID token of a refresh without reading it. */
-const REFRESHED_ID_TOKEN = 'unverified_id_token'
-
 /** Loaded at the first login, because it takes some megabytes and many visitors never log in. */
 let oidc: typeof Library
 
-// These calls carry codes, secrets and tokens.
-const call = fetchOver(lazyPeerClient({ peer: PEER, timeoutMs: TIMEOUT_MS, confidential: true }))
-const callToRefresh = fetchOver(
-  lazyPeerClient({ peer: PEER, timeoutMs: REFRESH_TIMEOUT_MS, confidential: true }),
-)
 const callUserInfo = fetchOver(
   lazyPeerClient({ peer: PEER, timeoutMs: USER_INFO_TIMEOUT_MS, confidential: true }),
 )
@@ -236,13 +219,12 @@ export class OpenidClient {
     const answer = await ask().catch((error: unknown) => {
       throw this.#refused(error)
     })
-    const refreshed = answer[REFRESHED_ID_TOKEN]
     return {
       accessToken: answer.access_token,
       refreshToken: answer.refresh_token,
       expiresInSeconds: answer.expiresIn(),
       scope: answer.scope,
-      idToken: answer.id_token ?? (typeof refreshed === 'string' ? refreshed : undefined),
+      idToken: answer.id_token ?? refreshedIdToken(answer),
     }
   }
 
@@ -307,29 +289,3 @@ const namesOf = (algorithms: readonly SignatureAlgorithm[]): string[] => [
   ...algorithms,
   ...(algorithms.includes('EdDSA') ? ['Ed25519'] : []),
 ]
-
-/**
- * Returns the function that calls the token and revocation endpoints. It renames the ID token in the answer to a refresh, so that
- * the library does not read it: its refusal would lose the new refresh token of the same answer.
- */
-const callAuthenticated =
-  (address: string) =>
-  async (url: string, options: RequestInit): Promise<Response> => {
-    const isRefresh = new URLSearchParams(String(options.body ?? '')).get('grant_type') === 'refresh_token'
-    const response = await (isRefresh ? callToRefresh : call)(url, options)
-    if (response.status !== 200) throw await refusedAnswer(response, address)
-    if (!isRefresh) return response
-    const text = await response.text()
-    const { headers } = response
-    return new Response(withIdTokenRenamed(text) ?? text, { status: 200, headers })
-  }
-
-function withIdTokenRenamed(text: string): string | undefined {
-  try {
-    const { id_token, ...others } = readJson(text) as Record<string, unknown>
-    return JSON.stringify({ ...others, [REFRESHED_ID_TOKEN]: id_token })
-  } catch {
-    // The library explains what is wrong with it.
-    return undefined
-  }
-}

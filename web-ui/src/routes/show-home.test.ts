@@ -86,7 +86,7 @@ describe('a provider that is away', () => {
       expect(after.bodies[0]).not.toMatch(/data-backend|All logs contain these calls/)
       expect(after.bodies[1]).toContain('<a class="button" href="/profile">Try again</a>')
 
-      // A refresh at the frozen provider times out after 15 s; after that the reason is known.
+      // A refresh at the frozen provider times out after 10 s; after that the reason is known.
       await until(async () => {
         const { bodies } = await open(agent, '/')
         return bodies[0]?.includes(`Reason: <code>${code}</code>`) === true

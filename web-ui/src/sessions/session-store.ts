@@ -53,8 +53,8 @@ const RECORD_USE_PART = 10
 
 /** A login's redirect is redeemed by one replica; those that received it at the same time get its session until then. */
 const REDEEMED_MS = 60_000
-/** Longer than the calls to the provider that a lease covers: metadata, tokens and keys, of 5 s each. */
-export const LEASE_MS = 20_000
+/** Longer than what a lease covers: metadata (5 s), tokens (10 s), keys (2.5 s), and their storing (10 s). */
+const LEASE_MS = 30_000
 export const POLL_MS = 50
 
 /** A session of a user or of a provider's session, as listed under it. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Clock, HttpError, isUnavailableStore, type Logger } from '@hallpass/service-kit'
 import { LoginRefused, type Tokens } from '../provider/index.ts'
-import { LEASE_MS, POLL_MS, type Session, type SessionStore } from './session-store.ts'
+import { POLL_MS, type Session, type SessionStore } from './session-store.ts'
 import {
   failureCode,
   isRefreshDue,
@@ -25,7 +25,7 @@ const MAX_KINDS = 32
 /** The only reasons that end a session: the grant is over (RFC 6749 §5.2), or it is another user's. */
 const ENDS_SESSION: readonly string[] = ['invalid_grant', 'other_subject']
 /** How long renewed tokens are kept for a store that does not answer: the old refresh token no longer works. */
-const SAVE_MS = LEASE_MS / 2
+const SAVE_MS = 10_000
 const SAVE_AGAIN_MS = 200
 
 export interface TokenRenewalOptions {
