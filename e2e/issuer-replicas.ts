@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePorts } from '@hallpass/free-ports'
 import { RedisServers, type RedisTier } from '@hallpass/token-store/testing'
-import { freePorts } from '../scripts/free-ports.ts'
 import { ServiceProcess } from './service-process.ts'
 
 const REPLICAS = 3

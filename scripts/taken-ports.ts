@@ -1,5 +1,5 @@
 import { readdir, readFile, readlink } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { listenError } from '@hallpass/free-ports'
 import type { SuiteProcess } from './suite-builder.ts'
 
 /** A port on which a service cannot listen. */
@@ -38,14 +38,6 @@ function describe({ service, port, code }: TakenPort, holder: string | undefined
   if (code === 'EACCES') return `port ${port} of ${service} requires more privileges than this process has`
   if (code !== 'EADDRINUSE') return `port ${port} of ${service} cannot be listened on (${code})`
   return `port ${port} of ${service} is in use by ${holder ?? `another process (find it with lsof -i :${port})`}`
-}
-
-export function listenError(port: number): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code ?? 'unknown'))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(undefined)))
-  })
 }
 
 /** The state of a listening socket in /proc/net/tcp. */

@@ -4,11 +4,11 @@ import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePorts } from '@hallpass/free-ports'
 import { describeWith } from '@hallpass/service-kit/testing'
 import { parseCompact } from '@hallpass/tokens'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import { bundle, bundleFolder } from '../../scripts/bundle.js'
-import { freePorts } from '../../scripts/free-ports.ts'
 import { call } from './testing/factory-process.ts'
 
 const root = join(import.meta.dirname, '../..')

@@ -1,12 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '@hallpass/free-ports'
 import { hiddenField, UserAgent } from '@hallpass/pages/testing'
 import { describeWith, type RunningService, startServiceProcess } from '@hallpass/service-kit/testing'
 import { RedisServer } from '@hallpass/service-kit/testing/redis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import { type FakeProvider, fakeProvider } from './testing/fake-provider.ts'
-import { freePort } from './testing/web-ui-system.ts'
 
 const BASE_URL = 'http://localhost:4000'
 const RANDOM_SECRET = 'a secret of more than thirty-two characters'

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import type { RequestListener } from 'node:http'
 import https from 'node:https'
-import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { freePort } from '@hallpass/free-ports'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { fetch as fetchOver, Agent as UndiciAgent } from 'undici'
 import {
@@ -285,13 +285,6 @@ describe('the examples', () => {
     x509.close()
   })
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0)
-  const { port } = server.address() as AddressInfo
-  await close(server)
-  return port
-}
 
 const close = (server: { close(done: () => void): unknown }) =>
   new Promise<void>((resolve) => {

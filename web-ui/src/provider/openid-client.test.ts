@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '@hallpass/free-ports'
 import { createLog, UnusableKeys } from '@hallpass/service-kit'
 import { ManualClock } from '@hallpass/service-kit/testing'
 import {
@@ -15,7 +16,6 @@ import {
 } from '@hallpass/tokens'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
 import { type FakeProvider, fakeProvider } from '../testing/fake-provider.ts'
-import { freePort } from '../testing/web-ui-system.ts'
 import { OpenidClient, type OpenidClientOptions } from './openid-client.ts'
 
 const clock = new ManualClock(Date.now())

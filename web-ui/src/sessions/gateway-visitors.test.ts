@@ -1,3 +1,4 @@
+import { freePort } from '@hallpass/free-ports'
 import { createLog, silentLog } from '@hallpass/service-kit'
 import { publicJwks, type SigningKey } from '@hallpass/tokens'
 import { testKey } from '@hallpass/tokens/testing'
@@ -5,7 +6,6 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import request from 'supertest'
 import { createApp, loadConfig } from '../app.ts'
 import { type FakeProvider, fakeProvider } from '../testing/fake-provider.ts'
-import { freePort } from '../testing/web-ui-system.ts'
 
 describe('login at the gateway', () => {
   let provider: FakeProvider

@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createApp as createBackend, loadConfig as loadBackend } from '@hallpass/backend-api/app'
+import { freePorts } from '@hallpass/free-ports'
 import { hiddenField, UserAgent } from '@hallpass/pages/testing'
 import { createLog, type Service, silentLog } from '@hallpass/service-kit'
 import { ManualClock } from '@hallpass/service-kit/testing'
@@ -23,7 +23,7 @@ export function useWebUi(env: Record<string, string> = {}) {
 
   beforeAll(async () => {
     stateFolder = await mkdtemp(join(tmpdir(), 'hallpass-web-ui-'))
-    const [port, providerPort] = [await freePort(), await freePort()]
+    const [port, providerPort] = (await freePorts(2)) as [number, number]
     system.url = `http://localhost:${port}`
     system.provider = await fakeProvider({ port: providerPort, clock: clock.now })
     const backends = ['/data', '/data2'].map((endpoint) =>
@@ -89,12 +89,4 @@ export function useWebUi(env: Record<string, string> = {}) {
       return body.includes('action="/logout"')
     },
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import net, { type AddressInfo } from 'node:net'
+import { freePort } from '@hallpass/free-ports'
 import type { KmsOptions } from '../aws-kms/index.ts'
 import { motoServer } from './peers.ts'
 
@@ -57,13 +57,4 @@ export class Moto {
     this.#process.kill('SIGKILL')
     await exited
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

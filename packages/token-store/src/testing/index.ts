@@ -1,3 +1,3 @@
 export { holdWriteLock, type LockHoldingProcess } from './hold-lock.ts'
-export { freePort, startRedis, type TestRedis } from './redis.ts'
+export { startRedis, type TestRedis } from './redis.ts'
 export { RedisServers, type RedisTier } from './redis-servers.ts'

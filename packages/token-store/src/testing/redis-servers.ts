@@ -2,7 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort } from './redis.ts'
+import { freePort } from '@hallpass/free-ports'
 import { until } from './until.ts'
 
 /** A master and its replica behind Sentinels. */
@@ -27,9 +27,8 @@ export class RedisServers {
   }
 
   async start(args: readonly string[] = [], config?: string): Promise<number> {
-    let port = await freePort()
-    // A cluster node talks to the others on this port plus 10,000.
-    while (port > 55_000) port = await freePort()
+    // A cluster node talks to the others on this port plus 10,000, which exists for every free port.
+    const port = await freePort()
     const file = join(this.#folder, `${port}.conf`)
     // Sentinels write their state into this file.
     await writeFile(

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '@hallpass/free-ports'
 import { Redis } from 'ioredis'
 
 /** A test's own Redis server without persistence. */
@@ -77,13 +77,4 @@ export async function startRedis(args: readonly string[] = []): Promise<TestRedi
       await rm(folder, { recursive: true, force: true })
     },
   }
-}
-
-/** Returns a port that was just free. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
