@@ -200,7 +200,7 @@ describe('guessed secrets and invalid keys', () => {
         [{ ...intruder.privateKey.export({ format: 'jwk' }), kid: 'intruder', alg: 'RS256' }],
       ],
       ['a shared secret beside it', [jwk, { kty: 'oct', k: 'c2VjcmV0', kid: 'x' }]],
-      ['a kid that comes twice', [jwk, jwk]],
+      ['a kid that two keys have', [jwk, { ...publicJwk(testKey('RS256', 'other intruder')), kid: jwk.kid }]],
       ['only RSA of 1024 bits', [{ ...jwk, n: (jwk.n as string).slice(0, 171) }]],
       ['only an exponent of 1', [{ ...jwk, e: 'AQ' }]],
       ['no set', {} as never],
