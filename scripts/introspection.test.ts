@@ -1,14 +1,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer, type RequestListener, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createApp as createBackend, loadConfig as loadBackend } from '@hallpass/backend-api/app'
-import { TestCallers } from '@hallpass/callers/testing'
+import { clientSecret, startOpenidProvider, TestCallers } from '@hallpass/callers/testing'
 import { createApp as createFactory, loadConfig as loadFactory } from '@hallpass/jwt-factory/app'
 import { type Environment, silentLog } from '@hallpass/service-kit'
 import { ManualClock, useService } from '@hallpass/service-kit/testing'
-import { testKey } from '@hallpass/tokens/testing'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 
 const AUDIENCE = 'https://api.example.com'
@@ -100,60 +97,22 @@ describe('a backend that asks jwt-factory', () => {
 })
 
 describe('a backend that asks oidc-provider', () => {
-  let listener: Server
-  let issuer: string
+  let provider: Awaited<ReturnType<typeof startOpenidProvider>>
   beforeAll(async () => {
-    let answer: RequestListener = (_request, response) => response.writeHead(503).end()
-    listener = createServer((request, response) => answer(request, response))
-    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
-    issuer = `http://127.0.0.1:${(listener.address() as AddressInfo).port}`
-    const key = testKey('ES256', 'provider')
-    const client = {
-      redirect_uris: [],
-      response_types: [],
-      grant_types: ['client_credentials'],
-      id_token_signed_response_alg: 'ES256',
-    }
-    // It warns of Node 20 and of its store in memory, which a test may use.
-    const { warn } = console
-    console.warn = () => {}
-    const { Provider } = await import('oidc-provider')
-    answer = new Provider(issuer, {
-      scopes: ['read:data'],
-      clients: ['batch', 'backend'].map((id) => ({
-        ...client,
-        client_id: id,
-        client_secret: `secret of ${id}`,
-      })) as never,
-      jwks: {
-        keys: [{ ...key.privateKey.export({ format: 'jwk' }), kid: key.kid, alg: 'ES256', use: 'sig' }],
-      } as never,
-      ttl: { ClientCredentials: 600 },
+    provider = await startOpenidProvider({
+      scope: 'read:data',
+      clients: ['batch', 'backend'],
+      formatFor: (audience) => (audience.endsWith('/jwt') ? 'jwt' : 'opaque'),
       features: {
-        devInteractions: { enabled: false },
-        clientCredentials: { enabled: true },
         introspection: { enabled: true, allowedPolicy: (_context, client) => client.clientId === 'backend' },
         revocation: {
           enabled: true,
           allowedPolicy: (_context, client, token) => token.clientId === client.clientId,
         },
-        resourceIndicators: {
-          enabled: true,
-          getResourceServerInfo: (_context, audience) => ({
-            audience,
-            scope: 'read:data',
-            accessTokenFormat: audience.endsWith('/jwt') ? 'jwt' : 'opaque',
-            jwt: { sign: { alg: 'ES256' } },
-          }),
-        },
       },
-    }).callback()
-    console.warn = warn
+    })
   })
-  afterAll(async () => {
-    listener.closeAllConnections()
-    await new Promise((resolve) => listener.close(resolve))
-  })
+  afterAll(() => provider.stop())
 
   const clock = new ManualClock(Date.now())
   const withSecret = (name: string, secret: string, more: Environment = {}) =>
@@ -162,7 +121,7 @@ describe('a backend that asks oidc-provider', () => {
       await writeFile(file, `${secret}\n`, { mode: 0o600 })
       const env = {
         PORT: '0',
-        ISSUER: issuer,
+        ISSUER: provider.issuer,
         AUDIENCE,
         TOKEN_VALIDATION: 'introspection',
         INTROSPECTION_CLIENT_ID: 'backend',
@@ -171,14 +130,14 @@ describe('a backend that asks oidc-provider', () => {
       }
       return createBackend(loadBackend(env), silentLog, clock.now)
     })
-  const backend = withSecret('secret', 'secret of backend', { REQUIRED_SCOPES: 'read:data' })
+  const backend = withSecret('secret', clientSecret('backend'), { REQUIRED_SCOPES: 'read:data' })
   const asStranger = withSecret('wrong-secret', 'wrong')
 
   const basic = (client: string) =>
-    `Basic ${Buffer.from(`${client}:${encodeURIComponent(`secret of ${client}`)}`).toString('base64')}`
+    `Basic ${Buffer.from(`${client}:${encodeURIComponent(clientSecret(client))}`).toString('base64')}`
   const issue = async (resource = AUDIENCE, scope = 'read:data') => {
     const form = { grant_type: 'client_credentials', resource, ...(scope ? { scope } : {}) }
-    const answer = await post(`${issuer}/token`, form, basic('batch'))
+    const answer = await post(`${provider.issuer}/token`, form, basic('batch'))
     return (JSON.parse(answer) as { access_token: string }).access_token
   }
 
@@ -186,7 +145,7 @@ describe('a backend that asks oidc-provider', () => {
     const token = await issue()
     expect(token).toMatch(/^[\w-]+$/)
     expect(await send(backend, token)).toBe(200)
-    await post(`${issuer}/token/revocation`, { token }, basic('batch'))
+    await post(`${provider.issuer}/token/revocation`, { token }, basic('batch'))
     clock.advance(CACHE_MS)
     expect(await send(backend, token)).toEqual(INACTIVE)
   })

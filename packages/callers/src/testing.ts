@@ -1,7 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { exportPrivatePem, generateSigningKey, publicJwks, type SigningKey } from '@hallpass/tokens'
+import { testKey } from '@hallpass/tokens/testing'
 import {
   basicConstraints,
   type CertificateIssuer,
@@ -13,6 +16,7 @@ import {
   writeCertificate,
   writeName,
 } from '@hallpass/x509'
+import type { Configuration } from 'oidc-provider'
 import { privateKeyJwt } from './credentials.ts'
 
 /** Callers with their own keys, for tests of a service that authenticates callers. */
@@ -111,3 +115,65 @@ export class TestAuthority {
 const newKeys = () => generateKeyPairSync('ec', { namedCurve: 'P-256' })
 const HOUR_MS = 3_600_000
 const VALIDITY = { notBefore: Date.now() - HOUR_MS, notAfter: Date.now() + 24 * HOUR_MS }
+
+export interface OpenidProviderOptions {
+  /** The scope that clients may request. */
+  readonly scope: string
+  /** The client IDs; see {@link clientSecret}. */
+  readonly clients: readonly string[]
+  /** The form of the access tokens for an API; `jwt` by default. */
+  readonly formatFor?: (audience: string) => 'jwt' | 'opaque'
+  /** Further settings of `features`. */
+  readonly features?: NonNullable<Configuration['features']>
+}
+
+/** Returns the secret of a client of {@link startOpenidProvider}. */
+export const clientSecret = (clientId: string) => `secret of ${clientId}`
+
+/** Starts `oidc-provider`, a provider that is not ours, with confidential clients that get tokens for themselves (RFC 6749 §4.4). */
+export async function startOpenidProvider({ scope, clients, formatFor, features }: OpenidProviderOptions) {
+  let answer: RequestListener = (_request, response) => response.writeHead(503).end()
+  const server = createServer((request, response) => answer(request, response))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const key = testKey('ES256', 'provider')
+  // It warns of Node 20 and of its store in memory, which a test may use.
+  const { warn } = console
+  console.warn = () => {}
+  const { Provider } = await import('oidc-provider')
+  answer = new Provider(issuer, {
+    scopes: [scope],
+    clients: clients.map((id) => ({
+      client_id: id,
+      client_secret: clientSecret(id),
+      redirect_uris: [],
+      response_types: [],
+      grant_types: ['client_credentials'],
+      id_token_signed_response_alg: 'ES256' as const,
+    })),
+    jwks: {
+      keys: [{ ...key.privateKey.export({ format: 'jwk' }), kid: key.kid, alg: 'ES256', use: 'sig' }],
+    } as never,
+    ttl: { ClientCredentials: 600 },
+    features: {
+      devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: (_context, audience) => ({
+          audience,
+          scope,
+          accessTokenFormat: formatFor?.(audience) ?? 'jwt',
+          jwt: { sign: { alg: 'ES256' } },
+        }),
+      },
+      ...features,
+    },
+  }).callback()
+  console.warn = warn
+  const stop = async () => {
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  }
+  return { issuer, stop }
+}
