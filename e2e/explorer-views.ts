@@ -105,7 +105,8 @@ async function confirm(
   }
   view.on('request', watch)
   await view.keyboard.press('Escape')
-  await question.waitFor({ state: 'detached' })
+  // Of the element: the role is gone as soon as the dialog is closed, a moment before the page hears of it.
+  await view.locator('dialog.confirm').waitFor({ state: 'detached' })
   expect(acted).toEqual([])
   view.off('request', watch)
   // The focus returns to the button, even if it was redrawn meanwhile.
