@@ -111,9 +111,10 @@ describeWith('redis-server', 'apt-get install redis-server')('RedisStore on a cl
     await servers.open()
     ports = []
     for (let i = 0; i < 6; i += 1) {
+      // Without `cluster-port` the nodes talk to each other on their port plus 10,000, which another program may have.
       const port = await servers.start(
         [],
-        'cluster-enabled yes\ncluster-node-timeout 2000\ncluster-replica-validity-factor 0\nrepl-diskless-sync-delay 0\ncluster-config-file nodes-PORT.conf\n',
+        'cluster-enabled yes\ncluster-port CLUSTER_PORT\ncluster-node-timeout 2000\ncluster-replica-validity-factor 0\nrepl-diskless-sync-delay 0\ncluster-config-file nodes-PORT.conf\n',
       )
       ports.push(port)
     }

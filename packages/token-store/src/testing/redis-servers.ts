@@ -2,7 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort } from '@hallpass/free-ports'
+import { freePorts } from '@hallpass/free-ports'
 import { until } from './until.ts'
 
 /** A master and its replica behind Sentinels. */
@@ -27,16 +27,14 @@ export class RedisServers {
   }
 
   async start(args: readonly string[] = [], config?: string): Promise<number> {
-    // A cluster node talks to the others on this port plus 10,000, which exists for every free port.
-    const port = await freePort()
+    const [port, clusterPort] = (await freePorts(2)) as [number, number]
     const file = join(this.#folder, `${port}.conf`)
     // Sentinels write their state into this file.
     await writeFile(
       file,
-      `port ${port}\nbind 127.0.0.1\nsave ""\ndir ${this.#folder}\n${config ?? ''}`.replaceAll(
-        'PORT',
-        String(port),
-      ),
+      `port ${port}\nbind 127.0.0.1\nsave ""\ndir ${this.#folder}\n${config ?? ''}`
+        .replaceAll('CLUSTER_PORT', String(clusterPort))
+        .replaceAll('PORT', String(port)),
     )
     this.#running.set(port, spawn('redis-server', [file, ...args], { stdio: 'ignore' }))
     await until(async () => {
