@@ -16,8 +16,15 @@ import {
   systemClock,
   UnusableKeys,
 } from '@hallpass/service-kit'
-import { remoteKeys } from '@hallpass/tokens'
-import { type AuthorizationRules, Authorizer, Revocations } from './admission/index.ts'
+import { storeFor } from '@hallpass/token-store'
+import { type KeyFinder, remoteKeys } from '@hallpass/tokens'
+import {
+  type AuthorizationRules,
+  Authorizer,
+  authorizerOfAny,
+  Revocations,
+  SharedRevocations,
+} from './admission/index.ts'
 import { ensureExampleKeys } from './client/index.ts'
 import type { Config, PathRule } from './config.ts'
 import { dispatcher, type Exchange, Listener, type RouteTable, StaticFiles } from './http/index.ts'
@@ -35,22 +42,44 @@ export { loadConfig } from './config.ts'
 /** Clients that read receive their last event immediately; after this time, the remaining connections are closed. */
 const DRAIN_DEADLINE_MS = 2_500
 
+/**
+ * Returns how long a revocation of tokens of an issuer (or of any) is kept, in milliseconds: until all tokens that it can
+ * cover are rejected anyway.
+ *
+ * A token that was issued by the time of the revocation has an `iat` of at most that plus the tolerance, an `exp` of at most
+ * the longest lifetime later, and is accepted for the tolerance after it. This holds only if all tokens have both. Without
+ * `exp`, a token never expires. Without `iat`, the verifier limits `exp` relative to the time of use: a token with an `exp`
+ * far away is rejected at first, but accepted when its `exp` comes near, long after the revocation.
+ */
+function revocationKeepMs(config: Config, issuer: string | undefined): number {
+  const rules = Object.values(config.paths).filter(
+    ({ issuers }) => issuer === undefined || issuers.some((one) => one.issuer === issuer),
+  )
+  if (rules.some(({ expiry, issuedAt }) => expiry !== 'required' || issuedAt !== 'required'))
+    return Number.POSITIVE_INFINITY
+  return (config.maxTokenLifetimeSeconds + 2 * config.clockToleranceSeconds) * 1_000
+}
+
 /** Creates the gateway, whose streams close exactly when their token expires. */
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock): Service {
   const { allowedOrigins: origins } = config
   const metrics = new Metrics('sse-gateway')
   const wheel = new TimerWheel(clock)
-  // A token is accepted from `iat` minus the tolerance to `exp` plus the tolerance.
-  const keepMs = (config.maxTokenLifetimeSeconds + 2 * config.clockToleranceSeconds) * 1_000
-  const revocations = new Revocations({ clock, keepMs })
+  const revocations = new Revocations({ clock })
+  const store = storeFor(config, {
+    clock,
+    prefix: 'hallpass:sse-gateway',
+    onNotice: (notice) => log.warn(notice),
+    remedy:
+      'Restore it from a backup. Without one, delete it: revoked tokens are then accepted until they expire.',
+  })
+  const sharedRevocations = new SharedRevocations({ store, revocations, log })
   const peers =
     config.redis === undefined
       ? undefined
       : new GatewayPeers({
           ...config.redis,
           log,
-          revocations,
-          keepMs,
           reauthorize: (handle, path, grant) =>
             !revocations.cover(grant) && streams.extendNamed(handle, path, grant),
         })
@@ -58,10 +87,15 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const events = new Map<string, PathEvents>()
   const streamMetrics = new StreamMetrics(metrics, streams, events)
   const sources = { realm: config.realm, queryTokens: config.queryTokens, cookie: config.tokenCookie }
+  const keys = new Map<PathRule['issuers'][0], KeyFinder>()
   const listeners: Listener[] = []
   const draining = new Drain<Exchange>((exchange) => exchange.askToLeave())
   const unusable = new UnusableKeys(log)
-  const probes = new Probes(metrics, peers ? { redis: () => peers.check() } : {}, unusable.warnings)
+  const probes = new Probes(
+    metrics,
+    { revocations: () => sharedRevocations.check(), ...(peers && { redis: () => peers.check() }) },
+    unusable.warnings,
+  )
   let stopping: Promise<void> | undefined
 
   revocations.onRevoked((revocation) => streams.endRevoked(revocation))
@@ -72,12 +106,19 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     const file = (exchange: Exchange) => files.answer(exchange)
     const paths = Object.entries(config.paths)
     const [, anyRule] = paths[0] as [string, PathRule]
-    const admin = { ...anyRule, issuers: config.adminIssuers, expiry: 'required' } as const
+    const rules = Object.values(config.paths)
+    const administersAll = (issuer: string) =>
+      rules.some(({ issuers }) => issuers.some((one) => one.issuer === issuer && one.administers === 'all'))
+    const admits = (changes: Partial<PathRule>) =>
+      authorizerOfAny(
+        rules.map((rule) => authorizerOf({ ...rule, ...changes })) as [Authorizer, ...Authorizer[]],
+      )
 
     return {
       '/streams': {
         GET: listStreams({
-          authorizer: authorizerOf({ ...admin, scopes: [config.adminScope] }),
+          authorizer: admits({ scopes: [config.adminScope], expiry: 'required' }),
+          administersAll,
           sources,
           streams,
           clock,
@@ -85,12 +126,15 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       },
       '/revocations': {
         POST: revoke({
-          authorizer: authorizerOf({ ...admin, scopes: [] }),
+          authorizer: admits({ scopes: [] }),
           adminScope: config.adminScope,
+          administersAll,
+          keepMs: (issuer) => revocationKeepMs(config, issuer),
+          toleranceMs: config.clockToleranceSeconds * 1_000,
           sources,
           origins,
           clock,
-          revoke: async (revocation) => (peers ? peers.revoke(revocation) : revocations.add(revocation)),
+          revoke: (revocation) => sharedRevocations.revoke(revocation),
         }),
       },
       ...(config.developmentTokens ? { '/token': { POST: await developmentTokens(anyRule) } } : {}),
@@ -140,19 +184,28 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       ...rule,
       issuers: rule.issuers.map((issuer) => ({
         ...issuer,
-        keys: remoteKeys({
-          issuer: issuer.issuer,
-          ...issuerKeys({ ...issuer, unusable }),
-          algorithms: config.tokenAlgorithms,
-          clock,
-        }),
+        keys: keysOf(issuer),
       })),
       algorithms: config.tokenAlgorithms,
       maxLifetimeSeconds: config.maxTokenLifetimeSeconds,
       leewaySeconds: config.clockToleranceSeconds,
       expiryLeewaySeconds,
     }
-    return new Authorizer(rules, config.realm, revocations, clock)
+    return new Authorizer(rules, config.realm, sharedRevocations, clock)
+  }
+
+  /** The streams of a path and the routes of administrators share the keys of an issuer, so they are fetched once. */
+  function keysOf(issuer: PathRule['issuers'][0]): KeyFinder {
+    const known = keys.get(issuer)
+    if (known) return known
+    const made = remoteKeys({
+      issuer: issuer.issuer,
+      ...issuerKeys({ ...issuer, unusable }),
+      algorithms: config.tokenAlgorithms,
+      clock,
+    })
+    keys.set(issuer, made)
+    return made
   }
 
   async function developmentTokens(rule: PathRule) {
@@ -174,7 +227,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   async function start() {
     if (config.ownKeys) await ensureExampleKeys(config.exampleKeysFolder)
     if (config.ownCertificates) await ensureDevelopmentCertificates(config.stateFolder)
-    await peers?.start()
+    await Promise.all([sharedRevocations.start(), peers?.start()])
     const handle = dispatcher({
       routes: await routes(),
       probes,
@@ -213,6 +266,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     })
     for (const pathEvents of events.values()) pathEvents.stop()
     peers?.stop()
+    await sharedRevocations.stop()
     wheel.stop()
   }
 

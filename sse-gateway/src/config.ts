@@ -37,6 +37,8 @@ const issuerFile = z
     jwksUrl: httpUrl.optional(),
     /** What tells an access token from an ID token of this issuer. */
     tokenUse: tokenUse.default(TOKEN_USE),
+    /** Whose tokens and streams the administrators of this issuer revoke and list. */
+    administers: z.enum(['own', 'all']).default('own'),
   })
   .refine((rule) => (rule.jwksFile === undefined) !== (rule.jwksUrl === undefined), {
     error: 'needs either jwksFile or jwksUrl',
@@ -48,6 +50,7 @@ const pathFile = z.strictObject({
   scopes: z.array(z.string().min(1)).min(1),
   rolesClaim: z.string().min(1).default('scope'),
   expiry: z.enum(['required', 'optional']).default('required'),
+  issuedAt: z.enum(['required', 'optional']).default('optional'),
   subject: z.enum(['required', 'optional']).default('optional'),
 })
 
@@ -82,14 +85,8 @@ export function loadConfig(env: Environment) {
       file === undefined
         ? { ...onePath(variables, stateFolder, production), ...hopsPath(variables) }
         : pathsOf(variables, file)
-    const [first] = Object.values(paths)
     return {
       ...common,
-      /** Issuers whose tokens can administer, with the scope: those of the first path, and the suite's web UI. */
-      adminIssuers: [
-        ...(first?.issuers ?? []),
-        ...(file === undefined ? (paths['/hops']?.issuers ?? []) : []),
-      ],
       port: variables.port('PORT', 7143),
       secondPort: variables.port('SECOND_PORT', 9090),
       certFile: variables.text('CERT_FILE', join(certificates, 'localhost.pem')),
@@ -116,6 +113,8 @@ export function loadConfig(env: Environment) {
       allowedOrigins: originsOf(variables.list('ALLOWED_ORIGINS', ['*'])),
       adminScope: variables.text('ADMIN_SCOPE', 'stream:revoke'),
       redis,
+      /** The folder of the revocations, without Redis. */
+      storeFolder: variables.text('STORE_FOLDER', join(stateFolder, 'sse-gateway')),
       challengeWindowMs: 1_000 * variables.seconds('CHALLENGE_WINDOW_SECONDS', 10, { max: DAY_SECONDS }),
       maxStreamAgeMs: 1_000 * variables.seconds('MAX_STREAM_AGE_SECONDS', DAY_SECONDS, { min: 1 }),
       maxTokenLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_SECONDS', DAY_SECONDS, { min: 1 }),
@@ -172,12 +171,14 @@ function onePath(
           issuer,
           audience: variables.text('AUDIENCE', 'https://api.example.com'),
           tokenUse: variables.parsed('TOKEN_USE', TOKEN_USE, accessTokenUse),
+          administers: 'own',
           ...keys,
         },
       ],
       scopes: variables.list('SCOPES', ['proxy:stream']),
       rolesClaim: variables.text('ROLES_CLAIM', 'scope'),
       expiry: variables.oneOf('EXPIRY', ['required', 'optional'], 'required'),
+      issuedAt: variables.oneOf('ISSUED_AT', ['required', 'optional'], 'optional'),
       subject: variables.oneOf('SUBJECT', ['required', 'optional'], 'optional'),
     },
   }
@@ -201,12 +202,15 @@ function hopsPath(variables: VariableReader): Record<string, PathRule> {
           issuer,
           audience: 'https://api.example.com',
           tokenUse: TOKEN_USE,
+          // The page of the web UI shows the streams of all paths to its administrators, and closes them.
+          administers: 'all',
           jwksUrl: `${issuer}/.well-known/jwks.json`,
         },
       ],
       scopes: ['hops:read'],
       rolesClaim: 'scope',
       expiry: 'required',
+      issuedAt: 'required',
       subject: 'required',
     },
   }

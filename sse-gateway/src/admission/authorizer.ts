@@ -41,6 +41,8 @@ export interface AuthorizationRules {
   readonly rolesClaim: string
   /** `optional` accepts tokens without `exp`; their streams close at their maximum age. */
   readonly expiry: 'required' | 'optional'
+  /** `required` rejects tokens without `iat`, so that it is known when the last token issued before a revocation expires. */
+  readonly issuedAt: 'required' | 'optional'
   /** `required` rejects tokens without `sub`. */
   readonly subject: 'required' | 'optional'
   readonly algorithms: readonly SignatureAlgorithm[]
@@ -54,11 +56,16 @@ export interface AuthorizationRules {
   readonly expiryLeewaySeconds: number
 }
 
+/** Verifies a token and returns what it grants; see {@link Authorizer.authorize}. */
+export interface TokenAuthorizer {
+  authorize(token: string): Promise<Grant>
+}
+
 /** Verifies tokens and checks whether they allow access to a path. */
-export class Authorizer {
+export class Authorizer implements TokenAuthorizer {
   readonly #rules: AuthorizationRules
   readonly #realm: string
-  readonly #revocations: Revocations
+  readonly #revocations: Pick<Revocations, 'cover'>
   readonly #clock: Clock
   /**
    * One verifier per issuer. A page opens several streams with one token, and a browser reconnects with the token in its
@@ -66,7 +73,12 @@ export class Authorizer {
    */
   readonly #verifiers: ReadonlyMap<string, (token: string) => Promise<VerifiedToken>>
 
-  constructor(rules: AuthorizationRules, realm: string, revocations: Revocations, clock: Clock) {
+  constructor(
+    rules: AuthorizationRules,
+    realm: string,
+    revocations: Pick<Revocations, 'cover'>,
+    clock: Clock,
+  ) {
     this.#rules = rules
     this.#realm = realm
     this.#revocations = revocations
@@ -97,20 +109,30 @@ export class Authorizer {
   /**
    * Verifies a token and returns what it grants.
    * @throws {HttpError} 401 `invalid_token` for an invalid, expired or revoked token, 403 `insufficient_scope` for one without
-   * the scope (RFC 6750 §3.1), 502 if the issuer's key set is rejected, 503 if it is unavailable.
+   * the scope (RFC 6750 §3.1), 502 if the issuer's key set is rejected, 503 if it is unavailable, or if the revocations are.
    */
   async authorize(token: string): Promise<Grant> {
     const { claims } = await this.#verify(token)
-    const grant = grantOf(claims, token, this.#rules.rolesClaim, this.#clock())
+    const { issuedAt, rolesClaim, scopes } = this.#rules
+    const grant = grantOf(claims, token, rolesClaim, this.#clock())
+    if (issuedAt === 'required' && grant.issuedAt === undefined) throw this.#invalidToken('jwt iat required')
     this.refuseRevoked(grant)
-    const { scopes } = this.#rules
     if (scopes.some((scope) => !grant.roles.includes(scope))) throw this.#insufficientScope()
     return grant
   }
 
+  /** Whether a token names an issuer of these rules; the token is not verified. */
+  trustsIssuerOf(token: string): boolean {
+    try {
+      return this.#verifiers.has(String(parseCompact(token).payload.iss))
+    } catch {
+      return false
+    }
+  }
+
   /**
    * Checks whether a grant has been revoked. Call it again after waiting: a revocation may have arrived meanwhile.
-   * @throws {HttpError} 401 if it is revoked
+   * @throws {HttpError} 401 if it is revoked, 503 `revocations_unknown` if that is not known yet
    */
   refuseRevoked(grant: Grant): void {
     if (this.#revocations.cover(grant)) throw this.#invalidToken('token revoked')
@@ -165,6 +187,26 @@ export class Authorizer {
     })
   }
 }
+
+/**
+ * Accepts the tokens that any of the authorizers accepts, tried in order. If all of those that trust the token's issuer reject
+ * it, the error with the highest status is thrown, because 403 means that one has verified it.
+ */
+export const authorizerOfAny = (authorizers: readonly [Authorizer, ...Authorizer[]]): TokenAuthorizer => ({
+  async authorize(token) {
+    const trusting = authorizers.filter((authorizer) => authorizer.trustsIssuerOf(token))
+    let failure: HttpError | undefined
+    for (const authorizer of trusting.length > 0 ? trusting : [authorizers[0]]) {
+      try {
+        return await authorizer.authorize(token)
+      } catch (error) {
+        if (!(error instanceof HttpError)) throw error
+        if (!failure || error.status > failure.status) failure = error
+      }
+    }
+    throw failure
+  },
+})
 
 /** Long enough to distinguish tokens in a log, too short to search for one. */
 const TOKEN_ID_LENGTH = 12

@@ -8,7 +8,7 @@ const KEEP_MS = 60_000
 let revocations: Revocations
 let told: Revocation[]
 beforeEach(() => {
-  revocations = new Revocations({ clock: clock.now, keepMs: KEEP_MS })
+  revocations = new Revocations({ clock: clock.now })
   told = []
   revocations.onRevoked((revocation) => told.push(revocation))
 })
@@ -26,7 +26,7 @@ const grant = (changes: Partial<Grant> = {}): Grant => ({
 })
 
 const revoke = (kind: Revocation['kind'], value: string, issuer?: string) =>
-  revocations.add({ kind, value, issuer, revokedAt: clock.now() })
+  revocations.add({ kind, value, issuer, revokedAt: clock.now(), endsAt: clock.now() + KEEP_MS })
 
 describe('revocations', () => {
   it('cover their token, subject or session', () => {
@@ -35,7 +35,7 @@ describe('revocations', () => {
       ['sub', 'alice'],
       ['session', 'login-1'],
     ] as const) {
-      revocations = new Revocations({ clock: clock.now, keepMs: KEEP_MS })
+      revocations = new Revocations({ clock: clock.now })
       expect(revocations.cover(grant())).toBe(false)
       revoke(kind, value)
       expect(revocations.cover(grant())).toBe(true)
@@ -67,6 +67,35 @@ describe('revocations', () => {
     clock.advance(KEEP_MS + 1)
     revoke('jti', 'token-2')
     expect(revocations.size).toBe(1)
+  })
+
+  it('never end earlier because the same tokens are revoked again', () => {
+    const revokedAt = clock.now()
+    const never = { kind: 'jti', value: 'token-1', revokedAt, endsAt: Number.POSITIVE_INFINITY } as const
+    revocations.add(never)
+    expect(revocations.add({ ...never, revokedAt: revokedAt + 1, endsAt: revokedAt + 2 })).toEqual({
+      ...never,
+      revokedAt: revokedAt + 1,
+    })
+    clock.advance(10 * KEEP_MS)
+    expect([revocations.current.length, revocations.cover(grant())]).toEqual([1, true])
+  })
+
+  it('are not dropped when the list is full, and those of other gateways are taken', () => {
+    revocations = new Revocations({ clock: clock.now, max: 1 })
+    revocations.onRevoked((revocation) => told.push(revocation))
+    revoke('jti', 'token-1')
+    expect(() => revoke('jti', 'token-2')).toThrow(
+      expect.objectContaining({
+        status: 503,
+        code: 'too_many_revocations',
+        message: 'The list of revocations is full. Revoke a subject or a session instead of single tokens.',
+      }),
+    )
+    expect(told.map(({ value }) => value)).toEqual(['token-1', 'token-2'])
+    revoke('jti', 'token-1')
+    revocations.take({ kind: 'sub', value: 'bob', revokedAt: clock.now(), endsAt: clock.now() + KEEP_MS })
+    expect(revocations.current.map(({ value }) => value)).toEqual(['token-1', 'bob'])
   })
 
   it('are reported to listeners once, even if they are repeated', () => {

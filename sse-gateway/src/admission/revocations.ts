@@ -11,34 +11,39 @@ export interface Revocation {
   readonly issuer?: string | undefined
   /** Milliseconds since the epoch. Tokens that are issued later to the same subject or session are valid. */
   readonly revokedAt: number
+  /** When every token that it covers is rejected anyway, in milliseconds since the epoch; Infinity: never. */
+  readonly endsAt: number
 }
 
-export interface RevocationOptions {
+export interface RevocationsOptions {
   readonly clock: Clock
-  /** The maximum lifetime of a token: tokens that were revoked longer ago have expired. */
-  readonly keepMs: number
+  readonly max?: number
 }
 
 /** About 20 MB at 200 bytes per entry. To revoke this many tokens, revoke their subjects or sessions instead. */
 const MAX_REVOCATIONS = 100_000
 
-/** Stores revocations until the revoked tokens expire, and notifies listeners of new ones. */
+/** The revocations that this gateway knows, in memory. Notifies listeners of new ones. */
 export class Revocations {
-  readonly #options: RevocationOptions
+  readonly #clock: Clock
+  readonly #max: number
   readonly #entries = new Map<string, Revocation>()
   readonly #listeners: ((revocation: Revocation) => void)[] = []
+  /** No entry ends before this time, so none has to be looked for. */
+  #firstEnd = Number.POSITIVE_INFINITY
 
-  constructor(options: RevocationOptions) {
-    this.#options = options
+  constructor({ clock, max = MAX_REVOCATIONS }: RevocationsOptions) {
+    this.#clock = clock
+    this.#max = max
   }
 
   get size(): number {
     return this.#entries.size
   }
 
-  /** Returns the revocations whose tokens may not have expired yet. */
+  /** Returns the revocations whose tokens may still be accepted. */
   get current(): readonly Revocation[] {
-    this.#forgetExpired()
+    this.#forgetEnded()
     return [...this.#entries.values()]
   }
 
@@ -47,44 +52,68 @@ export class Revocations {
     this.#listeners.push(listener)
   }
 
-  /** @throws {HttpError} 503 if no more can be stored; open streams have been closed nevertheless. */
-  add(revocation: Revocation): void {
-    this.#forgetExpired()
-    const key = keyOf(revocation.kind, revocation.value, revocation.issuer)
+  /**
+   * Adds a revocation that was requested here, and returns what is revoked now.
+   * @throws {HttpError} 503 if no more can be stored; open streams have been closed nevertheless.
+   */
+  add(revocation: Revocation): Revocation {
+    this.#forgetEnded()
+    if (this.#entries.has(keyOf(revocation)) || this.#entries.size < this.#max) return this.take(revocation)
+    this.#tell(revocation)
+    throw new HttpError(
+      503,
+      'too_many_revocations',
+      'The list of revocations is full. Revoke a subject or a session instead of single tokens.',
+    )
+  }
+
+  /**
+   * Takes a revocation that is stored, however many there are, and returns what is revoked now: of two revocations of the same
+   * tokens, the later time and the later end.
+   */
+  take(revocation: Revocation): Revocation {
+    const key = keyOf(revocation)
     const known = this.#entries.get(key)
-    if (known && known.revokedAt >= revocation.revokedAt) return
-    for (const listener of this.#listeners) listener(revocation)
-    this.#entries.delete(key)
-    if (this.#entries.size >= MAX_REVOCATIONS)
-      throw new HttpError(
-        503,
-        'too_many_revocations',
-        'The list of revocations is full. Revoke a subject or a session instead of single tokens.',
-      )
-    this.#entries.set(key, revocation)
+    const merged = known ? later(known, revocation) : revocation
+    if (known && isSame(known, merged)) return known
+    if (merged.endsAt <= this.#clock()) return merged
+    this.#entries.set(key, merged)
+    this.#firstEnd = Math.min(this.#firstEnd, merged.endsAt)
+    if (merged.revokedAt !== known?.revokedAt) this.#tell(merged)
+    return merged
   }
 
   /** Returns whether any stored revocation covers a grant. */
   cover(grant: Grant): boolean {
     return candidates(grant).some(([kind, value]) =>
       [undefined, grant.issuer].some((issuer) => {
-        const revocation = this.#entries.get(keyOf(kind, value, issuer))
+        const revocation = this.#entries.get(keyOf({ kind, value, issuer }))
         return revocation !== undefined && covers(revocation, grant)
       }),
     )
   }
 
-  /** Entries are in order of time, so the oldest come first. */
-  #forgetExpired() {
-    const oldest = this.#options.clock() - this.#options.keepMs
-    for (const [key, { revokedAt }] of this.#entries) {
-      if (revokedAt > oldest) return
-      this.#entries.delete(key)
-    }
+  #tell(revocation: Revocation) {
+    for (const listener of this.#listeners) listener(revocation)
+  }
+
+  #forgetEnded() {
+    const now = this.#clock()
+    if (now < this.#firstEnd) return
+    this.#firstEnd = Number.POSITIVE_INFINITY
+    for (const [key, { endsAt }] of this.#entries)
+      if (endsAt <= now) this.#entries.delete(key)
+      else this.#firstEnd = Math.min(this.#firstEnd, endsAt)
   }
 }
 
-/** Returns whether a revocation covers a grant. A token without `iat` counts as issued before the revocation. */
+/**
+ * Returns whether a revocation covers a grant. A token without `iat` counts as issued before the revocation.
+ *
+ * A token that was issued just before a subject's revocation by an issuer whose clock is ahead, and is first used after it,
+ * escapes within the clock tolerance. To cover it, every token of the seconds after the revocation would be rejected until
+ * its expiry, although it comes from the login that often follows a revocation. Such a token can be revoked by its `jti`.
+ */
 export function covers({ kind, value, issuer, revokedAt }: Revocation, grant: Grant): boolean {
   if (issuer !== undefined && issuer !== grant.issuer) return false
   if (kind === 'jti') return grant.jti === value
@@ -92,6 +121,20 @@ export function covers({ kind, value, issuer, revokedAt }: Revocation, grant: Gr
   const issuedBefore = grant.issuedAt === undefined || grant.issuedAt <= revokedAt
   return (kind === 'sub' ? grant.subject : grant.session) === value && issuedBefore
 }
+
+/** Returns whether two revocations of the same tokens are equal. */
+export const isSame = (one: Revocation, other: Revocation): boolean =>
+  one.revokedAt === other.revokedAt && one.endsAt === other.endsAt
+
+/** Identifies the tokens that a revocation covers. */
+export const keyOf = ({ kind, value, issuer = '' }: Pick<Revocation, 'kind' | 'value' | 'issuer'>): string =>
+  `${kind}\n${issuer}\n${value}`
+
+const later = (one: Revocation, other: Revocation): Revocation => ({
+  ...one,
+  revokedAt: Math.max(one.revokedAt, other.revokedAt),
+  endsAt: Math.max(one.endsAt, other.endsAt),
+})
 
 const candidates = ({ jti, subject, session }: Grant) =>
   (
@@ -101,5 +144,3 @@ const candidates = ({ jti, subject, session }: Grant) =>
       ['session', session],
     ] as const
   ).filter((candidate): candidate is readonly [RevocationKind, string] => candidate[1] !== undefined)
-
-const keyOf = (kind: RevocationKind, value: string, issuer = '') => `${kind}\n${issuer}\n${value}`

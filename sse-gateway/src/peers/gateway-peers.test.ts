@@ -119,7 +119,9 @@ describeWith('redis-server', 'apt-get install redis-server')('several gateways w
     const token = await gateway.token({ sub: 'erin' })
     expect((await revoke(one, 'erin')).status).toBe(204)
     await redis.command('FLUSHALL')
-    await gateway.until(async () => (await redis.keys()).includes('hallpass:sse-gateway:revoked'))
+    await gateway.until(async () =>
+      (await redis.keys()).includes('{hallpass:sse-gateway:revocations}:pinned'),
+    )
     const later = await connectHttp2(await gateway.start({ REDIS_URL: redis.url }), gateway.ca)
     expect((await later.request('/events', { headers: bearer(token) })).status).toBe(401)
     later.close()

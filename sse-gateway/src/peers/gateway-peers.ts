@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { HttpError, type Logger } from '@hallpass/service-kit'
 import type { Redis } from 'ioredis'
 import * as z from 'zod'
-import type { Grant, Revocation, Revocations } from '../admission/index.ts'
+import type { Grant } from '../admission/index.ts'
 
 export interface GatewayPeersOptions {
   /** `redis://` or `rediss://`, with credentials if needed. Any client that can write to this Redis is trusted as a gateway. */
@@ -10,37 +10,22 @@ export interface GatewayPeersOptions {
   /** PEM of the only CA that is trusted for TLS. Default: the system's CAs. */
   readonly ca?: string
   readonly log: Logger
-  readonly revocations: Revocations
-  /** How long a revocation is stored for gateways that start later. */
-  readonly keepMs: number
   /** Extends a stream of this gateway, and returns whether it exists. */
   readonly reauthorize: (handle: string, path: string, grant: Grant) => boolean
 }
 
-/** The longest that a revocation or a challenge response waits for Redis or another gateway. */
+/** The longest that a challenge response waits for Redis or another gateway. */
 const ANSWER_TIMEOUT_MS = 1_500
 /** The delay before the next connection attempt: 25 ms at first, doubling up to one second. */
 const backOff = (attempt: number) => Math.min(25 * 2 ** Math.min(attempt, 6), 1_000)
+/** Until the next attempt to subscribe on a working connection: rare, and a challenge leaves ten seconds. */
+const RETRY_MS = 500
 /** Long enough to be unique among gateways, short enough for a handle. */
 const NODE_BYTES = 6
 
-/**
- * How often the gateways check whether Redis was emptied or failed over without data, and write revocations back. An
- * unresponsive Redis is detected within this time plus the timeout.
- */
-const KEPT_CHECK_MS = 1_000
-
 const PREFIX = 'hallpass:sse-gateway'
-const REVOKED = `${PREFIX}:revoked`
-const REVOCATIONS = `${PREFIX}:revocations`
 const nodeChannel = (node: string) => `${PREFIX}:node:${node}`
 
-const revocationMessage = z.strictObject({
-  kind: z.enum(['jti', 'sub', 'session']),
-  value: z.string(),
-  issuer: z.string().optional(),
-  revokedAt: z.number(),
-})
 const grantMessage = z.object({
   issuer: z.string(),
   subject: z.string().optional(),
@@ -64,8 +49,7 @@ const nodeMessage = z.union([
 ])
 
 /**
- * Communicates with the other gateways through Redis: sends revocations to all of them, and a challenge response to the
- * one that has the stream. Tokens are never sent, only the grant of a token that the sending gateway has verified.
+ * Sends a challenge response through Redis to the gateway that has the stream. Tokens are never sent, only the grant of a token that the sending gateway has verified.
  */
 export class GatewayPeers {
   /** The prefix of every handle that this gateway issues. */
@@ -74,8 +58,7 @@ export class GatewayPeers {
   #commands!: Redis
   #messages!: Redis
   readonly #asked = new Map<string, (extended: boolean) => void>()
-  #loaded = false
-  #keptCheck: NodeJS.Timeout | undefined
+  #isSubscribed = false
 
   constructor(options: GatewayPeersOptions) {
     this.#options = options
@@ -85,42 +68,17 @@ export class GatewayPeers {
   async start(): Promise<void> {
     await this.#open()
     await Promise.allSettled([this.#commands.connect(), this.#messages.connect()])
-    await this.#load()
-    this.#keptCheck = setInterval(() => void this.#checkKept(), KEPT_CHECK_MS).unref()
+    await this.#subscribe()
   }
 
   stop(): void {
-    clearInterval(this.#keptCheck)
     this.#commands?.disconnect()
     this.#messages?.disconnect()
   }
 
-  /** @throws {Error} while the other gateways' revocations are unknown. */
+  /** @throws {Error} while no other gateway can be reached. */
   check(): void {
-    if (!this.#loaded) throw new Error('Redis is not connected, so revocations are unknown.')
-  }
-
-  /**
-   * Revokes on all gateways.
-   * @throws {HttpError} 503 if the revocation took effect only on this gateway.
-   */
-  async revoke(revocation: Revocation): Promise<void> {
-    const { revocations, keepMs } = this.#options
-    revocations.add(revocation)
-    const text = JSON.stringify(revocation)
-    try {
-      await this.#commands
-        .multi()
-        .zadd(REVOKED, revocation.revokedAt, text)
-        .zremrangebyscore(REVOKED, '-inf', revocation.revokedAt - keepMs)
-        .publish(REVOCATIONS, text)
-        .exec()
-    } catch (cause) {
-      throw new HttpError(503, 'peers_not_told', 'The revocation did not reach the other gateways. Retry.', {
-        cause,
-        headers: { 'retry-after': '1' },
-      })
-    }
+    if (!this.#isSubscribed) throw new Error('Redis is not connected, so other gateways are unreachable.')
   }
 
   /**
@@ -175,66 +133,36 @@ export class GatewayPeers {
     this.#messages = new Redis(this.#options.url, { ...shared, maxRetriesPerRequest: null })
     for (const connection of [this.#commands, this.#messages]) {
       connection.on('error', (err: Error) => this.#options.log.debug({ err }, 'redis connection failed'))
-      // Messages sent while disconnected are lost, so every reconnect loads the stored revocations again.
-      connection.on('ready', () => void this.#load())
+      connection.on('ready', () => void this.#subscribe())
       connection.on('close', () => {
-        this.#loaded = false
+        this.#isSubscribed = false
         this.#options.log.warn('redis disconnected')
       })
     }
-    this.#messages.on('message', (channel: string, text: string) => this.#take(channel, text))
+    this.#messages.on('message', (_channel: string, text: string) => this.#take(text))
   }
 
   get #connected(): boolean {
     return this.#commands.status === 'ready' && this.#messages.status === 'ready'
   }
 
-  async #load(): Promise<void> {
+  async #subscribe(): Promise<void> {
     if (!this.#connected) return
-    const { log, revocations } = this.#options
+    const { log } = this.#options
     try {
-      await this.#messages.subscribe(REVOCATIONS, nodeChannel(this.node))
-      for (const text of await this.#commands.zrange(REVOKED, '0', '-1')) {
-        const parsed = revocationMessage.safeParse(parseJson(text))
-        if (parsed.success) revocations.add(parsed.data)
-      }
-      await this.#writeBack()
-      // If a connection has closed meanwhile, its reconnect loads again.
+      await this.#messages.subscribe(nodeChannel(this.node))
+      // If a connection has closed meanwhile, its reconnect subscribes again.
       if (!this.#connected) return
-      this.#loaded = true
+      this.#isSubscribed = true
       log.info('redis connected')
     } catch (err) {
-      log.warn({ err }, 'could not load revocations')
-      if (this.#connected) setTimeout(() => void this.#load(), 500).unref()
+      log.warn({ err }, 'could not subscribe to the other gateways')
+      if (this.#connected) setTimeout(() => void this.#subscribe(), RETRY_MS).unref()
     }
   }
 
-  /** Writes revocations back if Redis has fewer than this gateway: every gateway knows all of them, so some were lost. */
-  async #checkKept(): Promise<void> {
-    if (!this.#loaded) return
-    try {
-      const [kept] = await Promise.all([this.#commands.zcard(REVOKED), this.#messages.ping()])
-      if (kept >= this.#options.revocations.current.length) return
-      await this.#writeBack()
-      this.#options.log.warn('redis had lost revocations; wrote them back')
-    } catch (err) {
-      this.#options.log.debug({ err }, 'could not check stored revocations')
-    }
-  }
-
-  async #writeBack(): Promise<void> {
-    const pairs = this.#options.revocations.current.flatMap((one) => [one.revokedAt, JSON.stringify(one)])
-    if (pairs.length > 0) await this.#commands.zadd(REVOKED, ...pairs)
-  }
-
-  #take(channel: string, text: string) {
-    const json = parseJson(text)
-    if (channel === REVOCATIONS) {
-      const parsed = revocationMessage.safeParse(json)
-      if (parsed.success) this.#options.revocations.add(parsed.data)
-      return
-    }
-    const parsed = nodeMessage.safeParse(json)
+  #take(text: string) {
+    const parsed = nodeMessage.safeParse(parseJson(text))
     if (!parsed.success) return
     if ('answer' in parsed.data) return this.#asked.get(parsed.data.answer)?.(parsed.data.extended)
     const { ask, from, handle, path, grant } = parsed.data

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '@hallpass/service-kit'
-import { type Authorizer, type CredentialSources, credentialsOf } from '../admission/index.ts'
+import { type CredentialSources, credentialsOf, type TokenAuthorizer } from '../admission/index.ts'
 import { answerJson, type ExchangeHandler } from '../http/index.ts'
 import type { StreamRegistry, StreamSession } from '../streams/index.ts'
 
 export interface ListStreamsOptions {
   /** Accepts tokens that are allowed to revoke. */
-  readonly authorizer: Authorizer
+  readonly authorizer: TokenAuthorizer
+  /** Whether the issuer's administrators see the streams of all issuers, and not only of their own. */
+  readonly administersAll: (issuer: string) => boolean
   readonly sources: CredentialSources
   readonly streams: StreamRegistry
   readonly clock: Clock
@@ -17,26 +19,30 @@ const MAX_LISTED = 200
 
 /**
  * Handles `GET /streams`: returns this gateway's open streams, with the times of their next challenge and close, and the
- * recently closed ones with the reason. Handles are not included, because they are needed to extend a stream.
+ * recently closed ones with the reason, of the token's issuer. Handles are not included, because they are needed to extend a stream.
  */
-export function listStreams({ authorizer, sources, streams, clock }: ListStreamsOptions): ExchangeHandler {
+export function listStreams(options: ListStreamsOptions): ExchangeHandler {
+  const { authorizer, administersAll, sources, streams, clock } = options
   return async (exchange) => {
     const grant = await authorizer.authorize(credentialsOf(exchange, sources).token)
     exchange.record?.add({ jti: grant.tokenId })
+    const all = administersAll(grant.issuer)
+    const isShown = (session: StreamSession) => all || session.grant.issuer === grant.issuer
     const open: object[] = []
+    let count = 0
     for (const session of streams.all()) {
-      if (open.length === MAX_LISTED) break
+      if (!isShown(session)) continue
+      count += 1
+      if (open.length === MAX_LISTED) continue
       open.push({ ...describe(session), state: session.state, endsAt: dateOf(session.endsAt) })
     }
     answerJson(exchange, 200, {
       now: dateOf(clock()),
-      count: streams.size,
+      count,
       open,
-      ended: streams.ended.map(({ session, reason, at }) => ({
-        ...describe(session),
-        reason,
-        endedAt: dateOf(at),
-      })),
+      ended: streams.ended
+        .filter(({ session }) => isShown(session))
+        .map(({ session, reason, at }) => ({ ...describe(session), reason, endedAt: dateOf(at) })),
     })
   }
 }

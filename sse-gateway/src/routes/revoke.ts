@@ -1,10 +1,11 @@
-import { badRequest, type Clock, HttpError, readJsonBody } from '@hallpass/service-kit'
+import { badRequest, type Clock, challenge, HttpError, readJsonBody } from '@hallpass/service-kit'
 import * as z from 'zod'
 import {
-  type Authorizer,
   type CredentialSources,
   credentialsOf,
+  type Grant,
   type Revocation,
+  type TokenAuthorizer,
 } from '../admission/index.ts'
 import {
   type AllowedOrigins,
@@ -16,8 +17,17 @@ import {
 
 export interface RevokeOptions {
   /** Accepts any valid token; this route decides what it is allowed to revoke. */
-  readonly authorizer: Authorizer
+  readonly authorizer: TokenAuthorizer
   readonly adminScope: string
+  /** Whether the issuer's administrators revoke tokens of all issuers, and not only of their own. */
+  readonly administersAll: (issuer: string) => boolean
+  /**
+   * How long after a revocation the last token that it can cover is accepted, in milliseconds, for tokens of an issuer or of
+   * any; Infinity if that is not known.
+   */
+  readonly keepMs: (issuer: string | undefined) => number
+  /** How long after its `exp` a token may be accepted, in milliseconds. */
+  readonly toleranceMs: number
   readonly sources: CredentialSources
   readonly origins: AllowedOrigins
   readonly clock: Clock
@@ -34,32 +44,64 @@ const body = z.union([
   z.strictObject({ session: text, issuer: text.optional() }),
 ])
 
+type Target = Pick<Revocation, 'kind' | 'value' | 'issuer'>
+
 /**
  * Handles `POST /revocations` with `{"jti": …}`, `{"sub": …}` or `{"session": …}`: these tokens are rejected from now on,
  * and their open streams close within a second, on every gateway. Requires the scope `stream:revoke`, except that any
  * token can revoke itself (as in RFC 7009, where possession of the token suffices).
  */
 export function revoke(options: RevokeOptions): ExchangeHandler {
-  const { authorizer, adminScope, clock, origins, sources } = options
+  const { authorizer, clock, keepMs, origins, sources, toleranceMs } = options
   return async (exchange) => {
     const { token, from } = credentialsOf(exchange, sources)
     refuseForeignOrigin(exchange, origins, from === 'cookie')
     const grant = await authorizer.authorize(token)
     exchange.record?.add({ jti: grant.tokenId })
-    const revocation = { ...parse(await exchange.readBody(MAX_BODY_BYTES)), revokedAt: clock() }
-    const itself = revocation.kind === 'jti' && revocation.value === grant.jti
-    if (!grant.roles.includes(adminScope) && !itself)
-      throw new HttpError(403, 'insufficient_scope', `Revoking requires the scope ${adminScope}.`, {
-        headers: {
-          'www-authenticate': `Bearer realm="${sources.realm}", error="insufficient_scope", scope="${adminScope}"`,
-        },
-      })
-    await options.revoke(itself ? { ...revocation, issuer: grant.issuer } : revocation)
+    const target = parse(await exchange.readBody(MAX_BODY_BYTES))
+    const revokedAt = clock()
+    const isItself =
+      target.kind === 'jti' && target.value === grant.jti && (target.issuer ?? grant.issuer) === grant.issuer
+    const issuer = isItself ? grant.issuer : issuerFor(target, grant, options)
+    const endsAt = isItself ? grant.expiresAt + toleranceMs : revokedAt + keepMs(issuer)
+    await options.revoke({ ...target, issuer, revokedAt, endsAt: Math.ceil(endsAt) })
     answer(exchange, 204, corsHeaders(exchange, origins))
   }
 }
 
-function parse(bytes: Buffer): Omit<Revocation, 'revokedAt'> {
+/**
+ * Returns the issuer whose tokens an administrator revokes; undefined: any.
+ * @throws {HttpError} 403 if the token is not allowed to.
+ */
+function issuerFor({ issuer }: Target, grant: Grant, options: RevokeOptions): string | undefined {
+  const { administersAll, adminScope, sources } = options
+  if (!grant.roles.includes(adminScope))
+    throw new HttpError(403, 'insufficient_scope', `Revoking requires the scope ${adminScope}.`, {
+      headers: {
+        'www-authenticate': challenge(sources.realm, { error: 'insufficient_scope', scope: adminScope }),
+      },
+    })
+  // Also where tokens without `exp` open streams: nothing would ever end an administrator's rights.
+  if (!Number.isFinite(grant.expiresAt))
+    throw new HttpError(401, 'invalid_token', 'jwt exp required', {
+      headers: {
+        'www-authenticate': challenge(sources.realm, {
+          error: 'invalid_token',
+          error_description: 'jwt exp required',
+        }),
+      },
+    })
+  if (administersAll(grant.issuer)) return issuer
+  if (issuer !== undefined && issuer !== grant.issuer)
+    throw new HttpError(
+      403,
+      'foreign_issuer',
+      `An administrator of ${grant.issuer} can revoke only tokens of that issuer.`,
+    )
+  return grant.issuer
+}
+
+function parse(bytes: Buffer): Target {
   const result = body.safeParse(readJsonBody(bytes))
   if (!result.success)
     throw badRequest(

@@ -1,3 +1,4 @@
+import { sign } from 'node:crypto'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -41,6 +42,8 @@ export class GatewayUnderTest {
   log = ''
   #services: Service[] = []
   readonly #connections: Connection[] = []
+  /** Each test has its own store, which a gateway that it restarts finds again. */
+  #test = 0
 
   async prepare(): Promise<void> {
     this.stateFolder = await mkdtemp(join(tmpdir(), 'sse-gateway-'))
@@ -57,6 +60,7 @@ export class GatewayUnderTest {
       PORT: '0',
       SECOND_PORT: '0',
       STATE_FOLDER: this.stateFolder,
+      STORE_FOLDER: join(this.stateFolder, `store-${this.#test}`),
       ASSETS_FOLDERS: ASSETS,
       UPSTREAM_URL: this.upstream.url,
       UPSTREAM_GRACE_SECONDS: '5',
@@ -79,6 +83,7 @@ export class GatewayUnderTest {
     this.upstream.forget()
     for (const connection of this.#connections.splice(0)) connection.close()
     await this.stopServices()
+    this.#test += 1
     this.log = ''
   }
 
@@ -100,6 +105,17 @@ export class GatewayUnderTest {
   ): Promise<string> {
     const all = { iss: ISSUER, aud: AUDIENCE, sub: 'example', scope: 'proxy:stream', ...claims }
     return signToken(presentClaims(all), key, { lifetimeSeconds, clock: this.clock.now })
+  }
+
+  /** Returns a token with exactly these claims besides those of the documented issuer, e.g. without `exp` or `iat`. */
+  bareToken(claims: Readonly<Record<string, unknown>>): string {
+    const input = [
+      { alg: 'RS256', kid: 'example', typ: 'JWT' },
+      { iss: ISSUER, aud: AUDIENCE, scope: 'proxy:stream', ...claims },
+    ]
+      .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+      .join('.')
+    return `${input}.${sign('sha256', Buffer.from(input), this.keys.rs256.privateKey).toString('base64url')}`
   }
 
   async connect(protocol: Protocol = 'h2', url = this.url): Promise<Connection> {
