@@ -1,4 +1,3 @@
-import type { ServerOptions } from 'node:http'
 import {
   createSecureServer,
   type Http2SecureServer,
@@ -20,27 +19,52 @@ const MAX_CONNECTION_MEMORY = 64
 const MAX_HEADER_BYTES = 16 * 1024
 /** Enough for a handshake, and as long again for the headers, over a mobile connection. */
 const HANDSHAKE_TIMEOUT_MS = 10_000
-const HEADERS_TIMEOUT_MS = 10_000
-const REQUEST_TIMEOUT_MS = 30_000
-const KEEP_ALIVE_MS = 10_000
-/** An HTTP/2 connection without open streams is closed after this time. */
-const IDLE_MS = 60_000
-/** Node's own timeout would be reset for every event of every stream, which adds 5% to the cost of an event. */
-const IDLE_CHECK_MS = 15_000
+/** Those of service-kit: enough for a phone, too short for Slowloris. */
+const LIMITS: ConnectionLimits = {
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+  keepAliveMs: 10_000,
+  idleMs: 60_000,
+  checkMs: 2_000,
+}
 /** More than the default maximum of streams, each on its own connection. */
 const MAX_CONNECTIONS = 25_000
+
+/** How long a connection can do nothing useful, in milliseconds. An open stream is never cut. */
+export interface ConnectionLimits {
+  /** From the handshake, or the first byte of a later request, to the end of the headers; over HTTP/2 to the first SETTINGS. */
+  readonly headersTimeoutMs: number
+  /** From the first byte of an HTTP/1.1 request to the last byte of its body. */
+  readonly requestTimeoutMs: number
+  /** An HTTP/1.1 connection between two requests. Node adds a second, for requests that are on their way. */
+  readonly keepAliveMs: number
+  /** An HTTP/2 connection without open streams, which browsers reuse for longer. */
+  readonly idleMs: number
+  /**
+   * How often the limits are checked, and how long a client has to close its side of an idle HTTP/2 connection. Node's own
+   * timeout of a session would be reset for every event of every stream, which adds 5% to the cost of an event.
+   */
+  readonly checkMs: number
+}
 
 /** Listens on one TLS port for HTTP/2 and HTTP/1.1, negotiated by ALPN (RFC 7301). */
 export class Listener {
   readonly #server: Http2SecureServer
   readonly #connections = new Map<ServerHttp2Session | Socket, Usage>()
   readonly #drain: Drain<Exchange>
+  readonly #limits: ConnectionLimits
   #idleCheck: NodeJS.Timeout | undefined
 
   /** @param drain the shutdown in which the listener participates */
-  constructor(tls: SecureContextOptions, drain: Drain<Exchange>, handle: (exchange: Exchange) => void) {
+  constructor(
+    tls: SecureContextOptions,
+    drain: Drain<Exchange>,
+    handle: (exchange: Exchange) => void,
+    limits: ConnectionLimits = LIMITS,
+  ) {
     this.#drain = drain
-    const options: SecureServerOptions & ServerOptions = {
+    this.#limits = limits
+    const options: SecureServerOptions = {
       // Clients have no certificates. Without this, Node would spend 40 ms loading the system's CAs.
       ca: [],
       ...tls,
@@ -49,12 +73,8 @@ export class Listener {
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       maxSessionMemory: MAX_CONNECTION_MEMORY,
       settings: { maxConcurrentStreams: MAX_STREAMS_PER_CONNECTION, maxHeaderListSize: MAX_HEADER_BYTES },
-      maxHeaderSize: MAX_HEADER_BYTES,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      keepAliveTimeout: KEEP_ALIVE_MS,
     }
-    const server = createSecureServer(options)
+    const server = Object.assign(createSecureServer(options), http1Limits(limits))
     server.maxConnections = MAX_CONNECTIONS
     server.on('request', (request, response) => {
       this.#take(new Http1Exchange(request as never, response as never), request.socket, handle)
@@ -64,20 +84,26 @@ export class Listener {
     server.on('stream', (...[stream, headers, , rawHeaders]: StreamArguments) => {
       this.#take(new Http2Exchange(stream, headers, rawHeaders), stream.session as ServerHttp2Session, handle)
     })
-    server.on('secureConnection', (socket) => {
+    // Node emits 'session' during 'secureConnection', and gives no other access to the socket of a session.
+    let accepted: Socket
+    server.prependListener('secureConnection', (socket) => {
       // Events are sent in one write per turn, so Nagle's algorithm would only delay them.
       socket.setNoDelay(true)
-      if (socket.alpnProtocol !== 'h2') this.#track(socket)
+      accepted = socket
+      if (socket.alpnProtocol !== 'h2') this.#track(socket, socket)
     })
     server.on('session', (session) => {
-      this.#track(session)
+      const usage = this.#track(session, accepted)
+      session.once('remoteSettings', () => {
+        usage.begun = true
+      })
     })
     drain.add({
       server,
       askClients: () => this.#sayGoAway(),
       closeIdle: () => this.#closeUnused(),
       cut: () => {
-        for (const connection of this.#connections.keys()) connection.destroy()
+        for (const { socket } of this.#connections.values()) socket.destroy()
       },
     })
     this.#server = server
@@ -88,7 +114,7 @@ export class Listener {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject).listen(port, host, resolve)
     })
-    this.#idleCheck = setInterval(() => this.#closeIdle(), IDLE_CHECK_MS).unref()
+    this.#idleCheck = setInterval(() => this.#closeIdle(), this.#limits.checkMs).unref()
     return (this.#server.address() as AddressInfo).port
   }
 
@@ -118,7 +144,8 @@ export class Listener {
   }
 
   #take(exchange: Exchange, connection: ServerHttp2Session | Socket, handle: (exchange: Exchange) => void) {
-    const usage = this.#connections.get(connection) ?? this.#track(connection)
+    const usage = this.#connections.get(connection)
+    if (!usage) return // The connection has closed.
     usage.open += 1
     exchange.onClose(() => {
       usage.open -= 1
@@ -129,8 +156,8 @@ export class Listener {
     handle(exchange)
   }
 
-  #track(connection: ServerHttp2Session | Socket): Usage {
-    const usage = { open: 0, idleSince: performance.now() }
+  #track(connection: ServerHttp2Session | Socket, socket: Socket): Usage {
+    const usage = { socket, open: 0, idleSince: performance.now(), begun: false, asked: false }
     this.#connections.set(connection, usage)
     connection.once('close', () => this.#connections.delete(connection))
     this.#drain.connected(connection)
@@ -139,17 +166,42 @@ export class Listener {
 
   /** Closes idle HTTP/2 connections; Node closes those of HTTP/1.1. */
   #closeIdle() {
-    const before = performance.now() - IDLE_MS
-    for (const [connection, { open, idleSince }] of this.#connections)
-      if ('goaway' in connection && open === 0 && idleSince < before) connection.close()
+    const { headersTimeoutMs, idleMs } = this.#limits
+    const now = performance.now()
+    for (const [connection, usage] of this.#connections) {
+      if (!('goaway' in connection) || usage.open > 0) continue
+      if (now - usage.idleSince < (usage.begun ? idleMs : headersTimeoutMs)) continue
+      // After GOAWAY, Node waits until the client closes its side, which a hostile one never does.
+      if (usage.asked) usage.socket.destroy()
+      else connection.close()
+      usage.asked = true
+    }
   }
 }
 
+/** Node reads these from the server; as options of an HTTP/2 server, versions before 24 ignore them. */
+const http1Limits = ({ headersTimeoutMs, requestTimeoutMs, keepAliveMs, checkMs }: ConnectionLimits) => ({
+  maxHeaderSize: MAX_HEADER_BYTES,
+  // The size is the limit; beyond 2,000 fields, Node would drop the rest silently, e.g. a second Host.
+  maxHeadersCount: 0,
+  headersTimeout: headersTimeoutMs,
+  requestTimeout: requestTimeoutMs,
+  keepAliveTimeout: keepAliveMs,
+  connectionsCheckingInterval: checkMs,
+  // A request without Host is refused like any other malformed one, with a code.
+  requireHostHeader: false,
+})
+
 interface Usage {
+  readonly socket: Socket
   /** The number of open exchanges on the connection. */
   open: number
   /** When the last exchange closed or the connection was opened, by `performance.now`. */
   idleSince: number
+  /** Whether the client has begun HTTP/2. */
+  begun: boolean
+  /** Whether it was asked to close the idle connection. */
+  asked: boolean
 }
 
 type StreamArguments = [
