@@ -9,14 +9,12 @@ import {
 import type { AddressInfo, Socket } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
 import type { Drain } from '@hallpass/service-kit'
-import { type Exchange, Http1Exchange, Http2Exchange } from './exchange/index.ts'
+import { type Exchange, Http1Exchange, Http2Exchange, MAX_HEADER_BYTES } from './exchange/index.ts'
 
 /** A browser opens one or two streams per page; a load balancer that shares one connection among clients needs more. */
 const MAX_STREAMS_PER_CONNECTION = 1_000
 /** In MiB. Events are shared buffers; 1,000 streams with a full 64 KiB pending are 64 MiB. */
 const MAX_CONNECTION_MEMORY = 64
-/** A token is at most 8 KiB; the same again leaves room for other headers. */
-const MAX_HEADER_BYTES = 16 * 1024
 /** Enough for a handshake, and as long again for the headers, over a mobile connection. */
 const HANDSHAKE_TIMEOUT_MS = 10_000
 /** Those of service-kit: enough for a phone, too short for Slowloris. */

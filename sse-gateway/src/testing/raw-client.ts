@@ -47,8 +47,10 @@ export async function rawClient(
   }
 }
 
-const [HEADERS, SETTINGS, PING, CONTINUATION] = [0x1, 0x4, 0x6, 0x9]
-const [END_STREAM, END_HEADERS] = [0x1, 0x4]
+export const [DATA, HEADERS, RST_STREAM, SETTINGS, PING, CONTINUATION] = [
+  0x0, 0x1, 0x3, 0x4, 0x6, 0x9,
+] as const
+const [ACK, END_STREAM, END_HEADERS] = [0x1, 0x1, 0x4]
 
 /** Returns a frame of HTTP/2 (RFC 9113 §4.1). */
 function frame(type: number, flags: number, stream: number, payload: Buffer = Buffer.alloc(0)): Buffer {
@@ -80,6 +82,11 @@ export function headerFrames(
   return Buffer.concat(frames)
 }
 
+export const settingsAcknowledgment: Buffer = frame(SETTINGS, ACK, 0)
+
+export const dataFrame = (data: string, { stream = 1, endStream = true } = {}): Buffer =>
+  frame(DATA, endStream ? END_STREAM : 0, stream, Buffer.from(data))
+
 export const ping: Buffer = frame(PING, 0, 0, Buffer.alloc(8))
 
 /** A literal field without indexing (RFC 7541 §6.2.2) is a zero, its name and its value. */
@@ -97,4 +104,32 @@ function literal(text: string): Buffer {
     length.push(rest)
   }
   return Buffer.concat([Buffer.from(length), Buffer.from(text)])
+}
+
+export interface Frame {
+  readonly type: number
+  readonly stream: number
+  /** Whether it is the last of its stream. */
+  readonly last: boolean
+  readonly payload: string
+}
+
+/** Parses the whole frames of what {@link RawClient.text} returns. */
+export function framesOf(text: string): Frame[] {
+  const bytes = Buffer.from(text, 'latin1')
+  const frames: Frame[] = []
+  for (let at = 0; at + 9 <= bytes.length; ) {
+    const end = at + 9 + bytes.readUIntBE(at, 3)
+    if (end > bytes.length) break
+    const type = bytes.readUInt8(at + 3)
+    const endsStream = (type === DATA || type === HEADERS) && (bytes.readUInt8(at + 4) & END_STREAM) !== 0
+    frames.push({
+      type,
+      stream: bytes.readUInt32BE(at + 5),
+      last: endsStream || type === RST_STREAM,
+      payload: bytes.toString('latin1', at + 9, end),
+    })
+    at = end
+  }
+  return frames
 }

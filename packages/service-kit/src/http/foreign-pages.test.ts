@@ -188,6 +188,24 @@ describe('a service in development mode', () => {
     }
   })
 
+  it.each(['/express', 'http://localhost/express'])(
+    'rejects the target %s without a Host field, except over HTTP/1.0',
+    async (target) => {
+      for (const upgrade of ['', '\r\nupgrade: websocket\r\nconnection: upgrade'])
+        expect(await send(`GET ${target} HTTP/1.1\r\nx: y${upgrade}`)).toMatch(
+          /^HTTP\/1\.1 400 .*"code":"missing_host","message":"A request must have a Host header\."/s,
+        )
+      expect(await send(`GET ${target} HTTP/1.0\r\nx: y`)).toMatch(/^HTTP\/1\.1 200 /)
+    },
+  )
+
+  it('finds a second Host field behind any number of others', async () => {
+    const others = 'a:\r\n'.repeat(2_500)
+    expect(await send(`GET /express HTTP/1.1\r\nhost: localhost\r\n${others}host: evil.example`)).toContain(
+      '"two_hosts"',
+    )
+  })
+
   it('guards WebSocket handshakes', async () => {
     const upgrade = 'upgrade: websocket\r\nconnection: upgrade'
     expect(await send(`GET / HTTP/1.1\r\nhost: localhost\r\n${upgrade}`)).toMatch(/^HTTP\/1\.1 101 /)

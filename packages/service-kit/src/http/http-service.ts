@@ -186,6 +186,8 @@ export function httpService(options: HttpServiceOptions): HttpService {
       requestTimeout: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
       connectionsCheckingInterval: TIMEOUT_CHECK_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
+      // `settleTarget` rejects a request without Host, with a code.
+      requireHostHeader: false,
     }
     const serve = guarded(address)
     const secure =
@@ -212,6 +214,8 @@ export function httpService(options: HttpServiceOptions): HttpService {
           refuseUpgrade(log, error, request, socket)
         }
       })
+    // The size is the limit; beyond 2,000 fields, Node would drop the rest silently, e.g. a second Host.
+    server.maxHeadersCount = 0
     server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS
     draining.add({
       server,

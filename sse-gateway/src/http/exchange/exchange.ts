@@ -13,7 +13,7 @@ export interface Exchange {
   /** Alternating names and values of all fields as they arrived, including those that `headers` joins or drops. */
   readonly rawHeaders: readonly string[]
   readonly host: string
-  /** Set if the request's target is ambiguous (two hosts) or invalid. */
+  /** Set if the request's target is ambiguous (no host or two) or invalid, or its headers are too large. */
   readonly malformed: HttpError | undefined
   readonly hasBody: boolean
   /** The same object for all requests of one connection. */

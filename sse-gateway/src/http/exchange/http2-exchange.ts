@@ -15,6 +15,7 @@ import {
 } from '@hallpass/service-kit'
 import { type ClientWriter, Http2Writer } from './client-writer.ts'
 import { type Exchange, idOf, splitTarget } from './exchange.ts'
+import { tooLargeHeaders } from './header-list.ts'
 import { readBounded } from './read-bounded.ts'
 
 const NO_HEADERS: IncomingHttpHeaders = {}
@@ -104,8 +105,13 @@ export class Http2Exchange implements Exchange {
   }
 }
 
-/** Returns why a request is rejected, for the same reasons as over HTTP/1.1. */
+/**
+ * Returns why a request is rejected, for the same reasons as over HTTP/1.1. nghttp2 itself resets the stream of one without
+ * any host.
+ */
 function refusalOf(headers: IncomingHttpHeaders, rawHeaders: readonly string[]): HttpError | undefined {
+  const tooLarge = tooLargeHeaders(rawHeaders)
+  if (tooLarge) return tooLarge
   if (isAmbiguous(headers, rawHeaders)) return twoHosts()
   return beginsWithSlash(headers[':path'] ?? '') ? undefined : malformedTarget()
 }
