@@ -232,13 +232,53 @@ describe('POST /events with a challenge response', () => {
     await stream.until(() => challenges(stream) === 2)
   })
 
-  it('T31: is 405 with a body or with another content type', async () => {
+  it('T31: is 405 with another content type', async () => {
     const connection = await gateway.connect()
     const stream = await open(connection)
     const fresh = await gateway.token({}, { lifetimeSeconds: 60 })
-    const withBody = await connection.request('/events', { ...response(fresh), body: '{}' })
-    const otherType = await connection.request('/events', response(fresh, { 'content-type': 'text/plain' }))
-    expect([withBody.status, otherType.status]).toEqual([405, 405])
+    const answer = await connection.request('/events', response(fresh, { 'content-type': 'text/plain' }))
+    expect([answer.status, answer.headers.allow, answer.json]).toMatchObject([
+      405,
+      'GET, OPTIONS',
+      {
+        error: {
+          code: 'method_not_allowed',
+          message: 'This path does not support this method. See the Allow header.',
+        },
+      },
+    ])
+    gateway.clock.advance(30_000)
+    await stream.end()
+  })
+
+  const CHUNKED = { 'transfer-encoding': 'chunked' }
+
+  it.each([
+    ['h2', 'an empty DATA frame', {}],
+    ['h2', 'content-length: 0 and an empty DATA frame', { 'content-length': '0' }],
+    ['http/1.1', 'content-length: 0', {}],
+    ['http/1.1', 'an empty chunked body', CHUNKED],
+  ] as const)('T31: is 204 over %s with %s', async (protocol, _body, headers) => {
+    const stream = await gateway.open(await gateway.token(), protocol)
+    const empty = { ...response(await gateway.token(), { ...handleOf(stream), ...headers }), body: '' }
+    const answer = await gateway.request('/events', empty, protocol)
+    expect([answer.status, answer.text]).toEqual([204, ''])
+  })
+
+  it.each([
+    ['h2', 'in a DATA frame', {}],
+    ['h2', 'with its length', { 'content-length': '2' }],
+    ['http/1.1', 'with its length', { 'content-length': '2' }],
+    ['http/1.1', 'in chunks', CHUNKED],
+  ] as const)('T31: is 413 over %s with a body %s', async (protocol, _framing, headers) => {
+    const stream = await gateway.open(await gateway.token(), protocol)
+    const fresh = await gateway.token({}, { lifetimeSeconds: 60 })
+    const withBody = { ...response(fresh, { ...handleOf(stream), ...headers }), body: '{}' }
+    const answer = await gateway.request('/events', withBody, protocol)
+    expect([answer.status, answer.json]).toEqual([
+      413,
+      { error: { code: 'body_too_large', message: 'The body is larger than 0 bytes.' } },
+    ])
     gateway.clock.advance(30_000)
     await stream.end()
   })

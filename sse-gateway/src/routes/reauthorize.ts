@@ -32,8 +32,9 @@ const CHALLENGE_RESPONSE = /^application\/x-challenge-response\s*(;|$)/i
 export function reauthorize(options: ReauthorizeOptions): ExchangeHandler {
   const { authorizer, metrics, origins, path } = options
   return async (exchange) => {
-    if (!CHALLENGE_RESPONSE.test(exchange.headers['content-type'] ?? '') || exchange.hasBody)
-      throw methodNotAllowed(['GET'])
+    if (!CHALLENGE_RESPONSE.test(exchange.headers['content-type'] ?? '')) throw methodNotAllowed(['GET'])
+    // Before the token is verified: it could be revoked while the gateway waits for the end of the request.
+    await exchange.readBody(0)
     try {
       const { token, from } = credentialsOf(exchange, options.sources)
       refuseForeignOrigin(exchange, origins, from === 'cookie')

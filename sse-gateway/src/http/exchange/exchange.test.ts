@@ -2,9 +2,12 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { useGateway } from '../../testing/gateway.ts'
 import {
   DATA,
+  dataFrame,
   type Field,
   framesOf,
   headerFrames,
+  PING,
+  ping,
   preface,
   type RawClient,
   RST_STREAM,
@@ -126,5 +129,38 @@ describe('a header list over HTTP/2', () => {
     const tiny = (count: number) => [...base, ...Array.from({ length: count }, (): Field => ['a', ''])]
     expect(await http2(tiny(124))).toBe('{"status":"ok"}')
     expect(await http2(tiny(125))).toBe('reset 11')
+  })
+})
+
+describe('a request over HTTP/2 whose body is not read', () => {
+  const post: Field[] = [[':method', 'POST'], ...request.slice(1), authority]
+
+  /** Sends a request, answered before its body is read; resolves to the types of the frames of its stream. */
+  async function framesAfter(fields: readonly Field[], body: Buffer) {
+    client = await rawClient(new URL(gateway.url).port, gateway.ca, 'h2')
+    client.write(preface)
+    client.write(Buffer.concat([headerFrames(fields, { endStream: false }), body]))
+    const frames = () => framesOf(client.text()).filter(({ stream }) => stream === 1)
+    await gateway.until(() => frames().some(({ type, last }) => type !== RST_STREAM && last))
+    return frames
+  }
+
+  it('ends its stream although the body never ends, also if it has no octets', async () => {
+    for (const more of [[], [['content-length', '0']]] as Field[][]) {
+      const frames = await framesAfter([...post, ...more], Buffer.alloc(0))
+      await gateway.until(() => frames().at(-1)?.type === RST_STREAM)
+      expect(frames().at(-1)?.payload).toBe('\0\0\0\0')
+      client.destroy()
+    }
+  })
+
+  it('is not reset if it has ended in an empty DATA frame', async () => {
+    for (const fields of [post, [...request, authority]]) {
+      const frames = await framesAfter(fields, dataFrame(''))
+      client.write(ping)
+      await gateway.until(() => framesOf(client.text()).some(({ type }) => type === PING))
+      expect(frames().map(({ type }) => type)).not.toContain(RST_STREAM)
+      client.destroy()
+    }
   })
 })

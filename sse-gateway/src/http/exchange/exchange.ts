@@ -15,7 +15,6 @@ export interface Exchange {
   readonly host: string
   /** Set if the request's target is ambiguous (no host or two) or invalid, or its headers are too large. */
   readonly malformed: HttpError | undefined
-  readonly hasBody: boolean
   /** The same object for all requests of one connection. */
   readonly connection: object
   readonly remoteAddress: string
@@ -23,7 +22,11 @@ export interface Exchange {
   record?: RequestRecord
   /** The response status, once it is sent. */
   readonly status?: number
-  /** @throws {HttpError} 413, 400 */
+  /**
+   * Reads the body of a request that may have one, or with `maxBytes` 0 makes sure that it is empty: over either protocol, an
+   * empty body can end later than its headers.
+   * @throws {HttpError} 413, 408, 400
+   */
   readBody(maxBytes: number): Promise<Buffer>
   answer(status: number, headers: OutgoingHttpHeaders, body?: Buffer | string): void
   /** Opens a stream. Afterwards, the request's headers and query may be empty. */

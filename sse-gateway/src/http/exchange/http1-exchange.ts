@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { Http1Writer } from '@hallpass/event-stream/fan-out'
-import { type HttpError, type RequestRecord, settleTarget } from '@hallpass/service-kit'
+import { type HttpError, isUnread, type RequestRecord, settleTarget } from '@hallpass/service-kit'
 import type { ClientWriter } from './client-writer.ts'
 import { type Exchange, idOf, splitTarget } from './exchange.ts'
 import { readBounded } from './read-bounded.ts'
@@ -15,7 +15,6 @@ export class Http1Exchange implements Exchange {
   readonly headers: IncomingHttpHeaders
   readonly rawHeaders: readonly string[]
   readonly malformed: HttpError | undefined
-  readonly hasBody: boolean
   readonly connection: Socket
   readonly remoteAddress: string
   record?: RequestRecord
@@ -33,8 +32,6 @@ export class Http1Exchange implements Exchange {
     this.query = query
     this.headers = request.headers
     this.rawHeaders = request.rawHeaders
-    const { 'content-length': length, 'transfer-encoding': coding } = request.headers
-    this.hasBody = coding !== undefined || (length !== undefined && length !== '0')
     this.connection = request.socket
     this.remoteAddress = request.socket.remoteAddress ?? ''
     response.on('error', () => {})
@@ -45,7 +42,7 @@ export class Http1Exchange implements Exchange {
   }
 
   readBody(maxBytes: number): Promise<Buffer> {
-    return readBounded(this.#request, maxBytes)
+    return readBounded(this.#request, this.headers, maxBytes)
   }
 
   answer(status: number, headers: OutgoingHttpHeaders, body?: Buffer | string): void {
@@ -53,7 +50,7 @@ export class Http1Exchange implements Exchange {
     if (response.headersSent) return
     this.status = status
     // An unread body would be parsed as the next request on this connection.
-    const rest = this.hasBody && !this.#request.readableEnded ? { connection: 'close' } : {}
+    const rest = isUnread(this.#request) ? { connection: 'close' } : {}
     response.writeHead(status, { ...headers, ...rest, ...idOf(this) }).end(body)
   }
 

@@ -30,7 +30,6 @@ export class Http2Exchange implements Exchange {
   headers: IncomingHttpHeaders
   rawHeaders: readonly string[]
   readonly malformed: HttpError | undefined
-  readonly hasBody: boolean
   readonly connection: ServerHttp2Session
   readonly remoteAddress: string
   record?: RequestRecord
@@ -46,7 +45,6 @@ export class Http2Exchange implements Exchange {
     this.headers = headers
     this.rawHeaders = rawHeaders
     this.malformed = refusalOf(headers, rawHeaders)
-    this.hasBody = !stream.endAfterHeaders && headers['content-length'] !== '0'
     this.connection = stream.session as ServerHttp2Session
     this.remoteAddress = stream.session?.socket.remoteAddress ?? ''
     // A client can reset its stream at any time, so this is not a server error; the close event handles it.
@@ -58,7 +56,7 @@ export class Http2Exchange implements Exchange {
   }
 
   readBody(maxBytes: number): Promise<Buffer> {
-    return readBounded(this.#stream, maxBytes)
+    return readBounded(this.#stream, this.headers, maxBytes)
   }
 
   answer(status: number, headers: OutgoingHttpHeaders, body?: Buffer | string): void {
@@ -68,7 +66,7 @@ export class Http2Exchange implements Exchange {
     stream.respond({ ':status': status, ...headers, ...idOf(this) }, { endStream: body === undefined })
     if (body !== undefined) stream.end(body)
     // Tells the client to stop sending the rest of an unwanted body (RFC 9113 §8.1).
-    if (this.hasBody && !stream.readableEnded)
+    if (!stream.endAfterHeaders && !stream.readableEnded)
       stream.writableFinished
         ? stream.close(constants.NGHTTP2_NO_ERROR)
         : stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR))

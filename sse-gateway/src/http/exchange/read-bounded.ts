@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import { badRequest, HttpError } from '@hallpass/service-kit'
 
@@ -8,7 +9,14 @@ const BODY_TIMEOUT_MS = 10_000
  * Reads a body of at most `maxBytes`.
  * @throws {HttpError} 413 if it is larger, 408 if it takes too long, 400 if it is incomplete.
  */
-export function readBounded(body: Readable, maxBytes: number): Promise<Buffer> {
+export function readBounded(
+  body: Readable,
+  headers: IncomingHttpHeaders,
+  maxBytes: number,
+  timeoutMs = BODY_TIMEOUT_MS,
+): Promise<Buffer> {
+  const tooLarge = () => new HttpError(413, 'body_too_large', `The body is larger than ${maxBytes} bytes.`)
+  if (Number(headers['content-length']) > maxBytes) return Promise.reject(tooLarge())
   // A request without a body has already ended.
   if (body.readableEnded) return Promise.resolve(Buffer.alloc(0))
   return new Promise((resolve, reject) => {
@@ -21,12 +29,11 @@ export function readBounded(body: Readable, maxBytes: number): Promise<Buffer> {
     }
     const timer = setTimeout(
       () => refuse(new HttpError(408, 'body_too_slow', 'The body was sent too slowly.')),
-      BODY_TIMEOUT_MS,
+      timeoutMs,
     ).unref()
     body.on('data', (chunk: Buffer) => {
       size += chunk.length
-      if (size > maxBytes)
-        refuse(new HttpError(413, 'body_too_large', `The body is larger than ${maxBytes} bytes.`))
+      if (size > maxBytes) refuse(tooLarge())
       else chunks.push(chunk)
     })
     body.once('end', () => {
