@@ -1,5 +1,10 @@
 import { describe, expect, it } from '@jest/globals'
-import { EventStreamParser, EventTooLargeError, type StreamEvent } from './event-stream-parser.ts'
+import {
+  EventStreamParser,
+  EventTooLargeError,
+  type SkippedEvent,
+  type StreamEvent,
+} from './event-stream-parser.ts'
 import { readEvents } from './read-events.ts'
 
 const BOM = '\ufeff'
@@ -168,6 +173,73 @@ describe('EventStreamParser', () => {
     const { parser } = parse([], { maxEventBytes: 100 })
     for (let index = 0; index < 1000; index += 1) parser.push(Buffer.from(':ok\n'))
     expect(parser.lastEventId).toBe('')
+  })
+})
+
+describe('EventStreamParser with onTooLarge', () => {
+  /** Returns what is reported for a stream, in order, with a limit of 100 bytes: data, or what is known of a skipped event. */
+  function skim(chunks: readonly Uint8Array[]) {
+    const seen: (string | Omit<SkippedEvent, 'maxEventBytes'>)[] = []
+    const parser = new EventStreamParser({
+      maxEventBytes: 100,
+      onEvent: ({ data }) => seen.push(data),
+      onTooLarge: ({ maxEventBytes, ...skipped }) => {
+        expect(maxEventBytes).toBe(100)
+        seen.push(skipped)
+      },
+    })
+    for (const chunk of chunks) parser.push(chunk)
+    return { seen, lastEventId: parser.lastEventId }
+  }
+
+  const long = (length: number) => 'x'.repeat(length)
+
+  it.each<[where: string, block: string, skipped: Omit<SkippedEvent, 'maxEventBytes'>]>([
+    ['in one line', `id:2\ndata:${long(5_000)}\n`, { bytes: 5_011, id: '2', lastEventId: '2' }],
+    ['by one byte', `id:2\ndata:${long(101)}\n`, { bytes: 112, id: '2', lastEventId: '2' }],
+    ['in many lines', `id:2\ndata:x\n${'data\n'.repeat(200)}`, { bytes: 1_012, id: '2', lastEventId: '2' }],
+    ['without an ID', `data:${long(500)}\n`, { bytes: 506, lastEventId: '1' }],
+    ['with an ID after its data', `data:${long(500)}\nid:2\n`, { bytes: 511, id: '2', lastEventId: '2' }],
+    ['with an ID that is too long', `id:${long(2_000)}\ndata:x\n`, { bytes: 2_011, lastEventId: '1' }],
+    ['with an empty ID', `id\ndata:${long(500)}\n`, { bytes: 509, id: '', lastEventId: '' }],
+    ['in an unknown field', `${long(2_000)}\ndata:x\nid:2\n`, { bytes: 2_013, id: '2', lastEventId: '2' }],
+  ])(
+    'skips an event over the limit %s, whole, byte by byte and split in two at any point',
+    (_where, block, skipped) => {
+      for (const end of ['\n', '\r', '\r\n']) {
+        const wire = `id:1\ndata:before\n\n${block}\ndata:${long(100)}\n\nid:3\ndata:after\n\n`
+        const bytes = Buffer.from(wire.replaceAll('\n', end))
+        const seen = { seen: ['before', skipped, long(100), 'after'], lastEventId: '3' }
+        expect(skim([bytes])).toEqual(seen)
+        expect(skim(Array.from(bytes, (byte) => Uint8Array.of(byte)))).toEqual(seen)
+        const step = Math.max(1, Math.floor(bytes.length / 50))
+        for (let cut = 1; cut < bytes.length; cut += step)
+          expect(skim([bytes.subarray(0, cut), bytes.subarray(cut)])).toEqual(seen)
+      }
+    },
+  )
+
+  it('reports nothing for an event that was interrupted, and its ID does not count', () => {
+    expect(skim([Buffer.from(`id:1\ndata:x\n\nid:2\ndata:${long(5_000)}\n`)])).toEqual({
+      seen: ['x'],
+      lastEventId: '1',
+    })
+  })
+
+  it('keeps nothing of an event of 256 MiB, and needs linear time', () => {
+    const seen: unknown[] = []
+    const parser = new EventStreamParser({
+      onEvent: ({ data }) => seen.push(data),
+      onTooLarge: ({ bytes }) => seen.push(bytes),
+    })
+    const chunk = Buffer.alloc(64 * 1024, 'x')
+    parser.push(Buffer.from('data:'))
+    const before = process.memoryUsage()
+    for (let index = 0; index < 4_096; index += 1) parser.push(chunk)
+    const after = process.memoryUsage()
+    expect(after.heapUsed + after.external - before.heapUsed - before.external).toBeLessThan(32 * 1024 * 1024)
+    parser.push(Buffer.from('\n\ndata:after\n\n'))
+    expect(seen).toEqual([5 + 256 * 1024 * 1024 + 1, 'after'])
   })
 })
 

@@ -14,6 +14,18 @@ export interface StreamEvent {
   readonly lastEventId: string
 }
 
+/** An event over the size limit, of which only this is known. */
+export interface SkippedEvent {
+  /** The bytes of its lines, each with one line break. */
+  readonly bytes: number
+  /** The maximum that it exceeds, which counts only its data. */
+  readonly maxEventBytes: number
+  /** Its `id` field, if it has one that is not itself too long. */
+  readonly id?: string
+  /** What a client sends as `Last-Event-ID` after it. */
+  readonly lastEventId: string
+}
+
 export interface EventStreamParserOptions {
   /** Called for each event, in order, during `push`. */
   readonly onEvent: (event: StreamEvent) => void
@@ -21,8 +33,13 @@ export interface EventStreamParserOptions {
   readonly onComment?: (text: string) => void
   /** Called for each valid `retry` field, even if no event follows it, with milliseconds capped at {@link MAX_RETRY_MS}. */
   readonly onRetry?: (milliseconds: number) => void
-  /** The maximum size of an event's data, in bytes. A larger event makes `push` throw an {@link EventTooLargeError}. */
+  /** The maximum size of an event's data, in bytes, with one line feed between two `data` fields. */
   readonly maxEventBytes?: number
+  /**
+   * Called in place of `onEvent` for a larger event when it ends; it is not kept in memory, and parsing continues after it.
+   * Without this handler, a larger event makes `push` throw an {@link EventTooLargeError}.
+   */
+  readonly onTooLarge?: (skipped: SkippedEvent) => void
   /** The ID that is active before the first event: when reconnecting, the ID that was sent as `Last-Event-ID`. */
   readonly lastEventId?: string | undefined
 }
@@ -31,6 +48,7 @@ export interface EventStreamParserOptions {
 export const MAX_EVENT_BYTES = 1024 * 1024
 /** Room for a field's name and colon in addition to a value of the maximum size. */
 const MAX_FIELD_NAME_BYTES = 64
+/** Also the longest line that is still read of an event that is skipped: its `id` can come after its data. */
 const FIRST_LINE_BYTES = 1024
 
 const LF = 10
@@ -61,12 +79,17 @@ export class EventStreamParser {
   /** The start of an incomplete line. Its capacity doubles, so that bytes that arrive one at a time cost linear time. */
   #line = new Uint8Array(FIRST_LINE_BYTES)
   #lineLength = 0
+  /** Whether the incomplete line is only counted, because it is too long. */
+  #dropsLine = false
   #afterCarriageReturn = false
   #markLength = 0
   #failure: EventTooLargeError | undefined
 
   #data: string | undefined
   #dataBytes = 0
+  /** The bytes of the complete lines of this event. */
+  #blockBytes = 0
+  #skips = false
   #event = ''
   #id: string | undefined
   #retry: number | undefined
@@ -123,7 +146,12 @@ export class EventStreamParser {
 
   #keep(chunk: Uint8Array, start: number, end: number) {
     const length = this.#lineLength + end - start
-    if (length + this.#dataBytes > this.#maxEventBytes + MAX_FIELD_NAME_BYTES) this.#fail()
+    if (this.#dropsLine || length > this.#maxLineBytes) {
+      if (!this.#dropsLine) this.#exceed()
+      this.#dropsLine = true
+      this.#lineLength = length
+      return
+    }
     if (length > this.#line.length) {
       const longer = new Uint8Array(Math.max(length, this.#line.length * 2))
       longer.set(this.#line.subarray(0, this.#lineLength))
@@ -136,6 +164,12 @@ export class EventStreamParser {
   #endLine(chunk: Uint8Array, start: number, end: number) {
     if (this.#lineLength === 0) return this.#readLine(chunk.subarray(start, end))
     this.#keep(chunk, start, end)
+    if (this.#dropsLine) {
+      this.#blockBytes += this.#lineLength + 1
+      this.#lineLength = 0
+      this.#dropsLine = false
+      return
+    }
     const line = this.#line.subarray(0, this.#lineLength)
     this.#lineLength = 0
     this.#readLine(line)
@@ -144,7 +178,8 @@ export class EventStreamParser {
 
   #readLine(bytes: Uint8Array) {
     if (bytes.length === 0) return this.#dispatch()
-    if (bytes.length + this.#dataBytes > this.#maxEventBytes + MAX_FIELD_NAME_BYTES) this.#fail()
+    this.#blockBytes += bytes.length + 1
+    if (bytes.length > this.#maxLineBytes) return this.#exceed()
     const line = this.#decoder.decode(bytes)
     const colon = line.indexOf(':')
     if (colon === 0) return this.#options.onComment?.(line.slice(1))
@@ -155,8 +190,9 @@ export class EventStreamParser {
 
   #readField(name: string, value: string, valueBytes: number) {
     if (name === 'data') {
+      if (this.#skips) return
       this.#dataBytes += valueBytes + (this.#data === undefined ? 0 : 1)
-      if (this.#dataBytes > this.#maxEventBytes) this.#fail()
+      if (this.#dataBytes > this.#maxEventBytes) return this.#exceed()
       this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`
     } else if (name === 'event') this.#event = value
     else if (name === 'id') {
@@ -171,10 +207,19 @@ export class EventStreamParser {
   /** Handles a blank line. The ID counts even without data; only a block with data is an event. */
   #dispatch() {
     const [data, event, id, retry] = [this.#data, this.#event, this.#id, this.#retry]
+    const [skips, bytes] = [this.#skips, this.#blockBytes]
     this.#data = this.#id = this.#retry = undefined
-    this.#dataBytes = 0
+    this.#dataBytes = this.#blockBytes = 0
+    this.#skips = false
     this.#event = ''
     if (id !== undefined) this.#lastEventId = id
+    if (skips)
+      return this.#options.onTooLarge?.({
+        bytes,
+        maxEventBytes: this.#maxEventBytes,
+        ...(id === undefined ? {} : { id }),
+        lastEventId: this.#lastEventId,
+      })
     if (data === undefined) return
     this.#options.onEvent({
       data,
@@ -185,10 +230,19 @@ export class EventStreamParser {
     })
   }
 
-  #fail(): never {
-    this.#failure = new EventTooLargeError(this.#maxEventBytes)
-    this.#line = new Uint8Array(0)
+  get #maxLineBytes(): number {
+    const left = this.#maxEventBytes + MAX_FIELD_NAME_BYTES - this.#dataBytes
+    return this.#skips ? Math.min(left, FIRST_LINE_BYTES) : left
+  }
+
+  /** Drops what was kept of an event that is too large. */
+  #exceed() {
+    this.#line = new Uint8Array(FIRST_LINE_BYTES)
     this.#data = undefined
+    this.#dataBytes = 0
+    this.#skips = true
+    if (this.#options.onTooLarge) return
+    this.#failure = new EventTooLargeError(this.#maxEventBytes)
     throw this.#failure
   }
 }
