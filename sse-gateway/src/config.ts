@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { MAX_EVENT_BYTES } from '@hallpass/event-stream'
 import {
   commonConfig,
   type Environment,
@@ -126,7 +127,7 @@ export function loadConfig(env: Environment) {
       upstreamCaFile: variables.optionalText('UPSTREAM_CA_FILE'),
       upstreamTimeoutMs: variables.milliseconds('UPSTREAM_TIMEOUT_MS', UPSTREAM_TIMEOUT_MS, { min: 1 }),
       upstreamGraceMs: 1_000 * variables.seconds('UPSTREAM_GRACE_SECONDS', 30, { max: MAX_TIMER_SECONDS }),
-      maxEventBytes: variables.integer('MAX_EVENT_BYTES', 1024 * 1024, { min: 1 }),
+      maxEventBytes: variables.integer('MAX_EVENT_BYTES', MAX_EVENT_BYTES, { min: 1 }),
       /** Per path: two minutes at 30 events per second; a client that is more than 16 MiB behind is dropped. */
       ring: {
         maxEvents: variables.integer('RING_EVENTS', 4_000, { min: 8 }),

@@ -72,7 +72,11 @@ class Listening {
     const close = () => connection.close()
     interrupted.addEventListener('abort', close, { once: true })
     try {
-      for await (const event of readEvents(connection.body)) await this.#show(event, connection)
+      const events = readEvents(connection.body, {
+        onTooLarge: ({ bytes, id = 'none' }) =>
+          this.#say('red', 'skipped', `an event of ${bytes} bytes, which is too large to show; id ${id}`),
+      })
+      for await (const event of events) await this.#show(event, connection)
     } catch (error) {
       if (interrupted.aborted) return
       this.#say('red', 'lost', lossOf(error as NodeJS.ErrnoException))

@@ -66,6 +66,12 @@ export class StreamMetrics {
       'Replays for clients that needed events older than the ring buffer.',
       ({ replays }) => replays,
     )
+    perPath(
+      Counter,
+      'sse_skipped_events_total',
+      'Events larger than MAX_EVENT_BYTES, which clients get as a gap.',
+      ({ skipped }) => skipped,
+    )
     perPath(Gauge, 'sse_upstream_flowing', '1 while the upstream stream is open.', ({ upstream }) =>
       upstream.state === 'flowing' ? 1 : 0,
     )

@@ -5,6 +5,7 @@ import {
   encodeEvent,
   gapEvent,
   type OutgoingEvent,
+  type SkippedEvent,
   type StreamEvent,
 } from '@hallpass/event-stream'
 import type { RingEvent } from '@hallpass/event-stream/fan-out'
@@ -20,6 +21,13 @@ const UPSTREAM_PREFIX = 'upstream:'
 
 /** Reports that upstream events between the last one and the next may be missing; this gateway cannot know which. */
 export const GAP: RingEvent = encode(gapEvent(null, null))
+
+/** Returns what takes the place of an event that was too large: a gap with its ID, so that a client resumes after it. */
+export const inPlaceOf = ({ id, lastEventId }: SkippedEvent): StreamEvent => ({
+  ...gapEvent(null, null),
+  ...(id === undefined ? {} : { id }),
+  lastEventId,
+})
 
 /**
  * Returns an upstream event as clients receive it: unchanged, except that reserved types get a prefix and that an ID which

@@ -11,11 +11,13 @@ import { CatchUps } from './catch-ups.ts'
 import { GAP, toClientEvent } from './client-event.ts'
 import { refuseLongId } from './last-event-id.ts'
 import { Upstream, type UpstreamOptions } from './upstream.ts'
+import type { UpstreamTarget } from './upstream-connection.ts'
 
 /** Why the upstream side closes a client's stream. */
 export type UpstreamEnd = 'upstream_ended' | 'upstream_failed' | 'client_too_slow'
 
-export interface PathEventsOptions extends Pick<UpstreamOptions, 'path' | 'target' | 'log' | 'graceMs'> {
+export interface PathEventsOptions extends Pick<UpstreamOptions, 'path' | 'log' | 'graceMs'> {
+  readonly target: Omit<UpstreamTarget, 'onSkipped'>
   readonly ring: RingLimits
   /** Clients that were sent nothing else for this long get a comment. */
   readonly heartbeatMs: number
@@ -39,6 +41,8 @@ interface Client {
 export class PathEvents {
   /** The number of private replays that were opened. */
   replays = 0
+  /** The number of events that were too large, in the shared stream and in private replays. */
+  skipped = 0
   readonly upstream: Upstream
   readonly #ring: EventRing
   readonly #fanOut: FanOut
@@ -46,7 +50,14 @@ export class PathEvents {
   readonly #clients = new Map<Reader, Client>()
 
   constructor(options: PathEventsOptions) {
-    const { ring: limits, heartbeatMs, target, quietMs } = options
+    const { ring: limits, heartbeatMs, quietMs, path, log } = options
+    const target: UpstreamTarget = {
+      ...options.target,
+      onSkipped: ({ bytes, maxEventBytes, id }) => {
+        this.skipped += 1
+        log.warn({ path, bytes, limit: maxEventBytes, id }, 'event skipped')
+      },
+    }
     this.#ring = new EventRing(limits)
     this.#fanOut = new FanOut({
       ring: this.#ring,
@@ -67,6 +78,7 @@ export class PathEvents {
     })
     this.upstream = new Upstream({
       ...options,
+      target,
       onFlowing: () => this.#fanOut.start(),
       onEvent: (event) => this.#add(toClientEvent(event)),
       onGap: () => this.#add(GAP),

@@ -1,9 +1,10 @@
 import http, { type ClientRequest, type IncomingMessage } from 'node:http'
 import https from 'node:https'
-import { EventStreamParser, type StreamEvent, toHeaderValue } from '@hallpass/event-stream'
+import { EventStreamParser, type SkippedEvent, type StreamEvent, toHeaderValue } from '@hallpass/event-stream'
 import { beginCall, type HttpError } from '@hallpass/service-kit'
 import { cappedMs } from '@hallpass/untrusted/timers'
 import { unavailable } from '../http/index.ts'
+import { inPlaceOf } from './client-event.ts'
 
 /** The source of a path's events. */
 export interface UpstreamTarget {
@@ -12,7 +13,9 @@ export interface UpstreamTarget {
   readonly ca?: string | undefined
   /** The limit from connecting to the response headers. */
   readonly timeoutMs: number
+  /** A larger event is replaced by a `gap`: after a reconnect, the upstream would only send it again. */
   readonly maxEventBytes: number
+  readonly onSkipped: (skipped: SkippedEvent) => void
 }
 
 export interface UpstreamHandlers {
@@ -75,23 +78,25 @@ export class UpstreamConnection {
   }
 
   #read(
-    { maxEventBytes }: UpstreamTarget,
+    { maxEventBytes, onSkipped }: UpstreamTarget,
     lastEventId: string | undefined,
     { onEvent, onOver }: UpstreamHandlers,
   ) {
-    const parser = new EventStreamParser({ onEvent, maxEventBytes, lastEventId })
+    const parser = new EventStreamParser({
+      onEvent,
+      onTooLarge: (skipped) => {
+        onSkipped(skipped)
+        onEvent(inPlaceOf(skipped))
+      },
+      maxEventBytes,
+      lastEventId,
+    })
     const over = (how: 'ended' | 'failed', error?: Error) => {
       if (this.#closed) return
       this.close()
       onOver(how, error)
     }
-    this.#response.on('data', (chunk: Buffer) => {
-      try {
-        parser.push(chunk)
-      } catch (error) {
-        over('failed', error as Error)
-      }
-    })
+    this.#response.on('data', (chunk: Buffer) => parser.push(chunk))
     this.#response.once('end', () => over('ended'))
     this.#response.once('error', (error) => over('failed', error))
     this.#response.once('close', () => over('failed', new Error('the connection was interrupted')))

@@ -151,16 +151,6 @@ describe('T36: what an upstream can send', () => {
         'data:first half\ndata:second half\n\n',
     )
   })
-
-  it('excludes events over the maximum size: the gateway reconnects after the last valid one', async () => {
-    await gateway.start({ MAX_EVENT_BYTES: '1000' })
-    const stream = await gateway.open(await gateway.token())
-    gateway.upstream.send('id:1\ndata:small\n\n')
-    gateway.upstream.send(`id:2\ndata:${'x'.repeat(2_000)}\n\n`)
-    await gateway.upstream.until(({ requests }) => requests.length === 2)
-    expect(gateway.upstream.requests[1]?.headers['last-event-id']).toBe('1')
-    expect(stream.seen).toEqual(['small'])
-  })
 })
 
 describe('the shared upstream stream', () => {

@@ -109,6 +109,8 @@ export class StreamScenario {
       stream.destroy()
     }
     const parser = new EventStreamParser({
+      // Published by others: the scenario's own events are small.
+      onTooLarge: () => {},
       onEvent: (event) => {
         const { event: type = 'message', data } = event
         const ofOthers = type === 'message' && !data.includes(`${mark}`)

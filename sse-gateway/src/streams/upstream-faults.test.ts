@@ -1,0 +1,90 @@
+import { describe, expect, it } from '@jest/globals'
+import { useGateway } from '../testing/gateway.ts'
+
+/** An event over MAX_EVENT_BYTES becomes a gap, which clients see, and stops nothing. */
+const gateway = useGateway()
+const GAP = 'gap:{"lastEventId":null,"oldest":null}'
+const limit = { MAX_EVENT_BYTES: '1000' }
+const large = (id: string) => `id:${id}\ndata:${'x'.repeat(2_000)}\n\n`
+
+const skips = () =>
+  gateway.log
+    .split('\n')
+    .filter((line) => line.includes('"event skipped"'))
+    .map((line) => {
+      const { level, path, bytes, limit, id } = JSON.parse(line)
+      return { level, path, bytes, limit, id }
+    })
+const skip = (id: string) => ({ level: 40, path: '/events', bytes: 2_011, limit: 1_000, id })
+
+async function counted(): Promise<string | undefined> {
+  const { text } = await gateway.request('/metrics')
+  return /^sse_skipped_events_total\{.*path="\/events".*\} (\d+)$/m.exec(text)?.[1]
+}
+
+/** Makes the upstream replay these events after the one that a request names. */
+function replay(...log: readonly (readonly [id: string, wire: string])[]) {
+  gateway.upstream.answer = (request, response) => {
+    gateway.upstream.stream(request, response)
+    const last = request.headers['last-event-id']
+    const from = last === undefined ? log.length : log.findIndex(([id]) => id === last) + 1
+    for (const [, wire] of log.slice(from)) response.write(wire)
+  }
+}
+
+const small = (id: string): [string, string] => [id, `id:${id}\ndata:${id}\n\n`]
+
+describe('an upstream event over the maximum size', () => {
+  it('is a gap with its ID for live clients; later events arrive, and a client resumes after it', async () => {
+    await gateway.start(limit)
+    const stream = await gateway.open(await gateway.token())
+    gateway.upstream.send(`id:1\ndata:1\n\n${large('2')}id:3\ndata:${'y'.repeat(1_000)}\n\n`)
+    await stream.until(({ events }) => events.length === 3)
+    expect(stream.seen).toEqual(['1', GAP, 'y'.repeat(1_000)])
+    expect(stream.events.map(({ id }) => id)).toEqual(['1', '2', '3'])
+    const back = await gateway.open(await gateway.token(), 'http/1.1', { 'last-event-id': '2' })
+    await back.until(({ events }) => events.length === 1)
+    expect(back.events[0]?.id).toBe('3')
+    expect(gateway.upstream.requests).toHaveLength(1)
+    expect([skips(), await counted()]).toEqual([[skip('2')], '1'])
+  })
+
+  it('is a gap without an ID if it has none', async () => {
+    await gateway.start(limit)
+    const stream = await gateway.open(await gateway.token())
+    gateway.upstream.send(`id:1\ndata:1\n\ndata:${'x'.repeat(2_000)}\n\ndata:after\n\n`)
+    await stream.until(({ events }) => events.length === 3)
+    expect(stream.events.map(({ data, lastEventId }) => [data, lastEventId])).toEqual([
+      ['1', '1'],
+      ['{"lastEventId":null,"oldest":null}', '1'],
+      ['after', '1'],
+    ])
+  })
+
+  it('is a gap in a private replay', async () => {
+    await gateway.start(limit)
+    replay(small('1'), ['2', large('2')], small('3'))
+    const stream = await gateway.open(await gateway.token(), 'h2', { 'last-event-id': '1' })
+    await stream.until(({ events }) => events.length === 2)
+    expect(stream.seen).toEqual([GAP, '3'])
+    expect([skips(), await counted()]).toEqual([[skip('2')], '1'])
+  })
+
+  it('is a gap after a reconnect, and the next reconnect resumes after it', async () => {
+    await gateway.start(limit)
+    const stream = await gateway.open(await gateway.token())
+    gateway.upstream.send('id:1\ndata:1\n\n')
+    await stream.until(({ events }) => events.length === 1)
+    replay(small('1'), ['2', large('2')])
+    gateway.upstream.streams[0]?.destroy()
+    await stream.until(({ events }) => events.length === 2)
+    gateway.upstream.streams[0]?.destroy()
+    await gateway.upstream.until(({ requests }) => requests.length === 3)
+    expect(gateway.upstream.requests.map(({ headers }) => headers['last-event-id'])).toEqual([
+      undefined,
+      '1',
+      '2',
+    ])
+    expect([stream.seen, stream.ended, skips()]).toEqual([['1', GAP], 'no', [skip('2')]])
+  })
+})
