@@ -91,11 +91,11 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const listeners: Listener[] = []
   const draining = new Drain<Exchange>((exchange) => exchange.askToLeave())
   const unusable = new UnusableKeys(log)
-  const probes = new Probes(
-    metrics,
-    { revocations: () => sharedRevocations.check(), ...(peers && { redis: () => peers.check() }) },
-    unusable.warnings,
-  )
+  const checks: Record<string, () => void> = {
+    revocations: () => sharedRevocations.check(),
+    ...(peers && { redis: () => peers.check() }),
+  }
+  const probes = new Probes(metrics, checks, unusable.warnings)
   let stopping: Promise<void> | undefined
 
   revocations.onRevoked((revocation) => streams.endRevoked(revocation))
@@ -160,6 +160,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       quietMs: config.quietMs,
     })
     events.set(path, pathEvents)
+    checks[`upstream of ${path}`] = () => pathEvents.upstream.check()
     const common = { path, sources, origins, authorizer, streams, metrics: streamMetrics }
     return {
       GET: streamEvents({

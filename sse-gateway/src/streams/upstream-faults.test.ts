@@ -88,3 +88,74 @@ describe('an upstream event over the maximum size', () => {
     expect([stream.seen, stream.ended, skips()]).toEqual([['1', GAP], 'no', [skip('2')]])
   })
 })
+
+describe('an upstream that accepts connections and loses each of them', () => {
+  const ready = async () => {
+    const { status, json } = await gateway.request('/readyz')
+    return [status, json]
+  }
+  const notReady = (rounds: number) => [
+    503,
+    {
+      status: 'not ready',
+      failed: {
+        'upstream of /events': `The upstream accepted ${rounds} connections in a row, and each was lost without a new event.`,
+      },
+    },
+  ]
+  const FAILED = 'end:{"reason":"upstream_failed"}'
+
+  it('without an event is given up: streams end with a reason, and the gateway is not ready until it flows', async () => {
+    await gateway.start()
+    gateway.upstream.answer = (request, response) => {
+      gateway.upstream.stream(request, response)
+      response.end(': accepted\n\n')
+    }
+    const stream = await gateway.open(await gateway.token())
+    expect(await ready()).toEqual([200, { status: 'ready' }])
+    await stream.end()
+    expect([stream.ended, await ready()]).toEqual(['cut', notReady(6)])
+    expect(gateway.upstream.requests).toHaveLength(6)
+    expect(gateway.log).toContain('"msg":"upstream given up"')
+    // A client that reconnects is not kept waiting again.
+    const again = await gateway.open(await gateway.token())
+    await again.end()
+    expect([again.ended, await ready()]).toEqual(['cut', notReady(7)])
+    expect(gateway.log.split('"reason":"upstream_failed"')).toHaveLength(3)
+
+    gateway.upstream.answer = (request, response) => gateway.upstream.stream(request, response)
+    const late = await gateway.open(await gateway.token())
+    expect((await ready())[0]).toBe(503)
+    await gateway.until(async () => (await ready())[0] === 200, 10_000)
+    gateway.upstream.send('data:at last\n\n')
+    await late.until(({ events }) => events.length === 1)
+  }, 30_000)
+
+  it('after events that it has sent before is given up; when nobody needs it any more, the gateway is ready', async () => {
+    await gateway.start(limit)
+    gateway.upstream.answer = (request, response) => {
+      gateway.upstream.stream(request, response)
+      response.write(`id:1\ndata:1\n\n${large('2')}`, () => response.destroy())
+    }
+    const stream = await gateway.open(await gateway.token())
+    await stream.until(({ ended }) => ended !== 'no', 15_000)
+    expect([stream.ended, stream.seen.at(-1)]).toEqual(['cut', FAILED])
+    // The first connection brought new events.
+    expect([await ready(), gateway.upstream.requests.length]).toEqual([notReady(6), 7])
+    await gateway.until(async () => (await ready())[0] === 200, 10_000)
+  }, 40_000)
+
+  it('but has a new event each time keeps its streams', async () => {
+    await gateway.start()
+    let next = 1
+    gateway.upstream.answer = (request, response) => {
+      gateway.upstream.stream(request, response)
+      response.write(`id:${next}\ndata:${next}\n\n`, () => response.destroy())
+      next += 1
+    }
+    const stream = await gateway.open(await gateway.token())
+    await stream.until(({ events }) => events.length === 7, 20_000)
+    expect([stream.seen, stream.ended]).toEqual([['1', '2', '3', '4', '5', '6', '7'], 'no'])
+    expect(await ready()).toEqual([200, { status: 'ready' }])
+  }, 30_000)
+})

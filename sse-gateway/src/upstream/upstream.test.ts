@@ -365,6 +365,11 @@ describe('an upstream that disconnects and recovers', () => {
     await stream.end()
     expect(stream.ended).toBe('cut')
     expect((await gateway.request('/events', { headers: await bearer() })).status).toBe(502)
+    const { status, json } = await gateway.request('/readyz')
+    expect([status, json.failed]).toEqual([
+      503,
+      { 'upstream of /events': 'The upstream has been unavailable for more than 1 s.' },
+    ])
     await gateway.upstream.start()
     expect((await gateway.open(await gateway.token())).status).toBe(200)
   })

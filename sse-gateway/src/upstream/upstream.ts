@@ -26,6 +26,15 @@ export interface UpstreamOptions {
 const LINGER_MS = 500
 const FIRST_RETRY_MS = 100
 const LAST_RETRY_MS = 5_000
+/** A connection of this age has recovered from what came before it. */
+const STEADY_MS = LAST_RETRY_MS
+/**
+ * How many connections in a row the upstream can accept and lose without a new event: five retries, three seconds. A
+ * process that restarts accepts none meanwhile, so it does not come near this; what fails six times fails again.
+ */
+const MAX_FRUITLESS = 6
+/** Longer than clients wait before they reconnect (at most five seconds): an upstream that nobody needs is no problem. */
+const NEEDED_MS = 6_000
 /** A restart of the upstream takes about a second; a client that connects meanwhile waits instead of being rejected. */
 const WAIT_FOR_RETRY_MS = 2_000
 
@@ -38,7 +47,8 @@ const WAIT_FOR_RETRY_MS = 2_000
  *                                      disconnects
  *
  * A retry asks the upstream for the events after the last ID, so a client that stays connected misses nothing. Without an
- * ID, the missed events are unknown, and clients get a gap.
+ * ID, the missed events are unknown, and clients get a gap. Connections that are accepted but bring no new event are
+ * fruitless; after {@link MAX_FRUITLESS} of them, the upstream is given up as after the grace period.
  */
 export class Upstream {
   /** The number of reconnects. */
@@ -59,6 +69,10 @@ export class Upstream {
   #graceTimer: NodeJS.Timeout | undefined
   readonly #waitingForFlow = new WaitingList()
   #failure: HttpError | undefined
+  #fruitless = 0
+  /** Why the upstream was given up, until a connection is steady again or nobody needs the upstream. */
+  #problem: string | undefined
+  #neededAt = 0
 
   constructor(options: UpstreamOptions) {
     this.#options = options
@@ -68,12 +82,20 @@ export class Upstream {
     return this.#state
   }
 
+  /** @throws {Error} with the reason, while clients need the upstream but streams cannot rely on it. */
+  check(): void {
+    this.#forgetProblem()
+    if (this.#problem !== undefined) throw new Error(this.#problem)
+  }
+
   /** Keeps the upstream open until the returned function is called, once. */
   hold(): () => void {
+    this.#forgetProblem()
     this.#holds += 1
     clearTimeout(this.#sleepTimer)
     return () => {
       this.#holds -= 1
+      this.#neededAt = Date.now()
       this.#sleepSoon()
     }
   }
@@ -98,6 +120,7 @@ export class Upstream {
 
   /** Closes the stream and drops its position; clients get later events by replay. */
   sleep(): void {
+    this.#forgetProblem()
     for (const timer of [this.#sleepTimer, this.#retryTimer, this.#graceTimer]) clearTimeout(timer)
     this.#graceTimer = undefined
     this.#connection?.close()
@@ -124,12 +147,20 @@ export class Upstream {
   async #open(): Promise<void> {
     const { target, path, log, onEvent } = this.#options
     const awakening = this.#awakening
-    const connection = await UpstreamConnection.open(target, this.#lastEventId, {
+    const from = this.#lastEventId
+    let delivered = false
+    const connection = await UpstreamConnection.open(target, from, {
       onEvent: (event) => {
+        delivered = true
         this.#lastEventId = resumableId(event)
         onEvent(event)
       },
-      onOver: (how, error) => this.#lost(how, error),
+      onOver: (how, error) => {
+        // Events that end where they began were sent before; without IDs, any event is a new one.
+        const isFruitless = !delivered || (from !== undefined && this.#lastEventId === from)
+        this.#fruitless = isFruitless ? this.#fruitless + 1 : 0
+        this.#lost(how, error)
+      },
     })
     if (awakening !== this.#awakening) {
       connection.close()
@@ -144,13 +175,21 @@ export class Upstream {
   #lost(how: 'ended' | 'failed', error?: Error) {
     const { log, path, graceMs } = this.#options
     log.warn({ path, how, err: error }, 'upstream disconnected')
+    if (this.#isSteady) this.#retryDelay = FIRST_RETRY_MS
+    this.#forgetProblem()
     this.#connection = undefined
     if (this.#holds === 0) return this.sleep()
     this.#state = 'retrying'
     this.#failure = unavailable(502, 'upstream_lost', 'The upstream has disconnected.', error)
-    if (graceMs === 0) return this.#giveUp(how)
-    this.#graceTimer ??= setTimeout(() => this.#giveUp(how), cappedMs(graceMs)).unref()
-    if (Date.now() - this.#flowingSince > LAST_RETRY_MS) this.#retryDelay = FIRST_RETRY_MS
+    if (this.#fruitless >= MAX_FRUITLESS)
+      return this.#giveUp(
+        'failed',
+        `The upstream accepted ${this.#fruitless} connections in a row, and each was lost without a new event.`,
+      )
+    const giveUp = () =>
+      this.#giveUp(how, `The upstream has been unavailable for more than ${graceMs / 1_000} s.`)
+    if (graceMs === 0) return giveUp()
+    this.#graceTimer ??= setTimeout(giveUp, cappedMs(graceMs)).unref()
     this.#retryLater()
   }
 
@@ -179,9 +218,23 @@ export class Upstream {
     this.#waitingForFlow.wakeAll()
   }
 
-  #giveUp(how: 'ended' | 'failed') {
-    this.#options.onGivenUp(how)
+  #giveUp(how: 'ended' | 'failed', problem: string) {
+    const { log, path, onGivenUp } = this.#options
+    log.error({ path, problem, err: this.#failure }, 'upstream given up')
+    this.#problem = problem
+    onGivenUp(how)
     this.sleep()
+  }
+
+  get #isSteady(): boolean {
+    return this.#state === 'flowing' && Date.now() - this.#flowingSince > STEADY_MS
+  }
+
+  #forgetProblem() {
+    const isNeeded = this.#holds > 0 || Date.now() - this.#neededAt < NEEDED_MS
+    if (isNeeded && !this.#isSteady) return
+    this.#problem = undefined
+    this.#fruitless = 0
   }
 
   #sleepSoon() {
