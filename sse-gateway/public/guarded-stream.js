@@ -9,6 +9,7 @@ const RECONNECT_AFTER = [
   'upstream_ended',
   'upstream_failed',
   'client_too_slow',
+  'replay_busy',
   'shutting_down',
 ]
 const FIRST_WAIT_MS = 1_000

@@ -158,6 +158,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       graceMs: config.upstreamGraceMs,
       heartbeatMs: config.heartbeatMs,
       quietMs: config.quietMs,
+      replays: config.replays,
     })
     events.set(path, pathEvents)
     checks[`upstream of ${path}`] = () => pathEvents.upstream.check()

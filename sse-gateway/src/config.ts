@@ -136,6 +136,11 @@ export function loadConfig(env: Environment) {
       heartbeatMs: 1_000 * variables.seconds('HEARTBEAT_SECONDS', 15, { min: 1, max: MAX_TIMER_SECONDS }),
       /** See `CatchUpOptions.quietMs`: two seconds are three lost packets in a row. */
       quietMs: 2_000,
+      /**
+       * See `CatchUpsOptions.times`. A client whose network fails for ten seconds has probably lost its connection. In 20 s,
+       * 20 MB arrive over 8 Mbit/s. Waiting takes longer than a turn, so that whoever is next gets one.
+       */
+      replays: { stalledMs: 10_000, turnMs: 20_000, waitMs: 30_000 },
     }
   })
 }

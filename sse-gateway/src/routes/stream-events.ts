@@ -11,6 +11,7 @@ import {
   unavailable,
 } from '../http/index.ts'
 import {
+  ownerOf,
   type StreamLimits,
   type StreamMetrics,
   type StreamRegistry,
@@ -68,7 +69,7 @@ export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
       )
     const release = streams.claim(grant)
     try {
-      const place = await events.reserve(lastEventIdOf(exchange))
+      const place = await events.reserve(ownerOf(grant), lastEventIdOf(exchange))
       try {
         authorizer.refuseRevoked(grant)
         if (exchange.closed) throw new HttpError(499, 'client_gone', 'The client has disconnected.')

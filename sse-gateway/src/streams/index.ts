@@ -1,4 +1,4 @@
 export { StreamMetrics } from './stream-metrics.ts'
-export { StreamRegistry } from './stream-registry.ts'
+export { ownerOf, StreamRegistry } from './stream-registry.ts'
 export { type StreamLimits, StreamSession } from './stream-session.ts'
 export { TimerWheel } from './timer-wheel.ts'

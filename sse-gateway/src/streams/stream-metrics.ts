@@ -64,7 +64,14 @@ export class StreamMetrics {
       Counter,
       'sse_private_replays_total',
       'Replays for clients that needed events older than the ring buffer.',
-      ({ replays }) => replays,
+      ({ replays }) => replays.opened,
+    )
+    perPath(Gauge, 'sse_replays_open', 'Replays that are running.', ({ replays }) => replays.open)
+    perPath(
+      Gauge,
+      'sse_replays_waiting',
+      'Streams that wait for their replay.',
+      ({ replays }) => replays.waiting,
     )
     perPath(
       Counter,

@@ -114,5 +114,5 @@ function extendAll(candidates: readonly StreamSession[], path: string, grant: Gr
   return streams.length > 0
 }
 
-/** Returns the key under which streams are counted: the subject or, without one, the token. */
-const ownerOf = ({ issuer, subject, tokenId }: Grant) => `${issuer}\n${subject ?? `token ${tokenId}`}`
+/** Returns the key under which streams and replays are counted: the subject or, without one, the token. */
+export const ownerOf = ({ issuer, subject, tokenId }: Grant) => `${issuer}\n${subject ?? `token ${tokenId}`}`

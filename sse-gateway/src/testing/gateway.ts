@@ -18,6 +18,8 @@ import {
   type Connection,
   connectHttp1,
   connectHttp2,
+  connectNarrow,
+  type NarrowConnection,
 } from './stream-client.ts'
 
 const ISSUER = 'https://auth.example.com'
@@ -120,6 +122,13 @@ export class GatewayUnderTest {
 
   async connect(protocol: Protocol = 'h2', url = this.url): Promise<Connection> {
     const connection = protocol === 'h2' ? await connectHttp2(url, this.ca) : connectHttp1(url, this.ca)
+    this.#connections.push(connection)
+    return connection
+  }
+
+  /** Connects as a client that does not read: its streams are sent nothing until it allows bytes. */
+  async connectNarrow(): Promise<NarrowConnection> {
+    const connection = await connectNarrow(this.url, this.ca)
     this.#connections.push(connection)
     return connection
   }

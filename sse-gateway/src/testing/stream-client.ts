@@ -95,14 +95,34 @@ export interface Connection {
   close(): void
 }
 
+/** An HTTP/2 connection whose streams can be sent only as many bytes as it allows. */
+export interface NarrowConnection extends Connection {
+  /** Sets how many bytes each of its streams can be sent in total (RFC 9113 §6.9.2); 0 at first. */
+  allow(bytes: number): void
+}
+
+/** Connects over HTTP/2, with a flow-control window of 0 for each stream. */
+export async function connectNarrow(url: string, ca: string): Promise<NarrowConnection> {
+  const session = await openSession(url, ca, { initialWindowSize: 0 })
+  return { ...overSession(session), allow: (bytes) => session.settings({ initialWindowSize: bytes }) }
+}
+
 /** Connects over HTTP/2; all requests share the connection, as in a browser. */
 export async function connectHttp2(url: string, ca: string): Promise<Connection> {
-  const session = http2.connect(url, { ca })
+  return overSession(await openSession(url, ca))
+}
+
+async function openSession(url: string, ca: string, settings: http2.Settings = {}) {
+  const session = http2.connect(url, { ca, settings })
   session.on('error', () => {})
   await new Promise((resolve, reject) => {
     session.once('connect', resolve)
     session.once('error', reject)
   })
+  return session
+}
+
+function overSession(session: http2.ClientHttp2Session): Connection {
   return {
     close: () => session.destroy(),
     request: (path, { method = 'GET', headers = {}, body } = {}) =>

@@ -6,23 +6,23 @@ import {
   type RingEvent,
   type RingLimits,
 } from '@hallpass/event-stream/fan-out'
-import type { CatchUp } from './catch-up.ts'
-import { CatchUps } from './catch-ups.ts'
+import { type CatchUp, CatchUps, type CatchUpsOptions } from './catch-ups/index.ts'
 import { GAP, toClientEvent } from './client-event.ts'
 import { refuseLongId } from './last-event-id.ts'
 import { Upstream, type UpstreamOptions } from './upstream.ts'
 import type { UpstreamTarget } from './upstream-connection.ts'
 
 /** Why the upstream side closes a client's stream. */
-export type UpstreamEnd = 'upstream_ended' | 'upstream_failed' | 'client_too_slow'
+export type UpstreamEnd = 'upstream_ended' | 'upstream_failed' | 'client_too_slow' | 'replay_busy'
 
 export interface PathEventsOptions extends Pick<UpstreamOptions, 'path' | 'log' | 'graceMs'> {
   readonly target: Omit<UpstreamTarget, 'onSkipped'>
   readonly ring: RingLimits
   /** Clients that were sent nothing else for this long get a comment. */
   readonly heartbeatMs: number
-  /** See {@link CatchUpOptions.quietMs}. */
+  /** See {@link CatchUpsOptions}. */
   readonly quietMs: number
+  readonly replays: CatchUpsOptions['times']
 }
 
 /** A client's position in the events, reserved before its stream opens, so that a rejection can still set the status. */
@@ -39,8 +39,6 @@ interface Client {
 
 /** The events of one path: one upstream stream, sent to all clients of this gateway. */
 export class PathEvents {
-  /** The number of private replays that were opened. */
-  replays = 0
   /** The number of events that were too large, in the shared stream and in private replays. */
   skipped = 0
   readonly upstream: Upstream
@@ -50,7 +48,7 @@ export class PathEvents {
   readonly #clients = new Map<Reader, Client>()
 
   constructor(options: PathEventsOptions) {
-    const { ring: limits, heartbeatMs, quietMs, path, log } = options
+    const { ring: limits, heartbeatMs, quietMs, path, log, replays: times } = options
     const target: UpstreamTarget = {
       ...options.target,
       onSkipped: ({ bytes, maxEventBytes, id }) => {
@@ -70,11 +68,10 @@ export class PathEvents {
       target,
       limits,
       quietMs,
+      heartbeatMs,
+      times,
       ring: this.#ring,
-      onFailed: (reader) => this.#end(reader, 'upstream_failed'),
-      onOpen: () => {
-        this.replays += 1
-      },
+      onEnd: (reader, how) => this.#end(reader, how),
     })
     this.upstream = new Upstream({
       ...options,
@@ -94,27 +91,36 @@ export class PathEvents {
     return this.#fanOut.figures
   }
 
+  /** Returns the number of private replays since the start and now, and of clients that wait for one. */
+  get replays() {
+    return this.#catchUps.figures
+  }
+
   /** Returns the most bytes that any client had pending since the last call. */
   takeHighWater(): number {
     return this.#fanOut.takeHighWater()
   }
 
   /**
-   * Opens the upstream connection and reserves a position in its events: after `lastEventId` or at the newest event.
+   * Opens the upstream connection and reserves a position in its events: after `lastEventId` or at the newest event. A
+   * client that must wait for its replay gets a place at once, and waits in its stream.
+   * @param owner the owner of the stream; owners share the replays.
    * @throws {HttpError} 502, 503 or 504 with `Retry-After` if the upstream fails, 400 if the ID is too long.
    */
-  async reserve(lastEventId?: string): Promise<Place> {
+  async reserve(owner: string, lastEventId?: string): Promise<Place> {
     // An ID that is in the ring is accepted at any length.
-    if (lastEventId !== undefined && this.#ring.positionAfter(lastEventId) === undefined)
-      refuseLongId(lastEventId)
+    const isInRing = () => lastEventId !== undefined && this.#ring.positionAfter(lastEventId) !== undefined
+    if (lastEventId !== undefined && !isInRing()) refuseLongId(lastEventId)
     const release = this.upstream.hold()
     try {
       await this.upstream.flow()
       if (lastEventId === undefined) return this.#place(release, (reader) => reader.readFrom(this.#ring.head))
-      const catchUp = await this.#catchUps.open(lastEventId)
-      if (catchUp) return this.#place(release, (reader) => this.#catchUps.start(catchUp, reader), catchUp)
-      const position = this.#ring.positionAfter(lastEventId) as number
-      return this.#place(release, (reader) => reader.readFrom(position))
+      if (!isInRing()) refuseLongId(lastEventId)
+      const client = { owner, lastEventId }
+      const catchUp = isInRing() ? undefined : await this.#catchUps.open(client)
+      return catchUp
+        ? this.#place(release, (reader) => this.#catchUps.start(client, catchUp, reader), catchUp)
+        : this.#place(release, (reader) => this.#catchUps.wait(client, reader))
     } catch (error) {
       release()
       throw error

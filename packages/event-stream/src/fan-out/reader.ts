@@ -108,8 +108,8 @@ export class Reader<E extends RingEvent = RingEvent> {
     else if (this.#position <= position) this.#behindBytes += block.bytes.length
   }
 
-  /** Returns whether it has read nothing for longer than the limit; to be called regularly. */
-  isStalled(now: number): boolean {
+  /** Returns whether it has read nothing for longer than a limit, by default the source's; to be called regularly. */
+  isStalled(now: number, maxStalledMs = this.#source.limits.maxStalledMs): boolean {
     const { pending } = this.writer
     // Framing counts as pending but not as sent, so this can be too small but never too large.
     const taken = this.sentBytes - pending
@@ -117,7 +117,7 @@ export class Reader<E extends RingEvent = RingEvent> {
       this.#takenBytes = taken
       this.#progressAt = now
     }
-    return now - this.#progressAt > this.#source.limits.maxStalledMs
+    return now - this.#progressAt > maxStalledMs
   }
 
   /** Writes the rest of the ring before the stream closes, even if too much is pending, unless it has never caught up. */

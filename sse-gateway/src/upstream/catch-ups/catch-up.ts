@@ -1,8 +1,8 @@
 import type { StreamEvent } from '@hallpass/event-stream'
 import { EventBlock, EventRing, type Reader, type RingLimits } from '@hallpass/event-stream/fan-out'
 import { cappedMs } from '@hallpass/untrusted/timers'
-import { toClientEvent } from './client-event.ts'
-import { UpstreamConnection, type UpstreamTarget } from './upstream-connection.ts'
+import { toClientEvent } from '../client-event.ts'
+import { UpstreamConnection, type UpstreamTarget } from '../upstream-connection.ts'
 
 /**
  * Quiet is counted in pieces, all of them on time: timers fire before sockets are read, so after a piece that was late
@@ -23,8 +23,8 @@ export interface CatchUpOptions {
   readonly quietMs: number
   /** Called if the private stream fails before it reaches the ring: the client must reconnect. */
   readonly onFailed: (reader: Reader) => void
-  /** Called when the replay has reached the ring or was cancelled. */
-  readonly onDone: (reader: Reader | undefined) => void
+  /** Called once, when the replay has reached the ring, whose earlier events it may have added, or was cancelled. */
+  readonly onDone: (how: 'joined' | 'cancelled', reader: Reader | undefined) => void
 }
 
 /**
@@ -84,11 +84,15 @@ export class CatchUp {
   }
 
   cancel(): void {
+    this.#finish('cancelled')
+  }
+
+  #finish(how: 'joined' | 'cancelled') {
     if (this.#done) return
     this.#done = true
     clearTimeout(this.#quietTimer)
     this.#connection?.close()
-    this.#options.onDone(this.#reader)
+    this.#options.onDone(how, this.#reader)
   }
 
   #take(event: StreamEvent) {
@@ -124,7 +128,7 @@ export class CatchUp {
       const complete = ring.prepend(brought.events()) && brought.tail === 0
       if (complete) ring.note(lastEventId, ring.tail)
     }
-    this.cancel()
+    this.#finish('joined')
     this.#reader?.readFrom(position)
   }
 
