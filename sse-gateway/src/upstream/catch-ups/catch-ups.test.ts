@@ -163,6 +163,17 @@ describe('a client that waits for its replay', () => {
     expect([bob.ended, bob.seen]).toEqual(['cut', ['end:{"reason":"upstream_failed"}']])
   })
 
+  it('gets no replay when all streams close', async () => {
+    await gateway.start({}, SLOW)
+    replaying()
+    const attacks = await attackByMany()
+    const requests = gateway.upstream.requests.length
+    await gateway.stopServices()
+    await Promise.all(attacks.flatMap(({ answers }) => answers.map((answer) => answer.end())))
+    expect(reasons('shutting_down')).toBe(120)
+    expect(gateway.upstream.requests.length).toBe(requests)
+  })
+
   it('does not wait for events that another client has brought meanwhile', async () => {
     await gateway.start({}, SLOW)
     replaying()

@@ -61,6 +61,7 @@ export class CatchUps {
   readonly #waiting = new Map<Reader, Waiting>()
   #opened = 0
   #check: NodeJS.Timeout | undefined
+  #turns: NodeJS.Immediate | undefined
 
   constructor(options: CatchUpsOptions) {
     this.#options = options
@@ -100,7 +101,7 @@ export class CatchUps {
     this.#waiting.set(reader, waiting)
     this.#slots.queue(client.owner, waiting)
     this.#checkRegularly()
-    this.#giveTurns()
+    this.#giveTurnsSoon()
   }
 
   cancel(reader: Reader): void {
@@ -126,12 +127,18 @@ export class CatchUps {
         this.#slots.release(owner)
         if (reader) this.#running.delete(reader)
         if (how === 'joined') this.#serveFromRing()
-        this.#giveTurns()
+        this.#giveTurnsSoon()
       },
     })
   }
 
+  /** Not at once: when all streams close together, no replay must be opened for a client that is closed next. */
+  #giveTurnsSoon() {
+    this.#turns ??= setImmediate(() => this.#giveTurns())
+  }
+
   #giveTurns() {
+    this.#turns = undefined
     for (let next = this.#slots.next(); next; next = this.#slots.next()) {
       this.#waiting.delete(next.reader)
       void this.#begin(next)
