@@ -436,6 +436,53 @@ describe('limits', () => {
     expect([refused.status, refused.json]).toMatchObject([503, { error: { code: 'too_many_streams' } }])
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
   })
+
+  it('counts streams that wait for the upstream to connect', async () => {
+    await gateway.start({ MAX_STREAMS: '2' })
+    let connect = () => {}
+    gateway.upstream.answer = (request, response) => {
+      connect = () => gateway.upstream.stream(request, response)
+    }
+    const statuses: number[] = []
+    const asked = ['a', 'b', 'c', 'd'].map(async (sub) => {
+      const { status } = await gateway.request('/events', { headers: bearer(await gateway.token({ sub })) })
+      statuses.push(status)
+    })
+    await gateway.until(() => statuses.length === 2)
+    await gateway.upstream.until(({ requests }) => requests.length === 1)
+    connect()
+    await Promise.all(asked)
+    expect(statuses).toEqual([503, 503, 200, 200])
+  })
+})
+
+describe('a request for a topic', () => {
+  it.each(['topic=news', 'handle=1&topic=news&topic=sport', 'topic=*', 'topic='])(
+    '?%s is rejected, because a path has one upstream',
+    async (query) => {
+      const answer = await gateway.request(`/events?${query}`, { headers: bearer(await gateway.token()) })
+      expect([answer.status, answer.json]).toEqual([
+        400,
+        {
+          error: {
+            code: 'topic_not_supported',
+            message:
+              'A path sends the same events to all clients. For a topic, add a path to GATEWAY_CONFIG whose upstream is /topics/NAME.',
+          },
+        },
+      ])
+      expect(gateway.upstream.requests).toHaveLength(0)
+    },
+  )
+
+  it('is not recognized in other parameters, which pages add against caches', async () => {
+    const path = '/events?_=1795316400000&topics=news&Topic=news'
+    expect((await gateway.request(path, { headers: bearer(await gateway.token()) })).status).toBe(200)
+  })
+
+  it('is rejected only with a valid token', async () => {
+    expect((await gateway.request('/events?topic=news')).status).toBe(401)
+  })
 })
 
 it('finds roles under a nested claim, or one with a dot in its name', async () => {

@@ -1,6 +1,6 @@
 import { CONTROL_EVENTS, encodeEvent } from '@hallpass/event-stream'
 import { EventBlock, type Reader } from '@hallpass/event-stream/fan-out'
-import { type Clock, HttpError, type Logger } from '@hallpass/service-kit'
+import { badRequest, type Clock, HttpError, type Logger } from '@hallpass/service-kit'
 import { type Authorizer, type CredentialSources, credentialsOf, type Grant } from '../admission/index.ts'
 import {
   type AllowedOrigins,
@@ -48,6 +48,18 @@ const STREAM_HEADERS = {
   'referrer-policy': 'no-referrer',
 }
 
+/**
+ * Rejects a parameter of the SSE server that would select events, but not unknown ones: pages add some against caches.
+ * @throws {HttpError} 400
+ */
+function refuseTopic({ query }: Exchange): void {
+  if (query.has('topic'))
+    throw badRequest(
+      'topic_not_supported',
+      'A path sends the same events to all clients. For a topic, add a path to GATEWAY_CONFIG whose upstream is /topics/NAME.',
+    )
+}
+
 /** Handles `GET` of a path of events: opens a stream that closes exactly when its token expires. */
 export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
   const { authorizer, events, streams, origins, sources } = options
@@ -56,7 +68,8 @@ export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
     refuseForeignOrigin(exchange, origins, from === 'cookie')
     const grant = await authorizer.authorize(token)
     exchange.record?.add({ jti: grant.tokenId })
-    if (streams.size >= options.maxStreams)
+    refuseTopic(exchange)
+    if (streams.claimed >= options.maxStreams)
       throw unavailable(503, 'too_many_streams', 'This gateway has reached its stream limit. Retry later.')
     if (streams.countOf(grant) >= options.maxStreamsPerSubject)
       throw new HttpError(

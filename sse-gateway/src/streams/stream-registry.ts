@@ -22,10 +22,17 @@ export class StreamRegistry {
   readonly #byHandle = new Map<string, StreamSession>()
   readonly #byConnection = new Map<object, Set<StreamSession>>()
   readonly #countByOwner = new Map<string, number>()
+  #claimed = 0
   readonly #ended: EndedStream[] = []
 
+  /** Returns the number of open streams. */
   get size(): number {
     return this.#byHandle.size
+  }
+
+  /** Returns the number of streams that are open or about to be opened. */
+  get claimed(): number {
+    return this.#claimed
   }
 
   /** @param node the name of this gateway, so that other gateways know which one has a stream. */
@@ -49,7 +56,9 @@ export class StreamRegistry {
   claim(grant: Grant): () => void {
     const owner = ownerOf(grant)
     this.#countByOwner.set(owner, this.countOf(grant) + 1)
+    this.#claimed += 1
     return () => {
+      this.#claimed -= 1
       const left = (this.#countByOwner.get(owner) ?? 0) - 1
       if (left > 0) this.#countByOwner.set(owner, left)
       else this.#countByOwner.delete(owner)
