@@ -81,7 +81,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
           ...config.redis,
           log,
           reauthorize: (handle, path, grant) =>
-            !revocations.cover(grant) && streams.extendNamed(handle, path, grant),
+            revocations.cover(grant) ? { outcome: 'unknown' } : streams.extendNamed(handle, path, grant),
         })
   const streams = new StreamRegistry(peers?.node)
   const events = new Map<string, PathEvents>()

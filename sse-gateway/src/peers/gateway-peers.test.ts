@@ -56,11 +56,11 @@ describeWith('redis-server', 'apt-get install redis-server')('several gateways w
     const stream = await one.request('/events', { headers: bearer(await gateway.token()) })
     gateway.clock.advance(20_000)
     await stream.event('challenge')
-    const answer = async (sub: string, handle: string) =>
+    const answer = async (sub: string, handle: string, token?: string) =>
       other.request('/events', {
         method: 'POST',
         headers: {
-          ...bearer(await gateway.token({ sub })),
+          ...bearer(token ?? (await gateway.token({ sub }))),
           'content-type': 'application/x-challenge-response',
           'stream-handle': handle,
         },
@@ -69,10 +69,73 @@ describeWith('redis-server', 'apt-get install redis-server')('several gateways w
     expect((await answer('mallory', handle)).status).toBe(403)
     expect((await answer('example', `${handle}x`)).status).toBe(403)
     expect((await answer('example', 'AAAAAAAA.gone')).status).toBe(403)
-    expect((await answer('example', handle)).status).toBe(204)
+    const token = await gateway.token()
+    for (const _attempt of ['lost', 'repeated'])
+      expect((await answer('example', handle, token)).status).toBe(204)
+    const short = await answer('example', handle, await gateway.token({}, { lifetimeSeconds: 20 }))
+    expect([short.status, short.json]).toEqual([
+      409,
+      {
+        error: {
+          code: 'not_extended',
+          message: expect.stringMatching(
+            /^The stream closes at \S+Z\. The token expires at \S+Z\. Send a token that expires later\.$/,
+          ),
+        },
+      },
+    ])
     gateway.clock.advance(15_000)
     await new Promise((resolve) => setTimeout(resolve, 80))
     expect(stream.ended).toBe('no')
+  })
+
+  it('exchange answers with a gateway of the previous version, in both directions', async () => {
+    const [one] = await two()
+    const stream = await one.request('/events', { headers: bearer(await gateway.token()) })
+    const handle = stream.headers['stream-handle'] as string
+    const { Redis } = await import('ioredis')
+    const [commands, messages] = [new Redis(redis.url), new Redis(redis.url)]
+    const channel = (node: string) => `hallpass:sse-gateway:node:${node}`
+    /** The strict format of the previous version, which ignores anything else. */
+    const answers: { extended: boolean }[] = []
+    messages.on('message', (_channel, text: string) => {
+      const message = JSON.parse(text)
+      if (Object.keys(message).sort().join() === 'answer,extended') answers.push(message)
+      if ('ask' in message)
+        void commands.publish(channel(message.from), JSON.stringify({ answer: message.ask, extended: true }))
+    })
+    try {
+      await messages.subscribe(channel('previous'))
+      const expiresAt = gateway.clock.now() + 60_000
+      const grant = {
+        issuer: 'https://auth.example.com',
+        subject: 'example',
+        expiresAt,
+        roles: [],
+        tokenId: 'x',
+      }
+      const ask = { ask: 'a', from: 'previous', path: '/events', grant }
+      const node = handle.split('.')[0] as string
+      for (const named of [handle, `${handle}x`])
+        await commands.publish(channel(node), JSON.stringify({ ...ask, handle: named }))
+      await gateway.until(() => answers.length === 2)
+      expect(answers).toEqual([
+        { answer: 'a', extended: true },
+        { answer: 'a', extended: false },
+      ])
+      const answer = await one.request('/events', {
+        method: 'POST',
+        headers: {
+          ...bearer(await gateway.token()),
+          'content-type': 'application/x-challenge-response',
+          'stream-handle': 'previous.handle',
+        },
+      })
+      expect(answer.status).toBe(204)
+    } finally {
+      commands.disconnect()
+      messages.disconnect()
+    }
   })
 
   it('are not ready while Redis is unavailable, keep their streams, and then load what they missed', async () => {

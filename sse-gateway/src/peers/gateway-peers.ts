@@ -3,6 +3,7 @@ import { HttpError, type Logger } from '@hallpass/service-kit'
 import type { Redis } from 'ioredis'
 import * as z from 'zod'
 import type { Grant } from '../admission/index.ts'
+import type { Extension } from '../streams/index.ts'
 
 export interface GatewayPeersOptions {
   /** `redis://` or `rediss://`, with credentials if needed. Any client that can write to this Redis is trusted as a gateway. */
@@ -10,8 +11,8 @@ export interface GatewayPeersOptions {
   /** PEM of the only CA that is trusted for TLS. Default: the system's CAs. */
   readonly ca?: string
   readonly log: Logger
-  /** Extends a stream of this gateway, and returns whether it exists. */
-  readonly reauthorize: (handle: string, path: string, grant: Grant) => boolean
+  /** Extends a stream of this gateway. */
+  readonly reauthorize: (handle: string, path: string, grant: Grant) => Extension
 }
 
 /** The longest that a challenge response waits for Redis or another gateway. */
@@ -37,6 +38,13 @@ const grantMessage = z.object({
   tokenId: z.string(),
   issuedAt: z.number().optional(),
 })
+const extensionMessage = z.discriminatedUnion('outcome', [
+  z.object({ outcome: z.literal('extended') }),
+  z.object({ outcome: z.literal('not_extended'), endsAt: z.number(), tooOld: z.boolean() }),
+  z.object({ outcome: z.literal('unknown') }),
+])
+/** The answer of a gateway of the previous version, which does not distinguish `extended` from `not_extended`. */
+const previousAnswer = z.strictObject({ answer: z.string(), extended: z.boolean() })
 const nodeMessage = z.union([
   z.strictObject({
     ask: z.string(),
@@ -45,7 +53,8 @@ const nodeMessage = z.union([
     path: z.string(),
     grant: grantMessage,
   }),
-  z.strictObject({ answer: z.string(), extended: z.boolean() }),
+  z.strictObject({ answer: z.string(), result: extensionMessage }),
+  previousAnswer,
 ])
 
 /**
@@ -57,7 +66,7 @@ export class GatewayPeers {
   readonly #options: GatewayPeersOptions
   #commands!: Redis
   #messages!: Redis
-  readonly #asked = new Map<string, (extended: boolean) => void>()
+  readonly #asked = new Map<string, (result: Extension) => void>()
   #isSubscribed = false
 
   constructor(options: GatewayPeersOptions) {
@@ -82,18 +91,18 @@ export class GatewayPeers {
   }
 
   /**
-   * Extends a stream of another gateway, and returns whether it exists.
+   * Extends a stream of another gateway.
    * @throws {HttpError} 503 if that gateway is unreachable or does not answer.
    */
-  async reauthorize(handle: string, path: string, grant: Grant): Promise<boolean> {
+  async reauthorize(handle: string, path: string, grant: Grant): Promise<Extension> {
     const node = handle.split('.', 1)[0] ?? ''
-    if (node === this.node || !/^[\w-]{8}$/.test(node)) return false
+    if (node === this.node || !/^[\w-]{8}$/.test(node)) return UNKNOWN
     const ask = randomBytes(NODE_BYTES).toString('base64url')
-    const answered = new Promise<boolean>((resolve, reject) => {
+    const answered = new Promise<Extension>((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error('no answer')), ANSWER_TIMEOUT_MS)
-      this.#asked.set(ask, (extended) => {
+      this.#asked.set(ask, (result) => {
         clearTimeout(timer)
-        resolve(extended)
+        resolve(result)
       })
     })
     answered.catch(() => {})
@@ -101,7 +110,7 @@ export class GatewayPeers {
       const text = JSON.stringify({ ask, from: this.node, handle, path, grant })
       const receivers = await this.#commands.publish(nodeChannel(node), text)
       // Without subscribers, the gateway has stopped, and its streams are closed.
-      return receivers === 0 ? false : await answered
+      return receivers === 0 ? UNKNOWN : await answered
     } catch (cause) {
       throw new HttpError(503, 'peer_not_asked', 'The gateway that has the stream did not answer. Retry.', {
         cause,
@@ -164,11 +173,11 @@ export class GatewayPeers {
   #take(text: string) {
     const parsed = nodeMessage.safeParse(parseJson(text))
     if (!parsed.success) return
-    if ('answer' in parsed.data) return this.#asked.get(parsed.data.answer)?.(parsed.data.extended)
+    if ('answer' in parsed.data) return this.#asked.get(parsed.data.answer)?.(resultOf(parsed.data))
     const { ask, from, handle, path, grant } = parsed.data
     const { subject, jti, session, issuedAt } = grant
     const expiresAt = grant.expiresAt ?? Number.POSITIVE_INFINITY
-    const extended = this.#options.reauthorize(handle, path, {
+    const result = this.#options.reauthorize(handle, path, {
       ...grant,
       subject,
       jti,
@@ -176,10 +185,22 @@ export class GatewayPeers {
       issuedAt,
       expiresAt,
     })
-    this.#commands
-      .publish(nodeChannel(from), JSON.stringify({ answer: ask, extended }))
-      .catch((err: unknown) => this.#options.log.warn({ err }, 'could not answer another gateway'))
+    // A gateway of the previous version ignores the first message, and this one the second: it has its answer by then.
+    const answers = [
+      { answer: ask, result },
+      { answer: ask, extended: result.outcome !== 'unknown' },
+    ]
+    Promise.all(answers.map((one) => this.#commands.publish(nodeChannel(from), JSON.stringify(one)))).catch(
+      (err: unknown) => this.#options.log.warn({ err }, 'could not answer another gateway'),
+    )
   }
+}
+
+const UNKNOWN: Extension = { outcome: 'unknown' }
+
+function resultOf(answer: z.infer<typeof previousAnswer> | { readonly result: Extension }): Extension {
+  if ('result' in answer) return answer.result
+  return answer.extended ? { outcome: 'extended' } : UNKNOWN
 }
 
 function parseJson(text: string): unknown {

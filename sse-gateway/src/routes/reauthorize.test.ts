@@ -31,6 +31,15 @@ async function open(
 const handleOf = (stream: Answer) => ({ 'stream-handle': stream.headers['stream-handle'] as string })
 const challenges = (stream: Answer) => stream.events.filter(({ event }) => event === 'challenge').length
 
+const iso = (ms: number) => new Date(ms).toISOString()
+
+/** Returns the number of challenge responses, by result. */
+async function results(): Promise<Record<string, number>> {
+  const { text } = await gateway.request('/metrics')
+  const lines = text.matchAll(/^sse_reauthorizations_total\{.*result="(\w+)".*\} (\d+)$/gm)
+  return Object.fromEntries([...lines].map(([, result, count]) => [result, Number(count)]))
+}
+
 /** Two ticks of the timer wheel. */
 const TWO_TICKS_MS = 40
 
@@ -148,15 +157,67 @@ describe('POST /events with a challenge response', () => {
     expect(stream.ended).toBe('no')
   })
 
-  it('T26: never shortens a stream', async () => {
+  it('T26: is 409 with a token that extends nothing, with both times, and the stream is unchanged', async () => {
     const connection = await gateway.connect()
     const stream = await open(connection)
-    const shorter = await gateway.token({}, { lifetimeSeconds: 12 })
-    expect((await connection.request('/events', response(shorter))).status).toBe(204)
-    await pass(19_999)
+    const closesAt = Math.floor(gateway.clock.now() / 1000) * 1000 + 30_000
+    const asked = async (lifetimeSeconds: number) => {
+      const token = await gateway.token({}, { lifetimeSeconds })
+      return connection.request('/events', response(token, { origin: 'https://page.example' }))
+    }
+    for (const seconds of [12, 30]) {
+      const answer = await asked(seconds)
+      const expiresAt = closesAt - 30_000 + seconds * 1000
+      expect([answer.status, answer.json, answer.headers['access-control-allow-origin']]).toEqual([
+        409,
+        {
+          error: {
+            code: 'not_extended',
+            message: `The stream closes at ${iso(closesAt)}. The token expires at ${iso(expiresAt)}. Send a token that expires later.`,
+          },
+        },
+        '*',
+      ])
+    }
+    expect(await results()).toEqual({ not_extended: 2 })
+    await pass(closesAt - 10_001 - gateway.clock.now())
     expect([stream.ended, challenges(stream)]).toEqual(['no', 0])
     gateway.clock.advance(1)
     await stream.until(() => challenges(stream) === 1)
+  })
+
+  it('is 409 with the token that opened the stream, and 204 each time with the token that extended it', async () => {
+    const connection = await gateway.connect()
+    const first = await gateway.token()
+    const stream = await connection.request('/events', { headers: bearer(first) })
+    gateway.clock.advance(20_000)
+    expect((await connection.request('/events', response(first))).status).toBe(409)
+    const second = await gateway.token()
+    for (const _attempt of ['lost', 'repeated'])
+      expect((await connection.request('/events', response(second))).status).toBe(204)
+    // Another token with the same expiry extends nothing.
+    expect((await connection.request('/events', response(await gateway.token()))).status).toBe(409)
+    expect(await results()).toEqual({ accepted: 2, not_extended: 2 })
+    await pass(15_000)
+    expect(stream.ended).toBe('no')
+  })
+
+  it('is 204 if one of several streams on a connection is extended, and 409 for the first that closes if none is', async () => {
+    const connection = await gateway.connect()
+    const [long, short] = [await open(connection, {}, 60), await open(connection, {}, 30)]
+    const now = Math.floor(gateway.clock.now() / 1000) * 1000
+    const answer = await connection.request(
+      '/events',
+      response(await gateway.token({}, { lifetimeSeconds: 20 })),
+    )
+    expect([answer.status, answer.text]).toEqual([409, expect.stringContaining(iso(now + 30_000))])
+    const middle = response(await gateway.token({}, { lifetimeSeconds: 45 }))
+    expect((await connection.request('/events', middle)).status).toBe(204)
+    await pass(now + 40_000 - gateway.clock.now())
+    expect([long.ended, short.ended]).toEqual(['no', 'no'])
+    gateway.clock.advance(5_000)
+    await short.end()
+    expect(long.ended).toBe('no')
   })
 
   it('T27: is 403 with a token without a scope, and the stream is not extended', async () => {
@@ -302,6 +363,21 @@ describe('POST /events with a challenge response', () => {
     gateway.clock.advance(20_000)
     await stream.event('challenge')
     expect((await connection.request('/events', response(await gateway.token()))).status).toBe(204)
+    const later = await connection.request(
+      '/events',
+      response(await gateway.token({}, { lifetimeSeconds: 60 })),
+    )
+    expect([later.status, later.json]).toEqual([
+      409,
+      {
+        error: {
+          code: 'not_extended',
+          message: expect.stringMatching(
+            /^The stream closes at \S+Z, at its maximum age, and no token extends it\. The token expires at \S+Z\. Open a new stream\.$/,
+          ),
+        },
+      },
+    ])
     await pass(24_999)
     expect([stream.ended, challenges(stream)]).toEqual(['no', 1])
     gateway.clock.advance(1)

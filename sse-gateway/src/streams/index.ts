@@ -1,3 +1,4 @@
+export type { Extension } from './extension.ts'
 export { StreamMetrics } from './stream-metrics.ts'
 export { ownerOf, StreamRegistry } from './stream-registry.ts'
 export { type StreamLimits, StreamSession } from './stream-session.ts'

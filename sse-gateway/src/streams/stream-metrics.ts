@@ -102,7 +102,7 @@ export class StreamMetrics {
     this.#challenges.inc({ path })
   }
 
-  reauthorized(path: string, result: 'accepted' | 'refused'): void {
+  reauthorized(path: string, result: 'accepted' | 'not_extended' | 'refused'): void {
     this.#reauthorizations.inc({ path, result })
   }
 }

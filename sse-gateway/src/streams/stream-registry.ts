@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { covers, type Grant, type Revocation } from '../admission/index.ts'
+import { type Extension, joinExtensions } from './extension.ts'
 import type { EndReason, StreamSession } from './stream-session.ts'
 
 /** 128 bits: a handle cannot be guessed. */
@@ -91,14 +92,14 @@ export class StreamRegistry {
     this.#ended.length = Math.min(this.#ended.length, MAX_ENDED)
   }
 
-  /** Extends the stream with a handle, if it is on the path and belongs to the grant's subject; returns whether it did. */
-  extendNamed(handle: string, path: string, grant: Grant): boolean {
+  /** Extends the stream with a handle, if it is on the path and belongs to the grant's subject. */
+  extendNamed(handle: string, path: string, grant: Grant): Extension {
     const session = this.#byHandle.get(handle)
     return extendAll(session ? [session] : [], path, grant)
   }
 
-  /** Extends the streams of the grant's subject on a connection and path; returns whether it found any. */
-  extendOnConnection(connection: object, path: string, grant: Grant): boolean {
+  /** Extends the streams of the grant's subject on a connection and path. */
+  extendOnConnection(connection: object, path: string, grant: Grant): Extension {
     return extendAll([...(this.#byConnection.get(connection) ?? [])], path, grant)
   }
 
@@ -117,10 +118,9 @@ export class StreamRegistry {
   }
 }
 
-function extendAll(candidates: readonly StreamSession[], path: string, grant: Grant): boolean {
+function extendAll(candidates: readonly StreamSession[], path: string, grant: Grant): Extension {
   const streams = candidates.filter((session) => session.path === path && session.belongsTo(grant))
-  for (const session of streams) session.reauthorize(grant)
-  return streams.length > 0
+  return joinExtensions(streams.map((session) => session.reauthorize(grant)))
 }
 
 /** Returns the key under which streams and replays are counted: the subject or, without one, the token. */

@@ -4,6 +4,7 @@ import type { Clock } from '@hallpass/service-kit'
 import type { Grant } from '../admission/index.ts'
 import type { ClientWriter } from '../http/index.ts'
 import type { UpstreamEnd } from '../upstream/index.ts'
+import type { Extension } from './extension.ts'
 import { Deadline, type TimerWheel } from './timer-wheel.ts'
 
 /** Why a stream ended. Metrics count the reasons, and the client receives all except `client_gone`. */
@@ -108,7 +109,7 @@ export class StreamSession {
 
   /** Returns when the stream closes unless it is extended, in milliseconds since the epoch. */
   get endsAt(): number {
-    return Math.min(this.#grant.expiresAt, this.openedAt + this.#options.limits.maxStreamAgeMs)
+    return this.#endWith(this.#grant)
   }
 
   /** Returns whether a grant has the same issuer and subject as the current one. */
@@ -116,10 +117,18 @@ export class StreamSession {
     return issuer === this.#grant.issuer && subject === this.#grant.subject
   }
 
-  /** Replaces the grant, unless the new one expires earlier: a stream is never shortened. */
-  reauthorize(grant: Grant): void {
-    if (this.#state === 'ended' || grant.expiresAt <= this.#grant.expiresAt) return
+  /**
+   * Replaces the grant if the stream then stays open for longer: a stream is never shortened, and never older than its
+   * maximum age. Returns `extended` also for the token that the last extension used, because a client repeats a response
+   * whose 204 was lost.
+   */
+  reauthorize(grant: Grant): Extension {
+    if (this.#isRepeated(grant)) return { outcome: 'extended' }
     const { clock, limits } = this.#options
+    if (this.#endWith(grant) <= this.endsAt) {
+      const { endsAt } = this
+      return { outcome: 'not_extended', endsAt, tooOld: endsAt < this.#grant.expiresAt }
+    }
     const now = clock()
     this.#grant = grant
     this.#answers += 1
@@ -128,6 +137,7 @@ export class StreamSession {
     const earliest = now + (grant.expiresAt - now) / 2
     this.#challengeAt = Math.max(grant.expiresAt - limits.challengeWindowMs, earliest)
     this.#arm()
+    return { outcome: 'extended' }
   }
 
   /** Sends the reason to the client and closes the stream. */
@@ -144,6 +154,14 @@ export class StreamSession {
       else writer.end()
     }
     onEnded(this, reason)
+  }
+
+  #endWith({ expiresAt }: Grant): number {
+    return Math.min(expiresAt, this.openedAt + this.#options.limits.maxStreamAgeMs)
+  }
+
+  #isRepeated({ tokenId, expiresAt }: Grant): boolean {
+    return this.#answers > 0 && tokenId === this.#grant.tokenId && expiresAt === this.#grant.expiresAt
   }
 
   #arm() {

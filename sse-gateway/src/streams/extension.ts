@@ -1,0 +1,27 @@
+/** What a challenge response did to the streams that it names. */
+export type Extension =
+  /** A stream stays open for longer, or already has this token. */
+  | { readonly outcome: 'extended' }
+  | {
+      readonly outcome: 'not_extended'
+      /** When the stream closes, in milliseconds since the epoch. */
+      readonly endsAt: number
+      /** Whether it closes then because of its maximum age, so that no token extends it. */
+      readonly tooOld: boolean
+    }
+  /** No open stream of the token's subject has the handle, or is on the connection. */
+  | { readonly outcome: 'unknown' }
+
+/**
+ * Joins the results of several streams: extended if one of them is; otherwise that of the stream that closes first, because
+ * it is the one that needs another token.
+ */
+export function joinExtensions(all: readonly Extension[]): Extension {
+  let joined: Extension = { outcome: 'unknown' }
+  for (const one of all) {
+    if (one.outcome === 'extended') return one
+    if (one.outcome === 'unknown') continue
+    if (joined.outcome === 'unknown' || one.endsAt < joined.endsAt) joined = one
+  }
+  return joined
+}
