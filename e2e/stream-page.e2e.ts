@@ -56,6 +56,26 @@ describeWith('chromium', 'apt-get install chromium')('the page of the SSE gatewa
     await page.getByRole('button', { name: 'Stop' }).click()
   }, 30_000)
 
+  it('says that a token with the same expiry does not extend the stream, and requests another', async () => {
+    const { page } = await openPage()
+    let first = ''
+    // The token endpoint answers the first challenge with the token that opened the stream.
+    await page.route('**/token', async (route) => {
+      const answer = await route.fetch()
+      const isSecond = first !== '' && (await message(page, 'error').count()) === 0
+      const body = isSecond ? first : await answer.text()
+      if (first === '') first = body
+      await route.fulfill({ response: answer, body })
+    })
+    await page.getByRole('button', { name: 'Go' }).click()
+    await message(page, 'stream', 'open').waitFor()
+    system.advance(untilChallenge)
+    await message(page, 'error', 'POST /events → 409: The stream closes at ').waitFor()
+    await message(page, 'answer', 'POST /events → 204').waitFor()
+    expect(await page.locator('#renewals').textContent()).toBe('once')
+    await page.getByRole('button', { name: 'Stop' }).click()
+  }, 30_000)
+
   it('shows the end reason, logs an error and stops reconnecting when Reauthorize is off', async () => {
     const { page, errors } = await openPage()
     await page.getByLabel('Reauthorize').uncheck()

@@ -16,6 +16,13 @@ const FIRST_WAIT_MS = 1_000
 const LONGEST_WAIT_MS = 30_000
 
 /**
+ * Tokens are dated in whole seconds, so one of the second in which the stream was opened extends nothing, and one of the next
+ * second does.
+ */
+const MAX_ATTEMPTS = 2
+const NEXT_SECOND_MS = 1_000
+
+/**
  * Opens a stream at the gateway with a token, answers its challenges with new tokens, and reports what happens.
  * The browser's EventSource cannot send or read headers. The token is therefore in the URL, and the stream handle,
  * which other clients read from a header, arrives as the first event.
@@ -109,17 +116,25 @@ export class GuardedStream {
   }
 
   /**
-   * Sends a new token with the method and the headers that the challenge names.
+   * Sends a new token with the method and the headers that the challenge names, and another if it extends nothing.
    * @param {{ method: string, headers: Record<string, string> }} challenge
    */
   async #answer({ method, headers }) {
-    const token = await fetchToken()
-    const answer = await fetch(this.#location, {
-      method,
-      headers: { ...headers, authorization: `Bearer ${token.text}`, 'stream-handle': this.#handle },
-    })
-    this.#onMessage('answer', `${method} ${new URL(this.#location).pathname} → ${answer.status}`)
-    if (answer.status === 204) this.#onToken(token)
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS && !this.#closed; attempt += 1) {
+      const token = await fetchToken()
+      const answer = await fetch(this.#location, {
+        method,
+        headers: { ...headers, authorization: `Bearer ${token.text}`, 'stream-handle': this.#handle },
+      })
+      const result = `${method} ${new URL(this.#location).pathname} → ${answer.status}`
+      if (answer.ok) {
+        this.#onMessage('answer', result)
+        return this.#onToken(token)
+      }
+      this.#onMessage('error', `${result}: ${await messageOf(answer)}`)
+      if (answer.status !== 409) return
+      await new Promise((resolve) => setTimeout(resolve, NEXT_SECOND_MS))
+    }
   }
 
   /** @param {string} reason */
@@ -158,5 +173,17 @@ export class GuardedStream {
     this.#source?.close()
     this.#onMessage(kind, why)
     this.#onClosed()
+  }
+}
+
+/**
+ * @param {Response} answer
+ * @returns {Promise<string>} the message of the gateway's error, or the status text of another response
+ */
+async function messageOf(answer) {
+  try {
+    return (await answer.json()).error.message
+  } catch {
+    return answer.statusText
   }
 }

@@ -114,6 +114,26 @@ describe('hallpass listen', () => {
     )
   })
 
+  it.each([['HTTP/2', []] as const, ['HTTP/1.1', ['--http1']] as const])(
+    'says over %s that a token with the same expiry does not extend the stream, and requests another',
+    async (_protocol, more) => {
+      const exp = Math.floor(Date.now() / 1000) + 4
+      const { exitCode, out } = await listen(['--exp', `${exp}`, '--reauthorize', ...more])
+      const time = new Date(exp * 1000).toISOString()
+      const notExtended = `not extended  The stream closes at ${time}. The token expires at ${time}. Send a token that expires later.`
+      expect([
+        exitCode,
+        lines(out)
+          .filter((line) => line !== '')
+          .slice(1),
+      ]).toEqual([
+        4,
+        ['challenge  new token requested', notExtended, notExtended, 'end        token_expired'],
+      ])
+    },
+    15_000,
+  )
+
   it('starts after an event, and reads a stream that requires no token', async () => {
     const { out } = await runCli(['publish', '--http', serverUrls.http as string, '--data', 'before'])
     await publish('--data', 'after')

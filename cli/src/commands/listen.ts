@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { readEvents, type StreamEvent } from '@hallpass/event-stream'
 import { openStream, type StreamConnection } from '@hallpass/sse-gateway/client'
 import { parseCompact, TokenError } from '@hallpass/tokens'
@@ -46,6 +47,13 @@ export function addListen(program: Command, terminal: Terminal): Command {
     .addHelpText('after', DETAILS)
     .action((options: ListenOptions) => new Listening(options, terminal).run())
 }
+
+/**
+ * Tokens are dated in whole seconds, so one of the second in which the stream was opened extends nothing, and one of the next
+ * second does. A third attempt would be rejected as well: the expiry is fixed (`--exp 1795316400`), or the stream is too old.
+ */
+const MAX_ATTEMPTS = 2
+const NEXT_SECOND_MS = 1_000
 
 /** One stream, from the request to the end. */
 class Listening {
@@ -141,15 +149,21 @@ class Listening {
       return this.#say('yellow', 'challenge', 'not answered (use --reauthorize)')
     this.#say('yellow', 'challenge', 'new token requested')
     const { method, headers } = parseJson(data) as { method: string; headers: Record<string, string> }
-    const token = await this.#mint()
     const handle = connection.headers['stream-handle']
-    const status = await connection.send(method, {
-      ...headers,
-      authorization: `Bearer ${token}`,
-      ...(typeof handle === 'string' ? { 'stream-handle': handle } : {}),
-    })
-    if (status === 204) this.#say('green', 'renewed', expiryOf(token))
-    else this.#say('red', 'rejected', `the gateway answered the new token with ${status}`)
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
+      const token = await this.#mint()
+      const { status, text } = await connection.send(method, {
+        ...headers,
+        authorization: `Bearer ${token}`,
+        ...(typeof handle === 'string' ? { 'stream-handle': handle } : {}),
+      })
+      if (status === 204) return this.#say('green', 'renewed', expiryOf(token))
+      if (status !== 409)
+        return this.#say('red', 'rejected', `the gateway answered the new token with ${status}`)
+      this.#say('red', 'not extended', messageIn(text))
+      if (attempt < MAX_ATTEMPTS)
+        await pause(NEXT_SECOND_MS, undefined, { signal: this.#terminal.interrupted })
+    }
   }
 
   async #firstToken(): Promise<string | undefined> {
@@ -194,15 +208,23 @@ async function readText({ body, close }: StreamConnection): Promise<string> {
 
 function refusal({ status, headers }: StreamConnection, text: string): CommandFailure {
   const challenge = headers['www-authenticate']
-  let message = text.slice(0, 200)
+  const more = challenge === undefined ? [] : [String(challenge)]
+  return new CommandFailure(
+    `The server rejected the stream with ${status}: ${messageIn(text)}`,
+    EXIT.failed,
+    more,
+  )
+}
+
+/** Returns the message of an error body, or the start of a body in another format. */
+function messageIn(text: string): string {
+  const start = text.slice(0, 200)
   try {
     const body = parseJson(text) as { error?: { message?: string }; message?: string }
-    message = String(body.error?.message ?? body.message ?? message)
+    return String(body.error?.message ?? body.message ?? start)
   } catch {
-    // Not JSON: shown unchanged.
+    return start
   }
-  const more = challenge === undefined ? [] : [String(challenge)]
-  return new CommandFailure(`The server rejected the stream with ${status}: ${message}`, EXIT.failed, more)
 }
 
 function expiryOf(token: string): string {

@@ -12,9 +12,16 @@ export interface StreamConnection {
   readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly body: Readable
-  /** Sends a challenge response, over HTTP/2 on the same connection, and resolves to its status. */
-  readonly send: (method: string, headers: Readonly<Record<string, string>>) => Promise<number>
+  /** Sends a challenge response, over HTTP/2 on the same connection. */
+  readonly send: (method: string, headers: Readonly<Record<string, string>>) => Promise<ChallengeAnswer>
   readonly close: () => void
+}
+
+/** The gateway's answer to a challenge response. */
+export interface ChallengeAnswer {
+  readonly status: number
+  /** The body, at most {@link MAX_ANSWER_CHARACTERS}; empty if the status is 204. */
+  readonly text: string
 }
 
 export interface StreamRequest {
@@ -26,6 +33,8 @@ export interface StreamRequest {
 }
 
 const PEER = 'sse-gateway'
+/** The gateway's error bodies have a few hundred characters. */
+const MAX_ANSWER_CHARACTERS = 4_096
 /** Long enough for any server on this machine or in one data center. */
 const TIMEOUT_MS = 5_000
 
@@ -84,9 +93,16 @@ async function openHttp2(request: StreamRequest, session: ClientHttp2Session): P
     send: (method, more) =>
       new Promise((resolve, reject) => {
         const answer = session.request({ ':method': method, ':path': path, ...more }, { endStream: true })
+        let status = 0
+        let text = ''
         answer.once('error', reject)
-        answer.once('response', (head) => resolve(head[':status'] ?? 0))
-        answer.resume()
+        answer.once('response', (head) => {
+          status = head[':status'] ?? 0
+        })
+        answer.setEncoding('utf8').on('data', (chunk: string) => {
+          text = (text + chunk).slice(0, MAX_ANSWER_CHARACTERS)
+        })
+        answer.once('end', () => resolve({ status, text }))
       }),
     close: () => session.destroy(),
   }
@@ -103,8 +119,8 @@ async function openHttp1({ url, headers, ca }: StreamRequest): Promise<StreamCon
     headers: stream.headers as IncomingHttpHeaders,
     body: stream.data,
     async send(method, more) {
-      const { status } = await http.request({ url: path, method, headers: more, responseType: 'text' })
-      return status
+      const { status, data } = await http.request({ url: path, method, headers: more, responseType: 'text' })
+      return { status, text: String(data).slice(0, MAX_ANSWER_CHARACTERS) }
     },
     close: () => stream.data.destroy(),
   }

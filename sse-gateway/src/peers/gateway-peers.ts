@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { HttpError, type Logger } from '@hallpass/service-kit'
 import type { Redis } from 'ioredis'
-import * as z from 'zod'
 import type { Grant } from '../admission/index.ts'
 import type { Extension } from '../streams/index.ts'
+import { nodeMessage, resultOf } from './messages.ts'
 
 export interface GatewayPeersOptions {
   /** `redis://` or `rediss://`, with credentials if needed. Any client that can write to this Redis is trusted as a gateway. */
@@ -27,38 +27,9 @@ const NODE_BYTES = 6
 const PREFIX = 'hallpass:sse-gateway'
 const nodeChannel = (node: string) => `${PREFIX}:node:${node}`
 
-const grantMessage = z.object({
-  issuer: z.string(),
-  subject: z.string().optional(),
-  /** JSON has no Infinity. */
-  expiresAt: z.number().nullable(),
-  roles: z.array(z.string()),
-  jti: z.string().optional(),
-  session: z.string().optional(),
-  tokenId: z.string(),
-  issuedAt: z.number().optional(),
-})
-const extensionMessage = z.discriminatedUnion('outcome', [
-  z.object({ outcome: z.literal('extended') }),
-  z.object({ outcome: z.literal('not_extended'), endsAt: z.number(), tooOld: z.boolean() }),
-  z.object({ outcome: z.literal('unknown') }),
-])
-/** The answer of a gateway of the previous version, which does not distinguish `extended` from `not_extended`. */
-const previousAnswer = z.strictObject({ answer: z.string(), extended: z.boolean() })
-const nodeMessage = z.union([
-  z.strictObject({
-    ask: z.string(),
-    from: z.string(),
-    handle: z.string(),
-    path: z.string(),
-    grant: grantMessage,
-  }),
-  z.strictObject({ answer: z.string(), result: extensionMessage }),
-  previousAnswer,
-])
-
 /**
- * Sends a challenge response through Redis to the gateway that has the stream. Tokens are never sent, only the grant of a token that the sending gateway has verified.
+ * Sends a challenge response through Redis to the gateway that has the stream. Tokens are never sent, only the grant of a
+ * token that the sending gateway has verified.
  */
 export class GatewayPeers {
   /** The prefix of every handle that this gateway issues. */
@@ -197,11 +168,6 @@ export class GatewayPeers {
 }
 
 const UNKNOWN: Extension = { outcome: 'unknown' }
-
-function resultOf(answer: z.infer<typeof previousAnswer> | { readonly result: Extension }): Extension {
-  if ('result' in answer) return answer.result
-  return answer.extended ? { outcome: 'extended' } : UNKNOWN
-}
 
 function parseJson(text: string): unknown {
   try {
