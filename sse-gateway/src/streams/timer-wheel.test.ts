@@ -94,6 +94,87 @@ describe('TimerWheel', () => {
     expect(times).toBe(3)
   })
 
+  describe('with more due deadlines than a slice fires', () => {
+    /** Arms deadlines that each take a millisecond, and returns the order in which they fire. */
+    function armBusy(dueIn: readonly number[]) {
+      const fired: number[] = []
+      const start = clock.now()
+      const deadlines = dueIn.map((due, index) => {
+        const deadline = new Deadline(() => {
+          const until = performance.now() + 1
+          while (performance.now() < until);
+          fired.push(index)
+        })
+        wheel.arm(deadline, start + due)
+        return deadline
+      })
+      return { deadlines, fired }
+    }
+    const indexes = (count: number) => Array.from({ length: count }, (_, index) => index)
+    const turnOfLoop = () => new Promise((resolve) => setImmediate(resolve))
+    async function untilFired() {
+      while (wheel.armed > 0) await turnOfLoop()
+    }
+
+    it('leaves the event loop free between slices, and fires all of them in order of their times', async () => {
+      // More than a turn of the wheel apart, so that they are not in the order of their slots.
+      const due = indexes(60).map((index) => (index % 2 === 0 ? 30_000 - index : 15_000 + index))
+      const { fired } = armBusy(due)
+      clock.advance(40_000)
+      let turns = 0
+      wheel.turn()
+      expect(fired.length).toBeLessThan(20)
+      for (; wheel.armed > 0; turns += 1) await turnOfLoop()
+      expect(turns).toBeGreaterThan(3)
+      expect(fired.map((index) => due[index])).toEqual(due.toSorted((a, b) => a - b))
+    })
+
+    it('does not fire one that was disarmed or moved in between', async () => {
+      const { deadlines, fired } = armBusy(indexes(40).map(() => 10))
+      clock.advance(30)
+      wheel.turn()
+      wheel.disarm(deadlines[38] as Deadline)
+      wheel.arm(deadlines[39] as Deadline, clock.now() + 1_000)
+      while (wheel.armed > 1) await turnOfLoop()
+      expect(fired).toEqual(indexes(38))
+      pass(1_020)
+      expect(fired.at(-1)).toBe(39)
+      expect(wheel.armed).toBe(0)
+    })
+
+    it('fires later ones after them, and none twice', async () => {
+      const { fired } = armBusy(indexes(30).map(() => 10))
+      const later = armed(60)
+      clock.advance(30)
+      wheel.turn()
+      clock.advance(60)
+      wheel.turn()
+      expect(later.fired).toEqual([])
+      await untilFired()
+      expect(fired).toEqual(indexes(30))
+      expect(later.fired).toEqual([90])
+    })
+
+    it('fires none after it was stopped', async () => {
+      const { fired } = armBusy(indexes(40).map(() => 10))
+      clock.advance(30)
+      wheel.turn()
+      const before = fired.length
+      wheel.stop()
+      await turnOfLoop()
+      await turnOfLoop()
+      expect(fired).toHaveLength(before)
+    })
+  })
+
+  it('fires soon, but not immediately, what is made due', async () => {
+    const { deadline, fired } = armed(60_000)
+    wheel.fireSoon(deadline)
+    expect([fired, wheel.armed]).toEqual([[], 1])
+    await new Promise((resolve) => setImmediate(resolve))
+    expect([fired, wheel.armed]).toEqual([[0], 0])
+  })
+
   it('fires in real time, within 50 ms', async () => {
     const real = new TimerWheel(Date.now)
     const due = Date.now() + 100
