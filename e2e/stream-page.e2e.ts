@@ -58,17 +58,14 @@ describeWith('chromium', 'apt-get install chromium')('the page of the SSE gatewa
 
   it('says that a token with the same expiry does not extend the stream, and requests another', async () => {
     const { page } = await openPage()
-    let first = ''
-    // The token endpoint answers the first challenge with the token that opened the stream.
-    await page.route('**/token', async (route) => {
-      const answer = await route.fetch()
-      const isSecond = first !== '' && (await message(page, 'error').count()) === 0
-      const body = isSecond ? first : await answer.text()
-      if (first === '') first = body
-      await route.fulfill({ response: answer, body })
-    })
+    const opening = page.waitForResponse('**/token')
     await page.getByRole('button', { name: 'Go' }).click()
+    const body = await (await opening).text()
     await message(page, 'stream', 'open').waitFor()
+    // The token endpoint answers the first challenge with the token that opened the stream.
+    await page.route('**/token', (route) => route.fulfill({ contentType: 'application/json', body }), {
+      times: 1,
+    })
     system.advance(untilChallenge)
     await message(page, 'error', 'POST /events → 409: The stream closes at ').waitFor()
     await message(page, 'answer', 'POST /events → 204').waitFor()

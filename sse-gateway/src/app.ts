@@ -34,7 +34,7 @@ import { listStreams } from './routes/list-streams.ts'
 import { reauthorize } from './routes/reauthorize.ts'
 import { revoke } from './routes/revoke.ts'
 import { streamEvents } from './routes/stream-events.ts'
-import { StreamMetrics, StreamRegistry, TimerWheel } from './streams/index.ts'
+import { ChallengeSpread, StreamMetrics, StreamRegistry, TimerWheel } from './streams/index.ts'
 import { PathEvents } from './upstream/index.ts'
 
 export { loadConfig } from './config.ts'
@@ -65,6 +65,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const { allowedOrigins: origins } = config
   const metrics = new Metrics('sse-gateway')
   const wheel = new TimerWheel(clock)
+  const spread = new ChallengeSpread()
   const revocations = new Revocations({ clock })
   const store = storeFor(config, {
     clock,
@@ -168,6 +169,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
         ...common,
         events: pathEvents,
         wheel,
+        spread,
         clock,
         log,
         limits: config,

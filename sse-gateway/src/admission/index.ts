@@ -1,5 +1,5 @@
 export { type AuthorizationRules, Authorizer, authorizerOfAny, type TokenAuthorizer } from './authorizer.ts'
 export { type CredentialSources, credentialsOf } from './credentials.ts'
 export type { Grant } from './grant.ts'
-export { covers, type Revocation, Revocations } from './revocations.ts'
+export { covers, type Revocation, type RevocationKind, Revocations } from './revocations.ts'
 export { SharedRevocations } from './shared-revocations.ts'

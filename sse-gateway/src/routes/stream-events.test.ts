@@ -193,13 +193,15 @@ describe.each(['h2', 'http/1.1'] as const)('GET /events over %s', (protocol) => 
     const type = { 'content-type': 'application/x-challenge-response' }
     const stream = await connection.request('/events', { headers: good })
     const handle = { 'stream-handle': stream.headers['stream-handle'] as string }
-    const answers = await Promise.all([
-      connection.request('/events'),
-      connection.request('/events', { headers: bearer(await gateway.token({ scope: 'other' })) }),
-      connection.request('/nope', { headers: good }),
-      connection.request('/events', { method: 'POST', headers: { ...good, ...type, ...handle } }),
-    ])
-    expect(answers.map(({ status }) => status)).toEqual([401, 403, 404, 204])
+    const longer = bearer(await gateway.token({}, { lifetimeSeconds: 60 }))
+    const answers = [
+      await connection.request('/events'),
+      await connection.request('/events', { headers: bearer(await gateway.token({ scope: 'other' })) }),
+      await connection.request('/nope', { headers: good }),
+      await connection.request('/events', { method: 'POST', headers: { ...good, ...type, ...handle } }),
+      await connection.request('/events', { method: 'POST', headers: { ...longer, ...type, ...handle } }),
+    ]
+    expect(answers.map(({ status }) => status)).toEqual([401, 403, 404, 409, 204])
     for (const { headers } of answers) {
       expect(headers['access-control-allow-origin']).toBe('*')
       expect(headers['cache-control']).toBe('no-store')
@@ -513,10 +515,10 @@ describe('a gateway whose clock differs from the issuer’s', () => {
   it('opens streams on both ports 2 s behind and 2 s ahead of the issuer; each closes at `exp` by the gateway’s clock', async () => {
     await gateway.start()
     for (const skewMs of [2_000, -2_000]) {
-      const token = await signedAt(skewMs, 30)
+      const [first, token] = [await signedAt(skewMs, 20), await signedAt(skewMs, 30)]
       for (const url of [gateway.url, gateway.secondUrl]) {
         const connection = await gateway.connect('h2', url)
-        const stream = await connection.request('/events', { headers: bearer(token) })
+        const stream = await connection.request('/events', { headers: bearer(first) })
         expect(stream.status).toBe(200)
         const extended = await connection.request('/events', {
           method: 'POST',

@@ -11,6 +11,7 @@ import {
   unavailable,
 } from '../http/index.ts'
 import {
+  type ChallengeSpread,
   ownerOf,
   type StreamLimits,
   type StreamMetrics,
@@ -29,6 +30,7 @@ export interface StreamEventsOptions {
   readonly streams: StreamRegistry
   readonly metrics: StreamMetrics
   readonly wheel: TimerWheel
+  readonly spread: ChallengeSpread
   readonly clock: Clock
   readonly log: Logger
   readonly limits: StreamLimits
@@ -98,7 +100,7 @@ export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
   }
 
   function open(exchange: Exchange, grant: Grant, place: Place, release: () => void) {
-    const { path, wheel, clock, limits, metrics, log } = options
+    const { path, wheel, spread, clock, limits, metrics, log } = options
     const handle = streams.newHandle()
     const wantsHandle = exchange.query.get('handle') === '1'
     const writer = exchange.openStream({
@@ -116,6 +118,7 @@ export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
       writer,
       limits,
       wheel,
+      spread,
       clock,
       onChallenged: () => metrics.challenged(path),
       onEnded: (ended, reason) => {
@@ -146,6 +149,6 @@ export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
         new EventBlock(encodeEvent({ event: CONTROL_EVENTS.stream, data: JSON.stringify({ handle }) })),
       )
     session.start()
-    if (session.state !== 'ended') reader = place.start(writer, (how) => session.end(how))
+    if (session.state !== 'ended') reader = place.start(writer, (how) => session.endSoon(how))
   }
 }

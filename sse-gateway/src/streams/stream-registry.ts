@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { covers, type Grant, type Revocation } from '../admission/index.ts'
+import { covers, type Grant, type Revocation, type RevocationKind } from '../admission/index.ts'
 import { type Extension, joinExtensions } from './extension.ts'
 import type { EndReason, StreamSession } from './stream-session.ts'
 
@@ -22,6 +22,8 @@ export class StreamRegistry {
   readonly #prefix: string
   readonly #byHandle = new Map<string, StreamSession>()
   readonly #byConnection = new Map<object, Set<StreamSession>>()
+  /** By the token, subject and session of the current grant, so that a revocation reads only the streams that it may close. */
+  readonly #byRevocable = new Map<string, Set<StreamSession>>()
   readonly #countByOwner = new Map<string, number>()
   #claimed = 0
   readonly #ended: EndedStream[] = []
@@ -68,16 +70,14 @@ export class StreamRegistry {
 
   add(session: StreamSession): void {
     this.#byHandle.set(session.handle, session)
-    const siblings = this.#byConnection.get(session.connection)
-    if (siblings) siblings.add(session)
-    else this.#byConnection.set(session.connection, new Set([session]))
+    addTo(this.#byConnection, session.connection, session)
+    for (const key of revocableKeys(session.grant)) addTo(this.#byRevocable, key, session)
   }
 
   remove(session: StreamSession): void {
     this.#byHandle.delete(session.handle)
-    const siblings = this.#byConnection.get(session.connection)
-    siblings?.delete(session)
-    if (siblings?.size === 0) this.#byConnection.delete(session.connection)
+    removeFrom(this.#byConnection, session.connection, session)
+    for (const key of revocableKeys(session.grant)) removeFrom(this.#byRevocable, key, session)
   }
 
   /** Returns the recently closed streams, newest first. */
@@ -95,32 +95,65 @@ export class StreamRegistry {
   /** Extends the stream with a handle, if it is on the path and belongs to the grant's subject. */
   extendNamed(handle: string, path: string, grant: Grant): Extension {
     const session = this.#byHandle.get(handle)
-    return extendAll(session ? [session] : [], path, grant)
+    return this.#extendAll(session ? [session] : [], path, grant)
   }
 
   /** Extends the streams of the grant's subject on a connection and path. */
   extendOnConnection(connection: object, path: string, grant: Grant): Extension {
-    return extendAll([...(this.#byConnection.get(connection) ?? [])], path, grant)
+    return this.#extendAll([...(this.#byConnection.get(connection) ?? [])], path, grant)
   }
 
   all(): Iterable<StreamSession> {
     return this.#byHandle.values()
   }
 
-  /** Closes every stream whose current token is revoked. */
+  /** Closes every stream whose current token is revoked, in slices. */
   endRevoked(revocation: Revocation): void {
-    for (const session of [...this.#byHandle.values()])
-      if (covers(revocation, session.grant)) session.end('token_revoked')
+    for (const session of this.#byRevocable.get(revocableKey(revocation.kind, revocation.value)) ?? [])
+      if (covers(revocation, session.grant)) session.endSoon('token_revoked')
   }
 
+  /** Closes every stream, in slices. */
   endAll(reason: EndReason): void {
-    for (const session of [...this.#byHandle.values()]) session.end(reason)
+    for (const session of this.#byHandle.values()) session.endSoon(reason)
+  }
+
+  #extendAll(candidates: readonly StreamSession[], path: string, grant: Grant): Extension {
+    const streams = candidates.filter(
+      (session) => session.isOpen && session.path === path && session.belongsTo(grant),
+    )
+    return joinExtensions(streams.map((session) => this.#extend(session, grant)))
+  }
+
+  #extend(session: StreamSession, grant: Grant): Extension {
+    for (const key of revocableKeys(session.grant)) removeFrom(this.#byRevocable, key, session)
+    const result = session.reauthorize(grant)
+    for (const key of revocableKeys(session.grant)) addTo(this.#byRevocable, key, session)
+    return result
   }
 }
 
-function extendAll(candidates: readonly StreamSession[], path: string, grant: Grant): Extension {
-  const streams = candidates.filter((session) => session.path === path && session.belongsTo(grant))
-  return joinExtensions(streams.map((session) => session.reauthorize(grant)))
+const revocableKey = (kind: RevocationKind, value: string) => `${kind}\n${value}`
+
+/** Returns the keys of the revocations that may cover a grant. */
+function revocableKeys({ jti, subject, session }: Grant): string[] {
+  const keys: string[] = []
+  if (jti !== undefined) keys.push(revocableKey('jti', jti))
+  if (subject !== undefined) keys.push(revocableKey('sub', subject))
+  if (session !== undefined) keys.push(revocableKey('session', session))
+  return keys
+}
+
+function addTo<K, V>(sets: Map<K, Set<V>>, key: K, value: V) {
+  const set = sets.get(key)
+  if (set) set.add(value)
+  else sets.set(key, new Set([value]))
+}
+
+function removeFrom<K, V>(sets: Map<K, Set<V>>, key: K, value: V) {
+  const set = sets.get(key)
+  set?.delete(value)
+  if (set?.size === 0) sets.delete(key)
 }
 
 /** Returns the key under which streams and replays are counted: the subject or, without one, the token. */

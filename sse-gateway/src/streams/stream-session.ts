@@ -5,7 +5,7 @@ import type { Grant } from '../admission/index.ts'
 import type { ClientWriter } from '../http/index.ts'
 import type { UpstreamEnd } from '../upstream/index.ts'
 import type { Extension } from './extension.ts'
-import { Deadline, type TimerWheel } from './timer-wheel.ts'
+import { type ChallengeSpread, Deadline, type TimerWheel } from './timing/index.ts'
 
 /** Why a stream ended. Metrics count the reasons, and the client receives all except `client_gone`. */
 export type EndReason =
@@ -38,6 +38,7 @@ export interface StreamSessionOptions {
   readonly writer: ClientWriter
   readonly limits: StreamLimits
   readonly wheel: TimerWheel
+  readonly spread: ChallengeSpread
   readonly clock: Clock
   readonly onChallenged: () => void
   readonly onEnded: (session: StreamSession, reason: EndReason) => void
@@ -58,8 +59,8 @@ const CHALLENGE = new EventBlock(
  *     ▲                                          │
  *     └───────────── reauthorized ───────────────┘
  *
- * `open`: the token is valid for longer than the window. `challenged`: a challenge has been sent. `ended`: nothing more is
- * sent. A stream goes from any state to `ended` immediately when the token is revoked, the stream is too old, the upstream
+ * `open`: the token is valid for longer than the window. `challenged`: a challenge has been sent. `ending`: it ends in one of
+ * the wheel's next slices, because many streams end with it. `ended`: nothing more is sent. A stream goes from any state to `ended` immediately when the token is revoked, the stream is too old, the upstream
  * or the client is lost, the client is too slow, or the gateway stops.
  */
 export class StreamSession {
@@ -71,9 +72,12 @@ export class StreamSession {
   readonly writer: ClientWriter
   readonly #options: StreamSessionOptions
   readonly #deadline = new Deadline((now) => this.#wake(now))
-  #state: 'open' | 'challenged' | 'ended' = 'open'
+  #state: 'open' | 'challenged' | 'ending' | 'ended' = 'open'
+  #endReason: EndReason | undefined
   #grant: Grant
   #challengeAt: number
+  /** The time at which the next challenge is due without the spread, while one is due. */
+  #spreadFrom: number | undefined
   #challenges = 0
   #answers = 0
 
@@ -91,7 +95,14 @@ export class StreamSession {
 
   /** Starts the timers; sends the challenge immediately if the token expires within the window. */
   start(): void {
-    this.#wake(this.#options.clock())
+    const now = this.#options.clock()
+    if (this.#challengeAt > now) this.#planChallenge(this.#challengeAt, now)
+    this.#wake(now)
+  }
+
+  /** Whether the stream can still be extended. */
+  get isOpen(): boolean {
+    return this.#state === 'open' || this.#state === 'challenged'
   }
 
   get state() {
@@ -135,15 +146,24 @@ export class StreamSession {
     this.#state = 'open'
     // A token that expires within the window would be challenged immediately, and so would each successor, endlessly.
     const earliest = now + (grant.expiresAt - now) / 2
-    this.#challengeAt = Math.max(grant.expiresAt - limits.challengeWindowMs, earliest)
+    this.#planChallenge(Math.max(grant.expiresAt - limits.challengeWindowMs, earliest), now)
     this.#arm()
     return { outcome: 'extended' }
+  }
+
+  /** Ends the stream in one of the wheel's next slices: for reasons that end many streams at once. */
+  endSoon(reason: EndReason): void {
+    if (!this.isOpen) return
+    this.#state = 'ending'
+    this.#endReason = reason
+    this.#options.wheel.fireSoon(this.#deadline)
   }
 
   /** Sends the reason to the client and closes the stream. */
   end(reason: EndReason): void {
     if (this.#state === 'ended') return
     this.#state = 'ended'
+    this.#releaseSpread()
     const { wheel, writer, limits, onEnded } = this.#options
     wheel.disarm(this.#deadline)
     if (reason === 'client_too_slow') writer.abort('too_slow')
@@ -164,6 +184,24 @@ export class StreamSession {
     return this.#answers > 0 && tokenId === this.#grant.tokenId && expiresAt === this.#grant.expiresAt
   }
 
+  /** Plans the next challenge for a time, or earlier if many streams have theirs then; at least half of the time until then remains. */
+  #planChallenge(dueAt: number, now: number) {
+    this.#releaseSpread()
+    // A token without an expiry is never challenged.
+    if (dueAt === Number.POSITIVE_INFINITY) {
+      this.#challengeAt = dueAt
+      return
+    }
+    const { spread, limits } = this.#options
+    this.#spreadFrom = dueAt
+    this.#challengeAt = dueAt - Math.min(spread.claim(dueAt, limits.challengeWindowMs), (dueAt - now) / 2)
+  }
+
+  #releaseSpread() {
+    if (this.#spreadFrom !== undefined) this.#options.spread.release(this.#spreadFrom)
+    this.#spreadFrom = undefined
+  }
+
   #arm() {
     const { endsAt } = this
     // If the maximum age closes the stream before its token expires, a new token would not help, so there is no challenge.
@@ -172,10 +210,12 @@ export class StreamSession {
   }
 
   #wake(now: number) {
+    if (this.#endReason !== undefined) return this.end(this.#endReason)
     if (now >= this.endsAt) return this.end(now >= this.#grant.expiresAt ? 'token_expired' : 'stream_too_old')
     if (this.#state === 'open' && now >= this.#challengeAt && this.endsAt === this.#grant.expiresAt) {
       this.#state = 'challenged'
       this.#challenges += 1
+      this.#releaseSpread()
       this.writer.write(CHALLENGE)
       this.#options.onChallenged()
     }
