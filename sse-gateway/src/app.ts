@@ -271,7 +271,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     for (const pathEvents of events.values()) pathEvents.stop()
     peers?.stop()
     await sharedRevocations.stop()
-    wheel.stop()
+    wheel.finish()
   }
 
   return {

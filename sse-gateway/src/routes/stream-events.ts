@@ -12,6 +12,7 @@ import {
 } from '../http/index.ts'
 import {
   type ChallengeSpread,
+  Deadline,
   ownerOf,
   type StreamLimits,
   type StreamMetrics,
@@ -127,17 +128,11 @@ export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
         streams.retire(ended, reason, clock())
         release()
         metrics.ended(path, reason)
-        log.info(
-          {
-            path,
-            reason,
-            seconds: Math.round((clock() - ended.openedAt) / 1000),
-            events: reader?.sentEvents ?? 0,
-            bytes: reader?.sentBytes ?? 0,
-            jti: ended.grant.tokenId,
-          },
-          'stream ended',
-        )
+        const seconds = Math.round((clock() - ended.openedAt) / 1000)
+        const sent = { events: reader?.sentEvents ?? 0, bytes: reader?.sentBytes ?? 0 }
+        const line = { path, reason, seconds, ...sent, jti: ended.grant.tokenId }
+        // After the streams that end with this one: a line takes as long as an end.
+        wheel.fireSoon(new Deadline(() => log.info(line, 'stream ended')))
       },
     })
     streams.add(session)

@@ -223,8 +223,20 @@ export class StreamSession {
   }
 }
 
+/** Enough that clients do not reconnect at the same time, and few enough to encode each once. */
+const RETRY_TIMES = 64
+const endEvents = new Map<string, EventBlock>()
+
 /** Returns the last event, with the reason and the retry time. It has no ID, so it does not change the client's position. */
 function endEvent(reason: EndReason, { min, max }: StreamLimits['retryMs']): EventBlock {
-  const retry = min + Math.floor(Math.random() * (max - min))
-  return new EventBlock(encodeEvent({ event: CONTROL_EVENTS.end, data: JSON.stringify({ reason }), retry }))
+  const retry = min + Math.floor(((max - min) / RETRY_TIMES) * Math.floor(Math.random() * RETRY_TIMES))
+  const key = `${reason} ${retry}`
+  let block = endEvents.get(key)
+  if (block === undefined) {
+    block = new EventBlock(
+      encodeEvent({ event: CONTROL_EVENTS.end, data: JSON.stringify({ reason }), retry }),
+    )
+    endEvents.set(key, block)
+  }
+  return block
 }

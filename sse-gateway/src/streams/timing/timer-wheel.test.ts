@@ -155,6 +155,16 @@ describe('TimerWheel', () => {
       expect(later.fired).toEqual([90])
     })
 
+    it('fires all that are due when it finishes, and no others', async () => {
+      const { fired } = armBusy([...indexes(20).map(() => 10), 5_000])
+      clock.advance(30)
+      wheel.turn()
+      wheel.finish()
+      expect(fired).toEqual(indexes(20))
+      await turnOfLoop()
+      expect(wheel.armed).toBe(1)
+    })
+
     it('fires none after it was stopped', async () => {
       const { fired } = armBusy(indexes(40).map(() => 10))
       clock.advance(30)

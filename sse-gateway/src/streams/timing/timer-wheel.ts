@@ -102,6 +102,12 @@ export class TimerWheel {
     if (this.#nextSlice === undefined) this.#fireSlice()
   }
 
+  /** Fires what is due, and stops. */
+  finish(): void {
+    for (const deadline of this.#due) this.#wake(deadline, this.#clock())
+    this.stop()
+  }
+
   stop(): void {
     clearInterval(this.#ticking)
     clearImmediate(this.#nextSlice)
@@ -114,11 +120,15 @@ export class TimerWheel {
     const now = this.#clock()
     const end = performance.now() + SLICE_MS
     for (const deadline of this.#due) {
-      this.disarm(deadline)
-      deadline.wake(now)
+      this.#wake(deadline, now)
       if (performance.now() >= end) break
     }
     if (this.#due.size > 0) this.#nextSlice ??= setImmediate(() => this.#fireSlice())
+  }
+
+  #wake(deadline: Deadline, now: number) {
+    this.disarm(deadline)
+    deadline.wake(now)
   }
 
   #put(deadline: Deadline, dueAt: number, slot: Set<Deadline>) {
