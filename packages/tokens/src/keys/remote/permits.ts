@@ -20,6 +20,12 @@ export class Permits {
     return this.#left < 1
   }
 
+  /** The time until one can be taken, in milliseconds; 0 if there is one. */
+  get nextInMs(): number {
+    this.#regain()
+    return Math.max(0, ((1 - this.#left) * this.#perMs) / this.#max)
+  }
+
   /** Takes one. Returns false if there is none. */
   take(): boolean {
     if (this.isEmpty) return false

@@ -6,9 +6,9 @@ import {
   remoteKeys,
   SIGNATURE_ALGORITHMS,
   type SigningKey,
-} from '../index.ts'
-import { testKey } from '../testing.ts'
-import type { RemoteKeysOptions } from './remote-keys.ts'
+} from '../../index.ts'
+import { testKey } from '../../testing.ts'
+import type { RemoteKeysOptions } from './options.ts'
 
 const ISSUER = 'https://issuer'
 const SECOND = 1000

@@ -1,0 +1,1 @@
+export { remoteKeys } from './remote-keys.ts'
