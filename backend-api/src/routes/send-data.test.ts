@@ -217,6 +217,32 @@ describe('GET /data', () => {
     expect(answer.headers['www-authenticate']).toBeUndefined()
   })
 
+  it('answers 503 with Retry-After, and not 401, to a new key while made-up ones use up the loads', async () => {
+    const app = backend()
+    const send = (token: string) => request(app).get('/data').set('authorization', `Bearer ${token}`)
+    const made = (kid: string) =>
+      signToken(
+        { iss: issuer, sub: 'ada', aud: AUDIENCE },
+        { ...testKey('ES256', kid), kid },
+        { lifetimeSeconds: 120, typ: 'at+jwt', clock: clock.now },
+      )
+    expect((await send(await accessToken())).status).toBe(200)
+    for (let n = 0; n < 5; n += 1) expect((await send(await made(`made-up-${n}`))).status).toBe(401)
+    const answer = await send(await made('new'))
+    expect([answer.status, answer.body, answer.headers['retry-after']]).toEqual([
+      503,
+      {
+        error: {
+          code: 'keys_unavailable',
+          message: `The key of this token is not known, and the keys of ${issuer} were loaded moments ago. Retry after 6 s.`,
+        },
+      },
+      '6',
+    ])
+    clock.advance(6_000)
+    expect((await send(await made('new'))).status).toBe(401)
+  })
+
   it.each(SIGNATURE_ALGORITHMS)('accepts tokens that are signed with %s', async (alg) => {
     const env = { JWKS_URL: `${issuer}/jwks-of-all-algorithms` }
     const token = await signToken({ iss: issuer, sub: 'ada', aud: AUDIENCE }, testKey(alg, alg), {

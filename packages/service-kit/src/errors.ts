@@ -45,6 +45,15 @@ const UNUSABLE_KEYS: readonly unknown[] = ['KeySetError', 'JwtBundleError', 'Spi
 export const isUnusableKeySet = (error: unknown): error is Error =>
   error instanceof Error && UNUSABLE_KEYS.includes(error.name)
 
+/**
+ * Whether a verifier cannot say yet whether a token's key is new or made up (`KeyNotLoadedError` of `packages/tokens`): a repeated
+ * request gets the answer.
+ */
+export const isKeyNotLoaded = (error: unknown): error is Error & { readonly retryAfterSeconds: number } =>
+  error instanceof Error &&
+  error.name === 'KeyNotLoadedError' &&
+  typeof (error as { retryAfterSeconds?: unknown }).retryAfterSeconds === 'number'
+
 /** The errors of `packages/token-store` for a store that does not answer, or does not accept writes. */
 const UNAVAILABLE_STORE: readonly unknown[] = ['StoreUnavailableError', 'StoreFullError', 'StoreLockedError']
 /** A store fails over within seconds, and a full disk needs an operator; either way, a call now and then is enough. */
@@ -58,6 +67,11 @@ export const isUnavailableStore = (error: unknown): error is Error =>
 export function toHttpError(thrown: unknown): HttpError {
   if (thrown instanceof HttpError) return thrown
   if (isUnusableKeySet(thrown)) return new HttpError(502, 'keys_unusable', thrown.message, { cause: thrown })
+  if (isKeyNotLoaded(thrown))
+    return new HttpError(503, 'keys_unavailable', thrown.message, {
+      cause: thrown,
+      headers: { 'retry-after': String(thrown.retryAfterSeconds) },
+    })
   // A library may have wrapped it.
   const unavailable = [thrown, (thrown as Error | undefined)?.cause].find(isUnavailableStore)
   if (unavailable)

@@ -2,6 +2,7 @@ export { callBudget, DEADLINE_HEADER, deadlineFrom } from './deadline.ts'
 export {
   badRequest,
   HttpError,
+  isKeyNotLoaded,
   isUnavailableStore,
   isUnusableKeySet,
   notFound,

@@ -15,6 +15,7 @@ export {
   KeyError,
   type KeyErrorReason,
   type KeyFinder,
+  KeyNotLoadedError,
   type KeySet,
   KeySetError,
   parseJwks,

@@ -3,6 +3,7 @@ import {
   type Clock,
   challenge,
   HttpError,
+  isKeyNotLoaded,
   isUnusableKeySet,
   observeVerification,
   scopesOf,
@@ -109,7 +110,8 @@ export class Authorizer implements TokenAuthorizer {
   /**
    * Verifies a token and returns what it grants.
    * @throws {HttpError} 401 `invalid_token` for an invalid, expired or revoked token, 403 `insufficient_scope` for one without
-   * the scope (RFC 6750 §3.1), 502 if the issuer's key set is rejected, 503 if it is unavailable, or if the revocations are.
+   * the scope (RFC 6750 §3.1), 502 if the issuer's key set is rejected, 503 if it is unavailable, if the token's key is
+   * unknown and cannot be loaded yet, or if the revocations are not loaded.
    */
   async authorize(token: string): Promise<Grant> {
     const { claims } = await this.#verify(token)
@@ -147,6 +149,8 @@ export class Authorizer implements TokenAuthorizer {
           ? this.#insufficientScope(error)
           : this.#invalidToken(error.message, error)
       if (isUnusableKeySet(error)) throw unavailable(502, 'keys_unusable', error.message, error)
+      if (isKeyNotLoaded(error))
+        throw unavailable(503, 'keys_unavailable', error.message, error, error.retryAfterSeconds)
       throw unavailable(503, 'keys_unavailable', "The issuer's keys are unavailable. Retry later.", error)
     }
   }

@@ -64,9 +64,53 @@ describe('issuer keys', () => {
         }),
       ),
     )
-    expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([401]))
+    // 503 where a fifth load did not answer whether the key exists.
+    expect(answers.filter(({ status }) => status !== 401 && status !== 503)).toEqual([])
     expect(await status(key, { iss: PLAIN })).toBe(200)
     expect(fetches).toBeLessThanOrEqual(6)
+  })
+
+  it('answer a rotated key with 503 while strangers use up the loads, and are known six seconds later', async () => {
+    const [old, young] = [
+      await generateSigningKey('ES256', 'old'),
+      await generateSigningKey('ES256', 'young'),
+    ]
+    let published = [old]
+    server = http.createServer((_request, response) => response.end(JSON.stringify(publicJwks(published))))
+    await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as AddressInfo
+    await gateway.start({ ISSUER: PLAIN, JWKS_URL: `http://127.0.0.1:${port}/jwks.json` })
+    expect(await status(old, { iss: PLAIN })).toBe(200)
+    const stranger = await generateSigningKey('ES256')
+    const flood = async (of: string) => {
+      for (let n = 0; n < 10; n += 1) await status({ ...stranger, kid: `${of}-${n}` }, { iss: PLAIN })
+    }
+    await flood('first')
+    published = [young]
+    const token = await gateway.token({ iss: PLAIN }, { key: young, lifetimeSeconds: 3_600 })
+    for (const method of ['GET', 'POST']) {
+      const answer = await gateway.request('/events', {
+        method,
+        headers: {
+          authorization: `Bearer ${token}`,
+          ...(method === 'POST' ? { 'content-type': 'application/x-challenge-response' } : {}),
+        },
+      })
+      expect([answer.status, answer.json, answer.headers['retry-after']]).toEqual([
+        503,
+        {
+          error: {
+            code: 'keys_unavailable',
+            message: `The key of this token is not known, and the keys of ${PLAIN} were loaded moments ago. Retry after 6 s.`,
+          },
+        },
+        '6',
+      ])
+    }
+    gateway.clock.advance(6_000)
+    await flood('second')
+    expect(await status(young, { iss: PLAIN })).toBe(200)
+    expect(gateway.log).not.toContain('"level":50')
   })
 
   it('are unavailable if their server is unreachable, and the token is not blamed', async () => {

@@ -1,5 +1,6 @@
 import {
   type Clock,
+  isKeyNotLoaded,
   isUnusableKeySet,
   type Logger,
   PeerError,
@@ -160,7 +161,7 @@ export class OpenidClient {
         throw new LoginRefused('other_subject', 'the renewed ID token has another subject', false)
       return { ...tokens, idToken, claims }
     } catch (error) {
-      if (error instanceof PeerError || isUnusableKeySet(error)) {
+      if (error instanceof PeerError || isUnusableKeySet(error) || isKeyNotLoaded(error)) {
         this.#options.log.warn(`renewed ID token not used: ${error.message}`)
         return withoutIdToken
       }

@@ -29,6 +29,11 @@ const { app } = httpService({
           name: 'KeySetError',
           reason: 'no_usable_key',
         })
+      if (token === 'undecided')
+        throw Object.assign(new Error('Retry after 6 s.'), {
+          name: 'KeyNotLoadedError',
+          retryAfterSeconds: 6,
+        })
       if (token.startsWith('scp-'))
         return { claims: { sub: 'servicea', scp: token === 'scp-string' ? 'read write' : ['read', 'write'] } }
       return { claims: { sub: 'servicea', jti: 'id-1', scope: token === 'reader' ? 'read' : 'read write' } }
@@ -118,5 +123,16 @@ describe('requireBearer', () => {
       502,
       { error: { code: 'keys_unusable', message: 'The set has no usable key.' } },
     ])
+  })
+
+  it('answers 503 with Retry-After, and logs no error, if the key of the token cannot be loaded yet', async () => {
+    const response = await get('/', 'Bearer undecided')
+    expect([response.status, response.body, response.headers['retry-after']]).toEqual([
+      503,
+      { error: { code: 'keys_unavailable', message: 'Retry after 6 s.' } },
+      '6',
+    ])
+    expect(response.headers['www-authenticate']).toBeUndefined()
+    expect(JSON.parse(lines.at(-2) ?? '')).toMatchObject({ level: 40, code: 'keys_unavailable' })
   })
 })

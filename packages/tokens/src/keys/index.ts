@@ -33,5 +33,5 @@ export {
   thumbprint,
   type VerificationKey,
 } from './keys.ts'
-export { remoteKeys } from './remote/index.ts'
+export { KeyNotLoadedError, remoteKeys } from './remote/index.ts'
 export type { Signer } from './signer.ts'

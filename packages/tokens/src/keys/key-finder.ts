@@ -6,10 +6,15 @@ import type { VerificationKey } from './keys.ts'
  * (RFC 8725 §3.8).
  */
 export interface KeyFinder {
+  /**
+   * @param beforeLoad called before anything is loaded for this token, because anyone can make up a `kid`. What it throws
+   * prevents the load, and the finder throws it.
+   */
   (
     issuer: string,
     kid: string | undefined,
     alg: SignatureAlgorithm,
+    beforeLoad?: () => void,
   ): VerificationKey | undefined | Promise<VerificationKey | undefined>
   /**
    * Returns the key that the issuer publishes by now in place of `rejected`, which did not make a token's signature; undefined

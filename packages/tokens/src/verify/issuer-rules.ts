@@ -16,6 +16,16 @@ import { status } from './token-status.ts'
 import { use } from './token-use.ts'
 import { TokenVerification, type VerifiedToken } from './token-verification.ts'
 
+/** Checks of the claims that need nothing but the token. */
+const CLAIM_CHECKS: readonly CheckDefinition<TokenVerification>[] = [
+  notBefore,
+  expiry,
+  audience,
+  subject,
+  issuedAt,
+  lifetime,
+]
+
 /** The checks of verifyToken, in order: form, header, key, signature, claims (RFC 7519 §7.2, RFC 8725 §3). */
 export const TOKEN_CHECKS: readonly CheckDefinition<TokenVerification>[] = [
   form,
@@ -27,12 +37,7 @@ export const TOKEN_CHECKS: readonly CheckDefinition<TokenVerification>[] = [
   issuer,
   key,
   signature,
-  notBefore,
-  expiry,
-  audience,
-  subject,
-  issuedAt,
-  lifetime,
+  ...CLAIM_CHECKS,
   use,
   status,
 ]
@@ -52,6 +57,6 @@ export function issuerRules(
   assertRules(rules)
   return {
     checks: more.length > 0 ? [...TOKEN_CHECKS, ...more] : TOKEN_CHECKS,
-    begin: (token, remembered) => new TokenVerification(token, rules, remembered),
+    begin: (token, remembered) => new TokenVerification(token, rules, remembered, CLAIM_CHECKS),
   }
 }

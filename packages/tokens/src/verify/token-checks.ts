@@ -53,7 +53,7 @@ export const key = check('key', 'RFC 8725 §3.8', (verification: TokenVerificati
   if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH))
     throw verification.fail('kid_malformed', 'invalid token')
   // Safe casts: earlier checks have verified iss and alg.
-  const found = rules.keys(claims.iss as string, kid, alg as Algorithm)
+  const found = rules.keys(claims.iss as string, kid, alg as Algorithm, () => verification.checkClaims())
   if (found instanceof Promise) return found.then((key) => useKey(verification, key))
   return useKey(verification, found)
 })

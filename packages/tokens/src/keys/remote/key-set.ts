@@ -1,5 +1,6 @@
 import { isSameKey, KeySetError, type ParseJwksOptions, readKeySet, type UnusableKey } from '../jwks.ts'
 import type { VerificationKey } from '../keys.ts'
+import { KeyNotLoadedError } from './key-not-loaded.ts'
 import {
   DEFAULT_COOLDOWN_MS,
   DEFAULT_MAX_AGE_MS,
@@ -38,6 +39,7 @@ export class RemoteKeySet {
   #pausedUntil = Number.NEGATIVE_INFINITY
   #failure: unknown
   #loading: Promise<void> | undefined
+  #loadStartedAt = 0
 
   constructor(options: RemoteKeysOptions) {
     this.#issuer = options.issuer
@@ -85,6 +87,27 @@ export class RemoteKeySet {
   }
 
   /**
+   * Loads the set and searches it.
+   * @param forToken takes a permit, because anyone can trigger such a load.
+   * @throws {KeyNotLoadedError} if nothing is found and nothing may be loaded to be sure
+   */
+  async search<T>(find: (keys: KeyMap) => T | undefined, forToken: boolean): Promise<T | undefined> {
+    if (forToken) this.#assertMayReload()
+    // A load that was running before may have read the set before the key was published.
+    const isLate = this.#loading !== undefined && this.#loadStartedAt !== this.#clock()
+    const found = find(await this.renewed(forToken))
+    if (found !== undefined || !isLate || this.#failure !== undefined) return found
+    this.#assertMayReload()
+    return find(await this.renewed(true))
+  }
+
+  /** Not rejected as forged while this throws: the key may be new. */
+  #assertMayReload(): void {
+    if (this.mayReload('for a token')) return
+    throw this.#failure ?? new KeyNotLoadedError(this.#issuer, this.#permits.nextInMs)
+  }
+
+  /**
    * Loads the set and returns it; returns the old set if that fails.
    * @param forToken takes a permit, because anyone can trigger such a load.
    */
@@ -106,9 +129,12 @@ export class RemoteKeySet {
 
   /** Never rejects; a failure is stored and thrown only if there is no set to fall back on. */
   #reload(): Promise<void> {
-    this.#loading ??= this.#loadOnce().finally(() => {
-      this.#loading = undefined
-    })
+    if (this.#loading === undefined) {
+      this.#loadStartedAt = this.#clock()
+      this.#loading = this.#loadOnce().finally(() => {
+        this.#loading = undefined
+      })
+    }
     return this.#loading
   }
 

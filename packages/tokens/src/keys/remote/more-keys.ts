@@ -1,5 +1,6 @@
 import { isSameKey, KeySetError, MAX_KID_LENGTH, type ParseJwksOptions, parseJwks } from '../jwks.ts'
 import type { VerificationKey } from '../keys.ts'
+import { KeyNotLoadedError } from './key-not-loaded.ts'
 import {
   DEFAULT_COOLDOWN_MS,
   DEFAULT_MAX_AGE_MS,
@@ -49,8 +50,14 @@ export class MoreRemoteKeys {
     this.#permits = new Permits(MAX_MISSES, this.#cooldownMs, this.#clock)
   }
 
-  /** @throws what `loadKey` threw, or a KeySetError, if the key is not known. */
-  find(kid: string): VerificationKey | undefined | Promise<VerificationKey | undefined> {
+  /**
+   * @throws what `loadKey` threw, or a KeySetError, if the key is not known; a KeyNotLoadedError if it may not be loaded now; what
+   * `beforeLoad` throws
+   */
+  find(
+    kid: string,
+    beforeLoad?: () => void,
+  ): VerificationKey | undefined | Promise<VerificationKey | undefined> {
     const found = this.#found.get(kid)
     const age = found ? this.#clock() - found.loadedAt : Number.POSITIVE_INFINITY
     if (found && age < this.#maxAgeMs) {
@@ -59,8 +66,12 @@ export class MoreRemoteKeys {
     }
     const stale = found && age < this.#maxStaleMs ? found.key : undefined
     if (kid.length > MAX_KID_LENGTH) return undefined
+    if (!stale) beforeLoad?.()
     const loading = this.#load(kid)
-    if (!loading) return stale
+    if (!loading) {
+      if (stale) return stale
+      throw new KeyNotLoadedError(this.#issuer, this.#permits.nextInMs)
+    }
     return stale ? loading.catch(() => stale) : loading
   }
 

@@ -19,8 +19,8 @@ export interface RemoteKeysOptions extends ParseJwksOptions {
   /** How long a set is used before it must be loaded again. */
   readonly maxAgeMs?: number
   /**
-   * The time between a failed load and the next one, and the time in which tokens with unknown kids or wrong signatures cause at
-   * most five loads that change nothing.
+   * The time between a failed load and the next one, and the time in which five loads that changed nothing are allowed again, evenly, to
+   * tokens with unknown kids or wrong signatures: with 30 s, a flood of them causes five loads and then ten a minute.
    */
   readonly cooldownMs?: number
   /** How long a set is used if loading keeps failing; afterwards verification fails closed. */

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from '@jest/globals'
 import {
   generateSigningKey,
+  KeyNotLoadedError,
   KeySetError,
   publicJwks,
   remoteKeys,
@@ -49,6 +50,8 @@ const publishing =
   (...keys: SigningKey[]) =>
   () =>
     publicJwks(keys)
+/** Whether the key exists cannot be said before the keys are loaded again. */
+const notLoaded = (seconds: number) => new KeyNotLoadedError(ISSUER, seconds * SECOND)
 const down = () => {
   throw new Error('the issuer is down')
 }
@@ -157,11 +160,13 @@ describe('the published keys of an issuer', () => {
   it('cost the issuer five loads per cooldown, however many kids are made up', async () => {
     const state = issuer(publishing(first))
     await state.kidOf('first')
-    for (let n = 0; n < 1000; n += 1) expect(await state.kidOf(`invented-${n}`)).toBeUndefined()
+    for (let n = 0; n < 5; n += 1) expect(await state.kidOf(`invented-${n}`)).toBeUndefined()
+    for (let n = 0; n < 1000; n += 1) await expect(state.kidOf(`more-${n}`)).rejects.toThrow(notLoaded(6))
     expect(state.loads).toBe(6)
     expect(await state.kidOf('first')).toBe('first')
     state.now += 30 * SECOND
-    for (let n = 0; n < 1000; n += 1) await state.kidOf(`invented-${n}`)
+    for (let n = 0; n < 5; n += 1) expect(await state.kidOf(`later-${n}`)).toBeUndefined()
+    for (let n = 0; n < 1000; n += 1) await expect(state.kidOf(`last-${n}`)).rejects.toThrow(notLoaded(6))
     expect(state.loads).toBe(11)
   })
 
@@ -177,9 +182,9 @@ describe('the published keys of an issuer', () => {
   it('include a new key after six seconds of a flood at the latest', async () => {
     const state = issuer(publishing(first))
     await state.kidOf('first')
-    for (let n = 0; n < 1000; n += 1) await state.kidOf(`invented-${n}`)
+    for (let n = 0; n < 5; n += 1) await state.kidOf(`invented-${n}`)
     state.published = publishing(first, second)
-    expect(await state.kidOf('second')).toBeUndefined()
+    await expect(state.kidOf('second')).rejects.toThrow(notLoaded(6))
     state.now += 6 * SECOND
     await state.kidOf('invented')
     expect(await state.kidOf('second')).toBe('second')
@@ -335,11 +340,13 @@ describe('the keys of an issuer that has more than fit into a set', () => {
     const state = large([first, second])
     for (let n = 0; n < 10; n += 1) expect(await state.kidOf(`invented-${n}`)).toBeUndefined()
     expect(await state.kidOf('second')).toBe('second')
-    for (let n = 0; n < 1000; n += 1) expect(await state.kidOf(`more-${n}`)).toBeUndefined()
+    for (let n = 0; n < 10; n += 1) expect(await state.kidOf(`more-${n}`)).toBeUndefined()
+    for (let n = 0; n < 1000; n += 1) await expect(state.kidOf(`most-${n}`)).rejects.toThrow(notLoaded(2))
     expect(state.asked.length).toBe(21)
     expect(await state.kidOf('second')).toBe('second')
     state.now += 30 * SECOND
-    for (let n = 0; n < 1000; n += 1) await state.kidOf(`later-${n}`)
+    for (let n = 0; n < 20; n += 1) expect(await state.kidOf(`later-${n}`)).toBeUndefined()
+    await expect(state.kidOf('last')).rejects.toThrow(notLoaded(2))
     expect(state.asked.length).toBe(41)
     expect(await state.kidOf('x'.repeat(257))).toBeUndefined()
   })
