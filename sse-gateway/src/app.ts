@@ -34,7 +34,7 @@ import { listStreams } from './routes/list-streams.ts'
 import { reauthorize } from './routes/reauthorize.ts'
 import { revoke } from './routes/revoke.ts'
 import { streamEvents } from './routes/stream-events.ts'
-import { ChallengeSpread, StreamMetrics, StreamRegistry, TimerWheel } from './streams/index.ts'
+import { ChallengeSpread, StreamMetrics, StreamRegistry, TimerWheel, WithdrawnKeys } from './streams/index.ts'
 import { PathEvents } from './upstream/index.ts'
 
 export { loadConfig } from './config.ts'
@@ -81,6 +81,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       : new GatewayPeers({
           ...config.redis,
           log,
+          clock,
           reauthorize: (handle, path, grant) =>
             revocations.cover(grant) ? { outcome: 'unknown' } : streams.extendNamed(handle, path, grant),
         })
@@ -88,8 +89,15 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const events = new Map<string, PathEvents>()
   const streamMetrics = new StreamMetrics(metrics, streams, events)
   const sources = { realm: config.realm, queryTokens: config.queryTokens, cookie: config.tokenCookie }
-  const keys = new Map<PathRule['issuers'][0], KeyFinder>()
   const listeners: Listener[] = []
+  const keyFinders = new Map<string, KeyFinder>()
+  const authorizers = new Map<string, Authorizer>()
+  const withdrawnKeys = new WithdrawnKeys({
+    streams,
+    wheel,
+    clock,
+    withdrawnAt: async (path, grant) => authorizers.get(path)?.withdrawnAt(grant),
+  })
   const draining = new Drain<Exchange>((exchange) => exchange.askToLeave())
   const unusable = new UnusableKeys(log)
   const checks: Record<string, () => void> = {
@@ -146,6 +154,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
 
   function streamRoutes(path: string, rule: PathRule, ca: string | undefined) {
     const authorizer = authorizerOf(rule, 0)
+    authorizers.set(path, authorizer)
     const pathEvents = new PathEvents({
       path,
       target: {
@@ -198,18 +207,19 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     return new Authorizer(rules, config.realm, sharedRevocations, clock)
   }
 
-  /** The streams of a path and the routes of administrators share the keys of an issuer, so they are fetched once. */
-  function keysOf(issuer: PathRule['issuers'][0]): KeyFinder {
-    const known = keys.get(issuer)
+  /** One finder for all paths: an issuer is asked once, however many paths accept its tokens. */
+  function keysOf({ issuer, jwksFile, jwksUrl }: PathRule['issuers'][0]): KeyFinder {
+    const source = JSON.stringify([issuer, jwksFile, jwksUrl])
+    const known = keyFinders.get(source)
     if (known) return known
-    const made = remoteKeys({
-      issuer: issuer.issuer,
-      ...issuerKeys({ ...issuer, unusable }),
+    const finder = remoteKeys({
+      issuer,
+      ...issuerKeys({ issuer, jwksFile, jwksUrl, unusable }),
       algorithms: config.tokenAlgorithms,
       clock,
     })
-    keys.set(issuer, made)
-    return made
+    keyFinders.set(source, finder)
+    return finder
   }
 
   async function developmentTokens(rule: PathRule) {
@@ -255,6 +265,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       log,
       pollMs: config.certificatePollMs,
     })
+    withdrawnKeys.start()
     probes.ready()
     return urls
   }
@@ -262,6 +273,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   async function drain(delayMs: number | undefined) {
     probes.stopping()
     stopFollowing?.()
+    withdrawnKeys.stop()
     await draining.run({
       delayMs,
       deadlineMs: DRAIN_DEADLINE_MS,

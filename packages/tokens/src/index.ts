@@ -15,6 +15,7 @@ export {
   KeyError,
   type KeyErrorReason,
   type KeyFinder,
+  type KeyIdentity,
   KeyNotLoadedError,
   type KeySet,
   KeySetError,

@@ -13,12 +13,15 @@ import {
   type Claims,
   cachedVerifier,
   type KeyFinder,
+  type KeyIdentity,
   optionalSubject,
   otherKindOf,
   parseCompact,
   type SignatureAlgorithm,
   TokenError,
   type TokenUse,
+  thumbprint,
+  type VerificationKey,
   type VerifiedToken,
 } from '@hallpass/tokens'
 import { unavailable } from '../http/index.ts'
@@ -114,9 +117,14 @@ export class Authorizer implements TokenAuthorizer {
    * unknown and cannot be loaded yet, or if the revocations are not loaded.
    */
   async authorize(token: string): Promise<Grant> {
-    const { claims } = await this.#verify(token)
+    const verifiedAt = this.#clock()
+    const { claims, key } = await this.#verify(token)
     const { issuedAt, rolesClaim, scopes } = this.#rules
-    const grant = grantOf(claims, token, rolesClaim, this.#clock())
+    const grant = {
+      ...grantOf(claims, token, rolesClaim, this.#clock()),
+      signer: identityOf(key),
+      verifiedAt,
+    }
     if (issuedAt === 'required' && grant.issuedAt === undefined) throw this.#invalidToken('jwt iat required')
     this.refuseRevoked(grant)
     if (scopes.some((scope) => !grant.roles.includes(scope))) throw this.#insufficientScope()
@@ -138,6 +146,12 @@ export class Authorizer implements TokenAuthorizer {
    */
   refuseRevoked(grant: Grant): void {
     if (this.#revocations.cover(grant)) throw this.#invalidToken('token revoked')
+  }
+
+  /** Returns since when the key of a grant is known to be withdrawn; undefined if it is not. Never rejects. */
+  async withdrawnAt({ issuer, signer }: Grant): Promise<number | undefined> {
+    const keys = this.#rules.issuers.find((trusted) => trusted.issuer === issuer)?.keys
+    return signer && keys?.withdrawnAt?.(issuer, signer)
   }
 
   async #verify(token: string): Promise<VerifiedToken> {
@@ -212,10 +226,24 @@ export const authorizerOfAny = (authorizers: readonly [Authorizer, ...Authorizer
   },
 })
 
+const identities = new WeakMap<VerificationKey, KeyIdentity>()
+
+/** Computed once for a key: a thumbprint takes 20 µs. */
+function identityOf(key: VerificationKey): KeyIdentity {
+  const known = identities.get(key) ?? { kid: key.kid, thumbprint: thumbprint(key.publicKey) }
+  identities.set(key, known)
+  return known
+}
+
 /** Long enough to distinguish tokens in a log, too short to search for one. */
 const TOKEN_ID_LENGTH = 12
 
-function grantOf(claims: Claims, token: string, rolesClaim: string, now: number): Grant {
+function grantOf(
+  claims: Claims,
+  token: string,
+  rolesClaim: string,
+  now: number,
+): Omit<Grant, 'signer' | 'verifiedAt'> {
   const { iss, sub, exp, iat, jti, sid } = claims
   const id = textOrUndefined(jti)
   return {

@@ -1,3 +1,5 @@
+import type { KeyIdentity } from '@hallpass/tokens'
+
 /** What a valid token grants until it expires. */
 export interface Grant {
   readonly issuer: string
@@ -11,4 +13,8 @@ export interface Grant {
   /** Identifies the token in the log: its `jti` or the start of its hash. */
   readonly tokenId: string
   readonly issuedAt: number | undefined
+  /** The key that signed the token; undefined from a gateway of an earlier version. */
+  readonly signer: KeyIdentity | undefined
+  /** When this gateway received the token, or the grant from another gateway; milliseconds since the epoch. */
+  readonly verifiedAt: number
 }

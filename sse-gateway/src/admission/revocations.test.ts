@@ -22,6 +22,8 @@ const grant = (changes: Partial<Grant> = {}): Grant => ({
   session: 'login-1',
   tokenId: 'token-1',
   issuedAt: clock.now(),
+  signer: undefined,
+  verifiedAt: clock.now(),
   ...changes,
 })
 

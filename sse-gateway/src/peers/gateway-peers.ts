@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { HttpError, type Logger } from '@hallpass/service-kit'
+import { type Clock, HttpError, type Logger } from '@hallpass/service-kit'
 import type { Redis } from 'ioredis'
 import type { Grant } from '../admission/index.ts'
 import type { Extension } from '../streams/index.ts'
@@ -11,6 +11,7 @@ export interface GatewayPeersOptions {
   /** PEM of the only CA that is trusted for TLS. Default: the system's CAs. */
   readonly ca?: string
   readonly log: Logger
+  readonly clock: Clock
   /** Extends a stream of this gateway. */
   readonly reauthorize: (handle: string, path: string, grant: Grant) => Extension
 }
@@ -146,7 +147,7 @@ export class GatewayPeers {
     if (!parsed.success) return
     if ('answer' in parsed.data) return this.#asked.get(parsed.data.answer)?.(resultOf(parsed.data))
     const { ask, from, handle, path, grant } = parsed.data
-    const { subject, jti, session, issuedAt } = grant
+    const { subject, jti, session, issuedAt, signer } = grant
     const expiresAt = grant.expiresAt ?? Number.POSITIVE_INFINITY
     const result = this.#options.reauthorize(handle, path, {
       ...grant,
@@ -155,6 +156,9 @@ export class GatewayPeers {
       session,
       issuedAt,
       expiresAt,
+      signer,
+      // By this gateway's clock, which also times its loads of the keys.
+      verifiedAt: this.#options.clock(),
     })
     // A gateway of the previous version ignores the first message, and this one the second: it has its answer by then.
     const answers = [

@@ -11,6 +11,7 @@ const grantMessage = z.object({
   session: z.string().optional(),
   tokenId: z.string(),
   issuedAt: z.number().optional(),
+  signer: z.object({ kid: z.string(), thumbprint: z.string() }).optional(),
 })
 const extensionMessage = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('extended') }),

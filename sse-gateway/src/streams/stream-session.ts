@@ -11,6 +11,7 @@ import { type ChallengeSpread, Deadline, type TimerWheel } from './timing/index.
 export type EndReason =
   | 'token_expired'
   | 'token_revoked'
+  | 'key_withdrawn'
   | 'stream_too_old'
   | 'shutting_down'
   | UpstreamEnd

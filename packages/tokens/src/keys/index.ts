@@ -29,6 +29,7 @@ export {
   generateSigningKey,
   importSigningKey,
   importVerificationKey,
+  type KeyIdentity,
   type SigningKey,
   thumbprint,
   type VerificationKey,

@@ -1,5 +1,5 @@
 import type { SignatureAlgorithm } from './algorithms.ts'
-import type { VerificationKey } from './keys.ts'
+import type { KeyIdentity, VerificationKey } from './keys.ts'
 
 /**
  * Finds an issuer's key by the `kid` of a token's header. A finder must never return another issuer's key
@@ -27,6 +27,13 @@ export interface KeyFinder {
     alg: SignatureAlgorithm,
     rejected: VerificationKey,
   ) => undefined | Promise<VerificationKey | undefined>
+  /**
+   * Returns since when the issuer is known to have withdrawn a key, in milliseconds since the epoch: the start of the last load, if its set
+   * lacks the key. Undefined if the key is published, or nothing else is known yet; Infinity if the issuer was unavailable for so long
+   * that none of its keys is trusted. A set that is due is loaded first, so who calls this regularly learns of a withdrawal within the
+   * maximum age of the set, although no token comes. Never rejects. Absent if keys are never withdrawn.
+   */
+  readonly withdrawnAt?: (issuer: string, key: KeyIdentity) => Promise<number | undefined>
 }
 
 /** Finds a key by `kid`; without a `kid`, returns the key for the algorithm if there is exactly one. */

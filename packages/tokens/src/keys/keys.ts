@@ -17,6 +17,13 @@ export interface VerificationKey<A extends SignatureAlgorithm = SignatureAlgorit
   readonly publicKey: KeyObject
 }
 
+/** Identifies a public key of an issuer. */
+export interface KeyIdentity {
+  readonly kid: string
+  /** RFC 7638, so that a key that was replaced under its `kid` is another one. */
+  readonly thumbprint: string
+}
+
 export interface SigningKey<A extends SignatureAlgorithm = Algorithm> extends VerificationKey<A> {
   readonly privateKey: KeyObject
 }
@@ -105,6 +112,10 @@ export const exportPrivatePem = (key: SigningKey): string =>
 /** Exports the public key as SPKI. */
 export const exportPublicPem = (key: VerificationKey): string =>
   key.publicKey.export({ type: 'spki', format: 'pem' }).toString()
+
+/** Tests whether a key is the one with this identity. */
+export const isKey = ({ kid, publicKey }: VerificationKey, identity: KeyIdentity): boolean =>
+  kid === identity.kid && thumbprint(publicKey) === identity.thumbprint
 
 /** The hashed members, in the order of RFC 7638 §3.2 (RFC 8037 §2 for OKP). */
 const THUMBPRINT_MEMBERS: Readonly<Record<string, readonly string[]>> = {

@@ -9,6 +9,8 @@ export interface VerifiedToken {
   readonly header: TokenHeader
   readonly claims: Claims
   readonly checks: readonly Check[]
+  /** The key that made the signature; the same object for every token while the key is published. */
+  readonly key: VerificationKey
 }
 
 /** Verifies a JWT against {@link VerificationRules}; failures are {@link TokenError}s. */
@@ -72,7 +74,7 @@ export class TokenVerification extends Verification<VerificationRules, VerifiedT
   }
 
   override result(): VerifiedToken {
-    const { header, claims, checks } = this
-    return { header, claims, checks }
+    const { header, claims, checks, key } = this
+    return { header, claims, checks, key }
   }
 }

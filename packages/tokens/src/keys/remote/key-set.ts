@@ -1,5 +1,5 @@
 import { isSameKey, KeySetError, type ParseJwksOptions, readKeySet, type UnusableKey } from '../jwks.ts'
-import type { VerificationKey } from '../keys.ts'
+import { isKey, type KeyIdentity, type VerificationKey } from '../keys.ts'
 import { KeyNotLoadedError } from './key-not-loaded.ts'
 import {
   DEFAULT_COOLDOWN_MS,
@@ -40,6 +40,8 @@ export class RemoteKeySet {
   #failure: unknown
   #loading: Promise<void> | undefined
   #loadStartedAt = 0
+  /** When the load of the current set started: what the issuer has changed since may be missing in it. */
+  #readAt = 0
 
   constructor(options: RemoteKeysOptions) {
     this.#issuer = options.issuer
@@ -122,6 +124,14 @@ export class RemoteKeySet {
     throw this.#failure
   }
 
+  /** See `withdrawnAt` of KeyFinder. */
+  async withdrawnAt(key: KeyIdentity): Promise<number | undefined> {
+    const keys = this.usable() ?? (await this.renewed(false).catch(() => undefined))
+    if (keys === undefined) return this.#keys && Number.POSITIVE_INFINITY
+    const current = keys.get(key.kid)
+    return current && isKey(current, key) ? undefined : this.#readAt
+  }
+
   #pause(): void {
     const pause = this.#keys ? this.#cooldownMs : Math.min(this.#cooldownMs, FIRST_LOAD_RETRY_MS)
     this.#pausedUntil = Math.max(this.#pausedUntil, this.#clock() + pause)
@@ -146,6 +156,7 @@ export class RemoteKeySet {
       // The same object while nothing has changed.
       if (!this.#keys || !hasSameKeys(this.#keys, loaded)) this.#keys = loaded
       this.#loadedAt = this.#clock()
+      this.#readAt = this.#loadStartedAt
       this.#failure = undefined
       this.#onFailure?.(undefined)
     } catch (failure) {

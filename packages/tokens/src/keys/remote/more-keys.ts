@@ -1,5 +1,5 @@
 import { isSameKey, KeySetError, MAX_KID_LENGTH, type ParseJwksOptions, parseJwks } from '../jwks.ts'
-import type { VerificationKey } from '../keys.ts'
+import { isKey, type KeyIdentity, type VerificationKey } from '../keys.ts'
 import { KeyNotLoadedError } from './key-not-loaded.ts'
 import {
   DEFAULT_COOLDOWN_MS,
@@ -73,6 +73,18 @@ export class MoreRemoteKeys {
       throw new KeyNotLoadedError(this.#issuer, this.#permits.nextInMs)
     }
     return stale ? loading.catch(() => stale) : loading
+  }
+
+  /** See `withdrawnAt` of KeyFinder. */
+  async withdrawnAt(key: KeyIdentity): Promise<number | undefined> {
+    const now = this.#clock()
+    const known = this.#found.get(key.kid)
+    try {
+      const current = await this.find(key.kid)
+      return current && isKey(current, key) ? undefined : now
+    } catch {
+      return known && now - known.loadedAt >= this.#maxStaleMs ? Number.POSITIVE_INFINITY : undefined
+    }
   }
 
   /** Returns undefined if too many loads have found nothing. */

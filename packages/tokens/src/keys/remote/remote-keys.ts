@@ -32,5 +32,10 @@ export function remoteKeys(options: RemoteKeysOptions): KeyFinder {
       return key === rejected ? undefined : key
     })
   }
-  return Object.assign(find, { replaced })
+  const withdrawnAt: KeyFinder['withdrawnAt'] = async (issuer, key) => {
+    if (issuer !== options.issuer) return undefined
+    const at = await set.withdrawnAt(key)
+    return at !== undefined && more ? more.withdrawnAt(key) : at
+  }
+  return Object.assign(find, { replaced, withdrawnAt })
 }
