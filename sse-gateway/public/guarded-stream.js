@@ -6,6 +6,7 @@ import { fetchToken } from './tokens.js'
 /** End reasons after which this page reconnects with a new token, before the browser reconnects with the old one. */
 const RECONNECT_AFTER = [
   'stream_too_old',
+  'key_withdrawn',
   'upstream_ended',
   'upstream_failed',
   'client_too_slow',

@@ -27,6 +27,7 @@ const REASONS = /** @type {Readonly<Record<string, string>>} */ ({
   signature_missing: 'the token is unsigned',
   revoked: 'the token was revoked',
   token_revoked: 'the token was revoked',
+  key_withdrawn: 'the key was withdrawn',
   identity_revoked: 'the workload identity was revoked',
   no_token: 'no token',
   no_identity: 'the request names no user',
@@ -120,7 +121,8 @@ function ofLegs(run, legs) {
  */
 function ofStream(reason) {
   if (reason === 'token_expired') return verdict('accepted', 'accepted')
-  if (reason === 'token_revoked') return verdict('refused', 'rejected', reasonWords(reason))
+  if (reason === 'token_revoked' || reason === 'key_withdrawn')
+    return verdict('refused', 'rejected', reasonWords(reason))
   return verdict('failed', 'failed', `the stream was interrupted${reason ? ` (${reason})` : ''}`)
 }
 

@@ -25,6 +25,9 @@ const RETRY_MS = 500
 /** Long enough to be unique among gateways, short enough for a handle. */
 const NODE_BYTES = 6
 
+/** More keys than the issuers of a gateway have at a time; beyond it, grants of one key only lose their common object. */
+const MAX_SIGNERS = 1_000
+
 const PREFIX = 'hallpass:sse-gateway'
 const nodeChannel = (node: string) => `${PREFIX}:node:${node}`
 
@@ -39,6 +42,7 @@ export class GatewayPeers {
   #commands!: Redis
   #messages!: Redis
   readonly #asked = new Map<string, (result: Extension) => void>()
+  readonly #signers = new Map<string, NonNullable<Grant['signer']>>()
   #isSubscribed = false
 
   constructor(options: GatewayPeersOptions) {
@@ -142,6 +146,15 @@ export class GatewayPeers {
     }
   }
 
+  /** Returns one object for all grants of a key: streams are grouped by it. */
+  #shared(name: string, signer: NonNullable<Grant['signer']>) {
+    const known = this.#signers.get(name)
+    if (known) return known
+    if (this.#signers.size >= MAX_SIGNERS) this.#signers.clear()
+    this.#signers.set(name, signer)
+    return signer
+  }
+
   #take(text: string) {
     const parsed = nodeMessage.safeParse(parseJson(text))
     if (!parsed.success) return
@@ -156,7 +169,7 @@ export class GatewayPeers {
       session,
       issuedAt,
       expiresAt,
-      signer,
+      signer: signer && this.#shared(`${path}\n${grant.issuer}\n${signer.kid}\n${signer.thumbprint}`, signer),
       // By this gateway's clock, which also times its loads of the keys.
       verifiedAt: this.#options.clock(),
     })

@@ -5,8 +5,8 @@ import type { StreamSession } from './stream-session.ts'
 import { Deadline, type TimerWheel } from './timing/index.ts'
 
 /**
- * How often the keys of the open streams are looked for. Short next to the four seconds that a JWKS file is used; a pass over 20,000
- * streams takes less than a millisecond.
+ * How often the keys of the open streams are looked for: a stream closes this much later than the key set is loaded. Short next to
+ * the four seconds that a JWKS file is used.
  */
 const CHECK_MS = 2_000
 
@@ -39,22 +39,20 @@ export class WithdrawnKeys {
 
   async #check(): Promise<void> {
     const { streams, withdrawnAt } = this.#options
-    const byKey = new Map([...streams.all()].map((session) => [keyOf(session), session]))
-    const gone = new Map<string, number>()
+    // By object: authorizers and GatewayPeers use one for each key of a path's issuer.
+    const byKey = new Map<Grant['signer'], StreamSession>()
+    for (const session of streams.all()) byKey.set(session.grant.signer, session)
+    const gone = new Map<Grant['signer'], number>()
     await Promise.all(
-      [...byKey].map(async ([id, { path, grant }]) => {
+      [...byKey].map(async ([signer, { path, grant }]) => {
         const at = await withdrawnAt(path, grant)
-        if (at !== undefined) gone.set(id, at)
+        if (at !== undefined) gone.set(signer, at)
       }),
     )
     if (gone.size > 0)
       // A set that was loaded before the grant came from another gateway may lack a newer key.
       for (const session of [...streams.all()])
-        if ((gone.get(keyOf(session)) ?? 0) > session.grant.verifiedAt) session.end('key_withdrawn')
+        if ((gone.get(session.grant.signer) ?? 0) > session.grant.verifiedAt) session.end('key_withdrawn')
     this.start()
   }
 }
-
-/** Returns the same string for streams about whose keys the same is known. */
-const keyOf = ({ path, grant: { issuer, signer } }: StreamSession) =>
-  `${path}\n${issuer}\n${signer?.kid}\n${signer?.thumbprint}`

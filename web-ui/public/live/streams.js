@@ -14,6 +14,7 @@ import { actionButton, age, countdown, keyed, liveView, name, pill, section, tab
 const REASONS = /** @type {Readonly<Record<string, string>>} */ ({
   token_expired: 'warn',
   token_revoked: 'bad',
+  key_withdrawn: 'bad',
   stream_too_old: 'warn',
   client_gone: 'info',
   shutting_down: 'info',
