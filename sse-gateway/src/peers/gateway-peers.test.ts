@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { describeWith } from '@hallpass/service-kit/testing'
 import { RedisServer } from '@hallpass/service-kit/testing/redis'
+import { generateSigningKey, publicJwks, type SigningKey } from '@hallpass/tokens'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import { useGateway } from '../testing/gateway.ts'
 import { type Connection, connectHttp2 } from '../testing/stream-client.ts'
@@ -18,10 +19,10 @@ describeWith('redis-server', 'apt-get install redis-server')('several gateways w
 
   const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
 
-  async function two(): Promise<[Connection, Connection]> {
+  async function two(env: Readonly<Record<string, string>> = {}): Promise<[Connection, Connection]> {
     const urls = [
-      await gateway.start({ REDIS_URL: redis.url }),
-      await gateway.start({ REDIS_URL: redis.url }),
+      await gateway.start({ REDIS_URL: redis.url, ...env }),
+      await gateway.start({ REDIS_URL: redis.url, ...env }),
     ]
     const connections = await Promise.all(urls.map((url) => gateway.connect('h2', url)))
     return connections as [Connection, Connection]
@@ -136,6 +137,38 @@ describeWith('redis-server', 'apt-get install redis-server')('several gateways w
       commands.disconnect()
       messages.disconnect()
     }
+  })
+
+  it('close a stream that another gateway extended only when the new key is withdrawn, not while they do not know it', async () => {
+    const file = join(gateway.stateFolder, 'peers.json')
+    const [old, young] = [
+      await generateSigningKey('ES256', 'old'),
+      await generateSigningKey('ES256', 'young'),
+    ]
+    const publish = (...keys: SigningKey[]) => writeFile(file, JSON.stringify(publicJwks(keys)))
+    await publish(old)
+    const [one, other] = await two({ JWKS_FILE: file })
+    const stream = await one.request('/events', {
+      headers: bearer(await gateway.token({}, { key: old, lifetimeSeconds: 3_000 })),
+    })
+    gateway.clock.advance(1_000)
+    await publish(old, young)
+    const answer = await other.request('/events', {
+      method: 'POST',
+      headers: {
+        ...bearer(await gateway.token({}, { key: young, lifetimeSeconds: 3_600 })),
+        'content-type': 'application/x-challenge-response',
+        'stream-handle': stream.headers['stream-handle'] as string,
+      },
+    })
+    expect(answer.status).toBe(204)
+    gateway.clock.advance(1_000)
+    await new Promise((resolve) => setTimeout(resolve, 80))
+    expect(stream.ended).toBe('no')
+    await publish(old)
+    gateway.clock.advance(6_000)
+    await stream.end()
+    expect(stream.seen.at(-1)).toBe('end:{"reason":"key_withdrawn"}')
   })
 
   it('are not ready while Redis is unavailable, keep their streams, and then load what they missed', async () => {
