@@ -209,6 +209,22 @@ describe('the SSE server', () => {
     ])
   })
 
+  it('rejects an object that becomes a larger event than readers accept, over HTTP and TCP, and continues', async () => {
+    const reader = await listen(server.url())
+    // 400 KB with two bytes for each line break, which is seven as a field.
+    const grows = `{"data":"${'\\n'.repeat(200_000)}"}`
+    const error = {
+      code: 'event_too_large',
+      message:
+        'The event has 1200007 bytes, with data: before each line of its data. At most 1048576 are allowed, because readers accept no more.',
+    }
+    const answer = await post(server.url(), grows)
+    expect([answer.status, await answer.json()]).toEqual([413, { error }])
+    expect(JSON.parse(await publish(`${grows}{"data":"after"}`))).toEqual({ error })
+    await reader.until(({ events }) => events.length === 1)
+    expect(reader.events[0]?.data).toBe('after')
+  })
+
   it('rejects publications of web pages: by a form, by a name that resolves to this machine, on the TCP port', async () => {
     const form = await post(server.url(), '{"data":"x"}', { 'content-type': 'text/plain' })
     expect([form.status, await form.json()]).toEqual([

@@ -305,6 +305,28 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     await log.stop()
   })
 
+  it('replaces an entry that readers would not accept by a gap with its ID and topic, live and for replay', async () => {
+    const other = new Redis(redis.url)
+    const large = ['data', '\n'.repeat(200_000)]
+    await other.xadd('large', '*', ...large, 'id', 'stored', 'topic', 'news')
+    const log = create('large')
+    await log.start()
+    const seen = follow(log)
+    const position = await other.xadd('large', '*', ...large)
+    await log.append({ data: 'after' })
+    await until(() => seen.length === 2)
+    const gap = '{"lastEventId":null,"oldest":null}'
+    expect(seen).toEqual([gap, 'after'])
+    expect(held(log).slice(0, 2)).toEqual([
+      `id:stored\nevent:gap\ndata:${gap}\n\n`,
+      `id:${position}\nevent:gap\ndata:${gap}\n\n`,
+    ])
+    expect(log.ring.at(log.ring.tail)?.topic).toBe('news')
+    expect(log.ring.after('stored', new Set(['news']))).toEqual({ position: 1, gap: false })
+    other.disconnect()
+    await log.stop()
+  })
+
   it('starts without Redis, is not ready, and loads once Redis is available', async () => {
     const stream = 'late'
     const writer = create(stream)

@@ -1,4 +1,4 @@
-import { encodeEvent } from '@hallpass/event-stream'
+import { encodeEvent, gapEvent } from '@hallpass/event-stream'
 import { EventRing, type Place, type RingEvent, type RingLimits } from '@hallpass/event-stream/fan-out'
 import { EVERY_TOPIC, type Publication, type Topics } from '../publication/index.ts'
 
@@ -49,6 +49,15 @@ export class LogRing extends EventRing<LoggedEvent> {
     }
     this.append(logged)
     return logged
+  }
+
+  /** Adds a gap in place of an event that was stored although readers would not accept it, with the event's ID and topic. */
+  addGap(position: string, { id, topic }: Pick<Publication, 'id' | 'topic'>): LoggedEvent {
+    return this.add(position, {
+      ...gapEvent(null, null),
+      ...(id === undefined ? {} : { id }),
+      ...(topic === undefined ? {} : { topic }),
+    })
   }
 
   /**

@@ -2,7 +2,7 @@ import type { RingLimits } from '@hallpass/event-stream/fan-out'
 import type { Logger } from '@hallpass/service-kit'
 import { cappedMs } from '@hallpass/untrusted/timers'
 import type { Redis } from 'ioredis'
-import { type Publication, toPublication } from '../publication/index.ts'
+import { type Publication, PublicationError, toPublication } from '../publication/index.ts'
 import { type EventLog, LogUnavailableError } from './event-log.ts'
 import { type LoggedEvent, LogRing } from './log-ring.ts'
 
@@ -221,7 +221,8 @@ export class RedisEventLog implements EventLog {
     } catch (error) {
       // Written by another program that does not follow this server's rules, so it is skipped.
       this.#log.warn({ err: error, position }, 'a stream entry is not a valid publication')
-      return []
+      const isTooLarge = error instanceof PublicationError && error.code === 'event_too_large'
+      return isTooLarge ? [this.ring.addGap(position, strings)] : []
     }
   }
 

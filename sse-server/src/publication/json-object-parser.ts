@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { MAX_EVENT_BYTES } from '@hallpass/event-stream'
 import { JsonError, readJson } from '@hallpass/untrusted/json'
 
 /** A part of the input that is not a valid JSON object; the parser has skipped it and continues. */
@@ -10,11 +11,14 @@ export class JsonObjectError extends Error {
     | 'object_too_large'
     | 'object_too_deep'
     | 'object_cut'
+  /** The status over HTTP. */
+  readonly status: 400 | 413
 
   constructor(code: JsonObjectError['code'], message: string) {
     super(message)
     this.name = 'JsonObjectError'
     this.code = code
+    this.status = code === 'object_too_large' ? 413 : 400
   }
 }
 
@@ -26,8 +30,8 @@ export interface JsonObjectParserOptions {
   readonly maxBytes?: number
 }
 
-/** 1 MiB, the maximum event size that the stream's readers accept (MAX_EVENT_BYTES of the event-stream package). */
-export const MAX_OBJECT_BYTES = 1024 * 1024
+/** An object larger than any event would rarely become one that readers accept; the event is measured, too. */
+export const MAX_OBJECT_BYTES = MAX_EVENT_BYTES
 /** Deeper than any real message. A limit is needed because JSON.stringify is recursive. */
 const MAX_DEPTH = 64
 

@@ -1,3 +1,4 @@
+import { EventStreamParser, encodeEvent, MAX_EVENT_BYTES } from '@hallpass/event-stream'
 import { JsonNumber } from '@hallpass/untrusted/json'
 import { describe, expect, it } from '@jest/globals'
 import { PublicationError, toPublication } from './publication.ts'
@@ -128,5 +129,61 @@ describe('toPublication', () => {
   ])('rejects %s', (_what, object, code, message) => {
     expect(() => toPublication(object)).toThrow(PublicationError)
     expect(() => toPublication(object)).toThrow(expect.objectContaining({ code, message }))
+  })
+})
+
+describe('the size of an event', () => {
+  /** Returns the data that a gateway with default settings reports for an event, under the longest ID of a log. */
+  function receive(event: Parameters<typeof encodeEvent>[0]): string[] {
+    const seen: string[] = []
+    const parser = new EventStreamParser({ onEvent: ({ data }) => seen.push(data) })
+    parser.push(Buffer.from(encodeEvent({ id: '18446744073709551615-18446744073709551615', ...event })))
+    return seen
+  }
+
+  /** Returns data with line breaks whose event has a number of bytes. */
+  const lines = (bytes: number, breaks: number, lineBreak: string) => {
+    const rest = bytes - Buffer.byteLength(encodeEvent({ data: lineBreak.repeat(breaks) }))
+    return lineBreak.repeat(breaks) + 'é'.repeat(Math.floor(rest / 2)) + 'x'.repeat(rest % 2)
+  }
+
+  it.each([
+    ['one line', 0, '\n'],
+    ['1,000 lines', 1_000, '\r\n'],
+    ['150,000 lines', 150_000, '\n'],
+    ['empty lines only', 174_760, '\r'],
+    ['lines that start with a space', 100_000, '\n '],
+  ])('is at most what every gateway accepts: %s', (_what, breaks, lineBreak) => {
+    for (const bytes of [MAX_EVENT_BYTES - 1, MAX_EVENT_BYTES]) {
+      const data = lines(bytes, breaks, lineBreak)
+      expect(Buffer.byteLength(encodeEvent({ data }))).toBe(bytes)
+      expect(receive(toPublication({ data }))[0] === data.replace(/\r\n?/g, '\n')).toBe(true)
+    }
+    expect(() => toPublication({ data: lines(MAX_EVENT_BYTES + 1, breaks, lineBreak) })).toThrow(
+      expect.objectContaining({
+        code: 'event_too_large',
+        status: 413,
+        message:
+          'The event has 1048577 bytes, with data: before each line of its data. At most 1048576 are allowed, because readers accept no more.',
+      }),
+    )
+  })
+
+  it('counts type, ID and retry as they are sent, but not the topic', () => {
+    const members = { id: 'i'.repeat(254), event: 'é'.repeat(127), retry: 86_400_000, topic: 't'.repeat(254) }
+    const room = MAX_EVENT_BYTES - Buffer.byteLength(encodeEvent({ ...members, data: '' }))
+    expect(receive(toPublication({ ...members, data: 'x'.repeat(room) }))).toHaveLength(1)
+    expect(() => toPublication({ ...members, data: 'x'.repeat(room + 1) })).toThrow(
+      expect.objectContaining({ code: 'event_too_large' }),
+    )
+  })
+
+  it('includes the digits of numbers that are printed', () => {
+    expect(() => toPublication({ data: Array.from({ length: 50_000 }, () => 1e20) })).toThrow(
+      expect.objectContaining({
+        code: 'event_too_large',
+        message: expect.stringMatching(/^The event has 1100008 bytes, /),
+      }),
+    )
   })
 })

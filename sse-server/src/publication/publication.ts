@@ -1,4 +1,10 @@
-import { isControlEvent, MAX_EVENT_ID_BYTES, MAX_RETRY_MS } from '@hallpass/event-stream'
+import {
+  encodeEvent,
+  isControlEvent,
+  MAX_EVENT_BYTES,
+  MAX_EVENT_ID_BYTES,
+  MAX_RETRY_MS,
+} from '@hallpass/event-stream'
 import { JsonNumber, toNumber, writeJson } from '@hallpass/untrusted/json'
 import { escapeJsonForTerminal } from '@hallpass/untrusted/terminal'
 import { EVERY_TOPIC } from './topics.ts'
@@ -14,12 +20,15 @@ export interface Publication {
 
 /** A publication that cannot be streamed; the message names the invalid member. */
 export class PublicationError extends Error {
-  readonly code: 'empty_publication' | 'bad_member' | 'reserved_id' | 'reserved_event'
+  readonly code: 'empty_publication' | 'bad_member' | 'reserved_id' | 'reserved_event' | 'event_too_large'
+  /** The status over HTTP. */
+  readonly status: 400 | 413
 
   constructor(code: PublicationError['code'], message: string) {
     super(message)
     this.name = 'PublicationError'
     this.code = code
+    this.status = code === 'event_too_large' ? 413 : 400
   }
 }
 
@@ -38,7 +47,7 @@ export const PUBLICATION_MEMBERS: readonly string[] = ['data', ...TYPE_MEMBERS, 
  * Returns the publication in a JSON object. `data` is kept if it is a string; other values become compact JSON with
  * numbers as they were written. The event type is `name`, `event` or `type`. Unknown members are ignored.
  * @throws {PublicationError} if a member has a value that cannot be streamed, that clients could not resume from, or that is
- * reserved, or if all members are missing.
+ * reserved, if all members are missing, or if the event is too large.
  */
 export function toPublication(object: Readonly<Record<string, unknown>>): Publication {
   const { data, id, retry, topic } = object
@@ -55,7 +64,22 @@ export function toPublication(object: Readonly<Record<string, unknown>>): Public
   if (Object.keys(streamed).length === 0)
     throw new PublicationError('empty_publication', 'A publication needs data, event, id or retry.')
   // Clients report an event only if it has a data field, so a type without data gets an empty one.
-  return publication.event === undefined ? publication : { data: '', ...publication }
+  const complete = publication.event === undefined ? publication : { data: '', ...publication }
+  refuseLarge(complete)
+  return complete
+}
+
+/**
+ * Measures the event as it is sent, without an ID of the log: line breaks make it larger than the object.
+ * Readers count less, only its data ({@link MAX_EVENT_BYTES} of a gateway), so they accept every event that is accepted here.
+ */
+function refuseLarge(publication: Publication) {
+  const bytes = Buffer.byteLength(encodeEvent(publication))
+  if (bytes > MAX_EVENT_BYTES)
+    throw new PublicationError(
+      'event_too_large',
+      `The event has ${bytes} bytes, with data: before each line of its data. At most ${MAX_EVENT_BYTES} are allowed, because readers accept no more.`,
+    )
 }
 
 /** Returns a value as short JSON without terminal escape sequences: publishers can be users with `nc`. */

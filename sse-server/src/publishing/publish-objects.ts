@@ -39,8 +39,7 @@ export async function publishObjects(
 
 function toRefusal(error: unknown): Refusal {
   if (error instanceof HttpError) return error
-  if (error instanceof JsonObjectError || error instanceof PublicationError)
-    return { code: error.code, message: error.message, status: 400 }
+  if (error instanceof JsonObjectError || error instanceof PublicationError) return error
   if (isTokenRefusal(error)) return { code: 'invalid_token', message: error.message, status: 401 }
   return toHttpError(error)
 }

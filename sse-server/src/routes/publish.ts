@@ -11,8 +11,8 @@ export function publish(publisher: Publisher): Handler {
     const objects: Readonly<Record<string, unknown>>[] = []
     const parser = new JsonObjectParser({
       onObject: (object) => objects.push(object),
-      onError: ({ code, message }) => {
-        throw new HttpError(code === 'object_too_large' ? 413 : 400, code, message)
+      onError: ({ status, code, message }) => {
+        throw new HttpError(status, code, message)
       },
     })
     let size = 0
@@ -29,7 +29,8 @@ export function publish(publisher: Publisher): Handler {
     try {
       response.status(202).json({ id: await publisher.publish(object) })
     } catch (error) {
-      throw error instanceof PublicationError ? badRequest(error.code, error.message, error) : error
+      if (!(error instanceof PublicationError)) throw error
+      throw new HttpError(error.status, error.code, error.message, { cause: error })
     }
   }
 }
