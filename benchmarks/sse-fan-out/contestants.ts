@@ -144,11 +144,11 @@ http {
 }
 `
 
-function start(command: string, args: readonly string[], env: Record<string, string>): ChildProcess {
+export function start(command: string, args: readonly string[], env: Record<string, string>): ChildProcess {
   return spawn(command, args, { env, stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
-async function listening(port: number, child: ChildProcess): Promise<void> {
+export async function listening(port: number, child: ChildProcess): Promise<void> {
   const deadline = performance.now() + START_TIMEOUT_MS
   while (performance.now() < deadline && child.exitCode === null && child.pid !== undefined) {
     const open = await new Promise<boolean>((resolve) => {
@@ -162,7 +162,7 @@ async function listening(port: number, child: ChildProcess): Promise<void> {
   throw new Error(`${child.spawnfile} does not listen on port ${port}.`)
 }
 
-async function stop(folder: string, ...children: readonly ChildProcess[]): Promise<void> {
+export async function stop(folder: string, ...children: readonly ChildProcess[]): Promise<void> {
   for (const child of children) {
     if (child.exitCode !== null || child.signalCode !== null) continue
     const exited = new Promise((resolve) => child.once('exit', resolve))
@@ -179,7 +179,7 @@ async function childrenOf(pid: number): Promise<number[]> {
   return text.split(' ').filter(Boolean).map(Number)
 }
 
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => net.createServer())
   const ports = await Promise.all(
     servers.map(

@@ -11,6 +11,8 @@ export interface RawStreamsOptions {
   readonly streamsPerConnection: number
   /** Called with the bytes of a stream's body; over HTTP/1.1, including the chunk framing. */
   readonly onBytes: (stream: number, bytes: Buffer) => void
+  /** Called when an HTTP/2 stream ends with END_STREAM. Absent: the streams must stay open. */
+  readonly onEnd?: (stream: number) => void
 }
 
 /** Concurrent handshakes; more would only make each slower. */
@@ -133,8 +135,10 @@ function readHttp2({ first, count, url, options, headers, socket, opened, failed
       const stream = bytes.readUInt32BE(at + 5)
       const payload = bytes.subarray(at + FRAME_HEAD, at + FRAME_HEAD + length)
       at += FRAME_HEAD + length
-      if (type === DATA) options.onBytes(first + (stream - 1) / 2, payload)
-      else if (type === HEADERS) {
+      if (type === DATA) {
+        options.onBytes(first + (stream - 1) / 2, payload)
+        if (flags & 1) options.onEnd?.(first + (stream - 1) / 2)
+      } else if (type === HEADERS) {
         if (!payload.includes(STATUS_200) || flags & 1)
           return failed(new Error('A stream was not answered with 200.'))
         answered += 1
