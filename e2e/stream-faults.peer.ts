@@ -74,14 +74,14 @@ class Processes {
     await rm(this.stateFolder, { recursive: true, force: true })
   }
 
-  token(): Promise<string> {
+  token(lifetimeSeconds = 300): Promise<string> {
     const claims = {
       iss: 'https://auth.example.com',
       aud: 'https://api.example.com',
       sub: 'example',
       scope: 'proxy:stream',
     }
-    return signToken(claims, this.#key, { lifetimeSeconds: 300 })
+    return signToken(claims, this.#key, { lifetimeSeconds })
   }
 
   async options() {
@@ -215,7 +215,7 @@ describeWith('redis-server', 'apt-get install redis-server')(
     it('a revocation and an answer to a challenge reach the gateway that has the stream', async () => {
       const [first, second] = system.gatewayUrls as [string, string]
       const token = await system.token()
-      const stream = await open(`${first}/events`, token, system.ca)
+      const stream = await open(`${first}/events`, await system.token(200), system.ca)
       const post = (path: string, headers: Record<string, string>, body?: string) =>
         new Promise<number>((resolve, reject) => {
           const request = https.request(
