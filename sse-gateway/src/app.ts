@@ -8,7 +8,6 @@ import {
   type Clock,
   Drain,
   foreignPagesGuard,
-  issuerKeys,
   type Logger,
   Metrics,
   Probes,
@@ -17,14 +16,7 @@ import {
   UnusableKeys,
 } from '@hallpass/service-kit'
 import { storeFor } from '@hallpass/token-store'
-import { type KeyFinder, remoteKeys } from '@hallpass/tokens'
-import {
-  type AuthorizationRules,
-  Authorizer,
-  authorizerOfAny,
-  Revocations,
-  SharedRevocations,
-} from './admission/index.ts'
+import { Authorizers, Revocations, SharedRevocations } from './admission/index.ts'
 import { ensureExampleKeys } from './client/index.ts'
 import type { Config, PathRule } from './config.ts'
 import { dispatcher, type Exchange, Listener, type RouteTable, StaticFiles } from './http/index.ts'
@@ -41,24 +33,6 @@ export { loadConfig } from './config.ts'
 
 /** Clients that read receive their last event immediately; after this time, the remaining connections are closed. */
 const DRAIN_DEADLINE_MS = 2_500
-
-/**
- * Returns how long a revocation of tokens of an issuer (or of any) is kept, in milliseconds: until all tokens that it can
- * cover are rejected anyway.
- *
- * A token that was issued by the time of the revocation has an `iat` of at most that plus the tolerance, an `exp` of at most
- * the longest lifetime later, and is accepted for the tolerance after it. This holds only if all tokens have both. Without
- * `exp`, a token never expires. Without `iat`, the verifier limits `exp` relative to the time of use: a token with an `exp`
- * far away is rejected at first, but accepted when its `exp` comes near, long after the revocation.
- */
-function revocationKeepMs(config: Config, issuer: string | undefined): number {
-  const rules = Object.values(config.paths).filter(
-    ({ issuers }) => issuer === undefined || issuers.some((one) => one.issuer === issuer),
-  )
-  if (rules.some(({ expiry, issuedAt }) => expiry !== 'required' || issuedAt !== 'required'))
-    return Number.POSITIVE_INFINITY
-  return (config.maxTokenLifetimeSeconds + 2 * config.clockToleranceSeconds) * 1_000
-}
 
 /** Creates the gateway, whose streams close exactly when their token expires. */
 export function createApp(config: Config, log: Logger, clock: Clock = systemClock): Service {
@@ -90,16 +64,15 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   const streamMetrics = new StreamMetrics(metrics, streams, events)
   const sources = { realm: config.realm, queryTokens: config.queryTokens, cookie: config.tokenCookie }
   const listeners: Listener[] = []
-  const keyFinders = new Map<string, KeyFinder>()
-  const authorizers = new Map<string, Authorizer>()
+  const draining = new Drain<Exchange>((exchange) => exchange.askToLeave())
+  const unusable = new UnusableKeys(log)
+  const authorizers = new Authorizers({ config, revocations: sharedRevocations, unusable, clock })
   const withdrawnKeys = new WithdrawnKeys({
     streams,
     wheel,
     clock,
-    withdrawnAt: async (path, grant) => authorizers.get(path)?.withdrawnAt(grant),
+    withdrawnAt: async (path, grant) => authorizers.ofStreams(path).withdrawnAt(grant),
   })
-  const draining = new Drain<Exchange>((exchange) => exchange.askToLeave())
-  const unusable = new UnusableKeys(log)
   const checks: Record<string, () => void> = {
     revocations: () => sharedRevocations.check(),
     ...(peers && { redis: () => peers.check() }),
@@ -115,19 +88,11 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     const file = (exchange: Exchange) => files.answer(exchange)
     const paths = Object.entries(config.paths)
     const [, anyRule] = paths[0] as [string, PathRule]
-    const rules = Object.values(config.paths)
-    const administersAll = (issuer: string) =>
-      rules.some(({ issuers }) => issuers.some((one) => one.issuer === issuer && one.administers === 'all'))
-    const admits = (changes: Partial<PathRule>) =>
-      authorizerOfAny(
-        rules.map((rule) => authorizerOf({ ...rule, ...changes })) as [Authorizer, ...Authorizer[]],
-      )
-
     return {
       '/streams': {
         GET: listStreams({
-          authorizer: admits({ scopes: [config.adminScope], expiry: 'required' }),
-          administersAll,
+          authorizer: authorizers.ofAllPaths({ scopes: [config.adminScope], expiry: 'required' }),
+          administersAll: (issuer) => authorizers.administersAll(issuer),
           sources,
           streams,
           clock,
@@ -135,10 +100,10 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       },
       '/revocations': {
         POST: revoke({
-          authorizer: admits({ scopes: [] }),
+          authorizer: authorizers.ofAllPaths({ scopes: [] }),
           adminScope: config.adminScope,
-          administersAll,
-          keepMs: (issuer) => revocationKeepMs(config, issuer),
+          administersAll: (issuer) => authorizers.administersAll(issuer),
+          keepMs: (issuer) => authorizers.revocationKeepMs(issuer),
           toleranceMs: config.clockToleranceSeconds * 1_000,
           sources,
           origins,
@@ -153,8 +118,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   }
 
   function streamRoutes(path: string, rule: PathRule, ca: string | undefined) {
-    const authorizer = authorizerOf(rule, 0)
-    authorizers.set(path, authorizer)
+    const authorizer = authorizers.ofStreams(path)
     const pathEvents = new PathEvents({
       path,
       target: {
@@ -187,39 +151,6 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       }),
       POST: reauthorize({ ...common, askPeer: peers && ((...ask) => peers.reauthorize(...ask)) }),
     }
-  }
-
-  function authorizerOf(
-    rule: Omit<PathRule, 'upstream'>,
-    expiryLeewaySeconds = config.clockToleranceSeconds,
-  ): Authorizer {
-    const rules: AuthorizationRules = {
-      ...rule,
-      issuers: rule.issuers.map((issuer) => ({
-        ...issuer,
-        keys: keysOf(issuer),
-      })),
-      algorithms: config.tokenAlgorithms,
-      maxLifetimeSeconds: config.maxTokenLifetimeSeconds,
-      leewaySeconds: config.clockToleranceSeconds,
-      expiryLeewaySeconds,
-    }
-    return new Authorizer(rules, config.realm, sharedRevocations, clock)
-  }
-
-  /** One finder for all paths: an issuer is asked once, however many paths accept its tokens. */
-  function keysOf({ issuer, jwksFile, jwksUrl }: PathRule['issuers'][0]): KeyFinder {
-    const source = JSON.stringify([issuer, jwksFile, jwksUrl])
-    const known = keyFinders.get(source)
-    if (known) return known
-    const finder = remoteKeys({
-      issuer,
-      ...issuerKeys({ issuer, jwksFile, jwksUrl, unusable }),
-      algorithms: config.tokenAlgorithms,
-      clock,
-    })
-    keyFinders.set(source, finder)
-    return finder
   }
 
   async function developmentTokens(rule: PathRule) {

@@ -210,11 +210,12 @@ export class Authorizer implements TokenAuthorizer {
  * Accepts the tokens that any of the authorizers accepts, tried in order. If all of those that trust the token's issuer reject
  * it, the error with the highest status is thrown, because 403 means that one has verified it.
  */
-export const authorizerOfAny = (authorizers: readonly [Authorizer, ...Authorizer[]]): TokenAuthorizer => ({
+export const authorizerOfAny = (authorizers: readonly Authorizer[]): TokenAuthorizer => ({
   async authorize(token) {
     const trusting = authorizers.filter((authorizer) => authorizer.trustsIssuerOf(token))
     let failure: HttpError | undefined
-    for (const authorizer of trusting.length > 0 ? trusting : [authorizers[0]]) {
+    // The first one rejects a token of an unknown issuer.
+    for (const authorizer of trusting.length > 0 ? trusting : authorizers.slice(0, 1)) {
       try {
         return await authorizer.authorize(token)
       } catch (error) {

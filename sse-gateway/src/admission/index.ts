@@ -1,4 +1,5 @@
-export { type AuthorizationRules, Authorizer, authorizerOfAny, type TokenAuthorizer } from './authorizer.ts'
+export type { Authorizer, TokenAuthorizer } from './authorizer.ts'
+export { Authorizers } from './authorizers.ts'
 export { type CredentialSources, credentialsOf } from './credentials.ts'
 export type { Grant } from './grant.ts'
 export { covers, type Revocation, type RevocationKind, Revocations } from './revocations.ts'

@@ -134,7 +134,7 @@ describeWith('redis-server', 'apt-get install redis-server')('a revocation with 
     await start()
     const token = await gateway.token({ sub: 'erin' }, { lifetimeSeconds: 3_600 })
     expect(await revoke({ sub: 'erin' })).toBe(204)
-    await redis.kill()
+    await redis.killWithData()
     const restarted = await start()
     const unknown = await gateway.request('/events', { headers: bearer(token) })
     expect([unknown.status, unknown.json, unknown.headers['retry-after']]).toEqual([

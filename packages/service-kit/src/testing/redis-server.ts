@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -87,6 +87,13 @@ export class RedisServer {
     const exited = once(this.#process, 'exit')
     this.#process.kill('SIGKILL')
     await exited
+  }
+
+  /** Kills the server and deletes its data: the next start is that of a server that keeps nothing on disk. */
+  async killWithData(): Promise<void> {
+    await this.kill()
+    await rm(this.#folder, { recursive: true, force: true })
+    await mkdir(this.#folder)
   }
 
   async remove(): Promise<void> {

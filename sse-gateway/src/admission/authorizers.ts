@@ -1,0 +1,102 @@
+import { type Clock, issuerKeys, type UnusableKeys } from '@hallpass/service-kit'
+import { type KeyFinder, remoteKeys } from '@hallpass/tokens'
+import type { Config, PathRule } from '../config.ts'
+import { Authorizer, authorizerOfAny, type TokenAuthorizer } from './authorizer.ts'
+import type { Revocations } from './revocations.ts'
+
+export interface AuthorizersOptions {
+  readonly config: Pick<
+    Config,
+    'clockToleranceSeconds' | 'maxTokenLifetimeSeconds' | 'paths' | 'realm' | 'tokenAlgorithms'
+  >
+  readonly revocations: Pick<Revocations, 'cover'>
+  readonly unusable: UnusableKeys
+  readonly clock: Clock
+}
+
+type IssuerRule = PathRule['issuers'][0]
+
+/** Makes the authorizers of the configured paths and of the routes for administrators. */
+export class Authorizers {
+  readonly #options: AuthorizersOptions
+  readonly #rules: readonly PathRule[]
+  readonly #ofStreams: ReadonlyMap<string, Authorizer>
+  readonly #keys = new Map<string, KeyFinder>()
+
+  constructor(options: AuthorizersOptions) {
+    this.#options = options
+    const { paths } = options.config
+    this.#rules = Object.values(paths)
+    this.#ofStreams = new Map(
+      Object.entries(paths).map(([path, rule]) => [path, this.#authorizerOf(rule, 0)]),
+    )
+  }
+
+  /** Returns the authorizer of the streams of a configured path. */
+  ofStreams(path: string): Authorizer {
+    return this.#ofStreams.get(path) as Authorizer
+  }
+
+  /** Returns an authorizer that accepts the tokens of every path, with these changes of the paths' rules. */
+  ofAllPaths(changes: Pick<PathRule, 'scopes'> & Partial<Pick<PathRule, 'expiry'>>): TokenAuthorizer {
+    const { clockToleranceSeconds } = this.#options.config
+    return authorizerOfAny(
+      this.#rules.map((rule) => this.#authorizerOf({ ...rule, ...changes }, clockToleranceSeconds)),
+    )
+  }
+
+  /** Whether the issuer's administrators act for all issuers, and not only for their own. */
+  administersAll(issuer: string): boolean {
+    return this.#rules.some(({ issuers }) =>
+      issuers.some((one) => one.issuer === issuer && one.administers === 'all'),
+    )
+  }
+
+  /**
+   * Returns how long a revocation of tokens of an issuer (or of any) is kept, in milliseconds: until all tokens that it can
+   * cover are rejected anyway.
+   *
+   * A token that was issued by the time of the revocation has an `iat` of at most that plus the tolerance, an `exp` of at most
+   * the longest lifetime later, and is accepted for the tolerance after it. This holds only if all tokens have both. Without
+   * `exp`, a token never expires. Without `iat`, the verifier limits `exp` relative to the time of use: a token with an `exp`
+   * far away is rejected at first, but accepted when its `exp` comes near, long after the revocation.
+   */
+  revocationKeepMs(issuer: string | undefined): number {
+    const { clockToleranceSeconds, maxTokenLifetimeSeconds } = this.#options.config
+    const rules = this.#rules.filter(
+      ({ issuers }) => issuer === undefined || issuers.some((one) => one.issuer === issuer),
+    )
+    return rules.every(({ expiry, issuedAt }) => expiry === 'required' && issuedAt === 'required')
+      ? (maxTokenLifetimeSeconds + 2 * clockToleranceSeconds) * 1_000
+      : Number.POSITIVE_INFINITY
+  }
+
+  #authorizerOf(rule: PathRule, expiryLeewaySeconds: number): Authorizer {
+    const { clock, config, revocations } = this.#options
+    const rules = {
+      ...rule,
+      issuers: rule.issuers.map((issuer) => ({ ...issuer, keys: this.#keysOf(issuer) })),
+      algorithms: config.tokenAlgorithms,
+      maxLifetimeSeconds: config.maxTokenLifetimeSeconds,
+      leewaySeconds: config.clockToleranceSeconds,
+      expiryLeewaySeconds,
+    }
+    return new Authorizer(rules, config.realm, revocations, clock)
+  }
+
+  /** One finder for all paths and routes: an issuer is asked once, however many of them accept its tokens. */
+  #keysOf({ issuer, jwksFile, jwksUrl }: IssuerRule): KeyFinder {
+    const source = JSON.stringify([issuer, jwksFile, jwksUrl])
+    const known = this.#keys.get(source)
+    if (known) return known
+    const { clock, config, unusable } = this.#options
+    const finder = remoteKeys({
+      issuer,
+      ...issuerKeys({ issuer, jwksFile, jwksUrl, unusable }),
+      algorithms: config.tokenAlgorithms,
+      clock,
+    })
+    this.#keys.set(source, finder)
+    return finder
+  }
+}
