@@ -9,6 +9,7 @@ import {
 import type { AddressInfo, Socket } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
 import type { Drain } from '@hallpass/service-kit'
+import { cappedMs } from '@hallpass/untrusted/timers'
 import { type Exchange, Http1Exchange, Http2Exchange, MAX_HEADER_BYTES } from './exchange/index.ts'
 
 /** A browser opens one or two streams per page; a load balancer that shares one connection among clients needs more. */
@@ -112,7 +113,7 @@ export class Listener {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject).listen(port, host, resolve)
     })
-    this.#idleCheck = setInterval(() => this.#closeIdle(), this.#limits.checkMs).unref()
+    this.#idleCheck = setInterval(() => this.#closeIdle(), cappedMs(this.#limits.checkMs)).unref()
     return (this.#server.address() as AddressInfo).port
   }
 

@@ -122,9 +122,11 @@ export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
       spread,
       clock,
       onChallenged: () => metrics.challenged(path),
-      onEnded: (ended, reason) => {
+      onEnding: () => {
         place.release()
         if (reader) events.leave(reader)
+      },
+      onEnded: (ended, reason) => {
         streams.retire(ended, reason, clock())
         release()
         metrics.ended(path, reason)

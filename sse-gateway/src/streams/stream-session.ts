@@ -42,6 +42,8 @@ export interface StreamSessionOptions {
   readonly spread: ChallengeSpread
   readonly clock: Clock
   readonly onChallenged: () => void
+  /** Called once, before anything of the end is sent: the stream gets no more events. */
+  readonly onEnding: () => void
   readonly onEnded: (session: StreamSession, reason: EndReason) => void
 }
 
@@ -157,15 +159,17 @@ export class StreamSession {
     if (!this.isOpen) return
     this.#state = 'ending'
     this.#endReason = reason
+    this.#options.onEnding()
     this.#options.wheel.fireSoon(this.#deadline)
   }
 
   /** Sends the reason to the client and closes the stream. */
   end(reason: EndReason): void {
     if (this.#state === 'ended') return
+    const { wheel, writer, limits, onEnding, onEnded } = this.#options
+    if (this.#state !== 'ending') onEnding()
     this.#state = 'ended'
     this.#releaseSpread()
-    const { wheel, writer, limits, onEnded } = this.#options
     wheel.disarm(this.#deadline)
     if (reason === 'client_too_slow') writer.abort('too_slow')
     else if (reason === 'token_expired' && limits.endOfStream === 'reset') writer.abort('compatibility')

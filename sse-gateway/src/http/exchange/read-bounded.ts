@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import { badRequest, HttpError } from '@hallpass/service-kit'
+import { cappedMs } from '@hallpass/untrusted/timers'
 
 /** Enough for a small body over a bad mobile connection; a slower client only keeps the connection busy. */
 const BODY_TIMEOUT_MS = 10_000
@@ -29,7 +30,7 @@ export function readBounded(
     }
     const timer = setTimeout(
       () => refuse(new HttpError(408, 'body_too_slow', 'The body was sent too slowly.')),
-      timeoutMs,
+      cappedMs(timeoutMs),
     ).unref()
     body.on('data', (chunk: Buffer) => {
       size += chunk.length
