@@ -1,4 +1,4 @@
-import { LAST_SECOND, otherKindOf, type TokenUse } from '@hallpass/tokens'
+import { isBoundToKey, LAST_SECOND, otherKindOf, type TokenUse } from '@hallpass/tokens'
 import type { IntrospectionAnswer } from './introspection-endpoint.ts'
 
 export interface IntrospectionRules {
@@ -50,6 +50,7 @@ export function checkIntrospected(answer: IntrospectionAnswer, rules: Introspect
   const iat = timeIn(answer, 'iat', refuse)
   if (iat !== undefined && seconds < iat - leewaySeconds)
     refuse('issued_in_future', 'token issued in the future')
+  if (!isBearerToken(answer)) refuse('use_not_allowed', 'token is not a bearer token')
   if (!isAccessToken(answer, rules.tokenUse)) refuse('use_not_allowed', 'token is not a bearer access token')
 }
 
@@ -79,14 +80,21 @@ function timeIn(
 }
 
 /**
- * Whether the answer is about a bearer access token. Issuers answer for refresh tokens too, without `token_type` (RFC 7662 §2.2
- * makes it optional), so it is required unless the configured claim tells the kind. A token that is bound to a key (`DPoP`) has
- * another type: accepting it as a bearer token would undo the binding.
+ * Whether the answer is not about a token that is bound to a key, whose `token_type` may be another (`DPoP`) or still `Bearer`
+ * (mutual TLS): accepting it as a bearer token would undo the binding. Types are compared without regard to case (RFC 6749 §5.1).
+ */
+const isBearerToken = (answer: IntrospectionAnswer): boolean =>
+  !isBoundToKey(answer) && (answer.token_type === undefined || hasBearerType(answer))
+
+const hasBearerType = ({ token_type: type }: IntrospectionAnswer): boolean =>
+  typeof type === 'string' && type.toLowerCase() === 'bearer'
+
+/**
+ * Whether the answer about a bearer token is about an access token. Issuers answer for refresh tokens too, without `token_type`
+ * (RFC 7662 §2.2 makes it optional), so it is required unless the configured claim tells the kind.
  */
 function isAccessToken(answer: IntrospectionAnswer, tokenUse: TokenUse): boolean {
-  const { token_type: type } = answer
-  const isBearer = typeof type === 'string' && type.toLowerCase() === 'bearer'
-  if ((type !== undefined && !isBearer) || otherKindOf(answer) !== undefined) return false
-  if (isBearer || tokenUse === 'any') return true
+  if (otherKindOf(answer) !== undefined) return false
+  if (hasBearerType(answer) || tokenUse === 'any') return true
   return typeof tokenUse === 'object' && answer[tokenUse.claim] === tokenUse.value
 }

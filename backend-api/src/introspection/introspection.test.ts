@@ -135,7 +135,11 @@ describe('opaque tokens', () => {
     ['is not active yet', { nbf: 6 }, 'token not active yet'],
     ['was issued in the future', { iat: 6 }, 'token issued in the future'],
     ['is a refresh token', { token_type: undefined }, 'token is not a bearer access token'],
-    ['is bound to a key', { token_type: 'DPoP' }, 'token is not a bearer access token'],
+    ['is bound to a key', { token_type: 'DPoP' }, 'token is not a bearer token'],
+    ['has a type that is no string', { token_type: ['Bearer'] }, 'token is not a bearer token'],
+    ['is bound to a DPoP key', { cnf: { jkt: 'x' } }, 'token is not a bearer token'],
+    ['is bound to a certificate', { cnf: { 'x5t#S256': 'x' } }, 'token is not a bearer token'],
+    ['is bound to an empty key', { cnf: {} }, 'token is not a bearer token'],
     ['is a refresh token of Keycloak', { typ: 'Refresh' }, 'token is not a bearer access token'],
     ['is an ID token', { at_hash: 'h' }, 'token is not a bearer access token'],
   ])('are rejected if the token %s', async (_what, members, message) => {
@@ -163,6 +167,12 @@ describe('opaque tokens', () => {
     expect((await backend({ ...env, TOKEN_USE: 'typ=Bearer' })()).status).toBe(200)
     expect((await backend(env)()).status).toBe(401)
     expect((await backend({ ...env, TOKEN_USE: 'any' })()).status).toBe(200)
+    provider.answer = valid({ aud: undefined, token_type: undefined, typ: 'Bearer', cnf: { jkt: 'x' } })
+    for (const TOKEN_USE of ['typ=Bearer', 'any'])
+      expect(await backend({ ...env, TOKEN_USE })()).toMatchObject({
+        status: 401,
+        error: { message: 'token is not a bearer token' },
+      })
   })
 
   it('are asked about once in ten seconds, and never accepted after their end', async () => {

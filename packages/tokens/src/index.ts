@@ -79,6 +79,7 @@ export {
   accessTokenUse,
   anySubject,
   cachedVerifier,
+  isBoundToKey,
   optionalSubject,
   otherKindOf,
   TOKEN_CHECKS,

@@ -42,8 +42,7 @@ export const use = check('use', 'RFC 9068 §5', (verification: TokenVerification
     if (mark) throw refuse('an id token', `has ${mark}`)
     return undefined
   }
-  // Its sender would have to prove that it has the key (RFC 7800 §3.1), which no verifier here asks for.
-  if (claims.cnf !== undefined) throw refuse('a bearer token', 'has the claim cnf')
+  if (isBoundToKey(claims)) throw refuse('a bearer token', 'has the claim cnf')
   if (isTyped) return undefined
   if (tokenUse === 'at+jwt') throw refuse('an access token', 'its typ is not at+jwt')
   const mark = otherKindOf(claims)
@@ -57,6 +56,12 @@ export const use = check('use', 'RFC 9068 §5', (verification: TokenVerification
 const isAccessType = (typ: unknown) => typeof typ === 'string' && /^(application\/)?at\+jwt$/i.test(typ)
 
 type Claims = TokenVerification['claims']
+
+/**
+ * Tests whether a token is bound to a key (`cnf`), and so is no bearer token: its sender would have to prove that it has the key
+ * (RFC 7800 §3.1), which no verifier here asks for. Answers of RFC 7662 have the member too (RFC 8705 §3.2, RFC 9449 §6.2).
+ */
+export const isBoundToKey = (claims: Claims): boolean => claims.cnf !== undefined
 
 /** Returns the mark of another kind of token than an access token; undefined if there is none. Claims of RFC 7662 have them too. */
 export const otherKindOf = (claims: Claims): string | undefined =>
