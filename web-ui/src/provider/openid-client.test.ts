@@ -233,6 +233,33 @@ describe('the OpenID client', () => {
     })
   })
 
+  describe('the type of an access token', () => {
+    it.each(['bearer', 'BEARER'])('may be %s', async (tokenType) => {
+      provider.tricks = { tokenType }
+      const client = clientOf(provider.issuer)
+      const { refreshToken } = await logIn(client)
+      expect((await client.refresh(refreshToken as string, 'ada')).accessToken).toMatch(/^ey/)
+    })
+
+    it.each(['DPoP', 'mac', 'N_A', '', undefined, null, ['Bearer']])(
+      'must not be %j; the next refresh token is kept',
+      async (tokenType) => {
+        const client = clientOf(provider.issuer)
+        const { refreshToken } = await logIn(client)
+        provider.tricks = { tokenType }
+        const refused = {
+          name: 'LoginRefused',
+          code: 'not_a_bearer_token',
+          message: `the access token is not a bearer token: its token_type is ${JSON.stringify(tokenType) ?? 'missing'}`,
+          declined: false,
+          rotatedRefreshToken: expect.stringMatching(/^[0-9a-f]{32}$/),
+        }
+        await expect(logIn(client)).rejects.toMatchObject(refused)
+        await expect(client.refresh(refreshToken as string, 'ada')).rejects.toMatchObject(refused)
+      },
+    )
+  })
+
   describe('the audience of an ID token', () => {
     const audiences: [unknown, string | undefined, boolean][] = [
       [['web-ui'], undefined, true],

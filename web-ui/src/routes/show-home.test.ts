@@ -154,6 +154,7 @@ describe('a provider that is away', () => {
     ['is not JSON', '<html>'],
     ['has no access token', { token_type: 'Bearer' }],
     ['has a malformed ID token', { access_token: 'a', token_type: 'Bearer', id_token: 'x.y' }],
+    ['has a DPoP token', { access_token: 'a', token_type: 'DPoP' }],
   ])('sends an answer that %s: the user stays logged in', async (_what, body) => {
     const { agent } = await webUi.logIn()
     webUi.provider.tricks = { tokenEndpoint: () => ({ status: 200, body }) }

@@ -29,6 +29,8 @@ export interface Tricks {
   beforeRefresh?: () => Promise<void>
   /** `frozen`: accepts requests and never answers; `reset`: cuts each connection. */
   away?: 'frozen' | 'reset'
+  /** The type of access tokens. */
+  tokenType?: unknown
   /** Issues no refresh token. */
   withoutRefreshToken?: boolean
   /** Changes the metadata. */
@@ -124,7 +126,7 @@ export async function fakeProvider({
     const claims = state.tricks.idToken?.({ ...honest }) ?? honest
     return {
       access_token: secret(accessToken),
-      token_type: 'Bearer',
+      token_type: 'tokenType' in state.tricks ? state.tricks.tokenType : 'Bearer',
       expires_in: state.accessTokenSeconds,
       ...(state.tricks.withoutRefreshToken ? {} : { refresh_token: secret(refreshToken) }),
       id_token: secret(state.tricks.rawIdToken ?? (await state.idToken(claims))),
