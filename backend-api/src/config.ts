@@ -43,7 +43,7 @@ export const loadConfig = (env: Environment) =>
               /** What tells an access token from an ID token of this issuer. */
               tokenUse: variables.parsed('TOKEN_USE', 'scoped', accessTokenUse),
               algorithms: variables.parsed('TOKEN_ALGORITHMS', SIGNATURE_ALGORITHMS.join(), algorithmsIn),
-              scopes: variables.list('REQUIRED_SCOPES', []),
+              scopes: variables.scopes('REQUIRED_SCOPES', []),
               maxLifetimeSeconds: variables.seconds('MAX_TOKEN_LIFETIME_S', MAX_TOKEN_LIFETIME_S, { min: 1 }),
               leewaySeconds: common.clockToleranceSeconds,
             },
@@ -86,7 +86,7 @@ function introspectionConfig(variables: VariableReader) {
   )
   const answeredAudience = variables.oneOf('INTROSPECTION_AUDIENCE', ['required', 'optional'], 'required')
   variables.require(
-    answeredAudience === 'required' || variables.list('REQUIRED_SCOPES', []).length > 0,
+    answeredAudience === 'required' || variables.scopes('REQUIRED_SCOPES', []).length > 0,
     'INTROSPECTION_AUDIENCE=optional needs REQUIRED_SCOPES, or tokens for any other service of the issuer would be accepted',
   )
   return {

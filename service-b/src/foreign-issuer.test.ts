@@ -190,6 +190,14 @@ describe('the configuration of TOKEN_ISSUER', () => {
       'TOKEN_AUDIENCE, TOKEN_SCOPES need TOKEN_ISSUER, which is not set',
     ],
     [
+      { TOKEN_ISSUER: 'https://a/', TOKEN_SCOPES: ',' },
+      'TOKEN_SCOPES must be a list separated by commas, without empty items, but is ","',
+    ],
+    [
+      { TOKEN_ISSUER: 'https://a/', TOKEN_SCOPES: 'a b' },
+      'TOKEN_SCOPES must separate scopes by commas, not by spaces, but is "a b"',
+    ],
+    [
       { TOKEN_ISSUER: 'https://jwt-factory/' },
       'TOKEN_ISSUER must not be JWT_FACTORY_ISSUER: an issuer has one verifier',
     ],

@@ -57,6 +57,19 @@ describe('the configuration', () => {
     })
   })
 
+  it.each([
+    ['', 'SCOPES must name at least one scope'],
+    [',', 'SCOPES must be a list separated by commas, without empty items, but is ","'],
+    ['a b', 'SCOPES must separate scopes by commas, not by spaces, but is "a b"'],
+  ])('requires the scopes %j to be named, or every token would open a stream', (SCOPES, problem) => {
+    expect(problems({ SCOPES })).toEqual([problem])
+  })
+
+  it('accepts spaces in roles', () => {
+    const config = loadConfig({ ROLES_CLAIM: 'roles', SCOPES: 'Event reader,b' })
+    expect(config.paths['/events']?.scopes).toEqual(['Event reader', 'b'])
+  })
+
   it('is read from a file with several paths and issuers', async () => {
     const env = await file(`
 paths:

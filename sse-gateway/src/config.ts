@@ -169,6 +169,10 @@ function onePath(
   const keys =
     jwksUrl === undefined ? { jwksFile: jwksFile ?? join(stateFolder, 'sse/jwks.json') } : { jwksUrl }
   variables.requireKeySource({ issuer: 'ISSUER', jwksUrl: 'JWKS_URL' }, { issuer, ...keys })
+  const rolesClaim = variables.text('ROLES_CLAIM', 'scope')
+  // Roles in another claim may have spaces.
+  const scopes = variables[rolesClaim === 'scope' ? 'scopes' : 'list']('SCOPES', ['proxy:stream'])
+  variables.require(scopes.length > 0, 'SCOPES must name at least one scope')
   return {
     [path]: {
       upstream: variables.trustedUrl('UPSTREAM_URL', `http://localhost:8001${path}`),
@@ -181,8 +185,8 @@ function onePath(
           ...keys,
         },
       ],
-      scopes: variables.list('SCOPES', ['proxy:stream']),
-      rolesClaim: variables.text('ROLES_CLAIM', 'scope'),
+      scopes,
+      rolesClaim,
       expiry: variables.oneOf('EXPIRY', ['required', 'optional'], 'required'),
       issuedAt: variables.oneOf('ISSUED_AT', ['required', 'optional'], 'optional'),
       subject: variables.oneOf('SUBJECT', ['required', 'optional'], 'optional'),

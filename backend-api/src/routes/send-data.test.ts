@@ -354,6 +354,15 @@ describe('the configuration', () => {
     )
   })
 
+  it.each([
+    [',', 'REQUIRED_SCOPES must be a list separated by commas, without empty items, but is ","'],
+    ['a b', 'REQUIRED_SCOPES must separate scopes by commas, not by spaces, but is "a b"'],
+  ])('rejects the scopes %j', (REQUIRED_SCOPES, problem) => {
+    expect(() => loadConfig({ ISSUER: issuer, AUDIENCE, REQUIRED_SCOPES })).toThrow(
+      `Invalid configuration:\n  - ${problem}`,
+    )
+  })
+
   it('requires an issuer and an audience unless ACCESS is open', () => {
     expect(() => loadConfig({})).toThrow(/ISSUER is required[\s\S]*AUDIENCE is required/)
     expect(() => loadConfig({ ACCESS: 'false' })).toThrow(/ACCESS must be one of guarded, open/)

@@ -80,7 +80,7 @@ function foreignIssuerConfig(
     audienceList: variables.oneOf('TOKEN_AUDIENCE_LIST', ['single', 'contains'], 'single'),
     jwksUrl,
     subject: variables.optionalText('TOKEN_SUBJECT'),
-    scopes: variables.list('TOKEN_SCOPES', []),
+    scopes: variables.scopes('TOKEN_SCOPES', []),
     tokenUse: variables.parsed('TOKEN_USE', 'scoped', accessTokenUse),
     /** By default all that the library supports. */
     algorithms: variables.parsed('TOKEN_ALGORITHMS', own.library?.algorithms.join() ?? '', (list) => {

@@ -86,6 +86,32 @@ describe('readConfig', () => {
     ])
   })
 
+  it('reads lists separated by commas', () => {
+    const read = (value: string) => readConfig({ NAMES: value }, (v) => v.list('NAMES', ['x']))
+    expect(['a', ' a , b ', 'a b,c', ''].map(read)).toEqual([['a'], ['a', 'b'], ['a b', 'c'], []])
+  })
+
+  it.each([',', ' ', ' , ', 'a,,b', 'a,', ',a'])('rejects the list %j, which has an empty item', (value) => {
+    for (const read of ['list', 'scopes'] as const)
+      expect(problemsOf(() => readConfig({ NAMES: value }, (v) => v[read]('NAMES', [])))).toEqual([
+        `NAMES must be a list separated by commas, without empty items, but is "${value}"`,
+      ])
+  })
+
+  it('rejects scopes that are not separated by commas', () => {
+    const read = (value: string) => () => readConfig({ SCOPES: value }, (v) => v.scopes('SCOPES', []))
+    expect(read('read:data, read:data2')()).toEqual(['read:data', 'read:data2'])
+    for (const value of ['read:data read:data2', 'a,b\tc'])
+      expect(problemsOf(read(value))).toEqual([
+        `SCOPES must separate scopes by commas, not by spaces, but is ${JSON.stringify(value)}`,
+      ])
+  })
+
+  it('names the problem of a list once, even if it is read twice', () => {
+    const read = () => readConfig({ NAMES: ',' }, (v) => [v.list('NAMES', []), v.list('NAMES', [])])
+    expect(problemsOf(read)).toHaveLength(1)
+  })
+
   it('drops the trailing slash of a URL, so that paths can be appended', () => {
     expect(readConfig({ PEER: 'http://localhost:5555/' }, (v) => v.url('PEER'))).toBe('http://localhost:5555')
   })

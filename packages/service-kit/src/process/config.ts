@@ -215,10 +215,27 @@ export class VariableReader {
     }
   }
 
-  /** Reads a comma-separated list; empty items are dropped. */
+  /** Reads a comma-separated list without empty items, so that a check by it is never silently off. An empty value is an empty list. */
   list(name: string, fallback: readonly string[]): string[] {
+    return this.#listOf(name, fallback, () => undefined)
+  }
+
+  /** Reads a comma-separated list of scopes, which have no spaces (RFC 6749 §3.3): with them it would require one that no token has. */
+  scopes(name: string, fallback: readonly string[]): string[] {
+    return this.#listOf(name, fallback, (item) =>
+      /\s/.test(item) ? 'must separate scopes by commas, not by spaces' : undefined,
+    )
+  }
+
+  #listOf(name: string, fallback: readonly string[], fault: (item: string) => string | undefined): string[] {
     const value = this.#env[name]
-    return (value === undefined ? [...fallback] : value.split(',')).map((item) => item.trim()).filter(Boolean)
+    if (value === '') return []
+    const items = value === undefined ? [...fallback] : value.split(',').map((item) => item.trim())
+    const problem = items.includes('')
+      ? 'must be a list separated by commas, without empty items'
+      : items.map(fault).find((one) => one !== undefined)
+    if (problem) this.#refuse(`${name} ${problem}, but is ${JSON.stringify(value)}`)
+    return items
   }
 
   /** Checks a rule that spans several variables, e.g. "unauthenticated callers only on loopback". */
