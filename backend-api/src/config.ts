@@ -1,6 +1,5 @@
-import { readFileSync, statSync } from 'node:fs'
 import { credentialConfig } from '@hallpass/callers'
-import { explainExposure } from '@hallpass/private-files'
+import { explainSecretFile } from '@hallpass/private-files'
 import { commonConfig, type Environment, readConfig, type VariableReader } from '@hallpass/service-kit'
 import { accessTokenUse, algorithmsIn, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
 
@@ -77,7 +76,10 @@ function introspectionConfig(variables: VariableReader) {
       'anyone on the network can read the tokens and the credentials of this service that are sent to it',
     )
   const secretFile = variables.optionalText('INTROSPECTION_SECRET_FILE')
-  const exposed = secretFile === undefined ? undefined : explainSecretFile(secretFile)
+  const exposed =
+    secretFile === undefined
+      ? undefined
+      : explainSecretFile(secretFile, 'the client secret that the issuer has issued')
   variables.require(exposed === undefined, `INTROSPECTION_SECRET_FILE ${secretFile} ${exposed}`)
   const credential = credentialConfig(variables)
   variables.require(
@@ -100,17 +102,6 @@ function introspectionConfig(variables: VariableReader) {
       variables.seconds('INTROSPECTION_CACHE_SECONDS', INTROSPECTION_CACHE_S, {
         max: MAX_INTROSPECTION_CACHE_S,
       }),
-  }
-}
-
-/** Explains why a file must not be used as a secret. */
-function explainSecretFile(path: string): string | undefined {
-  try {
-    const exposure = explainExposure(path, statSync(path))
-    if (exposure) return `${exposure.reason}. ${exposure.remedy}`
-    return readFileSync(path, 'utf8').trim() === '' ? 'is empty' : undefined
-  } catch (error) {
-    return `cannot be read (${(error as NodeJS.ErrnoException).code})`
   }
 }
 

@@ -1,5 +1,9 @@
-import { describe, expect, it } from '@jest/globals'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from '@jest/globals'
 import { loadConfig } from './config.ts'
+import { loadSecrets } from './login/index.ts'
 
 const LOGIN = {
   SHOULD_AUTHENTICATE: 'true',
@@ -21,7 +25,7 @@ describe('the configuration', () => {
       secondBackendUrl: 'http://second-backend-api',
       login: {
         provider: { issuerUrl: 'https://dev-1.eu.auth0.com/', clientId: 'client' },
-        clientSecret: 'secret',
+        clientSecret: { text: 'secret' },
         request: { audience: 'https://webui', resource: undefined },
       },
     })
@@ -35,7 +39,7 @@ describe('the configuration', () => {
 
   it('reports all missing variables of the login together', () => {
     expect(() => loadConfig({ SHOULD_AUTHENTICATE: 'true', NODE_ENV: 'production' })).toThrow(
-      /RANDOM_SECRET is required in production[\s\S]*AUTH0_SECRET or AUTH0_SECRET_FILE[\s\S]*ISSUER_BASE_URL is required[\s\S]*AUTH0_CLIENT_ID is required/,
+      /RANDOM_SECRET or RANDOM_SECRET_FILE is required in production[\s\S]*AUTH0_SECRET or AUTH0_SECRET_FILE[\s\S]*ISSUER_BASE_URL is required[\s\S]*AUTH0_CLIENT_ID is required/,
     )
   })
 
@@ -72,5 +76,64 @@ describe('the configuration', () => {
 
   it('rejects a secret that could be guessed', () => {
     expect(() => loadConfig({ ...LOGIN, RANDOM_SECRET: 'secret' })).toThrow(/at least 32 characters/)
+  })
+})
+
+describe('the secrets in files', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'hallpass-web-ui-secrets-'))
+  afterAll(() => rmSync(folder, { recursive: true }))
+  const { AUTH0_SECRET: _, RANDOM_SECRET: __, ...rest } = LOGIN
+  const env = { ...rest, STATE_FOLDER: join(folder, 'state') }
+  const production = { ...env, NODE_ENV: 'production', MESH: 'istio' }
+  const file = (name: string, text: string, mode = 0o600) => {
+    writeFileSync(join(folder, name), text, { mode })
+    return join(folder, name)
+  }
+  const load = (values: Record<string, string>) => {
+    const { login } = loadConfig(values)
+    if (!login) throw new Error('There is no login.')
+    return loadSecrets(login)
+  }
+
+  it('may be as short as the provider makes them', async () => {
+    const AUTH0_SECRET_FILE = file('short', 'tiny secret\n')
+    const { clientAuth } = await load({
+      ...production,
+      RANDOM_SECRET: LOGIN.RANDOM_SECRET,
+      AUTH0_SECRET_FILE,
+    })
+    expect(clientAuth).toEqual({ method: undefined, secret: 'tiny secret' })
+  })
+
+  it.each([
+    ['is missing', () => join(folder, 'nosuch'), 'does not exist'],
+    ['is empty', () => file('empty', ' \n'), 'is empty'],
+  ])('of the provider are never created where AUTH0_SECRET_FILE %s', (_what, make, problem) => {
+    const AUTH0_SECRET_FILE = make()
+    for (const values of [env, production])
+      expect(() => load({ ...values, RANDOM_SECRET: LOGIN.RANDOM_SECRET, AUTH0_SECRET_FILE })).toThrow(
+        `AUTH0_SECRET_FILE ${AUTH0_SECRET_FILE} ${problem}. Write the client secret that the provider has issued to it.`,
+      )
+    expect(existsSync(join(folder, 'nosuch'))).toBe(false)
+    // It is not read if the secret is in AUTH0_SECRET, or if the client has none.
+    expect(() => loadConfig({ ...env, AUTH0_SECRET: 's', AUTH0_SECRET_FILE })).not.toThrow()
+    expect(() => loadConfig({ ...env, CLIENT_AUTH: 'none', AUTH0_SECRET_FILE })).not.toThrow()
+  })
+
+  it('of the suite are created in development mode', async () => {
+    const secrets = await load(env)
+    expect(secrets.clientAuth).toEqual({ method: undefined, secret: expect.stringMatching(/^\S{40,}$/) })
+    expect(await load(env)).toEqual(secrets)
+  })
+
+  it('for the sessions are read in production too, and made at the first start', async () => {
+    const values = { ...production, AUTH0_SECRET: 's', RANDOM_SECRET_FILE: join(folder, 'random') }
+    const { random } = await load(values)
+    expect(random).toMatch(/^\S{40,}$/)
+    expect((await load(values)).random).toBe(random)
+    expect(() => loadConfig({ ...values, RANDOM_SECRET_FILE: '' })).toThrow(
+      'RANDOM_SECRET or RANDOM_SECRET_FILE is required in production, the same for all replicas: it encrypts the sessions; ' +
+        'openssl rand -base64 32 prints such a secret',
+    )
   })
 })

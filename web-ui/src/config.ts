@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { explainSecretFile } from '@hallpass/private-files'
 import {
   type CommonConfig,
   commonConfig,
@@ -95,25 +96,16 @@ function readLogin(
     randomSecret === undefined || randomSecret.length >= MIN_SECRET_LENGTH,
     `RANDOM_SECRET needs at least ${MIN_SECRET_LENGTH} characters; openssl rand -base64 32 prints such a secret`,
   )
-  variables.require(!production || randomSecret !== undefined, 'RANDOM_SECRET is required in production')
   const store = storeConfig(variables, join(stateFolder, 'web-ui/sessions'))
   variables.require(
-    store.redis === undefined ||
+    (!production && store.redis === undefined) ||
       randomSecret !== undefined ||
       variables.optionalText('RANDOM_SECRET_FILE') !== undefined,
-    'RANDOM_SECRET or RANDOM_SECRET_FILE is required with REDIS_URL, the same for all replicas: it encrypts the sessions; ' +
-      'openssl rand -base64 32 prints such a secret',
+    `RANDOM_SECRET or RANDOM_SECRET_FILE is required ${production ? 'in production' : 'with REDIS_URL'}, the same for all replicas: ` +
+      'it encrypts the sessions; openssl rand -base64 32 prints such a secret',
   )
-  const clientSecret = variables.optionalText('AUTH0_SECRET')
   const clientAuth = readClientAuth(variables)
-  const usesSecret = clientAuth.method === undefined || clientAuth.method.startsWith('client_secret')
-  variables.require(
-    !production ||
-      !usesSecret ||
-      clientSecret !== undefined ||
-      variables.optionalText('AUTH0_SECRET_FILE') !== undefined,
-    'AUTH0_SECRET or AUTH0_SECRET_FILE is required in production',
-  )
+  const clientSecret = readClientSecret(variables, clientAuth.method, { production, stateFolder })
   return {
     provider: {
       ...(provider as NonNullable<typeof provider>),
@@ -123,11 +115,6 @@ function readLogin(
     },
     clientAuth,
     clientSecret,
-    /** The file with the secret, if AUTH0_SECRET is not set; the suite's identity provider uses the same file. */
-    clientSecretFile: variables.text(
-      'AUTH0_SECRET_FILE',
-      join(stateFolder, 'identity-provider/web-ui-client-secret'),
-    ),
     randomSecret,
     /** The file with it, if RANDOM_SECRET is not set; the first start makes it. */
     randomSecretFile: variables.text('RANDOM_SECRET_FILE', join(stateFolder, 'web-ui/random-secret')),
@@ -149,6 +136,36 @@ function readLogin(
     sessionMaxMs: variables.seconds('SESSION_MAX_S', SESSION_MAX_S, { min: 1 }) * 1000,
     sessionIdleMs: variables.seconds('SESSION_IDLE_S', SESSION_IDLE_S, { min: 1 }) * 1000,
   }
+}
+
+/** The client secret itself, or the file with it. */
+type ClientSecret =
+  | { readonly text: string }
+  | {
+      readonly file: string
+      /** The suite's own, which this service and the identity provider share; the first of them creates it. */
+      readonly isSelfMade: boolean
+    }
+
+/** Reads where the client secret is; undefined for a method that uses none. Only in development mode it may be the suite's. */
+function readClientSecret(
+  variables: VariableReader,
+  method: string | undefined,
+  { production, stateFolder }: Pick<CommonConfig, 'production' | 'stateFolder'>,
+): ClientSecret | undefined {
+  if (method !== undefined && !method.startsWith('client_secret')) return undefined
+  const text = variables.optionalText('AUTH0_SECRET')
+  if (text !== undefined) return { text }
+  const file = variables.optionalText('AUTH0_SECRET_FILE')
+  variables.require(
+    !production || file !== undefined,
+    'AUTH0_SECRET or AUTH0_SECRET_FILE is required in production',
+  )
+  if (file === undefined)
+    return { file: join(stateFolder, 'identity-provider/web-ui-client-secret'), isSelfMade: true }
+  const problem = explainSecretFile(file, 'the client secret that the provider has issued')
+  variables.require(problem === undefined, `AUTH0_SECRET_FILE ${file} ${problem}`)
+  return { file, isSelfMade: false }
 }
 
 export type LoginConfig = ReturnType<typeof readLogin>

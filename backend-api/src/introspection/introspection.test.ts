@@ -321,7 +321,7 @@ describe('opaque tokens', () => {
     expect(await late()).toMatchObject({ status: 503, error: { code: 'introspection_unavailable' } })
     expect(provider.asked).toHaveLength(2)
     expect(() => backend({ INTROSPECTION_SECRET_FILE: file })).toThrow(
-      `INTROSPECTION_SECRET_FILE ${file} is empty`,
+      `INTROSPECTION_SECRET_FILE ${file} is empty. Write the client secret that the issuer has issued to it.`,
     )
   })
 
@@ -386,7 +386,10 @@ describe('the configuration of introspection', () => {
     ],
     [{ INTROSPECTION_CLIENT_ID: '' }, 'INTROSPECTION_CLIENT_ID is required'],
     [{ INTROSPECTION_SECRET_FILE: '' }, /exactly one credential of this service for introspection/],
-    [{ INTROSPECTION_SECRET_FILE: '/nowhere' }, 'INTROSPECTION_SECRET_FILE /nowhere cannot be read (ENOENT)'],
+    [
+      { INTROSPECTION_SECRET_FILE: '/nowhere' },
+      'INTROSPECTION_SECRET_FILE /nowhere does not exist. Write the client secret',
+    ],
     [{ INTROSPECTION_SECRET_FILE: '/etc/hostname' }, /INTROSPECTION_SECRET_FILE \/etc\/hostname/],
     [{ CALLER_TOKEN_FILE: 'token' }, /exactly one credential of this service for introspection/],
     [{ INTROSPECTION_AUDIENCE: 'optional' }, /INTROSPECTION_AUDIENCE=optional needs REQUIRED_SCOPES/],

@@ -1,4 +1,5 @@
 import type { Stats } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
 import { quoted } from './quoted.ts'
 import { onStateFile, StateFileError } from './state-file-error.ts'
@@ -79,4 +80,23 @@ export function readOwnerOnlyFile(path: string): Promise<string> {
       await file.close()
     }
   })
+}
+
+/**
+ * Explains, with the fix, why a file must not be used as a secret that an operator provides; returns undefined if it can be.
+ * Reads synchronously, so for the start of a service. Never quotes the file.
+ * @param secret what the file must contain, e.g. `the client secret`
+ */
+export function explainSecretFile(path: string, secret: string): string | undefined {
+  try {
+    const stats = statSync(path)
+    if (stats.isDirectory()) return 'is a folder, not a file. Correct the name.'
+    const exposure = explainExposure(path, stats)
+    if (exposure) return `${exposure.reason}. ${exposure.remedy}`
+    return readFileSync(path, 'utf8').trim() === '' ? `is empty. Write ${secret} to it.` : undefined
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return `does not exist. Write ${secret} to it.`
+    return `cannot be read (${code}). Give this user access to it (chown, chmod).`
+  }
 }

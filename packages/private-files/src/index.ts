@@ -2,6 +2,7 @@ export {
   assertPrivate,
   type Exposure,
   explainExposure,
+  explainSecretFile,
   explainTampering,
   readOwnerOnlyFile,
 } from './exposure.ts'
