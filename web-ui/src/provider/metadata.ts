@@ -1,4 +1,4 @@
-import { isLoopback, plainUrlProblem } from '@hallpass/service-kit'
+import { isLoopback } from '@hallpass/service-kit'
 import { readJson } from '@hallpass/untrusted/json'
 import type * as Library from 'openid-client'
 import { PEER, ProviderFault } from './refusals.ts'
@@ -15,7 +15,9 @@ export interface ProviderAddress {
 
 /** The endpoints that this service calls itself. */
 const BACK_CHANNEL = ['token_endpoint', 'jwks_uri', 'userinfo_endpoint', 'revocation_endpoint'] as const
-const REQUIRED = ['authorization_endpoint', 'token_endpoint'] as const
+/** Those to which it sends browsers, `id_token_hint` included. */
+const FRONT_CHANNEL = ['authorization_endpoint', 'end_session_endpoint'] as const
+const REQUIRED: readonly string[] = ['authorization_endpoint', 'token_endpoint']
 
 const withoutSlash = (url: string) => url.replace(/\/$/, '')
 
@@ -47,21 +49,35 @@ export async function discover(
     throw fault(
       `says in ${url} that its issuer is ${JSON.stringify(issuer)}; set ISSUER_BASE_URL to exactly that, if it is the right one`,
     )
-  const missing = REQUIRED.find((name) => typeof metadata[name] !== 'string' || !URL.canParse(metadata[name]))
-  if (missing) throw fault(`has no valid ${missing} in ${url}`)
   const moved: Record<string, unknown> =
     backChannelUrl === undefined ? {} : atBackChannel(metadata, issuer, backChannelUrl)
-  const found: Record<string, unknown> = { ...metadata, ...moved }
-  // An http provider may be trusted because it is on this machine; then so must be what it names.
-  const plain = isLoopback(new URL(url).hostname)
-    ? BACK_CHANNEL.find((name) => isPlain(found[name]))
-    : undefined
-  if (plain) throw fault(`names an unencrypted ${plain} on the network in ${url}`)
+  // The configuration has checked the key set that it names.
+  const { jwks_uri, ...others }: Record<string, unknown> = { ...metadata, ...moved }
+  const found = jwksUrl === undefined ? { ...others, jwks_uri } : others
+  const problem = [
+    ...FRONT_CHANNEL.map((name) => endpointProblem(name, found[name], issuerUrl)),
+    ...BACK_CHANNEL.map((name) => endpointProblem(name, found[name], url)),
+  ].find((one) => one !== undefined)
+  if (problem) throw fault(`${problem} in ${url}`)
   return { ...found, ...(jwksUrl === undefined ? {} : { jwks_uri: jwksUrl }) } as Library.ServerMetadata
 }
 
-const isPlain = (url: unknown) =>
-  typeof url === 'string' && URL.canParse(url) && plainUrlProblem(url) !== undefined
+/**
+ * Returns what is wrong with an endpoint. It must be encrypted like the address of the provider: an http provider may be trusted
+ * because it is on this machine, and then so must be what it names, or because a mesh encrypts it.
+ */
+function endpointProblem(name: string, endpoint: unknown, address: string): string | undefined {
+  if (typeof endpoint !== 'string' || !URL.canParse(endpoint))
+    return REQUIRED.includes(name) ? `has no valid ${name}` : undefined
+  const { protocol, hostname } = new URL(endpoint)
+  if (protocol === 'https:') return undefined
+  if (protocol !== 'http:') return `has no valid ${name}`
+  const provider = new URL(address)
+  if (provider.protocol === 'https:') return `names an unencrypted ${name}`
+  return isLoopback(provider.hostname) && !isLoopback(hostname)
+    ? `names an unencrypted ${name} on the network`
+    : undefined
+}
 
 /** Replaces the issuer by the other address, or only its origin in endpoints that are not below the issuer. */
 function atBackChannel(metadata: Record<string, unknown>, issuer: string, backChannelUrl: string) {

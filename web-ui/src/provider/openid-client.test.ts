@@ -527,12 +527,51 @@ describe('the issuer', () => {
 
   it('on this machine must not name unencrypted endpoints on the network', async () => {
     const provider = await startProvider()
-    for (const name of ['jwks_uri', 'token_endpoint', 'userinfo_endpoint']) {
+    for (const name of [
+      'jwks_uri',
+      'token_endpoint',
+      'userinfo_endpoint',
+      'revocation_endpoint',
+      // The browser would send the ID token there (`id_token_hint`).
+      'end_session_endpoint',
+      'authorization_endpoint',
+    ]) {
       provider.tricks = { metadata: (metadata) => ({ ...metadata, [name]: 'http://idp.example/x' }) }
       await expect(clientOf(provider.issuer).begin('/')).rejects.toMatchObject({
         code: 'peer_unexpected_answer',
         message: expect.stringContaining(`names an unencrypted ${name} on the network`),
       })
     }
+  })
+
+  describe.each(['authorization_endpoint', 'end_session_endpoint'])('whose %s', (name) => {
+    it.each([
+      ['http://login.example.com/x', 'names an unencrypted NAME'],
+      ['http://localhost/x', 'names an unencrypted NAME'],
+      ['javascript:alert(1)', 'has no valid NAME'],
+      ['ftp://login.example.com/x', 'has no valid NAME'],
+    ])('is %s under an https name is at fault until it is mended', async (url, message) => {
+      const provider = await startProvider()
+      const issuer = 'https://login.example.com'
+      const honest = { issuer, authorization_endpoint: `${issuer}/authorize` }
+      provider.tricks = { metadata: (metadata) => ({ ...metadata, ...honest, [name]: url }) }
+      const client = clientOf(issuer, { backChannelUrl: provider.issuer })
+      await expect(client.begin('/')).rejects.toMatchObject({
+        status: 502,
+        code: 'peer_unexpected_answer',
+        message: expect.stringContaining(message.replace('NAME', name)),
+      })
+      const end_session_endpoint = `${issuer}/end`
+      provider.tricks = { metadata: (metadata) => ({ ...metadata, ...honest, end_session_endpoint }) }
+      expect((await client.begin('/')).url.href).toContain(`${issuer}/authorize?`)
+    })
+  })
+
+  it('may have no endpoint that is not required, or null', async () => {
+    const provider = await startProvider()
+    provider.tricks = {
+      metadata: (metadata) => ({ ...metadata, end_session_endpoint: null, revocation_endpoint: undefined }),
+    }
+    expect((await clientOf(provider.issuer).begin('/')).url.href).toContain(provider.issuer)
   })
 })

@@ -275,8 +275,9 @@ export class OpenidClient {
     )
     config.timeout = LIBRARY_TIMEOUT_S
     config[oidc.customFetch] = callAuthenticated(issuerUrl) as Library.CustomFetch
-    // The configuration accepts such an address only on this machine or in a mesh.
-    if ((backChannelUrl ?? issuerUrl).startsWith('http:')) oidc.allowInsecureRequests(config)
+    // The configuration accepts such an address only on this machine or in a mesh, and `discover` only endpoints like it.
+    if ([issuerUrl, backChannelUrl].some((address) => address?.startsWith('http:')))
+      oidc.allowInsecureRequests(config)
     return config
   }
 
