@@ -74,6 +74,32 @@ describe('POST /backchannel-logout', () => {
     expect(await webUi.isLoggedIn(agent)).toBe(true)
   })
 
+  const event = (value: unknown) => ({ events: { [Object.keys(EVENTS)[0] as string]: value } })
+
+  it.each([
+    ['has no iat', { iat: undefined }, 'this is not a logout token: has no iat'],
+    ...[true, null, 'x', 7, []].map(
+      (value) =>
+        [
+          `has the event ${JSON.stringify(value)}`,
+          event(value),
+          'this is not a logout token: its event is not an object',
+        ] as const,
+    ),
+  ])('rejects a token that %s', async (_what, claims, error_description) => {
+    const { agent } = await webUi.logIn()
+    const answer = await send(await forgedWith(claims))
+    expect([answer.status, JSON.parse(answer.body)]).toEqual([
+      400,
+      { error: 'invalid_request', error_description, code: 'invalid_request' },
+    ])
+    expect(await webUi.isLoggedIn(agent)).toBe(true)
+  })
+
+  it('accepts an event with members', async () => {
+    expect((await send(await logoutToken(event({ reason: 'x' })))).status).toBe(200)
+  })
+
   it('accepts an audience list that contains this client', async () => {
     const { agent } = await webUi.logIn()
     const answer = await send(await logoutToken({ aud: ['another-client', 'web-ui'] }))

@@ -22,15 +22,23 @@ const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 /** The standard recommends two minutes; some providers use more. */
 const MAX_LIFETIME_S = 600
 
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
 /** The token reports a logout: an ID token of the same provider for the same client must not end sessions. */
 const logoutTokenOnly = check(
   'kind',
   'OpenID Connect Back-Channel Logout §2.6',
   (verification: TokenVerification) => {
-    const { events, jti, nonce, sid, sub } = verification.claims
-    const isLogoutEvent = typeof events === 'object' && events !== null && LOGOUT_EVENT in events
-    if (!isLogoutEvent || nonce !== undefined || (sid === undefined && sub === undefined))
+    const { events, iat, jti, nonce, sid, sub } = verification.claims
+    const event = isObject(events) ? events[LOGOUT_EVENT] : undefined
+    if (event === undefined || nonce !== undefined || (sid === undefined && sub === undefined))
       throw verification.fail('typ_not_allowed', 'this is not a logout token')
+    if (!isObject(event))
+      throw verification.fail('typ_not_allowed', 'this is not a logout token: its event is not an object')
+    // Every token's `iat` is checked if it has one; this kind must (§2.4).
+    if (iat === undefined)
+      throw verification.fail('typ_not_allowed', 'this is not a logout token: has no iat')
     // Without it, the token would end all sessions of the user. The `sub` is checked for every token.
     if (sid !== undefined && typeof sid !== 'string')
       throw verification.fail('typ_not_allowed', 'this is not a logout token: its sid is not a string')
