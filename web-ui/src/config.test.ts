@@ -74,6 +74,31 @@ describe('the configuration', () => {
     })
   })
 
+  it.each([
+    ['SCOPE', 'profile email', 'SCOPE must contain openid, or there is no ID token, but is "profile email"'],
+    ['SCOPE', 'openid,email', 'SCOPE must contain openid, or there is no ID token, but is "openid,email"'],
+    ['GATEWAY_LOGOUT_PATH', '//evil.example', 'GATEWAY_LOGOUT_PATH must be a path, but is "//evil.example"'],
+    [
+      'GATEWAY_LOGOUT_PATH',
+      '/\\evil.example',
+      'GATEWAY_LOGOUT_PATH must be a path, but is "/\\\\evil.example"',
+    ],
+    ['GATEWAY_LOGOUT_PATH', 'https://a/x', 'GATEWAY_LOGOUT_PATH must be a path, but is "https://a/x"'],
+    ['GATEWAY_LOGOUT_PATH', 'logout', 'GATEWAY_LOGOUT_PATH must be a path, but is "logout"'],
+    ['BASE_URL', 'https://web.example/?a=1', 'BASE_URL must have no query, fragment or credentials'],
+    ['BASE_URL', 'https://web.example/?', 'BASE_URL must have no query, fragment or credentials'],
+    ['BASE_URL', 'https://web.example/#a', 'BASE_URL must have no query, fragment or credentials'],
+    ['BASE_URL', 'https://me:s@web.example', 'BASE_URL must have no query, fragment or credentials'],
+  ])('rejects %s=%s', (name, value, problem) => {
+    expect(() => loadConfig({ ...LOGIN, [name]: value })).toThrow(
+      new Error(`Invalid configuration:\n  - ${problem}`),
+    )
+  })
+
+  it.each(['/logout', '/oauth2/sign_out?rd=%2F'])('accepts the logout path %s of a gateway', (path) => {
+    expect(loadConfig({ GATEWAY_LOGOUT_PATH: path }).gateway.logoutPath).toBe(path)
+  })
+
   it('rejects a secret that could be guessed', () => {
     expect(() => loadConfig({ ...LOGIN, RANDOM_SECRET: 'secret' })).toThrow(/at least 32 characters/)
   })

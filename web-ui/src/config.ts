@@ -24,6 +24,7 @@ export const loadConfig = (env: Environment) =>
     const common = commonConfig(variables)
     const port = variables.port('PORT', 4000)
     const baseUrl = variables.url('BASE_URL', `http://localhost:${port}`)
+    variables.require(isBare(baseUrl), 'BASE_URL must have no query, fragment or credentials')
     const insecureCookies = variables.flag('INSECURE_COOKIES', false)
     // Browsers store `Secure` cookies only from https, or from localhost.
     variables.require(
@@ -59,7 +60,7 @@ export const loadConfig = (env: Environment) =>
         /** Whose tokens to accept. Without it, no token can be verified and none is accepted. */
         provider,
         /** The gateway's logout path. */
-        logoutPath: variables.text('GATEWAY_LOGOUT_PATH', '/logout'),
+        logoutPath: readLogoutPath(variables),
       },
       /**
        * The services that the explorer calls and administers. Only in development mode by default: in production services
@@ -84,6 +85,32 @@ export const loadConfig = (env: Environment) =>
       },
     }
   })
+
+/** Whether paths can be appended to a URL, also if its query is empty. */
+function isBare(url: string): boolean {
+  const { username, password } = new URL(url)
+  return !/[?#]/.test(url) && username === '' && password === ''
+}
+
+/** Reads the gateway's logout path, which is a link on pages, so it must not lead to another host. */
+function readLogoutPath(variables: VariableReader): string {
+  const path = variables.text('GATEWAY_LOGOUT_PATH', '/logout')
+  const here = 'http://localhost'
+  // Browsers read `//host` and `/\host` as another host.
+  const isPath = path.startsWith('/') && URL.canParse(path, here) && new URL(path, here).origin === here
+  variables.require(isPath, `GATEWAY_LOGOUT_PATH must be a path, but is ${JSON.stringify(path)}`)
+  return path
+}
+
+/** Reads the scopes of a login. */
+function readScope(variables: VariableReader): string {
+  const scope = variables.text('SCOPE', 'openid profile email offline_access')
+  variables.require(
+    scope.split(' ').includes('openid'),
+    `SCOPE must contain openid, or there is no ID token, but is ${JSON.stringify(scope)}`,
+  )
+  return scope
+}
 
 /** Reads the configuration of the OpenID client, from the documented variables. */
 function readLogin(
@@ -126,7 +153,7 @@ function readLogin(
       audience: variables.optionalText('AUDIENCE'),
       /** The parameter `resource` (RFC 8707). Entra's v2.0 endpoints refuse it: there only SCOPE names the API. */
       resource: variables.optionalText('RESOURCE'),
-      scope: variables.text('SCOPE', 'openid profile email offline_access'),
+      scope: readScope(variables),
     },
     /**
      * How the browser sends a logout to the provider. `get` works with every provider: some accept no POST, and one on another

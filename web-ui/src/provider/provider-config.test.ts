@@ -80,6 +80,19 @@ describe('the configuration of the client', () => {
     },
   )
 
+  it.each([
+    ['CLIENT_KEY_FILE', undefined, 'private_key_jwt'],
+    ['CLIENT_KEY_ID', 'client_secret_basic', 'private_key_jwt'],
+    ['CLIENT_KEY_ALGORITHM', 'none', 'private_key_jwt'],
+    ['CLIENT_ASSERTION_FILE', 'private_key_jwt', 'spiffe_jwt or kubernetes'],
+    ['CLIENT_KEY_FILE', 'kubernetes', 'private_key_jwt'],
+  ])('%s with %s is an error: it would have no effect', (name, method, needed) => {
+    const values = { [name]: 'x', ...(method === undefined ? {} : { CLIENT_AUTH: method }) }
+    expect(() => auth(values)).toThrow(
+      `${name} needs CLIENT_AUTH=${needed}, but CLIENT_AUTH is ${method ?? 'not set'}`,
+    )
+  })
+
   it('a method without a secret needs none in production', () => {
     const env = { ...LOGIN, NODE_ENV: 'production', MESH: 'istio', RANDOM_SECRET: 'x'.repeat(44) }
     const urls = { BASE_URL: 'https://web', CLIENT_AUTH: 'none' }

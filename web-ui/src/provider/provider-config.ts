@@ -50,10 +50,23 @@ const METHODS = [
   'kubernetes',
 ] as const
 
+/** Variables that only some methods read. */
+const OF_METHODS: Readonly<Record<string, readonly string[]>> = {
+  CLIENT_KEY_FILE: ['private_key_jwt'],
+  CLIENT_KEY_ALGORITHM: ['private_key_jwt'],
+  CLIENT_KEY_ID: ['private_key_jwt'],
+  CLIENT_ASSERTION_FILE: ['spiffe_jwt', 'kubernetes'],
+}
+
 /** Reads how the client authenticates at the provider. The secret itself may be in a file, which is read later. */
 export function readClientAuth(variables: VariableReader) {
   const named = variables.optionalText('CLIENT_AUTH')
   const method = named === undefined ? undefined : variables.oneOf('CLIENT_AUTH', METHODS)
+  for (const [name, methods] of Object.entries(OF_METHODS))
+    variables.require(
+      variables.optionalText(name) === undefined || (method !== undefined && methods.includes(method)),
+      `${name} needs CLIENT_AUTH=${methods.join(' or ')}, but CLIENT_AUTH is ${named ?? 'not set'}`,
+    )
   const hasSecret = variables.optionalText('AUTH0_SECRET') !== undefined
   const withoutSecret = () =>
     variables.require(
