@@ -14,15 +14,17 @@ describeWith('chromium', 'apt-get install chromium')('the page of the SSE gatewa
 
   const cuttable = useCuttableConnection(() => system.url)
 
-  async function openPage(url = system.url): Promise<{ page: Page; errors: string[] }> {
+  async function openPage(url = system.url): Promise<{ page: Page; errors: string[]; requested: URL[] }> {
     const page = await browser.newPage()
     const errors: string[] = []
+    const requested: URL[] = []
+    page.on('request', (request) => requested.push(new URL(request.url())))
     page.on('pageerror', (error) => errors.push(error.message))
     page.on('console', (message) => {
       if (message.type() === 'error') errors.push(message.text())
     })
     await page.goto(`${url}/index.html`)
-    return { page, errors }
+    return { page, errors, requested }
   }
 
   const message = (page: Page, kind: string, text = '') =>
@@ -85,21 +87,21 @@ describeWith('chromium', 'apt-get install chromium')('the page of the SSE gatewa
     await message(page, 'end', 'token_expired').waitFor()
     expect(await page.locator('#state').textContent()).toBe('token expired')
     // The browser reconnects with its old URL, receives 401 and stops.
-    await message(page, 'end', 'the gateway rejects the old token').waitFor()
+    await message(page, 'end', 'the gateway rejects the used ticket').waitFor()
     await takeScreenshots(page, 'stream-ended')
     expect(errors.some((error) => error.includes('The event stream has ended.'))).toBe(true)
     expect(errors.some((error) => error.includes('401'))).toBe(true)
   }, 30_000)
 
   it('reconnects with a new token after a lost connection and shows each event once', async () => {
-    const { page } = await openPage(cuttable.url)
+    const { page, requested } = await openPage(cuttable.url)
     await page.getByRole('button', { name: 'Go' }).click()
     await message(page, 'stream', 'open').waitFor()
     await system.publish({ data: 'before the cut' })
     await message(page, 'event', 'before the cut').waitFor()
     system.advance(untilChallenge)
     await message(page, 'answer', '204').waitFor()
-    // The token in the URL expires.
+    // The first token expires.
     system.advance(WINDOW_SECONDS)
     cuttable.cut()
     await system.publish({ data: 'during the cut' })
@@ -112,6 +114,12 @@ describeWith('chromium', 'apt-get install chromium')('the page of the SSE gatewa
       'during the cut',
       'before the cut',
     ])
+    // Each stream has its own ticket, and no token is in a URL.
+    const streams = requested.filter(({ searchParams }) => searchParams.has('handle'))
+    expect(streams.length).toBeGreaterThan(1)
+    expect(new Set(streams.map(({ searchParams }) => searchParams.get('ticket'))).size).toBe(streams.length)
+    expect(requested.filter(({ href }) => href.includes('access_token') || href.includes('eyJ'))).toEqual([])
+    expect(streams.at(-1)?.searchParams.get('lastEventId')).toBeTruthy()
   }, 40_000)
 
   it('closes the stream immediately when its token is revoked', async () => {

@@ -149,6 +149,7 @@ const CHECKED = ['JWKS_URL', 'HOPS_ISSUER', 'INTROSPECTION_URL']
 /** URLs that carry nothing that a service trusts, and why. */
 const NOT_TRUSTED: Readonly<Record<string, string>> = {
   BASE_URL: 'has its own rule: https, localhost, or INSECURE_COOKIES',
+  PUBLIC_URL: 'has its own rule at the gateway: https',
   SOURCE_URL: 'a link for people',
   OTEL_EXPORTER_OTLP_ENDPOINT: 'spans contain no tokens',
 }

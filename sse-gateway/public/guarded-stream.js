@@ -1,4 +1,4 @@
-import { fetchToken } from './tokens.js'
+import { fetchTicket, fetchToken } from './tokens.js'
 
 /** @typedef {import('./tokens.js').Token} Token */
 /** @typedef {'event' | 'challenge' | 'answer' | 'end' | 'stream' | 'error'} Kind */
@@ -25,8 +25,8 @@ const NEXT_SECOND_MS = 1_000
 
 /**
  * Opens a stream at the gateway with a token, answers its challenges with new tokens, and reports what happens.
- * The browser's EventSource cannot send or read headers. The token is therefore in the URL, and the stream handle,
- * which other clients read from a header, arrives as the first event.
+ * The browser's EventSource cannot send or read headers. A one-time ticket therefore takes the token's place in the URL, and
+ * the stream handle, which other clients read from a header, arrives as the first event.
  */
 export class GuardedStream {
   /** @type {EventSource | undefined} */
@@ -63,9 +63,10 @@ export class GuardedStream {
 
   async open() {
     const token = await fetchToken()
+    const ticket = await fetchTicket(this.#location, token)
     if (this.#closed) return
     const url = new URL(this.#location)
-    url.searchParams.set('access_token', token.text)
+    url.searchParams.set('ticket', ticket)
     url.searchParams.set('handle', '1')
     // A new EventSource has no last event ID of its own.
     if (this.#lastEventId) url.searchParams.set('lastEventId', this.#lastEventId)
@@ -94,11 +95,12 @@ export class GuardedStream {
     source.addEventListener('error', (event) => {
       if (event instanceof MessageEvent) return this.#take(event, event.data)
       console.error('The event stream has ended.', event)
-      // CONNECTING: the browser reconnects automatically, with its old URL. CLOSED: the gateway rejected that, and the
-      // browser has stopped.
-      if (source.readyState !== EventSource.CLOSED || source !== this.#source) return
+      if (source !== this.#source) return
+      // CONNECTING: the browser reconnects automatically, with its old URL, whose ticket is used. CLOSED: the gateway rejected
+      // that, and the browser has stopped.
       if (this.reauthorizes && !this.#revoked) this.#reconnect()
-      else this.#finish('end', 'the gateway rejects the old token, so the browser does not reconnect')
+      else if (source.readyState === EventSource.CLOSED)
+        this.#finish('end', 'the gateway rejects the used ticket, so the browser does not reconnect')
     })
   }
 

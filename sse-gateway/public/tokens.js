@@ -31,6 +31,23 @@ function decode(part) {
 }
 
 /**
+ * Exchanges a token for a ticket that opens one stream, so that no token is in a URL.
+ * @param {string} location the stream
+ * @param {Token} token
+ * @returns {Promise<string>}
+ */
+export async function fetchTicket(location, token) {
+  const { href, pathname } = new URL(location)
+  const answer = await fetch(new URL('/tickets', href), {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token.text}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ path: pathname }),
+  })
+  if (!answer.ok) throw new Error(`No ticket: the gateway returned ${answer.status}.`)
+  return (await answer.json()).ticket
+}
+
+/**
  * Revokes a token, authenticated by that same token.
  * @param {Token} token
  */

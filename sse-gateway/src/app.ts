@@ -16,12 +16,19 @@ import {
   UnusableKeys,
 } from '@hallpass/service-kit'
 import { storeFor } from '@hallpass/token-store'
-import { Authorizers, Revocations, SharedRevocations } from './admission/index.ts'
+import {
+  Authorizers,
+  ProtectedResources,
+  Revocations,
+  SharedRevocations,
+  Tickets,
+} from './admission/index.ts'
 import { ensureExampleKeys } from './client/index.ts'
 import type { Config, PathRule } from './config.ts'
 import { dispatcher, type Exchange, Listener, type RouteTable, StaticFiles } from './http/index.ts'
 import { GatewayPeers } from './peers/index.ts'
 import { issueDevelopmentToken } from './routes/issue-development-token.ts'
+import { issueTicket } from './routes/issue-ticket.ts'
 import { listStreams } from './routes/list-streams.ts'
 import { reauthorize } from './routes/reauthorize.ts'
 import { revoke } from './routes/revoke.ts'
@@ -61,17 +68,29 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
         })
   const streams = new StreamRegistry(peers?.node)
   const events = new Map<string, PathEvents>()
+  const tickets = new Tickets({ ...config, clock, store: peers?.tickets })
   const streamMetrics = new StreamMetrics(metrics, streams, events)
-  const sources = { realm: config.realm, queryTokens: config.queryTokens, cookie: config.tokenCookie }
+  let publicUrl = config.publicUrl
+  const resources = new ProtectedResources({
+    ...config,
+    origins,
+    publicUrl: () => publicUrl ?? `https://localhost:${config.port}`,
+  })
   const listeners: Listener[] = []
   const draining = new Drain<Exchange>((exchange) => exchange.askToLeave())
   const unusable = new UnusableKeys(log)
-  const authorizers = new Authorizers({ config, revocations: sharedRevocations, unusable, clock })
+  const authorizers = new Authorizers({
+    config,
+    resources,
+    revocations: sharedRevocations,
+    unusable,
+    clock,
+  })
   const withdrawnKeys = new WithdrawnKeys({
     streams,
     wheel,
     clock,
-    withdrawnAt: async (path, grant) => authorizers.ofStreams(path).withdrawnAt(grant),
+    withdrawnAt: async (path, grant) => authorizers.ofStreams(path).authorizer.withdrawnAt(grant),
   })
   const checks: Record<string, () => void> = {
     revocations: () => sharedRevocations.check(),
@@ -91,34 +110,34 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     return {
       '/streams': {
         GET: listStreams({
-          authorizer: authorizers.ofAllPaths({ scopes: [config.adminScope], expiry: 'required' }),
+          ...authorizers.ofAllPaths('/streams', { scopes: [config.adminScope], expiry: 'required' }),
           administersAll: (issuer) => authorizers.administersAll(issuer),
-          sources,
           streams,
           clock,
         }),
       },
       '/revocations': {
         POST: revoke({
-          authorizer: authorizers.ofAllPaths({ scopes: [] }),
+          ...authorizers.ofAllPaths('/revocations', { scopes: [] }),
           adminScope: config.adminScope,
           administersAll: (issuer) => authorizers.administersAll(issuer),
           keepMs: (issuer) => authorizers.revocationKeepMs(issuer),
           toleranceMs: config.clockToleranceSeconds * 1_000,
-          sources,
           origins,
           clock,
           revoke: (revocation) => sharedRevocations.revoke(revocation),
         }),
       },
+      '/tickets': { POST: issueTicket({ paths: authorizers.streams, origins, tickets, clock }) },
       ...(config.developmentTokens ? { '/token': { POST: await developmentTokens(anyRule) } } : {}),
       ...Object.fromEntries(files.paths.map((path) => [path, { GET: file, HEAD: file }])),
       ...Object.fromEntries(paths.map(([path, rule]) => [path, streamRoutes(path, rule, upstreamCa)])),
+      // Last: it has the resources of the routes above.
+      ...resources.routes(),
     }
   }
 
   function streamRoutes(path: string, rule: PathRule, ca: string | undefined) {
-    const authorizer = authorizers.ofStreams(path)
     const pathEvents = new PathEvents({
       path,
       target: {
@@ -136,10 +155,11 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     })
     events.set(path, pathEvents)
     checks[`upstream of ${path}`] = () => pathEvents.upstream.check()
-    const common = { path, sources, origins, authorizer, streams, metrics: streamMetrics }
+    const common = { path, ...authorizers.ofStreams(path), origins, streams, metrics: streamMetrics }
     return {
       GET: streamEvents({
         ...common,
+        tickets,
         events: pathEvents,
         wheel,
         spread,
@@ -187,6 +207,8 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       listeners.push(listener)
       urls[name] = `https://localhost:${await listener.start(port, config.host)}`
     }
+    // A port of 0 is known only now.
+    publicUrl ??= urls.https
     stopFollowing = followTlsFiles({
       files: [config.certFile, config.keyFile],
       read: readTls,

@@ -70,6 +70,20 @@ describe('the configuration', () => {
     expect(config.paths['/events']?.scopes).toEqual(['Event reader', 'b'])
   })
 
+  it('takes the public URL as an https origin, because metadata documents are at its root', () => {
+    expect(loadConfig({ PUBLIC_URL: 'https://events.example.com:443/' }).publicUrl).toBe(
+      'https://events.example.com',
+    )
+    for (const PUBLIC_URL of [
+      'http://events.example.com',
+      'https://example.com/sse',
+      'https://example.com?x',
+    ])
+      expect(problems({ PUBLIC_URL })).toEqual([
+        'PUBLIC_URL must be https without a path, such as https://events.example.com',
+      ])
+  })
+
   it('is read from a file with several paths and issuers', async () => {
     const env = await file(`
 paths:

@@ -15,6 +15,10 @@ import { parse } from 'yaml'
 import * as z from 'zod'
 
 const isPath = (text: string) => /^\/[\w./~-]*$/.test(text)
+const isHttpsOrigin = (text: string) => {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  return url?.protocol === 'https:' && url.href === `${url.origin}/`
+}
 const httpUrl = z.url({ protocol: /^https?$/ })
 
 /** By default an access token must tell that it is one: ID tokens of some issuers have the roles, too. */
@@ -81,6 +85,11 @@ export function loadConfig(env: Environment) {
       'DEVELOPMENT_TOKENS issues tokens without authentication, so it requires a loopback HOST and is not allowed in production',
     )
     const redis = redisConfig(variables)
+    const publicUrl = variables.optionalUrl('PUBLIC_URL')
+    variables.require(
+      publicUrl === undefined || isHttpsOrigin(publicUrl),
+      'PUBLIC_URL must be https without a path, such as https://events.example.com',
+    )
     const file = variables.optionalText('GATEWAY_CONFIG')
     const paths =
       file === undefined
@@ -88,6 +97,8 @@ export function loadConfig(env: Environment) {
         : pathsOf(variables, file)
     return {
       ...common,
+      /** The origin under which clients reach the gateway; absent: its own port on this machine. */
+      publicUrl: publicUrl && new URL(publicUrl).origin,
       port: variables.port('PORT', 7143),
       secondPort: variables.port('SECOND_PORT', 9090),
       certFile: variables.text('CERT_FILE', join(certificates, 'localhost.pem')),

@@ -152,7 +152,8 @@ describe('hallpass listen', () => {
     expect([exitCode, out]).toEqual([1, ''])
     expect(err).toBe(
       'hallpass: The server rejected the stream with 401: jwt malformed\n' +
-        '  Bearer realm="sse-gateway", error="invalid_token", error_description="jwt malformed"',
+        '  Bearer realm="sse-gateway", error="invalid_token", error_description="jwt malformed", ' +
+        `resource_metadata="${new URL('/.well-known/oauth-protected-resource/events', stream)}"`,
     )
     const expired = await listen(['--exp=-1m'])
     expect(expired).toMatchObject({

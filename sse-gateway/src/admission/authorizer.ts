@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import {
   type Clock,
-  challenge,
   HttpError,
   isKeyNotLoaded,
   isUnusableKeySet,
@@ -26,6 +25,7 @@ import {
 } from '@hallpass/tokens'
 import { unavailable } from '../http/index.ts'
 import type { Grant } from './grant.ts'
+import type { Challenge } from './protected-resources.ts'
 import type { Revocations } from './revocations.ts'
 
 /** An issuer whose tokens are accepted on a path. */
@@ -68,7 +68,7 @@ export interface TokenAuthorizer {
 /** Verifies tokens and checks whether they allow access to a path. */
 export class Authorizer implements TokenAuthorizer {
   readonly #rules: AuthorizationRules
-  readonly #realm: string
+  readonly #challenge: Challenge
   readonly #revocations: Pick<Revocations, 'cover'>
   readonly #clock: Clock
   /**
@@ -79,12 +79,12 @@ export class Authorizer implements TokenAuthorizer {
 
   constructor(
     rules: AuthorizationRules,
-    realm: string,
+    challenge: Challenge,
     revocations: Pick<Revocations, 'cover'>,
     clock: Clock,
   ) {
     this.#rules = rules
-    this.#realm = realm
+    this.#challenge = challenge
     this.#revocations = revocations
     this.#clock = clock
     const { expiry, subject, algorithms, maxLifetimeSeconds, leewaySeconds, expiryLeewaySeconds } = rules
@@ -148,6 +148,19 @@ export class Authorizer implements TokenAuthorizer {
     if (this.#revocations.cover(grant)) throw this.#invalidToken('token revoked')
   }
 
+  /**
+   * Returns the grant of a ticket. Its token was verified when the ticket was issued, and may have expired or been revoked since.
+   * @throws {HttpError} 401 `invalid_ticket`, always the same, so that guessing reveals nothing; 503 `revocations_unknown` if
+   * it is not known yet whether the token is revoked
+   */
+  acceptTicket(grant: Grant | undefined): Grant {
+    if (grant && grant.expiresAt > this.#clock() && !this.#revocations.cover(grant)) return grant
+    throw this.#unauthorized(
+      'invalid_ticket',
+      'The ticket is unknown, used or expired. Request another from POST /tickets.',
+    )
+  }
+
   /** Returns since when the key of a grant is known to be withdrawn; undefined if it is not. Never rejects. */
   async withdrawnAt({ issuer, signer }: Grant): Promise<number | undefined> {
     const keys = this.#rules.issuers.find((trusted) => trusted.issuer === issuer)?.keys
@@ -192,15 +205,19 @@ export class Authorizer implements TokenAuthorizer {
     const scope = this.#rules.scopes.join(' ')
     return new HttpError(403, 'insufficient_scope', `The token needs the scope ${scope}.`, {
       cause,
-      headers: { 'www-authenticate': challenge(this.#realm, { error: 'insufficient_scope', scope }) },
+      headers: { 'www-authenticate': this.#challenge({ error: 'insufficient_scope', scope }) },
     })
   }
 
   #invalidToken(message: string, cause?: TokenError): HttpError {
-    return new HttpError(401, 'invalid_token', message, {
+    return this.#unauthorized('invalid_token', message, cause)
+  }
+
+  #unauthorized(code: string, message: string, cause?: TokenError): HttpError {
+    return new HttpError(401, code, message, {
       cause,
       headers: {
-        'www-authenticate': challenge(this.#realm, { error: 'invalid_token', error_description: message }),
+        'www-authenticate': this.#challenge({ error: 'invalid_token', error_description: message }),
       },
     })
   }

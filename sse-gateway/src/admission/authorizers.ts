@@ -2,47 +2,77 @@ import { type Clock, issuerKeys, type UnusableKeys } from '@hallpass/service-kit
 import { type KeyFinder, remoteKeys } from '@hallpass/tokens'
 import type { Config, PathRule } from '../config.ts'
 import { Authorizer, authorizerOfAny, type TokenAuthorizer } from './authorizer.ts'
+import type { CredentialSources } from './credentials.ts'
+import type { Challenge, ProtectedResources } from './protected-resources.ts'
 import type { Revocations } from './revocations.ts'
 
 export interface AuthorizersOptions {
   readonly config: Pick<
     Config,
-    'clockToleranceSeconds' | 'maxTokenLifetimeSeconds' | 'paths' | 'realm' | 'tokenAlgorithms'
+    | 'clockToleranceSeconds'
+    | 'maxTokenLifetimeSeconds'
+    | 'paths'
+    | 'queryTokens'
+    | 'tokenAlgorithms'
+    | 'tokenCookie'
   >
+  /** Gets a resource for each path and route. */
+  readonly resources: ProtectedResources
   readonly revocations: Pick<Revocations, 'cover'>
   readonly unusable: UnusableKeys
   readonly clock: Clock
+}
+
+/** How a route gets the token of a request, and who may use the route. */
+export interface Admission {
+  readonly sources: CredentialSources
+  readonly authorizer: TokenAuthorizer
+}
+
+/** The admission of a path of events. */
+export interface StreamAdmission extends Admission {
+  readonly authorizer: Authorizer
 }
 
 type IssuerRule = PathRule['issuers'][0]
 
 /** Makes the authorizers of the configured paths and of the routes for administrators. */
 export class Authorizers {
+  /** The admissions of the configured paths. */
+  readonly streams: ReadonlyMap<string, StreamAdmission>
   readonly #options: AuthorizersOptions
   readonly #rules: readonly PathRule[]
-  readonly #ofStreams: ReadonlyMap<string, Authorizer>
   readonly #keys = new Map<string, KeyFinder>()
 
   constructor(options: AuthorizersOptions) {
     this.#options = options
     const { paths } = options.config
     this.#rules = Object.values(paths)
-    this.#ofStreams = new Map(
-      Object.entries(paths).map(([path, rule]) => [path, this.#authorizerOf(rule, 0)]),
+    this.streams = new Map(
+      Object.entries(paths).map(([path, rule]) => {
+        const challenge = options.resources.add(path, rule)
+        return [path, this.#admission(challenge, this.#authorizerOf(rule, challenge, 0))]
+      }),
     )
   }
 
-  /** Returns the authorizer of the streams of a configured path. */
-  ofStreams(path: string): Authorizer {
-    return this.#ofStreams.get(path) as Authorizer
+  /** Returns the admission of the streams of a configured path. */
+  ofStreams(path: string): StreamAdmission {
+    return this.streams.get(path) as StreamAdmission
   }
 
-  /** Returns an authorizer that accepts the tokens of every path, with these changes of the paths' rules. */
-  ofAllPaths(changes: Pick<PathRule, 'scopes'> & Partial<Pick<PathRule, 'expiry'>>): TokenAuthorizer {
-    const { clockToleranceSeconds } = this.#options.config
-    return authorizerOfAny(
-      this.#rules.map((rule) => this.#authorizerOf({ ...rule, ...changes }, clockToleranceSeconds)),
+  /** Returns the admission of a route that accepts the tokens of every path, with these changes of the paths' rules. */
+  ofAllPaths(
+    route: string,
+    changes: Pick<PathRule, 'scopes'> & Partial<Pick<PathRule, 'expiry'>>,
+  ): Admission {
+    const { config, resources } = this.#options
+    const issuers = this.#rules.flatMap((rule) => rule.issuers)
+    const challenge = resources.add(route, { issuers, scopes: changes.scopes })
+    const authorizers = this.#rules.map((rule) =>
+      this.#authorizerOf({ ...rule, ...changes }, challenge, config.clockToleranceSeconds),
     )
+    return this.#admission(challenge, authorizerOfAny(authorizers))
   }
 
   /** Whether the issuer's administrators act for all issuers, and not only for their own. */
@@ -71,7 +101,12 @@ export class Authorizers {
       : Number.POSITIVE_INFINITY
   }
 
-  #authorizerOf(rule: PathRule, expiryLeewaySeconds: number): Authorizer {
+  #admission<A extends TokenAuthorizer>(challenge: Challenge, authorizer: A) {
+    const { queryTokens, tokenCookie } = this.#options.config
+    return { authorizer, sources: { challenge, queryTokens, cookie: tokenCookie } }
+  }
+
+  #authorizerOf(rule: PathRule, challenge: Challenge, expiryLeewaySeconds: number): Authorizer {
     const { clock, config, revocations } = this.#options
     const rules = {
       ...rule,
@@ -81,7 +116,7 @@ export class Authorizers {
       leewaySeconds: config.clockToleranceSeconds,
       expiryLeewaySeconds,
     }
-    return new Authorizer(rules, config.realm, revocations, clock)
+    return new Authorizer(rules, challenge, revocations, clock)
   }
 
   /** One finder for all paths and routes: an issuer is asked once, however many of them accept its tokens. */

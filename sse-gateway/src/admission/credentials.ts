@@ -1,8 +1,10 @@
-import { challenge, HttpError } from '@hallpass/service-kit'
+import { HttpError } from '@hallpass/service-kit'
 import type { Exchange } from '../http/index.ts'
+import type { Challenge } from './protected-resources.ts'
 
 export interface CredentialSources {
-  readonly realm: string
+  /** Builds the `WWW-Authenticate` of rejections. */
+  readonly challenge: Challenge
   /** Whether `?access_token=` is accepted. It ends up in histories and logs (RFC 9700 §4.3.2), but the documented commands need it. */
   readonly queryTokens: boolean
   /** The cookie's name; empty disables cookies. */
@@ -22,19 +24,26 @@ const BEARER = /^bearer +([A-Za-z0-9._~+/-]+=*)$/i
  * @throws {HttpError} 401 without an error code if the request has no token (RFC 6750 §3.1), 400 if a source has two.
  */
 export function credentialsOf(exchange: Exchange, sources: CredentialSources): Credentials {
-  const { realm } = sources
-  const header = only(headerTokens(exchange), 'Authorization header', realm)
+  const { challenge } = sources
+  const header = only(headerTokens(exchange), 'Authorization header', challenge)
   if (header !== undefined) return { token: header, from: 'header' }
   const query = sources.queryTokens
-    ? only(exchange.query.getAll('access_token'), 'access_token parameter', realm)
+    ? only(exchange.query.getAll('access_token'), 'access_token parameter', challenge)
     : undefined
   if (query !== undefined) return { token: query, from: 'query' }
-  const cookie = only(cookiesNamed(sources.cookie, exchange.headers.cookie), 'token cookie', realm)
+  const cookie = only(cookiesNamed(sources.cookie, exchange.headers.cookie), 'token cookie', challenge)
   if (cookie !== undefined) return { token: cookie, from: 'cookie' }
   throw new HttpError(401, 'no_token', 'no token provided', {
-    headers: { 'www-authenticate': challenge(realm) },
+    headers: { 'www-authenticate': challenge() },
   })
 }
+
+/**
+ * Returns the ticket of a request, from the query.
+ * @throws {HttpError} 400 if it has two
+ */
+export const ticketOf = ({ query }: Exchange, { challenge }: CredentialSources): string | undefined =>
+  only(query.getAll('ticket'), 'ticket parameter', challenge)
 
 /** Returns the bearer tokens of all `Authorization` fields. It reads the raw fields because Node keeps only the first. */
 function headerTokens({ rawHeaders }: Exchange): string[] {
@@ -57,12 +66,12 @@ function cookiesNamed(name: string, header = ''): string[] {
     .map((pair) => pair.slice(name.length + 1).replace(/^"(.*)"$/, '$1'))
 }
 
-function only(values: readonly string[], what: string, realm: string): string | undefined {
+function only(values: readonly string[], what: string, challenge: Challenge): string | undefined {
   if (values.length > 1) {
     const message = `The request has more than one ${what}.`
     throw new HttpError(400, 'invalid_request', message, {
       headers: {
-        'www-authenticate': challenge(realm, { error: 'invalid_request', error_description: message }),
+        'www-authenticate': challenge({ error: 'invalid_request', error_description: message }),
       },
     })
   }

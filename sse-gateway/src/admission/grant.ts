@@ -18,3 +18,7 @@ export interface Grant {
   /** When this gateway received the token, or the grant from another gateway; milliseconds since the epoch. */
   readonly verifiedAt: number
 }
+
+/** Returns the key under which streams, replays and tickets are counted: the subject or, without one, the token. */
+export const ownerOf = ({ issuer, subject, tokenId }: Grant): string =>
+  `${issuer}\n${subject ?? `token ${tokenId}`}`

@@ -136,17 +136,22 @@ describeWith('redis-server', 'apt-get install redis-server')('a revocation with 
     expect(await revoke({ sub: 'erin' })).toBe(204)
     await redis.killWithData()
     const restarted = await start()
-    const unknown = await gateway.request('/events', { headers: bearer(token) })
-    expect([unknown.status, unknown.json, unknown.headers['retry-after']]).toEqual([
-      503,
-      {
-        error: {
-          code: 'revocations_unknown',
-          message: 'Redis is unavailable, so this gateway does not know which tokens are revoked. Retry.',
+    for (const [method, path] of [
+      ['GET', '/events'],
+      ['POST', '/tickets'],
+    ] as const) {
+      const unknown = await gateway.request(path, { method, headers: bearer(token) })
+      expect([unknown.status, unknown.json, unknown.headers['retry-after']]).toEqual([
+        503,
+        {
+          error: {
+            code: 'revocations_unknown',
+            message: 'Redis is unavailable, so this gateway does not know which tokens are revoked. Retry.',
+          },
         },
-      },
-      '1',
-    ])
+        '1',
+      ])
+    }
     await redis.start()
     await gateway.until(async () => (await readiness()) === 200)
     await gateway.until(isStored)

@@ -48,6 +48,26 @@ describe('a stream whose key has left the key set', () => {
     expect(metrics.text).toMatch(/sse_streams_ended_total\{path="\/events",reason="key_withdrawn"[^}]*\} 1/)
   })
 
+  it('closes if a ticket opened it, also if the key left while the ticket was unused', async () => {
+    const { publish } = await withFile()
+    const ticket = async () => {
+      const headers = { authorization: `Bearer ${await gateway.token({}, { key: old, ...HOUR })}` }
+      return (await gateway.request('/tickets', { method: 'POST', headers })).json.ticket
+    }
+    const [early, late] = [await ticket(), await ticket()]
+    const streams = [await gateway.request(`/events?ticket=${early}`)]
+    await publish(young)
+    gateway.clock.advance(6_000)
+    await streams[0]?.end()
+    streams.push(await gateway.request(`/events?ticket=${late}`))
+    gateway.clock.advance(2_000)
+    await streams[1]?.end()
+    expect(streams.map(({ status, seen }) => [status, seen])).toEqual([
+      [200, [WITHDRAWN]],
+      [200, [WITHDRAWN]],
+    ])
+  })
+
   it('closes if the key was replaced under its kid', async () => {
     const { publish } = await withFile()
     const stream = await openWith(old)

@@ -139,6 +139,28 @@ describeWith('redis-server', 'apt-get install redis-server')('several gateways w
     }
   })
 
+  it('close a stream that a ticket of another gateway opened when its key is withdrawn', async () => {
+    const file = join(gateway.stateFolder, 'tickets.json')
+    const [old, young] = [
+      await generateSigningKey('ES256', 'old'),
+      await generateSigningKey('ES256', 'young'),
+    ]
+    const publish = (...keys: SigningKey[]) => writeFile(file, JSON.stringify(publicJwks(keys)))
+    await publish(old, young)
+    const [one, other] = await two({ JWKS_FILE: file })
+    const open = async (key: SigningKey) => {
+      const headers = bearer(await gateway.token({}, { key, lifetimeSeconds: 3_600 }))
+      const { json } = await one.request('/tickets', { method: 'POST', headers })
+      return other.request(`/events?ticket=${json.ticket}`)
+    }
+    const [stream, second, stays] = [await open(old), await open(old), await open(young)]
+    await publish(young)
+    gateway.clock.advance(6_000)
+    await Promise.all([stream.end(), second.end()])
+    for (const { seen } of [stream, second]) expect(seen.at(-1)).toBe('end:{"reason":"key_withdrawn"}')
+    expect([stays.status, stays.ended]).toEqual([200, 'no'])
+  })
+
   it('close a stream that another gateway extended only when the new key is withdrawn, not while they do not know it', async () => {
     const file = join(gateway.stateFolder, 'peers.json')
     const [old, young] = [
@@ -192,6 +214,40 @@ describeWith('redis-server', 'apt-get install redis-server')('several gateways w
     expect((await revoke(other, 'dave')).status).toBe(204)
     await stream.end()
     expect(stream.seen.at(-1)).toBe('end:{"reason":"token_revoked"}')
+  })
+
+  it('redeem a ticket of another gateway, exactly once, from a store without tokens and tickets', async () => {
+    const [one, other] = await two()
+    const token = await gateway.token({ sub: 'grace' })
+    const issue = () => one.request('/tickets', { method: 'POST', headers: bearer(token) })
+    const ticket = (await issue()).json.ticket as string
+    const [key = ''] = (await redis.keys()).filter((name) => name.includes('ticket'))
+    const [left] = await redis.command('PTTL', key)
+    expect(Number(left)).toBeLessThanOrEqual(30_000)
+    const stored = [key, ...(await redis.command('GET', key))].join()
+    expect(stored).toContain('"subject":"grace"')
+    for (const secret of [ticket, token]) expect(stored).not.toContain(secret)
+    const answers = await Promise.all(
+      [one, other, one, other].map((gate) => gate.request(`/events?ticket=${ticket}`)),
+    )
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 401, 401, 401])
+    expect((await redis.keys()).filter((name) => name.includes('ticket'))).toEqual([])
+    const second = (await issue()).json.ticket
+    expect((await other.request(`/events?ticket=${second}`)).status).toBe(200)
+    await redis.kill()
+    const { status, json, headers } = await issue()
+    expect([status, json, headers['retry-after']]).toEqual([
+      503,
+      {
+        error: {
+          code: 'tickets_unavailable',
+          message: 'The store of tickets is unavailable. Retry later.',
+        },
+      },
+      expect.stringMatching(/^[1-4]$/),
+    ])
+    expect((await other.request(`/events?ticket=${second}`)).status).toBe(503)
+    await redis.start()
   })
 
   it('are not ready while Redis is frozen, and recover', async () => {

@@ -3,7 +3,9 @@ import { type Clock, HttpError, type Logger } from '@hallpass/service-kit'
 import type { Redis } from 'ioredis'
 import type { Grant } from '../admission/index.ts'
 import type { Extension } from '../streams/index.ts'
+import { ReceivedGrants } from './grant-message.ts'
 import { nodeMessage, resultOf } from './messages.ts'
+import { SharedTickets } from './shared-tickets.ts'
 
 export interface GatewayPeersOptions {
   /** `redis://` or `rediss://`, with credentials if needed. Any client that can write to this Redis is trusted as a gateway. */
@@ -25,9 +27,6 @@ const RETRY_MS = 500
 /** Long enough to be unique among gateways, short enough for a handle. */
 const NODE_BYTES = 6
 
-/** More keys than the issuers of a gateway have at a time; beyond it, grants of one key only lose their common object. */
-const MAX_SIGNERS = 1_000
-
 const PREFIX = 'hallpass:sse-gateway'
 const nodeChannel = (node: string) => `${PREFIX}:node:${node}`
 
@@ -38,15 +37,19 @@ const nodeChannel = (node: string) => `${PREFIX}:node:${node}`
 export class GatewayPeers {
   /** The prefix of every handle that this gateway issues. */
   readonly node = randomBytes(NODE_BYTES).toString('base64url')
+  /** Tickets that any gateway can redeem. */
+  readonly tickets: SharedTickets
   readonly #options: GatewayPeersOptions
+  readonly #grants: ReceivedGrants
   #commands!: Redis
   #messages!: Redis
   readonly #asked = new Map<string, (result: Extension) => void>()
-  readonly #signers = new Map<string, NonNullable<Grant['signer']>>()
   #isSubscribed = false
 
   constructor(options: GatewayPeersOptions) {
     this.#options = options
+    this.#grants = new ReceivedGrants(options.clock)
+    this.tickets = new SharedTickets(`${PREFIX}:ticket:`, () => this.#commands, this.#grants)
   }
 
   /** Connects. If Redis is unavailable, the gateway still starts, is not ready, and connects later. */
@@ -146,33 +149,12 @@ export class GatewayPeers {
     }
   }
 
-  /** Returns one object for all grants of a key: streams are grouped by it. */
-  #shared(name: string, signer: NonNullable<Grant['signer']>) {
-    const known = this.#signers.get(name)
-    if (known) return known
-    if (this.#signers.size >= MAX_SIGNERS) this.#signers.clear()
-    this.#signers.set(name, signer)
-    return signer
-  }
-
   #take(text: string) {
     const parsed = nodeMessage.safeParse(parseJson(text))
     if (!parsed.success) return
     if ('answer' in parsed.data) return this.#asked.get(parsed.data.answer)?.(resultOf(parsed.data))
     const { ask, from, handle, path, grant } = parsed.data
-    const { subject, jti, session, issuedAt, signer } = grant
-    const expiresAt = grant.expiresAt ?? Number.POSITIVE_INFINITY
-    const result = this.#options.reauthorize(handle, path, {
-      ...grant,
-      subject,
-      jti,
-      session,
-      issuedAt,
-      expiresAt,
-      signer: signer && this.#shared(`${path}\n${grant.issuer}\n${signer.kid}\n${signer.thumbprint}`, signer),
-      // By this gateway's clock, which also times its loads of the keys.
-      verifiedAt: this.#options.clock(),
-    })
+    const result = this.#options.reauthorize(handle, path, this.#grants.receive(path, grant))
     // A gateway of the previous version ignores the first message, and this one the second: it has its answer by then.
     const answers = [
       { answer: ask, result },

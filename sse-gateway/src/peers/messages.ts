@@ -1,18 +1,7 @@
 import * as z from 'zod'
 import type { Extension } from '../streams/index.ts'
+import { grantMessage } from './grant-message.ts'
 
-const grantMessage = z.object({
-  issuer: z.string(),
-  subject: z.string().optional(),
-  /** JSON has no Infinity. */
-  expiresAt: z.number().nullable(),
-  roles: z.array(z.string()),
-  jti: z.string().optional(),
-  session: z.string().optional(),
-  tokenId: z.string(),
-  issuedAt: z.number().optional(),
-  signer: z.object({ kid: z.string(), thumbprint: z.string() }).optional(),
-})
 const extensionMessage = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('extended') }),
   z.object({ outcome: z.literal('not_extended'), endsAt: z.number(), tooOld: z.boolean() }),

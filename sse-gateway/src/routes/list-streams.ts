@@ -1,15 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '@hallpass/service-kit'
-import { type CredentialSources, credentialsOf, type TokenAuthorizer } from '../admission/index.ts'
+import { type Admission, credentialsOf } from '../admission/index.ts'
 import { answerJson, type ExchangeHandler } from '../http/index.ts'
 import type { StreamRegistry, StreamSession } from '../streams/index.ts'
 
-export interface ListStreamsOptions {
-  /** Accepts tokens that are allowed to revoke. */
-  readonly authorizer: TokenAuthorizer
+/** Its authorizer accepts tokens that are allowed to revoke. */
+export interface ListStreamsOptions extends Admission {
   /** Whether the issuer's administrators see the streams of all issuers, and not only of their own. */
   readonly administersAll: (issuer: string) => boolean
-  readonly sources: CredentialSources
   readonly streams: StreamRegistry
   readonly clock: Clock
 }

@@ -1,5 +1,5 @@
 import { HttpError } from '@hallpass/service-kit'
-import { type Authorizer, type CredentialSources, credentialsOf, type Grant } from '../admission/index.ts'
+import { credentialsOf, type Grant, type StreamAdmission } from '../admission/index.ts'
 import {
   type AllowedOrigins,
   answer,
@@ -11,11 +11,9 @@ import {
 } from '../http/index.ts'
 import type { Extension, StreamMetrics, StreamRegistry } from '../streams/index.ts'
 
-export interface ReauthorizeOptions {
+export interface ReauthorizeOptions extends StreamAdmission {
   readonly path: string
-  readonly sources: CredentialSources
   readonly origins: AllowedOrigins
-  readonly authorizer: Authorizer
   readonly streams: StreamRegistry
   readonly metrics: StreamMetrics
   /** Asks the gateway that issued the handle; absent if there is only one gateway. */

@@ -1,12 +1,6 @@
-import { badRequest, type Clock, challenge, HttpError, readJsonBody } from '@hallpass/service-kit'
+import { badRequest, type Clock, HttpError, readJsonBody } from '@hallpass/service-kit'
 import * as z from 'zod'
-import {
-  type CredentialSources,
-  credentialsOf,
-  type Grant,
-  type Revocation,
-  type TokenAuthorizer,
-} from '../admission/index.ts'
+import { type Admission, credentialsOf, type Grant, type Revocation } from '../admission/index.ts'
 import {
   type AllowedOrigins,
   answer,
@@ -15,9 +9,8 @@ import {
   refuseForeignOrigin,
 } from '../http/index.ts'
 
-export interface RevokeOptions {
-  /** Accepts any valid token; this route decides what it is allowed to revoke. */
-  readonly authorizer: TokenAuthorizer
+/** Its authorizer accepts any valid token; this route decides what it is allowed to revoke. */
+export interface RevokeOptions extends Admission {
   readonly adminScope: string
   /** Whether the issuer's administrators revoke tokens of all issuers, and not only of their own. */
   readonly administersAll: (issuer: string) => boolean
@@ -28,7 +21,6 @@ export interface RevokeOptions {
   readonly keepMs: (issuer: string | undefined) => number
   /** How long after its `exp` a token may be accepted, in milliseconds. */
   readonly toleranceMs: number
-  readonly sources: CredentialSources
   readonly origins: AllowedOrigins
   readonly clock: Clock
   /** Resolves when all gateways have the revocation. */
@@ -78,14 +70,14 @@ function issuerFor({ issuer }: Target, grant: Grant, options: RevokeOptions): st
   if (!grant.roles.includes(adminScope))
     throw new HttpError(403, 'insufficient_scope', `Revoking requires the scope ${adminScope}.`, {
       headers: {
-        'www-authenticate': challenge(sources.realm, { error: 'insufficient_scope', scope: adminScope }),
+        'www-authenticate': sources.challenge({ error: 'insufficient_scope', scope: adminScope }),
       },
     })
   // Also where tokens without `exp` open streams: nothing would ever end an administrator's rights.
   if (!Number.isFinite(grant.expiresAt))
     throw new HttpError(401, 'invalid_token', 'jwt exp required', {
       headers: {
-        'www-authenticate': challenge(sources.realm, {
+        'www-authenticate': sources.challenge({
           error: 'invalid_token',
           error_description: 'jwt exp required',
         }),

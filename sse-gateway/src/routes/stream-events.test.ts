@@ -67,7 +67,9 @@ describe.each(['h2', 'http/1.1'] as const)('GET /events over %s', (protocol) => 
   it('T07: answers 401 without an error code if there is no token', async () => {
     const answer = await get('/events')
     expect(answer.status).toBe(401)
-    expect(answer.headers['www-authenticate']).toBe('Bearer realm="sse-gateway"')
+    expect(answer.headers['www-authenticate']).toBe(
+      `Bearer realm="sse-gateway", resource_metadata="${gateway.url}/.well-known/oauth-protected-resource/events"`,
+    )
     expect(answer.json).toEqual({ error: { code: 'no_token', message: 'no token provided' } })
     expect((await get('/events?access_token=')).status).toBe(401)
   })
@@ -76,7 +78,7 @@ describe.each(['h2', 'http/1.1'] as const)('GET /events over %s', (protocol) => 
     const answer = await get('/events', bearer(await gateway.token({ scope: 'other' })))
     expect(answer.status).toBe(403)
     expect(answer.headers['www-authenticate']).toBe(
-      'Bearer realm="sse-gateway", error="insufficient_scope", scope="proxy:stream"',
+      `Bearer realm="sse-gateway", error="insufficient_scope", scope="proxy:stream", resource_metadata="${gateway.url}/.well-known/oauth-protected-resource/events"`,
     )
     expect(answer.json).toEqual({
       error: { code: 'insufficient_scope', message: 'The token needs the scope proxy:stream.' },
@@ -290,7 +292,7 @@ describe('T08: an invalid token', () => {
     const answer = await gateway.request('/events', { headers: bearer(await make()) })
     expect(answer.status).toBe(401)
     expect(answer.headers['www-authenticate']).toBe(
-      `Bearer realm="sse-gateway", error="invalid_token", error_description="${message}"`,
+      `Bearer realm="sse-gateway", error="invalid_token", error_description="${message}", resource_metadata="${gateway.url}/.well-known/oauth-protected-resource/events"`,
     )
     expect(answer.json).toEqual({ error: { code: 'invalid_token', message } })
     expect(gateway.upstream.requests).toHaveLength(0)

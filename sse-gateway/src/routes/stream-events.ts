@@ -1,7 +1,14 @@
 import { CONTROL_EVENTS, encodeEvent } from '@hallpass/event-stream'
 import { EventBlock, type Reader } from '@hallpass/event-stream/fan-out'
 import { badRequest, type Clock, HttpError, type Logger } from '@hallpass/service-kit'
-import { type Authorizer, type CredentialSources, credentialsOf, type Grant } from '../admission/index.ts'
+import {
+  credentialsOf,
+  type Grant,
+  ownerOf,
+  type StreamAdmission,
+  type Tickets,
+  ticketOf,
+} from '../admission/index.ts'
 import {
   type AllowedOrigins,
   corsHeaders,
@@ -13,7 +20,6 @@ import {
 import {
   type ChallengeSpread,
   Deadline,
-  ownerOf,
   type StreamLimits,
   type StreamMetrics,
   type StreamRegistry,
@@ -22,11 +28,10 @@ import {
 } from '../streams/index.ts'
 import { lastEventIdOf, type PathEvents, type Place } from '../upstream/index.ts'
 
-export interface StreamEventsOptions {
+export interface StreamEventsOptions extends StreamAdmission {
   readonly path: string
-  readonly sources: CredentialSources
   readonly origins: AllowedOrigins
-  readonly authorizer: Authorizer
+  readonly tickets: Tickets
   readonly events: PathEvents
   readonly streams: StreamRegistry
   readonly metrics: StreamMetrics
@@ -67,9 +72,7 @@ function refuseTopic({ query }: Exchange): void {
 export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
   const { authorizer, events, streams, origins, sources } = options
   return async (exchange) => {
-    const { token, from } = credentialsOf(exchange, sources)
-    refuseForeignOrigin(exchange, origins, from === 'cookie')
-    const grant = await authorizer.authorize(token)
+    const grant = await admit(exchange)
     exchange.record?.add({ jti: grant.tokenId })
     refuseTopic(exchange)
     if (streams.claimed >= options.maxStreams)
@@ -98,6 +101,18 @@ export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
       release()
       throw error
     }
+  }
+
+  /** A ticket takes precedence: a cookie comes with it although the page did not choose it. */
+  async function admit(exchange: Exchange): Promise<Grant> {
+    const ticket = ticketOf(exchange, sources)
+    if (ticket !== undefined) {
+      refuseForeignOrigin(exchange, origins, false)
+      return authorizer.acceptTicket(await options.tickets.redeem(options.path, ticket))
+    }
+    const { token, from } = credentialsOf(exchange, sources)
+    refuseForeignOrigin(exchange, origins, from === 'cookie')
+    return authorizer.authorize(token)
   }
 
   function open(exchange: Exchange, grant: Grant, place: Place, release: () => void) {

@@ -1,6 +1,6 @@
 export type { Extension } from './extension.ts'
 export { StreamMetrics } from './stream-metrics.ts'
-export { ownerOf, StreamRegistry } from './stream-registry.ts'
+export { StreamRegistry } from './stream-registry.ts'
 export { type StreamLimits, StreamSession } from './stream-session.ts'
 export { ChallengeSpread, Deadline, TimerWheel } from './timing/index.ts'
 export { WithdrawnKeys } from './withdrawn-keys.ts'

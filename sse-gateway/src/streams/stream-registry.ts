@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { covers, type Grant, type Revocation, type RevocationKind } from '../admission/index.ts'
+import { covers, type Grant, ownerOf, type Revocation, type RevocationKind } from '../admission/index.ts'
 import { type Extension, joinExtensions } from './extension.ts'
 import type { EndReason, StreamSession } from './stream-session.ts'
 
@@ -155,6 +155,3 @@ function removeFrom<K, V>(sets: Map<K, Set<V>>, key: K, value: V) {
   set?.delete(value)
   if (set?.size === 0) sets.delete(key)
 }
-
-/** Returns the key under which streams and replays are counted: the subject or, without one, the token. */
-export const ownerOf = ({ issuer, subject, tokenId }: Grant) => `${issuer}\n${subject ?? `token ${tokenId}`}`
