@@ -7,7 +7,7 @@ export type AllowedOrigins = '*' | readonly string[]
 
 /** Listed explicitly because `*` does not cover `Authorization` (Fetch §3.2.5). */
 const REQUEST_HEADERS = 'authorization, content-type, last-event-id, stream-handle, cache-control'
-const EXPOSED_HEADERS = 'stream-handle, www-authenticate, retry-after, x-request-id'
+const EXPOSED_HEADERS = 'stream-handle, last-event-id, www-authenticate, retry-after, x-request-id'
 /** Ten minutes. Chromium would cache a preflight for up to two hours, but a changed policy should take effect sooner. */
 const MAX_AGE_SECONDS = '600'
 

@@ -123,6 +123,7 @@ export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
       ...STREAM_HEADERS,
       ...corsHeaders(exchange, origins),
       'stream-handle': handle,
+      ...(place.follows === undefined ? {} : { 'last-event-id': place.follows }),
     })
     let reader: Reader | undefined
     const session: StreamSession = new StreamSession({

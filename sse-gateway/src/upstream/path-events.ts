@@ -1,3 +1,4 @@
+import { toHeaderValue } from '@hallpass/event-stream'
 import {
   EventRing,
   type EventWriter,
@@ -27,6 +28,11 @@ export interface PathEventsOptions extends Pick<UpstreamOptions, 'path' | 'log' 
 
 /** A client's position in the events, reserved before its stream opens, so that a rejection can still set the status. */
 export interface Place {
+  /**
+   * After which ID the events follow, as a header value: the requested one, or what the upstream says, such as `earliest` if it
+   * no longer has the next events. Undefined if that is not known, also while the client waits for its replay.
+   */
+  readonly follows: string | undefined
   /** Starts sending events. Calls `onEnd` once, unless the returned reader leaves first. */
   start(writer: EventWriter, onEnd: (how: UpstreamEnd) => void): Reader
   release(): void
@@ -118,9 +124,15 @@ export class PathEvents {
       if (!isInRing()) refuseLongId(lastEventId)
       const client = { owner, lastEventId }
       const catchUp = isInRing() ? undefined : await this.#catchUps.open(client)
-      return catchUp
-        ? this.#place(release, (reader) => this.#catchUps.start(client, catchUp, reader), catchUp)
-        : this.#place(release, (reader) => this.#catchUps.wait(client, reader))
+      if (catchUp)
+        return this.#place(
+          release,
+          (reader) => this.#catchUps.start(client, catchUp, reader),
+          catchUp.follows,
+          catchUp,
+        )
+      const follows = isInRing() ? toHeaderValue(lastEventId) : undefined
+      return this.#place(release, (reader) => this.#catchUps.wait(client, reader), follows)
     } catch (error) {
       release()
       throw error
@@ -140,9 +152,10 @@ export class PathEvents {
     this.upstream.sleep()
   }
 
-  #place(release: () => void, begin: (reader: Reader) => void, catchUp?: CatchUp): Place {
+  #place(release: () => void, begin: (reader: Reader) => void, follows?: string, catchUp?: CatchUp): Place {
     let held = true
     return {
+      follows,
       release: () => {
         if (!held) return
         held = false

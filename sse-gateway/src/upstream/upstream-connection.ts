@@ -68,6 +68,11 @@ export class UpstreamConnection {
     this.#response.resume()
   }
 
+  /** The response header `Last-Event-ID`: after which event the upstream continues, if it tells. */
+  get follows(): string | undefined {
+    return this.#response.headers['last-event-id'] as string | undefined
+  }
+
   get isPaused(): boolean {
     return this.#response.isPaused()
   }

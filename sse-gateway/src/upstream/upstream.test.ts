@@ -374,3 +374,30 @@ describe('an upstream that disconnects and recovers', () => {
     expect((await gateway.open(await gateway.token())).status).toBe(200)
   })
 })
+
+describe.each(['h2', 'http/1.1'] as const)('the response header last-event-id over %s', (protocol) => {
+  const resume = async (id: string) => {
+    const headers = { ...(await bearer()), 'last-event-id': Buffer.from(id).toString('latin1') }
+    const stream = await gateway.request('/events', { headers }, protocol)
+    return stream.headers['last-event-id']
+  }
+
+  it('is the requested ID if the next events are in the ring buffer', async () => {
+    await gateway.start()
+    const stream = await gateway.request('/events', { headers: await bearer() })
+    expect(stream.headers['last-event-id']).toBeUndefined()
+    expect(stream.headers['access-control-expose-headers']).toContain('last-event-id')
+    gateway.upstream.send('id:1\ndata:1\n\nid:é\ndata:2\n\n')
+    await stream.until(({ events }) => events.length === 2)
+    expect([await resume('1'), await resume('é')]).toEqual(['1', Buffer.from('é').toString('latin1')])
+  })
+
+  it('is the upstream’s if it replays, and absent if the upstream does not tell', async () => {
+    await gateway.start()
+    gateway.upstream.answer = (request, response) => {
+      if (request.headers['last-event-id'] === 'lost') response.setHeader('last-event-id', 'earliest')
+      gateway.upstream.stream(request, response)
+    }
+    expect([await resume('lost'), await resume('other')]).toEqual(['earliest', undefined])
+  })
+})

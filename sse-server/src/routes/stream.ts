@@ -1,4 +1,4 @@
-import { asSentBack, fromHeaderValue } from '@hallpass/event-stream'
+import { asSentBack, fromHeaderValue, toHeaderValue } from '@hallpass/event-stream'
 import { badRequest, type Handler, HttpError } from '@hallpass/service-kit'
 import type { Request } from 'express'
 import type { EventLog } from '../log/index.ts'
@@ -9,6 +9,7 @@ const HEADERS = {
   'cache-control': 'no-store, no-transform',
   // As in Zilla's example server. This server does not authorize readers; the gateway in front of it does.
   'access-control-allow-origin': '*',
+  'access-control-expose-headers': 'last-event-id',
   // Without it, nginx holds events back until its buffer is full.
   'x-accel-buffering': 'no',
 } as const
@@ -25,7 +26,11 @@ export function stream(hub: StreamHub, log: EventLog): Handler {
       })
     const wanted = { lastEventId: lastEventId(request), topics: topics(request) }
     // Send the headers immediately: a client that waits for the first event must know that it is connected.
-    response.writeHead(200, HEADERS)
+    const follows = hub.follows(wanted)
+    response.writeHead(
+      200,
+      follows === undefined ? HEADERS : { ...HEADERS, 'last-event-id': toHeaderValue(follows) },
+    )
     if (request.method === 'HEAD') response.end()
     else hub.open(response, wanted)
   }

@@ -97,6 +97,23 @@ describe('a publisher’s ID', () => {
     },
   )
 
+  it('the response header last-event-id is the requested ID, or earliest if events may be missing', async () => {
+    await overHttp({ topic: 'header', id: 'é', data: 'seen' })
+    const header = async (headers: Record<string, string>, method = 'GET') => {
+      const controller = new AbortController()
+      const url = `${server.url()}/topics/header`
+      const answer = await fetch(url, { method, headers, signal: controller.signal })
+      controller.abort()
+      expect(answer.headers.get('access-control-expose-headers')).toBe('last-event-id')
+      return answer.headers.get('last-event-id')
+    }
+    const known = toHeaderValue('é')
+    expect(await header({ 'last-event-id': known })).toBe(known)
+    expect(await header({ 'last-event-id': 'unknown' })).toBe('earliest')
+    expect(await header({ 'last-event-id': 'unknown' }, 'HEAD')).toBe('earliest')
+    expect(await header({})).toBeNull()
+  })
+
   it.each(REFUSED)('%j is rejected over HTTP and TCP, by name, with %s', async (id, code) => {
     const { status, body } = await overHttp({ id, data: 'x' })
     expect([status, body]).toEqual([

@@ -24,6 +24,9 @@ export interface StreamRequest {
 /** A client that reads nothing for this many heartbeats is dead or hangs. */
 const MAX_STALLED_BEATS = 4
 
+/** The value of `Last-Event-ID` in responses if the requested ID is unknown, as in the Mercure protocol. */
+const EARLIEST = 'earliest'
+
 /** Streams the events of the log to clients, by topic. */
 export class StreamHub {
   readonly #log: EventLog
@@ -73,6 +76,15 @@ export class StreamHub {
       reader.takeRest()
       writer.end()
     }
+  }
+
+  /**
+   * Returns after which ID the events of a request follow: the requested one, or `earliest` if events may be missing between
+   * it and the stored ones; undefined if none was requested.
+   */
+  follows({ lastEventId, topics }: StreamRequest): string | undefined {
+    if (lastEventId === undefined) return undefined
+    return this.#log.ring.after(lastEventId, topics && new Set(topics)).gap ? EARLIEST : lastEventId
   }
 
   /** Streams to a response whose headers are written: first the events that its client missed, then new ones. */

@@ -5,6 +5,8 @@ import type { EventWriter } from './event-writer.ts'
 /** A client that reads needs milliseconds for 64 KiB; one that does not must not keep its connection open. */
 export const END_DEADLINE_MS = 1_000
 
+const NOTHING = Buffer.alloc(0)
+
 /** Writes to an HTTP/1.1 response. Blocks are already framed as chunks, so they go directly to the socket. */
 export class Http1Writer implements EventWriter {
   readonly #response: ServerResponse
@@ -16,7 +18,8 @@ export class Http1Writer implements EventWriter {
   constructor(response: ServerResponse) {
     this.#response = response
     this.#chunked = response.req.httpVersionMinor > 0
-    response.flushHeaders()
+    // Not flushHeaders, which writes them as UTF-8: header values have one character per byte (toHeaderValue).
+    response.write(NOTHING)
     response.on('drain', () => this.onDrain?.())
     const drained = () => this.onDrain?.()
     response.socket?.on('drain', drained)

@@ -64,6 +64,11 @@ export class CatchUp {
     else this.#connection = connection
   }
 
+  /** See {@link UpstreamConnection.follows}; defined once the replay is open. */
+  get follows(): string | undefined {
+    return this.#connection?.follows
+  }
+
   start(reader: Reader): void {
     this.#reader = reader
     reader.writer.onDrain = () => this.#connection?.resume()
