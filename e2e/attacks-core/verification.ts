@@ -438,7 +438,8 @@ describe('the factory, fetching the keys of its callers', () => {
     const flood = await Promise.all(
       Array.from({ length: 200 }, (_, index) => show('servicea', { ...key, kid: `invented-${index}` })),
     )
-    expect(new Set(flood.map(({ status }) => status))).toEqual(new Set([401]))
+    // 503: it is unknown whether the kid is made up or new.
+    expect(flood.filter(({ status }) => status !== 401 && status !== 503)).toEqual([])
     expect((await show()).status).toBe(200)
     expect(fetched.length).toBeLessThanOrEqual(6)
   })
