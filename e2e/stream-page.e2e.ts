@@ -44,6 +44,9 @@ describeWith('chromium', 'apt-get install chromium')('the page of the SSE gatewa
       await message(page, 'event', `published ${name}`).waitFor()
     }
     expect(await message(page, 'stream', 'open').count()).toBe(1)
+    // The layout of such a word would stop the page for longer than its token is valid.
+    await system.publish({ data: 'x'.repeat(1_000_000) })
+    await message(page, 'event', '… (996000 more characters)').waitFor()
     system.advance(untilChallenge)
     await message(page, 'challenge', '{"method":"POST"').waitFor()
     await message(page, 'answer', 'POST /events → 204').waitFor()
