@@ -60,7 +60,8 @@ export class ExplorerPage {
     await card.locator('select').selectOption(fault)
     const [request] = await Promise.all([
       this.page.waitForRequest((sent) => {
-        if (!sent.url().endsWith('/explorer/runs')) return false
+        // The page also lists its runs, with GET.
+        if (sent.method() !== 'POST' || !sent.url().endsWith('/explorer/runs')) return false
         const body = sent.postDataJSON()
         return body.scenario === scenario && (body.fault ?? '') === fault
       }),
