@@ -14,7 +14,7 @@ export type AbortCause =
 export interface ClientWriter extends EventWriter {
   /** Ends the stream cleanly, with END_STREAM or the last chunk. Aborts it if the client does not read within a second. */
   end(): void
-  /** Aborts the stream immediately, so that the client can see that it is incomplete. */
+  /** Aborts the stream so that the client can see that it is incomplete; if the upstream failed, after what was written. */
   abort(cause: AbortCause): void
 }
 
@@ -45,14 +45,31 @@ export class Http2Writer implements ClientWriter {
   end(): void {
     const stream = this.#stream
     if (stream.destroyed) return
-    const deadline = setTimeout(() => stream.close(RESET_CODES.too_slow), END_DEADLINE_MS).unref()
-    stream.once('close', () => clearTimeout(deadline))
+    this.#resetAfterDeadline(RESET_CODES.too_slow)
     stream.end()
   }
 
   abort(cause: AbortCause): void {
+    const stream = this.#stream
+    if (stream.destroyed) return
     // `close(0)` would send END_STREAM first; destroying sends only RST_STREAM with NO_ERROR.
-    if (cause === 'compatibility') this.#stream.destroy()
-    else this.#stream.close(RESET_CODES[cause])
+    if (cause === 'compatibility') {
+      stream.destroy()
+      return
+    }
+    // `close` ends the writable side before it resets the stream: the client would get END_STREAM, and miss nothing.
+    stream._final = (done) => done()
+    if (cause === 'upstream_failed') {
+      // A reset discards what is not sent yet, and the last event has the reason.
+      this.#resetAfterDeadline(RESET_CODES[cause])
+      stream.write('', () => stream.close(RESET_CODES[cause]))
+    } else stream.close(RESET_CODES[cause])
+  }
+
+  /** For clients that do not read. */
+  #resetAfterDeadline(code: number) {
+    const stream = this.#stream
+    const deadline = setTimeout(() => stream.close(code), END_DEADLINE_MS).unref()
+    stream.once('close', () => clearTimeout(deadline))
   }
 }
