@@ -3,6 +3,7 @@ import { useGateway } from '../testing/gateway.ts'
 
 /** An event over MAX_EVENT_BYTES becomes a gap, which clients see, and stops nothing. */
 const gateway = useGateway()
+const GIVEN_UP = 'end:{"reason":"upstream_failed"}'
 const GAP = 'gap:{"lastEventId":null,"oldest":null}'
 const limit = { MAX_EVENT_BYTES: '1000' }
 const large = (id: string) => `id:${id}\ndata:${'x'.repeat(2_000)}\n\n`
@@ -117,10 +118,10 @@ describe('an upstream that accepts connections and loses each of them', () => {
     expect(gateway.upstream.requests).toHaveLength(6)
     expect(gateway.log).toContain('"msg":"upstream given up"')
     // A client that reconnects is not kept waiting again.
-    const again = await gateway.open(await gateway.token())
+    const again = await gateway.open(await gateway.token(), 'http/1.1')
     await again.end()
     expect([again.ended, await ready()]).toEqual(['cut', notReady(7)])
-    expect(gateway.log.split('"reason":"upstream_failed"')).toHaveLength(3)
+    for (const { seen } of [stream, again]) expect(seen.at(-1)).toBe(GIVEN_UP)
 
     gateway.upstream.answer = (request, response) => gateway.upstream.stream(request, response)
     const late = await gateway.open(await gateway.token())
@@ -136,10 +137,12 @@ describe('an upstream that accepts connections and loses each of them', () => {
       gateway.upstream.stream(request, response)
       response.write(`id:1\ndata:1\n\n${large('2')}`, () => response.destroy())
     }
-    const stream = await gateway.open(await gateway.token())
-    await stream.until(({ ended }) => ended !== 'no', 15_000)
-    expect(stream.ended).toBe('cut')
-    expect(gateway.log).toContain('"reason":"upstream_failed"')
+    const streams = [
+      await gateway.open(await gateway.token(), 'h2'),
+      await gateway.open(await gateway.token(), 'http/1.1'),
+    ]
+    for (const stream of streams) await stream.until(({ ended }) => ended !== 'no', 15_000)
+    for (const { ended, seen } of streams) expect([ended, seen.at(-1)]).toEqual(['cut', GIVEN_UP])
     // The first connection brought new events.
     expect([await ready(), gateway.upstream.requests.length]).toEqual([notReady(6), 7])
     await gateway.until(async () => (await ready())[0] === 200, 10_000)
