@@ -111,6 +111,7 @@ export {
   STOP_DEADLINE_MS,
   storeConfig,
   systemClock,
+  Tally,
   tlsConfig,
   VariableReader,
 } from './process/index.ts'

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { type Clock, HttpError } from '@hallpass/service-kit'
+import { type Clock, HttpError, Tally } from '@hallpass/service-kit'
 import { unavailable } from '../http/index.ts'
 import type { Grant } from './grant.ts'
 
@@ -43,7 +43,7 @@ export class Tickets {
   readonly #options: TicketsOptions
   /** In order of time. Those that another gateway has redeemed also stay until they expire. */
   readonly #issued = new Map<string, Issued>()
-  readonly #countByOwner = new Map<string, number>()
+  readonly #byOwner = new Tally<string>()
 
   constructor(options: TicketsOptions) {
     this.#options = options
@@ -58,7 +58,7 @@ export class Tickets {
     const { clock, store, maxStreams, maxStreamsPerSubject } = this.#options
     if (this.#issued.size >= maxStreams)
       throw unavailable(503, 'too_many_tickets', 'Too many tickets are unused. Retry later.')
-    if ((this.#countByOwner.get(owner) ?? 0) >= maxStreamsPerSubject)
+    if (this.#byOwner.of(owner) >= maxStreamsPerSubject)
       throw new HttpError(429, 'too_many_tickets', 'This subject has too many unused tickets. Retry later.', {
         headers: { 'retry-after': `${TICKET_LIFETIME_MS / 1000}` },
       })
@@ -88,16 +88,14 @@ export class Tickets {
 
   #remember(key: string, issued: Issued) {
     this.#issued.set(key, issued)
-    this.#countByOwner.set(issued.owner, (this.#countByOwner.get(issued.owner) ?? 0) + 1)
+    this.#byOwner.add(issued.owner)
   }
 
   #forget(key: string) {
     const issued = this.#issued.get(key)
     if (!issued) return
     this.#issued.delete(key)
-    const left = (this.#countByOwner.get(issued.owner) ?? 0) - 1
-    if (left > 0) this.#countByOwner.set(issued.owner, left)
-    else this.#countByOwner.delete(issued.owner)
+    this.#byOwner.remove(issued.owner)
   }
 
   #forgetExpired() {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { Tally } from '@hallpass/service-kit'
 import { covers, type Grant, ownerOf, type Revocation, type RevocationKind } from '../admission/index.ts'
 import { type Extension, joinExtensions } from './extension.ts'
 import type { EndReason, StreamSession } from './stream-session.ts'
@@ -24,8 +25,7 @@ export class StreamRegistry {
   readonly #byConnection = new Map<object, Set<StreamSession>>()
   /** By the token, subject and session of the current grant, so that a revocation reads only the streams that it may close. */
   readonly #byRevocable = new Map<string, Set<StreamSession>>()
-  readonly #countByOwner = new Map<string, number>()
-  #claimed = 0
+  readonly #claimed = new Tally<string>()
   readonly #ended: EndedStream[] = []
 
   /** Returns the number of open streams. */
@@ -35,7 +35,7 @@ export class StreamRegistry {
 
   /** Returns the number of streams that are open or about to be opened. */
   get claimed(): number {
-    return this.#claimed
+    return this.#claimed.total
   }
 
   /** @param node the name of this gateway, so that other gateways know which one has a stream. */
@@ -49,7 +49,7 @@ export class StreamRegistry {
 
   /** Returns the number of streams of a grant's subject that are open or about to be opened. */
   countOf(grant: Grant): number {
-    return this.#countByOwner.get(ownerOf(grant)) ?? 0
+    return this.#claimed.of(ownerOf(grant))
   }
 
   /**
@@ -58,14 +58,8 @@ export class StreamRegistry {
    */
   claim(grant: Grant): () => void {
     const owner = ownerOf(grant)
-    this.#countByOwner.set(owner, this.countOf(grant) + 1)
-    this.#claimed += 1
-    return () => {
-      this.#claimed -= 1
-      const left = (this.#countByOwner.get(owner) ?? 0) - 1
-      if (left > 0) this.#countByOwner.set(owner, left)
-      else this.#countByOwner.delete(owner)
-    }
+    this.#claimed.add(owner)
+    return () => this.#claimed.remove(owner)
   }
 
   add(session: StreamSession): void {

@@ -1,3 +1,5 @@
+import { Tally } from '@hallpass/service-kit'
+
 /** Up to this many challenges with one due time are sent at that time: answering them takes a few milliseconds. */
 const AT_ONCE = 25
 /** As many again are sent this much earlier: 1,250 per second, half of what one core verifies. It is the wheel's tick. */
@@ -10,19 +12,17 @@ const LONGEST_LEAD = 1 / 4
  * time. Challenges become earlier, never later: a client needs its full window to answer.
  */
 export class ChallengeSpread {
-  readonly #waiting = new Map<number, number>()
+  readonly #waiting = new Tally<number>()
 
   /** Returns how much earlier than `dueAt` to send one more challenge, in milliseconds. Call {@link release} when it is sent. */
   claim(dueAt: number, windowMs: number): number {
-    const waiting = this.#waiting.get(dueAt) ?? 0
-    this.#waiting.set(dueAt, waiting + 1)
+    const waiting = this.#waiting.of(dueAt)
+    this.#waiting.add(dueAt)
     const steps = Math.floor((windowMs * LONGEST_LEAD) / STEP_MS)
     return (Math.floor(waiting / AT_ONCE) % (steps + 1)) * STEP_MS
   }
 
   release(dueAt: number): void {
-    const left = (this.#waiting.get(dueAt) ?? 0) - 1
-    if (left > 0) this.#waiting.set(dueAt, left)
-    else this.#waiting.delete(dueAt)
+    this.#waiting.remove(dueAt)
   }
 }

@@ -1,3 +1,5 @@
+import { Tally } from '@hallpass/service-kit'
+
 /**
  * Shares a number of slots among owners. An owner takes a slot only while it holds fewer than are free, so that it never
  * holds more than half of them, and so that some are left for the next owner. Waiting owners take turns; the clients of one
@@ -5,10 +7,9 @@
  */
 export class ReplaySlots<Client> {
   readonly #total: number
-  readonly #held = new Map<string, number>()
+  readonly #held = new Tally<string>()
   /** The waiting clients by owner, beginning with the owner whose turn is next. */
   readonly #waiting = new Map<string, Set<Client>>()
-  #open = 0
   #waitingClients = 0
 
   constructor(total: number) {
@@ -16,7 +17,7 @@ export class ReplaySlots<Client> {
   }
 
   get open(): number {
-    return this.#open
+    return this.#held.total
   }
 
   get waiting(): number {
@@ -26,15 +27,12 @@ export class ReplaySlots<Client> {
   /** Takes a slot if one is free for an owner that has no waiting client; returns whether it did. */
   take(owner: string): boolean {
     if (this.#waiting.has(owner) || !this.#canTake(owner)) return false
-    this.#hold(owner)
+    this.#held.add(owner)
     return true
   }
 
   release(owner: string): void {
-    const left = this.#heldBy(owner) - 1
-    if (left > 0) this.#held.set(owner, left)
-    else this.#held.delete(owner)
-    this.#open -= 1
+    this.#held.remove(owner)
   }
 
   queue(owner: string, client: Client): void {
@@ -54,14 +52,14 @@ export class ReplaySlots<Client> {
 
   /** Takes a slot for the next waiting client and returns it, or `undefined` if no slot is free for any of them. */
   next(): Client | undefined {
-    if (this.#open === this.#total) return undefined
+    if (this.open === this.#total) return undefined
     // Only owners that hold a slot can be passed over, so this ends soon however many wait.
     for (const [owner, clients] of this.#waiting) {
       if (!this.#canTake(owner)) continue
       const [client] = clients as Iterable<Client>
       this.leave(owner, client as Client)
       if (this.#waiting.delete(owner)) this.#waiting.set(owner, clients)
-      this.#hold(owner)
+      this.#held.add(owner)
       return client
     }
     return undefined
@@ -70,22 +68,13 @@ export class ReplaySlots<Client> {
   /** Returns whether a client waits for a slot of an owner: one of its own, or one of an owner that holds fewer. */
   mustYield(owner: string): boolean {
     if (this.#waiting.has(owner)) return true
-    const held = this.#heldBy(owner)
+    const held = this.#held.of(owner)
     // At most as many owners as there are slots hold any, so this ends soon, too.
-    for (const other of this.#waiting.keys()) if (this.#heldBy(other) < held) return true
+    for (const other of this.#waiting.keys()) if (this.#held.of(other) < held) return true
     return false
   }
 
   #canTake(owner: string): boolean {
-    return this.#heldBy(owner) < this.#total - this.#open
-  }
-
-  #hold(owner: string) {
-    this.#held.set(owner, this.#heldBy(owner) + 1)
-    this.#open += 1
-  }
-
-  #heldBy(owner: string): number {
-    return this.#held.get(owner) ?? 0
+    return this.#held.of(owner) < this.#total - this.open
   }
 }

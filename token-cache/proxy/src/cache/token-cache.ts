@@ -1,4 +1,4 @@
-import { HttpError, PeerError } from '@hallpass/service-kit'
+import { HttpError, PeerError, Tally } from '@hallpass/service-kit'
 import { type SeenEntry, StoreFullError, StoreUnavailableError, type Zone } from '@hallpass/token-store'
 import type { Identity, KeyMaker } from '../identity/index.ts'
 import type { Blocks } from './blocks.ts'
@@ -52,7 +52,7 @@ export class TokenCache {
   readonly #issuer: TokenIssuer
   readonly #flights = new Map<string, Promise<Found>>()
   /** The number of flights per user. */
-  readonly #flightsOf = new Map<string, number>()
+  readonly #flightsOf = new Tally<string>()
   readonly #renewals = new Set<string>()
   #storeAwayUntil = 0
 
@@ -95,19 +95,16 @@ export class TokenCache {
       return this.#count({ entry, status: status === 'STALE' ? status : 'HIT' })
     }
     const { user, key } = identity
-    const ofUser = this.#flightsOf.get(user) ?? 0
     // Requests beyond the token limit cannot get a token, so they do not wait.
-    if (ofUser >= this.#options.tokensPerUser) throw this.#tooMany(1)
+    if (this.#flightsOf.of(user) >= this.#options.tokensPerUser) throw this.#tooMany(1)
     const flight = this.#fetch(identity, asker)
     this.#flights.set(key, flight)
-    this.#flightsOf.set(user, ofUser + 1)
+    this.#flightsOf.add(user)
     try {
       return this.#count(await flight)
     } finally {
       this.#flights.delete(key)
-      const left = (this.#flightsOf.get(user) ?? 1) - 1
-      if (left > 0) this.#flightsOf.set(user, left)
-      else this.#flightsOf.delete(user)
+      this.#flightsOf.remove(user)
     }
   }
 
