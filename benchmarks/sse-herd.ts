@@ -4,11 +4,11 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
-import { ensureExampleKeys } from '@hallpass/sse-gateway/client'
-import { signToken } from '@hallpass/tokens'
-import { freePorts, listening, start, stop } from './sse-fan-out/contestants.ts'
+import { freePorts } from '@hallpass/free-ports'
+import { listening, start, stop } from './processes.ts'
 import type { Command, Report } from './sse-herd/client.ts'
 import type { PlainEnvironment } from './sse-herd/plain-http2.ts'
+import { startSuiteGateway } from './suite-gateway.ts'
 import { formatTable } from './table.ts'
 
 const STREAMS = 10_000
@@ -63,7 +63,7 @@ function figures({ lateness, others }: Report): string[] {
   ]
 }
 
-async function measure(root: string, { stop: _stop, ...server }: Server, expiresAt: number): Promise<Report> {
+async function measure(root: string, { origin, tokens, caFile }: Server, expiresAt: number): Promise<Report> {
   const client = fork(join(root, 'benchmarks/sse-herd/client.ts'), {
     cwd: root,
     execArgv: ['--import', 'tsx'],
@@ -71,7 +71,9 @@ async function measure(root: string, { stop: _stop, ...server }: Server, expires
   })
   try {
     client.send({
-      ...server,
+      origin,
+      tokens,
+      caFile,
       streams: STREAMS,
       streamsPerConnection: STREAMS_PER_CONNECTION,
       expiresAt,
@@ -87,44 +89,14 @@ async function measure(root: string, { stop: _stop, ...server }: Server, expires
   }
 }
 
-/** Starts the gateway with the log of production, and an SSE server as its upstream. */
-async function startGateway(root: string, expiresAt: number): Promise<Server> {
-  const folder = await mkdtemp(join(tmpdir(), 'hallpass-bench-'))
-  const [httpPort, tcpPort, port, secondPort] = (await freePorts(4)) as [number, number, number, number]
-  const { caFile } = await ensureDevelopmentCertificates(folder)
-  const { rs256 } = await ensureExampleKeys(join(folder, 'sse'))
-  const tokens = await Promise.all(
-    Array.from({ length: STREAMS / STREAMS_PER_CONNECTION }, (_, index) =>
-      signToken(
-        {
-          iss: 'https://auth.example.com',
-          aud: 'https://api.example.com',
-          sub: `bench-${index}`,
-          scope: 'proxy:stream',
-        },
-        rs256,
-        { lifetimeSeconds: LIFETIME_SECONDS, clock: () => expiresAt - LIFETIME_SECONDS * 1_000 },
-      ),
-    ),
-  )
-  const shared = { STATE_FOLDER: folder, LOG_LEVEL: 'info', PATH: process.env.PATH ?? '' }
-  const node = (service: string, env: Record<string, string>) =>
-    start(process.execPath, [join(root, '.hallpass/bundles', `${service}.cjs`)], { ...shared, ...env })
-  const upstream = node('sse-server', { HTTP_PORT: `${httpPort}`, TCP_PORT: `${tcpPort}` })
-  const gateway = node('sse-gateway', {
-    PORT: `${port}`,
-    SECOND_PORT: `${secondPort}`,
-    UPSTREAM_URL: `http://localhost:${httpPort}/events`,
-    ASSETS_FOLDERS: join(root, 'sse-gateway/public'),
+/** Starts the gateway with the log of production. */
+const startGateway = (root: string, expiresAt: number): Promise<Server> =>
+  startSuiteGateway(root, {
+    tokens: STREAMS / STREAMS_PER_CONNECTION,
+    lifetimeSeconds: LIFETIME_SECONDS,
+    expiresAt,
+    env: { LOG_LEVEL: 'info' },
   })
-  await Promise.all([listening(httpPort, upstream), listening(port, gateway)])
-  return {
-    origin: `https://localhost:${port}`,
-    tokens,
-    caFile,
-    stop: () => stop(folder, gateway, upstream),
-  }
-}
 
 async function startPlain(root: string, expiresAt: number): Promise<Server> {
   const folder = await mkdtemp(join(tmpdir(), 'hallpass-bench-'))
