@@ -148,8 +148,8 @@ export function loadConfig(env: Environment) {
       /** See `CatchUpOptions.quietMs`: two seconds are three lost packets in a row. */
       quietMs: 2_000,
       /**
-       * See `CatchUpsOptions.times`. A client whose network fails for ten seconds has probably lost its connection. In 20 s,
-       * 20 MB arrive over 8 Mbit/s. Waiting takes longer than a turn, so that whoever is next gets one.
+       * See `CatchUpsOptions.times`. A client whose network fails for ten seconds has probably lost its connection. A turn of
+       * 20 s is enough for 20 MB at 8 Mbit/s. Clients wait for longer than a turn takes, so the next one gets its turn.
        */
       replays: { stalledMs: 10_000, turnMs: 20_000, waitMs: 30_000 },
     }

@@ -130,7 +130,7 @@ describeWith('redis-server', 'apt-get install redis-server')('a revocation with 
   const readiness = async () => (await gateway.request('/readyz')).status
   const isStored = async () => (await redis.keys()).includes('{hallpass:sse-gateway:revocations}:pinned')
 
-  it('is told again to a Redis that was restarted empty, also for a gateway that restarted meanwhile', async () => {
+  it('is written back to a Redis that came back empty, and reaches a gateway that restarted meanwhile', async () => {
     await start()
     const token = await gateway.token({ sub: 'erin' }, { lifetimeSeconds: 3_600 })
     expect(await revoke({ sub: 'erin' })).toBe(204)

@@ -7,8 +7,8 @@ export type Challenge = (parameters?: Readonly<Record<string, string>>) => strin
 export interface ProtectedResourcesOptions {
   readonly realm: string
   /**
-   * Returns the origin under which clients reach this gateway, from its configuration. Never the `Host` of a request: a client
-   * would trust the authorization servers of whoever chose it (RFC 9728 §7.3).
+   * Returns the origin under which clients reach this gateway, from its configuration. It is never taken from the `Host`
+   * of a request: whoever chose that host would choose the authorization servers that the client trusts (RFC 9728 §7.3).
    */
   readonly publicUrl: () => string
   readonly origins: AllowedOrigins

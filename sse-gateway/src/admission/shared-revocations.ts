@@ -189,7 +189,7 @@ export class SharedRevocations {
       revocations.take(revocation)
       if (stored.size % AT_A_TIME === 0) await new Promise((resolve) => setImmediate(resolve))
     }
-    // Before the zone is watched, the other gateways may not have written revocations back to an empty Redis yet.
+    // Until the zone is watched, other gateways may still be writing revocations back to an emptied Redis.
     if (this.#zone.isWatching()) this.#isLoaded = true
     let lost = 0
     for (const revocation of revocations.current) {

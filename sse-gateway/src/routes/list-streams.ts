@@ -17,7 +17,8 @@ const MAX_LISTED = 200
 
 /**
  * Handles `GET /streams`: returns this gateway's open streams, with the times of their next challenge and close, and the
- * recently closed ones with the reason, of the token's issuer. Handles are not included, because they are needed to extend a stream.
+ * recently closed ones with the reason, of the token's issuer. Handles are not included, because they are needed to extend
+ * a stream.
  */
 export function listStreams(options: ListStreamsOptions): ExchangeHandler {
   const { authorizer, administersAll, sources, streams, clock } = options

@@ -62,9 +62,10 @@ const CHALLENGE = new EventBlock(
  *     ▲                                          │
  *     └───────────── reauthorized ───────────────┘
  *
- * `open`: the token is valid for longer than the window. `challenged`: a challenge has been sent. `ending`: it ends in one of
- * the wheel's next slices, because many streams end with it. `ended`: nothing more is sent. A stream goes from any state to `ended` immediately when the token is revoked, the stream is too old, the upstream
- * or the client is lost, the client is too slow, or the gateway stops.
+ * `open`: the token is valid for longer than the window. `challenged`: a challenge has been sent. `ended`: nothing more is
+ * sent. A stream also ends, from any state, when its token is revoked or the token's key withdrawn, the stream is too old, the
+ * upstream or the client is lost, the client is too slow, or the gateway stops. Where many streams end together, each is
+ * `ending` first: it gets no more events, and ends in one of the wheel's next slices.
  */
 export class StreamSession {
   readonly path: string

@@ -51,8 +51,9 @@ export class MoreRemoteKeys {
   }
 
   /**
-   * @throws what `loadKey` threw, or a KeySetError, if the key is not known; a KeyNotLoadedError if it may not be loaded now; what
-   * `beforeLoad` throws
+   * @throws what `loadKey` threw or a KeySetError, if the key is not known
+   * @throws {KeyNotLoadedError} if it may not be loaded now
+   * @throws what `beforeLoad` throws
    */
   find(
     kid: string,
