@@ -115,8 +115,10 @@ describeHere('the unmodified programs of go-spiffe v2.8.1, mixed with ours, with
     const failures: string[] = []
     const serials = new Set<string>()
     let calls = 0
-    const showSerial = `require('tls').connect(${PORTS.proxy}, 'localhost', { rejectUnauthorized: false }, function () {
-      console.log(this.getPeerX509Certificate().serialNumber); this.destroy() })`
+    // Verified against SPIRE's bundle. An SVID names a workload, not a host.
+    const showSerial = `require('tls').connect({
+      port: ${PORTS.proxy}, ca: require('fs').readFileSync('${FOLDER}/bootstrap.crt'), checkServerIdentity() {},
+    }, function () { console.log(this.getPeerX509Certificate().serialNumber); this.destroy() })`
     for (const end = Date.now() + (TTL_SECONDS + 15) * 1000; Date.now() < end; calls += 1) {
       const client = start(sandbox, calls % 4 === 3 ? 'node' : 'go', 'client', UID.client)
       if ((await client.ended()) !== 0) failures.push(client.output)
