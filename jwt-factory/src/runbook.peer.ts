@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePorts } from '@hallpass/free-ports'
+import { quoted } from '@hallpass/private-files'
 import { describeWith } from '@hallpass/service-kit/testing'
 import { parseCompact } from '@hallpass/tokens'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
@@ -87,7 +88,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the runbook', () =
     portOf = (port) => free[documented.indexOf(port)] as number
     shell = new Shell(folder)
     await shell.run(
-      `redis-server --port ${portOf(6379)} --save '' --appendonly yes --dir ${folder} --daemonize yes`,
+      `redis-server --port ${portOf(6379)} --save '' --appendonly yes --dir ${quoted(folder)} --daemonize yes`,
     )
   }, 60_000)
   afterAll(async () => {
@@ -102,7 +103,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the runbook', () =
     const text = sections.get(name)?.[block]
     if (text === undefined) throw new Error(`The README has no block ${block} in: ${name}`)
     done.add(`${name} ${block}`)
-    const program = (service: string) => `node ${join(bundleFolder(root), `${service}.cjs`)}`
+    const program = (service: string) => `node ${quoted(join(bundleFolder(root), `${service}.cjs`))}`
     return shell.run(
       text
         .replaceAll('npm run jwt-factory', program('jwt-factory'))

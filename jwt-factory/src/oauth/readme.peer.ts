@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { quoted } from '@hallpass/private-files'
 import { describeWith } from '@hallpass/service-kit/testing'
 import { exportPrivatePem, parseCompact } from '@hallpass/tokens'
 import { beforeAll, expect, it } from '@jest/globals'
@@ -37,7 +38,7 @@ describeWith('curl', 'apt install curl')('the README’s section about standard 
     const here = command
       .replaceAll('https://factory.example/', server.issuer())
       .replaceAll('localhost:5555', open.url())
-      .replaceAll('npx hallpass', `node ${join(root, 'cli/bin/hallpass.js')}`)
+      .replaceAll('npx hallpass', `node ${quoted(join(root, 'cli/bin/hallpass.js'))}`)
     const ca = join(server.folder(), 'servers.pem')
     const { stdout } = await promisify(execFile)('sh', ['-c', here], {
       cwd: server.folder(),
