@@ -24,7 +24,7 @@ import {
   Tickets,
 } from './admission/index.ts'
 import { ensureExampleKeys } from './client/index.ts'
-import type { Config, PathRule } from './config.ts'
+import type { Config, PathRule } from './config/index.ts'
 import { dispatcher, type Exchange, Listener, type RouteTable, StaticFiles } from './http/index.ts'
 import { GatewayPeers } from './peers/index.ts'
 import { issueDevelopmentToken } from './routes/issue-development-token.ts'
@@ -36,7 +36,7 @@ import { streamEvents } from './routes/stream-events.ts'
 import { ChallengeSpread, StreamMetrics, StreamRegistry, TimerWheel, WithdrawnKeys } from './streams/index.ts'
 import { PathEvents } from './upstream/index.ts'
 
-export { loadConfig } from './config.ts'
+export { loadConfig } from './config/index.ts'
 
 /** Clients that read receive their last event immediately; after this time, the remaining connections are closed. */
 const DRAIN_DEADLINE_MS = 2_500

@@ -1,6 +1,6 @@
 import { type Clock, issuerKeys, type UnusableKeys } from '@hallpass/service-kit'
 import { type KeyFinder, remoteKeys } from '@hallpass/tokens'
-import type { Config, PathRule } from '../config.ts'
+import type { Config, PathRule } from '../config/index.ts'
 import { Authorizer, authorizerOfAny, type TokenAuthorizer } from './authorizer.ts'
 import type { CredentialSources } from './credentials.ts'
 import type { Challenge, ProtectedResources } from './protected-resources.ts'

@@ -10,7 +10,7 @@ import { presentClaims } from '@hallpass/tokens/testing'
 import { afterAll, afterEach, beforeAll } from '@jest/globals'
 import { createApp } from '../app.ts'
 import { type ExampleKeys, ensureExampleKeys } from '../client/index.ts'
-import { type Config, loadConfig } from '../config.ts'
+import { type Config, loadConfig } from '../config/index.ts'
 import { FakeUpstream } from './fake-upstream.ts'
 import {
   type Answer,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ConfigError } from '@hallpass/service-kit'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { loadConfig } from './config.ts'
+import { loadConfig } from './index.ts'
 
 let folder: string
 beforeAll(async () => {
