@@ -240,7 +240,7 @@ describe('NODE_ENV=production', () => {
       readdirSync(join(import.meta.dirname, '..', folder)).map((name) => join(folder, name)),
     )
     const read = [
-      ...folders.map((folder) => `${folder}/src/config.ts`),
+      ...folders.flatMap((folder) => [`${folder}/src/config.ts`, ...sourcesIn(`${folder}/src/config`)]),
       'packages/service-kit/src/process/config.ts',
     ]
     const untrusted = read.flatMap((file) => {
@@ -258,6 +258,14 @@ describe('NODE_ENV=production', () => {
     expect([...new Set(untrusted)].sort()).toEqual(Object.keys(NOT_TRUSTED).sort())
   })
 })
+
+function sourcesIn(folder: string): string[] {
+  try {
+    return readdirSync(join(import.meta.dirname, '..', folder)).map((name) => `${folder}/${name}`)
+  } catch {
+    return []
+  }
+}
 
 describe('NODE_ENV=production and Redis', () => {
   let folder: string
