@@ -8,6 +8,8 @@ const COMMAND_TIMEOUT_MS = 1_000
 const CONNECT_TIMEOUT_MS = 1_000
 /** Short enough to reconnect within a second, long enough not to cause load. */
 const RETRY_MS = 200
+/** As short as the timeouts: a failover takes about this long anyway. */
+const SLOTS_REFRESH_MS = 1_000
 
 export interface RedisConnectionOptions {
   /**
@@ -38,17 +40,19 @@ export function connectRedis(options: RedisConnectionOptions, { blocking = 0 } =
     commandTimeout: COMMAND_TIMEOUT_MS + blocking,
     retryStrategy: () => RETRY_MS,
   } as const
-  if (scheme.endsWith('-cluster'))
-    return new Cluster(nodes, {
+  if (scheme.endsWith('-cluster')) {
+    const cluster = new Cluster(nodes, {
       redisOptions: common,
       lazyConnect: true,
       enableOfflineQueue: false,
       clusterRetryStrategy: () => RETRY_MS,
       retryDelayOnFailover: RETRY_MS,
       slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
-      // A new master is known within this time.
-      slotsRefreshInterval: 1_000,
+      // ioredis sets its timer again when a refresh has ended, even if the cluster was closed meanwhile: it never stops.
+      slotsRefreshInterval: 0,
     })
+    return refreshSlots(cluster)
+  }
   if (scheme.endsWith('-sentinel'))
     return new Redis({
       ...common,
@@ -58,4 +62,12 @@ export function connectRedis(options: RedisConnectionOptions, { blocking = 0 } =
       ...('tls' in tls ? { enableTLSForSentinelMode: true, sentinelTLS: tls.tls } : {}),
     })
   return new Redis({ ...common, ...nodes[0], db: Number(path || 0) })
+}
+
+/** Asks for the slots regularly until the cluster is closed, so that a new master is known within {@link SLOTS_REFRESH_MS}. */
+function refreshSlots(cluster: Cluster): Cluster {
+  const timer = setInterval(() => {
+    if (cluster.status === 'ready') cluster.refreshSlotsCache()
+  }, SLOTS_REFRESH_MS).unref()
+  return cluster.once('end', () => clearInterval(timer))
 }

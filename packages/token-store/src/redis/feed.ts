@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Change, WATCH_WINDOW_MS } from '../shared-store.ts'
 import type { RedisConnection } from './connection.ts'
+import { open } from './open.ts'
 
 /** How long a read waits at the server for a change; two such reads fit into the watch window. */
 const BLOCK_MS = 200
@@ -93,7 +94,7 @@ export class RedisFeed {
     if (!this.#connection) {
       this.#connection = this.#open(BLOCK_MS)
       this.#connection.on('error', () => {})
-      await this.#connection.connect()
+      await open(this.#connection)
     }
     const known = this.#generation
     const isNew = (await this.#connection.set(this.#generationKey, randomUUID(), 'NX')) !== null

@@ -12,6 +12,7 @@ import {
 import { mastersOf } from './cells.ts'
 import type { RedisConnection, RedisConnectionOptions } from './connection.ts'
 import { type RedisMemory, readMemory } from './memory.ts'
+import { open } from './open.ts'
 import { RedisZone } from './zone.ts'
 
 export interface RedisStoreOptions extends RedisConnectionOptions, StoreOptions {
@@ -59,7 +60,7 @@ export class RedisStore implements SharedStore {
     // Errors reach the caller of the failed command; without a listener, they would also crash the process.
     this.#connection.on('error', () => {})
     this.#open = true
-    await this.#connection.connect().catch(() => {})
+    await open(this.#connection).catch(() => {})
     for (const zone of this.#zones.values()) zone.start()
     await this.check().catch(() => {})
   }

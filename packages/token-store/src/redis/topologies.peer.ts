@@ -107,6 +107,7 @@ describeWith('redis-server', 'apt-get install redis-server')('RedisStore on a cl
   const servers = new RedisServers()
   let url: string
   let ports: number[]
+  const stores: RedisStore[] = []
   beforeAll(async () => {
     await servers.open()
     ports = []
@@ -128,7 +129,10 @@ describeWith('redis-server', 'apt-get install redis-server')('RedisStore on a cl
     )
     url = `redis-cluster://${nodes.slice(0, 3).join(',')}`
   }, 60_000)
-  afterAll(() => servers.close())
+  afterAll(async () => {
+    await Promise.all(stores.map((store) => store.close()))
+    await servers.close()
+  })
 
   describe('without failures', () => {
     storeContract(async () => ({
@@ -165,4 +169,39 @@ describeWith('redis-server', 'apt-get install redis-server')('RedisStore on a cl
     await untilWritten(store, 'k1', 10_000)
     await store.close()
   }, 60_000)
+
+  it('leaves no timer behind when it is closed while it asks for the slots', async () => {
+    const port = await servers.start(
+      [],
+      'cluster-enabled yes\ncluster-port CLUSTER_PORT\ncluster-announce-ip 127.0.0.1\ncluster-config-file nodes-PORT.conf\n',
+    )
+    cli(port, 'cluster', 'addslotsrange', '0', '16383')
+    await until(async () => cli(port, 'cluster', 'info').includes('cluster_state:ok'), 20_000)
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
+    const before = timers()
+    const store = new RedisStore({ url: `redis-cluster://127.0.0.1:${port}` })
+    await store.open()
+    await store.zone('tokens').get('k')
+    // Longer than the interval of a second after which it asks, shorter than the second that it waits for the answer.
+    servers.signal(port, 'SIGSTOP')
+    await new Promise((resolve) => setTimeout(resolve, 1_500))
+    await store.close()
+    servers.signal(port, 'SIGCONT')
+    await until(async () => timers() <= before, 5_000)
+  }, 60_000)
+
+  it('opens and says that a cluster is not ready whose nodes announce no address', async () => {
+    const port = await servers.start(
+      [],
+      'cluster-enabled yes\ncluster-port CLUSTER_PORT\ncluster-config-file nodes-PORT.conf\n',
+    )
+    cli(port, 'cluster', 'addslotsrange', '0', '16383')
+    await until(async () => cli(port, 'cluster', 'info').includes('cluster_state:ok'), 20_000)
+    const store = new RedisStore({ url: `redis-cluster://127.0.0.1:${port}` })
+    stores.push(store)
+    await store.open()
+    await expect(store.check()).rejects.toThrow(
+      "The shared store is not available (Cluster isn't ready and enableOfflineQueue options is false).",
+    )
+  }, 20_000)
 })

@@ -70,6 +70,11 @@ export class RedisServers {
     return { url: `redis-sentinel://${hosts}/${name}`, master, replica }
   }
 
+  /** Stops a server without ending it, or continues it: connections stay open and nothing answers. */
+  signal(port: number, signal: 'SIGSTOP' | 'SIGCONT') {
+    this.#running.get(port)?.kill(signal)
+  }
+
   async kill(port: number) {
     const server = this.#running.get(port) as ChildProcess
     this.#running.delete(port)
