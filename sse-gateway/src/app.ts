@@ -4,6 +4,7 @@ import {
   readCaFile,
   readTlsFiles,
 } from '@hallpass/certificates'
+import { ChallengeSpread, TimerWheel } from '@hallpass/guarded-stream'
 import {
   type Clock,
   Drain,
@@ -33,7 +34,7 @@ import { listStreams } from './routes/list-streams.ts'
 import { reauthorize } from './routes/reauthorize.ts'
 import { revoke } from './routes/revoke.ts'
 import { streamEvents } from './routes/stream-events.ts'
-import { ChallengeSpread, StreamMetrics, StreamRegistry, TimerWheel, WithdrawnKeys } from './streams/index.ts'
+import { StreamMetrics, StreamRegistry, WithdrawnKeys } from './streams/index.ts'
 import { PathEvents } from './upstream/index.ts'
 
 export { loadConfig } from './config/index.ts'

@@ -1,6 +1,6 @@
 export { type Admission, Authorizers, type StreamAdmission } from './authorizers.ts'
 export { credentialsOf, ticketOf } from './credentials.ts'
-export { type Grant, ownerOf } from './grant.ts'
+export type { Grant } from './grant.ts'
 export { ProtectedResources } from './protected-resources.ts'
 export { covers, type Revocation, type RevocationKind, Revocations } from './revocations.ts'
 export { SharedRevocations } from './shared-revocations.ts'

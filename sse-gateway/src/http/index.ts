@@ -1,6 +1,6 @@
 export { type AllowedOrigins, corsHeaders, refuseForeignOrigin } from './cors.ts'
 export { answer, answerJson, dispatcher, methodNotAllowed, type RouteTable } from './dispatch.ts'
-export type { ClientWriter, Exchange, ExchangeHandler } from './exchange/index.ts'
+export type { Exchange, ExchangeHandler } from './exchange/index.ts'
 export { Listener } from './listener.ts'
 export { StaticFiles } from './static-files.ts'
 export { unavailable } from './unavailable.ts'

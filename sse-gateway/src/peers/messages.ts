@@ -1,5 +1,5 @@
+import type { Extension } from '@hallpass/guarded-stream'
 import * as z from 'zod'
-import type { Extension } from '../streams/index.ts'
 import { grantMessage } from './grant-message.ts'
 
 const extensionMessage = z.discriminatedUnion('outcome', [

@@ -1,12 +1,7 @@
+import { ownerOf } from '@hallpass/guarded-stream'
 import { badRequest, type Clock, readJsonBody } from '@hallpass/service-kit'
 import * as z from 'zod'
-import {
-  credentialsOf,
-  ownerOf,
-  type StreamAdmission,
-  TICKET_LIFETIME_MS,
-  type Tickets,
-} from '../admission/index.ts'
+import { credentialsOf, type StreamAdmission, TICKET_LIFETIME_MS, type Tickets } from '../admission/index.ts'
 import {
   type AllowedOrigins,
   answerJson,

@@ -1,3 +1,4 @@
+import type { Extension } from '@hallpass/guarded-stream'
 import { HttpError } from '@hallpass/service-kit'
 import { credentialsOf, type Grant, type StreamAdmission } from '../admission/index.ts'
 import {
@@ -9,7 +10,7 @@ import {
   methodNotAllowed,
   refuseForeignOrigin,
 } from '../http/index.ts'
-import type { Extension, StreamMetrics, StreamRegistry } from '../streams/index.ts'
+import type { StreamMetrics, StreamRegistry } from '../streams/index.ts'
 
 export interface ReauthorizeOptions extends StreamAdmission {
   readonly path: string

@@ -1,10 +1,16 @@
 import { CONTROL_EVENTS, encodeEvent } from '@hallpass/event-stream'
 import { EventBlock, type Reader } from '@hallpass/event-stream/fan-out'
+import {
+  type ChallengeSpread,
+  Deadline,
+  ownerOf,
+  type StreamLimits,
+  type TimerWheel,
+} from '@hallpass/guarded-stream'
 import { badRequest, type Clock, HttpError, type Logger } from '@hallpass/service-kit'
 import {
   credentialsOf,
   type Grant,
-  ownerOf,
   type StreamAdmission,
   type Tickets,
   ticketOf,
@@ -17,15 +23,7 @@ import {
   refuseForeignOrigin,
   unavailable,
 } from '../http/index.ts'
-import {
-  type ChallengeSpread,
-  Deadline,
-  type StreamLimits,
-  type StreamMetrics,
-  type StreamRegistry,
-  StreamSession,
-  type TimerWheel,
-} from '../streams/index.ts'
+import { type StreamMetrics, type StreamRegistry, StreamSession } from '../streams/index.ts'
 import { lastEventIdOf, type PathEvents, type Place } from '../upstream/index.ts'
 
 export interface StreamEventsOptions extends StreamAdmission {

@@ -1,6 +1,3 @@
-export type { Extension } from './extension.ts'
+export { StreamRegistry, StreamSession } from './gateway-streams.ts'
 export { StreamMetrics } from './stream-metrics.ts'
-export { StreamRegistry } from './stream-registry.ts'
-export { type StreamLimits, StreamSession } from './stream-session.ts'
-export { ChallengeSpread, Deadline, TimerWheel } from './timing/index.ts'
 export { WithdrawnKeys } from './withdrawn-keys.ts'

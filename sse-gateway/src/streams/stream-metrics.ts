@@ -1,7 +1,7 @@
+import type { EndReason } from '@hallpass/guarded-stream'
 import { Counter, Gauge, type Metrics } from '@hallpass/service-kit'
 import type { PathEvents } from '../upstream/index.ts'
-import type { StreamRegistry } from './stream-registry.ts'
-import type { EndReason } from './stream-session.ts'
+import type { StreamRegistry } from './gateway-streams.ts'
 
 /** Counts streams, and reads the fan-outs' figures when metrics are scraped. */
 export class StreamMetrics {

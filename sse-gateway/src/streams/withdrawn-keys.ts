@@ -1,8 +1,7 @@
+import { Deadline, type TimerWheel } from '@hallpass/guarded-stream'
 import type { Clock } from '@hallpass/service-kit'
 import type { Grant } from '../admission/index.ts'
-import type { StreamRegistry } from './stream-registry.ts'
-import type { StreamSession } from './stream-session.ts'
-import { Deadline, type TimerWheel } from './timing/index.ts'
+import type { StreamRegistry, StreamSession } from './gateway-streams.ts'
 
 /**
  * How often the keys of the open streams are looked for: a stream closes this much later than the key set is loaded. Short next to

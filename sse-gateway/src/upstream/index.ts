@@ -1,2 +1,2 @@
 export { lastEventIdOf } from './last-event-id.ts'
-export { PathEvents, type Place, type UpstreamEnd } from './path-events.ts'
+export { PathEvents, type Place } from './path-events.ts'

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
+import type { StreamWriter } from '@hallpass/guarded-stream'
 import type { HttpError, RequestRecord } from '@hallpass/service-kit'
-import type { ClientWriter } from './client-writer.ts'
 
 /** One request and its response, with the same interface over HTTP/2 and HTTP/1.1. */
 export interface Exchange {
@@ -30,7 +30,7 @@ export interface Exchange {
   readBody(maxBytes: number): Promise<Buffer>
   answer(status: number, headers: OutgoingHttpHeaders, body?: Buffer | string): void
   /** Opens a stream. Afterwards, the request's headers and query may be empty. */
-  openStream(headers: OutgoingHttpHeaders): ClientWriter
+  openStream(headers: OutgoingHttpHeaders): StreamWriter
   /**
    * Asks the client not to reuse the connection: in the response, or over HTTP/2 by GOAWAY. Returns false if that is no
    * longer possible or has already been done.

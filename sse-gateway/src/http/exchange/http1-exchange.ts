@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { Http1Writer } from '@hallpass/event-stream/fan-out'
+import type { StreamWriter } from '@hallpass/guarded-stream'
 import { type HttpError, isUnread, type RequestRecord, settleTarget } from '@hallpass/service-kit'
-import type { ClientWriter } from './client-writer.ts'
 import { type Exchange, idOf, splitTarget } from './exchange.ts'
 import { readBounded } from './read-bounded.ts'
 
@@ -54,7 +54,7 @@ export class Http1Exchange implements Exchange {
     response.writeHead(status, { ...headers, ...rest, ...idOf(this) }).end(body)
   }
 
-  openStream(headers: OutgoingHttpHeaders): ClientWriter {
+  openStream(headers: OutgoingHttpHeaders): StreamWriter {
     this.status = 200
     this.#response.writeHead(200, { ...headers, ...idOf(this) })
     return new Http1Writer(this.#response)

@@ -5,6 +5,7 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2'
+import { Http2Writer, type StreamWriter } from '@hallpass/guarded-stream'
 import {
   beginsWithSlash,
   type HttpError,
@@ -13,7 +14,6 @@ import {
   type RequestRecord,
   twoHosts,
 } from '@hallpass/service-kit'
-import { type ClientWriter, Http2Writer } from './client-writer.ts'
 import { type Exchange, idOf, splitTarget } from './exchange.ts'
 import { tooLargeHeaders } from './header-list.ts'
 import { readBounded } from './read-bounded.ts'
@@ -72,7 +72,7 @@ export class Http2Exchange implements Exchange {
         : stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR))
   }
 
-  openStream(headers: OutgoingHttpHeaders): ClientWriter {
+  openStream(headers: OutgoingHttpHeaders): StreamWriter {
     this.status = 200
     this.#stream.respond({ ':status': 200, ...headers, ...idOf(this) })
     // A stream can stay open for hours; release its request, which contains the token.

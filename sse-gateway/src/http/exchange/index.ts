@@ -1,4 +1,3 @@
-export type { ClientWriter } from './client-writer.ts'
 export type { Exchange, ExchangeHandler } from './exchange.ts'
 export { MAX_HEADER_BYTES } from './header-list.ts'
 export { Http1Exchange } from './http1-exchange.ts'

@@ -1,21 +1,26 @@
 import { CONTROL_EVENTS, encodeEvent } from '@hallpass/event-stream'
 import { EventBlock } from '@hallpass/event-stream/fan-out'
 import type { Clock } from '@hallpass/service-kit'
-import type { Grant } from '../admission/index.ts'
-import type { ClientWriter } from '../http/index.ts'
-import type { UpstreamEnd } from '../upstream/index.ts'
+import { type ChallengeSpread, Deadline, type TimerWheel } from '../timing/index.ts'
+import type { StreamWriter } from '../writers/index.ts'
 import type { Extension } from './extension.ts'
-import { type ChallengeSpread, Deadline, type TimerWheel } from './timing/index.ts'
+import type { StreamGrant } from './stream-grant.ts'
 
-/** Why a stream ended. Metrics count the reasons, and the client receives all except `client_gone`. */
+/**
+ * Why a stream ended, as a stable code: one of these, which mean something to the session or to clients, or one of the
+ * application's own. The client receives all except `client_gone`, and after `client_too_slow` only an aborted stream.
+ */
 export type EndReason =
   | 'token_expired'
   | 'token_revoked'
   | 'key_withdrawn'
   | 'stream_too_old'
   | 'shutting_down'
-  | UpstreamEnd
+  /** The source of the events is lost: events may be missing, so the stream is aborted after its last event. */
+  | 'upstream_failed'
+  | 'client_too_slow'
   | 'client_gone'
+  | (string & {})
 
 export interface StreamLimits {
   /** How long before its token's expiry a stream sends a challenge. */
@@ -28,7 +33,7 @@ export interface StreamLimits {
   readonly retryMs: { readonly min: number; readonly max: number }
 }
 
-export interface StreamSessionOptions {
+export interface StreamSessionOptions<Grant extends StreamGrant> {
   readonly path: string
   readonly grant: Grant
   /** An unguessable name of the stream, for requests on other connections. */
@@ -36,7 +41,7 @@ export interface StreamSessionOptions {
   /** The connection of the stream; only compared. */
   readonly connection: object
   readonly protocol: string
-  readonly writer: ClientWriter
+  readonly writer: StreamWriter
   readonly limits: StreamLimits
   readonly wheel: TimerWheel
   readonly spread: ChallengeSpread
@@ -44,7 +49,7 @@ export interface StreamSessionOptions {
   readonly onChallenged: () => void
   /** Called once, before anything of the end is sent: the stream gets no more events. */
   readonly onEnding: () => void
-  readonly onEnded: (session: StreamSession, reason: EndReason) => void
+  readonly onEnded: (session: StreamSession<Grant>, reason: EndReason) => void
 }
 
 /** Exactly the documented bytes; a page builds its request from them. */
@@ -67,14 +72,14 @@ const CHALLENGE = new EventBlock(
  * upstream or the client is lost, the client is too slow, or the gateway stops. Where many streams end together, each is
  * `ending` first: it gets no more events, and ends in one of the wheel's next slices.
  */
-export class StreamSession {
+export class StreamSession<Grant extends StreamGrant = StreamGrant> {
   readonly path: string
   readonly handle: string
   readonly connection: object
   readonly protocol: string
   readonly openedAt: number
-  readonly writer: ClientWriter
-  readonly #options: StreamSessionOptions
+  readonly writer: StreamWriter
+  readonly #options: StreamSessionOptions<Grant>
   readonly #deadline = new Deadline((now) => this.#wake(now))
   #state: 'open' | 'challenged' | 'ending' | 'ended' = 'open'
   #endReason: EndReason | undefined
@@ -85,7 +90,7 @@ export class StreamSession {
   #challenges = 0
   #answers = 0
 
-  constructor(options: StreamSessionOptions) {
+  constructor(options: StreamSessionOptions<Grant>) {
     this.#options = options
     this.path = options.path
     this.handle = options.handle
@@ -128,7 +133,7 @@ export class StreamSession {
   }
 
   /** Returns whether a grant has the same issuer and subject as the current one. */
-  belongsTo({ issuer, subject }: Grant): boolean {
+  belongsTo({ issuer, subject }: StreamGrant): boolean {
     return issuer === this.#grant.issuer && subject === this.#grant.subject
   }
 
@@ -176,17 +181,17 @@ export class StreamSession {
     else if (reason === 'token_expired' && limits.endOfStream === 'reset') writer.abort('compatibility')
     else if (reason !== 'client_gone') {
       writer.write(endEvent(reason, limits.retryMs))
-      if (reason === 'upstream_failed') writer.abort('upstream_failed')
+      if (reason === 'upstream_failed') writer.abort('incomplete')
       else writer.end()
     }
     onEnded(this, reason)
   }
 
-  #endWith({ expiresAt }: Grant): number {
+  #endWith({ expiresAt }: StreamGrant): number {
     return Math.min(expiresAt, this.openedAt + this.#options.limits.maxStreamAgeMs)
   }
 
-  #isRepeated({ tokenId, expiresAt }: Grant): boolean {
+  #isRepeated({ tokenId, expiresAt }: StreamGrant): boolean {
     return this.#answers > 0 && tokenId === this.#grant.tokenId && expiresAt === this.#grant.expiresAt
   }
 

@@ -3,7 +3,7 @@ import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { EventBlock } from '@hallpass/event-stream/fan-out'
 import { afterEach, expect, it } from '@jest/globals'
-import { Http2Writer } from './client-writer.ts'
+import { Http2Writer } from './http2-writer.ts'
 
 const servers: http2.Http2Server[] = []
 afterEach(() => {
@@ -45,7 +45,7 @@ it('ends a stream cleanly', async () => {
 })
 
 it.each([
-  ['upstream_failed', http2.constants.NGHTTP2_INTERNAL_ERROR],
+  ['incomplete', http2.constants.NGHTTP2_INTERNAL_ERROR],
   ['too_slow', http2.constants.NGHTTP2_ENHANCE_YOUR_CALM],
 ] as const)('aborts an idle stream without an end (%s)', async (cause, code) => {
   expect(await seenOf((writer) => writer.abort(cause))).toEqual({ text: '', events: [`reset ${code}`] })
@@ -56,7 +56,7 @@ it('sends the reason, and what came before it, when the upstream has failed', as
   const write = (writer: Http2Writer) => {
     writer.write(block(events))
     writer.write(block('reason'))
-    writer.abort('upstream_failed')
+    writer.abort('incomplete')
   }
   expect(await seenOf(write)).toEqual({
     text: `${events}reason`,

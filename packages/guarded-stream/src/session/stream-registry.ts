@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { Tally } from '@hallpass/service-kit'
-import { covers, type Grant, ownerOf, type Revocation, type RevocationKind } from '../admission/index.ts'
 import { type Extension, joinExtensions } from './extension.ts'
+import { ownerOf, type StreamGrant } from './stream-grant.ts'
 import type { EndReason, StreamSession } from './stream-session.ts'
 
 /** 128 bits: a handle cannot be guessed. */
 const HANDLE_BYTES = 16
 
 /** A closed stream, for operators. */
-export interface EndedStream {
-  readonly session: StreamSession
+export interface EndedStream<Grant extends StreamGrant = StreamGrant> {
+  readonly session: StreamSession<Grant>
   readonly reason: EndReason
   /** Milliseconds since the epoch. */
   readonly at: number
@@ -18,15 +18,23 @@ export interface EndedStream {
 /** Enough for an operator to see recent events; older ones are in the log. */
 const MAX_ENDED = 20
 
-/** The open streams of this gateway, by handle and by connection. */
-export class StreamRegistry {
+export interface StreamRegistryOptions<Grant extends StreamGrant> {
+  /** The name of this process, so that others know which one has a stream; a part of every handle. */
+  readonly node?: string | undefined
+  /** Returns the names under which {@link StreamRegistry.named} finds the streams of a grant; by default none. */
+  readonly namesOf?: (grant: Grant) => readonly string[]
+}
+
+/** The open streams of this process, by handle, by connection and by the names of their grants. */
+export class StreamRegistry<Grant extends StreamGrant = StreamGrant> {
   readonly #prefix: string
-  readonly #byHandle = new Map<string, StreamSession>()
-  readonly #byConnection = new Map<object, Set<StreamSession>>()
-  /** By the token, subject and session of the current grant, so that a revocation reads only the streams that it may close. */
-  readonly #byRevocable = new Map<string, Set<StreamSession>>()
+  readonly #byHandle = new Map<string, StreamSession<Grant>>()
+  readonly #byConnection = new Map<object, Set<StreamSession<Grant>>>()
+  /** By the names of the current grant, so that a revocation reads only the streams that it may close. */
+  readonly #byName = new Map<string, Set<StreamSession<Grant>>>()
+  readonly #namesOf: (grant: Grant) => readonly string[]
   readonly #claimed = new Tally<string>()
-  readonly #ended: EndedStream[] = []
+  readonly #ended: EndedStream<Grant>[] = []
 
   /** Returns the number of open streams. */
   get size(): number {
@@ -38,9 +46,9 @@ export class StreamRegistry {
     return this.#claimed.total
   }
 
-  /** @param node the name of this gateway, so that other gateways know which one has a stream. */
-  constructor(node?: string) {
+  constructor({ node, namesOf = () => [] }: StreamRegistryOptions<Grant> = {}) {
     this.#prefix = node === undefined ? '' : `${node}.`
+    this.#namesOf = namesOf
   }
 
   newHandle(): string {
@@ -62,25 +70,25 @@ export class StreamRegistry {
     return () => this.#claimed.remove(owner)
   }
 
-  add(session: StreamSession): void {
+  add(session: StreamSession<Grant>): void {
     this.#byHandle.set(session.handle, session)
     addTo(this.#byConnection, session.connection, session)
-    for (const key of revocableKeys(session.grant)) addTo(this.#byRevocable, key, session)
+    for (const name of this.#namesOf(session.grant)) addTo(this.#byName, name, session)
   }
 
-  remove(session: StreamSession): void {
+  remove(session: StreamSession<Grant>): void {
     this.#byHandle.delete(session.handle)
     removeFrom(this.#byConnection, session.connection, session)
-    for (const key of revocableKeys(session.grant)) removeFrom(this.#byRevocable, key, session)
+    for (const name of this.#namesOf(session.grant)) removeFrom(this.#byName, name, session)
   }
 
   /** Returns the recently closed streams, newest first. */
-  get ended(): readonly EndedStream[] {
+  get ended(): readonly EndedStream<Grant>[] {
     return this.#ended
   }
 
   /** Removes a stream, and adds it to the recently closed ones. */
-  retire(session: StreamSession, reason: EndReason, at: number): void {
+  retire(session: StreamSession<Grant>, reason: EndReason, at: number): void {
     this.remove(session)
     this.#ended.unshift({ session, reason, at })
     this.#ended.length = Math.min(this.#ended.length, MAX_ENDED)
@@ -97,14 +105,13 @@ export class StreamRegistry {
     return this.#extendAll([...(this.#byConnection.get(connection) ?? [])], path, grant)
   }
 
-  all(): Iterable<StreamSession> {
+  all(): Iterable<StreamSession<Grant>> {
     return this.#byHandle.values()
   }
 
-  /** Closes every stream whose current token is revoked, in slices. */
-  endRevoked(revocation: Revocation): void {
-    for (const session of this.#byRevocable.get(revocableKey(revocation.kind, revocation.value)) ?? [])
-      if (covers(revocation, session.grant)) session.endSoon('token_revoked')
+  /** Returns the streams whose current grant has a name. */
+  named(name: string): Iterable<StreamSession<Grant>> {
+    return this.#byName.get(name) ?? []
   }
 
   /** Closes every stream, in slices. */
@@ -112,30 +119,19 @@ export class StreamRegistry {
     for (const session of this.#byHandle.values()) session.endSoon(reason)
   }
 
-  #extendAll(candidates: readonly StreamSession[], path: string, grant: Grant): Extension {
+  #extendAll(candidates: readonly StreamSession<Grant>[], path: string, grant: Grant): Extension {
     const streams = candidates.filter(
       (session) => session.isOpen && session.path === path && session.belongsTo(grant),
     )
     return joinExtensions(streams.map((session) => this.#extend(session, grant)))
   }
 
-  #extend(session: StreamSession, grant: Grant): Extension {
-    for (const key of revocableKeys(session.grant)) removeFrom(this.#byRevocable, key, session)
+  #extend(session: StreamSession<Grant>, grant: Grant): Extension {
+    for (const name of this.#namesOf(session.grant)) removeFrom(this.#byName, name, session)
     const result = session.reauthorize(grant)
-    for (const key of revocableKeys(session.grant)) addTo(this.#byRevocable, key, session)
+    for (const name of this.#namesOf(session.grant)) addTo(this.#byName, name, session)
     return result
   }
-}
-
-const revocableKey = (kind: RevocationKind, value: string) => `${kind}\n${value}`
-
-/** Returns the keys of the revocations that may cover a grant. */
-function revocableKeys({ jti, subject, session }: Grant): string[] {
-  const keys: string[] = []
-  if (jti !== undefined) keys.push(revocableKey('jti', jti))
-  if (subject !== undefined) keys.push(revocableKey('sub', subject))
-  if (session !== undefined) keys.push(revocableKey('session', session))
-  return keys
 }
 
 function addTo<K, V>(sets: Map<K, Set<V>>, key: K, value: V) {

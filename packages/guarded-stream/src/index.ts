@@ -1,0 +1,3 @@
+export * from './session/index.ts'
+export * from './timing/index.ts'
+export * from './writers/index.ts'
