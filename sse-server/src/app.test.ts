@@ -159,6 +159,33 @@ describe('the SSE server', () => {
     expect(replayed.data()).toEqual(['4'])
   })
 
+  it('sends the topic of each event to those that request it, live and in replays', async () => {
+    const labelled = await listen(`${server.url()}/events?topic=*&fields=topic`)
+    const news = await listen(`${server.url()}/topics/news?fields=topic`)
+    const plain = await listen(`${server.url()}/events?topic=*`)
+    await publish('{"topic":"news","data":"1","id":"a"}{"data":"2","id":"b"}')
+    for (const stream of [labelled, plain]) await stream.until(({ events }) => events.length === 2)
+    await news.until(({ events }) => events.length === 1)
+    expect(labelled.text).toBe('retry:2000\n\ntopic:news\nid:a\ndata:1\n\nid:b\ndata:2\n\n')
+    expect(news.text).toBe('retry:2000\n\ntopic:news\nid:a\ndata:1\n\n')
+    expect(plain.text).toBe('retry:2000\n\nid:a\ndata:1\n\nid:b\ndata:2\n\n')
+    const replayed = await listen(`${server.url()}/events?topic=*&fields=topic&lastEventId=0-0`)
+    await replayed.until(({ events }) => events.length >= 3)
+    expect(replayed.text).toContain('topic:news\nid:a\ndata:1\n\nid:b\ndata:2\n\n')
+    const fields = [labelled, plain].map(({ response }) => response.headers['event-fields'])
+    expect(fields).toEqual(['topic', undefined])
+  })
+
+  it('refuses a field that it does not have', async () => {
+    for (const query of ['fields=topics', 'fields=', 'fields=topic&fields=id']) {
+      const answer = await fetch(`${server.url()}/events?${query}`)
+      expect([answer.status, await answer.json()]).toEqual([
+        400,
+        { error: { code: 'unknown_field', message: 'The parameter fields can only be topic.' } },
+      ])
+    }
+  })
+
   it('answers HEAD without a body, preflights, and other methods with 405', async () => {
     const head = await fetch(`${server.url()}/events`, { method: 'HEAD' })
     expect([head.status, head.headers.get('content-type')]).toEqual([200, 'text/event-stream'])

@@ -22,6 +22,7 @@ describe('encodeEvent', () => {
     [{ event: '', data: 'x' }, 'data:x\n\n'],
     [{ id: '8' }, 'id:8\n\n'],
     [{ retry: 0 }, 'retry:0\n\n'],
+    [{ topic: ' t', id: '7', data: 'x', retry: 100 }, 'topic:  t\nretry:100\nid:7\ndata:x\n\n'],
   ])('writes %j', (event, wire) => {
     expect(encodeEvent(event)).toBe(wire)
   })
@@ -31,6 +32,7 @@ describe('encodeEvent', () => {
     [{ event: 'a\rdata:b', data: '' }, 'The field event must not contain a line break.'],
     [{ id: '1\n\ndata:forged', data: '' }, 'The field id must not contain a line break.'],
     [{ id: '1\0', data: '' }, 'The field id must not contain NUL.'],
+    [{ topic: 'a\ndata:b', data: '' }, 'The field topic must not contain a line break.'],
     [{ retry: 1.5 }, 'The field retry must be an integer from 0 to 86400000 (milliseconds).'],
     [{ retry: -1 }, 'The field retry must be an integer from 0 to 86400000 (milliseconds).'],
     [{ retry: 86_400_001 }, 'The field retry must be an integer from 0 to 86400000 (milliseconds).'],

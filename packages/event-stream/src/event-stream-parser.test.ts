@@ -69,6 +69,13 @@ describe('EventStreamParser', () => {
     expect(events.map(({ event }) => event)).toEqual(['test', undefined, 'b'])
   })
 
+  it('reports the topic of an event, which ends with the event', () => {
+    const events: StreamEvent[] = []
+    const parser = new EventStreamParser({ onEvent: (event) => events.push(event) })
+    parser.push(Buffer.from('topic: é/1\ndata:1\n\ndata:2\n\ntopic\ndata:3\n\ntopic:a\ntopic:b\ndata:4\n\n'))
+    expect(events.map(({ topic }) => topic)).toEqual(['é/1', undefined, undefined, 'b'])
+  })
+
   it('keeps the last ID active, and reports whether the event itself had one', () => {
     const { events } = parse(['id:1\ndata:a\n\ndata:b\n\nid\ndata:c\n\n'])
     expect(events).toEqual([
@@ -200,6 +207,7 @@ describe('EventStreamParser with onTooLarge', () => {
     ['in many lines', `id:2\ndata:x\n${'data\n'.repeat(200)}`, { bytes: 1_012, id: '2', lastEventId: '2' }],
     ['without an ID', `data:${long(500)}\n`, { bytes: 506, lastEventId: '1' }],
     ['with an ID after its data', `data:${long(500)}\nid:2\n`, { bytes: 511, id: '2', lastEventId: '2' }],
+    ['with a topic', `topic:t\ndata:${long(500)}\n`, { bytes: 514, topic: 't', lastEventId: '1' }],
     ['with an ID that is too long', `id:${long(2_000)}\ndata:x\n`, { bytes: 2_011, lastEventId: '1' }],
     ['with an empty ID', `id\ndata:${long(500)}\n`, { bytes: 509, id: '', lastEventId: '' }],
     ['in an unknown field', `${long(2_000)}\ndata:x\nid:2\n`, { bytes: 2_013, id: '2', lastEventId: '2' }],

@@ -10,6 +10,8 @@ export interface StreamEvent {
   readonly id?: string
   /** The `retry` field of this event itself, in milliseconds, capped at {@link MAX_RETRY_MS}. */
   readonly retry?: number
+  /** The `topic` field, which is not in the standard: the SSE server sends it to readers that request it. Absent if it is empty. */
+  readonly topic?: string
   /** What a client sends as `Last-Event-ID` after this event; an ID stays active until the next one. */
   readonly lastEventId: string
 }
@@ -22,6 +24,8 @@ export interface SkippedEvent {
   readonly maxEventBytes: number
   /** Its `id` field, if it has one that is not itself too long. */
   readonly id?: string
+  /** Its `topic` field, under the same condition. */
+  readonly topic?: string
   /** What a client sends as `Last-Event-ID` after it. */
   readonly lastEventId: string
 }
@@ -93,6 +97,7 @@ export class EventStreamParser {
   #event = ''
   #id: string | undefined
   #retry: number | undefined
+  #topic = ''
   #lastEventId: string
 
   constructor(options: EventStreamParserOptions) {
@@ -197,7 +202,8 @@ export class EventStreamParser {
     } else if (name === 'event') this.#event = value
     else if (name === 'id') {
       if (!value.includes('\0')) this.#id = value
-    } else if (name === 'retry' && /^\d+$/.test(value)) {
+    } else if (name === 'topic') this.#topic = value
+    else if (name === 'retry' && /^\d+$/.test(value)) {
       // Any number of ASCII digits is valid (HTML §9.2.6), so a value too large for a number must not lose the event.
       this.#retry = Math.min(Number(value), MAX_RETRY_MS)
       this.#options.onRetry?.(this.#retry)
@@ -206,18 +212,19 @@ export class EventStreamParser {
 
   /** Handles a blank line. The ID counts even without data; only a block with data is an event. */
   #dispatch() {
-    const [data, event, id, retry] = [this.#data, this.#event, this.#id, this.#retry]
+    const [data, event, id, retry, topic] = [this.#data, this.#event, this.#id, this.#retry, this.#topic]
     const [skips, bytes] = [this.#skips, this.#blockBytes]
     this.#data = this.#id = this.#retry = undefined
     this.#dataBytes = this.#blockBytes = 0
     this.#skips = false
-    this.#event = ''
+    this.#event = this.#topic = ''
     if (id !== undefined) this.#lastEventId = id
     if (skips)
       return this.#options.onTooLarge?.({
         bytes,
         maxEventBytes: this.#maxEventBytes,
         ...(id === undefined ? {} : { id }),
+        ...(topic === '' ? {} : { topic }),
         lastEventId: this.#lastEventId,
       })
     if (data === undefined) return
@@ -226,6 +233,7 @@ export class EventStreamParser {
       ...(event === '' ? {} : { event }),
       ...(id === undefined ? {} : { id }),
       ...(retry === undefined ? {} : { retry }),
+      ...(topic === '' ? {} : { topic }),
       lastEventId: this.#lastEventId,
     })
   }

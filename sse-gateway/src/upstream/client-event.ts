@@ -22,23 +22,26 @@ const UPSTREAM_PREFIX = 'upstream:'
 /** Reports that upstream events between the last one and the next may be missing; this gateway cannot know which. */
 export const GAP: RingEvent = encode(gapEvent(null, null))
 
-/** Returns what takes the place of an event that was too large: a gap with its ID, so that a client resumes after it. */
-export const inPlaceOf = ({ id, lastEventId }: SkippedEvent): StreamEvent => ({
+/** Returns what takes the place of an event that was too large: a gap with its ID, so that a client resumes after it, for the same clients. */
+export const inPlaceOf = ({ id, topic, lastEventId }: SkippedEvent): StreamEvent => ({
   ...gapEvent(null, null),
   ...(id === undefined ? {} : { id }),
+  ...(topic === undefined ? {} : { topic }),
   lastEventId,
 })
 
 /**
  * Returns an upstream event as clients receive it: unchanged, except that reserved types get a prefix and that an ID which
- * no client could send back is omitted; the client then resumes from the previous ID.
+ * no client could send back is omitted; the client then resumes from the previous ID. Its topic selects the clients, which
+ * do not receive it.
  */
-export function toClientEvent({ event, id, ...rest }: StreamEvent): RingEvent {
-  return encode({
+export function toClientEvent({ event, id, topic, ...rest }: StreamEvent): RingEvent {
+  const sent = encode({
     ...rest,
     event: event !== undefined && OWN_TYPES.has(event) ? UPSTREAM_PREFIX + event : event,
     id: id !== undefined && canBeSentBack(id) ? id : undefined,
   })
+  return topic === undefined ? sent : { ...sent, topic }
 }
 
 /** Returns the ID from which the upstream can resume after an event, or `undefined` if no header can contain it. */

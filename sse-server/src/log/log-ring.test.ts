@@ -24,6 +24,15 @@ describe('LogRing', () => {
     expect(ring().add('101-0', { data: 'x', id: '7', topic: 't' }).bytes.toString()).toBe('id:7\ndata:x\n\n')
   })
 
+  it('has a form with the topic for readers that request it, in the same memory', () => {
+    const { bytes, withTopic } = ring().add('101-0', { data: 'x', id: '7', topic: ' é' })
+    expect(`${withTopic}`).toBe('topic:  é\nid:7\ndata:x\n\n')
+    expect(`${bytes}`).toBe('id:7\ndata:x\n\n')
+    expect(bytes.buffer).toBe(withTopic.buffer)
+    const untitled = ring().add('101-0', { data: 'x' })
+    expect(`${untitled.withTopic}`).toBe(`${untitled.bytes}`)
+  })
+
   it('replays the events after an ID, in order', () => {
     const target = fill(ring(), 3)
     expect(after(target, '101-0')).toEqual({ data: ['2', '3'], gap: false })

@@ -1,4 +1,4 @@
-import { encodeEvent, gapEvent } from '@hallpass/event-stream'
+import { encodeEvent, gapEvent, topicLine } from '@hallpass/event-stream'
 import { EventRing, type Place, type RingEvent, type RingLimits } from '@hallpass/event-stream/fan-out'
 import { EVERY_TOPIC, type Publication, type Topics } from '../publication/index.ts'
 
@@ -10,6 +10,8 @@ export interface LoggedEvent extends RingEvent {
   readonly chosen: boolean
   readonly event: string | undefined
   readonly topic: string | undefined
+  /** The same event with the field `topic`, for readers that request it; it shares the memory of `bytes`. */
+  readonly withTopic: Buffer
 }
 
 /** Where a client continues. */
@@ -39,13 +41,17 @@ export class LogRing extends EventRing<LoggedEvent> {
 
   /** @param position the event's position in the log, `milliseconds-counter` as in a Redis stream. */
   add(position: string, publication: Publication): LoggedEvent {
-    const id = publication.id ?? position
+    const { topic, ...event } = publication
+    const id = event.id ?? position
+    const line = topic === undefined ? '' : topicLine(topic)
+    const withTopic = Buffer.from(line + encodeEvent({ ...event, id }))
     const logged: LoggedEvent = {
       id,
       chosen: publication.id !== undefined,
-      event: publication.event,
-      topic: publication.topic,
-      bytes: Buffer.from(encodeEvent({ ...publication, id })),
+      event: event.event,
+      topic,
+      withTopic,
+      bytes: withTopic.subarray(Buffer.byteLength(line)),
     }
     this.append(logged)
     return logged

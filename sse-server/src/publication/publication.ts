@@ -70,10 +70,10 @@ export function toPublication(object: Readonly<Record<string, unknown>>): Public
 }
 
 /**
- * Measures the event as it is sent, without an ID of the log: line breaks make it larger than the object.
+ * Measures the event as it is sent, without its topic or an ID of the log: line breaks make it larger than the object.
  * Readers count less, only its data ({@link MAX_EVENT_BYTES} of a gateway), so they accept every event that is accepted here.
  */
-function refuseLarge(publication: Publication) {
+function refuseLarge({ topic: _topic, ...publication }: Publication) {
   const bytes = Buffer.byteLength(encodeEvent(publication))
   if (bytes > MAX_EVENT_BYTES)
     throw new PublicationError(

@@ -14,7 +14,10 @@ const HEADERS = {
   'x-accel-buffering': 'no',
 } as const
 
-/** Fits into a URL, and bounds the cost: each distinct filter adds one comparison per event. */
+/** The value of the parameter `fields`, and of the response header `event-fields`, which confirms it. */
+const TOPIC_FIELD = 'topic'
+
+/** Fits into a URL, and bounds what one stream costs: it is entered under each of its topics. */
 const MAX_TOPICS = 32
 
 /** Handles GET on any path: streams events without a topic, or those of `/topics/:topic` and `?topic=`; `?topic=*` streams all. */
@@ -24,13 +27,15 @@ export function stream(hub: StreamHub, log: EventLog): Handler {
       throw new HttpError(503, 'log_not_loaded', 'The event log is not loaded yet. Retry in a moment.', {
         headers: { 'retry-after': '1' },
       })
-    const wanted = { lastEventId: lastEventId(request), topics: topics(request) }
+    const withTopic = wantsTopic(request)
+    const wanted = { lastEventId: lastEventId(request), topics: topics(request), withTopic }
     // Send the headers immediately: a client that waits for the first event must know that it is connected.
     const follows = hub.follows(wanted)
-    response.writeHead(
-      200,
-      follows === undefined ? HEADERS : { ...HEADERS, 'last-event-id': toHeaderValue(follows) },
-    )
+    response.writeHead(200, {
+      ...HEADERS,
+      ...(withTopic ? { 'event-fields': TOPIC_FIELD } : {}),
+      ...(follows === undefined ? {} : { 'last-event-id': toHeaderValue(follows) }),
+    })
     if (request.method === 'HEAD') response.end()
     else hub.open(response, wanted)
   }
@@ -55,6 +60,14 @@ function lastEventId(request: Request): string | undefined {
   if (typeof header === 'string') return fromHeaderValue(header) || undefined
   const [query] = [request.query.lastEventId].flat()
   return typeof query === 'string' ? asSentBack(query) || undefined : undefined
+}
+
+/** Returns whether a request asks for the topic of each event. Tells `?fields=` that this server does not have from a typing error. */
+function wantsTopic(request: Request): boolean {
+  const fields = [request.query.fields].flat().filter((field) => field !== undefined)
+  if (fields.some((field) => field !== TOPIC_FIELD))
+    throw badRequest('unknown_field', `The parameter fields can only be ${TOPIC_FIELD}.`)
+  return fields.length > 0
 }
 
 function topics(request: Request): string[] | undefined {

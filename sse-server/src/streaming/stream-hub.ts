@@ -1,9 +1,16 @@
 import type { ServerResponse } from 'node:http'
 import { encodeEvent, gapEvent } from '@hallpass/event-stream'
-import { type DropReason, EventBlock, FanOut, Http1Writer, type Reader } from '@hallpass/event-stream/fan-out'
+import {
+  type DropReason,
+  EventBlock,
+  type EventSelection,
+  FanOut,
+  Http1Writer,
+  type Reader,
+} from '@hallpass/event-stream/fan-out'
 import { Counter, type Logger, type Metrics } from '@hallpass/service-kit'
 import type { EventLog, LoggedEvent } from '../log/index.ts'
-import { isAmong, type Topics } from '../publication/index.ts'
+import { EVERY_TOPIC, type Topics } from '../publication/index.ts'
 
 export interface StreamHubOptions {
   readonly heartbeatMs: number
@@ -19,6 +26,8 @@ export interface StreamRequest {
   readonly lastEventId: string | undefined
   /** The topics to stream, `*` for all; absent selects the events without a topic. */
   readonly topics: readonly string[] | undefined
+  /** Whether the events contain their topic. */
+  readonly withTopic: boolean
 }
 
 /** A client that reads nothing for this many heartbeats is dead or hangs. */
@@ -82,20 +91,17 @@ export class StreamHub {
    * Returns after which ID the events of a request follow: the requested one, or `earliest` if events may be missing between
    * it and the stored ones; undefined if none was requested.
    */
-  follows({ lastEventId, topics }: StreamRequest): string | undefined {
+  follows({ lastEventId, topics }: Omit<StreamRequest, 'withTopic'>): string | undefined {
     if (lastEventId === undefined) return undefined
     return this.#log.ring.after(lastEventId, topics && new Set(topics)).gap ? EARLIEST : lastEventId
   }
 
   /** Streams to a response whose headers are written: first the events that its client missed, then new ones. */
-  open(response: ServerResponse, { lastEventId, topics: wanted }: StreamRequest): void {
+  open(response: ServerResponse, { lastEventId, topics: wanted, withTopic }: StreamRequest): void {
     const topics: Topics = wanted && new Set(wanted)
     const writer = new Http1Writer(response)
     const reader: Reader<LoggedEvent> = this.#fanOut.add(writer, {
-      filter: {
-        key: JSON.stringify(wanted === undefined ? null : [...new Set(wanted)].sort()),
-        wants: ({ topic }) => isAmong(topic, topics),
-      },
+      selection: selectionOf(topics, withTopic),
       onDropped: (reason) => this.#drop(reader, writer, reason),
     })
     this.#clients.set(reader, writer)
@@ -103,7 +109,7 @@ export class StreamHub {
     // Usually a reset by the client; `close` follows.
     response.on('error', () => {})
     reader.send(this.#greeting)
-    if (this.#view) reader.send(new EventBlock(this.#view.bytes))
+    if (this.#view) reader.send(new EventBlock(withTopic ? this.#view.withTopic : this.#view.bytes))
     const { ring } = this.#log
     const { position, gap } =
       lastEventId === undefined ? { position: ring.head } : ring.after(lastEventId, topics)
@@ -153,4 +159,12 @@ export class StreamHub {
     metrics.reading('sse_ring_events', 'Events stored for replay.', () => ring.size)
     metrics.reading('sse_ring_bytes', 'Bytes stored for replay.', () => ring.bytes)
   }
+}
+
+function selectionOf(topics: Topics, withTopic: boolean): EventSelection<LoggedEvent> {
+  const form = withTopic ? { bytesOf: (event: LoggedEvent) => event.withTopic } : {}
+  if (topics?.has(EVERY_TOPIC))
+    return { key: JSON.stringify([EVERY_TOPIC, withTopic]), wants: () => true, ...form }
+  const key = JSON.stringify([topics === undefined ? null : [...topics].sort(), withTopic])
+  return { key, topics: topics ?? new Set([undefined]), ...form }
 }

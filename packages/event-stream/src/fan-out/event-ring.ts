@@ -2,12 +2,19 @@
 export interface RingEvent {
   /** The ID as clients send it in `Last-Event-ID`; absent or empty if no client can resume from this event. */
   readonly id: string | undefined
+  /** The topic of the event; absent if it has none, or if the stream has no topics. */
+  readonly topic?: string | undefined
   readonly bytes: Buffer
 }
 
 export interface RingLimits {
   readonly maxEvents: number
   readonly maxBytes: number
+}
+
+interface RingSelection<E> {
+  readonly wants?: ((event: E) => boolean) | undefined
+  readonly bytesOf?: ((event: E) => Buffer) | undefined
 }
 
 /** Where a reader with a given key continues: a position, or the reason why there is no reliable one. */
@@ -148,12 +155,12 @@ export class EventRing<E extends RingEvent = RingEvent> {
   /**
    * Returns the joined bytes of the events from a position on (as many as fit into `maxBytes`, at least one), the number
    * of events, and the position after them.
-   * @param wants selects the events to read; by default all.
+   * @param selection the events to read, by default all, and what is read of them, by default their bytes
    */
   read(
     position: number,
     maxBytes: number,
-    wants?: (event: E) => boolean,
+    { wants, bytesOf }: RingSelection<E> = {},
   ): { bytes: Buffer; events: number; next: number } {
     const buffers: Buffer[] = []
     const { head } = this
@@ -162,7 +169,7 @@ export class EventRing<E extends RingEvent = RingEvent> {
     while (next < head) {
       const event = this.at(next) as E
       if (wants === undefined || wants(event)) {
-        const { bytes } = event
+        const bytes = bytesOf === undefined ? event.bytes : bytesOf(event)
         if (size > 0 && size + bytes.length > maxBytes) break
         buffers.push(bytes)
         size += bytes.length

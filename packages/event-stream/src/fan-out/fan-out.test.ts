@@ -6,10 +6,6 @@ import type { EventWriter } from './event-writer.ts'
 import { FanOut } from './fan-out.ts'
 import { MAX_PENDING_BYTES, type SlowReaderLimits } from './slow-readers.ts'
 
-interface TestEvent extends RingEvent {
-  readonly topic?: string
-}
-
 /** A client that reads when the test tells it to. */
 class Client implements EventWriter {
   readonly writes: string[] = []
@@ -46,8 +42,8 @@ function fanOutOf({
   heartbeatMs = 60_000,
   ...limits
 }: Partial<SlowReaderLimits & { maxEvents: number; heartbeatMs: number }> = {}) {
-  const ring = new EventRing<TestEvent>({ maxEvents, maxBytes: 100_000_000 })
-  const fanOut = new FanOut<TestEvent>({ ring, heartbeatMs, limits: { ...UNLIMITED, ...limits } })
+  const ring = new EventRing<RingEvent>({ maxEvents, maxBytes: 100_000_000 })
+  const fanOut = new FanOut<RingEvent>({ ring, heartbeatMs, limits: { ...UNLIMITED, ...limits } })
   stops.push(() => fanOut.stop())
   return {
     ring,
@@ -60,9 +56,8 @@ function fanOutOf({
     join(position = ring.head, topic?: string, reads = true) {
       const client = new Client()
       client.reads = reads
-      const filter = topic && { key: topic, wants: (event: TestEvent) => event.topic === topic }
       const reader = fanOut.add(client, {
-        filter: filter || undefined,
+        selection: topic === undefined ? undefined : { key: topic, wants: (event) => event.topic === topic },
         onDropped: (reason) => {
           client.dropped.push(reason)
           fanOut.remove(reader)
@@ -100,7 +95,7 @@ describe('FanOut', () => {
     expect([early.text, late.text, replaying.text]).toEqual(['1;2;', '2;', '1;2;'])
   })
 
-  it('sends each reader only the events of its filter, live and from the ring', async () => {
+  it('sends each reader only the events of its selection, live and from the ring', async () => {
     const { join, publish, ring } = fanOutOf()
     const [news, sport, all] = [join(0, 'news'), join(0, 'sport'), join(0)]
     publish('1', { topic: 'news' })
@@ -200,7 +195,7 @@ describe('a slow reader', () => {
     expect(live.dropped).toEqual(['slow'])
   })
 
-  it('is judged only by the events of its filter', async () => {
+  it('is judged only by the events of its selection', async () => {
     const { join, publish } = fanOutOf({ maxWaitingBytes: 2 * MUCH })
     const slow = join(0, 'news')
     slow.reads = false

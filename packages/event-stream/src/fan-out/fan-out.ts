@@ -3,8 +3,8 @@ import { encodeComment } from '../encode-event.ts'
 import { EventBlock } from './event-block.ts'
 import type { EventRing, RingEvent } from './event-ring.ts'
 import type { EventWriter } from './event-writer.ts'
+import { type EventSelection, type ReaderGroup, ReaderGroups } from './groups/index.ts'
 import { type DeliveryFigures, Reader } from './reader.ts'
-import { ReaderGroup } from './reader-group.ts'
 import type { DropReason, SlowReaderLimits } from './slow-readers.ts'
 
 export interface FanOutOptions<E extends RingEvent> {
@@ -18,8 +18,8 @@ export interface FanOutOptions<E extends RingEvent> {
 
 export interface ReaderOptions<E extends RingEvent> {
   readonly onDropped: (reason: DropReason) => void
-  /** Selects the events to send; absent: all. Filters with the same key must select the same events; their readers share blocks. */
-  readonly filter?: { readonly key: string; readonly wants: (event: E) => boolean } | undefined
+  /** The events to send; absent: all. */
+  readonly selection?: EventSelection<E> | undefined
 }
 
 export interface FanOutFigures extends DeliveryFigures {
@@ -27,8 +27,6 @@ export interface FanOutFigures extends DeliveryFigures {
 }
 
 const HEARTBEAT = new EventBlock(encodeComment())
-/** The key of the group that gets every event; keys of filters have a prefix. */
-const ALL = ''
 
 /**
  * Sends the events of a ring to any number of readers, each event once and in order. An event is encoded once, and the
@@ -38,7 +36,7 @@ const ALL = ''
 export class FanOut<E extends RingEvent = RingEvent> {
   readonly figures: FanOutFigures = { events: 0, deliveries: 0, bytes: 0 }
   readonly #options: FanOutOptions<E>
-  readonly #groups = new Map<string, ReaderGroup<E>>()
+  readonly #groups: ReaderGroups<E>
   readonly #readers = new Map<Reader<E>, ReaderGroup<E>>()
   /** The most bytes that any of the readers removed since the last `takeHighWater` had pending. */
   #highWater = 0
@@ -46,6 +44,7 @@ export class FanOut<E extends RingEvent = RingEvent> {
 
   constructor(options: FanOutOptions<E>) {
     this.#options = options
+    this.#groups = new ReaderGroups({ ...options, figures: this.figures })
   }
 
   /** Returns the number of readers, in any state. */
@@ -64,11 +63,9 @@ export class FanOut<E extends RingEvent = RingEvent> {
   }
 
   /** Adds a reader. Until `readFrom` gives it a position in the ring, only its owner writes to it. */
-  add(writer: EventWriter, { filter, onDropped }: ReaderOptions<E>): Reader<E> {
-    const key = filter === undefined ? ALL : `topics ${filter.key}`
-    const group = this.#groups.get(key) ?? this.#newGroup(key, filter?.wants)
+  add(writer: EventWriter, { selection, onDropped }: ReaderOptions<E>): Reader<E> {
+    const group = this.#groups.join(selection)
     const reader = new Reader<E>(group, writer, onDropped)
-    group.size += 1
     this.#readers.set(reader, group)
     return reader
   }
@@ -79,15 +76,14 @@ export class FanOut<E extends RingEvent = RingEvent> {
     this.#readers.delete(reader)
     reader.leave()
     group.leave(reader)
-    group.size -= 1
-    if (group.size === 0) this.#groups.delete(group.key)
+    this.#groups.leave(group)
     this.#highWater = Math.max(this.#highWater, reader.highWater)
   }
 
-  /** Sends the event that was just appended to the ring to all readers whose filter selects it, at the end of this turn. */
+  /** Sends the event that was just appended to the ring to all readers whose selection has it, at the end of this turn. */
   take(event: E): void {
     this.figures.events += 1
-    for (const group of this.#groups.values()) group.take(event)
+    this.#groups.take(event)
   }
 
   /** Sends a block that is not in the ring to all live readers. */
@@ -109,13 +105,6 @@ export class FanOut<E extends RingEvent = RingEvent> {
     }
     this.#highWater = 0
     return highWater
-  }
-
-  #newGroup(key: string, wants: ((event: E) => boolean) | undefined): ReaderGroup<E> {
-    const { ring, limits, onDelivered } = this.#options
-    const group = new ReaderGroup({ key, wants, ring, limits, figures: this.figures, onDelivered })
-    this.#groups.set(key, group)
-    return group
   }
 
   #beat() {

@@ -19,6 +19,8 @@ export interface ReaderSource<E extends RingEvent> {
   readonly figures: DeliveryFigures
   /** Selects the events to send; absent: all. */
   readonly wants: ((event: E) => boolean) | undefined
+  /** Returns what is sent of an event; absent: its bytes. */
+  readonly bytesOf: ((event: E) => Buffer) | undefined
   /** Called when the reader has caught up: from now on it must be given every event. */
   onLive(reader: Reader<E>): void
   onBehind(reader: Reader<E>): void
@@ -84,6 +86,13 @@ export class Reader<E extends RingEvent = RingEvent> {
     this.#write(block, events, this.writer.pending)
   }
 
+  /** Writes an event that is not in the ring, if the reader's selection has it. */
+  sendEvent(event: E): void {
+    const { wants, bytesOf } = this.#source
+    if (wants && !wants(event)) return
+    this.send(new EventBlock(bytesOf ? bytesOf(event) : event.bytes), 1)
+  }
+
   /**
    * Writes the next block while the reader is live. If too much is pending, the reader continues from the ring instead,
    * where the block begins at `position`.
@@ -135,7 +144,7 @@ export class Reader<E extends RingEvent = RingEvent> {
   }
 
   #readOn(whole = false) {
-    const { ring, limits, wants } = this.#source
+    const { ring, limits } = this.#source
     while (this.#state === 'behind' && (whole || !this.isFull)) {
       if (this.#position < ring.tail) {
         if (!limits.gap) return this.#onDropped('slow')
@@ -143,7 +152,7 @@ export class Reader<E extends RingEvent = RingEvent> {
         this.#position = ring.tail
       }
       if (this.#position === ring.head) return this.#catchUp()
-      const { bytes, events, next } = ring.read(this.#position, PIECE_BYTES, wants)
+      const { bytes, events, next } = ring.read(this.#position, PIECE_BYTES, this.#source)
       this.#position = next
       this.#behindBytes = Math.max(0, this.#behindBytes - bytes.length)
       if (events > 0) this.send(new EventBlock(bytes), events)

@@ -1,26 +1,28 @@
-import { EventBatch } from './event-batch.ts'
-import type { EventBlock } from './event-block.ts'
-import type { EventRing, RingEvent } from './event-ring.ts'
-import type { DeliveryFigures, Reader, ReaderSource } from './reader.ts'
-import type { SlowReaderLimits } from './slow-readers.ts'
+import { EventBatch } from '../event-batch.ts'
+import type { EventBlock } from '../event-block.ts'
+import type { EventRing, RingEvent } from '../event-ring.ts'
+import type { DeliveryFigures, Reader, ReaderSource } from '../reader.ts'
+import type { SlowReaderLimits } from '../slow-readers.ts'
+import { type EventSelection, wantsOf } from './event-selection.ts'
 
 export interface ReaderGroupOptions<E extends RingEvent> {
-  readonly key: string
+  /** Absent: every event. */
+  readonly selection: EventSelection<E> | undefined
   readonly ring: EventRing<E>
   readonly limits: SlowReaderLimits
   readonly figures: DeliveryFigures
-  readonly wants: ((event: E) => boolean) | undefined
   /** Called after a block was written to all readers. */
   readonly onDelivered?: (() => void) | undefined
 }
 
 /** Readers that receive the same events: the events of one event-loop turn are joined once for all of them. */
 export class ReaderGroup<E extends RingEvent> implements ReaderSource<E> {
-  readonly key: string
+  readonly selection: EventSelection<E> | undefined
   readonly ring: EventRing<E>
   readonly limits: SlowReaderLimits
   readonly figures: DeliveryFigures
   readonly wants: ((event: E) => boolean) | undefined
+  readonly bytesOf: ((event: E) => Buffer) | undefined
   /** The number of readers that have not left, in any state. */
   size = 0
   readonly #onDelivered: (() => void) | undefined
@@ -31,20 +33,21 @@ export class ReaderGroup<E extends RingEvent> implements ReaderSource<E> {
   #batchPosition = 0
   #sentAt = performance.now()
 
-  constructor({ key, ring, limits, figures, wants, onDelivered }: ReaderGroupOptions<E>) {
-    this.key = key
+  constructor({ selection, ring, limits, figures, onDelivered }: ReaderGroupOptions<E>) {
+    this.selection = selection
+    this.wants = selection && wantsOf(selection)
+    this.bytesOf = selection?.bytesOf
     this.ring = ring
     this.limits = limits
     this.figures = figures
-    this.wants = wants
     this.#onDelivered = onDelivered
   }
 
-  /** Adds the newest event of the ring to the batch, if the group's filter selects it. */
+  /** Adds the newest event of the ring to the batch, if the group's selection has it. */
   take(event: E): void {
     if (this.wants && !this.wants(event)) return
     if (this.#batch.isEmpty) this.#batchPosition = this.ring.head - 1
-    this.#batch.add(event.bytes)
+    this.#batch.add(this.bytesOf === undefined ? event.bytes : this.bytesOf(event))
   }
 
   /** Sends a block that is not in the ring to all live readers. */
