@@ -125,7 +125,7 @@ describe('a backend that asks oidc-provider', () => {
         AUDIENCE,
         TOKEN_VALIDATION: 'introspection',
         INTROSPECTION_CLIENT_ID: 'backend',
-        INTROSPECTION_SECRET_FILE: file,
+        INTROSPECTION_CLIENT_SECRET_FILE: file,
         ...more,
       }
       return createBackend(loadBackend(env), silentLog, clock.now)

@@ -1,5 +1,4 @@
-import { credentialConfig } from '@hallpass/callers'
-import { explainSecretFile } from '@hallpass/private-files'
+import { introspectionCredential } from '@hallpass/callers/introspection'
 import { commonConfig, type Environment, readConfig, type VariableReader } from '@hallpass/service-kit'
 import { accessTokenUse, algorithmsIn, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
 
@@ -52,7 +51,7 @@ export const loadConfig = (env: Environment) =>
 const INTROSPECTION_VARIABLES = [
   'INTROSPECTION_URL',
   'INTROSPECTION_CLIENT_ID',
-  'INTROSPECTION_SECRET_FILE',
+  'INTROSPECTION_CLIENT_SECRET_FILE',
   'INTROSPECTION_AUDIENCE',
   'INTROSPECTION_CACHE_SECONDS',
 ]
@@ -69,22 +68,11 @@ function introspectionConfig(variables: VariableReader) {
     return undefined
   }
   const url = variables.optionalUrl('INTROSPECTION_URL')
-  if (url !== undefined)
-    variables.requireEncrypted(
-      'INTROSPECTION_URL',
-      url,
-      'anyone on the network can read the tokens and the credentials of this service that are sent to it',
-    )
-  const secretFile = variables.optionalText('INTROSPECTION_SECRET_FILE')
-  const exposed =
-    secretFile === undefined
-      ? undefined
-      : explainSecretFile(secretFile, 'the client secret that the issuer has issued')
-  variables.require(exposed === undefined, `INTROSPECTION_SECRET_FILE ${secretFile} ${exposed}`)
-  const credential = credentialConfig(variables)
-  variables.require(
-    (secretFile === undefined) !== (credential.kind === 'none'),
-    'Set INTROSPECTION_SECRET_FILE, CALLER_KEY_FILE or CALLER_TOKEN_FILE: exactly one credential of this service for introspection',
+  const clientSecretFile = variables.optionalText('INTROSPECTION_CLIENT_SECRET_FILE')
+  const credential = introspectionCredential(
+    variables,
+    { url: 'INTROSPECTION_URL', clientSecretFile: 'INTROSPECTION_CLIENT_SECRET_FILE' },
+    { url, clientSecretFile },
   )
   const answeredAudience = variables.oneOf('INTROSPECTION_AUDIENCE', ['required', 'optional'], 'required')
   variables.require(
@@ -94,7 +82,7 @@ function introspectionConfig(variables: VariableReader) {
   return {
     url,
     clientId: variables.text('INTROSPECTION_CLIENT_ID'),
-    secretFile,
+    clientSecretFile,
     credential,
     answeredAudience,
     cacheMs:

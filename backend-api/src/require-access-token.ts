@@ -1,4 +1,5 @@
 import { accessTokens } from '@hallpass/callers'
+import { Introspection, looksLikeJwt } from '@hallpass/callers/introspection'
 import {
   type Clock,
   type Handler,
@@ -8,7 +9,6 @@ import {
   type VerifiedClaims,
 } from '@hallpass/service-kit'
 import type { Config } from './config.ts'
-import { Introspection, looksLikeJwt } from './introspection/index.ts'
 
 type Guard = NonNullable<Config['guard']>
 
@@ -19,10 +19,14 @@ type Guard = NonNullable<Config['guard']>
 export function requireAccessToken(guard: Guard, clock: Clock, unusable: UnusableKeys): Handler {
   const { issuer, jwksUrl, scopes, validation, introspection } = guard
   const verifyHere = accessTokens({ ...guard, source: issuerKeys({ issuer, jwksUrl, unusable }), clock })
-  const byIssuer = introspection && new Introspection({ ...guard, ...introspection, clock })
+  const byIssuer =
+    introspection &&
+    new Introspection({ issuer, ...introspection, clock }).verifier({
+      ...introspection,
+      ...guard,
+      expiry: 'optional',
+    })
   const verify = (token: string): Promise<VerifiedClaims> =>
-    byIssuer && (validation === 'introspection' || !looksLikeJwt(token))
-      ? byIssuer.verify(token)
-      : verifyHere(token)
+    byIssuer && (validation === 'introspection' || !looksLikeJwt(token)) ? byIssuer(token) : verifyHere(token)
   return requireBearer({ realm: 'backend-api', scopes, verify })
 }

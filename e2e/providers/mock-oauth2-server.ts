@@ -91,7 +91,7 @@ export const mockOauth2ServerWithIntrospection: Provider = {
         ...running.backend,
         TOKEN_VALIDATION: 'introspection',
         INTROSPECTION_CLIENT_ID: 'backend',
-        INTROSPECTION_SECRET_FILE: secretFile,
+        INTROSPECTION_CLIENT_SECRET_FILE: secretFile,
       },
       async stop() {
         await running.stop()

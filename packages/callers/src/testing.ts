@@ -19,6 +19,8 @@ import {
 import type { Configuration } from 'oidc-provider'
 import { privateKeyJwt } from './credentials.ts'
 
+export { TestAuthorizationServer } from './introspection/testing/authorization-server.ts'
+
 /** Callers with their own keys, for tests of a service that authenticates callers. */
 export class TestCallers<Name extends string> {
   readonly #rights: Readonly<Record<Name, object>>

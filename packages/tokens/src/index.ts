@@ -79,6 +79,7 @@ export {
   accessTokenUse,
   anySubject,
   cachedVerifier,
+  isBearerType,
   isBoundToKey,
   optionalSubject,
   otherKindOf,

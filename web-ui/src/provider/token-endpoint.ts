@@ -1,4 +1,5 @@
 import { fetchOver, lazyPeerClient } from '@hallpass/service-kit/peers'
+import { isBearerType } from '@hallpass/tokens'
 import { readJson } from '@hallpass/untrusted/json'
 import { LoginRefused, PEER, refusedAnswer } from './refusals.ts'
 
@@ -55,7 +56,7 @@ function objectIn(text: string): Record<string, unknown> | undefined {
  * @throws {LoginRefused} with the next refresh token, because the one that was sent may no longer work
  */
 function requireBearer({ token_type: type, refresh_token: next }: Record<string, unknown>): void {
-  if (typeof type === 'string' && type.toLowerCase() === 'bearer') return
+  if (isBearerType(type)) return
   const shown = type === undefined ? 'missing' : JSON.stringify(type).slice(0, MAX_SHOWN_TYPE)
   const message = `the access token is not a bearer token: its token_type is ${shown}`
   throw new LoginRefused('not_a_bearer_token', message, false, {

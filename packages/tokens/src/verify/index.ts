@@ -1,6 +1,6 @@
 export { cachedVerifier } from './cached-verifier.ts'
 export { TOKEN_CHECKS } from './issuer-rules.ts'
 export { anySubject, optionalSubject, type TokenUse, type VerificationRules } from './rules.ts'
-export { accessTokenUse, isBoundToKey, otherKindOf } from './token-use.ts'
+export { accessTokenUse, isBearerType, isBoundToKey, otherKindOf } from './token-use.ts'
 export { TokenVerification, type VerifiedToken } from './token-verification.ts'
 export { verifyToken } from './verify-token.ts'

@@ -63,6 +63,10 @@ type Claims = TokenVerification['claims']
  */
 export const isBoundToKey = (claims: Claims): boolean => claims.cnf !== undefined
 
+/** Whether a `token_type` is that of bearer tokens; types are compared without regard to case (RFC 6749 §5.1). */
+export const isBearerType = (type: unknown): boolean =>
+  typeof type === 'string' && type.toLowerCase() === 'bearer'
+
 /** Returns the mark of another kind of token than an access token; undefined if there is none. Claims of RFC 7662 have them too. */
 export const otherKindOf = (claims: Claims): string | undefined =>
   markIn(claims, MARKS_OF_OTHERS, OTHER_VALUES)

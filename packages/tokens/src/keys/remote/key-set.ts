@@ -1,3 +1,4 @@
+import { Permits } from '@hallpass/untrusted/permits'
 import { isSameKey, KeySetError, type ParseJwksOptions, readKeySet, type UnusableKey } from '../jwks.ts'
 import { isKey, type KeyIdentity, type VerificationKey } from '../keys.ts'
 import { KeyNotLoadedError } from './key-not-loaded.ts'
@@ -10,7 +11,6 @@ import {
   REFRESH_AHEAD,
   type RemoteKeysOptions,
 } from './options.ts'
-import { Permits } from './permits.ts'
 
 /** Without any keys every request fails, so the first load is retried sooner than later ones. */
 const FIRST_LOAD_RETRY_MS = 1000

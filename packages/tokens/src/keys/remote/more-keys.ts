@@ -1,3 +1,4 @@
+import { Permits } from '@hallpass/untrusted/permits'
 import { isSameKey, KeySetError, MAX_KID_LENGTH, type ParseJwksOptions, parseJwks } from '../jwks.ts'
 import { isKey, type KeyIdentity, type VerificationKey } from '../keys.ts'
 import { KeyNotLoadedError } from './key-not-loaded.ts'
@@ -10,7 +11,6 @@ import {
   REFRESH_AHEAD,
   type RemoteKeysOptions,
 } from './options.ts'
-import { Permits } from './permits.ts'
 
 /** Keys beside the set; some 2 KB each. The services that one verifier accepts are far fewer. */
 const MAX_FOUND = 1_000

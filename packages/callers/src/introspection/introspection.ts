@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Clock, VerifiedClaims } from '@hallpass/service-kit'
+import { Permits } from '@hallpass/untrusted/permits'
 import { checkIntrospected, IntrospectionRefusal, type IntrospectionRules } from './introspected-token.ts'
 import {
   type IntrospectionAnswer,
@@ -8,10 +9,19 @@ import {
   unavailable,
 } from './introspection-endpoint.ts'
 
-export interface IntrospectionOptions extends IntrospectionEndpointOptions, IntrospectionRules {
+export interface IntrospectionOptions extends IntrospectionEndpointOptions {
   /** How long an answer about an active token is used; never longer than the token is valid. 0 asks for every request. */
   readonly cacheMs: number
 }
+
+/** Verifies tokens by rules, by what their issuer answers. */
+export type IntrospectionVerifier = (
+  token: string,
+  how?: {
+    /** Asks the issuer in any case: for a token that was accepted earlier, and may have been revoked since. */
+    readonly fresh?: boolean
+  },
+) => Promise<VerifiedClaims>
 
 /** As for tokens that are verified here; opaque ones have some dozen characters. */
 const MAX_TOKEN_LENGTH = 8 * 1024
@@ -21,37 +31,52 @@ const MAX_ACTIVE = 10_000
 const MAX_INACTIVE = 10_000
 /** A client that repeats a bad token causes one call per second. */
 const INACTIVE_MS = 1_000
-/** Calls at a time; the pool has 64 connections, and within their 2.5 s an issuer that answers in 50 ms has served them all. */
+/**
+ * Calls about tokens that were never seen to be active: so many at a time, because the pool has 64 connections, and within
+ * their 2.5 s an issuer that answers in 50 ms has served them all. Those about made-up tokens are regained within ten seconds,
+ * so anyone who sends them causes a hundred calls per second; those about active ones are regained at once.
+ */
 const MAX_CALLS = 1_000
+const REGAINED_WITHIN_MS = 10_000
 
-/** Verifies tokens by asking their issuer (RFC 7662): for opaque tokens, and for those that can be revoked at any time. */
+/**
+ * Verifies tokens by asking their issuer (RFC 7662): for opaque tokens, and for those that can be revoked at any time. Answers are
+ * shared by all verifiers.
+ */
 export class Introspection {
-  readonly #options: IntrospectionOptions
+  readonly #cacheMs: number
+  readonly #clock: Clock
   readonly #endpoint: IntrospectionEndpoint
   /** By hash, so that memory contains no tokens; in the order of the answers. */
   readonly #active = new Map<string, { readonly answer: IntrospectionAnswer; readonly untilMs: number }>()
   readonly #inactive = new Map<string, number>()
   readonly #running = new Map<string, Promise<IntrospectionAnswer>>()
-  readonly #clock: Clock
+  readonly #permits: Permits
 
   constructor(options: IntrospectionOptions) {
-    this.#options = options
+    const { cacheMs, clock } = options
+    this.#cacheMs = cacheMs
+    this.#clock = clock
     this.#endpoint = new IntrospectionEndpoint(options)
-    this.#clock = options.clock
+    this.#permits = new Permits(MAX_CALLS, REGAINED_WITHIN_MS, clock)
   }
 
   /**
-   * Returns what the issuer says about a valid token. One call serves all requests that wait for the same token.
-   * @throws {IntrospectionRefusal} if the token is not valid
-   * @throws {HttpError} 503 or 502 if the issuer cannot be asked
+   * Returns a verifier, which resolves to what the issuer says about a valid token. One call serves all requests that wait for
+   * the same token.
+   *
+   * It rejects with an {@link IntrospectionRefusal} if the token is not valid, and with an HttpError if the issuer cannot be asked:
+   * 503 `introspection_unavailable` with `Retry-After`, or 502.
    */
-  async verify(token: string): Promise<VerifiedClaims> {
-    if (token.length > MAX_TOKEN_LENGTH)
-      throw new IntrospectionRefusal('token_too_large', `token longer than ${MAX_TOKEN_LENGTH} characters`)
-    const name = createHash('sha256').update(token).digest('base64')
-    const answer = this.#known(name) ?? (await this.#ask(name, token))
-    checkIntrospected(answer, this.#options, this.#clock())
-    return { claims: answer }
+  verifier(rules: IntrospectionRules): IntrospectionVerifier {
+    return async (token, { fresh = false } = {}) => {
+      if (token.length > MAX_TOKEN_LENGTH)
+        throw new IntrospectionRefusal('token_too_large', `token longer than ${MAX_TOKEN_LENGTH} characters`)
+      const name = createHash('sha256').update(token).digest('base64')
+      const answer = (fresh ? undefined : this.#known(name)) ?? (await this.#ask(name, token, fresh))
+      checkIntrospected(answer, rules, this.#clock())
+      return { claims: answer }
+    }
   }
 
   #known(name: string): IntrospectionAnswer | undefined {
@@ -59,17 +84,21 @@ export class Introspection {
     const inactiveUntil = this.#inactive.get(name)
     if (inactiveUntil !== undefined && isWithin(now, inactiveUntil, INACTIVE_MS)) return { active: false }
     const active = this.#active.get(name)
-    return active && isWithin(now, active.untilMs, this.#options.cacheMs) ? active.answer : undefined
+    return active && isWithin(now, active.untilMs, this.#cacheMs) ? active.answer : undefined
   }
 
-  #ask(name: string, token: string): Promise<IntrospectionAnswer> {
+  #ask(name: string, token: string, wasActive: boolean): Promise<IntrospectionAnswer> {
     const running = this.#running.get(name)
     if (running !== undefined) return running
-    if (this.#running.size >= MAX_CALLS) return Promise.reject(unavailable())
+    // A token whose answer is too old to be used is a real one, too.
+    const needsPermit = !wasActive && !this.#active.has(name)
+    if (needsPermit && !this.#permits.take())
+      return Promise.reject(unavailable(undefined, Math.ceil(this.#permits.nextInMs / 1000)))
     const asking = this.#endpoint
       .ask(token)
       .then((answer) => {
         this.#keep(name, answer)
+        if (needsPermit && answer.active) this.#permits.giveBack()
         return answer
       })
       .finally(() => this.#running.delete(name))
@@ -88,7 +117,7 @@ export class Introspection {
     }
     const { exp } = answer
     const untilMs = Math.min(
-      now + this.#options.cacheMs,
+      now + this.#cacheMs,
       typeof exp === 'number' ? exp * 1000 : Number.POSITIVE_INFINITY,
     )
     if (untilMs <= now) return

@@ -8,8 +8,8 @@ import { ManualClock } from '@hallpass/service-kit/testing'
 import { exportPrivatePem, generateSigningKey, publicJwks, signToken, verifyToken } from '@hallpass/tokens'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import request from 'supertest'
-import { createApp } from '../app.ts'
-import { loadConfig } from '../config.ts'
+import { createApp } from './app.ts'
+import { loadConfig } from './config.ts'
 
 const AUDIENCE = 'https://webui'
 const clock = new ManualClock('2026-11-22T12:00:00Z')
@@ -88,7 +88,7 @@ const environment = (more: Record<string, string> = {}) => ({
   AUDIENCE,
   TOKEN_VALIDATION: 'introspection',
   INTROSPECTION_CLIENT_ID: 'back end',
-  INTROSPECTION_SECRET_FILE: secretFile,
+  INTROSPECTION_CLIENT_SECRET_FILE: secretFile,
   ...more,
 })
 
@@ -312,16 +312,16 @@ describe('opaque tokens', () => {
   it('are not asked about with an empty secret, and a secret that was emptied is used further', async () => {
     const file = join(folder, 'emptied')
     writeFileSync(file, 'one', { mode: 0o600 })
-    const early = backend({ INTROSPECTION_SECRET_FILE: file })
+    const early = backend({ INTROSPECTION_CLIENT_SECRET_FILE: file })
     expect((await early()).status).toBe(200)
-    const late = backend({ INTROSPECTION_SECRET_FILE: file })
+    const late = backend({ INTROSPECTION_CLIENT_SECRET_FILE: file })
     writeFileSync(file, '\n')
     clock.advance(11_000)
     expect((await early('other')).status).toBe(200)
     expect(await late()).toMatchObject({ status: 503, error: { code: 'introspection_unavailable' } })
     expect(provider.asked).toHaveLength(2)
-    expect(() => backend({ INTROSPECTION_SECRET_FILE: file })).toThrow(
-      `INTROSPECTION_SECRET_FILE ${file} is empty. Write the client secret that the issuer has issued to it.`,
+    expect(() => backend({ INTROSPECTION_CLIENT_SECRET_FILE: file })).toThrow(
+      `INTROSPECTION_CLIENT_SECRET_FILE ${file} is empty. Write the client secret that the issuer has issued to it.`,
     )
   })
 
@@ -329,7 +329,9 @@ describe('opaque tokens', () => {
     const key = await generateSigningKey('ES256', 'own')
     const file = join(folder, 'own.pem')
     writeFileSync(file, exportPrivatePem(key), { mode: 0o600 })
-    expect((await backend({ INTROSPECTION_SECRET_FILE: '', CALLER_KEY_FILE: file })()).status).toBe(200)
+    expect((await backend({ INTROSPECTION_CLIENT_SECRET_FILE: '', CALLER_KEY_FILE: file })()).status).toBe(
+      200,
+    )
     const [{ form, authorization } = { form: new URLSearchParams(), authorization: '' }] = provider.asked
     expect(authorization).toBeUndefined()
     expect(form.get('client_assertion_type')).toBe('urn:ietf:params:oauth:client-assertion-type:jwt-bearer')
@@ -385,12 +387,15 @@ describe('the configuration of introspection', () => {
       /ISSUER must be an http or https URL .* because the keys are discovered at it, unless JWKS_URL is set/,
     ],
     [{ INTROSPECTION_CLIENT_ID: '' }, 'INTROSPECTION_CLIENT_ID is required'],
-    [{ INTROSPECTION_SECRET_FILE: '' }, /exactly one credential of this service for introspection/],
+    [{ INTROSPECTION_CLIENT_SECRET_FILE: '' }, /exactly one credential of this service for introspection/],
     [
-      { INTROSPECTION_SECRET_FILE: '/nowhere' },
-      'INTROSPECTION_SECRET_FILE /nowhere does not exist. Write the client secret',
+      { INTROSPECTION_CLIENT_SECRET_FILE: '/nowhere' },
+      'INTROSPECTION_CLIENT_SECRET_FILE /nowhere does not exist. Write the client secret',
     ],
-    [{ INTROSPECTION_SECRET_FILE: '/etc/hostname' }, /INTROSPECTION_SECRET_FILE \/etc\/hostname/],
+    [
+      { INTROSPECTION_CLIENT_SECRET_FILE: '/etc/hostname' },
+      /INTROSPECTION_CLIENT_SECRET_FILE \/etc\/hostname/,
+    ],
     [{ CALLER_TOKEN_FILE: 'token' }, /exactly one credential of this service for introspection/],
     [{ INTROSPECTION_AUDIENCE: 'optional' }, /INTROSPECTION_AUDIENCE=optional needs REQUIRED_SCOPES/],
     [

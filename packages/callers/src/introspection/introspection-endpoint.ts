@@ -1,4 +1,3 @@
-import { AssertionType, authorizationFor, type CredentialConfig } from '@hallpass/callers'
 import { readOwnerOnlyFile } from '@hallpass/private-files'
 import {
   type Clock,
@@ -10,6 +9,8 @@ import {
   unexpectedAnswer,
 } from '@hallpass/service-kit'
 import { readJson } from '@hallpass/untrusted/json'
+import { authorizationFor, type CredentialConfig } from '../credentials.ts'
+import { AssertionType } from '../oauth/index.ts'
 
 export interface IntrospectionEndpointOptions {
   readonly issuer: string
@@ -18,7 +19,7 @@ export interface IntrospectionEndpointOptions {
   /** The client ID of this service at the issuer. */
   readonly clientId: string
   /** A file with its client secret; instead of it, `credential`. */
-  readonly secretFile: string | undefined
+  readonly clientSecretFile: string | undefined
   readonly credential: CredentialConfig
   readonly clock: Clock
 }
@@ -137,9 +138,9 @@ export class IntrospectionEndpoint {
   }
 
   async #credential(): Promise<{ form?: Record<string, string>; headers?: Record<string, string> }> {
-    const { clientId, secretFile, credential } = this.#options
-    if (secretFile !== undefined)
-      return { headers: { authorization: basic(clientId, await this.#read(secretFile)) } }
+    const { clientId, clientSecretFile, credential } = this.#options
+    if (clientSecretFile !== undefined)
+      return { headers: { authorization: basic(clientId, await this.#read(clientSecretFile)) } }
     const authorization = await this.#assertion?.()
     if (authorization === undefined) return { form: { client_id: clientId } }
     // A token of the platform is a bearer token (RFC 7662 §2.1); an assertion belongs into the form (RFC 7523 §2.2).

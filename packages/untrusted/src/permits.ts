@@ -1,4 +1,4 @@
-/** Limits what tokens that anyone can make up may cause: `max` at once, regained evenly within `perMs`. */
+/** Limits what anyone can cause, e.g. with made-up tokens: `max` at once, regained evenly within `perMs`. */
 export class Permits {
   readonly #max: number
   readonly #perMs: number

@@ -1,1 +1,0 @@
-export { Introspection, looksLikeJwt } from './introspection.ts'

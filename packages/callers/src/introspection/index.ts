@@ -1,0 +1,2 @@
+export { Introspection, looksLikeJwt } from './introspection.ts'
+export { introspectionCredential } from './introspection-config.ts'
