@@ -69,7 +69,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
         })
   const streams = new StreamRegistry(peers?.node)
   const events = new Map<string, PathEvents>()
-  const tickets = new Tickets({ ...config, clock, store: peers?.tickets })
+  const tickets = new Tickets({ ...config, clock, zone: store.zone('tickets') })
   const streamMetrics = new StreamMetrics(metrics, streams, events)
   let publicUrl = config.publicUrl
   const resources = new ProtectedResources({

@@ -2,10 +2,8 @@ import { randomBytes } from 'node:crypto'
 import type { Extension } from '@hallpass/guarded-stream'
 import { type Clock, HttpError, type Logger } from '@hallpass/service-kit'
 import type { Redis } from 'ioredis'
-import type { Grant } from '../admission/index.ts'
-import { ReceivedGrants } from './grant-message.ts'
+import { type Grant, ReceivedGrants } from '../admission/index.ts'
 import { nodeMessage, resultOf } from './messages.ts'
-import { SharedTickets } from './shared-tickets.ts'
 
 export interface GatewayPeersOptions {
   /** `redis://` or `rediss://`, with credentials if needed. Any client that can write to this Redis is trusted as a gateway. */
@@ -37,8 +35,6 @@ const nodeChannel = (node: string) => `${PREFIX}:node:${node}`
 export class GatewayPeers {
   /** The prefix of every handle that this gateway issues. */
   readonly node = randomBytes(NODE_BYTES).toString('base64url')
-  /** Tickets that any gateway can redeem. */
-  readonly tickets: SharedTickets
   readonly #options: GatewayPeersOptions
   readonly #grants: ReceivedGrants
   #commands!: Redis
@@ -49,7 +45,6 @@ export class GatewayPeers {
   constructor(options: GatewayPeersOptions) {
     this.#options = options
     this.#grants = new ReceivedGrants(options.clock)
-    this.tickets = new SharedTickets(`${PREFIX}:ticket:`, () => this.#commands, this.#grants)
   }
 
   /** Connects. If Redis is unavailable, the gateway still starts, is not ready, and connects later. */

@@ -1,6 +1,6 @@
 import type { Extension } from '@hallpass/guarded-stream'
 import * as z from 'zod'
-import { grantMessage } from './grant-message.ts'
+import { grantMessage } from '../admission/index.ts'
 
 const extensionMessage = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('extended') }),

@@ -1,6 +1,6 @@
 import type { Clock } from '@hallpass/service-kit'
 import * as z from 'zod'
-import type { Grant } from '../admission/index.ts'
+import type { Grant } from './grant.ts'
 
 /** A grant in JSON: `JSON.stringify` of a {@link Grant}. {@link ReceivedGrants} makes it one of this gateway. */
 export const grantMessage = z
@@ -42,14 +42,17 @@ export class ReceivedGrants {
     this.#clock = clock
   }
 
-  /** @param path the path of events that the grant is for: two paths can have different keys of one issuer */
-  receive(path: string, grant: z.infer<typeof grantMessage>): Grant {
+  /**
+   * @param path the path of events that the grant is for: two paths can have different keys of one issuer
+   * @param verifiedAt when the token was verified, by this gateway's clock, which also times its loads of the keys; for a
+   *   message, now
+   */
+  receive(path: string, grant: z.infer<typeof grantMessage>, verifiedAt = this.#clock()): Grant {
     const { issuer, signer } = grant
     return {
       ...grant,
       signer: signer && this.#shared(`${path}\n${issuer}\n${signer.kid}\n${signer.thumbprint}`, signer),
-      // By this gateway's clock, which also times its loads of the keys.
-      verifiedAt: this.#clock(),
+      verifiedAt,
     }
   }
 
