@@ -153,6 +153,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       heartbeatMs: config.heartbeatMs,
       quietMs: config.quietMs,
       replays: config.replays,
+      hasTopics: rule.topics !== undefined,
     })
     events.set(path, pathEvents)
     checks[`upstream of ${path}`] = () => pathEvents.upstream.check()

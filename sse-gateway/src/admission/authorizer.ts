@@ -27,6 +27,7 @@ import { unavailable } from '../http/index.ts'
 import type { Grant } from './grant.ts'
 import type { Challenge } from './protected-resources.ts'
 import type { Revocations } from './revocations.ts'
+import { type TopicPermissions, type TopicsRule, topicPermissionsIn } from './topics/index.ts'
 
 /** An issuer whose tokens are accepted on a path. */
 export interface TrustedIssuer {
@@ -43,6 +44,8 @@ export interface AuthorizationRules {
   readonly scopes: readonly string[]
   /** Where the token's roles are: the name of a claim or a path into nested claims, such as `realm_access.roles`. */
   readonly rolesClaim: string
+  /** Where the token's topics are; undefined if they do not matter. */
+  readonly topics?: TopicsRule | undefined
   /** `optional` accepts tokens without `exp`; their streams close at their maximum age. */
   readonly expiry: 'required' | 'optional'
   /** `required` rejects tokens without `iat`, so that it is known when the last token issued before a revocation expires. */
@@ -124,11 +127,21 @@ export class Authorizer implements TokenAuthorizer {
       ...grantOf(claims, token, rolesClaim, this.#clock()),
       signer: identityOf(key),
       verifiedAt,
+      topics: this.#topicsIn(claims),
     }
     if (issuedAt === 'required' && grant.issuedAt === undefined) throw this.#invalidToken('jwt iat required')
     this.refuseRevoked(grant)
     if (scopes.some((scope) => !grant.roles.includes(scope))) throw this.#insufficientScope()
     return grant
+  }
+
+  #topicsIn(claims: Claims): TopicPermissions | undefined {
+    const { topics } = this.#rules
+    try {
+      return topics && topicPermissionsIn(claimAt(claims, topics.claim), topics)
+    } catch (error) {
+      throw this.#invalidToken((error as Error).message)
+    }
   }
 
   /** Whether a token names an issuer of these rules; the token is not verified. */
@@ -284,15 +297,21 @@ const SCOPE = 'scope'
 /** Returns roles from a list or a space-separated string (RFC 8693 §4.2), in the claim `name` or else at the path `name`. */
 function rolesIn(claims: Claims, name: string): string[] {
   if (name === SCOPE) return scopesOf(claims)
-  let value: unknown = Object.hasOwn(claims, name) ? claims[name] : claims
-  if (value === claims)
-    for (const step of name.split('.'))
-      value =
-        typeof value === 'object' && value !== null && Object.hasOwn(value, step)
-          ? (value as Claims)[step]
-          : undefined
+  const value = claimAt(claims, name)
   if (Array.isArray(value)) return value.filter((item): item is string => typeof item === 'string')
   return typeof value === 'string' ? value.split(/\s+/).filter(Boolean) : []
+}
+
+/** Returns the value of the claim `name` or else at the path `name`. */
+function claimAt(claims: Claims, name: string): unknown {
+  if (Object.hasOwn(claims, name)) return claims[name]
+  let value: unknown = claims
+  for (const step of name.split('.'))
+    value =
+      typeof value === 'object' && value !== null && Object.hasOwn(value, step)
+        ? (value as Claims)[step]
+        : undefined
+  return value
 }
 
 const textOrUndefined = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined)

@@ -5,6 +5,7 @@ import { Authorizer, authorizerOfAny, type TokenAuthorizer } from './authorizer.
 import type { CredentialSources } from './credentials.ts'
 import type { Challenge, ProtectedResources } from './protected-resources.ts'
 import type { Revocations } from './revocations.ts'
+import { TopicAccess } from './topics/index.ts'
 
 export interface AuthorizersOptions {
   readonly config: Pick<
@@ -32,6 +33,8 @@ export interface Admission {
 /** The admission of a path of events. */
 export interface StreamAdmission extends Admission {
   readonly authorizer: Authorizer
+  /** Undefined if the path sends the same events to all clients. */
+  readonly topics: TopicAccess | undefined
 }
 
 type IssuerRule = PathRule['issuers'][0]
@@ -51,7 +54,7 @@ export class Authorizers {
     this.streams = new Map(
       Object.entries(paths).map(([path, rule]) => {
         const challenge = options.resources.add(path, rule)
-        return [path, this.#admission(challenge, this.#authorizerOf(rule, challenge, 0))]
+        return [path, this.#streamAdmission(rule, challenge)]
       }),
     )
   }
@@ -59,6 +62,11 @@ export class Authorizers {
   /** Returns the admission of the streams of a configured path. */
   ofStreams(path: string): StreamAdmission {
     return this.streams.get(path) as StreamAdmission
+  }
+
+  /** Returns the admission of the route on which the topics of a path are published. */
+  ofPublishing(route: string, rule: PathRule): StreamAdmission {
+    return this.#streamAdmission(rule, this.#options.resources.add(route, rule))
   }
 
   /** Returns the admission of a route that accepts the tokens of every path, with these changes of the paths' rules. */
@@ -70,7 +78,7 @@ export class Authorizers {
     const issuers = this.#rules.flatMap((rule) => rule.issuers)
     const challenge = resources.add(route, { issuers, scopes: changes.scopes })
     const authorizers = this.#rules.map((rule) =>
-      this.#authorizerOf({ ...rule, ...changes }, challenge, config.clockToleranceSeconds),
+      this.#authorizerOf({ ...rule, topics: undefined, ...changes }, challenge, config.clockToleranceSeconds),
     )
     return this.#admission(challenge, authorizerOfAny(authorizers))
   }
@@ -99,6 +107,13 @@ export class Authorizers {
     return rules.every(({ expiry, issuedAt }) => expiry === 'required' && issuedAt === 'required')
       ? (maxTokenLifetimeSeconds + 2 * clockToleranceSeconds) * 1_000
       : Number.POSITIVE_INFINITY
+  }
+
+  #streamAdmission(rule: PathRule, challenge: Challenge): StreamAdmission {
+    return {
+      ...this.#admission(challenge, this.#authorizerOf(rule, challenge, 0)),
+      topics: rule.topics && new TopicAccess(rule.topics, challenge),
+    }
   }
 
   #admission<A extends TokenAuthorizer>(challenge: Challenge, authorizer: A) {

@@ -14,6 +14,7 @@ export const grantMessage = z
     session: z.string().optional(),
     tokenId: z.string(),
     issuedAt: z.number().optional(),
+    topics: z.object({ subscribe: z.array(z.string()), publish: z.array(z.string()) }).optional(),
     signer: z.object({ kid: z.string(), thumbprint: z.string() }).optional(),
   })
   .transform(

@@ -156,6 +156,88 @@ paths:
     expect(problems({ ...env, MESH: 'istio' })).toEqual([mismatch])
   })
 
+  describe('the topics of a path', () => {
+    const SELECTOR =
+      '"a*" is not a topic selector: * selects all topics only on its own; one segment is {name}.'
+    const OWN = 'must contain {sub}, and no other expression than {sub} and {iss}'
+
+    it('are those of the environment, if it sets any', () => {
+      const topicsWith = (env: Record<string, string>) => loadConfig(env).paths['/events']?.topics
+      expect(topicsWith({})).toBeUndefined()
+      expect(topicsWith({ TOPICS_CLAIM: 'sse' })).toEqual({ form: 'hallpass', claim: 'sse', public: [] })
+      expect(topicsWith({ TOPICS_FORM: 'mercure' })).toEqual({
+        form: 'mercure',
+        claim: 'mercure',
+        public: [],
+      })
+      expect(topicsWith({ TOPICS_FORM: 'mercure', TOPICS_CLAIM: 'x' })?.claim).toBe('x')
+      expect(topicsWith({ PUBLIC_TOPICS: 'news,weather/{city}', OWN_TOPIC: 'users/{sub}' })).toEqual({
+        form: 'hallpass',
+        claim: 'sse',
+        public: ['news', 'weather/{city}'],
+        own: 'users/{sub}',
+      })
+    })
+
+    it.each([
+      [{ TOPICS_FORM: 'Mercure' }, 'TOPICS_FORM: Invalid option: expected one of "hallpass"|"mercure"'],
+      [{ PUBLIC_TOPICS: 'news,a*' }, `PUBLIC_TOPICS: ${SELECTOR}`],
+      [{ OWN_TOPIC: 'users' }, `OWN_TOPIC: ${OWN}`],
+      [{ OWN_TOPIC: 'users/{subject}' }, `OWN_TOPIC: ${OWN}`],
+      [{ OWN_TOPIC: 'users/{sub}/{id}' }, `OWN_TOPIC: ${OWN}`],
+      [
+        { PUBLISH_URL: 'http://localhost:8001/publish' },
+        'Publishing on /events needs topics (TOPICS_CLAIM, or topics in GATEWAY_CONFIG): a claim says which topics a token may publish',
+      ],
+      [
+        { TOPICS_CLAIM: 'sse', PUBLISH_URL: 'http://localhost:8001/publish', PUBLISH_PATH: '/events' },
+        'The path /events for publishing on /events is used already',
+      ],
+      [
+        { TOPICS_CLAIM: 'sse', PUBLISH_URL: 'http://localhost:8001/publish', PUBLISH_PATH: '/streams' },
+        'The path /streams for publishing on /events is used already',
+      ],
+      [{ PUBLISH_PATH: 'publish' }, 'PUBLISH_PATH must be a path such as /publish'],
+    ])('of the environment are checked: %j', (env, problem) => {
+      expect(problems(env as Record<string, string>)).toEqual([problem])
+    })
+
+    it('are read from a file, and the owner of a topic is one of its issuer if there are several', async () => {
+      const issuers = `[{ issuer: one, audience: a, jwksFile: k }, { issuer: two, audience: a, jwksFile: k }]`
+      const withTopics = (topics: string, more = '') =>
+        file(
+          `paths: { /a: { upstream: http://localhost/a, scopes: [a], issuers: ${issuers}, topics: ${topics} ${more} } }`,
+        )
+      const good = await withTopics(
+        '{ own: "users/{iss}/{sub}", public: [news] }',
+        ', publish: { url: http://localhost/p }',
+      )
+      expect(loadConfig(good).paths['/a']).toMatchObject({
+        topics: { claim: 'sse', form: 'hallpass', own: 'users/{iss}/{sub}', public: ['news'] },
+        publish: { path: '/publish', url: 'http://localhost/p' },
+      })
+      expect(problems(await withTopics('{ own: "users/{sub}" }'))).toEqual([
+        'GATEWAY_CONFIG paths./a.topics.own must contain {iss}, because the path has several issuers, whose subjects can have the same name',
+      ])
+      expect(problems(await withTopics('{ public: [news, "a*"], claims: sse }'))).toEqual([
+        `GATEWAY_CONFIG paths./a.topics.public.1: ${SELECTOR}`,
+        'GATEWAY_CONFIG paths./a.topics: Unrecognized key: "claims"',
+      ])
+    })
+
+    it('are published where no other path is, to an encrypted URL in production', async () => {
+      const rule =
+        'scopes: [a], issuers: [{ issuer: https://i.example, audience: a, jwksFile: k }], topics: {}'
+      const env = await file(`paths:
+  /a: { upstream: https://x.internal/a, ${rule}, publish: { url: http://x.internal/p } }
+  /b: { upstream: https://x.internal/b, ${rule}, publish: { url: https://x.internal/p } }`)
+      expect(problems({ NODE_ENV: 'production', ...env })).toEqual([
+        expect.stringMatching(/^GATEWAY_CONFIG paths\.\/a\.publish\.url /),
+        'The path /publish for publishing on /b is used already',
+      ])
+    })
+  })
+
   it('reports a missing file and a file that is not YAML', async () => {
     expect(problems({ GATEWAY_CONFIG: '/nowhere.yaml' })[0]).toContain('GATEWAY_CONFIG /nowhere.yaml: ENOENT')
     expect(problems(await file('paths: [')).join()).toContain('GATEWAY_CONFIG')

@@ -4,8 +4,16 @@ import type { VariableReader } from '@hallpass/service-kit'
 import { accessTokenUse } from '@hallpass/tokens'
 import { parse } from 'yaml'
 import * as z from 'zod'
+import {
+  checkOwnTopic,
+  checkPublishing,
+  isPath,
+  publishingOf,
+  publishRule,
+  topicsOf,
+  topicsRule,
+} from './topics.ts'
 
-const isPath = (text: string) => /^\/[\w./~-]*$/.test(text)
 const httpUrl = z.url({ protocol: /^https?$/ })
 
 /** By default an access token must tell that it is one: ID tokens of some issuers have the roles, too. */
@@ -44,6 +52,8 @@ const pathFile = z.strictObject({
   expiry: z.enum(['required', 'optional']).default('required'),
   issuedAt: z.enum(['required', 'optional']).default('optional'),
   subject: z.enum(['required', 'optional']).default('optional'),
+  topics: topicsRule.optional(),
+  publish: publishRule.optional(),
 })
 
 const configFile = z.strictObject({
@@ -63,9 +73,12 @@ export function readPaths(
   production: boolean,
 ): Record<string, PathRule> {
   const file = variables.optionalText('GATEWAY_CONFIG')
-  return file === undefined
-    ? { ...onePath(variables, stateFolder, production), ...hopsPath(variables) }
-    : pathsOf(variables, file)
+  const paths: Record<string, PathRule> =
+    file === undefined
+      ? { ...onePath(variables, stateFolder, production), ...hopsPath(variables) }
+      : pathsOf(variables, file)
+  checkPublishing(variables, paths)
+  return paths
 }
 
 /** Returns the documented path, configured by environment variables. */
@@ -111,6 +124,8 @@ function onePath(
       expiry: variables.oneOf('EXPIRY', ['required', 'optional'], 'required'),
       issuedAt: variables.oneOf('ISSUED_AT', ['required', 'optional'], 'optional'),
       subject: variables.oneOf('SUBJECT', ['required', 'optional'], 'optional'),
+      topics: topicsOf(variables),
+      publish: publishingOf(variables),
     },
   }
 }
@@ -164,11 +179,14 @@ function pathsOf(variables: VariableReader, file: string): Record<string, PathRu
   }
   const { paths } = result.data
   variables.require(Object.keys(paths).length > 0, 'GATEWAY_CONFIG must contain at least one path')
-  for (const [path, { upstream, issuers }] of Object.entries(paths)) {
+  for (const [path, rule] of Object.entries(paths)) {
+    const { upstream, issuers, publish } = rule
     variables.requireTrusted(`GATEWAY_CONFIG paths.${path}.upstream`, upstream)
-    for (const [index, rule] of issuers.entries()) {
+    if (publish) variables.requireTrusted(`GATEWAY_CONFIG paths.${path}.publish.url`, publish.url)
+    checkOwnTopic(variables, `GATEWAY_CONFIG paths.${path}.topics.own`, rule)
+    for (const [index, issuer] of issuers.entries()) {
       const where = `GATEWAY_CONFIG paths.${path}.issuers.${index}`
-      variables.requireKeySource({ issuer: `${where}.issuer`, jwksUrl: `${where}.jwksUrl` }, rule)
+      variables.requireKeySource({ issuer: `${where}.issuer`, jwksUrl: `${where}.jwksUrl` }, issuer)
     }
   }
   const atFile = (name: string) => resolve(dirname(file), name)

@@ -90,6 +90,40 @@ describeWith('redis-server', 'apt-get install redis-server')('several gateways w
     expect(stream.ended).toBe('no')
   })
 
+  it('refuse a challenge response for a stream of another gateway that does not cover its topics', async () => {
+    gateway.upstream.answer = (request, response) => {
+      response.setHeader('event-fields', 'topic')
+      gateway.upstream.stream(request, response)
+    }
+    const [one, other] = await two({ TOPICS_CLAIM: 'sse' })
+    const stream = await one.request('/events', {
+      headers: bearer(await gateway.token({ sse: { subscribe: ['orders/{id}'] } })),
+    })
+    gateway.clock.advance(20_000)
+    await stream.event('challenge')
+    const answerWith = async (subscribe: readonly string[]) =>
+      other.request('/events', {
+        method: 'POST',
+        headers: {
+          ...bearer(await gateway.token({ sse: { subscribe } })),
+          'content-type': 'application/x-challenge-response',
+          'stream-handle': stream.headers['stream-handle'] as string,
+        },
+      })
+    const refused = await answerWith(['orders/7'])
+    expect([refused.status, refused.json]).toEqual([
+      403,
+      {
+        error: {
+          code: 'topic_forbidden',
+          message:
+            'The token is not allowed to read the topic "orders/{id}": its claim sse.subscribe must cover it.',
+        },
+      },
+    ])
+    expect((await answerWith(['*'])).status).toBe(204)
+  })
+
   it('exchange answers with a gateway of the previous version, in both directions', async () => {
     const [one] = await two()
     const stream = await one.request('/events', { headers: bearer(await gateway.token()) })

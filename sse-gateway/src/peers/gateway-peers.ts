@@ -153,7 +153,7 @@ export class GatewayPeers {
     // A gateway of the previous version ignores the first message, and this one the second: it has its answer by then.
     const answers = [
       { answer: ask, result },
-      { answer: ask, extended: result.outcome !== 'unknown' },
+      { answer: ask, extended: result.outcome === 'extended' || result.outcome === 'not_extended' },
     ]
     Promise.all(answers.map((one) => this.#commands.publish(nodeChannel(from), JSON.stringify(one)))).catch(
       (err: unknown) => this.#options.log.warn({ err }, 'could not answer another gateway'),

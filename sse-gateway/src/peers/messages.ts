@@ -5,6 +5,7 @@ import { grantMessage } from '../admission/index.ts'
 const extensionMessage = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('extended') }),
   z.object({ outcome: z.literal('not_extended'), endsAt: z.number(), tooOld: z.boolean() }),
+  z.object({ outcome: z.literal('forbidden'), missing: z.string() }),
   z.object({ outcome: z.literal('unknown') }),
 ])
 /** The answer of a gateway of the previous version, which does not distinguish `extended` from `not_extended`. */

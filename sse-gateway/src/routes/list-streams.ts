@@ -46,10 +46,11 @@ export function listStreams(options: ListStreamsOptions): ExchangeHandler {
   }
 }
 
-function describe({ handle, path, protocol, openedAt, grant, challenge }: StreamSession) {
+function describe({ handle, path, topics, protocol, openedAt, grant, challenge }: StreamSession) {
   return {
     id: createHash('sha256').update(handle).digest('base64url').slice(0, 12),
     path,
+    topics: topics ?? null,
     protocol,
     issuer: grant.issuer,
     subject: grant.subject ?? null,

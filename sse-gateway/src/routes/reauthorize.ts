@@ -32,7 +32,7 @@ const CHALLENGE_RESPONSE = /^application\/x-challenge-response\s*(;|$)/i
  * Handles a challenge response: a `POST` to a path of events with the content type of the challenge. Its token extends
  * streams of its own subject on this path: the one with the request's `stream-handle` or, without a handle, all on the
  * same connection. Answers 204 if one is extended, 409 `not_extended` if none stays open for longer with this token, 403
- * `no_such_stream` if there is none.
+ * `no_such_stream` if there is none, 403 `topic_forbidden` if the token does not allow all topics of a stream and extends no other.
  */
 export function reauthorize(options: ReauthorizeOptions): ExchangeHandler {
   const { authorizer, metrics, origins, path } = options
@@ -49,6 +49,11 @@ export function reauthorize(options: ReauthorizeOptions): ExchangeHandler {
       // The same response for an unknown handle and another subject's handle, so that guessing reveals nothing.
       if (result.outcome === 'unknown')
         throw new HttpError(403, 'no_such_stream', 'No open stream matches this token and stream-handle.')
+      if (result.outcome === 'forbidden')
+        throw (
+          options.topics?.readingForbidden(result.missing) ??
+          new HttpError(403, 'topic_forbidden', 'The token does not allow all topics of the stream.')
+        )
       if (result.outcome === 'not_extended')
         throw new HttpError(409, NOT_EXTENDED, whyNotExtended(result, grant))
     } catch (error) {

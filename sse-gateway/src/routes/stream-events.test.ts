@@ -471,7 +471,7 @@ describe('a request for a topic', () => {
           error: {
             code: 'topic_not_supported',
             message:
-              'A path sends the same events to all clients. For a topic, add a path to GATEWAY_CONFIG whose upstream is /topics/NAME.',
+              'This path sends the same events to all clients. Set TOPICS_CLAIM or, in GATEWAY_CONFIG, topics of the path; or add a path whose upstream is /topics/NAME.',
           },
         },
       ])

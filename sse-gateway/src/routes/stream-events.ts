@@ -12,7 +12,9 @@ import {
   credentialsOf,
   type Grant,
   type StreamAdmission,
+  type StreamTopics,
   type Tickets,
+  type TopicAccess,
   ticketOf,
 } from '../admission/index.ts'
 import {
@@ -55,15 +57,22 @@ const STREAM_HEADERS = {
 }
 
 /**
- * Rejects a parameter of the SSE server that would select events, but not unknown ones: pages add some against caches.
- * @throws {HttpError} 400
+ * Returns the topics of the stream that a request opens; undefined if the path has none. Other unknown parameters are ignored:
+ * pages add some against caches.
+ * @throws {HttpError} 403 if the token does not allow one of them, 400 for an invalid one, or if the path has no topics
  */
-function refuseTopic({ query }: Exchange): void {
+function topicsOf(
+  { query }: Exchange,
+  grant: Grant,
+  access: TopicAccess | undefined,
+): StreamTopics | undefined {
+  if (access) return access.select(grant, query.getAll('topic'))
   if (query.has('topic'))
     throw badRequest(
       'topic_not_supported',
-      'A path sends the same events to all clients. For a topic, add a path to GATEWAY_CONFIG whose upstream is /topics/NAME.',
+      'This path sends the same events to all clients. Set TOPICS_CLAIM or, in GATEWAY_CONFIG, topics of the path; or add a path whose upstream is /topics/NAME.',
     )
+  return undefined
 }
 
 /** Handles `GET` of a path of events: opens a stream that closes exactly when its token expires. */
@@ -72,7 +81,7 @@ export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
   return async (exchange) => {
     const grant = await admit(exchange)
     exchange.record?.add({ jti: grant.tokenId })
-    refuseTopic(exchange)
+    const topics = topicsOf(exchange, grant, options.topics)
     if (streams.claimed >= options.maxStreams)
       throw unavailable(503, 'too_many_streams', 'This gateway has reached its stream limit. Retry later.')
     if (streams.countOf(grant) >= options.maxStreamsPerSubject)
@@ -86,7 +95,7 @@ export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
       )
     const release = streams.claim(grant)
     try {
-      const place = await events.reserve(ownerOf(grant), lastEventIdOf(exchange))
+      const place = await events.reserve(ownerOf(grant), lastEventIdOf(exchange), topics?.selectors)
       try {
         authorizer.refuseRevoked(grant)
         if (exchange.closed) throw new HttpError(499, 'client_gone', 'The client has disconnected.')
@@ -94,7 +103,7 @@ export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
         place.release()
         throw error
       }
-      open(exchange, grant, place, release)
+      open(exchange, grant, place, release, topics)
     } catch (error) {
       release()
       throw error
@@ -113,7 +122,7 @@ export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
     return authorizer.authorize(token)
   }
 
-  function open(exchange: Exchange, grant: Grant, place: Place, release: () => void) {
+  function open(exchange: Exchange, grant: Grant, place: Place, release: () => void, topics?: StreamTopics) {
     const { path, wheel, spread, clock, limits, metrics, log } = options
     const handle = streams.newHandle()
     const wantsHandle = exchange.query.get('handle') === '1'
@@ -130,6 +139,8 @@ export function streamEvents(options: StreamEventsOptions): ExchangeHandler {
       handle,
       connection: exchange.connection,
       protocol: exchange.protocol,
+      topics: topics?.selectors.texts,
+      missing: topics?.missing,
       writer,
       limits,
       wheel,

@@ -1,15 +1,18 @@
 import { toHeaderValue } from '@hallpass/event-stream'
 import {
   EventRing,
+  type EventSelection,
   type EventWriter,
   FanOut,
   type Reader,
   type RingEvent,
   type RingLimits,
 } from '@hallpass/event-stream/fan-out'
+import type { TopicSelectors } from '@hallpass/event-stream/topics'
 import { type CatchUp, CatchUps, type CatchUpsOptions } from './catch-ups/index.ts'
 import { GAP, toClientEvent } from './client-event.ts'
 import { refuseLongId } from './last-event-id.ts'
+import { selectionOf, withTopics } from './topic-events.ts'
 import { Upstream, type UpstreamOptions } from './upstream.ts'
 import type { UpstreamTarget } from './upstream-connection.ts'
 
@@ -24,6 +27,8 @@ export interface PathEventsOptions extends Pick<UpstreamOptions, 'path' | 'log' 
   /** See {@link CatchUpsOptions}. */
   readonly quietMs: number
   readonly replays: CatchUpsOptions['times']
+  /** Whether clients get the events of topics; the upstream must then tell the topic of each event. */
+  readonly hasTopics: boolean
 }
 
 /** A client's position in the events, reserved before its stream opens, so that a rejection can still set the status. */
@@ -43,6 +48,14 @@ interface Client {
   readonly release: () => void
 }
 
+interface Reservation {
+  readonly release: () => void
+  readonly selection: EventSelection<RingEvent> | undefined
+  readonly begin: (reader: Reader) => void
+  readonly follows: string | undefined
+  readonly catchUp: CatchUp | undefined
+}
+
 /** The events of one path: one upstream stream, sent to all clients of this gateway. */
 export class PathEvents {
   /** The number of events that were too large, in the shared stream and in private replays. */
@@ -54,9 +67,9 @@ export class PathEvents {
   readonly #clients = new Map<Reader, Client>()
 
   constructor(options: PathEventsOptions) {
-    const { ring: limits, heartbeatMs, quietMs, path, log, replays: times } = options
+    const { ring: limits, heartbeatMs, quietMs, path, log, replays: times, hasTopics } = options
     const target: UpstreamTarget = {
-      ...options.target,
+      ...(hasTopics ? withTopics(options.target) : options.target),
       onSkipped: ({ bytes, maxEventBytes, id }) => {
         this.skipped += 1
         log.warn({ path, bytes, limit: maxEventBytes, id }, 'event skipped')
@@ -111,28 +124,27 @@ export class PathEvents {
    * Opens the upstream connection and reserves a position in its events: after `lastEventId` or at the newest event. A
    * client that must wait for its replay gets a place at once, and waits in its stream.
    * @param owner the owner of the stream; owners share the replays.
+   * @param topics the topics whose events the client gets, besides those without a topic; by default every event
    * @throws {HttpError} 502, 503 or 504 with `Retry-After` if the upstream fails, 400 if the ID is too long.
    */
-  async reserve(owner: string, lastEventId?: string): Promise<Place> {
+  async reserve(owner: string, lastEventId?: string, topics?: TopicSelectors): Promise<Place> {
     // An ID that is in the ring is accepted at any length.
     const isInRing = () => lastEventId !== undefined && this.#ring.positionAfter(lastEventId) !== undefined
     if (lastEventId !== undefined && !isInRing()) refuseLongId(lastEventId)
     const release = this.upstream.hold()
     try {
       await this.upstream.flow()
-      if (lastEventId === undefined) return this.#place(release, (reader) => reader.readFrom(this.#ring.head))
+      const selection = topics && selectionOf(topics)
+      const place = (begin: (reader: Reader) => void, follows?: string, catchUp?: CatchUp) =>
+        this.#place({ release, selection, begin, follows, catchUp })
+      if (lastEventId === undefined) return place((reader) => reader.readFrom(this.#ring.head))
       if (!isInRing()) refuseLongId(lastEventId)
       const client = { owner, lastEventId }
       const catchUp = isInRing() ? undefined : await this.#catchUps.open(client)
       if (catchUp)
-        return this.#place(
-          release,
-          (reader) => this.#catchUps.start(client, catchUp, reader),
-          catchUp.follows,
-          catchUp,
-        )
+        return place((reader) => this.#catchUps.start(client, catchUp, reader), catchUp.follows, catchUp)
       const follows = isInRing() ? toHeaderValue(lastEventId) : undefined
-      return this.#place(release, (reader) => this.#catchUps.wait(client, reader), follows)
+      return place((reader) => this.#catchUps.wait(client, reader), follows)
     } catch (error) {
       release()
       throw error
@@ -152,7 +164,7 @@ export class PathEvents {
     this.upstream.sleep()
   }
 
-  #place(release: () => void, begin: (reader: Reader) => void, follows?: string, catchUp?: CatchUp): Place {
+  #place({ release, selection, begin, follows, catchUp }: Reservation): Place {
     let held = true
     return {
       follows,
@@ -165,6 +177,7 @@ export class PathEvents {
       start: (writer, onEnd) => {
         held = false
         const reader: Reader = this.#fanOut.add(writer, {
+          selection,
           onDropped: () => this.#end(reader, 'client_too_slow'),
         })
         this.#clients.set(reader, { onEnd, release })

@@ -1,4 +1,4 @@
-import http, { type ClientRequest, type IncomingMessage } from 'node:http'
+import http, { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { EventStreamParser, type SkippedEvent, type StreamEvent, toHeaderValue } from '@hallpass/event-stream'
 import { beginCall, type HttpError } from '@hallpass/service-kit'
@@ -16,6 +16,8 @@ export interface UpstreamTarget {
   /** A larger event is replaced by a `gap`: after a reconnect, the upstream would only send it again. */
   readonly maxEventBytes: number
   readonly onSkipped: (skipped: SkippedEvent) => void
+  /** Returns why the headers of an accepted stream do not suffice; by default they do. */
+  readonly problemOf?: ((headers: IncomingHttpHeaders) => HttpError | undefined) | undefined
 }
 
 export interface UpstreamHandlers {
@@ -110,7 +112,7 @@ export class UpstreamConnection {
 }
 
 function ask(
-  { url, ca, timeoutMs }: UpstreamTarget,
+  { url, ca, timeoutMs, problemOf }: UpstreamTarget,
   lastEventId: string | undefined,
 ): Promise<{ request: ClientRequest; response: IncomingMessage }> {
   const { traceparent, tell } = beginCall({ peer: 'sse-server', method: 'GET', path: new URL(url).pathname })
@@ -143,7 +145,7 @@ function ask(
     request.once('socket', (socket) => socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS).setNoDelay(true))
     request.once('response', (response) => {
       tell({ status: response.statusCode ?? 0 })
-      const refusal = refusalOf(response)
+      const refusal = refusalOf(response) ?? problemOf?.(response.headers)
       if (refusal) return refuse(refusal)
       clearTimeout(timer)
       request.removeAllListeners('error')

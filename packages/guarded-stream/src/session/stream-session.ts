@@ -41,6 +41,10 @@ export interface StreamSessionOptions<Grant extends StreamGrant> {
   /** The connection of the stream; only compared. */
   readonly connection: object
   readonly protocol: string
+  /** The selectors of the topics that the stream gets; absent: every event of the path. */
+  readonly topics?: readonly string[] | undefined
+  /** Returns what the stream has and a later grant does not allow, such as a topic; it then extends nothing. */
+  readonly missing?: ((grant: Grant) => string | undefined) | undefined
   readonly writer: StreamWriter
   readonly limits: StreamLimits
   readonly wheel: TimerWheel
@@ -77,6 +81,7 @@ export class StreamSession<Grant extends StreamGrant = StreamGrant> {
   readonly handle: string
   readonly connection: object
   readonly protocol: string
+  readonly topics: readonly string[] | undefined
   readonly openedAt: number
   readonly writer: StreamWriter
   readonly #options: StreamSessionOptions<Grant>
@@ -96,6 +101,7 @@ export class StreamSession<Grant extends StreamGrant = StreamGrant> {
     this.handle = options.handle
     this.connection = options.connection
     this.protocol = options.protocol
+    this.topics = options.topics
     this.writer = options.writer
     this.openedAt = options.clock()
     this.#grant = options.grant
@@ -144,7 +150,9 @@ export class StreamSession<Grant extends StreamGrant = StreamGrant> {
    */
   reauthorize(grant: Grant): Extension {
     if (this.#isRepeated(grant)) return { outcome: 'extended' }
-    const { clock, limits } = this.#options
+    const { clock, limits, missing: missingFrom } = this.#options
+    const missing = missingFrom?.(grant)
+    if (missing !== undefined) return { outcome: 'forbidden', missing }
     if (this.#endWith(grant) <= this.endsAt) {
       const { endsAt } = this
       return { outcome: 'not_extended', endsAt, tooOld: endsAt < this.#grant.expiresAt }

@@ -1,5 +1,5 @@
 import type { StreamEvent } from '@hallpass/event-stream'
-import { EventBlock, EventRing, type Reader, type RingLimits } from '@hallpass/event-stream/fan-out'
+import { EventRing, type Reader, type RingLimits } from '@hallpass/event-stream/fan-out'
 import { cappedMs } from '@hallpass/untrusted/timers'
 import { toClientEvent } from '../client-event.ts'
 import { UpstreamConnection, type UpstreamTarget } from '../upstream-connection.ts'
@@ -109,7 +109,7 @@ export class CatchUp {
     }
     const sent = toClientEvent(event)
     const { id } = sent
-    this.#reader.send(new EventBlock(sent.bytes), 1)
+    this.#reader.sendEvent(sent)
     if (id !== undefined) this.#lastId = id
     const { ring } = this.#options
     const position = id ? ring.positionAfter(id) : undefined
