@@ -31,11 +31,12 @@ import { GatewayPeers } from './peers/index.ts'
 import { issueDevelopmentToken } from './routes/issue-development-token.ts'
 import { issueTicket } from './routes/issue-ticket.ts'
 import { listStreams } from './routes/list-streams.ts'
+import { publish } from './routes/publish.ts'
 import { reauthorize } from './routes/reauthorize.ts'
 import { revoke } from './routes/revoke.ts'
 import { streamEvents } from './routes/stream-events.ts'
 import { StreamMetrics, StreamRegistry, WithdrawnKeys } from './streams/index.ts'
-import { PathEvents } from './upstream/index.ts'
+import { PathEvents, Publisher } from './upstream/index.ts'
 
 export { loadConfig } from './config/index.ts'
 
@@ -133,6 +134,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       ...(config.developmentTokens ? { '/token': { POST: await developmentTokens(anyRule) } } : {}),
       ...Object.fromEntries(files.paths.map((path) => [path, { GET: file, HEAD: file }])),
       ...Object.fromEntries(paths.map(([path, rule]) => [path, streamRoutes(path, rule, upstreamCa)])),
+      ...Object.fromEntries(paths.flatMap(([path, rule]) => publishRoutes(path, rule, upstreamCa))),
       // Last: it has the resources of the routes above.
       ...resources.routes(),
     }
@@ -173,6 +175,17 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       }),
       POST: reauthorize({ ...common, askPeer: peers && ((...ask) => peers.reauthorize(...ask)) }),
     }
+  }
+
+  function publishRoutes(path: string, rule: PathRule, ca: string | undefined) {
+    const target = rule.publish
+    if (!target) return []
+    const { topics, ...admission } = authorizers.ofPublishing(target.path, rule)
+    // The configuration has no publishing without topics.
+    if (!topics) return []
+    const publisher = new Publisher({ url: target.url, ca, timeoutMs: config.upstreamTimeoutMs })
+    const common = { ...admission, path, topics, origins, publisher, metrics: streamMetrics }
+    return [[target.path, { POST: publish(common) }] as const]
   }
 
   async function developmentTokens(rule: PathRule) {

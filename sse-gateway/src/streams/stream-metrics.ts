@@ -9,6 +9,7 @@ export class StreamMetrics {
   readonly #ended: Counter<'path' | 'reason'>
   readonly #challenges: Counter<'path'>
   readonly #reauthorizations: Counter<'path' | 'result'>
+  readonly #publications: Counter<'path' | 'result'>
 
   constructor(metrics: Metrics, streams: StreamRegistry, paths: ReadonlyMap<string, PathEvents>) {
     this.#opened = metrics.counter('sse_streams_opened_total', 'Streams opened.', ['path'])
@@ -17,6 +18,11 @@ export class StreamMetrics {
     this.#reauthorizations = metrics.counter(
       'sse_reauthorizations_total',
       'Challenge responses, by result.',
+      ['path', 'result'],
+    )
+    this.#publications = metrics.counter(
+      'sse_publications_total',
+      'Requests to publish on a path of events, by result.',
       ['path', 'result'],
     )
     const registers = [metrics.registry]
@@ -104,5 +110,10 @@ export class StreamMetrics {
 
   reauthorized(path: string, result: 'accepted' | 'not_extended' | 'refused'): void {
     this.#reauthorizations.inc({ path, result })
+  }
+
+  /** @param result `refused` for what the publisher must mend, `failed` for everything else */
+  published(path: string, result: 'accepted' | 'refused' | 'failed'): void {
+    this.#publications.inc({ path, result })
   }
 }
