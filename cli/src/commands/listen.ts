@@ -17,6 +17,7 @@ interface ListenOptions {
   readonly ca?: string
   readonly http1?: boolean
   readonly lastEventId?: string
+  readonly topic: readonly string[]
 }
 
 const DETAILS = `
@@ -25,6 +26,7 @@ token given with --token is sent to any URL and cannot be renewed.
 
   hallpass listen                                   until its token expires, after 30 seconds
   hallpass listen --reauthorize                     until Ctrl-C: each challenge is answered with a new token
+  hallpass listen --topic orders/7 --topic news     only these topics, if the gateway has topics (TOPICS_CLAIM=sse)
   hallpass listen --url http://localhost:8001/events    the stream of the SSE server, without the gateway
 
 Exit codes: 0 after Ctrl-C, 1 rejected, 2 invalid command line, 3 not reachable, 4 token expired, 5 stream ended otherwise.`
@@ -40,6 +42,12 @@ export function addListen(program: Command, terminal: Terminal): Command {
       '--exp <time>',
       'expiry (exp) of new tokens: 30s, 1h, or seconds since 1970',
       STREAM_TOKEN.lifetime,
+    )
+    .option(
+      '--topic <topic>',
+      'request only the events of this topic, and allow it in new tokens (repeatable)',
+      (topic: string, topics: readonly string[]) => [...topics, topic],
+      [],
     )
     .option('--last-event-id <id>', 'start after the event with this ID', parseEventId)
     .option('--ca <file>', 'PEM file of the CA to trust (default: the development CA of the state folder)')
@@ -71,6 +79,7 @@ class Listening {
     this.#options = options
     this.#terminal = terminal
     this.#url = new URL(options.url)
+    for (const topic of options.topic) this.#url.searchParams.append('topic', topic)
   }
 
   async run(): Promise<void> {
@@ -174,10 +183,12 @@ class Listening {
 
   async #mint(): Promise<string> {
     const { lifetime: _lifetime, ...claims } = STREAM_TOKEN
+    const { exp: expiry, topic } = this.#options
     const now = this.#terminal.clock()
-    const exp = parseTime(this.#options.exp, now)
+    const exp = parseTime(expiry, now)
     const key = await chooseKey({ alg: 'RS256' }, this.#terminal)
-    return mintToken({ ...claims, iat: Math.floor(now / 1000), exp, jti: crypto.randomUUID() }, key)
+    const sse = topic.length > 0 ? { sse: { subscribe: topic } } : {}
+    return mintToken({ ...claims, ...sse, iat: Math.floor(now / 1000), exp, jti: crypto.randomUUID() }, key)
   }
 
   /** Prints one line. A line break in an event is printed as \n, so that an event cannot look like several. */

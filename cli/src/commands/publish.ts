@@ -8,6 +8,7 @@ import { argumentOrStdin, parseHttpUrl, parseTcpUrl, parseToken, type Terminal }
 
 interface PublishOptions {
   readonly data?: string
+  readonly topic?: string
   readonly to?: string
   readonly http?: string | true
   readonly token?: string
@@ -17,9 +18,11 @@ interface PublishOptions {
 const EXAMPLES = `
   hallpass publish '{"data":"Hello, world"}'
   hallpass publish --data Hello                            the same as {"data":"Hello"}
+  hallpass publish --data shipped --topic orders/7
   hallpass publish '{"name":"news","id":"7","topic":"sport","data":{"goal":1}}'
   echo '{"data":"one"}{"data":"two"}' | hallpass publish -
-  hallpass publish --http --data Hello                     prints the id of the event`
+  hallpass publish --http --data Hello                     prints the id of the event
+  hallpass publish --http https://localhost:7143 --token "$JWT_TOKEN" --data shipped --topic orders/7    through the gateway`
 
 export function addPublish(program: Command, terminal: Terminal): Command {
   return program
@@ -27,6 +30,7 @@ export function addPublish(program: Command, terminal: Terminal): Command {
     .description('Send an event to the SSE server, over TCP or HTTP.')
     .argument('[event]', 'a JSON object, or - for objects from standard input')
     .option('--data <text>', 'the data of the event, in place of an object')
+    .option('--topic <topic>', 'the topic of the event with --data')
     .option('--to <url>', 'publish over TCP to this address (default: tcp://localhost:7001)', parseTcpUrl)
     .option('--http [url]', 'publish over HTTP to this URL (default: http://localhost:8001)', parseBaseUrl)
     .option(
@@ -37,7 +41,7 @@ export function addPublish(program: Command, terminal: Terminal): Command {
     .option('--ca <file>', 'PEM file of the CA to trust (default: the development CA of the state folder)')
     .addHelpText('after', EXAMPLES)
     .action(async (event: string | undefined, options: PublishOptions) => {
-      const { data, to, http, token, ca } = options
+      const { data, topic, to, http, token, ca } = options
       if (http !== undefined && to !== undefined)
         throw new CommandFailure('--to is for TCP and --http is for HTTP. Give only one of them.', EXIT.usage)
       const baseUrl = http === true ? 'http://localhost:8001' : http
@@ -47,7 +51,12 @@ export function addPublish(program: Command, terminal: Terminal): Command {
           '--ca requires --http with an https URL: only that connection uses TLS.',
           EXIT.usage,
         )
-      const text = await objectsOf(event, data, terminal)
+      if (topic !== undefined && data === undefined)
+        throw new CommandFailure(
+          '--topic is for --data. Put the topic of an event into its object.',
+          EXIT.usage,
+        )
+      const text = await objectsOf(event, { data, topic }, terminal)
       const url = baseUrl ?? to ?? 'tcp://localhost:7001'
       try {
         const count = countPublications(text)
@@ -74,12 +83,12 @@ function parseBaseUrl(text: string): string {
 /** Returns the JSON objects to send. */
 async function objectsOf(
   event: string | undefined,
-  data: string | undefined,
+  { data, topic }: { data: string | undefined; topic: string | undefined },
   terminal: Terminal,
 ): Promise<string> {
   if ((event === undefined) === (data === undefined))
     throw new CommandFailure('Give either an event as a JSON object or --data with its text.', EXIT.usage)
-  if (event === undefined) return JSON.stringify({ data })
+  if (event === undefined) return JSON.stringify({ data, topic })
   const text = await argumentOrStdin(event, 'an event', terminal)
   if (event === '-' || /^\s*\{/.test(text)) return text
   throw new CommandFailure('An event must be a JSON object, such as {"data":"Hello"}.', EXIT.usage, [
