@@ -78,11 +78,14 @@ function segmentOf(segment: string, text: string): Segment {
 }
 
 function selectorOf(text: string, kind: 'exact' | 'template', segments: readonly Segment[]): ParsedSelector {
+  // Most topics differ from a template here already, which costs a tenth of the rest.
+  const start = text.slice(0, text.indexOf('{'))
   return {
     text,
     kind,
     segments,
-    covers: (topic) => topic === text || (kind === 'template' && matches(segments, topic)),
+    covers: (topic) =>
+      kind === 'exact' ? topic === text : topic.startsWith(start) && matches(segments, topic),
     coversSelector: (other) =>
       other.kind === 'exact'
         ? kind === 'exact'
