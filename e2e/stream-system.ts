@@ -20,6 +20,8 @@ export interface StreamSystemOptions {
   /** Variables for the SSE server and the gateways. */
   readonly env?: Environment
   readonly gateways?: 1 | 2
+  /** Variables of a gateway with topics, through which clients publish. */
+  readonly topics?: Environment
 }
 
 /** The SSE server and its gateways, as `npm start` runs them, with a clock that tests can advance. */
@@ -37,12 +39,14 @@ export class StreamSystem {
   }
 
   async start(): Promise<void> {
-    const { env = {}, gateways = 1 } = this.#options
+    const { env = {}, gateways = 1, topics } = this.#options
     this.#suite = await startTestSuite(root, {
       only: ['sse-server', 'sse-gateway'],
       env: { CHALLENGE_WINDOW_SECONDS: `${WINDOW_SECONDS}`, ...env },
       arrange: async (processes) => {
-        const clocked = withEnv(processes, { 'sse-gateway': this.#clock.env })
+        const url = (processes.find(({ name }) => name === 'sse-server') as SuiteProcess).urls.HTTP_PORT
+        const publishing = topics && { ...topics, PUBLISH_URL: `${url}/publish` }
+        const clocked = withEnv(processes, { 'sse-gateway': { ...this.#clock.env, ...publishing } })
         const gateway = clocked.find(({ name }) => name === 'sse-gateway') as SuiteProcess
         return gateways === 1 ? clocked : [...clocked, await another(gateway, SECOND)]
       },
