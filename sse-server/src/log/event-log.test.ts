@@ -4,34 +4,11 @@ import { describeWith, ManualClock } from '@hallpass/service-kit/testing'
 import { RedisServer } from '@hallpass/service-kit/testing/redis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
 import { Redis } from 'ioredis'
+import type { Publication } from '../publication/index.ts'
+import { add, conflict, follow, held, limits, until } from '../testing/follow-log.ts'
 import type { EventLog } from './event-log.ts'
 import { MemoryEventLog } from './memory-event-log.ts'
 import { RedisEventLog } from './redis-event-log.ts'
-
-const limits = { maxEvents: 100, maxBytes: 1_000_000 }
-
-/** Waits up to five seconds for an effect of another process. */
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5_000
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`timed out waiting for ${condition}`)
-    await new Promise((resolve) => setTimeout(resolve, 2))
-  }
-}
-
-/** Returns the data fields that a log reports to its listeners, as they arrive. */
-function follow(log: EventLog): string[] {
-  const seen: string[] = []
-  log.onEvent(({ bytes }) => seen.push(/^data:(.*)$/m.exec(`${bytes}`)?.[1] ?? ''))
-  return seen
-}
-
-const held = (log: EventLog) => {
-  const wires: string[] = []
-  for (let index = log.ring.tail; index < log.ring.head; index += 1)
-    wires.push(`${log.ring.at(index)?.bytes}`)
-  return wires
-}
 
 /** A connection to Redis that can be interrupted for one server only. */
 async function cuttableWire(to: number) {
@@ -74,7 +51,7 @@ function contract(create: () => EventLog) {
 
   it('reports each event once, in order, under the ID that the publisher got', async () => {
     const seen = follow(await started())
-    const ids = await Promise.all(Array.from({ length: 50 }, (_, index) => log.append({ data: `${index}` })))
+    const ids = await Promise.all(Array.from({ length: 50 }, (_, index) => add(log, { data: `${index}` })))
     await until(() => seen.length === 50)
     expect(seen).toEqual(Array.from({ length: 50 }, (_, index) => `${index}`))
     expect(held(log)).toEqual(ids.map((id, index) => `id:${id}\ndata:${index}\n\n`))
@@ -85,7 +62,7 @@ function contract(create: () => EventLog) {
 
   it('stores every field', async () => {
     const seen = follow(await started())
-    const id = await log.append({ data: 'a\nb', event: 'e', id: 'é 7', retry: 0, topic: 't' })
+    const id = await add(log, { data: 'a\nb', event: 'e', id: 'é 7', retry: 0, topic: 't' })
     await until(() => seen.length === 1)
     expect([id, held(log)]).toEqual(['é 7', ['retry:0\nid:é 7\nevent:e\ndata:a\ndata:b\n\n']])
     expect(log.ring.at(log.ring.tail)?.topic).toBe('t')
@@ -93,8 +70,8 @@ function contract(create: () => EventLog) {
 
   it('has increasing IDs, and replays from each of them', async () => {
     const seen = follow(await started())
-    const first = await log.append({ data: '1' })
-    await log.append({ data: '2' })
+    const first = await add(log, { data: '1' })
+    await add(log, { data: '2' })
     await until(() => seen.length === 2)
     const { position, gap } = log.ring.after(first, undefined)
     expect([log.ring.head - position, gap]).toEqual([1, false])
@@ -102,19 +79,83 @@ function contract(create: () => EventLog) {
 
   it('stores no more than its limit, and then reports a gap', async () => {
     const seen = follow(await started())
-    const first = await log.append({ data: 'first' })
-    await Promise.all(Array.from({ length: 150 }, () => log.append({ data: 'x' })))
+    const first = await add(log, { data: 'first' })
+    await Promise.all(Array.from({ length: 150 }, () => add(log, { data: 'x' })))
     await until(() => seen.length === 151)
     expect([log.ring.size, log.ring.after(first, undefined).gap]).toEqual([100, true])
   })
 
+  it('stores a publication once that is repeated with its ID, its topic and the same content', async () => {
+    const seen = follow(await started())
+    const publication = { data: 'a\nb', event: 'e', id: 'é 7', retry: 5, topic: 't' }
+    const ids = await Promise.all([1, 2, 3].map(() => add(log, publication)))
+    await add(log, { data: 'last' })
+    await until(() => seen.at(-1) === 'last')
+    expect([ids, seen]).toEqual([
+      ['é 7', 'é 7', 'é 7'],
+      ['a', 'last'],
+    ])
+    expect(held(log)).toHaveLength(2)
+    expect(log.ring.after('é 7', new Set(['t']))).toEqual({ position: 1, gap: false })
+  })
+
+  it.each<[string, Publication]>([
+    ['data', { data: 'b', id: '7' }],
+    ['data and type', { data: 'b', id: '7', event: 'e' }],
+    ['type', { data: 'a', id: '7', event: 'e' }],
+    ['retry', { data: 'a', id: '7', retry: 1 }],
+    ['data missing', { id: '7' }],
+  ])('rejects a stored ID with other content: %s', async (_what, other) => {
+    const seen = follow(await started())
+    await add(log, { data: 'a', id: '7' })
+    await expect(add(log, other)).rejects.toMatchObject(conflict(0))
+    await add(log, { data: 'last' })
+    await until(() => seen.at(-1) === 'last')
+    expect(seen).toEqual(['a', 'last'])
+  })
+
+  it('stores the same ID once per topic', async () => {
+    const seen = follow(await started())
+    for (const topic of ['x', undefined, 'y', 'x'])
+      await add(log, { data: `${topic}`, id: '7', ...(topic === undefined ? {} : { topic }) })
+    await until(() => seen.length === 3)
+    expect(seen).toEqual(['x', 'undefined', 'y'])
+  })
+
+  it('stores all publications of a batch, in order, or none', async () => {
+    const seen = follow(await started())
+    expect(await log.append([{ data: '1', id: 'a' }, { data: '2' }, { data: '1', id: 'a' }])).toEqual([
+      'a',
+      expect.stringMatching(/^\d+-\d+$/),
+      'a',
+    ])
+    const batch = [{ data: '3' }, { data: '4', id: 'b' }]
+    await expect(log.append([...batch, { data: '5', id: 'a' }])).rejects.toMatchObject(conflict(2, 'a'))
+    await expect(log.append([...batch, { data: '5', id: 'b' }])).rejects.toMatchObject(conflict(2, 'b'))
+    await add(log, { data: 'last' })
+    await until(() => seen.at(-1) === 'last')
+    expect(seen).toEqual(['1', '2', 'last'])
+  })
+
+  it('accepts an ID again that is no longer stored', async () => {
+    const seen = follow(await started())
+    await add(log, { data: 'first', id: '7' })
+    // Redis drops entries a hundred at a time.
+    await log.append(Array.from({ length: 250 }, () => ({ data: 'x' })))
+    expect(await add(log, { data: 'second', id: '7' })).toBe('7')
+    await until(() => seen.at(-1) === 'second')
+    await log.clear()
+    expect(await add(log, { data: 'third', id: '7' })).toBe('7')
+    await until(() => seen.at(-1) === 'third')
+  })
+
   it('deletes everything when it is cleared, and continues', async () => {
     const seen = follow(await started())
-    const before = await log.append({ data: 'old' })
+    const before = await add(log, { data: 'old' })
     await until(() => seen.length === 1)
-    await log.append({ data: 'older than the clearing' })
+    await add(log, { data: 'older than the clearing' })
     await log.clear()
-    await log.append({ data: 'new' })
+    await add(log, { data: 'new' })
     await until(() => seen.at(-1) === 'new')
     expect(held(log)).toEqual([expect.stringContaining('data:new')])
     expect(log.ring.after(before, undefined).gap).toBe(true)
@@ -128,11 +169,11 @@ describe('the event log in memory', () => {
     const clock = new ManualClock()
     const log = new MemoryEventLog(clock.now, limits)
     const start = clock.now()
-    const ids = [await log.append({ data: '1' }), await log.append({ data: '2' })]
+    const ids = [await add(log, { data: '1' }), await add(log, { data: '2' })]
     clock.advance(-5000)
-    ids.push(await log.append({ data: '3' }))
+    ids.push(await add(log, { data: '3' }))
     clock.advance(6000)
-    ids.push(await log.append({ data: '4' }))
+    ids.push(await add(log, { data: '4' }))
     expect(ids).toEqual([`${start}-1`, `${start}-2`, `${start}-3`, `${start + 1000}-0`])
   })
 })
@@ -153,12 +194,12 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     const [one, two] = [create('shared'), create('shared')]
     await Promise.all([one.start(), two.start()])
     const [seenByOne, seenByTwo] = [follow(one), follow(two)]
-    const id = await one.append({ data: 'from one' })
-    await two.append({ data: 'from two' })
+    const id = await add(one, { data: 'from one' })
+    await add(two, { data: 'from two' })
     await until(() => seenByOne.length === 2 && seenByTwo.length === 2)
     expect(seenByOne).toEqual(seenByTwo)
     await one.stop()
-    await two.append({ data: 'meanwhile' })
+    await add(two, { data: 'meanwhile' })
     const again = create('shared')
     const seenAgain = follow(again)
     await again.start()
@@ -171,12 +212,12 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
   it('reports a gap after a start if the event was trimmed before it', async () => {
     const writer = create('trimmed')
     await writer.start()
-    const early = await writer.append({ data: 'early' })
+    const early = await add(writer, { data: 'early' })
     await until(() => writer.ring.size === 1)
     const fresh = create('trimmed')
     await fresh.start()
     expect(fresh.ring.after(early, undefined)).toEqual({ position: 1, gap: false })
-    await Promise.all(Array.from({ length: 500 }, () => writer.append({ data: 'x' })))
+    await Promise.all(Array.from({ length: 500 }, () => add(writer, { data: 'x' })))
     const late = create('trimmed')
     await late.start()
     expect([late.ring.after(early, undefined).gap, late.ring.size]).toEqual([true, 100])
@@ -187,14 +228,14 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     const log = create('killed')
     await log.start()
     const seen = follow(log)
-    const before = await log.append({ data: 'before' })
+    const before = await add(log, { data: 'before' })
     await until(() => seen.length === 1)
     await redis.kill()
-    await expect(log.append({ data: 'lost' })).rejects.toMatchObject({
+    await expect(add(log, { data: 'lost' })).rejects.toMatchObject({
       status: 503,
       code: 'log_unavailable',
       message:
-        'The event log does not respond, so it is unknown whether it stored the event. Retry with your own id, the same each time, so that readers can drop a duplicate.',
+        'The event log does not respond, so it is unknown whether it stored the event. Publish it again with an id of your own, the same each time: then it is stored once.',
     })
     await until(() => {
       try {
@@ -214,7 +255,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
         return false
       }
     })
-    await log.append({ data: 'after' })
+    await add(log, { data: 'after' })
     await until(() => seen.length === 2)
     expect(seen).toEqual(['before', 'after'])
     expect(log.ring.after(before, undefined)).toEqual({ position: 1, gap: false })
@@ -230,7 +271,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     log.onGap(() => {
       gaps += 1
     })
-    const before = await log.append({ data: 'before' })
+    const before = await add(log, { data: 'before' })
     await until(() => seen.length === 1)
 
     // After a short interruption it misses nothing …
@@ -266,7 +307,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     log.onGap(() => {
       gaps += 1
     })
-    const before = await log.append({ data: 'before' })
+    const before = await add(log, { data: 'before' })
     await until(() => seen.length === 1)
     const other = new Redis(redis.url)
     await wire.cut()
@@ -298,7 +339,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     await log.start()
     const seen = follow(log)
     await other.xadd('foreign', '*', 'id', '\0')
-    await log.append({ data: 'good' })
+    await add(log, { data: 'good' })
     await until(() => seen.length === 1)
     expect([seen, held(log).length]).toEqual([['good'], 1])
     other.disconnect()
@@ -313,7 +354,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     await log.start()
     const seen = follow(log)
     const position = await other.xadd('large', '*', ...large)
-    await log.append({ data: 'after' })
+    await add(log, { data: 'after' })
     await until(() => seen.length === 2)
     const gap = '{"lastEventId":null,"oldest":null}'
     expect(seen).toEqual([gap, 'after'])
@@ -331,7 +372,7 @@ describeWith('redis-server', 'apt-get install redis-server')('the event log in R
     const stream = 'late'
     const writer = create(stream)
     await writer.start()
-    await writer.append({ data: 'kept' })
+    await add(writer, { data: 'kept' })
     await writer.stop()
     await redis.kill()
     const log = create(stream)

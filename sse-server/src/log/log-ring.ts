@@ -57,6 +57,12 @@ export class LogRing extends EventRing<LoggedEvent> {
     return logged
   }
 
+  /** Returns the stored event with a publisher's ID in a topic. */
+  published(id: string, topic: string | undefined): LoggedEvent | undefined {
+    const position = this.positionAfter(keyOf(id, topic))
+    return position === undefined ? undefined : this.at(position - 1)
+  }
+
   /** Adds a gap in place of an event that was stored although readers would not accept it, with the event's ID and topic. */
   addGap(position: string, { id, topic }: Pick<Publication, 'id' | 'topic'>): LoggedEvent {
     return this.add(position, {
@@ -87,8 +93,8 @@ export class LogRing extends EventRing<LoggedEvent> {
   }
 }
 
-/** IDs and topics contain no line breaks, so these keys are unique and never equal a position. */
-const keyOf = (id: string, topic: string | undefined) => `${topic ?? ''}\n${id}`
+/** Returns the key of a publisher's ID. IDs and topics contain no line breaks, so it is unique and never equals a position. */
+export const keyOf = (id: string, topic: string | undefined) => `${topic ?? ''}\n${id}`
 
 const keysOf = ({ id, topic, chosen }: LoggedEvent) =>
   chosen ? [keyOf(id, topic), keyOf(id, EVERY_TOPIC)] : [id]

@@ -3,8 +3,9 @@ import type { Logger } from '@hallpass/service-kit'
 import { cappedMs } from '@hallpass/untrusted/timers'
 import type { Redis } from 'ioredis'
 import { type Publication, PublicationError, toPublication } from '../publication/index.ts'
-import { type EventLog, LogUnavailableError } from './event-log.ts'
-import { type LoggedEvent, LogRing } from './log-ring.ts'
+import { APPEND } from './append-script.ts'
+import { type EventLog, IdConflictError, LogUnavailableError } from './event-log.ts'
+import { keyOf, type LoggedEvent, LogRing } from './log-ring.ts'
 
 export interface RedisEventLogOptions {
   /** `redis://` or `rediss://`, with credentials if needed. */
@@ -87,12 +88,17 @@ export class RedisEventLog implements EventLog {
     await this.#following
   }
 
-  async append(publication: Publication): Promise<string> {
-    const fields = Object.entries(publication).flatMap(([name, value]) => [name, String(value)])
-    const position = await this.#command(() =>
-      this.#writer.xadd(this.#stream, 'MAXLEN', '~', this.#limits.maxEvents, '*', ...fields),
-    )
-    return publication.id ?? (position as string)
+  async append(publications: readonly Publication[]): Promise<string[]> {
+    const args = publications.flatMap((publication) => {
+      const fields = Object.entries(publication).flatMap(([name, value]) => [name, String(value)])
+      const { id, topic } = publication
+      return [id === undefined ? '' : keyOf(id, topic), fields.length, ...fields]
+    })
+    const reply = (await this.#command(() =>
+      this.#writer.eval(APPEND, 2, this.#stream, `${this.#stream}:ids`, this.#limits.maxEvents, ...args),
+    )) as string[] | number
+    if (typeof reply === 'number') throw new IdConflictError(publications, reply - 1)
+    return publications.map(({ id }, index) => id ?? (reply[index] as string))
   }
 
   /** Clears with an entry of the stream, so that servers that are disconnected now clear their ring later. */

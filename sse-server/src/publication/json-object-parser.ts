@@ -33,7 +33,8 @@ export interface JsonObjectParserOptions {
 /** An object larger than any event would rarely become one that readers accept; the event is measured, too. */
 export const MAX_OBJECT_BYTES = MAX_EVENT_BYTES
 /** Deeper than any real message. A limit is needed because JSON.stringify is recursive. */
-const MAX_DEPTH = 64
+export const MAX_DEPTH = 64
+export const NOT_AN_OBJECT = 'A publication must be a JSON object, for example {"data": "Hello"}.'
 
 const [TAB, LF, CR, SPACE, QUOTE, BACKSLASH] = [0x09, 0x0a, 0x0d, 0x20, 0x22, 0x5c]
 const [COMMA, COLON, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [
@@ -231,7 +232,7 @@ export class JsonObjectParser {
     const messages = {
       malformed_json: 'The object is not valid JSON.',
       duplicate_member: 'A member occurs twice. Send it only once.',
-      not_an_object: 'A publication must be a JSON object, for example {"data": "Hello"}.',
+      not_an_object: NOT_AN_OBJECT,
       object_too_large: `The object is larger than ${this.#maxBytes} bytes.`,
       object_too_deep: `The object nests deeper than ${MAX_DEPTH} levels.`,
       object_cut: 'The input ended inside an object.',

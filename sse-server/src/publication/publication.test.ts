@@ -15,7 +15,7 @@ const badTopic = (value: string) =>
 describe('toPublication', () => {
   it.each([
     ['a string', { data: 'Hello, world' }, { data: 'Hello, world' }],
-    ['a string of several lines', { data: 'a\nb\r\nc' }, { data: 'a\nb\r\nc' }],
+    ['a string of several lines', { data: 'a\nb\r\nc\rd' }, { data: 'a\nb\nc\nd' }],
     ['an empty string', { data: '' }, { data: '' }],
     ['an object', { data: { id: 1, name: 'Hello World!' } }, { data: '{"id":1,"name":"Hello World!"}' }],
     ['a lone surrogate in an object', { data: ['\ud800'] }, { data: '["\\ud800"]' }],

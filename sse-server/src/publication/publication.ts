@@ -20,16 +20,30 @@ export interface Publication {
 
 /** A publication that cannot be streamed; the message names the invalid member. */
 export class PublicationError extends Error {
-  readonly code: 'empty_publication' | 'bad_member' | 'reserved_id' | 'reserved_event' | 'event_too_large'
+  readonly code:
+    | 'empty_publication'
+    | 'bad_member'
+    | 'reserved_id'
+    | 'reserved_event'
+    | 'event_too_large'
+    | 'id_conflict'
+    | 'empty_batch'
+    | 'batch_too_large'
   /** The status over HTTP. */
-  readonly status: 400 | 413
+  readonly status: number
 
   constructor(code: PublicationError['code'], message: string) {
     super(message)
     this.name = 'PublicationError'
     this.code = code
-    this.status = code === 'event_too_large' ? 413 : 400
+    this.status = STATUS[code] ?? 400
   }
+}
+
+const STATUS: Partial<Record<PublicationError['code'], number>> = {
+  event_too_large: 413,
+  batch_too_large: 413,
+  id_conflict: 409,
 }
 
 /** Cannot be encoded as UTF-8, so it would arrive as another character. Inside an object it remains an escape sequence. */
@@ -44,7 +58,7 @@ const TYPE_MEMBERS = ['name', 'event', 'type'] as const
 export const PUBLICATION_MEMBERS: readonly string[] = ['data', ...TYPE_MEMBERS, 'id', 'retry', 'topic']
 
 /**
- * Returns the publication in a JSON object. `data` is kept if it is a string; other values become compact JSON with
+ * Returns the publication in a JSON object. `data` is kept if it is a string, with LF for each line break; other values become compact JSON with
  * numbers as they were written. The event type is `name`, `event` or `type`. Unknown members are ignored.
  * @throws {PublicationError} if a member has a value that cannot be streamed, that clients could not resume from, or that is
  * reserved, if all members are missing, or if the event is too large.
@@ -83,7 +97,7 @@ function refuseLarge({ topic: _topic, ...publication }: Publication) {
 }
 
 /** Returns a value as short JSON without terminal escape sequences: publishers can be users with `nc`. */
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   const json = writeJson(value) ?? 'undefined'
   return escapeJsonForTerminal(
     json.length > MAX_EVENT_ID_BYTES ? `${json.slice(0, MAX_EVENT_ID_BYTES)}…` : json,
@@ -96,7 +110,8 @@ function text(data: string): string {
       'bad_member',
       'data contains a lone surrogate, which cannot be encoded as UTF-8. Send complete characters.',
     )
-  return data
+  // As it is streamed, so that the same events are the same publications.
+  return data.replace(/\r\n?/g, '\n')
 }
 
 function name(member: string, value: unknown): string {

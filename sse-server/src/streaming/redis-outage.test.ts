@@ -67,7 +67,7 @@ describeWith('redis-server', 'apt-get install redis-server')('servers that share
 
     const refused = await server.post('lost')
     const message =
-      'The event log does not respond, so it is unknown whether it stored the event. Retry with your own id, the same each time, so that readers can drop a duplicate.'
+      'The event log does not respond, so it is unknown whether it stored the event. Publish it again with an id of your own, the same each time: then it is stored once.'
     expect([refused.status, refused.headers.get('retry-after'), await refused.json()]).toEqual([
       503,
       '1',

@@ -42,8 +42,11 @@ async function deafClient(url: string, path = '/events') {
   socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`)
 }
 
-const big = (count: number, bytes: number) =>
-  Array.from({ length: count }, (_, index) => ({ id: `${index}`, data: `${index}:`.padEnd(bytes, 'x') }))
+const big = (count: number, bytes: number, from = 0) =>
+  Array.from({ length: count }, (_, index) => ({
+    id: `${from + index}`,
+    data: `${from + index}:`.padEnd(bytes, 'x'),
+  }))
 
 async function until(condition: () => Promise<boolean>) {
   const deadline = performance.now() + 5_000
@@ -112,7 +115,7 @@ describe('StreamHub', () => {
     const reader = await listen(http, { 'last-event-id': 'first' })
     reader.response.pause()
     // The ring holds 150 of them, so these replace the first ones.
-    await publish(big(150, 100_000))
+    await publish(big(150, 100_000, 140))
     await until(async () => (await figure('sse_events_total')) === 291)
     await publish([{ id: 'live', data: 'live' }])
     reader.response.resume()
