@@ -272,6 +272,34 @@ describe('paths of trust', () => {
   })
 })
 
+describe('the events of the SSE server', () => {
+  it('are read without a token only where the manifests admit nobody but the gateway', () => {
+    const env = kubernetes.find(({ name }) => name === 'sse-server')?.env ?? []
+    expect(env).toContainEqual({ name: 'READERS', value: 'network' })
+    const named = (file: string, name: string) =>
+      parseAllDocuments(readFileSync(join(root, 'deploy', file), 'utf8'))
+        .map((document) => document.toJS() as { metadata: { name: string }; spec: Record<string, unknown> })
+        .find(({ metadata }) => metadata.name === name)?.spec
+    expect(named('kubernetes/base/network-policies.yaml', 'sse-server')?.ingress).toEqual([
+      {
+        from: [{ podSelector: { matchLabels: { app: 'sse-gateway' } } }],
+        ports: [{ protocol: 'TCP', port: 8001 }],
+      },
+    ])
+    expect(named('istio/07-allow-the-suite.yaml', 'allow-callers-of-sse-server')?.rules).toEqual([
+      { from: [{ source: { principals: ['cluster.local/ns/default/sa/sse-gateway'] } }] },
+    ])
+  })
+
+  it('are published by compose on this machine', () => {
+    const { environment = {}, ports = [] } = compose['sse-server'] ?? {}
+    expect([environment.READERS, ports]).toEqual([
+      'network',
+      [7001, 8001].map((port) => `\${BIND:-127.0.0.1}:${port}:${port}`),
+    ])
+  })
+})
+
 describe('Redis', () => {
   it('has TLS only, and a password from a file', () => {
     const { command = [] } = compose.redis ?? {}

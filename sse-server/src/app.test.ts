@@ -192,7 +192,7 @@ describe('the SSE server', () => {
     const preflight = await fetch(`${server.url()}/events`, { method: 'OPTIONS' })
     expect([preflight.status, preflight.headers.get('access-control-allow-headers')]).toEqual([
       204,
-      'last-event-id, cache-control',
+      'last-event-id, cache-control, authorization',
     ])
     const other = await fetch(`${server.url()}/events`, { method: 'DELETE' })
     expect([other.status, other.headers.get('allow')]).toEqual([405, 'GET, HEAD, OPTIONS'])

@@ -10,21 +10,18 @@ import {
   systemClock,
   UnusableKeys,
 } from '@hallpass/service-kit'
+import { PUBLISH_SCOPE, SUBSCRIBE_SCOPE, tokenGuard } from './access/index.ts'
 import type { Config } from './config.ts'
 import { MemoryEventLog, RedisEventLog } from './log/index.ts'
-import {
-  PUBLISH_SCOPE,
-  Publisher,
-  PublishListener,
-  PublishSession,
-  publisherGuard,
-  publishObjects,
-} from './publishing/index.ts'
+import { Publisher, PublishListener, PublishSession, publishObjects } from './publishing/index.ts'
 import { publish } from './routes/publish.ts'
 import { preflight, stream } from './routes/stream.ts'
 import { StreamHub } from './streaming/index.ts'
 
 export { loadConfig } from './config.ts'
+
+/** In `WWW-Authenticate`. */
+const REALM = 'sse-server'
 
 /** Creates the SSE server, which streams over HTTP what is published over TCP or HTTP. `start` returns the URLs `http` and `tcp`. */
 export function createApp(
@@ -36,10 +33,10 @@ export function createApp(
   const metrics = new Metrics('sse-server')
   const { redis, limits } = config
   const events = redis ? new RedisEventLog({ ...redis, limits, log }) : new MemoryEventLog(clock, limits)
-  const hub = new StreamHub(events, { ...config, keepView: config.controlNames }, log, metrics)
+  const hub = new StreamHub(events, { ...config, keepView: config.controlNames, clock }, log, metrics)
   const publisher = new Publisher(events, hub, config)
   const unusable = new UnusableKeys(log)
-  const guard = config.guard && publisherGuard(config.guard, clock, unusable)
+  const guard = config.guard && tokenGuard(config.guard, clock, unusable)
   const { certFile, keyFile } = config
   const tls =
     certFile && keyFile
@@ -49,7 +46,7 @@ export function createApp(
   const tcp = new PublishListener({
     host: config.host,
     port: config.tcpPort,
-    openSession: () => new PublishSession(publisher, guard, clock),
+    openSession: () => new PublishSession(publisher, config.publishersNeedToken ? guard : undefined, clock),
     log,
     tls,
   })
@@ -62,13 +59,17 @@ export function createApp(
     checks: { 'event log': () => events.check() },
     warnings: unusable.warnings,
     routes(app) {
-      // Without a token, httpService itself accepts only requests from this machine and from no other origin.
-      const mayPublish = guard
-        ? [requireBearer({ realm: 'sse-server', verify: guard, scopes: [PUBLISH_SCOPE] })]
-        : []
+      // Without a token, httpService itself accepts in development only requests from this machine and from no other origin.
+      const withToken = (needed: boolean, scope: string) =>
+        guard && needed ? [requireBearer({ realm: REALM, verify: guard, scopes: [scope] })] : []
+      const mayPublish = withToken(config.publishersNeedToken, PUBLISH_SCOPE)
+      const streams = [
+        ...withToken(config.readersNeedToken, SUBSCRIBE_SCOPE),
+        stream({ hub, log: events, clock, realm: REALM }),
+      ]
       app.post('/publish', ...mayPublish, publish(publisher))
-      app.get('/topics/:topic', stream(hub, events))
-      app.get('/{*path}', stream(hub, events))
+      app.get('/topics/:topic', ...streams)
+      app.get('/{*path}', ...streams)
       app.options('/{*path}', preflight)
     },
     onDrain: async () => {

@@ -1,23 +1,17 @@
 import { MAX_RETRY_MS } from '@hallpass/event-stream'
 import { commonConfig, type Environment, isLoopback, readConfig, redisConfig } from '@hallpass/service-kit'
 import { algorithmsIn, SIGNATURE_ALGORITHMS } from '@hallpass/tokens'
+import { accessRule } from './access/index.ts'
 import { RING_LIMITS } from './log/index.ts'
 
-/** Publishers' tokens are meant for minutes; a longer lifetime indicates a misconfigured issuer. */
+/** Tokens of publishers and readers are meant for minutes; a longer lifetime indicates a misconfigured issuer. */
 const MAX_TOKEN_LIFETIME_S = 3_600
 
 export const loadConfig = (env: Environment) =>
   readConfig(env, (variables) => {
     const common = commonConfig(variables)
-    const publishers = variables.oneOf('PUBLISHERS', ['open', 'token'], common.production ? 'token' : 'open')
-    variables.require(
-      publishers === 'token' || isLoopback(common.host),
-      `PUBLISHERS=open does not authenticate publishers, so HOST must be a loopback address, but is "${common.host}"`,
-    )
-    variables.require(
-      publishers === 'token' || !common.production,
-      'PUBLISHERS=open does not authenticate publishers, so it is not allowed in production',
-    )
+    const publishersNeedToken = accessRule(variables, common, 'PUBLISHERS')
+    const readersNeedToken = accessRule(variables, common, 'READERS')
     const certFile = variables.optionalText('CERT_FILE')
     const keyFile = variables.optionalText('KEY_FILE')
     variables.require(
@@ -26,7 +20,7 @@ export const loadConfig = (env: Environment) =>
     )
     variables.require(
       !common.requiresTls || certFile !== undefined || isLoopback(common.host),
-      'CERT_FILE and KEY_FILE are required with NODE_ENV=production, because publishers send tokens; or set MESH to the ' +
+      'CERT_FILE and KEY_FILE are required with NODE_ENV=production, because publishers and readers send tokens; or set MESH to the ' +
         'name of the mesh that encrypts and authenticates its connections',
     )
     const redis = redisConfig(variables)
@@ -54,9 +48,11 @@ export const loadConfig = (env: Environment) =>
       },
       /** A log shared by several servers; without it, each server has its own log in memory. */
       redis: redis && { ...redis, stream },
-      /** Which tokens allow publishing. The issuer and the audience have no default. */
+      publishersNeedToken,
+      readersNeedToken,
+      /** Which tokens are accepted, if any are needed. The issuer and the audience have no default. */
       guard:
-        publishers === 'open'
+        !publishersNeedToken && !readersNeedToken
           ? undefined
           : {
               ...variables.issuerWithKeys({ issuer: 'ISSUER', jwksUrl: 'JWKS_URL', jwksFile: 'JWKS_FILE' }),

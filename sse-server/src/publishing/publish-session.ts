@@ -1,6 +1,6 @@
 import { type Clock, HttpError, scopesOf } from '@hallpass/service-kit'
+import { PUBLISH_SCOPE, type TokenGuard } from '../access/index.ts'
 import type { Publisher } from './publisher.ts'
-import { PUBLISH_SCOPE, type PublisherGuard } from './publisher-guard.ts'
 
 const BEARER = /^bearer +(\S+)$/i
 
@@ -10,12 +10,12 @@ const BEARER = /^bearer +(\S+)$/i
  */
 export class PublishSession {
   readonly #publisher: Publisher
-  readonly #guard: PublisherGuard | undefined
+  readonly #guard: TokenGuard | undefined
   readonly #clock: Clock
   #expiresAt: Promise<number>
   #authorized: boolean
 
-  constructor(publisher: Publisher, guard: PublisherGuard | undefined, clock: Clock) {
+  constructor(publisher: Publisher, guard: TokenGuard | undefined, clock: Clock) {
     this.#publisher = publisher
     this.#guard = guard
     this.#clock = clock

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import { encodeEvent, gapEvent } from '@hallpass/event-stream'
+import { CONTROL_EVENTS, encodeEvent, gapEvent } from '@hallpass/event-stream'
 import {
   type DropReason,
   EventBlock,
@@ -8,7 +8,8 @@ import {
   Http1Writer,
   type Reader,
 } from '@hallpass/event-stream/fan-out'
-import { Counter, type Logger, type Metrics } from '@hallpass/service-kit'
+import { type Clock, Counter, type Logger, type Metrics } from '@hallpass/service-kit'
+import { callAfter } from '@hallpass/untrusted/timers'
 import type { EventLog, LoggedEvent } from '../log/index.ts'
 import { EVERY_TOPIC, type Topics } from '../publication/index.ts'
 
@@ -20,6 +21,7 @@ export interface StreamHubOptions {
   readonly maxUnsentBytes: number
   /** Whether the latest `view` event is sent first to every client that connects, as Zilla's example server does. */
   readonly keepView: boolean
+  readonly clock: Clock
 }
 
 export interface StreamRequest {
@@ -28,6 +30,8 @@ export interface StreamRequest {
   readonly topics: readonly string[] | undefined
   /** Whether the events contain their topic. */
   readonly withTopic: boolean
+  /** When the stream ends, because its token expires then, in milliseconds since the epoch; undefined: not by itself. */
+  readonly expiresAt: number | undefined
 }
 
 /** A client that reads nothing for this many heartbeats is dead or hangs. */
@@ -35,6 +39,11 @@ const MAX_STALLED_BEATS = 4
 
 /** The value of `Last-Event-ID` in responses if the requested ID is unknown, as in the Mercure protocol. */
 const EARLIEST = 'earliest'
+
+/** The last event of a stream whose token has expired, as a gateway sends it. */
+const TOKEN_EXPIRED = new EventBlock(
+  encodeEvent({ event: CONTROL_EVENTS.end, data: JSON.stringify({ reason: 'token_expired' }) }),
+)
 
 /** Streams the events of the log to clients, by topic. */
 export class StreamHub {
@@ -97,7 +106,7 @@ export class StreamHub {
   }
 
   /** Streams to a response whose headers are written: first the events that its client missed, then new ones. */
-  open(response: ServerResponse, { lastEventId, topics: wanted, withTopic }: StreamRequest): void {
+  open(response: ServerResponse, { lastEventId, topics: wanted, withTopic, expiresAt }: StreamRequest): void {
     const topics: Topics = wanted && new Set(wanted)
     const writer = new Http1Writer(response)
     const reader: Reader<LoggedEvent> = this.#fanOut.add(writer, {
@@ -115,6 +124,13 @@ export class StreamHub {
       lastEventId === undefined ? { position: ring.head } : ring.after(lastEventId, topics)
     if (gap) reader.send(this.#gap(lastEventId as string))
     reader.readFrom(position)
+    if (expiresAt !== undefined) {
+      const remainingMs = expiresAt - this.#options.clock()
+      response.once(
+        'close',
+        callAfter(remainingMs, () => this.#expire(reader, writer)),
+      )
+    }
   }
 
   /** Deletes the stored `view` event. */
@@ -125,6 +141,15 @@ export class StreamHub {
   #gap(lastEventId: string | null): EventBlock {
     const { ring } = this.#log
     return new EventBlock(encodeEvent(gapEvent(lastEventId, ring.at(ring.tail)?.id ?? null)))
+  }
+
+  /** Ends a stream after what it was sent so far; its client can continue with a new token and its last ID. */
+  #expire(reader: Reader<LoggedEvent>, writer: Http1Writer) {
+    if (!this.#clients.has(reader)) return
+    this.#fanOut.flush()
+    reader.send(TOKEN_EXPIRED)
+    this.#forget(reader)
+    writer.end()
   }
 
   #drop(reader: Reader<LoggedEvent>, writer: Http1Writer, reason: DropReason) {

@@ -19,16 +19,17 @@ export interface GuardConfig {
   readonly leewaySeconds: number
 }
 
-/** The scope that publishing requires. */
+/** The scopes that publishing and reading require. */
 export const PUBLISH_SCOPE = 'publish'
+export const SUBSCRIBE_SCOPE = 'subscribe'
 
-export type PublisherGuard = (token: string) => Promise<VerifiedToken>
+export type TokenGuard = (token: string) => Promise<VerifiedToken>
 
 /**
- * Returns a verifier of publishers' tokens. It accepts any subject, but only this issuer and this audience. An ID token cannot
- * publish, because it has no scope.
+ * Returns a verifier of the tokens of publishers and readers. It accepts any subject, but only this issuer and this audience. An ID
+ * token grants nothing, because it has no scope.
  */
-export function publisherGuard(config: GuardConfig, clock: Clock, unusable?: UnusableKeys): PublisherGuard {
+export function tokenGuard(config: GuardConfig, clock: Clock, unusable?: UnusableKeys): TokenGuard {
   const { issuer, audience, jwksFile, jwksUrl, algorithms, maxLifetimeSeconds, leewaySeconds } = config
   const keys = remoteKeys({
     issuer,

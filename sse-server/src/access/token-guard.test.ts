@@ -7,13 +7,13 @@ import { generateSigningKey, publicJwks, signToken } from '@hallpass/tokens'
 import { testKey } from '@hallpass/tokens/testing'
 import { expect, it } from '@jest/globals'
 import { loadConfig } from '../config.ts'
-import { publisherGuard } from './publisher-guard.ts'
+import { tokenGuard } from './token-guard.ts'
 
 it('does not fetch keys over http for an https issuer', async () => {
   const clock = new ManualClock()
   const names = { issuer: 'https://auth.example.com', audience: 'sse-server' }
   const jwksUrl = 'http://127.0.0.1:1/jwks'
-  const verify = publisherGuard(
+  const verify = tokenGuard(
     {
       ...names,
       jwksFile: undefined,
@@ -38,14 +38,14 @@ it('does not fetch keys over http for an https issuer', async () => {
 
 it('accepts tokens of an issuer whose clock is 2 s ahead or behind', async () => {
   const clock = new ManualClock()
-  const folder = await mkdtemp(join(tmpdir(), 'publisher-guard-'))
+  const folder = await mkdtemp(join(tmpdir(), 'token-guard-'))
   const key = testKey('ES256', 'publisher')
   await writeFile(join(folder, 'jwks.json'), JSON.stringify(publicJwks([key])))
   const env = { PUBLISHERS: 'token', ISSUER: 'i', AUDIENCE: 'a', JWKS_FILE: join(folder, 'jwks.json') }
   const verifier = (more = {}) => {
     const { guard } = loadConfig({ ...env, ...more })
     if (!guard) throw new Error('PUBLISHERS=token has a guard.')
-    return publisherGuard(guard, clock.now)
+    return tokenGuard(guard, clock.now)
   }
   const signedAt = (skewMs: number, lifetimeSeconds: number) =>
     signToken({ iss: 'i', aud: 'a', sub: 'p' }, key, { lifetimeSeconds, clock: () => clock.now() + skewMs })
@@ -61,7 +61,7 @@ it('accepts tokens of an issuer whose clock is 2 s ahead or behind', async () =>
 
 it('accepts every algorithm of other issuers, or only those of TOKEN_ALGORITHMS', async () => {
   const clock = new ManualClock()
-  const folder = await mkdtemp(join(tmpdir(), 'publisher-guard-'))
+  const folder = await mkdtemp(join(tmpdir(), 'token-guard-'))
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-384' })
   const jwk = { ...publicKey.export({ format: 'jwk' }), kid: 'es384', alg: 'ES384' }
   await writeFile(join(folder, 'jwks.json'), JSON.stringify({ keys: [jwk] }))
@@ -78,7 +78,7 @@ it('accepts every algorithm of other issuers, or only those of TOKEN_ALGORITHMS'
   const verify = (more = {}) => {
     const { guard } = loadConfig({ ...env, ...more })
     if (!guard) throw new Error('PUBLISHERS=token has a guard.')
-    return publisherGuard(guard, clock.now)(token)
+    return tokenGuard(guard, clock.now)(token)
   }
   expect((await verify()).claims.sub).toBe('p')
   await expect(verify({ TOKEN_ALGORITHMS: 'RS256, ES256' })).rejects.toMatchObject({
