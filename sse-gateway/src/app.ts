@@ -10,6 +10,7 @@ import {
   Drain,
   foreignPagesGuard,
   type Logger,
+  listenForMetrics,
   Metrics,
   Probes,
   type Service,
@@ -98,7 +99,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     revocations: () => sharedRevocations.check(),
     ...(peers && { redis: () => peers.check() }),
   }
-  const probes = new Probes(metrics, checks, unusable.warnings)
+  const probes = new Probes(metrics, { ...config, checks, warnings: unusable.warnings })
   let stopping: Promise<void> | undefined
 
   revocations.onRevoked((revocation) => streams.endRevoked(revocation))
@@ -216,7 +217,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       service: { name: 'sse-gateway', log, metrics },
     })
     const tls = await readTls()
-    const urls: Record<string, string> = {}
+    const urls: Record<string, string> = { ...(await listenForMetrics(config, probes, draining)) }
     for (const [name, port] of Object.entries({ https: config.port, second: config.secondPort })) {
       const listener = new Listener(tls, draining, handle)
       listeners.push(listener)

@@ -24,6 +24,7 @@ export {
   isUnread,
   type JsonObject,
   jsonBody,
+  listenForMetrics,
   malformedTarget,
   namesTwoHosts,
   noSuchEndpoint,

@@ -1,3 +1,4 @@
+import { freePort } from '@hallpass/free-ports'
 import { type HopEvent, publishHopsTo } from '@hallpass/service-kit'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { useGateway } from '../testing/gateway.ts'
@@ -14,6 +15,32 @@ describe('the gateway as a service', () => {
       const ready = await connection.request('/readyz')
       expect([ready.status, ready.json]).toEqual([200, { status: 'ready' }])
     }
+  })
+
+  it('has its metrics only on METRICS_PORT, if that is set', async () => {
+    const port = await freePort()
+    await gateway.start({ METRICS_PORT: `${port}` })
+    const url = `http://localhost:${port}/metrics`
+    const scraped = await fetch(url)
+    expect([scraped.status, await scraped.text()]).toEqual([
+      200,
+      expect.stringContaining('sse_upstream_flowing'),
+    ])
+    for (const path of ['/metrics', '/metrics/']) {
+      const answer = await gateway.request(path)
+      expect([answer.status, answer.json]).toEqual([
+        404,
+        {
+          error: {
+            code: 'metrics_elsewhere',
+            message: 'The metrics are on a port of their own (METRICS_PORT).',
+          },
+        },
+      ])
+    }
+    expect((await gateway.request('/readyz')).status).toBe(200)
+    await gateway.stopServices()
+    await expect(fetch(url)).rejects.toThrow('fetch failed')
   })
 
   it('rejects a target that does not begin with a slash', async () => {

@@ -18,12 +18,13 @@ import {
   runInTrace,
   type Warnings,
 } from '../observation/index.ts'
-import type { Service } from '../process/index.ts'
+import { type Service, urlHost } from '../process/index.ts'
 import { refuseUpgrade, send, sendError } from './answers.ts'
 import { Drain } from './drain.ts'
 import { expressApp, noSuchEndpoint } from './express-app.ts'
-import { foreignPagesGuard, type HostsConfig } from './foreign-pages.ts'
+import { foreignPagesGuard } from './foreign-pages.ts'
 import type { Handler } from './handler.ts'
+import { listenForMetrics, type MetricsConfig } from './metrics-listener.ts'
 import { settleTarget } from './request-target.ts'
 import { securityHeaders } from './security-headers.ts'
 
@@ -54,8 +55,8 @@ export type Listener = NetworkListener | SocketListener
 export interface HttpServiceOptions {
   readonly name: string
   readonly log: Logger
-  /** Decides which pages may call the service in development mode. */
-  readonly config: HostsConfig
+  /** Decides which pages may call the service in development mode, and where its metrics are. */
+  readonly config: MetricsConfig
   readonly listeners: readonly [Listener, ...Listener[]]
   /** Registers the routes. */
   readonly routes: (app: Express) => void
@@ -120,7 +121,9 @@ const BACKLOG = 4_096
 export function httpService(options: HttpServiceOptions): HttpService {
   const { name, log } = options
   const metrics = options.metrics ?? new Metrics(name)
-  const probes = new Probes(metrics, options.checks, options.warnings)
+  // Of several services of one process, the one with the routes has the port of the metrics.
+  const metricsPort = options.listeners.some(hasRoutes) ? options.config.metricsPort : undefined
+  const probes = new Probes(metrics, { ...options, metricsPort })
   let stopping: Promise<void> | undefined
   const draining = new Drain<ServerResponse>(askToLeave)
   /** Node's server no longer tracks a connection once it has been upgraded. */
@@ -177,7 +180,7 @@ export function httpService(options: HttpServiceOptions): HttpService {
       isForeign({ method: request.method, host: request.headers.host, headers: request.headers })
   }
 
-  async function listen(address: Listener): Promise<[string, string]> {
+  async function listen(address: Listener): Promise<Readonly<Record<string, string>>> {
     const { tls, prepare } = 'path' in address ? {} : address
     const limits = {
       ...classes,
@@ -232,10 +235,10 @@ export function httpService(options: HttpServiceOptions): HttpService {
     })
     if ('path' in address) {
       await chmod(address.path, 0o600)
-      return [address.name, `unix:${address.path}`]
+      return { [address.name]: `unix:${address.path}` }
     }
     const bound = (server.address() as AddressInfo).port
-    return [address.name, `${tls ? 'https' : 'http'}://${urlHost(address.host)}:${bound}`]
+    return { [address.name]: `${tls ? 'https' : 'http'}://${urlHost(address.host)}:${bound}` }
   }
 
   async function drain(delayMs: number | undefined) {
@@ -254,9 +257,12 @@ export function httpService(options: HttpServiceOptions): HttpService {
     app: guarded(options.listeners[0]),
     async start() {
       try {
-        const urls = Object.fromEntries(await allOrEveryFailure(options.listeners.map(listen)))
+        const urls = await allOrEveryFailure([
+          ...options.listeners.map(listen),
+          listenForMetrics({ ...options.config, metricsPort }, probes, draining),
+        ])
         probes.ready()
-        return urls
+        return Object.assign({}, ...urls)
       } catch (error) {
         await this.stop()
         throw error
@@ -268,6 +274,9 @@ export function httpService(options: HttpServiceOptions): HttpService {
     },
   }
 }
+
+/** Whether the route table answers requests to a network listener. */
+const hasRoutes = (listener: Listener) => !('path' in listener) && listener.handle === undefined
 
 /** Asks a client to leave; returns false if its response has begun. */
 function askToLeave(response: ServerResponse): boolean {
@@ -289,10 +298,4 @@ async function allOrEveryFailure<T>(attempts: readonly Promise<T>[]): Promise<T[
   if (failures.length > 1) throw new AggregateError(failures)
   if (failures.length === 1) throw failures[0]
   return Promise.all(attempts)
-}
-
-/** Returns the host to write into a URL for a bound address, which may mean "every address". */
-function urlHost(host: string): string {
-  if (['127.0.0.1', '0.0.0.0', '::', '::1'].includes(host)) return 'localhost'
-  return host.includes(':') ? `[${host}]` : host
 }

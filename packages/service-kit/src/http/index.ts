@@ -15,4 +15,5 @@ export { type ForeignPagesGuard, foreignPagesGuard, refuseForeignPages } from '.
 export type { Handler } from './handler.ts'
 export { type HttpService, httpService } from './http-service.ts'
 export { formBody, type JsonObject, jsonBody, readJsonBody, textBody } from './json-body.ts'
+export { listenForMetrics } from './metrics-listener.ts'
 export { beginsWithSlash, malformedTarget, namesTwoHosts, settleTarget, twoHosts } from './request-target.ts'

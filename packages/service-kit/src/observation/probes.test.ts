@@ -21,13 +21,14 @@ describe('probes', () => {
   })
 
   it('name every check that fails, with its message', async () => {
-    const probes = new Probes(new Metrics('test'), {
+    const checks = {
       fine: () => {},
       keys: () => Promise.reject(new Error('no key is loaded')),
       store: () => {
         throw new Error('it is full')
       },
-    })
+    }
+    const probes = new Probes(new Metrics('test'), { checks })
     probes.ready()
     const failed = { keys: 'no key is loaded', store: 'it is full' }
     expect(await ask(probes, '/readyz')).toEqual([503, { status: 'not ready', failed }])
@@ -35,7 +36,9 @@ describe('probes', () => {
 
   it('show warnings without making the service unready', async () => {
     let text: string | undefined
-    const probes = new Probes(new Metrics('test'), {}, { file: () => text, other: async () => undefined })
+    const probes = new Probes(new Metrics('test'), {
+      warnings: { file: () => text, other: async () => undefined },
+    })
     probes.ready()
     expect(await ask(probes, '/readyz')).toEqual([200, { status: 'ready' }])
     text = 'was refused'

@@ -16,6 +16,15 @@ export interface ProbeAnswer {
 
 export type Probe = () => ProbeAnswer | Promise<ProbeAnswer>
 
+export interface ProbesOptions {
+  /** Each must pass for `/readyz` to answer 200; the message of a thrown error is shown. */
+  readonly checks?: Checks | undefined
+  /** Shown in the body of `/readyz`, whatever its status. */
+  readonly warnings?: Warnings | undefined
+  /** The port of the metrics, if they have their own: then `/metrics` beside the routes only says so. */
+  readonly metricsPort?: number | undefined
+}
+
 /** Answers `/healthz`, `/readyz` and `/metrics` for the operator; these requests are not recorded. */
 export class Probes {
   /** `stopping` is final. */
@@ -23,15 +32,18 @@ export class Probes {
   readonly #metrics: Metrics
   readonly #checks: Checks
   readonly #warnings: Warnings
+  /** By path. */
+  readonly answers: ReadonlyMap<string, Probe>
 
-  /**
-   * @param checks each must pass for `/readyz` to answer 200; the message of a thrown error is shown
-   * @param warnings shown in the body of `/readyz`, whatever its status
-   */
-  constructor(metrics: Metrics, checks: Checks = {}, warnings: Warnings = {}) {
+  constructor(metrics: Metrics, { checks = {}, warnings = {}, metricsPort }: ProbesOptions = {}) {
     this.#metrics = metrics
     this.#checks = checks
     this.#warnings = warnings
+    this.answers = new Map<string, Probe>([
+      ['/healthz', () => json(200, { status: 'ok' })],
+      ['/readyz', () => this.#readiness()],
+      ['/metrics', () => (metricsPort === undefined ? this.metrics() : METRICS_ELSEWHERE)],
+    ])
   }
 
   ready(): void {
@@ -42,18 +54,11 @@ export class Probes {
     this.#state = 'stopping'
   }
 
-  /** By path. */
-  readonly answers: ReadonlyMap<string, Probe> = new Map<string, Probe>([
-    ['/healthz', () => json(200, { status: 'ok' })],
-    ['/readyz', () => this.#readiness()],
-    [
-      '/metrics',
-      async () => {
-        const { registry } = this.#metrics
-        return { status: 200, type: registry.contentType, text: await registry.metrics() }
-      },
-    ],
-  ])
+  /** Answers `/metrics` where the metrics are. */
+  async metrics(): Promise<ProbeAnswer> {
+    const { registry } = this.#metrics
+    return { status: 200, type: registry.contentType, text: await registry.metrics() }
+  }
 
   async #readiness(): Promise<ProbeAnswer> {
     const failed: Record<string, string> = this.#state === 'ready' ? {} : { service: this.#state }
@@ -78,4 +83,8 @@ const json = (status: number, body: unknown): ProbeAnswer => ({
   status,
   type: 'application/json; charset=utf-8',
   text: JSON.stringify(body),
+})
+
+const METRICS_ELSEWHERE = json(404, {
+  error: { code: 'metrics_elsewhere', message: 'The metrics are on a port of their own (METRICS_PORT).' },
 })

@@ -295,6 +295,9 @@ export function commonConfig(variables: VariableReader) {
     requiresTls: variables.requiresTls,
     /** The address to bind: loopback in development mode, every address in production. */
     host: variables.text('HOST', production ? '0.0.0.0' : '127.0.0.1'),
+    /** The port of the metrics, if they are not served beside the routes. */
+    metricsPort:
+      variables.optionalText('METRICS_PORT') === undefined ? undefined : variables.port('METRICS_PORT', 0),
     /** Host names other than localhost that a development service accepts, e.g. of a tunnel. */
     allowedHosts: variables.list('ALLOWED_HOSTS', []),
     /** How long the service keeps accepting connections after SIGTERM, while `/readyz` answers 503. */

@@ -136,3 +136,9 @@ export function withoutCredentials(url: string): string {
 export function isLoopback(host: string): boolean {
   return /^(localhost|::1|\[::1\]|127\.\d+\.\d+\.\d+)$/.test(host)
 }
+
+/** Returns the host to write into a URL for a bound address, which may mean "every address". */
+export function urlHost(host: string): string {
+  if (['127.0.0.1', '0.0.0.0', '::', '::1'].includes(host)) return 'localhost'
+  return host.includes(':') ? `[${host}]` : host
+}
