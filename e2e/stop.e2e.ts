@@ -118,7 +118,7 @@ describe('SIGTERM fails no request of clients that keep their connections', () =
         publishOverTcp({ url: suite.url('sse-server', 'TCP_PORT'), objects: object }),
       ),
       loopPublisher('http', taken, (object) =>
-        publishOverHttp({ baseUrl: suite.url('sse-server', 'HTTP_PORT'), object }),
+        publishOverHttp({ baseUrl: suite.url('sse-server', 'HTTP_PORT'), objects: object }),
       ),
     ]
     await stopUnder('sse-server', loops)

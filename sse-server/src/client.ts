@@ -1,7 +1,7 @@
 import net from 'node:net'
 import { AnswerTimeout, lazyPeerClient, peerFailure } from '@hallpass/service-kit/peers'
 import { socketHost } from '@hallpass/untrusted/address'
-import { parseJson } from '@hallpass/untrusted/json'
+import { parseJson, writeJson } from '@hallpass/untrusted/json'
 import { checkPublications, JsonObjectError, PublicationError } from './publication/index.ts'
 
 /** Why a publication was rejected. `code` is the server's error code, or `invalid` if nothing was sent. */
@@ -22,10 +22,14 @@ const TIMEOUT_MS = 5_000
 const MAX_ANSWER_CHARACTERS = 64 * 1024
 
 /**
- * Returns the number of JSON objects in a string, if all of them can be published.
+ * Checks that all JSON objects in a string can be published.
  * @throws {PublishError} `invalid`, describing the first one that cannot
  */
-export function countPublications(text: string): number {
+export function checkObjects(text: string): void {
+  readObjects(text)
+}
+
+function readObjects(text: string): readonly Readonly<Record<string, unknown>>[] {
   try {
     return checkPublications(text)
   } catch (error) {
@@ -71,27 +75,29 @@ export async function publishOverTcp({ url, objects, token }: PublishOverTcpOpti
 
 export interface PublishOverHttpOptions {
   readonly baseUrl: string
-  /** One JSON object, as a string. */
-  readonly object: string
+  /** One or more JSON objects, as a string. Of several, all are published or none. */
+  readonly objects: string
   readonly token?: string | undefined
   /** The CA certificates to trust for https, as PEM; by default the system's CAs. */
   readonly ca?: string | undefined
 }
 
 /**
- * Publishes over HTTP, and resolves to the ID of the event once the log has stored it.
+ * Publishes over HTTP, and resolves to the IDs of the events, in order, once the log has stored them.
  * @throws {PublishError} with the error that the server reported
  * @throws {PeerError} if it cannot be reached
  */
 export async function publishOverHttp({
   baseUrl,
-  object,
+  objects,
   token,
   ca,
-}: PublishOverHttpOptions): Promise<string> {
+}: PublishOverHttpOptions): Promise<readonly string[]> {
+  const all = readObjects(objects)
   const tls = ca === undefined ? {} : { tls: { ca } }
   const http = await lazyPeerClient({ peer: PEER, baseUrl, timeoutMs: TIMEOUT_MS, ...tls })()
-  const { status, data } = await http.post<string>('/publish', object, {
+  const body = all.length === 1 ? objects : (writeJson(all) as string)
+  const { status, data } = await http.post<string>('/publish', body, {
     responseType: 'text',
     headers: {
       'content-type': 'application/json',
@@ -100,7 +106,8 @@ export async function publishOverHttp({
   })
   if (status !== 202) throw refused(data)
   try {
-    return String((parseJson(data) as { id: unknown }).id)
+    const { id, ids } = parseJson(data) as { id?: unknown; ids?: unknown }
+    return ((ids ?? [id]) as unknown[]).map(String)
   } catch {
     throw refused(data)
   }

@@ -10,11 +10,11 @@ describe('hallpass publish', () => {
     runCli(['publish', ...(args.includes('--http') ? [] : ['--to', server.url('tcp')]), ...args])
 
   /** Returns everything published, as the server replays it. */
-  async function published(): Promise<string> {
+  async function published(last: string): Promise<string> {
     const response = await fetch(`${server.url()}/events?lastEventId=0`)
     const reader = (response.body as ReadableStream<Uint8Array>).getReader()
     let text = ''
-    while (!text.includes('data:last')) text += Buffer.from((await reader.read()).value as Uint8Array)
+    while (!text.includes(`data:${last}`)) text += Buffer.from((await reader.read()).value as Uint8Array)
     await reader.cancel()
     return text.replaceAll(/^id:.*\n/gm, '')
   }
@@ -26,8 +26,11 @@ describe('hallpass publish', () => {
     expect(await runCli(['publish', '--to', server.url('tcp'), '-'], input)).toMatchObject({ exitCode: 0 })
     const overHttp = await publish('--data', 'last', '--http', server.url())
     expect(overHttp).toMatchObject({ exitCode: 0, out: expect.stringMatching(/^\d+-\d+$/) })
-    expect(await published()).toContain(
-      'event:news\ndata:one\n\ndata:Hello, world\n\ndata:two\n\ndata:three\n\ndata:last\n\n',
+    expect(
+      await publish('{"id":"a","data":18446744073709551615}\n{"id":"b","data":"x"}', '--http', server.url()),
+    ).toEqual({ exitCode: 0, out: 'a\nb', err: '' })
+    expect(await published('x')).toContain(
+      'event:news\ndata:one\n\ndata:Hello, world\n\ndata:two\n\ndata:three\n\ndata:last\n\ndata:18446744073709551615\n\ndata:x\n\n',
     )
   })
 
@@ -81,6 +84,6 @@ describe('hallpass publish', () => {
     const answer = await publish('{"id":9007199254740993,"data":{"n":1e400}}', '--http', server.url())
     expect(answer).toMatchObject({ exitCode: 0, out: expect.stringMatching(/9007199254740993|-/) })
     await publish('--data', 'last')
-    expect(await published()).toContain('data:{"n":1e400}')
+    expect(await published('last')).toContain('data:{"n":1e400}')
   })
 })

@@ -1,5 +1,5 @@
 import { PeerError } from '@hallpass/service-kit/peers'
-import { countPublications, PublishError, publishOverHttp, publishOverTcp } from '@hallpass/sse-server/client'
+import { checkObjects, PublishError, publishOverHttp, publishOverTcp } from '@hallpass/sse-server/client'
 import { type Command, InvalidArgumentError } from 'commander'
 import { connectionFailure } from '../connection-failure.ts'
 import { readAuthority } from '../credentials/index.ts'
@@ -21,7 +21,7 @@ const EXAMPLES = `
   hallpass publish --data shipped --topic orders/7
   hallpass publish '{"name":"news","id":"7","topic":"sport","data":{"goal":1}}'
   echo '{"data":"one"}{"data":"two"}' | hallpass publish -
-  hallpass publish --http --data Hello                     prints the id of the event
+  hallpass publish --http --data Hello                     prints the id of each event
   hallpass publish --http https://localhost:7143 --token "$JWT_TOKEN" --data shipped --topic orders/7    through the gateway`
 
 export function addPublish(program: Command, terminal: Terminal): Command {
@@ -59,12 +59,11 @@ export function addPublish(program: Command, terminal: Terminal): Command {
       const text = await objectsOf(event, { data, topic }, terminal)
       const url = baseUrl ?? to ?? 'tcp://localhost:7001'
       try {
-        const count = countPublications(text)
+        checkObjects(text)
         if (baseUrl === undefined) return await publishOverTcp({ url, objects: text, token })
-        if (count !== 1)
-          throw new CommandFailure(`HTTP accepts one event at a time, not ${count}.`, EXIT.usage)
         const authority = isTls ? await readAuthority(ca, terminal) : undefined
-        terminal.print(await publishOverHttp({ baseUrl, object: text, token, ca: authority }))
+        const ids = await publishOverHttp({ baseUrl, objects: text, token, ca: authority })
+        for (const id of ids) terminal.print(id)
       } catch (error) {
         if (error instanceof PeerError) throw connectionFailure(url, error)
         if (!(error instanceof PublishError)) throw error
