@@ -113,7 +113,8 @@ export class Firefox implements OtherBrowser {
   }
 
   async #begin() {
-    await this.#send('session.new', { capabilities: {} })
+    // It does not know the development CA.
+    await this.#send('session.new', { capabilities: { alwaysMatch: { acceptInsecureCerts: true } } })
     await this.#send('session.subscribe', { events: ['log.entryAdded'] })
     const { contexts } = (await this.#send('browsingContext.getTree', {})) as {
       contexts: { context: string }[]

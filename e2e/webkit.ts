@@ -100,7 +100,13 @@ export class WebKit implements OtherBrowser {
 
 async function newSession(driver: string): Promise<{ sessionId: string }> {
   const binary = MINI_BROWSERS.find(existsSync)
-  const capabilities = { alwaysMatch: { 'webkitgtk:browserOptions': { binary, args: ['--automation'] } } }
+  const capabilities = {
+    alwaysMatch: {
+      // It does not know the development CA.
+      acceptInsecureCerts: true,
+      'webkitgtk:browserOptions': { binary, args: ['--automation'] },
+    },
+  }
   const deadline = Date.now() + START_TIMEOUT_MS
   for (;;) {
     try {
