@@ -1,9 +1,4 @@
-import {
-  ensureDevelopmentCertificates,
-  followTlsFiles,
-  readCaFile,
-  readTlsFiles,
-} from '@hallpass/certificates'
+import { ensureDevelopmentCertificates, followTlsFiles, readTlsFiles } from '@hallpass/certificates'
 import { ChallengeSpread, TimerWheel } from '@hallpass/guarded-stream'
 import {
   type Clock,
@@ -37,7 +32,7 @@ import { reauthorize } from './routes/reauthorize.ts'
 import { revoke } from './routes/revoke.ts'
 import { streamEvents } from './routes/stream-events.ts'
 import { StreamMetrics, StreamRegistry, WithdrawnKeys } from './streams/index.ts'
-import { PathEvents, Publisher } from './upstream/index.ts'
+import { PathEvents, Publisher, UpstreamCredentials } from './upstream/index.ts'
 
 export { loadConfig } from './config/index.ts'
 
@@ -105,7 +100,6 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   revocations.onRevoked((revocation) => streams.endRevoked(revocation))
 
   async function routes(): Promise<RouteTable> {
-    const upstreamCa = config.upstreamCaFile && (await readCaFile(config.upstreamCaFile))
     const files = await StaticFiles.load(config.assetsFolders)
     const file = (exchange: Exchange) => files.answer(exchange)
     const paths = Object.entries(config.paths)
@@ -134,19 +128,28 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       '/tickets': { POST: issueTicket({ paths: authorizers.streams, origins, tickets, clock }) },
       ...(config.developmentTokens ? { '/token': { POST: await developmentTokens(anyRule) } } : {}),
       ...Object.fromEntries(files.paths.map((path) => [path, { GET: file, HEAD: file }])),
-      ...Object.fromEntries(paths.map(([path, rule]) => [path, streamRoutes(path, rule, upstreamCa)])),
-      ...Object.fromEntries(paths.flatMap(([path, rule]) => publishRoutes(path, rule, upstreamCa))),
+      ...Object.fromEntries(
+        (await Promise.all(paths.map(([path, rule]) => routesOfPath(path, rule)))).flat(),
+      ),
       // Last: it has the resources of the routes above.
       ...resources.routes(),
     }
   }
 
-  function streamRoutes(path: string, rule: PathRule, ca: string | undefined) {
+  async function routesOfPath(path: string, rule: PathRule) {
+    const credentials = await UpstreamCredentials.load(
+      { caFile: config.upstreamCaFile, ...rule.upstream },
+      { path, log, clock, timeoutMs: config.upstreamTimeoutMs },
+    )
+    return [[path, streamRoutes(path, rule, credentials)] as const, ...publishRoutes(path, rule, credentials)]
+  }
+
+  function streamRoutes(path: string, rule: PathRule, credentials: UpstreamCredentials) {
     const pathEvents = new PathEvents({
       path,
       target: {
-        url: rule.upstream,
-        ca,
+        url: rule.upstream.url,
+        credentials,
         timeoutMs: config.upstreamTimeoutMs,
         maxEventBytes: config.maxEventBytes,
       },
@@ -178,13 +181,13 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     }
   }
 
-  function publishRoutes(path: string, rule: PathRule, ca: string | undefined) {
+  function publishRoutes(path: string, rule: PathRule, credentials: UpstreamCredentials) {
     const target = rule.publish
     if (!target) return []
     const { topics, ...admission } = authorizers.ofPublishing(target.path, rule)
     // The configuration has no publishing without topics.
     if (!topics) return []
-    const publisher = new Publisher({ url: target.url, ca, timeoutMs: config.upstreamTimeoutMs })
+    const publisher = new Publisher({ url: target.url, credentials, timeoutMs: config.upstreamTimeoutMs })
     const common = { ...admission, path, topics, origins, publisher, metrics: streamMetrics }
     return [[target.path, { POST: publish(common) }] as const]
   }

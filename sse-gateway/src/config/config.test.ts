@@ -38,7 +38,7 @@ describe('the configuration', () => {
     ])
     expect(config.paths).toEqual({
       '/events': {
-        upstream: 'http://localhost:8001/events',
+        upstream: { url: 'http://localhost:8001/events' },
         issuers: [
           {
             issuer: 'https://auth.example.com',
@@ -119,7 +119,7 @@ paths:
 `)
     expect(problems({ ...env, PORT: 'abc', REDIS_URL: 'http://x', HEARTBEAT_SECONDS: '0' })).toEqual([
       'REDIS_URL must be a redis or rediss URL',
-      'GATEWAY_CONFIG paths.events.upstream: Invalid URL',
+      'GATEWAY_CONFIG paths.events.upstream.url: Invalid URL',
       'GATEWAY_CONFIG paths.events.issuers.0: needs either jwksFile or jwksUrl',
       'GATEWAY_CONFIG paths.events.scopes: Too small: expected array to have >=1 items',
       'GATEWAY_CONFIG paths./x.issuers: Too small: expected array to have >=1 items',

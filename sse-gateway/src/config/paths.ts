@@ -13,8 +13,7 @@ import {
   topicsOf,
   topicsRule,
 } from './topics.ts'
-
-const httpUrl = z.url({ protocol: /^https?$/ })
+import { checkUpstream, checkUpstreamUrl, httpUrl, resolveUpstream, upstreamRule } from './upstreams.ts'
 
 /** By default an access token must tell that it is one: ID tokens of some issuers have the roles, too. */
 const TOKEN_USE = 'scoped'
@@ -45,7 +44,7 @@ const issuerFile = z
   })
 
 const pathFile = z.strictObject({
-  upstream: httpUrl,
+  upstream: upstreamRule,
   issuers: z.array(issuerFile).min(1),
   scopes: z.array(z.string().min(1)).min(1),
   rolesClaim: z.string().min(1).default('scope'),
@@ -109,7 +108,7 @@ function onePath(
   variables.require(scopes.length > 0, 'SCOPES must name at least one scope')
   return {
     [path]: {
-      upstream: variables.trustedUrl('UPSTREAM_URL', `http://localhost:8001${path}`),
+      upstream: { url: variables.trustedUrl('UPSTREAM_URL', `http://localhost:8001${path}`) },
       issuers: [
         {
           issuer,
@@ -142,7 +141,7 @@ function hopsPath(variables: VariableReader): Record<string, PathRule> {
   variables.requireKeySource({ issuer: 'HOPS_ISSUER' }, { issuer })
   return {
     '/hops': {
-      upstream,
+      upstream: { url: upstream },
       issuers: [
         {
           issuer,
@@ -177,19 +176,25 @@ function pathsOf(variables: VariableReader, file: string): Record<string, PathRu
       variables.problems.push(`GATEWAY_CONFIG ${path.join('.') || file}: ${message}`)
     return {}
   }
-  const { paths } = result.data
+  const atFile = (name: string) => resolve(dirname(file), name)
+  const paths = Object.fromEntries(
+    Object.entries(result.data.paths).map(([path, rule]) => [
+      path,
+      { ...rule, upstream: resolveUpstream(rule.upstream, atFile) },
+    ]),
+  )
   variables.require(Object.keys(paths).length > 0, 'GATEWAY_CONFIG must contain at least one path')
   for (const [path, rule] of Object.entries(paths)) {
     const { upstream, issuers, publish } = rule
-    variables.requireTrusted(`GATEWAY_CONFIG paths.${path}.upstream`, upstream)
-    if (publish) variables.requireTrusted(`GATEWAY_CONFIG paths.${path}.publish.url`, publish.url)
+    checkUpstream(variables, `GATEWAY_CONFIG paths.${path}.upstream`, upstream)
+    if (publish)
+      checkUpstreamUrl(variables, `GATEWAY_CONFIG paths.${path}.publish.url`, publish.url, upstream)
     checkOwnTopic(variables, `GATEWAY_CONFIG paths.${path}.topics.own`, rule)
     for (const [index, issuer] of issuers.entries()) {
       const where = `GATEWAY_CONFIG paths.${path}.issuers.${index}`
       variables.requireKeySource({ issuer: `${where}.issuer`, jwksUrl: `${where}.jwksUrl` }, issuer)
     }
   }
-  const atFile = (name: string) => resolve(dirname(file), name)
   return Object.fromEntries(
     Object.entries(paths).map(([path, rule]) => [
       path,

@@ -1,4 +1,5 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 
 /** An HTTP server that sends exactly the bytes that a test gives it. */
@@ -10,21 +11,28 @@ export class FakeUpstream {
   /** Answers a request; by default with an event stream that stays open. */
   answer: (request: IncomingMessage, response: ServerResponse) => void = (request, response) =>
     this.stream(request, response)
-  #server: http.Server | undefined
+  readonly #tls: https.ServerOptions | undefined
+  #server: http.Server | https.Server | undefined
   readonly #sockets = new Set<Socket>()
   #port = 0
   #changed: () => void = () => {}
 
+  /** @param tls makes it an https server, for `localhost`. */
+  constructor(tls?: https.ServerOptions) {
+    this.#tls = tls
+  }
+
   get url(): string {
-    return `http://127.0.0.1:${this.#port}/events`
+    return this.#tls ? `https://localhost:${this.#port}/events` : `http://127.0.0.1:${this.#port}/events`
   }
 
   async start(): Promise<this> {
-    const server = http.createServer((request, response) => {
+    const listener: http.RequestListener = (request, response) => {
       this.requests.push(request)
       this.answer(request, response)
       this.#changed()
-    })
+    }
+    const server = this.#tls ? https.createServer(this.#tls, listener) : http.createServer(listener)
     server.on('connection', (socket) => {
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))

@@ -1,22 +1,25 @@
-import {
-  createPeerCaller,
-  HttpError,
-  type PeerCaller,
-  PeerError,
-  retryAfterSeconds,
-} from '@hallpass/service-kit'
+import { HttpError, PeerError, retryAfterSeconds } from '@hallpass/service-kit'
 import { parseJson } from '@hallpass/untrusted/json'
 import { unavailable } from '../http/index.ts'
+import {
+  type CallPeer,
+  callerWithIdentity,
+  type UpstreamAccess,
+  type UpstreamCredentials,
+} from './credentials/index.ts'
+import { refuseWithoutToken } from './upstream-connection.ts'
 
 /** Where publications go: the `POST /publish` of an SSE server. */
 export interface PublishTarget {
   readonly url: string
-  /** The CA certificates to trust for https, as PEM; absent: the system's CAs. */
-  readonly ca?: string | undefined
+  /** Those of the path's upstream. */
+  readonly credentials: Pick<UpstreamCredentials, 'access' | 'accessAfter'>
   /** The limit for the whole answer. */
   readonly timeoutMs: number
 }
 
+/** With another token, a rejected publication could be accepted. */
+const REJECTED: ReadonlySet<number> = new Set([401, 403])
 /** What the publisher can mend, or must wait for. Any other error of the server is one of this gateway's configuration. */
 const PASSED_ON: ReadonlySet<number> = new Set([400, 409, 413, 429, 503])
 /** The codes and messages of an SSE server have a few hundred characters; of anything else, only this much is shown. */
@@ -26,18 +29,15 @@ const MAX_RETRY_AFTER_SECONDS = 60
 
 /** Sends publications to the server of a path. */
 export class Publisher {
-  readonly #call: PeerCaller
+  readonly #credentials: PublishTarget['credentials']
+  readonly #call: CallPeer
   readonly #path: string
 
-  constructor({ url, ca, timeoutMs }: PublishTarget) {
+  constructor({ url, credentials, timeoutMs }: PublishTarget) {
     const { origin, pathname, search } = new URL(url)
     this.#path = pathname + search
-    this.#call = createPeerCaller({
-      peer: 'sse-server',
-      baseUrl: origin,
-      timeoutMs,
-      ...(ca === undefined ? {} : { tls: { ca } }),
-    })
+    this.#credentials = credentials
+    this.#call = callerWithIdentity({ peer: 'sse-server', baseUrl: origin, timeoutMs })
   }
 
   /**
@@ -62,12 +62,21 @@ export class Publisher {
     )
   }
 
+  /** After a 401 or 403, tries one other token, if there is one that could be accepted. */
   async #ask(body: string) {
+    const access = await this.#credentials.access().catch(refuseWithoutToken)
+    const answer = await this.#askWith(access, body)
+    if (!REJECTED.has(answer.status)) return answer
+    const next = await this.#credentials.accessAfter(access).catch(refuseWithoutToken)
+    return next ? this.#askWith(next, body) : answer
+  }
+
+  async #askWith({ tls, headers }: UpstreamAccess, body: string) {
     try {
-      return await this.#call({
+      return await this.#call(tls, {
         method: 'POST',
         path: this.#path,
-        headers: { 'content-type': 'application/json' },
+        headers: { ...headers, 'content-type': 'application/json' },
         body,
       })
     } catch (error) {

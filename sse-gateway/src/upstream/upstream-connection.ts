@@ -1,16 +1,16 @@
 import http, { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { EventStreamParser, type SkippedEvent, type StreamEvent, toHeaderValue } from '@hallpass/event-stream'
-import { beginCall, type HttpError } from '@hallpass/service-kit'
+import { beginCall, HttpError } from '@hallpass/service-kit'
 import { cappedMs } from '@hallpass/untrusted/timers'
 import { unavailable } from '../http/index.ts'
 import { inPlaceOf } from './client-event.ts'
+import { NoTokenError, type UpstreamAccess, type UpstreamCredentials } from './credentials/index.ts'
 
 /** The source of a path's events. */
 export interface UpstreamTarget {
   readonly url: string
-  /** The CA certificates to trust for an https upstream, as PEM; absent: the system's CAs. */
-  readonly ca?: string | undefined
+  readonly credentials: Pick<UpstreamCredentials, 'access' | 'accessAfter'>
   /** The limit from connecting to the response headers. */
   readonly timeoutMs: number
   /** A larger event is replaced by a `gap`: after a reconnect, the upstream would only send it again. */
@@ -36,27 +36,30 @@ const MAX_RETRY_AFTER_SECONDS = 60
  * fields are dropped.
  */
 export class UpstreamConnection {
+  /** What the upstream has accepted. */
+  readonly access: UpstreamAccess
   readonly #request: ClientRequest
   readonly #response: IncomingMessage
   #closed = false
 
-  private constructor(request: ClientRequest, response: IncomingMessage) {
+  private constructor({ access, request, response }: Accepted) {
+    this.access = access
     this.#request = request
     this.#response = response
   }
 
   /**
    * Connects, and resolves when the upstream has responded with an event stream. Events can be reported from the next turn.
-   * @throws {HttpError} 502 if it is unreachable or its response is not an event stream, 503 if it is busy, 504 if it times
-   * out.
+   * After a 401, it tries one other token, if there is one that could be accepted.
+   * @throws {HttpError} 502 if it is unreachable, rejects this gateway, or its response is not an event stream, 503 if it is
+   * busy, 504 if it times out.
    */
   static async open(
     target: UpstreamTarget,
     lastEventId: string | undefined,
     handlers: UpstreamHandlers,
   ): Promise<UpstreamConnection> {
-    const { request, response } = await ask(target, lastEventId)
-    const connection = new UpstreamConnection(request, response)
+    const connection = new UpstreamConnection(await askWithAccess(target, lastEventId))
     connection.#read(target, lastEventId, handlers)
     return connection
   }
@@ -111,17 +114,52 @@ export class UpstreamConnection {
   }
 }
 
+/** A response that is an event stream. */
+interface Accepted {
+  readonly access: UpstreamAccess
+  readonly request: ClientRequest
+  readonly response: IncomingMessage
+}
+
+async function askWithAccess(target: UpstreamTarget, lastEventId: string | undefined): Promise<Accepted> {
+  const { credentials } = target
+  const access = await credentials.access().catch(refuseWithoutToken)
+  try {
+    return await ask(target, access, lastEventId)
+  } catch (error) {
+    if (!isRejection(error)) throw error
+    const next = await credentials.accessAfter(access).catch(refuseWithoutToken)
+    if (!next) throw error
+    return ask(target, next, lastEventId)
+  }
+}
+
+/** @throws {HttpError} 502 `upstream_token_unavailable` for a {@link NoTokenError}, and any other error as it is */
+export function refuseWithoutToken(error: unknown): never {
+  if (error instanceof NoTokenError) throw unavailable(502, NO_TOKEN, error.message, error.cause)
+  throw error
+}
+
+const UNAUTHORIZED = 'upstream_unauthorized'
+const NO_TOKEN = 'upstream_token_unavailable'
+
+/** Whether the upstream rejects this gateway, or its token endpoint does: no retry mends that soon. */
+export const isRejection = (error: unknown): error is HttpError =>
+  error instanceof HttpError && (error.code === UNAUTHORIZED || error.code === NO_TOKEN)
+
 function ask(
-  { url, ca, timeoutMs, problemOf }: UpstreamTarget,
+  { url, timeoutMs, problemOf }: UpstreamTarget,
+  access: UpstreamAccess,
   lastEventId: string | undefined,
-): Promise<{ request: ClientRequest; response: IncomingMessage }> {
+): Promise<Accepted> {
   const { traceparent, tell } = beginCall({ peer: 'sse-server', method: 'GET', path: new URL(url).pathname })
   return new Promise((resolve, reject) => {
     const request = (url.startsWith('https:') ? https : http).request(url, {
       // Each stream has its own connection: in a pool of ten, the eleventh would wait forever.
       agent: false,
-      ...(ca === undefined ? {} : { ca }),
+      ...access.tls,
       headers: {
+        ...access.headers,
         accept: 'text/event-stream',
         'cache-control': 'no-cache',
         traceparent,
@@ -149,7 +187,7 @@ function ask(
       if (refusal) return refuse(refusal)
       clearTimeout(timer)
       request.removeAllListeners('error')
-      resolve({ request, response })
+      resolve({ access, request, response })
     })
     request.end()
   })
@@ -161,6 +199,7 @@ function refusalOf({ statusCode = 0, headers }: IncomingMessage): HttpError | un
     const seconds = after > 0 ? Math.min(Math.ceil(after), MAX_RETRY_AFTER_SECONDS) : undefined
     return unavailable(503, 'upstream_busy', `The upstream answered ${statusCode}.`, undefined, seconds)
   }
+  if (statusCode === 401 || statusCode === 403) return unauthorized(statusCode, headers['www-authenticate'])
   if (statusCode !== 200)
     return unavailable(502, 'upstream_refused', `The upstream answered ${statusCode}, not an event stream.`)
   const type = headers['content-type'] ?? ''
@@ -168,3 +207,15 @@ function refusalOf({ statusCode = 0, headers }: IncomingMessage): HttpError | un
     return unavailable(502, 'upstream_not_a_stream', 'The upstream response is not an event stream.')
   return undefined
 }
+
+/** Longer than a challenge with all its registered parameters. */
+const MAX_SHOWN_CHALLENGE = 300
+
+/** Only the log shows the challenge of the upstream. */
+const unauthorized = (status: number, challenge: string | undefined) =>
+  unavailable(
+    502,
+    UNAUTHORIZED,
+    `The upstream answered ${status}: it does not accept the credentials of this gateway.`,
+    challenge && new Error(`WWW-Authenticate: ${challenge.slice(0, MAX_SHOWN_CHALLENGE)}`),
+  )

@@ -3,7 +3,8 @@ import type { HttpError, Logger } from '@hallpass/service-kit'
 import { cappedMs } from '@hallpass/untrusted/timers'
 import { unavailable } from '../http/index.ts'
 import { resumableId } from './client-event.ts'
-import { UpstreamConnection, type UpstreamTarget } from './upstream-connection.ts'
+import { TokenRenewal } from './token-renewal.ts'
+import { isRejection, UpstreamConnection, type UpstreamTarget } from './upstream-connection.ts'
 import { WaitingList } from './waiting-list.ts'
 
 export interface UpstreamOptions {
@@ -48,7 +49,8 @@ const WAIT_FOR_RETRY_MS = 2_000
  *
  * A retry asks the upstream for the events after the last ID, so a client that stays connected misses nothing. Without an
  * ID, the missed events are unknown, and clients get a gap. Connections that are accepted but bring no new event are
- * fruitless; after {@link MAX_FRUITLESS} of them, the upstream is given up as after the grace period.
+ * fruitless; after {@link MAX_FRUITLESS} of them, the upstream is given up as after the grace period. Before the token of a
+ * connection expires, another connection takes its place (see {@link TokenRenewal}).
  */
 export class Upstream {
   /** The number of reconnects. */
@@ -73,9 +75,17 @@ export class Upstream {
   /** Why the upstream was given up, until a connection is steady again or nobody needs the upstream. */
   #problem: string | undefined
   #neededAt = 0
+  readonly #renewal: TokenRenewal
 
   constructor(options: UpstreamOptions) {
     this.#options = options
+    this.#renewal = new TokenRenewal({
+      credentials: options.target.credentials,
+      canResume: () => this.#state === 'flowing' && this.#lastEventId !== undefined,
+      connect: () => this.#open(),
+      onLost: (how, error) => this.#lost(how, error),
+      onFailed: (err) => options.log.warn({ path: options.path, err }, 'upstream token could not be renewed'),
+    })
   }
 
   get state() {
@@ -123,6 +133,7 @@ export class Upstream {
     this.#forgetProblem()
     for (const timer of [this.#sleepTimer, this.#retryTimer, this.#graceTimer]) clearTimeout(timer)
     this.#graceTimer = undefined
+    this.#renewal.stop()
     this.#connection?.close()
     this.#connection = undefined
     this.#lastEventId = undefined
@@ -149,7 +160,7 @@ export class Upstream {
     const awakening = this.#awakening
     const from = this.#lastEventId
     let delivered = false
-    const connection = await UpstreamConnection.open(target, from, {
+    const opening = UpstreamConnection.open(target, from, {
       onEvent: (event) => {
         delivered = true
         this.#lastEventId = resumableId(event)
@@ -159,14 +170,20 @@ export class Upstream {
         // Events that end where they began were sent before; without IDs, any event is a new one.
         const isFruitless = !delivered || (from !== undefined && this.#lastEventId === from)
         this.#fruitless = isFruitless ? this.#fruitless + 1 : 0
-        this.#lost(how, error)
+        if (!this.#renewal.keeps(how, error)) this.#lost(how, error)
       },
+    })
+    const connection = await opening.catch((error: unknown) => {
+      this.#noteRejection(error)
+      throw error
     })
     if (awakening !== this.#awakening) {
       connection.close()
       throw unavailable(502, 'upstream_lost', 'The upstream connection was closed meanwhile.')
     }
+    this.#connection?.close()
     this.#connection = connection
+    this.#renewal.follow(connection)
     this.#state = 'flowing'
     this.#flowingSince = Date.now()
     log.info({ path }, 'upstream connected')
@@ -177,6 +194,7 @@ export class Upstream {
     log.warn({ path, how, err: error }, 'upstream disconnected')
     if (this.#isSteady) this.#retryDelay = FIRST_RETRY_MS
     this.#forgetProblem()
+    this.#renewal.stop()
     this.#connection = undefined
     if (this.#holds === 0) return this.sleep()
     this.#state = 'retrying'
@@ -221,9 +239,17 @@ export class Upstream {
   #giveUp(how: 'ended' | 'failed', problem: string) {
     const { log, path, onGivenUp } = this.#options
     log.error({ path, problem, err: this.#failure }, 'upstream given up')
-    this.#problem = problem
+    this.#problem = isRejection(this.#failure) ? this.#failure.message : problem
     onGivenUp(how)
     this.sleep()
+  }
+
+  /** No retry mends a credential that is not accepted, so readiness names it at once. */
+  #noteRejection(error: unknown) {
+    if (!isRejection(error)) return
+    const { log, path } = this.#options
+    if (this.#problem !== error.message) log.error({ path, err: error }, 'upstream rejects the gateway')
+    this.#problem = error.message
   }
 
   get #isSteady(): boolean {

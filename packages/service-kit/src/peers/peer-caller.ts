@@ -18,8 +18,8 @@ export interface PeerOptions {
   /** A longer response counts as a failure of the peer. */
   readonly maxAnswerBytes?: number
   readonly tls?: {
-    /** The only CAs that are trusted, as PEM. */
-    readonly ca: string
+    /** The only CAs that are trusted, as PEM; absent: the system's. */
+    readonly ca?: string | undefined
     readonly cert?: string
     readonly key?: string
     readonly servername?: string
@@ -165,7 +165,7 @@ function createPool(
       timeout: timeoutMs,
       ...(socketPath === undefined ? {} : { socketPath }),
       ...connect,
-      ...(ca !== undefined && origin.startsWith('https:')
+      ...((ca ?? cert) !== undefined && origin.startsWith('https:')
         ? { secureContext: createSecureContext({ ca, cert, key, minVersion: 'TLSv1.2' }) }
         : {}),
     },
