@@ -13,6 +13,7 @@ describe('encodeEvent', () => {
       'event:challenge\ndata:{"method":"POST","headers":{"content-type":"application/x-challenge-response"}}\n\n',
     ],
     [{ data: '' }, 'data:\n\n'],
+    [{ data: 'a\n b', event: 'e', spaced: true }, 'event: e\ndata: a\ndata:  b\n\n'],
     [{ data: 'a\nb\r\nc\rd\n' }, 'data:a\ndata:b\ndata:c\ndata:d\ndata:\n\n'],
     [{ data: ' x\n  y' }, 'data:  x\ndata:   y\n\n'],
     [{ data: '\tx' }, 'data:\tx\n\n'],

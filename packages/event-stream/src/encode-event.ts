@@ -13,6 +13,8 @@ export interface OutgoingEvent {
    * first, so that the rest is the same event without it.
    */
   readonly topic?: string | undefined
+  /** Writes the optional space after the colons of `id`, `event` and `data`. */
+  readonly spaced?: boolean | undefined
 }
 
 /** One day: a client that waits longer before it reconnects is indistinguishable from a dead one. */
@@ -35,18 +37,19 @@ export class EventFieldError extends Error {
 const LINE_BREAK = /\r\n|\r|\n/
 
 /**
- * Encodes an event in the format of HTML §9.2.5, without the optional space after the colon:
+ * Encodes an event in the format of HTML §9.2.5, by default without the optional space after the colon:
  * `data:Hello, world\n\n`.
  * @throws {EventFieldError} if `event` or `topic` contains a line break, `id` contains a line break or NUL (receivers ignore such an
  * ID), or `retry` is not an integer from 0 to {@link MAX_RETRY_MS}. Events that {@link EventStreamParser} reports never
  * cause it.
  */
-export function encodeEvent({ data, event, id, retry, topic }: OutgoingEvent): string {
+export function encodeEvent({ data, event, id, retry, topic, spaced }: OutgoingEvent): string {
+  const field = spaced ? withSpace : withGuard
   let text = topic === undefined ? '' : topicLine(topic)
   if (retry !== undefined) text += `retry:${milliseconds(retry)}\n`
-  if (id !== undefined) text += `id:${guardSpace(singleLine('id', id))}\n`
-  if (event !== undefined && event !== '') text += `event:${guardSpace(singleLine('event', event))}\n`
-  if (data !== undefined) for (const line of data.split(LINE_BREAK)) text += `data:${guardSpace(line)}\n`
+  if (id !== undefined) text += field('id', singleLine('id', id))
+  if (event !== undefined && event !== '') text += field('event', singleLine('event', event))
+  if (data !== undefined) for (const line of data.split(LINE_BREAK)) text += field('data', line)
   return `${text}\n`
 }
 
@@ -60,6 +63,9 @@ export function encodeComment(text = ''): string {
     .map((line) => `:${line}\n`)
     .join('')}\n`
 }
+
+const withSpace = (name: string, value: string) => `${name}: ${value}\n`
+const withGuard = (name: string, value: string) => `${name}:${guardSpace(value)}\n`
 
 /** Receivers strip one space after the colon, so a value that starts with a space needs another one before it. */
 const guardSpace = (value: string) => (value.startsWith(' ') ? ` ${value}` : value)

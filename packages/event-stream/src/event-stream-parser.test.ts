@@ -52,6 +52,62 @@ const VECTORS: readonly [name: string, wire: string, data: readonly string[]][] 
 ]
 
 describe('EventStreamParser', () => {
+  it('tells of an event whose sender puts a space after the colon of data, so that it can be forwarded byte for byte', () => {
+    const { events } = parse(['event: a\ndata: x\n\ndata:x\n\ndata:  x\n\ndata\n\nevent: a\ndata:x\n\n'])
+    expect(events.map(({ spaced }) => spaced)).toEqual([true, undefined, true, undefined, undefined])
+  })
+
+  it('is inside while an event or a line has begun that cannot be forwarded yet, and makes progress when lines end', () => {
+    const tooLarge: SkippedEvent[] = []
+    const parser = new EventStreamParser({
+      maxEventBytes: 10,
+      onEvent: () => {},
+      onTooLarge: (skipped) => tooLarge.push(skipped),
+    })
+    const after = (text: string) => {
+      const before = parser.progress
+      parser.push(Buffer.from(text))
+      return [parser.isInside, parser.progress > before]
+    }
+    expect([
+      after(''),
+      after(': comm'),
+      after('ent'),
+      after('\n'),
+      after('data: x'),
+      after('\n'),
+      after('\n'),
+      // An event that is too large never makes progress before its end.
+      after('data: 123456789\n'),
+      after('data: 123456789\n'),
+      after(': a comment in it\n'),
+      after('\n'),
+      // Nor does a comment that is too long to be kept.
+      after(`:${'c'.repeat(1_000)}`),
+      after('c'),
+      after('\n\n'),
+      // An event after it is none that is too large.
+      after('data:1\n\n'),
+    ]).toEqual([
+      [false, false],
+      [true, false],
+      [true, false],
+      [false, true],
+      [true, false],
+      [false, true],
+      [false, true],
+      [false, true],
+      [true, true],
+      [true, false],
+      [false, true],
+      [true, false],
+      [true, false],
+      [false, true],
+      [false, true],
+    ])
+    expect(tooLarge).toHaveLength(1)
+  })
+
   it.each(VECTORS)(
     'parses the vector %s whole, byte by byte and split in two at any point',
     (_name, wire, data) => {

@@ -12,6 +12,8 @@ export interface StreamEvent {
   readonly retry?: number
   /** The `topic` field, which is not in the standard: the SSE server sends it to readers that request it. Absent if it is empty. */
   readonly topic?: string
+  /** Whether its `data` had the optional space after the colon: clients of some sources require it, although the standard does not. */
+  readonly spaced?: true
   /** What a client sends as `Last-Event-ID` after this event; an ID stays active until the next one. */
   readonly lastEventId: string
 }
@@ -57,6 +59,7 @@ const FIRST_LINE_BYTES = 1024
 
 const LF = 10
 const CR = 13
+const COLON = 58
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf]
 
 /** An event over the size limit. Without a limit, a sender that never ends its events would exhaust the reader's memory. */
@@ -94,6 +97,8 @@ export class EventStreamParser {
   /** The bytes of the complete lines of this event. */
   #blockBytes = 0
   #skips = false
+  #spaced = false
+  #progress = 0
   #event = ''
   #id: string | undefined
   #retry: number | undefined
@@ -109,6 +114,16 @@ export class EventStreamParser {
   /** Returns the ID to resume from; an `id` field without data changes it too. */
   get lastEventId(): string {
     return this.#lastEventId
+  }
+
+  /** Increases when a line ends, or an event that is skipped: what never ends makes no progress. */
+  get progress(): number {
+    return this.#progress
+  }
+
+  /** Whether a line has begun and not ended, or an event that is skipped. */
+  get isInside(): boolean {
+    return this.#lineLength > 0 || this.#skips
   }
 
   /**
@@ -152,7 +167,7 @@ export class EventStreamParser {
   #keep(chunk: Uint8Array, start: number, end: number) {
     const length = this.#lineLength + end - start
     if (this.#dropsLine || length > this.#maxLineBytes) {
-      if (!this.#dropsLine) this.#exceed()
+      if (!this.#dropsLine) this.#exceedIn(this.#lineLength > 0 ? this.#line : chunk.subarray(start))
       this.#dropsLine = true
       this.#lineLength = length
       return
@@ -173,6 +188,7 @@ export class EventStreamParser {
       this.#blockBytes += this.#lineLength + 1
       this.#lineLength = 0
       this.#dropsLine = false
+      if (!this.#skips) this.#progress += 1
       return
     }
     const line = this.#line.subarray(0, this.#lineLength)
@@ -183,13 +199,15 @@ export class EventStreamParser {
 
   #readLine(bytes: Uint8Array) {
     if (bytes.length === 0) return this.#dispatch()
+    if (!this.#skips) this.#progress += 1
     this.#blockBytes += bytes.length + 1
-    if (bytes.length > this.#maxLineBytes) return this.#exceed()
+    if (bytes.length > this.#maxLineBytes) return this.#exceedIn(bytes)
     const line = this.#decoder.decode(bytes)
     const colon = line.indexOf(':')
     if (colon === 0) return this.#options.onComment?.(line.slice(1))
     const name = colon === -1 ? line : line.slice(0, colon)
     const value = colon === -1 ? '' : line.slice(line[colon + 1] === ' ' ? colon + 2 : colon + 1)
+    if (name === 'data' && this.#data === undefined) this.#spaced = line[colon + 1] === ' '
     this.#readField(name, value, bytes.length - (line.length - value.length))
   }
 
@@ -213,10 +231,11 @@ export class EventStreamParser {
   /** Handles a blank line. The ID counts even without data; only a block with data is an event. */
   #dispatch() {
     const [data, event, id, retry, topic] = [this.#data, this.#event, this.#id, this.#retry, this.#topic]
-    const [skips, bytes] = [this.#skips, this.#blockBytes]
+    const [skips, bytes, spaced] = [this.#skips, this.#blockBytes, this.#spaced]
+    this.#progress += 1
     this.#data = this.#id = this.#retry = undefined
     this.#dataBytes = this.#blockBytes = 0
-    this.#skips = false
+    this.#skips = this.#spaced = false
     this.#event = this.#topic = ''
     if (id !== undefined) this.#lastEventId = id
     if (skips)
@@ -234,6 +253,7 @@ export class EventStreamParser {
       ...(id === undefined ? {} : { id }),
       ...(retry === undefined ? {} : { retry }),
       ...(topic === '' ? {} : { topic }),
+      ...(spaced ? { spaced } : {}),
       lastEventId: this.#lastEventId,
     })
   }
@@ -241,6 +261,12 @@ export class EventStreamParser {
   get #maxLineBytes(): number {
     const left = this.#maxEventBytes + MAX_FIELD_NAME_BYTES - this.#dataBytes
     return this.#skips ? Math.min(left, FIRST_LINE_BYTES) : left
+  }
+
+  /** Handles a line that is too long. A comment is no part of the event, so nothing is missing without it. */
+  #exceedIn(line: Uint8Array) {
+    if (line[0] !== COLON || !this.#options.onTooLarge) return this.#exceed()
+    this.#line = new Uint8Array(FIRST_LINE_BYTES)
   }
 
   /** Drops what was kept of an event that is too large. */
