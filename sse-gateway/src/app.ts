@@ -152,6 +152,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
         credentials,
         timeoutMs: config.upstreamTimeoutMs,
         maxEventBytes: config.maxEventBytes,
+        stuckMs: config.stuckMs,
       },
       log,
       ring: config.ring,

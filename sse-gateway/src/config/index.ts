@@ -90,6 +90,8 @@ export function loadConfig(env: Environment) {
         maxBytes: variables.integer('RING_BYTES', 16 * 1024 * 1024, { min: 1 }),
       },
       heartbeatMs: 1_000 * variables.seconds('HEARTBEAT_SECONDS', 15, { min: 1, max: MAX_TIMER_SECONDS }),
+      /** See `UpstreamTarget.stuckMs`: an event of the maximum size takes 30 s at 280 Kbit/s. */
+      stuckMs: 30_000,
       /** See `CatchUpOptions.quietMs`: two seconds are three lost packets in a row. */
       quietMs: 2_000,
       /**

@@ -162,3 +162,79 @@ describe('an upstream that accepts connections and loses each of them', () => {
     expect(await ready()).toEqual([200, { status: 'ready' }])
   }, 30_000)
 })
+
+describe('an upstream that begins something and never ends it', () => {
+  const problem = 'The upstream has begun an event or a comment that has not ended for 0.3 s.'
+  const never = (first: string, more: string) => async () => {
+    gateway.upstream.send(`id:1\ndata:1\n\n${first}`)
+    const sending = setInterval(() => gateway.upstream.send(more), 10)
+    return () => clearInterval(sending)
+  }
+
+  it.each([
+    ['a field', never('data: x', 'x'.repeat(100))],
+    ['a comment', never(':', 'c'.repeat(100))],
+    ['an event of many lines', never('', 'data: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n')],
+    ['a field, and is silent in it', never('data: x', '')],
+    ['a comment in an event that is too large', never(`data:${'x'.repeat(2_000)}\n`, ': c\n')],
+  ])('%s: streams end with a reason, and the gateway is not ready', async (_what, begin) => {
+    await gateway.start(limit, { stuckMs: 300 })
+    const stream = await gateway.open(await gateway.token())
+    const before = process.memoryUsage().heapUsed
+    const stop = await begin()
+    await stream.end().finally(stop)
+    expect(stream.seen).toEqual(['1', GIVEN_UP])
+    expect(gateway.upstream.requests).toHaveLength(1)
+    const { status, json } = await gateway.request('/readyz')
+    expect([status, json.failed]).toEqual([503, { 'upstream of /events': problem }])
+    expect(gateway.log).toContain('"msg":"upstream given up"')
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(64 * 1024 * 1024)
+  })
+
+  it('in a private replay: the stream ends with a reason', async () => {
+    await gateway.start(limit, { stuckMs: 300 })
+    gateway.upstream.answer = (request, response) => {
+      gateway.upstream.stream(request, response)
+      if (request.headers['last-event-id'] !== undefined) response.write('id:2\ndata:2\n\n:')
+    }
+    const stream = await gateway.open(await gateway.token(), 'h2', { 'last-event-id': '1' })
+    const sending = setInterval(() => {
+      gateway.upstream.streams[1]?.write('c')
+      // Comments that end are progress.
+      gateway.upstream.streams[0]?.write(': beat\n')
+    }, 10)
+    await stream.end().finally(() => clearInterval(sending))
+    expect(stream.seen).toEqual(['2', GIVEN_UP])
+    await gateway.upstream.until(({ streams }) => streams.length <= 1)
+  })
+
+  it('in a private replay, but ends it later than a quiet upstream would: the event is not lost', async () => {
+    await gateway.start()
+    let replay = (_text: string) => {}
+    gateway.upstream.answer = (request, response) => {
+      gateway.upstream.stream(request, response)
+      if (request.headers['last-event-id'] !== undefined) replay = (text) => response.write(text)
+    }
+    const stream = await gateway.open(await gateway.token(), 'h2', { 'last-event-id': '1' })
+    replay('id:2\ndata:large')
+    // Longer than the quiet time of these tests, 150 ms.
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    replay('\n\n')
+    await stream.until(({ events }) => events.length === 1)
+    expect(stream.seen).toEqual(['large'])
+  })
+
+  it('but is only slow keeps its streams, as does one that writes the lines of an event one by one', async () => {
+    await gateway.start(limit, { stuckMs: 300 })
+    const stream = await gateway.open(await gateway.token())
+    for (const piece of ['id:', '1\n', 'data:', '1\n', '\n', ':', '\n']) {
+      gateway.upstream.send(piece)
+      await new Promise((resolve) => setTimeout(resolve, 200))
+    }
+    gateway.upstream.send('id:2\n')
+    await new Promise((resolve) => setTimeout(resolve, 600))
+    gateway.upstream.send('data:2\n\n')
+    await stream.until(({ events }) => events.length === 2)
+    expect([stream.seen, gateway.upstream.requests.length]).toEqual([['1', '2'], 1])
+  })
+})

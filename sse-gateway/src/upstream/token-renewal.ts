@@ -1,5 +1,5 @@
 import { cappedMs } from '@hallpass/untrusted/timers'
-import type { UpstreamConnection, UpstreamTarget } from './upstream-connection.ts'
+import type { Over, UpstreamConnection, UpstreamTarget } from './upstream-connection.ts'
 
 export interface TokenRenewalOptions {
   readonly credentials: UpstreamTarget['credentials']
@@ -8,7 +8,7 @@ export interface TokenRenewalOptions {
   /** Opens another connection that continues after the last event, and closes the current one. */
   readonly connect: () => Promise<void>
   /** Called if the current connection is over and another one could not be opened. */
-  readonly onLost: (how: 'ended' | 'failed', error: Error | undefined) => void
+  readonly onLost: (how: Over, error: Error | undefined) => void
   readonly onFailed: (error: unknown) => void
 }
 
@@ -32,7 +32,7 @@ export class TokenRenewal {
   #connection: UpstreamConnection | undefined
   /** Set while another connection is opened. */
   #replacing = false
-  #over: { readonly how: 'ended' | 'failed'; readonly error: Error | undefined } | undefined
+  #over: { readonly how: Over; readonly error: Error | undefined } | undefined
 
   constructor(options: TokenRenewalOptions) {
     this.#options = options
@@ -54,7 +54,7 @@ export class TokenRenewal {
   }
 
   /** Returns whether the end of the current connection does not matter, because another one is being opened. */
-  keeps(how: 'ended' | 'failed', error: Error | undefined): boolean {
+  keeps(how: Over, error: Error | undefined): boolean {
     if (this.#replacing) this.#over = { how, error }
     return this.#replacing
   }

@@ -6,6 +6,7 @@ import { cappedMs } from '@hallpass/untrusted/timers'
 import { unavailable } from '../http/index.ts'
 import { inPlaceOf } from './client-event.ts'
 import { NoTokenError, type UpstreamAccess, type UpstreamCredentials } from './credentials/index.ts'
+import { checkStuck } from './stuck-check.ts'
 
 /** The source of a path's events. */
 export interface UpstreamTarget {
@@ -15,15 +16,20 @@ export interface UpstreamTarget {
   readonly timeoutMs: number
   /** A larger event is replaced by a `gap`: after a reconnect, the upstream would only send it again. */
   readonly maxEventBytes: number
+  /** How long an event or a comment can take from its beginning to its end. Then the stream is over. */
+  readonly stuckMs: number
   readonly onSkipped: (skipped: SkippedEvent) => void
   /** Returns why the headers of an accepted stream do not suffice; by default they do. */
   readonly problemOf?: ((headers: IncomingHttpHeaders) => HttpError | undefined) | undefined
 }
 
+/** How a stream is over: by its end, by an error, or because it began something that it does not end. */
+export type Over = 'ended' | 'failed' | 'stuck'
+
 export interface UpstreamHandlers {
   readonly onEvent: (event: StreamEvent) => void
-  /** Called when the stream is over: `ended` cleanly or `failed`. Not called after `close`. */
-  readonly onOver: (how: 'ended' | 'failed', error?: Error) => void
+  /** Called when the stream is over. Not called after `close`. */
+  readonly onOver: (how: Over, error?: Error) => void
 }
 
 /** Detects a host that has vanished within about 30 seconds. A process that hangs still acknowledges the probes. */
@@ -41,6 +47,8 @@ export class UpstreamConnection {
   readonly #request: ClientRequest
   readonly #response: IncomingMessage
   #closed = false
+  #stopCheck: (() => void) | undefined
+  #parser: EventStreamParser | undefined
 
   private constructor({ access, request, response }: Accepted) {
     this.access = access
@@ -78,17 +86,23 @@ export class UpstreamConnection {
     return this.#response.headers['last-event-id'] as string | undefined
   }
 
+  /** Whether it is within an event or a line, so that nothing else can arrive before its end. */
+  get isInside(): boolean {
+    return this.#parser?.isInside ?? false
+  }
+
   get isPaused(): boolean {
     return this.#response.isPaused()
   }
 
   close(): void {
     this.#closed = true
+    this.#stopCheck?.()
     this.#request.destroy()
   }
 
   #read(
-    { maxEventBytes, onSkipped }: UpstreamTarget,
+    { maxEventBytes, onSkipped, stuckMs }: UpstreamTarget,
     lastEventId: string | undefined,
     { onEvent, onOver }: UpstreamHandlers,
   ) {
@@ -101,11 +115,24 @@ export class UpstreamConnection {
       maxEventBytes,
       lastEventId,
     })
-    const over = (how: 'ended' | 'failed', error?: Error) => {
+    this.#parser = parser
+    const over = (how: Over, error?: Error) => {
       if (this.#closed) return
       this.close()
       onOver(how, error)
     }
+    this.#stopCheck = checkStuck({
+      parser,
+      stuckMs,
+      isPaused: () => this.isPaused,
+      onStuck: () =>
+        over(
+          'stuck',
+          new Error(
+            `The upstream has begun an event or a comment that has not ended for ${stuckMs / 1_000} s.`,
+          ),
+        ),
+    })
     this.#response.on('data', (chunk: Buffer) => parser.push(chunk))
     this.#response.once('end', () => over('ended'))
     this.#response.once('error', (error) => over('failed', error))

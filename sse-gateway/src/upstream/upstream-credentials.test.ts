@@ -363,6 +363,7 @@ describe('a token that was revoked before its expiry', () => {
       credentials,
       timeoutMs: 4_000,
       maxEventBytes: 1_000,
+      stuckMs: 30_000,
       onSkipped: () => {},
     }
     const open = async () => {

@@ -4,7 +4,7 @@ import { cappedMs } from '@hallpass/untrusted/timers'
 import { unavailable } from '../http/index.ts'
 import { resumableId } from './client-event.ts'
 import { TokenRenewal } from './token-renewal.ts'
-import { isRejection, UpstreamConnection, type UpstreamTarget } from './upstream-connection.ts'
+import { isRejection, type Over, UpstreamConnection, type UpstreamTarget } from './upstream-connection.ts'
 import { WaitingList } from './waiting-list.ts'
 
 export interface UpstreamOptions {
@@ -27,7 +27,7 @@ export interface UpstreamOptions {
 const LINGER_MS = 500
 const FIRST_RETRY_MS = 100
 const LAST_RETRY_MS = 5_000
-/** A connection of this age has recovered from what came before it. */
+/** A connection of this age has recovered from what came before it, unless it is within an event that may never end. */
 const STEADY_MS = LAST_RETRY_MS
 /**
  * How many connections in a row the upstream can accept and lose without a new event: five retries, three seconds. A
@@ -189,7 +189,7 @@ export class Upstream {
     log.info({ path }, 'upstream connected')
   }
 
-  #lost(how: 'ended' | 'failed', error?: Error) {
+  #lost(how: Over, error?: Error) {
     const { log, path, graceMs } = this.#options
     log.warn({ path, how, err: error }, 'upstream disconnected')
     if (this.#isSteady) this.#retryDelay = FIRST_RETRY_MS
@@ -204,6 +204,8 @@ export class Upstream {
         'failed',
         `The upstream accepted ${this.#fruitless} connections in a row, and each was lost without a new event.`,
       )
+    // Clients have waited for as long as for one that is unavailable, and would get the same from the next connection.
+    if (how === 'stuck') return this.#giveUp('failed', (error as Error).message)
     const giveUp = () =>
       this.#giveUp(how, `The upstream has been unavailable for more than ${graceMs / 1_000} s.`)
     if (graceMs === 0) return giveUp()
@@ -253,7 +255,8 @@ export class Upstream {
   }
 
   get #isSteady(): boolean {
-    return this.#state === 'flowing' && Date.now() - this.#flowingSince > STEADY_MS
+    const isOld = this.#state === 'flowing' && Date.now() - this.#flowingSince > STEADY_MS
+    return isOld && !this.#connection?.isInside
   }
 
   #forgetProblem() {

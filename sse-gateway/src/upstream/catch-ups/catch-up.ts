@@ -2,7 +2,7 @@ import type { StreamEvent } from '@hallpass/event-stream'
 import { EventRing, type Reader, type RingLimits } from '@hallpass/event-stream/fan-out'
 import { cappedMs } from '@hallpass/untrusted/timers'
 import { toClientEvent } from '../client-event.ts'
-import { UpstreamConnection, type UpstreamTarget } from '../upstream-connection.ts'
+import { type Over, UpstreamConnection, type UpstreamTarget } from '../upstream-connection.ts'
 
 /**
  * Quiet is counted in pieces, all of them on time: timers fire before sockets are read, so after a piece that was late
@@ -42,7 +42,7 @@ export class CatchUp {
   #lastId: string
   #quietTimer: NodeJS.Timeout | undefined
   #done = false
-  #over: 'ended' | 'failed' | undefined
+  #over: Over | undefined
 
   constructor(options: CatchUpOptions) {
     this.#options = options
@@ -144,7 +144,8 @@ export class CatchUp {
     this.#quietTimer = setTimeout(() => {
       const isLate = performance.now() - dueAt > pieceMs
       // A paused stream is silent, too. It can be so although its reader is no longer full: it is resumed when all is drained.
-      if (isLate || this.#connection?.isPaused) this.#awaitQuiet()
+      // One within an event is not quiet: the event is still to come.
+      if (isLate || this.#connection?.isPaused || this.#connection?.isInside) this.#awaitQuiet()
       else if (pieces > 1) this.#awaitQuiet(pieces - 1)
       else this.#join(this.#options.ring.head, this.#options.ring.head)
     }, cappedMs(pieceMs)).unref()
