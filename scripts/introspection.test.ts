@@ -1,4 +1,7 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer, type IncomingMessage } from 'node:http'
+import { get } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createApp as createBackend, loadConfig as loadBackend } from '@hallpass/backend-api/app'
@@ -6,6 +9,7 @@ import { clientSecret, startOpenidProvider, TestCallers } from '@hallpass/caller
 import { createApp as createFactory, loadConfig as loadFactory } from '@hallpass/jwt-factory/app'
 import { type Environment, silentLog } from '@hallpass/service-kit'
 import { ManualClock, useService } from '@hallpass/service-kit/testing'
+import { createApp as createGateway, loadConfig as loadGateway } from '@hallpass/sse-gateway/app'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 
 const AUDIENCE = 'https://api.example.com'
@@ -94,6 +98,90 @@ describe('a backend that asks jwt-factory', () => {
     expect(await send(backend, 'no-token')).toEqual(INACTIVE)
     expect(await send(elsewhere, await issue())).toEqual(INACTIVE)
   })
+})
+
+describe('a gateway that asks jwt-factory', () => {
+  const callers = new TestCallers({
+    batch: { keyId: 'batch', scopes: ['proxy:stream'] },
+    gateway: { keyId: 'sse-gateway' },
+    operator: { admin: true },
+  })
+  const clock = new ManualClock(Date.now())
+  const FACTORY = 'https://jwt-factory/'
+  const factory = useService(async () => {
+    const own = join(folder, 'of-gateway')
+    await mkdir(own, { mode: 0o700 })
+    const env = { PORT: '0', ALGORITHM: 'ES256', STATE_FOLDER: own, ...(await callers.prepare(own)) }
+    return createFactory(loadFactory(env), silentLog, clock.now)
+  })
+  const events = createServer((_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders()
+  })
+  const gateway = useService(async () => {
+    await new Promise<void>((resolve) => events.listen(0, '127.0.0.1', resolve))
+    const env = {
+      PORT: '0',
+      SECOND_PORT: '0',
+      STATE_FOLDER: join(folder, 'gateway'),
+      UPSTREAM_URL: `http://127.0.0.1:${(events.address() as AddressInfo).port}/`,
+      ISSUER: FACTORY,
+      AUDIENCE: 'sse-gateway',
+      TOKEN_USE: 'any',
+      INTROSPECTION_URL: `${factory.url()}/introspect`,
+      INTROSPECTION_CLIENT_ID: 'gateway',
+      CALLER_KEY_FILE: callers.keyFile('gateway'),
+    }
+    return createGateway(loadGateway(env), silentLog, clock.now)
+  })
+  afterAll(() => {
+    events.closeAllConnections()
+    events.close()
+  })
+
+  it('closes a stream when jwt-factory revokes its token', async () => {
+    const { answer } = await connect()
+    const created = await fetch(`${factory.url()}/keys/batch`, {
+      headers: { authorization: await callers.as('operator', FACTORY) },
+    })
+    expect(created.status).toBe(200)
+    const issued = await fetch(`${factory.url()}/issueToken/batch`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: await callers.as('batch', FACTORY) },
+      body: JSON.stringify({ aud: 'sse-gateway', scope: 'proxy:stream' }),
+    })
+    expect(issued.status).toBe(200)
+    const token = await issued.text()
+    const stream = await answer('/events', token)
+    expect(stream.status).toBe(200)
+    await post(`${factory.url()}/revoke`, { token }, await callers.as('batch', FACTORY))
+    const ended = new Promise<string>((resolve) => {
+      let text = ''
+      stream.body.on('data', (chunk: Buffer) => {
+        text += chunk
+      })
+      stream.body.once('close', () => resolve(text))
+    })
+    const advancing = setInterval(() => clock.advance(1_000), 10)
+    try {
+      expect(await ended).toContain('{"reason":"token_revoked"}')
+    } finally {
+      clearInterval(advancing)
+    }
+    expect((await answer('/events', token)).status).toBe(401)
+  })
+
+  async function connect() {
+    const ca = await readFile(join(folder, 'gateway/certificates/test-ca.crt'), 'utf8')
+    return {
+      answer: (path: string, token: string) =>
+        new Promise<{ status: number | undefined; body: IncomingMessage }>((resolve, reject) => {
+          const headers = { authorization: `Bearer ${token}` }
+          get(`${gateway.url('https')}${path}`, { ca, headers, agent: false }, (body) =>
+            resolve({ status: body.statusCode, body }),
+          ).on('error', reject)
+        }),
+    }
+  }
 })
 
 describe('a backend that asks oidc-provider', () => {

@@ -31,7 +31,7 @@ import { publish } from './routes/publish.ts'
 import { reauthorize } from './routes/reauthorize.ts'
 import { revoke } from './routes/revoke.ts'
 import { streamEvents } from './routes/stream-events.ts'
-import { StreamMetrics, StreamRegistry, WithdrawnKeys } from './streams/index.ts'
+import { Reintrospection, StreamMetrics, StreamRegistry, WithdrawnKeys } from './streams/index.ts'
 import { PathEvents, Publisher, UpstreamCredentials } from './upstream/index.ts'
 
 export { loadConfig } from './config/index.ts'
@@ -63,10 +63,16 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
           clock,
           reauthorize: (handle, path, grant) =>
             revocations.cover(grant) ? { outcome: 'unknown' } : streams.extendNamed(handle, path, grant),
+          onPassedOn: (grant) => reintrospection.passedOn(grant),
         })
   const streams = new StreamRegistry(peers?.node)
   const events = new Map<string, PathEvents>()
-  const tickets = new Tickets({ ...config, clock, zone: store.zone('tickets') })
+  const tickets = new Tickets({
+    ...config,
+    clock,
+    zone: store.zone('tickets'),
+    onPassedOn: (grant) => reintrospection.passedOn(grant),
+  })
   const streamMetrics = new StreamMetrics(metrics, streams, events)
   let publicUrl = config.publicUrl
   const resources = new ProtectedResources({
@@ -89,6 +95,16 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     wheel,
     clock,
     withdrawnAt: async (path, grant) => authorizers.ofStreams(path).authorizer.withdrawnAt(grant),
+  })
+  const reintrospection = new Reintrospection({
+    streams,
+    wheel,
+    clock,
+    log,
+    intervalMs: config.introspectionRecheckMs,
+    cacheMs: config.introspectionCacheMs,
+    maxPassedOn: config.maxStreams,
+    revoke: (revocation) => sharedRevocations.revoke(revocation),
   })
   const checks: Record<string, () => void> = {
     revocations: () => sharedRevocations.check(),
@@ -239,6 +255,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       pollMs: config.certificatePollMs,
     })
     withdrawnKeys.start()
+    if (authorizers.introspect) reintrospection.start()
     probes.ready()
     return urls
   }
@@ -247,6 +264,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     probes.stopping()
     stopFollowing?.()
     withdrawnKeys.stop()
+    reintrospection.stop()
     await draining.run({
       delayMs,
       deadlineMs: DRAIN_DEADLINE_MS,

@@ -275,9 +275,7 @@ describe('hallpass doctor --issuer', () => {
         expect.stringContaining('note: There is no userinfo_endpoint: the profile shows only'),
         expect.stringContaining('note: There is no end_session_endpoint: logging out ends only'),
         expect.stringContaining('note: There is no revocation_endpoint: logging out cannot revoke'),
-        expect.stringContaining(
-          'note: There is no introspection_endpoint: the backends cannot verify opaque',
-        ),
+        expect.stringContaining('note: There is no introspection_endpoint: the backends and the SSE gateway'),
         expect.stringContaining('note: Back-channel logout is not announced'),
         expect.stringContaining('note: The authorization response does not name its issuer'),
       ] as unknown as string[],
@@ -712,7 +710,7 @@ describe('the issuers of the suite', () => {
     expect(findings.filter(({ state }) => state !== 'good')).toEqual([
       {
         state: 'note',
-        what: 'There is no introspection_endpoint: the backends cannot verify opaque access tokens, only JWTs',
+        what: 'There is no introspection_endpoint: the backends and the SSE gateway cannot verify opaque access tokens, only JWTs',
       },
     ])
     expect(exitCode).toBe(0)

@@ -2,43 +2,36 @@ import { createHash } from 'node:crypto'
 import {
   type Clock,
   HttpError,
-  isKeyNotLoaded,
-  isUnusableKeySet,
+  isTokenRefusal,
   observeVerification,
   scopesOf,
+  type TokenRefusal,
 } from '@hallpass/service-kit'
 import {
-  anySubject,
   type Claims,
-  cachedVerifier,
-  type KeyFinder,
+  isBoundToKey,
   type KeyIdentity,
-  optionalSubject,
   otherKindOf,
   parseCompact,
-  type SignatureAlgorithm,
-  TokenError,
-  type TokenUse,
   thumbprint,
   type VerificationKey,
-  type VerifiedToken,
 } from '@hallpass/tokens'
-import { unavailable } from '../http/index.ts'
 import type { Grant } from './grant.ts'
+import {
+  type IssuerVerifier,
+  isOpaque,
+  issuerOfOpaque,
+  issuerVerifier,
+  type TokenRules,
+  type TrustedIssuer,
+  type VerifiedBearer,
+  type VerifyOptions,
+} from './issuer-verifier.ts'
 import type { Challenge } from './protected-resources.ts'
 import type { Revocations } from './revocations.ts'
 import { type TopicPermissions, type TopicsRule, topicPermissionsIn } from './topics/index.ts'
 
-/** An issuer whose tokens are accepted on a path. */
-export interface TrustedIssuer {
-  readonly issuer: string
-  readonly audience: string
-  readonly keys: KeyFinder
-  /** What tells an access token from an ID token of this issuer. */
-  readonly tokenUse: TokenUse
-}
-
-export interface AuthorizationRules {
+export interface AuthorizationRules extends TokenRules {
   readonly issuers: readonly TrustedIssuer[]
   /** The token's roles must include all of these. */
   readonly scopes: readonly string[]
@@ -46,21 +39,8 @@ export interface AuthorizationRules {
   readonly rolesClaim: string
   /** Where the token's topics are; undefined if they do not matter. */
   readonly topics?: TopicsRule | undefined
-  /** `optional` accepts tokens without `exp`; their streams close at their maximum age. */
-  readonly expiry: 'required' | 'optional'
   /** `required` rejects tokens without `iat`, so that it is known when the last token issued before a revocation expires. */
   readonly issuedAt: 'required' | 'optional'
-  /** `required` rejects tokens without `sub`. */
-  readonly subject: 'required' | 'optional'
-  readonly algorithms: readonly SignatureAlgorithm[]
-  readonly maxLifetimeSeconds: number
-  /** Tolerated clock skew of the issuers. */
-  readonly leewaySeconds: number
-  /**
-   * The same for `exp`. 0 for streams, which close at `exp` by this gateway's clock: a token that only the tolerance keeps
-   * valid would open one that closes immediately, and the client would reconnect.
-   */
-  readonly expiryLeewaySeconds: number
 }
 
 /** Verifies a token and returns what it grants; see {@link Authorizer.authorize}. */
@@ -74,11 +54,9 @@ export class Authorizer implements TokenAuthorizer {
   readonly #challenge: Challenge
   readonly #revocations: Pick<Revocations, 'cover'>
   readonly #clock: Clock
-  /**
-   * One verifier per issuer. A page opens several streams with one token, and a browser reconnects with the token in its
-   * URL, so the verifier caches signatures; all other checks are repeated.
-   */
-  readonly #verifiers: ReadonlyMap<string, (token: string) => Promise<VerifiedToken>>
+  readonly #verifiers: ReadonlyMap<string, IssuerVerifier>
+  /** The issuer that is asked about opaque tokens. */
+  readonly #ofOpaque: string | undefined
 
   constructor(
     rules: AuthorizationRules,
@@ -90,42 +68,31 @@ export class Authorizer implements TokenAuthorizer {
     this.#challenge = challenge
     this.#revocations = revocations
     this.#clock = clock
-    const { expiry, subject, algorithms, maxLifetimeSeconds, leewaySeconds, expiryLeewaySeconds } = rules
     this.#verifiers = new Map(
-      rules.issuers.map(({ issuer, audience, keys, tokenUse }) => [
-        issuer,
-        cachedVerifier({
-          issuer,
-          audience,
-          // Tokens that a login issues often have several audiences; the scope limits what they allow here.
-          audienceList: 'contains',
-          subject: subject === 'required' ? anySubject : optionalSubject,
-          keys,
-          algorithms,
-          tokenUse,
-          expiry,
-          maxLifetimeSeconds,
-          leewaySeconds,
-          expiryLeewaySeconds,
-          clock,
-        }),
-      ]),
+      rules.issuers.map((trusted) => [trusted.issuer, issuerVerifier(trusted, rules, clock)]),
     )
+    this.#ofOpaque = issuerOfOpaque(rules.issuers)
   }
 
   /**
    * Verifies a token and returns what it grants.
    * @throws {HttpError} 401 `invalid_token` for an invalid, expired or revoked token, 403 `insufficient_scope` for one without
-   * the scope (RFC 6750 §3.1), 502 if the issuer's key set is rejected, 503 if it is unavailable, if the token's key is
+   * the scope (RFC 6750 §3.1), 502 if the issuer's key set or answer is rejected, 503 if it is unavailable, if the token's key is
    * unknown and cannot be loaded yet, or if the revocations are not loaded.
    */
   async authorize(token: string): Promise<Grant> {
+    const grant = await this.#authorize(token, {})
+    if (!grant.signer) confirmations.set(grant, () => this.#confirm(grant, token))
+    return grant
+  }
+
+  async #authorize(token: string, how: VerifyOptions): Promise<Grant> {
     const verifiedAt = this.#clock()
-    const { claims, key } = await this.#verify(token)
+    const { claims, key } = await this.#verify(token, how)
     const { issuedAt, rolesClaim, scopes } = this.#rules
     const grant = {
       ...grantOf(claims, token, rolesClaim, this.#clock()),
-      signer: identityOf(key),
+      signer: key && identityOf(key),
       verifiedAt,
       topics: this.#topicsIn(claims),
     }
@@ -144,8 +111,20 @@ export class Authorizer implements TokenAuthorizer {
     }
   }
 
+  async #confirm({ expiresAt }: Grant, token: string): Promise<boolean> {
+    try {
+      await this.#authorize(token, { fresh: true })
+      return true
+    } catch (error) {
+      // Neither an issuer that is unavailable nor the expiry, at which a stream closes anyway, is a revocation.
+      const isRejected = error instanceof HttpError && (error.status === 401 || error.status === 403)
+      return !isRejected || this.#clock() >= expiresAt
+    }
+  }
+
   /** Whether a token names an issuer of these rules; the token is not verified. */
   trustsIssuerOf(token: string): boolean {
+    if (isOpaque(token)) return this.#ofOpaque !== undefined
     try {
       return this.#verifiers.has(String(parseCompact(token).payload.iss))
     } catch {
@@ -176,45 +155,50 @@ export class Authorizer implements TokenAuthorizer {
 
   /** Returns since when the key of a grant is known to be withdrawn; undefined if it is not. Never rejects. */
   async withdrawnAt({ issuer, signer }: Grant): Promise<number | undefined> {
-    const keys = this.#rules.issuers.find((trusted) => trusted.issuer === issuer)?.keys
-    return signer && keys?.withdrawnAt?.(issuer, signer)
+    const source = this.#rules.issuers.find((trusted) => trusted.issuer === issuer)?.source
+    return signer && source && 'keys' in source ? source.keys.withdrawnAt?.(issuer, signer) : undefined
   }
 
-  async #verify(token: string): Promise<VerifiedToken> {
+  async #verify(token: string, how: VerifyOptions): Promise<VerifiedBearer> {
     try {
-      return await observeVerification(token, () => this.#verifyOnce(token))
+      return await observeVerification(token, () => this.#verifyOnce(token, how))
     } catch (error) {
-      if (error instanceof TokenError)
-        throw this.#lacksOnlyScope(token, error)
-          ? this.#insufficientScope(error)
-          : this.#invalidToken(error.message, error)
-      if (isUnusableKeySet(error)) throw unavailable(502, 'keys_unusable', error.message, error)
-      if (isKeyNotLoaded(error))
-        throw unavailable(503, 'keys_unavailable', error.message, error, error.retryAfterSeconds)
-      throw unavailable(503, 'keys_unavailable', "The issuer's keys are unavailable. Retry later.", error)
+      if (!isTokenRefusal(error)) throw error
+      throw this.#lacksOnlyScope(token, error)
+        ? this.#insufficientScope(error)
+        : this.#invalidToken(error.message, error)
     }
   }
 
   /** Verifies with the rules of the issuer in the token's unverified `iss`; an unknown issuer fails the first issuer's check. */
-  #verifyOnce(token: string): Promise<VerifiedToken> {
+  #verifyOnce(token: string, how: VerifyOptions): Promise<VerifiedBearer> {
     const [first] = this.#verifiers.values()
     if (!first) throw new Error('no issuer is configured')
-    if (this.#verifiers.size === 1) return first(token)
-    return (this.#verifiers.get(String(parseCompact(token).payload.iss)) ?? first)(token)
+    if (this.#verifiers.size === 1) return first(token, how)
+    const isAsked = this.#ofOpaque !== undefined && isOpaque(token)
+    const issuer = isAsked ? this.#ofOpaque : parseCompact(token).payload.iss
+    return (this.#verifiers.get(String(issuer)) ?? first)(token, how)
   }
 
-  /** Whether a token has been verified except that it has no scope, which is a matter of rights and not of its validity. */
-  #lacksOnlyScope(token: string, { reason }: TokenError): boolean {
+  /**
+   * Whether a JWT has been verified except that it has no scope, which is a matter of rights and not of its validity. One that is
+   * bound to a key is not a bearer token, with or without a scope.
+   */
+  #lacksOnlyScope(token: string, { reason }: TokenRefusal): boolean {
     const { rolesClaim, scopes, issuers } = this.#rules
-    if (reason !== 'use_not_allowed' || rolesClaim !== SCOPE || scopes.length === 0) return false
+    if (reason !== 'use_not_allowed' || rolesClaim !== SCOPE || scopes.length === 0 || isOpaque(token))
+      return false
     const { payload } = parseCompact(token)
+    const trusted = issuers.find(({ issuer }) => issuer === payload.iss)
     return (
-      issuers.find(({ issuer }) => issuer === payload.iss)?.tokenUse === 'scoped' &&
-      otherKindOf(payload) === undefined
+      trusted?.tokenUse === 'scoped' &&
+      'keys' in trusted.source &&
+      otherKindOf(payload) === undefined &&
+      !isBoundToKey(payload)
     )
   }
 
-  #insufficientScope(cause?: TokenError): HttpError {
+  #insufficientScope(cause?: Error): HttpError {
     const scope = this.#rules.scopes.join(' ')
     return new HttpError(403, 'insufficient_scope', `The token needs the scope ${scope}.`, {
       cause,
@@ -222,11 +206,11 @@ export class Authorizer implements TokenAuthorizer {
     })
   }
 
-  #invalidToken(message: string, cause?: TokenError): HttpError {
+  #invalidToken(message: string, cause?: Error): HttpError {
     return this.#unauthorized('invalid_token', message, cause)
   }
 
-  #unauthorized(code: string, message: string, cause?: TokenError): HttpError {
+  #unauthorized(code: string, message: string, cause?: Error): HttpError {
     return new HttpError(401, code, message, {
       cause,
       headers: {
@@ -257,6 +241,15 @@ export const authorizerOfAny = (authorizers: readonly Authorizer[]): TokenAuthor
   },
 })
 
+/** By grant, so that a token is in memory only as long as what it grants, and in no message to another gateway. */
+const confirmations = new WeakMap<Grant, () => Promise<boolean>>()
+
+/**
+ * Returns a function that asks the issuer again about the token of a grant, and resolves to false if it is no longer accepted;
+ * it never rejects. Undefined for a JWT that was verified here, and for a grant from another gateway.
+ */
+export const confirmationOf = (grant: Grant): (() => Promise<boolean>) | undefined => confirmations.get(grant)
+
 const identities = new WeakMap<VerificationKey, KeyIdentity>()
 
 /** Computed once for a key, because a thumbprint takes 40 µs; streams are grouped by this object. */
@@ -277,15 +270,16 @@ function grantOf(
 ): Omit<Grant, 'signer' | 'verifiedAt'> {
   const { iss, sub, exp, iat, jti, sid } = claims
   const id = textOrUndefined(jti)
+  const hash = id === undefined ? createHash('sha256').update(token).digest('base64url') : ''
   return {
     issuer: String(iss),
     subject: textOrUndefined(sub),
     expiresAt: typeof exp === 'number' ? exp * 1000 : Number.POSITIVE_INFINITY,
     roles: rolesIn(claims, rolesClaim),
-    jti: id,
+    // An opaque token is revoked by its hash, if the issuer gives it no ID.
+    jti: id ?? (isOpaque(token) ? `sha256:${hash}` : undefined),
     session: textOrUndefined(sid),
-    tokenId:
-      id ?? `sha256:${createHash('sha256').update(token).digest('base64url').slice(0, TOKEN_ID_LENGTH)}`,
+    tokenId: id ?? `sha256:${hash.slice(0, TOKEN_ID_LENGTH)}`,
     // A token that is here was issued, whatever the issuer's clock says: a later revocation covers its stream.
     issuedAt: typeof iat === 'number' ? Math.min(iat * 1000, now) : undefined,
   }

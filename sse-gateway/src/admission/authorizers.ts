@@ -1,8 +1,10 @@
+import { Introspection } from '@hallpass/callers/introspection'
 import { type Clock, issuerKeys, type UnusableKeys } from '@hallpass/service-kit'
-import { type KeyFinder, remoteKeys } from '@hallpass/tokens'
+import { remoteKeys } from '@hallpass/tokens'
 import type { Config, PathRule } from '../config/index.ts'
 import { Authorizer, authorizerOfAny, type TokenAuthorizer } from './authorizer.ts'
 import type { CredentialSources } from './credentials.ts'
+import type { TrustedIssuer } from './issuer-verifier.ts'
 import type { Challenge, ProtectedResources } from './protected-resources.ts'
 import type { Revocations } from './revocations.ts'
 import { TopicAccess } from './topics/index.ts'
@@ -11,6 +13,7 @@ export interface AuthorizersOptions {
   readonly config: Pick<
     Config,
     | 'clockToleranceSeconds'
+    | 'introspectionCacheMs'
     | 'maxTokenLifetimeSeconds'
     | 'paths'
     | 'queryTokens'
@@ -45,7 +48,7 @@ export class Authorizers {
   readonly streams: ReadonlyMap<string, StreamAdmission>
   readonly #options: AuthorizersOptions
   readonly #rules: readonly PathRule[]
-  readonly #keys = new Map<string, KeyFinder>()
+  readonly #sources = new Map<string, TrustedIssuer['source']>()
 
   constructor(options: AuthorizersOptions) {
     this.#options = options
@@ -81,6 +84,11 @@ export class Authorizers {
       this.#authorizerOf({ ...rule, topics: undefined, ...changes }, challenge, config.clockToleranceSeconds),
     )
     return this.#admission(challenge, authorizerOfAny(authorizers))
+  }
+
+  /** Whether an issuer is asked about its tokens. */
+  get introspect(): boolean {
+    return this.#rules.some(({ issuers }) => issuers.some(({ introspection }) => introspection))
   }
 
   /** Whether the issuer's administrators act for all issuers, and not only for their own. */
@@ -125,7 +133,7 @@ export class Authorizers {
     const { clock, config, revocations } = this.#options
     const rules = {
       ...rule,
-      issuers: rule.issuers.map((issuer) => ({ ...issuer, keys: this.#keysOf(issuer) })),
+      issuers: rule.issuers.map((issuer) => ({ ...issuer, source: this.#sourceOf(issuer) })),
       algorithms: config.tokenAlgorithms,
       maxLifetimeSeconds: config.maxTokenLifetimeSeconds,
       leewaySeconds: config.clockToleranceSeconds,
@@ -134,19 +142,31 @@ export class Authorizers {
     return new Authorizer(rules, challenge, revocations, clock)
   }
 
-  /** One finder for all paths and routes: an issuer is asked once, however many of them accept its tokens. */
-  #keysOf({ issuer, jwksFile, jwksUrl }: IssuerRule): KeyFinder {
-    const source = JSON.stringify([issuer, jwksFile, jwksUrl])
-    const known = this.#keys.get(source)
+  /** One source for all paths and routes: an issuer is asked once, however many of them accept its tokens. */
+  #sourceOf({ issuer, introspection, jwksFile, jwksUrl }: IssuerRule): TrustedIssuer['source'] {
+    const name = JSON.stringify([issuer, introspection, jwksFile, jwksUrl])
+    const known = this.#sources.get(name)
     if (known) return known
     const { clock, config, unusable } = this.#options
-    const finder = remoteKeys({
-      issuer,
-      ...issuerKeys({ issuer, jwksFile, jwksUrl, unusable }),
-      algorithms: config.tokenAlgorithms,
-      clock,
-    })
-    this.#keys.set(source, finder)
-    return finder
+    const source = introspection
+      ? {
+          introspection: new Introspection({
+            ...introspection,
+            issuer,
+            clientSecretFile: introspection.clientSecretFile,
+            cacheMs: config.introspectionCacheMs,
+            clock,
+          }),
+        }
+      : {
+          keys: remoteKeys({
+            issuer,
+            ...issuerKeys({ issuer, jwksFile, jwksUrl, unusable }),
+            algorithms: config.tokenAlgorithms,
+            clock,
+          }),
+        }
+    this.#sources.set(name, source)
+    return source
   }
 }

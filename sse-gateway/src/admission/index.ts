@@ -1,3 +1,4 @@
+export { confirmationOf } from './authorizer.ts'
 export { type Admission, Authorizers, type StreamAdmission } from './authorizers.ts'
 export { credentialsOf, ticketOf } from './credentials.ts'
 export type { Grant } from './grant.ts'

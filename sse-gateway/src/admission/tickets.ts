@@ -14,6 +14,8 @@ export interface TicketsOptions {
   readonly maxStreamsPerSubject: number
   /** By how much the clocks of gateways can differ. */
   readonly clockToleranceSeconds: number
+  /** Called with the grant of each ticket, which is then used without the token. */
+  readonly onPassedOn: (grant: Grant) => void
 }
 
 /** Long enough for a page that opens its stream over a bad mobile connection, too short for a log to be read. */
@@ -51,7 +53,7 @@ export class Tickets {
    */
   async issue(path: string, grant: Grant, owner: string): Promise<string> {
     this.#forgetExpired()
-    const { clock, zone, maxStreams, maxStreamsPerSubject } = this.#options
+    const { clock, zone, maxStreams, maxStreamsPerSubject, onPassedOn } = this.#options
     if (this.#issued.size >= maxStreams)
       throw unavailable(503, 'too_many_tickets', 'Too many tickets are unused. Retry later.')
     if (this.#byOwner.of(owner) >= maxStreamsPerSubject)
@@ -68,6 +70,7 @@ export class Tickets {
       this.#forget(key)
       throw error
     }
+    onPassedOn(grant)
     return ticket
   }
 

@@ -78,6 +78,16 @@ describe('an access token', () => {
     expect(status).toBe(403)
   })
 
+  it('that is bound to a key is not a bearer token, whether or not it has the scope', async () => {
+    await gateway.start()
+    const message = 'jwt is not a bearer token'
+    for (const claims of [{}, { scope: undefined }, { scope: 'other' }])
+      expect(await send(await gateway.token({ cnf: { jkt: 'x' }, ...claims }))).toEqual([
+        401,
+        { error: { code: 'invalid_token', message } },
+      ])
+  })
+
   it('may come from an issuer whose clock is 3 s ahead', async () => {
     await gateway.start()
     const token = await signToken(

@@ -120,7 +120,7 @@ paths:
     expect(problems({ ...env, PORT: 'abc', REDIS_URL: 'http://x', HEARTBEAT_SECONDS: '0' })).toEqual([
       'REDIS_URL must be a redis or rediss URL',
       'GATEWAY_CONFIG paths.events.upstream.url: Invalid URL',
-      'GATEWAY_CONFIG paths.events.issuers.0: needs either jwksFile or jwksUrl',
+      'GATEWAY_CONFIG paths.events.issuers.0: needs exactly one of jwksFile, jwksUrl and introspection',
       'GATEWAY_CONFIG paths.events.scopes: Too small: expected array to have >=1 items',
       'GATEWAY_CONFIG paths./x.issuers: Too small: expected array to have >=1 items',
       'GATEWAY_CONFIG paths./x: Unrecognized key: "colour"',
@@ -245,7 +245,7 @@ paths:
 
   it('has no keys of its own in production, and issues no development tokens there', () => {
     expect(problems({ NODE_ENV: 'production' })).toEqual([
-      'JWKS_URL or JWKS_FILE is required in production: the example keys are only for development',
+      'JWKS_URL, JWKS_FILE or INTROSPECTION_URL is required in production: the example keys are only for development',
     ])
     expect(problems({ HOST: '0.0.0.0', DEVELOPMENT_TOKENS: 'on' })).toEqual([
       'DEVELOPMENT_TOKENS issues tokens without authentication, so it requires a loopback HOST and is not allowed in production',

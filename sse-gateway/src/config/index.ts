@@ -22,6 +22,12 @@ const isHttpsOrigin = (text: string) => {
 const UPSTREAM_TIMEOUT_MS = 4_000
 /** The token in Zilla's documented test is valid for a day. */
 const DAY_SECONDS = 86_400
+/** As of the backend: a page opens several streams with one token, and browsers reconnect with it. */
+const INTROSPECTION_CACHE_SECONDS = 10
+/** More would accept revoked tokens for longer than the re-introspection of open streams takes to notice them. */
+const MAX_INTROSPECTION_CACHE_SECONDS = 300
+/** A revoked token's stream closes within this time, at the cost of one call per token in this time. */
+const INTROSPECTION_RECHECK_SECONDS = 30
 
 export function loadConfig(env: Environment) {
   return readConfig(env, (variables) => {
@@ -65,6 +71,17 @@ export function loadConfig(env: Environment) {
       paths,
       tokenAlgorithms: variables.parsed('TOKEN_ALGORITHMS', SIGNATURE_ALGORITHMS.join(), algorithmsIn),
       realm: variables.text('REALM', 'sse-gateway'),
+      introspectionCacheMs:
+        1_000 *
+        variables.seconds('INTROSPECTION_CACHE_SECONDS', INTROSPECTION_CACHE_SECONDS, {
+          max: MAX_INTROSPECTION_CACHE_SECONDS,
+        }),
+      introspectionRecheckMs:
+        1_000 *
+        variables.seconds('INTROSPECTION_RECHECK_SECONDS', INTROSPECTION_RECHECK_SECONDS, {
+          min: 1,
+          max: DAY_SECONDS,
+        }),
       queryTokens: variables.flag('QUERY_TOKENS', true),
       tokenCookie: variables.text('TOKEN_COOKIE', 'access_token'),
       allowedOrigins: originsOf(variables.list('ALLOWED_ORIGINS', ['*'])),

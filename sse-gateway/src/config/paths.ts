@@ -5,6 +5,13 @@ import { accessTokenUse } from '@hallpass/tokens'
 import { parse } from 'yaml'
 import * as z from 'zod'
 import {
+  type IntrospectionRule,
+  introspectionFile,
+  introspectionOf,
+  requireOneIntrospectedIssuer,
+  withCredential,
+} from './introspection.ts'
+import {
   checkOwnTopic,
   checkPublishing,
   isPath,
@@ -34,14 +41,18 @@ const issuerFile = z
     /** A JWKS file, relative to this configuration file; reloaded when it changes. */
     jwksFile: z.string().min(1).optional(),
     jwksUrl: httpUrl.optional(),
+    /** Instead of keys: this issuer is asked about each token (RFC 7662). */
+    introspection: introspectionFile.optional(),
     /** What tells an access token from an ID token of this issuer. */
     tokenUse: tokenUse.default(TOKEN_USE),
     /** Whose tokens and streams the administrators of this issuer revoke and list. */
     administers: z.enum(['own', 'all']).default('own'),
   })
-  .refine((rule) => (rule.jwksFile === undefined) !== (rule.jwksUrl === undefined), {
-    error: 'needs either jwksFile or jwksUrl',
-  })
+  .refine(
+    ({ jwksFile, jwksUrl, introspection }) =>
+      [jwksFile, jwksUrl, introspection].filter((source) => source !== undefined).length === 1,
+    { error: 'needs exactly one of jwksFile, jwksUrl and introspection' },
+  )
 
 const pathFile = z.strictObject({
   upstream: upstreamRule,
@@ -63,7 +74,11 @@ const configFile = z.strictObject({
   }),
 })
 
-export type PathRule = z.infer<typeof pathFile>
+type IssuerRule = Omit<z.infer<typeof issuerFile>, 'introspection'> & {
+  readonly introspection?: IntrospectionRule | undefined
+}
+
+export type PathRule = Omit<z.infer<typeof pathFile>, 'issuers'> & { readonly issuers: readonly IssuerRule[] }
 
 /** Returns the rules of all paths: those of the file that `GATEWAY_CONFIG` names, or the documented path and that of the hops. */
 export function readPaths(
@@ -94,14 +109,24 @@ function onePath(
     jwksUrl === undefined || jwksFile === undefined,
     'JWKS_URL and JWKS_FILE must not both be set',
   )
+  const introspection = introspectionOf(variables)
   variables.require(
-    !production || jwksUrl !== undefined || jwksFile !== undefined,
-    'JWKS_URL or JWKS_FILE is required in production: the example keys are only for development',
+    introspection === undefined || (jwksUrl === undefined && jwksFile === undefined),
+    'INTROSPECTION_URL replaces JWKS_URL and JWKS_FILE: set one of them',
+  )
+  variables.require(
+    !production || jwksUrl !== undefined || jwksFile !== undefined || introspection !== undefined,
+    'JWKS_URL, JWKS_FILE or INTROSPECTION_URL is required in production: the example keys are only for development',
   )
   const issuer = variables.text('ISSUER', 'https://auth.example.com')
-  const keys =
-    jwksUrl === undefined ? { jwksFile: jwksFile ?? join(stateFolder, 'sse/jwks.json') } : { jwksUrl }
-  variables.requireKeySource({ issuer: 'ISSUER', jwksUrl: 'JWKS_URL' }, { issuer, ...keys })
+  const ownKeys = jwksFile ?? join(stateFolder, 'sse/jwks.json')
+  const source = introspection
+    ? { introspection }
+    : jwksUrl === undefined
+      ? { jwksFile: ownKeys }
+      : { jwksUrl }
+  if (!introspection)
+    variables.requireKeySource({ issuer: 'ISSUER', jwksUrl: 'JWKS_URL' }, { issuer, ...source })
   const rolesClaim = variables.text('ROLES_CLAIM', 'scope')
   // Roles in another claim may have spaces.
   const scopes = variables[rolesClaim === 'scope' ? 'scopes' : 'list']('SCOPES', ['proxy:stream'])
@@ -115,7 +140,7 @@ function onePath(
           audience: variables.text('AUDIENCE', 'https://api.example.com'),
           tokenUse: variables.parsed('TOKEN_USE', TOKEN_USE, accessTokenUse),
           administers: 'own',
-          ...keys,
+          ...source,
         },
       ],
       scopes,
@@ -177,33 +202,39 @@ function pathsOf(variables: VariableReader, file: string): Record<string, PathRu
     return {}
   }
   const atFile = (name: string) => resolve(dirname(file), name)
-  const paths = Object.fromEntries(
-    Object.entries(result.data.paths).map(([path, rule]) => [
-      path,
-      { ...rule, upstream: resolveUpstream(rule.upstream, atFile) },
-    ]),
-  )
+  const { paths } = result.data
   variables.require(Object.keys(paths).length > 0, 'GATEWAY_CONFIG must contain at least one path')
-  for (const [path, rule] of Object.entries(paths)) {
-    const { upstream, issuers, publish } = rule
-    checkUpstream(variables, `GATEWAY_CONFIG paths.${path}.upstream`, upstream)
-    if (publish)
-      checkUpstreamUrl(variables, `GATEWAY_CONFIG paths.${path}.publish.url`, publish.url, upstream)
-    checkOwnTopic(variables, `GATEWAY_CONFIG paths.${path}.topics.own`, rule)
-    for (const [index, issuer] of issuers.entries()) {
-      const where = `GATEWAY_CONFIG paths.${path}.issuers.${index}`
-      variables.requireKeySource({ issuer: `${where}.issuer`, jwksUrl: `${where}.jwksUrl` }, issuer)
-    }
-  }
-  return Object.fromEntries(
-    Object.entries(paths).map(([path, rule]) => [
-      path,
-      {
-        ...rule,
-        issuers: rule.issuers.map((issuer) =>
-          issuer.jwksFile === undefined ? issuer : { ...issuer, jwksFile: atFile(issuer.jwksFile) },
-        ),
-      },
-    ]),
+  const rules = Object.entries(paths).map(([path, { issuers, ...rule }]) => {
+    const where = `GATEWAY_CONFIG paths.${path}`
+    const upstream = resolveUpstream(rule.upstream, atFile)
+    checkUpstream(variables, `${where}.upstream`, upstream)
+    if (rule.publish) checkUpstreamUrl(variables, `${where}.publish.url`, rule.publish.url, upstream)
+    checkOwnTopic(variables, `${where}.topics.own`, { ...rule, issuers })
+    const own = issuers.map((issuer, index) => {
+      const placed = { ...issuer, ...(issuer.jwksFile && { jwksFile: atFile(issuer.jwksFile) }) }
+      return withSource(variables, `${where}.issuers.${index}`, placed, atFile)
+    })
+    return [path, { ...rule, upstream, issuers: own }] as const
+  })
+  requireOneIntrospectedIssuer(
+    variables,
+    rules.flatMap(([, { issuers }]) => issuers),
   )
+  return Object.fromEntries(rules)
+}
+
+/** Checks where the keys of an issuer come from, or how it is asked. */
+function withSource(
+  variables: VariableReader,
+  where: string,
+  { introspection, ...issuer }: z.infer<typeof issuerFile>,
+  atFile: (name: string) => string,
+): IssuerRule {
+  if (!introspection) {
+    variables.requireKeySource({ issuer: `${where}.issuer`, jwksUrl: `${where}.jwksUrl` }, issuer)
+    return issuer
+  }
+  const { clientSecretFile: name } = introspection
+  const rule = { ...introspection, ...(name && { clientSecretFile: atFile(name) }) }
+  return { ...issuer, introspection: withCredential(variables, `${where}.introspection`, rule) }
 }

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { TestAuthorizationServer } from '@hallpass/callers/testing'
 import { ensureDevelopmentCertificates } from '@hallpass/certificates'
 import { describeWith } from '@hallpass/service-kit/testing'
 import { RedisServer } from '@hallpass/service-kit/testing/redis'
@@ -248,6 +249,49 @@ describeWith('redis-server', 'apt-get install redis-server')('several gateways w
     expect((await revoke(other, 'dave')).status).toBe(204)
     await stream.end()
     expect(stream.seen.at(-1)).toBe('end:{"reason":"token_revoked"}')
+  })
+
+  it('close a stream of another gateway when the issuer revokes its opaque token', async () => {
+    const server = await new TestAuthorizationServer().start()
+    try {
+      const [one, other] = await two({
+        ISSUER: server.issuer,
+        INTROSPECTION_URL: server.url,
+        INTROSPECTION_CLIENT_ID: server.clientId,
+        INTROSPECTION_CLIENT_SECRET_FILE: server.secretFile,
+      })
+      const now = gateway.clock.now() / 1000
+      const rights = { aud: 'https://api.example.com', token_type: 'Bearer', scope: 'proxy:stream' }
+      for (const token of ['by-ticket', 'opened', 'extended'])
+        server.tokens.set(token, {
+          ...rights,
+          sub: 'ivy',
+          iat: now,
+          exp: now + (token === 'opened' ? 60 : 600),
+        })
+      const issued = await one.request('/tickets', { method: 'POST', headers: bearer('by-ticket') })
+      const streams = [
+        await other.request(`/events?ticket=${issued.json.ticket}`),
+        await other.request('/events', { headers: bearer('opened') }),
+      ]
+      const extended = await one.request('/events', {
+        method: 'POST',
+        headers: {
+          ...bearer('extended'),
+          'content-type': 'application/x-challenge-response',
+          'stream-handle': `${streams[1]?.headers['stream-handle']}`,
+        },
+      })
+      expect([issued.status, extended.status]).toEqual([201, 204])
+      server.tokens.clear()
+      await gateway.until(() => {
+        gateway.clock.advance(500)
+        return streams.every(({ ended }) => ended !== 'no')
+      })
+      for (const { seen } of streams) expect(seen.at(-1)).toBe('end:{"reason":"token_revoked"}')
+    } finally {
+      await server.remove()
+    }
   })
 
   it('redeem a ticket of another gateway, exactly once, from a store without tokens and tickets', async () => {

@@ -14,6 +14,8 @@ export interface GatewayPeersOptions {
   readonly clock: Clock
   /** Extends a stream of this gateway. */
   readonly reauthorize: (handle: string, path: string, grant: Grant) => Extension
+  /** Called with each grant that another gateway may use from now on. */
+  readonly onPassedOn: (grant: Grant) => void
 }
 
 /** The longest that a challenge response waits for Redis or another gateway. */
@@ -84,7 +86,9 @@ export class GatewayPeers {
       const text = JSON.stringify({ ask, from: this.node, handle, path, grant })
       const receivers = await this.#commands.publish(nodeChannel(node), text)
       // Without subscribers, the gateway has stopped, and its streams are closed.
-      return receivers === 0 ? UNKNOWN : await answered
+      const result = receivers === 0 ? UNKNOWN : await answered
+      if (result.outcome === 'extended') this.#options.onPassedOn(grant)
+      return result
     } catch (cause) {
       throw new HttpError(503, 'peer_not_asked', 'The gateway that has the stream did not answer. Retry.', {
         cause,

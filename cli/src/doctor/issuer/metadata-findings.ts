@@ -28,7 +28,7 @@ const WITHOUT: Partial<Record<keyof Endpoints, string>> = {
   end_session_endpoint:
     'logging out ends only the session of the web UI; the next login may need no password',
   revocation_endpoint: 'logging out cannot revoke the refresh token',
-  introspection_endpoint: 'the backends cannot verify opaque access tokens, only JWTs',
+  introspection_endpoint: 'the backends and the SSE gateway cannot verify opaque access tokens, only JWTs',
 }
 
 export interface Context {
