@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import net from 'node:net'
 import { join } from 'node:path'
 import { Drain } from '@hallpass/service-kit'
 import { afterEach, describe, expect, it } from '@jest/globals'
@@ -14,6 +16,7 @@ describe('a connection that does nothing useful', () => {
   const LONG = 60_000
   const SHORT = 300
   const long = {
+    handshakeMs: LONG,
     headersTimeoutMs: LONG,
     requestTimeoutMs: LONG,
     keepAliveMs: LONG,
@@ -59,6 +62,19 @@ describe('a connection that does nothing useful', () => {
     [':authority', 'localhost'],
     [':path', '/'],
   ]
+
+  it.each([
+    ['sends nothing', ''],
+    ['sends only the beginning of its handshake', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc'],
+  ])('is closed if it %s', async (_what, bytes) => {
+    const socket = net.connect(await listen({ handshakeMs: SHORT }), '127.0.0.1')
+    const startedAt = performance.now()
+    socket.on('error', () => {})
+    socket.write(Buffer.from(bytes, 'latin1'))
+    socket.resume()
+    await once(socket, 'close')
+    expect(performance.now() - startedAt).toBeGreaterThan(SHORT - 50)
+  })
 
   it('is closed if it sends nothing after the handshake, over HTTP/1.1', async () => {
     const silent = await connect({ headersTimeoutMs: SHORT }, 'http/1.1')

@@ -16,10 +16,9 @@ import { type Exchange, Http1Exchange, Http2Exchange, MAX_HEADER_BYTES } from '.
 const MAX_STREAMS_PER_CONNECTION = 1_000
 /** In MiB. Events are shared buffers; 1,000 streams with a full 64 KiB pending are 64 MiB. */
 const MAX_CONNECTION_MEMORY = 64
-/** Enough for a handshake, and as long again for the headers, over a mobile connection. */
-const HANDSHAKE_TIMEOUT_MS = 10_000
 /** Those of service-kit: enough for a phone, too short for Slowloris. */
 const LIMITS: ConnectionLimits = {
+  handshakeMs: 10_000,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,
   keepAliveMs: 10_000,
@@ -31,6 +30,8 @@ const MAX_CONNECTIONS = 25_000
 
 /** How long a connection can do nothing useful, in milliseconds. An open stream is never cut. */
 export interface ConnectionLimits {
+  /** From the connection to the end of the TLS handshake. */
+  readonly handshakeMs: number
   /** From the handshake, or the first byte of a later request, to the end of the headers; over HTTP/2 to the first SETTINGS. */
   readonly headersTimeoutMs: number
   /** From the first byte of an HTTP/1.1 request to the last byte of its body. */
@@ -69,7 +70,7 @@ export class Listener {
       ...tls,
       minVersion: 'TLSv1.2',
       allowHTTP1: true,
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      handshakeTimeout: limits.handshakeMs,
       maxSessionMemory: MAX_CONNECTION_MEMORY,
       settings: { maxConcurrentStreams: MAX_STREAMS_PER_CONNECTION, maxHeaderListSize: MAX_HEADER_BYTES },
     }

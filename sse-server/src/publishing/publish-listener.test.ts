@@ -172,6 +172,16 @@ describe('publishing over TLS', () => {
     socket.destroy()
     expect(server.url()).toMatch(/^https:/)
   })
+
+  it('closes a connection after ten seconds that does not finish its handshake', async () => {
+    const socket = net.connect(Number(new URL(server.url('tcp')).port), 'localhost')
+    const startedAt = performance.now()
+    socket.on('error', () => {}).resume()
+    await new Promise((resolve) => socket.once('close', resolve))
+    const seconds = (performance.now() - startedAt) / 1000
+    expect(seconds).toBeGreaterThan(9.5)
+    expect(seconds).toBeLessThan(20)
+  }, 130_000)
 })
 
 describe('publisher connections', () => {

@@ -22,6 +22,8 @@ export interface PublishListenerOptions {
 const MAX_CONNECTIONS = 1_000
 /** Publishers have their token when they connect; idle connections must not use up the connection limit. */
 const AUTHORIZE_DEADLINE_MS = 10_000
+/** Two round trips; Node's default is two minutes. */
+const HANDSHAKE_TIMEOUT_MS = 10_000
 /** The event log responds within milliseconds; what it has not stored by then is not published. */
 const STOP_DEADLINE_MS = 1_000
 /** Each rejected object is answered with one line; a publisher that leaves more bytes than this unread is disconnected. */
@@ -66,7 +68,10 @@ export class PublishListener {
     const serve = (socket: Socket) => this.#accept(socket)
     const secure = this.#options.tls
     const server = secure
-      ? tls.createServer({ ...shared, ...(await secure.tls()) }, serve)
+      ? tls.createServer(
+          { ...shared, handshakeTimeout: HANDSHAKE_TIMEOUT_MS, ...(await secure.tls()) },
+          serve,
+        )
       : net.createServer(shared, serve)
     if (secure && server instanceof tls.Server) secure.prepare(server)
     server.maxConnections = MAX_CONNECTIONS

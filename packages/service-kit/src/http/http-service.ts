@@ -109,6 +109,8 @@ const HEADERS_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 30_000
 /** How often Node checks these limits; with its default of 30 s, the first would take up to four times as long. */
 const TIMEOUT_CHECK_MS = 2_000
+/** As long as the headers may take: a handshake is two round trips. Node's default is two minutes. */
+const HANDSHAKE_TIMEOUT_MS = 10_000
 /** Longer than the keep-alive of the callers' pools (4 s), so that the caller always closes first. */
 const KEEP_ALIVE_MS = 10_000
 /** Every caller in the suite pools at most 64 connections; the rest is for curl, browsers and probes. */
@@ -196,7 +198,13 @@ export function httpService(options: HttpServiceOptions): HttpService {
     const secure =
       tls &&
       https.createServer(
-        { ...limits, ...NO_CLIENT_AUTHORITIES, minVersion: 'TLSv1.2', ...(await tls()) },
+        {
+          ...limits,
+          ...NO_CLIENT_AUTHORITIES,
+          handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+          minVersion: 'TLSv1.2',
+          ...(await tls()),
+        },
         serve,
       )
     if (secure) prepare?.(secure)
