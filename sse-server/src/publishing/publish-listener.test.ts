@@ -180,7 +180,8 @@ describe('publishing over TLS', () => {
     await new Promise((resolve) => socket.once('close', resolve))
     const seconds = (performance.now() - startedAt) / 1000
     expect(seconds).toBeGreaterThan(9.5)
-    expect(seconds).toBeLessThan(20)
+    // Node closes it after 120 seconds by default.
+    expect(seconds).toBeLessThan(100)
   }, 130_000)
 })
 

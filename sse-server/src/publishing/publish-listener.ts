@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
-import tls from 'node:tls'
+import tls, { type TLSSocket } from 'node:tls'
 import type { TlsListener } from '@hallpass/certificates'
 import type { Logger } from '@hallpass/service-kit'
 import { cappedMs } from '@hallpass/untrusted/timers'
@@ -73,6 +73,8 @@ export class PublishListener {
           serve,
         )
       : net.createServer(shared, serve)
+    // Node only tells of a handshake that took too long; its own https.Server closes the connection in the same way.
+    server.on('tlsClientError', (_error: Error, socket: TLSSocket) => socket.destroy())
     if (secure && server instanceof tls.Server) secure.prepare(server)
     server.maxConnections = MAX_CONNECTIONS
     this.#server = server

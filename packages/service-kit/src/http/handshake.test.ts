@@ -17,23 +17,23 @@ describe('a TLS listener', () => {
     }),
   )
 
-  it.each([
-    ['sends nothing', ''],
-    // The header of a record of 512 bytes, and the first ones of its ClientHello.
-    ['sends only the beginning of its handshake', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc'],
-  ])(
-    'closes a connection after ten seconds that %s',
-    async (_what, bytes) => {
-      const socket = net.connect(Number(new URL(service.url('https')).port), '127.0.0.1')
-      const startedAt = performance.now()
-      socket.on('error', () => {})
-      socket.write(Buffer.from(bytes, 'latin1'))
-      socket.resume()
-      await once(socket, 'close')
-      const seconds = (performance.now() - startedAt) / 1000
-      expect(seconds).toBeGreaterThan(9.5)
-      expect(seconds).toBeLessThan(20)
-    },
-    130_000,
-  )
+  it('closes a connection after ten seconds that does not finish its handshake', async () => {
+    const seconds = await Promise.all(
+      // Nothing, and the header of a record of 512 bytes with the first ones of its ClientHello.
+      ['', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc'].map(async (bytes) => {
+        const socket = net.connect(Number(new URL(service.url('https')).port), '127.0.0.1')
+        const startedAt = performance.now()
+        socket.on('error', () => {})
+        socket.write(Buffer.from(bytes, 'latin1'))
+        socket.resume()
+        await once(socket, 'close')
+        return (performance.now() - startedAt) / 1000
+      }),
+    )
+    for (const time of seconds) {
+      expect(time).toBeGreaterThan(9.5)
+      // Node closes it after 120 seconds by default.
+      expect(time).toBeLessThan(100)
+    }
+  }, 130_000)
 })
