@@ -103,7 +103,7 @@ function startProcess(
 const BROWSER_PROGRAM = readFileSync(join(programsFolder, 'browser/event-source.js'), 'utf8')
 const POLL_MS = 200
 
-/** Opens the EventSource of a browser. The browser itself is stopped by whoever started it. */
+/** Opens an EventSource in a page. The caller closes the browser. */
 export async function startInPage(page: ClientPage, environment: ClientEnvironment): Promise<RunningClient> {
   await page.evaluate(
     `(() => { ${BROWSER_PROGRAM}\nwindow.openEventSource(${JSON.stringify(environment)}) })()`,

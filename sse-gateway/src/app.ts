@@ -1,4 +1,4 @@
-import { ensureDevelopmentCertificates, followTlsFiles, readTlsFiles } from '@hallpass/certificates'
+import { ensureDevelopmentCertificates, followFiles, readTlsFiles } from '@hallpass/certificates'
 import { ChallengeSpread, TimerWheel } from '@hallpass/guarded-stream'
 import {
   type Clock,
@@ -67,6 +67,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
         })
   const streams = new StreamRegistry(peers?.node)
   const events = new Map<string, PathEvents>()
+  const upstreamCredentials: UpstreamCredentials[] = []
   const tickets = new Tickets({
     ...config,
     clock,
@@ -155,8 +156,9 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
   async function routesOfPath(path: string, rule: PathRule) {
     const credentials = await UpstreamCredentials.load(
       { caFile: config.upstreamCaFile, ...rule.upstream },
-      { path, log, clock, timeoutMs: config.upstreamTimeoutMs },
+      { path, log, clock, timeoutMs: config.upstreamTimeoutMs, pollMs: config.certificatePollMs },
     )
+    upstreamCredentials.push(credentials)
     return [[path, streamRoutes(path, rule, credentials)] as const, ...publishRoutes(path, rule, credentials)]
   }
 
@@ -245,7 +247,8 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
     }
     // A port of 0 is known only now.
     publicUrl ??= urls.https
-    stopFollowing = followTlsFiles({
+    stopFollowing = followFiles({
+      what: 'certificate',
       files: [config.certFile, config.keyFile],
       read: readTls,
       use: (renewed) => {
@@ -272,6 +275,7 @@ export function createApp(config: Config, log: Logger, clock: Clock = systemCloc
       onClosing: () => streams.endAll('shutting_down'),
     })
     for (const pathEvents of events.values()) pathEvents.stop()
+    for (const credentials of upstreamCredentials) credentials.stop()
     peers?.stop()
     await sharedRevocations.stop()
     wheel.finish()

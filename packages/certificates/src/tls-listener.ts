@@ -44,7 +44,8 @@ export function tlsListener(options: TlsListenerOptions, log: RenewalLog): TlsLi
   return {
     tls: read,
     prepare(server) {
-      const stop = followTlsFiles({
+      const stop = followFiles({
+        what: 'certificate',
         files,
         read,
         use: (context) => server.setSecureContext(context),
@@ -80,24 +81,26 @@ interface HttpListener extends Partial<TlsListener> {
 }
 
 /**
- * Reads TLS files again when one of them changes. If they cannot be used, e.g. while the certificate is new and its key
- * is not yet, the ones in use stay.
+ * Reads certificates and other credentials again when one of their files changes. If they cannot be used, e.g. while the
+ * certificate is new and its key is not yet, the ones in use stay.
  * @returns the function that ends it
  */
-export function followTlsFiles<T>(following: {
+export function followFiles<T>(following: {
+  /** The noun for the log. */
+  readonly what: string
   readonly files: readonly string[]
   readonly read: () => Promise<T>
-  readonly use: (tls: T) => void
+  readonly use: (content: T) => void
   readonly log: RenewalLog
   readonly pollMs?: number | undefined
 }): () => void {
-  const { files, read, use, log, pollMs: interval = POLL_MS } = following
+  const { what, files, read, use, log, pollMs: interval = POLL_MS } = following
   const renew = async () => {
     try {
       use(await read())
-      log.info('certificate reloaded')
+      log.info(`${what} reloaded`)
     } catch (err) {
-      log.warn({ err }, 'certificate could not be reloaded')
+      log.warn({ err }, `${what} could not be reloaded`)
     }
   }
   // One after the other: of two at the same time, the one that has read the older files could end last.

@@ -3,11 +3,12 @@ import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
 import { TestAuthority } from '@hallpass/callers/testing'
 import { silentLog, systemClock } from '@hallpass/service-kit'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import { FakeTokenEndpoint } from '../testing/fake-token-endpoint.ts'
 import { FakeUpstream } from '../testing/fake-upstream.ts'
 import { useGateway } from '../testing/gateway.ts'
 import { UpstreamCredentials } from './credentials/index.ts'
+import { Publisher } from './publisher.ts'
 import { UpstreamConnection } from './upstream-connection.ts'
 
 const gateway = useGateway()
@@ -17,6 +18,9 @@ const write = async (name: string, text: string) => {
   return file
 }
 const bearer = async () => ({ authorization: `Bearer ${await gateway.token()}` })
+
+const RELOADED = 'credential of the upstream reloaded'
+const NOT_RELOADED = 'credential of the upstream could not be reloaded'
 
 /** Starts a gateway whose path has this upstream, written as in the README. */
 async function start(upstream: object, env: Readonly<Record<string, string>> = {}, more: object = {}) {
@@ -45,7 +49,7 @@ async function reconnect() {
 }
 
 describe('headers for an upstream', () => {
-  it('are fixed, or from a file that is read for each connection', async () => {
+  it('are fixed, or from a file that is read again when it changes', async () => {
     const file = await write('api-key.txt', 'secret-1\n')
     await start({
       url: gateway.upstream.url,
@@ -54,15 +58,16 @@ describe('headers for an upstream', () => {
     })
     await gateway.open(await gateway.token())
     await writeFile(file, 'secret-2')
+    await gateway.until(() => gateway.log.includes(RELOADED))
     await reconnect()
     // While the file cannot be read, the last value is used.
     await writeFile(file, 'not a\nheader')
+    await gateway.until(() => gateway.log.includes(NOT_RELOADED))
     await reconnect()
     expect([sentHeader('x-tenant'), sentHeader('x-api-key')]).toEqual([
       ['acme', 'acme', 'acme'],
       ['secret-1', 'secret-2', 'secret-2'],
     ])
-    expect(gateway.log).toContain('credential of the upstream could not be reloaded')
     expect(gateway.log).not.toMatch(/secret-|not a/)
   })
 })
@@ -93,10 +98,14 @@ describe('an upstream that asks for a certificate', () => {
     await start({ url: upstream.url, ...files })
     await gateway.open(await gateway.token())
     await issue('second')
+    await gateway.until(() => gateway.log.includes(RELOADED))
     upstream.streams[0]?.destroy()
     await upstream.until(({ requests }) => requests.length === 2)
     // A certificate without its key yet is not used.
+    const failures = () => gateway.log.split(NOT_RELOADED).length
+    const before = failures()
     await write('client.pem', clients.issue({ subject: [['commonName', 'third']] }).cert)
+    await gateway.until(() => failures() > before)
     upstream.streams[0]?.destroy()
     await upstream.until(({ requests }) => requests.length === 3)
     expect(seen).toEqual(['first', 'second', 'second'])
@@ -209,7 +218,7 @@ describe('an upstream that requires a token', () => {
     expect(gateway.log).toContain('upstream token could not be renewed')
   }, 20_000)
 
-  it('gets it with publications, too; after a 401 with another one, if there is one', async () => {
+  it('gets it with publications, too', async () => {
     const url = gateway.upstream.url.replace('/events', '/publish')
     const rule = { url: gateway.upstream.url, token: await tokenRule(), headers: { 'X-Tenant': 'acme' } }
     await start(rule, {}, { topics: {}, publish: { url } })
@@ -345,8 +354,11 @@ describe('a token that was revoked before its expiry', () => {
   })
   afterAll(() => Promise.all([endpoint.stop(), upstream.kill()]))
 
-  it('is replaced once after a 401; if the next one is rejected, too, the connection fails', async () => {
-    let now = 0
+  let now: number
+  let credentials: UpstreamCredentials
+  beforeEach(async () => {
+    now = 0
+    endpoint.requests.length = 0
     const secretFile = await write('secret.txt', 'secret')
     const token = {
       url: endpoint.url,
@@ -354,10 +366,17 @@ describe('a token that was revoked before its expiry', () => {
       clientId: 'gateway',
       secretFile,
     } as const
-    const credentials = await UpstreamCredentials.load(
+    credentials = await UpstreamCredentials.load(
       { token },
       { path: '/events', log: silentLog, clock: systemClock, timeoutMs: 4_000, now: () => now },
     )
+  })
+  afterEach(() => {
+    credentials.stop()
+    upstream.forget()
+  })
+
+  it('is replaced once after a 401; if the next one is rejected, too, the connection fails', async () => {
     const target = {
       url: upstream.url,
       credentials,
@@ -393,6 +412,28 @@ describe('a token that was revoked before its expiry', () => {
         ...['Bearer token-1', 'Bearer token-1', 'Bearer token-2', 'Bearer token-2'],
         ...['Bearer token-2', 'Bearer token-3'],
       ],
+    ])
+  })
+
+  it('is replaced once after a publication is rejected; if the next one is, too, that fails', async () => {
+    const publisher = new Publisher({
+      url: upstream.url.replace('/events', '/publish'),
+      credentials,
+      timeoutMs: 4_000,
+    })
+    let accepted = 'Bearer token-1'
+    upstream.answer = (request, response) =>
+      response.writeHead(request.headers.authorization === accepted ? 202 : 403).end('{"id":"1"}')
+    expect(await publisher.publish('{}')).toEqual({ id: '1' })
+    now += 10_000
+    accepted = 'Bearer token-2'
+    expect(await publisher.publish('{}')).toEqual({ id: '1' })
+    now += 10_000
+    accepted = 'nothing'
+    await expect(publisher.publish('{}')).rejects.toMatchObject({ status: 502, code: 'publish_refused' })
+    expect([endpoint.requests.length, sentHeader('authorization', upstream.requests)]).toEqual([
+      3,
+      ['Bearer token-1', 'Bearer token-1', 'Bearer token-2', 'Bearer token-2', 'Bearer token-3'],
     ])
   })
 })

@@ -9,7 +9,7 @@ describe.each([
   ['READERS', 'readersNeedToken', { PUBLISHERS: 'token' }],
 ] as const)('%s', (name, need, other) => {
   const needed = (env: Record<string, string>) => loadConfig(env)[need]
-  const whom = name.toLowerCase()
+  const clients = name.toLowerCase()
 
   it('need no token on this machine in development', () => {
     expect(needed({})).toBe(false)
@@ -30,11 +30,11 @@ describe.each([
 
   it('cannot be open on other addresses or in production, in a mesh either', () => {
     expect(() => needed({ ...token, ...other, HOST: '0.0.0.0' })).toThrow(
-      `${name}=open does not authenticate ${whom}, so HOST must be a loopback address, but is "0.0.0.0"`,
+      `${name}=open does not authenticate ${clients}, so HOST must be a loopback address, but is "0.0.0.0"`,
     )
     for (const env of [{ HOST: '127.0.0.1' }, { MESH: 'istio' }])
       expect(() => needed({ ...production, ...env, [name]: 'open' })).toThrow(
-        `${name}=open does not authenticate ${whom}, so it is not allowed in production: use token, or network if the network admits no others`,
+        `${name}=open does not authenticate ${clients}, so it is not allowed in production: use token, or network if the network admits no others`,
       )
     expect(() => needed({ [name]: 'closed' })).toThrow(
       `${name} must be one of open, token, network, but is "closed"`,

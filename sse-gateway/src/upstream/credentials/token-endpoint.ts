@@ -3,7 +3,6 @@ import { readJson } from '@hallpass/untrusted/json'
 import type { IssuedToken } from './cached-token.ts'
 import { callerWithIdentity } from './caller-with-identity.ts'
 import { clientAuthentication } from './client-authentication.ts'
-import { lastGood } from './last-good.ts'
 import type { TokenRule } from './rules.ts'
 import { readTlsIdentity } from './tls-identity.ts'
 
@@ -16,7 +15,6 @@ export class NoTokenError extends Error {}
 export interface TokenEndpointOptions {
   readonly clock: Clock
   readonly timeoutMs: number
-  readonly onFileFailed: (error: unknown) => void
 }
 
 /**
@@ -29,7 +27,6 @@ export function clientCredentials(
 ): () => Promise<IssuedToken> {
   const { origin, pathname, search } = new URL(rule.url)
   const authenticate = clientAuthentication(rule, options.clock)
-  const readTls = lastGood(() => readTlsIdentity(filesOf(rule)), options.onFileFailed)
   const grant = Object.entries({
     grant_type: 'client_credentials',
     scope: rule.scope,
@@ -44,7 +41,7 @@ export function clientCredentials(
   })
 
   async function request(): Promise<IssuedToken> {
-    const [tls, { authorization, form }] = await Promise.all([readTls(), authenticate()])
+    const [tls, { authorization, form }] = await Promise.all([readTlsIdentity(filesOf(rule)), authenticate()])
     const answer = await call(tls, {
       method: 'POST',
       path: pathname + search,

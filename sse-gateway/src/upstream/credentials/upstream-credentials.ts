@@ -1,8 +1,8 @@
 import { validateHeaderValue } from 'node:http'
+import { followFiles } from '@hallpass/certificates'
 import { readOwnerOnlyFile } from '@hallpass/private-files'
 import type { Clock, Logger } from '@hallpass/service-kit'
 import { CachedToken, type UpstreamToken } from './cached-token.ts'
-import { lastGood } from './last-good.ts'
 import type { CredentialRule } from './rules.ts'
 import { readTlsIdentity, type TlsIdentity } from './tls-identity.ts'
 import { clientCredentials } from './token-endpoint.ts'
@@ -21,33 +21,48 @@ export interface UpstreamCredentialsOptions {
   readonly clock: Clock
   /** The limit for a call of the token endpoint. */
   readonly timeoutMs: number
+  /** How often the files are checked for a change; by default as often as those of a listener. */
+  readonly pollMs?: number
   /** Measures the ages of tokens; by default `performance.now`. */
   readonly now?: () => number
 }
 
-/** The credentials of this gateway at one upstream: certificate, headers and token. Files are read for each connection. */
-export class UpstreamCredentials {
-  readonly #readTls: () => Promise<TlsIdentity>
-  readonly #readHeaders: () => Promise<Readonly<Record<string, string>>>
-  readonly #tokens: CachedToken | undefined
+/** What the files of a rule contain. */
+type Files = Omit<UpstreamAccess, 'token'>
 
-  private constructor(
-    rule: CredentialRule,
-    { path, log, clock, timeoutMs, now }: UpstreamCredentialsOptions,
-  ) {
-    const onFileFailed = (err: unknown) =>
-      log.warn({ path, err }, 'credential of the upstream could not be reloaded')
-    this.#readTls = lastGood(() => readTlsIdentity(rule), onFileFailed)
-    this.#readHeaders = lastGood(() => readHeaders(rule), onFileFailed)
-    this.#tokens =
-      rule.token && new CachedToken(clientCredentials(rule.token, { clock, timeoutMs, onFileFailed }), now)
+/**
+ * The credentials of this gateway at one upstream: certificate, headers and token. Files are read when they change, and not
+ * for each connection or publication, which would take a millisecond.
+ */
+export class UpstreamCredentials {
+  readonly #tokens: CachedToken | undefined
+  readonly #stop: () => void
+  #files: Files
+
+  private constructor(rule: CredentialRule, options: UpstreamCredentialsOptions, files: Files) {
+    const { path, log, clock, timeoutMs, pollMs, now } = options
+    this.#files = files
+    this.#tokens = rule.token && new CachedToken(clientCredentials(rule.token, { clock, timeoutMs }), now)
+    this.#stop = followFiles({
+      what: 'credential of the upstream',
+      files: filesOf(rule),
+      read: () => readFiles(rule),
+      use: (renewed) => {
+        this.#files = renewed
+      },
+      log: log.child({ path }),
+      pollMs,
+    })
   }
 
-  /** Reads the files once, so that a missing one is found at the start. @throws {StateFileError} */
+  /** @throws {StateFileError} if a file is missing or cannot be used */
   static async load(rule: CredentialRule, options: UpstreamCredentialsOptions): Promise<UpstreamCredentials> {
-    const credentials = new UpstreamCredentials(rule, options)
-    await Promise.all([credentials.#readTls(), credentials.#readHeaders()])
-    return credentials
+    return new UpstreamCredentials(rule, options, await readFiles(rule))
+  }
+
+  /** Ends the checks of the files. */
+  stop(): void {
+    this.#stop()
   }
 
   /** @throws {NoTokenError} */
@@ -64,10 +79,18 @@ export class UpstreamCredentials {
     return next && this.#with(next)
   }
 
-  async #with(token: UpstreamToken | undefined): Promise<UpstreamAccess> {
-    const [tls, headers] = await Promise.all([this.#readTls(), this.#readHeaders()])
+  #with(token: UpstreamToken | undefined): UpstreamAccess {
+    const { tls, headers } = this.#files
     return { tls, headers: token ? { ...headers, authorization: `Bearer ${token.value}` } : headers, token }
   }
+}
+
+const filesOf = ({ caFile, certFile, keyFile, headerFiles = {} }: CredentialRule): string[] =>
+  [caFile, certFile, keyFile, ...Object.values(headerFiles)].filter((file) => file !== undefined)
+
+async function readFiles(rule: CredentialRule): Promise<Files> {
+  const [tls, headers] = await Promise.all([readTlsIdentity(rule), readHeaders(rule)])
+  return { tls, headers }
 }
 
 async function readHeaders({ headers, headerFiles = {} }: CredentialRule): Promise<Record<string, string>> {
