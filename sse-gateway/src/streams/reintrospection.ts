@@ -1,7 +1,8 @@
-import { Deadline, type TimerWheel } from '@hallpass/guarded-stream'
+import type { TimerWheel } from '@hallpass/guarded-stream'
 import type { Clock, Logger } from '@hallpass/service-kit'
 import { confirmationOf, type Grant, type Revocation } from '../admission/index.ts'
 import type { StreamRegistry } from './gateway-streams.ts'
+import { RepeatedCheck } from './repeated-check.ts'
 
 /** How often the tokens that are due are looked for: small next to the interval, and 20,000 streams take about a millisecond. */
 const CHECK_MS = 1_000
@@ -39,23 +40,22 @@ export interface ReintrospectionOptions {
  */
 export class Reintrospection {
   readonly #options: ReintrospectionOptions
-  readonly #deadline = new Deadline(() => void this.#check())
+  readonly #checks: RepeatedCheck
   /** When each token is to be confirmed, by its `jti`. */
   #dueAt = new Map<string, number>()
   readonly #passedOn = new Map<string, Grant>()
-  #isStopped = false
 
   constructor(options: ReintrospectionOptions) {
     this.#options = options
+    this.#checks = new RepeatedCheck({ ...options, pauseMs: CHECK_MS, check: () => this.#check() })
   }
 
   start(): void {
-    if (!this.#isStopped) this.#options.wheel.arm(this.#deadline, this.#options.clock() + CHECK_MS)
+    this.#checks.start()
   }
 
   stop(): void {
-    this.#isStopped = true
-    this.#options.wheel.disarm(this.#deadline)
+    this.#checks.stop()
   }
 
   /** Confirms a grant until it expires, although no stream here has it. */
@@ -71,10 +71,10 @@ export class Reintrospection {
     const due = this.#due()
     await Promise.all(
       Array.from({ length: MAX_AT_ONCE }, async () => {
-        for (let grant = due.pop(); grant && !this.#isStopped; grant = due.pop()) await this.#confirm(grant)
+        for (let grant = due.pop(); grant && !this.#checks.isStopped; grant = due.pop())
+          await this.#confirm(grant)
       }),
     )
-    this.start()
   }
 
   /** Returns a grant of each token that is due, and forgets the tokens that nobody uses any more. */

@@ -1,7 +1,8 @@
-import { Deadline, type TimerWheel } from '@hallpass/guarded-stream'
+import type { TimerWheel } from '@hallpass/guarded-stream'
 import type { Clock } from '@hallpass/service-kit'
 import type { Grant } from '../admission/index.ts'
 import type { StreamRegistry, StreamSession } from './gateway-streams.ts'
+import { RepeatedCheck } from './repeated-check.ts'
 
 /**
  * How often the keys of the open streams are looked for: a stream closes this much later than the key set is loaded. Short next to
@@ -20,20 +21,19 @@ export interface WithdrawnKeysOptions {
 /** Closes the streams whose current token was signed by a key that its issuer no longer publishes. */
 export class WithdrawnKeys {
   readonly #options: WithdrawnKeysOptions
-  readonly #deadline = new Deadline(() => void this.#check())
-  #isStopped = false
+  readonly #checks: RepeatedCheck
 
   constructor(options: WithdrawnKeysOptions) {
     this.#options = options
+    this.#checks = new RepeatedCheck({ ...options, pauseMs: CHECK_MS, check: () => this.#check() })
   }
 
   start(): void {
-    if (!this.#isStopped) this.#options.wheel.arm(this.#deadline, this.#options.clock() + CHECK_MS)
+    this.#checks.start()
   }
 
   stop(): void {
-    this.#isStopped = true
-    this.#options.wheel.disarm(this.#deadline)
+    this.#checks.stop()
   }
 
   async #check(): Promise<void> {
@@ -52,6 +52,5 @@ export class WithdrawnKeys {
       // A set that was loaded before the grant came from another gateway may lack a newer key.
       for (const session of [...streams.all()])
         if ((gone.get(session.grant.signer) ?? 0) > session.grant.verifiedAt) session.end('key_withdrawn')
-    this.start()
   }
 }
